@@ -1,0 +1,94 @@
+"""Typed access to the members of a JSON object, with errors that name member, value and expectation."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, TypeGuard
+
+from wire.errors import FieldError, MissingFieldError, WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# JSON integers are unbounded; nothing in either document needs more than 64 bits.
+INT64_MAX = 2**63 - 1
+
+_ABSENT = object()
+
+
+def parse_object(payload: bytes | str, what: str) -> dict[str, object]:
+    """Parse JSON text that must be one object; ``what`` names it in the error.
+
+    Raises:
+        WireError: the bytes are not UTF-8, not JSON, or not an object.
+    """
+    try:
+        text = payload.decode("utf-8") if isinstance(payload, bytes) else payload
+        value = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise WireError(f"{what}: not UTF-8 text (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise WireError(f"{what}: not JSON ({error.msg} at {place})") from error
+    except (RecursionError, ValueError) as error:  # nesting bombs; digits beyond Python's limit
+        raise WireError(f"{what}: not usable JSON ({type(error).__name__})") from error
+    if not is_object(value):
+        raise FieldError(what, value, "a JSON object")
+    return value
+
+
+def is_object(value: object) -> TypeGuard[dict[str, object]]:
+    """Tell whether a parsed JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def dump_object(value: Mapping[str, object]) -> bytes:
+    """Render a JSON object as compact UTF-8, members in the order given."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def get_string(
+    source: Mapping[str, object],
+    name: str,
+    *,
+    path: str = "",
+    secret: bool = False,
+    empty: bool = False,
+) -> str:
+    """Return the member ``name``, which must be a string (and not empty unless ``empty``)."""
+    expected = "a string" if empty else "a string that is not empty"
+    value = _get(source, name, path, expected)
+    if not isinstance(value, str) or not (value or empty):
+        raise FieldError(path + name, value, expected, secret=secret)
+    return value
+
+
+def get_int(
+    source: Mapping[str, object],
+    name: str,
+    *,
+    path: str = "",
+    low: int = 0,
+    high: int = INT64_MAX,
+) -> int:
+    """Return the member ``name``, which must be an integer from ``low`` to ``high``."""
+    expected = f"an integer from {low} to {high}"
+    value = _get(source, name, path, expected)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise FieldError(path + name, value, expected)
+    return value
+
+
+def get_object(source: Mapping[str, object], name: str, *, path: str = "") -> dict[str, object]:
+    """Return the member ``name``, which must be a JSON object."""
+    value = _get(source, name, path, "a JSON object")
+    if not is_object(value):
+        raise FieldError(path + name, value, "a JSON object")
+    return value
+
+
+def _get(source: Mapping[str, object], name: str, path: str, expected: str) -> object:
+    value = source.get(name, _ABSENT)
+    if value is _ABSENT:
+        raise MissingFieldError(path + name, expected)
+    return value

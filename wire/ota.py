@@ -1,0 +1,199 @@
+"""The update order and what a device reports about it (device protocol, "OTA order" and "Report keys").
+
+The cloud sends ``PUT /newfirmware``; the device answers 2.04 when it takes the order, then reports
+``ota_event`` and ``ota_state``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+
+from wire.errors import FieldError
+from wire.fields import dump_object, get_int, get_object, get_string, is_object, parse_object
+
+ORDER_PATH = ("newfirmware",)
+VERSION_PATTERN = re.compile(r"\d{1,9}(\.\d{1,9}){0,7}")
+MD5_PATTERN = re.compile(r"[0-9a-fA-F]{32}")
+# 64 GiB: far over any image of ours, far under what would overflow a size field.
+SIZE_MAX = 64 * 2**30
+
+
+class OtaEvent(IntEnum):
+    """``ota_event.event``; the older firmware of the open API's example numbers some differently."""
+
+    BEGIN = 0
+    CONNECT_FAIL = 1
+    CONNECTION_LOST = 2
+    TIMEOUT = 3
+    DOWNLOADING = 4
+    DOWNLOAD_COMPLETE = 5
+    DOWNLOAD_FAIL = 6
+    INSTALLING = 7
+    IMAGE_INVALID = 8
+    WRITE_ERROR = 9
+    INSTALLED = 10
+    DELETED = 11
+    REJECT = 12
+    UNPACK_FAIL = 30
+    CHECKSUM_FAIL = 31
+    ERASE_FLASH_FAIL = 32
+    BOOT_WRITE_ERROR = 33
+    BOOT_CHECKSUM_ERROR = 34
+    BOOT_IMAGE_ERROR = 35
+    BOOT_VERSION_ERROR = 36
+    BOOT_UNPACK_ERROR = 37
+    BOOT_ERASE_ERROR = 38
+
+    @property
+    def has_percent(self) -> bool:
+        """Whether the report carries ``percent`` (events 4 and 7 only)."""
+        return self in (OtaEvent.DOWNLOADING, OtaEvent.INSTALLING)
+
+
+class OtaState(IntEnum):
+    """``ota_state.state``."""
+
+    IDLE = 0
+    DOWNLOADING = 1
+    DOWNLOADED = 2
+    INSTALLING = 3
+    INSTALLED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class OtaOrder:
+    """The cloud's order to update.
+
+    ``url``, ``size`` (bytes) and ``signature`` (MD5, hexadecimal) are hints: they may refuse a
+    package, they never admit one; trust is TUF's.
+    """
+
+    transaction: str
+    version: str
+    old_version: str
+    url: str
+    size: int
+    signature: str
+
+
+def order_payload(order: OtaOrder) -> bytes:
+    """Build the payload of ``PUT /newfirmware``."""
+    return dump_object({"ota": asdict(order)})
+
+
+def parse_order(payload: bytes) -> OtaOrder:
+    """Read the payload of ``PUT /newfirmware``: one object that wraps one object under any key.
+
+    Raises:
+        WireError: names the member, its value and what was expected.
+    """
+    wrapper = parse_object(payload, "order")
+    inner = list(wrapper.values())
+    if len(inner) != 1 or not is_object(inner[0]):
+        raise FieldError("order", wrapper, 'one object in one object, {"ota": {…}}')
+    source = inner[0]
+    return OtaOrder(
+        transaction=get_string(source, "transaction", path="ota."),
+        version=_get_version(source, "version"),
+        old_version=_get_version(source, "old_version"),
+        url=_get_url(source),
+        size=get_int(source, "size", path="ota.", low=1, high=SIZE_MAX),
+        signature=_get_md5(source),
+    )
+
+
+def _get_version(source: Mapping[str, object], name: str) -> str:
+    value = get_string(source, name, path="ota.")
+    version_key(value, field=f"ota.{name}")
+    return value
+
+
+def _get_url(source: Mapping[str, object]) -> str:
+    value = get_string(source, "url", path="ota.")
+    if not value.startswith(("http://", "https://")):
+        raise FieldError("ota.url", value, "an http or https URL")
+    return value
+
+
+def _get_md5(source: Mapping[str, object]) -> str:
+    value = get_string(source, "signature", path="ota.")
+    if not MD5_PATTERN.fullmatch(value):
+        raise FieldError("ota.signature", value, "an MD5 digest, 32 hexadecimal digits")
+    return value.lower()
+
+
+def version_key(version: str, field: str = "version") -> tuple[int, ...]:
+    """Return a key that orders versions: "1.10" after "1.9", "1.0" equal to "1.0.0.0".
+
+    Raises:
+        FieldError: not numbers joined by dots; ``field`` names it.
+    """
+    if not VERSION_PATTERN.fullmatch(version):
+        raise FieldError(field, version, 'a version such as "1.2.0": numbers joined by dots')
+    parts = [int(part) for part in version.split(".")]
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class OtaEventReport:
+    """One ``ota_event`` report; ``percent`` (0..1) goes with events 4 and 7 only."""
+
+    transaction: str
+    event: OtaEvent
+    description: str | None = None
+    percent: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Render the value that stands under ``ota_event``."""
+        value: dict[str, object] = {} if self.percent is None else {"percent": self.percent}
+        value |= {"transaction": self.transaction, "event": int(self.event)}
+        return value | ({"description": self.description} if self.description else {})
+
+
+def parse_event(value: object) -> OtaEventReport:
+    """Read the value under ``ota_event``; raises WireError naming what is wrong.
+
+    ``percent`` is only read with the events that carry it, and is clipped to 0..1.
+    """
+    source = get_object({"ota_event": value}, "ota_event")
+    number = get_int(source, "event", path="ota_event.", high=255)
+    if number not in set(OtaEvent):
+        raise FieldError("ota_event.event", number, "a known event number (0-12, 30-38)")
+    event = OtaEvent(number)
+    return OtaEventReport(
+        transaction=get_string(source, "transaction", path="ota_event."),
+        event=event,
+        description=_get_description(source),
+        percent=_get_percent(source) if event.has_percent else None,
+    )
+
+
+def _get_description(source: Mapping[str, object]) -> str | None:
+    value = source.get("description")
+    if value is not None and not isinstance(value, str):
+        raise FieldError("ota_event.description", value, "a string or null")
+    return value or None
+
+
+def _get_percent(source: Mapping[str, object]) -> float:
+    value = source.get("percent")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FieldError("ota_event.percent", value, "a number from 0 to 1")
+    return min(1.0, max(0.0, float(value)))
+
+
+def state_report(transaction: str, state: OtaState) -> dict[str, object]:
+    """Build the value that stands under ``ota_state``."""
+    return {"transaction": transaction, "state": int(state)}
+
+
+def parse_state(value: object) -> tuple[str, OtaState]:
+    """Read the value under ``ota_state``: transaction and state; raises WireError."""
+    source = get_object({"ota_state": value}, "ota_state")
+    state = get_int(source, "state", path="ota_state.", high=max(OtaState))
+    return get_string(source, "transaction", path="ota_state."), OtaState(state)

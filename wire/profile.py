@@ -1,0 +1,147 @@
+"""The profile that the factory flashes onto a device (device protocol, "Profile").
+
+One JSON object. Unknown members are ignored, so that an older agent reads a newer profile.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from wire.errors import FieldError, WireError
+from wire.fields import dump_object, get_int, get_string, parse_object
+
+UUID_PATTERN = re.compile(r"[0-9a-fA-F]{14}")
+BIND_TOKEN_PATTERN = re.compile(r"[0-9a-fA-F]{32}")
+PORT_MAX = 65535
+
+
+class ProfileError(WireError):
+    """The profile cannot be used; ``problems`` holds every mistake found, one sentence each."""
+
+    def __init__(self, problems: list[WireError]) -> None:
+        """Join the mistakes into one message."""
+        super().__init__("profile: " + "; ".join(str(p) for p in problems))
+        self.problems = tuple(str(p) for p in problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A device's identity and the cloud it belongs to.
+
+    ``token`` authenticates the device and ``bind_token`` lets an app bind it; neither may be logged,
+    so ``repr`` leaves both out.
+    """
+
+    uuid: str
+    token: str = field(repr=False)
+    bind_token: str = field(repr=False)
+    server_addr: str
+    coap_port: int
+    lwm2m_port: int
+    rsa_ca_crt: str = field(repr=False)
+    configures: Mapping[str, object]
+    mac_id: str
+    version: int
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that no log and no API answer may contain."""
+        return (self.token, self.bind_token)
+
+
+def parse_profile(data: bytes | str) -> Profile:
+    """Read a profile and check every member.
+
+    Raises:
+        ProfileError: not a JSON object, or at least one member is missing or wrong; all are named.
+    """
+    try:
+        source = parse_object(data, "profile file")
+    except WireError as error:
+        raise ProfileError([error]) from error
+    values, problems = _read_members(source)
+    if problems:
+        raise ProfileError(problems)
+    return Profile(**values)  # type: ignore[arg-type]  # each reader returns its member's type
+
+
+def render_profile(profile: Profile) -> bytes:
+    """Render a profile as the file to flash: all keys, in the order of the document's table."""
+    return dump_object(
+        {
+            "uuid": profile.uuid,
+            "token": profile.token,
+            "bindToken": profile.bind_token,
+            "serverAddr": profile.server_addr,
+            "coapPort": profile.coap_port,
+            "lwm2mPort": profile.lwm2m_port,
+            "rsaCaCrt": profile.rsa_ca_crt,
+            "configures": dump_object(profile.configures).decode(),
+            "macId": profile.mac_id,
+            "version": profile.version,
+        }
+    )
+
+
+def _read_members(
+    source: Mapping[str, object],
+) -> tuple[dict[str, object], list[WireError]]:
+    values: dict[str, object] = {}
+    problems: list[WireError] = []
+    for name, read in _READERS.items():
+        try:
+            values[name] = read(source)
+        except WireError as error:
+            problems.append(error)
+    return values, problems
+
+
+def _read_uuid(source: Mapping[str, object]) -> str:
+    value = get_string(source, "uuid")
+    if not UUID_PATTERN.fullmatch(value):
+        raise FieldError("uuid", value, "14 hexadecimal digits")
+    return value
+
+
+def _read_bind_token(source: Mapping[str, object]) -> str:
+    value = get_string(source, "bindToken", secret=True)
+    if not BIND_TOKEN_PATTERN.fullmatch(value):
+        raise FieldError("bindToken", value, "32 hexadecimal digits", secret=True)
+    return value
+
+
+def _read_ca(source: Mapping[str, object]) -> str:
+    value = get_string(source, "rsaCaCrt")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=value)
+    except (ssl.SSLError, ValueError) as error:
+        raise FieldError("rsaCaCrt", value, "a CA certificate in PEM") from error
+    if not context.get_ca_certs():
+        raise FieldError("rsaCaCrt", value, "a CA certificate in PEM (this one is not a CA's)")
+    return value
+
+
+def _read_configures(source: Mapping[str, object]) -> dict[str, object]:
+    text = get_string(source, "configures")
+    try:
+        return parse_object(text, "configures")
+    except WireError as error:
+        raise FieldError("configures", text, "a string that holds a JSON object") from error
+
+
+_READERS: dict[str, Callable[[Mapping[str, object]], object]] = {
+    "uuid": _read_uuid,
+    "token": lambda s: get_string(s, "token", secret=True),
+    "bind_token": _read_bind_token,
+    "server_addr": lambda s: get_string(s, "serverAddr"),
+    "coap_port": lambda s: get_int(s, "coapPort", low=1, high=PORT_MAX),
+    "lwm2m_port": lambda s: get_int(s, "lwm2mPort", low=0, high=PORT_MAX),
+    "rsa_ca_crt": _read_ca,
+    "configures": _read_configures,
+    "mac_id": lambda s: get_string(s, "macId", empty=True),
+    "version": lambda s: get_int(s, "version"),
+}

@@ -1,0 +1,142 @@
+"""What a device sends up its link: the registration and the reports (device protocol, "Link").
+
+Registration: ``CON POST /reg_for_control`` with uuid and token, answered 2.05 when accepted.
+Report: ``POST /v1/device/data?deviceUuid=…&token=…`` with ``{"data": {key: value, …}}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from wire.errors import FieldError, MissingFieldError
+from wire.fields import dump_object, get_object, get_string, parse_object
+
+REGISTER_PATH = ("reg_for_control",)
+REPORT_PATH = ("v1", "device", "data")
+# Where a device of ours serves its self-description; 2017 firmware has none (docs/adr/0004).
+DESCRIPTION_PATH = ("resource",)
+# The reference client's interval; idle NAT mappings on home routers live at least a minute longer.
+KEEPALIVE_SECONDS = 55.0
+KEEPALIVE: Mapping[str, object] = {"alive": 0}
+
+KEY_ALIVE = "alive"
+KEY_DEVICE_INFO = "device_info"
+KEY_PACKAGE_INFO = "package_info"
+KEY_OTA_EVENT = "ota_event"
+KEY_OTA_STATE = "ota_state"
+KEYS_VOICE = frozenset({"voice_control", "duer_voice"})
+# Everything else in a report is a data point's new value (the open API's REPORT data).
+KEYS_SYSTEM = KEYS_VOICE | {
+    KEY_ALIVE,
+    KEY_DEVICE_INFO,
+    KEY_PACKAGE_INFO,
+    KEY_OTA_EVENT,
+    KEY_OTA_STATE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who a device says it is: in the registration's payload and in each report's query."""
+
+    uuid: str
+    token: str = field(repr=False)
+
+
+def registration_payload(credentials: Credentials) -> bytes:
+    """Build the payload of ``POST /reg_for_control``."""
+    return dump_object({"deviceUUID": credentials.uuid, "token": credentials.token})
+
+
+def parse_registration(payload: bytes) -> Credentials:
+    """Read the payload of ``POST /reg_for_control``; raises WireError naming what is wrong."""
+    source = parse_object(payload, "registration")
+    return Credentials(get_string(source, "deviceUUID"), get_string(source, "token", secret=True))
+
+
+def report_query(credentials: Credentials) -> tuple[str, str]:
+    """Build the two Uri-Query options of a report."""
+    return (f"deviceUuid={credentials.uuid}", f"token={credentials.token}")
+
+
+def parse_report_query(options: Iterable[str]) -> Credentials:
+    """Read a report's Uri-Query options; raises MissingFieldError when one is not there."""
+    values = dict(option.partition("=")[::2] for option in options)
+    for name in ("deviceUuid", "token"):
+        if not values.get(name):
+            raise MissingFieldError(name, "a Uri-Query option with a value")
+    return Credentials(values["deviceUuid"], values["token"])
+
+
+def report_payload(data: Mapping[str, object]) -> bytes:
+    """Build a report's payload from its keys and values."""
+    return dump_object({"data": data})
+
+
+def parse_report(payload: bytes) -> dict[str, object]:
+    """Read a report's payload and return the object under ``data``, which holds at least one key."""
+    data = get_object(parse_object(payload, "report"), "data")
+    if not data:
+        raise FieldError("data", data, "an object with at least one key")
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """The ``device_info`` report: which device this is and how it is connected."""
+
+    uuid: str
+    bind_token: str = field(repr=False)
+    firmware_version: str
+    network_type: str
+    mac: str
+    ip: str
+    ssid: str
+    hostname: str
+
+    def to_json(self) -> dict[str, object]:
+        """Render the value that stands under ``device_info``."""
+        return {
+            "uuid": self.uuid,
+            "bindToken": self.bind_token,
+            "firmwareVersion": self.firmware_version,
+            "networkType": self.network_type,
+            "mac": self.mac,
+            "ip": self.ip,
+            "ssid": self.ssid,
+            "hostname": self.hostname,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PackageInfo:
+    """The ``package_info`` report: which version runs, sent after every start."""
+
+    product: str
+    batch: str
+    os_name: str
+    developer: str
+    version: str
+    staged_version: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Render the value that stands under ``package_info``."""
+        return {
+            "version": "1.0",
+            "product": self.product,
+            "batch": self.batch,
+            "os": {
+                "name": self.os_name,
+                "developer": self.developer,
+                "staged_version": self.staged_version,
+                "version": self.version,
+            },
+        }
+
+
+def parse_package_version(value: object) -> str:
+    """Return the running version that a ``package_info`` value names; raises WireError."""
+    source = get_object({KEY_PACKAGE_INFO: value}, KEY_PACKAGE_INFO)
+    running = get_object(source, "os", path=f"{KEY_PACKAGE_INFO}.")
+    return get_string(running, "version", path=f"{KEY_PACKAGE_INFO}.os.")
