@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wire.errors import FieldError
-from wire.fields import get_int, get_object, get_string, parse_object
+from wire.fields import INT64_MAX, get_int, get_object, get_string, parse_object
 
-# A title or URL; longer than any real one, short enough for one block (RFC 7959).
+# A title or URL, in bytes of UTF-8; longer than any real one, and one block holds it (RFC 7959).
 STRING_LIMIT = 1024
 # Integers travel as text; 20 characters hold any 64-bit integer with its sign.
 INT_TEXT_LIMIT = 20
@@ -58,7 +58,7 @@ class DataPointDescription:
     """One entry of the self-description, with the open API's keys.
 
     ``pattern`` is a Range for integers, ``{}`` where the document shows an empty one, None where it
-    shows none.
+    shows none. ``path`` is where the device keeps the resource; empty means under its name.
     """
 
     name: str
@@ -69,11 +69,12 @@ class DataPointDescription:
     pattern: Range | Mapping[str, object] | None = None
     resource_type: str = ""
     protocols: tuple[str, ...] = ("COAP", "HTTP")
+    path: str = ""
 
     @property
     def uri(self) -> str:
         """The resource's path on the device."""
-        return f"/{self.name}"
+        return self.path or f"/{self.name}"
 
     def to_json(self) -> dict[str, object]:
         """Render the entry with its keys in the document's order."""
@@ -124,6 +125,7 @@ def parse_description(entry: object, path: str = "") -> DataPointDescription:
         pattern=_get_pattern(source, path, DataType(kind)),
         protocols=tuple(_get_strings(source, "protocol", path)),
         methods=_get_methods(source, path),
+        path=_get_uri(source, path),
     )
 
 
@@ -137,8 +139,9 @@ def parse_value(point: DataPointDescription, text: str) -> Value:
         return _parse_int(point, text)
     if point.type is DataType.BOOL:
         return _parse_bool(point, text)
-    if not text or len(text) > STRING_LIMIT or not text.isprintable():
-        raise FieldError(point.name, text, f"1 to {STRING_LIMIT} printable characters")
+    # Half of a surrogate pair is not printable, so what is encoded here can be.
+    if not text or not text.isprintable() or len(text.encode()) > STRING_LIMIT:
+        raise FieldError(point.name, text, f"1 to {STRING_LIMIT} bytes of printable text")
     return text
 
 
@@ -154,6 +157,8 @@ def _parse_int(point: DataPointDescription, text: str) -> int:
     if len(text) > INT_TEXT_LIMIT or not (digits.isascii() and digits.isdigit()):
         raise FieldError(point.name, text, expected)
     value = int(text)
+    if abs(value) > INT64_MAX:
+        raise FieldError(point.name, text, f"{expected}, in 64 bits")
     if allowed and not (
         allowed.low <= value <= allowed.high and (value - allowed.low) % allowed.step == 0
     ):
@@ -177,10 +182,17 @@ def _get_pattern(
     pattern = get_object(source, "pattern", path=path)
     if kind is not DataType.INT or not pattern:
         return pattern
-    inner, limit = f"{path}pattern.", 2**63 - 1
-    low = get_int(pattern, "min", path=inner, low=-limit)
-    high = get_int(pattern, "max", path=inner, low=low, high=limit)
+    inner = f"{path}pattern."
+    low = get_int(pattern, "min", path=inner, low=-INT64_MAX)
+    high = get_int(pattern, "max", path=inner, low=low)
     return Range(low, high, get_int(pattern, "step", path=inner, low=1) if "step" in pattern else 1)
+
+
+def _get_uri(source: Mapping[str, object], path: str) -> str:
+    value = get_string(source, "uri", path=path)
+    if not value.startswith("/"):
+        raise FieldError(f"{path}uri", value, "a path that starts with /")
+    return "" if value == f"/{source['name']}" else value
 
 
 def _get_methods(source: Mapping[str, object], path: str) -> tuple[Method, ...]:

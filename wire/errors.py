@@ -42,13 +42,19 @@ class MissingFieldError(FieldError):
         self.expected = expected
 
 
+def _render(value: object) -> str:
+    for render in (lambda v: json.dumps(v, ensure_ascii=False), repr):
+        try:
+            return render(value)
+        except (TypeError, ValueError, RecursionError):  # not JSON; too many digits; too deep
+            continue
+    return f"a {type(value).__name__} that cannot be shown"
+
+
 def show(value: object, limit: int = SHOWN_VALUE_LIMIT) -> str:
     """Render a peer's value for a message: one line, printable, at most about ``limit`` characters."""
     if isinstance(value, bytes):
         value = value[: limit * 4].decode("utf-8", "backslashreplace")
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = repr(value)
+    text = _render(value)
     printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return printable if len(printable) <= limit else printable[: limit - 1] + "…"

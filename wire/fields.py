@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, TypeGuard
 
 from wire.errors import FieldError, MissingFieldError, WireError
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 # JSON integers are unbounded; nothing in either document needs more than 64 bits.
 INT64_MAX = 2**63 - 1
+# No format here nests deeper than six; the limit keeps Python's recursion out of a peer's hands.
+MAX_DEPTH = 32
 
 _ABSENT = object()
 
@@ -19,22 +22,53 @@ _ABSENT = object()
 def parse_object(payload: bytes | str, what: str) -> dict[str, object]:
     """Parse JSON text that must be one object; ``what`` names it in the error.
 
+    What comes back can be rendered again: no NaN or infinity, no half of a surrogate pair, at most
+    MAX_DEPTH levels. Of members with the same name the last counts. A value that is no object is
+    never shown, for it may hold a secret.
+
     Raises:
         WireError: the bytes are not UTF-8, not JSON, or not an object.
     """
     try:
         text = payload.decode("utf-8") if isinstance(payload, bytes) else payload
-        value = json.loads(text)
-    except UnicodeDecodeError as error:
-        raise WireError(f"{what}: not UTF-8 text (byte {error.start})") from error
+        value = json.loads(text, parse_constant=_refuse_constant)
+        _check_tree(value, what)
+    except UnicodeError as error:
+        place = f" (byte {error.start})" if isinstance(error, UnicodeDecodeError) else ""
+        raise WireError(f"{what}: not UTF-8 text{place}") from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise WireError(f"{what}: not JSON ({error.msg} at {place})") from error
+    except WireError:
+        raise
     except (RecursionError, ValueError) as error:  # nesting bombs; digits beyond Python's limit
         raise WireError(f"{what}: not usable JSON ({type(error).__name__})") from error
     if not is_object(value):
-        raise FieldError(what, value, "a JSON object")
+        raise FieldError(what, value, "a JSON object", secret=True)
     return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(name)
+
+
+def _check_tree(value: object, what: str) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                below += [*item.keys(), *item.values()]
+            elif isinstance(item, list):
+                below += item
+            elif isinstance(item, str) and not item.isascii():
+                item.encode()  # raises UnicodeEncodeError for half of a surrogate pair
+            elif isinstance(item, float) and not math.isfinite(item):
+                raise WireError(f"{what}: not usable JSON (a number too large)")
+        if not below:
+            return
+        level = below
+    raise WireError(f"{what}: not usable JSON (nested deeper than {MAX_DEPTH} levels)")
 
 
 def is_object(value: object) -> TypeGuard[dict[str, object]]:
@@ -43,8 +77,8 @@ def is_object(value: object) -> TypeGuard[dict[str, object]]:
 
 
 def dump_object(value: Mapping[str, object]) -> bytes:
-    """Render a JSON object as compact UTF-8, members in the order given."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """Render a JSON object as compact UTF-8, members in the order given; no NaN or infinity."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def get_string(
@@ -79,11 +113,13 @@ def get_int(
     return value
 
 
-def get_object(source: Mapping[str, object], name: str, *, path: str = "") -> dict[str, object]:
+def get_object(
+    source: Mapping[str, object], name: str, *, path: str = "", secret: bool = False
+) -> dict[str, object]:
     """Return the member ``name``, which must be a JSON object."""
     value = _get(source, name, path, "a JSON object")
     if not is_object(value):
-        raise FieldError(path + name, value, "a JSON object")
+        raise FieldError(path + name, value, "a JSON object", secret=secret)
     return value
 
 

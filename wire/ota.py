@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
+from urllib.parse import urlsplit
 
 from wire.errors import FieldError
 from wire.fields import dump_object, get_int, get_object, get_string, is_object, parse_object
 
 ORDER_PATH = ("newfirmware",)
-VERSION_PATTERN = re.compile(r"\d{1,9}(\.\d{1,9}){0,7}")
+VERSION_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}")
 MD5_PATTERN = re.compile(r"[0-9a-fA-F]{32}")
 # 64 GiB: far over any image of ours, far under what would overflow a size field.
 SIZE_MAX = 64 * 2**30
@@ -113,8 +114,15 @@ def _get_version(source: Mapping[str, object], name: str) -> str:
 
 def _get_url(source: Mapping[str, object]) -> str:
     value = get_string(source, "url", path="ota.")
-    if not value.startswith(("http://", "https://")):
-        raise FieldError("ota.url", value, "an http or https URL")
+    expected = "an http or https URL"
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError as error:  # brackets that hold no address; a port that is no number
+        raise FieldError("ota.url", value, expected) from error
+    # urlsplit drops line breaks silently, and a URL with a blank would split a request line.
+    if not usable or not value.isprintable() or " " in value:
+        raise FieldError("ota.url", value, expected)
     return value
 
 
@@ -149,8 +157,10 @@ class OtaEventReport:
     percent: float | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Render the value that stands under ``ota_event``."""
-        value: dict[str, object] = {} if self.percent is None else {"percent": self.percent}
+        """Render the value that stands under ``ota_event``; the document writes 0 and 1 as such."""
+        value: dict[str, object] = {}
+        if self.percent is not None:
+            value["percent"] = int(self.percent) if self.percent in {0, 1} else self.percent
         value |= {"transaction": self.transaction, "event": int(self.event)}
         return value | ({"description": self.description} if self.description else {})
 
@@ -184,7 +194,7 @@ def _get_percent(source: Mapping[str, object]) -> float:
     value = source.get("percent")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise FieldError("ota_event.percent", value, "a number from 0 to 1")
-    return min(1.0, max(0.0, float(value)))
+    return float(min(1, max(0, value)))  # clipped first: a huge integer has no float
 
 
 def state_report(transaction: str, state: OtaState) -> dict[str, object]:

@@ -5,6 +5,7 @@ One JSON object. Unknown members are ignored, so that an older agent reads a new
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -15,6 +16,9 @@ from wire.fields import dump_object, get_int, get_string, parse_object
 
 UUID_PATTERN = re.compile(r"[0-9a-fA-F]{14}")
 BIND_TOKEN_PATTERN = re.compile(r"[0-9a-fA-F]{32}")
+# RFC 1123 section 2.1, and the underscore that local networks use all the same.
+HOST_PATTERN = re.compile(r"(?!-)[0-9A-Za-z_-]{1,63}(\.[0-9A-Za-z_-]{1,63})*\.?")
+HOST_LENGTH_MAX = 253
 PORT_MAX = 65535
 
 
@@ -113,15 +117,28 @@ def _read_bind_token(source: Mapping[str, object]) -> str:
     return value
 
 
+def _read_server_addr(source: Mapping[str, object]) -> str:
+    value = get_string(source, "serverAddr")
+    if HOST_PATTERN.fullmatch(value) and len(value) <= HOST_LENGTH_MAX:
+        return value
+    try:
+        ipaddress.ip_address(value)
+    except ValueError as error:
+        raise FieldError("serverAddr", value, "a host name or an IP address") from error
+    return value
+
+
 def _read_ca(source: Mapping[str, object]) -> str:
     value = get_string(source, "rsaCaCrt")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=value)
-    except (ssl.SSLError, ValueError) as error:
-        raise FieldError("rsaCaCrt", value, "a CA certificate in PEM") from error
+    except (ssl.SSLError, TypeError, ValueError) as error:  # TypeError: not ASCII
+        # Not shown: who mistakes a certificate may well have put its key here.
+        raise FieldError("rsaCaCrt", value, "a CA certificate in PEM", secret=True) from error
     if not context.get_ca_certs():
-        raise FieldError("rsaCaCrt", value, "a CA certificate in PEM (this one is not a CA's)")
+        expected = "a CA certificate in PEM (this one is not a CA's)"
+        raise FieldError("rsaCaCrt", value, expected, secret=True)
     return value
 
 
@@ -137,7 +154,7 @@ _READERS: dict[str, Callable[[Mapping[str, object]], object]] = {
     "uuid": _read_uuid,
     "token": lambda s: get_string(s, "token", secret=True),
     "bind_token": _read_bind_token,
-    "server_addr": lambda s: get_string(s, "serverAddr"),
+    "server_addr": _read_server_addr,
     "coap_port": lambda s: get_int(s, "coapPort", low=1, high=PORT_MAX),
     "lwm2m_port": lambda s: get_int(s, "lwm2mPort", low=0, high=PORT_MAX),
     "rsa_ca_crt": _read_ca,

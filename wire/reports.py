@@ -76,7 +76,7 @@ def report_payload(data: Mapping[str, object]) -> bytes:
 
 def parse_report(payload: bytes) -> dict[str, object]:
     """Read a report's payload and return the object under ``data``, which holds at least one key."""
-    data = get_object(parse_object(payload, "report"), "data")
+    data = get_object(parse_object(payload, "report"), "data", secret=True)
     if not data:
         raise FieldError("data", data, "an object with at least one key")
     return data

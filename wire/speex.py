@@ -7,7 +7,6 @@ mono PCM as bytes. Structures and request numbers are those of libspeex 1.2 (spe
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 from functools import cache
 from typing import Self
 
@@ -21,6 +20,8 @@ DEFAULT_QUALITY = 8
 DEFAULT_COMPLEXITY = 3
 QUALITY_MAX = 10
 _MAX_FRAME_BYTES = 256
+# By its soname: ctypes.util.find_library starts ldconfig or a compiler to look, for 0.1 s and more.
+_SONAME = "libspeex.so.1"
 
 _SET_ENH, _SET_QUALITY, _SET_COMPLEXITY = 0, 4, 16
 _MODE_IDS = {8000: 0, 16000: 1}
@@ -55,9 +56,8 @@ def frame_samples(rate: int) -> int:
 
 @cache
 def _library() -> ctypes.CDLL:
-    name = ctypes.util.find_library("speex") or "libspeex.so.1"
     try:
-        library = ctypes.CDLL(name)
+        library = ctypes.CDLL(_SONAME)
     except OSError as error:
         raise SpeexUnavailableError(
             "libspeex is missing: install Debian's package libspeex1"

@@ -174,8 +174,10 @@ class Segmenter:
     def add(self, frame: bytes) -> VoiceSegment | None:
         """Take the next frame; return a segment when the frames before this one filled it."""
         packed = pack_frame(frame, self._style, self._next.rate)
+        if len(packed) > self._style.max_bytes:
+            raise VoiceError(f"frame: got {len(frame)} bytes, too long for any segment")
         size = sum(map(len, self._packed)) + len(packed)
-        full = len(self._packed) == self._max_frames or size > self._style.max_bytes
+        full = len(self._packed) >= self._max_frames or size > self._style.max_bytes
         segment = self._flush() if full and self._packed else None
         self._packed.append(packed)
         return segment
