@@ -8,6 +8,8 @@ from typing import Any
 
 from aiocoap import interfaces
 
+from transport.blocks import BlockTransfers
+from transport.messages import RecentRequests
 from wire.framing import encode_frame
 
 # A peer that stops reading must not make us hold its messages: about 200 control messages.
@@ -31,6 +33,11 @@ class Connection(interfaces.EndpointAddress):
         self.reader = reader
         self._writer = writer
         self._why: str | None = None
+        # What serving this peer needs to remember; it ends with the connection.
+        self.recent = RecentRequests()
+        self.transfers = BlockTransfers()
+        self.serving = 0
+        self.unreadable = 0
         peer = writer.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "stream"
 
@@ -68,12 +75,16 @@ class Connection(interfaces.EndpointAddress):
         self._writer.write(encode_frame(message))
         if self._writer.transport.get_write_buffer_size() > WRITE_BUFFER_LIMIT:
             self.close("the other side stopped reading")
-            self._writer.transport.abort()
+            self.abort()
 
     def close(self, reason: str) -> None:
         """Begin to close; the reading side ends with ``reason``."""
         self._why = self._why or reason
         self._writer.close()
+
+    def abort(self) -> None:
+        """Cut the stream; what is not written yet is lost. Does nothing when it is closed."""
+        self._writer.transport.abort()
 
     async def wait_closed(self, deadline: float) -> None:
         """Wait until the stream is closed; after ``deadline`` seconds it is cut."""
@@ -82,7 +93,7 @@ class Connection(interfaces.EndpointAddress):
                 with contextlib.suppress(OSError):
                     await self._writer.wait_closed()
         except TimeoutError:
-            self._writer.transport.abort()
+            self.abort()
 
     def get_extra_info(self, name: str) -> Any:
         """Return what asyncio knows of the transport, such as ``ssl_object``."""

@@ -19,38 +19,40 @@ from aiocoap import interfaces
 from aiocoap.numbers.codes import Code as CoapCode
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.resource import Resource
+from aiocoap.tokenmanager import TokenManager
 
+from transport.blocks import is_sound
+from transport.coap import MessageFormatError, decode_message
 from transport.connection import Connection
 from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
+from transport.messages import StreamMessages
+from wire.errors import WireError
 from wire.framing import MAX_LENGTH, FrameDecoder, FramingError
 
 READ_SIZE = 16 * 1024
 # How long an orderly close may take before the socket is cut; TLS close_notify needs one way only.
 CLOSE_TIMEOUT = 2.0
+# Requests of one peer that may be in a handler at once; the next is answered 5.03. A device of ours
+# has a handful, and no answer of ours waits behind this limit.
+MAX_SERVING = 64
 
 _log = logging.getLogger(__name__)
 
 
-class _StreamTuning(TransportTuning):
-    """CoAP's timers for a reliable stream (RFC 7252 section 4.8 is for datagrams)."""
+class _Confirmable(TransportTuning):
+    """Sends CON; the timers are those of `StreamMessages`."""
 
-    # TCP retransmits; a second copy of a message would only be work for the other side's
-    # deduplication. The exchange still ends, a little after every deadline that callers set.
-    MAX_RETRANSMIT = 0
-    ACK_TIMEOUT = 60.0
-    # How long a message id is remembered. 2017 firmware retransmits a CON for up to 45 s.
-    EXCHANGE_LIFETIME = 60.0
     reliability = True
 
 
-class _UnreliableTuning(_StreamTuning):
-    """The same, sent NON."""
+class _NonConfirmable(TransportTuning):
+    """Sends NON."""
 
     reliability = False
 
 
-_STREAM = _StreamTuning()
-_UNRELIABLE = _UnreliableTuning()
+_CONFIRMABLE = _Confirmable()
+_NON_CONFIRMABLE = _NonConfirmable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,10 @@ Handler = Callable[[Request], Awaitable[Reply]]
 class FramedEndpoint:
     """One end of any number of framed connections; sends requests and serves them."""
 
-    def __init__(self, context: aiocoap.Context) -> None:
+    def __init__(self, context: aiocoap.Context, interface: _FramedInterface) -> None:
         """Use `create`."""
         self._context = context
-        self._interface: _FramedInterface = context.request_interfaces[
-            0
-        ].token_interface.message_interface
+        self._interface = interface
 
     @classmethod
     async def create(cls, handler: Handler) -> FramedEndpoint:
@@ -92,11 +92,13 @@ class FramedEndpoint:
             loop=asyncio.get_running_loop(), serversite=_Site(handler), loggername="coap"
         )
 
-        async def interface(manager: Any) -> _FramedInterface:
-            return _FramedInterface(manager)
-
-        await context._append_tokenmanaged_messagemanaged_transport(interface)  # noqa: SLF001  # aiocoap's only way to add a transport of one's own
-        return cls(context)
+        # What aiocoap's own Context does for its own transports, with our layers in place of its.
+        tokens = TokenManager(context)
+        messages = StreamMessages(tokens)
+        interface = _FramedInterface(messages)
+        messages.message_interface, tokens.token_interface = interface, messages
+        context.request_interfaces.append(tokens)
+        return cls(context, interface)
 
     async def serve(
         self,
@@ -113,6 +115,10 @@ class FramedEndpoint:
         reason = "the endpoint shut down"
         try:
             reason = await self._interface.read(connection, idle_timeout, max_length)
+        except asyncio.CancelledError:
+            # Nobody waits for the orderly close any more, and a peer may never take the last bytes.
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, connection.abort)
+            raise
         finally:
             connection.close(reason)
             self._interface.forget(connection, reason)
@@ -135,14 +141,15 @@ class FramedEndpoint:
         Raises:
             RequestTimeoutError: no answer within ``deadline`` seconds.
             StreamClosedError: the connection ended first.
-            RequestRejectedError: the other side reset the exchange.
+            RequestRejectedError: the other side reset the exchange, or its answer is not CoAP.
+            FrameLengthError: path and query are too long for one message.
         """
         message = aiocoap.Message(
             code=CoapCode[method],
             payload=payload,
             uri_path=path,
             uri_query=query,
-            transport_tuning=_STREAM if confirmable else _UNRELIABLE,
+            transport_tuning=_CONFIRMABLE if confirmable else _NON_CONFIRMABLE,
         )
         message.remote = connection
         try:
@@ -152,18 +159,25 @@ class FramedEndpoint:
             raise RequestTimeoutError(f"no answer within {deadline:g} s") from error
         except (StreamClosedError, coap_error.LibraryShutdown) as error:
             raise StreamClosedError(str(error) or "the endpoint shut down") from error
+        except coap_error.MessageError as error:
+            raise RequestRejectedError("the other side reset the exchange") from error
         except coap_error.NetworkError as error:
             # How aiocoap passes on what `forget` told it.
             raise StreamClosedError(str(error.__cause__ or error)) from error
-        except coap_error.Error as error:
-            raise RequestRejectedError(
-                f"the exchange failed: {error or type(error).__name__}"
-            ) from error
+        except WireError:
+            raise
+        except Exception as error:
+            # aiocoap fails in many ways, AssertionError and AttributeError among them, on block
+            # options that do not belong to the request; all of them are the answer's fault.
+            what = str(error) or type(error).__name__
+            raise RequestRejectedError(f"the exchange failed: {what}") from error
         return Reply(int(response.code), response.payload)
 
     async def shutdown(self) -> None:
-        """Close every connection and end aiocoap's tasks."""
+        """Close every connection; handlers that still run are cancelled and waited for."""
+        site: _Site = self._context.serversite
         await self._context.shutdown()
+        await site.wait_idle(CLOSE_TIMEOUT)
 
 
 class _FramedInterface(interfaces.MessageInterface):
@@ -181,11 +195,11 @@ class _FramedInterface(interfaces.MessageInterface):
         decoder = FrameDecoder(max_length)
         while True:
             try:
-                async with asyncio.timeout(idle_timeout):
+                async with asyncio.timeout(idle_timeout) as timer:
                     data = await connection.reader.read(READ_SIZE)
-            except TimeoutError:
-                return f"silent for {idle_timeout:g} s"
             except OSError as error:
+                if timer.expired():  # the system's own time-out, ETIMEDOUT, is a TimeoutError too
+                    return f"silent for {idle_timeout:g} s"
                 return connection.close_reason or f"connection lost: {error.strerror or error}"
             if not data:
                 return connection.close_reason or "closed by the other side"
@@ -196,15 +210,21 @@ class _FramedInterface(interfaces.MessageInterface):
                 return str(error)
             if decoder.error:
                 return str(decoder.error)
+            # A read that finds data does not yield: let handlers start before the next requests.
+            await asyncio.sleep(0)
 
     def _dispatch(self, connection: Connection, data: bytes) -> None:
         try:
-            message = aiocoap.Message.decode(data, remote=connection)
-        except (coap_error.UnparsableMessage, ValueError) as error:
+            message = decode_message(data, connection)
+            if message.code.is_response() and not is_sound(message.opt.block2, message.payload):
+                raise MessageFormatError("an answer's block that fits no body")
+        except MessageFormatError as error:
             # The framing is intact, so only this message is lost (RFC 7252 section 4.2).
-            _log.warning("%r: message ignored, not CoAP: %s", connection, error)
+            # One warning a connection: the log is not a peer's to fill.
+            level = logging.DEBUG if connection.unreadable else logging.WARNING
+            connection.unreadable += 1
+            _log.log(level, "%r: message ignored, not CoAP: %s", connection, error)
             return
-        message.transport_tuning = _STREAM
         if self._manager is not None:
             self._manager.dispatch_message(message)
 
@@ -241,6 +261,31 @@ class _Site(Resource):
     def __init__(self, handler: Handler) -> None:
         super().__init__()
         self._handler = handler
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def render_to_pipe(self, pipe: Any) -> None:
+        """Answer one request, in the bounds that its connection has."""
+        request, connection = pipe.request, pipe.request.remote
+        if connection.serving >= MAX_SERVING:
+            pipe.add_response(_busy(request), is_last=True)
+            return
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
+        connection.serving += 1
+        try:
+            whole = connection.transfers.assemble(request)
+            reply = await connection.transfers.reply(whole, lambda: self.render(whole))
+            pipe.add_response(reply, is_last=True)
+        finally:
+            connection.serving -= 1
+            if task is not None:
+                self._running.discard(task)
+
+    async def wait_idle(self, deadline: float) -> None:
+        """Wait at most ``deadline`` seconds for the handlers that were cancelled."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=deadline)
 
     async def render(self, request: Any) -> Any:
         reply = await self._handler(
@@ -257,3 +302,11 @@ class _Site(Resource):
             payload=reply.payload,
             no_response=request.opt.no_response,
         )
+
+
+def _busy(request: Any) -> Any:
+    return aiocoap.Message(
+        code=CoapCode.SERVICE_UNAVAILABLE,
+        payload=b"too many requests at once",
+        no_response=request.opt.no_response,
+    )

@@ -1,0 +1,117 @@
+"""One CoAP message from its bytes (RFC 7252 section 3), before aiocoap sees it.
+
+aiocoap's own decoder keeps every option number and content format that it ever met, copies the rest
+of the message at each option, and lets reserved forms pass. A peer may send anything, so this one is
+linear, strict and only builds the options that the product uses.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import aiocoap
+from aiocoap.message import Direction
+from aiocoap.numbers.optionnumbers import OptionNumber
+from aiocoap.numbers.types import Type
+
+_HEADER = struct.Struct("!BBH")
+_VERSION = 1
+_TOKEN_MAX = 8
+_PAYLOAD_MARKER = 0xFF
+# A request of ours has at most eight.
+MAX_OPTIONS = 64
+# The longest value of each option that is read (RFC 7252 table 4, RFC 7959, RFC 7967).
+_KEPT: dict[int, int] = {
+    OptionNumber.URI_HOST: 255,
+    OptionNumber.ETAG: 8,
+    OptionNumber.URI_PORT: 2,
+    OptionNumber.URI_PATH: 255,
+    OptionNumber.URI_QUERY: 255,
+    OptionNumber.BLOCK2: 3,
+    OptionNumber.BLOCK1: 3,
+    OptionNumber.SIZE2: 4,
+    OptionNumber.SIZE1: 4,
+    OptionNumber.NO_RESPONSE: 1,
+}
+# Critical, yet safe to leave out: each resource has one representation, so there is no choice.
+_LEFT_OUT = frozenset({OptionNumber.ACCEPT})
+
+
+class MessageFormatError(ValueError):
+    """The bytes are no CoAP message, or one with an option that must not be ignored."""
+
+
+def decode_message(data: bytes, remote: object) -> aiocoap.Message:
+    """Decode one message that came from ``remote``.
+
+    Options that the product does not use are left out where RFC 7252 section 5.4.1 allows it.
+
+    Raises:
+        MessageFormatError: a format error, too many options, or an unknown critical option.
+    """
+    if len(data) < _HEADER.size:
+        raise MessageFormatError(f"{len(data)} bytes are no header")
+    first, code, mid = _HEADER.unpack_from(data)
+    version, token_length = first >> 6, first & 0x0F
+    body = _HEADER.size + token_length
+    if version != _VERSION or token_length > _TOKEN_MAX or body > len(data):
+        raise MessageFormatError(f"bad header 0x{data[:4].hex()}")
+    if not _is_code(code) or (code == 0 and len(data) > _HEADER.size):
+        raise MessageFormatError(f"bad code 0x{code:02x} or content after an empty message")
+    message = aiocoap.Message(
+        code=code, _mtype=Type(first >> 4 & 3), _mid=mid, _token=data[_HEADER.size : body]
+    )
+    message.remote, message.direction = remote, Direction.INCOMING
+    _read_body(message, data, body)
+    return message
+
+
+def _is_code(code: int) -> bool:
+    return code < 0x20 or 0x40 <= code < 0xC0  # empty and requests; responses 2.xx to 5.xx
+
+
+def _read_body(message: aiocoap.Message, data: bytes, offset: int) -> None:
+    count = 0
+    for number, start, end in _iter_options(data, offset):
+        count += 1
+        if count > MAX_OPTIONS:
+            raise MessageFormatError(f"more than {MAX_OPTIONS} options")
+        offset = end
+        limit = _KEPT.get(number)
+        if limit is None or end - start > limit:
+            if number % 2 and number not in _LEFT_OUT:
+                raise MessageFormatError(f"critical option {number} is unknown or too long")
+            continue
+        try:
+            option = OptionNumber(number).create_option(decode=data[start:end])
+        except UnicodeDecodeError as error:
+            raise MessageFormatError(f"option {number} is not UTF-8 text") from error
+        message.opt.add_option(option)
+    if offset < len(data):
+        if offset + 1 == len(data):
+            raise MessageFormatError("a payload marker without a payload")
+        message.payload = data[offset + 1 :]
+
+
+def _iter_options(data: bytes, offset: int) -> Iterator[tuple[int, int, int]]:
+    """Yield number, start and end of each option value, up to the payload marker."""
+    number = 0
+    while offset < len(data) and data[offset] != _PAYLOAD_MARKER:
+        head = data[offset]
+        delta, offset = _read_extended(head >> 4, data, offset + 1)
+        length, offset = _read_extended(head & 0x0F, data, offset)
+        number += delta
+        if offset + length > len(data):
+            raise MessageFormatError(f"option {number} is cut short")
+        yield number, offset, offset + length
+        offset += length
+
+
+def _read_extended(nibble: int, data: bytes, offset: int) -> tuple[int, int]:
+    if nibble < 13:
+        return nibble, offset
+    size, base = {13: (1, 13), 14: (2, 269)}.get(nibble, (0, 0))
+    if not size or offset + size > len(data):
+        raise MessageFormatError("a reserved or cut option header")
+    return base + int.from_bytes(data[offset : offset + size], "big"), offset + size
