@@ -1,0 +1,161 @@
+"""STATE/slots/boot.json: which release is active, which came before, which one is on trial.
+
+The record decides what runs and the ``current`` link follows it, so that one rename of one file is
+the whole switch. Changes are pure; `load` and `store` are the only I/O. Standard library only:
+`launch` reads this before anything else may load.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ota.files import make_folder, replace_symlink, write_atomically
+
+# The same form as wire.ota.VERSION_PATTERN; a version names a folder here, nothing else may pass.
+_VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,7}")
+
+
+class BootRecordError(ValueError):
+    """boot.json is not a record that this module wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A version that has not proved itself yet; ``attempts`` counts its starts."""
+
+    version: str
+    attempts: int
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """The version that was last given up, and why."""
+
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BootRecord:
+    """What boot.json holds; a version of None is the base install."""
+
+    active: str | None = None
+    previous: str | None = None
+    trial: Trial | None = None
+    last_rollback: Rollback | None = None
+
+    def activated(self, version: str, transaction: str) -> BootRecord:
+        """Make ``version`` active, on trial for ``transaction``; the same again changes nothing."""
+        if self.trial is not None and (self.trial.version, self.active) == (version, version):
+            return self
+        return BootRecord(version, self.active, Trial(version, 0, transaction))
+
+    def attempted(self) -> BootRecord:
+        """Count one start of the version on trial."""
+        if self.trial is None:
+            return self
+        return replace(self, trial=replace(self.trial, attempts=self.trial.attempts + 1))
+
+    def confirmed(self) -> BootRecord:
+        """End the trial: the active version stays."""
+        return replace(self, trial=None)
+
+    def rolled_back(self, reason: str) -> BootRecord:
+        """Give the active version up and go back to the previous one, in the end to the base."""
+        gone = self.active
+        rollback = None if gone is None else Rollback(gone, reason)
+        return BootRecord(self.previous, None, None, rollback)
+
+
+def parse_boot(text: str) -> BootRecord:
+    """Read boot.json strictly.
+
+    Raises:
+        BootRecordError: says what is wrong with it.
+    """
+    try:
+        source = json.loads(text)
+        record = BootRecord(
+            active=_version(source["active"]),
+            previous=_version(source["previous"]),
+            trial=_trial(source["trial"]),
+            last_rollback=_rollback(source["last_rollback"]),
+        )
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise BootRecordError(f"boot.json: {type(error).__name__}: {error}") from error
+    if record.trial is not None and record.trial.version != record.active:
+        raise BootRecordError("boot.json: the version on trial is not the active one")
+    return record
+
+
+def _version(value: object) -> str | None:
+    if value is not None and not (isinstance(value, str) and _VERSION.fullmatch(value)):
+        raise ValueError(f"{value!r} is not a version")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a string")
+    return value
+
+
+def _trial(value: dict[str, object] | None) -> Trial | None:
+    if value is None:
+        return None
+    attempts = value["attempts"]
+    if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 0:
+        raise ValueError(f"{attempts!r} is not a count of attempts")
+    version = _version(_text(value["version"])) or ""
+    return Trial(version, attempts, _text(value["transaction"]))
+
+
+def _rollback(value: dict[str, object] | None) -> Rollback | None:
+    if value is None:
+        return None
+    return Rollback(_version(_text(value["version"])) or "", _text(value["reason"]))
+
+
+def slots_folder(state_dir: Path) -> Path:
+    """Return where the releases and boot.json live."""
+    return state_dir / "slots"
+
+
+def release_folder(state_dir: Path, version: str) -> Path:
+    """Return the folder of one release."""
+    return slots_folder(state_dir) / "releases" / version
+
+
+def load(state_dir: Path) -> BootRecord:
+    """Read boot.json; a machine without one runs the base.
+
+    Raises:
+        BootRecordError: the file is damaged.
+        OSError: it cannot be read.
+    """
+    path = slots_folder(state_dir) / "boot.json"
+    try:
+        return parse_boot(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return BootRecord()
+
+
+def store(state_dir: Path, record: BootRecord) -> None:
+    """Write boot.json, then let ``current`` follow; raises OSError."""
+    folder = slots_folder(state_dir)
+    make_folder(folder)
+    text = json.dumps(asdict(record), ensure_ascii=False, indent=1)
+    write_atomically(folder / "boot.json", text.encode())
+    follow(state_dir, record)
+
+
+def follow(state_dir: Path, record: BootRecord) -> None:
+    """Point ``current`` at the active release; a crash may have left it one switch behind."""
+    link = slots_folder(state_dir) / "current"
+    target = None if record.active is None else f"releases/{record.active}"
+    if (link.readlink().as_posix() if link.is_symlink() else None) != target:
+        replace_symlink(link, target)

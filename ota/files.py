@@ -1,0 +1,101 @@
+"""Writing that survives a power cut: temp file, fsync, rename, fsync of the folder.
+
+Every file that an update keeps goes through `write_atomically`. Standard library only: `launch`
+needs this module before anything else may load.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace ``path`` by ``data``; after a crash it holds the old bytes or the new ones, whole.
+
+    One writer at a time: the temp file has a fixed name, so that crashes leave no heap of them.
+
+    Raises:
+        OSError: nothing was replaced.
+    """
+    with Replacement(path, mode=mode) as file:
+        file.write(data)
+
+
+class Replacement:
+    """A file in the making beside ``path``; leaving the block cleanly puts it in place, durable."""
+
+    def __init__(self, path: Path, *, mode: int = 0o644) -> None:
+        """Prepare to replace ``path``; its permissions will be ``mode``."""
+        self._path = path
+        self._temp = path.with_name(f".{path.name}.tmp")
+        self._mode = mode
+
+    def __enter__(self) -> Self:
+        self._temp.unlink(missing_ok=True)
+        descriptor = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
+        os.fchmod(descriptor, self._mode)  # whatever the umask
+        self._file = os.fdopen(descriptor, "wb")
+        return self
+
+    def write(self, data: bytes) -> None:
+        """Append to the new content."""
+        self._file.write(data)
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            with self._file:
+                if error is None:
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+            if error is None:
+                self._temp.replace(self._path)
+                fsync_path(self._path.parent)
+        finally:
+            self._temp.unlink(missing_ok=True)
+
+
+def replace_symlink(link: Path, target: str | None) -> None:
+    """Point ``link`` at ``target`` in one step, durable; None removes it."""
+    if target is None:
+        link.unlink(missing_ok=True)
+    else:
+        temp = link.with_name(f".{link.name}.tmp")
+        temp.unlink(missing_ok=True)
+        temp.symlink_to(target)
+        temp.replace(link)
+    fsync_path(link.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create ``folder`` and its parents, durable."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        fsync_path(path.parent)
+
+
+def fsync_path(path: Path) -> None:
+    """Bring one file's or folder's content to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_tree(folder: Path) -> None:
+    """Bring all files and folders under ``folder``, and itself, to the disk."""
+    for path in _walk(folder):
+        fsync_path(path)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for base, _folders, names in os.walk(folder, topdown=False):
+        for name in names:
+            path = Path(base, name)
+            if not path.is_symlink():  # a link lives in its folder, which follows
+                yield path
+        yield Path(base)

@@ -1,0 +1,233 @@
+"""The slot package: a tar.gz that holds release.json first, then the import packages under lib/.
+
+The same sources give the same bytes: members sorted, no times, no owners. release.json says what
+the package is before anything of it is unpacked.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.metadata
+import io
+import json
+import re
+import sys
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ota.errors import ContentError
+from wire.errors import FieldError, WireError
+from wire.fields import get_int, get_string, parse_object
+from wire.ota import OtaEvent, version_key
+
+INFO_NAME = "release.json"
+LIB = "lib"
+# release.json of a real release has some hundred bytes.
+INFO_MAX = 64 * 1024
+FORMAT = 1
+PRODUCT_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PYTHON = re.compile(r">=(\d{1,3})\.(\d{1,3})")
+_REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\d+(?:\.\d+)*)\S*")
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseInfo:
+    """What release.json says.
+
+    Attributes:
+        requires_python: ">=3.11".
+        requires: "name==version" of each distribution it was built against and does not bring along.
+        packages: the import packages under lib/.
+        unpacked_bytes: the files' sizes added up.
+    """
+
+    product: str
+    version: str
+    requires_python: str
+    requires: tuple[str, ...]
+    packages: tuple[str, ...]
+    unpacked_bytes: int
+
+    def to_bytes(self) -> bytes:
+        """Render release.json."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1).encode() + b"\n"
+
+
+def check_product(product: str, field: str = "product") -> str:
+    """Return ``product`` if it can name a folder; raises FieldError."""
+    if not PRODUCT_PATTERN.fullmatch(product):
+        raise FieldError(field, product, "letters, digits, dots, dashes; at most 64 characters")
+    return product
+
+
+def parse_info(data: bytes) -> ReleaseInfo:
+    """Read release.json; raises WireError naming the member, its value and what was expected."""
+    source = parse_object(data, INFO_NAME)
+    get_int(source, "format", path="release.", low=FORMAT, high=FORMAT)
+    version = get_string(source, "version", path="release.")
+    version_key(version, "release.version")
+    return ReleaseInfo(
+        product=check_product(get_string(source, "product", path="release."), "release.product"),
+        version=version,
+        requires_python=_matching(source, "requires_python", _PYTHON, '">=3.11"'),
+        requires=_strings(source, "requires", _REQUIREMENT, 'a list of "name==version"'),
+        packages=_strings(source, "packages", PRODUCT_PATTERN, "a list of package names"),
+        unpacked_bytes=get_int(source, "unpacked_bytes", path="release."),
+    )
+
+
+def _matching(
+    source: Mapping[str, object], name: str, pattern: re.Pattern[str], expected: str
+) -> str:
+    value = get_string(source, name, path="release.")
+    if not pattern.fullmatch(value):
+        raise FieldError(f"release.{name}", value, expected)
+    return value
+
+
+def _strings(
+    source: Mapping[str, object], name: str, pattern: re.Pattern[str], expected: str
+) -> tuple[str, ...]:
+    value = source.get(name)
+    if not isinstance(value, list):
+        raise FieldError(f"release.{name}", value, expected)
+    for item in value:
+        if not isinstance(item, str) or not pattern.fullmatch(item):
+            raise FieldError(f"release.{name}", item, expected)
+    return tuple(value)
+
+
+def installed_version(name: str) -> str | None:
+    """Return the version of a distribution in this environment, None when it is not there."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def check_runtime(
+    info: ReleaseInfo,
+    installed: Callable[[str], str | None] = installed_version,
+    python: tuple[int, int] = (sys.version_info.major, sys.version_info.minor),
+) -> None:
+    """Refuse a release that the base install cannot carry.
+
+    Raises:
+        ContentError: Python, or a distribution, is missing or older than the release was built
+            against. A newer one passes: that it works is for the trial to show.
+    """
+    needed = _PYTHON.fullmatch(info.requires_python)
+    if needed is None or python < (int(needed[1]), int(needed[2])):
+        shown = ".".join(map(str, python))
+        raise _unfit(f"needs Python {info.requires_python}, this machine has {shown}")
+    for requirement in info.requires:
+        parts = _REQUIREMENT.fullmatch(requirement)
+        name = parts[1] if parts else requirement
+        have = installed(name)
+        if parts is None or have is None or _numbers(have) < _numbers(parts[2]):
+            raise _unfit(f"built against {requirement}, this machine has {have or 'none'}")
+
+
+def _unfit(detail: str) -> ContentError:
+    return ContentError("unfit release", detail, OtaEvent.IMAGE_INVALID)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version; what follows them (rc1, +local) is not compared."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    numbers = [int(part) for part in match[0].split(".")] if match else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+@contextmanager
+def open_package(file: io.BufferedReader, limit: int) -> Iterator[tarfile.TarFile]:
+    """Read a package's members in order; at most ``limit`` bytes come out of the compression.
+
+    Raises:
+        ContentError: also from inside the block: what is read is no tar.gz, or is a bomb.
+    """
+    try:
+        with gzip.GzipFile(fileobj=file, mode="rb") as plain:
+            reader = _Limited(plain, limit)
+            with tarfile.open(fileobj=reader, mode="r:") as tar:
+                yield tar
+    # BadGzipFile is an OSError, but tells of the content and not of the disk.
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, UnicodeError) as error:
+        raise ContentError("broken package", str(error), OtaEvent.UNPACK_FAIL) from error
+
+
+class _Limited(io.RawIOBase):
+    """What tarfile reads from: a decompressor that gives out a bounded number of bytes."""
+
+    def __init__(self, plain: gzip.GzipFile, limit: int) -> None:
+        super().__init__()
+        self._plain = plain
+        self._limit = limit
+
+    def read(self, size: int = -1) -> bytes:
+        # tarfile reads extended headers whole: without this, one header could fill the memory.
+        if size < 0 or self._plain.tell() + size > self._limit:
+            detail = f"more than {self._limit} bytes unpacked"
+            raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
+        return self._plain.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_SET and offset > self._limit:
+            detail = f"more than {self._limit} bytes unpacked"
+            raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
+        return self._plain.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._plain.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def read_first_info(tar: tarfile.TarFile) -> ReleaseInfo:
+    """Read release.json, which must be the first member; raises ContentError."""
+    member = tar.next()
+    if member is None or member.name != INFO_NAME or not member.isreg() or member.size > INFO_MAX:
+        found = "nothing" if member is None else f"{member.name[:80]!r} ({member.size} bytes)"
+        detail = f"first member is {found}, expected {INFO_NAME} (at most {INFO_MAX} bytes)"
+        raise ContentError("broken package", detail, OtaEvent.IMAGE_INVALID)
+    file = tar.extractfile(member)
+    try:
+        return parse_info(file.read() if file else b"")
+    except WireError as error:
+        raise ContentError("broken package", str(error), OtaEvent.IMAGE_INVALID) from error
+
+
+def build_package(output: Path, info: ReleaseInfo, files: Sequence[tuple[str, Path]]) -> None:
+    """Write a package to ``output`` (replaced atomically by the caller's choice of name).
+
+    Args:
+        output: the file to write.
+        info: becomes release.json.
+        files: (name under lib/, source file), in any order.
+    """
+    with (
+        output.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        _add(tar, INFO_NAME, info.to_bytes(), executable=False)
+        for name, path in sorted(files):
+            executable = bool(path.stat().st_mode & 0o100)
+            _add(tar, f"{LIB}/{name}", path.read_bytes(), executable=executable)
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes, *, executable: bool) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    member.mode = 0o755 if executable else 0o644
+    tar.addfile(member, io.BytesIO(data))

@@ -1,0 +1,69 @@
+"""What an update that was cut off does next: decided from the task, boot.json and what runs.
+
+Pure: `machine` reads the three and carries the verdict out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from ota.boot import Rollback, Trial
+from ota.states import State, Step
+from ota.task import Task
+
+LOST_RECORD = "the boot record was lost; the base install runs"
+NOT_STARTED = "the new version could not be started"
+
+
+class Action(Enum):
+    """What a start has to do."""
+
+    IDLE = auto()
+    """Nothing is unfinished."""
+    GO_ON = auto()
+    """Repeat the step that is on disk."""
+    TRIAL = auto()
+    """The new version runs and has to prove itself."""
+    SUCCEED = auto()
+    """It was confirmed; only the record is behind."""
+    FAIL = auto()
+    """The old version runs again, for `Verdict.reason`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An action; ``reason`` goes with FAIL."""
+
+    action: Action
+    reason: str = ""
+
+
+def recover(
+    task: Task | None, trial: Trial | None, rollback: Rollback | None, running: str
+) -> Verdict:
+    """Decide how to go on after a start.
+
+    Args:
+        task: what task.json says.
+        trial: the version that boot.json has on trial.
+        rollback: the version that was last given up.
+        running: the version that this process runs.
+    """
+    if task is None or task.state.is_final:
+        # A trial without a task is one whose record was damaged: it still has to prove itself.
+        orphan = trial is not None and trial.version == running
+        return Verdict(Action.TRIAL if orphan else Action.IDLE)
+    if task.step not in {Step.SWITCH, Step.TRIAL}:
+        return Verdict(Action.GO_ON)
+    version = task.order.version
+    on_trial = trial is not None and trial.transaction == task.transaction
+    if running == version:
+        return Verdict(Action.TRIAL if on_trial else Action.SUCCEED)
+    if on_trial:  # `launch` always starts what is active, if it can
+        return Verdict(Action.FAIL, NOT_STARTED)
+    if rollback is not None and rollback.version == version:
+        return Verdict(Action.FAIL, f"version {version} was rolled back: {rollback.reason}")
+    if task.state is State.RUNNING:  # cut off before the switch was on disk
+        return Verdict(Action.GO_ON)
+    return Verdict(Action.FAIL, LOST_RECORD)

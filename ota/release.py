@@ -1,0 +1,52 @@
+"""Which release of the agent this process runs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+DISTRIBUTION = "story-agent"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRelease:
+    """The running code: its version and where that was read ("slot", "package" or "checkout")."""
+
+    version: str
+    source: str
+    folder: Path
+
+
+def running_release(code: Path = Path(__file__)) -> RunningRelease:
+    """Tell what runs: a release folder's release.json, else the installed package, else the checkout.
+
+    Args:
+        code: a file of the running code, one folder below the import folder.
+
+    Raises:
+        RuntimeError: none of the three says a version; the installation is broken.
+    """
+    folder = code.resolve().parents[1]
+    if folder.name == "lib" and (folder.parent / "release.json").is_file():
+        text = (folder.parent / "release.json").read_text("utf-8")
+        return RunningRelease(str(json.loads(text)["version"]), "slot", folder.parent)
+    try:
+        return RunningRelease(importlib.metadata.version(DISTRIBUTION), "package", folder)
+    except importlib.metadata.PackageNotFoundError:
+        return RunningRelease(_project_version(folder), "checkout", folder)
+
+
+def _project_version(folder: Path) -> str:
+    try:
+        project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+        return str(project["project"]["version"])
+    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise RuntimeError(f"no version: {DISTRIBUTION} is not installed, {error}") from error
+
+
+def running_version() -> str:
+    """Return the version that runs, such as "1.0.0"."""
+    return running_release().version

@@ -1,0 +1,152 @@
+"""One HTTP GET at a time, with deadlines, whose every fault is one of `ota.errors`.
+
+urllib3 is imported when the first request is made: only an update needs it.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from ota.errors import ContentError, MachineError, TransportError
+from wire.errors import show
+from wire.ota import OtaEvent
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """How servers are reached.
+
+    Attributes:
+        connect_timeout: seconds for name, TCP and TLS; a mobile uplink needs some.
+        read_timeout: seconds without a byte after which a server counts as gone.
+        ca_file: PEM file that https servers must chain to; None is the system's store.
+    """
+
+    connect_timeout: float = 15.0
+    read_timeout: float = 30.0
+    ca_file: Path | None = None
+
+
+class Web:
+    """Opens URLs; close it when the work is done."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        """Prepare; raises MachineError when ``ca_file`` is not there."""
+        if settings.ca_file is not None and not settings.ca_file.is_file():
+            raise MachineError(f"CA file {settings.ca_file}: not there")
+        self._settings = settings
+        self._pool: PoolManager | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._pool is not None:
+            self._pool.clear()
+
+    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Body:
+        """Send a GET and return the answer once its headers are here, whatever its status.
+
+        Redirects are not followed: an order's URL is final, and a redirect could leave TLS.
+
+        Raises:
+            TransportError: no answer.
+            ContentError: the URL is none.
+        """
+        from urllib3 import Timeout  # noqa: PLC0415  # only an update needs it
+
+        settings = self._settings
+        with _faults(url):
+            response = self._open().request(
+                "GET",
+                url,
+                headers={"Accept-Encoding": "identity", **(headers or {})},
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=False,
+                timeout=Timeout(connect=settings.connect_timeout, read=settings.read_timeout),
+            )
+        return Body(url, response)
+
+    def _open(self) -> PoolManager:
+        from urllib3 import PoolManager  # noqa: PLC0415  # only an update needs it
+
+        if self._pool is None:
+            ca_file = self._settings.ca_file
+            self._pool = PoolManager(ca_certs=str(ca_file) if ca_file else None)
+        return self._pool
+
+
+class Body:
+    """An answer: status, headers, and its bytes in the order they come."""
+
+    def __init__(self, url: str, response: BaseHTTPResponse) -> None:
+        """Wrap urllib3's answer to ``url``."""
+        self._url = url
+        self._response = response
+        self.status = response.status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._response.close()
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value, None when it is not there."""
+        return self._response.headers.get(name)
+
+    def read(self, size: int) -> bytes:
+        """Return what has arrived, at most ``size`` bytes; empty at the end of the body.
+
+        Raises:
+            TransportError: the connection broke or fell silent.
+        """
+        with _faults(self._url):
+            return self._response.read1(size, decode_content=False) or b""
+
+
+@contextmanager
+def _faults(url: str) -> Iterator[None]:
+    from urllib3 import exceptions  # noqa: PLC0415  # only an update needs it
+
+    try:
+        yield
+    except exceptions.LocationValueError as error:
+        detail = f"{show_url(url)} ({describe(error)})"
+        raise ContentError("bad URL", detail, OtaEvent.DOWNLOAD_FAIL) from error
+    except (exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+        # ValueError: http.client's word for a malformed answer in some places.
+        raise TransportError(f"{show_url(url)}: {describe(error)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """Say in one short line what a library's exception is about."""
+    from urllib3 import exceptions  # noqa: PLC0415  # only an update needs it
+
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return "no connection in time"
+    if isinstance(error, exceptions.TimeoutError):
+        return "no answer in time"
+    text = str(error).rpartition("object at 0x")[2].partition(">")[2] or str(error)
+    return show(text.strip(": ") or type(error).__name__, 160).strip('"')
+
+
+def show_url(url: str) -> str:
+    """Return a URL for a message: without user, query and fragment, which may hold secrets."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.netloc or "").rpartition("@")[2]
+    except ValueError:
+        return "a URL that cannot be read"
+    return show(f"{parts.scheme}://{host}{parts.path}", 200).strip('"')
