@@ -133,7 +133,8 @@ class SpeexEncoder(_Codec):
         self._lib.speex_bits_reset(bits)
         self._lib.speex_encode_int(self._state, buffer, bits)
         out = ctypes.create_string_buffer(_MAX_FRAME_BYTES)
-        return out.raw[: self._lib.speex_bits_write(bits, out, _MAX_FRAME_BYTES)]
+        size = self._lib.speex_bits_write(bits, out, _MAX_FRAME_BYTES)
+        return out.raw[:size]
 
 
 class SpeexDecoder(_Codec):
