@@ -1,0 +1,91 @@
+"""One dispatch for the cloud link, local CoAP and local HTTP: same value, same errors everywhere.
+
+A request is a method, a name and a text; an answer is a CoAP code and a text. The protocols differ
+only in how they carry these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from resources.datapoint import DataPoint
+from resources.errors import RefusedError, UnavailableError
+from wire.codes import Code
+from wire.datapoints import Method, Value, format_value, parse_value, self_description
+from wire.errors import WireError, show
+
+# Under the cloud's 10 s for a control request, so that the asker hears the reason and not silence.
+HANDLER_TIMEOUT = 8.0
+
+_log = logging.getLogger(__name__)
+
+ChangeListener = Callable[[str, Value], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A CoAP code, and the value or the reason as text."""
+
+    code: Code
+    text: str = ""
+
+
+class Dispatch:
+    """Finds the data point, checks the value, runs the handler, turns errors into codes."""
+
+    def __init__(self, points: Iterable[DataPoint], on_change: ChangeListener) -> None:
+        """Serve ``points`` in their order; ``on_change`` hears each value that was put."""
+        self.points = {point.description.name: point for point in points}
+        self._on_change = on_change
+
+    def describe(self) -> dict[str, object]:
+        """Return the self-description (open API 3.1), made from the data points themselves."""
+        return self_description(point.description for point in self.points.values())
+
+    async def request(self, method: str, name: str, text: str = "") -> Answer:
+        """Carry out one request; never raises for anything the asker or the machine did."""
+        point = self.points.get(name)
+        if point is None:
+            known = ", ".join(self.points)
+            return Answer(Code.NOT_FOUND, f"{show(name)}: no such data point, expected {known}")
+        allowed = point.description.methods
+        if method not in set(allowed):
+            only = ", ".join(allowed)
+            return Answer(
+                Code.METHOD_NOT_ALLOWED, f"{name}: {show(method)} not allowed, only {only}"
+            )
+        try:
+            async with asyncio.timeout(HANDLER_TIMEOUT):
+                return await self._run(point, Method(method), text)
+        except Exception as error:  # noqa: BLE001  # every fault of a handler becomes a code
+            return _answer_to(name, error)
+
+    async def _run(self, point: DataPoint, method: Method, text: str) -> Answer:
+        if method is Method.GET:
+            return Answer(Code.CONTENT, format_value(await point.get()))
+        value = parse_value(point.description, text)
+        await point.put(value)
+        await self._on_change(point.description.name, await point.get())
+        return Answer(Code.CHANGED)
+
+    async def close(self) -> None:
+        """Close every data point."""
+        for point in self.points.values():
+            await point.close()
+
+
+def _answer_to(name: str, error: Exception) -> Answer:
+    """Turn a handler's fault into an answer; what nobody foresaw is logged as our bug."""
+    match error:
+        case WireError() | RefusedError():
+            return Answer(Code.BAD_REQUEST, str(error))
+        case UnavailableError():
+            return Answer(Code.SERVICE_UNAVAILABLE, str(error))
+        case TimeoutError():
+            return Answer(Code.SERVICE_UNAVAILABLE, f"{name}: no result in {HANDLER_TIMEOUT:g} s")
+        case _:
+            _log.error("%s: the handler failed", name, exc_info=error)
+            return Answer(Code.INTERNAL_SERVER_ERROR, f"{name}: internal error")

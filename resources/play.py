@@ -1,0 +1,138 @@
+"""The data point ``play``: what the child hears. The device owns the queue; the cloud only orders."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import ClassVar
+
+from resources.catalogue import Catalogue, Queue
+from resources.datapoint import DataPoint
+from resources.errors import RefusedError, ResourceError
+from resources.players import Player
+from wire.datapoints import DataPointDescription, DataType, Method, Value
+
+_log = logging.getLogger(__name__)
+
+
+class Command(Enum):
+    """What can be said instead of a title, in the document's words and in English."""
+
+    NEXT = ("下一首", "next")
+    PREVIOUS = ("上一首", "previous")
+    PAUSE = ("暂停", "pause")
+    RESUME = ("继续", "resume")
+    STOP = ("停止", "stop")
+
+
+def parse_play(text: str) -> Command | str:
+    """Read the data point's value: a command, or what to play without a leading 播放."""
+    wanted = text.strip()
+    for command in Command:
+        if wanted.casefold() in command.value:
+            return command
+    return wanted.removeprefix("播放").strip() or wanted
+
+
+class PlayPoint(DataPoint):
+    """Plays titles, folders and URLs; goes on to the next track of a folder by itself."""
+
+    description: ClassVar = DataPointDescription(
+        name="play",
+        resource_type="voice",
+        type=DataType.STRING,
+        label="播放内容",
+        description="可通过“播放儿歌”“播放春天在哪里”“上一首”“下一首”等语音指令控制播放内容",
+        pattern={},
+        methods=(Method.GET, Method.PUT),
+    )
+
+    def __init__(
+        self, player: Player, catalogue: Catalogue, on_change: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """Play through ``player``; ``on_change`` hears each title that starts by itself."""
+        self._player = player
+        self._catalogue = catalogue
+        self._on_change = on_change
+        self._queue = Queue()
+        self._lock = asyncio.Lock()
+        self._advance: asyncio.Task[None] | None = None
+
+    @property
+    def back_end(self) -> str:
+        """The player in use."""
+        return self._player.name
+
+    @property
+    def playing(self) -> bool:
+        """Whether a track is loaded, playing or paused."""
+        return self._queue.current is not None
+
+    async def get(self) -> str:
+        """Return the title (or URL) that is loaded, "" when nothing is."""
+        track = self._queue.current
+        return track.title if track else ""
+
+    async def put(self, value: Value) -> None:
+        """Carry out a command, or play what is named; returns when it sounds."""
+        wanted = parse_play(str(value))
+        async with self._lock:
+            if isinstance(wanted, Command):
+                await self._obey(wanted)
+            else:
+                await self._start(await asyncio.to_thread(self._catalogue.find, wanted))
+
+    async def position(self) -> float | None:
+        """Return the seconds played of the present track."""
+        return await self._player.position()
+
+    async def close(self) -> None:
+        """Be silent."""
+        if self._advance is not None:
+            self._advance.cancel()
+        await self._player.close()
+
+    async def _obey(self, command: Command) -> None:
+        if command is Command.STOP:
+            self._queue = Queue()
+            await self._player.stop()
+            return
+        if self._queue.current is None:
+            raise RefusedError(f"play: nothing is playing, so there is no {command.value[1]}")
+        if command in (Command.NEXT, Command.PREVIOUS):
+            moved = self._queue.move(1 if command is Command.NEXT else -1)
+            if moved is None:
+                raise RefusedError(f"play: there is no {command.value[1]} track")
+            await self._start(moved)
+        else:
+            await self._player.pause(paused=command is Command.PAUSE)
+
+    async def _start(self, queue: Queue) -> None:
+        track = queue.current
+        if track is None:
+            raise RefusedError("play: an empty folder")
+        self._queue = Queue()  # what played before ends here, also when the new one fails
+        await self._player.play(track.source, self._on_end)
+        self._queue = queue
+
+    def _on_end(self, reason: str | None) -> None:
+        if reason:
+            _log.warning("play: %s broke off: %s", self._queue.current, reason)
+        self._advance = asyncio.create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        """Start the track after the one that ended; one that cannot be played is passed over."""
+        async with self._lock:
+            queue = self._queue.move(1) if self._queue.tracks else None
+            while queue is not None:
+                try:
+                    await self._start(queue)
+                    break
+                except ResourceError as error:
+                    _log.warning("%s", error)
+                    queue = queue.move(1)
+            else:
+                self._queue = Queue()
+        await self._on_change(await self.get())

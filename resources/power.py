@@ -1,0 +1,67 @@
+"""The data point ``power``: the battery's charge in percent."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import ClassVar
+
+from resources.datapoint import DataPoint
+from resources.errors import UnavailableError
+from wire.datapoints import DataPointDescription, DataType, Method, Range
+
+# Kernel documentation, ABI/testing/sysfs-class-power.
+POWER_SUPPLY = Path("/sys/class/power_supply")
+
+
+def find_battery(folder: Path = POWER_SUPPLY) -> Path | None:
+    """Return the first battery that powers the machine and tells its charge, or None."""
+    for supply in sorted(folder.glob("*")):
+        try:
+            kind = (supply / "type").read_text().strip()
+        except OSError:
+            continue
+        # A wireless mouse's battery has scope "Device"; the machine's own has none or "System".
+        scope = supply / "scope"
+        foreign = scope.exists() and scope.read_text().strip() == "Device"
+        if kind == "Battery" and not foreign and (supply / "capacity").exists():
+            return supply
+    return None
+
+
+class PowerPoint(DataPoint):
+    """Reads the battery each time it is asked."""
+
+    description: ClassVar = DataPointDescription(
+        name="power",
+        type=DataType.INT,
+        label="电量",
+        description="查询电量",
+        pattern=Range(0, 100),
+        methods=(Method.GET,),
+    )
+
+    def __init__(self, battery: Path | None) -> None:
+        """Read ``battery``, a folder under /sys/class/power_supply, or stand in for none."""
+        self._battery = battery
+
+    @property
+    def back_end(self) -> str:
+        """The battery in use."""
+        if self._battery is None:
+            return "no battery found: power is answered as 100 (mains)"
+        return f"battery: {self._battery.name}"
+
+    async def get(self) -> int:
+        """Return the charge in percent; raises UnavailableError when it cannot be read."""
+        if self._battery is None:
+            return 100
+        # Some fuel gauges answer over a slow I2C bus: not in the event loop.
+        return await asyncio.to_thread(_read_percent, self._battery / "capacity")
+
+
+def _read_percent(path: Path) -> int:
+    try:
+        return min(100, max(0, int(path.read_text())))
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"power: the battery cannot be read: {error}") from error

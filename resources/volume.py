@@ -1,0 +1,62 @@
+"""The data point ``volume``: the loudness, 0 to 16."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from resources.datapoint import DataPoint
+from wire.datapoints import DataPointDescription, DataType, Method, Range, Value
+
+VOLUME_MAX = 16
+
+
+class Mixer(Protocol):
+    """What turns the sound up and down; levels are fractions from 0.0 to 1.0."""
+
+    @property
+    def name(self) -> str:
+        """Say in one line what this is."""
+
+    async def get(self) -> float:
+        """Return the level; raises UnavailableError."""
+
+    async def set(self, level: float) -> None:
+        """Set the level; raises UnavailableError."""
+
+    async def close(self) -> None:
+        """Let go of the device."""
+
+
+class VolumePoint(DataPoint):
+    """Maps the document's 17 steps to the mixer's range."""
+
+    description: ClassVar = DataPointDescription(
+        name="volume",
+        resource_type="voice",
+        type=DataType.INT,
+        label="音量",
+        description="可通过“调高音量”“调低音量”等语音指令调节设备音量",
+        pattern=Range(0, VOLUME_MAX),
+        methods=(Method.GET, Method.PUT),
+    )
+
+    def __init__(self, mixer: Mixer) -> None:
+        """Drive ``mixer``."""
+        self._mixer = mixer
+
+    @property
+    def back_end(self) -> str:
+        """The mixer in use."""
+        return self._mixer.name
+
+    async def get(self) -> int:
+        """Read the mixer, so that a knob on the machine is seen too."""
+        return round(await self._mixer.get() * VOLUME_MAX)
+
+    async def put(self, value: Value) -> None:
+        """Set the mixer."""
+        await self._mixer.set(int(value) / VOLUME_MAX)
+
+    async def close(self) -> None:
+        """Close the mixer."""
+        await self._mixer.close()

@@ -1,0 +1,63 @@
+"""Real parts that several folders' tests share: a PulseAudio server and tones to play."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import struct
+import subprocess
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PULSE_START_TIMEOUT = 10
+
+
+def write_tone(
+    path: Path, seconds: float = 1.0, rate: int = 8000, channels: int = 1, hertz: float = 440.0
+) -> Path:
+    """Write a 16-bit PCM WAV file with a sine tone."""
+    samples = (
+        int(12000 * math.sin(2 * math.pi * hertz * n / rate)) for n in range(int(seconds * rate))
+    )
+    frames = b"".join(struct.pack("<h", sample) * channels for sample in samples)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(channels)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(frames)
+    return path
+
+
+@pytest.fixture(scope="session")
+def pulse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PulseAudio daemon of its own with one null sink; yields its PULSE_SERVER address."""
+    program = shutil.which("pulseaudio")
+    assert program, "pulseaudio is missing: make setup installs it"
+    folder = tmp_path_factory.mktemp("pulse")
+    socket = folder / "native"
+    environment = {
+        **os.environ,
+        "HOME": str(folder),
+        "XDG_RUNTIME_DIR": str(folder),
+        "PULSE_RUNTIME_PATH": str(folder / "run"),
+    }
+    daemon = subprocess.Popen(
+        [program, "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
+         "--disable-shm=yes", "--log-level=error",
+         "-L", f"module-native-protocol-unix socket={socket} auth-anonymous=1",
+         "-L", "module-null-sink sink_name=bench"],
+        env=environment, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"unix:{socket}"
+    subprocess.run(
+        ["bash", "-c", "until pactl info >/dev/null 2>&1; do sleep 0.05; done"],
+        env={**environment, "PULSE_SERVER": address}, timeout=PULSE_START_TIMEOUT, check=True,
+    )  # fmt: skip
+    yield address
+    daemon.terminate()
+    daemon.wait(10)
