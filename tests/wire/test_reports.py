@@ -1,0 +1,155 @@
+"""Registration and reports: what a device sends up, and what of it is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire.errors import MissingFieldError, WireError
+from wire.reports import (
+    KEEPALIVE,
+    KEYS_SYSTEM,
+    Credentials,
+    DeviceInfo,
+    PackageInfo,
+    parse_package_version,
+    parse_registration,
+    parse_report,
+    parse_report_query,
+    registration_payload,
+    report_payload,
+    report_query,
+)
+
+WHO = Credentials("0083000000000a", "s3cret-token")
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+def test_the_registration_is_the_documents() -> None:
+    assert json.loads(registration_payload(WHO)) == {
+        "deviceUUID": "0083000000000a",
+        "token": "s3cret-token",
+    }
+
+
+@given(TEXT, TEXT)
+def test_registration_and_query_round_trip(uuid: str, token: str) -> None:
+    who = Credentials(uuid, token)
+    assert parse_registration(registration_payload(who)) == who
+    assert parse_report_query(report_query(who)) == who
+
+
+def test_a_token_keeps_its_equals_signs_in_the_query() -> None:
+    assert parse_report_query(["deviceUuid=a", "token=b=c=="]) == Credentials("a", "b=c==")
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ([], "deviceUuid"),
+        (["token=b"], "deviceUuid"),
+        (["deviceUuid=", "token=b"], "deviceUuid"),
+        (["deviceUuid=a"], "token"),
+        (["deviceUuid=a", "token"], "token"),
+        (["deviceuuid=a", "token=b"], "deviceUuid"),
+    ],
+)
+def test_a_query_option_that_is_not_there_is_named(options: list[str], missing: str) -> None:
+    with pytest.raises(MissingFieldError) as caught:
+        parse_report_query(options)
+    assert caught.value.field == missing
+
+
+@pytest.mark.parametrize("key", ["deviceUUID", "token"])
+@pytest.mark.parametrize("value", ["", 5, None, ["s3cret-token"]])
+def test_a_registration_member_that_is_wrong_is_named(key: str, value: object) -> None:
+    source = {"deviceUUID": "a", "token": "b"} | {key: value}
+    with pytest.raises(WireError, match=f"^{key}: got "):
+        parse_registration(json.dumps(source).encode())
+    del source[key]
+    with pytest.raises(MissingFieldError, match=f"^{key}: missing"):
+        parse_registration(json.dumps(source).encode())
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b'["s3cret-token"]', b'"s3cret-token"', b'{"deviceUUID":"a","token":["s3cret-token"]}'],
+)
+def test_a_token_in_the_wrong_place_is_not_told(payload: bytes) -> None:
+    with pytest.raises(WireError) as caught:
+        parse_registration(payload)
+    assert "s3cret-token" not in str(caught.value)
+
+
+def test_credentials_do_not_show_the_token() -> None:
+    assert "s3cret-token" not in repr(WHO)
+
+
+def test_the_keepalive_is_the_documents() -> None:
+    assert report_payload(KEEPALIVE) == b'{"data":{"alive":0}}'
+
+
+@given(st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | TEXT, min_size=1))
+def test_a_report_round_trips_in_its_order(data: dict[str, object]) -> None:
+    parsed = parse_report(report_payload(data))
+    assert parsed == data
+    assert list(parsed) == list(data)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"{}", b'{"data":{}}', b'{"data":null}', b'{"data":[1]}', b'{"data":"x"}']
+)
+def test_a_report_without_content_is_refused(payload: bytes) -> None:
+    with pytest.raises(WireError, match=r"^data: "):
+        parse_report(payload)
+
+
+def test_a_report_of_another_shape_does_not_tell_what_it_holds() -> None:
+    with pytest.raises(WireError) as caught:
+        parse_report(b'{"data":[{"device_info":{"bindToken":"b1nd"}}]}')
+    assert "b1nd" not in str(caught.value)
+
+
+def test_device_info_has_uuid_and_bind_token_and_hides_the_latter() -> None:
+    info = DeviceInfo("u", "b1nd", "1.0.0", "WIFI", "aa:bb", "10.0.0.2", "home", "story")
+    assert "b1nd" not in repr(info)
+    sent = info.to_json()
+    assert (sent["uuid"], sent["bindToken"], sent["firmwareVersion"]) == ("u", "b1nd", "1.0.0")
+    assert list(sent)[3:] == ["networkType", "mac", "ip", "ssid", "hostname"]
+
+
+def test_package_info_names_the_running_version() -> None:
+    value = PackageInfo("story", "0000", "linux", "us", "1.2.3").to_json()
+    assert value == {
+        "version": "1.0",
+        "product": "story",
+        "batch": "0000",
+        "os": {"name": "linux", "developer": "us", "staged_version": "", "version": "1.2.3"},
+    }
+    assert parse_package_version(json.loads(json.dumps(value))) == "1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (None, "package_info"),
+        ([], "package_info"),
+        ({}, "package_info.os"),
+        ({"os": "1.2.3"}, "package_info.os"),
+        ({"os": {}}, "package_info.os.version"),
+        ({"os": {"version": 1}}, "package_info.os.version"),
+        ({"os": {"version": ""}}, "package_info.os.version"),
+    ],
+)
+def test_a_package_info_without_version_is_refused(value: object, named: str) -> None:
+    with pytest.raises(WireError, match=f"^{named}: "):
+        parse_package_version(value)
+
+
+def test_system_keys_are_those_of_the_document() -> None:
+    assert {"alive", "voice_control", "duer_voice", "ota_event", "ota_state"} < KEYS_SYSTEM
+    assert {"package_info", "device_info"} < KEYS_SYSTEM
+    assert "volume" not in KEYS_SYSTEM
