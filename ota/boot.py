@@ -33,10 +33,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """The version that was last given up, and why."""
+    """The version that was last given up, why, and the update that had brought it (if on trial)."""
 
     version: str
     reason: str
+    transaction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ class BootRecord:
 
     def rolled_back(self, reason: str) -> BootRecord:
         """Give the active version up and go back to the previous one, in the end to the base."""
-        gone = self.active
-        rollback = None if gone is None else Rollback(gone, reason)
+        gone, transaction = self.active, self.trial.transaction if self.trial else None
+        rollback = None if gone is None else Rollback(gone, reason, transaction)
         return BootRecord(self.previous, None, None, rollback)
 
 
@@ -117,7 +118,12 @@ def _trial(value: dict[str, object] | None) -> Trial | None:
 def _rollback(value: dict[str, object] | None) -> Rollback | None:
     if value is None:
         return None
-    return Rollback(_version(_text(value["version"])) or "", _text(value["reason"]))
+    transaction = value["transaction"]
+    return Rollback(
+        version=_version(_text(value["version"])) or "",
+        reason=_text(value["reason"]),
+        transaction=None if transaction is None else _text(transaction),
+    )
 
 
 def slots_folder(state_dir: Path) -> Path:

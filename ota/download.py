@@ -24,6 +24,7 @@ from typing import Self
 from ota.digests import Digests
 from ota.errors import ContentError, NoSpaceError, StoppedError, TransportError
 from ota.files import fsync_path, make_folder, write_atomically
+from ota.installer import Progress
 from ota.retry import Attempts, RetryPolicy
 from ota.web import Body, Web, WebSettings, show_url
 from wire.errors import WireError, show
@@ -37,8 +38,6 @@ PROGRESS_BYTES = 64 * 1024
 PASSING_STATUS = frozenset({408, 425, 429}) | frozenset(range(500, 600))
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,14 +56,19 @@ def recover(
         return Verdict(Action.TRIAL if orphan else Action.IDLE)
     if task.step not in {Step.SWITCH, Step.TRIAL}:
         return Verdict(Action.GO_ON)
-    version = task.order.version
     on_trial = trial is not None and trial.transaction == task.transaction
-    if running == version:
+    if running == task.order.version:
         return Verdict(Action.TRIAL if on_trial else Action.SUCCEED)
     if on_trial:  # `launch` always starts what is active, if it can
         return Verdict(Action.FAIL, NOT_STARTED)
-    if rollback is not None and rollback.version == version:
-        return Verdict(Action.FAIL, f"version {version} was rolled back: {rollback.reason}")
+    return _recover_old(task, rollback)
+
+
+def _recover_old(task: Task, rollback: Rollback | None) -> Verdict:
+    """Decide for the old version, which runs with no trial left."""
+    if rollback is not None and rollback.transaction == task.transaction:
+        reason = f"version {rollback.version} was rolled back: {rollback.reason}"
+        return Verdict(Action.FAIL, reason)
     if task.state is State.RUNNING:  # cut off before the switch was on disk
         return Verdict(Action.GO_ON)
     return Verdict(Action.FAIL, LOST_RECORD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -44,7 +45,7 @@ class UpdateReports:
     async def percent(self, event: OtaEvent, part: float) -> None:
         """Event 4 or 7 with ``part`` from 0 to 1."""
         name = f"{int(event)}-{int(part)}" if part in {0.0, 1.0} else None
-        await self._event(event, name, percent=round(part, 3))
+        await self._event(event, name, percent=math.floor(part * 1000) / 1000)
 
     async def download_complete(self) -> None:
         """Event 5."""

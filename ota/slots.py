@@ -22,6 +22,7 @@ from ota import boot
 from ota.boot import BootRecord, BootRecordError, Rollback, Trial
 from ota.errors import ContentError, NoSpaceError, StoppedError
 from ota.files import fsync_path, fsync_tree, make_folder, write_atomically
+from ota.installer import Progress
 from ota.package import INFO_NAME, LIB, ReleaseInfo, check_runtime, open_package, read_first_info
 from ota.trust import Target
 from wire.ota import OtaEvent
@@ -34,8 +35,6 @@ COPY_SIZE = 256 * 1024
 # Room that an installation leaves on the disk: boot.json, task.json and the outbox must still fit.
 RESERVE_BYTES = 4 * 2**20
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class UnpackLimits:
@@ -43,6 +42,17 @@ class UnpackLimits:
 
     files: int = 20_000
     bytes: int = 512 * 2**20
+
+    @property
+    def read_limit(self) -> int:
+        """What the tar itself may have: a header and padding come on top of each file."""
+        return self.bytes + 2048 * self.files + 64 * 1024
+
+    def check(self, files: int, size: int) -> None:
+        """Raise ContentError when that is too much."""
+        if files > self.files or size > self.bytes:
+            most = f"{self.files} files or {self.bytes} bytes"
+            raise ContentError("package too big", f"more than {most}", OtaEvent.UNPACK_FAIL)
 
 
 class SlotInstaller:
@@ -97,9 +107,7 @@ class SlotInstaller:
     ) -> None:
         info: ReleaseInfo | None = None
         try:
-            # The tar's own blocks come on top of the files: a header and padding for each.
-            limit = self._limits.bytes + 2048 * self._limits.files
-            with package.open("rb") as file, open_package(file, limit) as tar:
+            with package.open("rb") as file, open_package(file, self._limits.read_limit) as tar:
                 info = read_first_info(tar)
                 check_info(info, target)
                 self._check_space(info)
@@ -108,7 +116,7 @@ class SlotInstaller:
                 while (member := tar.next()) is not None:
                     unpacker.take(tar, member)
                     progress(min(file.tell(), target.length), target.length)
-                unpacker.check_complete(info)
+                check_size(info, unpacker.size)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
@@ -150,7 +158,10 @@ class SlotInstaller:
 
     def collect(self, running: str) -> None:
         """Remove every release but the active, the previous and the ``running`` one."""
-        record = self._record()
+        try:
+            record = boot.load(self._state_dir)
+        except (BootRecordError, UnicodeDecodeError):
+            return  # a release may be needed yet, once a person has looked at the record
         keep = {record.active, record.previous, running}
         if self._releases.is_dir():
             for folder in self._releases.iterdir():
@@ -158,10 +169,10 @@ class SlotInstaller:
                     self._remove(folder)
 
     def _record(self) -> BootRecord:
-        """Return boot.json; a damaged one is the base, as `launch` has it (which says so)."""
+        """Return boot.json; an unreadable one is the base, as `launch` has it (which says so)."""
         try:
             return boot.load(self._state_dir)
-        except (BootRecordError, UnicodeDecodeError):
+        except (BootRecordError, UnicodeDecodeError, OSError):
             return BootRecord()
 
     @staticmethod
@@ -200,6 +211,13 @@ def check_info(info: ReleaseInfo, target: Target) -> None:
     check_runtime(info)
 
 
+def check_size(info: ReleaseInfo, size: int) -> None:
+    """Refuse a package that held another size than its release.json says: tarfile ends quietly."""
+    if size != info.unpacked_bytes:
+        detail = f"holds {size} bytes, release.json says {info.unpacked_bytes}"
+        raise ContentError("broken package", detail, OtaEvent.UNPACK_FAIL)
+
+
 class _Unpacker:
     """Writes members below one folder and refuses what has no place there."""
 
@@ -208,14 +226,16 @@ class _Unpacker:
         self._limits = limits
         self._stop = stop
         self._files = 0
-        self._bytes = 0
+        self.size = 0
 
     def take(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         """Write one member."""
         if self._stop.is_set():
             raise StoppedError("stopped while unpacking")
         path = self._root / check_member(member)
-        self._count(member)
+        self._files += 1
+        self.size += member.size
+        self._limits.check(self._files, self.size)
         if member.isdir():
             path.mkdir(parents=True, exist_ok=True)
             return
@@ -230,24 +250,11 @@ class _Unpacker:
             if source is not None:
                 self._copy(source, file)
 
-    def check_complete(self, info: ReleaseInfo) -> None:
-        """Refuse a package that held other sizes than its release.json says: tarfile ends quietly."""
-        if self._bytes != info.unpacked_bytes:
-            detail = f"holds {self._bytes} bytes, release.json says {info.unpacked_bytes}"
-            raise ContentError("broken package", detail, OtaEvent.UNPACK_FAIL)
-
     def _copy(self, source: IO[bytes], file: IO[bytes]) -> None:
         while chunk := source.read(COPY_SIZE):
             if self._stop.is_set():
                 raise StoppedError("stopped while unpacking")
             file.write(chunk)
-
-    def _count(self, member: tarfile.TarInfo) -> None:
-        self._files += 1
-        self._bytes += member.size
-        if self._files > self._limits.files or self._bytes > self._limits.bytes:
-            most = f"{self._limits.files} files or {self._limits.bytes} bytes"
-            raise ContentError("package too big", f"more than {most}", OtaEvent.UNPACK_FAIL)
 
 
 def check_member(member: tarfile.TarInfo) -> PurePosixPath:
@@ -273,3 +280,25 @@ def check_member(member: tarfile.TarInfo) -> PurePosixPath:
 def _refused(name: str, what: str) -> ContentError:
     shown = ascii(name if len(name) <= 80 else name[:79] + "…")
     return ContentError("unsafe package", f"member {shown}: {what}", OtaEvent.UNPACK_FAIL)
+
+
+def inspect_package(package: Path, limits: UnpackLimits = UnpackLimits()) -> ReleaseInfo:
+    """Check a package as `SlotInstaller.install` would, without writing anything.
+
+    Raises:
+        ContentError: a device would refuse it.
+        OSError: it cannot be read.
+    """
+    with package.open("rb") as file, open_package(file, limits.read_limit) as tar:
+        info = read_first_info(tar)
+        names: set[PurePosixPath] = set()
+        size = 0
+        while (member := tar.next()) is not None:
+            name = check_member(member)
+            if name in names:
+                raise _refused(member.name, "a name that is taken already")
+            names.add(name)
+            size += member.size
+            limits.check(len(names), size)
+        check_size(info, size)
+    return info

@@ -1,0 +1,44 @@
+"""What the updater asks of whatever puts a package in place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from ota.boot import Rollback, Trial
+from ota.trust import Target
+
+# Called with (bytes done, bytes in all), from the thread that does the work.
+Progress = Callable[[int, int], None]
+
+
+class Installer(Protocol):
+    """`ota.slots` is one; whole-OS images will be another.
+
+    All methods block, may be repeated after a crash, and raise OSError when the disk fails.
+    """
+
+    def install(
+        self, package: Path, target: Target, stop: threading.Event, progress: Progress
+    ) -> None:
+        """Put a verified package in place; what starts next does not change yet."""
+
+    def activate(self, version: str, transaction: str) -> None:
+        """Make an installed version what starts next, on trial for the update ``transaction``."""
+
+    def confirm(self) -> None:
+        """End the trial: the active version stays."""
+
+    def roll_back(self, reason: str) -> None:
+        """End the trial: the previous version starts next. Without a trial, nothing."""
+
+    def trial(self) -> Trial | None:
+        """Return the version that is on trial."""
+
+    def last_rollback(self) -> Rollback | None:
+        """Return which version was last given up, and why."""
+
+    def collect(self, running: str) -> None:
+        """Remove what neither starts next, nor is gone back to, nor is ``running``."""

@@ -1,0 +1,461 @@
+"""The updater: takes an order and walks it to its one final report, over any number of crashes.
+
+Each step's intent is on disk before the step is taken, so that a start after a crash repeats the
+step; every step may be repeated. Decisions live elsewhere (`states`, `recovery`, `trust`, `launch`);
+this module connects them with the disk, the installer, the outbox and time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from ota.download import Downloaded, DownloadSettings, Source, discard, download
+from ota.errors import ContentError, MachineError, MisuseError, OtaError, TransportError
+from ota.installer import Installer, Progress
+from ota.recovery import Action, Verdict, recover
+from ota.reports import Reporter, UpdateReports
+from ota.retry import Attempts, RetryPolicy
+from ota.states import State, Step
+from ota.task import Task, load_task, save_task
+from ota.trust import Target, TrustSettings, check_newer, find_target
+from ota.web import WebSettings
+from ota.worker import STOP_GRACE, run_blocking
+from wire.codes import Code
+from wire.errors import WireError, show
+from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order
+
+# How long the new version has to prove itself: a slow boot, Wi-Fi and a cloud that is being
+# restarted fit; an owner who waits for a story should not wait longer.
+CONFIRM_TIMEOUT = 300.0
+# The rule of the device protocol's cloud: percent at most once a second.
+PERCENT_INTERVAL = 1.0
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdaterSettings:
+    """What an updater works with.
+
+    Attributes:
+        product: this machine's product, as releases are signed for it.
+        repository: base URL of the TUF repository.
+        root_file: the TUF root that came with the machine.
+        state_dir: the agent's STATE folder; ``ota/`` and ``slots/`` in it belong to this package.
+        confirm_timeout: seconds after which an unconfirmed new version is rolled back.
+        percent_interval: seconds between two percent reports.
+        refresh: how reading the metadata is retried.
+        download: limits of the download; its ``web`` also serves the metadata.
+    """
+
+    product: str
+    repository: str
+    root_file: Path
+    state_dir: Path
+    confirm_timeout: float = CONFIRM_TIMEOUT
+    percent_interval: float = PERCENT_INTERVAL
+    refresh: RetryPolicy = field(default_factory=RetryPolicy)
+    download: DownloadSettings = field(default_factory=DownloadSettings)
+
+    @property
+    def web(self) -> WebSettings:
+        """How servers are reached."""
+        return self.download.web
+
+    @property
+    def download_dir(self) -> Path:
+        """Where the package is downloaded to."""
+        return self.state_dir / "ota" / "download"
+
+    def trust(self) -> TrustSettings:
+        """Return the part that `ota.trust` needs."""
+        return TrustSettings(
+            product=self.product,
+            repository=self.repository,
+            root_file=self.root_file,
+            metadata_dir=self.state_dir / "ota" / "metadata",
+            web=self.web,
+        )
+
+
+class Updater:
+    """One machine's updates, one at a time."""
+
+    def __init__(
+        self,
+        settings: UpdaterSettings,
+        installer: Installer,
+        report: Reporter,
+        request_restart: Callable[[], None],
+        running_version: str,
+        *,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Read what is unfinished; `run` then works on it.
+
+        Args:
+            settings: what to work with.
+            installer: what puts packages in place.
+            report: the outbox.
+            request_restart: asks the agent to stop and call `ota.launch.restart`; returns at once.
+            running_version: what this process runs.
+            rng: the jitter of waits.
+        """
+        self._settings = settings
+        self._installer = installer
+        self._report = report
+        self._request_restart = request_restart
+        self._running = running_version
+        self._rng = rng
+        self._task = _load(settings.state_dir)
+        self._trial = installer.trial()
+        self._verdict = recover(self._task, self._trial, installer.last_rollback(), running_version)
+        self._on_trial = self._verdict.action is Action.TRIAL
+        # Orders, confirmations and final reports change the task one after the other.
+        self._gate = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._trial_over = asyncio.Event()
+        self._package: Path | None = None
+        self._part: float | None = None
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether this process is a new version that still has to call `confirm`."""
+        return self._on_trial
+
+    def status(self) -> dict[str, object]:
+        """Describe the last update: transaction, version, state, step, percent (0..1), failure."""
+        task = self._task
+        return {
+            "running": self._running,
+            "onTrial": self._on_trial,
+            "transaction": task.transaction if task else None,
+            "version": task.order.version if task else None,
+            "state": str(task.state) if task else None,
+            "step": str(task.step) if task else None,
+            "percent": self._part if task and task.state is State.RUNNING else None,
+            "failure": task.failure if task else None,
+        }
+
+    async def take_order(self, payload: bytes) -> tuple[Code, str]:
+        """Answer ``PUT /newfirmware``: a CoAP code and a text for people.
+
+        2.04 the order is on disk and will be carried out, or it is the one that already is; 4.00
+        not an order, or not newer than what runs; 4.09 another update is running; 5.03 the disk
+        does not take it.
+        """
+        try:
+            order = parse_order(payload)
+        except WireError as error:
+            return Code.BAD_REQUEST, str(error)
+        async with self._gate:
+            return await self._take(order)
+
+    async def _take(self, order: OtaOrder) -> tuple[Code, str]:
+        task = self._task
+        if task is not None and task.transaction == order.transaction:
+            return Code.CHANGED, f"update {_name(order.transaction)} is {task.state}"
+        if (busy := self._busy_with()) is not None:
+            return Code.CONFLICT, f"update {_name(busy)} is running"
+        try:
+            check_newer(order.version, self._running)
+            # The record of the last update goes now; its report must not go with it.
+            await self._report_final()
+            await self._save(Task(order))
+        except ContentError as error:
+            return Code.BAD_REQUEST, str(error)
+        except OSError as error:
+            return Code.SERVICE_UNAVAILABLE, f"the order cannot be kept: {error}"
+        self._wake.set()
+        return Code.CHANGED, f"update {_name(order.transaction)} is taken"
+
+    def _busy_with(self) -> str | None:
+        if self._task is not None and not self._task.state.is_final:
+            return self._task.transaction
+        return self._trial.transaction if self._on_trial and self._trial else None
+
+    async def run(self) -> None:
+        """Go on with what was unfinished, then carry out orders, until cancelled."""
+        await self._recover()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._work()
+
+    async def _recover(self) -> None:
+        verdict = self._verdict
+        if self._task is not None and not self._task.state.is_final:
+            _log.info(
+                "update %s was at %s: %s %s",
+                _name(self._task.transaction),
+                self._task.step,
+                verdict.action.name,
+                verdict.reason,
+            )
+        await self._tidy()
+        async with self._gate:
+            await self._carry_out(verdict)
+            await self._report_final()
+        if self._on_trial:
+            await self._await_confirmation()
+
+    async def _carry_out(self, verdict: Verdict) -> None:
+        if verdict.action is Action.GO_ON:
+            self._wake.set()
+        elif verdict.action is Action.TRIAL and self._on_trial:
+            await self._enter_trial()
+        elif verdict.action is Action.SUCCEED:
+            await self._enter_trial()
+            await self._succeed()
+        elif verdict.action is Action.FAIL:
+            await self._enter_trial()
+            await asyncio.to_thread(self._installer.roll_back, verdict.reason)
+            await self._fail(_trial_error(verdict.reason))
+        self._verdict = Verdict(Action.IDLE)
+
+    async def _tidy(self) -> None:
+        """Free what the last run left behind and nobody needs."""
+        task = self._task
+        keep = task is not None and task.step in {Step.CHECK, Step.DOWNLOAD, Step.INSTALL}
+        try:
+            if not keep:
+                await asyncio.to_thread(discard, self._settings.download_dir)
+            if task is None or task.step is not Step.SWITCH:
+                await asyncio.to_thread(self._installer.collect, self._running)
+        except OSError as error:
+            _log.warning("what an update left behind cannot be removed: %s", error)
+
+    async def _work(self) -> None:
+        """Carry out the task that is on disk, step by step, to the restart or to its failure."""
+        steps = {
+            Step.BEGIN: self._begin,
+            Step.CHECK: self._check,
+            Step.DOWNLOAD: self._download,
+            Step.INSTALL: self._install,
+            Step.SWITCH: self._switch,
+        }
+        try:
+            while (task := self._task) is not None and task.step in steps:
+                await steps[task.step](task)
+        except OtaError as error:
+            await self._give_up(error)
+        except OSError as error:
+            await self._give_up(MachineError(f"disk: {error}"))
+
+    async def _give_up(self, error: OtaError) -> None:
+        async with self._gate:
+            await self._fail(error)
+        await self._tidy()
+
+    async def _begin(self, task: Task) -> None:
+        await self._save(task.at(Step.CHECK))
+
+    async def _check(self, task: Task) -> None:
+        reports = self._reports(task.transaction)
+        await reports.begin()
+        target = await run_blocking(lambda stop: self._find_target(task.order, stop))
+        await self._save(task.at(Step.DOWNLOAD, target))
+
+    def _find_target(self, order: OtaOrder, stop: threading.Event) -> Target:
+        attempts = Attempts(self._settings.refresh, stop, self._rng)
+        while True:
+            try:
+                return find_target(self._settings.trust(), order, self._running, stop)
+            except TransportError as error:
+                _log.info("update %s: %s", _name(order.transaction), error)
+                attempts.failed(error)
+
+    async def _download(self, task: Task) -> None:
+        target = _target(task)
+        source = Source(task.order.url, target.length, target.sha256)
+        settings, folder = self._settings.download, self._settings.download_dir
+
+        def work(stop: threading.Event, seen: Progress) -> Downloaded:
+            return download(source, folder, settings, stop, seen, self._rng)
+
+        reports = self._reports(task.transaction)
+        await reports.state(OtaState.DOWNLOADING)
+        done = await self._with_percent(reports, OtaEvent.DOWNLOADING, work)
+        if done.md5 != task.order.signature:
+            detail = f"package has {done.md5}, the order says {task.order.signature}"
+            raise ContentError("wrong MD5", detail, OtaEvent.CHECKSUM_FAIL)
+        await reports.download_complete()
+        await reports.state(OtaState.DOWNLOADED)
+        self._package = done.path
+        await self._save(task.at(Step.INSTALL))
+
+    async def _install(self, task: Task) -> None:
+        package, target = self._package, _target(task)
+        if package is None:
+            # After a restart: the bytes on disk are hashed again, and fetched if they are not there.
+            await self._save(task.at(Step.DOWNLOAD))
+            return
+
+        def work(stop: threading.Event, seen: Progress) -> None:
+            self._installer.install(package, target, stop, seen)
+
+        reports = self._reports(task.transaction)
+        await reports.state(OtaState.INSTALLING)
+        await self._with_percent(reports, OtaEvent.INSTALLING, work)
+        self._package = None
+        await self._save(task.at(Step.SWITCH))
+        await self._tidy()
+
+    async def _switch(self, task: Task) -> None:
+        await asyncio.to_thread(self._installer.activate, task.order.version, task.transaction)
+        await self._enter_trial()
+        _log.info("update %s: restarting into %s", _name(task.transaction), task.order.version)
+        self._request_restart()
+
+    async def _with_percent(
+        self,
+        reports: UpdateReports,
+        event: OtaEvent,
+        work: Callable[[threading.Event, Progress], T],
+    ) -> T:
+        """Run blocking work; report its percent at 0, at 1 and at most once an interval between."""
+
+        def seen(done: int, total: int) -> None:  # in the worker; one store needs no lock
+            self._part = done / total
+
+        self._part = told = 0.0
+        await reports.percent(event, 0.0)
+        job = asyncio.ensure_future(run_blocking(lambda stop: work(stop, seen)))
+        try:
+            while not (await asyncio.wait([job], timeout=self._settings.percent_interval))[0]:
+                if told != (part := self._part) and part < 1.0:
+                    told = part
+                    await reports.percent(event, part)
+        finally:
+            if not job.done():
+                job.cancel()
+                await asyncio.wait([job], timeout=STOP_GRACE + 1.0)
+        result = await job
+        await reports.percent(event, 1.0)
+        return result
+
+    async def confirm(self) -> None:
+        """Say that this new version works: it stays. Does nothing when it is not on trial.
+
+        Raises:
+            OSError: the confirmation is not on disk; call again.
+        """
+        async with self._gate:
+            if not self._on_trial:
+                return
+            await self._enter_trial()
+            await asyncio.to_thread(self._installer.confirm)
+            await self._succeed()
+            self._end_trial()
+        await self._tidy()
+
+    async def fail_trial(self, reason: str) -> None:
+        """Give this new version up for ``reason``: the previous one starts, the update is FAILED.
+
+        Does nothing when it is not on trial.
+
+        Raises:
+            OSError: the roll-back is not on disk; call again.
+        """
+        async with self._gate:
+            if not self._on_trial:
+                return
+            await self._enter_trial()
+            await asyncio.to_thread(self._installer.roll_back, reason)
+            await self._fail(_trial_error(f"version {self._running} was rolled back: {reason}"))
+            self._end_trial()
+        self._request_restart()
+
+    def _end_trial(self) -> None:
+        self._on_trial = False
+        self._trial_over.set()
+
+    async def _await_confirmation(self) -> None:
+        timeout = self._settings.confirm_timeout
+        try:
+            async with asyncio.timeout(timeout):
+                await self._trial_over.wait()
+        except TimeoutError:
+            await self.fail_trial(f"it did not prove itself within {timeout:g} s")
+
+    async def _enter_trial(self) -> None:
+        """Bring the record to INSTALLED and tell the cloud, before anything ends the trial."""
+        task = self._task
+        if task is None or task.state.is_final:
+            return
+        if task.state is State.RUNNING:
+            await self._save(task.at(Step.TRIAL))
+        await self._reports(task.transaction).state(OtaState.INSTALLED)
+
+    async def _succeed(self) -> None:
+        if self._task is not None and not self._task.state.is_final:
+            await self._finish(self._task.succeeded())
+        elif self._trial is not None:  # its record was damaged: the report is still owed
+            await self._reports(self._trial.transaction).final(OtaEvent.INSTALLED, None)
+
+    async def _fail(self, error: OtaError) -> None:
+        if self._task is not None and not self._task.state.is_final:
+            _log.warning("update %s failed: %s", _name(self._task.transaction), error)
+            # First: a full disk must have room for the record.
+            await asyncio.to_thread(discard, self._settings.download_dir)
+            await self._finish(self._task.failed(error))
+        elif self._trial is not None:  # its record was damaged: the report is still owed
+            await self._reports(self._trial.transaction).final(error.event, str(error))
+
+    async def _finish(self, task: Task) -> None:
+        try:
+            await self._save(task)
+        except OSError as error:
+            # A restart will repeat the update; the final report is made once all the same.
+            _log.error("update %s: its end is not on disk: %s", _name(task.transaction), error)
+            self._task = task
+        await self._report_final()
+
+    async def _report_final(self) -> None:
+        task = self._task
+        if task is None or task.event is None or task.reported:
+            return
+        await self._reports(task.transaction).final(task.event, task.failure)
+        try:
+            await self._save(replace(task, reported=True))
+        except OSError as error:  # the report is made: the outbox knows it by its key
+            _log.warning("update %s: %s", _name(task.transaction), error)
+
+    async def _save(self, task: Task) -> None:
+        await asyncio.to_thread(save_task, self._settings.state_dir, task)
+        self._task = task
+
+    def _reports(self, transaction: str) -> UpdateReports:
+        return UpdateReports(self._report, transaction)
+
+
+def _load(state_dir: Path) -> Task | None:
+    try:
+        return load_task(state_dir)
+    except OSError as error:
+        _log.error("update record cannot be read: %s", error)
+        return None
+
+
+def _name(transaction: str) -> str:
+    """Return a transaction for a message: the cloud's text, but printable and of bounded length."""
+    return show(transaction).strip('"')
+
+
+def _target(task: Task) -> Target:
+    if task.target is None:
+        raise MisuseError(f"step {task.step} without a target")
+    return task.target
+
+
+def _trial_error(reason: str) -> ContentError:
+    return ContentError("new version given up", reason, OtaEvent.IMAGE_INVALID)
