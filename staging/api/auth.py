@@ -1,0 +1,127 @@
+"""Who calls: the three headers, the signature, the nonce, the token, and what they may touch.
+
+The order of the checks: headers (401), app and signature (401), nonce (401), token (404, 426), then
+device (1209), app and product (1223), binding (1212). Nothing of the store is told before the
+signature is right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from staging import signature
+from staging.api.services import Services
+from staging.codes import ApiError, ErrorCode, RefusedError
+from staging.signature import Signature
+from staging.store import access
+from staging.store.access import Access
+from staging.store.apps import token_digest
+from wire.errors import FieldError
+
+# Longer than any key or token of ours; a header must not become a big look-up.
+HEADER_LIMIT = 128
+# Compared with when the app is unknown, so that both refusals take the same way.
+_NO_SECRET = "unknown app"  # noqa: S105  # stands for the absence of one
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A request's three headers, well formed and not yet believed."""
+
+    apikey: str
+    token: str = field(repr=False)
+    signature: Signature = field(repr=False)
+
+
+def read_headers(request: Request) -> Signed:
+    """Return the three headers; raises ApiError 401 naming the one that is missing or ill-formed."""
+    apikey = _header(request, "X-IOT-APP")
+    header = _header(request, "X-IOT-Signature")
+    token = _header(request, "X-IOT-Token")
+    try:
+        return Signed(apikey, token, signature.parse(header))
+    except FieldError as error:
+        raise unauthorized(str(error)) from error
+
+
+SignedRequest = Annotated[Signed, Depends(read_headers)]
+
+
+def services_of(request: Request) -> Services:
+    """Return what the application was made with."""
+    services = request.app.state.services
+    if not isinstance(services, Services):
+        raise TypeError("the application has no services")
+    return services
+
+
+Served = Annotated[Services, Depends(services_of)]
+
+
+async def authenticate(services: Services, signed: Signed, uuid: str | None = None) -> Access:
+    """Check app, signature, nonce and token, and return what is known of the device ``uuid``.
+
+    Raises:
+        ApiError: 401 names the header at fault; 404 and 426 are about the token.
+    """
+    digest = token_digest(signed.token)
+    nonce = signed.signature.nonce
+    found = await services.database.read(access.look_up, signed.apikey, nonce, digest, uuid)
+    secret = _NO_SECRET if found is None else found.secret
+    right = signature.matches(signed.signature, signed.apikey, secret, signed.token)
+    if found is None:
+        raise unauthorized("X-IOT-APP: no such app")
+    if not right:
+        raise unauthorized("X-IOT-Signature: wrong signature")
+    if found.nonce_used or not services.nonces.use(found.app_id, nonce):
+        raise unauthorized("X-IOT-Signature: this nonce was used already")
+    _check_token(found, services.clock())
+    return found
+
+
+async def authorize(services: Services, signed: Signed, uuid: str) -> tuple[Access, int]:
+    """Authenticate a ★ endpoint: the device must be bound to the caller's account.
+
+    Returns what is known, and the device's numeric id.
+
+    Raises:
+        ApiError: also 1209, 1223 and 1212.
+    """
+    found = await authenticate(services, signed, uuid)
+    device_id = check_device(found, uuid)
+    if found.owner_id is None or found.owner_id != found.account_id:
+        raise RefusedError(ErrorCode.NOT_BOUND, uuid)
+    return found, device_id
+
+
+def check_device(found: Access, uuid: str) -> int:
+    """Return the id of a device that exists and whose product the app is bound to."""
+    if found.device_id is None:
+        raise RefusedError(ErrorCode.DEVICE_NOT_EXIST, uuid)
+    if not found.app_bound:
+        raise RefusedError(ErrorCode.APP_NOT_BOUND, uuid)
+    return found.device_id
+
+
+def unauthorized(message: str) -> ApiError:
+    """Return the error of a request that is not from whom it says."""
+    return ApiError("401", 401, message)
+
+
+def _check_token(found: Access, now: int) -> None:
+    if found.token_expire_time is None:
+        raise ApiError("404", 404, "X-IOT-Token: no such access_token")
+    if found.token_expire_time <= now:
+        raise ApiError("426", 426, "X-IOT-Token: the access_token expired, authorize again")
+
+
+def _header(request: Request, name: str) -> str:
+    value = request.headers.get(name, "")
+    if not value:
+        raise unauthorized(f"{name}: missing")
+    if len(value) > HEADER_LIMIT:
+        raise unauthorized(f"{name}: longer than {HEADER_LIMIT} characters")
+    return value

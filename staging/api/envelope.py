@@ -1,0 +1,155 @@
+"""The open API's envelope around answers and errors, and the last line of defence.
+
+Every error leaves as ``{"data": null, "code": …, "message": …}``; no traceback does.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from staging.api.params import validation_error
+from staging.codes import ApiError
+from staging.errors import (
+    DeviceBusyError,
+    DeviceOfflineError,
+    DeviceRejectedError,
+    DeviceSilentError,
+    GatewayError,
+    StoreBusyError,
+)
+from wire.errors import WireError
+
+OK = "0"
+# The longest body of the document's requests is twenty uuids.
+BODY_LIMIT = 16 * 1024
+
+_GATEWAY_STATUS: dict[type[GatewayError], int] = {
+    DeviceOfflineError: 503,
+    DeviceBusyError: 503,
+    DeviceSilentError: 504,
+    DeviceRejectedError: 502,
+}
+
+_log = logging.getLogger(__name__)
+
+
+def answer(data: object, *, total: int | None = None, status: int = 200) -> JSONResponse:
+    """Wrap data as the document's examples do; ``total`` only where they show one."""
+    body: dict[str, Any] = {"data": data, "code": OK, "message": ""}
+    if total is not None:
+        body["total"] = total
+    return JSONResponse(body, status)
+
+
+def failure(error: ApiError) -> JSONResponse:
+    """Wrap an error."""
+    return JSONResponse({"data": None, "code": error.code, "message": error.message}, error.status)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Let every kind of error of the application leave in the envelope."""
+    for kind, convert in (
+        (ApiError, _as_is),
+        (RequestValidationError, _from_validation),
+        (HTTPException, _from_http),
+        (GatewayError, _from_gateway),
+        (StoreBusyError, _from_busy_store),
+        (WireError, _from_wire),
+        (Exception, _from_bug),
+    ):
+        app.add_exception_handler(kind, _handler(convert))
+
+
+def _handler(convert: Any) -> Any:
+    async def handle(_request: Request, error: Exception) -> JSONResponse:
+        return failure(convert(error))
+
+    return handle
+
+
+def _as_is(error: ApiError) -> ApiError:
+    return error
+
+
+def _from_validation(error: RequestValidationError) -> ApiError:
+    return validation_error(error.errors())
+
+
+def _from_http(error: HTTPException) -> ApiError:
+    return ApiError(str(error.status_code), error.status_code, str(error.detail))
+
+
+def _from_gateway(error: GatewayError) -> ApiError:
+    status = _GATEWAY_STATUS.get(type(error), 502)
+    return ApiError(str(status), status, str(error))
+
+
+def _from_busy_store(error: StoreBusyError) -> ApiError:
+    return ApiError("503", 503, str(error))
+
+
+def _from_wire(error: WireError) -> ApiError:
+    # What a device sent and the store kept; requests are checked before they come this far.
+    return ApiError("502", 502, f"the device's own data is not usable: {error}")
+
+
+def _from_bug(_error: Exception) -> ApiError:
+    return ApiError("500", 500, "the staging cloud failed; see its log")
+
+
+class Boundary:
+    """The outermost application: refuses big bodies, and turns what nobody expected into a 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Any) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            if _announced_length(scope) > BODY_LIMIT:
+                response = failure(ApiError("413", 413, f"expected at most {BODY_LIMIT} bytes"))
+                await response(scope, receive, watch)
+                return
+            await self._app(scope, _limited(receive), watch)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the log gets it and not the app
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            if not started:
+                await failure(_from_bug(error))(scope, receive, send)
+
+
+def _announced_length(scope: Scope) -> int:
+    values = [value for name, value in scope["headers"] if name == b"content-length"]
+    return int(values[0]) if values and values[0].isdigit() else 0
+
+
+def _limited(receive: Receive) -> Receive:
+    """Count the bytes of a body that announced no length."""
+    left = BODY_LIMIT
+
+    async def limited() -> Any:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise HTTPException(413, f"expected at most {BODY_LIMIT} bytes")
+        return message
+
+    return limited

@@ -1,0 +1,149 @@
+"""The parameters of requests: their forms, and which error code a wrong one is answered with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+
+from staging.codes import ApiError, ErrorCode, RefusedError
+from staging.store import history
+from staging.times import parse_iso
+from wire.errors import FieldError, MissingFieldError
+from wire.fields import INT64_MAX
+
+HISTORY_LIMIT, HISTORY_LIMIT_DEFAULT = 100, 20
+DEVICES_LIMIT = 20
+
+# What a field must be, and the code of the document's table when it is not.
+_FIELDS: Mapping[str, tuple[ErrorCode | None, str]] = {
+    "deviceUuid": (ErrorCode.DEVICE_UUID_INVALID, "14 hexadecimal digits"),
+    "token": (ErrorCode.DEVICE_TOKEN_INVALID, "a bind token, 32 hexadecimal digits"),
+    "method": (ErrorCode.METHOD_INVALID, '"GET" or "PUT"'),
+    "name": (ErrorCode.COMMAND_NAME_INVALID, "the name of a data point"),
+    "content": (None, "a string"),
+    "deviceUuids": (ErrorCode.DEVICE_UUID_INVALID, "a list of uuids of 14 hexadecimal digits"),
+    "propertyKey": (ErrorCode.QUERY_PARAMS_INVALID, "the key of a data point"),
+    "propertyType": (ErrorCode.QUERY_PARAMS_INVALID, '"REPORT" or "RESOURCE"'),
+    "startTime": (ErrorCode.QUERY_PARAMS_INVALID, "a UTC time such as 2017-04-14T08:31:10Z"),
+    "endTime": (ErrorCode.QUERY_PARAMS_INVALID, "a UTC time such as 2017-04-14T08:31:10Z"),
+    "limit": (ErrorCode.QUERY_PARAMS_INVALID, f"an integer from 1 to {HISTORY_LIMIT}"),
+    "nextPage": (ErrorCode.QUERY_PARAMS_INVALID, "the nextPage of an answer, in ms"),
+    "packageId": (ErrorCode.OTA_PARAMS_ERROR, "the id of a package, an integer"),
+    "strategyId": (ErrorCode.OTA_PARAMS_ERROR, "the id of a strategy, an integer"),
+}
+
+
+def _empty_is_none(value: object) -> object:
+    # The document's URLs name every parameter; apps leave unused ones empty, or write null.
+    return None if value in ("", "null") else value
+
+
+def _start_time(value: object) -> object:
+    return _read_time("startTime", value)
+
+
+def _end_time(value: object) -> object:
+    # endTime has no milliseconds; the second that it names is included whole.
+    end = _read_time("endTime", value)
+    return None if end is None else end + 999
+
+
+def _read_time(field: str, value: object) -> int | None:
+    text = _empty_is_none(value)
+    return None if text is None else parse_iso(str(text), field)
+
+
+def _list_of_uuids(values: list[str]) -> list[str]:
+    if not values:
+        raise RefusedError(ErrorCode.DEVICE_ID_EMPTY)
+    if len(values) > DEVICES_LIMIT:
+        raise RefusedError(ErrorCode.TOO_MANY_DEVICES, f"got {len(values)}")
+    return values
+
+
+Uuid = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{14}$"), AfterValidator(str.lower)]
+BindToken = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{32}$")]
+Id = Annotated[int, Field(ge=0, le=INT64_MAX)]
+OptionalId = Annotated[Id | None, BeforeValidator(_empty_is_none)]
+
+UuidQuery = Annotated[Uuid, Query(alias="deviceUuid")]
+KeyQuery = Annotated[
+    Annotated[str, Field(max_length=64)] | None,
+    BeforeValidator(_empty_is_none),
+    Query(alias="propertyKey"),
+]
+KindQuery = Annotated[
+    Literal["REPORT", "RESOURCE"] | None,
+    BeforeValidator(_empty_is_none),
+    Query(alias="propertyType"),
+]
+StartQuery = Annotated[int | None, BeforeValidator(_start_time), Query(alias="startTime")]
+EndQuery = Annotated[int | None, BeforeValidator(_end_time), Query(alias="endTime")]
+LimitQuery = Annotated[int, Query(ge=1, le=HISTORY_LIMIT)]
+PageQuery = Annotated[OptionalId, Query(alias="nextPage")]
+
+
+def _history_query(
+    key: KeyQuery = None,
+    kind: KindQuery = None,
+    start: StartQuery = None,
+    end: EndQuery = None,
+    before: PageQuery = None,
+    limit: LimitQuery = HISTORY_LIMIT_DEFAULT,
+) -> history.Query:
+    return history.Query(key, kind, start, end, before, limit)
+
+
+HistoryQuery = Annotated[history.Query, Depends(_history_query)]
+
+
+class DeviceBody(BaseModel):
+    """POST /device/unbind."""
+
+    deviceUuid: Uuid  # noqa: N815  # the document's spelling, as everywhere below
+
+
+class BindBody(DeviceBody):
+    """POST /device/bind; ``token`` is the bind token."""
+
+    token: BindToken
+
+
+class ControlBody(DeviceBody):
+    """POST /device/control/send; ``content`` goes with PUT."""
+
+    method: Literal["GET", "PUT"]
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    content: Annotated[str, Field(max_length=4096)] | None = None
+
+
+class DevicesBody(BaseModel):
+    """POST /device/query/data/connect."""
+
+    deviceUuids: Annotated[list[Uuid], AfterValidator(_list_of_uuids)]  # noqa: N815
+
+
+class UpdateBody(DeviceBody):
+    """POST /device/ota/update; ids come as numbers or as their digits."""
+
+    packageId: Id  # noqa: N815
+    strategyId: OptionalId = None  # noqa: N815
+
+
+def validation_error(errors: Sequence[Any]) -> ApiError:
+    """Turn the first of a request's mistakes into one error that names field, value and expectation."""
+    first = errors[0]
+    places = [part for part in first["loc"][1:] if isinstance(part, str)]
+    if first["type"] == "json_invalid" or not places:
+        got = FieldError("body", first.get("input"), "a JSON object", secret=True)
+        return ApiError("400", 400, f"body: not JSON ({got.expected} expected)")
+    field = places[0]
+    code, expected = _FIELDS.get(field, (None, first["msg"]))
+    if first["type"] == "missing":
+        problem: FieldError = MissingFieldError(field, expected)
+    else:
+        problem = FieldError(field, first["input"], expected, secret=field == "token")
+    return ApiError("400", 400, str(problem)) if code is None else RefusedError(code, str(problem))

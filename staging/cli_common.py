@@ -1,0 +1,60 @@
+"""What the groups of commands share: their result, and the way to the store."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from staging.files import DataDir
+from staging.store import Database
+
+Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse gives its class no public name
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command prints: one object with ``--json``, else lines."""
+
+    value: Mapping[str, object]
+    lines: list[str]
+
+
+Run = Callable[[argparse.Namespace], Result]
+
+
+def data_of(options: argparse.Namespace) -> DataDir:
+    """Return the folder that the command works on."""
+    return DataDir(options.data.absolute())
+
+
+@contextmanager
+def store(options: argparse.Namespace) -> Iterator[Database]:
+    """Open the store for one command."""
+    database = Database(data_of(options).create().database)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def group(
+    commands: Commands[argparse.ArgumentParser], name: str, text: str
+) -> Commands[argparse.ArgumentParser]:
+    """Add a group of commands such as ``device``."""
+    parser = commands.add_parser(name, help=text)
+    return parser.add_subparsers(required=True, metavar="COMMAND")
+
+
+def command(
+    commands: Commands[argparse.ArgumentParser],
+    name: str,
+    common: argparse.ArgumentParser,
+    run: Run,
+    text: str,
+) -> argparse.ArgumentParser:
+    """Add one command."""
+    parser = commands.add_parser(name, parents=[common], help=text, description=text)
+    parser.set_defaults(run=run)
+    return parser

@@ -1,0 +1,152 @@
+"""Commands about releases and the strategies that offer them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from staging import release_tool
+from staging.cli_common import Commands, Result, command, data_of, group, store
+from staging.store import releases
+from staging.store.models import Package, Strategy
+from staging.store.releases import StrategyType
+from staging.template import PRODUCT_NAME
+from staging.times import iso, now_ms
+
+
+def add_commands(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add the groups ``release`` and ``strategy``."""
+    release = group(commands, "release", "add and list packages")
+    add = command(release, "add", common, _release_add, "sign and serve a package")
+    add.add_argument("file", type=Path, metavar="FILE")
+    add.add_argument("--version", required=True, metavar="V", help="such as 1.2.0")
+    add.add_argument("--description", default="", metavar="T")
+    command(release, "list", common, _release_list, "list the packages")
+    command(release, "root", common, _release_root, "show the TUF root to ship with the agent")
+
+    strategy = group(commands, "strategy", "plan and publish who is offered a package")
+    _add_strategy_command(strategy, common)
+    publish = command(strategy, "publish", common, _strategy_publish, "let a strategy take effect")
+    publish.add_argument("id", type=int, metavar="ID")
+    command(strategy, "list", common, _strategy_list, "list the strategies")
+
+
+def _add_strategy_command(
+    strategy: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    add = command(strategy, "add", common, _strategy_add, "plan to offer a version")
+    add.add_argument("--version", required=True, metavar="V")
+    kinds = [kind.value.lower() for kind in StrategyType]
+    add.add_argument("--type", choices=kinds, default=kinds[0])
+    add.add_argument(
+        "--from",
+        dest="from_versions",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="a version that may be updated (default: every older one)",
+    )
+    add.add_argument(
+        "--batch",
+        dest="batches",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a batch that may be updated (default: every one)",
+    )
+
+
+def _release_add(options: argparse.Namespace) -> Result:
+    data = data_of(options)
+    version, description = options.version, options.description
+    with store(options) as database:
+        database.call(releases.check_new_version, version, now_ms())
+        release_tool.ensure_repository(data)
+        target = release_tool.add(data, options.file, PRODUCT_NAME, version)
+        package = database.call(releases.add_package, version, target, description, now_ms())
+    value = _package_value(package, version)
+    return Result(value, [f"{name} {text}" for name, text in value.items()])
+
+
+def _release_list(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        rows = [_package_value(*row) for row in database.call(releases.packages)]
+    lines = [f"{r['packageId']} {r['version']} {r['size']} bytes {r['path']}" for r in rows]
+    return Result({"releases": rows}, lines or ["no releases"])
+
+
+def _package_value(package: Package, version: str) -> dict[str, object]:
+    return {
+        "packageId": package.id,
+        "osVersionId": package.os_version_id,
+        "version": version,
+        "path": f"/tuf/targets/{package.path}",
+        "size": package.size,
+        "md5": package.md5,
+        "sha256": package.sha256,
+        "description": package.description,
+        "createTime": iso(package.create_time),
+    }
+
+
+def _release_root(options: argparse.Namespace) -> Result:
+    data = data_of(options).create()
+    release_tool.ensure_repository(data)
+    root = json.loads(data.tuf_root.read_bytes())
+    return Result({"path": str(data.tuf_root), "root": root}, [str(data.tuf_root)])
+
+
+def _strategy_add(options: argparse.Namespace) -> Result:
+    kind = StrategyType(options.type.upper())
+    with store(options) as database:
+        strategy = database.call(
+            releases.add_strategy,
+            options.version,
+            kind,
+            options.from_versions,
+            options.batches,
+            now_ms(),
+        )
+    return _strategy_result(strategy, options.version)
+
+
+def _strategy_publish(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        database.call(releases.publish_strategy, options.id)
+        rows = database.call(releases.strategies)
+    return _strategy_result(*next(row for row in rows if row[0].id == options.id))
+
+
+def _strategy_list(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        rows = database.call(releases.strategies)
+    lines = [_strategy_line(*row) for row in rows]
+    value = {"strategies": [_strategy_value(*row) for row in rows]}
+    return Result(value, lines or ["no strategies"])
+
+
+def _strategy_result(strategy: Strategy, version: str) -> Result:
+    return Result(_strategy_value(strategy, version), [_strategy_line(strategy, version)])
+
+
+def _strategy_value(strategy: Strategy, version: str) -> dict[str, object]:
+    return {
+        "strategyId": strategy.id,
+        "packageId": strategy.package_id,
+        "version": version,
+        "type": strategy.type,
+        "status": strategy.status,
+        "from": strategy.from_versions,
+        "batches": strategy.batches,
+    }
+
+
+def _strategy_line(strategy: Strategy, version: str) -> str:
+    olds = ",".join(strategy.from_versions) or "any older"
+    batches = ",".join(strategy.batches) or "any"
+    return (
+        f"{strategy.id} {strategy.status} {strategy.type} to={version} from={olds} batch={batches}"
+    )

@@ -1,0 +1,203 @@
+"""A synchronous client of the open API: signs each request, and raises errors by their code.
+
+One method an endpoint. Answers are the document's ``data``, as parsed JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from staging.signature import new_nonce, sign
+
+# The cloud waits up to 10 s for a device; its own answer must still find us.
+TIMEOUT = 15.0
+
+
+class OpenApiError(Exception):
+    """The cloud answered with an error.
+
+    Attributes:
+        code: the envelope's code ("1212"), or the HTTP status where the table has none.
+        http_status: the HTTP status.
+        message: the cloud's words.
+    """
+
+    def __init__(self, code: str, http_status: int, message: str) -> None:
+        """Keep the three parts."""
+        super().__init__(f"{code} (HTTP {http_status}): {message}")
+        self.code = code
+        self.http_status = http_status
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Entries, newest first, and the cursor of the next page, None at the end."""
+
+    entries: list[dict[str, Any]]
+    next_page: int | None
+
+
+class OpenApiClient:
+    """Speaks for one app and one user. Network faults are httpx's errors."""
+
+    def __init__(
+        self,
+        base_url: str,
+        apikey: str,
+        secret: str,
+        token: str,
+        *,
+        nonce: Callable[[], str] = new_nonce,
+        http: httpx.Client | None = None,
+    ) -> None:
+        """Prepare a client.
+
+        Args:
+            base_url: the API's address without ``/v1``, such as ``http://127.0.0.1:8080``.
+            apikey: the app's key.
+            secret: web: the secret key; Android: package and apk signature; iOS: the bundle id.
+            token: the user's access token.
+            nonce: makes the 16 characters of each request.
+            http: the connection to use, closed by its owner; None makes one.
+        """
+        self._apikey, self._secret, self._token = apikey, secret, token
+        self._base = f"{base_url.rstrip('/')}/v1"
+        self._nonce = nonce
+        self._owned = http is None
+        self._http = http or httpx.Client(timeout=TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection if it is ours."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection if it is ours."""
+        if self._owned:
+            self._http.close()
+
+    def validate(self) -> bool:
+        """1.2: tell whether the token is good; a bad one is an OpenApiError (404, 426)."""
+        return bool(self._get("/account/validate")["data"])
+
+    def bind(self, uuid: str, bind_token: str) -> bool:
+        """2.1: bind a device to the user."""
+        body = {"deviceUuid": uuid, "token": bind_token}
+        return bool(self._post("/device/bind", body)["data"])
+
+    def unbind(self, uuid: str) -> bool:
+        """2.3: take a device from the user."""
+        return bool(self._post("/device/unbind", {"deviceUuid": uuid})["data"])
+
+    def info(self, uuid: str) -> dict[str, Any]:
+        """2.6: what is known of a device."""
+        return _object(self._get("/device/info/by_uuid", deviceUuid=uuid))
+
+    def resource(self, uuid: str) -> dict[str, Any]:
+        """3.1: the device's self-description."""
+        return _object(self._get("/device/resource", deviceUuid=uuid))
+
+    def send(self, uuid: str, method: str, name: str, content: str | None = None) -> dict[str, Any]:
+        """3.4: read (GET) or set (PUT) a data point: ``{"code": "2.05", "content": …, "name": …}``."""
+        body = {"deviceUuid": uuid, "method": method, "name": name}
+        if content is not None:
+            body["content"] = content
+        return _object(self._post("/device/control/send", body))
+
+    def online(self, uuids: Sequence[str]) -> dict[str, bool]:
+        """4.1: which of at most twenty devices are online."""
+        answer = self._post("/device/query/data/connect", {"deviceUuids": list(uuids)})
+        return {entry["deviceUuid"]: entry["status"] for entry in answer["data"]}
+
+    def history(
+        self,
+        uuid: str,
+        *,
+        key: str | None = None,
+        kind: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        next_page: int | None = None,
+    ) -> HistoryPage:
+        """4.2: one page of what a device reported; times as ``2017-04-14T08:31:10Z``."""
+        answer = self._get(
+            "/device/query/data/history",
+            deviceUuid=uuid,
+            propertyKey=key,
+            propertyType=kind,
+            startTime=start,
+            endTime=end,
+            limit=limit,
+            nextPage=next_page,
+        )
+        return HistoryPage(answer["data"], answer["nextPage"])
+
+    def whole_history(self, uuid: str, *, key: str | None = None) -> Iterator[dict[str, Any]]:
+        """4.2: all of a device's history, newest first, fetched page by page as it is read."""
+        cursor: int | None = None
+        while True:
+            page = self.history(uuid, key=key, limit=100, next_page=cursor)
+            yield from page.entries
+            cursor = page.next_page
+            if cursor is None:
+                return
+
+    def new_version(self, uuid: str) -> dict[str, Any] | None:
+        """5.1: what the device can be updated to, None: nothing."""
+        answer = self._get("/device/ota/new_version", deviceUuid=uuid)
+        return None if answer["data"] is None else _object(answer)
+
+    def update(self, uuid: str, package_id: int, strategy_id: int | None = None) -> bool:
+        """5.3: order the update."""
+        body: dict[str, Any] = {"packageId": package_id, "deviceUuid": uuid}
+        if strategy_id is not None:
+            body["strategyId"] = strategy_id
+        return bool(self._post("/device/ota/update", body)["data"])
+
+    def update_status(self, uuid: str) -> dict[str, Any]:
+        """5.4: how the device's latest update stands."""
+        return _object(self._get("/device/ota/update/status", deviceUuid=uuid))
+
+    def _get(self, path: str, **params: str | int | None) -> dict[str, Any]:
+        given = {name: value for name, value in params.items() if value is not None}
+        return self._exchange("GET", path, params=given)
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._exchange("POST", path, json=body)
+
+    def _exchange(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        headers = {
+            "X-IOT-APP": self._apikey,
+            "X-IOT-Signature": sign(self._nonce(), self._apikey, self._secret, self._token),
+            "X-IOT-Token": self._token,
+        }
+        response = self._http.request(method, self._base + path, headers=headers, **content)
+        try:
+            envelope = response.json()
+        except ValueError:
+            envelope = None
+        if not isinstance(envelope, dict):
+            raise OpenApiError(str(response.status_code), response.status_code, "no envelope")
+        if response.is_error or str(envelope.get("code")) != "0":
+            code, message = str(envelope.get("code")), str(envelope.get("message"))
+            raise OpenApiError(code, response.status_code, message)
+        return envelope
+
+
+def _object(envelope: dict[str, Any]) -> dict[str, Any]:
+    data: dict[str, Any] = envelope["data"]
+    return data

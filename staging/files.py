@@ -1,0 +1,154 @@
+"""The data directory, and writing a file so that it is whole or not there at all."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from staging.errors import StagingError
+from wire.errors import WireError
+from wire.fields import get_string, parse_object
+
+SECRET_MODE = 0o600
+PUBLIC_MODE = 0o644
+# Longer than making a repository's keys takes on a Raspberry Pi; then the other side is stuck.
+LOCK_TIMEOUT = 60.0
+_LOCK_POLL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """Where everything of one staging cloud lies (docs/staging.md, "What is stored where")."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.root / "cloud.sqlite"
+
+    @property
+    def ca(self) -> Path:
+        """The folder of the CA and the server certificate."""
+        return self.root / "ca"
+
+    @property
+    def tuf(self) -> Path:
+        """The TUF repository that is served under ``/tuf``."""
+        return self.root / "tuf"
+
+    @property
+    def tuf_keys(self) -> Path:
+        """The signing keys of the TUF repository; never served."""
+        return self.root / "tuf-keys"
+
+    @property
+    def tuf_root(self) -> Path:
+        """The TUF root that ships with the agent."""
+        return self.tuf / "metadata" / "1.root.json"
+
+    @property
+    def endpoints(self) -> Path:
+        """Where the running server says how it is reached."""
+        return self.root / "endpoints.json"
+
+    def create(self) -> DataDir:
+        """Make the folder, closed to other users; raises StagingError."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StagingError(f"--data {self.root}: {error.strerror}") from error
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """How the server is reached: the API's URL, and the gateway's host and port."""
+
+    api: str
+    device_host: str
+    device_port: int
+
+    @property
+    def device(self) -> str:
+        """Host and port of the device gateway as one word."""
+        host = f"[{self.device_host}]" if ":" in self.device_host else self.device_host
+        return f"{host}:{self.device_port}"
+
+
+def write_endpoints(data: DataDir, endpoints: Endpoints) -> None:
+    """Record how the server is reached, for the commands."""
+    value = {
+        "api": endpoints.api,
+        "deviceHost": endpoints.device_host,
+        "devicePort": endpoints.device_port,
+    }
+    write_file(data.endpoints, json.dumps(value).encode(), PUBLIC_MODE)
+
+
+def read_endpoints(data: DataDir) -> Endpoints | None:
+    """Return how the last server was reached, None when none ran; raises StagingError."""
+    try:
+        source = parse_object(data.endpoints.read_bytes(), str(data.endpoints))
+        port = source.get("devicePort")
+        if not isinstance(port, int):
+            raise StagingError(f"{data.endpoints}: devicePort: got {port!r}, expected a port")
+        return Endpoints(get_string(source, "api"), get_string(source, "deviceHost"), port)
+    except FileNotFoundError:
+        return None
+    except (OSError, WireError) as error:
+        raise StagingError(f"{data.endpoints}: {error}") from error
+
+
+def write_file(path: Path, content: bytes, mode: int) -> None:
+    """Put a file in place whole: temporary file, fsync, rename, fsync of the folder."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def locked(path: Path, what: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    """Hold a lock file against other processes; a process that dies lets go of it.
+
+    Raises:
+        StagingError: somebody else held it for ``timeout`` seconds; ``what`` says what for.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SECRET_MODE)
+    try:
+        deadline = time.monotonic() + timeout
+        while not _try_lock(handle):
+            if time.monotonic() >= deadline:
+                raise StagingError(f"{path.parent}: {what}")
+            time.sleep(_LOCK_POLL)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

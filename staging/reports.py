@@ -1,0 +1,128 @@
+"""What a device's report means: its keys become effects, and nothing is done here.
+
+Every key is checked before the first effect is carried out, so that a bad report changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from staging.store.models import KIND_REPORT
+from wire.errors import FieldError, WireError
+from wire.fields import get_object
+from wire.ota import OtaEventReport, OtaState, parse_event, parse_state, version_key
+from wire.profile import BIND_TOKEN_PATTERN
+from wire.reports import (
+    KEY_ALIVE,
+    KEY_DEVICE_INFO,
+    KEY_OTA_EVENT,
+    KEY_OTA_STATE,
+    KEY_PACKAGE_INFO,
+    KEYS_VOICE,
+    parse_package_version,
+)
+from wire.voice import parse_segment, unpack_frames
+
+# One report of ours holds a handful; the bound keeps one message from becoming thousands of rows.
+KEYS_LIMIT = 64
+KEY_LENGTH_LIMIT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The device lives (``alive``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoint:
+    """A value for the device's history."""
+
+    key: str
+    value: object
+    kind: str = KIND_REPORT
+
+
+@dataclass(frozen=True, slots=True)
+class RunningVersion:
+    """The version that the device runs (``package_info``)."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindTokenSeen:
+    """The bind token that the device shows to its owner (``device_info``)."""
+
+    bind_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OtaEventSeen:
+    """One ``ota_event``."""
+
+    report: OtaEventReport
+
+
+@dataclass(frozen=True, slots=True)
+class OtaStateSeen:
+    """One ``ota_state``."""
+
+    transaction: str
+    state: OtaState
+
+
+Effect = Heartbeat | HistoryPoint | RunningVersion | BindTokenSeen | OtaEventSeen | OtaStateSeen
+
+
+def decide(uuid: str, data: Mapping[str, object]) -> list[Effect]:
+    """Return what a report of the device ``uuid`` asks for, in the order of its keys.
+
+    Raises:
+        WireError: names the key or member that is wrong; then nothing of the report counts.
+    """
+    if len(data) > KEYS_LIMIT:
+        raise WireError(f"data: got {len(data)} keys, expected at most {KEYS_LIMIT}")
+    return [effect for key, value in data.items() for effect in _effects(uuid, key, value)]
+
+
+def _effects(uuid: str, key: str, value: object) -> Iterator[Effect]:
+    if key == KEY_ALIVE:
+        yield Heartbeat()
+    elif key in KEYS_VOICE:
+        segment = parse_segment(value)
+        unpack_frames(segment.voice_data)
+        yield HistoryPoint(key, segment.to_json())
+    elif key == KEY_OTA_EVENT:
+        yield OtaEventSeen(parse_event(value))
+    elif key == KEY_OTA_STATE:
+        yield OtaStateSeen(*parse_state(value))
+    elif key == KEY_PACKAGE_INFO:
+        version = parse_package_version(value)
+        version_key(version, field="package_info.os.version")
+        yield RunningVersion(version)
+    elif key == KEY_DEVICE_INFO:
+        yield from _device_info(uuid, value)
+    else:
+        yield _data_point(key, value)
+
+
+def _device_info(uuid: str, value: object) -> Iterator[Effect]:
+    source = get_object({KEY_DEVICE_INFO: value}, KEY_DEVICE_INFO)
+    told = source.get("uuid", uuid)
+    if told != uuid:
+        raise FieldError("device_info.uuid", told, f"the uuid of this connection, {uuid}")
+    # 2017 firmware sends neither uuid nor bindToken.
+    bind_token = source.get("bindToken")
+    if bind_token is None:
+        return
+    if not isinstance(bind_token, str) or not BIND_TOKEN_PATTERN.fullmatch(bind_token):
+        expected = "32 hexadecimal digits"
+        raise FieldError("device_info.bindToken", bind_token, expected, secret=True)
+    yield BindTokenSeen(bind_token)
+
+
+def _data_point(key: str, value: object) -> HistoryPoint:
+    if not (key.isprintable() and 0 < len(key) <= KEY_LENGTH_LIMIT):
+        raise FieldError("data", key, f"keys of 1 to {KEY_LENGTH_LIMIT} printable characters")
+    return HistoryPoint(key, value)

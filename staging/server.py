@@ -1,0 +1,241 @@
+"""The server: HTTP and device gateway in one event loop, ended by SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
+
+from staging import ca, release_tool, tls
+from staging.api.app import create_app
+from staging.api.services import Nonces, Services
+from staging.errors import StagingError, StoreBusyError
+from staging.files import DataDir, Endpoints, locked, write_endpoints
+from staging.gateway import Gateway
+from staging.store import Database, apps, products
+from staging.times import now_ms
+
+# TUF's timestamp lives for days; four signatures a day leave room for failures.
+UPKEEP_SECONDS = 6 * 3600.0
+# An API request under way may wait this long at the end; all of it must stay under 5 s.
+GRACE_SECONDS = 2
+BACKLOG = 512
+HTTP_CONCURRENCY = 1000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What ``story-cloud serve`` was told; port 0 takes any free one."""
+
+    data: DataDir
+    host: str
+    api_port: int
+    device_port: int
+    legacy_tls: bool
+
+
+def run(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
+    """Serve until a signal; ``ready`` is called once both ports accept. Raises StagingError."""
+    options.data.create()
+    lock = options.data.root / ".serve.lock"
+    with locked(lock, "another story-cloud serves this folder already", timeout=0):
+        asyncio.run(_serve(options, ready))
+
+
+async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with contextlib.ExitStack() as stack:
+        api_socket = stack.enter_context(_listen(options.host, options.api_port, "--api-port"))
+        device_socket = stack.enter_context(
+            _listen(options.host, options.device_port, "--device-port")
+        )
+        endpoints = _endpoints(options.host, api_socket, device_socket)
+        host = _advertised(options.host)
+        certificates = ca.ensure(options.data.ca, (host,))
+        context = tls.server_context(certificates, legacy=options.legacy_tls)
+        if options.legacy_tls:
+            _log.warning(_LEGACY_WARNING)
+        await asyncio.to_thread(_prepare_repository, options.data)
+        database = Database(options.data.database)
+        stack.callback(database.close)
+        await database.write(products.default_product, now_ms())
+        cloud = _Cloud(options, host, context, database, endpoints)
+        await cloud.run(api_socket, device_socket, stop, lambda: ready(endpoints))
+
+
+_LEGACY_WARNING = (
+    "LEGACY TLS IS ON: devices may use RSA key exchange and CBC or CCM suites without forward "
+    "secrecy. For 2017 firmware on a bench only, never on a network that others can reach."
+)
+
+
+class _Cloud:
+    """What runs between the first accepted connection and the last."""
+
+    def __init__(
+        self,
+        options: ServeOptions,
+        host: str,
+        context: ssl.SSLContext,
+        database: Database,
+        endpoints: Endpoints,
+    ) -> None:
+        self._options = options
+        self._host = host
+        self._context = context
+        self._database = database
+        self._endpoints = endpoints
+        self._nonces = Nonces(database, now_ms)
+        self._gateway = Gateway(database, api_url=lambda: endpoints.api)
+
+    async def run(
+        self,
+        api_socket: socket.socket,
+        device_socket: socket.socket,
+        stop: asyncio.Event,
+        ready: Callable[[], None],
+    ) -> None:
+        """Serve until ``stop``, then end everything in order."""
+        services = Services(self._database, self._gateway, self._nonces, now_ms)
+        api = _ApiServer(create_app(services, self._options.data.tuf))
+        await self._gateway.start(self._context, sock=device_socket, backlog=BACKLOG)
+        async with asyncio.TaskGroup() as group:
+            upkeep = [
+                group.create_task(self._nonces.keep_saving()),
+                group.create_task(self._keep_up()),
+            ]
+            serving = group.create_task(api.serve([api_socket]))
+            await api.accepting.wait()
+            write_endpoints(self._options.data, self._endpoints)
+            ready()
+            await stop.wait()
+            _log.info("stopping")
+            api.should_exit = True
+            await self._gateway.stop()
+            await serving
+            for task in upkeep:
+                task.cancel()
+        await self._nonces.save()
+
+    async def _keep_up(self) -> None:
+        """Do what time asks for: signatures, certificate, and forgetting what is over."""
+        while True:
+            await self._purge()
+            await asyncio.sleep(UPKEEP_SECONDS)
+            await asyncio.to_thread(_prepare_repository, self._options.data)
+            self._renew_certificate()
+
+    async def _purge(self) -> None:
+        try:
+            await self._database.write(apps.purge, now_ms())
+        except (StoreBusyError, SQLAlchemyError) as error:
+            _log.warning("old nonces were not purged: %s", error)
+
+    def _renew_certificate(self) -> None:
+        try:
+            certificates = ca.ensure(self._options.data.ca, (self._host,))
+            tls.load_certificates(self._context, certificates)
+        except (StagingError, OSError) as error:
+            _log.error("the gateway's certificate was not renewed: %s", error)
+
+
+class _ApiServer(uvicorn.Server):
+    """uvicorn inside our loop: it says when it accepts, and leaves signals to us."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=BACKLOG,
+                limit_concurrency=HTTP_CONCURRENCY,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        self.accepting = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept."""
+        await super().startup(sockets)
+        self.accepting.set()
+
+
+def _prepare_repository(data: DataDir) -> None:
+    """Make or refresh the update repository; without it everything but updates still works."""
+    try:
+        release_tool.ensure_repository(data)
+        release_tool.refresh(data)
+    except StagingError as error:
+        _log.error("update repository: %s", error)
+
+
+def _listen(host: str, port: int, option: str) -> socket.socket:
+    """Return a listening-ready socket; raises StagingError naming the option and the port."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # The protocol is named, or asyncio would not switch Nagle's delay off.
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    except OSError as error:
+        raise StagingError(f"--host {host}: {error.strerror}") from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise StagingError(f"{option} {port}: cannot listen on {host}: {error.strerror}") from error
+    return sock
+
+
+def _endpoints(host: str, api: socket.socket, device: socket.socket) -> Endpoints:
+    shown = _advertised(host)
+    url_host = f"[{shown}]" if ":" in shown else shown
+    return Endpoints(
+        api=f"http://{url_host}:{api.getsockname()[1]}",
+        device_host=shown,
+        device_port=device.getsockname()[1],
+    )
+
+
+def _advertised(host: str) -> str:
+    """Return the host that devices and apps are told; for "any address" this machine's own."""
+    try:
+        wildcard = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host
+    if not wildcard:
+        return host
+    family, probe = (
+        (socket.AF_INET6, "2001:db8::1") if ":" in host else (socket.AF_INET, "192.0.2.1")
+    )
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((probe, 9))  # sends nothing; asks which address would be used
+        except OSError:
+            return "localhost"
+        return str(sock.getsockname()[0])

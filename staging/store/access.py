@@ -1,0 +1,108 @@
+"""The one look-up before an API request: who calls, and what of a device they may touch.
+
+It is one statement, because the round trip of a control request has to wait for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import and_, bindparam, select
+from sqlalchemy.orm import Session
+
+from staging.store.models import (
+    AccessToken,
+    Account,
+    App,
+    AppProduct,
+    Binding,
+    Device,
+    Product,
+    UsedNonce,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the store knows of the caller; None where there is no such row."""
+
+    app_id: int
+    secret: str = field(repr=False)
+    nonce_used: bool
+    token_expire_time: int | None
+    account_id: int | None
+    account_status: str | None
+    device_id: int | None
+    owner_id: int | None
+    app_bound: bool
+    description: dict[str, Any] | None
+    """The device's self-description, or its product's data points."""
+
+
+_LOOK_UP = (
+    select(
+        App.id,
+        App.secret,
+        UsedNonce.nonce,
+        AccessToken.expire_time,
+        AccessToken.account_id,
+        Account.status,
+        Device.id,
+        Binding.account_id,
+        AppProduct.product_id,
+        Device.description,
+        Product.data_points,
+    )
+    .select_from(App)
+    .outerjoin(UsedNonce, and_(UsedNonce.app_id == App.id, UsedNonce.nonce == bindparam("nonce")))
+    .outerjoin(
+        AccessToken,
+        and_(AccessToken.digest == bindparam("digest"), AccessToken.app_id == App.id),
+    )
+    .outerjoin(Account, Account.id == AccessToken.account_id)
+    .outerjoin(Device, Device.uuid == bindparam("uuid"))
+    .outerjoin(Binding, Binding.device_id == Device.id)
+    .outerjoin(
+        AppProduct,
+        and_(AppProduct.app_id == App.id, AppProduct.product_id == Device.product_id),
+    )
+    .outerjoin(Product, Product.id == Device.product_id)
+    .where(App.apikey == bindparam("apikey"))
+)
+
+
+def look_up(
+    session: Session, apikey: str, nonce: str, token_digest: str, uuid: str | None
+) -> Access | None:
+    """Return what is known of a request's app, nonce, token and device; None: no such app."""
+    values = {"apikey": apikey, "nonce": nonce, "digest": token_digest, "uuid": uuid}
+    row = session.execute(_LOOK_UP, values).one_or_none()
+    if row is None:
+        return None
+    app_id, secret, used, expire, account, status, device, owner, product, own, template = row
+    return Access(
+        app_id=app_id,
+        secret=secret,
+        nonce_used=used is not None,
+        token_expire_time=expire,
+        account_id=account,
+        account_status=status,
+        device_id=device,
+        owner_id=owner,
+        app_bound=product is not None,
+        description=template if own is None else own,
+    )
+
+
+def products_of(session: Session, app_id: int, uuids: list[str]) -> dict[str, bool]:
+    """Tell for each device that exists whether the app is bound to its product."""
+    rows = session.execute(
+        select(Device.uuid, AppProduct.app_id)
+        .outerjoin(
+            AppProduct,
+            and_(AppProduct.product_id == Device.product_id, AppProduct.app_id == app_id),
+        )
+        .where(Device.uuid.in_(uuids))
+    )
+    return {uuid: bound is not None for uuid, bound in rows}

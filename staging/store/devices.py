@@ -1,0 +1,164 @@
+"""Devices: adding them, letting them in, what they say of themselves, and who owns them."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from staging.codes import ApiError, ErrorCode, RefusedError
+from staging.errors import NotFoundError, StagingError
+from staging.store.models import (
+    ACTIVATED,
+    ENABLE,
+    Account,
+    Batch,
+    Binding,
+    Device,
+    OsVersion,
+    Product,
+)
+from staging.store.products import batch, default_product, os_version
+from staging.template import BATCH_NAME, FIRST_VERSION
+from wire.errors import FieldError
+from wire.profile import UUID_PATTERN
+
+_UUID_BYTES, _BIND_TOKEN_BYTES = 7, 16
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A device with the names of what it refers to; account is None while nobody bound it."""
+
+    device: Device = field(repr=False)
+    os_version: str
+    batch: str
+    product: str
+    account_uuid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the gateway checks a registration against."""
+
+    id: int
+    uuid: str
+    token: str = field(repr=False)
+
+    def accepts(self, token: str) -> bool:
+        """Compare the device's token in constant time."""
+        return hmac.compare_digest(self.token.encode(), token.encode())
+
+
+def add(session: Session, uuid: str | None, now: int) -> Device:
+    """Make a device of the default product; without ``uuid`` it gets a random one.
+
+    Raises:
+        FieldError: the uuid is not 14 hexadecimal digits.
+        StagingError: there is such a device already.
+    """
+    uuid = (uuid or secrets.token_hex(_UUID_BYTES)).lower()
+    if not UUID_PATTERN.fullmatch(uuid):
+        raise FieldError("uuid", uuid, "14 hexadecimal digits")
+    if session.scalar(select(Device.id).where(Device.uuid == uuid)) is not None:
+        raise StagingError(f"device {uuid}: there is one already")
+    product = default_product(session, now)
+    device = Device(
+        uuid=uuid,
+        product_id=product.id,
+        batch_id=batch(session, product, BATCH_NAME).id,
+        os_version_id=os_version(session, product.id, FIRST_VERSION).id,
+        token=secrets.token_hex(_BIND_TOKEN_BYTES),
+        bind_token=secrets.token_hex(_BIND_TOKEN_BYTES),
+        create_time=now,
+        update_time=now,
+    )
+    session.add(device)
+    session.flush()
+    return device
+
+
+def view(session: Session, uuid: str) -> DeviceView | None:
+    """Return a device with its names, None if there is none."""
+    row = session.execute(_VIEW.where(Device.uuid == uuid)).one_or_none()
+    return None if row is None else DeviceView(*row)
+
+
+def views(session: Session) -> list[DeviceView]:
+    """Return every device, oldest first."""
+    return [DeviceView(*row) for row in session.execute(_VIEW.order_by(Device.id))]
+
+
+_VIEW = (
+    select(Device, OsVersion.version, Batch.name, Product.name, Account.uuid)
+    .join(OsVersion, OsVersion.id == Device.os_version_id)
+    .join(Batch, Batch.id == Device.batch_id)
+    .join(Product, Product.id == Device.product_id)
+    .outerjoin(Binding, Binding.device_id == Device.id)
+    .outerjoin(Account, Account.id == Binding.account_id)
+)
+
+
+def get(session: Session, uuid: str) -> Device:
+    """Return a device; raises NotFoundError."""
+    device = session.scalar(select(Device).where(Device.uuid == uuid.lower()))
+    if device is None:
+        raise NotFoundError(f"device {uuid}: there is none")
+    return device
+
+
+def identity(session: Session, uuid: str) -> Identity | None:
+    """Return what a registration is checked against, None for an unknown uuid."""
+    row = session.execute(
+        select(Device.id, Device.uuid, Device.token).where(Device.uuid == uuid.lower())
+    ).one_or_none()
+    return None if row is None else Identity(*row)
+
+
+def note_registration(session: Session, device_id: int, now: int) -> None:
+    """Remember that a device came; the first time activates it."""
+    device = session.get_one(Device, device_id)
+    if device.status != ACTIVATED:
+        device.status, device.activate_time, device.update_time = ACTIVATED, now, now
+    device.last_heartbeat_time = now
+
+
+def set_description(session: Session, device_id: int, description: dict[str, Any] | None) -> None:
+    """Keep a device's self-description; None lets the product's data points stand in."""
+    device = session.get_one(Device, device_id)
+    if device.description != description:
+        device.description = description
+
+
+def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int) -> None:
+    """Give a device to an account.
+
+    Raises:
+        RefusedError: 1209, 1211 or 1228.
+        ApiError: 406, somebody has it already.
+    """
+    device = session.scalar(select(Device).where(Device.uuid == uuid))
+    if device is None:
+        raise RefusedError(ErrorCode.DEVICE_NOT_EXIST, uuid)
+    account = session.get(Account, account_id)
+    if account is None or account.status != ENABLE:
+        raise RefusedError(ErrorCode.ACCOUNT_NOT_FOUND)
+    # A record without a token matches nothing: the device has to tell it first.
+    if not hmac.compare_digest((device.bind_token or "").lower(), bind_token.lower()):
+        raise RefusedError(ErrorCode.TOKEN_DOES_NOT_MATCH, uuid)
+    if session.get(Binding, device.id) is not None:
+        raise ApiError("406", 406, "device has been bind!")
+    session.add(Binding(device_id=device.id, account_id=account_id, create_time=now))
+    device.update_time = now
+
+
+def unbind(session: Session, device_id: int, now: int) -> None:
+    """Take a device from its account."""
+    binding = session.get(Binding, device_id)
+    if binding is not None:
+        session.delete(binding)
+    session.get_one(Device, device_id).update_time = now

@@ -1,0 +1,61 @@
+"""Carrying out what a report asks for (`staging.reports`), all of it in one transaction."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from staging.reports import (
+    BindTokenSeen,
+    Effect,
+    Heartbeat,
+    HistoryPoint,
+    OtaEventSeen,
+    OtaStateSeen,
+    RunningVersion,
+)
+from staging.store import history, ota, products
+from staging.store.models import Device
+
+
+def apply(session: Session, device_id: int, effects: Sequence[Effect], now: int) -> list[str]:
+    """Carry out a report's effects in order; returns what a person should be told, no secrets."""
+    device = session.get_one(Device, device_id)
+    return [note for effect in effects if (note := _apply(session, device, effect, now))]
+
+
+def _apply(session: Session, device: Device, effect: Effect, now: int) -> str | None:
+    match effect:
+        case Heartbeat():
+            device.last_heartbeat_time = now
+        case HistoryPoint():
+            history.append(session, device, [effect], now)
+        case RunningVersion():
+            _run_version(session, device, effect.version, now)
+        case BindTokenSeen():
+            return _see_bind_token(device, effect.bind_token, now)
+        case OtaEventSeen():
+            known = ota.note_event(session, device, effect.report, now)
+            return None if known else f"ota_event of unknown task {effect.report.transaction!r}"
+        case OtaStateSeen():
+            known = ota.note_state(session, device, effect.transaction, effect.state, now)
+            return None if known else f"ota_state of unknown task {effect.transaction!r}"
+    return None
+
+
+def _run_version(session: Session, device: Device, version: str, now: int) -> None:
+    row = products.os_version(session, device.product_id, version)
+    if device.os_version_id != row.id:
+        device.os_version_id, device.update_time = row.id, now
+    ota.note_version(session, device, now)
+
+
+def _see_bind_token(device: Device, bind_token: str, now: int) -> str | None:
+    if device.bind_token is None:
+        device.bind_token, device.update_time = bind_token.lower(), now
+        return "bind token was not known and is kept"
+    differs = not hmac.compare_digest(device.bind_token.lower(), bind_token.lower())
+    device.bind_token_differs = differs
+    return "bind token differs from the record; the record stays" if differs else None

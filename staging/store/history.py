@@ -1,0 +1,72 @@
+"""A device's history: what it reported, newest first, page by page.
+
+The cursor of a page is the timestamp of its last entry; timestamps are unique within a device, so
+the next page is simply what is older (docs/adr/0004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from staging.reports import HistoryPoint
+from staging.store.models import Device, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which entries are wanted; times in ms, both ends included; None does not restrict."""
+
+    key: str | None = None
+    kind: str | None = None
+    start: int | None = None
+    end: int | None = None
+    before: int | None = None
+    """The cursor: only entries older than this."""
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries, newest first, and the cursor of the next page, None at the end."""
+
+    entries: list[Report]
+    next_page: int | None
+
+
+def append(session: Session, device: Device, points: Iterable[HistoryPoint], now: int) -> None:
+    """Add values at ``now``, or just after the device's last entry if the clock is not past it."""
+    for point in points:
+        device.last_report_ms = max(now, device.last_report_ms + 1)
+        session.add(
+            Report(
+                device_id=device.id,
+                ts=device.last_report_ms,
+                key=point.key,
+                kind=point.kind,
+                value=point.value,
+            )
+        )
+
+
+def page(session: Session, device_id: int, query: Query) -> Page:
+    """Return one page of a device's history."""
+    statement = select(Report).where(Report.device_id == device_id)
+    if query.key is not None:
+        statement = statement.where(Report.key == query.key)
+    if query.kind is not None:
+        statement = statement.where(Report.kind == query.kind)
+    if query.start is not None:
+        statement = statement.where(Report.ts >= query.start)
+    if query.end is not None:
+        statement = statement.where(Report.ts <= query.end)
+    if query.before is not None:
+        statement = statement.where(Report.ts < query.before)
+    # One entry more than asked tells whether there is a next page.
+    entries = list(session.scalars(statement.order_by(Report.ts.desc()).limit(query.limit + 1)))
+    more = len(entries) > query.limit
+    entries = entries[: query.limit]
+    return Page(entries, entries[-1].ts if more else None)

@@ -1,0 +1,252 @@
+"""The tables. Times are UTC milliseconds; nothing here is SQLite's alone (issue: PostgreSQL later).
+
+Names in the database follow the open API document, in snake case.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# SQLite numbers rows by itself only for a column of type INTEGER.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+UNACTIVATED, ACTIVATED = "UNACTIVATED", "ACTIVATED"
+ENABLE, DISABLE = "ENABLE", "DISABLE"
+DRAFT, PUBLISHED = "DRAFT", "PUBLISHED"
+RELEASED = "RELEASED"
+KIND_REPORT, KIND_RESOURCE = "REPORT", "RESOURCE"
+
+
+class Base(DeclarativeBase):
+    """What all tables share: how Python types become columns."""
+
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        int: BigInteger,
+        str: String(255),
+        bool: Boolean,
+        float: Float,
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+    }
+
+
+class Product(Base):
+    """A product; the open API calls it project."""
+
+    __tablename__ = "products"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    # What a device without a self-description of its own is taken to have.
+    data_points: Mapped[dict[str, Any]]
+    create_time: Mapped[int]
+
+
+class Batch(Base):
+    """A production batch of a product's devices."""
+
+    __tablename__ = "batches"
+    __table_args__ = (UniqueConstraint("product_id", "name"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    name: Mapped[str]
+
+
+class OsVersion(Base):
+    """A version that some device runs or some package brings."""
+
+    __tablename__ = "os_versions"
+    __table_args__ = (UniqueConstraint("product_id", "version"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    version: Mapped[str]
+
+
+class Device(Base):
+    """A story machine."""
+
+    __tablename__ = "devices"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    uuid: Mapped[str] = mapped_column(unique=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), index=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id"))
+    os_version_id: Mapped[int] = mapped_column(ForeignKey("os_versions.id"))
+    # Kept readable: `device profile` must be able to print it again.
+    token: Mapped[str]
+    bind_token: Mapped[str | None]
+    # The device told another bind token than the record holds; the record was not changed.
+    bind_token_differs: Mapped[bool] = mapped_column(default=False)
+    # The document's "version": 0 in development, 1 in use.
+    version: Mapped[int] = mapped_column(default=1)
+    name: Mapped[str] = mapped_column(default="")
+    status: Mapped[str] = mapped_column(default=UNACTIVATED)
+    activate_time: Mapped[int | None]
+    last_heartbeat_time: Mapped[int | None]
+    create_time: Mapped[int]
+    update_time: Mapped[int]
+    # The self-description as the device sent it; None: the product's data points stand in.
+    description: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # History timestamps of one device only ever grow, whatever the wall clock does.
+    last_report_ms: Mapped[int] = mapped_column(default=0)
+
+
+class App(Base):
+    """An app that may call the open API; ``secret`` is what its type signs with."""
+
+    __tablename__ = "apps"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str]
+    type: Mapped[str]
+    apikey: Mapped[str] = mapped_column(unique=True)
+    secret: Mapped[str]
+    create_time: Mapped[int]
+
+
+class AppProduct(Base):
+    """An app may control the devices of the products it is bound to."""
+
+    __tablename__ = "app_products"
+
+    app_id: Mapped[int] = mapped_column(ForeignKey("apps.id"), primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), primary_key=True)
+
+
+class Account(Base):
+    """A user."""
+
+    __tablename__ = "accounts"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    uuid: Mapped[str] = mapped_column(unique=True)
+    user_name: Mapped[str] = mapped_column(unique=True)
+    status: Mapped[str] = mapped_column(default=ENABLE)
+    create_time: Mapped[int]
+
+
+class AccessToken(Base):
+    """What a user allowed an app; the token itself is not kept, only its SHA-256."""
+
+    __tablename__ = "access_tokens"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    app_id: Mapped[int] = mapped_column(ForeignKey("apps.id"))
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    expire_time: Mapped[int] = mapped_column(index=True)
+
+
+class UsedNonce(Base):
+    """A nonce that an app signed with; a second use is refused."""
+
+    __tablename__ = "used_nonces"
+
+    app_id: Mapped[int] = mapped_column(ForeignKey("apps.id"), primary_key=True)
+    nonce: Mapped[str] = mapped_column(primary_key=True)
+    use_time: Mapped[int] = mapped_column(index=True)
+
+
+class Binding(Base):
+    """Which account a device belongs to; at most one."""
+
+    __tablename__ = "bindings"
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
+    create_time: Mapped[int]
+
+
+class Report(Base):
+    """One entry of a device's history; ``ts`` is unique within the device and grows."""
+
+    __tablename__ = "reports"
+    __table_args__ = (Index("ix_reports_key", "device_id", "key", "ts"),)
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
+    ts: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str]
+    kind: Mapped[str] = mapped_column(String(16))
+    # none_as_null off: a device may report JSON null, and that is a value.
+    value: Mapped[Any] = mapped_column(JSON)
+
+
+class Package(Base):
+    """A release that devices can be updated to; ``path`` is below the repository's ``targets/``."""
+
+    __tablename__ = "packages"
+    __table_args__ = (UniqueConstraint("os_version_id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    os_version_id: Mapped[int] = mapped_column(ForeignKey("os_versions.id"))
+    path: Mapped[str] = mapped_column(Text)
+    size: Mapped[int]
+    md5: Mapped[str]
+    sha256: Mapped[str]
+    description: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(default=RELEASED)
+    create_time: Mapped[int]
+    update_time: Mapped[int]
+
+
+class Strategy(Base):
+    """Which devices a package is offered to; an empty list admits every version or batch."""
+
+    __tablename__ = "strategies"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    package_id: Mapped[int] = mapped_column(ForeignKey("packages.id"))
+    type: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16), default=DRAFT)
+    from_versions: Mapped[list[str]]
+    batches: Mapped[list[str]]
+    create_time: Mapped[int]
+
+
+class OtaTask(Base):
+    """One order to one device; its id is the transaction of the order and of the events."""
+
+    __tablename__ = "ota_tasks"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
+    package_id: Mapped[int] = mapped_column(ForeignKey("packages.id"))
+    strategy_id: Mapped[int] = mapped_column(ForeignKey("strategies.id"))
+    status: Mapped[str] = mapped_column(String(16))
+    percent: Mapped[float | None]
+    failure: Mapped[str | None] = mapped_column(Text)
+    # Event 10 was seen; together with the running version it makes SUCCESS.
+    installed: Mapped[bool] = mapped_column(default=False)
+    # The device answered the order 2.04; until then it is sent again at each registration.
+    accepted: Mapped[bool] = mapped_column(default=False)
+    create_time: Mapped[int]
+    update_time: Mapped[int]
+
+
+class OtaEventLine(Base):
+    """One line of a task's ``eventLog``; ``event`` is None for the order's own line."""
+
+    __tablename__ = "ota_events"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("ota_tasks.id"), index=True)
+    ts: Mapped[int]
+    event: Mapped[int | None]
+    percent: Mapped[float | None]
+    text: Mapped[str] = mapped_column(Text)

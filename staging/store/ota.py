@@ -1,0 +1,275 @@
+"""OTA tasks: ordering one, following what its device reports, and showing it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from staging import ota_rules
+from staging.codes import ErrorCode, RefusedError
+from staging.ota_rules import ACTIVE, Status, TaskState
+from staging.store.models import (
+    Batch,
+    Device,
+    OsVersion,
+    OtaEventLine,
+    OtaTask,
+    Package,
+    Strategy,
+)
+from staging.store.releases import Offer, offers
+from staging.times import log_time
+from wire.ota import OtaEventReport, OtaOrder, OtaState, version_key
+
+# A device's answer or description can be long; an event log is read by people.
+TEXT_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task with the version it leads to and the lines of its ``eventLog``."""
+
+    task: OtaTask = field(repr=False)
+    os_version_id: int
+    version: str
+    lines: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """What a device can be or is being updated to; ``task_id`` is 0 while nothing runs."""
+
+    package_id: int
+    strategy_id: int
+    type: str
+    new_version: str
+    running_version: str
+    task_id: int
+
+
+def new_version(session: Session, device_id: int) -> NewVersion | None:
+    """Return what is offered to a device, or what it is being updated to; None: nothing."""
+    device = session.get_one(Device, device_id)
+    running = _version(session, device.os_version_id)
+    task = _active(session, device_id)
+    if task is not None:
+        strategy = session.get_one(Strategy, task.strategy_id)
+        target = _target(session, task)
+        return NewVersion(
+            task.package_id, task.strategy_id, strategy.type, target.version, running, task.id
+        )
+    offered = _offers(session, device)
+    if not offered:
+        return None
+    best = offered[0]
+    return NewVersion(
+        best.package.id, best.strategy.id, best.strategy.type, best.version, running, 0
+    )
+
+
+def create(
+    session: Session, device_id: int, package_id: int, strategy_id: int | None, now: int
+) -> OtaTask:
+    """Order a package for a device; without a strategy, a published one must offer it.
+
+    Raises:
+        RefusedError: 1506, 1902, 1905, 2004 or 2007.
+    """
+    device = session.get_one(Device, device_id)
+    package = session.get(Package, package_id)
+    if package is None or package.product_id != device.product_id:
+        raise RefusedError(ErrorCode.PACKAGE_ID_INVALID, str(package_id))
+    task = _active(session, device_id)
+    if task is not None:
+        raise RefusedError(ErrorCode.OTA_RUNNING, f"task {task.id} is {task.status}")
+    running = _version(session, device.os_version_id)
+    target = _version(session, package.os_version_id)
+    if version_key(running) >= version_key(target):
+        detail = f"the device runs {running}, the package is {target}"
+        raise RefusedError(ErrorCode.OTA_VERSION_NOT_NEWER, detail)
+    strategy = _strategy(session, device, package, strategy_id)
+    task = OtaTask(
+        device_id=device_id,
+        package_id=package_id,
+        strategy_id=strategy.id,
+        status=Status.CREATED.value,
+        create_time=now,
+        update_time=now,
+    )
+    session.add(task)
+    session.flush()
+    return task
+
+
+def unsent(session: Session, device_id: int, api_url: str) -> OtaOrder | None:
+    """Return the order that a device has not taken yet, None if there is none."""
+    task = _active(session, device_id)
+    if task is None or task.accepted or task.status != Status.CREATED:
+        return None
+    package = session.get_one(Package, task.package_id)
+    device = session.get_one(Device, device_id)
+    return OtaOrder(
+        transaction=str(task.id),
+        version=_version(session, package.os_version_id),
+        old_version=_version(session, device.os_version_id),
+        url=f"{api_url}/tuf/targets/{package.path}",
+        size=package.size,
+        signature=package.md5,
+    )
+
+
+def note_answer(session: Session, task_id: int, refusal: str | None, now: int) -> None:
+    """Remember what a device answered to its order; ``refusal`` None: it took it."""
+    task = session.get_one(OtaTask, task_id)
+    task.accepted = refusal is None
+    text = "[Success] OK" if refusal is None else f"[Failed] {refusal[:TEXT_LIMIT]}"
+    _add_line(session, task, text, now)
+    if refusal is not None:
+        reason = f"the device refused the order: {refusal[:TEXT_LIMIT]}"
+        _store_state(task, ota_rules.fail(_state(task), reason), now)
+
+
+def note_event(session: Session, device: Device, report: OtaEventReport, now: int) -> bool:
+    """Follow an ``ota_event``; False when the device has no such task."""
+    task = _task_of(session, device.id, report.transaction)
+    if task is None:
+        return False
+    _add_event(session, task, report, now)
+    at_target = _at_target(session, task, device)
+    _store_state(task, ota_rules.on_event(_state(task), report, at_target=at_target), now)
+    return True
+
+
+def note_state(
+    session: Session, device: Device, transaction: str, reported: OtaState, now: int
+) -> bool:
+    """Follow an ``ota_state``; False when the device has no such task."""
+    task = _task_of(session, device.id, transaction)
+    if task is None:
+        return False
+    _store_state(task, ota_rules.on_state(_state(task), reported), now)
+    return True
+
+
+def note_version(session: Session, device: Device, now: int) -> None:
+    """Follow a change of the version that a device runs."""
+    task = _latest(session, device.id)
+    if task is not None:
+        at_target = _at_target(session, task, device)
+        _store_state(task, ota_rules.on_version(_state(task), at_target=at_target), now)
+
+
+def latest(session: Session, device_id: int) -> TaskView | None:
+    """Return a device's latest task, None if it never had one."""
+    task = _latest(session, device_id)
+    if task is None:
+        return None
+    target = _target(session, task)
+    lines = session.execute(
+        select(OtaEventLine.ts, OtaEventLine.text)
+        .where(OtaEventLine.task_id == task.id)
+        # The answer to the order comes first, also when the device's first event overtook it.
+        .order_by(OtaEventLine.event.is_not(None), OtaEventLine.id)
+    )
+    return TaskView(task, target.id, target.version, [f"{log_time(ts)} {t}" for ts, t in lines])
+
+
+def _latest(session: Session, device_id: int) -> OtaTask | None:
+    return session.scalar(
+        select(OtaTask).where(OtaTask.device_id == device_id).order_by(OtaTask.id.desc()).limit(1)
+    )
+
+
+def _active(session: Session, device_id: int) -> OtaTask | None:
+    task = _latest(session, device_id)
+    return task if task is not None and task.status in ACTIVE else None
+
+
+def _task_of(session: Session, device_id: int, transaction: str) -> OtaTask | None:
+    # Only the latest order counts: an older one must not come back to life beside it.
+    task = _latest(session, device_id)
+    return task if task is not None and str(task.id) == transaction else None
+
+
+def _version(session: Session, os_version_id: int) -> str:
+    return session.get_one(OsVersion, os_version_id).version
+
+
+def _target(session: Session, task: OtaTask) -> OsVersion:
+    package = session.get_one(Package, task.package_id)
+    return session.get_one(OsVersion, package.os_version_id)
+
+
+def _at_target(session: Session, task: OtaTask, device: Device) -> bool:
+    running = _version(session, device.os_version_id)
+    return version_key(running) == version_key(_target(session, task).version)
+
+
+def _offers(session: Session, device: Device) -> list[Offer]:
+    batch = session.get_one(Batch, device.batch_id)
+    running = _version(session, device.os_version_id)
+    return offers(session, device.product_id, running, batch.name)
+
+
+def _strategy(
+    session: Session, device: Device, package: Package, strategy_id: int | None
+) -> Strategy:
+    offered = [o.strategy for o in _offers(session, device) if o.package.id == package.id]
+    if strategy_id is None:
+        if not offered:
+            raise RefusedError(ErrorCode.STRATEGY_INVALID, "no published strategy offers this")
+        return offered[0]
+    strategy = session.get(Strategy, strategy_id)
+    if strategy is None or strategy.package_id != package.id:
+        raise RefusedError(ErrorCode.STRATEGY_INVALID, str(strategy_id))
+    if strategy not in offered:
+        raise RefusedError(ErrorCode.STRATEGY_NOT_FOR_USER, str(strategy_id))
+    return strategy
+
+
+def _state(task: OtaTask) -> TaskState:
+    return TaskState(Status(task.status), task.percent, task.failure, task.installed)
+
+
+def _store_state(task: OtaTask, state: TaskState, now: int) -> None:
+    task.status, task.percent = state.status.value, state.percent
+    task.failure = state.failure[:TEXT_LIMIT] if state.failure else None
+    task.installed, task.update_time = state.installed, now
+
+
+def _add_event(session: Session, task: OtaTask, report: OtaEventReport, now: int) -> None:
+    event, percent, text = int(report.event), report.percent, _event_text(report)
+    lines = list(
+        session.scalars(
+            select(OtaEventLine).where(OtaEventLine.task_id == task.id).order_by(OtaEventLine.id)
+        )
+    )
+    if lines and lines[-1].text == text:
+        return  # reports come at least once; the same line twice in a row is one event
+    previous = [line.percent for line in lines if line.event == event]
+    if ota_rules.keeps_line(previous[-1] if previous else None, percent, len(lines)):
+        _add_line(session, task, text, now, event, percent)
+
+
+def _event_text(report: OtaEventReport) -> str:
+    value = report.to_json()
+    if report.percent is not None and report.percent.is_integer():
+        value["percent"] = int(report.percent)  # the document's log has 0, not 0.0
+    if report.description:
+        value["description"] = report.description[:TEXT_LIMIT]
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _add_line(
+    session: Session,
+    task: OtaTask,
+    text: str,
+    now: int,
+    event: int | None = None,
+    percent: float | None = None,
+) -> None:
+    session.add(OtaEventLine(task_id=task.id, ts=now, event=event, percent=percent, text=text))
+    session.flush()
