@@ -84,6 +84,7 @@ class FramedEndpoint:
         """Use `create`."""
         self._context = context
         self._interface = interface
+        self._is_shut_down = False
 
     @classmethod
     async def create(cls, handler: Handler) -> FramedEndpoint:
@@ -174,7 +175,13 @@ class FramedEndpoint:
         return Reply(int(response.code), response.payload)
 
     async def shutdown(self) -> None:
-        """Close every connection; handlers that still run are cancelled and waited for."""
+        """Close every connection; handlers that still run are cancelled and waited for.
+
+        A second call does nothing.
+        """
+        if self._is_shut_down:
+            return
+        self._is_shut_down = True
         site: _Site = self._context.serversite
         await self._context.shutdown()
         await site.wait_idle(CLOSE_TIMEOUT)
