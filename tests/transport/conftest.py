@@ -1,0 +1,248 @@
+"""Two framed endpoints on loopback, over TCP and over TLS, and a raw peer that can misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ipaddress
+import ssl
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from transport.connection import Connection
+from transport.framed import FramedEndpoint, Handler, Reply, Request
+from wire.framing import FrameDecoder, encode_frame
+
+CON, NON, ACK, RST = range(4)
+# No test depends on it: it turns a hang into a failure.
+DEADLINE = 20.0
+
+
+async def echo(request: Request) -> Reply:
+    """Answer 2.05 with the payload that came."""
+    return Reply(0x45, request.payload)
+
+
+def coap(
+    mtype: int,
+    code: int,
+    mid: int,
+    token: bytes = b"",
+    options: bytes = b"",
+    payload: bytes = b"",
+) -> bytes:
+    """Encode a CoAP message by hand; ``options`` is encoded already."""
+    head = struct.pack("!BBH", 0x40 | mtype << 4 | len(token), code, mid)
+    return head + token + options + (b"\xff" + payload if payload else b"")
+
+
+def option(delta: int, value: bytes) -> bytes:
+    """Encode one option: ``delta`` from the one before, under 269 (as the value's length is)."""
+
+    def nibble(number: int) -> tuple[int, bytes]:
+        return (number, b"") if number < 13 else (13, bytes([number - 13]))
+
+    (high, more), (low, longer) = nibble(delta), nibble(len(value))
+    return bytes([high << 4 | low]) + more + longer + value
+
+
+@dataclass
+class Pair:
+    """Both ends of one connection, each served by its endpoint."""
+
+    client: FramedEndpoint
+    server: FramedEndpoint
+    to_server: Connection
+    to_client: Connection
+    client_end: asyncio.Task[str]
+    server_end: asyncio.Task[str]
+
+
+@dataclass
+class RawPeer:
+    """A peer of the endpoint that writes what the test wants and reads frames."""
+
+    endpoint: FramedEndpoint
+    connection: Connection
+    end: asyncio.Task[str]
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    _decoder: FrameDecoder = field(default_factory=lambda: FrameDecoder(1 << 20))
+    _frames: list[bytes] = field(default_factory=list)
+
+    def send(self, *messages: bytes) -> None:
+        for message in messages:
+            self.writer.write(encode_frame(message))
+
+    async def receive(self) -> bytes:
+        """Return the next message of the endpoint."""
+        async with asyncio.timeout(DEADLINE):
+            while not self._frames:
+                data = await self.reader.read(65536)
+                assert data, "the endpoint closed the connection"
+                self._frames += self._decoder.feed(data)
+        return self._frames.pop(0)
+
+    async def ended(self) -> str:
+        """Return why the endpoint's side ended."""
+        async with asyncio.timeout(DEADLINE):
+            return await self.end
+
+
+class Bench:
+    """Makes connections; everything it made is closed when the test ends.
+
+    Test files cannot import this one, so what they need of it is here too.
+    """
+
+    CON, NON, ACK, RST = CON, NON, ACK, RST
+    DEADLINE = DEADLINE
+    coap = staticmethod(coap)
+    option = staticmethod(option)
+    encoded_path = option(11, b"x")
+
+    def __init__(self, certificate: tuple[Path, Path] | None) -> None:
+        self._stack = AsyncExitStack()
+        self._certificate = certificate
+
+    @staticmethod
+    async def until(condition: Callable[[], bool]) -> None:
+        """Let the loop run until ``condition`` holds."""
+        async with asyncio.timeout(DEADLINE):
+            while not condition():  # what is waited for is inside aiocoap or asyncio
+                await asyncio.sleep(0.005)
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    async def endpoint(self, handler: Handler = echo) -> FramedEndpoint:
+        endpoint = await FramedEndpoint.create(handler)
+        self._stack.push_async_callback(endpoint.shutdown)
+        return endpoint
+
+    async def streams(
+        self,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Connection]:
+        """Open a connection: the client's streams and the server's Connection."""
+        # A queue, because a future would keep the connection alive, and one test watches that.
+        accepted: asyncio.Queue[Connection] = asyncio.Queue()
+
+        async def on_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted.put_nowait(Connection(reader, writer))
+
+        server_tls, client_tls = self._contexts()
+        server = await asyncio.start_server(on_client, "127.0.0.1", 0, ssl=server_tls)
+        self._stack.callback(server.close)
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client_tls)
+        async with asyncio.timeout(DEADLINE):
+            connection = await accepted.get()
+        server.close()
+        return reader, writer, connection
+
+    async def pair(self, on_client: Handler = echo, on_server: Handler = echo) -> Pair:
+        client, server = await self.endpoint(on_client), await self.endpoint(on_server)
+        reader, writer, to_client = await self.streams()
+        to_server = Connection(reader, writer)
+        pair = Pair(
+            client,
+            server,
+            to_server,
+            to_client,
+            asyncio.create_task(client.serve(to_server)),
+            asyncio.create_task(server.serve(to_client)),
+        )
+        self._stack.push_async_callback(_settle, pair.client_end, pair.server_end)
+        self._stack.push_async_callback(client.shutdown)
+        self._stack.push_async_callback(server.shutdown)
+        await asyncio.sleep(0)
+        return pair
+
+    async def raw(self, handler: Handler = echo, **serve: Any) -> RawPeer:
+        endpoint = await self.endpoint(handler)
+        reader, writer, connection = await self.streams()
+        end = asyncio.create_task(endpoint.serve(connection, **serve))
+        self._stack.push_async_callback(_settle, end)
+        self._stack.push_async_callback(endpoint.shutdown)
+        self._stack.callback(writer.transport.abort)
+        await asyncio.sleep(0)
+        return RawPeer(endpoint, connection, end, reader, writer)
+
+    def _contexts(self) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+        if self._certificate is None:
+            return None, None
+        certificate, key = self._certificate
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(certificate, key)
+        return server, ssl.create_default_context(cafile=str(certificate))
+
+
+async def _settle(*tasks: asyncio.Task[str]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key, as files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@asynccontextmanager
+async def _bench(certificate: tuple[Path, Path] | None) -> AsyncIterator[Bench]:
+    bench = Bench(certificate)
+    try:
+        yield bench
+    finally:
+        await bench.close()
+
+
+@pytest.fixture(params=["tcp", "tls"])
+async def bench(
+    request: pytest.FixtureRequest, certificate: tuple[Path, Path]
+) -> AsyncIterator[Bench]:
+    """Connections over TCP, then over TLS."""
+    async with _bench(certificate if request.param == "tls" else None) as made:
+        yield made
+
+
+@pytest.fixture
+async def tcp_bench() -> AsyncIterator[Bench]:
+    """Connections over TCP, where TLS makes no difference."""
+    async with _bench(None) as made:
+        yield made

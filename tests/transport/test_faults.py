@@ -1,0 +1,418 @@
+"""A peer that breaks the rules: it loses its message, its exchange or its connection, no more."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from transport.blocks import BODY_LIMIT, MAX_TRANSFERS
+from transport.coap import decode_message
+from transport.connection import WRITE_BUFFER_LIMIT
+from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
+from transport.framed import MAX_SERVING, Reply, Request
+from transport.messages import MAX_RECENT
+from wire.codes import Code
+from wire.framing import encode_frame
+
+if TYPE_CHECKING:
+    from aiocoap import Message
+
+    from tests.transport.conftest import Bench, RawPeer
+
+DEADLINE = 20.0
+GET, POST = 1, 2
+
+
+async def still_answers(bench: Bench, peer: RawPeer, mid: int = 0xFFF0) -> None:
+    """Show that the connection still serves; answers to what came before are passed over."""
+    peer.send(bench.coap(bench.CON, GET, mid, b"ok", bench.encoded_path, b"alive"))
+    while (answer := await receive(peer)).token != b"ok":
+        pass
+    assert (answer.mid, answer.payload) == (mid, b"alive")
+
+
+async def receive(peer: RawPeer) -> Message:
+    return decode_message(await peer.receive(), None)
+
+
+def block(number: int, *, more: bool, exponent: int = 6) -> bytes:
+    return (number << 4 | more << 3 | exponent).to_bytes(3, "big")
+
+
+async def test_a_slow_answer_comes_apart_from_its_acknowledgement(bench: Bench) -> None:
+    release = asyncio.Event()
+
+    async def handler(request: Request) -> Reply:
+        await release.wait()
+        return Reply(Code.CONTENT, request.payload)
+
+    peer = await bench.raw(handler)
+    peer.send(bench.coap(bench.CON, GET, 9, b"t", bench.encoded_path, b"p"))
+    acknowledged = await receive(peer)
+    assert (acknowledged.mtype, acknowledged.code, acknowledged.mid) == (bench.ACK, 0, 9)
+    release.set()
+    answer = await receive(peer)
+    assert (answer.mtype, answer.code, answer.token) == (bench.CON, Code.CONTENT, b"t")
+    # Never acknowledged: it neither comes again nor holds back what follows.
+    await still_answers(bench, peer)
+
+
+@pytest.mark.parametrize("in_progress", [True, False])
+async def test_a_confirmable_sent_twice_is_handled_once(bench: Bench, *, in_progress: bool) -> None:
+    release, entered, calls = asyncio.Event(), asyncio.Event(), 0
+
+    async def handler(request: Request) -> Reply:
+        nonlocal calls
+        if request.payload == b"alive":
+            return Reply(Code.CONTENT, request.payload)
+        calls += 1
+        entered.set()
+        await release.wait()
+        return Reply(Code.CHANGED, b"%d" % calls)
+
+    peer = await bench.raw(handler)
+    message = bench.coap(bench.CON, POST, 9, b"t", bench.encoded_path)
+    peer.send(message)
+    await entered.wait()
+    if in_progress:
+        peer.send(message)
+        await still_answers(bench, peer)
+        release.set()
+        assert (await receive(peer)).payload == b"1"
+    else:
+        release.set()
+        first = await peer.receive()
+        peer.send(message)
+        assert await peer.receive() == first
+    assert calls == 1
+
+
+async def test_a_non_confirmable_sent_twice_is_handled_and_answered_once(bench: Bench) -> None:
+    calls = 0
+
+    async def handler(request: Request) -> Reply:
+        nonlocal calls
+        calls += request.payload == b"once"
+        return Reply(Code.CONTENT, request.payload)
+
+    peer = await bench.raw(handler)
+    peer.send(*[bench.coap(bench.NON, POST, 9, b"t", bench.encoded_path, b"once")] * 3)
+    answer = await receive(peer)
+    assert (answer.mtype, answer.token) == (bench.NON, b"t")
+    await still_answers(bench, peer)
+    assert calls == 1
+
+
+async def test_a_ping_is_answered(tcp_bench: Bench) -> None:
+    peer = await tcp_bench.raw()
+    peer.send(tcp_bench.coap(tcp_bench.CON, 0, 77))
+    pong = await receive(peer)
+    assert (pong.mtype, pong.code, pong.mid) == (tcp_bench.RST, 0, 77)
+
+
+async def test_what_is_no_coap_in_a_good_frame_is_ignored_and_said_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer = await bench.raw()
+    with caplog.at_level(logging.INFO, "transport"):
+        peer.send(b"\x00\x00\x00\x00", b"\xff" * 40, b"\x40\x01\x00\x01\xb5ab", b"GET /")
+        await still_answers(bench, peer)
+    assert len([r for r in caplog.records if "not CoAP" in r.getMessage()]) == 1
+
+
+async def test_a_bad_magic_ends_the_connection_and_what_waits_on_it(bench: Bench) -> None:
+    peer = await bench.raw()
+    pending = asyncio.create_task(
+        peer.endpoint.request(peer.connection, "GET", ("x",), deadline=DEADLINE)
+    )
+    await peer.receive()
+    peer.writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    reason = "bad magic: got 0x48545450, expected 0xbeefdead"
+    assert await peer.ended() == reason
+    with pytest.raises(StreamClosedError, match=reason):
+        await pending
+    with pytest.raises(StreamClosedError):
+        await peer.endpoint.request(peer.connection, "GET", ("x",), deadline=DEADLINE)
+
+
+async def test_messages_before_the_fault_are_delivered(tcp_bench: Bench) -> None:
+    """An answer before the fault ends its request; the fault then ends the connection."""
+    bench, peer = tcp_bench, await tcp_bench.raw()
+    pending = asyncio.create_task(
+        peer.endpoint.request(peer.connection, "GET", ("x",), deadline=DEADLINE)
+    )
+    asked = await receive(peer)
+    answer = bench.coap(bench.ACK, Code.CONTENT, asked.mid, asked.token, b"", b"in time")
+    peer.writer.write(encode_frame(answer) + b"\xbe\xef\xde\xad\x00\x00\x00\x03")
+    assert await peer.ended() == "frame length: got 3 bytes, expected 4 to 16384"
+    assert await pending == Reply(Code.CONTENT, b"in time")
+
+
+async def test_the_callers_limit_on_length_is_kept(tcp_bench: Bench) -> None:
+    peer = await tcp_bench.raw(max_length=2048)
+    peer.send(bytes(2049))
+    assert "got 2049 bytes, expected 4 to 2048" in await peer.ended()
+
+
+async def test_a_silent_peer_is_given_up(bench: Bench) -> None:
+    peer = await bench.raw(idle_timeout=0.05)
+    assert await peer.ended() == "silent for 0.05 s"
+
+
+@pytest.mark.parametrize("idle_timeout", [None, 60.0])
+async def test_a_network_that_gives_up_is_no_silence(
+    tcp_bench: Bench, idle_timeout: float | None
+) -> None:
+    """ETIMEDOUT arrives as TimeoutError, as the idle time-out does."""
+    peer = await tcp_bench.raw(idle_timeout=idle_timeout)
+    error = OSError(errno.ETIMEDOUT, "Connection timed out")
+    assert isinstance(error, TimeoutError)
+    peer.connection.reader.set_exception(error)
+    assert await peer.ended() == "connection lost: Connection timed out"
+
+
+async def test_a_peer_that_goes_away_is_told_apart(bench: Bench) -> None:
+    peer = await bench.raw()
+    peer.writer.transport.abort()
+    assert await peer.ended() in {
+        "closed by the other side",
+        "connection lost: Connection reset by peer",
+    }
+
+
+async def test_a_peer_that_never_reads_is_cut_at_the_limit(bench: Bench) -> None:
+    peer = await bench.raw()
+    peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    sent = 0
+    while peer.connection.close_reason is None:
+        peer.connection.send(bytes(1024))
+        sent += 1024
+        await asyncio.sleep(0)
+        assert sent < 64 * 1024 * 1024
+    assert sent > WRITE_BUFFER_LIMIT
+    assert await peer.ended() == "the other side stopped reading"
+    peer.connection.send(b"after the end")  # dropped
+
+
+async def test_a_cancelled_server_does_not_wait_for_a_peer_that_never_reads(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transport.framed.CLOSE_TIMEOUT", 0.05)
+    peer = await bench.raw()
+    peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    transport = peer.connection._writer.transport
+    while transport.get_write_buffer_size() == 0:
+        peer.connection.send(bytes(8192))
+        await asyncio.sleep(0)
+    lost = asyncio.ensure_future(peer.connection._writer.wait_closed())
+    peer.end.cancel()
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.wait([lost])
+    lost.exception()  # of the stream; that it is over is what counts
+
+
+async def test_a_reset_is_a_rejection_and_late_ones_are_nothing(bench: Bench) -> None:
+    peer = await bench.raw()
+
+    async def ask(deadline: float) -> None:
+        await peer.endpoint.request(peer.connection, "GET", ("x",), deadline=deadline)
+
+    pending = asyncio.create_task(ask(DEADLINE))
+    peer.send(bench.coap(bench.RST, 0, (await receive(peer)).mid))
+    with pytest.raises(RequestRejectedError, match="reset"):
+        await pending
+    with pytest.raises(RequestTimeoutError):
+        await ask(0.01)
+    asked = await receive(peer)
+    peer.send(bench.coap(bench.RST, 0, asked.mid))
+    await still_answers(bench, peer)
+
+
+async def test_a_request_never_acknowledged_does_not_hold_back_the_next(bench: Bench) -> None:
+    """2017 firmware may answer with a message of its own and no ACK."""
+    peer = await bench.raw()
+    for n in range(3):
+        pending = asyncio.create_task(
+            peer.endpoint.request(peer.connection, "GET", ("x",), deadline=DEADLINE)
+        )
+        asked = await receive(peer)
+        peer.send(bench.coap(bench.NON, Code.CONTENT, n, asked.token, b"", b"%d" % n))
+        assert await pending == Reply(Code.CONTENT, b"%d" % n)
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "payload"),
+    [
+        (27, block(5, more=False), b"Block1 that answers no Block1"),
+        (23, block(3, more=True), bytes(1024)),  # Block2 that starts in the middle
+    ],
+)
+async def test_an_answer_with_a_block_of_another_exchange_is_rejected(
+    bench: Bench, number: int, value: bytes, payload: bytes
+) -> None:
+    peer = await bench.raw()
+    pending = asyncio.create_task(
+        peer.endpoint.request(peer.connection, "GET", ("x",), deadline=DEADLINE)
+    )
+    asked = await receive(peer)
+    options = bench.option(number, value)
+    peer.send(bench.coap(bench.ACK, Code.CONTENT, asked.mid, asked.token, options, payload))
+    with pytest.raises(RequestRejectedError, match="the exchange failed"):
+        await pending
+    await still_answers(bench, peer)
+
+
+@pytest.mark.parametrize(
+    ("number", "payload"),
+    [
+        (0, b"shorter than its block"),
+        (BODY_LIMIT // 1024, bytes(1024)),
+    ],
+)
+async def test_an_answer_that_fits_no_body_is_ignored(
+    bench: Bench, number: int, payload: bytes
+) -> None:
+    peer = await bench.raw()
+    pending = asyncio.create_task(
+        peer.endpoint.request(peer.connection, "GET", ("x",), deadline=0.2)
+    )
+    asked = await receive(peer)
+    option = bench.option(23, block(number, more=True))
+    peer.send(bench.coap(bench.ACK, Code.CONTENT, asked.mid, asked.token, option, payload))
+    with pytest.raises(RequestTimeoutError):
+        await pending
+    await still_answers(bench, peer)
+
+
+async def test_an_answer_without_end_is_not_collected(tcp_bench: Bench) -> None:
+    bench, peer = tcp_bench, await tcp_bench.raw()
+    pending = asyncio.create_task(
+        peer.endpoint.request(peer.connection, "GET", ("x",), deadline=1.0)
+    )
+    for number in range(BODY_LIMIT // 1024 + 1):
+        asked = await receive(peer)
+        option = bench.option(23, block(number, more=True))
+        peer.send(bench.coap(bench.ACK, 0x45, asked.mid, asked.token, option, bytes(1024)))
+    with pytest.raises(RequestTimeoutError):
+        await pending
+    await still_answers(bench, peer)
+
+
+def upload(bench: Bench, mid: int, number: int, *, more: bool, size: int = 1024) -> bytes:
+    options = bench.encoded_path + bench.option(16, block(number, more=more))
+    return bench.coap(bench.CON, POST, mid, b"up", options, bytes(size))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "codes"),
+    [
+        ([(0, True), (2, True)], ["2.31", "4.08"]),
+        ([(1, False)], ["4.08"]),
+        ([(0, True), (1, False), (1, False)], ["2.31", "2.05", "4.08"]),
+        ([(BODY_LIMIT // 1024, True)], ["4.13"]),
+    ],
+)
+async def test_blocks_that_make_no_body(
+    bench: Bench, blocks: list[tuple[int, bool]], codes: list[str]
+) -> None:
+    async def handler(request: Request) -> Reply:
+        return Reply(Code.CONTENT, b"" if request.payload[:1] == b"\0" else request.payload)
+
+    peer = await bench.raw(handler)
+    got = []
+    for mid, (number, more) in enumerate(blocks):
+        peer.send(upload(bench, mid, number, more=more))
+        got.append((await receive(peer)).code.dotted)
+    assert got == codes
+    await still_answers(bench, peer)
+
+
+async def test_a_body_without_end_is_refused_at_the_limit(tcp_bench: Bench) -> None:
+    peer = await tcp_bench.raw()
+    codes = []
+    for number in range(BODY_LIMIT // 1024 + 1):
+        peer.send(upload(tcp_bench, number, number, more=True))
+        codes.append((await receive(peer)).code.dotted)
+    assert codes == ["2.31"] * (BODY_LIMIT // 1024) + ["4.13"]
+
+
+async def test_what_a_peer_makes_us_hold_is_bounded(tcp_bench: Bench) -> None:
+    bench = tcp_bench
+
+    async def handler(request: Request) -> Reply:
+        return Reply(Code.CONTENT, request.payload or bytes(3000))
+
+    peer = await bench.raw(handler)
+    for mid in range(1000):
+        path = bench.option(11, b"%d" % mid)
+        code, options = (POST, bench.option(16, block(0, more=True))) if mid % 2 else (GET, b"")
+        payload = bytes(1024) if mid % 2 else b""
+        peer.send(bench.coap(bench.NON, code, mid, b"t", path + options, payload))
+        await receive(peer)
+    held = peer.connection.transfers
+    assert len(held._uploads._assemblies) == MAX_TRANSFERS
+    assert len(held._replies._completes) == MAX_TRANSFERS
+    assert len(peer.connection.recent) == MAX_RECENT
+    assert peer.connection.serving == 0
+
+
+async def test_more_requests_than_handlers_are_answered_503(bench: Bench) -> None:
+    release = asyncio.Event()
+
+    async def handler(request: Request) -> Reply:
+        if request.payload != b"alive":
+            await release.wait()
+        return Reply(Code.CONTENT, request.payload)
+
+    peer = await bench.raw(handler)
+    extra = 10
+    for mid in range(MAX_SERVING + extra):
+        peer.send(bench.coap(bench.NON, GET, mid, mid.to_bytes(2, "big"), bench.encoded_path, b"x"))
+    refused = [await receive(peer) for _ in range(extra)]
+    assert {answer.code for answer in refused} == {Code.SERVICE_UNAVAILABLE}
+    assert [int.from_bytes(a.token, "big") for a in refused] == list(
+        range(MAX_SERVING, MAX_SERVING + extra)
+    )
+    release.set()
+    assert {(await receive(peer)).code for _ in range(MAX_SERVING)} == {Code.CONTENT}
+    await still_answers(bench, peer)
+
+
+def arbitrary(bench: Bench, source: random.Random, asked: Message) -> bytes:
+    """Make a message that is nearly right, so that it gets past the decoder."""
+    number = source.choice([3, 4, 6, 11, 12, 15, 17, 23, 27, 28, 60, 258])
+    options = bench.option(number, source.randbytes(source.randint(0, 4)))
+    return bench.coap(
+        source.randint(0, 3),
+        source.choice([0, 1, 2, 3, 9, 31, 0x41, 0x45, 0x5F, 0x80, 0xA0]),
+        source.choice([asked.mid, source.randint(0, 65535)]),
+        source.choice([b"", b"ab", asked.token]),
+        options if source.random() < 0.8 else source.randbytes(8),
+        source.choice([b"", b"p", bytes(1024)]),
+    )
+
+
+async def test_arbitrary_messages_leave_the_connection_serving(
+    tcp_bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = random.Random(7)
+    peer = await tcp_bench.raw()
+    with caplog.at_level(logging.CRITICAL, "coap"):
+        for _ in range(40):
+            pending = asyncio.create_task(
+                peer.endpoint.request(peer.connection, "POST", ("x",), bytes(3000), deadline=0.1)
+            )
+            while (asked := await receive(peer)).code != POST:
+                pass  # answers to the messages before
+            peer.send(*(arbitrary(tcp_bench, source, asked) for _ in range(80)))
+            peer.send(tcp_bench.coap(tcp_bench.NON, 0x45, 1, asked.token))
+            outcome = (await asyncio.gather(pending, return_exceptions=True))[0]
+            assert isinstance(outcome, Reply | RequestRejectedError | RequestTimeoutError)
+        await still_answers(tcp_bench, peer)
+    assert not peer.end.done()
+    assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []

@@ -1,0 +1,217 @@
+"""Two endpoints on one connection: both ask, both answer, whatever the size and the pace."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+
+from transport.errors import RequestTimeoutError, StreamClosedError
+from transport.framed import Reply, Request
+from wire.codes import Code
+from wire.framing import FrameLengthError
+
+if TYPE_CHECKING:
+    from tests.transport.conftest import Bench
+
+DEADLINE = 20.0
+BIG = bytes(range(256)) * 20
+
+
+async def test_both_ends_ask_on_one_connection(bench: Bench) -> None:
+    seen: list[Request] = []
+
+    async def handler(request: Request) -> Reply:
+        seen.append(request)
+        return Reply(Code.CHANGED, b"done")
+
+    pair = await bench.pair(handler, handler)
+    up = await pair.client.request(
+        pair.to_server, "POST", ("v1", "数据"), b"{}", query=("a=1", "b=="), deadline=DEADLINE
+    )
+    down = await pair.server.request(pair.to_client, "PUT", ("volume",), b"7", deadline=DEADLINE)
+    assert (up, down) == (Reply(0x44, b"done"), Reply(0x44, b"done"))
+    assert [(r.method, r.path, r.query, r.payload) for r in seen] == [
+        ("POST", ("v1", "数据"), ("a=1", "b=="), b"{}"),
+        ("PUT", ("volume",), (), b"7"),
+    ]
+    assert [r.connection for r in seen] == [pair.to_client, pair.to_server]
+
+
+@pytest.mark.parametrize("confirmable", [True, False])
+async def test_five_kilobytes_go_both_ways_in_blocks(bench: Bench, *, confirmable: bool) -> None:
+    pair = await bench.pair()
+    for endpoint, connection in ((pair.client, pair.to_server), (pair.server, pair.to_client)):
+        reply = await endpoint.request(
+            connection, "POST", ("big",), BIG, deadline=DEADLINE, confirmable=confirmable
+        )
+        assert reply == Reply(Code.CONTENT, BIG)
+
+
+async def test_fifty_requests_at_once_each_way(bench: Bench) -> None:
+    pair = await bench.pair()
+    replies = await asyncio.gather(
+        *(
+            endpoint.request(connection, "POST", ("n",), b"%d" % n, deadline=DEADLINE)
+            for n in range(50)
+            for endpoint, connection in (
+                (pair.client, pair.to_server),
+                (pair.server, pair.to_client),
+            )
+        )
+    )
+    assert [int(reply.payload) for reply in replies] == [n for n in range(50) for _ in range(2)]
+
+
+async def test_slow_answers_do_not_hold_back_the_others(tcp_bench: Bench) -> None:
+    """Fifty handlers wait for each other: with NSTART 1 the first would wait for ever."""
+    arrived = 0
+    all_there = asyncio.Event()
+
+    async def handler(request: Request) -> Reply:
+        nonlocal arrived
+        arrived += 1
+        if arrived == 50:
+            all_there.set()
+        await all_there.wait()
+        return Reply(Code.CONTENT, request.payload)
+
+    pair = await tcp_bench.pair(on_server=handler)
+    replies = await asyncio.gather(
+        *(
+            pair.client.request(pair.to_server, "PUT", ("n",), b"%d" % n, deadline=DEADLINE)
+            for n in range(50)
+        )
+    )
+    assert [int(reply.payload) for reply in replies] == list(range(50))
+
+
+async def test_any_code_comes_through(tcp_bench: Bench) -> None:
+    async def handler(request: Request) -> Reply:
+        return Reply(int(request.payload))
+
+    pair = await tcp_bench.pair(on_server=handler)
+    for code in [*Code, 0x9D, 0xA8]:
+        reply = await pair.client.request(
+            pair.to_server, "PUT", ("x",), b"%d" % code, deadline=DEADLINE
+        )
+        assert reply == Reply(code)
+
+
+async def test_a_handler_that_raises_answers_500_and_the_connection_lives(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(request: Request) -> Reply:
+        if request.path == ("bad",):
+            raise RuntimeError("the reason is ours alone")
+        return Reply(Code.CONTENT)
+
+    pair = await bench.pair(on_server=handler)
+    with caplog.at_level(logging.CRITICAL, "coap"):  # it is logged; that is aiocoap's part
+        bad = await pair.client.request(pair.to_server, "GET", ("bad",), deadline=DEADLINE)
+    assert bad == Reply(Code.INTERNAL_SERVER_ERROR, b"")
+    good = await pair.client.request(pair.to_server, "GET", ("good",), deadline=DEADLINE)
+    assert good == Reply(Code.CONTENT)
+
+
+@pytest.mark.parametrize("confirmable", [True, False])
+async def test_the_deadline_ends_a_request(bench: Bench, *, confirmable: bool) -> None:
+    release = asyncio.Event()
+
+    async def handler(request: Request) -> Reply:
+        if request.path == ("slow",):
+            await release.wait()
+        return Reply(Code.CONTENT, b"late" if request.path == ("slow",) else b"prompt")
+
+    pair = await bench.pair(on_server=handler)
+    with pytest.raises(RequestTimeoutError, match=r"no answer within 0\.05 s"):
+        await pair.client.request(
+            pair.to_server, "GET", ("slow",), deadline=0.05, confirmable=confirmable
+        )
+    release.set()  # the late answer is nobody's now
+    reply = await pair.client.request(pair.to_server, "GET", ("x",), deadline=DEADLINE)
+    assert reply.payload == b"prompt"
+
+
+async def test_a_path_too_long_for_a_message_is_our_own_error(tcp_bench: Bench) -> None:
+    pair = await tcp_bench.pair()
+    with pytest.raises(FrameLengthError):
+        await pair.client.request(
+            pair.to_server, "GET", ("x",), query=("q" * 250,) * 80, deadline=DEADLINE
+        )
+
+
+async def test_a_request_on_a_closed_connection_fails_at_once(bench: Bench) -> None:
+    pair = await bench.pair()
+    pair.to_server.close("done for today")
+    assert await pair.client_end == "done for today"
+    assert await pair.server_end == "closed by the other side"
+    with pytest.raises(StreamClosedError, match="done for today"):
+        await pair.client.request(pair.to_server, "GET", ("x",), deadline=DEADLINE)
+
+
+async def test_shutdown_fails_what_waits_and_leaves_no_task(bench: Bench) -> None:
+    entered: asyncio.Queue[None] = asyncio.Queue()
+    cancelled = 0
+
+    async def handler(request: Request) -> Reply:
+        nonlocal cancelled
+        del request
+        entered.put_nowait(None)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled += 1
+            raise
+        return Reply(Code.CONTENT)
+
+    before = asyncio.all_tasks()
+    pair = await bench.pair(handler, handler)
+    pending = [
+        asyncio.create_task(endpoint.request(connection, "GET", ("x",), deadline=DEADLINE))
+        for endpoint, connection in ((pair.client, pair.to_server), (pair.server, pair.to_client))
+        for _ in range(5)
+    ]
+    for _ in pending:
+        await entered.get()
+    await pair.server.shutdown()
+    assert cancelled >= 5
+    outcomes = await asyncio.gather(*pending, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {StreamClosedError}
+    assert await pair.server_end == "the endpoint shut down"
+    assert await pair.client_end == "closed by the other side"
+    await pair.client.shutdown()
+    assert cancelled == 10
+    await bench.until(lambda: asyncio.all_tasks() <= before)
+
+
+async def test_a_closed_connection_is_not_kept_alive(bench: Bench) -> None:
+    """Devices reconnect for ever; aiocoap alone would keep each stream for minutes."""
+    release = asyncio.Event()
+
+    async def handler(request: Request) -> Reply:
+        if request.path == ("never",):
+            await release.wait()
+        return Reply(Code.CONTENT, BIG)
+
+    async def live() -> weakref.ref[object]:
+        pair = await bench.pair(handler, handler)
+        await pair.client.request(pair.to_server, "POST", ("big",), BIG, deadline=DEADLINE)
+        with pytest.raises(RequestTimeoutError):
+            await pair.client.request(pair.to_server, "GET", ("never",), deadline=0.01)
+        await pair.server.request(pair.to_client, "GET", ("x",), deadline=DEADLINE)
+        pair.to_server.close("the device restarts")
+        await asyncio.gather(pair.client_end, pair.server_end)
+        return weakref.ref(pair.to_client)
+
+    ghost = await live()
+
+    def is_gone() -> bool:
+        gc.collect()
+        return ghost() is None
+
+    await bench.until(is_gone)
