@@ -1,0 +1,87 @@
+"""The command line: ``story-agent run`` is the daemon, the other commands talk to it.
+
+``run`` first hands over to the release that an update has made active, before it imports anything
+heavy; so nothing but the standard library and `ota.launch` is imported at this module's head.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ota.launch import enter_active_release, restart
+
+DEFAULT_STATE = "/var/lib/story-agent"
+DEFAULT_PROFILE = "/etc/story-agent/profile.json"
+DEFAULT_CONFIG = "/etc/story-agent/agent.toml"
+ENV_STATE = "STORY_AGENT_STATE"
+# sysexits(3): systemd's unit does not restart on a configuration error.
+EX_OK, EX_FAILED, EX_USAGE, EX_CONFIG = 0, 1, 64, 78
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 refused or failed, 78 bad configuration."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(words)
+    try:
+        if options.command == "run":
+            return _run(options, words)
+        return _ask(options)
+    except BrokenPipeError:
+        # The reader of our output went away (`status | head`); nothing more can be told to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EX_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    state = argparse.ArgumentParser(add_help=False)
+    state.add_argument(
+        "--state", type=Path, metavar="DIR",
+        default=Path(os.environ.get(ENV_STATE, DEFAULT_STATE)),
+        help=f"state folder (default ${ENV_STATE} or {DEFAULT_STATE})",
+    )  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="story-agent", description="The agent of a story machine.",
+        epilog="Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 78 bad configuration.",
+    )  # fmt: skip
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", parents=[state], help="run the agent")
+    run.add_argument("--profile", type=Path, metavar="FILE", default=Path(DEFAULT_PROFILE))
+    run.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"default {DEFAULT_CONFIG} if it exists"
+    )
+    run.add_argument("--verbose", action="store_true", help="log more")
+    status = commands.add_parser("status", parents=[state], help="show the running agent's state")
+    status.add_argument("--json", action="store_true", help="as one JSON object")
+    get = commands.add_parser("get", parents=[state], help="read a data point")
+    get.add_argument("name", metavar="NAME")
+    put = commands.add_parser("set", parents=[state], help="set a data point")
+    put.add_argument("name", metavar="NAME")
+    put.add_argument("value", metavar="VALUE")
+    say = commands.add_parser("say", parents=[state], help="send a WAV file as an utterance")
+    say.add_argument("file", type=Path, metavar="FILE.wav")
+    return parser
+
+
+def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
+    enter_active_release(options.state, words)
+    # From here on this process is the version that runs.
+    from agent.daemon import run_daemon  # noqa: PLC0415
+
+    code, wants_restart = run_daemon(options)
+    if wants_restart:
+        restart(words)
+    return code
+
+
+def _ask(options: argparse.Namespace) -> int:
+    from agent.commands import ask  # noqa: PLC0415
+
+    return ask(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The command line's way to the running agent: HTTP over its Unix socket."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+# `say` waits until the cloud has a minute of voice; everything else answers within the dispatch's 8 s.
+REQUEST_TIMEOUT = 120.0
+# In the state folder; the agent makes it.
+SOCKET_NAME = "agent.sock"
+
+
+class AgentUnreachableError(Exception):
+    """No agent answers on the socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAnswer:
+    """An HTTP status and the body."""
+
+    status: int
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace").rstrip("\n")
+
+
+class LocalClient:
+    """Asks the agent that serves the Unix socket ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        """Connect anew for each request."""
+        self._path = path
+
+    def request(self, method: str, target: str, body: bytes = b"") -> LocalAnswer:
+        """Send one request and return the answer; raises AgentUnreachableError."""
+        connection = _UnixConnection(self._path)
+        try:
+            # An agent that refuses a long body answers before it has taken all of it.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, target, body=body or None)
+            response = connection.getresponse()
+            return LocalAnswer(response.status, response.read())
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            reason = f"no agent runs on {self._path}: start it, or name its --state folder"
+            raise AgentUnreachableError(reason) from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = f"the agent on {self._path} does not answer: {error or type(error).__name__}"
+            raise AgentUnreachableError(reason) from error
+        finally:
+            connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=REQUEST_TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

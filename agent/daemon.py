@@ -1,0 +1,80 @@
+"""``story-agent run``: read profile and settings, run the agent, say in one line why it cannot."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from agent.app import Agent, AgentBusyError
+from agent.cli import DEFAULT_CONFIG, EX_CONFIG, EX_FAILED, EX_OK
+from agent.local_http import LocalAccessError
+from agent.logs import set_up_logging
+from agent.outbox import OutboxError
+from agent.settings import Settings, SettingsError, load_settings
+from ota.release import running_version
+from transport.errors import TransportError
+from wire.errors import WireError
+from wire.profile import Profile, ProfileError, parse_profile
+
+_log = logging.getLogger(__name__)
+
+
+def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
+    """Run until stopped; return the exit code, and whether to start again for an update."""
+    try:
+        profile, settings = _read_configuration(options)
+        _make_state(options.state)
+    except WireError as error:
+        print(f"story-agent: {error}", file=sys.stderr)
+        return EX_CONFIG, False
+    set_up_logging(profile.secrets, verbose=options.verbose)
+    agent: Agent | None = None
+
+    async def run() -> None:
+        nonlocal agent
+        agent = Agent(profile, settings, options.state, running_version())
+        await agent.run()
+
+    try:
+        asyncio.run(run())
+    except (AgentBusyError, LocalAccessError, OutboxError, OSError) as error:
+        return _cannot(error)
+    except ExceptionGroup as group:
+        expected, rest = group.split((LocalAccessError, TransportError, OutboxError, OSError))
+        if rest is not None or expected is None:
+            raise
+        return _cannot(expected.exceptions[0])
+    except TransportError as error:
+        return _cannot(error)
+    return EX_OK, agent is not None and agent.restart_wanted
+
+
+def _cannot(error: Exception) -> tuple[int, bool]:
+    print(f"story-agent: {error}", file=sys.stderr)
+    return EX_FAILED, False
+
+
+def _read_configuration(options: argparse.Namespace) -> tuple[Profile, Settings]:
+    config = options.config
+    if config is None and Path(DEFAULT_CONFIG).exists():
+        config = Path(DEFAULT_CONFIG)
+    return _read_profile(options.profile), load_settings(config)
+
+
+def _read_profile(path: Path) -> Profile:
+    try:
+        return parse_profile(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"profile {path}: {error.strerror}") from error
+    except ProfileError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _make_state(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"state folder {path}: {error.strerror}") from error

@@ -1,0 +1,170 @@
+"""HTTP on the machine itself: the Unix socket of the command line, and 127.0.0.1 if configured.
+
+``GET /status``, ``GET /resource``, ``GET|PUT /{data point}``, ``POST /voice`` (a WAV file). Values
+and errors are the dispatch's, so they are the same as on CoAP; the status codes are RFC 8075's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from agent.link import LinkError, ReportRejectedError
+from agent.voice import VoiceSender
+from agent.wav import read_wav
+from resources.dispatch import Answer, Dispatch
+from wire.codes import Code
+from wire.errors import WireError
+
+# A minute of 48 kHz stereo; the voice limit cuts what is longer than its seconds.
+WAV_LIMIT = 12 * 1024 * 1024
+VALUE_LIMIT = 8 * 1024
+# sun_path in unix(7).
+SOCKET_PATH_LIMIT = 107
+SHUTDOWN_SECONDS = 2
+
+Status = Callable[[], Awaitable[Mapping[str, object]]]
+
+
+class LocalAccessError(RuntimeError):
+    """A local address cannot be served on."""
+
+
+def build_app(dispatch: Dispatch, voice: VoiceSender, status: Status) -> Starlette:
+    """Return the local API as an ASGI application."""
+
+    async def show_status(_request: Request) -> Response:
+        return JSONResponse(await status())
+
+    async def show_resources(_request: Request) -> Response:
+        return JSONResponse(dispatch.describe())
+
+    async def data_point(request: Request) -> Response:
+        body = await _read(request, VALUE_LIMIT)
+        if isinstance(body, Answer):
+            return _respond(body)
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError:
+            return _respond(Answer(Code.BAD_REQUEST, "body: expected UTF-8 text"))
+        return _respond(await dispatch.request(request.method, request.path_params["name"], text))
+
+    async def say(request: Request) -> Response:
+        body = await _read(request, WAV_LIMIT)
+        if isinstance(body, Answer):
+            return _respond(body)
+        try:
+            sound = await asyncio.to_thread(read_wav, body)
+            return JSONResponse((await voice.say(sound)).to_json())
+        except WireError as error:
+            return _respond(Answer(Code.BAD_REQUEST, str(error)))
+        except (LinkError, ReportRejectedError) as error:
+            reason = f"the utterance was dropped: {error}"
+            return _respond(Answer(Code.SERVICE_UNAVAILABLE, reason))
+
+    any_method = ["GET", "PUT", "POST", "DELETE", "PATCH"]
+    return Starlette(
+        routes=[
+            Route("/status", show_status, methods=["GET"]),
+            Route("/resource", show_resources, methods=["GET"]),
+            Route("/voice", say, methods=["POST"]),
+            Route("/{name}", data_point, methods=any_method),
+        ]
+    )
+
+
+async def _read(request: Request, limit: int) -> bytes | Answer:
+    """Return the body, or the refusal when it is longer than ``limit`` bytes."""
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                return Answer(Code.TOO_LARGE, f"body: expected at most {limit} bytes")
+    except ClientDisconnect:
+        return Answer(Code.BAD_REQUEST, "body: cut short")
+    return bytes(body)
+
+
+def _respond(answer: Answer) -> Response:
+    headers = {"X-CoAP-Code": answer.code.dotted}
+    text = answer.text if answer.code.is_success else answer.text + "\n"
+    return PlainTextResponse(text, answer.code.http_status, headers=headers)
+
+
+@contextlib.contextmanager
+def unix_socket(path: Path) -> Iterator[socket.socket]:
+    """Bind a Unix socket that this user and its group may use; removed at the end.
+
+    The caller holds the state folder's lock, so a socket file that is there is a dead agent's.
+
+    Raises:
+        LocalAccessError: the path is too long or cannot be bound.
+    """
+    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
+        raise LocalAccessError(
+            f"socket {path}: expected a path of at most {SOCKET_PATH_LIMIT} bytes"
+        )
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        mask = os.umask(0o117)
+        try:
+            bound.bind(str(path))
+        finally:
+            os.umask(mask)
+    except OSError as error:
+        bound.close()
+        raise LocalAccessError(f"socket {path}: {error.strerror}") from error
+    with bound:
+        yield bound
+    path.unlink(missing_ok=True)
+
+
+def loopback_socket(port: int) -> socket.socket:
+    """Bind 127.0.0.1:``port``; raises LocalAccessError when it is taken."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+    except OSError as error:
+        bound.close()
+        raise LocalAccessError(f"local.http_port {port}: {error.strerror}") from error
+    return bound
+
+
+class LocalServer(uvicorn.Server):
+    """uvicorn inside the agent's event loop; signals and logging stay the agent's."""
+
+    def __init__(self, app: Starlette) -> None:
+        """Serve ``app``."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                access_log=False,
+                http="h11",
+                interface="asgi3",
+                lifespan="off",
+                log_config=None,
+                loop="asyncio",
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                ws="none",
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the agent."""
+        yield

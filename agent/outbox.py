@@ -1,0 +1,207 @@
+"""The durable outbox: reports that must not be lost wait here until the cloud has answered them.
+
+SQLite in WAL mode with synchronous=FULL: what `put` returned from survives a power cut. Delivery is
+at least once and in order. Above the byte cap the oldest data-point reports are dropped, and only
+those; updates and identity are never dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, KEYS_SYSTEM
+
+# Each start reports these anew; only the newest still says something.
+LATEST_ONLY = frozenset({KEY_DEVICE_INFO, KEY_PACKAGE_INFO})
+# Keys of once-only reports are remembered this many reports long: hundreds of updates.
+ONCE_LIMIT = 4096
+BUSY_TIMEOUT = 5.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS report (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL,
+    body TEXT NOT NULL,
+    size INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS once (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE
+);
+"""
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class OutboxError(RuntimeError):
+    """The outbox cannot be written or read: disk full, or a damaged file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One waiting report: its key, and the whole ``data`` object to send."""
+
+    id: int
+    key: str
+    data: dict[str, object]
+
+
+class Outbox:
+    """A queue on disk; one thread of its own does the SQLite work, so no fsync blocks the loop."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        """Keep the queue in the file ``path``, with at most ``max_bytes`` of reports (1 % over)."""
+        self._path = path
+        self._max_bytes = max_bytes
+        self._db: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
+        self.filled = asyncio.Event()
+        self.dropped = 0
+        self._unchecked = max_bytes
+
+    async def open(self) -> None:
+        """Open or make the file; a damaged one is set aside and said so. Raises OutboxError."""
+        await self._run(self._open)
+
+    async def put(self, key: str, value: object, *, once: str | None = None) -> bool:
+        """Queue the report ``{key: value}``; it is on disk when this returns.
+
+        ``once`` names the report for good: a second one of the same name is not queued, also after
+        a restart and after delivery. Returns whether it was queued. Raises OutboxError.
+        """
+        queued = await self._run(self._put, key, value, once)
+        if queued:
+            self.filled.set()
+        return queued
+
+    async def head(self) -> Report | None:
+        """Return the oldest report without removing it."""
+        report = await self._run(self._head)
+        if report is None:
+            self.filled.clear()
+            # One may have come between the look and the clear.
+            report = await self._run(self._head)
+        return report
+
+    async def remove(self, report: Report) -> None:
+        """Forget a report that the cloud has answered."""
+        await self._run(self._remove, report.id)
+
+    async def depth(self) -> int:
+        """Return how many reports wait."""
+        return await self._run(lambda: self._one("SELECT count(*) FROM report"))
+
+    async def close(self) -> None:
+        """Close the file; what waits stays in it."""
+        await self._run(self._close)
+        self._thread.shutdown()
+
+    async def _run(self, work: Callable[..., _T], *arguments: object) -> _T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, work, *arguments)
+        except sqlite3.Error as error:
+            raise OutboxError(f"outbox {self._path}: {error}") from error
+
+    @property
+    def _open_db(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise OutboxError(f"outbox {self._path}: not open")
+        return self._db
+
+    def _one(self, query: str) -> int:
+        row = self._open_db.execute(query).fetchone()
+        return int(row[0])
+
+    def _open(self) -> None:
+        try:
+            self._db = self._connect()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise  # locked, read-only or full: not damage
+            aside = self._path.with_name(self._path.name + ".bad")
+            _log.error("outbox %s is damaged (%s): set aside as %s", self._path, error, aside)
+            self._path.replace(aside)
+            for suffix in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            self._db = self._connect()
+        if self._one("SELECT count(*) FROM report"):
+            self.filled.set()
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.executescript(_SCHEMA)
+            db.execute("SELECT count(*), sum(size) FROM report").fetchone()
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+
+    def _put(self, key: str, value: object, once: str | None) -> bool:
+        body = json.dumps({key: value}, ensure_ascii=False)
+        with self._open_db as db:
+            if once is not None and not self._claim(db, once):
+                return False
+            if key in LATEST_ONLY:
+                db.execute("DELETE FROM report WHERE key = ?", (key,))
+            db.execute(
+                "INSERT INTO report (key, body, size) VALUES (?, ?, ?)",
+                (key, body, len(body.encode())),
+            )
+            self._trim(db, len(body.encode()))
+        return True
+
+    @staticmethod
+    def _claim(db: sqlite3.Connection, once: str) -> bool:
+        cursor = db.execute("INSERT OR IGNORE INTO once (name) VALUES (?)", (once,))
+        db.execute("DELETE FROM once WHERE id <= (SELECT max(id) FROM once) - ?", (ONCE_LIMIT,))
+        return cursor.rowcount == 1
+
+    def _trim(self, db: sqlite3.Connection, added: int) -> None:
+        """Drop the oldest data-point reports until the rest fits the cap."""
+        # Adding up the table costs time, so it is done once for every hundredth of the cap.
+        self._unchecked += added
+        if self._unchecked * 100 < self._max_bytes:
+            return
+        self._unchecked = 0
+        excess = self._one("SELECT coalesce(sum(size), 0) FROM report") - self._max_bytes
+        marks = ",".join("?" * len(KEYS_SYSTEM))
+        oldest = db.execute(
+            f"SELECT id, size FROM report WHERE key NOT IN ({marks}) ORDER BY id",  # noqa: S608  # marks only
+            tuple(KEYS_SYSTEM),
+        )
+        drop: list[tuple[int]] = []
+        while excess > 0 and (row := oldest.fetchone()) is not None:
+            drop.append((row[0],))
+            excess -= row[1]
+        db.executemany("DELETE FROM report WHERE id = ?", drop)
+        if drop:
+            self.dropped += len(drop)
+            _log.warning("outbox full: %d data-point reports dropped so far", self.dropped)
+
+    def _head(self) -> Report | None:
+        row = self._open_db.execute(
+            "SELECT id, key, body FROM report ORDER BY id LIMIT 1"
+        ).fetchone()
+        return None if row is None else Report(row[0], row[1], json.loads(row[2]))
+
+    def _remove(self, report_id: int) -> None:
+        with self._open_db as db:
+            db.execute("DELETE FROM report WHERE id = ?", (report_id,))
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None

@@ -1,0 +1,60 @@
+"""Which data points this machine has, and what each drives."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from agent.settings import Settings
+from resources.catalogue import Catalogue
+from resources.datapoint import DataPoint
+from resources.mixers import find_mixer
+from resources.play import PlayPoint
+from resources.players import find_player
+from resources.power import PowerPoint, find_battery
+from resources.switch import LogindPowerOff, StandInPowerOff, SwitchPoint
+from resources.volume import VolumePoint
+from wire.datapoints import Value
+
+# Other products add data points of their own under this group of entry points (design decision 3).
+ENTRY_POINTS = "story_agent.resources"
+
+_log = logging.getLogger(__name__)
+
+ChangeListener = Callable[[str, Value], Awaitable[None]]
+
+
+async def build_points(
+    settings: Settings, state: Path, on_change: ChangeListener
+) -> list[DataPoint]:
+    """Return the data points in the order of the open API's example, then the product's own."""
+
+    async def title_changed(title: str) -> None:
+        await on_change("play", title)
+
+    catalogue = Catalogue(state / settings.play.media_folder)
+    return [
+        PlayPoint(find_player(), catalogue, title_changed),
+        VolumePoint(await find_mixer()),
+        SwitchPoint(LogindPowerOff() if settings.switch.armed else StandInPowerOff()),
+        PowerPoint(find_battery()),
+        *_product_points(),
+    ]
+
+
+def _product_points() -> list[DataPoint]:
+    """Make the data points of installed products; one that fails is left out and said so."""
+    points: list[DataPoint] = []
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            point = entry.load()()
+        except Exception:  # noqa: BLE001  # a product's code may fail in any way, and must not stop the others
+            _log.exception("data point %s cannot be loaded", entry.name)
+            continue
+        if isinstance(point, DataPoint):
+            points.append(point)
+        else:
+            _log.error("data point %s is no resources.datapoint.DataPoint", entry.name)
+    return points

@@ -1,0 +1,55 @@
+"""CoAP over UDP for the machine itself: aiocoap's own server, and nothing beyond loopback.
+
+On a LAN, CoAP would need OSCORE (RFC 8613); until it has it, other addresses are refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiocoap
+from aiocoap.numbers.codes import Code as CoapCode
+from aiocoap.resource import Resource
+
+from transport.errors import TransportError
+from transport.framed import Reply
+
+DatagramHandler = Callable[[str, tuple[str, ...], bytes], Awaitable[Reply]]
+"""Takes method, path and payload."""
+
+
+class DatagramServer:
+    """Serves one handler on one UDP port."""
+
+    def __init__(self, context: aiocoap.Context) -> None:
+        """Use `create`."""
+        self._context = context
+
+    @classmethod
+    async def create(cls, handler: DatagramHandler, host: str, port: int) -> DatagramServer:
+        """Bind and serve; raises TransportError for an address that is taken or not loopback."""
+        if not ipaddress.ip_address(host).is_loopback:
+            raise TransportError(f"CoAP on {host}: got a LAN address, expected a loopback address")
+        try:
+            context = await aiocoap.Context.create_server_context(
+                _Site(handler), bind=(host, port), transports=["simplesocketserver"]
+            )
+        except OSError as error:
+            raise TransportError(f"CoAP on {host}:{port}: {error.strerror}") from error
+        return cls(context)
+
+    async def shutdown(self) -> None:
+        """Unbind."""
+        await self._context.shutdown()
+
+
+class _Site(Resource):
+    def __init__(self, handler: DatagramHandler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    async def render(self, request: Any) -> Any:
+        reply = await self._handler(str(request.code), tuple(request.opt.uri_path), request.payload)
+        return aiocoap.Message(code=CoapCode(reply.code), payload=reply.payload)
