@@ -28,6 +28,8 @@ INFO_NAME = "release.json"
 LIB = "lib"
 # release.json of a real release has some hundred bytes.
 INFO_MAX = 64 * 1024
+# Files are read in pieces far smaller than this; only a header is ever asked for in one read.
+READ_MAX = 2**20
 FORMAT = 1
 PRODUCT_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PYTHON = re.compile(r">=(\d{1,3})\.(\d{1,3})")
@@ -172,7 +174,10 @@ class _Limited(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         # tarfile reads extended headers whole: without this, one header could fill the memory.
-        if size < 0 or self._plain.tell() + size > self._limit:
+        if not 0 <= size <= READ_MAX:
+            detail = f"a header of {size} bytes"
+            raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
+        if self._plain.tell() + size > self._limit:
             detail = f"more than {self._limit} bytes unpacked"
             raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
         return self._plain.read(size)

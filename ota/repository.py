@@ -145,13 +145,19 @@ class Repository:
 
     def show(self) -> dict[str, object]:
         """Describe the repository: versions and expiry of the roles, and all targets."""
-        roles: dict[str, object] = {}
-        for kind in (Root, Targets, Snapshot, Timestamp):
-            signed = self._current(kind)
-            roles[kind.type] = {
-                "version": signed.version,
-                "expires": signed.expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        signed: list[Signed] = [
+            self._current(Root),
+            self._current(Targets),
+            self._current(Snapshot),
+            self._current(Timestamp),
+        ]
+        roles = {
+            role.type: {
+                "version": role.version,
+                "expires": role.expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
+            for role in signed
+        }
         targets = [
             {"target": path, "size": target.length, "sha256": target.hashes["sha256"]}
             | (target.custom or {})

@@ -134,9 +134,10 @@ def describe(error: BaseException) -> str:
     """Say in one short line what a library's exception is about."""
     from urllib3 import exceptions  # noqa: PLC0415  # only an update needs it
 
-    if isinstance(error, exceptions.ConnectTimeoutError):
+    refused = isinstance(error, exceptions.NewConnectionError)  # is a timeout too, for urllib3
+    if isinstance(error, exceptions.ConnectTimeoutError) and not refused:
         return "no connection in time"
-    if isinstance(error, exceptions.TimeoutError):
+    if isinstance(error, exceptions.TimeoutError) and not refused:
         return "no answer in time"
     text = str(error).rpartition("object at 0x")[2].partition(">")[2] or str(error)
     return show(text.strip(": ") or type(error).__name__, 160).strip('"')

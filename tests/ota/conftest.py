@@ -1,0 +1,183 @@
+"""A real repository, a real HTTP server whose faults are scripted, and packages small enough to read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ota.package import ReleaseInfo, build_package
+from ota.repository import AddedTarget, Repository
+from wire.ota import OtaOrder
+
+PRODUCT = "story-machine"
+
+# What a scripted answer does with one request: the handler, the file's bytes, the asked-for start.
+Fault = Callable[["Handler", bytes, int], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves files with Range, If-Range and ETag; the script may answer instead."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        start = self.wanted_start()
+        self.server.requests.append((self.path, self.headers.get("Range")))
+        path = self.server.root / self.path.lstrip("/")
+        data = path.read_bytes() if path.is_file() else None
+        scripted = self.path.endswith(self.server.scripted) and self.server.script
+        if scripted:
+            self.server.script.popleft()(self, data or b"", start)
+        elif data is None:
+            self.answer(404, b"")
+        else:
+            self.send_file(data, start)
+
+    def wanted_start(self) -> int:
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        return int(match[1]) if match else 0
+
+    def etag(self, data: bytes) -> str:
+        return f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+
+    def send_file(self, data: bytes, start: int, *, cut: int | None = None) -> None:
+        etag = self.etag(data)
+        partial = start > 0 and self.headers.get("If-Range") in {None, etag}
+        if partial and start >= len(data):
+            self.answer(416, b"")
+            return
+        body = data[start:] if partial else data
+        self.send_response(206 if partial else 200)
+        self.send_header("ETag", etag)
+        self.send_header("Content-Length", str(len(body)))
+        if partial:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        self.wfile.write(body if cut is None else body[:cut])
+        if cut is not None:
+            self.break_off()
+
+    def answer(self, status: int, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def break_off(self, *, reset: bool = False) -> None:
+        self.wfile.flush()
+        if reset:
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.close_connection = True
+        self.connection.close()
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # the script closed the connection
+            super().finish()
+
+    def log_message(self, *_args: Any) -> None:
+        """Keep the test's output quiet."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    root: Path
+    scripted: str
+    script: deque[Fault]
+    requests: list[tuple[str, str | None]]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is part of the tests."""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Serve tmp_path/www; faults go to packages (and with ``scripted`` changed, to other files)."""
+    instance = Server(("127.0.0.1", 0), Handler)
+    instance.root = tmp_path / "www"
+    instance.root.mkdir()
+    instance.scripted = ".tar.gz"
+    instance.script = deque()
+    instance.requests = []
+    thread = threading.Thread(target=instance.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield instance
+    instance.shutdown()
+    thread.join()
+    instance.server_close()
+
+
+@pytest.fixture
+def repository(server: Server, tmp_path: Path) -> Repository:
+    instance = Repository(server.root, tmp_path / "keys")
+    instance.create()
+    return instance
+
+
+def make_package(
+    path: Path, version: str, product: str = PRODUCT, content: bytes = b"x = 1\n", **changes: Any
+) -> Path:
+    """Write a package with one module; ``changes`` are members of its release.json."""
+    source = path.with_name(path.name + ".py")
+    source.write_bytes(content)
+    info: dict[str, Any] = {
+        "product": product,
+        "version": version,
+        "requires_python": ">=3.11",
+        "requires": (),
+        "packages": ("agent",),
+        "unpacked_bytes": len(content),
+    }
+    build_package(path, ReleaseInfo(**(info | changes)), [("agent/__init__.py", source)])
+    return path
+
+
+def order_for(added: AddedTarget, base_url: str, **changes: Any) -> OtaOrder:
+    """The order that the cloud would send for a package; ``changes`` are its lies."""
+    fields: dict[str, Any] = {
+        "transaction": "77",
+        "version": added.version,
+        "old_version": "1.0.0",
+        "url": f"{base_url}/{added.path}",
+        "size": added.size,
+        "signature": added.md5,
+    }
+    return OtaOrder(**(fields | changes))
+
+
+class Helpers:
+    """What tests share; importlib mode has no sibling imports."""
+
+    PRODUCT = PRODUCT
+    make_package = staticmethod(make_package)
+    order_for = staticmethod(order_for)
+
+
+@pytest.fixture
+def helpers() -> type[Helpers]:
+    return Helpers
+
+
+@pytest.fixture
+def added(repository: Repository, tmp_path: Path) -> AddedTarget:
+    """Version 1.1.0, signed into the repository."""
+    package = make_package(tmp_path / "p.tar.gz", "1.1.0", content=bytes(range(256)) * 2000)
+    return repository.add(package, PRODUCT, "1.1.0")
