@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from aiocoap import error as coap_error
 from aiocoap import interfaces
 from aiocoap.numbers.codes import Code as CoapCode
 from aiocoap.numbers.constants import TransportTuning
+from aiocoap.pipe import error_to_message, run_driving_pipe
 from aiocoap.resource import Resource
 from aiocoap.tokenmanager import TokenManager
 
@@ -89,7 +90,7 @@ class FramedEndpoint:
     @classmethod
     async def create(cls, handler: Handler) -> FramedEndpoint:
         """Make an endpoint whose incoming requests all go to ``handler``."""
-        context = aiocoap.Context(
+        context = _Context(
             loop=asyncio.get_running_loop(), serversite=_Site(handler), loggername="coap"
         )
 
@@ -185,6 +186,24 @@ class FramedEndpoint:
         site: _Site = self._context.serversite
         await self._context.shutdown()
         await site.wait_idle(CLOSE_TIMEOUT)
+
+
+class _Context(aiocoap.Context):
+    """aiocoap's Context, without a warning when a request ends before its handler begins."""
+
+    def render_to_pipe(self, pipe: Any) -> None:
+        answered = error_to_message(pipe, self.log)
+        run_driving_pipe(answered, _Deferred(lambda: self._render_to_pipe(answered)))
+
+
+class _Deferred:
+    """A coroutine that is only made when it is awaited, so that it never goes unawaited."""
+
+    def __init__(self, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._start = start
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._start().__await__()
 
 
 class _FramedInterface(interfaces.MessageInterface):

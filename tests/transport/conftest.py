@@ -174,7 +174,7 @@ class Bench:
         end = asyncio.create_task(endpoint.serve(connection, **serve))
         self._stack.push_async_callback(_settle, end)
         self._stack.push_async_callback(endpoint.shutdown)
-        self._stack.callback(writer.transport.abort)
+        self._stack.callback(_cut, writer)
         await asyncio.sleep(0)
         return RawPeer(endpoint, connection, end, reader, writer)
 
@@ -185,6 +185,11 @@ class Bench:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.load_cert_chain(certificate, key)
         return server, ssl.create_default_context(cafile=str(certificate))
+
+
+def _cut(writer: asyncio.StreamWriter) -> None:
+    # Holding the writer keeps asyncio from warning that the test let go of an open one.
+    writer.transport.abort()
 
 
 async def _settle(*tasks: asyncio.Task[str]) -> None:
