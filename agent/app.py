@@ -24,14 +24,20 @@ from agent.requests import cloud_handler, serve
 from agent.service import ServiceManager
 from agent.settings import Settings
 from agent.voice import VoiceSender
+from ota.download import DownloadSettings
 from ota.machine import Updater, UpdaterSettings
+from ota.release import running_release
 from ota.slots import SlotInstaller
 from resources.dispatch import Dispatch
+from resources.play import PlayPoint
 from transport.datagram import DatagramServer
 from transport.framed import Reply
 from wire.datapoints import Value
 from wire.profile import Profile
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, DeviceInfo, PackageInfo
+
+# Before a restart for an update: how long the cloud may take to hear that it comes.
+FAREWELL_SECONDS = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -137,12 +143,20 @@ class Agent:
             waiting = str(error)
         return {
             "version": self._version,
+            "code": str(running_release().folder),
             "uuid": self._profile.uuid,
             "link": self._link.status.to_json(self._link.server),
             "outbox": {"waiting": waiting, "dropped": self._outbox.dropped},
             "update": self._updater.status(),
+            "play": await self._play_status(),
             "resources": {name: point.back_end for name, point in self._dispatch.points.items()},
         }
+
+    async def _play_status(self) -> Mapping[str, object]:
+        point = self._dispatch.points["play"]
+        if not isinstance(point, PlayPoint):
+            return {}
+        return {"title": await point.get() or None, "seconds": await point.position()}
 
     async def _introduce(self) -> None:
         """Queue who we are and what runs, as after every start."""
@@ -193,6 +207,7 @@ class Agent:
                 root_file=self._state / settings.root_file,
                 state_dir=self._state,
                 confirm_timeout=settings.confirm_timeout_seconds,
+                download=DownloadSettings(max_rate=settings.max_bytes_per_second),
             ),
             SlotInstaller(self._state),
             self._report_update,
@@ -214,6 +229,13 @@ class Agent:
 
     def _request_restart(self) -> None:
         self.restart_wanted = True
+        self._farewell = asyncio.create_task(self._end_when_told())
+
+    async def _end_when_told(self) -> None:
+        """End once the cloud has heard all reports, or soon: they survive the restart anyway."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._outbox.emptied.wait()
         self._ended.set()
 
     @contextlib.contextmanager

@@ -65,6 +65,7 @@ class Outbox:
         self._db: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         self.filled = asyncio.Event()
+        self.emptied = asyncio.Event()
         self.dropped = 0
         self._unchecked = max_bytes
 
@@ -80,6 +81,7 @@ class Outbox:
         """
         queued = await self._run(self._put, key, value, once)
         if queued:
+            self.emptied.clear()
             self.filled.set()
         return queued
 
@@ -90,6 +92,8 @@ class Outbox:
             self.filled.clear()
             # One may have come between the look and the clear.
             report = await self._run(self._head)
+            if report is None:
+                self.emptied.set()
         return report
 
     async def remove(self, report: Report) -> None:

@@ -75,6 +75,8 @@ class OtaSettings:
     """The TUF root that the machine was shipped with; relative to the state folder."""
     repository: str = ""
     """Base URL of the TUF repository; empty: the profile's ``configures.otaRepository``."""
+    max_bytes_per_second: int = 0
+    """How fast a package is taken at most, so that a story streams on meanwhile; 0: no limit."""
     confirm_timeout_seconds: float = 120.0
     """How long a new version may take to prove itself before the old one comes back."""
 
@@ -118,6 +120,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "voice.quality": (0, 10),
     "voice.max_seconds": (1, 600),
     "ota.confirm_timeout_seconds": (5, 3600),
+    "ota.max_bytes_per_second": (0, 2**31),
     "outbox.max_bytes": (64 * 1024, 2**31),
     "local.http_port": (0, 65535),
     "local.coap_port": (0, 65535),

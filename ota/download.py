@@ -57,6 +57,7 @@ class DownloadSettings:
         low_speed: bytes a second that a server must bring, on the average of ``low_speed_window``
             seconds; slower is treated as a broken connection.
         reserve: bytes that stay free on the disk, for the state that must still be written.
+        max_rate: bytes a second that are taken at most, so that a story streams on; 0: no limit.
     """
 
     web: WebSettings = field(default_factory=WebSettings)
@@ -64,6 +65,7 @@ class DownloadSettings:
     low_speed: int = 1024
     low_speed_window: float = 30.0
     reserve: int = 4 * 2**20
+    max_rate: int = 0
     free_space: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
 
 
@@ -191,8 +193,9 @@ def _judge_range(content_range: str | None, here: int, length: int) -> Answer:
 
 def _take(body: Body, part: _Part, settings: DownloadSettings, stop: threading.Event) -> None:
     meter = LowSpeed(settings.low_speed, settings.low_speed_window, time.monotonic())
-    while chunk := body.read(READ_SIZE):
-        if stop.is_set():
+    pacer = Pacer(settings.max_rate, time.monotonic())
+    while chunk := body.read(pacer.piece):
+        if stop.wait(pacer.add(len(chunk), time.monotonic())):
             raise StoppedError("stopped while downloading")
         part.append(chunk)
         meter.add(len(chunk), time.monotonic())
@@ -219,6 +222,25 @@ class LowSpeed:
                 took = f"{self._bytes} bytes in {now - self._start:.0f} s"
                 raise TransportError(f"too slow: {took}")
             self._start, self._bytes = now, 0
+
+
+class Pacer:
+    """Keeps a download under a rate; the clock (seconds) is the caller's."""
+
+    def __init__(self, max_rate: int, now: float) -> None:
+        """Allow ``max_rate`` bytes a second on the average from ``now`` on; 0: no limit."""
+        self._max_rate = max_rate
+        self._start = now
+        self._bytes = 0
+        # Small pieces under a limit: ten a second, so that progress is seen and a stop is quick.
+        self.piece = min(READ_SIZE, max(1, max_rate // 10)) if max_rate else READ_SIZE
+
+    def add(self, size: int, now: float) -> float:
+        """Count ``size`` bytes and return how many seconds to wait before the next piece."""
+        self._bytes += size
+        if not self._max_rate:
+            return 0.0
+        return max(0.0, self._start + self._bytes / self._max_rate - now)
 
 
 class _Part:

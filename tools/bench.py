@@ -1,0 +1,104 @@
+"""A staging cloud, a device, an app and an agent on loopback, ready for the tour and the benchmarks."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from agent.client import SOCKET_NAME, AgentUnreachableError, LocalClient
+from staging.client import OpenApiClient
+from tools.processes import Service, choose_port, command
+
+REGISTER_TIMEOUT = 30.0
+# Slow enough that the steps of an update can be watched: the package is a few hundred kilobytes.
+OTA_BYTES_PER_SECOND = 40 * 1024
+AGENT_CONFIG = f"""\
+# The bench's settings; the README lists all of them.
+[ota]
+max_bytes_per_second = {OTA_BYTES_PER_SECOND}
+"""
+
+
+class Bench:
+    """Everything below one folder; `stop` ends the processes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use ``folder``, which exists."""
+        self.folder = folder
+        self.cloud_data = folder / "cloud"
+        self.state = folder / "agent"
+        self.profile_path = folder / "profile.json"
+        self.cloud: Service | None = None
+        self.agent: Service | None = None
+        self.api = ""
+        self.device_address = ""
+        self.device: dict[str, str] = {}
+        self.app: dict[str, str] = {}
+        self.token = ""
+
+    def start_cloud(self, api_port: int, device_port: int) -> None:
+        """Start the cloud on these ports, or on others if they are taken."""
+        self.cloud = Service(
+            "story-cloud",
+            ["serve", "--data", self.cloud_data,
+             "--api-port", str(choose_port(api_port, "API_PORT") if api_port else 0),
+             "--device-port", str(choose_port(device_port, "DEVICE_PORT") if device_port else 0)],
+            self.folder / "cloud.log",
+        )  # fmt: skip
+        ready = self.cloud.wait_for_line(r"ready api=(\S+) device=(\S+)")
+        self.api, self.device_address = ready.groups()
+
+    def story_cloud(self, *words: str | Path) -> dict[str, Any]:
+        """Run a story-cloud command with ``--json`` and return its object."""
+        answer = json.loads(command("story-cloud", *words, "--data", self.cloud_data, "--json"))
+        return dict(answer)
+
+    def flash_device(self) -> None:
+        """Make a device in the cloud and write what the factory would flash."""
+        self.device = self.story_cloud("device", "add")
+        profile = self.story_cloud("device", "profile", self.device["uuid"])
+        self.profile_path.write_text(json.dumps(profile))
+        self.profile_path.chmod(0o600)
+        self.state.mkdir(mode=0o750)
+        root = self.cloud_data / "tuf" / "metadata" / "1.root.json"
+        (self.state / "root.json").write_bytes(root.read_bytes())
+        (self.folder / "agent.toml").write_text(AGENT_CONFIG)
+
+    def start_agent(self) -> float:
+        """Start the agent and return the seconds until it was registered."""
+        started = time.monotonic()
+        self.agent = Service(
+            "story-agent",
+            ["run", "--profile", self.profile_path, "--state", self.state,
+             "--config", self.folder / "agent.toml"],
+            self.folder / "agent.log",
+        )  # fmt: skip
+        self.agent.wait_for(
+            "registration",
+            lambda: self.agent_status().get("link", {}).get("state") == "online" or None,
+            REGISTER_TIMEOUT,
+        )
+        return time.monotonic() - started
+
+    def agent_status(self) -> dict[str, Any]:
+        """Return the agent's status, {} while it does not answer."""
+        try:
+            answer = LocalClient(self.state / SOCKET_NAME).request("GET", "/status")
+        except AgentUnreachableError:
+            return {}
+        return dict(json.loads(answer.body))
+
+    def client(self) -> OpenApiClient:
+        """Make an app and a user, and return the open API as that app sees it."""
+        self.app = self.story_cloud("app", "add", "tour", "--type", "web")
+        words = ("token", "--app", str(self.app["appId"]), "--user", "parent")
+        self.token = str(self.story_cloud(*words)["access_token"])
+        return OpenApiClient(self.api, self.app["apikey"], self.app["secret"], self.token)
+
+    def stop(self) -> None:
+        """End the agent, then the cloud."""
+        for service in (self.agent, self.cloud):
+            if service is not None:
+                service.stop()

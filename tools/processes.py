@@ -1,0 +1,118 @@
+"""The bench's processes: start, wait for a line or a state, stop; none outlives the one who started it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+BIN = Path(sys.executable).parent
+# The cloud makes an RSA key at its first start; a busy Pi takes half a minute for it.
+READY_TIMEOUT = 60.0
+# Ctrl-C must stop everything within 5 s.
+STOP_TIMEOUT = 4.0
+POLL_SECONDS = 0.05
+COMMAND_TIMEOUT = 120.0
+_PR_SET_PDEATHSIG = 1
+
+T = TypeVar("T")
+
+
+class BenchError(Exception):
+    """Something the bench needs did not happen; the text says what, and where to look."""
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel for SIGTERM when our parent dies, so that kill -9 leaves no process (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Service:
+    """A long-running program of the project with its output in a log file."""
+
+    def __init__(self, name: str, arguments: Sequence[str | Path], log: Path) -> None:
+        """Start it in a session of its own, so that Ctrl-C reaches it through us only."""
+        self.name = name
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [BIN / name, *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # one thread here
+            )
+
+    def wait_for(self, what: str, look: Callable[[], T | None], timeout: float) -> T:
+        """Return what ``look`` finds; raises BenchError when the program ends or ``timeout`` passes."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = look()
+            if found is not None:
+                return found
+            if self.process.poll() is not None:
+                raise BenchError(f"{self.name} ended with {self.process.returncode}: {self.tail()}")
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.name}: no {what} within {timeout:g} s, see {self.log}")
+            time.sleep(POLL_SECONDS)
+
+    def wait_for_line(self, pattern: str) -> re.Match[str]:
+        """Return the first match of ``pattern`` in the log."""
+        return self.wait_for(
+            f"line {pattern!r}",
+            lambda: re.search(pattern, self.log.read_text(errors="replace")),
+            READY_TIMEOUT,
+        )
+
+    def tail(self) -> str:
+        """Return the last line that the program wrote."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "(no output)"
+
+    def stop(self) -> None:
+        """End it: SIGTERM, and SIGKILL to its session if it is not gone in time."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_TIMEOUT)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def command(*words: str | Path) -> str:
+    """Run one command of the project to its end and return its stdout; raises BenchError."""
+    result = subprocess.run(
+        [BIN / words[0], *words[1:]],
+        capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False,
+    )  # fmt: skip
+    if result.returncode:
+        raise BenchError(f"{words[0]} {words[1]}: {result.stderr.strip() or result.stdout.strip()}")
+    return result.stdout
+
+
+def choose_port(wanted: int, variable: str) -> int:
+    """Return ``wanted`` if it is free on loopback, else another one, and say so."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            probe.bind(("127.0.0.1", 0))
+            other = int(probe.getsockname()[1])
+            print(
+                f"port {wanted}: {error.strerror}; taking {other}"
+                f" (choose one yourself: make run {variable}=N)"
+            )
+            return other
+    return wanted

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Prepare everything that `make run` and `make test` need: system packages, .venv, the project in it.
+# Quick when nothing changed. Run it by `make setup`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-python3}
+# What the device needs (the first line), and what the bench and the tests add.
+packages=(libspeex1 libspeexdsp1 libmpv2 alsa-utils pulseaudio-utils python3-venv
+          pulseaudio libasound2-plugins curl openssl)
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+missing_packages() {
+  local package
+  for package in "${packages[@]}"; do
+    # Another python than the system's brings its own venv.
+    [ "$package" = python3-venv ] && "$python" -c 'import ensurepip' 2>/dev/null && continue
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
+  done
+}
+
+install_packages() {
+  local missing sudo=()
+  command -v dpkg-query >/dev/null || { say "no Debian: these packages must be there: ${packages[*]}"; return; }
+  missing=$(missing_packages)
+  [ -z "$missing" ] && return
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null && sudo -n true 2>/dev/null \
+      || fail "these system packages are missing; install them and try again:  sudo apt-get install $missing"
+    sudo=(sudo -n)
+  fi
+  say "installing system packages: $missing"
+  local log
+  log=$(mktemp)
+  # shellcheck disable=SC2086  # one word a package
+  if ! { "${sudo[@]}" apt-get update -qq \
+         && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+              apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    fail "apt-get could not install: $missing (its whole output: $log)"
+  fi
+  rm -f "$log"
+}
+
+install_project() {
+  local wanted stamp=.venv/.installed
+  wanted=$(cat pyproject.toml tools/constraints.txt tools/setup.sh | sha256sum)
+  [ -x .venv/bin/story-agent ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+  # A virtual environment that was moved or half made is of no use.
+  .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv; "$python" -m venv .venv; }
+  say "installing the project and what it needs into .venv"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    -c tools/constraints.txt -e '.[staging,dev]' \
+    || fail "pip could not install the project; is the package index reachable?"
+  printf '%s' "$wanted" >"$stamp"
+}
+
+# Whatever runs this may hold other ideas of where packages are.
+unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
+command -v "$python" >/dev/null || {
+  packages+=(python3)
+  [ "$python" = python3 ] || fail "there is no $python; name another: make setup PYTHON=…"
+}
+mkdir -p build
+# Two of us at once would trip over each other.
+exec 9>build/setup.lock
+flock -w 600 9 || fail "another setup has been running for ten minutes"
+install_packages
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  || fail "Python 3.11 or newer is needed, this is $("$python" --version); name another: make setup PYTHON=…"
+install_project
