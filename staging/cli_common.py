@@ -40,10 +40,13 @@ def store(options: argparse.Namespace) -> Iterator[Database]:
 
 
 def group(
-    commands: Commands[argparse.ArgumentParser], name: str, text: str
+    commands: Commands[argparse.ArgumentParser],
+    name: str,
+    common: argparse.ArgumentParser,
+    text: str,
 ) -> Commands[argparse.ArgumentParser]:
     """Add a group of commands such as ``device``."""
-    parser = commands.add_parser(name, help=text)
+    parser = commands.add_parser(name, parents=[common], help=text)
     return parser.add_subparsers(required=True, metavar="COMMAND")
 
 

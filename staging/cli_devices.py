@@ -22,7 +22,7 @@ def add_commands(
     commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     """Add the groups ``device`` and ``app``, and ``token``."""
-    device = group(commands, "device", "add, list and flash devices")
+    device = group(commands, "device", common, "add, list and flash devices")
     add = command(device, "add", common, _device_add, "make a device")
     add.add_argument("--uuid", metavar="U", help="14 hexadecimal digits (default: random)")
     command(device, "list", common, _device_list, "list the devices")
@@ -32,7 +32,7 @@ def add_commands(
     profile.add_argument("--device-port", type=int, metavar="N")
     profile.add_argument("--api-port", type=int, metavar="N")
 
-    app = group(commands, "app", "add and list apps")
+    app = group(commands, "app", common, "add and list apps")
     _add_app_command(app, common)
     command(app, "list", common, _app_list, "list the apps")
 

@@ -19,7 +19,7 @@ def add_commands(
     commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     """Add the groups ``release`` and ``strategy``."""
-    release = group(commands, "release", "add and list packages")
+    release = group(commands, "release", common, "add and list packages")
     add = command(release, "add", common, _release_add, "sign and serve a package")
     add.add_argument("file", type=Path, metavar="FILE")
     add.add_argument("--version", required=True, metavar="V", help="such as 1.2.0")
@@ -27,7 +27,7 @@ def add_commands(
     command(release, "list", common, _release_list, "list the packages")
     command(release, "root", common, _release_root, "show the TUF root to ship with the agent")
 
-    strategy = group(commands, "strategy", "plan and publish who is offered a package")
+    strategy = group(commands, "strategy", common, "plan and publish who is offered a package")
     _add_strategy_command(strategy, common)
     publish = command(strategy, "publish", common, _strategy_publish, "let a strategy take effect")
     publish.add_argument("id", type=int, metavar="ID")

@@ -82,5 +82,6 @@ def _run(arguments: Sequence[str]) -> bytes:
     if done.returncode != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit code {done.returncode}"
+        reason = reason.removeprefix("story-release: ")
         raise StagingError(f"story-release {arguments[0]}: {reason}")
     return done.stdout

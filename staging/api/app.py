@@ -23,5 +23,6 @@ def create_app(services: Services, repository: Path) -> Boundary:
     # Only these two folders: whatever else lies in the repository is not the devices' business.
     for folder in ("metadata", "targets"):
         files = StaticFiles(directory=repository / folder, check_dir=False)
+        files.config_checked = True  # a folder that is not there yet holds no file: 404, not 500
         app.mount(f"/tuf/{folder}", files, name=folder)
     return Boundary(app)

@@ -23,7 +23,9 @@ router = APIRouter()
 async def resource(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """3.1: the device's self-description, as it gave it."""
     found, _ = await authorize(services, signed, uuid)
-    return answer({"report": [], **(found.description or {})}, total=1)
+    description = dict(found.description or {})
+    description.setdefault("report", [])
+    return answer(description, total=1)
 
 
 @router.post("/device/control/send")

@@ -1,0 +1,257 @@
+"""One cloud for a test: a real store, real TLS on loopback, the API called in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from staging import ca, tls
+from staging.api.app import create_app
+from staging.api.services import Nonces, Services
+from staging.gateway import Gateway, Limits
+from staging.signature import new_nonce, sign
+from staging.store import Database, apps, devices, releases
+from staging.store.apps import AppType
+from staging.store.models import App, Device
+from staging.store.releases import StrategyType, Target
+from staging.template import DATA_POINTS
+from transport.connection import Connection
+from transport.framed import FramedEndpoint, Reply, Request
+from wire.codes import Code
+from wire.fields import dump_object
+from wire.reports import (
+    REGISTER_PATH,
+    REPORT_PATH,
+    Credentials,
+    registration_payload,
+    report_payload,
+    report_query,
+)
+
+DEADLINE = 10.0
+START_MS = 1_495_000_000_000
+# Long for everything that a test does not want to run out.
+LIMITS = Limits(registration=30.0, control=5.0, idle=30.0)
+MD5 = "0" * 32
+API_URL = "http://127.0.0.1:8080"
+
+
+class FakeClock:
+    """A wall clock in ms that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = START_MS
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> ca.Certificates:
+    return ca.ensure(tmp_path_factory.mktemp("ca") / "ca", ("127.0.0.1",))
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Any:
+    opened = Database(tmp_path / "cloud.sqlite")
+    yield opened
+    opened.close()
+
+
+@dataclass
+class Cloud:
+    """The parts of a running cloud, and short ways to use them."""
+
+    database: Database
+    gateway: Gateway
+    nonces: Nonces
+    clock: FakeClock
+    http: httpx.AsyncClient
+    device_port: int
+    certificates: ca.Certificates
+    app: App
+    token: str
+    device: Device
+    cleanups: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    def headers(self, **other: str) -> dict[str, str]:
+        apikey = other.get("apikey", self.app.apikey)
+        token = other.get("token", self.token)
+        nonce = other.get("nonce") or new_nonce()
+        signed = sign(nonce, apikey, other.get("secret", self.app.secret), token)
+        return {"X-IOT-APP": apikey, "X-IOT-Signature": signed, "X-IOT-Token": token}
+
+    async def get(self, path: str, **params: Any) -> httpx.Response:
+        return await self.http.get(f"/v1{path}", params=params, headers=self.headers())
+
+    async def post(self, path: str, **body: Any) -> httpx.Response:
+        return await self.http.post(f"/v1{path}", json=body, headers=self.headers())
+
+    def bind(self) -> None:
+        account = self.database.call(apps.account, "tester", self.clock())
+        self.database.call(
+            devices.bind, self.device.uuid, self.device.bind_token or "", account.id, self.clock()
+        )
+
+    def release(self, version: str, kind: StrategyType = StrategyType.PASSIVE) -> tuple[int, int]:
+        """Add and publish a package that is a row only; returns package and strategy id."""
+        target = Target(f"{version}.tar", 521, MD5, "0" * 64)
+        now = self.clock()
+        package = self.database.call(releases.add_package, version, target, "", now)
+        strategy = self.database.call(releases.add_strategy, version, kind, [], [], now)
+        self.database.call(releases.publish_strategy, strategy.id)
+        return package.id, strategy.id
+
+    async def connect(self, device: Device | None = None, **options: Any) -> ScriptedDevice:
+        scripted = ScriptedDevice(device or self.device, self.certificates, **options)
+        await scripted.connect(self.device_port)
+        self.cleanups.append(scripted.close)
+        return scripted
+
+    async def register(self, **options: Any) -> ScriptedDevice:
+        """Connect and register, and wait until the gateway has greeted the device."""
+        scripted = await self.connect(**options)
+        assert (await scripted.register()).code == Code.CONTENT
+        await scripted.expect("GET", "resource")
+        await self.settle()
+        return scripted
+
+    async def settle(self) -> None:
+        """Wait until what the gateway began on its own is done."""
+        for session in list(self.gateway._sessions.values()):
+            if session.tasks:
+                async with asyncio.timeout(DEADLINE):
+                    await asyncio.gather(*session.tasks, return_exceptions=True)
+
+    async def stop(self) -> None:
+        for cleanup in self.cleanups:
+            await cleanup()
+        await self.gateway.stop()
+        await self.http.aclose()
+
+
+class ScriptedDevice:
+    """A device made of transport and wire; answers by a table and notes what it is asked."""
+
+    def __init__(
+        self,
+        device: Device,
+        certificates: ca.Certificates,
+        *,
+        answers: dict[tuple[str, str], Reply] | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.credentials = Credentials(device.uuid, device.token)
+        self.answers = {
+            ("GET", "resource"): Reply(Code.CONTENT, dump_object(DATA_POINTS)),
+            **(answers or {}),
+        }
+        self.asked: asyncio.Queue[Request] = asyncio.Queue()
+        self.silent = asyncio.Event()
+        self._context = context or ssl.create_default_context(cafile=str(certificates.ca))
+        self._serving: asyncio.Task[str] | None = None
+
+    async def connect(self, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=self._context)
+        self.connection = Connection(reader, writer)
+        self.endpoint = await FramedEndpoint.create(self._answer)
+        self._serving = asyncio.create_task(self.endpoint.serve(self.connection))
+        await asyncio.sleep(0)  # the endpoint knows the connection once serve has begun
+
+    async def _answer(self, request: Request) -> Reply:
+        self.asked.put_nowait(request)
+        key = (request.method, "/".join(request.path))
+        if key in self.answers:
+            return self.answers[key]
+        if self.silent.is_set():
+            await asyncio.Event().wait()
+        return Reply(Code.NOT_FOUND, b"no such resource")
+
+    async def expect(self, method: str, path: str) -> Request:
+        """Return the next request, which must be this one."""
+        async with asyncio.timeout(DEADLINE):
+            request = await self.asked.get()
+        assert (request.method, "/".join(request.path)) == (method, path)
+        return request
+
+    async def request(self, method: str, path: tuple[str, ...], payload: bytes = b"") -> Reply:
+        return await self.endpoint.request(
+            self.connection, method, path, payload, deadline=DEADLINE
+        )
+
+    async def register(self, token: str | None = None, uuid: str | None = None) -> Reply:
+        told = Credentials(uuid or self.credentials.uuid, token or self.credentials.token)
+        return await self.request("POST", REGISTER_PATH, registration_payload(told))
+
+    async def report(
+        self,
+        data: dict[str, Any],
+        *,
+        confirmable: bool = True,
+        credentials: Credentials | None = None,
+    ) -> Reply:
+        return await self.endpoint.request(
+            self.connection,
+            "POST",
+            REPORT_PATH,
+            report_payload(data),
+            query=report_query(credentials or self.credentials),
+            deadline=DEADLINE,
+            confirmable=confirmable,
+        )
+
+    async def ended(self) -> str:
+        """Wait until the connection ended; returns why, as this side sees it."""
+        assert self._serving is not None
+        async with asyncio.timeout(DEADLINE):
+            return await self._serving
+
+    async def close(self) -> None:
+        await self.endpoint.shutdown()
+        if self._serving is not None:
+            await asyncio.gather(self._serving, return_exceptions=True)
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return LIMITS
+
+
+@pytest.fixture
+def legacy_tls() -> bool:
+    return False
+
+
+@pytest.fixture
+async def cloud(
+    tmp_path: Path,
+    database: Database,
+    clock: FakeClock,
+    certificates: ca.Certificates,
+    limits: Limits,
+    legacy_tls: bool,  # noqa: FBT001  # a fixture
+) -> AsyncIterator[Cloud]:
+    gateway = Gateway(database, api_url=lambda: API_URL, limits=limits, clock=clock)
+    context = tls.server_context(certificates, legacy=legacy_tls)
+    port = await gateway.start(context, host="127.0.0.1", port=0)
+    nonces = Nonces(database, clock)
+    app = create_app(Services(database, gateway, nonces, clock), tmp_path / "tuf")
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cloud")
+    owner = database.call(apps.add_app, "tester's app", AppType.WEB, None, clock())
+    token, _ = database.call(apps.issue_token, owner.id, "tester", clock())
+    device = database.call(devices.add, "0083000000000a", clock())
+    made = Cloud(database, gateway, nonces, clock, http, port, certificates, owner, token, device)
+    yield made
+    await made.stop()

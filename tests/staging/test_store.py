@@ -1,0 +1,235 @@
+"""The store as such: transactions, the writer's queue, what is bounded, and two processes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+
+from staging.errors import NotFoundError, StagingError, StoreBusyError
+from staging.store import Database, apps, devices, products, releases
+from staging.store import database as database_module
+from staging.store.apps import Nonce
+from staging.store.models import AccessToken, Device, Product, Report, UsedNonce
+from wire.errors import FieldError
+
+
+def count(session: Any, table: type) -> int:
+    return int(session.scalar(select(func.count()).select_from(table)))
+
+
+def test_the_file_is_as_safe_as_it_should_be(database: Database) -> None:
+    def pragmas(session: Any) -> list[object]:
+        names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        return [session.scalar(text(f"PRAGMA {name}")) for name in names]
+
+    assert database.call(pragmas) == ["wal", 2, 1, 5000]
+
+
+def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
+    def fail(session: Any) -> None:
+        devices.add(session, None, 0)
+        raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError):
+        database.call(fail)
+    assert database.call(count, Device) == 0
+    assert database.call(count, Product) == 0
+
+
+def test_foreign_keys_are_checked(database: Database) -> None:
+    def orphan(session: Any) -> None:
+        session.add(Report(device_id=99, ts=1, key="k", kind="REPORT", value=1))
+
+    with pytest.raises(Exception, match="FOREIGN KEY"):
+        database.call(orphan)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(StagingError, match="unable to open database file"):
+        Database(tmp_path / "none" / "cloud.sqlite")
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "cloud.sqlite").write_bytes(b"something else" * 100)
+    with pytest.raises(StagingError, match="file is not a database"):
+        Database(tmp_path / "cloud.sqlite")
+
+
+def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
+    for expected in (0, 1):
+        database = Database(tmp_path / "cloud.sqlite")
+        assert database.call(count, Device) == expected
+        database.call(devices.add, None, 0)
+        database.close()
+
+
+def test_two_processes_write_side_by_side(database: Database, tmp_path: Path) -> None:
+    other = Database(tmp_path / "cloud.sqlite")
+    errors: list[Exception] = []
+
+    def add(where: Database) -> None:
+        try:
+            for _ in range(20):
+                where.call(devices.add, None, 0)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the test shows it
+            errors.append(error)
+
+    threads = [threading.Thread(target=add, args=(where,)) for where in (database, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.close()
+    assert errors == []
+    assert database.call(count, Device) == 40
+
+
+async def test_writes_that_wait_together_share_a_commit_and_fail_alone(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    commits: list[int] = []
+    commit = Database._commit
+
+    def watch(self: Database, batch: Any) -> None:
+        commits.append(len(batch))
+        commit(self, batch)
+
+    monkeypatch.setattr(Database, "_commit", watch)
+
+    def first(_session: Any) -> None:
+        begun.set()
+        assert go.wait(10)
+
+    def fail(session: Any) -> None:
+        devices.add(session, None, 0)
+        raise RuntimeError("alone")
+
+    holding = asyncio.create_task(database.write(first))
+    await asyncio.to_thread(begun.wait, 10)
+    waiting = [
+        asyncio.create_task(database.write(work))
+        for work in (lambda s: devices.add(s, None, 0), fail, lambda s: devices.add(s, None, 0))
+    ]
+    await asyncio.sleep(0)
+    go.set()
+    await holding
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result).__name__ for result in results] == ["Device", "RuntimeError", "Device"]
+    assert commits == [1, 3]
+    assert await database.read(count, Device) == 2
+
+
+async def test_the_writers_queue_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "WRITE_QUEUE_LIMIT", 1)
+    database = Database(tmp_path / "cloud.sqlite")
+    begun, go = threading.Event(), threading.Event()
+
+    def first(_session: Any) -> None:
+        begun.set()
+        assert go.wait(10)
+
+    tasks = [asyncio.create_task(database.write(first))]
+    await asyncio.to_thread(begun.wait, 10)
+    tasks.append(asyncio.create_task(database.write(count, Device)))
+    await asyncio.sleep(0)
+    with pytest.raises(StoreBusyError, match="1 writes wait"):
+        await database.write(count, Device)
+    go.set()
+    await asyncio.gather(*tasks)
+    database.close()
+
+
+async def test_closing_finishes_what_waits(tmp_path: Path) -> None:
+    database = Database(tmp_path / "cloud.sqlite")
+    tasks = [asyncio.create_task(database.write(devices.add, None, 0)) for _ in range(100)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(database.close)
+    assert len({device.uuid for device in await asyncio.gather(*tasks)}) == 100
+
+
+def test_devices_must_be_new_and_well_named(database: Database) -> None:
+    device = database.call(devices.add, "01A800000072AF", 0)
+    assert device.uuid == "01a800000072af"
+    assert (len(device.token), len(device.bind_token or "")) == (32, 32)
+    with pytest.raises(StagingError, match="there is one already"):
+        database.call(devices.add, "01a800000072af", 0)
+    with pytest.raises(FieldError, match="14 hexadecimal digits"):
+        database.call(devices.add, "01a8", 0)
+    with pytest.raises(NotFoundError):
+        database.call(devices.get, "f" * 14)
+
+
+def test_tokens_are_not_kept_readable(database: Database) -> None:
+    app = database.call(apps.add_app, "app", apps.AppType.WEB, None, 0)
+    token, _ = database.call(apps.issue_token, app.id, "tester", 0)
+
+    def kept(session: Any) -> str:
+        return str(session.scalar(select(AccessToken.digest)))
+
+    assert database.call(kept) == apps.token_digest(token) != token
+
+
+def test_one_account_a_user_name(database: Database) -> None:
+    first = database.call(apps.account, "tester", 0)
+    assert database.call(apps.account, "tester", 1).uuid == first.uuid
+    assert database.call(apps.account, "other", 1).uuid != first.uuid
+
+
+def test_nonces_and_tokens_are_forgotten_when_they_no_longer_matter(database: Database) -> None:
+    app = database.call(apps.add_app, "app", apps.AppType.WEB, None, 0)
+    database.call(apps.issue_token, app.id, "tester", 0)
+    database.call(apps.remember_nonces, [Nonce(app.id, f"n{n}", n) for n in range(10)])
+    life = apps.TOKEN_LIFETIME_S * 1000
+
+    def left(session: Any) -> list[str]:
+        return list(session.scalars(select(UsedNonce.nonce).order_by(UsedNonce.use_time)))
+
+    database.call(apps.purge, life + 2)
+    assert database.call(left) == [f"n{n}" for n in range(2, 10)]
+    database.call(apps.purge, life, 3)
+    assert database.call(left) == ["n7", "n8", "n9"]
+    database.call(apps.purge, 2 * life)
+    assert database.call(count, AccessToken) == 1
+    database.call(apps.purge, 2 * life + 1)
+    assert database.call(count, AccessToken) == 0
+
+
+def test_one_package_a_version(database: Database) -> None:
+    target = releases.Target("1.tar", 1, "0" * 32, "0" * 64)
+    database.call(releases.check_new_version, "1.0", 0)
+    database.call(releases.add_package, "1.0", target, "", 0)
+    with pytest.raises(StagingError, match="there is a package already"):
+        database.call(releases.check_new_version, "1.0", 0)
+    with pytest.raises(FieldError, match="version"):
+        database.call(releases.check_new_version, "newest", 0)
+
+
+def test_strategies_name_what_exists(database: Database) -> None:
+    arguments = (releases.StrategyType.PASSIVE, [], [], 0)
+    with pytest.raises(NotFoundError, match=r"version 1\.0"):
+        database.call(releases.add_strategy, "1.0", *arguments)
+    with pytest.raises(NotFoundError, match="strategy 5"):
+        database.call(releases.publish_strategy, 5)
+    with pytest.raises(FieldError, match="from"):
+        database.call(releases.add_strategy, "1.0", releases.StrategyType.PASSIVE, ["old"], [], 0)
+
+
+def test_every_product_has_its_own_versions(database: Database) -> None:
+    def versions(session: Any) -> tuple[int, int, int]:
+        lamp = products.add_product(session, "lamp", 0)
+        story = products.default_product(session, 0)
+        ids = (lamp.id, story.id, lamp.id)
+        rows = [products.os_version(session, product, "1.0").id for product in ids]
+        return rows[0], rows[1], rows[2]
+
+    first, second, third = database.call(versions)
+    assert first != second
+    assert first == third
