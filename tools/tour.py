@@ -23,12 +23,12 @@ from typing import Any, NoReturn
 
 import httpx
 
-from agent.wav import read_wav
+from agent.wav import Sound, read_wav
 from staging.client import OpenApiClient, OpenApiError
 from tools.bench import Bench
 from tools.processes import BenchError, command
 from wire.errors import WireError
-from wire.speex import SAMPLE_BYTES, SpeexDecoder
+from wire.speex import SpeexDecoder
 from wire.voice import parse_history_text, unpack_frames
 
 HERE = Path(__file__).parent
@@ -153,14 +153,13 @@ class Tour:
         segments = [parse_history_text(entry["value"]) for entry in reversed(entries)]
         _expect([s.segment for s in segments], list(range(len(segments))))
         _expect([s.eof for s in segments], [False] * (len(segments) - 1) + [True])
-        seconds = decoded_seconds(b"".join(s.voice_data for s in segments))
-        spoken = read_wav(wav.read_bytes()).seconds
-        if not 0 <= seconds - spoken < 0.02:
-            raise TourError(f"{spoken:.3f} s were said, {seconds:.3f} s came out")
+        spoken = read_wav(wav.read_bytes())
+        heard = Sound(spoken.rate, decode(b"".join(s.voice_data for s in segments)))
+        _expect_alike(spoken, heard)
         self._line(
             "历史 … and comes back out of the history",
             "GET /v1/device/query/data/history?propertyKey=voice_control",
-            f"{len(entries)} entries, newest {entries[0]['value']}; {seconds:.2f} s decoded by libspeex",
+            f"{len(entries)} entries, newest {entries[0]['value']}; {heard.seconds:.2f} s decoded by libspeex, as loud as it was said",
         )
 
     def _update(self, client: OpenApiClient) -> None:
@@ -223,11 +222,23 @@ def _expect_statuses(seen: list[str]) -> None:
         raise TourError("no percent was seen while RUNNING")
 
 
-def decoded_seconds(voice_data: bytes) -> float:
-    """Decode a run of Speex frames with their headers; return the length of the sound."""
+def decode(voice_data: bytes) -> bytes:
+    """Decode a run of narrowband Speex frames with their headers to samples."""
     with SpeexDecoder(8000) as decoder:
-        samples = sum(len(decoder.decode(frame)) for frame in unpack_frames(voice_data))
-    return samples / SAMPLE_BYTES / 8000
+        return b"".join(decoder.decode(frame) for frame in unpack_frames(voice_data))
+
+
+def loudness(sound: Sound) -> float:
+    """Return the root mean square of the samples."""
+    samples = memoryview(sound.samples).cast("h")
+    return math.sqrt(sum(sample * sample for sample in samples) / len(samples))
+
+
+def _expect_alike(spoken: Sound, heard: Sound) -> None:
+    if not 0 <= heard.seconds - spoken.seconds < 0.02:
+        raise TourError(f"{spoken.seconds:.3f} s were said, {heard.seconds:.3f} s came out")
+    if not 0.7 < loudness(heard) / loudness(spoken) < 1.4:
+        raise TourError(f"said at {loudness(spoken):.0f} rms, came out at {loudness(heard):.0f}")
 
 
 def write_tone(path: Path, seconds: float, rate: int = 16000) -> None:
