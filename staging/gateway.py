@@ -52,6 +52,8 @@ REGISTRATION_DEADLINE = 10.0
 CONTROL_DEADLINE = 10.0
 # Two keepalives may be lost, the third is late by half an interval.
 IDLE_TIMEOUT = 2.5 * KEEPALIVE_SECONDS
+# How long a connection may take to close in order; the server must end within 5 s.
+STOP_TIMEOUT = 1.0
 CONNECTION_LIMIT = 5000
 # Requests to one device go one after the other (RFC 7252 NSTART); more than this many do not wait.
 REQUEST_LIMIT = 16
@@ -116,6 +118,7 @@ class Gateway:
             self._carry,
             ssl=context,
             ssl_handshake_timeout=self._limits.handshake,
+            ssl_shutdown_timeout=STOP_TIMEOUT,
             **listen,
         )
         return int(self._server.sockets[0].getsockname()[1])
@@ -124,12 +127,14 @@ class Gateway:
         """Close the port and every connection, and end what is under way."""
         if self._server is not None:
             self._server.close()
-        carriers = list(self._connections.values())
+        carriers = dict(self._connections)
         if self._endpoint is not None:
             await self._endpoint.shutdown()
-        for carrier in carriers:
-            carrier.cancel()
-        await asyncio.gather(*carriers, return_exceptions=True)
+        # Closing a TLS stream asks the other side; one that does not answer is cut.
+        closing = (connection.wait_closed(STOP_TIMEOUT) for connection in carriers)
+        await asyncio.gather(*closing)
+        if carriers:
+            await asyncio.wait(carriers.values(), timeout=STOP_TIMEOUT)
         if self._server is not None:
             await self._server.wait_closed()
 

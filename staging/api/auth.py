@@ -1,6 +1,7 @@
 """Who calls: the three headers, the signature, the nonce, the token, and what they may touch.
 
-The order of the checks: headers (401), app and signature (401), nonce (401), token (404, 426), then
+The dependencies are coroutines although they wait for nothing: FastAPI runs plain functions in a
+thread, and two hops cost more than the look-up. The order of the checks: headers (401), app and signature (401), nonce (401), token (404, 426), then
 device (1209), app and product (1223), binding (1212). Nothing of the store is told before the
 signature is right.
 """
@@ -36,7 +37,7 @@ class Signed:
     signature: Signature = field(repr=False)
 
 
-def read_headers(request: Request) -> Signed:
+async def read_headers(request: Request) -> Signed:
     """Return the three headers; raises ApiError 401 naming the one that is missing or ill-formed."""
     apikey = _header(request, "X-IOT-APP")
     header = _header(request, "X-IOT-Signature")
@@ -50,7 +51,7 @@ def read_headers(request: Request) -> Signed:
 SignedRequest = Annotated[Signed, Depends(read_headers)]
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """Return what the application was made with."""
     services = request.app.state.services
     if not isinstance(services, Services):

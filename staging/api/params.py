@@ -86,7 +86,7 @@ LimitQuery = Annotated[int, Query(ge=1, le=HISTORY_LIMIT)]
 PageQuery = Annotated[OptionalId, Query(alias="nextPage")]
 
 
-def _history_query(
+async def _history_query(  # a coroutine, so that no thread is asked (see auth)
     key: KeyQuery = None,
     kind: KindQuery = None,
     start: StartQuery = None,

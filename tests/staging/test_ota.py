@@ -8,7 +8,7 @@ import pytest
 
 from staging.ota_rules import EVENT_LINES_LIMIT, Status, TaskState, on_event, on_state, on_version
 from staging.store import devices, products, releases
-from staging.store.models import Batch, Device
+from staging.store.models import Batch, Device, Strategy
 from staging.store.releases import StrategyType
 from transport.framed import Reply
 from wire.codes import Code
@@ -175,7 +175,7 @@ async def test_strategy_that_is_not_for_this_device(cloud: Any) -> None:
         device = session.get(Device, cloud.device.id)
         product = products.default_product(session, 0)
         device.batch_id = products.batch(session, product, "0009").id
-        session.get(releases.Strategy, strategy).batches = ["0000"]
+        session.get(Strategy, strategy).batches = ["0000"]
         assert session.query(Batch).count() == 2
 
     cloud.database.call(move)

@@ -136,12 +136,12 @@ async def test_the_writers_queue_is_bounded(
         begun.set()
         assert go.wait(10)
 
-    tasks = [asyncio.create_task(database.write(first))]
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(database.write(first))]
     await asyncio.to_thread(begun.wait, 10)
-    tasks.append(asyncio.create_task(database.write(count, Device)))
+    tasks.append(asyncio.create_task(database.write(devices.views)))
     await asyncio.sleep(0)
     with pytest.raises(StoreBusyError, match="1 writes wait"):
-        await database.write(count, Device)
+        await database.write(devices.views)
     go.set()
     await asyncio.gather(*tasks)
     database.close()
@@ -213,13 +213,13 @@ def test_one_package_a_version(database: Database) -> None:
 
 
 def test_strategies_name_what_exists(database: Database) -> None:
-    arguments = (releases.StrategyType.PASSIVE, [], [], 0)
+    kind = releases.StrategyType.PASSIVE
     with pytest.raises(NotFoundError, match=r"version 1\.0"):
-        database.call(releases.add_strategy, "1.0", *arguments)
+        database.call(releases.add_strategy, "1.0", kind, [], [], 0)
     with pytest.raises(NotFoundError, match="strategy 5"):
         database.call(releases.publish_strategy, 5)
     with pytest.raises(FieldError, match="from"):
-        database.call(releases.add_strategy, "1.0", releases.StrategyType.PASSIVE, ["old"], [], 0)
+        database.call(releases.add_strategy, "1.0", kind, ["old"], [], 0)
 
 
 def test_every_product_has_its_own_versions(database: Database) -> None:
