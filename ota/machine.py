@@ -36,6 +36,8 @@ from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order
 CONFIRM_TIMEOUT = 300.0
 # The rule of the device protocol's cloud: percent at most once a second.
 PERCENT_INTERVAL = 1.0
+# Seconds until a final report that the disk did not take is tried again.
+REPORT_RETRY = 60.0
 
 T = TypeVar("T")
 
@@ -185,11 +187,30 @@ class Updater:
 
     async def run(self) -> None:
         """Go on with what was unfinished, then carry out orders, until cancelled."""
-        await self._recover()
+        try:
+            await self._recover()
+        except OSError as error:  # the machine must still play stories; the next start tries again
+            _log.error("the last update cannot be gone on with: %s", error)
         while True:
-            await self._wake.wait()
+            try:
+                async with asyncio.timeout(REPORT_RETRY if self._owes_report() else None):
+                    await self._wake.wait()
+            except TimeoutError:
+                async with self._gate:
+                    await self._settle()
+                continue
             self._wake.clear()
             await self._work()
+
+    def _owes_report(self) -> bool:
+        return self._task is not None and self._task.state.is_final and not self._task.reported
+
+    async def _settle(self) -> None:
+        """Make the final report, or leave it for the next try."""
+        try:
+            await self._report_final()
+        except OSError as error:
+            _log.warning("the final report of an update cannot be kept: %s", error)
 
     async def _recover(self) -> None:
         verdict = self._verdict
@@ -204,7 +225,7 @@ class Updater:
         await self._tidy()
         async with self._gate:
             await self._carry_out(verdict)
-            await self._report_final()
+            await self._settle()
         if self._on_trial:
             await self._await_confirmation()
 
@@ -418,7 +439,7 @@ class Updater:
             # A restart will repeat the update; the final report is made once all the same.
             _log.error("update %s: its end is not on disk: %s", _name(task.transaction), error)
             self._task = task
-        await self._report_final()
+        await self._settle()
 
     async def _report_final(self) -> None:
         task = self._task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import random
 import re
 import socket
 import struct
@@ -179,5 +180,7 @@ def helpers() -> type[Helpers]:
 @pytest.fixture
 def added(repository: Repository, tmp_path: Path) -> AddedTarget:
     """Version 1.1.0, signed into the repository."""
-    package = make_package(tmp_path / "p.tar.gz", "1.1.0", content=bytes(range(256)) * 2000)
+    package = make_package(
+        tmp_path / "p.tar.gz", "1.1.0", content=random.Random(1).randbytes(500_000)
+    )
     return repository.add(package, PRODUCT, "1.1.0")

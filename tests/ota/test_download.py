@@ -18,6 +18,7 @@ from ota.download import (
     Downloaded,
     DownloadSettings,
     LowSpeed,
+    Pacer,
     Source,
     _Part,
     discard,
@@ -279,6 +280,15 @@ def test_low_speed_is_measured_over_a_window() -> None:
     meter.add(500, 19.0)
     with pytest.raises(TransportError, match="500 bytes in 10 s"):
         meter.add(0, 20.0)
+
+
+def test_a_rate_is_kept_on_the_average() -> None:
+    pacer = Pacer(max_rate=1000, now=0.0)
+    assert pacer.piece == 100
+    assert pacer.add(100, 0.0) == pytest.approx(0.1)
+    assert pacer.add(100, 0.1) == pytest.approx(0.1)
+    assert pacer.add(100, 5.0) == 0.0
+    assert Pacer(max_rate=0, now=0.0).add(10**9, 0.0) == 0.0
 
 
 def test_too_little_space_is_said_before_the_first_request(rig: Rig) -> None:
