@@ -1,17 +1,42 @@
-"""What the updater asks of whatever puts a package in place."""
+"""What the updater asks of whatever puts a package in place, and what a package may become."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ota.boot import Rollback, Trial
+from ota.errors import ContentError
 from ota.trust import Target
+from wire.ota import OtaEvent
 
 # Called with (bytes done, bytes in all), from the thread that does the work.
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackLimits:
+    """What a package may become on this disk, at most."""
+
+    files: int = 20_000
+    bytes: int = 512 * 2**20
+
+    @property
+    def read_limit(self) -> int:
+        """What the tar itself may have: a header and padding come on top of each file."""
+        return self.bytes + 2048 * self.files + 64 * 1024
+
+    def check(self, files: int, size: int) -> None:
+        """Raise ContentError when that is too much."""
+        if files > self.files or size > self.bytes:
+            most = f"{self.files} files or {self.bytes} bytes"
+            raise ContentError("package too big", f"more than {most}", OtaEvent.UNPACK_FAIL)
+
+
+DEFAULT_LIMITS = UnpackLimits()
 
 
 class Installer(Protocol):

@@ -108,7 +108,7 @@ def _show(options: argparse.Namespace) -> Result:
 
 
 def _inspect(file: Path) -> dict[str, object]:
-    from ota.slots import inspect_package  # noqa: PLC0415
+    from ota.unpack import inspect_package  # noqa: PLC0415
 
     return asdict(inspect_package(file))
 

@@ -23,7 +23,7 @@ from tuf.api.exceptions import RepositoryError
 
 from ota.files import Replacement, fsync_path, make_folder, write_atomically
 from ota.package import check_product
-from ota.trust import target_file_names, target_path
+from ota.trust import INSTALLER, target_file_names, target_path
 from wire.ota import version_key
 
 if TYPE_CHECKING:  # the same classes, under the names that mypy sees them exported from
@@ -111,7 +111,9 @@ class Repository:
             write_atomically(self.metadata_dir / "1.root.json", data)
             write_atomically(self.root_file, data)
 
-    def add(self, file: Path, product: str, version: str, installer: str = "slots") -> AddedTarget:
+    def add(
+        self, file: Path, product: str, version: str, installer: str = INSTALLER
+    ) -> AddedTarget:
         """Sign ``file`` as ``product``'s ``version``; the same file again changes nothing.
 
         Raises:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tuf.ngclient.fetcher import FetcherInterface
 
 READ_SIZE = 64 * 1024
+# What signed metadata must say of a package that this version of the agent can install.
+INSTALLER = "slots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def check_target(signed: TargetFile, order: OtaOrder, product: str) -> Target:
         raise ContentError("bad target", "no sha256 in the signed hashes")
     _agree("wrong product", "product", _custom(custom, "product"), product)
     _agree("wrong version", "version", _custom(custom, "version"), order.version)
-    _agree("wrong installer", "installer", _custom(custom, "installer"), "slots")
+    _agree("wrong installer", "installer", _custom(custom, "installer"), INSTALLER)
     _agree("wrong size", "ota.size", order.size, signed.length)
     _check_url(order, sha256)
     return Target(signed.path, signed.length, sha256, order.version, product)

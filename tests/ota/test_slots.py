@@ -16,9 +16,11 @@ import pytest
 
 from ota import boot
 from ota.errors import ContentError, NoSpaceError, StoppedError
+from ota.installer import UnpackLimits
 from ota.package import ReleaseInfo, check_runtime
-from ota.slots import SlotInstaller, UnpackLimits, _Unpacker, inspect_package
+from ota.slots import SlotInstaller
 from ota.trust import Target
+from ota.unpack import _Unpacker, inspect_package
 from wire.ota import OtaEvent
 
 INFO = ReleaseInfo("story-machine", "1.1.0", ">=3.11", (), ("agent",), 0)

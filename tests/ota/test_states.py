@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,8 @@ def test_the_drawing_has_each_arrow_once() -> None:
     for before, after in LEGAL:
         assert lines.count(f"    {before} --> {after}") == 1
     assert len(lines) == 2 + len(LEGAL) + 2
+
+
+def test_the_document_shows_the_drawing_as_it_is() -> None:
+    document = (Path(__file__).parents[2] / "docs/ota.md").read_text("utf-8")
+    assert f"```mermaid\n{mermaid()}\n```" in document
