@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -25,14 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     command: Callable[[argparse.Namespace], Result] = options.command
     try:
-        result = command(options)
+        _print(command(options), as_json=options.json)
+        sys.stdout.flush()
+    except (
+        BrokenPipeError
+    ):  # a reader such as `head` has enough; the exit's flush must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ReleaseToolError, WireError, OtaError, OSError) as error:
         sys.stderr.write(f"story-release: {' '.join(str(error).split())}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("story-release: interrupted\n")
         return 130
-    _print(result, as_json=options.json)
     return 0
 
 

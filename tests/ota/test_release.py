@@ -226,6 +226,18 @@ def test_people_get_lines(tool: Tool) -> None:
     assert done.stdout.splitlines()[0] == "repository: repo"
 
 
+def test_a_reader_that_has_enough_is_no_error_to_tell_of(tool: Tool) -> None:
+    tool.json("init", *FOLDERS)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ota.release_cli", "show", "--repo", str(tool.folder / "repo")]
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=closed, stderr=subprocess.PIPE, timeout=30, check=False
+        )
+    assert done.stderr == b""
+
+
 BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "no repository": (("show", "--repo", "none"), "run init first"),
     "no repository to add to": (
