@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from staging.errors import (
     DeviceBusyError,
     DeviceOfflineError,
@@ -224,8 +226,10 @@ class Gateway:
                 "%s: %s refused: %s", self._name(request.connection), request.method, error
             )
             return Reply(Code.BAD_REQUEST, str(error).encode())
-        except StoreBusyError as error:
-            return Reply(Code.SERVICE_UNAVAILABLE, str(error).encode())
+        except (StoreBusyError, SQLAlchemyError) as error:
+            # Not accepted, so that a device's outbox keeps it and tries again.
+            _log.error("%s: %s failed: %s", self._name(request.connection), request.method, error)
+            return Reply(Code.SERVICE_UNAVAILABLE, b"the store cannot take this now")
 
     async def _answer(self, request: Request) -> Reply:
         if len(request.payload) > PAYLOAD_LIMIT:
@@ -315,12 +319,13 @@ class Gateway:
         """Run a session's own work; its failure is logged and nobody else's."""
         try:
             await work
-        except (GatewayError, StagingError) as error:
+        except (GatewayError, StagingError, SQLAlchemyError) as error:
             _log.warning("device %s: %s", session.identity.uuid, error)
 
     async def _greet(self, session: _Session) -> None:
         """Learn what a device that has just registered is, then send it what waits for it."""
-        with contextlib.suppress(DeviceSilentError):  # an old record is better than none
+        # An old record is better than none.
+        with contextlib.suppress(DeviceSilentError, DeviceRejectedError):
             await self._read_description(session)
         await self._send_order(session)
 

@@ -15,16 +15,12 @@ _SECRET = re.compile(
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-class SecretFilter(logging.Filter):
-    """Replaces the values of secrets in a record's final text, whoever wrote it."""
+class SecretFormatter(logging.Formatter):
+    """Hides the values of secrets in the final text, traceback included, whoever wrote it."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record; it always passes."""
-        text = record.getMessage()
-        clean = hide_secrets(text)
-        if clean != text:
-            record.msg, record.args = clean, ()
-        return True
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a record as one clean text."""
+        return hide_secrets(super().format(record))
 
 
 def hide_secrets(text: str) -> str:
@@ -35,8 +31,7 @@ def hide_secrets(text: str) -> str:
 def set_up(level: int = logging.INFO) -> None:
     """Send the process's log to stderr, filtered; libraries only warn."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT))
-    handler.addFilter(SecretFilter())
+    handler.setFormatter(SecretFormatter(_FORMAT))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in ("coap", "uvicorn", "httpx", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

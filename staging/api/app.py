@@ -18,7 +18,7 @@ def create_app(services: Services, repository: Path) -> Boundary:
     app = FastAPI(title="story-cloud open API", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
     install_handlers(app)
-    for router in (accounts.router, control.router, ota.router):
+    for router in (control.router, accounts.router, ota.router):
         app.include_router(router, prefix="/v1")
     # Only these two folders: whatever else lies in the repository is not the devices' business.
     for folder in ("metadata", "targets"):

@@ -151,6 +151,7 @@ def _engine(path: Path, begin: str, connections: int) -> Engine:
         f"sqlite:///{path}",
         pool_size=connections,
         max_overflow=0,
+        hide_parameters=True,  # an error's text goes to the log; tokens are among the parameters
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
     )
 

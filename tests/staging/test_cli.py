@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from staging import cli
 from staging.client import OpenApiClient, OpenApiError
 from staging.template import DATA_POINTS
 from transport.connection import Connection
@@ -243,18 +244,21 @@ def test_release_and_strategy(cloud: Cloud, client: OpenApiClient, tmp_path: Pat
         (("strategy", "publish", "99"), "strategy 99: there is none"),
     ],
 )
-def test_mistakes_are_one_line(cloud: Cloud, words: tuple[str, ...], said: str) -> None:
-    done = run(*words, "--data", str(cloud.data), "--json", ok=False)
-    assert done.stdout == ""
-    assert done.stderr.startswith("story-cloud: ")
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_mistakes_are_one_line(
+    cloud: Cloud, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*words, "--data", str(cloud.data), "--json"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("story-cloud: ")
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
 
 
-def test_profile_before_any_server(tmp_path: Path) -> None:
-    run("device", "add", "--uuid", UUID, "--data", str(tmp_path))
-    done = run("device", "profile", UUID, "--data", str(tmp_path), ok=False)
-    assert "no server ran on this folder yet" in done.stderr
+def test_profile_before_any_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["device", "add", "--uuid", UUID, "--data", str(tmp_path)]) == 0
+    assert cli.main(["device", "profile", UUID, "--data", str(tmp_path)]) == 1
+    assert "no server ran on this folder yet" in capsys.readouterr().err
 
 
 def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,23 +268,13 @@ def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert (tmp_path / "story-cloud").stat().st_mode & 0o777 == 0o700
 
 
-def test_secrets_of_apps(tmp_path: Path) -> None:
-    android = (
-        "app",
-        "add",
-        "a",
-        "--type",
-        "android",
-        "--package",
-        "com.x",
-        "--apk-signature",
-        "AB",
-    )
-    ios = ("app", "add", "b", "--type", "ios", "--bundle-id", "com.y")
-    found = [
-        json.loads(run(*words, "--data", str(tmp_path), "--json").stdout)["secret"]
-        for words in (android, ios)
-    ]
+def test_secrets_of_apps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    android = ("--type", "android", "--package", "com.x", "--apk-signature", "AB")
+    ios = ("--type", "ios", "--bundle-id", "com.y")
+    found = []
+    for words in (android, ios):
+        assert cli.main(["--data", str(tmp_path), "--json", "app", "add", "a", *words]) == 0
+        found.append(json.loads(capsys.readouterr().out)["secret"])
     assert found == ["com.xAB", "com.y"]
 
 
@@ -302,9 +296,11 @@ def test_second_server_on_the_same_folder(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
-def test_port_that_is_none(tmp_path: Path, port: str) -> None:
-    done = run("serve", "--data", str(tmp_path), "--api-port", port, ok=False)
-    assert f"got {port!r}, expected a port from 0 to 65535" in done.stderr
+def test_port_that_is_none(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["serve", "--api-port", port])
+    assert caught.value.code == 2
+    assert f"got {port!r}, expected a port from 0 to 65535" in capsys.readouterr().err
 
 
 def test_sigint_ends_it_and_nothing_is_forgotten(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from staging.gateway import Limits
-from staging.store import devices, history
+from staging.store import devices, effects, history
 from staging.store.models import Device
 from staging.template import DATA_POINTS
 from transport.errors import StreamClosedError
@@ -20,7 +21,7 @@ from transport.framed import Reply
 from wire.codes import Code
 from wire.fields import dump_object
 from wire.framing import LEGACY_READ_LIMIT
-from wire.reports import REGISTER_PATH, Credentials
+from wire.reports import REGISTER_PATH, Credentials, report_query
 from wire.voice import HeaderStyle, pack_frame
 
 UUID = "0083000000000a"
@@ -76,7 +77,16 @@ async def test_unknown_device(cloud: Any) -> None:
     assert (await device.register(uuid="f" * 14)).code == Code.NOT_FOUND
 
 
-@pytest.mark.parametrize("payload", [b"", b"[]", b'{"deviceUUID": 5}', b'{"deviceUUID": "x"}'])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"[]",
+        b'{"deviceUUID": 5}',
+        b'{"deviceUUID": "x"}',
+        b'{"deviceUUID": "0083000000000a", "token": "\\ud800"}',
+    ],
+)
 async def test_bad_registration(cloud: Any, payload: bytes) -> None:
     device = await cloud.connect()
     reply = await device.request("POST", REGISTER_PATH, payload)
@@ -216,6 +226,37 @@ async def test_bad_report_is_refused_with_the_reason_and_changes_nothing(
     assert reply.code == Code.BAD_REQUEST
     assert named in reply.payload.decode()
     assert entries(cloud) == []
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", r'"\ud800"', '[{"a": 1e999}]'])
+async def test_json_that_nobody_can_be_sent(cloud: Any, value: str) -> None:
+    device = await cloud.register()
+    reply = await device.endpoint.request(
+        device.connection,
+        "POST",
+        ("v1", "device", "data"),
+        f'{{"data": {{"x": {value}}}}}'.encode(),
+        query=report_query(device.credentials),
+        deadline=10,
+    )
+    assert reply.code == Code.BAD_REQUEST
+    assert reply.payload.startswith(b"report: not ")
+    assert entries(cloud) == []
+
+
+async def test_a_store_that_fails_keeps_the_report_with_the_device(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    device = await cloud.register()
+    monkeypatch.setattr(effects, "apply", full)
+    reply = await device.report({"volume": 1})
+    assert reply.code == Code.SERVICE_UNAVAILABLE
+    assert "disk is full" in caplog.text
+    monkeypatch.undo()
+    assert (await device.report({"volume": 1})).code == Code.CHANGED
 
 
 async def test_report_that_is_too_long(cloud: Any) -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import pytest
 
-from staging.logs import SecretFilter, hide_secrets
+from staging.logs import SecretFormatter, hide_secrets
 
 SECRET = "6dd5790b2163a0132e6c65c6dd6f9ef2"
 
@@ -34,7 +35,13 @@ def test_everything_else_stays() -> None:
     assert hide_secrets(text) == text
 
 
-def test_arguments_are_covered_too() -> None:
-    record = logging.LogRecord("x", logging.INFO, "x", 1, "got %s", (f"token={SECRET}",), None)
-    assert SecretFilter().filter(record)
-    assert record.getMessage() == "got token=***"
+def test_arguments_and_tracebacks_are_covered_too() -> None:
+    try:
+        raise ValueError(f"bindToken={SECRET}")
+    except ValueError:
+        info = sys.exc_info()
+    record = logging.LogRecord("x", logging.INFO, "x", 1, "got %s", (f"token={SECRET}",), info)
+    text = SecretFormatter("%(message)s").format(record)
+    assert text.startswith("got token=***")
+    assert "ValueError: bindToken=***" in text
+    assert SECRET not in text
