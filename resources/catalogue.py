@@ -6,10 +6,11 @@ outside the media folder is ever played by name, whatever the name says.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from resources.errors import RefusedError
+from resources.errors import RefusedError, UnavailableError
 from wire.errors import show
 
 AUDIO_ENDINGS = frozenset({".mp3", ".m4a", ".aac", ".ogg", ".opus", ".flac", ".wav"})
@@ -57,10 +58,11 @@ class Catalogue:
 
         Raises:
             RefusedError: nothing of that name.
+            UnavailableError: the media folder cannot be read.
         """
         if wanted.startswith(("http://", "https://")):
             return Queue((Track(wanted, wanted),))
-        files = self._files()
+        files = self._files() if wanted else []
         for matches in (_named_exactly(files, wanted), _in_folder(files, wanted),
                         _named_like(files, wanted)):  # fmt: skip
             if matches:
@@ -72,19 +74,34 @@ class Catalogue:
 
     def titles(self) -> list[str]:
         """List the titles, sorted."""
-        return [path.stem for path in self._files()]
+        return [_title(path) for path in self._files()]
 
     def _files(self) -> list[Path]:
         found = (p for p in self._folder.rglob("*") if p.suffix.lower() in AUDIO_ENDINGS)
         # A link on the card must not lead the player elsewhere.
-        root = self._folder.resolve()
-        inside = [path for path in found if path.resolve().is_relative_to(root) and path.is_file()]
+        root = Path(os.path.realpath(self._folder))
+        # realpath, for Path.resolve raises RuntimeError for a link that leads to itself.
+        try:
+            inside = [
+                path
+                for path in found
+                if Path(os.path.realpath(path)).is_relative_to(root) and path.is_file()
+            ]
+        except OSError as error:
+            raise UnavailableError(f"play: the media cannot be read: {error.strerror}") from error
         return sorted(inside)[:TRACK_LIMIT]
+
+
+def _title(path: Path) -> str:
+    """Return a file's title; a name that is not UTF-8, as old cards have, is shown with marks."""
+    return path.stem.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _named_exactly(files: list[Path], wanted: str) -> list[Path]:
     return [
-        path for path in files if wanted.casefold() in (path.stem.casefold(), path.name.casefold())
+        path
+        for path in files
+        if wanted.casefold() in (_title(path).casefold(), path.name.casefold())
     ]
 
 
@@ -93,11 +110,11 @@ def _in_folder(files: list[Path], wanted: str) -> list[Path]:
 
 
 def _named_like(files: list[Path], wanted: str) -> list[Path]:
-    return [path for path in files if wanted.casefold() in path.stem.casefold()]
+    return [path for path in files if wanted.casefold() in _title(path).casefold()]
 
 
 def _queue_of_folder(files: list[Path], matches: list[Path]) -> Queue:
     first = matches[0]
     siblings = [path for path in files if path.parent == first.parent]
-    tracks = tuple(Track(path.stem, str(path)) for path in siblings)
+    tracks = tuple(Track(_title(path), str(path)) for path in siblings)
     return Queue(tracks, siblings.index(first))

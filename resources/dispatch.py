@@ -19,6 +19,8 @@ from wire.errors import WireError, show
 
 # Under the cloud's 10 s for a control request, so that the asker hears the reason and not silence.
 HANDLER_TIMEOUT = 8.0
+# What is left of those 10 s: a slow card may take a second to have the report on disk.
+CHANGE_TIMEOUT = 1.5
 
 _log = logging.getLogger(__name__)
 
@@ -59,17 +61,28 @@ class Dispatch:
             )
         try:
             async with asyncio.timeout(HANDLER_TIMEOUT):
-                return await self._run(point, Method(method), text)
+                answer = await self._run(point, Method(method), text)
         except Exception as error:  # noqa: BLE001  # every fault of a handler becomes a code
             return _answer_to(name, error)
+        if answer.code is Code.CHANGED:
+            await self._tell(point)
+        return answer
 
-    async def _run(self, point: DataPoint, method: Method, text: str) -> Answer:
+    @staticmethod
+    async def _run(point: DataPoint, method: Method, text: str) -> Answer:
         if method is Method.GET:
             return Answer(Code.CONTENT, format_value(await point.get()))
-        value = parse_value(point.description, text)
-        await point.put(value)
-        await self._on_change(point.description.name, await point.get())
+        await point.put(parse_value(point.description, text))
         return Answer(Code.CHANGED)
+
+    async def _tell(self, point: DataPoint) -> None:
+        """Report the new value; what was done stays done when that fails."""
+        name = point.description.name
+        try:
+            async with asyncio.timeout(CHANGE_TIMEOUT):
+                await self._on_change(name, await point.get())
+        except Exception:  # noqa: BLE001  # the value is set, whatever becomes of its report
+            _log.exception("%s: its change is not reported", name)
 
     async def close(self) -> None:
         """Close every data point."""

@@ -112,10 +112,13 @@ def parse_pactl(text: str) -> float:
 async def _run(program: str, *arguments: str) -> str:
     """Run a mixer program and return what it prints; raises UnavailableError with its reason."""
     name = Path(program).name
-    process = await asyncio.create_subprocess_exec(
-        program, *arguments, env={**os.environ, "LC_ALL": "C"},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program, *arguments, env={**os.environ, "LC_ALL": "C"},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+    except OSError as error:  # removed since, not for this machine, or no memory for a process
+        raise UnavailableError(f"{name}: cannot be started: {error.strerror}") from error
     try:
         async with asyncio.timeout(PROGRAM_TIMEOUT):
             out, err = await process.communicate()

@@ -79,10 +79,17 @@ class PlayPoint(DataPoint):
         """Carry out a command, or play what is named; returns when it sounds."""
         wanted = parse_play(str(value))
         async with self._lock:
-            if isinstance(wanted, Command):
-                await self._obey(wanted)
-            else:
-                await self._start(await asyncio.to_thread(self._catalogue.find, wanted))
+            before = await self.get()
+            try:
+                if isinstance(wanted, Command):
+                    await self._obey(wanted)
+                else:
+                    await self._start(await asyncio.to_thread(self._catalogue.find, wanted))
+            except ResourceError:
+                # What played before ended all the same, and nobody else tells.
+                if await self.get() != before:
+                    await self._on_change(await self.get())
+                raise
 
     async def position(self) -> float | None:
         """Return the seconds played of the present track."""
@@ -114,25 +121,36 @@ class PlayPoint(DataPoint):
         if track is None:
             raise RefusedError("play: an empty folder")
         self._queue = Queue()  # what played before ends here, also when the new one fails
-        await self._player.play(track.source, self._on_end)
+        await self._player.play(track.source, lambda reason: self._on_end(queue, reason))
         self._queue = queue
 
-    def _on_end(self, reason: str | None) -> None:
+    def _on_end(self, ended: Queue, reason: str | None) -> None:
         if reason:
-            _log.warning("play: %s broke off: %s", self._queue.current, reason)
-        self._advance = asyncio.create_task(self._go_on())
+            _log.warning("play: %s broke off: %s", ended.current, reason)
+        self._advance = asyncio.create_task(self._go_on(ended))
 
-    async def _go_on(self) -> None:
+    async def _go_on(self, ended: Queue) -> None:
         """Start the track after the one that ended; one that cannot be played is passed over."""
-        async with self._lock:
-            queue = self._queue.move(1) if self._queue.tracks else None
-            while queue is not None:
-                try:
-                    await self._start(queue)
-                    break
-                except ResourceError as error:
-                    _log.warning("%s", error)
-                    queue = queue.move(1)
-            else:
-                self._queue = Queue()
+        passed: Queue | None = ended
+        while passed is not None:
+            # Let go of between tries, so that a folder of broken files does not hold up an order.
+            async with self._lock:
+                # An order that came first decides what plays, not the end of what played before.
+                if self._queue is not passed:
+                    return
+                passed = await self._try_next(passed)
         await self._on_change(await self.get())
+
+    async def _try_next(self, queue: Queue) -> Queue | None:
+        """Start the next track, or end the queue; returns the queue at a track to be passed over."""
+        moved = queue.move(1)
+        if moved is None:
+            self._queue = Queue()
+            return None
+        try:
+            await self._start(moved)
+        except ResourceError as error:
+            _log.warning("%s", error)
+            self._queue = moved
+            return moved
+        return None

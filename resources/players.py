@@ -102,7 +102,10 @@ class MpvPlayer:
         """Load ``source`` in place of what plays."""
         if self._mpv is None:
             self._loop = asyncio.get_running_loop()
-            self._mpv = await asyncio.to_thread(self._create)
+            try:
+                self._mpv = await asyncio.to_thread(self._create)
+            except OSError as error:
+                raise UnavailableError(f"play: libmpv cannot be loaded: {error}") from error
         self._on_end = on_end
         loading = self._loading = asyncio.get_running_loop().create_future()
         self._started = False
@@ -114,6 +117,10 @@ class MpvPlayer:
         except TimeoutError as error:
             await self.stop()
             raise UnavailableError(f"play: nothing to hear in {LOAD_TIMEOUT:g} s") from error
+        except asyncio.CancelledError:
+            # Who asked has given up: what loads now must not sound later.
+            await self.stop()
+            raise
         finally:
             self._loading = None
 
@@ -179,9 +186,10 @@ class MpvPlayer:
             self._post(self._ended, mpv.ErrorCode.human_readable(event.data.error))
 
     def _ended(self, reason: str | None) -> None:
-        if self._loading is None:
+        # A track shorter than one turn of the loop ends before `play` has seen that it was loaded.
+        if self._loading is None or self._loading.done():
             self._on_end(reason)
         # Before the new track's start-file, an end is still that of the track it replaces.
-        elif self._started and not self._loading.done():
+        elif self._started:
             text = reason or "it holds no sound"
             self._loading.set_exception(RefusedError(f"play: cannot be played: {text}"))

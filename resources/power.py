@@ -17,16 +17,19 @@ POWER_SUPPLY = Path("/sys/class/power_supply")
 def find_battery(folder: Path = POWER_SUPPLY) -> Path | None:
     """Return the first battery that powers the machine and tells its charge, or None."""
     for supply in sorted(folder.glob("*")):
-        try:
-            kind = (supply / "type").read_text().strip()
-        except OSError:
-            continue
         # A wireless mouse's battery has scope "Device"; the machine's own has none or "System".
-        scope = supply / "scope"
-        foreign = scope.exists() and scope.read_text().strip() == "Device"
-        if kind == "Battery" and not foreign and (supply / "capacity").exists():
+        foreign = _read(supply / "scope") == "Device"
+        if _read(supply / "type") == "Battery" and not foreign and (supply / "capacity").exists():
             return supply
     return None
+
+
+def _read(path: Path) -> str:
+    """Return an attribute's text, "" when it is not there or cannot be read."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 class PowerPoint(DataPoint):

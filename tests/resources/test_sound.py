@@ -137,7 +137,9 @@ async def point(pulse: str, tmp_path: Path) -> AsyncIterator[PlayPoint]:
 
 async def test_play_is_heard_on_the_null_sink(point: PlayPoint, pulse: str) -> None:
     await point.put("两只老虎")
-    assert point.back_end == "mpv: pulse"
+    async with asyncio.timeout(10):
+        while point.back_end != "mpv: pulse":  # mpv opens its output on a thread of its own
+            await asyncio.sleep(0.01)
     assert await point.get() == "2 两只老虎"
     recorder = await asyncio.create_subprocess_exec(
         "parec", "--device=bench.monitor", "--rate=8000", "--channels=1", "--format=s16le",
