@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -214,3 +215,17 @@ async def test_a_fault_of_the_cloud_shows_no_traceback(
     assert error(response) == (500, "500")
     assert "details" not in response.text
     assert "a bug with details" in caplog.text
+
+
+async def test_of_many_requests_with_one_nonce_exactly_one_passes(cloud: Any) -> None:
+    headers = cloud.headers(nonce=NONCE)
+    responses = await asyncio.gather(
+        *(cloud.http.get("/v1/account/validate", headers=headers) for _ in range(20))
+    )
+    assert sorted(response.status_code for response in responses) == [200] + [401] * 19
+
+
+async def test_of_many_who_bind_at_once_exactly_one_does(cloud: Any) -> None:
+    body = {"deviceUuid": UUID, "token": cloud.device.bind_token}
+    responses = await asyncio.gather(*(cloud.post("/device/bind", **body) for _ in range(10)))
+    assert sorted(response.status_code for response in responses) == [200] + [406] * 9
