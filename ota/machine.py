@@ -241,6 +241,10 @@ class Updater:
             await self._enter_trial()
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
             await self._fail(_trial_error(verdict.reason))
+        elif verdict.action is Action.GO_BACK:
+            await asyncio.to_thread(self._installer.roll_back, verdict.reason)
+            if self._trial is not None and self._trial.version == self._running:
+                self._request_restart()
         self._verdict = Verdict(Action.IDLE)
 
     async def _tidy(self) -> None:
@@ -274,6 +278,10 @@ class Updater:
 
     async def _give_up(self, error: OtaError) -> None:
         async with self._gate:
+            try:  # the switch may have been made before what failed
+                await asyncio.to_thread(self._installer.roll_back, str(error))
+            except OSError as fault:  # the next start finds it and goes back
+                _log.error("the switch cannot be undone: %s", fault)
             await self._fail(error)
         await self._tidy()
 

@@ -27,13 +27,15 @@ class Action(Enum):
     """The new version runs and has to prove itself."""
     SUCCEED = auto()
     """It was confirmed; only the record is behind."""
+    GO_BACK = auto()
+    """The update was reported FAILED, and its version is active nevertheless: undo the switch."""
     FAIL = auto()
     """The old version runs again, for `Verdict.reason`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An action; ``reason`` goes with FAIL."""
+    """An action; ``reason`` goes with FAIL and GO_BACK."""
 
     action: Action
     reason: str = ""
@@ -51,9 +53,7 @@ def recover(
         running: the version that this process runs.
     """
     if task is None or task.state.is_final:
-        # A trial without a task is one whose record was damaged: it still has to prove itself.
-        orphan = trial is not None and trial.version == running
-        return Verdict(Action.TRIAL if orphan else Action.IDLE)
+        return _recover_idle(task, trial, running)
     if task.step not in {Step.SWITCH, Step.TRIAL}:
         return Verdict(Action.GO_ON)
     on_trial = trial is not None and trial.transaction == task.transaction
@@ -62,6 +62,16 @@ def recover(
     if on_trial:  # `launch` always starts what is active, if it can
         return Verdict(Action.FAIL, NOT_STARTED)
     return _recover_old(task, rollback)
+
+
+def _recover_idle(task: Task | None, trial: Trial | None, running: str) -> Verdict:
+    """Decide where no update is unfinished."""
+    if trial is None:
+        return Verdict(Action.IDLE)
+    if task is not None and task.state is State.FAILED and trial.transaction == task.transaction:
+        return Verdict(Action.GO_BACK, task.failure or "")
+    # A trial without its task is one whose record was damaged: it still has to prove itself.
+    return Verdict(Action.TRIAL if trial.version == running else Action.IDLE)
 
 
 def _recover_old(task: Task, rollback: Rollback | None) -> Verdict:

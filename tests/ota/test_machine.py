@@ -433,6 +433,37 @@ async def test_a_version_that_cannot_be_started_is_given_up(
     await assert_failed(box, OtaEvent.IMAGE_INVALID, "could not be started")
 
 
+@pytest.mark.parametrize("undo", [True, False], ids=["undone at once", "undone at the next start"])
+async def test_a_switch_whose_record_the_disk_does_not_take_is_undone(
+    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, *, undo: bool
+) -> None:
+    """The old version runs after FAILED, also when the fault comes after the switch."""
+
+    def full(state_dir: Path, task: Task) -> None:
+        if task.step is Step.TRIAL:
+            raise OSError(28, "No space left on device")
+        save_task(state_dir, task)
+
+    def stuck(_self: SlotInstaller, _reason: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(machine, "save_task", full)
+    with monkeypatch.context() as patch:
+        if not undo:
+            patch.setattr(SlotInstaller, "roll_back", stuck)
+        await live(box, order())
+    assert box.task.state is State.FAILED
+    if not undo:
+        updater = box.start()
+        assert (box.running, updater.on_trial) == ("1.1.0", False)
+        runner = asyncio.create_task(updater.run())
+        await until(box.restarts.is_set, runner)
+        runner.cancel()
+        await asyncio.wait([runner])
+    await settle(box)
+    await assert_failed(box, OtaEvent.WRITE_ERROR, "No space left")
+
+
 async def test_a_lost_boot_record_is_said(box: Machine, order: Callable[..., bytes]) -> None:
     await live(box, order())
     (box.settings.state_dir / "slots/boot.json").unlink()

@@ -1,0 +1,59 @@
+"""The table of what a start does, for each thing that a crash can leave."""
+
+from __future__ import annotations
+
+import pytest
+
+from ota.boot import Rollback, Trial
+from ota.errors import ContentError
+from ota.recovery import LOST_RECORD, NOT_STARTED, Action, recover
+from ota.states import Step
+from ota.task import Task
+from ota.trust import Target
+from wire.ota import OtaOrder
+
+OLD, NEW = "1.0.0", "1.1.0"
+CREATED = Task(OtaOrder("77", NEW, OLD, f"http://h/{NEW}.tar.gz", 10, "0" * 32))
+TARGET = Target(f"p/{NEW}.tar.gz", 10, "a" * 64, NEW, "p")
+CHECK = CREATED.at(Step.CHECK)
+INSTALL = CHECK.at(Step.DOWNLOAD, TARGET).at(Step.INSTALL)
+SWITCH = INSTALL.at(Step.SWITCH)
+ON_TRIAL = SWITCH.at(Step.TRIAL)
+FAILED = ON_TRIAL.failed(ContentError("x", "y"))
+TRIAL = Trial(NEW, 1, "77")
+OTHER = Trial(NEW, 1, "76")
+BACK = Rollback(NEW, "why", "77")
+LONG_AGO = Rollback(NEW, "why", "70")
+
+TABLE = {
+    "nothing": (None, None, None, OLD, Action.IDLE, ""),
+    "taken": (CREATED, None, None, OLD, Action.GO_ON, ""),
+    "checking": (CHECK, None, None, OLD, Action.GO_ON, ""),
+    "installing": (INSTALL, None, None, OLD, Action.GO_ON, ""),
+    "installing what was rolled back long ago": (INSTALL, None, LONG_AGO, OLD, Action.GO_ON, ""),
+    "before the switch": (SWITCH, None, None, OLD, Action.GO_ON, ""),
+    "before the switch to what was rolled back": (SWITCH, None, LONG_AGO, OLD, Action.GO_ON, ""),
+    "after the switch, started": (SWITCH, TRIAL, None, NEW, Action.TRIAL, ""),
+    "after the switch, not started": (SWITCH, TRIAL, None, OLD, Action.FAIL, NOT_STARTED),
+    "after the switch, rolled back": (SWITCH, None, BACK, OLD, Action.FAIL, "why"),
+    "on trial": (ON_TRIAL, TRIAL, None, NEW, Action.TRIAL, ""),
+    "on trial, not started": (ON_TRIAL, TRIAL, None, OLD, Action.FAIL, NOT_STARTED),
+    "on trial, rolled back": (ON_TRIAL, None, BACK, OLD, Action.FAIL, "why"),
+    "on trial, record lost": (ON_TRIAL, None, None, OLD, Action.FAIL, LOST_RECORD),
+    "on trial, confirmed": (ON_TRIAL, None, None, NEW, Action.SUCCEED, ""),
+    "succeeded": (ON_TRIAL.succeeded(), None, None, NEW, Action.IDLE, ""),
+    "failed": (FAILED, None, BACK, OLD, Action.IDLE, ""),
+    "failed, but switched": (FAILED, TRIAL, None, NEW, Action.GO_BACK, "x: y"),
+    "task lost, on trial": (None, TRIAL, None, NEW, Action.TRIAL, ""),
+    "task lost, not started": (None, TRIAL, None, OLD, Action.IDLE, ""),
+    "another's failure, on trial": (FAILED, OTHER, None, NEW, Action.TRIAL, ""),
+}
+
+
+@pytest.mark.parametrize("case", TABLE, ids=str)
+def test_what_a_start_does(case: str) -> None:
+    task, trial, rollback, running, action, reason = TABLE[case]
+    verdict = recover(task, trial, rollback, running)
+    assert verdict.action is action
+    assert reason in verdict.reason
+    assert bool(verdict.reason) == (action in {Action.FAIL, Action.GO_BACK})
