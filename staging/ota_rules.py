@@ -114,7 +114,9 @@ def _installed(state: TaskState) -> TaskState:
 def _progress(state: TaskState, percent: float | None) -> TaskState:
     if state.status is Status.INSTALLED:
         return state  # a late report of a phase that is over
-    kept = state.percent if percent is None else percent
+    before = None if state.status is Status.FAILED else state.percent
+    # Installing counts from 0 again, but a bar that an app shows must not run backwards.
+    kept = before if percent is None else max(before or 0.0, percent)
     return replace(state, status=Status.RUNNING, percent=kept, failure=None)
 
 
