@@ -77,7 +77,8 @@ def look_up(
 ) -> Access | None:
     """Return what is known of a request's app, nonce, token and device; None: no such app."""
     values = {"apikey": apikey, "nonce": nonce, "digest": token_digest, "uuid": uuid}
-    row = session.execute(_LOOK_UP, values).one_or_none()
+    # Past the ORM, which has nothing to do for plain columns: a third of the look-up's time.
+    row = session.connection().execute(_LOOK_UP, values).one_or_none()
     if row is None:
         return None
     app_id, secret, used, expire, account, status, device, owner, product, own, template = row
