@@ -178,15 +178,15 @@ class Agent:
             developer="story-agent",
             version=self._version,
         )
-        await self._outbox.put(KEY_DEVICE_INFO, device.to_json())
-        await self._outbox.put(KEY_PACKAGE_INFO, package.to_json())
+        await self._report_value(KEY_DEVICE_INFO, device.to_json())
+        await self._report_value(KEY_PACKAGE_INFO, package.to_json())
 
-    async def _report_value(self, name: str, value: Value) -> None:
-        """Queue a data point's new value; a full disk must not undo what was done."""
+    async def _report_value(self, name: str, value: Value | Mapping[str, object]) -> None:
+        """Queue a report; a full disk must not undo what was done, nor keep the agent from starting."""
         try:
             await self._outbox.put(name, value)
         except OutboxError as error:
-            _log.error("a change of %s is not reported: %s", name, error)
+            _log.error("%s is not reported: %s", name, error)
 
     async def _report_update(
         self, key: str, value: Mapping[str, object], *, once: str | None = None

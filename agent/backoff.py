@@ -25,7 +25,8 @@ class Backoff:
 
     def next(self) -> float:
         """Return the seconds to wait now, and double the following wait."""
-        base, self._next = self._next, min(self._next * 2, self.maximum)
+        base = min(self._next, self.maximum)
+        self._next = base * 2
         return self.jittered(base)
 
     def jittered(self, seconds: float) -> float:

@@ -19,7 +19,9 @@ DEFAULT_PROFILE = "/etc/story-agent/profile.json"
 DEFAULT_CONFIG = "/etc/story-agent/agent.toml"
 ENV_STATE = "STORY_AGENT_STATE"
 # sysexits(3): systemd's unit does not restart on a configuration error.
-EX_OK, EX_FAILED, EX_USAGE, EX_CONFIG = 0, 1, 64, 78
+EX_OK, EX_FAILED, EX_CONFIG = 0, 1, 78
+# What a shell calls the end by Ctrl-C.
+EX_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "run":
             return _run(options, words)
         return _ask(options)
+    except KeyboardInterrupt:
+        return EX_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (`status | head`); nothing more can be told to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import urllib.parse
 
@@ -16,8 +17,11 @@ def ask(options: argparse.Namespace) -> int:
     client = LocalClient(options.state / SOCKET_NAME)
     try:
         answer = _send(client, options)
-    except (AgentUnreachableError, OSError) as error:
+    except AgentUnreachableError as error:
         print(f"story-agent: {error}", file=sys.stderr)
+        return EX_FAILED
+    except OSError as error:
+        print(f"story-agent: {error.filename}: {error.strerror}", file=sys.stderr)
         return EX_FAILED
     if answer.status >= 300:
         print(f"story-agent: {answer.text}", file=sys.stderr)
@@ -35,13 +39,13 @@ def _send(client: LocalClient, options: argparse.Namespace) -> LocalAnswer:
         case "get":
             return client.request("GET", _target(options.name))
         case "set":
-            return client.request("PUT", _target(options.name), options.value.encode())
+            return client.request("PUT", _target(options.name), os.fsencode(options.value))
         case _:
             return client.request("POST", "/voice", options.file.read_bytes())
 
 
 def _target(name: str) -> str:
-    return "/" + urllib.parse.quote(name, safe="")
+    return "/" + urllib.parse.quote(os.fsencode(name), safe="")
 
 
 def _render(options: argparse.Namespace, answer: LocalAnswer) -> str:

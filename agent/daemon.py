@@ -12,12 +12,16 @@ from agent.app import Agent, AgentBusyError
 from agent.cli import DEFAULT_CONFIG, EX_CONFIG, EX_FAILED, EX_OK
 from agent.local_http import LocalAccessError
 from agent.logs import set_up_logging
+from agent.loop import AgentLoop
 from agent.outbox import OutboxError
 from agent.settings import Settings, SettingsError, load_settings
 from ota.release import running_version
 from transport.errors import TransportError
 from wire.errors import WireError
 from wire.profile import Profile, ProfileError, parse_profile
+
+# Why an agent cannot start or go on, other than by a bug.
+_EXPECTED = (AgentBusyError, LocalAccessError, OutboxError, TransportError, OSError)
 
 _log = logging.getLogger(__name__)
 
@@ -39,21 +43,21 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
         await agent.run()
 
     try:
-        asyncio.run(run())
-    except (AgentBusyError, LocalAccessError, OutboxError, OSError) as error:
-        return _cannot(error)
-    except ExceptionGroup as group:
-        expected, rest = group.split((LocalAccessError, TransportError, OutboxError, OSError))
-        if rest is not None or expected is None:
-            raise
-        return _cannot(expected.exceptions[0])
-    except TransportError as error:
+        with asyncio.Runner(loop_factory=AgentLoop) as runner:
+            runner.run(run())
+    except Exception as error:  # noqa: BLE001  # sorted into what is known and our own bugs
         return _cannot(error)
     return EX_OK, agent is not None and agent.restart_wanted
 
 
 def _cannot(error: Exception) -> tuple[int, bool]:
-    print(f"story-agent: {error}", file=sys.stderr)
+    """Say in one line why the agent ends; where a bug is goes to the log, without secrets."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, _EXPECTED):
+        print(f"story-agent: {error}", file=sys.stderr)
+    else:
+        _log.critical("the agent ends: %s", type(error).__name__, exc_info=error)
     return EX_FAILED, False
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.backoff import Backoff
+from agent.logs import Redactor
 from agent.settings import LinkSettings
 from transport.connection import Connection
 from transport.errors import TransportError
@@ -37,6 +38,8 @@ from wire.reports import (
 REPORT_TIMEOUT = 20.0
 # A link that lived this long was a good one: the next wait begins small again.
 STABLE_SECONDS = 30.0
+# TLS waits this long for the other side's farewell; asyncio's 30 s would hold up a half-open link's end.
+GOODBYE_TIMEOUT = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +117,7 @@ class CloudLink:
         self._settings = settings
         self._handler = handler
         self._credentials = Credentials(profile.uuid, profile.token)
+        self._redactor = Redactor(profile.secrets)
         self._tls = tls_context(profile.rsa_ca_crt)
         self._endpoint: FramedEndpoint | None = None
         self._connection: Connection | None = None
@@ -194,7 +198,11 @@ class CloudLink:
         try:
             async with asyncio.timeout(timeout):
                 reader, writer = await asyncio.open_connection(
-                    host, self._profile.coap_port, ssl=self._tls, server_hostname=host
+                    host,
+                    self._profile.coap_port,
+                    ssl=self._tls,
+                    server_hostname=host,
+                    ssl_shutdown_timeout=GOODBYE_TIMEOUT,
                 )
         except ssl.SSLCertVerificationError as error:
             reason = f"the server's certificate is refused: {error.verify_message}"
@@ -262,13 +270,15 @@ class CloudLink:
             seconds = self._backoff.jittered(self._settings.refused_retry_seconds)
         else:
             seconds = self._backoff.next()
+        # A cloud's answer may quote our token, and the status page shows this text.
+        text = self._redactor.cut(str(error))
         # The first failure is news, its repetitions are not.
-        news = str(error) != self.status.last_error
+        news = text != self.status.last_error
         _log.log(
             logging.WARNING if news else logging.DEBUG,
-            "link: %s; next try in %.1f s", error, seconds,
+            "link: %s; next try in %.1f s", text, seconds,
         )  # fmt: skip
-        self.status.last_error = str(error)
+        self.status.last_error = text
         self._set(LinkState.WAITING)
         self.status.next_try = time.monotonic() + seconds
         await asyncio.sleep(seconds)

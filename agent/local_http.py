@@ -16,15 +16,19 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agent.link import LinkError, ReportRejectedError
+from agent.requests import serve
 from agent.voice import VoiceSender
 from agent.wav import read_wav
-from resources.dispatch import Answer, Dispatch
+from resources.dispatch import Dispatch
+from transport.framed import Reply
 from wire.codes import Code
 from wire.errors import WireError
+from wire.reports import DESCRIPTION_PATH
+from wire.speex import SpeexUnavailableError
 
 # A minute of 48 kHz stereo; the voice limit cuts what is longer than its seconds.
 WAV_LIMIT = 12 * 1024 * 1024
@@ -32,6 +36,8 @@ VALUE_LIMIT = 8 * 1024
 # sun_path in unix(7).
 SOCKET_PATH_LIMIT = 107
 SHUTDOWN_SECONDS = 2
+# Each may hold a sound of WAV_LIMIT; the machine's own tools are few.
+CONNECTION_LIMIT = 16
 
 Status = Callable[[], Awaitable[Mapping[str, object]]]
 
@@ -46,60 +52,56 @@ def build_app(dispatch: Dispatch, voice: VoiceSender, status: Status) -> Starlet
     async def show_status(_request: Request) -> Response:
         return JSONResponse(await status())
 
-    async def show_resources(_request: Request) -> Response:
-        return JSONResponse(dispatch.describe())
-
     async def data_point(request: Request) -> Response:
         body = await _read(request, VALUE_LIMIT)
-        if isinstance(body, Answer):
+        if isinstance(body, Reply):
             return _respond(body)
-        try:
-            text = body.decode("utf-8")
-        except UnicodeDecodeError:
-            return _respond(Answer(Code.BAD_REQUEST, "body: expected UTF-8 text"))
-        return _respond(await dispatch.request(request.method, request.path_params["name"], text))
+        path = tuple(request.path_params["path"].split("/"))
+        reply = await serve(dispatch, request.method, path, body)
+        json = path == DESCRIPTION_PATH and reply.code == Code.CONTENT
+        return _respond(reply, "application/json" if json else "text/plain; charset=utf-8")
 
     async def say(request: Request) -> Response:
         body = await _read(request, WAV_LIMIT)
-        if isinstance(body, Answer):
+        if isinstance(body, Reply):
             return _respond(body)
         try:
             sound = await asyncio.to_thread(read_wav, body)
             return JSONResponse((await voice.say(sound)).to_json())
         except WireError as error:
-            return _respond(Answer(Code.BAD_REQUEST, str(error)))
-        except (LinkError, ReportRejectedError) as error:
+            return _respond(Reply(Code.BAD_REQUEST, str(error).encode()))
+        except (LinkError, ReportRejectedError, SpeexUnavailableError) as error:
             reason = f"the utterance was dropped: {error}"
-            return _respond(Answer(Code.SERVICE_UNAVAILABLE, reason))
+            return _respond(Reply(Code.SERVICE_UNAVAILABLE, reason.encode()))
 
     any_method = ["GET", "PUT", "POST", "DELETE", "PATCH"]
     return Starlette(
         routes=[
             Route("/status", show_status, methods=["GET"]),
-            Route("/resource", show_resources, methods=["GET"]),
             Route("/voice", say, methods=["POST"]),
-            Route("/{name}", data_point, methods=any_method),
+            Route("/{path:path}", data_point, methods=any_method),
         ]
     )
 
 
-async def _read(request: Request, limit: int) -> bytes | Answer:
+async def _read(request: Request, limit: int) -> bytes | Reply:
     """Return the body, or the refusal when it is longer than ``limit`` bytes."""
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > limit:
-                return Answer(Code.TOO_LARGE, f"body: expected at most {limit} bytes")
+                return Reply(Code.TOO_LARGE, f"body: expected at most {limit} bytes".encode())
     except ClientDisconnect:
-        return Answer(Code.BAD_REQUEST, "body: cut short")
+        return Reply(Code.BAD_REQUEST, b"body: cut short")
     return bytes(body)
 
 
-def _respond(answer: Answer) -> Response:
-    headers = {"X-CoAP-Code": answer.code.dotted}
-    text = answer.text if answer.code.is_success else answer.text + "\n"
-    return PlainTextResponse(text, answer.code.http_status, headers=headers)
+def _respond(reply: Reply, media_type: str = "text/plain; charset=utf-8") -> Response:
+    code = Code(reply.code)
+    body = reply.payload if code.is_success else reply.payload + b"\n"
+    headers = {"X-CoAP-Code": code.dotted}
+    return Response(body, code.http_status, headers=headers, media_type=media_type)
 
 
 @contextlib.contextmanager
@@ -154,6 +156,7 @@ class LocalServer(uvicorn.Server):
                 access_log=False,
                 http="h11",
                 interface="asgi3",
+                limit_concurrency=CONNECTION_LIMIT,
                 lifespan="off",
                 log_config=None,
                 loop="asyncio",

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 from collections.abc import Iterable
+from urllib.parse import quote
 
 # Under systemd the journal has the time already.
 _PLAIN = "%(levelname)s %(name)s: %(message)s"
 _TIMED = "%(asctime)s " + _PLAIN
 REDACTED = "[secret]"
+
+
+class Redactor:
+    """Cuts secrets out of texts, however they are spelled there."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        """Know every text of ``secrets`` plain, in JSON, in a URL and as Python shows it."""
+        spelled = {
+            text
+            for secret in secrets
+            if secret
+            for text in (
+                secret,
+                json.dumps(secret)[1:-1],
+                json.dumps(secret, ensure_ascii=False)[1:-1],
+                quote(secret, safe=""),
+                repr(secret)[1:-1],
+            )
+        }
+        # The longest first: one secret may begin with another.
+        self._spelled = sorted(spelled, key=len, reverse=True)
+
+    def cut(self, text: str) -> str:
+        """Return ``text`` without the secrets."""
+        for secret in self._spelled:
+            text = text.replace(secret, REDACTED)
+        return text
 
 
 class RedactingFormatter(logging.Formatter):
@@ -19,14 +48,11 @@ class RedactingFormatter(logging.Formatter):
     def __init__(self, layout: str, secrets: Iterable[str] = ()) -> None:
         """Cut every text of ``secrets`` out of what is formatted."""
         super().__init__(layout)
-        self.secrets = [secret for secret in secrets if secret]
+        self._redactor = Redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """Format, then cut."""
-        text = super().format(record)
-        for secret in self.secrets:
-            text = text.replace(secret, REDACTED)
-        return text
+        return self._redactor.cut(super().format(record))
 
 
 def set_up_logging(secrets: Iterable[str] = (), *, verbose: bool = False) -> None:

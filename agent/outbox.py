@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class OutboxError(RuntimeError):
-    """The outbox cannot be written or read: disk full, or a damaged file."""
+    """The outbox cannot be written or read: disk full, read-only, or a damaged file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,12 @@ class Outbox:
         ``once`` names the report for good: a second one of the same name is not queued, also after
         a restart and after delivery. Returns whether it was queued. Raises OutboxError.
         """
-        queued = await self._run(self._put, key, value, once)
-        if queued:
+        try:
+            return await self._run(self._put, key, value, once)
+        finally:
+            # Also when nobody waits any more: what was begun is carried out.
             self.emptied.clear()
             self.filled.set()
-        return queued
 
     async def head(self) -> Report | None:
         """Return the oldest report without removing it."""
@@ -110,10 +111,12 @@ class Outbox:
         self._thread.shutdown()
 
     async def _run(self, work: Callable[..., _T], *arguments: object) -> _T:
-        loop = asyncio.get_running_loop()
+        doing = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        # Nobody may be left to hear of a failure, which is no reason for a complaint.
+        doing.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            return await loop.run_in_executor(self._thread, work, *arguments)
-        except sqlite3.Error as error:
+            return await asyncio.shield(doing)
+        except (sqlite3.Error, OSError) as error:
             raise OutboxError(f"outbox {self._path}: {error}") from error
 
     @property
@@ -147,14 +150,16 @@ class Outbox:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.executescript(_SCHEMA)
-            db.execute("SELECT count(*), sum(size) FROM report").fetchone()
+            found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
         except sqlite3.Error:
             db.close()
             raise
         return db
 
     def _put(self, key: str, value: object, once: str | None) -> bool:
-        body = json.dumps({key: value}, ensure_ascii=False)
+        body = json.dumps({key: value}, ensure_ascii=False).encode(errors="replace").decode()
         with self._open_db as db:
             if once is not None and not self._claim(db, once):
                 return False
@@ -196,10 +201,15 @@ class Outbox:
             _log.warning("outbox full: %d data-point reports dropped so far", self.dropped)
 
     def _head(self) -> Report | None:
-        row = self._open_db.execute(
-            "SELECT id, key, body FROM report ORDER BY id LIMIT 1"
-        ).fetchone()
-        return None if row is None else Report(row[0], row[1], json.loads(row[2]))
+        query = "SELECT id, key, body FROM report ORDER BY id LIMIT 1"
+        while (row := self._open_db.execute(query).fetchone()) is not None:
+            try:
+                return Report(row[0], row[1], dict(json.loads(row[2])))
+            except (TypeError, ValueError) as error:
+                # SQLite has no check sums: a worn card may change what is stored.
+                _log.error("outbox: a damaged report of %s is dropped: %s", row[1], error)
+                self._remove(row[0])
+        return None
 
     def _remove(self, report_id: int) -> None:
         with self._open_db as db:

@@ -1,7 +1,7 @@
 """What the protocols share between the wire and the dispatch: paths to names, answers to replies.
 
-The cloud link and local CoAP hand their requests here; local HTTP does the same in
-`agent.local_http`. The update order is the cloud's alone.
+The cloud link, local CoAP and local HTTP hand their requests here. The update order is the
+cloud's alone.
 """
 
 from __future__ import annotations
@@ -48,4 +48,5 @@ def cloud_handler(dispatch: Dispatch, take_order: OrderTaker) -> Handler:
 
 
 def _reply(answer: Answer) -> Reply:
-    return Reply(answer.code, answer.text.encode())
+    # A product's own data point may hand over what no protocol can carry.
+    return Reply(answer.code, answer.text.encode(errors="replace"))

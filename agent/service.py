@@ -1,4 +1,4 @@
-"""What systemd hears of the agent (sd_notify(3)): ready, alive, and a line of status."""
+"""What systemd hears of the agent (sd_notify(3)): ready, alive, ending."""
 
 from __future__ import annotations
 
@@ -24,10 +24,6 @@ class ServiceManager:
     def stopping(self) -> None:
         """The agent ends in order."""
         self._notifier.notify("STOPPING=1")
-
-    def status(self, text: str) -> None:
-        """Show a line in ``systemctl status``."""
-        self._notifier.notify(f"STATUS={text}")
 
     async def keep_watchdog_quiet(self) -> None:
         """Tell systemd at half its limit that the event loop runs, if it wants to know."""

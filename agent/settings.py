@@ -126,6 +126,8 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "local.coap_port": (0, 65535),
 }
 
+_NOT_EMPTY = frozenset({"ota.product"})
+
 
 def load_settings(path: Path | None) -> Settings:
     """Read the settings file; None gives the defaults.
@@ -148,7 +150,7 @@ def parse_settings(text: str) -> Settings:
     """Read settings from TOML text; raises WireError naming the member."""
     try:
         source = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits; brackets without end
         raise WireError(f"not TOML: {error}") from error
     tables = {f.name: f.default_factory for f in fields(Settings)}
     for name, table in source.items():
@@ -180,8 +182,10 @@ def _convert(name: str, kind: type[Any], value: object) -> object:
         case int() | float() if kind in (int, float) and not isinstance(value, bool):
             if (kind is float or isinstance(value, int)) and low <= value <= high:
                 return kind(value)
-        case str() if kind in (str, Path):
-            return kind(value)
+        case str() if kind is Path and value and value.isprintable():
+            return Path(value)
+        case str() if kind is str and value.isprintable() and (value or name not in _NOT_EMPTY):
+            return value
         case str() if kind is HeaderStyle and value in set(HeaderStyle):
             return HeaderStyle(value)
     raise FieldError(name, value, _expectation(kind, low, high))
@@ -192,4 +196,4 @@ def _expectation(kind: type[Any], low: float, high: float) -> str:
         return "one of " + ", ".join(HeaderStyle)
     if kind in (int, float):
         return f"{'an integer' if kind is int else 'a number'} from {low:g} to {high:g}"
-    return {bool: "true or false"}.get(kind, "a string")
+    return {bool: "true or false", Path: "a path"}.get(kind, "a string of printable characters")

@@ -19,6 +19,8 @@ from wire.voice import RATES
 
 RATE_MIN, RATE_MAX = 4000, 192_000
 CHANNELS_MAX = 8
+# Recorders that write to a pipe promise about 2 or 4 GiB, for they do not know the length.
+STREAM_BYTES = 0x7FFF_0000
 # libspeexdsp: 3 is "VoIP" quality, 1 % of a Pi's core.
 RESAMPLER_QUALITY = 3
 
@@ -49,6 +51,7 @@ def read_wav(data: bytes) -> Sound:
                 source.getsampwidth(),
                 source.getframerate(),
             )
+            promised = source.getnframes() * channels * width
             frames = source.readframes(source.getnframes())
     except (wave.Error, EOFError, OverflowError) as error:
         raise WireError(f"not a WAV file with PCM samples: {error or 'it is cut short'}") from error
@@ -58,6 +61,8 @@ def read_wav(data: bytes) -> Sound:
         raise FieldError("WAV channels", channels, f"1 to {CHANNELS_MAX}")
     if not RATE_MIN <= rate <= RATE_MAX:
         raise FieldError("WAV rate", rate, f"{RATE_MIN} to {RATE_MAX} samples/s")
+    if len(frames) < promised < STREAM_BYTES:
+        raise FieldError("WAV data", len(frames), f"the {promised} bytes that its header promises")
     mono = _mix(frames, channels)
     if not mono:
         raise FieldError("WAV length", 0, "at least one sample")

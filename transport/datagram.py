@@ -13,6 +13,7 @@ import aiocoap
 from aiocoap.numbers.codes import Code as CoapCode
 from aiocoap.resource import Resource
 
+from transport.blocks import BlockTransfers
 from transport.errors import TransportError
 from transport.framed import Reply
 
@@ -49,6 +50,13 @@ class _Site(Resource):
     def __init__(self, handler: DatagramHandler) -> None:
         super().__init__()
         self._handler = handler
+        self._transfers = BlockTransfers()
+
+    async def render_to_pipe(self, pipe: Any) -> None:
+        """Answer one request; what comes and goes in blocks is bounded for all peers together."""
+        whole = self._transfers.assemble(pipe.request)
+        reply = await self._transfers.reply(whole, lambda: self.render(whole))
+        pipe.add_response(reply, is_last=True)
 
     async def render(self, request: Any) -> Any:
         reply = await self._handler(str(request.code), tuple(request.opt.uri_path), request.payload)

@@ -1,0 +1,40 @@
+"""The agent's event loop: asyncio's, with name look-ups that cannot hold up the agent's end.
+
+getaddrinfo(3) waits up to half a minute for a dead name server and cannot be interrupted. asyncio
+runs it in threads that it joins at the end; here it runs in a thread that may be left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from typing import Any
+
+
+class AgentLoop(asyncio.SelectorEventLoop):
+    """Looks names up in daemon threads; the link's back-off bounds how many there are."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **hints: int) -> list[Any]:
+        """Resolve as socket.getaddrinfo does; raises OSError."""
+        found: asyncio.Future[list[Any]] = self.create_future()
+
+        def settle(result: list[Any] | OSError) -> None:
+            if found.done():
+                return  # who asked has given up
+            if isinstance(result, OSError):
+                found.set_exception(result)
+            else:
+                found.set_result(result)
+
+        def look_up() -> None:
+            try:
+                result: list[Any] | OSError = socket.getaddrinfo(host, port, **hints)
+            except (OSError, UnicodeError) as error:
+                result = error if isinstance(error, OSError) else OSError(f"{host}: no host name")
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self.call_soon_threadsafe(settle, result)
+
+        threading.Thread(target=look_up, name="getaddrinfo", daemon=True).start()
+        return await found
