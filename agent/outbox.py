@@ -68,6 +68,7 @@ class Outbox:
         self.emptied = asyncio.Event()
         self.dropped = 0
         self._unchecked = max_bytes
+        self._closed = False
 
     async def open(self) -> None:
         """Open or make the file; a damaged one is set aside and said so. Raises OutboxError."""
@@ -106,11 +107,15 @@ class Outbox:
         return await self._run(lambda: self._one("SELECT count(*) FROM report"))
 
     async def close(self) -> None:
-        """Close the file; what waits stays in it."""
-        await self._run(self._close)
-        self._thread.shutdown()
+        """Close the file; what waits stays in it. A second call does nothing."""
+        if not self._closed:
+            await self._run(self._close)
+            self._closed = True
+            self._thread.shutdown()
 
     async def _run(self, work: Callable[..., _T], *arguments: object) -> _T:
+        if self._closed:
+            raise OutboxError(f"outbox {self._path}: closed")
         doing = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
         # Nobody may be left to hear of a failure, which is no reason for a complaint.
         doing.add_done_callback(lambda done: done.cancelled() or done.exception())

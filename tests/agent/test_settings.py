@@ -1,0 +1,168 @@
+"""The settings file: each member, each limit, each way to get it wrong; and the back-off."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.backoff import FIRST_SECONDS, Backoff
+from agent.settings import _LIMITS, Settings, SettingsError, load_settings, parse_settings
+from wire.errors import WireError
+from wire.voice import HeaderStyle
+
+EVERYTHING = """
+[link]
+keepalive_seconds = 30
+connect_timeout_seconds = 7.5
+retry_max_seconds = 10
+refused_retry_seconds = 60
+[voice]
+style = "spx"
+quality = 5
+max_seconds = 20
+[play]
+media_folder = "/media/card"
+[switch]
+armed = true
+[ota]
+product = "故事机"
+batch = "0000"
+root_file = "trust/root.json"
+repository = "https://updates.example/tuf"
+max_bytes_per_second = 40960
+confirm_timeout_seconds = 60
+[outbox]
+max_bytes = 65536
+[local]
+http_port = 8080
+coap_port = 5683
+"""
+
+
+def member(settings: Settings, name: str) -> Any:
+    table, _, key = name.partition(".")
+    return getattr(getattr(settings, table), key)
+
+
+def numeric_members() -> list[tuple[str, type]]:
+    return [
+        (f"{table.name}.{f.name}", type(member(Settings(), f"{table.name}.{f.name}")))
+        for table in fields(Settings)
+        for f in fields(getattr(Settings(), table.name))
+        if type(member(Settings(), f"{table.name}.{f.name}")) in {int, float}
+    ]
+
+
+def test_every_member_can_be_set() -> None:
+    settings = parse_settings(EVERYTHING)
+    defaults = Settings()
+    for table in fields(Settings):
+        for f in fields(getattr(defaults, table.name)):
+            name = f"{table.name}.{f.name}"
+            assert member(settings, name) != member(defaults, name), name
+            assert type(member(settings, name)) is type(member(defaults, name)), name
+    assert settings.voice.style is HeaderStyle.SPX
+    assert settings.play.media_folder == Path("/media/card")
+
+
+def test_an_empty_file_and_no_file_give_the_defaults() -> None:
+    assert parse_settings("") == Settings() == load_settings(None)
+
+
+def test_every_number_has_limits() -> None:
+    assert {name for name, _ in numeric_members()} == set(_LIMITS)
+
+
+@pytest.mark.parametrize(("name", "kind"), numeric_members())
+def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type) -> None:
+    table, _, key = name.partition(".")
+    low, high = _LIMITS[name]
+    for good in (low, high):
+        assert member(parse_settings(f"[{table}]\n{key} = {good}"), name) == good
+    word = "an integer" if kind is int else "a number"
+    for bad in (low - 1, high + 1, "true", '"5"', "nan", "-inf", "[]"):
+        with pytest.raises(WireError, match=rf"^{name}: got .*, expected {word} from "):
+            parse_settings(f"[{table}]\n{key} = {bad}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[voice]\nquality = 5.0", "voice.quality: got 5.0, expected an integer from 0 to 10"),
+        ('[voice]\nstyle = "mp3"', 'voice.style: got "mp3", expected one of length32, spx'),
+        ("[voice]\nstyle = 1", "voice.style: got 1, expected one of length32, spx"),
+        ("[switch]\narmed = 1", "switch.armed: got 1, expected true or false"),
+        ('[switch]\narmed = "true"', 'switch.armed: got "true", expected true or false'),
+        ("[play]\nmedia_folder = 3", "play.media_folder: got 3, expected a path"),
+        ('[play]\nmedia_folder = ""', 'play.media_folder: got "", expected a path'),
+        ('[play]\nmedia_folder = "a\\u0000"', "play.media_folder: got .*, expected a path"),
+        ('[ota]\nproduct = ""', 'ota.product: got "", expected a string of printable'),
+        ("[ota]\nbatch = 7", "ota.batch: got 7, expected a string"),
+        ("[ota]\nbatch = 1979-05-27", "ota.batch: got .*1979.*, expected a string"),
+        ("[link]\nkeepalive = 3", "link.keepalive: got 3, expected one of keepalive_seconds, "),
+        ("[mqtt]\nport = 1", "mqtt: got .*, expected one of the tables link, voice, play, "),
+        ("link = 3", "link: got 3, expected one of the tables"),
+        ("[[link]]\nkeepalive_seconds = 3", "link: got .*, expected one of the tables"),
+        ("[link", "not TOML: "),
+        ("a = " + "9" * 5000, "not TOML: "),
+        ("a = " + "[" * 5000, "not TOML: "),
+        ("[link]\nkeepalive_seconds = 3\nkeepalive_seconds = 4", "not TOML: "),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=f"^settings {path}: {expected}"):
+        load_settings(path)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    with pytest.raises(SettingsError, match=f"settings {path}: No such file or directory"):
+        load_settings(path)
+    with pytest.raises(SettingsError, match=f"settings {tmp_path}: Is a directory"):
+        load_settings(tmp_path)
+    path.write_bytes(b'[ota]\nproduct = "\xb9\xca"')
+    with pytest.raises(SettingsError, match=f"settings {path}: not UTF-8 text"):
+        load_settings(path)
+
+
+class NoChance(random.Random):
+    """Draws the given number each time."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self._value = value
+
+    def random(self) -> float:
+        return self._value
+
+
+def test_the_back_off_doubles_to_its_maximum_and_begins_anew() -> None:
+    backoff = Backoff(60.0, NoChance(0.0))
+    assert [backoff.next() for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+    backoff.reset()
+    assert backoff.next() == FIRST_SECONDS
+
+
+def test_no_wait_is_over_the_maximum_not_even_the_first() -> None:
+    assert Backoff(0.1, NoChance(0.0)).next() == 0.1
+
+
+def test_jitter_takes_away_up_to_half() -> None:
+    assert Backoff(60.0, NoChance(0.999999)).next() == pytest.approx(0.25, rel=1e-3)
+    backoff = Backoff(8.0, random.Random(1))
+    for _ in range(10):
+        backoff.next()
+    waits = [backoff.next() for _ in range(1000)]
+    assert all(4.0 <= wait <= 8.0 for wait in waits)
+    assert max(waits) - min(waits) > 3.5
+
+
+def test_a_year_of_waiting_does_not_overflow() -> None:
+    backoff = Backoff(60.0, NoChance(0.0))
+    assert {backoff.next() for _ in range(600_000)} == {0.5, 1, 2, 4, 8, 16, 32, 60}
