@@ -24,6 +24,7 @@ from agent.requests import cloud_handler, serve
 from agent.service import ServiceManager
 from agent.settings import Settings
 from agent.voice import VoiceSender
+from agent.watch import Watcher
 from ota.download import DownloadSettings
 from ota.machine import Updater, UpdaterSettings
 from ota.release import running_release
@@ -75,7 +76,8 @@ class Agent:
 
     async def _start(self) -> None:
         points = await build_points(self._settings, self._state, self._report_value)
-        self._dispatch = Dispatch(points, self._report_value)
+        self._dispatch = Dispatch(points, self._value_was_put)
+        self._watcher = Watcher(self._dispatch, self._report_value)
         self._updater = self._build_updater()
         handler = cloud_handler(self._dispatch, self._updater.take_order)
         self._link = CloudLink(self._profile, self._settings.link, handler)
@@ -105,6 +107,7 @@ class Agent:
                     deliver(self._outbox, self._link),
                     self._updater.run(),
                     self._prove_trial(),
+                    self._watcher.run(),
                     self._service.keep_watchdog_quiet(),
                 )
             ]
@@ -180,6 +183,10 @@ class Agent:
         )
         await self._report_value(KEY_DEVICE_INFO, device.to_json())
         await self._report_value(KEY_PACKAGE_INFO, package.to_json())
+
+    async def _value_was_put(self, name: str, value: Value) -> None:
+        self._watcher.told(name, value)
+        await self._report_value(name, value)
 
     async def _report_value(self, name: str, value: Value | Mapping[str, object]) -> None:
         """Queue a report; a full disk must not undo what was done, nor keep the agent from starting."""

@@ -1,0 +1,72 @@
+"""Values that change by themselves are reported once, and only then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.watch import Watcher
+from resources.dispatch import Dispatch
+from resources.mixers import StandInMixer
+from resources.power import PowerPoint
+from resources.switch import StandInPowerOff, SwitchPoint
+from resources.volume import VolumePoint
+from wire.datapoints import Value
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.battery = folder / "BAT0"
+        self.battery.mkdir()
+        self.charge(80)
+        self.mixer = StandInMixer()
+        self.told: list[tuple[str, Value]] = []
+        points = [
+            VolumePoint(self.mixer),
+            SwitchPoint(StandInPowerOff()),
+            PowerPoint(self.battery),
+        ]
+        self.dispatch = Dispatch(points, self.put)
+        self.watcher = Watcher(self.dispatch, self.report)
+
+    def charge(self, percent: int | str) -> None:
+        (self.battery / "capacity").write_text(str(percent))
+
+    async def put(self, name: str, value: Value) -> None:
+        self.watcher.told(name, value)
+
+    async def report(self, name: str, value: Value) -> None:
+        self.told.append((name, value))
+
+    async def look(self) -> list[tuple[str, Value]]:
+        self.told.clear()
+        await self.watcher.look()
+        return list(self.told)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_the_first_look_tells_all_and_the_next_only_what_changed(bench: Bench) -> None:
+    assert await bench.look() == [("volume", 8), ("switch", False), ("power", 80)]
+    assert await bench.look() == []
+    bench.charge(79)
+    await bench.mixer.set(0.25)
+    assert await bench.look() == [("volume", 4), ("power", 79)]
+
+
+async def test_what_was_put_is_not_told_twice(bench: Bench) -> None:
+    await bench.look()
+    await bench.dispatch.request("PUT", "volume", "3")
+    assert await bench.look() == []
+
+
+async def test_a_battery_that_cannot_be_read_is_passed_over(bench: Bench) -> None:
+    await bench.look()
+    bench.charge("nothing")
+    assert await bench.look() == []
+    bench.charge(80)
+    assert await bench.look() == []
