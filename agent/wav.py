@@ -53,8 +53,9 @@ def read_wav(data: bytes) -> Sound:
             )
             promised = source.getnframes() * channels * width
             frames = source.readframes(source.getnframes())
-    except (wave.Error, EOFError, OverflowError) as error:
-        raise WireError(f"not a WAV file with PCM samples: {error or 'it is cut short'}") from error
+    except (wave.Error, EOFError, OverflowError, RuntimeError) as error:  # a chunk beyond its end
+        reason = str(error) or "it is cut short"
+        raise WireError(f"not a WAV file with PCM samples: {reason}") from error
     if width != SAMPLE_BYTES:
         raise FieldError("WAV sample width", width * 8, "16 bit")
     if not 1 <= channels <= CHANNELS_MAX:
@@ -99,9 +100,10 @@ def resample(samples: bytes, rate: int, target: int) -> bytes:
         raise WireError(f"resampling from {rate} samples/s failed: error {failure.value}")
     try:
         library.speex_resampler_skip_zeros(state)
-        count = len(samples) // SAMPLE_BYTES
-        room = count * target // rate + 1
-        taken, given = ctypes.c_uint32(count), ctypes.c_uint32(room)
+        room = len(samples) // SAMPLE_BYTES * target // rate
+        # The filter looks ahead: silence after the end brings out the last sounds.
+        samples += bytes(library.speex_resampler_get_input_latency(state) * SAMPLE_BYTES)
+        taken, given = ctypes.c_uint32(len(samples) // SAMPLE_BYTES), ctypes.c_uint32(room)
         out = (ctypes.c_int16 * room)()
         library.speex_resampler_process_int(
             state, 0, samples, ctypes.byref(taken), out, ctypes.byref(given)
@@ -126,6 +128,10 @@ def _speexdsp(rate: int) -> ctypes.CDLL:
         ctypes.c_void_p, ctypes.c_uint32, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p,
         ctypes.c_void_p,
     ]  # fmt: skip
-    for function in (library.speex_resampler_skip_zeros, library.speex_resampler_destroy):
+    for function in (
+        library.speex_resampler_skip_zeros,
+        library.speex_resampler_get_input_latency,
+        library.speex_resampler_destroy,
+    ):
         function.argtypes = [ctypes.c_void_p]
     return library
