@@ -6,27 +6,34 @@ writes the file, computes MD5 and brings all to the disk, which the pipe does no
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import multiprocessing
 import os
 import random
 import re
 import shutil
-import statistics
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import Aim, Figure, command_line, figure
 from ota.download import DownloadSettings, Source, discard, download
+from tools.processes import BenchError
 
 MIB = 2**20
+MEBIBYTES = 200
+ROUNDS = 7
+DEADLINE = 30.0
 
 
 class RangeHandler(BaseHTTPRequestHandler):
@@ -53,6 +60,7 @@ class RangeHandler(BaseHTTPRequestHandler):
 
 
 def serve(file: Path, ready: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
     RangeHandler.file = file
     with ThreadingHTTPServer(("127.0.0.1", 0), RangeHandler) as server:
         ready.send(server.server_address[1])
@@ -80,48 +88,57 @@ def run_curl(url: str, sha256: str) -> None:
     pipe = f"curl --silent --show-error {url} | sha256sum"
     done = subprocess.run(["sh", "-c", pipe], check=True, capture_output=True, text=True)
     if done.stdout.split()[0] != sha256:
-        raise SystemExit("curl got other bytes")
+        raise BenchError("curl got other bytes")
 
 
 def run_download(source: Source, folder: Path) -> None:
     download(source, folder, DownloadSettings(), threading.Event(), lambda _done, _total: None)
 
 
-def measure(url: str, sha256: str, size: int, folder: Path, rounds: int) -> None:
-    source = Source(url, size, sha256)
-    ours, curls = [], []
-    for _ in range(rounds):
-        curls.append(timed(lambda: run_curl(url, sha256)))
-        ours.append(timed(lambda: run_download(source, folder / "download")))
-        discard(folder / "download")
-    curl, own = statistics.median(curls), statistics.median(ours)
-    mib = size / MIB
-    print(f"download of {mib:.0f} MiB over loopback, median of {rounds}:")
-    print(f"  curl | sha256sum    {mib / curl:8.0f} MiB/s")
-    print(f"  ota.download        {mib / own:8.0f} MiB/s   (also MD5, file, fsync)")
-    print(f"  ratio               {curl / own:8.2f}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mib", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+def measure() -> list[Figure]:
+    """Fetch the same file in turns."""
     if shutil.which("curl") is None:
-        raise SystemExit("curl is not installed")
-    with tempfile.TemporaryDirectory() as name:
+        raise BenchError("curl is not installed")
+    with tempfile.TemporaryDirectory(prefix="story-bench-") as name:
         folder = Path(name)
-        sha256 = make_file(folder / "file", options.mib * MIB)
-        receiver, sender = multiprocessing.Pipe(duplex=False)
-        server = multiprocessing.Process(target=serve, args=(folder / "file", sender), daemon=True)
-        server.start()
-        url = f"http://127.0.0.1:{receiver.recv()}/file"
-        try:
-            measure(url, sha256, options.mib * MIB, folder, options.rounds)
-        finally:
-            server.terminate()
-            server.join()
+        sha256 = make_file(folder / "file", MEBIBYTES * MIB)
+        with server(folder / "file") as url:
+            return [_measure(url, sha256, folder / "download")]
+
+
+def _measure(url: str, sha256: str, folder: Path) -> Figure:
+    source = Source(url, MEBIBYTES * MIB, sha256)
+    ours: list[float] = []
+    curls: list[float] = []
+    for turn in range(ROUNDS):
+        # Whoever comes first in a turn finds the disk quieter: they take it in turns too.
+        works = [
+            (curls, partial(run_curl, url, sha256)),
+            (ours, partial(run_download, source, folder)),
+        ]
+        for rates, work in works if turn % 2 else reversed(works):
+            rates.append(MEBIBYTES / timed(work))
+            discard(folder)
+    name = f"download and verify {MEBIBYTES} MiB"
+    return figure(name, "MiB/s", ours, "curl into sha256sum", curls, Aim("ratio", "≥", 0.8))
+
+
+@contextmanager
+def server(file: Path) -> Iterator[str]:
+    """Serve a file from a process of its own; gives its URL."""
+    # Not forked: the child must not inherit what the whole run does on signals.
+    spawn = multiprocessing.get_context("spawn")
+    receiver, sender = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=serve, args=(file, sender), daemon=True)
+    process.start()
+    try:
+        if not receiver.poll(DEADLINE):
+            raise BenchError(f"the file server did not start within {DEADLINE:g} s")
+        yield f"http://127.0.0.1:{receiver.recv()}/file"
+    finally:
+        process.terminate()
+        process.join()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line(__doc__, measure))

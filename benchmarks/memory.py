@@ -1,0 +1,101 @@
+"""What the linked agent holds when it has nothing to do: RSS and PSS, with whatever it started.
+
+RSS counts shared pages whole, PSS divides them by their users. Beside it an interpreter that has
+imported asyncio and ssl and waits. MB are 1,000,000 bytes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.figures import Aim, Figure, command_line, figure
+from benchmarks.stage import agent, on_stage
+from tools.bench import Bench
+
+ROUNDS = 3
+# The reports of a start are sent within the first second; keepalives come every 55 s.
+IDLE_SECONDS = 5.0
+END_DEADLINE = 5.0
+BARE = "import asyncio, ssl, sys; print(flush=True); sys.stdin.read()"
+BARE_NAME = 'python -c "import asyncio, ssl"'
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Megabytes."""
+
+    rss: float
+    pss: float
+
+
+def measure(bench: Bench) -> list[Figure]:
+    """Look at agent and interpreter at the same moments; no agent may run on ``bench``."""
+    ours, bare = [], []
+    for _ in range(ROUNDS):
+        with bare_interpreter() as bare_pid, agent(bench) as agent_pid:
+            time.sleep(IDLE_SECONDS)
+            ours.append(memory(agent_pid))
+            bare.append(memory(bare_pid))
+    return [
+        figure(
+            "idle RSS of the linked agent", "MB", [m.rss for m in ours],
+            BARE_NAME, [m.rss for m in bare], Aim("ours", "<", 45.0),
+        ),
+        figure(
+            "idle PSS of the linked agent", "MB", [m.pss for m in ours],
+            BARE_NAME, [m.pss for m in bare],
+        ),
+    ]  # fmt: skip
+
+
+@contextmanager
+def bare_interpreter() -> Iterator[int]:
+    """Run an interpreter that waits; gives its process id."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", BARE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for us; it ends with its input
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield process.pid
+    finally:
+        process.communicate(timeout=END_DEADLINE)
+
+
+def memory(pid: int) -> Memory:
+    """Return the memory of a process and its descendants."""
+    found = [_rollup(each) for each in family(pid)]
+    return Memory(sum(m.rss for m in found), sum(m.pss for m in found))
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and its descendants."""
+    children = [
+        int(child)
+        for path in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in path.read_text().split()
+    ]
+    return [pid, *(each for child in children for each in family(child))]
+
+
+def _rollup(pid: int) -> Memory:
+    """Read proc_pid_smaps(5)'s sums, which are in units of 1,024 bytes."""
+    kib = {
+        words[0]: int(words[1])
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        if (words := line.split())
+    }
+    return Memory(kib["Rss:"] * 1024 / 1e6, kib["Pss:"] * 1024 / 1e6)
+
+
+if __name__ == "__main__":
+    sys.exit(command_line(__doc__, on_stage(measure)))

@@ -1,0 +1,34 @@
+"""All figures in one run: ``python -m benchmarks.run [--json]``, or ``make bench``.
+
+Nothing here is a test: an aim that is missed is printed, and the exit code stays 0.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from benchmarks import download, memory, roundtrip, start, voice
+from benchmarks.figures import Figure, command_line
+from benchmarks.stage import stage
+
+STAGED = (start.measure, memory.measure, roundtrip.measure, voice.measure)
+
+
+def measure() -> list[Figure]:
+    """Measure one figure after the other, for none may be another's load."""
+    figures: list[Figure] = []
+    with stage() as bench:
+        for each in STAGED:
+            _progress(each.__module__)
+            figures += each(bench)
+    _progress(download.__name__)
+    return figures + download.measure()
+
+
+def _progress(module: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {module} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(command_line(__doc__, measure))
