@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 # What the device needs (the first line), and what the bench and the tests add.
 packages=(libspeex1 libspeexdsp1 libmpv2 alsa-utils pulseaudio-utils python3-venv
-          pulseaudio libasound2-plugins curl openssl)
+          pulseaudio libasound2-plugins curl openssl postgresql)
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -19,6 +19,12 @@ missing_packages() {
     [ "$package" = python3-venv ] && "$python" -c 'import ensurepip' 2>/dev/null && continue
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
   done
+}
+
+# The tests start a PostgreSQL of their own; installing the package must not leave another running.
+cluster_setting=/etc/postgresql-common/createcluster.d/story-agent.conf
+no_default_cluster() {
+  "${sudo[@]}" sh -c "mkdir -p ${cluster_setting%/*} && echo 'create_main_cluster = false' >$cluster_setting"
 }
 
 install_packages() {
@@ -34,6 +40,7 @@ install_packages() {
   say "installing system packages: $missing"
   local log
   log=$(mktemp)
+  [[ $missing != *postgresql* ]] || no_default_cluster
   # shellcheck disable=SC2086  # one word a package
   if ! { "${sudo[@]}" apt-get update -qq \
          && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
@@ -41,6 +48,7 @@ install_packages() {
     tail -n 5 "$log" >&2
     fail "apt-get could not install: $missing (its whole output: $log)"
   fi
+  "${sudo[@]}" rm -f "$cluster_setting"
   rm -f "$log"
 }
 

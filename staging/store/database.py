@@ -1,9 +1,12 @@
-"""The engine, its transactions, and the two doors to them.
+"""The store's transactions, and the doors to them.
 
 `Database.call` runs one function in one transaction right here (commands). `Database.read` and
 `Database.write` do so for the server, off the event loop: reads in a few threads, writes one after
 the other in a single thread that commits what waits together, so that many devices share one fsync.
 A write's future is done only after its commit.
+
+A database that cannot be used for a while (no connection, locked, full) is a `StoreBusyError`, and
+the next call tries again.
 """
 
 from __future__ import annotations
@@ -11,26 +14,31 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Engine
+from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from staging.errors import StagingError, StoreBusyError
-from staging.store.models import Base
+from staging.store import engine, schema
 
-# Beside a running server a command waits this long for its turn to write (milliseconds).
-BUSY_TIMEOUT_MS = 5000
 READ_THREADS = 4
+# What waits for those threads at most: a second or two of look-ups.
+READ_QUEUE_LIMIT = 2000
 # About two seconds of work on an SD card; what comes on top is refused, not queued.
 WRITE_QUEUE_LIMIT = 2000
 # Writes that share one commit at most: bounds how long the first of them waits.
 WRITE_BATCH_LIMIT = 64
+# After a failed connection nobody tries another for this long: what waits is refused at once
+# instead of spending the time that a connection may take, one after the other.
+RETRY_SECONDS = 0.5
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,34 +53,67 @@ class _Job:
 class Database:
     """One staging cloud's state; open it once a process."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the SQLite file, made with all tables if it is new; raises StagingError."""
-        self._reader = _engine(path, "BEGIN", READ_THREADS)
-        self._writer = _engine(path, "BEGIN IMMEDIATE", 1)
+    def __init__(self, where: Path | str | URL) -> None:
+        """Open a SQLite file or a URL and bring its tables up to date.
+
+        Raises:
+            StagingError: it cannot be used, or its schema is not for this program.
+        """
+        url = engine.locate(where)
+        self.shown = engine.shown(url)
+        """What a message may say of the database: a path, or a URL without its password."""
+        self._reader = engine.reading_engine(url, READ_THREADS)
+        self._writer = engine.writing_engine(url)
+        self._outage = _Outage(self.shown)
         try:
-            with self._writer.begin() as connection:
-                Base.metadata.create_all(connection)
+            schema.bring_up_to_date(self._reader, url)
         except SQLAlchemyError as error:
-            raise StagingError(f"{path}: {_reason(error)}") from error
+            raise StagingError(f"{self.shown}: {engine.reason(error)}") from error
         self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="store-read")
+        self._reading = 0
         self._jobs: queue.Queue[_Job | None] = queue.Queue(WRITE_QUEUE_LIMIT)
         self._thread: threading.Thread | None = None
 
     def call(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """Run ``work(session, …)`` in one transaction in this thread; an exception rolls it back."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+        """Run ``work(session, …)`` in one transaction in this thread; an exception rolls it back.
+
+        Raises:
+            StoreBusyError: the database cannot be used now.
+        """
+        with self._outage.watch(), _session(self._writer) as session, session.begin():
             return work(session, *args, **kw)
 
     async def read(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kw: P.kwargs
     ) -> T:
-        """Run ``work(session, …)``, which only reads, in one of the reading threads."""
+        """Run ``work(session, …)``, which only reads, in one of the reading threads.
+
+        Raises:
+            StoreBusyError: too many reads wait already, or the database cannot be used now.
+        """
+        if self._reading >= READ_QUEUE_LIMIT:
+            raise StoreBusyError(f"{READ_QUEUE_LIMIT} reads wait already")
 
         def job() -> T:
-            with Session(self._reader, expire_on_commit=False) as session:
+            with _session(self._reader) as session:
                 return work(session, *args, **kw)
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, job)
+        self._reading += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, job)
+        finally:
+            self._reading -= 1
+
+    def _read(self, job: Callable[[], T]) -> T:
+        with self._outage.watch():
+            try:
+                return job()
+            except SQLAlchemyError as error:
+                if not engine.is_disconnect(error):
+                    raise
+            # The pool's connection was from before a restart of the database, and all of its
+            # kind are gone now: a new one tells whether the database is back.
+            return job()
 
     async def write(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kw: P.kwargs
@@ -80,7 +121,8 @@ class Database:
         """Run ``work(session, …)`` in the writing thread and return once it is committed.
 
         Raises:
-            StoreBusyError: too many writes wait already.
+            StoreBusyError: too many writes wait already, or the database cannot be used now; a
+                connection that broke during the commit leaves open whether it was done.
         """
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_jobs, name="store-write")
@@ -120,9 +162,11 @@ class Database:
     def _commit(self, batch: list[_Job]) -> None:
         done: list[tuple[_Job, Any]] = []
         try:
-            with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            with self._outage.watch(), _session(self._writer) as session, session.begin():
                 done = [
-                    (job, result) for job in batch if (result := _run(session, job)) is not _FAILED
+                    (job, result)
+                    for job in batch
+                    if (result := self._run(session, job)) is not _FAILED
                 ]
         except BaseException as error:  # noqa: BLE001  # each waiting caller gets it; none may hang
             for job in batch:
@@ -132,47 +176,42 @@ class Database:
         for job, result in done:
             job.future.set_result(result)
 
+    def _run(self, session: Session, job: _Job) -> Any:
+        """Run one job in a savepoint of its own, so that its failure is not the others'."""
+        try:
+            with self._outage.watch(), session.begin_nested():
+                return job.work(session)
+        except Exception as error:  # noqa: BLE001  # handed to the caller that waits for this job
+            job.future.set_exception(error)
+            return _FAILED
+
 
 _FAILED = object()
 
 
-def _run(session: Session, job: _Job) -> Any:
-    """Run one job in a savepoint of its own, so that its failure is not the others'."""
-    try:
-        with session.begin_nested():
-            return job.work(session)
-    except Exception as error:  # noqa: BLE001  # handed to the caller that waits for this job
-        job.future.set_exception(error)
-        return _FAILED
+class _Outage:
+    """Turns what passes into `StoreBusyError`, and remembers for a moment that nobody answers."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+        self._until = float("-inf")
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Refuse to begin during an outage; convert what the work raises."""
+        if time.monotonic() < self._until:
+            raise StoreBusyError(f"{self._shown}: no connection")
+        try:
+            yield
+        except PendingRollbackError as error:
+            raise StoreBusyError(f"{self._shown}: the connection was lost") from error
+        except SQLAlchemyError as error:
+            if not engine.is_transient(error):
+                raise
+            if engine.is_disconnect(error):
+                self._until = time.monotonic() + RETRY_SECONDS
+            raise StoreBusyError(f"{self._shown}: {engine.reason(error)}") from error
 
 
-def _engine(path: Path, begin: str, connections: int) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}",
-        pool_size=connections,
-        max_overflow=0,
-        hide_parameters=True,  # an error's text goes to the log; tokens are among the parameters
-        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
-    )
-
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _record: object) -> None:
-        # The driver's own transaction handling knows no savepoints; ours is explicit.
-        connection.isolation_level = None
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-        ):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error)
+def _session(bind: Engine) -> Session:
+    return Session(bind, expire_on_commit=False)

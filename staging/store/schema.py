@@ -1,0 +1,101 @@
+"""The tables' own version: made, brought up to date, adopted, or refused, before the store is used.
+
+The steps are the revisions in ``staging/migrations/versions``, numbered 0001, 0002, …; Alembic runs
+them. All steps of one upgrade are one transaction that holds the writer's lock: two processes that
+start at once take turns, and a crash in the middle leaves the schema that was.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from staging.errors import StagingError
+from staging.store.engine import SQLITE, migrating_engine, shown
+
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
+VERSION_TABLE = "alembic_version"
+# Data folders from before the revisions have exactly its tables.
+FIRST = "0001"
+FIRST_TABLES = frozenset({
+    "access_tokens", "accounts", "app_products", "apps", "batches", "bindings", "devices",
+    "os_versions", "ota_events", "ota_tasks", "packages", "products", "reports", "strategies",
+    "used_nonces",
+})  # fmt: skip
+
+
+def revisions() -> list[str]:
+    """Return the revisions that this program knows, in order.
+
+    Read from the files' names: Alembic, which takes longer to load than a command to run, is only
+    needed when there is something to do.
+    """
+    return sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+def bring_up_to_date(reader: Engine, url: URL) -> None:
+    """Make the tables, or change them to what this program expects.
+
+    Raises:
+        StagingError: the schema is newer than this program, or not of this program.
+        SQLAlchemyError: the database cannot be used.
+    """
+    with reader.connect() as connection:
+        if version(connection) == revisions()[-1]:
+            return
+    engine = migrating_engine(url)
+    try:
+        with engine.begin() as connection:
+            _upgrade(connection, url)
+    finally:
+        engine.dispose()
+
+
+def version(connection: Connection) -> str | None:
+    """Return a database's revision, None where no revision was run."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608  # a constant
+    return None if found is None else str(found)
+
+
+def _upgrade(connection: Connection, url: URL) -> None:
+    # Loaded here for the reason that `revisions` gives.
+    from alembic import command  # noqa: PLC0415
+
+    from staging.migrations.config import alembic_config  # noqa: PLC0415
+
+    found = version(connection)
+    config = alembic_config(connection)
+    if found is None:
+        if _has_first_tables(connection, url):
+            command.stamp(config, FIRST)
+    elif found not in revisions():
+        raise StagingError(
+            f"{shown(url)}: its schema is {found}, this program knows up to {revisions()[-1]}; "
+            "use the newer program, or a copy of the data from before it"
+        )
+    command.upgrade(config, "head")
+    _check_foreign_keys(connection)
+
+
+def _has_first_tables(connection: Connection, url: URL) -> bool:
+    """Tell tables from before the revisions from no tables; raises StagingError for others."""
+    present = FIRST_TABLES & set(inspect(connection).get_table_names())
+    if present and present != FIRST_TABLES:
+        raise StagingError(
+            f"{shown(url)}: has {', '.join(sorted(present))} and no {VERSION_TABLE}: "
+            "not a database of story-cloud, expected an empty one"
+        )
+    return bool(present)
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    """Refuse a migration that left dangling references; PostgreSQL never lets it come this far."""
+    if connection.dialect.name != SQLITE:
+        return
+    dangling = connection.execute(text("PRAGMA foreign_key_check")).first()
+    if dangling is not None:
+        raise SQLAlchemyError(f"a row of {dangling[0]} refers to a missing row of {dangling[2]}")
