@@ -27,7 +27,9 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 UNACTIVATED, ACTIVATED = "UNACTIVATED", "ACTIVATED"
 ENABLE, DISABLE = "ENABLE", "DISABLE"
 DRAFT, PUBLISHED = "DRAFT", "PUBLISHED"
-RELEASED = "RELEASED"
+UNVERIFIED, RELEASED = "UNVERIFIED", "RELEASED"
+# Every scope there is (open API 1.1); the document's example has this one.
+ALL_SCOPE = "allScope"
 KIND_REPORT, KIND_RESOURCE = "REPORT", "RESOURCE"
 
 
@@ -51,6 +53,9 @@ class Product(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    # What the open API shows of a device's product beside its name (2.4).
+    type: Mapped[str] = mapped_column(String(16), default="WIFI", server_default="WIFI")
+    series_name: Mapped[str] = mapped_column(default="故事机", server_default="故事机")
     # What a device without a self-description of its own is taken to have.
     data_points: Mapped[dict[str, Any]]
     create_time: Mapped[int]
@@ -117,6 +122,11 @@ class App(Base):
     type: Mapped[str]
     apikey: Mapped[str] = mapped_column(unique=True)
     secret: Mapped[str]
+    # What users may allow it, and where it may have their answer sent (1.1).
+    scopes: Mapped[list[str]] = mapped_column(
+        default=lambda: [ALL_SCOPE], server_default='["allScope"]'
+    )
+    redirect_uris: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     create_time: Mapped[int]
 
 
@@ -138,6 +148,8 @@ class Account(Base):
     uuid: Mapped[str] = mapped_column(unique=True)
     user_name: Mapped[str] = mapped_column(unique=True)
     status: Mapped[str] = mapped_column(default=ENABLE)
+    # As `staging.passwords` renders it; None: nobody can log in with this account.
+    password: Mapped[str | None]
     create_time: Mapped[int]
 
 
@@ -149,6 +161,8 @@ class AccessToken(Base):
     digest: Mapped[str] = mapped_column(primary_key=True)
     app_id: Mapped[int] = mapped_column(ForeignKey("apps.id"))
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    # Joined by commas, as the open API writes it.
+    scope: Mapped[str] = mapped_column(default=ALL_SCOPE, server_default=ALL_SCOPE)
     expire_time: Mapped[int] = mapped_column(index=True)
 
 
@@ -176,7 +190,12 @@ class Report(Base):
     """One entry of a device's history; ``ts`` is unique within the device and grows."""
 
     __tablename__ = "reports"
-    __table_args__ = (Index("ix_reports_key", "device_id", "key", "ts"),)
+    __table_args__ = (
+        # One for each way to ask, or a page's time would grow with what the device ever sent.
+        Index("ix_reports_key", "device_id", "key", "ts"),
+        Index("ix_reports_kind", "device_id", "kind", "ts"),
+        Index("ix_reports_key_kind", "device_id", "key", "kind", "ts"),
+    )
 
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
     ts: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -227,7 +246,8 @@ class OtaTask(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
     package_id: Mapped[int] = mapped_column(ForeignKey("packages.id"))
-    strategy_id: Mapped[int] = mapped_column(ForeignKey("strategies.id"))
+    # None: the order verifies a package that is not released yet.
+    strategy_id: Mapped[int | None] = mapped_column(ForeignKey("strategies.id"))
     status: Mapped[str] = mapped_column(String(16))
     percent: Mapped[float | None]
     failure: Mapped[str | None] = mapped_column(Text)
