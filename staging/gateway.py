@@ -112,6 +112,18 @@ class Gateway:
         self._connections: dict[Connection, asyncio.Task[Any]] = {}
         self._endpoint: FramedEndpoint | None = None
         self._server: asyncio.Server | None = None
+        self._watchers: list[Callable[[str], None]] = []
+
+    def watch(self, watcher: Callable[[str], None]) -> None:
+        """Let ``watcher(uuid)`` be called after each change of what is known of a device.
+
+        It is called in the event loop and must return at once.
+        """
+        self._watchers.append(watcher)
+
+    def _changed(self, uuid: str) -> None:
+        for watcher in self._watchers:
+            watcher(uuid)
 
     async def start(self, context: ssl.SSLContext, **listen: Any) -> int:
         """Begin to accept; ``listen`` goes to asyncio (host and port, or sock). Returns the port."""
@@ -213,6 +225,7 @@ class Gateway:
             return
         if self._sessions.get(session.identity.uuid) is session:
             del self._sessions[session.identity.uuid]
+            self._changed(session.identity.uuid)
         for task in session.tasks:
             task.cancel()
 
@@ -268,6 +281,7 @@ class Gateway:
         session = _Session(identity, connection)
         self._sessions[identity.uuid] = self._by_connection[connection] = session
         _log.info("device %s: registered from %r", identity.uuid, connection)
+        self._changed(identity.uuid)
         self._spawn(session, self._greet(session))
 
     async def _report(self, session: _Session, request: Request) -> Reply:
@@ -278,6 +292,7 @@ class Gateway:
             return Reply(Code.UNAUTHORIZED, b"not the credentials of this connection")
         wanted = decide(credentials.uuid, parse_report(request.payload))
         notes = await self._database.write(effects.apply, identity.id, wanted, self._clock())
+        self._changed(identity.uuid)
         for note in notes:
             _log.warning("device %s: %s", identity.uuid, note)
         return Reply(Code.CHANGED)
@@ -339,6 +354,7 @@ class Gateway:
                 uuid = session.identity.uuid
                 _log.warning("device %s: self-description not usable: %s", uuid, error)
         await self._database.write(devices.set_description, session.identity.id, description)
+        self._changed(session.identity.uuid)
 
     async def _send_order(self, session: _Session) -> None:
         identity = session.identity
@@ -346,9 +362,11 @@ class Gateway:
             order = await self._database.read(ota.unsent, identity.id, self._api_url())
             if order is None:
                 return
+            self._changed(identity.uuid)
             sent = self._clock()
             refusal = await self.order_update(identity.uuid, order)
             _log.info(
                 "device %s: order %s %s", identity.uuid, order.transaction, refusal or "taken"
             )
             await self._database.write(ota.note_answer, int(order.transaction), refusal, sent)
+            self._changed(identity.uuid)
