@@ -16,9 +16,10 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging import cli_devices, cli_releases, logs, server
-from staging.cli_common import Commands, Result, data_of
+from staging.cli_common import DATABASE_VARIABLE, Commands, Result, data_of, database_of
 from staging.errors import StagingError
 from staging.files import Endpoints
+from staging.store import engine
 from wire.errors import WireError
 
 PORT_MAX = 65535
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (StagingError, WireError) as error:
         return _fail(str(error))
     except SQLAlchemyError as error:
-        return _fail(f"{data_of(options).database}: {getattr(error, 'orig', None) or error}")
+        return _fail(f"database: {engine.reason(error)}")
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror}")
     except KeyboardInterrupt:
@@ -78,6 +79,12 @@ def _add_common(parser: argparse.ArgumentParser, *, default: bool) -> None:
         help="where everything is kept (default: $XDG_DATA_HOME/story-cloud)",
     )
     parser.add_argument(
+        "--database",
+        metavar="URL",
+        default=None if default else kept,
+        help=f"PostgreSQL or another SQLite file (default: ${DATABASE_VARIABLE}, else in DIR)",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         default=False if default else kept,
@@ -110,6 +117,7 @@ def _serve(options: argparse.Namespace) -> None:
     logs.set_up(logging.INFO)
     wanted = server.ServeOptions(
         data=data_of(options),
+        database=database_of(options),
         host=options.host,
         api_port=options.api_port,
         device_port=options.device_port,

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from staging.files import DataDir
 from staging.store import Database
 
 Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse gives its class no public name
+
+
+# For a URL with a password, which a command line would show to every user of the machine.
+DATABASE_VARIABLE = "STORY_CLOUD_DATABASE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +35,17 @@ def data_of(options: argparse.Namespace) -> DataDir:
     return DataDir(options.data.absolute())
 
 
+def database_of(options: argparse.Namespace) -> Path | str:
+    """Return the store that the command works on: as told, else the data folder's own file."""
+    told = options.database or os.environ.get(DATABASE_VARIABLE)
+    return told or data_of(options).database
+
+
 @contextmanager
 def store(options: argparse.Namespace) -> Iterator[Database]:
     """Open the store for one command."""
-    database = Database(data_of(options).create().database)
+    data_of(options).create()
+    database = Database(database_of(options))
     try:
         yield database
     finally:

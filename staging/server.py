@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -40,6 +41,8 @@ class ServeOptions:
     """What ``story-cloud serve`` was told; port 0 takes any free one."""
 
     data: DataDir
+    database: Path | str
+    """The store's file or URL."""
     host: str
     api_port: int
     device_port: int
@@ -70,7 +73,7 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
         if options.legacy_tls:
             _log.warning(_LEGACY_WARNING)
         await asyncio.to_thread(_prepare_repository, options.data)
-        database = Database(options.data.database)
+        database = Database(options.database)
         stack.callback(database.close)
         await database.write(products.default_product, now_ms())
         cloud = _Cloud(options, host, context, database, endpoints)

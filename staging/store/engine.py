@@ -73,8 +73,8 @@ def shown(url: URL) -> str:
     """Return what a message may say of a database: a path, or a URL without secrets."""
     if url.get_backend_name() == SQLITE:
         return str(url.database)
-    secret = {name: "***" for name in _SECRET_QUERY if name in url.query}
-    return url.update_query_dict(secret).render_as_string(hide_password=True)
+    url = url.difference_update_query(_SECRET_QUERY).set(drivername=POSTGRESQL)
+    return url.render_as_string(hide_password=True)
 
 
 def reading_engine(url: URL, connections: int) -> Engine:
