@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from staging.errors import (
     StagingError,
     StoreBusyError,
 )
-from staging.reports import decide
+from staging.reports import Effect, decide
 from staging.store import Database, devices, effects, ota
 from staging.store.devices import Identity
 from staging.times import Clock, now_ms
@@ -113,6 +113,7 @@ class Gateway:
         self._endpoint: FramedEndpoint | None = None
         self._server: asyncio.Server | None = None
         self._watchers: list[Callable[[str], None]] = []
+        self._listeners: list[Callable[[str, Sequence[Effect]], None]] = []
 
     def watch(self, watcher: Callable[[str], None]) -> None:
         """Let ``watcher(uuid)`` be called after each change of what is known of a device.
@@ -120,6 +121,13 @@ class Gateway:
         It is called in the event loop and must return at once.
         """
         self._watchers.append(watcher)
+
+    def listen(self, listener: Callable[[str, Sequence[Effect]], None]) -> None:
+        """Let ``listener(uuid, effects)`` be called after each report that was committed.
+
+        It is called in the event loop and must return at once.
+        """
+        self._listeners.append(listener)
 
     def _changed(self, uuid: str) -> None:
         for watcher in self._watchers:
@@ -293,6 +301,8 @@ class Gateway:
         wanted = decide(credentials.uuid, parse_report(request.payload))
         notes = await self._database.write(effects.apply, identity.id, wanted, self._clock())
         self._changed(identity.uuid)
+        for listener in self._listeners:
+            listener(identity.uuid, wanted)
         for note in notes:
             _log.warning("device %s: %s", identity.uuid, note)
         return Reply(Code.CHANGED)
