@@ -18,6 +18,8 @@ from enum import Enum
 from agent.backoff import Backoff
 from agent.logs import Redactor
 from agent.settings import LinkSettings
+from ota.clock import TrustedTime
+from ota.tls import check_dates, leave_dates
 from transport.connection import Connection
 from transport.errors import TransportError
 from transport.framed import FramedEndpoint, Handler, Reply
@@ -111,8 +113,18 @@ def _rounded(at: float | None, difference: object) -> float | None:
 class CloudLink:
     """Keeps one connection to the cloud; `run` never ends by itself."""
 
-    def __init__(self, profile: Profile, settings: LinkSettings, handler: Handler) -> None:
-        """Reach the profile's cloud; its requests go to ``handler``."""
+    def __init__(
+        self,
+        profile: Profile,
+        settings: LinkSettings,
+        handler: Handler,
+        clock: TrustedTime | None = None,
+    ) -> None:
+        """Reach the profile's cloud; its requests go to ``handler``.
+
+        ``clock`` is what its certificate's dates are held against: the machine's may be wrong.
+        """
+        self._clock = clock or TrustedTime()
         self._profile = profile
         self._settings = settings
         self._handler = handler
@@ -204,6 +216,7 @@ class CloudLink:
                     server_hostname=host,
                     ssl_shutdown_timeout=GOODBYE_TIMEOUT,
                 )
+            self._check_dates(writer)
         except ssl.SSLCertVerificationError as error:
             reason = f"the server's certificate is refused: {error.verify_message}"
             raise ServerUntrustedError(reason) from error
@@ -214,6 +227,14 @@ class CloudLink:
         except OSError as error:
             raise LinkDownError(f"cannot connect: {error.strerror or error}") from error
         return Connection(reader, writer)
+
+    def _check_dates(self, writer: asyncio.StreamWriter) -> None:
+        """Check what `tls_context` left, before anything is sent; raises SSLCertVerificationError."""
+        try:
+            check_dates(writer.get_extra_info("ssl_object"), self._clock)
+        except ssl.SSLCertVerificationError:
+            writer.transport.abort()
+            raise
 
     async def _serve(self, endpoint: FramedEndpoint, connection: Connection) -> None:
         """Register on an open connection and keep it alive until it ends."""
@@ -291,8 +312,11 @@ class CloudLink:
 
 
 def tls_context(ca_pem: str) -> ssl.SSLContext:
-    """Return a context that trusts one CA only, checks the host, and speaks TLS 1.2 or newer."""
+    """Return a context that trusts one CA only, checks the host, and speaks TLS 1.2 or newer.
+
+    It leaves the certificates' dates to `ota.tls.check_dates`.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(cadata=ca_pem)
-    return context
+    return leave_dates(context)

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from agent.link import LinkError, ReportRejectedError
 from agent.requests import serve
@@ -145,6 +146,20 @@ def loopback_socket(port: int) -> socket.socket:
     return bound
 
 
+class _Interruptible:
+    """Answers 503 when the agent ends first; uvicorn would log the interruption as a bug of ours."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            answer = _respond(Reply(Code.SERVICE_UNAVAILABLE, b"the agent ends"))
+            await answer(scope, receive, send)
+
+
 class LocalServer(uvicorn.Server):
     """uvicorn inside the agent's event loop; signals and logging stay the agent's."""
 
@@ -152,7 +167,7 @@ class LocalServer(uvicorn.Server):
         """Serve ``app``."""
         super().__init__(
             uvicorn.Config(
-                app,
+                _Interruptible(app),
                 access_log=False,
                 http="h11",
                 interface="asgi3",

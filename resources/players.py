@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes.util
 import logging
+import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -110,7 +111,8 @@ class MpvPlayer:
         loading = self._loading = asyncio.get_running_loop().create_future()
         self._started = False
         self._mpv.pause = False
-        self._mpv.loadfile(source, "replace")
+        # As bytes: a file's name need not be UTF-8, and mpv's own loadfile insists on it.
+        self._mpv.string_command("loadfile", os.fsencode(source), "replace")
         try:
             async with asyncio.timeout(LOAD_TIMEOUT):
                 await loading

@@ -1,0 +1,396 @@
+"""The agent as a process against a real staging cloud: what its commands print, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import write_tone
+
+BIN = Path(sys.executable).parent
+START_TIMEOUT = 40.0
+# What a user may wait for after Ctrl-C or systemctl stop.
+END_SECONDS = 5.0
+# Imported at idle, each would cost memory that a small machine does not have.
+HEAVY = ("tuf", "urllib3", "mpv", "dbus_fast", "cryptography", "numpy", "fastapi", "sqlalchemy")
+
+
+def wait_for(look: Callable[[], Any], timeout: float = START_TIMEOUT) -> Any:
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.02)
+    return pytest.fail("what was waited for did not come")
+
+
+def run_cli(*words: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / "story-agent", *words], capture_output=True, text=True, timeout=60, check=False, **more
+    )  # fmt: skip
+
+
+class Agent:
+    """One device's files, and the process that runs on them."""
+
+    def __init__(self, folder: Path, profile: Path) -> None:
+        self.state = folder / "state"
+        self.profile = profile
+        self.log = folder / "agent.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *more: str | Path, environment: dict[str, str] | None = None) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [BIN / "story-agent", "run", "--profile", self.profile, "--state", self.state,
+                 "--verbose", *more],
+                stderr=log, stdout=log, env={**os.environ, **(environment or {})},
+            )  # fmt: skip
+        wait_for(lambda: self.status() or self.process is None or self.process.poll() is not None)
+
+    def ask(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        return run_cli(*words, "--state", self.state)
+
+    def status(self) -> dict[str, Any]:
+        answer = self.ask("status", "--json")
+        return {} if answer.returncode else dict(json.loads(answer.stdout))
+
+    def wait_online(self) -> None:
+        wait_for(lambda: self.status().get("link", {}).get("state") == "online")
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal; return the exit code, within END_SECONDS."""
+        assert self.process
+        self.process.send_signal(number)
+        code = self.process.wait(END_SECONDS)
+        self.process = None
+        return code
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """A staging cloud on free ports; yields what runs its commands."""
+    data = tmp_path_factory.mktemp("cloud")
+    server = subprocess.Popen(
+        [BIN / "story-cloud", "serve", "--data", data, "--api-port", "0", "--device-port", "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert server.stdout
+    assert server.stdout.readline().startswith("ready ")
+
+    def command(*words: str) -> str:
+        return subprocess.run(
+            [BIN / "story-cloud", *words, "--data", data], capture_output=True, text=True,
+            timeout=60, check=True,
+        ).stdout  # fmt: skip
+
+    yield command
+    server.terminate()
+    server.wait(20)
+    server.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def device(cloud: Callable[..., str]) -> dict[str, str]:
+    return dict(json.loads(cloud("device", "add", "--json")))
+
+
+@pytest.fixture
+def agent(tmp_path: Path, cloud: Callable[..., str], device: dict[str, str]) -> Iterator[Agent]:
+    profile = tmp_path / "profile.json"
+    profile.write_text(cloud("device", "profile", device["uuid"]))
+    made = Agent(tmp_path, profile)
+    yield made
+    if made.process is not None:
+        made.process.kill()
+        made.process.wait()
+    text = made.log_text() if made.log.exists() else ""
+    assert "Traceback" not in text
+    for secret in (device["token"], device["bindToken"]):
+        assert secret not in text
+
+
+def changed_profile(agent: Agent, **changes: Any) -> None:
+    agent.profile.write_text(json.dumps(json.loads(agent.profile.read_text()) | changes))
+
+
+def refusal(result: subprocess.CompletedProcess[str]) -> str:
+    """Check that a command failed with one line on stderr, and return the line."""
+    assert result.returncode != 0
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("story-agent: ")
+    return lines[0]
+
+
+def test_a_day_of_an_agent(agent: Agent, device: dict[str, str], tmp_path: Path) -> None:
+    agent.start()
+    agent.wait_online()
+    result = agent.ask("status")
+    assert result.returncode == 0
+    assert "link:\n  server: 127.0.0.1:" in result.stdout
+    assert "  state: online\n" in result.stdout
+    assert agent.ask("get", "volume").stdout.strip().isdigit()
+    assert agent.ask("set", "volume", "9").stdout == ""
+    assert agent.ask("get", "volume").stdout == "9\n"
+    assert agent.ask("get", "switch").stdout == "false\n"
+    sound = write_tone(tmp_path / "tone.wav", seconds=0.5)
+    assert "segments, 0.5 s\n" in agent.ask("say", sound).stdout
+    wait_for(lambda: agent.status()["outbox"]["waiting"] == 0)
+
+    assert refusal(agent.ask("set", "volume", "17")).endswith(
+        "volume: got 17, expected an integer from 0 to 16 in steps of 1"
+    )
+    assert refusal(agent.ask("set", "power", "1")).endswith("not allowed, only GET")
+    assert "no such data point" in refusal(agent.ask("get", "音 量/../x?y"))
+    assert "expected UTF-8 text" in refusal(agent.ask("set", "play", os.fsdecode(b"\xb9\xca")))
+    assert "no such data point" in refusal(agent.ask("get", os.fsdecode(b"\xb9\xca")))
+    assert "no.wav: No such file" in refusal(agent.ask("say", tmp_path / "no.wav"))
+    assert f"{tmp_path}: Is a directory" in refusal(agent.ask("say", tmp_path))
+    assert "not a WAV file" in refusal(agent.ask("say", agent.profile))
+
+    shown = json.dumps(agent.status())
+    assert device["token"] not in shown
+    assert device["bindToken"] not in shown
+    assert agent.end() == 0
+    assert not (agent.state / "agent.sock").exists()
+    assert "no agent runs on" in refusal(agent.ask("status"))
+
+
+def test_kill_9_and_again(agent: Agent) -> None:
+    for _ in range(3):
+        agent.start()
+        assert agent.ask("set", "volume", "3").returncode == 0
+        agent.end(signal.SIGKILL)
+    agent.start()
+    agent.wait_online()
+    wait_for(lambda: agent.status()["outbox"]["waiting"] == 0)
+    assert agent.end(signal.SIGINT) == 0
+
+
+def test_a_second_agent_on_the_same_state_is_refused(agent: Agent) -> None:
+    agent.start()
+    second = run_cli("run", "--profile", agent.profile, "--state", agent.state)
+    assert second.returncode == 1
+    assert second.stderr.splitlines()[-1] == (
+        f"story-agent: another agent runs on the state folder {agent.state}"
+    )
+    assert agent.status()["uuid"]
+    assert agent.end() == 0
+
+
+def test_without_its_cloud_the_agent_serves_the_machine(agent: Agent) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        changed_profile(agent, coapPort=closed.getsockname()[1])
+        agent.start()
+        wait_for(lambda: agent.status()["link"]["last_error"])
+        status = agent.status()
+        assert status["link"]["last_error"].startswith("cannot connect: ")
+        assert agent.ask("set", "volume", "4").returncode == 0
+        assert agent.ask("get", "volume").stdout == "4\n"
+        assert agent.status()["outbox"]["waiting"] >= 3
+        sound = write_tone(agent.profile.parent / "tone.wav", seconds=0.1)
+        assert "the link to the cloud is down" in refusal(agent.ask("say", sound))
+        assert agent.end() == 0
+
+
+def test_a_frozen_cloud_does_not_hold_up_the_end(agent: Agent) -> None:
+    """TCP connects, nothing is ever answered: in the middle of the TLS handshake SIGTERM comes."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        changed_profile(agent, coapPort=silent.getsockname()[1])
+        agent.start()
+        assert agent.status()["link"]["state"] == "connecting"
+        assert agent.end() == 0
+
+
+DEAD_RESOLVER = """
+import socket, sys, threading
+real = socket.getaddrinfo
+def hang(host, *rest, **more):
+    if host == "cloud.example":
+        threading.Event().wait()
+    return real(host, *rest, **more)
+socket.getaddrinfo = hang
+from agent.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_dead_name_server_does_not_hold_up_the_end(agent: Agent) -> None:
+    changed_profile(agent, serverAddr="cloud.example")
+    with agent.log.open("ab") as log:
+        agent.process = subprocess.Popen(
+            [sys.executable, "-c", DEAD_RESOLVER, "run", "--profile", agent.profile,
+             "--state", agent.state],
+            stderr=log,
+        )  # fmt: skip
+    wait_for(lambda: agent.status().get("link", {}).get("state") == "connecting")
+    assert agent.end() == 0
+
+
+def test_a_request_that_is_never_finished_does_not_hold_up_the_end(agent: Agent) -> None:
+    agent.start()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(agent.state / "agent.sock"))
+        client.sendall(b"POST /voice HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nRIFF")
+        assert agent.ask("get", "volume").returncode == 0
+        assert agent.end() == 0
+        assert client.recv(4096).startswith(b"HTTP/1.1 503")
+
+
+def test_local_ports_are_served_on_loopback(agent: Agent, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = tmp_path / "agent.toml"
+    config.write_text(f"[local]\nhttp_port = {port}\ncoap_port = {port}\n")
+    agent.start("--config", config)
+    with socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(b"GET /power HTTP/1.0\r\n\r\n")
+        assert client.makefile("rb").readline().startswith(b"HTTP/1.1 200")
+    other = Agent(tmp_path / "other", agent.profile)
+    result = run_cli("run", "--profile", agent.profile, "--state", other.state, "--config", config)
+    assert result.returncode == 1
+    line = result.stderr.splitlines()[-1]
+    assert line == f"story-agent: local.http_port {port}: Address already in use"
+    assert "Traceback" not in result.stderr
+    assert agent.end() == 0
+
+
+def profile_text(agent: Agent, **changes: Any) -> str:
+    members = json.loads(agent.profile.read_text())
+    return json.dumps({k: v for k, v in (members | changes).items() if v is not None})
+
+
+def test_a_profile_that_cannot_be_used_is_said_so_in_one_line(agent: Agent) -> None:
+    bad: Sequence[tuple[str, str]] = [
+        ("{half", "profile file: not JSON"),
+        ("[]", "profile file: got a list that is not shown, expected a JSON object"),
+        (profile_text(agent, uuid=None), "uuid: missing, expected"),
+        (profile_text(agent, coapPort="443"), 'coapPort: got "443", expected an integer from 1'),
+        (profile_text(agent, rsaCaCrt="-----BEGIN"), "rsaCaCrt: got a str that is not shown"),
+        (profile_text(agent, token=7), "token: got a int that is not shown"),
+    ]
+    for text, expected in bad:
+        agent.profile.write_text(text)
+        result = run_cli("run", "--profile", agent.profile, "--state", agent.state)
+        assert result.returncode == 78
+        assert expected in refusal(result)
+        assert str(agent.profile) in result.stderr
+    agent.profile.unlink()
+    result = run_cli("run", "--profile", agent.profile, "--state", agent.state)
+    assert result.returncode == 78
+    assert f"profile {agent.profile}: No such file or directory" in refusal(result)
+
+
+def test_settings_and_state_that_cannot_be_used(agent: Agent, tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text("[voice]\nquality = 11\n")
+    run = ("run", "--profile", agent.profile)
+    result = run_cli(*run, "--state", agent.state, "--config", config)
+    assert (result.returncode, refusal(result)) == (
+        78,
+        f"story-agent: settings {config}: voice.quality: got 11, expected an integer from 0 to 10",
+    )
+    result = run_cli(*run, "--state", agent.state, "--config", tmp_path / "none.toml")
+    assert (result.returncode, "No such file" in refusal(result)) == (78, True)
+    result = run_cli(*run, "--state", agent.profile)
+    assert result.returncode == 78
+    assert f"state folder {agent.profile}: File exists" in result.stderr.splitlines()[-1]
+    result = run_cli(*run, "--state", "/proc/self")
+    assert result.returncode == 1
+    assert "/proc/self/agent.lock" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_wrong_usage_is_2_and_an_unknown_command_is_named() -> None:
+    for words in ((), ("fly",), ("set", "volume"), ("get",)):
+        result = run_cli(*words)
+        assert result.returncode == 2
+        assert "usage: story-agent" in result.stderr
+
+
+def test_ctrl_c_at_a_command_that_waits_is_quiet(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "agent.sock"))
+        deaf.listen()
+        asking = subprocess.Popen(
+            [BIN / "story-agent", "get", "volume", "--state", tmp_path],
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        connection, _ = deaf.accept()
+        connection.recv(100)
+        asking.send_signal(signal.SIGINT)
+        _, error = asking.communicate(timeout=20)
+        connection.close()
+    assert (asking.returncode, error) == (130, "")
+
+
+def test_output_that_nobody_reads_is_no_error(agent: Agent) -> None:
+    agent.start()
+    shown = subprocess.run(
+        ["bash", "-c", f"{BIN}/story-agent status --state {agent.state} | true"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert shown.stderr == ""
+    assert agent.end() == 0
+
+
+def test_systemd_hears_ready_watchdog_and_stopping(agent: Agent, tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(START_TIMEOUT)
+        agent.start(environment={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "200000"})
+        heard = [manager.recv(100) for _ in range(4)]
+        assert heard[0] == b"READY=1"
+        assert heard[1:] == [b"WATCHDOG=1"] * 3
+        assert agent.end() == 0
+        manager.setblocking(False)
+        rest: list[bytes] = []
+        while not rest or rest[-1] != b"STOPPING=1":
+            rest.append(manager.recv(100))
+        assert set(rest) <= {b"WATCHDOG=1", b"STOPPING=1"}
+
+
+def test_an_idle_agent_imports_nothing_heavy() -> None:
+    script = "import agent.app, agent.daemon, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    ).stdout.split()
+    assert "agent.app" in loaded
+    assert {name.partition(".")[0] for name in loaded} & set(HEAVY) == set()
+
+
+def test_a_file_name_of_an_old_card_is_played_and_reported(agent: Agent) -> None:
+    """GBK names, as USB sticks from old PCs have them: no UTF-8, and yet a song."""
+    tone = write_tone(agent.profile.parent / "tone.wav", seconds=1)
+    media = agent.state / "media"
+    media.mkdir(parents=True)
+    shutil.copy(tone, os.fsdecode(os.fsencode(media) + b"/\xb9\xca\xca\xc2 story.wav"))
+    agent.start()
+    assert agent.ask("set", "play", "story").returncode == 0
+    title = agent.ask("get", "play").stdout.strip()
+    assert title.endswith(" story")
+    assert "\N{REPLACEMENT CHARACTER}" in title
+    agent.wait_online()
+    wait_for(lambda: agent.status()["outbox"]["waiting"] == 0)
+    assert agent.end() == 0
