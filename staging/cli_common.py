@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from staging.files import DataDir
-from staging.store import Database
+from staging.store import Database, catalog, products
+from staging.store.models import Product
+from staging.template import PRODUCT_NAME
+from staging.times import now_ms
 
 Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse gives its class no public name
 
@@ -50,6 +53,18 @@ def store(options: argparse.Namespace) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def add_product_option(parser: argparse.ArgumentParser) -> None:
+    """Let a command name a product."""
+    parser.add_argument("--product", metavar="NAME", help=f"default: {PRODUCT_NAME}")
+
+
+def product_of(options: argparse.Namespace, database: Database) -> Product:
+    """Return the product that a command names, or the default one; raises NotFoundError."""
+    if options.product is None:
+        return database.call(products.default_product, now_ms())
+    return database.call(catalog.product, options.product)
 
 
 def group(

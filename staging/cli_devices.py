@@ -1,16 +1,33 @@
-"""Commands about devices, apps and access tokens."""
+"""Commands about devices, apps, accounts and access tokens."""
 
 from __future__ import annotations
 
 import argparse
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from staging import ca
-from staging.cli_common import Commands, Result, command, data_of, group, store
+from staging.cli_common import (
+    Commands,
+    Result,
+    add_product_option,
+    command,
+    data_of,
+    group,
+    product_of,
+    store,
+)
 from staging.errors import StagingError
 from staging.files import Endpoints, read_endpoints
-from staging.store import apps, devices
+from staging.oauth import Scope
+from staging.passwords import hash_password
+from staging.store import accounts, apps, catalog, devices
 from staging.store.apps import TOKEN_LIFETIME_S, AppType
-from staging.store.models import App, Device
+from staging.store.models import Account, App, Device
 from staging.times import iso_or_none, now_ms
 from wire.profile import Profile, render_profile
 
@@ -21,7 +38,7 @@ LWM2M_PORT = 5683
 def add_commands(
     commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
-    """Add the groups ``device`` and ``app``, and ``token``."""
+    """Add the groups ``device``, ``app`` and ``account``, and ``token``."""
     device = group(commands, "device", common, "add, list and flash devices")
     add = command(device, "add", common, _device_add, "make a device")
     add.add_argument("--uuid", metavar="U", help="14 hexadecimal digits (default: random)")
@@ -32,9 +49,31 @@ def add_commands(
     profile.add_argument("--device-port", type=int, metavar="N")
     profile.add_argument("--api-port", type=int, metavar="N")
 
-    app = group(commands, "app", common, "add and list apps")
+    app = group(commands, "app", common, "add and list apps, bind them to products")
     _add_app_command(app, common)
     command(app, "list", common, _app_list, "list the apps")
+    for name, run, text in (
+        ("bind", _app_bind, "let an app control a product's devices"),
+        ("unbind", _app_unbind, "take a product's devices from an app"),
+    ):
+        changed = command(app, name, common, run, text)
+        changed.add_argument("app", type=int, metavar="APPID")
+        add_product_option(changed)
+
+    account = group(commands, "account", common, "add and list accounts")
+    for name, run, text in (
+        ("add", _account_add, "make an account that can log in"),
+        ("password", _account_password, "change an account's password"),
+    ):
+        changed = command(account, name, common, run, text)
+        changed.add_argument("name", metavar="NAME")
+        changed.add_argument(
+            "--password-file",
+            type=Path,
+            metavar="FILE",
+            help="read it from a file, - for stdin (default: it is made, and printed once)",
+        )
+    command(account, "list", common, _account_list, "list the accounts")
 
     token = command(commands, "token", common, _token, "let an app act for a user")
     token.add_argument("--app", type=int, required=True, metavar="APPID")
@@ -50,6 +89,22 @@ def _add_app_command(
     add.add_argument("--package", metavar="P", help="Android: the package name")
     add.add_argument("--apk-signature", metavar="S", help="Android: the signature of the apk")
     add.add_argument("--bundle-id", metavar="B", help="iOS: the bundle id")
+    add.add_argument(
+        "--scope",
+        dest="scopes",
+        action="append",
+        default=[],
+        choices=[scope.value for scope in Scope],
+        help="what users may allow it (default: all)",
+    )
+    add.add_argument(
+        "--redirect-uri",
+        dest="redirect_uris",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="where users come back to (default: the open API document's address)",
+    )
 
 
 def _device_add(options: argparse.Namespace) -> Result:
@@ -132,7 +187,15 @@ def _profile(device: Device, endpoints: Endpoints, authority: str) -> Profile:
 def _app_add(options: argparse.Namespace) -> Result:
     kind = AppType(options.type)
     with store(options) as database:
-        app = database.call(apps.add_app, options.name, kind, _app_secret(options), now_ms())
+        app = database.call(
+            apps.add_app,
+            options.name,
+            kind,
+            _app_secret(options),
+            now_ms(),
+            scopes=options.scopes,
+            redirect_uris=options.redirect_uris,
+        )
     value = _app_value(app) | {"secret": app.secret}
     return Result(value, [f"{name} {text}" for name, text in value.items()])
 
@@ -161,7 +224,84 @@ def _app_list(options: argparse.Namespace) -> Result:
 
 
 def _app_value(app: App) -> dict[str, object]:
-    return {"appId": app.id, "name": app.name, "type": app.type, "apikey": app.apikey}
+    return {
+        "appId": app.id,
+        "name": app.name,
+        "type": app.type,
+        "apikey": app.apikey,
+        "scopes": app.scopes,
+        "redirectUris": app.redirect_uris,
+    }
+
+
+def _app_bind(options: argparse.Namespace) -> Result:
+    return _change_binding(options, catalog.bind_app, "is bound to")
+
+
+def _app_unbind(options: argparse.Namespace) -> Result:
+    return _change_binding(options, catalog.unbind_app, "is no longer bound to")
+
+
+def _change_binding(
+    options: argparse.Namespace, change: Callable[[Session, int, int], None], says: str
+) -> Result:
+    with store(options) as database:
+        product = product_of(options, database)
+        database.call(change, options.app, product.id)
+    value = {"appId": options.app, "product": product.name}
+    return Result(value, [f"app {options.app} {says} {product.name}"])
+
+
+def _account_add(options: argparse.Namespace) -> Result:
+    password, hashed = _read_password(options)
+    with store(options) as database:
+        account = database.call(accounts.add, options.name, hashed, now_ms())
+    return _account_result(account, password)
+
+
+def _account_password(options: argparse.Namespace) -> Result:
+    password, hashed = _read_password(options)
+    with store(options) as database:
+        account = database.call(accounts.set_password, options.name, hashed)
+    return _account_result(account, password)
+
+
+def _read_password(options: argparse.Namespace) -> tuple[str | None, str]:
+    """Return the password if it was made here, and its hash; never from the command line."""
+    if options.password_file is None:
+        made = secrets.token_urlsafe(12)
+        return made, hash_password(made)
+    if str(options.password_file) == "-":
+        text = sys.stdin.readline()
+    else:
+        text = options.password_file.read_text("utf-8")
+    return None, hash_password(text.rstrip("\r\n"))
+
+
+def _account_result(account: Account, password: str | None) -> Result:
+    value = {"accountUuid": account.uuid, "userName": account.user_name}
+    if password is not None:
+        value["password"] = password
+    return Result(value, [f"{name} {text}" for name, text in value.items()])
+
+
+def _account_list(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        rows = [
+            {
+                "accountUuid": account.uuid,
+                "userName": account.user_name,
+                "status": account.status,
+                "canLogIn": account.password is not None,
+            }
+            for account in database.call(accounts.every)
+        ]
+    lines = [
+        f"{r['accountUuid']} {r['status']} {'log-in' if r['canLogIn'] else 'no-password'}"
+        f" {r['userName']}"
+        for r in rows
+    ]
+    return Result({"accounts": rows}, lines or ["no accounts"])
 
 
 def _token(options: argparse.Namespace) -> Result:

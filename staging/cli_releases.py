@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from staging import release_tool
-from staging.cli_common import Commands, Result, command, data_of, group, store
-from staging.store import releases
-from staging.store.models import Package, Strategy
+from staging.cli_common import (
+    Commands,
+    Result,
+    add_product_option,
+    command,
+    data_of,
+    group,
+    product_of,
+    store,
+)
+from staging.store import ota, releases
+from staging.store.models import RELEASED, UNVERIFIED, OtaTask, Package, Strategy
 from staging.store.releases import StrategyType
-from staging.template import PRODUCT_NAME
 from staging.times import iso, now_ms
 
 
@@ -24,6 +35,17 @@ def add_commands(
     add.add_argument("file", type=Path, metavar="FILE")
     add.add_argument("--version", required=True, metavar="V", help="such as 1.2.0")
     add.add_argument("--description", default="", metavar="T")
+    add_product_option(add)
+    add.add_argument(
+        "--unverified",
+        action="store_true",
+        help="not to be offered before a device has verified it",
+    )
+    verify = command(release, "verify", common, _release_verify, "order it for one device now")
+    _add_release_option(verify)
+    verify.add_argument("uuid", metavar="UUID")
+    passed = command(release, "pass", common, _release_pass, "release what a device verified")
+    _add_release_option(passed)
     command(release, "list", common, _release_list, "list the packages")
     command(release, "root", common, _release_root, "show the TUF root to ship with the agent")
 
@@ -31,14 +53,21 @@ def add_commands(
     _add_strategy_command(strategy, common)
     publish = command(strategy, "publish", common, _strategy_publish, "let a strategy take effect")
     publish.add_argument("id", type=int, metavar="ID")
+    withdraw = command(strategy, "withdraw", common, _strategy_withdraw, "end a strategy")
+    withdraw.add_argument("id", type=int, metavar="ID")
     command(strategy, "list", common, _strategy_list, "list the strategies")
+
+
+def _add_release_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", required=True, metavar="V", help="the version of the package")
+    add_product_option(parser)
 
 
 def _add_strategy_command(
     strategy: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     add = command(strategy, "add", common, _strategy_add, "plan to offer a version")
-    add.add_argument("--version", required=True, metavar="V")
+    _add_release_option(add)
     kinds = [kind.value.lower() for kind in StrategyType]
     add.add_argument("--type", choices=kinds, default=kinds[0])
     add.add_argument(
@@ -63,18 +92,50 @@ def _release_add(options: argparse.Namespace) -> Result:
     data = data_of(options)
     version, description = options.version, options.description
     with store(options) as database:
-        database.call(releases.check_new_version, version, now_ms())
+        product = product_of(options, database)
+        database.call(releases.check_new_version, version, now_ms(), product_id=product.id)
         release_tool.ensure_repository(data)
-        target = release_tool.add(data, options.file, PRODUCT_NAME, version)
-        package = database.call(releases.add_package, version, target, description, now_ms())
+        target = release_tool.add(data, options.file, product.name, version)
+        package = database.call(
+            releases.add_package,
+            version,
+            target,
+            description,
+            now_ms(),
+            product_id=product.id,
+            status=UNVERIFIED if options.unverified else RELEASED,
+        )
     value = _package_value(package, version)
     return Result(value, [f"{name} {text}" for name, text in value.items()])
+
+
+def _release_verify(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        product = product_of(options, database)
+        package = database.call(releases.package_of, product.id, options.version)
+        task = database.call(ota.order_verification, options.uuid, package.id, now_ms())
+    value = _task_value(task, options.uuid.lower())
+    return Result(value, [f"{name} {text}" for name, text in value.items()])
+
+
+def _release_pass(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        product = product_of(options, database)
+        package = database.call(releases.package_of, product.id, options.version)
+        package = database.call(releases.release, package.id, now_ms())
+    return Result(_package_value(package, options.version), [f"{options.version} {package.status}"])
+
+
+def _task_value(task: OtaTask, uuid: str) -> dict[str, object]:
+    return {"taskId": task.id, "uuid": uuid, "packageId": task.package_id, "status": task.status}
 
 
 def _release_list(options: argparse.Namespace) -> Result:
     with store(options) as database:
         rows = [_package_value(*row) for row in database.call(releases.packages)]
-    lines = [f"{r['packageId']} {r['version']} {r['size']} bytes {r['path']}" for r in rows]
+    lines = [
+        f"{r['packageId']} {r['version']} {r['status']} {r['size']} bytes {r['path']}" for r in rows
+    ]
     return Result({"releases": rows}, lines or ["no releases"])
 
 
@@ -82,7 +143,9 @@ def _package_value(package: Package, version: str) -> dict[str, object]:
     return {
         "packageId": package.id,
         "osVersionId": package.os_version_id,
+        "projectId": package.product_id,
         "version": version,
+        "status": package.status,
         "path": f"/tuf/targets/{package.path}",
         "size": package.size,
         "md5": package.md5,
@@ -102,6 +165,7 @@ def _release_root(options: argparse.Namespace) -> Result:
 def _strategy_add(options: argparse.Namespace) -> Result:
     kind = StrategyType(options.type.upper())
     with store(options) as database:
+        product = product_of(options, database)
         strategy = database.call(
             releases.add_strategy,
             options.version,
@@ -109,13 +173,24 @@ def _strategy_add(options: argparse.Namespace) -> Result:
             options.from_versions,
             options.batches,
             now_ms(),
+            product_id=product.id,
         )
     return _strategy_result(strategy, options.version)
 
 
 def _strategy_publish(options: argparse.Namespace) -> Result:
+    return _set_strategy(options, releases.publish_strategy)
+
+
+def _strategy_withdraw(options: argparse.Namespace) -> Result:
+    return _set_strategy(options, releases.withdraw_strategy)
+
+
+def _set_strategy(
+    options: argparse.Namespace, change: Callable[[Session, int], Strategy]
+) -> Result:
     with store(options) as database:
-        database.call(releases.publish_strategy, options.id)
+        database.call(change, options.id)
         rows = database.call(releases.strategies)
     return _strategy_result(*next(row for row in rows if row[0].id == options.id))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,7 +12,9 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError
-from staging.store.models import AccessToken, Account, App, AppProduct, UsedNonce
+from staging.oauth import DOCUMENT_REDIRECT, check_redirect_uri, check_scopes
+from staging.store import accounts
+from staging.store.models import ALL_SCOPE, AccessToken, Account, App, AppProduct, UsedNonce
 from staging.store.products import default_product
 
 # expires_in of the open API's section 1.1, in seconds: 60 days.
@@ -43,13 +45,31 @@ def token_digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def add_app(session: Session, name: str, kind: AppType, secret: str | None, now: int) -> App:
-    """Make an app bound to the default product; a web app's secret is made here."""
+def add_app(
+    session: Session,
+    name: str,
+    kind: AppType,
+    secret: str | None,
+    now: int,
+    *,
+    scopes: Sequence[str] = (),
+    redirect_uris: Sequence[str] = (),
+) -> App:
+    """Make an app bound to the default product; a web app's secret is made here.
+
+    Without ``scopes`` users may allow it everything; without ``redirect_uris`` they are sent where
+    the open API document sends them.
+
+    Raises:
+        FieldError: a scope or a redirect URI is none.
+    """
     app = App(
         name=name,
         type=kind.value,
         apikey=secrets.token_hex(16),
         secret=secret or secrets.token_hex(16),
+        scopes=check_scopes(scopes) or [ALL_SCOPE],
+        redirect_uris=[check_redirect_uri(uri) for uri in redirect_uris] or [DOCUMENT_REDIRECT],
         create_time=now,
     )
     session.add(app)
@@ -64,37 +84,42 @@ def list_apps(session: Session) -> list[App]:
     return list(session.scalars(select(App).order_by(App.id)))
 
 
-def account(session: Session, user_name: str, now: int) -> Account:
-    """Return the account of a user name, made if it is new; its uuid is ``5_`` and ten digits."""
-    found = session.scalar(select(Account).where(Account.user_name == user_name))
-    if found is None:
-        uuid = f"5_{10**9 + secrets.randbelow(9 * 10**9)}"
-        found = Account(uuid=uuid, user_name=user_name, create_time=now)
-        session.add(found)
-        session.flush()
-    return found
+def find(session: Session, app_id: int) -> App | None:
+    """Return an app by its appId."""
+    return session.get(App, app_id)
+
+
+account = accounts.find_or_make
 
 
 def issue_token(session: Session, app_id: int, user_name: str, now: int) -> tuple[str, Account]:
-    """Let an app act for a user; returns the access token, which is not kept, and the account.
+    """Let an app act for a user, who is made if new; returns the access token and the account.
 
     Raises:
         NotFoundError: there is no such app.
     """
-    if session.get(App, app_id) is None:
+    app = session.get(App, app_id)
+    if app is None:
         raise NotFoundError(f"app {app_id}: there is none")
     user = account(session, user_name, now)
+    return grant(session, app_id, user.id, app.scopes, now), user
+
+
+def grant(session: Session, app_id: int, account_id: int, scopes: Sequence[str], now: int) -> str:
+    """Let an app act for an account within ``scopes``; returns the token, which is not kept."""
     token = secrets.token_hex(16)
     expire_time = now + TOKEN_LIFETIME_S * 1000
     session.add(
         AccessToken(
             digest=token_digest(token),
             app_id=app_id,
-            account_id=user.id,
+            account_id=account_id,
+            scope=",".join(scopes),
             expire_time=expire_time,
         )
     )
-    return token, user
+    session.flush()
+    return token
 
 
 def remember_nonces(session: Session, nonces: Iterable[Nonce]) -> None:

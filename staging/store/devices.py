@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from staging.codes import ApiError, ErrorCode, RefusedError
@@ -16,6 +16,7 @@ from staging.store.models import (
     ACTIVATED,
     ENABLE,
     Account,
+    AppProduct,
     Batch,
     Binding,
     Device,
@@ -38,6 +39,8 @@ class DeviceView:
     os_version: str
     batch: str
     product: str
+    type: str
+    series: str
     account_uuid: str | None
 
 
@@ -67,19 +70,37 @@ def add(session: Session, uuid: str | None, now: int) -> Device:
     if session.scalar(select(Device.id).where(Device.uuid == uuid)) is not None:
         raise StagingError(f"device {uuid}: there is one already")
     product = default_product(session, now)
-    device = Device(
+    owner = batch(session, product, BATCH_NAME)
+    first = os_version(session, product.id, FIRST_VERSION)
+    device = _new(owner, first, uuid, now)
+    session.add(device)
+    session.flush()
+    return device
+
+
+def make(session: Session, owner: Batch, count: int, version: int, now: int) -> list[Device]:
+    """Make a batch's devices, with random uuids; ``version``: 0 in development, 1 in use."""
+    # 56 random bits: two of a batch alike, or one that is there already, is no case to handle.
+    first = os_version(session, owner.product_id, FIRST_VERSION)
+    made = [_new(owner, first, secrets.token_hex(_UUID_BYTES), now) for _ in range(count)]
+    for device in made:
+        device.version = version
+    session.add_all(made)
+    session.flush()
+    return made
+
+
+def _new(owner: Batch, first: OsVersion, uuid: str, now: int) -> Device:
+    return Device(
         uuid=uuid,
-        product_id=product.id,
-        batch_id=batch(session, product, BATCH_NAME).id,
-        os_version_id=os_version(session, product.id, FIRST_VERSION).id,
+        product_id=owner.product_id,
+        batch_id=owner.id,
+        os_version_id=first.id,
         token=secrets.token_hex(_BIND_TOKEN_BYTES),
         bind_token=secrets.token_hex(_BIND_TOKEN_BYTES),
         create_time=now,
         update_time=now,
     )
-    session.add(device)
-    session.flush()
-    return device
 
 
 def view(session: Session, uuid: str) -> DeviceView | None:
@@ -93,8 +114,31 @@ def views(session: Session) -> list[DeviceView]:
     return [DeviceView(*row) for row in session.execute(_VIEW.order_by(Device.id))]
 
 
+def owned(
+    session: Session, account_id: int, app_id: int, start: int, limit: int
+) -> tuple[list[DeviceView], int]:
+    """Return one page of an account's devices, newest first, and how many there are in all.
+
+    Only devices of products that the app is bound to; others are not its business.
+    """
+    of_app = select(AppProduct.product_id).where(AppProduct.app_id == app_id)
+    mine = (Binding.account_id == account_id, Device.product_id.in_(of_app))
+    statement = _VIEW.where(*mine).order_by(Device.id.desc()).offset(start).limit(limit)
+    found = [DeviceView(*row) for row in session.execute(statement)]
+    counted = select(func.count()).select_from(Device).join(Binding).where(*mine)
+    return found, session.scalar(counted) or 0
+
+
 _VIEW = (
-    select(Device, OsVersion.version, Batch.name, Product.name, Account.uuid)
+    select(
+        Device,
+        OsVersion.version,
+        Batch.name,
+        Product.name,
+        Product.type,
+        Product.series_name,
+        Account.uuid,
+    )
     .join(OsVersion, OsVersion.id == Device.os_version_id)
     .join(Batch, Batch.id == Device.batch_id)
     .join(Product, Product.id == Device.product_id)
@@ -154,6 +198,12 @@ def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int
         raise ApiError("406", 406, "device has been bind!")
     session.add(Binding(device_id=device.id, account_id=account_id, create_time=now))
     device.update_time = now
+
+
+def rename(session: Session, device_id: int, name: str, now: int) -> None:
+    """Give a device the name that its owner calls it by."""
+    device = session.get_one(Device, device_id)
+    device.name, device.update_time = name, now
 
 
 def unbind(session: Session, device_id: int, now: int) -> None:

@@ -26,7 +26,7 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 
 UNACTIVATED, ACTIVATED = "UNACTIVATED", "ACTIVATED"
 ENABLE, DISABLE = "ENABLE", "DISABLE"
-DRAFT, PUBLISHED = "DRAFT", "PUBLISHED"
+DRAFT, PUBLISHED, WITHDRAWN = "DRAFT", "PUBLISHED", "WITHDRAWN"
 UNVERIFIED, RELEASED = "UNVERIFIED", "RELEASED"
 # Every scope there is (open API 1.1); the document's example has this one.
 ALL_SCOPE = "allScope"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from staging import ota_rules
 from staging.codes import ErrorCode, RefusedError
+from staging.errors import NotFoundError, StagingError
 from staging.ota_rules import ACTIVE, Status, TaskState
+from staging.store import devices
 from staging.store.models import (
+    RELEASED,
     Batch,
     Device,
     OsVersion,
@@ -20,12 +23,15 @@ from staging.store.models import (
     Package,
     Strategy,
 )
-from staging.store.releases import Offer, offers
+from staging.store.releases import Offer, StrategyType, offers
 from staging.times import log_time
 from wire.ota import OtaEventReport, OtaOrder, OtaState, version_key
 
 # A device's answer or description can be long; an event log is read by people.
 TEXT_LIMIT = 500
+# A silent update that failed is ordered again, but neither at once nor for ever.
+SILENT_TRIES = 3
+SILENT_PAUSE_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,8 @@ class NewVersion:
     """What a device can be or is being updated to; ``task_id`` is 0 while nothing runs."""
 
     package_id: int
-    strategy_id: int
+    strategy_id: int | None
+    """None while a package is verified on the device."""
     type: str
     new_version: str
     running_version: str
@@ -56,11 +63,9 @@ def new_version(session: Session, device_id: int) -> NewVersion | None:
     running = _version(session, device.os_version_id)
     task = _active(session, device_id)
     if task is not None:
-        strategy = session.get_one(Strategy, task.strategy_id)
         target = _target(session, task)
-        return NewVersion(
-            task.package_id, task.strategy_id, strategy.type, target.version, running, task.id
-        )
+        kind = _type(session, task)
+        return NewVersion(task.package_id, task.strategy_id, kind, target.version, running, task.id)
     offered = _offers(session, device)
     if not offered:
         return None
@@ -76,32 +81,105 @@ def create(
     """Order a package for a device; without a strategy, a published one must offer it.
 
     Raises:
-        RefusedError: 1506, 1902, 1905, 2004 or 2007.
+        RefusedError: 1204, 1506, 1902, 1905, 2004 or 2007.
     """
     device = session.get_one(Device, device_id)
     package = session.get(Package, package_id)
-    if package is None or package.product_id != device.product_id:
+    if package is None:
         raise RefusedError(ErrorCode.PACKAGE_ID_INVALID, str(package_id))
-    task = _active(session, device_id)
-    if task is not None:
-        raise RefusedError(ErrorCode.OTA_RUNNING, f"task {task.id} is {task.status}")
-    running = _version(session, device.os_version_id)
-    target = _version(session, package.os_version_id)
-    if version_key(running) >= version_key(target):
-        detail = f"the device runs {running}, the package is {target}"
-        raise RefusedError(ErrorCode.OTA_VERSION_NOT_NEWER, detail)
+    if package.product_id != device.product_id:
+        detail = f"package {package_id} is not of project {device.product_id}"
+        raise RefusedError(ErrorCode.PROJECT_ID_ERROR, detail)
+    _check_orderable(session, device, package)
     strategy = _strategy(session, device, package, strategy_id)
-    task = OtaTask(
-        device_id=device_id,
-        package_id=package_id,
-        strategy_id=strategy.id,
-        status=Status.CREATED.value,
-        create_time=now,
-        update_time=now,
+    return _add_task(session, device_id, package_id, strategy.id, now)
+
+
+def order_verification(session: Session, uuid: str, package_id: int, now: int) -> OtaTask:
+    """Order an unverified package for one device ("立马验证"); a running server sends it at once.
+
+    Raises:
+        NotFoundError: there is no such device or package.
+        StagingError: the package is of another product, released already, or not newer than what
+            the device runs; or the device is running an update.
+    """
+    device = devices.get(session, uuid)
+    package = session.get(Package, package_id)
+    if package is None:
+        raise NotFoundError(f"package {package_id}: there is none")
+    if package.product_id != device.product_id:
+        raise StagingError(f"package {package_id}: it is not of the product of device {uuid}")
+    if package.status == RELEASED:
+        raise StagingError(f"package {package_id}: it is verified already")
+    try:
+        _check_orderable(session, device, package)
+    except RefusedError as error:
+        raise StagingError(f"device {uuid}: {error.message}") from error
+    return _add_task(session, device.id, package.id, None, now)
+
+
+def verifications(session: Session, package_id: int) -> list[tuple[OtaTask, str]]:
+    """Return the orders that verify a package, with their devices' uuids, oldest first."""
+    statement = (
+        select(OtaTask, Device.uuid)
+        .join(Device, Device.id == OtaTask.device_id)
+        .where(OtaTask.package_id == package_id, OtaTask.strategy_id.is_(None))
+        .order_by(OtaTask.id)
     )
-    session.add(task)
-    session.flush()
-    return task
+    return [(task, uuid) for task, uuid in session.execute(statement)]
+
+
+def order_silently(session: Session, uuid: str, now: int) -> OtaTask | None:
+    """Order what a silent strategy has for a device, if it is its time; None: nothing to do.
+
+    A device that runs an update is left alone. One that failed with a strategy is tried again
+    after `SILENT_PAUSE_MS`, and at most `SILENT_TRIES` times in all.
+    """
+    device = session.scalar(select(Device).where(Device.uuid == uuid))
+    if device is None or _active(session, device.id) is not None:
+        return None
+    silent = StrategyType.SILENT.value
+    best = next((o for o in _offers(session, device) if o.strategy.type == silent), None)
+    if best is None:
+        return None
+    earlier = session.execute(
+        select(func.count(), func.max(OtaTask.update_time)).where(
+            OtaTask.device_id == device.id, OtaTask.strategy_id == best.strategy.id
+        )
+    ).one()
+    if earlier[0] >= SILENT_TRIES or (earlier[1] or -SILENT_PAUSE_MS) + SILENT_PAUSE_MS > now:
+        return None
+    return _add_task(session, device.id, best.package.id, best.strategy.id, now)
+
+
+def silent_running(session: Session, since: int) -> int:
+    """Count the updates under way that nobody ordered by hand and that moved since ``since``."""
+    statement = (
+        select(func.count())
+        .select_from(OtaTask)
+        .join(Strategy, Strategy.id == OtaTask.strategy_id)
+        .where(
+            OtaTask.status.in_([status.value for status in ACTIVE]),
+            OtaTask.update_time >= since,
+            Strategy.type == StrategyType.SILENT.value,
+        )
+    )
+    return session.scalar(statement) or 0
+
+
+def unsent_after(session: Session, task_id: int) -> list[tuple[int, str]]:
+    """Return the tasks later than ``task_id`` that no device took, with their devices' uuids."""
+    statement = (
+        select(OtaTask.id, Device.uuid)
+        .join(Device, Device.id == OtaTask.device_id)
+        .where(
+            OtaTask.id > task_id,
+            OtaTask.accepted.is_(False),
+            OtaTask.status == Status.CREATED.value,
+        )
+        .order_by(OtaTask.id)
+    )
+    return [(found, uuid) for found, uuid in session.execute(statement)]
 
 
 def unsent(session: Session, device_id: int, api_url: str) -> OtaOrder | None:
@@ -181,6 +259,41 @@ def _latest(session: Session, device_id: int) -> OtaTask | None:
     return session.scalar(
         select(OtaTask).where(OtaTask.device_id == device_id).order_by(OtaTask.id.desc()).limit(1)
     )
+
+
+def _check_orderable(session: Session, device: Device, package: Package) -> None:
+    """Refuse an order to a device that is busy (2004) or runs what is ordered or newer (2007)."""
+    task = _active(session, device.id)
+    if task is not None:
+        raise RefusedError(ErrorCode.OTA_RUNNING, f"task {task.id} is {task.status}")
+    running = _version(session, device.os_version_id)
+    target = _version(session, package.os_version_id)
+    if version_key(running) >= version_key(target):
+        detail = f"the device runs {running}, the package is {target}"
+        raise RefusedError(ErrorCode.OTA_VERSION_NOT_NEWER, detail)
+
+
+def _type(session: Session, task: OtaTask) -> str:
+    # Nobody at the device has to confirm a verification; whoever started it sits at the console.
+    if task.strategy_id is None:
+        return StrategyType.SILENT.value
+    return session.get_one(Strategy, task.strategy_id).type
+
+
+def _add_task(
+    session: Session, device_id: int, package_id: int, strategy_id: int | None, now: int
+) -> OtaTask:
+    task = OtaTask(
+        device_id=device_id,
+        package_id=package_id,
+        strategy_id=strategy_id,
+        status=Status.CREATED.value,
+        create_time=now,
+        update_time=now,
+    )
+    session.add(task)
+    session.flush()
+    return task
 
 
 def _active(session: Session, device_id: int) -> OtaTask | None:

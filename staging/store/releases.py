@@ -10,7 +10,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError, StagingError
-from staging.store.models import PUBLISHED, OsVersion, Package, Strategy
+from staging.ota_rules import Status
+from staging.store.models import (
+    PUBLISHED,
+    RELEASED,
+    WITHDRAWN,
+    Batch,
+    OsVersion,
+    OtaTask,
+    Package,
+    Strategy,
+)
 from staging.store.products import default_product, os_version
 from wire.ota import version_key
 
@@ -21,7 +31,7 @@ class StrategyType(StrEnum):
     PASSIVE = "PASSIVE"
     """The user orders it."""
     SILENT = "SILENT"
-    """The cloud may order it by itself."""
+    """The cloud orders it by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +53,49 @@ class Offer:
     version: str
 
 
-def check_new_version(session: Session, version: str, now: int) -> None:
-    """Refuse a version that has a package already; raises StagingError or FieldError."""
-    version_key(version)
-    if _package_of(session, version, now) is not None:
+def check_new_version(
+    session: Session, version: str, now: int, *, product_id: int | None = None
+) -> None:
+    """Refuse a version that is not higher than every package of the product.
+
+    Raises:
+        FieldError: the version is not numbers joined by dots.
+        StagingError: there is a package of this version, or of a higher one.
+    """
+    key = version_key(version)
+    product_id = product_id or default_product(session, now).id
+    if _package_of(session, version, product_id) is not None:
         raise StagingError(f"version {version}: there is a package already")
+    newest = max((v for _, v in packages(session, product_id)), key=version_key, default=None)
+    if newest is not None and key <= version_key(newest):
+        raise StagingError(f"version {version}: expected one higher than the newest, {newest}")
 
 
 def add_package(
-    session: Session, version: str, target: Target, description: str, now: int
+    session: Session,
+    version: str,
+    target: Target,
+    description: str,
+    now: int,
+    *,
+    product_id: int | None = None,
+    status: str = RELEASED,
 ) -> Package:
-    """Record a package of the default product."""
-    product = default_product(session, now)
+    """Record a package of a product, by default the default one.
+
+    One that is ``UNVERIFIED`` can only be ordered to verify it (`ota.order_verification`) until
+    `release` makes it ``RELEASED``.
+    """
+    product_id = product_id or default_product(session, now).id
     package = Package(
-        product_id=product.id,
-        os_version_id=os_version(session, product.id, version).id,
+        product_id=product_id,
+        os_version_id=os_version(session, product_id, version).id,
         path=target.path,
         size=target.size,
         md5=target.md5,
         sha256=target.sha256,
         description=description,
+        status=status,
         create_time=now,
         update_time=now,
     )
@@ -71,13 +104,53 @@ def add_package(
     return package
 
 
-def packages(session: Session) -> list[tuple[Package, str]]:
-    """Return every package with its version, oldest first."""
-    statement = (
-        select(Package, OsVersion.version)
-        .join(OsVersion, OsVersion.id == Package.os_version_id)
-        .order_by(Package.id)
+def release(session: Session, package_id: int, now: int) -> Package:
+    """Let a verified package be offered ("通过验证"): one device at least must have taken it.
+
+    Raises:
+        NotFoundError: there is no such package.
+        StagingError: no verifying order of it ended in SUCCESS.
+    """
+    package = session.get(Package, package_id)
+    if package is None:
+        raise NotFoundError(f"package {package_id}: there is none")
+    if package.status == RELEASED:
+        return package
+    verified = select(OtaTask.id).where(
+        OtaTask.package_id == package_id,
+        OtaTask.strategy_id.is_(None),
+        OtaTask.status == Status.SUCCESS.value,
     )
+    if session.scalar(verified.limit(1)) is None:
+        raise StagingError(f"package {package_id}: no device that verified it reports SUCCESS")
+    package.status, package.update_time = RELEASED, now
+    return package
+
+
+def package(session: Session, package_id: int) -> tuple[Package, str] | None:
+    """Return a package with its version, None if there is none."""
+    row = session.execute(_PACKAGES.where(Package.id == package_id)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def package_of(session: Session, product_id: int, version: str) -> Package:
+    """Return the package that brings a product this version; raises NotFoundError."""
+    found = _package_of(session, version, product_id)
+    if found is None:
+        raise NotFoundError(f"version {version}: there is no package")
+    return found
+
+
+_PACKAGES = select(Package, OsVersion.version).join(
+    OsVersion, OsVersion.id == Package.os_version_id
+)
+
+
+def packages(session: Session, product_id: int | None = None) -> list[tuple[Package, str]]:
+    """Return every package, or a product's, with its version, oldest first."""
+    statement = _PACKAGES.order_by(Package.id)
+    if product_id is not None:
+        statement = statement.where(Package.product_id == product_id)
     return [(package, version) for package, version in session.execute(statement)]
 
 
@@ -88,18 +161,23 @@ def add_strategy(
     from_versions: Sequence[str],
     batches: Sequence[str],
     now: int,
+    *,
+    product_id: int | None = None,
 ) -> Strategy:
     """Plan to offer a version; nobody sees it before it is published.
 
     Raises:
-        NotFoundError: no package has this version.
+        NotFoundError: no package has this version, or the product no batch of a name.
+        StagingError: the package is not verified.
         FieldError: a version is not numbers joined by dots.
     """
     for old in from_versions:
         version_key(old, field="from")
-    package = _package_of(session, version, now)
-    if package is None:
-        raise NotFoundError(f"version {version}: there is no package")
+    product_id = product_id or default_product(session, now).id
+    package = package_of(session, product_id, version)
+    if package.status != RELEASED:
+        raise StagingError(f"version {version}: it is {package.status}, expected a verified one")
+    _check_batches(session, product_id, batches)
     strategy = Strategy(
         package_id=package.id,
         type=kind.value,
@@ -113,12 +191,24 @@ def add_strategy(
 
 
 def publish_strategy(session: Session, strategy_id: int) -> Strategy:
-    """Let a strategy take effect; raises NotFoundError."""
-    strategy = session.get(Strategy, strategy_id)
-    if strategy is None:
-        raise NotFoundError(f"strategy {strategy_id}: there is none")
-    strategy.status = PUBLISHED
-    return strategy
+    """Let a strategy take effect; raises NotFoundError.
+
+    A running server sees a silent one within seconds and begins to order (`staging.silent`).
+    """
+    return _set_status(session, strategy_id, PUBLISHED)
+
+
+def withdraw_strategy(session: Session, strategy_id: int) -> Strategy:
+    """End a strategy; orders that devices have go on. Raises NotFoundError."""
+    return _set_status(session, strategy_id, WITHDRAWN)
+
+
+def published_silent(session: Session) -> frozenset[int]:
+    """Return the ids of the silent strategies that are in effect."""
+    statement = select(Strategy.id).where(
+        Strategy.status == PUBLISHED, Strategy.type == StrategyType.SILENT.value
+    )
+    return frozenset(session.scalars(statement))
 
 
 def strategies(session: Session) -> list[tuple[Strategy, str]]:
@@ -141,7 +231,11 @@ def offers(session: Session, product_id: int, version: str, batch: str) -> list[
         select(Package, Strategy, OsVersion.version)
         .join(Strategy, Strategy.package_id == Package.id)
         .join(OsVersion, OsVersion.id == Package.os_version_id)
-        .where(Package.product_id == product_id, Strategy.status == PUBLISHED)
+        .where(
+            Package.product_id == product_id,
+            Package.status == RELEASED,
+            Strategy.status == PUBLISHED,
+        )
     )
     found = [Offer(*row) for row in session.execute(statement)]
     applicable = [offer for offer in found if applies(offer, version, batch)]
@@ -158,10 +252,24 @@ def applies(offer: Offer, version: str, batch: str) -> bool:
     )
 
 
-def _package_of(session: Session, version: str, now: int) -> Package | None:
-    product = default_product(session, now)
+def _set_status(session: Session, strategy_id: int, status: str) -> Strategy:
+    strategy = session.get(Strategy, strategy_id)
+    if strategy is None:
+        raise NotFoundError(f"strategy {strategy_id}: there is none")
+    strategy.status = status
+    return strategy
+
+
+def _check_batches(session: Session, product_id: int, names: Sequence[str]) -> None:
+    known = set(session.scalars(select(Batch.name).where(Batch.product_id == product_id)))
+    for name in names:
+        if name not in known:
+            raise NotFoundError(f"batch {name}: the product has none")
+
+
+def _package_of(session: Session, version: str, product_id: int) -> Package | None:
     return session.scalar(
         select(Package)
         .join(OsVersion, OsVersion.id == Package.os_version_id)
-        .where(Package.product_id == product.id, OsVersion.version == version)
+        .where(Package.product_id == product_id, OsVersion.version == version)
     )

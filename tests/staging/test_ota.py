@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from staging.ota_rules import EVENT_LINES_LIMIT, Status, TaskState, on_event, on_state, on_version
-from staging.store import devices, products, releases
+from staging.store import catalog, devices, products, releases
 from staging.store.models import Batch, Device, Strategy
 from staging.store.releases import StrategyType
 from transport.framed import Reply
@@ -102,6 +102,8 @@ async def test_who_is_offered_2_0(
     await runs(await cloud.register(), running)
     target = releases.Target("2.0.tar", 521, "0" * 32, "0" * 64)
     cloud.database.call(releases.add_package, "2.0", target, "", 0)
+    product = cloud.database.call(products.default_product, 0)
+    cloud.database.call(catalog.add_batch, product.id, "0001", 1, 0)
     strategy = cloud.database.call(
         releases.add_strategy, "2.0", StrategyType.PASSIVE, from_versions, batches, 0
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -30,6 +32,6 @@ def upgrade() -> None:
     op.create_index("ix_reports_key_kind", "reports", ["device_id", "key", "kind", "ts"])
 
 
-def _add(table: str, name: str, kind: sa.types.TypeEngine[object], default: str) -> None:
+def _add(table: str, name: str, kind: sa.types.TypeEngine[Any], default: str) -> None:
     column = sa.Column(name, kind, nullable=False, server_default=default)
     op.add_column(table, column)

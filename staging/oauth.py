@@ -1,0 +1,108 @@
+"""The rules of the authorization page (open API 1.1; RFC 6749, implicit grant). No I/O.
+
+An app is only ever answered at a redirect URI that was registered for it, compared whole: a page that
+sends users elsewhere would hand their tokens to strangers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from urllib.parse import quote, urlsplit
+
+from staging.store.models import ALL_SCOPE
+from wire.errors import FieldError
+
+# The document's request has it without the slash, its answer with one; both are taken.
+DOCUMENT_REDIRECT = "http://iam.iot.baidu.com/v1/iam/oauth/receive_implicit_token/"
+REDIRECT_LIMIT = 1024
+# A private-use scheme has a dot (RFC 8252, 7.1), so javascript: and data: are none.
+_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
+
+
+class Scope(StrEnum):
+    """What a user can allow an app; the document names only the first."""
+
+    ALL = ALL_SCOPE
+    ACCOUNT = "account"
+    """Read the user's name (1.3)."""
+    DEVICE = "device"
+    """Bind, unbind, rename and list devices (2)."""
+    CONTROL = "control"
+    """Read the self-description, read and set data points (3)."""
+    DATA = "data"
+    """Read what devices reported (4)."""
+    OTA = "ota"
+    """See and order updates (5)."""
+
+
+def check_scopes(scopes: Iterable[str]) -> list[str]:
+    """Return scopes without repeats; raises FieldError for one that there is not."""
+    known = {scope.value for scope in Scope}
+    asked = list(dict.fromkeys(scopes))
+    for scope in asked:
+        if scope not in known:
+            raise FieldError("scope", scope, f"of {', '.join(sorted(known))}")
+    return asked
+
+
+def grantable(asked: str, allowed: Sequence[str]) -> list[str]:
+    """Return the scopes that a request names by ``a,b``, or all that the app may have for ``""``.
+
+    Raises:
+        FieldError: a scope is none, or more than the app was registered for.
+    """
+    names = check_scopes(part.strip() for part in asked.split(",") if part.strip())
+    for name in names:
+        if not covers(allowed, name):
+            raise FieldError("scope", name, f"not more than the app has: {', '.join(allowed)}")
+    return names or list(allowed)
+
+
+def covers(granted: Iterable[str], scope: str) -> bool:
+    """Tell whether granted scopes include one."""
+    found = set(granted)
+    return ALL_SCOPE in found or scope in found
+
+
+def check_redirect_uri(uri: str) -> str:
+    """Return a URI that an app may be registered with; raises FieldError."""
+    expected = "an http(s) URL, or a URI of an app's own scheme such as com.example:/x, no fragment"
+    try:
+        parts = urlsplit(uri)
+        good = (
+            bool(parts.hostname)
+            if parts.scheme in {"http", "https"}
+            else bool(_PRIVATE_SCHEME.fullmatch(parts.scheme))
+        )
+        origin_is_plain = parts.username is None and (parts.port is None or parts.port > 0)
+    except ValueError as error:
+        raise FieldError("redirect_uri", uri, expected) from error
+    clean = uri.isascii() and uri.isprintable() and not set(uri) & set(" \"'<>\\^`{|}#;,")
+    if not (good and clean and origin_is_plain and len(uri) <= REDIRECT_LIMIT):
+        raise FieldError("redirect_uri", uri, expected)
+    return uri
+
+
+def registered(uri: str, known: Iterable[str]) -> str | None:
+    """Return the registered URI that a request means, None if it means none.
+
+    Compared character by character, but for one slash at the end, where the document differs from
+    itself. The answer goes to the registered one.
+    """
+    return next((one for one in known if one.removesuffix("/") == uri.removesuffix("/")), None)
+
+
+def origin(uri: str) -> str:
+    """Return what a Content-Security-Policy calls the place: scheme, host and port, or ``scheme:``."""
+    parts = urlsplit(uri)
+    if parts.scheme not in {"http", "https"}:
+        return f"{parts.scheme}:"
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def answer_uri(redirect: str, parameters: Sequence[tuple[str, str]]) -> str:
+    """Return where the browser goes: the redirect URI with the answer as fragment, in order."""
+    pairs = (f"{name}={quote(value, safe=',')}" for name, value in parameters)
+    return f"{redirect}#{'&'.join(pairs)}"

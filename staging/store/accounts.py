@@ -1,0 +1,89 @@
+"""Accounts: who they are, and logging in with a password."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from staging.errors import NotFoundError, StagingError
+from staging.store.models import ENABLE, Account
+from wire.errors import FieldError
+
+NAME_LIMIT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a log-in is checked against; ``password`` as `staging.passwords` renders it, or None."""
+
+    account_id: int
+    uuid: str
+    user_name: str
+    password: str | None = field(repr=False)
+
+
+def find_or_make(session: Session, user_name: str, now: int) -> Account:
+    """Return the account of a user name, made if it is new; its uuid is ``5_`` and ten digits."""
+    found = _named(session, user_name)
+    if found is None:
+        uuid = f"5_{10**9 + secrets.randbelow(9 * 10**9)}"
+        found = Account(uuid=uuid, user_name=user_name, create_time=now)
+        session.add(found)
+        session.flush()
+    return found
+
+
+def add(session: Session, user_name: str, password: str, now: int) -> Account:
+    """Make an account that can log in, or give one that could not yet its password.
+
+    Args:
+        session: the transaction.
+        user_name: 1 to 64 printable characters.
+        password: as `staging.passwords.hash_password` returns it.
+        now: ms.
+
+    Raises:
+        FieldError: the name is none.
+        StagingError: there is such an account with a password already.
+    """
+    if not (user_name.isprintable() and 0 < len(user_name.strip()) <= NAME_LIMIT):
+        raise FieldError("name", user_name, f"1 to {NAME_LIMIT} printable characters")
+    account = find_or_make(session, user_name, now)
+    if account.password is not None:
+        raise StagingError(f"account {user_name}: there is one already")
+    account.password = password
+    return account
+
+
+def set_password(session: Session, user_name: str, password: str) -> Account:
+    """Change an account's password, hashed already; raises NotFoundError."""
+    account = _named(session, user_name)
+    if account is None:
+        raise NotFoundError(f"account {user_name}: there is none")
+    account.password = password
+    return account
+
+
+def login(session: Session, user_name: str) -> Login | None:
+    """Return what a log-in is checked against; None: no such account, or a disabled one."""
+    account = _named(session, user_name)
+    if account is None or account.status != ENABLE:
+        return None
+    return Login(account.id, account.uuid, account.user_name, account.password)
+
+
+def get(session: Session, account_id: int) -> Account | None:
+    """Return an account by its id."""
+    return session.get(Account, account_id)
+
+
+def every(session: Session) -> list[Account]:
+    """Return every account, oldest first."""
+    return list(session.scalars(select(Account).order_by(Account.id)))
+
+
+def _named(session: Session, user_name: str) -> Account | None:
+    return session.scalar(select(Account).where(Account.user_name == user_name))
