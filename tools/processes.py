@@ -31,7 +31,7 @@ class BenchError(Exception):
     """Something the bench needs did not happen; the text says what, and where to look."""
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask the kernel for SIGTERM when our parent dies, so that kill -9 leaves no process (prctl(2))."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -50,7 +50,7 @@ class Service:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # one thread here
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # one thread here
             )
 
     def wait_for(self, what: str, look: Callable[[], T | None], timeout: float) -> T:

@@ -1,16 +1,25 @@
-"""One cloud for a test: a real store, real TLS on loopback, the API called in the same process."""
+"""One cloud for a test: a real store, real TLS on loopback, the API called in the same process.
+
+A test that uses the store runs twice, on SQLite and on PostgreSQL: what the store's functions do, what
+the API answers and what the gateway keeps must not depend on which. Marked ``one_database`` are those
+whose subject lies before or beyond the store (framing, TLS, deadlines, a file of SQLite's), which the
+second run would only make longer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from staging import ca, tls
 from staging.api.app import create_app
@@ -19,9 +28,10 @@ from staging.gateway import Gateway, Limits
 from staging.signature import new_nonce, sign
 from staging.store import Database, apps, devices, releases
 from staging.store.apps import AppType
-from staging.store.models import App, Device
+from staging.store.models import App, Base, Device
 from staging.store.releases import StrategyType, Target
 from staging.template import DATA_POINTS
+from tools.postgresql import PostgresServer, postgresql
 from transport.connection import Connection
 from transport.framed import FramedEndpoint, Reply, Request
 from wire.codes import Code
@@ -63,9 +73,94 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database_kind" in metafunc.fixturenames:
+        one = metafunc.definition.get_closest_marker("one_database")
+        kinds = [SQLITE] if one else [SQLITE, POSTGRESQL]
+        metafunc.parametrize("database_kind", kinds, scope="function")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests."""
+    with postgresql() as server:
+        yield server
+
+
+class Databases:
+    """Databases in the server: new ones, and one with all tables that the tests share in turns."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.server = server
+        self._numbers = itertools.count()
+        self._shared: str | None = None
+
+    def new(self) -> str:
+        """Return the URL of a database without tables."""
+        name = f"test_{next(self._numbers)}"
+        with self.server.connect() as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY FILE_COPY")
+        return self.server.url(name)
+
+    def drop(self, url: str) -> None:
+        with self.server.connect() as connection:
+            connection.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+    def shared(self) -> str:
+        """Return the URL of the shared one, without rows and with every number back at 1.
+
+        Emptying a few rows takes a tenth of what a copy of a template takes.
+        """
+        if self._shared is None:
+            self._shared = self.new()
+            Database(self._shared).close()
+        tables = [table.name for table in reversed(Base.metadata.sorted_tables)]
+        statements = "".join(f"DELETE FROM {name};" for name in tables)
+        with psycopg.connect(self._shared) as connection:
+            connection.execute(f"{statements}{_RESTART_NUMBERS}")
+        return self._shared
+
+
+_RESTART_NUMBERS = """
+    SELECT setval(oid::regclass, 1, false) FROM pg_class
+    WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace
+"""
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: PostgresServer) -> Databases:
+    return Databases(postgres)
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Any:
-    opened = Database(tmp_path / "cloud.sqlite")
+def where(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Path | str:
+    """Where a store without rows is; a SQLite file comes to be when it is opened."""
+    if database_kind == SQLITE:
+        return tmp_path / "cloud.sqlite"
+    made: Databases = request.getfixturevalue("databases")
+    return made.shared()
+
+
+@pytest.fixture
+def empty(
+    database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Path | str]:
+    """Where no tables are yet."""
+    if database_kind == SQLITE:
+        yield tmp_path / "empty.sqlite"
+        return
+    made: Databases = request.getfixturevalue("databases")
+    url = made.new()
+    yield url
+    made.drop(url)
+
+
+@pytest.fixture
+def database(where: Path | str) -> Iterator[Database]:
+    opened = Database(where)
     yield opened
     opened.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from staging.errors import NotFoundError, StagingError, StoreBusyError
 from staging.store import Database, apps, devices, products, releases
@@ -22,6 +23,7 @@ def count(session: Any, table: type) -> int:
     return int(session.scalar(select(func.count()).select_from(table)))
 
 
+@pytest.mark.one_database
 def test_the_file_is_as_safe_as_it_should_be(database: Database) -> None:
     def pragmas(session: Any) -> list[object]:
         names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -45,7 +47,7 @@ def test_foreign_keys_are_checked(database: Database) -> None:
     def orphan(session: Any) -> None:
         session.add(Report(device_id=99, ts=1, key="k", kind="REPORT", value=1))
 
-    with pytest.raises(Exception, match="FOREIGN KEY"):
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         database.call(orphan)
 
 
@@ -60,16 +62,24 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
         Database(tmp_path / "cloud.sqlite")
 
 
-def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
+def test_what_was_written_is_there_after_opening_again(where: Path | str) -> None:
     for expected in (0, 1):
-        database = Database(tmp_path / "cloud.sqlite")
+        database = Database(where)
         assert database.call(count, Device) == expected
         database.call(devices.add, None, 0)
         database.close()
 
 
-def test_two_processes_write_side_by_side(database: Database, tmp_path: Path) -> None:
-    other = Database(tmp_path / "cloud.sqlite")
+def test_reads_cannot_write(database: Database) -> None:
+    async def read() -> None:
+        await database.read(devices.add, None, 0)
+
+    with pytest.raises(DBAPIError, match=r"(?i)read-?only"):
+        asyncio.run(read())
+
+
+def test_two_processes_write_side_by_side(database: Database, where: Path | str) -> None:
+    other = Database(where)
     errors: list[Exception] = []
 
     def add(where: Database) -> None:
@@ -126,10 +136,10 @@ async def test_writes_that_wait_together_share_a_commit_and_fail_alone(
 
 
 async def test_the_writers_queue_is_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Path | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_module, "WRITE_QUEUE_LIMIT", 1)
-    database = Database(tmp_path / "cloud.sqlite")
+    database = Database(where)
     begun, go = threading.Event(), threading.Event()
 
     def first(_session: Any) -> None:
@@ -147,8 +157,27 @@ async def test_the_writers_queue_is_bounded(
     database.close()
 
 
-async def test_closing_finishes_what_waits(tmp_path: Path) -> None:
-    database = Database(tmp_path / "cloud.sqlite")
+async def test_the_readers_queue_is_bounded(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "READ_QUEUE_LIMIT", 1)
+    begun, go = threading.Event(), threading.Event()
+
+    def first(_session: Any) -> None:
+        begun.set()
+        assert go.wait(10)
+
+    holding = asyncio.create_task(database.read(first))
+    await asyncio.to_thread(begun.wait, 10)
+    with pytest.raises(StoreBusyError, match="1 reads wait"):
+        await database.read(devices.views)
+    go.set()
+    await holding
+    assert await database.read(devices.views) == []
+
+
+async def test_closing_finishes_what_waits(where: Path | str) -> None:
+    database = Database(where)
     tasks = [asyncio.create_task(database.write(devices.add, None, 0)) for _ in range(100)]
     await asyncio.sleep(0)
     await asyncio.to_thread(database.close)
