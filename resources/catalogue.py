@@ -77,15 +77,16 @@ class Catalogue:
         return [_title(path) for path in self._files()]
 
     def _files(self) -> list[Path]:
-        found = (p for p in self._folder.rglob("*") if p.suffix.lower() in AUDIO_ENDINGS)
-        # A link on the card must not lead the player elsewhere.
+        # A link on the card must not lead the player elsewhere. realpath, for Path.resolve raises
+        # RuntimeError for a link that leads to itself.
         root = Path(os.path.realpath(self._folder))
-        # realpath, for Path.resolve raises RuntimeError for a link that leads to itself.
         try:
             inside = [
                 path
-                for path in found
-                if Path(os.path.realpath(path)).is_relative_to(root) and path.is_file()
+                for path in self._folder.rglob("*")
+                if path.suffix.lower() in AUDIO_ENDINGS
+                and Path(os.path.realpath(path)).is_relative_to(root)
+                and path.is_file()
             ]
         except OSError as error:
             raise UnavailableError(f"play: the media cannot be read: {error.strerror}") from error

@@ -1,0 +1,287 @@
+"""The play queue with a scripted player: faults, ends and orders that cross each other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+import resources.dispatch
+from resources.catalogue import Catalogue
+from resources.dispatch import Dispatch
+from resources.errors import RefusedError, UnavailableError
+from resources.play import Command, PlayPoint, parse_play
+from resources.players import EndListener, MpvPlayer
+from wire.codes import Code
+
+DEADLINE = 20.0
+
+
+class ScriptedPlayer:
+    """Plays nothing; fails for the titles it is told, and ends when the test says so."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.played: list[str] = []
+        self.broken: set[str] = set()
+        self.paused: bool | None = None
+        self.loading: asyncio.Event | None = None
+        self.on_end: EndListener = lambda _reason: None
+
+    async def play(self, source: str, on_end: EndListener) -> None:
+        title = Path(source).stem
+        self.played.append(title)
+        self.on_end = on_end
+        await asyncio.sleep(0)
+        if self.loading is not None:
+            await self.loading.wait()
+        if title in self.broken:
+            raise RefusedError(f"play: cannot be played: {title}")
+        if title == "offline":
+            raise UnavailableError("play: nothing to hear in 7 s")
+
+    async def pause(self, *, paused: bool) -> None:
+        self.paused = paused
+
+    async def stop(self) -> None:
+        self.played.append("(stop)")
+
+    async def position(self) -> float | None:
+        return None
+
+    async def close(self) -> None:
+        self.played.append("(close)")
+
+
+class Bench:
+    def __init__(self, folder: Path, *titles: str) -> None:
+        folder.mkdir()
+        for title in titles:
+            (folder / f"{title}.mp3").touch()
+        self.player = ScriptedPlayer()
+        self.changes: asyncio.Queue[str] = asyncio.Queue()
+        self.point = PlayPoint(self.player, Catalogue(folder), self.changes.put)
+
+    async def change(self) -> str:
+        async with asyncio.timeout(DEADLINE):
+            return await self.changes.get()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "media", "a", "b", "c", "d")
+
+
+async def test_the_queue_goes_on_to_its_end_and_reports_each_title(bench: Bench) -> None:
+    await bench.point.put("b")
+    for title in ("c", "d", ""):
+        bench.player.on_end(None)
+        assert await bench.change() == title
+        assert await bench.point.get() == title
+    assert bench.player.played == ["b", "c", "d"]
+    assert not bench.point.playing
+
+
+async def test_a_track_that_breaks_off_is_said_and_the_next_one_plays(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.point.put("a")
+    bench.player.on_end("the file is damaged")
+    assert await bench.change() == "b"
+    assert "broke off: the file is damaged" in caplog.text
+    assert "title='a'" in caplog.text
+
+
+async def test_broken_tracks_are_passed_over(bench: Bench) -> None:
+    bench.player.broken = {"b", "c"}
+    await bench.point.put("a")
+    bench.player.on_end(None)
+    assert await bench.change() == "d"
+    assert bench.changes.empty()
+
+
+async def test_a_folder_of_nothing_but_broken_tracks_ends(bench: Bench) -> None:
+    bench.player.broken = {"b", "c", "d"}
+    await bench.point.put("a")
+    bench.player.on_end(None)
+    assert await bench.change() == ""
+    assert bench.player.played == ["a", "b", "c", "d"]
+    with pytest.raises(RefusedError, match="nothing is playing"):
+        await bench.point.put("next")
+
+
+async def test_a_long_run_of_broken_tracks_does_not_hold_up_an_order(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "media", *(f"{number:03}" for number in range(200)))
+    bench.player.broken = {f"{number:03}" for number in range(1, 199)}
+    await bench.point.put("000")
+    bench.player.on_end(None)
+    while len(bench.player.played) < 5:
+        await asyncio.sleep(0)
+    await bench.point.put("停止")
+    assert await bench.point.get() == ""
+    assert len(bench.player.played) < 20
+    assert bench.player.played[-1] == "(stop)"
+
+
+async def test_an_end_that_crosses_a_new_order_does_not_skip_what_was_ordered(
+    bench: Bench,
+) -> None:
+    await bench.point.put("a")
+    first_end, bench.player.loading = bench.player.on_end, asyncio.Event()
+    order = asyncio.create_task(bench.point.put("c"))
+    while len(bench.player.played) < 2:
+        await asyncio.sleep(0)
+    first_end(None)
+    bench.player.loading.set()
+    await order
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert await bench.point.get() == "c"
+    assert bench.player.played == ["a", "c"]
+    assert bench.changes.empty()
+
+
+async def test_an_end_that_crosses_a_stop_stays_stopped(bench: Bench) -> None:
+    await bench.point.put("a")
+    bench.player.on_end(None)
+    await bench.point.put("stop")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert await bench.point.get() == ""
+    assert bench.player.played[-1] == "(stop)"
+
+
+async def test_two_orders_at_once_are_carried_out_one_after_the_other(bench: Bench) -> None:
+    await asyncio.gather(bench.point.put("a"), bench.point.put("c"))
+    assert bench.player.played == ["a", "c"]
+    assert await bench.point.get() == "c"
+
+
+async def test_a_stop_while_a_track_loads_comes_after_it(bench: Bench) -> None:
+    bench.player.loading = asyncio.Event()
+    start = asyncio.create_task(bench.point.put("a"))
+    stop = asyncio.create_task(bench.point.put("stop"))
+    while not bench.player.played:
+        await asyncio.sleep(0)
+    bench.player.loading.set()
+    await asyncio.gather(start, stop)
+    assert bench.player.played == ["a", "(stop)"]
+    assert await bench.point.get() == ""
+
+
+async def test_an_order_that_fails_ends_what_played_and_tells_so(bench: Bench) -> None:
+    await bench.point.put("a")
+    bench.player.broken = {"c"}
+    with pytest.raises(RefusedError):
+        await bench.point.put("c")
+    assert await bench.change() == ""
+    with pytest.raises(RefusedError):  # nothing plays and nothing changes: nothing to tell
+        await bench.point.put("c")
+    assert bench.changes.empty()
+
+
+async def test_an_order_for_nothing_known_leaves_what_plays(bench: Bench) -> None:
+    await bench.point.put("a")
+    for wanted in ("狮子王", "previous"):
+        with pytest.raises(RefusedError):
+            await bench.point.put(wanted)
+    assert await bench.point.get() == "a"
+    assert bench.changes.empty()
+
+
+async def test_close_ends_the_player_and_what_was_about_to_play(bench: Bench) -> None:
+    await bench.point.put("a")
+    bench.player.loading = asyncio.Event()
+    bench.player.on_end(None)
+    while len(bench.player.played) < 2:
+        await asyncio.sleep(0)
+    await bench.point.close()
+    assert bench.player.played == ["a", "b", "(close)"]
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("下一首", Command.NEXT), ("NEXT", Command.NEXT), (" 暂停 ", Command.PAUSE),
+        ("播放儿歌", "儿歌"), ("播放", "播放"), ("播放 儿歌", "儿歌"), ("next song", "next song"),
+    ],
+)  # fmt: skip
+def test_what_is_said_is_understood(said: str, meant: Command | str) -> None:
+    assert parse_play(said) == meant
+
+
+async def test_blanks_are_no_title(bench: Bench) -> None:
+    with pytest.raises(RefusedError, match='got ""'):
+        await bench.point.put("   ")
+    assert bench.player.played == []
+
+
+def test_a_link_that_leads_to_itself_is_no_track(tmp_path: Path) -> None:
+    (tmp_path / "loop.mp3").symlink_to(tmp_path / "loop.mp3")
+    (tmp_path / "song.mp3").touch()
+    assert Catalogue(tmp_path).titles() == ["song"]
+
+
+def test_names_that_are_no_utf_8_are_titles_with_marks(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xb9\xca story.mp3")).touch()
+    catalogue = Catalogue(tmp_path)
+    assert catalogue.titles() == ["\N{REPLACEMENT CHARACTER}" * 2 + " story"]
+    track = catalogue.find("story").current
+    assert track
+    assert os.fsencode(track.source).endswith(b"/\xb9\xca story.mp3")
+    assert catalogue.find(track.title).current == track
+
+
+async def test_a_card_that_cannot_be_read_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Path, _pattern: str) -> list[Path]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "rglob", fail)
+    with pytest.raises(UnavailableError, match="the media cannot be read: Input/output error"):
+        Catalogue(tmp_path).find("song")
+
+
+async def test_libmpv_that_cannot_be_loaded_is_5_03(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: MpvPlayer) -> None:
+        raise OSError("Cannot find libmpv")
+
+    monkeypatch.setattr(MpvPlayer, "_create", fail)
+    bench = Bench(tmp_path / "media", "a")
+    bench.point._player = MpvPlayer()
+    answer = await Dispatch([bench.point], _ignore).request("PUT", "play", "a")
+    assert answer.code is Code.SERVICE_UNAVAILABLE
+    assert answer.text == "play: libmpv cannot be loaded: Cannot find libmpv"
+
+
+async def _ignore(*_: object) -> None:
+    return
+
+
+async def test_what_loads_when_the_asker_gives_up_never_sounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server takes the connection and sends nothing; real mpv waits for it."""
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    monkeypatch.setattr(resources.dispatch, "HANDLER_TIMEOUT", 0.5)
+    player = MpvPlayer()
+    point = PlayPoint(player, Catalogue(tmp_path), _ignore)
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/song.mp3"
+        answer = await Dispatch([point], _ignore).request("PUT", "play", url)
+        assert answer.code is Code.SERVICE_UNAVAILABLE
+        async with asyncio.timeout(DEADLINE):
+            while not player._mpv.core_idle or player._mpv.filename is not None:
+                await asyncio.sleep(0.01)
+    assert await point.get() == ""
+    await point.close()
