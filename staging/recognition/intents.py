@@ -1,0 +1,201 @@
+"""What a sentence asks for, by rules alone: the earliest command in it counts, the longest of those.
+
+The commands are those of the data points play and volume (open API 3.1: 播放…, 上一首, 下一首, 暂停,
+继续, 停止, 调高/调低音量, 音量调到…), in the ways that children and recognisers say them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from staging.recognition import phonetics
+from staging.recognition.text import NUMERAL, normalise, parse_numeral
+
+# "a bit louder": two of the document's seventeen steps can be heard and do not startle.
+VOLUME_STEP = 2
+PERCENT_MAX = 100
+# A word said like a command's, in a sentence without any: at most a confused initial or final.
+HEARD_AS_LIMIT = 0.5
+
+
+class Action(StrEnum):
+    """What can be asked for."""
+
+    PLAY = "play"
+    NEXT = "next"
+    PREVIOUS = "previous"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    VOLUME_UP = "volume-up"
+    VOLUME_DOWN = "volume-down"
+    VOLUME_SET = "volume-set"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One thing asked for; ``title`` goes with PLAY, ``amount`` with the volume.
+
+    ``amount`` is steps up or down, or the level to set: a step of the data point's range, or with
+    ``percent`` a share of it (0 to 100).
+    """
+
+    action: Action
+    title: str = ""
+    amount: int | None = None
+    percent: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """Render for the console: only the members that mean something."""
+        value: dict[str, object] = {"action": self.action.value}
+        if self.action is Action.PLAY:
+            value["title"] = self.title
+        if self.amount is not None:
+            value |= {"amount": self.amount, "percent": self.percent}
+        return value
+
+
+_TRACK = "[首曲个则集段支]"
+_SOUND = "(?:音量|声音)"
+_KIND = "(?:歌曲?|故事)?"
+_BIT = "一?[点些]"
+_SIMPLE: tuple[tuple[Action, str], ...] = (
+    (Action.NEXT, f"下一?{_TRACK}{_KIND}|换一?{_TRACK}{_KIND}|切歌|跳过"),
+    (Action.PREVIOUS, f"[上前]一?{_TRACK}{_KIND}"),
+    (Action.STOP, "停止|停下|^[请快]?停[吧了]?$|[别不]要?再?(?:播放|[放播唱讲听])了?|关掉|关了"),
+    (Action.PAUSE, "暂停|(?:先|停|等)停?一下|先停"),
+    (Action.RESUME, "继续|接着[放播唱讲听]?|恢复|(?:别|不要|不许|不用)(?:暂停|停止?|关)"),
+)
+_TURN = "[调设开变改加减升降]"
+_LEAD = f"(?:{_SOUND}{_TURN}?|{_TURN}|[放再更])?"
+_UP = (
+    f"{_LEAD}[大高响]{_BIT}|{_TURN}[大高响]|大声(?:{_BIT})?|[增加升]大?{_SOUND}|{_SOUND}[增加升]"
+    f"|[提调]高|{_SOUND}(?:太|有点)[小低轻]|听不[见清]"
+)
+_DOWN = (
+    f"{_LEAD}[小低轻]{_BIT}|{_TURN}[小低轻]|[小轻]声(?:{_BIT})?|[减降]小?低?{_SOUND}|{_SOUND}[减降]"
+    f"|太[吵响]|{_SOUND}(?:太|有点)[大高响]"
+)
+# The 一 of 一点 and the start of 一千 are no amounts.
+_NUMBER_END = "(?![点些半千万])"
+_AMOUNT = f"(?:{_SOUND})?(?:(?P<amount>{NUMERAL}+){_NUMBER_END})?[格级度下档]?"
+_LEVEL = (
+    f"(?:(?P<word>最[大高响小低轻]|一半)|百分之(?P<share>{NUMERAL}+)"
+    f"|(?P<level>{NUMERAL}+){_NUMBER_END}(?P<sign>%)?)"
+)
+_SET = f"(?:{_SOUND}[放]?{_TURN}?[大小高低]?|{_TURN}[大小高低]?)[到为成至]{_LEVEL}"
+_SET_BARE = f"{_SOUND}{_TURN}?{_LEVEL}"
+_MUTE = "静音(?P<mute>)"
+_PLAY = (
+    f"播放|播一?{_TRACK}?|[想要]听|(?<!好)听(?:一?{_TRACK}|一下)?|[放来唱讲点]一?{_TRACK}"
+    "|[放唱讲]一?下|^(?:请|我?[想要])?[放唱讲]|play"
+)
+_WORDS = {"大": 100, "高": 100, "响": 100, "小": 0, "低": 0, "轻": 0, "半": 50}
+
+_RULES: tuple[tuple[Action, re.Pattern[str]], ...] = (
+    *((action, re.compile(pattern)) for action, pattern in _SIMPLE),
+    (Action.VOLUME_UP, re.compile(f"(?:{_UP}){_AMOUNT}")),
+    (Action.VOLUME_DOWN, re.compile(f"(?:{_DOWN}){_AMOUNT}")),
+    *((Action.VOLUME_SET, re.compile(pattern)) for pattern in (_SET, _SET_BARE, _MUTE)),
+    (Action.PLAY, re.compile(_PLAY)),
+)
+# What is said around a title and is no part of it.
+_BEFORE_TITLE = re.compile(
+    f"^(?:一下|一?{_TRACK}|[这那]{_TRACK}|歌曲|儿歌(?=..)|歌(?=..)|故事(?=..)|叫|名叫|我)+"
+)
+_AFTER_TITLE = re.compile(
+    f"(?:的?[这那]{_TRACK}?(?:歌曲?|故事)?|的(?:歌曲?|故事)|给我听|出来|好吗|好不好|可以吗|行吗|谢谢|[吧啊呀呢嘛吗了])+$"
+)
+_TITLE_FIRST = re.compile("把(?P<title>.+?)(?:播放?|放|唱|讲)(?:出来|一下|一遍|给我听)?$")
+
+# What a recogniser may write in other characters that sound alike.
+_SAID = ("下一首", "上一首", "暂停", "继续", "停止", "播放", "调高音量", "调低音量", "音量调到",
+         "调高", "调低", "大一点", "小一点", "大声", "小声")  # fmt: skip
+
+
+def find_intent(sentence: str) -> Intent | None:
+    """Return what a sentence asks for, None when there is no command in it."""
+    text = normalise(sentence)
+    return _read(text) or _read(_as_heard(text))
+
+
+def _read(text: str) -> Intent | None:
+    titled = _TITLE_FIRST.search(text)
+    if titled and not _first(titled["title"]):
+        return Intent(Action.PLAY, _clean(titled["title"]))
+    found = _first(text)
+    if found is None:
+        return None
+    action, match = found
+    if action is Action.PLAY:
+        return _play(match[0], text[match.end() :])
+    if action is Action.VOLUME_SET:
+        return _volume_set(match)
+    if action in (Action.VOLUME_UP, Action.VOLUME_DOWN):
+        amount = parse_numeral(match["amount"] or "")
+        return Intent(action, amount=VOLUME_STEP if amount is None else amount)
+    return Intent(action)
+
+
+def _first(text: str) -> tuple[Action, re.Match[str]] | None:
+    """Return the command that begins earliest, the longest of several."""
+    found = [(action, match) for action, rule in _RULES if (match := rule.search(text))]
+    return min(found, key=lambda pair: (pair[1].start(), -pair[1].end()), default=None)
+
+
+def _play(verb: str, rest: str) -> Intent | None:
+    """Read what follows 播放: another command (播放下一首), a title, or nothing (go on)."""
+    bare = _AFTER_TITLE.sub("", rest)
+    for action, rule in _RULES:
+        if action is not Action.PLAY and bare and rule.fullmatch(bare):
+            return _read(bare) or Intent(action)
+    title = _clean(rest)
+    if title:
+        return Intent(Action.PLAY, title)
+    return Intent(Action.RESUME) if verb == "播放" else None
+
+
+def _clean(rest: str) -> str:
+    """Take politeness and 这首歌 from a title, unless nothing would be left."""
+    text = rest.strip()
+    for pattern in (_AFTER_TITLE, _BEFORE_TITLE):
+        text = pattern.sub("", text).strip() or text
+    return text
+
+
+def _volume_set(match: re.Match[str]) -> Intent | None:
+    parts = match.groupdict()
+    if "mute" in parts:
+        return Intent(Action.VOLUME_SET, amount=0, percent=True)
+    if parts["word"]:
+        return Intent(Action.VOLUME_SET, amount=_WORDS[parts["word"][-1]], percent=True)
+    percent = bool(parts["share"] or parts["sign"])
+    amount = parse_numeral(parts["share"] or parts["level"])
+    if amount is None or (percent and amount > PERCENT_MAX):
+        return None
+    return Intent(Action.VOLUME_SET, amount=amount, percent=percent)
+
+
+def _as_heard(text: str) -> str:
+    """Return the text with what sounds like a command written as that command."""
+    for phrase in _SAID:
+        text = "".join(_replaced(text, phrase))
+    return text
+
+
+def _replaced(text: str, phrase: str) -> Iterator[str]:
+    wanted, heard = phonetics.sounds(phrase), phonetics.sounds(text)
+    width, place = len(wanted), 0
+    while place < len(text):
+        window = heard[place : place + width]
+        near = len(window) == width and _sounds_like(window, wanted)
+        yield phrase if near else text[place]
+        place += width if near else 1
+
+
+def _sounds_like(window: tuple[phonetics.Sound, ...], wanted: tuple[phonetics.Sound, ...]) -> bool:
+    pairs = zip(window, wanted, strict=True)
+    return sum(phonetics.difference(ours, theirs) for ours, theirs in pairs) <= HEARD_AS_LIMIT
