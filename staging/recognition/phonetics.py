@@ -8,7 +8,7 @@ sentences that were typed.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -119,13 +119,14 @@ class _Reader:
         # Loaded here, for it may be missing and takes 0.15 s.
         from pypinyin import Style, pinyin  # noqa: PLC0415
 
-        self._style, self._pinyin = Style.TONE3, pinyin
+        self._style = Style.TONE3
+        self._pinyin: Callable[..., list[list[str]]] = pinyin
 
     def __call__(self, text: str) -> list[str]:
         read = self._pinyin(
             text, style=self._style, neutral_tone_with_five=True, v_to_u=False, errors=list
         )
-        return [str(choices[0]) for choices in read]
+        return [choices[0] for choices in read]
 
 
 @cache
