@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,8 @@ BIN = Path(sys.executable).parent
 START_TIMEOUT = 40.0
 # What a user may wait for after Ctrl-C or systemctl stop.
 END_SECONDS = 5.0
+# In asyncio's debug mode and on a busy machine; what blocks by mistake blocks for seconds.
+BLOCKING_SECONDS = 1.0
 # Imported at idle, each would cost memory that a small machine does not have.
 HEAVY = ("tuf", "urllib3", "mpv", "dbus_fast", "cryptography", "numpy", "fastapi", "sqlalchemy")
 
@@ -55,7 +58,7 @@ class Agent:
             self.process = subprocess.Popen(
                 [BIN / "story-agent", "run", "--profile", self.profile, "--state", self.state,
                  "--verbose", *more],
-                stderr=log, stdout=log, env={**os.environ, **(environment or {})},
+                stderr=log, stdout=log, env={**os.environ, "PYTHONASYNCIODEBUG": "1", **(environment or {})},
             )  # fmt: skip
         wait_for(lambda: self.status() or self.process is None or self.process.poll() is not None)
 
@@ -120,6 +123,8 @@ def agent(tmp_path: Path, cloud: Callable[..., str], device: dict[str, str]) -> 
         made.process.wait()
     text = made.log_text() if made.log.exists() else ""
     assert "Traceback" not in text
+    blocked = [float(taken) for taken in re.findall(r"Executing .* took ([0-9.]+) seconds", text)]
+    assert max(blocked, default=0.0) < BLOCKING_SECONDS
     for secret in (device["token"], device["bindToken"]):
         assert secret not in text
 

@@ -62,6 +62,11 @@ async def test_reports_come_out_in_order_also_after_a_restart(outbox: Outbox, pa
     assert [r.data for r in await reopened(path)] == [{"volume": level} for level in range(1, 20)]
 
 
+async def test_a_commit_is_on_disk_before_put_returns(outbox: Outbox) -> None:
+    """kill -9 cannot show it, only a power cut: FULL (2) syncs the log at each commit."""
+    assert await outbox._run(outbox._one, "PRAGMA synchronous") == 2
+
+
 async def test_a_once_report_is_queued_once_also_after_delivery_and_restart(
     outbox: Outbox, path: Path
 ) -> None:
