@@ -59,7 +59,7 @@ install_project() {
   # A virtual environment that was moved or half made is of no use.
   .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv; "$python" -m venv .venv; }
   say "installing the project and what it needs into .venv"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+  .venv/bin/python -m pip install -qq --disable-pip-version-check \
     -c tools/constraints.txt -e '.[staging,dev]' \
     || fail "pip could not install the project; is the package index reachable?"
   printf '%s' "$wanted" >"$stamp"
