@@ -18,6 +18,7 @@ from agent.delivery import deliver
 from agent.health import wait_until_proven
 from agent.link import CloudLink
 from agent.local_http import LocalServer, build_app, loopback_socket, unix_socket
+from agent.logs import PLAIN, RedactingFormatter
 from agent.outbox import Outbox, OutboxError
 from agent.points import build_points
 from agent.requests import cloud_handler, serve
@@ -25,10 +26,12 @@ from agent.service import ServiceManager
 from agent.settings import Settings
 from agent.voice import VoiceSender
 from agent.watch import Watcher
+from ota.clock import TrustedTime
 from ota.download import DownloadSettings
-from ota.machine import Updater, UpdaterSettings
+from ota.machine import Hooks, Updater, UpdaterSettings
 from ota.release import running_release
 from ota.slots import SlotInstaller
+from ota.trial_log import TrialLog, read_lines, trial_log_path
 from resources.dispatch import Dispatch
 from resources.play import PlayPoint
 from transport.datagram import DatagramServer
@@ -60,6 +63,7 @@ class Agent:
         self.restart_wanted = False
         self._service = ServiceManager()
         self._outbox = Outbox(state / "outbox.sqlite", settings.outbox.max_bytes)
+        self._clock = TrustedTime(state / "ota" / "time.json", running_release().built)
 
     async def run(self) -> None:
         """Run until SIGTERM, SIGINT or a restart for an update.
@@ -79,8 +83,11 @@ class Agent:
         self._dispatch = Dispatch(points, self._value_was_put)
         self._watcher = Watcher(self._dispatch, self._report_value)
         self._updater = self._build_updater()
+        if self._updater.on_trial:  # what it logs is what its failure is reported with
+            formatter = RedactingFormatter(PLAIN, self._profile.secrets)
+            logging.getLogger().addHandler(TrialLog(trial_log_path(self._state), formatter))
         handler = cloud_handler(self._dispatch, self._updater.take_order)
-        self._link = CloudLink(self._profile, self._settings.link, handler)
+        self._link = CloudLink(self._profile, self._settings.link, handler, self._clock)
         self._voice = VoiceSender(self._link, self._settings.voice)
         for name, point in self._dispatch.points.items():
             _log.info("%s: %s", name, point.back_end)
@@ -220,6 +227,10 @@ class Agent:
             self._report_update,
             self._request_restart,
             self._version,
+            hooks=Hooks(
+                clock=self._clock,
+                log_lines=lambda: read_lines(trial_log_path(self._state)),
+            ),
         )
 
     async def _prove_trial(self) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 # Under systemd the journal has the time already.
-_PLAIN = "%(levelname)s %(name)s: %(message)s"
-_TIMED = "%(asctime)s " + _PLAIN
+PLAIN = "%(levelname)s %(name)s: %(message)s"
+_TIMED = "%(asctime)s " + PLAIN
 REDACTED = "[secret]"
 
 
@@ -58,7 +58,7 @@ class RedactingFormatter(logging.Formatter):
 def set_up_logging(secrets: Iterable[str] = (), *, verbose: bool = False) -> None:
     """Send everything to stderr; ``verbose`` adds our own debug lines."""
     handler = logging.StreamHandler(sys.stderr)
-    layout = _PLAIN if "JOURNAL_STREAM" in os.environ else _TIMED
+    layout = PLAIN if "JOURNAL_STREAM" in os.environ else _TIMED
     handler.setFormatter(RedactingFormatter(layout, secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for ours in ("agent", "ota", "resources", "transport"):

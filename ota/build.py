@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -59,9 +60,16 @@ def build_release(
             requires=() if with_dependencies else dependency_versions(),
             packages=PACKAGES,
             unpacked_bytes=sum(path.stat().st_size for _name, path in files),
+            built=_built(files),
         )
         _write(output, info, files)
     return info
+
+
+def _built(files: list[tuple[str, Path]]) -> int:
+    """Return when the newest source was written: the same sources still give the same bytes."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")  # reproducible-builds.org
+    return int(epoch) if epoch.isdigit() else int(max(path.stat().st_mtime for _, path in files))
 
 
 def _write(output: Path, info: ReleaseInfo, files: list[tuple[str, Path]]) -> None:

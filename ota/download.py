@@ -13,12 +13,12 @@ import random
 import re
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
+from time import monotonic
 from typing import Self
 
 from ota.digests import Digests
@@ -192,13 +192,13 @@ def _judge_range(content_range: str | None, here: int, length: int) -> Answer:
 
 
 def _take(body: Body, part: _Part, settings: DownloadSettings, stop: threading.Event) -> None:
-    meter = LowSpeed(settings.low_speed, settings.low_speed_window, time.monotonic())
-    pacer = Pacer(settings.max_rate, time.monotonic())
+    meter = LowSpeed(settings.low_speed, settings.low_speed_window, monotonic())
+    pacer = Pacer(settings.max_rate, monotonic())
     while chunk := body.read(pacer.piece):
-        if stop.wait(pacer.add(len(chunk), time.monotonic())):
+        if stop.wait(pacer.add(len(chunk), monotonic())):
             raise StoppedError("stopped while downloading")
         part.append(chunk)
-        meter.add(len(chunk), time.monotonic())
+        meter.add(len(chunk), monotonic())
     if not part.is_complete:
         detail = f"the body ended at byte {part.here} of {part.source.length}"
         raise TransportError(f"{show_url(part.source.url)}: {detail}")

@@ -55,5 +55,11 @@ class StoppedError(OtaError):
     """The work was asked to stop; what is on disk lets it go on later."""
 
 
+class CancelledOrderError(OtaError):
+    """The order was taken back before its version was installed."""
+
+    event = OtaEvent.REJECT
+
+
 class MisuseError(RuntimeError):
     """Our own code broke the rules of this package: a bug, not an event of the world."""

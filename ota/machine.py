@@ -11,31 +11,36 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from ota.download import Downloaded, DownloadSettings, Source, discard, download
-from ota.errors import ContentError, MachineError, MisuseError, OtaError, TransportError
+from ota.clock import TrustedTime
+from ota.download import Downloaded, Source, discard, download
+from ota.errors import (
+    CancelledOrderError,
+    ContentError,
+    MachineError,
+    MisuseError,
+    OtaError,
+    TransportError,
+)
+from ota.history import GivenUp, check_budget, count_trial, load_history
 from ota.installer import Installer, Progress
 from ota.recovery import Action, Verdict, recover
 from ota.reports import Reporter, UpdateReports
-from ota.retry import Attempts, RetryPolicy
+from ota.retry import Attempts
+from ota.settings import UpdaterSettings
 from ota.states import State, Step
 from ota.task import Task, load_task, save_task
-from ota.trust import Target, TrustSettings, check_newer, find_target
-from ota.web import WebSettings
-from ota.worker import STOP_GRACE, run_blocking
+from ota.trust import Target, check_newer, find_target
+from ota.window import until_quiet
+from ota.worker import Interruptible
 from wire.codes import Code
 from wire.errors import WireError, show
 from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order
 
-# How long the new version has to prove itself: a slow boot, Wi-Fi and a cloud that is being
-# restarted fit; an owner who waits for a story should not wait longer.
-CONFIRM_TIMEOUT = 300.0
-# The rule of the device protocol's cloud: percent at most once a second.
-PERCENT_INTERVAL = 1.0
 # Seconds until a final report that the disk did not take is tried again.
 REPORT_RETRY = 60.0
 
@@ -43,50 +48,22 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+__all__ = ["Hooks", "Updater", "UpdaterSettings"]
+
 
 @dataclass(frozen=True, slots=True)
-class UpdaterSettings:
-    """What an updater works with.
+class Hooks:
+    """What the agent may hand in.
 
     Attributes:
-        product: this machine's product, as releases are signed for it.
-        repository: base URL of the TUF repository.
-        root_file: the TUF root that came with the machine.
-        state_dir: the agent's STATE folder; ``ota/`` and ``slots/`` in it belong to this package.
-        confirm_timeout: seconds after which an unconfirmed new version is rolled back.
-        percent_interval: seconds between two percent reports.
-        refresh: how reading the metadata is retried.
-        download: limits of the download; its ``web`` also serves the metadata.
+        clock: trusted time; None makes one of its own, in ``STATE/ota/time.json``.
+        may_restart: says why the machine must not restart now, None when it may (see `window`).
+        log_lines: the last lines of a version that failed its trial, without secrets.
     """
 
-    product: str
-    repository: str
-    root_file: Path
-    state_dir: Path
-    confirm_timeout: float = CONFIRM_TIMEOUT
-    percent_interval: float = PERCENT_INTERVAL
-    refresh: RetryPolicy = field(default_factory=RetryPolicy)
-    download: DownloadSettings = field(default_factory=DownloadSettings)
-
-    @property
-    def web(self) -> WebSettings:
-        """How servers are reached."""
-        return self.download.web
-
-    @property
-    def download_dir(self) -> Path:
-        """Where the package is downloaded to."""
-        return self.state_dir / "ota" / "download"
-
-    def trust(self) -> TrustSettings:
-        """Return the part that `ota.trust` needs."""
-        return TrustSettings(
-            product=self.product,
-            repository=self.repository,
-            root_file=self.root_file,
-            metadata_dir=self.state_dir / "ota" / "metadata",
-            web=self.web,
-        )
+    clock: TrustedTime | None = None
+    may_restart: Callable[[], str | None] = lambda: None
+    log_lines: Callable[[], Sequence[str]] = list
 
 
 class Updater:
@@ -101,6 +78,7 @@ class Updater:
         running_version: str,
         *,
         rng: random.Random | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         """Read what is unfinished; `run` then works on it.
 
@@ -111,8 +89,11 @@ class Updater:
             request_restart: asks the agent to stop and call `ota.launch.restart`; returns at once.
             running_version: what this process runs.
             rng: the jitter of waits.
+            hooks: what the agent hands in beside.
         """
-        self._settings = settings
+        self._hooks = hooks or Hooks()
+        self._clock = self._hooks.clock or TrustedTime(settings.time_file)
+        self._settings = settings.with_clock(self._clock)
         self._installer = installer
         self._report = report
         self._request_restart = request_restart
@@ -128,6 +109,12 @@ class Updater:
         self._trial_over = asyncio.Event()
         self._package: Path | None = None
         self._part: float | None = None
+        self._work_under_way = Interruptible()
+        self._switching = False
+
+    def note_time(self, seconds: float) -> None:
+        """Take the time (Unix, seconds) that the cloud gave over verified TLS."""
+        self._clock.note_cloud(seconds)
 
     @property
     def on_trial(self) -> bool:
@@ -169,16 +156,34 @@ class Updater:
         if (busy := self._busy_with()) is not None:
             return Code.CONFLICT, f"update {_name(busy)} is running"
         try:
-            check_newer(order.version, self._running)
+            await check_newer(order, self._running, self._settings.trust())
             # The record of the last update goes now; its report must not go with it.
             await self._report_final()
             await self._save(Task(order))
-        except ContentError as error:
+        except OtaError as error:
             return Code.BAD_REQUEST, str(error)
         except OSError as error:
             return Code.SERVICE_UNAVAILABLE, f"the order cannot be kept: {error}"
         self._wake.set()
         return Code.CHANGED, f"update {_name(order.transaction)} is taken"
+
+    async def cancel(self, transaction: str) -> tuple[Code, str]:
+        """Give an update up before it is INSTALLED: a CoAP code and a text for people.
+
+        2.04 it is given up, or was over already; 4.04 no such update; 4.09 the machine is already
+        going over to the new version. The update then ends FAILED, "cancelled".
+        """
+        async with self._gate:
+            task = self._task
+            if task is None or task.transaction != transaction:
+                return Code.NOT_FOUND, f"there is no update {_name(transaction)}"
+            if task.state.is_final:
+                return Code.CHANGED, f"update {_name(transaction)} is {task.state}"
+            if self._switching or task.state is State.INSTALLED:
+                return Code.CONFLICT, f"update {_name(transaction)} is being switched to"
+            self._work_under_way.cancel(CancelledOrderError("cancelled: by an order"))
+            self._wake.set()
+        return Code.CHANGED, f"update {_name(transaction)} is being cancelled"
 
     def _busy_with(self) -> str | None:
         if self._task is not None and not self._task.state.is_final:
@@ -240,7 +245,7 @@ class Updater:
         elif verdict.action is Action.FAIL:
             await self._enter_trial()
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
-            await self._fail(_trial_error(verdict.reason))
+            await self._end_failed_trial(verdict.reason)
         elif verdict.action is Action.GO_BACK:
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
             if self._trial is not None and self._trial.version == self._running:
@@ -270,11 +275,14 @@ class Updater:
         }
         try:
             while (task := self._task) is not None and task.step in steps:
+                self._work_under_way.check()
                 await steps[task.step](task)
         except OtaError as error:
             await self._give_up(error)
         except OSError as error:
             await self._give_up(MachineError(f"disk: {error}"))
+        finally:
+            self._work_under_way, self._switching = Interruptible(), False
 
     async def _give_up(self, error: OtaError) -> None:
         async with self._gate:
@@ -291,7 +299,9 @@ class Updater:
     async def _check(self, task: Task) -> None:
         reports = self._reports(task.transaction)
         await reports.begin()
-        target = await run_blocking(lambda stop: self._find_target(task.order, stop))
+        target = await self._work_under_way.run(lambda stop: self._find_target(task.order, stop))
+        known = await asyncio.to_thread(load_history, self._settings.state_dir)
+        check_budget(known, target.sha256)
         await self._save(task.at(Step.DOWNLOAD, target))
 
     def _find_target(self, order: OtaOrder, stop: threading.Event) -> Target:
@@ -340,6 +350,8 @@ class Updater:
         await self._tidy()
 
     async def _switch(self, task: Task) -> None:
+        await until_quiet(self._hooks.may_restart, self._work_under_way, _name(task.transaction))
+        self._switching = True
         await asyncio.to_thread(self._installer.activate, task.order.version, task.transaction)
         await self._enter_trial()
         _log.info("update %s: restarting into %s", _name(task.transaction), task.order.version)
@@ -358,17 +370,15 @@ class Updater:
 
         self._part = told = 0.0
         await reports.percent(event, 0.0)
-        job = asyncio.ensure_future(run_blocking(lambda stop: work(stop, seen)))
-        try:
-            while not (await asyncio.wait([job], timeout=self._settings.percent_interval))[0]:
-                if told != (part := self._part) and part < 1.0:
-                    told = part
-                    await reports.percent(event, part)
-        finally:
-            if not job.done():
-                job.cancel()
-                await asyncio.wait([job], timeout=STOP_GRACE + 1.0)
-        result = await job
+
+        async def tell() -> None:
+            nonlocal told
+            if told != (part := self._part) and part is not None and part < 1.0:
+                told = part
+                await reports.percent(event, part)
+
+        interval = self._settings.percent_interval
+        result = await self._work_under_way.run(lambda stop: work(stop, seen), tell, interval)
         await reports.percent(event, 1.0)
         return result
 
@@ -400,7 +410,7 @@ class Updater:
                 return
             await self._enter_trial()
             await asyncio.to_thread(self._installer.roll_back, reason)
-            await self._fail(_trial_error(f"version {self._running} was rolled back: {reason}"))
+            await self._end_failed_trial(f"version {self._running} was rolled back: {reason}")
             self._end_trial()
         self._request_restart()
 
@@ -415,6 +425,20 @@ class Updater:
                 await self._trial_over.wait()
         except TimeoutError:
             await self.fail_trial(f"it did not prove itself within {timeout:g} s")
+
+    async def _end_failed_trial(self, reason: str) -> None:
+        """Count the trial against its package, hand its log in, and report the failure."""
+        task = self._task
+        if task is not None and task.target is not None:
+            entry = GivenUp(task.target.sha256, task.target.version, 1, task.transaction, reason)
+            try:
+                await asyncio.to_thread(count_trial, self._settings.state_dir, entry)
+                await self._reports(task.transaction).log(
+                    task.target.version, self._hooks.log_lines()
+                )
+            except OSError as error:  # both serve people; the report of the failure is what counts
+                _log.warning("update %s: %s", _name(task.transaction), error)
+        await self._fail(_trial_error(reason))
 
     async def _enter_trial(self) -> None:
         """Bring the record to INSTALLED and tell the cloud, before anything ends the trial."""

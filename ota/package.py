@@ -45,6 +45,8 @@ class ReleaseInfo:
         requires: "name==version" of each distribution it was built against and does not bring along.
         packages: the import packages under lib/.
         unpacked_bytes: the files' sizes added up.
+        built: when its newest source was written, Unix time in seconds; 0: not known. No clock
+            before it can be right (`ota.clock`).
     """
 
     product: str
@@ -53,6 +55,7 @@ class ReleaseInfo:
     requires: tuple[str, ...]
     packages: tuple[str, ...]
     unpacked_bytes: int
+    built: int = 0
 
     def to_bytes(self) -> bytes:
         """Render release.json."""
@@ -79,6 +82,7 @@ def parse_info(data: bytes) -> ReleaseInfo:
         requires=_strings(source, "requires", _REQUIREMENT, 'a list of "name==version"'),
         packages=_strings(source, "packages", PRODUCT_PATTERN, "a list of package names"),
         unpacked_bytes=get_int(source, "unpacked_bytes", path="release."),
+        built=get_int(source, "built", path="release.") if "built" in source else 0,
     )
 
 

@@ -13,11 +13,15 @@ DISTRIBUTION = "story-agent"
 
 @dataclass(frozen=True, slots=True)
 class RunningRelease:
-    """The running code: its version and where that was read ("slot", "package" or "checkout")."""
+    """The running code: its version and where that was read ("slot", "package" or "checkout").
+
+    ``built`` is when it was built (Unix time, seconds); 0: not known.
+    """
 
     version: str
     source: str
     folder: Path
+    built: int = 0
 
 
 def running_release(code: Path = Path(__file__)) -> RunningRelease:
@@ -31,8 +35,10 @@ def running_release(code: Path = Path(__file__)) -> RunningRelease:
     """
     folder = code.resolve().parents[1]
     if folder.name == "lib" and (folder.parent / "release.json").is_file():
-        text = (folder.parent / "release.json").read_text("utf-8")
-        return RunningRelease(str(json.loads(text)["version"]), "slot", folder.parent)
+        info = json.loads((folder.parent / "release.json").read_text("utf-8"))
+        built = info.get("built", 0)
+        built = built if isinstance(built, int) else 0
+        return RunningRelease(str(info["version"]), "slot", folder.parent, built)
     try:
         return RunningRelease(importlib.metadata.version(DISTRIBUTION), "package", folder)
     except importlib.metadata.PackageNotFoundError:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from wire.ota import OtaEvent, OtaEventReport, OtaState, state_report
 from wire.reports import KEY_OTA_EVENT, KEY_OTA_STATE
+
+# A report of ours beside the document's: what a version that was given up logged last.
+KEY_OTA_LOG = "ota_log"
 
 
 class Reporter(Protocol):
@@ -54,6 +57,12 @@ class UpdateReports:
     async def final(self, event: OtaEvent, description: str | None) -> None:
         """The one report that ends the transaction: event 10, or why it failed."""
         await self._event(event, "final", description=description)
+
+    async def log(self, version: str, lines: Sequence[str]) -> None:
+        """The last lines that ``version`` logged before it was given up; none: no report."""
+        if lines:
+            value = {"transaction": self._transaction, "version": version, "lines": list(lines)}
+            await self._report(KEY_OTA_LOG, value, once=f"{self._transaction}:log")
 
     async def _event(
         self,

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tuf.api.exceptions import RepositoryError
 
+from ota.admission import INSTALLER
 from ota.files import Replacement, fsync_path, make_folder, write_atomically
 from ota.package import check_product
-from ota.trust import INSTALLER, target_file_names, target_path
+from ota.trust import SIGNED_AT, TIME_FORMAT, target_file_names, target_path
 from wire.ota import version_key
 
 if TYPE_CHECKING:  # the same classes, under the names that mypy sees them exported from
@@ -247,6 +248,7 @@ class Repository:
         name = f"{snapshot.version}.snapshot.json"
         write_atomically(self.metadata_dir / name, self._sign(snapshot))
         timestamp.snapshot_meta = MetaFile(version=snapshot.version)
+        timestamp.unrecognized_fields[SIGNED_AT] = datetime.now(UTC).strftime(TIME_FORMAT)
         write_atomically(self.metadata_dir / "timestamp.json", self._sign(timestamp))
 
     def _current(self, kind: type[S]) -> S:

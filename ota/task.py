@@ -119,7 +119,14 @@ def _parse_target(source: Mapping[str, object]) -> Target | None:
         sha256=get_string(target, "sha256", path="target."),
         version=get_string(target, "version", path="target."),
         product=get_string(target, "product", path="target."),
+        data_budget=_parse_budget(target),
     )
+
+
+def _parse_budget(target: Mapping[str, object]) -> int | None:
+    if target.get("data_budget") is None:
+        return None
+    return get_int(target, "data_budget", path="target.", low=1)
 
 
 def _parse_event(source: Mapping[str, object]) -> OtaEvent | None:

@@ -1,35 +1,48 @@
 """Which package may be installed: The Update Framework decides, the order may only refuse.
 
 python-tuf checks signatures, thresholds, versions and expiry of the repository's metadata against a
-root that came with the machine; `check_target` then holds the signed entry against the order and
-this machine. Left to others: the download of the package, the retry of what is a `TransportError`.
+root that came with the machine, at the time that `ota.clock` trusts; `ota.admission` and
+`check_target` then hold the signed entry against this machine and the order. Left to others: the
+download of the package, the retry of what is a `TransportError`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ota.errors import ContentError, MachineError, StoppedError, TransportError
+from ota.admission import DEFAULT_CHANNEL, Device, admit, parse_terms
+from ota.clock import TrustedTime
+from ota.errors import ContentError, MachineError, MisuseError, StoppedError, TransportError
 from ota.files import fsync_tree, make_folder
 from ota.web import Web, WebSettings, show_url
+from ota.worker import run_blocking
 from wire.errors import WireError, show
-from wire.fields import get_string, is_object
 from wire.ota import OtaEvent, OtaOrder, version_key
 
 if TYPE_CHECKING:
     from tuf.api._payload import TargetFile  # tuf.api.metadata's, which mypy sees only there
     from tuf.ngclient.fetcher import FetcherInterface
+    from tuf.ngclient.updater import Updater
 
 READ_SIZE = 64 * 1024
-# What signed metadata must say of a package that this version of the agent can install.
-INSTALLER = "slots"
+# An order to go back is held against the repository before it is answered; the cloud waits 10 s.
+ASK_TIMEOUT = 6.0
+# When the timestamp was signed, in it: what tells a machine without a clock how late it is at least.
+SIGNED_AT = "x-signed-at"
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,9 @@ class TrustSettings:
         root_file: the TUF root that came with the machine.
         metadata_dir: what was verified before; guards against being rolled back.
         deadline: seconds for one whole refresh; ends a server that trickles (slow retrieval).
+        web: how servers are reached; its ``clock`` is the time that expiry is judged at.
+        hardware: this machine's board, as releases spell it; "" when it is not known.
+        channel: the channel whose releases this machine is offered.
     """
 
     product: str
@@ -50,17 +66,28 @@ class TrustSettings:
     metadata_dir: Path
     deadline: float = 120.0
     web: WebSettings = field(default_factory=WebSettings)
+    hardware: str = ""
+    channel: str = DEFAULT_CHANNEL
+
+    @property
+    def clock(self) -> TrustedTime:
+        """The time that expiry is judged at."""
+        return self.web.clock
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A package that signed metadata admits: its path there, length in bytes and SHA-256 (hex)."""
+    """A package that signed metadata admits: its path there, length in bytes and SHA-256 (hex).
+
+    ``data_budget`` (bytes) is what its download may cost altogether; None: no limit of its own.
+    """
 
     path: str
     length: int
     sha256: str
     version: str
     product: str
+    data_budget: int | None = None
 
 
 def target_path(product: str, version: str) -> str:
@@ -84,50 +111,57 @@ def find_target(
         MachineError: the root file or the metadata folder is unusable.
         StoppedError: ``stop`` was set.
     """
-    check_newer(order.version, running)
     path = target_path(settings.product, order.version)
     signed = _look_up(settings, path, stop)
     if signed is None:
         raise ContentError("unknown target", f"{path} is not in the repository's signed metadata")
-    return check_target(signed, order, settings.product)
+    device = Device(settings.product, running, settings.hardware, settings.channel)
+    return check_target(signed, order, device)
 
 
-def check_newer(version: str, running: str) -> None:
-    """Refuse a version that is not newer than the running one; raises ContentError."""
-    if version_key(version) <= version_key(running):
-        raise ContentError("not newer", f"version {version}, this machine runs {running}")
+async def check_newer(order: OtaOrder, running: str, settings: TrustSettings) -> None:
+    """Refuse an order that is not newer, unless signed metadata permits this very downgrade.
+
+    The repository is only asked about a downgrade.
+
+    Raises:
+        OtaError: refused; says why.
+    """
+    wanted, now = version_key(order.version), version_key(running)
+    if wanted > now:
+        return
+    detail = f"version {order.version}, this machine runs {running}"
+    if wanted == now:
+        raise ContentError("not newer", detail)
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT):
+            await run_blocking(lambda stop: find_target(settings, order, running, stop))
+    except (TimeoutError, TransportError) as error:
+        reason = str(error) or f"no answer in {ASK_TIMEOUT:g} s"
+        raise ContentError("not newer", f"{detail}; repository: {reason}") from error
 
 
-def check_target(signed: TargetFile, order: OtaOrder, product: str) -> Target:
-    """Hold the signed entry against the order and this machine's product.
+def check_target(signed: TargetFile, order: OtaOrder, device: Device) -> Target:
+    """Hold the signed entry against this machine and the order.
 
     Raises:
         ContentError: they disagree; names the field.
     """
-    custom = signed.custom
-    if not is_object(custom):
-        raise ContentError("bad target", f"custom fields: got {show(custom)}, expected an object")
+    try:
+        terms = parse_terms(signed.custom)
+    except WireError as error:
+        raise ContentError("bad target", str(error)) from error
     sha256 = signed.hashes.get("sha256")
     if sha256 is None:
         raise ContentError("bad target", "no sha256 in the signed hashes")
-    _agree("wrong product", "product", _custom(custom, "product"), product)
-    _agree("wrong version", "version", _custom(custom, "version"), order.version)
-    _agree("wrong installer", "installer", _custom(custom, "installer"), INSTALLER)
-    _agree("wrong size", "ota.size", order.size, signed.length)
+    admit(terms, order.version, device)
+    if order.size != signed.length:
+        detail = f"ota.size: got {order.size}, expected {signed.length}"
+        raise ContentError("wrong size", detail)
     _check_url(order, sha256)
-    return Target(signed.path, signed.length, sha256, order.version, product)
-
-
-def _custom(custom: Mapping[str, object], name: str) -> str:
-    try:
-        return get_string(custom, name, path="custom.")
-    except WireError as error:
-        raise ContentError("bad target", str(error)) from error
-
-
-def _agree(check: str, name: str, got: object, expected: object) -> None:
-    if got != expected:
-        raise ContentError(check, f"{name}: got {show(got)}, expected {show(expected)}")
+    return Target(
+        signed.path, signed.length, sha256, order.version, device.product, terms.data_budget
+    )
 
 
 def _check_url(order: OtaOrder, sha256: str) -> None:
@@ -141,27 +175,106 @@ def _check_url(order: OtaOrder, sha256: str) -> None:
 
 
 def _look_up(settings: TrustSettings, path: str, stop: threading.Event) -> TargetFile | None:
-    from tuf.ngclient.updater import Updater  # noqa: PLC0415  # only an update needs it
-
+    client = TrustClient(settings, stop)
     try:
-        root = settings.root_file.read_bytes()
-        make_folder(settings.metadata_dir)
-    except OSError as error:
-        raise MachineError(f"trusted root: {error}") from error
-    with Web(settings.web) as web, _verdicts(settings, stop):
+        return client.look_up(path)
+    except ContentError as error:
+        # The time that a withdrawn key once signed must not make everything since look expired.
+        if not error.check.startswith("expired") or not client.forget_withdrawn_time():
+            raise
+    return TrustClient(settings, stop).look_up(path)
+
+
+class TrustClient:
+    """One refresh of the metadata with python-tuf, at trusted time, durable on the disk."""
+
+    def __init__(self, settings: TrustSettings, stop: threading.Event) -> None:
+        """Prepare; ``stop`` ends the work with StoppedError."""
+        self._settings = settings
+        self._stop = stop
+
+    def look_up(self, path: str | None) -> TargetFile | None:
+        """Refresh, and return the signed entry of ``path``; None when there is none, or no path.
+
+        Raises:
+            ContentError, TransportError, MachineError, StoppedError: as `find_target`.
+        """
+        settings = self._settings
         try:
-            updater = Updater(
-                str(settings.metadata_dir),
-                f"{settings.repository.rstrip('/')}/metadata/",
-                fetcher=_make_fetcher(web, time.monotonic() + settings.deadline, stop),
-                bootstrap=root,
-            )
-            updater.refresh()
-            return updater.get_targetinfo(path)
-        finally:
-            # python-tuf writes without fsync, also before it raises; what it lost to a power cut
-            # could be rolled back unnoticed.
-            fsync_tree(settings.metadata_dir)
+            root = settings.root_file.read_bytes()
+            make_folder(settings.metadata_dir)
+        except OSError as error:
+            raise MachineError(f"trusted root: {error}") from error
+        with Web(settings.web) as web, _verdicts(settings, self._stop):
+            try:
+                updater = self._updater(web, root)
+                updater.refresh()
+                found = None if path is None else updater.get_targetinfo(path)
+                self._note_time()
+            finally:
+                # python-tuf writes without fsync, also before it raises; what it lost to a power
+                # cut could be rolled back unnoticed.
+                fsync_tree(settings.metadata_dir)
+        return found
+
+    def _updater(self, web: Web, root: bytes) -> Updater:
+        from tuf.ngclient.updater import Updater  # noqa: PLC0415  # only an update needs it
+
+        settings = self._settings
+        if (note := settings.clock.disbelief()) is not None:
+            _log.warning("metadata is judged at trusted time: %s", note)
+        updater = Updater(
+            str(settings.metadata_dir),
+            f"{settings.repository.rstrip('/')}/metadata/",
+            fetcher=_make_fetcher(web, monotonic() + settings.deadline, self._stop),
+            bootstrap=root,
+        )
+        _judge_at(updater, settings.clock.now())
+        return updater
+
+    def _note_time(self) -> None:
+        """Learn from the verified timestamp how late it is at least."""
+        signed = _load(self._settings.metadata_dir / "timestamp.json").signed
+        text = signed.unrecognized_fields.get(SIGNED_AT)
+        if text is None:  # a repository that another tool made
+            return
+        try:
+            when = datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+        except (TypeError, ValueError):
+            _log.warning("timestamp.json: %s: got %s, expected a time", SIGNED_AT, show(text))
+            return
+        if when < signed.expires:
+            self._settings.clock.note_metadata(when.timestamp(), self._timestamp_keys())
+
+    def _timestamp_keys(self) -> list[str]:
+        root = _load(self._settings.metadata_dir / "root.json").signed
+        return list(root.roles["timestamp"].keyids)
+
+    def forget_withdrawn_time(self) -> bool:
+        """Drop the time that keys signed which the newest trusted root does not name any more."""
+        try:
+            return self._settings.clock.forget_metadata(self._timestamp_keys())
+        except (OSError, ValueError, LookupError):  # no root that could be read
+            return False
+
+
+def _judge_at(updater: Updater, seconds: float) -> None:
+    """Let python-tuf judge expiry at trusted time.
+
+    It has no parameter for it: it takes the clock's time when it is made, keeps it as
+    ``reference_time`` and judges nothing by it before `refresh`. A test holds that this is so.
+    """
+    trusted: Any = updater._trusted_set  # noqa: SLF001  # see above
+    if not isinstance(getattr(trusted, "reference_time", None), datetime):
+        raise MisuseError("this version of python-tuf keeps its time elsewhere")
+    trusted.reference_time = datetime.fromtimestamp(seconds, UTC)
+
+
+def _load(path: Path) -> Any:
+    """Read one of the metadata files that python-tuf verified and kept."""
+    from tuf.api.metadata import Metadata  # noqa: PLC0415  # only an update needs it
+
+    return Metadata.from_bytes(path.read_bytes())
 
 
 @contextmanager
@@ -177,6 +290,8 @@ def _verdicts(settings: TrustSettings, stop: threading.Event) -> Iterator[None]:
     except tuple(refusals) as error:
         check = next(text for kind, text in refusals.items() if isinstance(error, kind))
         detail = show(str(error), 200).strip('"')
+        note = settings.clock.disbelief() if check.startswith("expired") else None
+        detail += f" ({note})" if note else ""
         raise ContentError(check, detail, OtaEvent.IMAGE_INVALID) from error
     except DownloadError as error:
         if stop.is_set():
@@ -202,6 +317,14 @@ def _refusals() -> dict[type[Exception], str]:
     }
 
 
+def _note_date(clock: TrustedTime, date: str | None) -> None:
+    """Take the time that the repository gave over verified TLS."""
+    try:
+        clock.note_cloud(parsedate_to_datetime(date or "").timestamp())
+    except (ValueError, OverflowError):  # none, or not a date
+        return
+
+
 def _make_fetcher(web: Web, deadline: float, stop: threading.Event) -> FetcherInterface:
     """Return python-tuf's network seam: every fault of ours, while iterating too, is a DownloadError."""
     from tuf.api.exceptions import (  # noqa: PLC0415  # only an update needs it
@@ -214,7 +337,7 @@ def _make_fetcher(web: Web, deadline: float, stop: threading.Event) -> FetcherIn
     def check() -> None:
         if stop.is_set():
             raise DownloadError("stopped")
-        if time.monotonic() > deadline:
+        if monotonic() > deadline:
             raise SlowRetrievalError("too slow for the deadline (slow retrieval)")
 
     class Fetcher(FetcherInterface):
@@ -225,6 +348,8 @@ def _make_fetcher(web: Web, deadline: float, stop: threading.Event) -> FetcherIn
                     if body.status != 200:
                         text = f"{show_url(url)} answered HTTP {body.status}"
                         raise DownloadHTTPError(text, body.status)
+                    if url.startswith("https:"):
+                        _note_date(web.clock, body.header("Date"))
                     while chunk := body.read(READ_SIZE):
                         yield chunk
                         check()

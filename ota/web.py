@@ -8,12 +8,14 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+from ota.clock import TrustedTime
 from ota.errors import ContentError, MachineError, TransportError
+from ota.tls import dated_context
 from wire.errors import show
 from wire.ota import OtaEvent
 
@@ -29,11 +31,13 @@ class WebSettings:
         connect_timeout: seconds for name, TCP and TLS; a mobile uplink needs some.
         read_timeout: seconds without a byte after which a server counts as gone.
         ca_file: PEM file that https servers must chain to; None is the system's store.
+        clock: what their certificates' dates are held against.
     """
 
     connect_timeout: float = 15.0
     read_timeout: float = 30.0
     ca_file: Path | None = None
+    clock: TrustedTime = field(default_factory=TrustedTime)
 
 
 class Web:
@@ -44,6 +48,7 @@ class Web:
         if settings.ca_file is not None and not settings.ca_file.is_file():
             raise MachineError(f"CA file {settings.ca_file}: not there")
         self._settings = settings
+        self.clock = settings.clock
         self._pool: PoolManager | None = None
 
     def __enter__(self) -> Self:
@@ -82,8 +87,8 @@ class Web:
         from urllib3 import PoolManager  # noqa: PLC0415  # only an update needs it
 
         if self._pool is None:
-            ca_file = self._settings.ca_file
-            self._pool = PoolManager(ca_certs=str(ca_file) if ca_file else None)
+            context = dated_context(self._settings.ca_file, self.clock)
+            self._pool = PoolManager(ssl_context=context)
         return self._pool
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from ota.errors import CancelledOrderError
 
 T = TypeVar("T")
 
@@ -51,3 +53,50 @@ async def run_blocking(work: Callable[[threading.Event], T]) -> T:
         if done.done() and not done.cancelled():
             done.exception()  # seen: the cancellation is what the caller hears of
         raise
+
+
+class Interruptible:
+    """The blocking work of one order, which `cancel` ends for good."""
+
+    def __init__(self) -> None:
+        """Start with nothing under way."""
+        self._job: asyncio.Future[Any] | None = None
+        self._reason: CancelledOrderError | None = None
+
+    def cancel(self, reason: CancelledOrderError) -> None:
+        """Let what runs, and every later `run` and `check`, raise ``reason``."""
+        self._reason = reason
+        if self._job is not None:
+            self._job.cancel()
+
+    def check(self) -> None:
+        """Raise the reason of a `cancel`, if there was one."""
+        if self._reason is not None:
+            raise self._reason
+
+    async def run(
+        self,
+        work: Callable[[threading.Event], T],
+        tick: Callable[[], Awaitable[None]] | None = None,
+        interval: float | None = None,
+    ) -> T:
+        """Run ``work`` as `run_blocking` does, with ``tick`` once an ``interval`` (seconds) beside it.
+
+        Raises:
+            CancelledOrderError: `cancel` was called.
+        """
+        self.check()
+        job: asyncio.Future[T] = asyncio.ensure_future(run_blocking(work))
+        self._job = job
+        try:
+            while not (await asyncio.wait([job], timeout=interval))[0]:
+                if tick is not None:
+                    await tick()
+        finally:
+            self._job = None
+            if not job.done():  # the caller is cancelled: the agent ends
+                job.cancel()
+                await asyncio.wait([job], timeout=STOP_GRACE + 1.0)
+        if job.cancelled():
+            self.check()
+        return await job
