@@ -7,8 +7,10 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError
@@ -21,6 +23,7 @@ from staging.store.products import default_product
 TOKEN_LIFETIME_S = 5_184_000
 # Nonces of tokens that can still be used; past this many the oldest are forgotten (docs/adr/0004).
 NONCES_LIMIT = 1_000_000
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class AppType(StrEnum):
@@ -89,6 +92,11 @@ def find(session: Session, app_id: int) -> App | None:
     return session.get(App, app_id)
 
 
+def is_bound(session: Session, app_id: int, product_id: int) -> bool:
+    """Tell whether an app may control a product's devices."""
+    return session.get(AppProduct, (app_id, product_id)) is not None
+
+
 account = accounts.find_or_make
 
 
@@ -123,13 +131,17 @@ def grant(session: Session, app_id: int, account_id: int, scopes: Sequence[str],
 
 
 def remember_nonces(session: Session, nonces: Iterable[Nonce]) -> None:
-    """Keep nonces that were used; every (app, nonce) must be new."""
+    """Keep nonces that were used.
+
+    One that is kept already is no error: the commit before may have lost its answer only.
+    """
     rows = [
         {"app_id": nonce.app_id, "nonce": nonce.nonce, "use_time": nonce.use_time}
         for nonce in nonces
     ]
     if rows:
-        session.execute(insert(UsedNonce), rows)
+        insert = _INSERT[session.get_bind().dialect.name]
+        session.execute(insert(UsedNonce).on_conflict_do_nothing(), rows)
 
 
 def purge(session: Session, now: int, limit: int = NONCES_LIMIT) -> None:

@@ -80,8 +80,8 @@ def shown(url: URL) -> str:
 def reading_engine(url: URL, connections: int) -> Engine:
     """Make the engine whose transactions only read, each from one snapshot."""
     if url.get_backend_name() == SQLITE:
-        return _sqlite(url, "BEGIN", connections, ("query_only=ON",))
-    engine = _postgresql(url, connections)
+        return _sqlite(url, "BEGIN", connections, BUSY_TIMEOUT_MS, ("query_only=ON",))
+    engine = _postgresql(url, connections, STATEMENT_TIMEOUT_MS, BUSY_TIMEOUT_MS)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: psycopg.Connection[Any], _record: object) -> None:
@@ -94,9 +94,9 @@ def reading_engine(url: URL, connections: int) -> Engine:
 def writing_engine(url: URL) -> Engine:
     """Make the engine whose transactions are the only ones that write."""
     if url.get_backend_name() == SQLITE:
-        return _sqlite(url, "BEGIN IMMEDIATE", 1, ("foreign_keys=ON",))
+        return _sqlite(url, "BEGIN IMMEDIATE", 1, BUSY_TIMEOUT_MS, ("foreign_keys=ON",))
     # One connection is asked whether it still lives; its transaction is shared by many writes.
-    engine = _postgresql(url, 1, pool_pre_ping=True)
+    engine = _postgresql(url, 1, STATEMENT_TIMEOUT_MS, BUSY_TIMEOUT_MS, pool_pre_ping=True)
     event.listen(engine, "begin", _become_writer)
     return engine
 
@@ -108,8 +108,8 @@ def migrating_engine(url: URL) -> Engine:
     checks them itself, at its end.
     """
     if url.get_backend_name() == SQLITE:
-        return _sqlite(url, "BEGIN IMMEDIATE", 1, ("foreign_keys=OFF",), MIGRATION_TIMEOUT_MS)
-    engine = _postgresql(url, 1, statement_ms=MIGRATION_TIMEOUT_MS, lock_ms=MIGRATION_TIMEOUT_MS)
+        return _sqlite(url, "BEGIN IMMEDIATE", 1, MIGRATION_TIMEOUT_MS, ("foreign_keys=OFF",))
+    engine = _postgresql(url, 1, MIGRATION_TIMEOUT_MS, MIGRATION_TIMEOUT_MS)
     event.listen(engine, "begin", _become_writer)
     return engine
 
@@ -144,12 +144,7 @@ def _become_writer(connection: Connection) -> None:
 
 
 def _postgresql(
-    url: URL,
-    connections: int,
-    *,
-    pool_pre_ping: bool = False,
-    statement_ms: int = STATEMENT_TIMEOUT_MS,
-    lock_ms: int = BUSY_TIMEOUT_MS,
+    url: URL, connections: int, statement_ms: int, lock_ms: int, *, pool_pre_ping: bool = False
 ) -> Engine:
     settings = {
         "statement_timeout": statement_ms,
@@ -177,11 +172,7 @@ def _postgresql(
 
 
 def _sqlite(
-    url: URL,
-    begin: str,
-    connections: int,
-    pragmas: tuple[str, ...],
-    busy_ms: int = BUSY_TIMEOUT_MS,
+    url: URL, begin: str, connections: int, busy_ms: int, pragmas: tuple[str, ...]
 ) -> Engine:
     engine = create_engine(
         url,
