@@ -25,8 +25,11 @@ from staging.errors import (
     StagingError,
     StoreBusyError,
 )
+from staging.recorder import Recorder
 from staging.reports import Effect, decide
+from staging.silent import Pace, SilentUpdates
 from staging.store import Database, devices, effects, ota
+from staging.store.controls import Controlled
 from staging.store.devices import Identity
 from staging.times import Clock, now_ms
 from transport.connection import Connection
@@ -101,6 +104,7 @@ class Gateway:
         api_url: Callable[[], str],
         limits: Limits = Limits(),  # frozen
         clock: Clock = now_ms,
+        pace: Pace | None = None,
     ) -> None:
         """Prepare a gateway; ``api_url`` is where devices find the packages they are ordered."""
         self._database = database
@@ -112,8 +116,17 @@ class Gateway:
         self._connections: dict[Connection, asyncio.Task[Any]] = {}
         self._endpoint: FramedEndpoint | None = None
         self._server: asyncio.Server | None = None
+        self._recorder = Recorder(database)
+        self._silent = SilentUpdates(
+            database,
+            clock,
+            online=self._sessions.keys,
+            send=self.send_pending_order,
+            pace=pace or Pace(),
+        )
+        self._work: list[asyncio.Task[None]] = []
         self._watchers: list[Callable[[str], None]] = []
-        self._listeners: list[Callable[[str, Sequence[Effect]], None]] = []
+        self._listeners: list[Callable[[str, Sequence[Effect]], None]] = [self._silent.heard]
 
     def watch(self, watcher: Callable[[str], None]) -> None:
         """Let ``watcher(uuid)`` be called after each change of what is known of a device.
@@ -143,12 +156,19 @@ class Gateway:
             ssl_shutdown_timeout=STOP_TIMEOUT,
             **listen,
         )
+        create = asyncio.get_running_loop().create_task
+        self._work = [create(self._recorder.keep_saving()), create(self._silent.run())]
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Close the port and every connection, and end what is under way."""
         if self._server is not None:
             self._server.close()
+        for task in self._work:
+            task.cancel()
+        for result in await asyncio.gather(*self._work, return_exceptions=True):
+            if isinstance(result, Exception):
+                _log.error("the gateway's own work failed", exc_info=result)
         carriers = dict(self._connections)
         if self._endpoint is not None:
             await self._endpoint.shutdown()
@@ -159,6 +179,11 @@ class Gateway:
             await asyncio.wait(carriers.values(), timeout=STOP_TIMEOUT)
         if self._server is not None:
             await self._server.wait_closed()
+        await self._recorder.save()
+
+    async def save_controlled(self) -> None:
+        """Return once what control requests read and set is in the devices' history."""
+        await self._recorder.save()
 
     def is_online(self, uuid: str) -> bool:
         """Tell whether the device has a registered connection."""
@@ -174,8 +199,13 @@ class Gateway:
         path = tuple(part for part in uri.split("/") if part)
         if not path or len(uri.encode()) > URI_LIMIT:
             raise WireError(f"uri: got {show(uri)}, expected a path of 1 to {URI_LIMIT} bytes")
-        reply = await self._request(self._session(uuid), method, path, content.encode())
-        return dotted(reply.code), reply.payload.decode("utf-8", "replace")
+        session = self._session(uuid)
+        reply = await self._request(session, method, path, content.encode())
+        text = reply.payload.decode("utf-8", "replace")
+        value = text if method == "GET" else content
+        if reply.code == (Code.CONTENT if method == "GET" else Code.CHANGED):
+            self._recorder.note(Controlled(session.identity.id, uri, value, self._clock()))
+        return dotted(reply.code), text
 
     async def order_update(self, uuid: str, order: OtaOrder) -> str | None:
         """Send an order; returns None when the device took it, else its refusal in words.
@@ -290,6 +320,7 @@ class Gateway:
         self._sessions[identity.uuid] = self._by_connection[connection] = session
         _log.info("device %s: registered from %r", identity.uuid, connection)
         self._changed(identity.uuid)
+        self._silent.consider(identity.uuid)
         self._spawn(session, self._greet(session))
 
     async def _report(self, session: _Session, request: Request) -> Reply:

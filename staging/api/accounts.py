@@ -2,52 +2,127 @@
 
 from __future__ import annotations
 
+import hmac
+
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from staging.api import views
+from staging.api import schema, views
 from staging.api.auth import Served, SignedRequest, authenticate, authorize, check_device
 from staging.api.envelope import answer
-from staging.api.params import BindBody, DeviceBody, UuidQuery
+from staging.api.params import (
+    BindBody,
+    DeviceBody,
+    ListQuery,
+    NameBody,
+    TokenQuery,
+    UuidQuery,
+)
+from staging.api.services import Services
 from staging.codes import ErrorCode, RefusedError
-from staging.store import devices
+from staging.oauth import Scope
+from staging.store import accounts, devices
+from staging.store.access import Access
+from staging.store.devices import DeviceView
 
 router = APIRouter()
 
 
-@router.get("/account/validate")
+@router.get("/account/validate", response_model=schema.Done)
 async def validate(services: Served, signed: SignedRequest) -> JSONResponse:
     """1.2: tell whether the token is good."""
-    await authenticate(services, signed)
+    await authenticate(services, signed, None)
     return answer(data=True)
 
 
-@router.post("/device/bind")
+@router.get("/account/infos", response_model=schema.AccountInfo)
+async def infos(services: Served, signed: SignedRequest) -> JSONResponse:
+    """1.3: tell whom the token is for."""
+    found = await authenticate(services, signed, Scope.ACCOUNT)
+    account = await services.database.read(accounts.get, _account_id(found))
+    if account is None:
+        raise RefusedError(ErrorCode.ACCOUNT_NOT_FOUND)
+    return answer(views.account_info(account))
+
+
+@router.post("/device/bind", response_model=schema.Done)
 async def bind(services: Served, signed: SignedRequest, body: BindBody) -> JSONResponse:
     """2.1: bind a device to the caller's account, by the bind token that its owner can see."""
-    found = await authenticate(services, signed, body.deviceUuid)
+    found = await authenticate(services, signed, Scope.DEVICE, body.deviceUuid)
     check_device(found, body.deviceUuid)
-    if found.account_id is None:
-        raise RefusedError(ErrorCode.ACCOUNT_NOT_FOUND)
+    account_id = _account_id(found)
     await services.database.write(
-        devices.bind, body.deviceUuid, body.token, found.account_id, services.clock()
+        devices.bind, body.deviceUuid, body.token, account_id, services.clock()
     )
     return answer(data=True)
 
 
-@router.post("/device/unbind")
+@router.put("/device/name/update", status_code=201, response_model=schema.DeviceNamed)
+async def name_update(services: Served, signed: SignedRequest, body: NameBody) -> JSONResponse:
+    """2.2: give a bound device a name."""
+    _, device_id = await authorize(services, signed, Scope.DEVICE, body.deviceUuid)
+    await services.database.write(devices.rename, device_id, body.name, services.clock())
+    view = await _view(services, body.deviceUuid)
+    return answer(views.device(view), total=1, status=201)
+
+
+@router.post("/device/unbind", response_model=schema.DoneByNumber)
 async def unbind(services: Served, signed: SignedRequest, body: DeviceBody) -> JSONResponse:
     """2.3: take the device from the account; here the document's code is a number."""
-    _, device_id = await authorize(services, signed, body.deviceUuid)
+    _, device_id = await authorize(services, signed, Scope.DEVICE, body.deviceUuid)
     await services.database.write(devices.unbind, device_id, services.clock())
     return JSONResponse({"data": True, "code": 0, "message": ""})
 
 
-@router.get("/device/info/by_uuid")
+@router.get("/device/bind/list", response_model=schema.DeviceList)
+async def bind_list(services: Served, signed: SignedRequest, query: ListQuery) -> JSONResponse:
+    """2.4: list the account's devices, newest first; here too the document's code is a number."""
+    found = await authenticate(services, signed, Scope.DEVICE)
+    page, total = await services.database.read(
+        devices.owned, _account_id(found), found.app_id, query.start, query.limit
+    )
+    return JSONResponse(
+        {
+            "data": [views.device_entry(view) for view in page],
+            "code": 0,
+            "message": "",
+            "limit": query.limit,
+            "start": query.start,
+            "total": total,
+        }
+    )
+
+
+@router.get("/device/info/by_token", response_model=schema.DeviceByToken)
+async def info_by_token(
+    services: Served, signed: SignedRequest, uuid: UuidQuery, token: TokenQuery
+) -> JSONResponse:
+    """2.5: tell what is known of a device to who has its bind token, bound or not."""
+    found = await authenticate(services, signed, Scope.DEVICE, uuid)
+    check_device(found, uuid)
+    view = await _view(services, uuid)
+    # A record without a token matches nothing: the device has to tell it first.
+    known = (view.device.bind_token or "").lower()
+    if not hmac.compare_digest(known, token.lower()):
+        raise RefusedError(ErrorCode.TOKEN_DOES_NOT_MATCH, uuid)
+    return answer(views.device_by_token(view), total=1)
+
+
+@router.get("/device/info/by_uuid", response_model=schema.DeviceInfo)
 async def info_by_uuid(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """2.6: tell what is known of a bound device."""
-    await authorize(services, signed, uuid)
+    await authorize(services, signed, Scope.DEVICE, uuid)
+    return answer(views.device_info(await _view(services, uuid)), total=1)
+
+
+def _account_id(found: Access) -> int:
+    if found.account_id is None:
+        raise RefusedError(ErrorCode.ACCOUNT_NOT_FOUND)
+    return found.account_id
+
+
+async def _view(services: Services, uuid: str) -> DeviceView:
     view = await services.database.read(devices.view, uuid)
     if view is None:
         raise RefusedError(ErrorCode.DEVICE_NOT_EXIST, uuid)
-    return answer(views.device_info(view), total=1)
+    return view

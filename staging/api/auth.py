@@ -1,9 +1,11 @@
 """Who calls: the three headers, the signature, the nonce, the token, and what they may touch.
 
 The dependencies are coroutines although they wait for nothing: FastAPI runs plain functions in a
-thread, and two hops cost more than the look-up. The order of the checks: headers (401), app and signature (401), nonce (401), token (404, 426), then
-device (1209), app and product (1223), binding (1212). Nothing of the store is told before the
-signature is right.
+thread, and two hops cost more than the look-up.
+
+The order of the checks: headers (401), app and signature (401), nonce (401), token (404, 426), account
+(1211), scope (1218), then device (1209), app and product (1223), binding (1212). Nothing of the store
+is told before the signature is right.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from fastapi import Depends, Request
 from staging import signature
 from staging.api.services import Services
 from staging.codes import ApiError, ErrorCode, RefusedError
+from staging.oauth import Scope, covers
 from staging.signature import Signature
 from staging.store import access
 from staging.store.access import Access
 from staging.store.apps import token_digest
+from staging.store.models import ENABLE
 from wire.errors import FieldError
 
 # Longer than any key or token of ours; a header must not become a big look-up.
@@ -62,11 +66,16 @@ async def services_of(request: Request) -> Services:
 Served = Annotated[Services, Depends(services_of)]
 
 
-async def authenticate(services: Services, signed: Signed, uuid: str | None = None) -> Access:
+async def authenticate(
+    services: Services, signed: Signed, scope: Scope | None, uuid: str | None = None
+) -> Access:
     """Check app, signature, nonce and token, and return what is known of the device ``uuid``.
 
+    ``scope`` is what the token must be good for, None for what every token is.
+
     Raises:
-        ApiError: 401 names the header at fault; 404 and 426 are about the token.
+        ApiError: 401 names the header at fault; 404 and 426 are about the token, 1211 about its
+            account, 1218 about its scope.
     """
     digest = token_digest(signed.token)
     nonce = signed.signature.nonce
@@ -79,11 +88,13 @@ async def authenticate(services: Services, signed: Signed, uuid: str | None = No
         raise unauthorized("X-IOT-Signature: wrong signature")
     if found.nonce_used or not services.nonces.use(found.app_id, nonce):
         raise unauthorized("X-IOT-Signature: this nonce was used already")
-    _check_token(found, services.clock())
+    _check_token(found, scope, services.clock())
     return found
 
 
-async def authorize(services: Services, signed: Signed, uuid: str) -> tuple[Access, int]:
+async def authorize(
+    services: Services, signed: Signed, scope: Scope, uuid: str
+) -> tuple[Access, int]:
     """Authenticate a ★ endpoint: the device must be bound to the caller's account.
 
     Returns what is known, and the device's numeric id.
@@ -91,7 +102,7 @@ async def authorize(services: Services, signed: Signed, uuid: str) -> tuple[Acce
     Raises:
         ApiError: also 1209, 1223 and 1212.
     """
-    found = await authenticate(services, signed, uuid)
+    found = await authenticate(services, signed, scope, uuid)
     device_id = check_device(found, uuid)
     if found.owner_id is None or found.owner_id != found.account_id:
         raise RefusedError(ErrorCode.NOT_BOUND, uuid)
@@ -112,11 +123,16 @@ def unauthorized(message: str) -> ApiError:
     return ApiError("401", 401, message)
 
 
-def _check_token(found: Access, now: int) -> None:
+def _check_token(found: Access, scope: Scope | None, now: int) -> None:
     if found.token_expire_time is None:
         raise ApiError("404", 404, "X-IOT-Token: no such access_token")
     if found.token_expire_time <= now:
         raise ApiError("426", 426, "X-IOT-Token: the access_token expired, authorize again")
+    if found.account_status != ENABLE:
+        raise RefusedError(ErrorCode.ACCOUNT_NOT_FOUND)
+    if scope is not None and not covers((found.scope or "").split(","), scope):
+        detail = f"the access_token is for {found.scope}, this needs {scope}"
+        raise RefusedError(ErrorCode.NO_PERMISSION, detail)
 
 
 def _header(request: Request, name: str) -> str:

@@ -8,30 +8,31 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from staging.api import views
+from staging.api import schema, views
 from staging.api.auth import Served, SignedRequest, authenticate, authorize
 from staging.api.envelope import OK, answer
-from staging.api.params import ControlBody, DevicesBody, HistoryQuery, UuidQuery
+from staging.api.params import ControlBody, DevicesBody, HistoryQuery, RealtimeKey, UuidQuery
 from staging.codes import ApiError, ErrorCode, RefusedError
+from staging.oauth import Scope
 from staging.store import access, history
 from wire.errors import MissingFieldError
 
 router = APIRouter()
 
 
-@router.get("/device/resource")
+@router.get("/device/resource", response_model=schema.Resource)
 async def resource(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """3.1: the device's self-description, as it gave it."""
-    found, _ = await authorize(services, signed, uuid)
+    found, _ = await authorize(services, signed, Scope.CONTROL, uuid)
     description = dict(found.description or {})
     description.setdefault("report", [])
     return answer(description, total=1)
 
 
-@router.post("/device/control/send")
+@router.post("/device/control/send", response_model=schema.Control)
 async def send(services: Served, signed: SignedRequest, body: ControlBody) -> JSONResponse:
     """3.4: read or set a data point and wait for the device's answer, whatever it is."""
-    found, _ = await authorize(services, signed, body.deviceUuid)
+    found, _ = await authorize(services, signed, Scope.CONTROL, body.deviceUuid)
     uri = find_uri(found.description or {}, body.name)
     if body.method == "PUT" and body.content is None:
         raise ApiError("400", 400, str(MissingFieldError("content", "the value to set")))
@@ -49,16 +50,19 @@ def find_uri(description: Mapping[str, Any], name: str) -> str:
     raise RefusedError(ErrorCode.COMMAND_NAME_INVALID, f"the device has no data point {name!r}")
 
 
-@router.post("/device/query/data/connect")
+@router.post("/device/query/data/connect", response_model=schema.Connect)
 async def connect(services: Served, signed: SignedRequest, body: DevicesBody) -> JSONResponse:
-    """4.1: tell which devices are online; the app must be bound to their products."""
-    found = await authenticate(services, signed)
-    bound = await services.database.read(access.products_of, found.app_id, body.deviceUuids)
+    """4.1: tell which devices are online: the caller's own, and those that nobody bound yet."""
+    found = await authenticate(services, signed, Scope.DATA)
+    standings = await services.database.read(access.standings, found.app_id, body.deviceUuids)
     for uuid in body.deviceUuids:
-        if uuid not in bound:
+        standing = standings.get(uuid)
+        if standing is None:
             raise RefusedError(ErrorCode.DEVICE_NOT_EXIST, uuid)
-        if not bound[uuid]:
+        if not standing.app_bound:
             raise RefusedError(ErrorCode.APP_NOT_BOUND, uuid)
+        if standing.owner_id not in {None, found.account_id}:
+            raise RefusedError(ErrorCode.ACCOUNT_HAS_NO_POWER, uuid)
     data = [
         {"deviceUuid": uuid, "status": services.gateway.is_online(uuid)}
         for uuid in body.deviceUuids
@@ -67,12 +71,13 @@ async def connect(services: Served, signed: SignedRequest, body: DevicesBody) ->
     return answer(data, total=1)
 
 
-@router.get("/device/query/data/history")
+@router.get("/device/query/data/history", response_model=schema.History)
 async def get_history(
     services: Served, signed: SignedRequest, uuid: UuidQuery, query: HistoryQuery
 ) -> JSONResponse:
-    """4.2: what the device reported, newest first, a page at a time."""
-    _, device_id = await authorize(services, signed, uuid)
+    """4.2: what the device reported and was asked, newest first, a page at a time."""
+    _, device_id = await authorize(services, signed, Scope.DATA, uuid)
+    await services.gateway.save_controlled()
     page = await services.database.read(history.page, device_id, query)
     return JSONResponse(
         {
@@ -83,3 +88,14 @@ async def get_history(
             "limit": query.limit,
         }
     )
+
+
+@router.get("/device/query/data/realtime", response_model=schema.Realtime)
+async def get_realtime(
+    services: Served, signed: SignedRequest, uuid: UuidQuery, key: RealtimeKey
+) -> JSONResponse:
+    """4.3: the latest value of a data point, reported or asked for; null: there is none yet."""
+    _, device_id = await authorize(services, signed, Scope.DATA, uuid)
+    await services.gateway.save_controlled()
+    page = await services.database.read(history.page, device_id, history.Query(key=key, limit=1))
+    return answer(views.realtime(page.entries[0]) if page.entries else None, total=1)

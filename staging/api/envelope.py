@@ -27,6 +27,8 @@ from staging.errors import (
 from wire.errors import WireError
 
 OK = "0"
+# Where the open API's endpoints are.
+PREFIX = "/v1"
 # The longest body of the document's requests is twenty uuids.
 BODY_LIMIT = 16 * 1024
 
@@ -55,9 +57,9 @@ def failure(error: ApiError) -> JSONResponse:
 
 def install_handlers(app: FastAPI) -> None:
     """Let every kind of error of the application leave in the envelope."""
+    app.add_exception_handler(RequestValidationError, _refuse_parameters)
     for kind, convert in (
         (ApiError, _as_is),
-        (RequestValidationError, _from_validation),
         (HTTPException, _from_http),
         (GatewayError, _from_gateway),
         (StoreBusyError, _from_busy_store),
@@ -78,8 +80,11 @@ def _as_is(error: ApiError) -> ApiError:
     return error
 
 
-def _from_validation(error: RequestValidationError) -> ApiError:
-    return validation_error(error.errors())
+async def _refuse_parameters(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise TypeError(f"{type(error).__name__} is no mistake in the parameters")
+    path = request.url.path.removeprefix(PREFIX)
+    return failure(validation_error(path, error.errors()))
 
 
 def _from_http(error: HTTPException) -> ApiError:

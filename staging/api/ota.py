@@ -5,29 +5,45 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from staging.api import views
-from staging.api.auth import Served, SignedRequest, authorize
+from staging.api import schema, views
+from staging.api.auth import Served, SignedRequest, authenticate, authorize
 from staging.api.envelope import answer
-from staging.api.params import UpdateBody, UuidQuery
+from staging.api.params import PackageQuery, UpdateBody, UuidQuery
 from staging.codes import ErrorCode, RefusedError
-from staging.store import ota
+from staging.oauth import Scope
+from staging.store import apps, ota, releases
 
 router = APIRouter(prefix="/device/ota")
 
 
-@router.get("/new_version")
+@router.get("/new_version", response_model=schema.NewVersion)
 async def new_version(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """5.1: what the device can be updated to; null: nothing."""
-    _, device_id = await authorize(services, signed, uuid)
+    _, device_id = await authorize(services, signed, Scope.OTA, uuid)
     offer = await services.database.read(ota.new_version, device_id)
     return answer(None if offer is None else views.new_version(uuid, offer), total=1)
 
 
-@router.post("/update")
+@router.get("/version/info", response_model=schema.VersionInfo)
+async def version_info(
+    services: Served, signed: SignedRequest, package_id: PackageQuery
+) -> JSONResponse:
+    """5.2: what a version is; the app must be bound to its product."""
+    found = await authenticate(services, signed, Scope.OTA)
+    row = await services.database.read(releases.package, package_id)
+    if row is None:
+        raise RefusedError(ErrorCode.PACKAGE_ID_INVALID, str(package_id))
+    package, version = row
+    if not await services.database.read(apps.is_bound, found.app_id, package.product_id):
+        raise RefusedError(ErrorCode.APP_NOT_BOUND, f"project {package.product_id}")
+    return answer(views.version_info(package, version), total=1)
+
+
+@router.post("/update", status_code=201, response_model=schema.Ordered)
 async def update(services: Served, signed: SignedRequest, body: UpdateBody) -> JSONResponse:
     """5.3: order the update; the device gets it now, or when it next registers."""
     uuid = body.deviceUuid
-    _, device_id = await authorize(services, signed, uuid)
+    _, device_id = await authorize(services, signed, Scope.OTA, uuid)
     await services.database.write(
         ota.create, device_id, body.packageId, body.strategyId, services.clock()
     )
@@ -35,10 +51,10 @@ async def update(services: Served, signed: SignedRequest, body: UpdateBody) -> J
     return answer(data=True, total=1, status=201)
 
 
-@router.get("/update/status")
+@router.get("/update/status", response_model=schema.UpdateStatus)
 async def status(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """5.4: how the device's latest update stands."""
-    _, device_id = await authorize(services, signed, uuid)
+    _, device_id = await authorize(services, signed, Scope.OTA, uuid)
     view = await services.database.read(ota.latest, device_id)
     if view is None:
         raise RefusedError(ErrorCode.OTA_TASK_ERROR, f"device {uuid} was never ordered an update")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
@@ -16,6 +17,8 @@ from wire.fields import INT64_MAX
 
 HISTORY_LIMIT, HISTORY_LIMIT_DEFAULT = 100, 20
 DEVICES_LIMIT = 20
+LIST_LIMIT, LIST_LIMIT_DEFAULT = 1000, 20
+NAME_LIMIT = 64
 
 # What a field must be, and the code of the document's table when it is not.
 _FIELDS: Mapping[str, tuple[ErrorCode | None, str]] = {
@@ -33,6 +36,19 @@ _FIELDS: Mapping[str, tuple[ErrorCode | None, str]] = {
     "nextPage": (ErrorCode.QUERY_PARAMS_INVALID, "the nextPage of an answer, in ms"),
     "packageId": (ErrorCode.OTA_PARAMS_ERROR, "the id of a package, an integer"),
     "strategyId": (ErrorCode.OTA_PARAMS_ERROR, "the id of a strategy, an integer"),
+    "start": (ErrorCode.QUERY_PARAMS_INVALID, "an integer from 0"),
+}
+# The same names mean something else here.
+_FIELDS_OF: Mapping[tuple[str, str], tuple[ErrorCode | None, str]] = {
+    ("/device/name/update", "name"): (None, f"0 to {NAME_LIMIT} printable characters"),
+    ("/device/bind/list", "limit"): (
+        ErrorCode.QUERY_PARAMS_INVALID,
+        f"an integer from 1 to {LIST_LIMIT}",
+    ),
+    ("/device/ota/version/info", "packageId"): (
+        ErrorCode.PACKAGE_ID_INVALID,
+        "the id of a package, an integer",
+    ),
 }
 
 
@@ -64,6 +80,12 @@ def _list_of_uuids(values: list[str]) -> list[str]:
     return values
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("not printable")
+    return value
+
+
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{14}$"), AfterValidator(str.lower)]
 BindToken = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{32}$")]
 Id = Annotated[int, Field(ge=0, le=INT64_MAX)]
@@ -82,6 +104,9 @@ KindQuery = Annotated[
 ]
 StartQuery = Annotated[int | None, BeforeValidator(_start_time), Query(alias="startTime")]
 EndQuery = Annotated[int | None, BeforeValidator(_end_time), Query(alias="endTime")]
+RealtimeKey = Annotated[str, Query(alias="propertyKey", min_length=1, max_length=64)]
+TokenQuery = Annotated[BindToken, Query()]
+PackageQuery = Annotated[Id, Query(alias="packageId")]
 LimitQuery = Annotated[int, Query(ge=1, le=HISTORY_LIMIT)]
 PageQuery = Annotated[OptionalId, Query(alias="nextPage")]
 
@@ -100,6 +125,24 @@ async def _history_query(  # a coroutine, so that no thread is asked (see auth)
 HistoryQuery = Annotated[history.Query, Depends(_history_query)]
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which part of a list is wanted."""
+
+    start: int
+    limit: int
+
+
+async def _listing(
+    start: Annotated[int, Query(ge=0, le=INT64_MAX)] = 0,
+    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT)] = LIST_LIMIT_DEFAULT,
+) -> Listing:
+    return Listing(start, limit)
+
+
+ListQuery = Annotated[Listing, Depends(_listing)]
+
+
 class DeviceBody(BaseModel):
     """POST /device/unbind."""
 
@@ -110,6 +153,12 @@ class BindBody(DeviceBody):
     """POST /device/bind; ``token`` is the bind token."""
 
     token: BindToken
+
+
+class NameBody(DeviceBody):
+    """PUT /device/name/update."""
+
+    name: Annotated[str, Field(max_length=NAME_LIMIT), AfterValidator(_printable)]
 
 
 class ControlBody(DeviceBody):
@@ -133,15 +182,19 @@ class UpdateBody(DeviceBody):
     strategyId: OptionalId = None  # noqa: N815
 
 
-def validation_error(errors: Sequence[Any]) -> ApiError:
-    """Turn the first of a request's mistakes into one error that names field, value and expectation."""
+def validation_error(path: str, errors: Sequence[Any]) -> ApiError:
+    """Turn the first of a request's mistakes into one error that names field, value and expectation.
+
+    ``path`` is the endpoint's, below ``/v1``.
+    """
     first = errors[0]
     places = [part for part in first["loc"][1:] if isinstance(part, str)]
     if first["type"] == "json_invalid" or not places:
         got = FieldError("body", first.get("input"), "a JSON object", secret=True)
         return ApiError("400", 400, f"body: not JSON ({got.expected} expected)")
     field = places[0]
-    code, expected = _FIELDS.get(field, (None, first["msg"]))
+    known = _FIELDS_OF.get((path, field)) or _FIELDS.get(field)
+    code, expected = known or (None, first["msg"])
     if first["type"] == "missing":
         problem: FieldError = MissingFieldError(field, expected)
     else:

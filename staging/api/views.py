@@ -6,15 +6,57 @@ from typing import Any
 
 from staging.ota_rules import Status
 from staging.store.devices import DeviceView
-from staging.store.models import Report
+from staging.store.models import KIND_REPORT, Account, Package, Report
 from staging.store.ota import NewVersion, TaskView
 from staging.times import iso, iso_or_none
 from wire.reports import KEYS_VOICE
 from wire.voice import history_text, parse_segment
 
+# The document's only one; accounts of this cloud stand for those it means.
+ORIGIN_TYPE = "USER_BAIDU_PASSPORT"
+
+
+def account_info(account: Account) -> dict[str, Any]:
+    """Render an account (1.3); the document's uuid is ``5_`` and the originId."""
+    return {
+        "uuid": account.uuid,
+        "originId": account.uuid.partition("_")[2],
+        "originType": ORIGIN_TYPE,
+        "userName": account.user_name,
+        "displayName": account.user_name,
+        "status": account.status,
+        "createTime": iso(account.create_time),
+    }
+
 
 def device_info(view: DeviceView) -> dict[str, Any]:
     """Render a device as ``GET /device/info/by_uuid`` does (2.6)."""
+    return device(view) | {"osVersion": view.os_version}
+
+
+def device_entry(view: DeviceView) -> dict[str, Any]:
+    """Render an entry of ``GET /device/bind/list`` (2.4), whose uuid has another name."""
+    entry = device_info(view) | _product(view)
+    del entry["uuid"]
+    return entry
+
+
+def device_by_token(view: DeviceView) -> dict[str, Any]:
+    """Render a device as ``GET /device/info/by_token`` does (2.5)."""
+    return device_info(view) | _product(view) | {"batchName": view.batch}
+
+
+def _product(view: DeviceView) -> dict[str, Any]:
+    return {
+        "deviceUuid": view.device.uuid,
+        "projectName": view.product,
+        "type": view.type,
+        "seriesName": view.series,
+    }
+
+
+def device(view: DeviceView) -> dict[str, Any]:
+    """Render what each of the document's views of a device begins with (2.2)."""
     device = view.device
     return {
         "id": device.id,
@@ -31,16 +73,39 @@ def device_info(view: DeviceView) -> dict[str, Any]:
         "lastHeartbeatTime": iso_or_none(device.last_heartbeat_time),
         "createTime": iso(device.create_time),
         "updateTime": iso(device.update_time),
-        "osVersion": view.os_version,
     }
 
 
 def history_entry(report: Report) -> dict[str, Any]:
     """Render one entry of a history (4.2); voice in the document's ``{id=…,+rate=…}`` form."""
-    value = report.value
-    if report.key in KEYS_VOICE:
-        value = history_text(parse_segment(value))
-    return {"timeStamp": report.ts, "value": value, "key": report.key}
+    return {"timeStamp": report.ts, "value": _value(report), "key": report.key}
+
+
+def realtime(report: Report) -> dict[str, Any]:
+    """Render a data point's latest value (4.3)."""
+    return {"value": _value(report), "timeStamp": report.ts}
+
+
+def _value(report: Report) -> object:
+    # Only what a device reported is a segment; a data point may have any name.
+    if report.key in KEYS_VOICE and report.kind == KIND_REPORT:
+        return history_text(parse_segment(report.value))
+    return report.value
+
+
+def version_info(package: Package, version: str) -> dict[str, Any]:
+    """Render a package (5.2)."""
+    return {
+        "id": package.id,
+        "projectId": package.product_id,
+        "osVersionId": package.os_version_id,
+        "description": package.description,
+        "size": package.size,
+        "status": package.status,
+        "createTime": iso(package.create_time),
+        "updateTime": iso(package.update_time),
+        "osVersion": version,
+    }
 
 
 def new_version(uuid: str, offer: NewVersion) -> dict[str, Any]:

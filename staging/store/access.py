@@ -31,6 +31,7 @@ class Access:
     secret: str = field(repr=False)
     nonce_used: bool
     token_expire_time: int | None
+    scope: str | None
     account_id: int | None
     account_status: str | None
     device_id: int | None
@@ -46,6 +47,7 @@ _LOOK_UP = (
         App.secret,
         UsedNonce.nonce,
         AccessToken.expire_time,
+        AccessToken.scope,
         AccessToken.account_id,
         Account.status,
         Device.id,
@@ -81,12 +83,15 @@ def look_up(
     row = session.connection().execute(_LOOK_UP, values).one_or_none()
     if row is None:
         return None
-    app_id, secret, used, expire, account, status, device, owner, product, own, template = row
+    app_id, secret, used, expire, scope, account, status, device, owner, product, own, template = (
+        row
+    )
     return Access(
         app_id=app_id,
         secret=secret,
         nonce_used=used is not None,
         token_expire_time=expire,
+        scope=scope,
         account_id=account,
         account_status=status,
         device_id=device,
@@ -96,14 +101,23 @@ def look_up(
     )
 
 
-def products_of(session: Session, app_id: int, uuids: list[str]) -> dict[str, bool]:
-    """Tell for each device that exists whether the app is bound to its product."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an app stands to a device: is it bound to the product, and who owns the device."""
+
+    app_bound: bool
+    owner_id: int | None
+
+
+def standings(session: Session, app_id: int, uuids: list[str]) -> dict[str, Standing]:
+    """Return how an app stands to each of the devices that exist."""
     rows = session.execute(
-        select(Device.uuid, AppProduct.app_id)
+        select(Device.uuid, AppProduct.app_id, Binding.account_id)
+        .outerjoin(Binding, Binding.device_id == Device.id)
         .outerjoin(
             AppProduct,
             and_(AppProduct.product_id == Device.product_id, AppProduct.app_id == app_id),
         )
         .where(Device.uuid.in_(uuids))
     )
-    return {uuid: bound is not None for uuid, bound in rows}
+    return {uuid: Standing(bound is not None, owner) for uuid, bound, owner in rows}

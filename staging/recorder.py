@@ -1,0 +1,63 @@
+"""What control requests read and set, on its way into the devices' history (kind RESOURCE).
+
+The request does not wait for it: values are collected and written together, a little later. Who reads a
+history asks for `save` first, so that nobody sees the delay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from staging.errors import StoreBusyError
+from staging.store import Database, controls
+from staging.store.controls import Controlled
+
+# How long a value may be in memory only; a crash forgets at most this much.
+FLUSH_SECONDS = 0.5
+# Ten seconds of the fastest bench; beyond, values are dropped rather than requests refused.
+MEMORY_LIMIT = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Collects the values of control requests and hands them to the store."""
+
+    def __init__(self, database: Database) -> None:
+        """Start with none."""
+        self._database = database
+        self._values: list[Controlled] = []
+        self._dropped = 0
+        self._saving = asyncio.Lock()
+
+    def note(self, value: Controlled) -> None:
+        """Remember a value that was read or set."""
+        if len(self._values) < MEMORY_LIMIT:
+            self._values.append(value)
+        else:
+            self._dropped += 1
+
+    async def save(self) -> None:
+        """Return once everything noted before is in the store, or was given up."""
+        if not self._values and not self._saving.locked():
+            return
+        async with self._saving:
+            values, self._values = self._values, []
+            dropped, self._dropped = self._dropped, 0
+            try:
+                if values:
+                    await self._database.write(controls.append, values)
+            except (StoreBusyError, SQLAlchemyError) as error:
+                dropped += len(values)
+                _log.warning("control values: %s", type(error).__name__)
+        if dropped:
+            _log.warning("%d values of control requests are not in the history", dropped)
+
+    async def keep_saving(self) -> None:
+        """Save again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.save()
