@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from staging import ca, release_tool, tls
 from staging.api.app import create_app
 from staging.api.services import Nonces, Services
+from staging.console.app import Beside, create_console
 from staging.errors import StagingError, StoreBusyError
 from staging.files import DataDir, Endpoints, locked, write_endpoints
 from staging.gateway import Gateway
@@ -114,7 +115,8 @@ class _Cloud:
     ) -> None:
         """Serve until ``stop``, then end everything in order."""
         services = Services(self._database, self._gateway, self._nonces, now_ms)
-        api = _ApiServer(create_app(services, self._options.data.tuf))
+        console = create_console(services, self._options.data)
+        api = _ApiServer(Beside(create_app(services, self._options.data.tuf), console))
         await self._gateway.start(self._context, sock=device_socket, backlog=BACKLOG)
         async with asyncio.TaskGroup() as group:
             upkeep = [
@@ -127,6 +129,7 @@ class _Cloud:
             ready()
             await stop.wait()
             _log.info("stopping")
+            console.state.console.hub.close()
             api.should_exit = True
             await self._gateway.stop()
             await serving

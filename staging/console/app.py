@@ -1,0 +1,134 @@
+"""The console's routes, its headers, and how it stands beside the open API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from staging.api.services import Services
+from staging.console import catalogue, devices, entry, streams
+from staging.console.assets import INDEX, Assets
+from staging.console.call import Console, endpoint, open_endpoint
+from staging.console.live import Hub
+from staging.console.sessions import Sessions, Throttle
+from staging.files import DataDir
+
+PATH = entry.PATH
+# Nothing from elsewhere, no inline script, and no string ever becomes markup.
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
+        "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_DEVICE = "/api/devices/{uuid}"
+
+
+def create_console(services: Services, data: DataDir) -> Starlette:
+    """Make the console of a cloud; its hub watches the gateway from now on."""
+    hub = Hub()
+    services.gateway.watch(hub.notify)
+    app = Starlette(routes=_routes())
+    app.state.console = Console(
+        services, data, Sessions(time.monotonic), Throttle(time.monotonic), hub, Assets()
+    )
+    return app
+
+
+def _routes() -> list[Route]:
+    return [
+        Route("/api/session", open_endpoint(entry.show)),
+        Route("/api/session", open_endpoint(entry.log_in), methods=["POST"]),
+        Route("/api/session", endpoint(entry.log_out), methods=["DELETE"]),
+        Route("/api/devices", endpoint(devices.listing)),
+        Route("/api/live", endpoint(streams.all_devices)),
+        Route(_DEVICE, endpoint(devices.one)),
+        Route(f"{_DEVICE}/live", endpoint(streams.one_device)),
+        Route(f"{_DEVICE}/bind", endpoint(devices.bind), methods=["POST"]),
+        Route(f"{_DEVICE}/unbind", endpoint(devices.unbind), methods=["POST"]),
+        Route(f"{_DEVICE}/name", endpoint(devices.rename), methods=["PUT"]),
+        Route(f"{_DEVICE}/control", endpoint(devices.control), methods=["POST"]),
+        Route(f"{_DEVICE}/utterances", endpoint(devices.utterances)),
+        Route(f"{_DEVICE}/utterances/{{start:int}}-{{number:int}}.wav", endpoint(devices.audio)),
+        Route(f"{_DEVICE}/series", endpoint(devices.series)),
+        Route(f"{_DEVICE}/update", endpoint(devices.update), methods=["POST"]),
+        Route("/api/products", endpoint(catalogue.products)),
+        Route("/api/products", endpoint(catalogue.add_product), methods=["POST"]),
+        Route("/api/products/{product:int}/batches", endpoint(catalogue.add_batch), methods=["POST"]),
+        Route("/api/batches/{batch:int}/devices", endpoint(catalogue.batch_devices)),
+        Route("/api/versions", endpoint(catalogue.versions)),
+        Route("/api/versions", endpoint(catalogue.upload), methods=["PUT"]),
+        Route("/api/versions/{package:int}/verify", endpoint(catalogue.verify), methods=["POST"]),
+        Route("/api/versions/{package:int}/pass", endpoint(catalogue.passed), methods=["POST"]),
+        Route("/api/strategies", endpoint(catalogue.strategies)),
+        Route("/api/strategies", endpoint(catalogue.add_strategy), methods=["POST"]),
+        Route("/api/strategies/{strategy:int}/publish", endpoint(catalogue.publish), methods=["POST"]),
+        Route("/api/strategies/{strategy:int}/withdraw", endpoint(catalogue.withdraw), methods=["POST"]),
+        Route("/api/{rest:path}", endpoint(_nothing)),
+        Route("/static/{name:path}", _file),
+        # Every other address is a page of the one document; its modules read the address.
+        Route("/{rest:path}", _page),
+    ]  # fmt: skip
+
+
+async def _nothing(_call: object) -> Response:
+    return Response(status_code=404)
+
+
+async def _file(request: Request) -> Response:
+    console: Console = request.app.state.console
+    return console.assets.respond(request, request.path_params["name"])
+
+
+async def _page(request: Request) -> Response:
+    console: Console = request.app.state.console
+    return console.assets.respond(request, INDEX)
+
+
+class Beside:
+    """Sends what is below /console to the console, and everything else to the open API."""
+
+    def __init__(self, api: ASGIApp, console: ASGIApp) -> None:
+        """Stand before both."""
+        self._api, self._console = api, console
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not (path == PATH or path.startswith(f"{PATH}/")):
+            await self._api(scope, receive, send)
+        elif path == PATH:
+            await RedirectResponse(f"{PATH}/", 308)(scope, receive, _with_headers(send))
+        else:
+            below = {**scope, "root_path": scope.get("root_path", "") + PATH}
+            await self._console(below, receive, _with_headers(send))
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            _add_headers(message)
+        await send(message)
+
+    return sending
+
+
+def _add_headers(message: MutableMapping[str, Any]) -> None:
+    headers = MutableHeaders(scope=message)
+    headers.update(HEADERS)
+    headers.setdefault("Cache-Control", "no-store")

@@ -1,0 +1,88 @@
+"""Logging in and out of the console."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from starlette.responses import JSONResponse, Response
+
+from staging import passwords
+from staging.console.call import (
+    COOKIE,
+    VISITOR_COOKIE,
+    Call,
+    ConsoleError,
+    Visit,
+    check_csrf,
+    text_of,
+)
+from staging.console.sessions import LIFETIME_SECONDS, Session
+from staging.store import accounts
+
+PATH = "/console"
+# scrypt takes 16 MiB and some 100 ms of a core each; a flood of log-ins must not take more.
+_hashing = asyncio.Semaphore(2)
+
+
+async def show(visit: Visit) -> Response:
+    """Tell who is logged in; a visitor gets what the log-in form needs."""
+    if visit.session is not None:
+        return JSONResponse(_session_value(visit.session))
+    visitor = visit.request.cookies.get(VISITOR_COOKIE) or secrets.token_urlsafe(24)
+    csrf = visit.console.sessions.login_token(visitor)
+    response = JSONResponse({"user": None, "csrf": csrf})
+    _set_cookie(visit, response, VISITOR_COOKIE, visitor)
+    return response
+
+
+async def log_in(visit: Visit) -> Response:
+    """Check name and password, and begin a session."""
+    visitor = visit.request.cookies.get(VISITOR_COOKIE, "")
+    check_csrf(visit.request, visit.console.sessions.login_token(visitor))
+    body = await visit.body()
+    name, password = text_of(body, "user"), text_of(body, "password")
+    client = visit.request.client
+    address = client.host if client else "unknown"
+    wait = visit.console.throttle.wait_seconds(name, address)
+    if wait > 0:
+        raise ConsoleError(429, "throttled", "too many failed log-ins; wait", retry_after=wait)
+    login = await visit.console.services.database.read(accounts.login, name)
+    async with _hashing:
+        stored = None if login is None else login.password
+        right = await asyncio.to_thread(passwords.matches, password, stored)
+    if login is None or not right:
+        visit.console.throttle.failed(name, address)
+        raise ConsoleError(401, "login_failed", "wrong name or password")
+    visit.console.throttle.succeeded(name)
+    if visit.session is not None:
+        visit.console.sessions.end(visit.session)
+    cookie, session = visit.console.sessions.begin(login.account_id, login.user_name)
+    response = JSONResponse(_session_value(session))
+    _set_cookie(visit, response, COOKIE, cookie)
+    response.delete_cookie(VISITOR_COOKIE, path=PATH)
+    return response
+
+
+async def log_out(call: Call) -> Response:
+    """End the session; its live pages end with it."""
+    call.console.sessions.end(call.session)
+    response = JSONResponse({"user": None})
+    response.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="strict")
+    return response
+
+
+def _session_value(session: Session) -> dict[str, object]:
+    return {"user": session.user_name, "csrf": session.csrf}
+
+
+def _set_cookie(visit: Visit, response: Response, name: str, value: str) -> None:
+    response.set_cookie(
+        name,
+        value,
+        max_age=int(LIFETIME_SECONDS),
+        path=PATH,
+        secure=visit.request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )

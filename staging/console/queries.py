@@ -1,0 +1,228 @@
+"""What the console reads from the store in one go, and no other part of the cloud needs so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ScalarSelect, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from staging.console.speech import SEGMENTS_LIMIT, StoredSegment, Utterance, group
+from staging.store.models import (
+    Account,
+    Batch,
+    Binding,
+    Device,
+    OsVersion,
+    OtaTask,
+    Package,
+    Product,
+    Report,
+)
+from wire.errors import WireError
+from wire.reports import KEYS_VOICE
+from wire.voice import parse_segment
+
+# What the list shows of each device, by the document's names (open API 3.1).
+BATTERY, VOLUME = "power", "volume"
+DEVICES_LIMIT = 500
+# A chart is about as many points wide as a screen has columns to spare.
+SERIES_LIMIT = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A reported value and when, in ms."""
+
+    ts: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """One line of the list of devices."""
+
+    device: Device
+    os_version: str
+    batch: str
+    product: str
+    account_id: int | None
+    owner: str | None
+    values: dict[str, Value]
+    task: OtaTask | None
+    target: str | None
+    """The version that the latest task leads to."""
+
+
+def _latest(key: str) -> ScalarSelect[int | None]:
+    # One seek in an index for each device, however long its history is.
+    return (
+        select(func.max(Report.ts))
+        .where(Report.device_id == Device.id, Report.key == key)
+        .correlate(Device)
+        .scalar_subquery()
+    )
+
+
+_TASK_ID = (
+    select(func.max(OtaTask.id))
+    .where(OtaTask.device_id == Device.id)
+    .correlate(Device)
+    .scalar_subquery()
+)
+_BATTERY, _VOLUME = aliased(Report), aliased(Report)
+_TARGET = aliased(OsVersion)
+_ROWS = (
+    select(
+        Device,
+        OsVersion.version,
+        Batch.name,
+        Product.name,
+        Account.id,
+        Account.user_name,
+        _BATTERY,
+        _VOLUME,
+        OtaTask,
+        _TARGET.version,
+    )
+    .join(OsVersion, OsVersion.id == Device.os_version_id)
+    .join(Batch, Batch.id == Device.batch_id)
+    .join(Product, Product.id == Device.product_id)
+    .outerjoin(Binding, Binding.device_id == Device.id)
+    .outerjoin(Account, Account.id == Binding.account_id)
+    .outerjoin(_BATTERY, (_BATTERY.device_id == Device.id) & (_BATTERY.ts == _latest(BATTERY)))
+    .outerjoin(_VOLUME, (_VOLUME.device_id == Device.id) & (_VOLUME.ts == _latest(VOLUME)))
+    .outerjoin(OtaTask, OtaTask.id == _TASK_ID)
+    .outerjoin(Package, Package.id == OtaTask.package_id)
+    .outerjoin(_TARGET, _TARGET.id == Package.os_version_id)
+)
+
+
+def rows(session: Session, uuids: set[str] | None = None, search: str = "") -> list[DeviceRow]:
+    """Return devices, those heard of last first, at most DEVICES_LIMIT.
+
+    Args:
+        session: the transaction.
+        uuids: only these; None: all.
+        search: only where uuid or name contains it.
+    """
+    statement = _matching(_ROWS, search)
+    if uuids is not None:
+        statement = statement.where(Device.uuid.in_(uuids))
+    newest = func.coalesce(Device.last_heartbeat_time, 0).desc()
+    found = session.execute(statement.order_by(newest, Device.id).limit(DEVICES_LIMIT))
+    return [_row(*row) for row in found]
+
+
+def count(session: Session, search: str = "") -> int:
+    """Return how many devices there are."""
+    statement = _matching(select(func.count()).select_from(Device), search)
+    return session.scalar(statement) or 0
+
+
+def _matching(statement: Any, search: str) -> Any:
+    if not search:
+        return statement
+    found = (
+        Device.uuid.contains(search.lower(), autoescape=True),
+        Device.name.contains(search, autoescape=True),
+    )
+    return statement.where(or_(*found))
+
+
+def _row(  # noqa: PLR0913, PLR0917  # the columns of one statement
+    device: Device,
+    version: str,
+    batch: str,
+    product: str,
+    account_id: int | None,
+    owner: str | None,
+    battery: Report | None,
+    volume: Report | None,
+    task: OtaTask | None,
+    target: str | None,
+) -> DeviceRow:
+    values = {r.key: Value(r.ts, r.value) for r in (battery, volume) if r is not None}
+    return DeviceRow(device, version, batch, product, account_id, owner, values, task, target)
+
+
+def product_points(session: Session, product_id: int) -> dict[str, Any]:
+    """Return the data points that stand in for a device's own description."""
+    return session.get_one(Product, product_id).data_points
+
+
+def reports(session: Session, device_id: int, after: int | None, limit: int) -> list[Report]:
+    """Return what a device reported after ``after`` (ms), oldest first; None: its latest."""
+    statement = select(Report).where(Report.device_id == device_id)
+    if after is None:
+        latest = session.scalars(statement.order_by(Report.ts.desc()).limit(limit))
+        return list(reversed(list(latest)))
+    return list(
+        session.scalars(statement.where(Report.ts > after).order_by(Report.ts).limit(limit))
+    )
+
+
+def utterances(
+    session: Session, device_id: int, before: int | None, limit: int
+) -> tuple[list[Utterance], int | None]:
+    """Return a page of utterances, newest first, and the cursor of the next, None at the end."""
+    wanted = min(SEGMENTS_LIMIT, limit * 64)
+    statement = _voice(device_id).order_by(Report.ts.desc()).limit(wanted)
+    if before is not None:
+        statement = statement.where(Report.ts < before)
+    found = list(session.scalars(statement))
+    grouped = group(_stored(reversed(found)))
+    more = len(found) == wanted
+    if more and len(grouped) > 1:
+        grouped = grouped[1:]  # its beginning may lie on the next page
+    kept = grouped[-limit:]
+    more = more or len(kept) < len(grouped)
+    return kept[::-1], kept[0].start if more and kept else None
+
+
+def utterance(session: Session, device_id: int, start: int, number: int) -> Utterance | None:
+    """Return the utterance ``number`` whose first segment came at ``start`` (ms)."""
+    statement = _voice(device_id).where(Report.ts >= start)
+    found = session.scalars(statement.order_by(Report.ts).limit(SEGMENTS_LIMIT))
+    grouped = group(_stored(found))
+    first = grouped[0] if grouped else None
+    return first if first and (first.start, first.id) == (start, number) else None
+
+
+def _voice(device_id: int) -> Any:
+    return select(Report).where(Report.device_id == device_id, Report.key.in_(KEYS_VOICE))
+
+
+def _stored(found: Any) -> Any:
+    for report in found:
+        try:
+            yield StoredSegment(report.ts, parse_segment(report.value))
+        except WireError:
+            continue  # the gateway refuses such a report; an older store may still hold one
+
+
+def series(session: Session, device_id: int, key: str, start: int, end: int) -> list[Value]:
+    """Return a data point's values from ``start`` to ``end`` (ms), oldest first, for a chart.
+
+    The value that held at ``start`` comes first. Of more than SERIES_LIMIT values the last of each
+    stretch of time is kept, so that a chart costs the same however often a device reports.
+    """
+    statement = select(Report).where(Report.device_id == device_id, Report.key == key)
+    held = session.scalars(
+        statement.where(Report.ts < start).order_by(Report.ts.desc()).limit(1)
+    ).first()
+    found: list[Value] = [] if held is None else [Value(start, held.value)]
+    step = max(1, (end - start) // SERIES_LIMIT)
+    last_of = (
+        select(func.max(Report.ts))
+        .where(
+            Report.device_id == device_id,
+            Report.key == key,
+            Report.ts >= start,
+            Report.ts <= end,
+        )
+        .group_by((Report.ts - start) // step)
+    )
+    chosen = statement.where(Report.ts.in_(last_of)).order_by(Report.ts).limit(SERIES_LIMIT + 1)
+    return found + [Value(report.ts, report.value) for report in session.scalars(chosen)]

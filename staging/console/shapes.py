@@ -1,0 +1,126 @@
+"""What the page is told, as JSON: rows of the store in the members that the modules read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from staging.console.queries import BATTERY, VOLUME, DeviceRow, Value
+from staging.console.speech import Utterance, decode, peaks
+from staging.ota_rules import ACTIVE, Status
+from staging.store.models import Report
+from staging.store.ota import NewVersion, TaskView
+from wire.errors import WireError
+from wire.reports import KEYS_VOICE
+from wire.voice import parse_segment, unpack_frames
+
+# The stream is for reading along; whoever wants all of a long value asks the open API.
+TEXT_LIMIT = 2000
+
+
+def device(row: DeviceRow, *, online: bool, account_id: int) -> dict[str, Any]:
+    """Render a device for the list and the head of its page; times in ms."""
+    device = row.device
+    return {
+        "uuid": device.uuid,
+        "name": device.name,
+        "online": online,
+        "status": device.status,
+        "osVersion": row.os_version,
+        "product": row.product,
+        "productId": device.product_id,
+        "batch": row.batch,
+        "owner": row.owner,
+        "mine": row.account_id is not None and row.account_id == account_id,
+        "lastHeartbeat": device.last_heartbeat_time,
+        "battery": _value(row.values.get(BATTERY)),
+        "volume": _value(row.values.get(VOLUME)),
+        "update": _update(row),
+        "bindTokenDiffers": device.bind_token_differs,
+    }
+
+
+def _update(row: DeviceRow) -> dict[str, Any] | None:
+    task = row.task
+    if task is None:
+        return None
+    return {
+        "status": task.status,
+        "percent": task.percent,
+        "version": row.target,
+        "active": task.status in ACTIVE,
+        "updateTime": task.update_time,
+    }
+
+
+def _value(value: Value | None) -> dict[str, Any] | None:
+    return None if value is None else {"ts": value.ts, "value": value.value}
+
+
+def task(view: TaskView | None) -> dict[str, Any] | None:
+    """Render a device's latest update with its event log."""
+    if view is None:
+        return None
+    task = view.task
+    return {
+        "id": task.id,
+        "status": task.status,
+        "active": task.status in ACTIVE,
+        "percent": 1 if task.status in {Status.INSTALLED, Status.SUCCESS} else task.percent,
+        "failure": task.failure,
+        "version": view.version,
+        "lines": view.lines,
+        "createTime": task.create_time,
+        "updateTime": task.update_time,
+    }
+
+
+def offer(new: NewVersion | None) -> dict[str, Any] | None:
+    """Render what a device is offered; None: nothing, or it is being updated now."""
+    if new is None or new.task_id:
+        return None
+    return {
+        "packageId": new.package_id,
+        "strategyId": new.strategy_id,
+        "type": new.type,
+        "version": new.new_version,
+        "running": new.running_version,
+    }
+
+
+def report(entry: Report) -> dict[str, Any]:
+    """Render a report for the live stream; voice by what it holds, not by its bytes."""
+    value = entry.value
+    voice = _voice(value) if entry.key in KEYS_VOICE else None
+    if voice is None and isinstance(value, str):
+        value = value[:TEXT_LIMIT]
+    return {
+        "ts": entry.ts,
+        "key": entry.key,
+        "kind": entry.kind,
+        **({"value": value} if voice is None else {"voice": voice}),
+    }
+
+
+def _voice(value: object) -> dict[str, Any] | None:
+    try:
+        segment = parse_segment(value)
+        frames = len(unpack_frames(segment.voice_data))
+    except WireError:
+        return None
+    return {"id": segment.id, "segment": segment.segment, "frames": frames, "eof": segment.eof}
+
+
+def utterance(spoken: Utterance) -> dict[str, Any]:
+    """Render an utterance with the peaks of its waveform; decodes it, so not in the event loop."""
+    sound = decode(spoken)
+    return {
+        "id": spoken.id,
+        "start": spoken.start,
+        "rate": spoken.rate,
+        "seconds": round(spoken.seconds, 2),
+        "segments": len(spoken.stored),
+        "missing": spoken.missing,
+        "complete": spoken.complete,
+        "damaged": sound.damaged,
+        "peaks": peaks(sound.samples),
+    }

@@ -1,0 +1,159 @@
+"""Stored voice segments as utterances that can be heard: grouping, decoding, WAV and its peaks.
+
+Pure but for libspeex (`wire.speex`). Samples are little-endian signed 16-bit mono PCM.
+"""
+
+from __future__ import annotations
+
+import io
+import wave
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from wire.errors import WireError
+from wire.speex import SAMPLE_BYTES, SpeexDecodeError, SpeexDecoder
+from wire.voice import FRAME_SECONDS, VoiceSegment, unpack_frames
+
+# Columns of a waveform as the console draws it.
+PEAKS = 120
+# 60 s in segments of 15 frames, twice: an utterance that never ends is cut, not followed.
+SEGMENTS_LIMIT = 400
+_FULL_SCALE = 32768
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSegment:
+    """A segment and when it came, in ms."""
+
+    ts: int
+    segment: VoiceSegment
+
+
+@dataclass(slots=True)
+class Utterance:
+    """The segments of one utterance, in the order they came."""
+
+    id: int
+    rate: int
+    stored: list[StoredSegment] = field(default_factory=list)
+
+    @property
+    def start(self) -> int:
+        """When the first segment came, in ms; with the id it names the utterance."""
+        return self.stored[0].ts
+
+    @property
+    def complete(self) -> bool:
+        """Whether its end was heard and no segment is missing."""
+        return self.stored[-1].segment.eof and self.missing == 0
+
+    @property
+    def missing(self) -> int:
+        """How many segments were numbered and did not come."""
+        numbers = {stored.segment.segment for stored in self.stored}
+        return max(numbers) + 1 - len(numbers)
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.frames()) * FRAME_SECONDS
+
+    def frames(self) -> list[bytes]:
+        """Return the Speex frames, in the order of the segments' numbers."""
+        ordered = sorted(self.stored, key=lambda stored: stored.segment.segment)
+        unique = {stored.segment.segment: stored.segment for stored in ordered}
+        return [frame for segment in unique.values() for frame in _frames(segment)]
+
+
+def group(stored: Iterable[StoredSegment]) -> list[Utterance]:
+    """Make utterances of segments, oldest first; ids come again, so only neighbours belong together."""
+    found: list[Utterance] = []
+    for item in stored:
+        segment = item.segment
+        last = found[-1] if found else None
+        if last is None or last.id != segment.id or _is_over(last):
+            last = Utterance(segment.id, segment.rate)
+            found.append(last)
+        last.stored.append(item)
+    return found
+
+
+def _is_over(utterance: Utterance) -> bool:
+    return utterance.stored[-1].segment.eof or len(utterance.stored) >= SEGMENTS_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Decoded samples, and how many frames were damaged and are silent."""
+
+    rate: int
+    samples: bytes
+    damaged: int
+
+
+def decode(utterance: Utterance) -> Sound:
+    """Decode an utterance; a frame that libspeex refuses becomes 20 ms of silence."""
+    pieces: list[bytes] = []
+    damaged = 0
+    with SpeexDecoder(utterance.rate) as decoder:
+        for frame in utterance.frames():
+            try:
+                pieces.append(decoder.decode(frame))
+            except SpeexDecodeError:
+                damaged += 1
+                pieces.append(bytes(decoder.frame_bytes))
+    return Sound(utterance.rate, b"".join(pieces), damaged)
+
+
+def peaks(samples: bytes, columns: int = PEAKS) -> list[float]:
+    """Return the loudest sample of each of ``columns`` equal parts, 0..1; [] for no samples."""
+    values = array("h", samples)
+    if not values:
+        return []
+    columns = min(columns, len(values))
+    edges = [index * len(values) // columns for index in range(columns + 1)]
+    return [_peak(values[low:high]) for low, high in pairwise(edges)]
+
+
+def _peak(part: Sequence[int]) -> float:
+    return round(max(*part, -min(part)) / _FULL_SCALE, 3)
+
+
+def wav(sound: Sound) -> bytes:
+    """Wrap samples as a WAV file."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(SAMPLE_BYTES)
+        file.setframerate(sound.rate)
+        file.writeframes(sound.samples)
+    return out.getvalue()
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Read a Range header (RFC 9110, 14.1.2) of one range: first and last byte; None: the whole.
+
+    Raises:
+        ValueError: the range lies outside of ``size`` bytes.
+    """
+    unit, _, text = (header or "").partition("=")
+    first, dash, last = text.strip().partition("-")
+    digits = all(part == "" or (part.isascii() and part.isdigit()) for part in (first, last))
+    if unit.strip().lower() != "bytes" or not dash or not digits or not (first or last):
+        return None  # several ranges, other units: the whole file is a right answer
+    if not first:
+        low, high = max(0, size - int(last)), size - 1
+    else:
+        low, high = int(first), min(size - 1, int(last) if last else size - 1)
+    if low >= size or low > high or (not first and int(last) == 0):
+        raise ValueError(f"range: got {header}, expected one within {size} bytes")
+    return low, high
+
+
+def _frames(segment: VoiceSegment) -> list[bytes]:
+    try:
+        return unpack_frames(segment.voice_data)
+    except WireError:
+        return []  # the gateway refuses such a report; what is stored all the same is not heard

@@ -1,0 +1,90 @@
+// Requests to the cloud. The session is a cookie that scripts cannot read; each change carries the
+// CSRF token, which came with the session and lives in this module only.
+
+const BASE = "/console/api";
+let csrf = "";
+let lost = () => {};
+
+export class ApiError extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** Let `listener` be called when the session is over. */
+export function onSessionLost(listener) {
+  lost = listener;
+}
+
+/** Return the name of who is logged in, null when nobody is. */
+export async function session() {
+  const answer = await request("GET", "/session");
+  csrf = answer.csrf;
+  return answer.user;
+}
+
+export async function logIn(user, password) {
+  const answer = await request("POST", "/session", { user, password });
+  csrf = answer.csrf;
+  return answer.user;
+}
+
+export async function logOut() {
+  await request("DELETE", "/session");
+  await session();
+}
+
+export const get = (path) => request("GET", path);
+export const post = (path, body = {}) => request("POST", path, body);
+export const putJson = (path, body) => request("PUT", path, body);
+
+async function request(method, path, body) {
+  const headers = {};
+  if (method !== "GET") headers["X-CSRF-Token"] = csrf;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(BASE + path, {
+      method,
+      headers,
+      credentials: "same-origin",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch {
+    throw new ApiError(0, "network", "the cloud cannot be reached");
+  }
+  return read(response.status, await response.text(), path);
+}
+
+function read(status, text, path) {
+  let answer = null;
+  try {
+    answer = JSON.parse(text);
+  } catch { /* an answer without JSON is judged by its status */ }
+  if (status >= 200 && status < 300 && answer !== null) return answer;
+  const error = answer?.error ?? {};
+  if (status === 401 && path !== "/session") lost();
+  throw new ApiError(status, error.code ?? String(status), error.message ?? `HTTP ${status}`);
+}
+
+/** Send a file and tell how far it is, 0..1. fetch() cannot tell, XMLHttpRequest can. */
+export function upload(path, file, progress) {
+  return new Promise((resolve, reject) => {
+    const sending = new XMLHttpRequest();
+    sending.open("PUT", BASE + path);
+    sending.setRequestHeader("X-CSRF-Token", csrf);
+    sending.setRequestHeader("Content-Type", "application/octet-stream");
+    sending.upload.addEventListener("progress", (event) => progress(event.loaded / event.total));
+    sending.addEventListener("error", () => reject(new ApiError(0, "network", "the cloud cannot be reached")));
+    sending.addEventListener("load", () => {
+      try {
+        resolve(read(sending.status, sending.responseText, path));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    sending.send(file);
+  });
+}

@@ -1,0 +1,103 @@
+// Making elements. Text only ever becomes a text node, so nothing that a device says is markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * Make an element.
+ * Attributes by name; `on` is a map of listeners, `data` of data-attributes, `prop` of properties;
+ * false and null leave an attribute out. Children are nodes, text, or lists of them.
+ */
+export function h(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** Make an SVG element, in the same way. */
+export function svg(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === false || value === null || value === undefined) continue;
+    if (name === "on") {
+      for (const [type, listener] of Object.entries(value)) element.addEventListener(type, listener);
+    } else if (name === "prop") Object.assign(element, value);
+    else if (name === "data") Object.assign(element.dataset, value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...flat(children));
+  return element;
+}
+
+function flat(children) {
+  return children.flat(9).filter((child) => child !== null && child !== undefined && child !== false);
+}
+
+/** Put new children into an element, if they differ from nothing to something. */
+export function put(element, ...children) {
+  element.replaceChildren(...flat(children));
+  return element;
+}
+
+let ids = 0;
+
+/** Return an id that no other element has. */
+export function uid(prefix) {
+  ids += 1;
+  return `${prefix}-${ids}`;
+}
+
+/** A labelled form field. `make(id, described)` returns the input. */
+export function field(label, make, hint) {
+  const id = uid("field");
+  const hintId = hint ? `${id}-hint` : null;
+  return h("div", { class: "field" },
+    h("label", { for: id }, label),
+    make({ id, "aria-describedby": hintId }),
+    hint ? h("span", { class: "hint", id: hintId }, hint) : null);
+}
+
+/** Say something to everybody, screen readers included; it goes after some seconds. */
+let timer = 0;
+export function say(text) {
+  const status = document.getElementById("status");
+  status.textContent = text;
+  clearTimeout(timer);
+  timer = setTimeout(() => { status.textContent = ""; }, 6000);
+}
+
+/** Ask before something that cannot be undone; resolves to true or false. */
+export function confirm({ title, text, yes, no }) {
+  return new Promise((resolve) => {
+    const titleId = uid("dialog");
+    const dialog = h("dialog", { "aria-labelledby": titleId },
+      h("h2", { id: titleId }, title),
+      h("p", {}, text),
+      h("div", { class: "row" },
+        h("button", { type: "button", on: { click: () => dialog.close("no") } }, no),
+        h("button", { type: "button", class: "danger", data: { role: "confirm" }, on: { click: () => dialog.close("yes") } }, yes)));
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+const PATHS = {
+  play: "M8 5v14l11-7z",
+  pause: "M7 5h4v14H7zm6 0h4v14h-4z",
+};
+
+/** A small picture for a button; what it means is the button's label. */
+export function icon(name) {
+  return svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: PATHS[name] }));
+}
+
+/** The mark of the product. */
+export function mark() {
+  return svg("svg", { viewBox: "0 0 32 32", "aria-hidden": "true" },
+    svg("rect", { width: 32, height: 32, rx: 8, fill: "#0b6e63" }),
+    svg("path", { d: "M8 13v6M12.500 9.500v13M17 12v8M21.500 7.500v17M26 13v6", fill: "none", stroke: "#fff", "stroke-width": 2.6, "stroke-linecap": "round" }));
+}

@@ -1,0 +1,39 @@
+// Two languages; the choice is remembered by this browser.
+
+import { WORDS } from "./words.js";
+
+const KEY = "story-console-language";
+const CODES = { zh: "zh-CN", en: "en" };
+let current = stored() ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
+document.documentElement.lang = CODES[current];
+
+function stored() {
+  try {
+    const kept = localStorage.getItem(KEY);
+    return kept in CODES ? kept : null;
+  } catch {
+    return null;  // storage may be forbidden; then the browser's language decides each time
+  }
+}
+
+export const language = () => current;
+
+export function choose(language) {
+  current = language;
+  document.documentElement.lang = CODES[language];
+  try {
+    localStorage.setItem(KEY, language);
+  } catch { /* not remembered, but chosen */ }
+}
+
+/** Return words by their key; `{name}` in them is replaced by the value of that name. */
+export function t(key, values = {}) {
+  const words = WORDS[key]?.[current === "zh" ? 0 : 1] ?? key;
+  return words.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
+/** Say an error: in our words if it is one of ours, else as the cloud or the device said it. */
+export function errorText(error) {
+  const key = `error.${error.code}`;
+  return key in WORDS ? t(key) : error.message;
+}

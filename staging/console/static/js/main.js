@@ -1,0 +1,78 @@
+// The start: who is logged in, and which page the address names.
+
+import { onSessionLost, session } from "./api.js";
+import { h, put } from "./dom.js";
+import { errorText, t } from "./i18n.js";
+import { empty, frame } from "./shell.js";
+
+const ROUTES = [
+  [/^\/console\/(?:devices)?$/, "devices", () => import("./devices.js")],
+  [/^\/console\/devices\/([0-9a-f]{14})$/i, "devices", () => import("./device.js")],
+  [/^\/console\/products$/, "products", () => import("./products.js")],
+  [/^\/console\/versions$/, "versions", () => import("./versions.js")],
+  [/^\/console\/strategies$/, "strategies", () => import("./strategies.js")],
+];
+const root = document.getElementById("app");
+let user = null;
+let leaving = new AbortController();
+let shown = 0;
+
+/** Go to a page of the console. */
+function navigate(path) {
+  history.pushState(null, "", path);
+  return render({ focus: true });
+}
+
+async function render({ focus = false } = {}) {
+  leaving.abort();
+  leaving = new AbortController();
+  shown += 1;
+  const mine = shown;
+  const context = { navigate, render, signal: leaving.signal };
+  if (user === null) {
+    const { show } = await import("./login.js");
+    if (mine === shown) show(root, { ...context, entered: (name) => { user = name; render({ focus: true }); } });
+    return;
+  }
+  const [match, tab, load] = find(location.pathname);
+  const { root: outer, main } = frame(user, tab, context);
+  put(root, outer);
+  document.title = `${t(tab ?? "notFound")} · ${t("brand")}`;
+  try {
+    if (load === null) put(main, h("h1", { tabindex: "-1" }, t("notFound")));
+    else {
+      const { show } = await load();
+      if (mine === shown) await show(main, { ...context, match });
+    }
+  } catch (error) {
+    if (mine !== shown) return;
+    put(main, h("h1", { tabindex: "-1" }, t(tab ?? "notFound")), empty(errorText(error), ""),
+      h("div", { class: "empty" }, h("button", { type: "button", on: { click: () => render({ focus: true }) } }, t("retry"))));
+  }
+  if (focus && mine === shown) main.querySelector("h1")?.focus();
+}
+
+function find(path) {
+  for (const [pattern, tab, load] of ROUTES) {
+    const match = pattern.exec(path);
+    if (match) return [match, tab, load];
+  }
+  return [null, null, null];
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href^='/console/']");
+  if (!link || link.hasAttribute("download") || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  navigate(link.getAttribute("href"));
+});
+addEventListener("popstate", () => render({ focus: true }));
+onSessionLost(async () => {
+  if (user === null) return;
+  user = null;
+  await session();
+  render();
+});
+
+user = await session();
+render();

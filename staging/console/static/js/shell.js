@@ -1,0 +1,42 @@
+// The frame around every page: who is logged in, where one is, which language.
+
+import { logOut } from "./api.js";
+import { h, mark } from "./dom.js";
+import { choose, language, t } from "./i18n.js";
+
+const TABS = ["devices", "products", "versions", "strategies"];
+
+/** Make the frame; returns it and the element that pages go into. */
+export function frame(user, tab, { navigate, render }) {
+  const main = h("main", { id: "main", tabindex: "-1" });
+  const skip = h("a", { class: "skip", href: "#main", on: { click: (event) => { event.preventDefault(); main.focus(); } } }, t("skip"));
+  const header = h("header", { class: "top" }, h("div", { class: "top-in" },
+    h("a", { class: "brand", href: "/console/devices" }, mark(), t("brand")),
+    h("nav", { class: "tabs", "aria-label": t("nav") },
+      TABS.map((name) => h("a", { href: `/console/${name}`, "aria-current": name === tab ? "page" : null }, t(name)))),
+    h("div", { class: "me" },
+      h("span", { class: "who soft small" }, user),
+      languageButton(render),
+      h("button", { class: "quiet", type: "button", data: { role: "logout" }, on: { click: async () => { await logOut(); navigate("/console/"); } } }, t("logOut")))));
+  return { root: h("div", {}, skip, header, main), main };
+}
+
+export function languageButton(render) {
+  const other = language() === "zh" ? "en" : "zh";
+  return h("button", {
+    class: "quiet", type: "button", "aria-label": t("languageLabel"), lang: other, data: { role: "language" },
+    on: { click: () => { choose(other); render(); } },
+  }, t("language"));
+}
+
+/** The head of a page; its title takes the focus when one comes here. */
+export function pageHead(title, lead, ...extra) {
+  return h("div", { class: "page-head" },
+    h("div", { class: "stack tight" }, h("h1", { tabindex: "-1" }, title), lead ? h("p", {}, lead) : null),
+    extra);
+}
+
+/** What stands where nothing is yet: that, and what to do. */
+export function empty(title, hint) {
+  return h("div", { class: "empty" }, h("strong", {}, title), h("p", {}, hint));
+}

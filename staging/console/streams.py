@@ -1,0 +1,119 @@
+"""Server-sent events: the list of devices, and one device with its reports.
+
+A stream ends with its session and with the server; the browser comes back by itself, after the
+time that the first line names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.responses import Response, StreamingResponse
+
+from staging.console import devices, queries, shapes
+from staging.console.call import Call, ConsoleError
+from staging.console.live import Watcher, event, last_event_id
+
+# Well under the minute after which proxies drop a silent connection.
+BEAT_SECONDS = 15.0
+# What another process did (a command beside the server) is seen this late at most.
+REFRESH_SECONDS = 5.0
+RETRY_MS = 2000
+STREAMS_PER_SESSION = 12
+REPORTS_AT_ONCE = 100
+REPORTS_FIRST = 30
+
+Produce = Callable[[Watcher], AsyncIterator[bytes]]
+
+
+async def all_devices(call: Call) -> Response:
+    """Stream the list: everything first, then each device that changed."""
+    return _stream(call, None, lambda watcher: _watch_list(call, watcher))
+
+
+async def one_device(call: Call) -> Response:
+    """Stream one device: its state whenever it changed, and every report exactly once."""
+    row = await devices.find(call)
+    return _stream(call, row.device.uuid, lambda watcher: _watch_device(call, watcher))
+
+
+def _stream(call: Call, uuid: str | None, produce: Produce) -> Response:
+    if call.session.streams >= STREAMS_PER_SESSION or call.console.hub.is_full:
+        raise ConsoleError(503, "busy", "too many live pages are open", retry_after=RETRY_MS / 1000)
+
+    async def body() -> AsyncIterator[bytes]:
+        call.session.streams += 1
+        try:
+            with call.console.hub.watch(uuid) as watcher:
+                yield f"retry: {RETRY_MS}\n\n".encode()
+                async for piece in produce(watcher):
+                    yield piece
+        finally:
+            call.session.streams -= 1
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(body(), media_type="text/event-stream", headers=headers)
+
+
+async def _ticks(call: Call, watcher: Watcher) -> AsyncIterator[bool]:
+    """Say when to look again: True when something is known to have changed, until the end."""
+    yield True
+    while True:
+        await watcher.wait(REFRESH_SECONDS)
+        if watcher.closed or not call.console.sessions.is_alive(call.session):
+            return
+        yield bool(watcher.dirty or watcher.everything)
+
+
+async def _watch_list(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
+    known: dict[str, Any] = {}
+    silent = 0.0
+    first = True
+    async for changed in _ticks(call, watcher):
+        taken = watcher.take()
+        found = await devices.snapshot(call, taken if changed and not first else None)
+        rows = {row["uuid"]: row for row in found["devices"]}
+        fresh = [row for uuid, row in rows.items() if known.get(uuid) != row]
+        if first:
+            yield event("devices", found)
+        else:
+            for row in fresh:
+                yield event("device", row)
+        known |= rows
+        silent = 0.0 if fresh or first else silent + REFRESH_SECONDS
+        first = False
+        if silent >= BEAT_SECONDS:
+            silent = 0.0
+            yield event("beat", {"time": call.services.clock()})
+
+
+async def _watch_device(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
+    shown: dict[str, Any] | None = None
+    after = last_event_id(call.request.headers.get("last-event-id"))
+    silent = 0.0
+    async for _ in _ticks(call, watcher):
+        watcher.take()
+        row = await devices.find(call)
+        state = await devices.state(call, row)
+        news = [] if state == shown else [event("state", state)]
+        shown = state
+        if state["device"]["mine"]:
+            reports, after = await _reports(call, row.device.id, after)
+            news += reports
+            if len(reports) >= REPORTS_AT_ONCE:
+                watcher.note(row.device.uuid)  # there is more: no wait
+        for piece in news:
+            yield piece
+        silent = 0.0 if news else silent + REFRESH_SECONDS
+        if silent >= BEAT_SECONDS:
+            silent = 0.0
+            yield event("beat", {"time": call.services.clock()})
+
+
+async def _reports(call: Call, device_id: int, after: int | None) -> tuple[list[bytes], int]:
+    """Return what came after ``after`` as events, and where to go on."""
+    limit = REPORTS_FIRST if after is None else REPORTS_AT_ONCE
+    found = await call.services.database.read(queries.reports, device_id, after, limit)
+    events = [event("report", shapes.report(entry), entry.ts) for entry in found]
+    return events, found[-1].ts if found else after or 0
