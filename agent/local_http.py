@@ -15,6 +15,8 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -37,6 +39,9 @@ VALUE_LIMIT = 8 * 1024
 # sun_path in unix(7).
 SOCKET_PATH_LIMIT = 107
 SHUTDOWN_SECONDS = 2
+# A page in a browser on this machine must not reach us by a name of its own that means 127.0.0.1.
+# "agent" is for curl --unix-socket, where the name means nothing.
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "agent"]
 # Each may hold a sound of WAV_LIMIT; the machine's own tools are few.
 CONNECTION_LIMIT = 16
 
@@ -81,7 +86,8 @@ def build_app(dispatch: Dispatch, voice: VoiceSender, status: Status) -> Starlet
             Route("/status", show_status, methods=["GET"]),
             Route("/voice", say, methods=["POST"]),
             Route("/{path:path}", data_point, methods=any_method),
-        ]
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)],
     )
 
 

@@ -20,6 +20,7 @@ BIND_TOKEN_PATTERN = re.compile(r"[0-9a-fA-F]{32}")
 HOST_PATTERN = re.compile(r"(?!-)[0-9A-Za-z_-]{1,63}(\.[0-9A-Za-z_-]{1,63})*\.?")
 HOST_LENGTH_MAX = 253
 PORT_MAX = 65535
+TOKEN_MAX_BYTES = 249
 
 
 class ProfileError(WireError):
@@ -110,6 +111,14 @@ def _read_uuid(source: Mapping[str, object]) -> str:
     return value
 
 
+def _read_token(source: Mapping[str, object]) -> str:
+    value = get_string(source, "token", secret=True)
+    # It travels as a Uri-Query option "token=…" of at most 255 bytes (RFC 7252 section 5.10).
+    if len(value.encode()) > TOKEN_MAX_BYTES:
+        raise FieldError("token", value, f"at most {TOKEN_MAX_BYTES} bytes", secret=True)
+    return value
+
+
 def _read_bind_token(source: Mapping[str, object]) -> str:
     value = get_string(source, "bindToken", secret=True)
     if not BIND_TOKEN_PATTERN.fullmatch(value):
@@ -152,7 +161,7 @@ def _read_configures(source: Mapping[str, object]) -> dict[str, object]:
 
 _READERS: dict[str, Callable[[Mapping[str, object]], object]] = {
     "uuid": _read_uuid,
-    "token": lambda s: get_string(s, "token", secret=True),
+    "token": _read_token,
     "bind_token": _read_bind_token,
     "server_addr": _read_server_addr,
     "coap_port": lambda s: get_int(s, "coapPort", low=1, high=PORT_MAX),

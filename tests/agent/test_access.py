@@ -431,3 +431,12 @@ async def test_a_version_is_proven_once_registered_and_served(tmp_path: Path) ->
     async with serving(Bench().dispatch, path):
         async with asyncio.timeout(DEADLINE):
             await proof
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("agent", 200), ("127.0.0.1:80", 200), ("evil.example", 400)]
+)
+async def test_a_foreign_host_name_is_turned_away(
+    http: httpx.AsyncClient, host: str, status: int
+) -> None:
+    assert (await http.get("/status", headers={"Host": host})).status_code == status

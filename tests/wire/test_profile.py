@@ -196,3 +196,9 @@ def test_no_secret_in_repr(profile_source: dict[str, Any]) -> None:
 def test_any_object_is_a_profile_or_a_wire_error(source: dict[str, object]) -> None:
     with pytest.raises(WireError):  # none of these has a certificate
         parse(source)
+
+
+def test_a_token_fits_one_query_option(profile_source: dict[str, Any]) -> None:
+    assert parse_profile(json.dumps(profile_source | {"token": "t" * 249})).token == "t" * 249
+    with pytest.raises(ProfileError, match="at most 249 bytes"):
+        parse_profile(json.dumps(profile_source | {"token": "t" * 250}))
