@@ -19,149 +19,24 @@ from ota.repository import AddedTarget, Repository
 from ota.retry import RetryPolicy
 from ota.slots import SlotInstaller
 from ota.states import State, Step
-from ota.task import Task, load_task, save_task, task_path
+from ota.task import Task, save_task, task_path
 from ota.web import WebSettings
+from tests.ota.box import (
+    DEADLINE,
+    QUICK,
+    Kills,
+    Machine,
+    Outbox,
+    assert_failed,
+    at_rest,
+    install_kills,
+    live,
+    live_through,
+    settle,
+    until,
+)
 from wire.codes import Code
 from wire.ota import OtaEvent, order_payload
-
-QUICK = RetryPolicy(attempts=2, total=5, first=0.001, longest=0.002)
-# Far over what any of these runs takes; only a hang gets there.
-DEADLINE = 20.0
-
-
-class Killed(BaseException):
-    """The process dies here: nothing of ours may catch it."""
-
-
-class Kills:
-    """Counts the places where a kill can fall, and kills at one of them."""
-
-    def __init__(self) -> None:
-        self.seen = 0
-        self.at: int | None = None
-
-    def fall_at(self, point: int) -> None:
-        self.seen, self.at = 0, point
-
-    def point(self) -> None:
-        self.seen += 1
-        if self.seen - 1 == self.at:
-            raise Killed
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*arguments: Any) -> Any:
-            self.point()
-            result = function(*arguments)
-            self.point()
-            return result
-
-        return wrapped
-
-
-class Outbox:
-    """Keeps reports over restarts; a key in ``once`` is taken once."""
-
-    def __init__(self, kills: Kills) -> None:
-        self.taken: list[tuple[str, Mapping[str, object]]] = []
-        self.once: set[str] = set()
-        self.kills = kills
-
-    async def __call__(
-        self, key: str, value: Mapping[str, object], *, once: str | None = None
-    ) -> None:
-        self.kills.point()
-        if once is None or once not in self.once:
-            self.taken.append((key, value))
-            self.once.update({once} if once else set())
-        self.kills.point()
-
-    def events(self) -> list[int]:
-        return [int(str(v["event"])) for k, v in self.taken if k == "ota_event"]
-
-    def states(self) -> list[int]:
-        return [int(str(v["state"])) for k, v in self.taken if k == "ota_state"]
-
-    def finals(self) -> list[Mapping[str, object]]:
-        """What is neither the begin, nor a percent, nor the end of a step."""
-        return [
-            value
-            for key, value in self.taken
-            if key == "ota_event" and value["event"] not in {0, 4, 5, 7}
-        ]
-
-
-class Machine:
-    """A machine's disk and outbox over any number of starts."""
-
-    def __init__(self, settings: UpdaterSettings, kills: Kills) -> None:
-        self.settings = settings
-        self.kills = kills
-        self.outbox = Outbox(kills)
-        self.restarts = asyncio.Event()
-        self.running = "1.0.0"
-
-    def start(self) -> Updater:
-        self.restarts = asyncio.Event()
-        self.running = launch.choose_release(self.settings.state_dir).version or "1.0.0"
-        installer = SlotInstaller(self.settings.state_dir)
-        return Updater(self.settings, installer, self.outbox, self.restarts.set, self.running)
-
-    @property
-    def task(self) -> Task:
-        task = load_task(self.settings.state_dir)
-        assert task is not None
-        return task
-
-
-async def until(condition: Callable[[], bool], *tasks: asyncio.Task[Any]) -> None:
-    """Wait for a condition of the test, but not after one of the tasks ended."""
-    async with asyncio.timeout(DEADLINE):
-        while not condition() and not any(task.done() for task in tasks):
-            await asyncio.sleep(0.001)
-
-
-async def live(
-    box: Machine, order: bytes | None, *, prove: str = "", answer: list[Code] | None = None
-) -> bool:
-    """Run one life of the process; True when it was killed. ``prove``: why the trial fails."""
-    try:
-        updater = box.start()
-    except Killed:
-        return True
-    runner = asyncio.create_task(updater.run())
-    try:
-        if order is not None:
-            code, _text = await updater.take_order(order)
-            if answer is not None:
-                answer.append(code)
-        if updater.on_trial:
-            await (updater.fail_trial(prove) if prove else updater.confirm())
-        await until(lambda: box.restarts.is_set() or _at_rest(box), runner)
-        if runner.done():
-            runner.result()
-    except Killed:
-        return True
-    finally:
-        runner.cancel()
-        await asyncio.wait([runner])
-    return False
-
-
-def _at_rest(box: Machine) -> bool:
-    path = task_path(box.settings.state_dir)
-    return path.exists() and box.task.reported
-
-
-async def live_through(box: Machine, order: bytes, *, prove: str = "") -> int:
-    """Start again until the update is reported; the cloud repeats its order until it is taken."""
-    kills = 0
-    for _life in range(10):
-        answered: list[Code] = []
-        again = order if load_task(box.settings.state_dir) is None else None
-        kills += await live(box, again, prove=prove, answer=answered)
-        if _at_rest(box) and not box.restarts.is_set():
-            break
-    return kills
 
 
 @pytest.fixture
@@ -185,15 +60,6 @@ def box(
     instance = Machine(settings, Kills())
     install_kills(instance, monkeypatch)
     return instance
-
-
-def install_kills(box: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make each write to the disk a place to die at, before it and after it."""
-    around = box.kills.around
-    monkeypatch.setattr(machine, "save_task", around(save_task))
-    monkeypatch.setattr(boot, "store", around(boot.store))
-    monkeypatch.setattr(SlotInstaller, "_unpack", around(SlotInstaller._unpack))
-    monkeypatch.setattr(SlotInstaller, "_remove", staticmethod(around(SlotInstaller._remove)))
 
 
 @pytest.fixture
@@ -308,28 +174,6 @@ async def test_failure(box: Machine, order: Callable[..., bytes], name: str) -> 
     await assert_failed(box, event, reason)
 
 
-async def assert_failed(box: Machine, event: OtaEvent, reason: str) -> None:
-    """One final report, the old version runs, nothing of the package is left, now or later."""
-    for _start in range(2):
-        assert box.task.state is State.FAILED
-        assert reason in (box.task.failure or "")
-        assert [final["event"] for final in box.outbox.finals()] == [event]
-        assert reason in str(box.outbox.finals()[0]["description"])
-        assert not box.settings.download_dir.exists()
-        assert not list(box.settings.state_dir.glob("slots/releases/*"))
-        await live(box, None)
-    assert (box.running, box.restarts.is_set()) == ("1.0.0", False)
-
-
-async def settle(box: Machine) -> None:
-    """Start once more, until what the update left behind is removed."""
-    updater = box.start()
-    runner = asyncio.create_task(updater.run())
-    await until(lambda: not list(box.settings.state_dir.glob("slots/releases/*")), runner)
-    runner.cancel()
-    await asyncio.wait([runner])
-
-
 async def test_package_with_wrong_bytes(
     box: Machine, order: Callable[..., bytes], server: Any, added: AddedTarget
 ) -> None:
@@ -425,7 +269,7 @@ async def test_a_version_that_cannot_be_started_is_given_up(
     box.restarts = asyncio.Event()
     updater = Updater(box.settings, installer, box.outbox, box.restarts.set, "1.0.0")
     runner = asyncio.create_task(updater.run())
-    await until(lambda: _at_rest(box), runner)
+    await until(lambda: at_rest(box), runner)
     runner.cancel()
     await asyncio.wait([runner])
     assert boot.load(box.settings.state_dir).active is None
