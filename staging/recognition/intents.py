@@ -17,8 +17,8 @@ from staging.recognition.text import NUMERAL, normalise, parse_numeral
 # "a bit louder": two of the document's seventeen steps can be heard and do not startle.
 VOLUME_STEP = 2
 PERCENT_MAX = 100
-# A word said like a command's, in a sentence without any: at most a confused initial or final.
-HEARD_AS_LIMIT = 0.5
+# A word said like a command's, in a sentence without any: at most one confused initial or final.
+HEARD_AS_LIMIT = 0.3
 
 
 class Action(StrEnum):

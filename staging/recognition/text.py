@@ -17,11 +17,10 @@ _MARKS = re.compile(r"[^\w%\s]|_")
 # Spaces part words of letters; between Chinese characters they are nothing.
 _SPACES = re.compile(r"(?<![a-z0-9])\s+|\s+(?![a-z0-9])")
 
-ZERO_SIGN = "\N{IDEOGRAPHIC NUMBER ZERO}"
-_DIGITS = {"零": 0, ZERO_SIGN: 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7,
+_DIGITS = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7,
            "八": 8, "九": 9}  # fmt: skip
 _UNITS = {"十": 10, "百": 100}
-NUMERAL = f"[零{ZERO_SIGN}一二两三四五六七八九十百0-9]"
+NUMERAL = "[零〇一二两三四五六七八九十百0-9]"
 
 
 def normalise(text: str) -> str:

@@ -39,8 +39,10 @@ class TitleIndex:
         unique = {normalise(title): title for title in titles}
         self._titles = [(title, sounds(plain)) for plain, title in unique.items()]
 
-    def __len__(self) -> int:
-        return len(self._titles)
+    @property
+    def titles(self) -> list[str]:
+        """The titles, in the order given."""
+        return [title for title, _ in self._titles]
 
     def find(self, heard: str) -> Match:
         """Return the title that was meant.

@@ -1,0 +1,41 @@
+"""What recognition must know of a device, in one look-up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from staging.errors import NotFoundError
+from staging.store.models import Device, Product
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A device's uuid, its product's name, and its self-description or its product's."""
+
+    uuid: str
+    product: str
+    description: Mapping[str, Any]
+
+
+def look_up(session: Session, uuid: str) -> Known:
+    """Return what is known of a device; raises NotFoundError."""
+    row = session.execute(
+        select(Device.uuid, Product.name, Device.description, Product.data_points)
+        .join(Product, Product.id == Device.product_id)
+        .where(Device.uuid == uuid.lower())
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"device {uuid}: there is none")
+    known, product, own, template = row
+    return Known(known, product, template if own is None else own)
+
+
+def check_product(session: Session, name: str) -> None:
+    """Make sure that there is a product of this name; raises NotFoundError."""
+    if session.scalar(select(Product.id).where(Product.name == name)) is None:
+        raise NotFoundError(f"product {name}: there is none")

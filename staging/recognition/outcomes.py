@@ -1,0 +1,165 @@
+"""What became of each sentence: kept for the console, a bounded number, and told to who listens.
+
+The record is a small SQLite file of its own (docs/adr/0010): it is the bench's diary, no state that
+the open API shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from staging.errors import StagingError
+
+FILE_NAME = "recognition.sqlite"
+KEEP_PER_DEVICE = 200
+KEEP_ALL = 20_000
+PAGE_LIMIT = 100
+# A console that reads slower than this many outcomes loses the oldest.
+FEED_LIMIT = 32
+BUSY_TIMEOUT_S = 5.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS outcomes (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS outcomes_uuid ON outcomes (uuid, id);
+"""
+
+VOICE, TYPED = "voice", "typed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One sentence of one device: what was understood, asked and answered.
+
+    ``text`` is None when nothing was recognised, ``intent`` None when the text holds no command;
+    ``error`` says in words why nothing (more) was done. ``steps`` are `actions.Step` as JSON.
+    """
+
+    uuid: str
+    time: int
+    """UTC milliseconds."""
+    source: str
+    """``voice`` or ``typed``."""
+    id: int = 0
+    """Grows; 0 until it is kept."""
+    utterance: int | None = None
+    """The id of the voice segments."""
+    audio_seconds: float | None = None
+    recognition_seconds: float | None = None
+    text: str | None = None
+    intent: Mapping[str, object] | None = None
+    steps: tuple[Mapping[str, object], ...] = ()
+    error: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the device did what was asked."""
+        return self.error is None and bool(self.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Render for the console and the commands."""
+        return {
+            "id": self.id, "uuid": self.uuid, "time": self.time, "source": self.source,
+            "utterance": self.utterance, "audioSeconds": self.audio_seconds,
+            "recognitionSeconds": self.recognition_seconds, "text": self.text,
+            "intent": self.intent and dict(self.intent),
+            "steps": [dict(step) for step in self.steps], "error": self.error, "done": self.done,
+        }  # fmt: skip
+
+
+class OutcomeLog:
+    """The newest outcomes of each device; every method but `tell` and `subscribe` reads the disk."""
+
+    def __init__(self, root: Path) -> None:
+        """Use the file in the data folder ``root``; it is made at the first `add`."""
+        self._path = root / FILE_NAME
+        self._feeds: set[Feed] = set()
+
+    def add(self, outcome: Outcome) -> Outcome:
+        """Keep an outcome and return it with its id; raises StagingError."""
+        body = json.dumps(outcome.to_json(), ensure_ascii=False)
+        with self._connection() as connection, connection:
+            connection.executescript(_SCHEMA)
+            row = connection.execute(
+                "INSERT INTO outcomes (uuid, body) VALUES (?, ?)", (outcome.uuid, body)
+            )
+            kept = replace(outcome, id=int(row.lastrowid or 0))
+            connection.execute(
+                "DELETE FROM outcomes WHERE uuid = ? AND id <= coalesce((SELECT id FROM outcomes"
+                " WHERE uuid = ? ORDER BY id DESC LIMIT 1 OFFSET ?), 0)",
+                (outcome.uuid, outcome.uuid, KEEP_PER_DEVICE),
+            )
+            connection.execute("DELETE FROM outcomes WHERE id <= ?", (kept.id - KEEP_ALL,))
+        return kept
+
+    def recent(
+        self, uuid: str | None = None, limit: int = 20, before: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return outcomes as `Outcome.to_json` renders them, newest first; raises StagingError.
+
+        ``before`` is the id to go on from, ``limit`` at most PAGE_LIMIT.
+        """
+        if not self._path.exists():
+            return []
+        wanted = "SELECT id, body FROM outcomes WHERE id < ? AND (? IS NULL OR uuid = ?)"
+        limit = min(limit, PAGE_LIMIT)
+        with self._connection() as connection:
+            connection.executescript(_SCHEMA)
+            rows = connection.execute(
+                f"{wanted} ORDER BY id DESC LIMIT ?",
+                (before or 2**63 - 1, uuid, uuid, limit),
+            ).fetchall()
+        return [json.loads(body) | {"id": number} for number, body in rows]
+
+    def tell(self, outcome: Outcome) -> None:
+        """Hand an outcome to who listens; call it in the event loop."""
+        for feed in self._feeds:
+            feed.put(outcome)
+
+    @contextmanager
+    def subscribe(self, uuid: str | None = None) -> Iterator[Feed]:
+        """Listen to the outcomes of one device or of all, from now on, while the block runs."""
+        feed = Feed(uuid)
+        self._feeds.add(feed)
+        try:
+            yield feed
+        finally:
+            self._feeds.discard(feed)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                yield connection
+        except sqlite3.Error as error:
+            raise StagingError(f"{self._path}: {error}") from error
+
+
+class Feed:
+    """A bounded queue of outcomes: ``async for outcome in feed``; the oldest gives way."""
+
+    def __init__(self, uuid: str | None) -> None:
+        """Take the outcomes of ``uuid``, or all."""
+        self._uuid = uuid
+        self._queue: asyncio.Queue[Outcome] = asyncio.Queue(FEED_LIMIT)
+
+    def put(self, outcome: Outcome) -> None:
+        """Add an outcome if it is wanted."""
+        if self._uuid not in (None, outcome.uuid):
+            return
+        if self._queue.full():
+            with contextlib.suppress(asyncio.QueueEmpty):
+                self._queue.get_nowait()
+        self._queue.put_nowait(outcome)
+
+    async def __aiter__(self) -> AsyncIterator[Outcome]:
+        while True:
+            yield await self._queue.get()

@@ -1,0 +1,181 @@
+"""The server's side of the recognising process: started late, ended at a deadline, rested when idle.
+
+`Recogniser.recognise` is for one caller at a time. The process loads its model at the first
+utterance and is ended after ten idle minutes; one that hangs or dies costs one utterance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from staging.recognition.sound import Sound
+
+CACHE_FOLDER = "models"
+# Joining the packages' halves and loading took 3.6 s cold; a busy machine gets ten times that.
+START_DEADLINE = 60.0
+# A clip takes about a second on two cores, whatever its length up to 30 s.
+CLIP_DEADLINE = 30.0
+IDLE_SECONDS = 600.0
+# After a start that failed: wait, double it each time, never longer than this.
+BACKOFF_FIRST, BACKOFF_MAX = 2.0, 300.0
+STOP_TIMEOUT = 1.0
+# One answer: a minute's text is far shorter.
+LINE_LIMIT = 64 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class RecogniserError(Exception):
+    """An utterance was not recognised, by no fault of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long things may take, in seconds."""
+
+    start: float = START_DEADLINE
+    clip: float = CLIP_DEADLINE
+    idle: float = IDLE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the recogniser made of a sound; ``confidence`` is a mean log probability, at most 0."""
+
+    text: str
+    confidence: float
+    seconds: float
+
+
+class Recogniser:
+    """Owns one process."""
+
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        command: Sequence[str] = (sys.executable, "-m", "staging.recognition.worker"),
+        deadlines: Deadlines = Deadlines(),  # frozen
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep the joined model in ``cache``; ``command`` is the worker without that argument."""
+        self._command = (*command, str(cache))
+        self._deadlines = deadlines
+        self._clock = clock
+        self._process: Process | None = None
+        self._used = 0.0
+        self._failures = 0
+        self._not_before = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now."""
+        return self._process.pid if self._process else None
+
+    async def recognise(self, sound: Sound, prompt: str) -> Heard:
+        """Return the text of a sound; ``prompt`` shows the recogniser what to expect.
+
+        Raises:
+            RecogniserError: it cannot be started, hung past its deadline, died, or refused.
+        """
+        process = self._process or await self._start()
+        started = self._clock()
+        wav = sound.to_wav()
+        request = json.dumps({"bytes": len(wav), "prompt": prompt}).encode() + b"\n" + wav
+        answer = await self._converse(process, request, self._deadlines.clip)
+        self._used = self._clock()
+        if "error" in answer:
+            raise RecogniserError(str(answer["error"]))
+        text, confidence = answer.get("text"), answer.get("confidence")
+        if not isinstance(text, str) or not isinstance(confidence, float | int):
+            await self._end()
+            raise RecogniserError(f"the recogniser answered {answer!r:.200}")
+        return Heard(text, float(confidence), round(self._used - started, 3))
+
+    async def rest_when_idle(self) -> None:
+        """End the process when it has not been used for a while; it starts again when needed."""
+        if self._process and self._clock() - self._used >= self._deadlines.idle:
+            _log.info("recognition: the model is let go of, nobody spoke for a while")
+            await self._end()
+
+    async def close(self) -> None:
+        """End the process."""
+        await self._end()
+
+    async def _start(self) -> Process:
+        wait = self._not_before - self._clock()
+        if wait > 0:
+            raise RecogniserError(f"the recogniser failed to start; next try in {wait:.0f} s")
+        try:
+            # A session of its own: Ctrl-C is the server's, which then ends this.
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_LIMIT, start_new_session=True
+            )
+            answer = await self._converse(self._process, b"", self._deadlines.start)
+            if "ready" not in answer:
+                raise RecogniserError(str(answer.get("error", answer)))
+        except (OSError, RecogniserError) as error:
+            await self._end()
+            self._back_off()
+            raise RecogniserError(f"the recogniser does not start: {error}") from error
+        self._failures, self._used = 0, self._clock()
+        _log.info("recognition: the model was loaded in %s s", answer["ready"])
+        return self._process
+
+    def _back_off(self) -> None:
+        delay = min(BACKOFF_MAX, BACKOFF_FIRST * 2**self._failures)
+        self._failures = min(self._failures + 1, 16)
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311  # spreads tries, guards nothing
+        self._not_before = self._clock() + delay * jitter
+
+    async def _converse(
+        self, process: Process, request: bytes, deadline: float
+    ) -> dict[str, object]:
+        """Send a request and read one answer; whatever goes wrong ends the process."""
+        try:
+            async with asyncio.timeout(deadline):
+                return await _exchange(process, request)
+        except TimeoutError as error:
+            await self._end()
+            raise RecogniserError(f"no answer within {deadline:g} s") from error
+        except (OSError, ValueError) as error:
+            await self._end()
+            raise RecogniserError(str(error) or type(error).__name__) from error
+        except asyncio.CancelledError:
+            # A half-read answer would be taken for the next one's.
+            await self._end()
+            raise
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+
+
+async def _exchange(process: Process, request: bytes) -> dict[str, object]:
+    if process.stdin is None or process.stdout is None:  # both are pipes
+        raise ValueError("the process has no pipes")
+    if request:
+        process.stdin.write(request)
+        await process.stdin.drain()
+    line = await process.stdout.readline()
+    if not line:
+        raise ValueError("the process ended")
+    answer = json.loads(line)
+    if not isinstance(answer, dict):
+        raise ValueError("an answer that is no object")  # noqa: TRY004  # bad content, like bad JSON
+    return answer

@@ -1,0 +1,235 @@
+"""Recognition put together: from a device's segments, or a typed sentence, to what the device did.
+
+The gateway's event loop never waits for any of it: `hear` only files segments, one utterance at a
+time is recognised in another process, and what does not fit into the queue is dropped and said so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from staging.errors import GatewayError, StagingError
+from staging.files import DataDir
+from staging.recognition.actions import ActionError, Control, Device
+from staging.recognition.catalogues import Catalogues
+from staging.recognition.intents import Action, Intent, find_intent
+from staging.recognition.lookup import Known, look_up
+from staging.recognition.outcomes import TYPED, VOICE, Outcome, OutcomeLog
+from staging.recognition.prompt import build_prompt, is_echo
+from staging.recognition.reassembly import Broken, Reassembler, Utterance
+from staging.recognition.recogniser import Recogniser, RecogniserError
+from staging.recognition.sound import decode
+from staging.recognition.titles import NoTitleError, TitleIndex
+from staging.reports import Effect, HistoryPoint
+from staging.store import Database
+from staging.times import Clock, now_ms
+from wire.errors import FieldError, WireError
+from wire.reports import KEYS_VOICE
+from wire.speex import SpeexUnavailableError
+from wire.voice import parse_segment
+
+# A class of children talking at once; at a second each the last one waits for a quarter minute.
+QUEUE_LIMIT = 16
+# Sentences typed at the same time.
+TYPED_LIMIT = 8
+TIDY_SECONDS = 0.5
+SENTENCE_LIMIT = 500
+# Below this mean log probability the recogniser is guessing: what was right stayed above -0.9.
+CONFIDENCE_MIN = -1.0
+
+_log = logging.getLogger(__name__)
+
+
+class BusyError(StagingError):
+    """Too many sentences are being carried out."""
+
+
+class Recognition:
+    """One cloud's recognition; `run` it beside the gateway."""
+
+    def __init__(
+        self,
+        database: Database,
+        control: Control,
+        data: DataDir,
+        recogniser: Recogniser | None = None,
+        *,
+        clock: Clock = now_ms,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Control devices through ``control``; without ``recogniser`` only typed sentences count."""
+        self._database = database
+        self._control = control
+        self._recogniser = recogniser
+        self._clock = clock
+        self._monotonic = monotonic
+        self._catalogues = Catalogues(data.root)
+        self._reassembler = Reassembler()
+        self._queue: asyncio.Queue[Utterance | Broken] = asyncio.Queue(QUEUE_LIMIT)
+        self._typed = 0
+        self.outcomes = OutcomeLog(data.root)
+        """What became of each sentence; the console reads and listens here."""
+
+    def hear(self, uuid: str, effects: Sequence[Effect]) -> None:
+        """File the voice segments of a report; a listener of `Gateway.listen`."""
+        if self._recogniser is None:
+            return
+        for effect in effects:
+            if isinstance(effect, HistoryPoint) and effect.key in KEYS_VOICE:
+                segment = parse_segment(effect.value)
+                self._take(self._reassembler.add(uuid, segment, self._monotonic()))
+
+    async def run(self) -> None:
+        """Recognise what comes, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tidy())
+            while True:
+                await self._work_on(await self._queue.get())
+
+    async def close(self) -> None:
+        """End the recognising process."""
+        if self._recogniser is not None:
+            await self._recogniser.close()
+
+    async def say(self, uuid: str, sentence: str) -> Outcome:
+        """Carry out a typed sentence as if the device had sent it spoken.
+
+        Raises:
+            NotFoundError: there is no such device.
+            WireError: the sentence is empty or too long.
+            BusyError: too many sentences at once.
+        """
+        text = sentence.strip()
+        if not text.isprintable() or not 0 < len(text) <= SENTENCE_LIMIT:
+            raise FieldError("text", sentence, f"1 to {SENTENCE_LIMIT} printable characters")
+        known = await self._database.read(look_up, uuid)
+        if self._typed >= TYPED_LIMIT:
+            raise BusyError(f"{TYPED_LIMIT} sentences are being carried out already")
+        self._typed += 1
+        try:
+            outcome = Outcome(known.uuid, self._clock(), TYPED, text=text)
+            return await self._keep(await self._obey(outcome, known))
+        finally:
+            self._typed -= 1
+
+    # Utterances.
+
+    def _take(self, ended: Sequence[Utterance | Broken]) -> None:
+        for utterance in ended:
+            try:
+                self._queue.put_nowait(utterance)
+            except asyncio.QueueFull:
+                _log.warning(
+                    "device %s: utterance %d dropped: %d wait already",
+                    utterance.uuid, utterance.id, QUEUE_LIMIT,
+                )  # fmt: skip
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            self._take(self._reassembler.expire(self._monotonic()))
+            if self._recogniser is not None:
+                await self._recogniser.rest_when_idle()
+
+    async def _work_on(self, ended: Utterance | Broken) -> None:
+        outcome = Outcome(ended.uuid, self._clock(), VOICE, utterance=ended.id)
+        try:
+            if isinstance(ended, Broken):
+                outcome = replace(outcome, error=f"the utterance was given up: {ended.reason}")
+            else:
+                outcome = await self._understand(outcome, ended)
+            await self._keep(outcome)
+        except Exception:  # noqa: BLE001  # one utterance may fail in any way, and must not stop the others
+            _log.exception("device %s: utterance %d", ended.uuid, ended.id)
+
+    async def _understand(self, outcome: Outcome, utterance: Utterance) -> Outcome:
+        if self._recogniser is None:
+            raise RuntimeError("an utterance without a recogniser")
+        try:
+            known = await self._database.read(look_up, utterance.uuid)
+            sound = await asyncio.to_thread(decode, utterance)
+            outcome = replace(outcome, audio_seconds=round(sound.seconds, 3))
+            index = await self._index(known)
+            prompt = build_prompt(index.titles if index else ())
+            heard = await self._recogniser.recognise(sound, prompt)
+        except (
+            RecogniserError, StagingError, SQLAlchemyError, WireError, SpeexUnavailableError
+        ) as error:  # fmt: skip
+            return replace(outcome, error=str(error))
+        outcome = replace(outcome, text=heard.text, recognition_seconds=heard.seconds)
+        if not heard.text:
+            return replace(outcome, text=None, error="no speech was heard")
+        if is_echo(heard.text, prompt):
+            return replace(outcome, text=None, error="no speech was heard: the prompt came back")
+        if heard.confidence < CONFIDENCE_MIN:
+            return replace(outcome, error="it was not heard well enough to act on")
+        return await self._obey(outcome, known)
+
+    # From text to what the device did.
+
+    async def _obey(self, outcome: Outcome, known: Known) -> Outcome:
+        intent = find_intent(outcome.text or "")
+        if intent is None:
+            return replace(outcome, error="there is no command in it")
+        device = Device(known.uuid, known.description, self._control)
+        outcome = replace(outcome, intent=intent.to_json())
+        error = None
+        try:
+            intent = await self._with_title(intent, known)
+            outcome = replace(outcome, intent=intent.to_json())
+            await device.carry_out(intent)
+        except (
+            ActionError, GatewayError, NoTitleError, StagingError, WireError
+        ) as failure:  # fmt: skip
+            error = str(failure)
+        if error is None and not device.steps[-1].succeeded:
+            last = device.steps[-1]
+            error = f"the device answered {last.code} {last.answer}".rstrip()
+        steps = tuple(step.to_json() for step in device.steps)
+        return replace(outcome, steps=steps, error=error)
+
+    async def _with_title(self, intent: Intent, known: Known) -> Intent:
+        """Put the catalogue's spelling in place of what was heard; without one, leave it."""
+        if intent.action is not Action.PLAY:
+            return intent
+        index = await self._index(known)
+        if index is None:
+            return intent
+        match = await asyncio.to_thread(index.find, intent.title)
+        return replace(intent, title=match.title)
+
+    async def _index(self, known: Known) -> TitleIndex | None:
+        return await asyncio.to_thread(self._catalogues.index, known.uuid, known.product)
+
+    async def _keep(self, outcome: Outcome) -> Outcome:
+        """Record an outcome and tell who listens; a record that fails does not undo what was done."""
+        try:
+            outcome = await asyncio.to_thread(self.outcomes.add, outcome)
+        except StagingError as error:
+            _log.error("device %s: the outcome is not kept: %s", outcome.uuid, error)
+        self.outcomes.tell(outcome)
+        _log.info("device %s: %s", outcome.uuid, summary(outcome.to_json()))
+        return outcome
+
+
+def summary(outcome: Mapping[str, Any]) -> str:
+    """Render an outcome as one line: what was heard, what was asked and answered, or the error."""
+    parts = [f"{outcome['source']} {outcome['text'] or '-'}"]
+    intent = outcome["intent"]
+    if intent:
+        parts.append(" ".join([intent["action"], str(intent.get("title", ""))]).rstrip())
+    parts += [
+        f"{step['method']} {step['name']} {step['content']}".rstrip()
+        + f" -> {step['code']} {step['answer']}".rstrip()
+        for step in outcome["steps"]
+    ]
+    if outcome["error"]:
+        parts.append(outcome["error"])
+    return "; ".join(parts)

@@ -1,0 +1,102 @@
+"""The recognising process: WAV files in on stdin, text out on stdout, until stdin ends.
+
+``python -m staging.recognition.worker CACHE`` loads the model from CACHE (joining it first), says
+``{"ready": seconds}``, then answers each request, a line ``{"bytes": n, "prompt": …}`` and n bytes of
+WAV, with a line ``{"text": …, "confidence": …}`` or ``{"error": …}``. It is a process so that the
+server can end it at a deadline and get its 300 MB back.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from staging.errors import StagingError
+from staging.recognition.model import join_model
+
+# Beside a server on two cores; more threads gain little for a model this small.
+THREADS_MAX = 4
+# The server is more urgent than a sentence.
+NICENESS = 10
+# The parent's own bound on an utterance is a minute of 16 kHz: 1.9 MB.
+WAV_LIMIT = 4 * 1024 * 1024
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until stdin ends."""
+    cache = Path((sys.argv[1:] if arguments is None else arguments)[0])
+    answers = _private_stdout()
+    os.nice(NICENESS)
+    started = time.monotonic()
+    try:
+        model = _load(join_model(cache))
+    except (StagingError, ImportError, OSError, RuntimeError, ValueError) as error:
+        _answer(answers, {"error": f"the speech model cannot be loaded: {error}"})
+        return 1
+    _answer(answers, {"ready": round(time.monotonic() - started, 3)})
+    while line := sys.stdin.buffer.readline():
+        _answer(answers, _serve(model, line))
+    return 0
+
+
+def _private_stdout() -> BinaryIO:
+    """Keep stdout for answers alone; what a library prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answers
+
+
+def _load(folder: Path) -> Any:
+    # Nothing is ever fetched: the model is here, or there is an error.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    # Takes most of a second and may be missing.
+    from faster_whisper import WhisperModel  # noqa: PLC0415
+
+    threads = min(THREADS_MAX, os.cpu_count() or 1)
+    return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+
+
+def _serve(model: Any, line: bytes) -> dict[str, object]:
+    request = json.loads(line)
+    size = request["bytes"]
+    if not 0 < size <= WAV_LIMIT:
+        raise ValueError(f"bytes: got {size}, expected 1 to {WAV_LIMIT}")
+    wav = sys.stdin.buffer.read(size)
+    try:
+        text, confidence = transcribe(model, wav, request["prompt"])
+    except Exception as error:  # noqa: BLE001  # a recogniser's failure is one utterance's, told to the server
+        return {"error": f"{type(error).__name__}: {error}"}
+    return {"text": text, "confidence": round(confidence, 3)}
+
+
+def transcribe(model: Any, wav: bytes, prompt: str) -> tuple[str, float]:
+    """Return what was said ("" for silence) and the lowest mean log probability of its parts.
+
+    The settings and their reasons are in docs/recognition.md.
+    """
+    found, _ = model.transcribe(
+        io.BytesIO(wav),
+        language="zh",
+        temperature=0.0,
+        beam_size=5,
+        initial_prompt=prompt,
+        condition_on_previous_text=False,
+        without_timestamps=True,
+    )
+    segments = list(found)
+    confidence = min((segment.avg_logprob for segment in segments), default=0.0)
+    return "".join(segment.text for segment in segments).strip(), confidence
+
+
+def _answer(answers: BinaryIO, value: dict[str, object]) -> None:
+    answers.write(json.dumps(value).encode() + b"\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
