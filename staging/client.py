@@ -16,6 +16,8 @@ from staging.signature import new_nonce, sign
 
 # The cloud waits up to 10 s for a device; its own answer must still find us.
 TIMEOUT = 15.0
+# The most that one page of the device list holds.
+DEVICES_LIMIT = 1000
 
 
 class OpenApiError(Exception):
@@ -41,6 +43,14 @@ class HistoryPage:
 
     entries: list[dict[str, Any]]
     next_page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePage:
+    """Devices, newest first, and how many there are in all."""
+
+    devices: list[dict[str, Any]]
+    total: int
 
 
 class OpenApiClient:
@@ -93,14 +103,42 @@ class OpenApiClient:
         """1.2: tell whether the token is good; a bad one is an OpenApiError (404, 426)."""
         return bool(self._get("/account/validate")["data"])
 
+    def account(self) -> dict[str, Any]:
+        """1.3: whom the token is for."""
+        return _object(self._get("/account/infos"))
+
     def bind(self, uuid: str, bind_token: str) -> bool:
         """2.1: bind a device to the user."""
         body = {"deviceUuid": uuid, "token": bind_token}
         return bool(self._post("/device/bind", body)["data"])
 
+    def rename(self, uuid: str, name: str) -> dict[str, Any]:
+        """2.2: give a device a name; returns the device."""
+        body = {"deviceUuid": uuid, "name": name}
+        return _object(self._exchange("PUT", "/device/name/update", json=body))
+
     def unbind(self, uuid: str) -> bool:
         """2.3: take a device from the user."""
         return bool(self._post("/device/unbind", {"deviceUuid": uuid})["data"])
+
+    def device_page(self, start: int = 0, limit: int | None = None) -> DevicePage:
+        """2.4: one page of the user's devices, newest first."""
+        answer = self._get("/device/bind/list", start=start, limit=limit)
+        return DevicePage(answer["data"], answer["total"])
+
+    def devices(self) -> Iterator[dict[str, Any]]:
+        """2.4: all of the user's devices, newest first, fetched page by page as they are read."""
+        start = 0
+        while True:
+            page = self.device_page(start, DEVICES_LIMIT)
+            yield from page.devices
+            start += len(page.devices)
+            if not page.devices or start >= page.total:
+                return
+
+    def info_by_token(self, uuid: str, bind_token: str) -> dict[str, Any]:
+        """2.5: what is known of a device, bound or not, to who has its bind token."""
+        return _object(self._get("/device/info/by_token", deviceUuid=uuid, token=bind_token))
 
     def info(self, uuid: str) -> dict[str, Any]:
         """2.6: what is known of a device."""
@@ -146,20 +184,31 @@ class OpenApiClient:
         )
         return HistoryPage(answer["data"], answer["nextPage"])
 
-    def whole_history(self, uuid: str, *, key: str | None = None) -> Iterator[dict[str, Any]]:
+    def whole_history(
+        self, uuid: str, *, key: str | None = None, kind: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """4.2: all of a device's history, newest first, fetched page by page as it is read."""
         cursor: int | None = None
         while True:
-            page = self.history(uuid, key=key, limit=100, next_page=cursor)
+            page = self.history(uuid, key=key, kind=kind, limit=100, next_page=cursor)
             yield from page.entries
             cursor = page.next_page
             if cursor is None:
                 return
 
+    def realtime(self, uuid: str, key: str) -> dict[str, Any] | None:
+        """4.3: a data point's latest value and its time in ms, None: there is none yet."""
+        answer = self._get("/device/query/data/realtime", deviceUuid=uuid, propertyKey=key)
+        return None if answer["data"] is None else _object(answer)
+
     def new_version(self, uuid: str) -> dict[str, Any] | None:
         """5.1: what the device can be updated to, None: nothing."""
         answer = self._get("/device/ota/new_version", deviceUuid=uuid)
         return None if answer["data"] is None else _object(answer)
+
+    def version(self, package_id: int) -> dict[str, Any]:
+        """5.2: what a version is."""
+        return _object(self._get("/device/ota/version/info", packageId=package_id))
 
     def update(self, uuid: str, package_id: int, strategy_id: int | None = None) -> bool:
         """5.3: order the update."""

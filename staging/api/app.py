@@ -5,24 +5,52 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from staging.api import accounts, control, ota
-from staging.api.envelope import Boundary, install_handlers
+from staging.api import accounts, authorize, control, openapi, ota, schema
+from staging.api.envelope import PREFIX, Boundary, install_handlers
 from staging.api.services import Services
+from staging.console.sessions import Throttle
 
 
 def create_app(services: Services, repository: Path) -> Boundary:
     """Make the application; ``repository`` is the TUF repository's folder, which may come later."""
     # The pages that FastAPI would add fetch their scripts from outside.
-    app = FastAPI(title="story-cloud open API", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="story-cloud open API",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        responses={400: {"model": schema.Failure}},
+    )
     app.state.services = services
+    app.state.log_ins = authorize.LogIns(Throttle(lambda: services.clock() / 1000))
     install_handlers(app)
-    for router in (control.router, accounts.router, ota.router):
-        app.include_router(router, prefix="/v1")
+    for router in (control.router, accounts.router, ota.router, authorize.router):
+        app.include_router(router, prefix=PREFIX)
+    _add_description(app)
     # Only these two folders: whatever else lies in the repository is not the devices' business.
     for folder in ("metadata", "targets"):
         files = StaticFiles(directory=repository / folder, check_dir=False)
         files.config_checked = True  # a folder that is not there yet holds no file: 404, not 500
         app.mount(f"/tuf/{folder}", files, name=folder)
     return Boundary(app)
+
+
+def _add_description(app: FastAPI) -> None:
+    async def as_json() -> JSONResponse:
+        return JSONResponse(openapi.describe(app))
+
+    async def as_page() -> HTMLResponse:
+        return HTMLResponse(openapi.page(openapi.describe(app)), headers=_PAGE_HEADERS)
+
+    app.add_api_route("/openapi.json", as_json, include_in_schema=False)
+    app.add_api_route("/docs", as_page, include_in_schema=False)
+
+
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StoreBusyError
 from staging.gateway import Gateway
+from staging.recognition.service import Recognition
 from staging.store import Database, apps
 from staging.store.apps import Nonce
 from staging.times import Clock
@@ -85,3 +86,5 @@ class Services:
     gateway: Gateway
     nonces: Nonces
     clock: Clock
+    recognition: Recognition | None = None
+    """Sentences to control requests, and what became of them."""

@@ -1,0 +1,222 @@
+"""The log-in and consent page (open API 1.1): a user lets an app act for them.
+
+One page does both, and nothing is remembered between two requests but a cookie for the form's token:
+there is no session that another site could ride on. The app and its redirect URI are checked
+before anything is shown; a mistake in them is told to the user here, never sent elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from staging import oauth, passwords
+from staging.api import authorize_page
+from staging.api.auth import Served
+from staging.api.authorize_page import Form, Language
+from staging.api.services import Services
+from staging.codes import ApiError
+from staging.console.sessions import Throttle
+from staging.store import accounts, apps
+from staging.store.apps import TOKEN_LIFETIME_S
+from staging.store.models import App
+from wire.errors import FieldError
+from wire.fields import INT64_MAX
+
+COOKIE = "story-authorize"
+# A form that lay open this long is asked for again (seconds).
+COOKIE_LIFETIME = 3600
+STATE_LIMIT = 2048
+# scrypt takes 16 MiB and some 100 ms of a core each; a flood of log-ins must not take more.
+CHECKS_AT_ONCE = 2
+CHECKS_WAITING = 20
+_COOKIE_VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+router = APIRouter()
+
+
+class LogIns:
+    """Checks passwords: few at once, and fewer after failures."""
+
+    def __init__(self, throttle: Throttle) -> None:
+        """Start without failures."""
+        self._throttle = throttle
+        self._turn = asyncio.Semaphore(CHECKS_AT_ONCE)
+        self._waiting = 0
+
+    async def check(
+        self, services: Services, name: str, password: str, address: str
+    ) -> accounts.Login | None:
+        """Return who logs in, None when name or password is wrong.
+
+        Raises:
+            ApiError: 429, too many failures lately.
+        """
+        if self._waiting >= CHECKS_WAITING:
+            raise ApiError("429", 429, "too many log-ins at once, wait a little")
+        self._waiting += 1
+        try:
+            return await self._check(services, name, password, address)
+        finally:
+            self._waiting -= 1
+
+    async def _check(
+        self, services: Services, name: str, password: str, address: str
+    ) -> accounts.Login | None:
+        async with self._turn:
+            # Looked at in turn: of many simultaneous tries each counts before the next.
+            wait = self._throttle.wait_seconds(name, address)
+            if wait > 0:
+                raise ApiError("429", 429, f"too many failed log-ins, wait {wait:.0f} s")
+            login = await services.database.read(accounts.login, name)
+            stored = None if login is None else login.password
+            if await asyncio.to_thread(passwords.matches, password, stored):
+                self._throttle.succeeded(name)
+                return login
+            self._throttle.failed(name, address)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for a token whose app and redirect URI are right."""
+
+    app: App
+    redirect: str
+    state: str
+    response_type: str
+    scope: str
+
+    def answer(self, *parameters: tuple[str, str]) -> Response:
+        """Send the browser to the app, with the answer in the fragment."""
+        uri = oauth.answer_uri(self.redirect, parameters)
+        return RedirectResponse(uri, HTTPStatus.FOUND, _HEADERS)
+
+    def refuse(self, error: str) -> Response:
+        """Tell the app why not (RFC 6749, 4.2.2.1)."""
+        return self.answer(("error", error), ("state", self.state))
+
+
+_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+
+
+async def _asked(
+    services: Served,
+    client_id: Annotated[str, Query(description="the appId", max_length=20)] = "",
+    response_type: Annotated[str, Query(description="token", max_length=64)] = "",
+    redirect_uri: Annotated[str, Query(max_length=oauth.REDIRECT_LIMIT)] = "",
+    scope: Annotated[str, Query(description="joined by commas", max_length=256)] = "",
+    state: Annotated[str, Query(max_length=STATE_LIMIT)] = "",
+) -> Asked:
+    number = int(client_id) if client_id.isascii() and client_id.isdigit() else 0
+    app = await services.database.read(apps.find, number) if number <= INT64_MAX else None
+    if app is None:
+        raise ApiError("400", 400, str(FieldError("client_id", client_id, "the appId of an app")))
+    redirect = oauth.registered(redirect_uri, app.redirect_uris)
+    if redirect is None:
+        expected = "an address that the app is registered with"
+        raise ApiError("400", 400, str(FieldError("redirect_uri", redirect_uri, expected)))
+    return Asked(app, redirect, state, response_type, scope)
+
+
+AskedFor = Annotated[Asked, Depends(_asked)]
+
+
+@router.get("/account/authorize", response_class=HTMLResponse)
+async def show(request: Request, asked: AskedFor) -> Response:
+    """1.1: ask the user to log in and to let the app act for them."""
+    scopes = _scopes(asked)
+    if isinstance(scopes, Response):
+        return scopes
+    return _page(request, asked, scopes)
+
+
+@router.post("/account/authorize", status_code=302, response_class=RedirectResponse)
+async def decide(request: Request, services: Served, asked: AskedFor) -> Response:
+    """1.1: send the browser to the redirect URI with the token, or with the user's refusal."""
+    scopes = _scopes(asked)
+    if isinstance(scopes, Response):
+        return scopes
+    form = await _form(request)
+    cookie = _cookie(request)
+    if cookie is None or not hmac.compare_digest(cookie.encode(), form["csrf"].encode()):
+        return _page(request, asked, scopes, problem="form", status=403)
+    if form["answer"] != "allow":
+        return asked.refuse("access_denied")
+    name, address = form["user"], request.client.host if request.client else ""
+    log_ins: LogIns = request.app.state.log_ins
+    try:
+        login = await log_ins.check(services, name, form["password"], address)
+    except ApiError as error:
+        return _page(request, asked, scopes, problem="wait", status=error.status, name=name)
+    if login is None:
+        return _page(request, asked, scopes, problem="login", status=401, name=name)
+    token = await services.database.write(
+        apps.grant, asked.app.id, login.account_id, scopes, services.clock()
+    )
+    return asked.answer(
+        ("access_token", token),
+        ("state", asked.state),
+        ("scope", ",".join(scopes)),
+        ("expires_in", str(TOKEN_LIFETIME_S)),
+    )
+
+
+def _scopes(asked: Asked) -> list[str] | Response:
+    """Return what the app asks for, or the answer to one that asks wrongly."""
+    if asked.response_type != "token":
+        return asked.refuse("unsupported_response_type")
+    try:
+        return oauth.grantable(asked.scope, asked.app.scopes)
+    except FieldError:
+        return asked.refuse("invalid_scope")
+
+
+def _cookie(request: Request) -> str | None:
+    """Return the browser's form token, None if it has none of ours."""
+    value = request.cookies.get(COOKIE, "")
+    return value if _COOKIE_VALUE.fullmatch(value) else None
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Read the form; a member that is missing is empty. The body's length is bounded before."""
+    try:
+        fields = parse_qs((await request.body()).decode(), max_num_fields=10)
+    except ValueError:
+        fields = {}
+    return {name: fields.get(name, [""])[0] for name in ("csrf", "answer", "user", "password")}
+
+
+def _page(
+    request: Request,
+    asked: Asked,
+    scopes: list[str],
+    *,
+    problem: str | None = None,
+    status: int = 200,
+    name: str = "",
+) -> Response:
+    csrf = _cookie(request) or secrets.token_urlsafe(32)
+    language = Language.of(request.headers.get("accept-language", ""))
+    form = Form(asked.app.name, scopes, csrf, name, problem)
+    text = authorize_page.render(form, language)
+    response = HTMLResponse(text, status, _HEADERS | authorize_page.headers(asked.redirect))
+    response.set_cookie(
+        COOKIE,
+        csrf,
+        max_age=COOKIE_LIFETIME,
+        path=request.url.path,
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+    return response
