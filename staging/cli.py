@@ -19,6 +19,7 @@ from staging import cli_catalog, cli_devices, cli_releases, logs, server
 from staging.cli_common import DATABASE_VARIABLE, Commands, Result, data_of, database_of
 from staging.errors import StagingError
 from staging.files import Endpoints
+from staging.recognition import commands as recognition
 from staging.store import engine
 from wire.errors import WireError
 
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_devices.add_commands(commands, common)
     cli_catalog.add_commands(commands, common)
     cli_releases.add_commands(commands, common)
+    recognition.add_commands(commands, common)
     return parser
 
 
@@ -105,6 +107,11 @@ def _add_serve(
         action="store_true",
         help="admit the weak suites of 2017 firmware; on a bench only",
     )
+    serve.add_argument(
+        "--recognise",
+        action="store_true",
+        help="let what devices hear control them; needs the extra [asr] (docs/recognition.md)",
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -123,6 +130,7 @@ def _serve(options: argparse.Namespace) -> None:
         api_port=options.api_port,
         device_port=options.device_port,
         legacy_tls=options.legacy_tls,
+        recognise=options.recognise,
     )
 
     def ready(endpoints: Endpoints) -> None:

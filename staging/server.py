@@ -24,6 +24,10 @@ from staging.console.app import Beside, create_console
 from staging.errors import StagingError, StoreBusyError
 from staging.files import DataDir, Endpoints, locked, write_endpoints
 from staging.gateway import Gateway
+from staging.recognition.door import open_door
+from staging.recognition.model import check_extra
+from staging.recognition.recogniser import CACHE_FOLDER, Recogniser
+from staging.recognition.service import Recognition
 from staging.store import Database, apps, products
 from staging.times import now_ms
 
@@ -48,10 +52,14 @@ class ServeOptions:
     api_port: int
     device_port: int
     legacy_tls: bool
+    recognise: bool = False
+    """Whether utterances become commands; needs the extra [asr]."""
 
 
 def run(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
     """Serve until a signal; ``ready`` is called once both ports accept. Raises StagingError."""
+    if options.recognise:
+        check_extra()
     options.data.create()
     lock = options.data.root / ".serve.lock"
     with locked(lock, "another story-cloud serves this folder already", timeout=0):
@@ -105,6 +113,13 @@ class _Cloud:
         self._endpoints = endpoints
         self._nonces = Nonces(database, now_ms)
         self._gateway = Gateway(database, api_url=lambda: endpoints.api)
+        self._recognition = Recognition(
+            database,
+            self._gateway.control,
+            options.data,
+            Recogniser(options.data.root / CACHE_FOLDER) if options.recognise else None,
+        )
+        self._gateway.listen(self._recognition.hear)
 
     async def run(
         self,
@@ -114,12 +129,14 @@ class _Cloud:
         ready: Callable[[], None],
     ) -> None:
         """Serve until ``stop``, then end everything in order."""
-        services = Services(self._database, self._gateway, self._nonces, now_ms)
+        services = Services(self._database, self._gateway, self._nonces, now_ms, self._recognition)
         console = create_console(services, self._options.data)
         api = _ApiServer(Beside(create_app(services, self._options.data.tuf), console))
         await self._gateway.start(self._context, sock=device_socket, backlog=BACKLOG)
-        async with asyncio.TaskGroup() as group:
+        door = open_door(self._options.data.root, self._recognition.say)
+        async with door, asyncio.TaskGroup() as group:
             upkeep = [
+                group.create_task(self._recognition.run()),
                 group.create_task(self._nonces.keep_saving()),
                 group.create_task(self._keep_up()),
             ]
@@ -135,6 +152,7 @@ class _Cloud:
             await serving
             for task in upkeep:
                 task.cancel()
+            await self._recognition.close()
         await self._nonces.save()
 
     async def _keep_up(self) -> None:

@@ -38,6 +38,13 @@ def missing_packages() -> list[str]:
     return [name for module, name in MODULES.items() if importlib.util.find_spec(module) is None]
 
 
+def check_extra() -> None:
+    """Make sure that the extra is installed; raises StagingError naming what is missing."""
+    missing = missing_packages()
+    if missing:
+        raise StagingError(f"--recognise: {', '.join(missing)} missing; {INSTALL}")
+
+
 def model_folder(cache: Path) -> Path:
     """Return where the joined model lies in ``cache``."""
     return cache / f"whisper-base-{SHA256[:12]}"

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,6 +25,7 @@ from staging.recognition.prompt import build_prompt, is_echo
 from staging.recognition.reassembly import Broken, Reassembler, Utterance
 from staging.recognition.recogniser import Recogniser, RecogniserError
 from staging.recognition.sound import decode
+from staging.recognition.summary import summary
 from staging.recognition.titles import NoTitleError, TitleIndex
 from staging.reports import Effect, HistoryPoint
 from staging.store import Database
@@ -217,19 +217,3 @@ class Recognition:
         self.outcomes.tell(outcome)
         _log.info("device %s: %s", outcome.uuid, summary(outcome.to_json()))
         return outcome
-
-
-def summary(outcome: Mapping[str, Any]) -> str:
-    """Render an outcome as one line: what was heard, what was asked and answered, or the error."""
-    parts = [f"{outcome['source']} {outcome['text'] or '-'}"]
-    intent = outcome["intent"]
-    if intent:
-        parts.append(" ".join([intent["action"], str(intent.get("title", ""))]).rstrip())
-    parts += [
-        f"{step['method']} {step['name']} {step['content']}".rstrip()
-        + f" -> {step['code']} {step['answer']}".rstrip()
-        for step in outcome["steps"]
-    ]
-    if outcome["error"]:
-        parts.append(outcome["error"])
-    return "; ".join(parts)

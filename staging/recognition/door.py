@@ -1,0 +1,164 @@
+"""The way of a command into the running server: a Unix socket in the data folder.
+
+Who may open the folder may ask; nothing of it is reachable from a network. One line of JSON goes in
+(``{"say": {"uuid": …, "text": …}}``), one comes back (``{"outcome": …}`` or ``{"error": …}``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from staging.errors import StagingError
+from staging.recognition.outcomes import Outcome
+from wire.errors import WireError
+from wire.fields import dump_object, get_object, get_string, parse_object
+
+SOCKET_NAME = "story-cloud.sock"
+# Commands are started by hand; a script that loops must not take all descriptors.
+CONNECTION_LIMIT = 16
+REQUEST_LIMIT = 16 * 1024
+ANSWER_LIMIT = 256 * 1024
+# The whole request is one write of the command.
+READ_DEADLINE = 5.0
+# A GET and a PUT of ten seconds each, and the store.
+WORK_DEADLINE = 30.0
+# The command waits longer than the server, whose error says more.
+CLIENT_DEADLINE = 40.0
+
+Say = Callable[[str, str], Awaitable[Outcome]]
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_door(root: Path, say: Say) -> AsyncIterator[None]:
+    """Serve commands while the block runs; the caller holds the folder's lock.
+
+    Raises:
+        StagingError: the socket cannot be made.
+    """
+    path = root / SOCKET_NAME
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # One that a killed server left behind; the lock says that no other server runs.
+        path.unlink(missing_ok=True)
+        with _short(path) as address:
+            sock.bind(address)
+        path.chmod(0o600)
+    except OSError as error:
+        sock.close()
+        raise StagingError(f"{path}: {error.strerror}") from error
+    door = _Door(say)
+    server = await asyncio.start_unix_server(door.answer, sock=sock, limit=REQUEST_LIMIT)
+    try:
+        yield
+    finally:
+        server.close()
+        await door.close()
+        path.unlink(missing_ok=True)
+
+
+class _Door:
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection: one request."""
+        task = asyncio.current_task()
+        if task is None:  # asyncio runs this callback as a task
+            raise RuntimeError("a connection is served outside a task")
+        if len(self._tasks) >= CONNECTION_LIMIT:
+            writer.close()
+            return
+        self._tasks.add(task)
+        try:
+            answer = await self._carry_out(reader)
+            writer.write(dump_object(answer) + b"\n")
+            async with asyncio.timeout(READ_DEADLINE):
+                await writer.drain()
+        except (OSError, TimeoutError) as error:
+            _log.info("a command went away: %s", error or type(error).__name__)
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _carry_out(self, reader: asyncio.StreamReader) -> dict[str, object]:
+        try:
+            async with asyncio.timeout(READ_DEADLINE):
+                line = await reader.readline()
+            wanted = get_object(parse_object(line, "request"), "say")
+            uuid, text = get_string(wanted, "uuid"), get_string(wanted, "text")
+            async with asyncio.timeout(WORK_DEADLINE):
+                outcome = await self._say(uuid, text)
+        except (WireError, StagingError, ValueError) as error:
+            return {"error": str(error)}
+        except SQLAlchemyError as error:
+            _log.error("say: %s", error)
+            return {"error": "the store cannot be read now"}
+        except TimeoutError:
+            return {"error": f"no answer within {WORK_DEADLINE:g} s"}
+        return {"outcome": outcome.to_json()}
+
+    async def close(self) -> None:
+        """End what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def ask(root: Path, uuid: str, text: str) -> dict[str, Any]:
+    """Let the running server carry out a sentence; returns the outcome as JSON.
+
+    Raises:
+        StagingError: no server runs, or it refused; the message is the server's.
+    """
+    request = dump_object({"say": {"uuid": uuid, "text": text}}) + b"\n"
+    if len(request) > REQUEST_LIMIT:
+        raise StagingError(f"say: the sentence is longer than {REQUEST_LIMIT} bytes")
+    path = root / SOCKET_NAME
+    try:
+        line = _exchange(path, request)
+        answer = json.loads(line)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise StagingError(f"say: no story-cloud serves {root}; start one") from error
+    except TimeoutError as error:
+        raise StagingError(f"say: no answer within {CLIENT_DEADLINE:g} s") from error
+    except (OSError, ValueError) as error:
+        raise StagingError(f"say: the server on {path} does not answer: {error}") from error
+    if "outcome" not in answer:
+        raise StagingError(f"say: {answer.get('error')}")
+    return dict(answer["outcome"])
+
+
+def _exchange(path: Path, request: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(CLIENT_DEADLINE)
+        with _short(path) as address:
+            sock.connect(address)
+        # A server that is full hangs up before it has read.
+        with contextlib.suppress(BrokenPipeError):
+            sock.sendall(request)
+        with sock.makefile("rb") as answer:
+            return answer.readline(ANSWER_LIMIT)
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """Name a socket by its folder's descriptor: sun_path has 108 bytes, a data folder may be deeper."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
