@@ -255,7 +255,7 @@ def test_a_request_that_is_never_finished_does_not_hold_up_the_end(agent: Agent)
     agent.start()
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(agent.state / "agent.sock"))
-        client.sendall(b"POST /voice HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nRIFF")
+        client.sendall(b"POST /voice HTTP/1.1\r\nHost: agent\r\nContent-Length: 1000\r\n\r\nRIFF")
         assert agent.ask("get", "volume").returncode == 0
         assert agent.end() == 0
         assert client.recv(4096).startswith(b"HTTP/1.1 503")
@@ -269,7 +269,7 @@ def test_local_ports_are_served_on_loopback(agent: Agent, tmp_path: Path) -> Non
     config.write_text(f"[local]\nhttp_port = {port}\ncoap_port = {port}\n")
     agent.start("--config", config)
     with socket.create_connection(("127.0.0.1", port), 10) as client:
-        client.sendall(b"GET /power HTTP/1.0\r\n\r\n")
+        client.sendall(b"GET /power HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
         assert client.makefile("rb").readline().startswith(b"HTTP/1.1 200")
     other = Agent(tmp_path / "other", agent.profile)
     result = run_cli("run", "--profile", agent.profile, "--state", other.state, "--config", config)
