@@ -57,6 +57,12 @@ export function field(label, make, hint) {
     hint ? h("span", { class: "hint", id: hintId }, hint) : null);
 }
 
+/** Give an input the attributes that its label needs. */
+export function set(input, attributes) {
+  for (const [name, text] of Object.entries(attributes)) if (text) input.setAttribute(name, text);
+  return input;
+}
+
 /** Say something to everybody, screen readers included; it goes after some seconds. */
 let timer = 0;
 export function say(text) {

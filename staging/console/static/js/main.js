@@ -28,7 +28,8 @@ async function render({ focus = false } = {}) {
   leaving = new AbortController();
   shown += 1;
   const mine = shown;
-  const context = { navigate, render, signal: leaving.signal };
+  const left = () => { user = null; return navigate("/console/"); };
+  const context = { navigate, render, left, signal: leaving.signal };
   if (user === null) {
     const { show } = await import("./login.js");
     if (mine === shown) show(root, { ...context, entered: (name) => { user = name; render({ focus: true }); } });

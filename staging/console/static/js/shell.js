@@ -2,12 +2,12 @@
 
 import { logOut } from "./api.js";
 import { h, mark } from "./dom.js";
-import { choose, language, t } from "./i18n.js";
+import { choose, errorText, language, t } from "./i18n.js";
 
 const TABS = ["devices", "products", "versions", "strategies"];
 
 /** Make the frame; returns it and the element that pages go into. */
-export function frame(user, tab, { navigate, render }) {
+export function frame(user, tab, { left, render }) {
   const main = h("main", { id: "main", tabindex: "-1" });
   const skip = h("a", { class: "skip", href: "#main", on: { click: (event) => { event.preventDefault(); main.focus(); } } }, t("skip"));
   const header = h("header", { class: "top" }, h("div", { class: "top-in" },
@@ -17,7 +17,7 @@ export function frame(user, tab, { navigate, render }) {
     h("div", { class: "me" },
       h("span", { class: "who soft small" }, user),
       languageButton(render),
-      h("button", { class: "quiet", type: "button", data: { role: "logout" }, on: { click: async () => { await logOut(); navigate("/console/"); } } }, t("logOut")))));
+      h("button", { class: "quiet", type: "button", data: { role: "logout" }, on: { click: async () => { await logOut(); left(); } } }, t("logOut")))));
   return { root: h("div", {}, skip, header, main), main };
 }
 
@@ -39,4 +39,24 @@ export function pageHead(title, lead, ...extra) {
 /** What stands where nothing is yet: that, and what to do. */
 export function empty(title, hint) {
   return h("div", { class: "empty" }, h("strong", {}, title), h("p", {}, hint));
+}
+
+/** A card with a form; `work` is done when it is sent, and its error is shown in it. */
+export function form(title, fields, action, work) {
+  const problem = h("p", { class: "bad", role: "alert" });
+  const button = h("button", { class: "primary", type: "submit" }, action);
+  const submit = async (event) => {
+    event.preventDefault();
+    problem.textContent = "";
+    button.disabled = true;
+    try {
+      await work(button);
+    } catch (error) {
+      problem.textContent = errorText(error);
+    } finally {
+      button.disabled = false;
+      button.textContent = action;
+    }
+  };
+  return h("form", { class: "card stack", on: { submit } }, h("h2", {}, title), fields, problem, h("div", {}, button));
 }

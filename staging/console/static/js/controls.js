@@ -1,0 +1,220 @@
+// A device's self-description as working controls, made from type, pattern and methods.
+// play, switch and power get controls of their own; everything else one by its type.
+
+import { post } from "./api.js";
+import { confirm, field, h, put, uid } from "./dom.js";
+import { errorText, t } from "./i18n.js";
+import { empty } from "./shell.js";
+
+const COMMANDS = [["上一首", "previous"], ["暂停", "pause"], ["继续", "resume"], ["停止", "stop"], ["下一首", "next"]];
+const LOW_BATTERY = 20;
+
+/** The card of all controls; `update` when the device's state changed, `reported` for a value it told. */
+export function controls(path, signal) {
+  const list = h("div", { class: "controls" });
+  const hint = h("p", { class: "note", hidden: true }, t("offlineControls"));
+  const again = h("button", { type: "button", class: "quiet", on: { click: () => read() } }, t("readAll"));
+  const element = h("section", { class: "card", data: { part: "controls" } },
+    h("div", { class: "card-head" }, h("h2", {}, t("controls")), again), h("div", { class: "stack" }, hint, list));
+  let made = [];
+  let described = "";
+  let wasOnline = false;
+
+  function read() {
+    for (const control of made) control.read();
+  }
+
+  return {
+    element,
+    update(points, online) {
+      const description = JSON.stringify(points);
+      if (description !== described) {
+        described = description;
+        made = points.map((point) => makeControl(path, point, signal));
+        put(list, points.length ? made.map((control) => control.element) : empty(t("noPoints"), t("noPointsHint")));
+        wasOnline = false;
+      }
+      hint.hidden = online;
+      again.disabled = !online;
+      for (const control of made) control.enable(online);
+      if (online && !wasOnline) read();
+      wasOnline = online;
+    },
+    reported(key, value) {
+      for (const control of made) if (control.name === key) control.show(String(value));
+    },
+  };
+}
+
+function makeControl(path, point, signal) {
+  const shape = shapeOf(point);
+  const answer = h("p", { class: "answer soft", role: "status" });
+  const label = point.label || point.name;
+  const id = uid("point");
+  const parts = shape({ point, label, id, put: (content) => exchange("PUT", content) });
+  const element = h("div", { class: "control", role: "group", "aria-labelledby": id, data: { point: point.name } },
+    h("div", { class: "control-head" }, h("h3", { id }, label), parts.output),
+    point.description ? h("p", { class: "small soft" }, point.description) : null,
+    parts.body, answer);
+
+  async function exchange(method, content) {
+    tell(t(method === "PUT" ? "sending" : "reading"), false);
+    try {
+      const body = { method, name: point.name, ...(method === "PUT" ? { content } : {}) };
+      const reply = await post(`${path}/control`, body);
+      if (signal.aborted) return;
+      if (!reply.code.startsWith("2.")) tell(t("deviceSaid", { code: reply.code, text: reply.content }), true);
+      else {
+        tell(t("took", { code: reply.code, ms: reply.ms }), false);
+        parts.show(method === "PUT" ? content : reply.content, method === "PUT");
+        if (method === "GET") return;
+      }
+      // What the device holds now, whether it took the value or not.
+      if (point.method.includes("GET")) await refresh();
+    } catch (error) {
+      if (!signal.aborted) tell(errorText(error), true);
+    }
+  }
+
+  async function refresh() {
+    const reply = await post(`${path}/control`, { method: "GET", name: point.name });
+    if (reply.code.startsWith("2.")) parts.show(reply.content, false);
+  }
+
+  function tell(text, bad) {
+    answer.textContent = text;
+    answer.className = `answer ${bad ? "bad" : "soft"}`;
+  }
+
+  return {
+    name: point.name,
+    element,
+    show: (value) => parts.show(value, false),
+    read: () => { if (point.method.includes("GET")) exchange("GET"); },
+    enable(online) {
+      for (const part of element.querySelectorAll("button, input, select")) part.disabled = !online;
+    },
+  };
+}
+
+function shapeOf(point) {
+  const settable = point.method.includes("PUT");
+  if (point.name === "play" && settable) return playBox;
+  if (point.name === "switch" && point.type === "bool" && settable) return powerOff;
+  if (point.name === "power" && ranged(point)) return gauge;
+  if (!settable) return readOnly;
+  if (point.type === "bool") return toggle;
+  if (point.type === "int" && ranged(point)) return slider;
+  return textBox;
+}
+
+const ranged = (point) => Number.isInteger(point.pattern?.min) && Number.isInteger(point.pattern?.max);
+
+function slider({ point, label, put: send }) {
+  const { min, max, step = 1 } = point.pattern;
+  const output = h("output", {}, "–");
+  const input = h("input", { type: "range", min, max, step, value: min, "aria-label": label });
+  let touched = false;
+  input.addEventListener("input", () => { touched = true; output.textContent = input.value; });
+  input.addEventListener("change", () => { touched = false; send(input.value); });
+  return {
+    output,
+    body: h("div", {}, input, h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, min), h("span", {}, max))),
+    show(value) {
+      if (touched) return;  // a hand is on it
+      input.value = value;
+      output.textContent = value;
+    },
+  };
+}
+
+function playBox({ put: send }) {
+  const output = h("span", { class: "small soft", data: { role: "now" } });
+  const input = h("input", { name: "play", maxlength: 1024, autocomplete: "off" });
+  const submit = (event) => {
+    event.preventDefault();
+    if (input.value.trim()) send(input.value.trim());
+  };
+  const body = h("form", { class: "stack tight", on: { submit } },
+    field(t("playWhat"), (attributes) => {
+      input.id = attributes.id;
+      input.setAttribute("aria-describedby", attributes["aria-describedby"]);
+      return h("div", { class: "row" }, h("div", { class: "grow" }, input), h("button", { type: "submit", class: "primary" }, t("play")));
+    }, t("playHint")),
+    h("div", { class: "transport", role: "group", "aria-label": t("transport") },
+      COMMANDS.map(([command, word]) => h("button", { type: "button", data: { command }, on: { click: () => send(command) } }, t(word)))));
+  return {
+    output,
+    body,
+    show(value, ordered) {
+      if (!ordered) put(output, `${t("playing")}: `, h("strong", {}, value || t("nothing")));
+    },
+  };
+}
+
+function powerOff({ put: send }) {
+  const ask = async () => {
+    if (await confirm({ title: t("powerOffTitle"), text: t("powerOffText"), yes: t("powerOff"), no: t("cancel") })) send("true");
+  };
+  return {
+    output: null,
+    body: h("div", {}, h("button", { type: "button", class: "danger", data: { role: "power-off" }, on: { click: ask } }, t("powerOff"))),
+    show() {},
+  };
+}
+
+function gauge({ point, label }) {
+  const { min, max } = point.pattern;
+  const fill = h("i", {});
+  const box = h("div", { class: "gauge", role: "meter", "aria-label": label, "aria-valuemin": min, "aria-valuemax": max, "aria-valuenow": min }, fill);
+  const output = h("output", {}, "–");
+  return {
+    output,
+    body: box,
+    show(value) {
+      const level = Number(value);
+      if (!Number.isFinite(level)) return;
+      const part = Math.min(1, Math.max(0, (level - min) / (max - min || 1)));
+      output.textContent = min === 0 && max === 100 ? `${level}%` : String(level);
+      box.setAttribute("aria-valuenow", level);
+      fill.style.width = `${part * 100}%`;
+      box.classList.toggle("low", part * 100 <= LOW_BATTERY);
+    },
+  };
+}
+
+function toggle({ label, put: send }) {
+  const input = h("input", { type: "checkbox", role: "switch" });
+  input.addEventListener("change", () => send(String(input.checked)));
+  const output = h("output", { class: "small" }, "–");
+  return {
+    output,
+    body: h("label", { class: "check" }, input, label),
+    show(value) {
+      input.checked = value === "true" || value === "1";
+      output.textContent = t(input.checked ? "on" : "off");
+    },
+  };
+}
+
+function readOnly() {
+  const output = h("output", {}, "–");
+  return { output, body: null, show: (value) => { output.textContent = value; } };
+}
+
+function textBox({ point, put: send }) {
+  const output = h("output", { class: "small" }, "–");
+  const input = h("input", { autocomplete: "off", maxlength: 1024, inputmode: point.type === "int" ? "numeric" : null });
+  const submit = (event) => {
+    event.preventDefault();
+    send(input.value);
+  };
+  return {
+    output,
+    body: h("form", { on: { submit } }, field(t("value"), ({ id }) => {
+      input.id = id;
+      return h("div", { class: "row" }, h("div", { class: "grow" }, input), h("button", { type: "submit" }, t("set")));
+    })),
+    show: (value) => { output.textContent = value; },
+  };
+}

@@ -1,0 +1,164 @@
+// One device: head, controls, update, voice, history and the stream of its reports.
+
+import { get, post, putJson } from "./api.js";
+import { controls } from "./controls.js";
+import { liveChip, presence, reported } from "./devices.js";
+import { confirm, field, h, put, say, set } from "./dom.js";
+import { ago, clock, value } from "./format.js";
+import { historyCard } from "./history.js";
+import { errorText, t } from "./i18n.js";
+import { follow } from "./live.js";
+import { empty } from "./shell.js";
+import { speechCard } from "./speech.js";
+import { updateCard } from "./update.js";
+
+const REPORTS_SHOWN = 200;
+
+export async function show(main, { match, signal }) {
+  const path = `/devices/${match[1].toLowerCase()}`;
+  const first = await get(path);
+  const live = liveChip();
+  const head = h("div", {});
+  const body = h("div", {});
+  let parts = null;
+  let mine = null;
+
+  put(main,
+    h("a", { class: "crumb", href: "/console/devices" }, t("backToDevices")),
+    h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, first.device.name || first.device.uuid), live.element),
+    h("div", { class: "stack wide" }, head, body));
+
+  function state(now) {
+    const { device } = now;
+    main.querySelector("h1").textContent = device.name || device.uuid;
+    put(head, facts(device));
+    if (device.mine !== mine) {
+      mine = device.mine;
+      parts = mine ? own(path, device, signal) : null;
+      put(body, mine ? parts.root : bindCard(path, device));
+    }
+    parts?.update(now);
+  }
+
+  state(first);
+  follow(`${path}/live`, { state, report: (entry) => parts?.report(entry) }, live.set, signal);
+  const aging = setInterval(() => {
+    const cell = head.querySelector("[data-at]");
+    if (cell) cell.textContent = ago(Number(cell.dataset.at) || null);
+  }, 5000);
+  signal.addEventListener("abort", () => clearInterval(aging));
+}
+
+function facts(device) {
+  const fact = (name, ...shown) => h("div", { class: "fact", data: { fact: name } }, h("span", {}, t(name)), h("span", {}, shown));
+  return h("div", { class: "card stack" },
+    h("div", { class: "bar" },
+      fact("presence", presence(device)),
+      fact("version", device.osVersion),
+      fact("battery", reported(device.battery, "%")),
+      fact("volume", reported(device.volume, "")),
+      fact("heartbeat", h("span", { data: { at: device.lastHeartbeat ?? "" } }, ago(device.lastHeartbeat))),
+      fact("product", device.product),
+      fact("batch", device.batch),
+      fact("owner", device.mine ? t("mine") : device.owner ?? t("unbound")),
+      device.name ? fact("device", h("span", { class: "mono" }, device.uuid)) : null),
+    device.bindTokenDiffers ? h("p", { class: "note bad" }, t("tokenDiffers")) : null);
+}
+
+function bindCard(path, device) {
+  if (device.owner) return h("div", { class: "card" }, h("p", {}, t("boundToOther", { owner: device.owner })));
+  const token = h("input", { name: "token", required: true, autocomplete: "off", spellcheck: "false", class: "mono", maxlength: 32 });
+  const problem = h("p", { class: "bad", role: "alert" });
+  const form = h("form", { class: "stack", on: { submit } },
+    field(t("bindToken"), (attributes) => set(token, attributes), t("bindTokenHint")),
+    problem, h("div", {}, h("button", { class: "primary", type: "submit" }, t("bind"))));
+
+  async function submit(event) {
+    event.preventDefault();
+    problem.textContent = "";
+    try {
+      await post(`${path}/bind`, { token: token.value.trim() });
+      say(t("bound"));
+    } catch (error) {
+      problem.textContent = errorText(error);
+      token.focus();
+    }
+  }
+  return h("section", { class: "card stack", data: { part: "bind" } }, h("h2", {}, t("bindTitle")), h("p", { class: "soft" }, t("bindLead")), form);
+}
+
+/** What the owner of a device sees of it. */
+function own(path, device, signal) {
+  const control = controls(path, signal);
+  const update = updateCard(path);
+  const speech = speechCard(path, signal);
+  const history = historyCard(path, signal);
+  const stream = reportStream();
+  const root = h("div", { class: "grid" },
+    h("div", { class: "c7 stack wide" }, control.element, speech.element),
+    h("div", { class: "c5 stack wide" }, update.element, stream.element, settings(path, device)),
+    h("div", { class: "c12" }, history.element));
+  return {
+    root,
+    update(now) {
+      control.update(now.points, now.device.online);
+      update.update(now);
+      history.points(now.points);
+    },
+    report(entry) {
+      stream.add(entry);
+      if (entry.voice) speech.heard(entry.voice);
+      else {
+        control.reported(entry.key, entry.value);
+        history.reported(entry);
+      }
+    },
+  };
+}
+
+function reportStream() {
+  const list = h("ol", { class: "log", reversed: true, tabindex: "0", "aria-label": t("reports"), hidden: true });
+  const nothing = empty(t("noReports"), t("noReportsHint"));
+  const element = h("section", { class: "card", data: { part: "reports" } }, h("h2", {}, t("reports")), nothing, list);
+  return {
+    element,
+    add(entry) {
+      nothing.remove();
+      list.hidden = false;
+      list.prepend(h("li", { data: { key: entry.key } },
+        h("time", { datetime: new Date(entry.ts).toISOString() }, clock(entry.ts)),
+        h("span", { class: "key" }, entry.key),
+        h("span", {}, entry.voice ? t(entry.voice.eof ? "voiceEnd" : "voiceSegment", entry.voice) : value(entry.value))));
+      while (list.children.length > REPORTS_SHOWN) list.lastChild.remove();
+    },
+  };
+}
+
+function settings(path, device) {
+  const name = h("input", { name: "name", maxlength: 64, value: device.name, autocomplete: "off" });
+  const rename = async (event) => {
+    event.preventDefault();
+    try {
+      await putJson(`${path}/name`, { name: name.value });
+      say(t("renamed"));
+    } catch (error) {
+      say(errorText(error));
+    }
+  };
+  const unbind = async () => {
+    if (!await confirm({ title: t("unbindTitle"), text: t("unbindText"), yes: t("unbind"), no: t("cancel") })) return;
+    try {
+      await post(`${path}/unbind`);
+      say(t("unboundDone"));
+    } catch (error) {
+      say(errorText(error));
+    }
+  };
+  return h("section", { class: "card stack", data: { part: "settings" } },
+    h("h2", {}, t("device")),
+    h("form", { class: "stack tight", on: { submit: rename } },
+      field(t("name"), (attributes) => set(name, attributes)),
+      h("div", { class: "row between" },
+        h("button", { type: "submit" }, t("rename")),
+        h("button", { type: "button", class: "danger", data: { role: "unbind" }, on: { click: unbind } }, t("unbind")))));
+}

@@ -1,0 +1,131 @@
+// What was said to a device: listed with length and waveform, and played here.
+
+import { get } from "./api.js";
+import { h, icon, put, say, svg } from "./dom.js";
+import { dateTime } from "./format.js";
+import { errorText, t } from "./i18n.js";
+import { empty } from "./shell.js";
+
+const HEIGHT = 48;
+// Segments come three a second; the list is asked for again once they pause.
+const SETTLE_MS = 700;
+
+export function speechCard(path, signal) {
+  const list = h("div", {});
+  const more = h("button", { type: "button", class: "quiet", hidden: true, on: { click: () => load(next) } }, t("older"));
+  const element = h("section", { class: "card", data: { part: "speech" } }, h("h2", {}, t("speech")), list, more);
+  const player = new Audio();
+  player.preload = "none";
+  let playing = null;
+  let next = null;
+  let settling = 0;
+  let shown = new Map();
+
+  async function load(before) {
+    try {
+      const page = await get(`${path}/utterances${before ? `?before=${before}` : ""}`);
+      if (signal.aborted) return;
+      if (!before) draw(page.utterances);
+      else for (const spoken of page.utterances) append(spoken);
+      next = page.next;
+      more.hidden = next === null;
+    } catch (error) {
+      if (!signal.aborted) say(errorText(error));
+    }
+  }
+
+  function draw(utterances) {
+    const before = shown;
+    shown = new Map();
+    if (utterances.length === 0) {
+      put(list, empty(t("noSpeech"), t("noSpeechHint")));
+      return;
+    }
+    put(list);
+    // The one that plays keeps its line, and with it its button and its place.
+    for (const spoken of utterances) {
+      const key = `${spoken.start}-${spoken.id}-${spoken.segments}`;
+      append(spoken, before.get(key));
+    }
+  }
+
+  function append(spoken, line) {
+    const key = `${spoken.start}-${spoken.id}-${spoken.segments}`;
+    shown.set(key, line ?? makeLine(spoken));
+    list.append(shown.get(key).element);
+  }
+
+  function makeLine(spoken) {
+    const label = (words) => t(words, { id: spoken.id });
+    const button = h("button", { type: "button", class: "icon", "aria-label": label("playUtterance"), on: { click: toggle } }, icon("play"));
+    const bars = waveform(spoken);
+    const remarks = [
+      spoken.missing ? t("missing", { n: spoken.missing }) : spoken.complete ? null : t("incomplete"),
+      spoken.damaged ? t("damaged", { n: spoken.damaged }) : null,
+    ].filter(Boolean);
+    const line = {
+      element: h("div", { class: "utterance", data: { utterance: spoken.id } },
+        button, bars.element,
+        h("div", { class: "when" }, h("div", {}, h("strong", {}, t("seconds", { n: spoken.seconds.toFixed(1) })), ` · ${spoken.id}`),
+          h("div", {}, dateTime(spoken.start)), remarks.map((text) => h("div", { class: "bad" }, text)))),
+      tick() { bars.mark(spoken.seconds ? player.currentTime / spoken.seconds : 0); },
+      idle() {
+        put(button, icon("play"));
+        button.setAttribute("aria-label", label("playUtterance"));
+        bars.mark(0);
+      },
+      busy() {
+        put(button, icon("pause"));
+        button.setAttribute("aria-label", label("pauseUtterance"));
+      },
+    };
+    async function toggle() {
+      if (playing === line) { stop(); return; }
+      stop();
+      playing = line;
+      line.busy();
+      player.src = `/console/api${path}/utterances/${spoken.start}-${spoken.id}.wav`;
+      try {
+        await player.play();
+      } catch (error) {
+        if (error.name === "AbortError") return;  // stopped before it began
+        stop();
+        say(t("cannotPlay"));
+      }
+    }
+    return line;
+  }
+
+  function stop() {
+    player.pause();
+    playing?.idle();
+    playing = null;
+  }
+
+  player.addEventListener("timeupdate", () => playing?.tick());
+  player.addEventListener("ended", stop);
+  signal.addEventListener("abort", () => { stop(); player.removeAttribute("src"); clearTimeout(settling); });
+  load(null);
+  return {
+    element,
+    heard() {
+      clearTimeout(settling);
+      settling = setTimeout(() => load(null), SETTLE_MS);
+    },
+  };
+}
+
+function waveform({ peaks, seconds }) {
+  const width = Math.max(1, peaks.length);
+  const rects = peaks.map((peak, index) => {
+    const tall = Math.max(1.5, Math.sqrt(peak) * HEIGHT);
+    return svg("rect", { x: index + 0.15, width: 0.7, y: (HEIGHT - tall) / 2, height: tall });
+  });
+  const element = svg("svg", { class: "wave", viewBox: `0 0 ${width} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": t("waveform", { n: seconds.toFixed(1) }) }, rects);
+  return {
+    element,
+    mark(part) {
+      rects.forEach((rect, index) => rect.classList.toggle("done", index < part * rects.length));
+    },
+  };
+}

@@ -1,0 +1,95 @@
+// A device's update: what is offered, the order, the bar and the event log.
+
+import { post } from "./api.js";
+import { h, put, say } from "./dom.js";
+import { percent } from "./format.js";
+import { errorText, t } from "./i18n.js";
+import { empty } from "./shell.js";
+
+const STEPS = ["CREATED", "RUNNING", "INSTALLED", "SUCCESS"];
+
+export function updateCard(path) {
+  const offered = h("div", {});
+  const steps = h("ol", { class: "steps" });
+  const bar = h("progress", { max: 1, value: 0, "aria-label": t("progress") });
+  const told = h("p", { class: "row between", role: "status" });
+  const problem = h("p", { class: "note bad", role: "alert", hidden: true });
+  const log = h("ol", { class: "log lines", tabindex: "0", "aria-label": t("eventLog") });
+  const running = h("div", { class: "stack", hidden: true }, told, bar, steps, problem,
+    h("details", { open: true }, h("summary", {}, t("eventLog")), log));
+  const element = h("section", { class: "card", data: { part: "update" } }, h("h2", {}, t("update")), h("div", { class: "stack" }, offered, running));
+  let lines = [];
+  let taskId = null;
+  let shownOffer = "";
+
+  async function order(button, offer) {
+    button.disabled = true;
+    try {
+      await post(`${path}/update`, { packageId: offer.packageId, strategyId: offer.strategyId });
+      say(t("ordered"));
+    } catch (error) {
+      say(errorText(error));
+      button.disabled = false;
+    }
+  }
+
+  function showOffer(offer, task) {
+    const now = JSON.stringify([offer, task?.active ?? null]);
+    if (now === shownOffer) return;
+    shownOffer = now;
+    if (offer) {
+      const button = h("button", { type: "button", class: "primary", data: { role: "order" }, on: { click: () => order(button, offer) } }, t("order", { version: offer.version }));
+      put(offered, h("div", { class: "stack tight" },
+        h("p", {}, t("offered", offer)),
+        h("p", { class: "small soft" }, t(`type.${offer.type}`)),
+        h("div", {}, button)));
+    } else if (task?.active) put(offered);
+    else put(offered, task ? h("p", { class: "soft" }, t("upToDate")) : empty(t("upToDate"), t("upToDateHint")));
+  }
+
+  function showTask(task) {
+    running.hidden = task === null;
+    if (task === null) return;
+    if (task.id !== taskId) {
+      taskId = task.id;
+      lines = [];
+      put(log);
+    }
+    put(told, h("strong", {}, t("updateTo", { version: task.version })),
+      h("span", { class: `chip ${tone(task.status)}`, data: { status: task.status } }, t(`status.${task.status}`), task.status === "RUNNING" ? ` ${percent(task.percent)}` : ""));
+    bar.value = task.percent ?? 0;
+    put(steps, STEPS.map((name, index) => step(name, index, task)));
+    problem.hidden = !task.failure;
+    problem.textContent = task.failure ? t("failure", { text: task.failure }) : "";
+    follow(task.lines);
+  }
+
+  function follow(now) {
+    const same = lines.every((text, index) => text === now[index]);
+    if (!same) put(log);
+    const added = now.slice(same ? lines.length : 0);
+    log.append(...added.map((text) => h("li", {}, text)));
+    lines = now;
+    if (added.length) log.scrollTop = log.scrollHeight;
+  }
+
+  return {
+    element,
+    update({ offer, task }) {
+      showOffer(offer, task);
+      showTask(task);
+    },
+  };
+}
+
+function step(name, index, task) {
+  const failed = task.status === "FAILED";
+  const at = failed ? STEPS.length - 1 : STEPS.indexOf(task.status);
+  const last = failed && index === STEPS.length - 1;
+  return h("li", {
+    class: last ? "bad" : index <= at && !failed ? "past" : null,
+    "aria-current": index === at ? "step" : null,
+  }, t(`status.${last ? "FAILED" : name}`));
+}
+
+export const tone = (status) => ({ SUCCESS: "good", FAILED: "bad", RUNNING: "accent", INSTALLED: "accent" })[status] ?? "";
