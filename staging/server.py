@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import resource
 import signal
 import socket
 import ssl
+from asyncio import sslproto
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from staging.api.services import Nonces, Services
 from staging.console.app import Beside, create_console
 from staging.errors import StagingError, StoreBusyError
 from staging.files import DataDir, Endpoints, locked, write_endpoints
-from staging.gateway import Gateway
+from staging.gateway import CONNECTION_LIMIT, Gateway
 from staging.recognition.door import open_door
 from staging.recognition.model import check_extra
 from staging.recognition.recogniser import CACHE_FOLDER, Recogniser
@@ -37,6 +39,10 @@ UPKEEP_SECONDS = 6 * 3600.0
 GRACE_SECONDS = 2
 BACKLOG = 512
 HTTP_CONCURRENCY = 1000
+# For the store, the log and files that are served.
+SPARE_FILES = 200
+# One TLS record at its longest (RFC 8446 section 5.1) and some: a device's messages are far shorter.
+TLS_BUFFER = 20 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -61,9 +67,22 @@ def run(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
     if options.recognise:
         check_extra()
     options.data.create()
+    _prepare_process()
     lock = options.data.root / ".serve.lock"
     with locked(lock, "another story-cloud serves this folder already", timeout=0):
         asyncio.run(_serve(options, ready))
+
+
+def _prepare_process() -> None:
+    """Make room for as many connections as the limits admit."""
+    # asyncio gives each TLS connection a buffer of this size, and 256 KiB by itself.
+    sslproto.SSLProtocol.max_size = TLS_BUFFER
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTION_LIMIT + HTTP_CONCURRENCY + SPARE_FILES
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+    if hard < wanted:
+        _log.warning("the system allows %d open files, %d would be needed", hard, wanted)
 
 
 async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
