@@ -194,6 +194,9 @@ class Cloud:
     async def post(self, path: str, **body: Any) -> httpx.Response:
         return await self.http.post(f"/v1{path}", json=body, headers=self.headers())
 
+    async def put(self, path: str, **body: Any) -> httpx.Response:
+        return await self.http.put(f"/v1{path}", json=body, headers=self.headers())
+
     def bind(self) -> None:
         account = self.database.call(apps.account, "tester", self.clock())
         self.database.call(

@@ -10,9 +10,15 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from pydantic import BaseModel
 
+from staging.api import schema
+from staging.codes import ErrorCode
+from staging.passwords import hash_password
+from staging.store import accounts, apps, devices
 from staging.template import DATA_POINTS
 from transport.framed import Reply
 from wire.codes import Code
@@ -139,6 +145,123 @@ async def test_update_and_its_status(cloud: Any) -> None:
     ours = [line[20:] for line in data["eventLog"].splitlines()]
     # The example's 6 and 2 are of another numbering; here the device does not send them.
     assert ours == [*expected[:3], expected[5]]
+
+
+async def test_account(cloud: Any) -> None:
+    data = check(await cloud.get("/account/infos"), "infos")
+    example = DOCUMENT["infos"]["body"]["data"]
+    assert shape(data) == shape(example)
+    for account in (data, example):
+        assert account["uuid"] == f"5_{account['originId']}"
+    assert (data["originType"], data["status"]) == (example["originType"], example["status"])
+
+
+async def test_new_name(cloud: Any) -> None:
+    cloud.bind()
+    response = await cloud.put("/device/name/update", deviceUuid=UUID, name="testname")
+    data = check(response, "name_update")
+    example = DOCUMENT["name_update"]["body"]["data"]
+    assert shape(data) == shape(example)
+    assert (data["name"], data["status"]) == (example["name"], example["status"])
+
+
+async def test_list_of_devices(cloud: Any) -> None:
+    """Newest first, and the numbers that the document's example has."""
+    cloud.bind()
+    other = cloud.database.call(devices.add, "0083000000000b", cloud.clock())
+    account = cloud.database.call(apps.account, "tester", 0)
+    cloud.database.call(devices.bind, other.uuid, other.bind_token, account.id, 0)
+    response = await cloud.get("/device/bind/list", limit=100)
+    data = check(response, "bind_list")
+    body, example = response.json(), DOCUMENT["bind_list"]["body"]
+    assert list(body) == list(example)
+    assert (body["limit"], body["start"]) == (example["limit"], example["start"])
+    assert shape(data[0]) == shape(example["data"][0])
+    found, expected = ([d["deviceUuid"] for d in part] for part in (data, example["data"]))
+    assert found == expected
+    assert {d["type"] for d in data} == {d["type"] for d in example["data"]}
+    assert {d["seriesName"] for d in data} == {d["seriesName"] for d in example["data"]}
+
+
+async def test_info_by_token(cloud: Any) -> None:
+    cloud.bind()
+    params = {"deviceUuid": UUID, "token": cloud.device.bind_token}
+    data = check(await cloud.get("/device/info/by_token", **params), "info_by_token")
+    assert shape(data) == shape(DOCUMENT["info_by_token"]["body"]["data"])
+    assert data["batchName"] == DOCUMENT["info_by_token"]["body"]["data"]["batchName"]
+
+
+async def test_realtime(cloud: Any) -> None:
+    cloud.bind()
+    device = await cloud.register()
+    example = DOCUMENT["realtime"]["body"]["data"]
+    cloud.clock.now = example["timeStamp"]
+    await device.report({"temperature": example["value"]})
+    params = {"deviceUuid": UUID, "propertyKey": "temperature"}
+    assert check(await cloud.get("/device/query/data/realtime", **params), "realtime") == example
+
+
+async def test_version_info(cloud: Any) -> None:
+    package, _ = cloud.release("1.0.0.0")
+    response = await cloud.get("/device/ota/version/info", packageId=package)
+    data = check(response, "version_info")
+    example = DOCUMENT["version_info"]["body"]["data"]
+    assert shape(data) == shape(example)
+    for name in ("size", "status", "osVersion"):
+        assert data[name] == example[name]
+
+
+async def test_where_authorize_sends_the_browser(cloud: Any) -> None:
+    """The same but for the token; the page itself is tested in test_api_authorize."""
+    expected = urlsplit(DOCUMENT["authorize"]["location"])
+    cloud.database.call(accounts.add, "parent", hash_password("12345678"), 0)
+    params = {
+        "client_id": cloud.app.id,
+        "response_type": "token",
+        "state": "123",
+        "redirect_uri": "http://iam.iot.baidu.com/v1/iam/oauth/receive_implicit_token",
+    }
+    page = await cloud.http.get("/v1/account/authorize", params=params)
+    csrf = re.search('name="csrf" value="([^"]+)"', page.text)
+    assert csrf
+    form = {"csrf": csrf[1], "answer": "allow", "user": "parent", "password": "12345678"}
+    response = await cloud.http.post("/v1/account/authorize", params=params, data=form)
+    assert response.status_code == DOCUMENT["authorize"]["status"]
+    ours = urlsplit(response.headers["location"])
+    assert (ours.scheme, ours.netloc, ours.path) == expected[:3]
+    token, told = parse_qsl(ours.fragment), parse_qsl(expected.fragment)
+    assert token[1:] == told[1:]
+    assert token[0][0] == told[0][0]
+    assert len(token[0][1]) == len(told[0][1])
+
+
+def test_every_code_of_the_table_has_its_words() -> None:
+    table = {str(int(code)): code.meaning for code in ErrorCode}
+    assert table == DOCUMENT["codes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("validate", schema.Done),
+        ("infos", schema.AccountInfo),
+        ("bind", schema.Done),
+        ("name_update", schema.DeviceNamed),
+        ("unbind", schema.DoneByNumber),
+        ("bind_list", schema.DeviceList),
+        ("info_by_token", schema.DeviceByToken),
+        ("info_by_uuid", schema.DeviceInfo),
+        ("resource", schema.Resource),
+        ("control_send", schema.Control),
+        ("connect", schema.Connect),
+        ("realtime", schema.Realtime),
+        ("version_info", schema.VersionInfo),
+        ("update", schema.Ordered),
+        ("update_status", schema.UpdateStatus),
+    ],
+)
+def test_the_description_admits_the_documents_examples(name: str, model: type[BaseModel]) -> None:
+    assert model.model_validate(DOCUMENT[name]["body"], strict=True)
 
 
 @pytest.mark.parametrize("name", ["resource", "info_by_uuid"])
