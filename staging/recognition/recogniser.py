@@ -50,11 +50,15 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the recogniser made of a sound; ``confidence`` is a mean log probability, at most 0."""
+    """What the recogniser made of a sound."""
 
     text: str
     confidence: float
+    """Mean log probability of the text, at most 0; the lowest of its parts."""
+    silence: float
+    """Probability that nobody spoke, 0 to 1."""
     seconds: float
+    """How long it took."""
 
 
 class Recogniser:
@@ -96,11 +100,11 @@ class Recogniser:
         self._used = self._clock()
         if "error" in answer:
             raise RecogniserError(str(answer["error"]))
-        text, confidence = answer.get("text"), answer.get("confidence")
-        if not isinstance(text, str) or not isinstance(confidence, float | int):
+        try:
+            return _read(answer, self._used - started)
+        except ValueError:
             await self._end()
-            raise RecogniserError(f"the recogniser answered {answer!r:.200}")
-        return Heard(text, float(confidence), round(self._used - started, 3))
+            raise RecogniserError(f"the recogniser answered {answer!r:.200}") from None
 
     async def rest_when_idle(self) -> None:
         """End the process when it has not been used for a while; it starts again when needed."""
@@ -164,6 +168,17 @@ class Recogniser:
             process.kill()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+
+
+def _read(answer: dict[str, object], seconds: float) -> Heard:
+    text, confidence, silence = (answer.get(k) for k in ("text", "confidence", "silence"))
+    if not (
+        isinstance(text, str)
+        and isinstance(confidence, float | int)
+        and isinstance(silence, float | int)
+    ):
+        raise ValueError("an answer without text, confidence and silence")  # noqa: TRY004  # bad content
+    return Heard(text, confidence, silence, round(seconds, 3))
 
 
 async def _exchange(process: Process, request: bytes) -> dict[str, object]:

@@ -41,8 +41,10 @@ QUEUE_LIMIT = 16
 TYPED_LIMIT = 8
 TIDY_SECONDS = 0.5
 SENTENCE_LIMIT = 500
-# Below this mean log probability the recogniser is guessing: what was right stayed above -0.9.
-CONFIDENCE_MIN = -1.0
+# Below this mean log probability the recogniser is guessing: nearly all that was right stayed above.
+CONFIDENCE_MIN = -0.95
+# Silence and noise gave 0.75 to 0.96, speech under 0.3 (docs/recognition.md).
+SILENCE_MAX = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -164,7 +166,7 @@ class Recognition:
         ) as error:  # fmt: skip
             return replace(outcome, error=str(error))
         outcome = replace(outcome, text=heard.text, recognition_seconds=heard.seconds)
-        if not heard.text:
+        if not heard.text or heard.silence > SILENCE_MAX:
             return replace(outcome, text=None, error="no speech was heard")
         if is_echo(heard.text, prompt):
             return replace(outcome, text=None, error="no speech was heard: the prompt came back")

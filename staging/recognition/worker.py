@@ -2,7 +2,7 @@
 
 ``python -m staging.recognition.worker CACHE`` loads the model from CACHE (joining it first), says
 ``{"ready": seconds}``, then answers each request, a line ``{"bytes": n, "prompt": …}`` and n bytes of
-WAV, with a line ``{"text": …, "confidence": …}`` or ``{"error": …}``. It is a process so that the
+WAV, with a line ``{"text": …, "confidence": …, "silence": …}`` or ``{"error": …}``. It is a process so that the
 server can end it at a deadline and get its 300 MB back.
 """
 
@@ -68,14 +68,13 @@ def _serve(model: Any, line: bytes) -> dict[str, object]:
         raise ValueError(f"bytes: got {size}, expected 1 to {WAV_LIMIT}")
     wav = sys.stdin.buffer.read(size)
     try:
-        text, confidence = transcribe(model, wav, request["prompt"])
+        return transcribe(model, wav, request["prompt"])
     except Exception as error:  # noqa: BLE001  # a recogniser's failure is one utterance's, told to the server
         return {"error": f"{type(error).__name__}: {error}"}
-    return {"text": text, "confidence": round(confidence, 3)}
 
 
-def transcribe(model: Any, wav: bytes, prompt: str) -> tuple[str, float]:
-    """Return what was said ("" for silence) and the lowest mean log probability of its parts.
+def transcribe(model: Any, wav: bytes, prompt: str) -> dict[str, object]:
+    """Return the text ("" for silence) and how sure it is, as `recogniser.Heard` has them.
 
     The settings and their reasons are in docs/recognition.md.
     """
@@ -89,8 +88,11 @@ def transcribe(model: Any, wav: bytes, prompt: str) -> tuple[str, float]:
         without_timestamps=True,
     )
     segments = list(found)
-    confidence = min((segment.avg_logprob for segment in segments), default=0.0)
-    return "".join(segment.text for segment in segments).strip(), confidence
+    return {
+        "text": "".join(segment.text for segment in segments).strip(),
+        "confidence": round(min((s.avg_logprob for s in segments), default=0.0), 3),
+        "silence": round(min((s.no_speech_prob for s in segments), default=1.0), 3),
+    }
 
 
 def _answer(answers: BinaryIO, value: dict[str, object]) -> None:
