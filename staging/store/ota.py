@@ -142,12 +142,12 @@ def order_silently(session: Session, uuid: str, now: int) -> OtaTask | None:
     best = next((o for o in _offers(session, device) if o.strategy.type == silent), None)
     if best is None:
         return None
-    earlier = session.execute(
+    tries, last = session.execute(
         select(func.count(), func.max(OtaTask.update_time)).where(
             OtaTask.device_id == device.id, OtaTask.strategy_id == best.strategy.id
         )
     ).one()
-    if earlier[0] >= SILENT_TRIES or (earlier[1] or -SILENT_PAUSE_MS) + SILENT_PAUSE_MS > now:
+    if tries >= SILENT_TRIES or (last is not None and now < last + SILENT_PAUSE_MS):
         return None
     return _add_task(session, device.id, best.package.id, best.strategy.id, now)
 

@@ -26,6 +26,7 @@ from staging.api.app import create_app
 from staging.api.services import Nonces, Services
 from staging.gateway import Gateway, Limits
 from staging.signature import new_nonce, sign
+from staging.silent import Pace
 from staging.store import Database, apps, devices, releases
 from staging.store.apps import AppType
 from staging.store.models import App, Base, Device
@@ -328,6 +329,12 @@ def limits() -> Limits:
 
 
 @pytest.fixture
+def pace() -> Pace:
+    """Slow enough that only tests about silent updates, which have their own, see any."""
+    return Pace(scan=3600.0)
+
+
+@pytest.fixture
 def legacy_tls() -> bool:
     return False
 
@@ -339,9 +346,10 @@ async def cloud(
     clock: FakeClock,
     certificates: ca.Certificates,
     limits: Limits,
+    pace: Pace,
     legacy_tls: bool,  # noqa: FBT001  # a fixture
 ) -> AsyncIterator[Cloud]:
-    gateway = Gateway(database, api_url=lambda: API_URL, limits=limits, clock=clock)
+    gateway = Gateway(database, api_url=lambda: API_URL, limits=limits, clock=clock, pace=pace)
     context = tls.server_context(certificates, legacy=legacy_tls)
     port = await gateway.start(context, host="127.0.0.1", port=0)
     nonces = Nonces(database, clock)
