@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from staging.console.speech import SEGMENTS_LIMIT, StoredSegment, Utterance, group
 from staging.store.models import (
+    KIND_REPORT,
     Account,
     Batch,
     Binding,
@@ -153,8 +154,8 @@ def product_points(session: Session, product_id: int) -> dict[str, Any]:
 
 
 def reports(session: Session, device_id: int, after: int | None, limit: int) -> list[Report]:
-    """Return what a device reported after ``after`` (ms), oldest first; None: its latest."""
-    statement = select(Report).where(Report.device_id == device_id)
+    """Return what a device told by itself after ``after`` (ms), oldest first; None: its latest."""
+    statement = select(Report).where(Report.device_id == device_id, Report.kind == KIND_REPORT)
     if after is None:
         latest = session.scalars(statement.order_by(Report.ts.desc()).limit(limit))
         return list(reversed(list(latest)))
@@ -205,24 +206,27 @@ def _stored(found: Any) -> Any:
 def series(session: Session, device_id: int, key: str, start: int, end: int) -> list[Value]:
     """Return a data point's values from ``start`` to ``end`` (ms), oldest first, for a chart.
 
-    The value that held at ``start`` comes first. Of more than SERIES_LIMIT values the last of each
+    The value that held at ``start`` comes first; one that only repeats the value before it is left
+    out. Of more than SERIES_LIMIT values the last of each
     stretch of time is kept, so that a chart costs the same however often a device reports.
     """
     statement = select(Report).where(Report.device_id == device_id, Report.key == key)
     held = session.scalars(
         statement.where(Report.ts < start).order_by(Report.ts.desc()).limit(1)
     ).first()
-    found: list[Value] = [] if held is None else [Value(start, held.value)]
-    step = max(1, (end - start) // SERIES_LIMIT)
-    last_of = (
-        select(func.max(Report.ts))
-        .where(
-            Report.device_id == device_id,
-            Report.key == key,
-            Report.ts >= start,
-            Report.ts <= end,
+    shown = [] if held is None else [Value(start, held.value)]
+    within = statement.where(Report.ts >= start, Report.ts <= end).order_by(Report.ts)
+    found = list(session.scalars(within.limit(SERIES_LIMIT + 1)))
+    if len(found) > SERIES_LIMIT:
+        step = (end - start) // SERIES_LIMIT + 1
+        last_of = (
+            select(func.max(Report.ts))
+            .where(Report.device_id == device_id, Report.key == key)
+            .where(Report.ts >= start, Report.ts <= end)
+            .group_by((Report.ts - start) // step)
         )
-        .group_by((Report.ts - start) // step)
-    )
-    chosen = statement.where(Report.ts.in_(last_of)).order_by(Report.ts).limit(SERIES_LIMIT + 1)
-    return found + [Value(report.ts, report.value) for report in session.scalars(chosen)]
+        found = list(session.scalars(statement.where(Report.ts.in_(last_of)).order_by(Report.ts)))
+    for report in found:
+        if not shown or shown[-1].value != report.value:
+            shown.append(Value(report.ts, report.value))
+    return shown

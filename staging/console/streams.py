@@ -90,7 +90,9 @@ async def _watch_list(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
 
 async def _watch_device(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
     shown: dict[str, Any] | None = None
-    after = last_event_id(call.request.headers.get("last-event-id"))
+    # The header is the browser's own retry; the parameter is the page that opens a stream anew.
+    header = call.request.headers.get("last-event-id") or call.query("after")
+    after = last_event_id(header)
     silent = 0.0
     async for _ in _ticks(call, watcher):
         watcher.take()

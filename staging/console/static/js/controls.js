@@ -57,12 +57,17 @@ function makeControl(path, point, signal) {
     point.description ? h("p", { class: "small soft" }, point.description) : null,
     parts.body, answer);
 
+  // Of quick changes after another only the last one's answer is shown.
+  let turn = 0;
+
   async function exchange(method, content) {
+    turn += 1;
+    const mine = turn;
     tell(t(method === "PUT" ? "sending" : "reading"), false);
     try {
       const body = { method, name: point.name, ...(method === "PUT" ? { content } : {}) };
       const reply = await post(`${path}/control`, body);
-      if (signal.aborted) return;
+      if (signal.aborted || mine !== turn) return;
       if (!reply.code.startsWith("2.")) tell(t("deviceSaid", { code: reply.code, text: reply.content }), true);
       else {
         tell(t("took", { code: reply.code, ms: reply.ms }), false);
@@ -70,15 +75,15 @@ function makeControl(path, point, signal) {
         if (method === "GET") return;
       }
       // What the device holds now, whether it took the value or not.
-      if (point.method.includes("GET")) await refresh();
+      if (point.method.includes("GET")) await refresh(mine);
     } catch (error) {
-      if (!signal.aborted) tell(errorText(error), true);
+      if (!signal.aborted && mine === turn) tell(errorText(error), true);
     }
   }
 
-  async function refresh() {
+  async function refresh(mine) {
     const reply = await post(`${path}/control`, { method: "GET", name: point.name });
-    if (reply.code.startsWith("2.")) parts.show(reply.content, false);
+    if (reply.code.startsWith("2.") && mine === turn) parts.show(reply.content, false);
   }
 
   function tell(text, bad) {
@@ -89,7 +94,10 @@ function makeControl(path, point, signal) {
   return {
     name: point.name,
     element,
-    show: (value) => parts.show(value, false),
+    show(value) {
+      turn += 1;  // what the device tells now is newer than an answer that is still under way
+      parts.show(value, false);
+    },
     read: () => { if (point.method.includes("GET")) exchange("GET"); },
     enable(online) {
       for (const part of element.querySelectorAll("button, input, select")) part.disabled = !online;

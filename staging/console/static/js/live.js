@@ -4,46 +4,69 @@ const BASE = "/console/api";
 // The cloud beats every 15 s; a stream that is silent for longer is dead without saying so.
 const SILENCE_MS = 40000;
 const RETRY_MS = 3000;
+// A browser opens six connections to a cloud, for all its tabs; those that nobody sees let go of theirs.
+const HIDDEN_MS = 20000;
 
 /**
  * Follow a stream until `signal` aborts.
  * `handlers` maps event names to functions of the event's data; `onState(open)` tells whether it runs.
- * Reports have ids: the browser sends the last one when it comes back, and the cloud goes on there.
+ * Reports have ids: whoever comes back names the last one, and the cloud goes on there.
  */
 export function follow(path, handlers, onState, signal) {
   let source = null;
+  let last = "";
   let watchdog = 0;
   let again = 0;
-  const alive = () => {
-    clearTimeout(watchdog);
-    watchdog = setTimeout(reopen, SILENCE_MS);
-  };
-  const reopen = () => {
-    source?.close();
-    onState(false);
-    clearTimeout(again);
-    if (!signal.aborted) again = setTimeout(open, RETRY_MS);
-  };
-  const open = () => {
-    source = new EventSource(BASE + path);
+  let hiding = 0;
+
+  function open() {
+    close();
+    const joint = path.includes("?") ? "&" : "?";
+    source = new EventSource(BASE + path + (last ? `${joint}after=${last}` : ""));
     source.addEventListener("open", () => { onState(true); alive(); });
     source.addEventListener("error", () => {
       onState(false);
       // The browser retries a broken stream, but gives up on a refused one.
-      if (source.readyState === EventSource.CLOSED) reopen();
+      if (source?.readyState === EventSource.CLOSED) later();
     });
     source.addEventListener("beat", alive);
     for (const [name, handle] of Object.entries(handlers)) {
       source.addEventListener(name, (event) => {
         alive();
+        last = event.lastEventId || last;
         handle(JSON.parse(event.data));
       });
     }
-  };
-  signal.addEventListener("abort", () => {
+  }
+
+  function close() {
     clearTimeout(watchdog);
     clearTimeout(again);
     source?.close();
-  });
+    source = null;
+  }
+
+  function alive() {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(later, SILENCE_MS);
+  }
+
+  function later() {
+    close();
+    onState(false);
+    again = setTimeout(open, RETRY_MS);
+  }
+
+  function visibility() {
+    clearTimeout(hiding);
+    if (document.hidden) hiding = setTimeout(close, HIDDEN_MS);
+    else if (source === null) open();
+  }
+
+  document.addEventListener("visibilitychange", visibility, { signal });
+  // A page that is kept for "back" would keep its connection.
+  addEventListener("pagehide", close, { signal });
+  addEventListener("pageshow", (event) => { if (event.persisted) open(); }, { signal });
+  signal.addEventListener("abort", () => { close(); clearTimeout(hiding); });
   open();
 }
