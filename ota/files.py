@@ -7,6 +7,7 @@ needs this module before anything else may load.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -52,9 +53,12 @@ class Replacement:
                     os.fsync(self._file.fileno())
             if error is None:
                 self._temp.replace(self._path)
-                fsync_path(self._path.parent)
         finally:
-            self._temp.unlink(missing_ok=True)
+            # Gone when it is in place; by then the name may be the next writer's.
+            if error is not None or sys.exception() is not None:
+                self._temp.unlink(missing_ok=True)
+        if error is None:
+            fsync_path(self._path.parent)
 
 
 def replace_symlink(link: Path, target: str | None) -> None:

@@ -178,7 +178,7 @@ async def assert_failed(box: Machine, event: OtaEvent, reason: str) -> None:
     """One final report, the old version runs, nothing of the package is left, now or later."""
     for _start in range(2):
         assert box.task.state is State.FAILED
-        assert reason in (box.task.failure or "")
+        assert reason in (box.task.failure or ""), box.task.failure
         assert [final["event"] for final in box.outbox.finals()] == [event]
         assert reason in str(box.outbox.finals()[0]["description"])
         assert not box.settings.download_dir.exists()

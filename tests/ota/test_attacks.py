@@ -70,7 +70,9 @@ class Attack:
         self.box.outbox.taken.clear()
 
     async def order(self, version: str = "1.1.0", **lies: Any) -> None:
-        await live(self.box, order_payload(self.repo.order(version, **lies)))
+        answer: list[Code] = []
+        await live(self.box, order_payload(self.repo.order(version, **lies)), answer=answer)
+        assert answer == [Code.CHANGED]
 
     async def ends(self, event: OtaEvent, reason: str, **lies: Any) -> None:
         await self.order(**lies)
@@ -427,6 +429,7 @@ TERMS: dict[str, tuple[dict[str, Any], str]] = {
     "another channel": ({"channels": ["beta"]}, "not offered"),
     "no channel yet": ({"channels": []}, "not offered"),
     "another installer": ({"installer": "rauc"}, "wrong installer"),
+    "a product that is no name": ({"product": 5}, "bad target"),
     "budget of nothing": ({"data_budget": 0}, "bad target"),
     "hardware that is no list": ({"compatible": {"hardware": "pi5"}}, "bad target"),
     "a version that is none": ({"downgrade_from": ["x"]}, "bad target"),

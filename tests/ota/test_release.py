@@ -111,7 +111,7 @@ def test_keys_are_for_their_owner_alone(repository: Repository, tmp_path: Path) 
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
     keys[3].chmod(0o644)
     with pytest.raises(ReleaseToolError, match="chmod 600"):
-        repository.refresh()
+        Repository(repository.folder, tmp_path / "keys").refresh()
 
 
 def test_verify_finds_a_changed_package_and_an_expired_role(

@@ -150,34 +150,6 @@ def test_an_order_that_disagrees(find: Any, check: str, lies: dict[str, Any]) ->
     refused(check, find, **lies)
 
 
-@pytest.mark.parametrize(
-    ("check", "custom"),
-    [
-        ("wrong product", {"product": "toaster"}),
-        ("wrong version", {"version": "1.1.1"}),
-        ("wrong installer", {"installer": "rauc"}),
-        ("bad target", {"product": 5}),
-        ("bad target", None),
-    ],
-)
-def test_signed_fields_that_do_not_fit(
-    find: Any,
-    repository: Repository,
-    added: AddedTarget,
-    check: str,
-    custom: dict[str, Any] | None,
-) -> None:
-    from tuf.api.metadata import Snapshot, Targets, Timestamp  # type: ignore[attr-defined]
-
-    targets = repository._current(Targets)
-    target = targets.targets[added.target]
-    fields = None if custom is None else target.custom | custom
-    target.unrecognized_fields["custom"] = fields
-    targets.version += 1
-    repository._publish(targets, repository._current(Snapshot), repository._current(Timestamp))
-    refused(check, find)
-
-
 def test_unreachable_repository_is_worth_another_try(find: Any, settings: TrustSettings) -> None:
     with pytest.raises(TransportError, match="refused"):
         find(changed=replace(settings, repository="http://127.0.0.1:1"))
