@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from staging.codes import ApiError, ErrorCode, RefusedError
 from staging.store import history
@@ -102,8 +102,11 @@ KindQuery = Annotated[
     BeforeValidator(_empty_is_none),
     Query(alias="propertyType"),
 ]
-StartQuery = Annotated[int | None, BeforeValidator(_start_time), Query(alias="startTime")]
-EndQuery = Annotated[int | None, BeforeValidator(_end_time), Query(alias="endTime")]
+_TIME = WithJsonSchema(
+    {"type": "string", "pattern": r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?$", "description": "UTC"}
+)
+StartQuery = Annotated[int | None, BeforeValidator(_start_time), _TIME, Query(alias="startTime")]
+EndQuery = Annotated[int | None, BeforeValidator(_end_time), _TIME, Query(alias="endTime")]
 RealtimeKey = Annotated[str, Query(alias="propertyKey", min_length=1, max_length=64)]
 TokenQuery = Annotated[BindToken, Query()]
 PackageQuery = Annotated[Id, Query(alias="packageId")]
@@ -172,7 +175,12 @@ class ControlBody(DeviceBody):
 class DevicesBody(BaseModel):
     """POST /device/query/data/connect."""
 
-    deviceUuids: Annotated[list[Uuid], AfterValidator(_list_of_uuids)]  # noqa: N815
+    deviceUuids: Annotated[  # noqa: N815
+        list[Uuid],
+        AfterValidator(_list_of_uuids),
+        # Said here and checked above, where each has a code of its own.
+        Field(json_schema_extra={"minItems": 1, "maxItems": DEVICES_LIMIT}),
+    ]
 
 
 class UpdateBody(DeviceBody):
