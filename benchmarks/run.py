@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 import time
 
-from benchmarks import download, memory, roundtrip, start, voice
+from benchmarks import download, fleet, history_page, load, memory, roundtrip, start, voice
 from benchmarks.figures import Figure, command_line
 from benchmarks.stage import stage
 
-STAGED = (start.measure, memory.measure, roundtrip.measure, voice.measure)
+STAGED = (start.measure, memory.measure, roundtrip.measure, voice.measure, fleet.measure)
+UNSTAGED = (download.measure, history_page.measure, load.measure)
 
 
 def measure() -> list[Figure]:
@@ -22,8 +23,10 @@ def measure() -> list[Figure]:
         for each in STAGED:
             _progress(each.__module__)
             figures += each(bench)
-    _progress(download.__name__)
-    return figures + download.measure()
+    for alone in UNSTAGED:
+        _progress(alone.__module__)
+        figures += alone()
+    return figures
 
 
 def _progress(module: str) -> None:
