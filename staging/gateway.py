@@ -330,6 +330,9 @@ class Gateway:
             _log.warning("device %s: report with other credentials", identity.uuid)
             return Reply(Code.UNAUTHORIZED, b"not the credentials of this connection")
         wanted = decide(credentials.uuid, parse_report(request.payload))
+        if self._recorder.holds(identity.id):
+            # What was set before comes before what the device reports of it.
+            await self._recorder.save()
         notes = await self._database.write(effects.apply, identity.id, wanted, self._clock())
         self._changed(identity.uuid)
         for listener in self._listeners:

@@ -40,6 +40,10 @@ class Recorder:
         else:
             self._dropped += 1
 
+    def holds(self, device_id: int) -> bool:
+        """Tell whether a value of the device is not in the store yet."""
+        return self._saving.locked() or any(v.device_id == device_id for v in self._values)
+
     async def save(self) -> None:
         """Return once everything noted before is in the store, or was given up."""
         if not self._values and not self._saving.locked():

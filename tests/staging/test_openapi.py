@@ -134,14 +134,14 @@ class Fuzzed:
             "/openapi.json", create_app(services, folder / "tuf")
         )
 
-    def prepare(self, case: schemathesis.Case, *, known: bool) -> None:
+    def prepare(self, case: schemathesis.Case[Any], *, known: bool) -> None:
         """Sign a request; a ``known`` one is about what is there."""
         signed = sign(new_nonce(), self.app.apikey, self.app.secret, self.token)
         case.headers.update(
             {"X-IOT-APP": self.app.apikey, "X-IOT-Signature": signed, "X-IOT-Token": self.token}
         )
         self.database.call(self._bind)
-        there = {
+        there: dict[str, Any] = {
             "deviceUuid": UUID,
             "deviceUuids": [UUID],
             "token": self.device.bind_token,
@@ -179,7 +179,7 @@ def test_answers_are_as_described(
 ) -> None:
     @SETTINGS
     @hypothesis.given(case=cases(fuzzed, method, path, mode), known=strategies.booleans())
-    def check(case: schemathesis.Case, *, known: bool) -> None:
+    def check(case: schemathesis.Case[Any], *, known: bool) -> None:
         fuzzed.prepare(case, known=known)
         response = case.call()
         assert response.status_code != 500, response.text
@@ -192,7 +192,7 @@ def test_answers_are_as_described(
 def test_nothing_is_told_without_a_signature(fuzzed: Fuzzed, method: str, path: str) -> None:
     @hypothesis.settings(SETTINGS, max_examples=3)
     @hypothesis.given(case=cases(fuzzed, method, path, GenerationMode.POSITIVE))
-    def check(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case[Any]) -> None:
         headers = {"X-IOT-APP": fuzzed.app.apikey, "X-IOT-Token": fuzzed.token}
         case.headers.pop("X-IOT-Signature", None)
         response = case.call(headers=headers)

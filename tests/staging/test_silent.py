@@ -230,9 +230,12 @@ def test_an_update_that_stalls_does_not_hold_the_others_up(database: Database) -
 def test_a_package_is_offered_only_after_a_device_verified_it(database: Database) -> None:
     database.call(devices.add, UUID, 0)
     package = add_unverified(database, "1.1")
-    plan = (releases.add_strategy, "1.1", StrategyType.PASSIVE, [], [], 0)
+
+    def plan(session: Any) -> Any:
+        return releases.add_strategy(session, "1.1", StrategyType.PASSIVE, [], [], 0)
+
     with pytest.raises(StagingError, match=r"version 1\.1: it is UNVERIFIED"):
-        database.call(*plan)
+        database.call(plan)
     with pytest.raises(StagingError, match="no device that verified it reports SUCCESS"):
         database.call(releases.release, package, 0)
     task = database.call(ota.order_verification, UUID, package, 0)
@@ -244,7 +247,7 @@ def test_a_package_is_offered_only_after_a_device_verified_it(database: Database
 
     database.call(succeed)
     assert database.call(releases.release, package, 7).status == RELEASED
-    assert database.call(*plan).package_id == package
+    assert database.call(plan).package_id == package
     assert [(t.id, u) for t, u in database.call(ota.verifications, package)] == [(task.id, UUID)]
     with pytest.raises(StagingError, match="verified already"):
         database.call(ota.order_verification, UUID, package, 0)
