@@ -78,6 +78,7 @@ class Recogniser:
         self._clock = clock
         self._process: Process | None = None
         self._used = 0.0
+        self._busy = False
         self._failures = 0
         self._not_before = 0.0
 
@@ -92,23 +93,31 @@ class Recogniser:
         Raises:
             RecogniserError: it cannot be started, hung past its deadline, died, or refused.
         """
-        process = self._process or await self._start()
+        self._busy = True
+        try:
+            process = self._process or await self._start()
+            return await self._recognise(process, sound, prompt)
+        finally:
+            self._busy, self._used = False, self._clock()
+
+    async def _recognise(self, process: Process, sound: Sound, prompt: str) -> Heard:
         started = self._clock()
         wav = sound.to_wav()
         request = json.dumps({"bytes": len(wav), "prompt": prompt}).encode() + b"\n" + wav
         answer = await self._converse(process, request, self._deadlines.clip)
-        self._used = self._clock()
         if "error" in answer:
             raise RecogniserError(str(answer["error"]))
         try:
-            return _read(answer, self._used - started)
+            return _read(answer, self._clock() - started)
         except ValueError:
             await self._end()
             raise RecogniserError(f"the recogniser answered {answer!r:.200}") from None
 
     async def rest_when_idle(self) -> None:
         """End the process when it has not been used for a while; it starts again when needed."""
-        if self._process and self._clock() - self._used >= self._deadlines.idle:
+        if self._busy or self._process is None:
+            return
+        if self._clock() - self._used >= self._deadlines.idle:
             _log.info("recognition: the model is let go of, nobody spoke for a while")
             await self._end()
 
@@ -132,7 +141,7 @@ class Recogniser:
             await self._end()
             self._back_off()
             raise RecogniserError(f"the recogniser does not start: {error}") from error
-        self._failures, self._used = 0, self._clock()
+        self._failures = 0
         _log.info("recognition: the model was loaded in %s s", answer["ready"])
         return self._process
 

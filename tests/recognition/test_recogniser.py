@@ -125,6 +125,17 @@ async def test_it_rests_when_nobody_speaks(worker: tuple[str, str]) -> None:
     await made.close()
 
 
+async def test_it_does_not_rest_while_it_works(worker: tuple[str, str]) -> None:
+    made = recogniser(worker, "hang", idle=0.0, clip=0.5)
+    task = asyncio.create_task(made.recognise(SOUND, ""))
+    while not runs(made):
+        await asyncio.sleep(0.01)
+    await made.rest_when_idle()
+    assert runs(made)
+    with pytest.raises(RecogniserError, match="no answer within 0.5 s"):
+        await task
+
+
 async def test_cancelling_ends_the_process_too(worker: tuple[str, str]) -> None:
     made = recogniser(worker, GOOD)
     await made.recognise(SOUND, "")
