@@ -88,7 +88,7 @@ def page(stage: Stage, browser: Any) -> Iterator[Page]:
 def inside(page: Page) -> Page:
     """The list of devices, logged in."""
     page.log_in()
-    page.get("main h1")
+    page.get(".tabs")
     return page
 
 

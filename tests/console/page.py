@@ -85,9 +85,8 @@ class Page:
 
     def get(self, css: str, seconds: float = DEADLINE) -> WebElement:
         """Return the element once it is shown."""
-        return self.wait(
-            lambda: next((e for e in self.all(css) if e.is_displayed()), None), css, seconds
-        )
+        shown = self.wait(lambda: [e for e in self.all(css) if e.is_displayed()], css, seconds)
+        return shown[0]
 
     def text(self, css: str) -> str:
         return self.get(css).text

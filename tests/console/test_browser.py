@@ -124,7 +124,9 @@ def test_an_update_is_uploaded_verified_published_ordered_and_ends_in_success(
     page, folder = device, stage.bench.folder
     stage.cloud("device", "list")
     for version in ("1.1.0", "1.2.0"):
-        command("story-release", "build", "--version", version, "--output", folder / f"{version}.tar.gz")
+        command(
+            "story-release", "build", "--version", version, "--output", folder / f"{version}.tar.gz"
+        )
     _upload(page, stage, "1.1.0")
     page.type("[data-version='1.1.0'] input[name=uuid]", stage.uuid, enter=True)
     page.see("[data-version='1.1.0'] li .chip", "Success", seconds=45)

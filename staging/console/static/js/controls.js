@@ -57,12 +57,15 @@ function makeControl(path, point, signal) {
     point.description ? h("p", { class: "small soft" }, point.description) : null,
     parts.body, answer);
 
-  // Of quick changes after another only the last one's answer is shown.
+  // Of quick changes after another only the last one's answer is shown, and what the device tells by
+  // itself is newer than an answer that is still under way.
   let turn = 0;
+  let told = 0;
 
   async function exchange(method, content) {
     turn += 1;
     const mine = turn;
+    const before = told;
     tell(t(method === "PUT" ? "sending" : "reading"), false);
     try {
       const body = { method, name: point.name, ...(method === "PUT" ? { content } : {}) };
@@ -71,7 +74,7 @@ function makeControl(path, point, signal) {
       if (!reply.code.startsWith("2.")) tell(t("deviceSaid", { code: reply.code, text: reply.content }), true);
       else {
         tell(t("took", { code: reply.code, ms: reply.ms }), false);
-        parts.show(method === "PUT" ? content : reply.content, method === "PUT");
+        if (told === before) parts.show(method === "PUT" ? content : reply.content, method === "PUT");
         if (method === "GET") return;
       }
       // What the device holds now, whether it took the value or not.
@@ -82,8 +85,9 @@ function makeControl(path, point, signal) {
   }
 
   async function refresh(mine) {
+    const before = told;
     const reply = await post(`${path}/control`, { method: "GET", name: point.name });
-    if (reply.code.startsWith("2.") && mine === turn) parts.show(reply.content, false);
+    if (reply.code.startsWith("2.") && mine === turn && told === before) parts.show(reply.content, false);
   }
 
   function tell(text, bad) {
@@ -95,7 +99,7 @@ function makeControl(path, point, signal) {
     name: point.name,
     element,
     show(value) {
-      turn += 1;  // what the device tells now is newer than an answer that is still under way
+      told += 1;
       parts.show(value, false);
     },
     read: () => { if (point.method.includes("GET")) exchange("GET"); },

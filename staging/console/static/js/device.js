@@ -95,8 +95,8 @@ function own(path, device, signal) {
   const history = historyCard(path, signal);
   const stream = reportStream();
   const root = h("div", { class: "grid" },
-    h("div", { class: "c7 stack wide" }, control.element, speech.element),
-    h("div", { class: "c5 stack wide" }, update.element, stream.element, settings(path, device)),
+    h("div", { class: "c7 stack wide" }, control.element, speech.element, settings(path, device)),
+    h("div", { class: "c5 stack wide" }, update.element, stream.element),
     h("div", { class: "c12" }, history.element));
   return {
     root,

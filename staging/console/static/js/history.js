@@ -10,6 +10,7 @@ import { empty } from "./shell.js";
 const HOURS = [1, 24, 168, 720];
 const RELOAD_MS = 1500;
 const ROWS_SHOWN = 200;
+const WIDTH_MIN = 260;
 
 export function historyCard(path, signal) {
   let hours = 24;
@@ -22,6 +23,15 @@ export function historyCard(path, signal) {
   const element = h("section", { class: "card", data: { part: "history" } },
     h("div", { class: "card-head" }, h("h2", {}, t("history")), h("div", { class: "row" }, h("label", { class: "small", for: id }, t("range")), h("div", {}, select))), body);
   const slots = new Map();
+  const drawn = new Map();
+  let width = 0;
+  // Charts are drawn at their real width, so that their words have the page's size.
+  const resized = new ResizeObserver(() => {
+    if (Math.abs(body.clientWidth - width) < 2) return;
+    width = body.clientWidth;
+    for (const [point, series] of drawn.values()) draw(point, series);
+  });
+  resized.observe(body);
 
   async function load() {
     await Promise.all(numeric.map(async (point) => {
@@ -35,6 +45,7 @@ export function historyCard(path, signal) {
   }
 
   function draw(point, series) {
+    drawn.set(point.name, [point, series]);
     const label = point.label || point.name;
     const numbers = series.values.map(([ts, value]) => [ts, Number(value)]).filter(([, value]) => Number.isFinite(value));
     const slot = slots.get(point.name);
@@ -44,11 +55,11 @@ export function historyCard(path, signal) {
       return;
     }
     put(slot, h("h3", {}, label),
-      chart({ label, numbers, start: series.start, end: series.end, low: point.pattern?.min, high: point.pattern?.max }),
+      chart({ label, numbers, start: series.start, end: series.end, low: point.pattern?.min, high: point.pattern?.max, width: Math.max(WIDTH_MIN, slot.clientWidth) }),
       table(label, numbers, open));
   }
 
-  signal.addEventListener("abort", () => clearTimeout(waiting));
+  signal.addEventListener("abort", () => { clearTimeout(waiting); resized.disconnect(); });
   return {
     element,
     points(described) {
@@ -56,6 +67,7 @@ export function historyCard(path, signal) {
       if (JSON.stringify(now) === JSON.stringify(numeric)) return;
       numeric = now;
       slots.clear();
+      drawn.clear();
       for (const point of numeric) slots.set(point.name, h("div", { class: "c6 stack tight", data: { series: point.name } }));
       put(body, [...slots.values()]);
       load();
