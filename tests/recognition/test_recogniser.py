@@ -132,7 +132,7 @@ async def test_it_does_not_rest_while_it_works(worker: tuple[str, str]) -> None:
         await asyncio.sleep(0.01)
     await made.rest_when_idle()
     assert runs(made)
-    with pytest.raises(RecogniserError, match="no answer within 0.5 s"):
+    with pytest.raises(RecogniserError, match=r"no answer within 0\.5 s"):
         await task
 
 
