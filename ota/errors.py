@@ -61,5 +61,11 @@ class CancelledOrderError(OtaError):
     event = OtaEvent.REJECT
 
 
+class NotNowError(OtaError):
+    """The moment that the machine's owner allows for it did not come."""
+
+    event = OtaEvent.REJECT
+
+
 class MisuseError(RuntimeError):
     """Our own code broke the rules of this package: a bug, not an event of the world."""

@@ -149,7 +149,9 @@ def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) 
         try:
             delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
         except (UnsignedMetadataError, ValueError) as error:
-            return f"{error}" + (" of the root before" if delegator is before else "")
+            return f"{error}" + (
+                " of the root before" if role == "root" and delegator is before else ""
+            )
     return None
 
 

@@ -58,6 +58,7 @@ class TrustSettings:
         web: how servers are reached; its ``clock`` is the time that expiry is judged at.
         hardware: this machine's board, as releases spell it; "" when it is not known.
         channel: the channel whose releases this machine is offered.
+        metadata_url: where the metadata is, if not there.
     """
 
     product: str
@@ -68,6 +69,7 @@ class TrustSettings:
     web: WebSettings = field(default_factory=WebSettings)
     hardware: str = ""
     channel: str = DEFAULT_CHANNEL
+    metadata_url: str = ""
 
     @property
     def clock(self) -> TrustedTime:
@@ -225,12 +227,17 @@ class TrustClient:
             _log.warning("metadata is judged at trusted time: %s", note)
         updater = Updater(
             str(settings.metadata_dir),
-            f"{settings.repository.rstrip('/')}/metadata/",
+            settings.metadata_url or f"{settings.repository.rstrip('/')}/metadata/",
             fetcher=_make_fetcher(web, monotonic() + settings.deadline, self._stop),
             bootstrap=root,
         )
         _judge_at(updater, settings.clock.now())
         return updater
+
+    @property
+    def consistent_snapshot(self) -> bool:
+        """Whether the newest trusted root says that files carry versions and hashes in their names."""
+        return bool(_load(self._settings.metadata_dir / "root.json").signed.consistent_snapshot)
 
     def _note_time(self) -> None:
         """Learn from the verified timestamp how late it is at least."""

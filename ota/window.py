@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import time
 from time import monotonic
 
-from ota.errors import MachineError
+from ota.errors import NotNowError
 from ota.worker import Interruptible
 from wire.errors import FieldError
 
@@ -76,14 +76,14 @@ async def until_quiet(
     """Wait until the machine may restart for the update ``transaction``.
 
     Raises:
-        MachineError: that moment did not come within `QUIET_TIMEOUT`.
+        NotNowError: that moment did not come within `QUIET_TIMEOUT`.
         CancelledOrderError: ``work`` was cancelled meanwhile.
     """
     end, told = monotonic() + QUIET_TIMEOUT, None
     while (reason := may_restart()) is not None:
         work.check()
         if monotonic() > end:
-            raise MachineError(f"no quiet moment in {QUIET_TIMEOUT / 3600:.0f} h: {reason}")
+            raise NotNowError(f"no quiet moment in {QUIET_TIMEOUT / 3600:.0f} h: {reason}")
         if reason != told:
             _log.info("update %s waits: %s", transaction, reason)
             told = reason

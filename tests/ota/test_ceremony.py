@@ -1,0 +1,253 @@
+"""Keys that several people hold: thresholds, staged signatures, rotation, and what devices make of it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ota.admission import Terms
+from ota.errors import ContentError
+from ota.keys import (
+    PASSPHRASE_ENV,
+    KeyRing,
+    Passphrase,
+    ReleaseToolError,
+    read_public_key,
+    write_public_key,
+)
+from ota.repository import AddedTarget, KeyCount, Repository
+from ota.trust import Target, TrustSettings, find_target
+
+PRODUCT = "story-machine"
+
+
+class Ceremony:
+    """A repository whose root needs two of three holders and whose targets role needs two of two."""
+
+    def __init__(self, server: Any, folder: Path, helpers: Any) -> None:
+        self.server, self.folder, self.helpers = server, folder, helpers
+        everything = Repository(server.root, folder / "all")
+        everything.create({"root": KeyCount(3, 2), "targets": KeyCount(2, 2)})
+        for holder, names in {
+            "ann": ["root-1", "targets-1"],
+            "ben": ["root-2", "targets-2"],
+            "cem": ["root-3"],
+            "online": ["snapshot", "timestamp"],
+        }.items():
+            (folder / holder).mkdir()
+            for name in names:
+                (folder / "all" / f"{name}.pem").rename(folder / holder / f"{name}.pem")
+        self.shipped = folder / "shipped-root.json"
+        shutil.copy(everything.root_file, self.shipped)
+
+    def of(self, holder: str) -> Repository:
+        return Repository(self.server.root, self.folder / holder)
+
+    def package(self, version: str) -> Path:
+        made: Path = self.helpers.make_package(self.folder / f"{version}.tar.gz", version)
+        return made
+
+    def add(self, version: str, *holders: str) -> AddedTarget:
+        """Add a package and have it signed and published."""
+        added = self.of("online").add(self.package(version), PRODUCT, version)
+        for holder in holders:
+            self.of(holder).sign()
+        self.of("online").publish()
+        return added
+
+    def device(self, added: AddedTarget, running: str = "1.0.0") -> Target:
+        """What a machine with the first root makes of an order."""
+        settings = TrustSettings(PRODUCT, self.server.url, self.shipped, self.folder / "metadata")
+        order = self.helpers.order_for(added, self.server.url)
+        return find_target(settings, order, running, threading.Event())
+
+
+@pytest.fixture
+def ceremony(server: Any, tmp_path: Path, helpers: Any) -> Ceremony:
+    return Ceremony(server, tmp_path, helpers)
+
+
+def test_a_release_is_published_when_the_threshold_has_signed(ceremony: Ceremony) -> None:
+    online = ceremony.of("online")
+    added, outcome = online.add_and_tell(ceremony.package("1.1.0"), PRODUCT, "1.1.0")
+    assert outcome.published == ()
+    assert outcome.staged == {"targets": "targets was signed by 0/2 keys"}
+    assert ceremony.of("ann").sign().staged == {"targets": "targets was signed by 1/2 keys"}
+    assert ceremony.of("ann").sign().staged == {"targets": "targets was signed by 1/2 keys"}
+    assert online.publish().published == ()
+    with pytest.raises(ContentError, match="unknown target"):
+        ceremony.device(added)
+    assert ceremony.of("ben").sign().staged == {"targets": "ready to be published"}
+    published = ceremony.of("ben").publish()
+    assert "publish where the online keys are" in published.staged["targets"]
+    assert online.publish().published == ("targets",)
+    assert ceremony.device(added).version == "1.1.0"
+    assert online.show()["staged"] == {}
+    assert online.verify()["valid"]
+
+
+def test_changes_of_a_staged_role_add_up_and_need_new_signatures(ceremony: Ceremony) -> None:
+    ceremony.of("ann").add(ceremony.package("1.1.0"), PRODUCT, "1.1.0")
+    second = ceremony.of("ben").add(ceremony.package("1.2.0"), PRODUCT, "1.2.0")
+    assert "1/2" in str(ceremony.of("ben").sign().staged["targets"])
+    ceremony.of("ann").sign()
+    assert ceremony.of("online").publish().published == ("targets",)
+    assert ceremony.device(second).version == "1.2.0"
+    assert ceremony.of("online").verify()["targets"] == 2
+
+
+@pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp"])
+def test_devices_follow_a_rotation(ceremony: Ceremony, role: str) -> None:
+    before = ceremony.add("1.1.0", "ann", "ben")
+    assert ceremony.device(before).version == "1.1.0"
+    holder = "online" if role in {"snapshot", "timestamp"} else "dora"
+    count = {"root": 2, "targets": 2}.get(role, 1)
+    ring = KeyRing(ceremony.folder / holder)
+    keys = [ring.make(f"new-{role}-{number}") for number in range(count)]
+    outcome = ceremony.of("online").change_keys(role, keys, None)
+    assert outcome.published == ()
+    for name in ("ann", "cem", holder):
+        ceremony.of(name).sign()
+    published = ceremony.of("online").publish()
+    assert published.staged == {}
+    assert "root" in published.published
+    added = ceremony.add("1.2.0", *({"root": ("ann", "ben"), "targets": ("dora",)}.get(role, ("ann", "ben"))))  # fmt: skip
+    assert ceremony.device(added).version == "1.2.0"
+    shutil.rmtree(ceremony.folder / "metadata")  # one that was in a drawer all the while
+    assert ceremony.device(added).version == "1.2.0"
+    assert ceremony.of("online").verify()["valid"]
+
+
+def test_a_new_root_waits_for_the_threshold_of_the_old(ceremony: Ceremony) -> None:
+    new = KeyRing(ceremony.folder / "dora").make("new-root")
+    ceremony.of("online").change_keys("root", [new], None, threshold=1)
+    assert ceremony.of("dora").sign().staged == {
+        "root": "root was signed by 0/2 keys of the root before"
+    }
+    ceremony.of("cem").sign()
+    assert ceremony.of("online").publish().published == ()
+    ceremony.of("ann").sign()
+    assert ceremony.of("online").publish().published == ("root",)
+
+
+def test_a_rotation_of_targets_waits_for_what_its_keys_have_to_sign(ceremony: Ceremony) -> None:
+    new = KeyRing(ceremony.folder / "dora").make("new-targets")
+    ceremony.of("online").change_keys("targets", [new], None, threshold=1)
+    for name in ("ann", "ben"):
+        staged = ceremony.of(name).sign().staged
+    assert staged["root"].startswith("targets is not signed for it yet")
+    assert ceremony.of("online").publish().published == ()
+    ceremony.of("dora").sign()
+    assert set(ceremony.of("online").publish().published) == {"root", "targets"}
+
+
+def test_a_product_gets_a_role_of_its_own(ceremony: Ceremony) -> None:
+    """Its releases need neither root nor targets keys from then on; what there was moves along."""
+    before = ceremony.add("1.1.0", "ann", "ben")
+    key = KeyRing(ceremony.folder / "online").make("product")
+    ceremony.of("online").change_keys(PRODUCT, [key])
+    for name in ("ann", "ben"):
+        ceremony.of(name).sign()
+    assert set(ceremony.of("online").publish().published) == {"targets", PRODUCT}
+    added = ceremony.add("1.2.0")
+    assert ceremony.device(added).version == "1.2.0"
+    assert ceremony.device(before).version == "1.1.0"
+    shown: Any = ceremony.of("online").show()
+    assert shown["roles"][PRODUCT]["keys"] == [key.keyid]
+    assert [target["version"] for target in shown["targets"]] == ["1.1.0", "1.2.0"]
+    assert ceremony.of("online").verify()["targets"] == 2
+
+
+def test_a_products_key_signs_for_no_other_product(ceremony: Ceremony) -> None:
+    key = KeyRing(ceremony.folder / "online").make("toaster")
+    ceremony.of("online").change_keys("toaster", [key])
+    for name in ("ann", "ben"):
+        ceremony.of(name).sign()
+    ceremony.of("online").publish()
+    added = ceremony.of("online").add(ceremony.package("1.1.0"), PRODUCT, "1.1.0")
+    with pytest.raises(ContentError, match="unknown target"):
+        ceremony.device(added)
+
+
+def test_hold_promote_and_revoke(ceremony: Ceremony) -> None:
+    def edit(change: Callable[[Terms], Terms]) -> None:
+        online = ceremony.of("online")
+        online.edit_terms(PRODUCT, "1.1.0", change)
+        for holder in ("ann", "ben"):
+            ceremony.of(holder).sign()
+        online.publish()
+
+    added = ceremony.add("1.1.0", "ann", "ben")
+    edit(lambda terms: replace(terms, channels=()))
+    with pytest.raises(ContentError, match="not offered"):
+        ceremony.device(added)
+    edit(lambda terms: replace(terms, channels=("stable",)))
+    assert ceremony.device(added).version == "1.1.0"
+    edit(lambda terms: replace(terms, revoked="deletes songs"))
+    with pytest.raises(ContentError, match=r'revoked: version 1\.1\.0: "deletes songs"'):
+        ceremony.device(added)
+    with pytest.raises(ReleaseToolError, match="not in the repository"):
+        ceremony.of("online").edit_terms(PRODUCT, "9.9", lambda terms: terms)
+
+
+def test_keys_that_cannot_be(ceremony: Ceremony, tmp_path: Path) -> None:
+    online = ceremony.of("online")
+    with pytest.raises(ReleaseToolError, match="timestamp: has no key nosuch"):
+        online.change_keys("timestamp", [], ["nosuch"])
+    with pytest.raises(ReleaseToolError, match="threshold 3 of 1 keys cannot be reached"):
+        online.change_keys("timestamp", [], (), threshold=3)
+    with pytest.raises(ReleaseToolError, match="root: threshold 2 of 1 keys"):
+        Repository(tmp_path / "r", tmp_path / "k").create({"root": KeyCount(1, 2)})
+    assert online.show()["staged"] == {}
+
+
+def test_encrypted_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\nnot this line\n")
+    made = KeyRing(tmp_path / "keys", Passphrase(secret)).make("root")
+    path = tmp_path / "keys/root.pem"
+    assert path.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(KeyRing(tmp_path / "keys", Passphrase(secret)).signers()) == [made.keyid]
+    with pytest.raises(ReleaseToolError, match="is encrypted; give --passphrase-file"):
+        KeyRing(tmp_path / "keys").signers()
+    monkeypatch.setenv(PASSPHRASE_ENV, "wrong")
+    with pytest.raises(ReleaseToolError, match="wrong passphrase") as caught:
+        KeyRing(tmp_path / "keys").signers()
+    assert "wrong" not in str(caught.value).replace("wrong passphrase", "")
+    monkeypatch.setenv(PASSPHRASE_ENV, "correct horse")
+    assert list(KeyRing(tmp_path / "keys").signers()) == [made.keyid]
+    monkeypatch.delenv(PASSPHRASE_ENV)
+    asked: list[str] = []
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return "correct horse"
+
+    assert list(KeyRing(tmp_path / "keys", Passphrase(ask=ask)).signers()) == [made.keyid]
+    assert asked == ["Passphrase of root.pem: "]
+
+
+def test_public_keys_are_handed_over_as_pem(tmp_path: Path) -> None:
+    key = KeyRing(tmp_path / "keys").make("ann")
+    public = tmp_path / "ann.pub.pem"
+    write_public_key(public, key)
+    assert read_public_key(public).keyid == key.keyid
+    public.write_text("none")
+    with pytest.raises(ReleaseToolError, match="not a PEM public key"):
+        read_public_key(public)
+
+
+def test_names_of_further_keys(tmp_path: Path) -> None:
+    ring = KeyRing(tmp_path / "keys")
+    names = []
+    for _number in range(3):
+        names.append(ring.free_name("root"))
+        ring.make(names[-1])
+    assert names == ["root", "root-2", "root-3"]

@@ -1,0 +1,177 @@
+"""Trusted time: what raises the floor, what survives a restart, and TLS by it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ota.clock import EARLIEST, LIFETIME_SECONDS, WRITE_STEP, TimeSource, TrustedTime
+from ota.errors import TransportError
+from ota.web import Web, WebSettings
+from tests.agent.parts import HOUR, Authority
+
+DAY = 86400.0
+THEN = EARLIEST + 100 * DAY
+
+
+class Machine:
+    """A clock, ticks and boots under the test's hand."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.clock, self.ticks, self.boot = path, 0.0, 10.0, "first"
+
+    def start(self, built: float = EARLIEST) -> TrustedTime:
+        return TrustedTime(
+            self.path, built, wall=lambda: self.clock, ticks=lambda: self.ticks, boot=self.boot
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "ota/time.json")
+
+
+def test_a_clock_over_the_floor_is_believed(machine: Machine) -> None:
+    machine.clock = THEN
+    time = machine.start()
+    assert (time.now(), time.believes_clock, time.disbelief()) == (THEN, True, None)
+
+
+def test_a_machine_that_wakes_in_1970_knows_when_it_was_built(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    time = machine.start(built=THEN)
+    assert time.floor() == (THEN, TimeSource.BUILD)
+    assert not time.believes_clock
+    assert "the clock says 1970-01-01 00:00:00Z, build says it is 2027-03-02" in caplog.text
+
+
+def test_ticks_count_while_the_clock_is_wrong(machine: Machine) -> None:
+    time = machine.start()
+    time.note_cloud(THEN)
+    machine.ticks += 3 * DAY
+    assert time.now() == THEN + 3 * DAY
+
+
+def test_the_floor_survives_restart_and_reboot(machine: Machine) -> None:
+    machine.start().note_cloud(THEN)
+    machine.ticks += 60
+    assert machine.start().now() == THEN + 60
+    machine.boot, machine.ticks = "second", 25.0
+    assert machine.start().now() == THEN + 25
+    assert machine.start().floor()[1] is TimeSource.CLOUD
+
+
+def test_it_is_written_seldom(machine: Machine) -> None:
+    time = machine.start()
+    time.note_cloud(THEN)
+    before = machine.path.stat().st_mtime_ns, machine.path.read_bytes()
+    for minute in range(60):
+        time.note_cloud(THEN + minute * 60)
+    assert (machine.path.stat().st_mtime_ns, machine.path.read_bytes()) == before
+    time.note_cloud(THEN + WRITE_STEP)
+    assert machine.path.read_bytes() != before[1]
+
+
+def test_metadata_only_goes_forward_and_the_cloud_corrects_itself(machine: Machine) -> None:
+    time = machine.start()
+    time.note_metadata(THEN, ["k"])
+    time.note_metadata(THEN - DAY, ["k"])
+    assert time.floor() == (THEN, TimeSource.METADATA)
+    time.note_cloud(THEN + 50 * DAY)
+    time.note_cloud(THEN + 2 * DAY)
+    assert time.floor() == (THEN + 2 * DAY, TimeSource.CLOUD)
+    time.note_cloud(EARLIEST + DAY)
+    assert time.floor() == (THEN, TimeSource.METADATA)
+
+
+@pytest.mark.parametrize(
+    "seconds", [0.0, EARLIEST - 1, EARLIEST + LIFETIME_SECONDS + 1, math.inf, math.nan]
+)
+def test_impossible_times_are_ignored(machine: Machine, seconds: float) -> None:
+    time = machine.start()
+    assert not time.note_cloud(seconds)
+    assert not time.note_metadata(seconds, ["k"])
+    assert time.floor()[0] == EARLIEST
+    assert not machine.path.exists()
+
+
+def test_the_word_of_withdrawn_keys_is_forgotten(machine: Machine) -> None:
+    time = machine.start()
+    time.note_cloud(THEN)
+    time.note_metadata(THEN + 1000 * DAY, ["stolen"])
+    assert not time.forget_metadata(["stolen"])
+    assert time.forget_metadata(["new"])
+    assert time.floor() == (THEN, TimeSource.CLOUD)
+    assert machine.start().floor() == (THEN, TimeSource.CLOUD)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"known": 5, "keys": []}', b"\xff"])
+def test_a_damaged_file_is_as_good_as_none(
+    machine: Machine, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.path.parent.mkdir()
+    machine.path.write_bytes(data)
+    assert machine.start().floor()[1] is TimeSource.BUILD
+    assert "cannot be read" in caplog.text
+    assert machine.start().note_cloud(THEN)
+    assert json.loads(machine.path.read_bytes())["known"]["cloud"]["seconds"] == THEN
+
+
+def test_a_disk_that_fails_leaves_the_floor_in_memory(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.path.parent.write_bytes(b"no folder")
+    time = machine.start()
+    assert time.note_cloud(THEN)
+    assert time.floor() == (THEN, TimeSource.CLOUD)
+    assert "not on disk" in caplog.text
+
+
+@pytest.fixture
+def https(server: Any, tmp_path: Path) -> Any:
+    """Serve tmp_path/www over TLS; returns (certificate's start and end) → URL, CA file."""
+    authority = Authority()
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(authority.pem)
+    (server.root / "x").write_bytes(b"here")
+
+    def wrap(start: Any = -HOUR, end: Any = HOUR) -> tuple[str, Path]:
+        context = authority.server_context(start=start, end=end)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        return server.url.replace("http:", "https:") + "/x", ca_file
+
+    return wrap
+
+
+def fetch(served: tuple[str, Path], clock: TrustedTime) -> bytes:
+    url, ca_file = served
+    with Web(WebSettings(5, 5, ca_file, clock)) as web, web.get(url) as body:
+        return body.read(100)
+
+
+def test_https_of_a_machine_that_wakes_in_1970(https: Any) -> None:
+    """The certificate is "not yet valid", by the clock of OpenSSL too; the floor is not later."""
+    assert fetch(https(HOUR / 2, HOUR), TrustedTime(wall=lambda: 0.0)) == b"here"
+
+
+def test_https_with_an_expired_certificate_is_refused(https: Any) -> None:
+    with pytest.raises(TransportError, match="certificate has expired"):
+        fetch(https(-HOUR, -HOUR / 2), TrustedTime())
+
+
+def test_https_with_a_certificate_that_the_floor_outlived(https: Any) -> None:
+    """The clock went wrong, and a stolen certificate that has expired since is shown."""
+    clock = TrustedTime(wall=lambda: 0.0)
+    clock.note_cloud(EARLIEST + 20 * 365 * DAY)
+    with pytest.raises(TransportError, match="certificate has expired"):
+        fetch(https(), clock)
+
+
+def test_https_with_a_certificate_of_the_future_and_a_clock_that_is_believed(https: Any) -> None:
+    with pytest.raises(TransportError, match="certificate is not yet valid"):
+        fetch(https(HOUR / 2, HOUR), TrustedTime())

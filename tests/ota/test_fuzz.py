@@ -1,0 +1,241 @@
+"""Hostile and damaged bytes: whatever they are, only errors of ours come out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ota import boot
+from ota.admission import parse_terms
+from ota.clock import parse_record
+from ota.errors import ContentError, OtaError
+from ota.history import parse_history
+from ota.launch import choose_release
+from ota.package import parse_info
+from ota.task import Task, parse_task
+from ota.trust import TrustSettings, find_target
+from ota.web import Web
+from tests.ota.simulator import URL, Simulator
+from wire.errors import WireError
+from wire.ota import OtaOrder, order_payload, parse_order
+
+MANY = settings(max_examples=200, deadline=None)
+FEW = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["1.0", "FAILED", "check", "", "sha256", 10**400, "2026-01-01T00:00:00Z"])
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+ORDER = OtaOrder("77", "1.1.0", "1.0.0", f"{URL}/1.1.0.tar.gz", 5, "0" * 32)
+TASK = json.loads(Task(ORDER).to_bytes())
+BOOT = {
+    "active": "1.1.0",
+    "previous": None,
+    "trial": {"version": "1.1.0", "attempts": 1, "transaction": "77"},
+    "last_rollback": {"version": "1.0.9", "reason": "x", "transaction": None},
+}
+INFO = {
+    "format": 1,
+    "product": "story-machine",
+    "version": "1.1.0",
+    "requires_python": ">=3.11",
+    "requires": ["tuf==7.0.0"],
+    "packages": ["agent"],
+    "unpacked_bytes": 5,
+    "built": 7,
+}
+TIME = {"format": 1, "keys": ["k"], "known": {"cloud": {"seconds": 5.0, "ticks": 1.0, "boot": "b"}}}
+HISTORY = {
+    "format": 1,
+    "packages": [
+        {"sha256": "a", "version": "1", "times": 1, "transaction": "7", "reason": "x"},
+    ],
+}
+TERMS = {
+    "product": "p",
+    "version": "1",
+    "installer": "slots",
+    "compatible": {"hardware": ["pi4"], "min_agent": "1"},
+    "data_budget": 5,
+    "downgrade_from": ["2"],
+    "channels": [],
+    "revoked": "x",
+}
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a document, the whole first."""
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
+
+
+def changed(document: Any) -> st.SearchStrategy[Any]:
+    """The document with something else, or nothing, at some of its places."""
+
+    def apply(edits: list[tuple[tuple[Any, ...], Any, bool]]) -> Any:
+        holder = {"": json.loads(json.dumps(document))}
+        for place, value, remove in edits:
+            node: Any = holder
+            with contextlib.suppress(KeyError, IndexError, TypeError):  # an earlier edit took it
+                *way, last = ("", *place)
+                for key in way:
+                    node = node[key]
+                if remove and place:
+                    del node[last]
+                else:
+                    node[last] = value
+        return holder.get("")
+
+    edit = st.tuples(st.sampled_from(places(document)), JSON, st.booleans())
+    return st.lists(edit, min_size=1, max_size=3).map(apply)
+
+
+def damaged(document: Any) -> st.SearchStrategy[bytes]:
+    """What a disk or a peer may give instead of the document: changed, cut, or anything."""
+    whole = changed(document).map(lambda value: json.dumps(value).encode())
+    cut = st.integers(0, 400).map(lambda size: json.dumps(document).encode()[:size])
+    nested = st.integers(1, 3000).map(lambda depth: b"[" * depth)
+    return whole | cut | nested | st.binary(max_size=200)
+
+
+@MANY
+@given(damaged({"ota": json.loads(order_payload(ORDER))["ota"]}))
+def test_order(data: bytes) -> None:
+    with contextlib.suppress(WireError):
+        assert parse_order(order_payload(parse_order(data))) == parse_order(data)
+
+
+@MANY
+@given(damaged(TASK))
+def test_task(data: bytes) -> None:
+    with contextlib.suppress(WireError):
+        task = parse_task(data)
+        assert parse_task(task.to_bytes()) == task
+
+
+@MANY
+@given(damaged(INFO))
+def test_manifest(data: bytes) -> None:
+    with contextlib.suppress(WireError):
+        info = parse_info(data)
+        assert parse_info(info.to_bytes()) == info
+
+
+@MANY
+@given(damaged(TIME))
+def test_time(data: bytes) -> None:
+    with contextlib.suppress(WireError):
+        record = parse_record(data)
+        assert parse_record(record.to_bytes()) == record
+
+
+@MANY
+@given(damaged(HISTORY))
+def test_failed_trials(data: bytes) -> None:
+    with contextlib.suppress(WireError):
+        parse_history(data)
+
+
+@MANY
+@given(changed(TERMS))
+def test_signed_terms(custom: Any) -> None:
+    with contextlib.suppress(WireError):
+        terms = parse_terms(custom)
+        assert parse_terms(terms.to_json()) == terms
+
+
+@FEW
+@given(data=damaged(BOOT))
+def test_boot_record(data: bytes, tmp_path: Path) -> None:
+    """The launcher never raises for what the disk holds, and starts nothing that is not there."""
+    path = tmp_path / "slots/boot.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    decision = choose_release(tmp_path)
+    assert decision.version is None
+    with contextlib.suppress(boot.BootRecordError, UnicodeDecodeError):
+        boot.parse_boot(data.decode())
+
+
+@pytest.fixture(scope="module")
+def repo() -> Simulator:
+    simulator = Simulator()
+    simulator.add(b"package", "1.1.0")
+    simulator.publish()
+    return simulator
+
+
+@pytest.mark.parametrize("role", ["2.root", "timestamp", "2.snapshot", "2.targets"])
+def test_metadata(
+    role: str, repo: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hostile metadata from outside, and damaged metadata on the disk."""
+    root = tmp_path / "root.json"
+    root.write_bytes(repo.trusted_root)
+    name = f"metadata/{role}.json"
+    honest = dict(repo.files)
+    document = json.loads(honest.get(name, repo.trusted_root))
+    monkeypatch.setattr(Web, "get", lambda _self, url, headers=None: repo.get(url, headers))
+    trust = TrustSettings("story-machine", URL, root, tmp_path / "metadata")
+    order = repo.order("1.1.0")
+
+    @FEW
+    @given(data=damaged(document), sign=st.booleans())
+    def attack(data: bytes, *, sign: bool) -> None:
+        if sign:
+            data = resigned(repo, role, data)
+        repo.files = {**honest, name: data}
+        with contextlib.suppress(OtaError):
+            find_target(trust, order, "1.0.0", threading.Event())
+        local = tmp_path / f"metadata/{role.rpartition('.')[2]}.json"
+        if local.exists() and "root" not in role:
+            local.write_bytes(data)
+        repo.files = dict(honest)
+        # A changed version, validly signed, is newer from then on; nothing else may stick.
+        allowed = contextlib.suppress(ContentError) if sign else contextlib.nullcontext()
+        with allowed:
+            find_target(trust, order, "1.0.0", threading.Event())
+        for path in tmp_path.glob("metadata/**/*.json"):
+            path.unlink()
+
+    attack()
+
+
+def resigned(repo: Simulator, role: str, data: bytes) -> bytes:
+    """Sign what is in there with the role's own key: what a stolen one could do."""
+    from securesystemslib.formats import encode_canonical
+
+    kind = role.rpartition(".")[2]
+    try:
+        document = json.loads(data)
+        payload = str(encode_canonical(document["signed"])).encode()
+        signature = repo.signers[kind][0].sign(payload)
+        document["signatures"] = [signature.to_dict()]
+        return json.dumps(document).encode()
+    except Exception:  # noqa: BLE001  # what cannot be signed is served as it is
+        return data
