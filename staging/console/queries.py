@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ScalarSelect, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from staging.console.speech import SEGMENTS_LIMIT, StoredSegment, Utterance, group
 from staging.store.models import (
     KIND_REPORT,
+    KIND_RESOURCE,
     Account,
     Batch,
     Binding,
@@ -56,14 +57,19 @@ class DeviceRow:
     """The version that the latest task leads to."""
 
 
-def _latest(key: str) -> ScalarSelect[int | None]:
+def _latest(key: str) -> ColumnElement[int | None]:
+    """Return when a value was told last; only a device that tells nothing is shown as it was read."""
+
     # One seek in an index for each device, however long its history is.
-    return (
-        select(func.max(Report.ts))
-        .where(Report.device_id == Device.id, Report.key == key)
-        .correlate(Device)
-        .scalar_subquery()
-    )
+    def newest(kind: str) -> ScalarSelect[int | None]:
+        return (
+            select(func.max(Report.ts))
+            .where(Report.device_id == Device.id, Report.kind == kind, Report.key == key)
+            .correlate(Device)
+            .scalar_subquery()
+        )
+
+    return func.coalesce(newest(KIND_REPORT), newest(KIND_RESOURCE))
 
 
 _TASK_ID = (
@@ -210,7 +216,11 @@ def series(session: Session, device_id: int, key: str, start: int, end: int) -> 
     out. Of more than SERIES_LIMIT values the last of each
     stretch of time is kept, so that a chart costs the same however often a device reports.
     """
-    statement = select(Report).where(Report.device_id == device_id, Report.key == key)
+    of_point = (Report.device_id == device_id, Report.key == key)
+    told = select(Report.ts).where(*of_point, Report.kind == KIND_REPORT).limit(1)
+    # What was read lies in the store a little later than it was true: it only counts on its own.
+    kind = KIND_RESOURCE if session.scalar(told) is None else KIND_REPORT
+    statement = select(Report).where(*of_point, Report.kind == kind)
     held = session.scalars(
         statement.where(Report.ts < start).order_by(Report.ts.desc()).limit(1)
     ).first()
@@ -221,8 +231,7 @@ def series(session: Session, device_id: int, key: str, start: int, end: int) -> 
         step = (end - start) // SERIES_LIMIT + 1
         last_of = (
             select(func.max(Report.ts))
-            .where(Report.device_id == device_id, Report.key == key)
-            .where(Report.ts >= start, Report.ts <= end)
+            .where(*of_point, Report.kind == kind, Report.ts >= start, Report.ts <= end)
             .group_by((Report.ts - start) // step)
         )
         found = list(session.scalars(statement.where(Report.ts.in_(last_of)).order_by(Report.ts)))

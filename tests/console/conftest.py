@@ -99,7 +99,8 @@ def device(inside: Page, stage: Stage) -> Page:
     inside.get("[data-part=bind], [data-part=controls]")
     if inside.all("[data-part=bind]"):
         inside.type("input[name=token]", stage.bind_token, enter=True)
-    inside.get("[data-part=controls] [data-point=volume]")
+    inside.see("[data-point=volume] .answer", "Done")
+    inside.see("[data-role=live]", "Live")
     return inside
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from selenium.webdriver.common.keys import Keys
 
 from tests.console.conftest import Stage
 from tests.console.page import PASSWORD, USER, Page
+from tools.processes import command
 
 
 def test_a_wrong_password_is_said_and_the_right_one_opens_the_list(page: Page) -> None:
@@ -116,22 +119,35 @@ def test_the_list_follows_the_device_without_reloading(inside: Page, stage: Stag
     inside.wait(lambda: len(inside.all("tbody tr")) == 1)
 
 
-def test_an_update_is_uploaded_verified_published_ordered_and_ends_in_success(
+def test_an_update_is_uploaded_verified_passed_published_ordered_and_ends_in_success(
     device: Page, stage: Stage
 ) -> None:
-    from tools.processes import command
-
-    page, folder = device, stage.bench.folder
-    stage.cloud("device", "list")
+    page = device
     for version in ("1.1.0", "1.2.0"):
-        command(
-            "story-release", "build", "--version", version, "--output", folder / f"{version}.tar.gz"
-        )
+        file = stage.bench.folder / f"{version}.tar.gz"
+        command("story-release", "build", "--version", version, "--output", file)
     _upload(page, stage, "1.1.0")
     page.type("[data-version='1.1.0'] input[name=uuid]", stage.uuid, enter=True)
     page.see("[data-version='1.1.0'] li .chip", "Success", seconds=45)
     page.click("[data-version='1.1.0'] [data-role=pass]")
     page.see("[data-version='1.1.0'] .card-head .chip", "Released")
+    # The second is released without the page, so that it can be ordered from the device's.
+    release = ("release", "add", stage.bench.folder / "1.2.0.tar.gz", "--version", "1.2.0")
+    stage.cloud(*release)
+    page.open("/console/strategies")
+    page.type("input[name=from]", "1.1.0")
+    page.click("main form button[type=submit]")
+    page.see("tr[data-strategy] .chip", "Draft")
+    page.click("tr[data-strategy] button")
+    page.see("tr[data-strategy] .chip", "Published")
+    page.open(f"/console/devices/{stage.uuid}")
+    page.click("[data-role=order]")
+    seen = _watch(page)
+    assert seen[-1] == "SUCCESS"
+    assert "RUNNING" in seen
+    assert "event" in page.text("[data-part=update] .log")
+    page.see("[data-fact=version]", "1.2.0")
+    assert '"version": "1.2.0"' in stage.agent("status", "--json")
     assert page.errors() == []
 
 
@@ -141,3 +157,20 @@ def _upload(page: Page, stage: Stage, version: str) -> None:
     page.get("input[name=file]").send_keys(str(stage.bench.folder / f"{version}.tar.gz"))
     page.click("main form button[type=submit]")
     page.see(f"[data-version='{version}'] .chip", "Unverified")
+
+
+def _watch(page: Page) -> list[str]:
+    """Return the statuses that the page showed, up to the end of the update."""
+    script = """
+      const [end, done] = arguments, seen = [];
+      const look = () => {
+        const chip = document.querySelector('[data-part=update] [data-status]');
+        const status = chip?.dataset.status, version = chip?.parentElement.textContent ?? '';
+        if (status && version.includes('1.2.0') && seen.at(-1) !== status) seen.push(status);
+        if (seen.at(-1) === 'SUCCESS' || seen.at(-1) === 'FAILED' || Date.now() > end) done(seen);
+      };
+      new MutationObserver(look).observe(document.querySelector('[data-part=update]'), {subtree: true, childList: true, attributes: true});
+      setInterval(look, 100)"""
+    page.browser.set_script_timeout(50)
+    seen: list[str] = page.browser.execute_async_script(script, (time.time() + 45) * 1000)
+    return seen
