@@ -75,11 +75,14 @@ def clock() -> FakeClock:
 
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
+# Whole files so: generated requests, thousands of them, that try the description and not the store.
+ONE_DATABASE = {"test_openapi"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database_kind" in metafunc.fixturenames:
-        one = metafunc.definition.get_closest_marker("one_database")
+        marked = metafunc.definition.get_closest_marker("one_database")
+        one = marked or metafunc.definition.path.stem in ONE_DATABASE
         kinds = [SQLITE] if one else [SQLITE, POSTGRESQL]
         metafunc.parametrize("database_kind", kinds, scope="function")
 
