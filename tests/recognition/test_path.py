@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from agent.client import SOCKET_NAME, LocalClient
 from staging import cli
 from staging.errors import StagingError
 from staging.recognition import model
+from staging.recognition.door import ask
 from staging.recognition.model import SHA256, join_model, missing_packages, model_folder
+from staging.recognition.outcomes import OutcomeLog
 from staging.recognition.sound import Sound
 from tests.conftest import write_tone
 from tests.recognition import speech
@@ -52,22 +55,13 @@ class House(Bench):
         return done
 
     def say(self, sentence: str) -> dict[str, Any]:
-        return self.story_cloud("say", self.device["uuid"], sentence)
-
-    def refused(self, sentence: str) -> str:
-        done = self.run("say", self.device["uuid"], sentence)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.count("\n") == 1
-        return done.stderr
+        """Do what `story-cloud say` does, without a new process each time."""
+        outcome = ask(self.cloud_data, self.device["uuid"], sentence)
+        assert outcome["text"] == sentence
+        return outcome
 
     def agent_get(self, name: str) -> str:
-        return self.ask_agent("get", name).strip()
-
-    def ask_agent(self, *words: str | Path) -> str:
-        return subprocess.run(
-            [BIN / "story-agent", *words, "--state", self.state],
-            capture_output=True, text=True, timeout=20, check=True,
-        ).stdout  # fmt: skip
+        return LocalClient(self.state / SOCKET_NAME).request("GET", f"/{name}").text
 
 
 @pytest.fixture(scope="module")
@@ -126,19 +120,28 @@ def test_typed_volume(house: House) -> None:
     assert house.agent_get("volume") == "7"
 
 
-def test_what_the_device_refuses_is_one_line(house: House) -> None:
-    house.say("停止")
-    assert "the device answered 4.00 play: nothing is playing" in house.refused("下一首")
-    assert "there is no command in it" in house.refused("你好")
-    assert "no title sounds like" in house.refused("播放世上只有妈妈好")
-
-
-def test_heard_shows_what_was_done(house: House) -> None:
-    house.say("音量调到三")
-    (row,) = house.story_cloud("heard", house.device["uuid"], "--limit", "1")["outcomes"]
+def test_the_commands(house: House) -> None:
+    uuid = house.device["uuid"]
+    done = house.run("say", uuid, "音量调到三")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "typed 音量调到三; volume-set; PUT volume 3 -> 2.04\n"
+    assert house.run("heard", uuid, "--limit", "1").stdout.endswith(f"{uuid} {done.stdout}")
+    (row,) = house.story_cloud("heard", uuid, "--limit", "1")["outcomes"]
     assert (row["text"], row["done"], row["source"]) == ("音量调到三", True, "typed")
-    line = house.run("heard", "--limit", "1").stdout
-    assert "typed 音量调到三; volume-set; PUT volume 3 -> 2.04" in line
+
+
+def test_what_is_not_done_is_one_line(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    house.say("停止")
+    for sentence, message in {
+        "下一首": "the device answered 4.00 play: nothing is playing",
+        "你好": "there is no command in it",
+        "播放世上只有妈妈好": "no title sounds like",
+    }.items():
+        words = ["say", house.device["uuid"], sentence, "--data", str(house.cloud_data)]
+        assert cli.main(words) == 1
+        out, error = capsys.readouterr()
+        assert message in error
+        assert (out, error.count("\n")) == ("", 1)
 
 
 def test_mistakes_are_one_line(
@@ -210,14 +213,15 @@ def test_silence_is_not_a_command(house: House, tmp_path: Path) -> None:
 
 
 def _send(house: House, path: Path) -> dict[str, Any]:
-    number = int(house.ask_agent("say", path).split()[1].rstrip(":"))
+    said = LocalClient(house.state / SOCKET_NAME).request("POST", "/voice", path.read_bytes())
+    number = json.loads(said.body)["id"]
+    log = OutcomeLog(house.cloud_data)
     deadline = time.monotonic() + SPEECH_TIMEOUT
     while time.monotonic() < deadline:
-        done = house.run("heard", house.device["uuid"], "--limit", "1", "--json")
-        for row in json.loads(done.stdout)["outcomes"]:
+        for row in log.recent(house.device["uuid"], limit=1):
             if row["utterance"] == number:
-                return dict(row)
-        time.sleep(0.1)
+                return row
+        time.sleep(0.05)
     raise AssertionError(f"utterance {number} has no outcome")
 
 
