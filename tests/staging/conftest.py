@@ -75,14 +75,11 @@ def clock() -> FakeClock:
 
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
-# Whole files so: generated requests, thousands of them, that try the description and not the store.
-ONE_DATABASE = {"test_openapi"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database_kind" in metafunc.fixturenames:
-        marked = metafunc.definition.get_closest_marker("one_database")
-        one = marked or metafunc.definition.path.stem in ONE_DATABASE
+        one = metafunc.definition.get_closest_marker("one_database")
         kinds = [SQLITE] if one else [SQLITE, POSTGRESQL]
         metafunc.parametrize("database_kind", kinds, scope="function")
 
