@@ -1,8 +1,10 @@
 """A resumable download: what arrived stays, and only bytes with the signed hash come out.
 
-One folder holds at most one download: ``<sha256>.part`` and the sidecar ``<sha256>.json`` with the
-URL and the server's ETag. A later start hashes the part again and asks for the rest (Range,
-If-Range); a changed file, or a server without ranges or ETag, starts over. Everything here blocks.
+One folder holds at most one download: ``<sha256>.part``, the sidecar ``<sha256>.json`` with the URL
+and the server's ETag, and ``<sha256>.spent`` with what it has cost. A later start hashes the part
+again (a running hash on disk would vouch for bytes that the disk may have lost) and asks for the
+rest (Range, If-Range), also of another address; a changed file, or a server without ranges or ETag,
+starts over. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -25,15 +27,17 @@ from ota.digests import Digests
 from ota.errors import ContentError, NoSpaceError, StoppedError, TransportError
 from ota.files import fsync_path, make_folder, write_atomically
 from ota.installer import Progress
-from ota.retry import Attempts, RetryPolicy
-from ota.web import Body, Web, WebSettings, show_url
+from ota.retry import Attempts, RetryLaterError, RetryPolicy
+from ota.web import Body, Web, WebSettings, parse_retry_after, show_url
 from wire.errors import WireError, show
-from wire.fields import get_string, parse_object
+from wire.fields import get_int, get_string, parse_object
 from wire.ota import OtaEvent
 
 READ_SIZE = 512 * 1024
 # An attempt that brought this much counts as progress: the count of failures starts afresh.
 PROGRESS_BYTES = 64 * 1024
+# How often the bytes that a download has cost go to disk: seldom enough for flash.
+SPENT_STEP = 4 * 2**20
 # Statuses that pass by themselves (RFC 9110): request timeout, too early, too many requests, 5xx.
 PASSING_STATUS = frozenset({408, 425, 429}) | frozenset(range(500, 600))
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
@@ -42,11 +46,16 @@ _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What to fetch: where from, and the length (bytes) and SHA-256 (hex) that were signed."""
+    """What to fetch: where from, and the length (bytes) and SHA-256 (hex) that were signed.
+
+    ``budget``: bytes that may come over the network for it altogether, over all attempts and
+    restarts; None: `DownloadSettings.budget_factor` times the length.
+    """
 
     url: str
     length: int
     sha256: str
+    budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,10 @@ class DownloadSettings:
             seconds; slower is treated as a broken connection.
         reserve: bytes that stay free on the disk, for the state that must still be written.
         max_rate: bytes a second that are taken at most, so that a story streams on; 0: no limit.
+        redirects: how many are followed, one after the other; never from https to http.
+        budget_factor: times the length that a download may cost, where the release says nothing.
+        budget_attempts: requests that it may cost, over all restarts; a machine that dies in each
+            attempt must not try for ever.
     """
 
     web: WebSettings = field(default_factory=WebSettings)
@@ -66,6 +79,9 @@ class DownloadSettings:
     low_speed_window: float = 30.0
     reserve: int = 4 * 2**20
     max_rate: int = 0
+    redirects: int = 5
+    budget_factor: float = 4.0
+    budget_attempts: int = 500
     free_space: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
 
 
@@ -107,7 +123,8 @@ def download(
         rng: the jitter of the waits.
 
     Raises:
-        ContentError: the server's file is not the signed one, or the server refuses for good.
+        ContentError: the server's file is not the signed one, the server refuses for good, or the
+            data budget is spent.
         TransportError: no success within the attempts.
         NoSpaceError: the disk is too small, before or during.
         OSError: the disk failed.
@@ -141,7 +158,9 @@ def _fetch(web: Web, part: _Part, settings: DownloadSettings, stop: threading.Ev
     headers = {}
     if part.here and part.etag is not None:
         headers = {"Range": f"bytes={part.here}-", "If-Range": part.etag}
-    with web.get(part.source.url, headers) as body:
+    part.spent.attempt()
+    with web.get(part.source.url, headers, redirects=settings.redirects) as body:
+        _heed(body)
         answer = judge(
             body.status,
             body.header("Content-Range"),
@@ -154,6 +173,14 @@ def _fetch(web: Web, part: _Part, settings: DownloadSettings, stop: threading.Ev
         if answer is not Answer.ASK_AGAIN:
             part.remember(body.header("ETag"))
             _take(body, part, settings, stop)
+
+
+def _heed(body: Body) -> None:
+    """Raise RetryLaterError when the server asks to be left alone for a while."""
+    if body.status in PASSING_STATUS:
+        seconds = parse_retry_after(body.header("Retry-After"), body.header("Date"))
+        if seconds is not None:
+            raise RetryLaterError(f"the server answered HTTP {body.status}", seconds)
 
 
 def judge(
@@ -195,6 +222,7 @@ def _take(body: Body, part: _Part, settings: DownloadSettings, stop: threading.E
     meter = LowSpeed(settings.low_speed, settings.low_speed_window, monotonic())
     pacer = Pacer(settings.max_rate, monotonic())
     while chunk := body.read(pacer.piece):
+        part.spent.take(len(chunk))
         if stop.wait(pacer.add(len(chunk), monotonic())):
             raise StoppedError("stopped while downloading")
         part.append(chunk)
@@ -243,6 +271,55 @@ class Pacer:
         return max(0.0, self._start + self._bytes / self._max_rate - now)
 
 
+class Spent:
+    """What a download has cost, over restarts: ``path`` holds requests and bytes.
+
+    The request is on disk before it is made; bytes follow in steps, of which a crash loses one.
+    """
+
+    def __init__(self, path: Path, budget: int, attempts: int) -> None:
+        """Go on from what ``path`` says; ``budget`` is in bytes."""
+        self._path = path
+        self._budget = budget
+        self._most = attempts
+        self._attempts, self._bytes = self._load()
+        self._unsaved = 0
+
+    def _load(self) -> tuple[int, int]:
+        try:
+            source = parse_object(self._path.read_bytes(), "spent")
+            return get_int(source, "attempts"), get_int(source, "bytes")
+        except (OSError, WireError):  # not there, or damaged: it begins
+            return 0, 0
+
+    def attempt(self) -> None:
+        """Count a request; raises ContentError when it is one too many."""
+        if self._attempts >= self._most or self._bytes >= self._budget:
+            self._end()
+        self._attempts += 1
+        self._save()
+
+    def take(self, size: int) -> None:
+        """Count bytes that came; raises ContentError when they are over the budget."""
+        self._bytes += size
+        self._unsaved += size
+        if self._unsaved >= SPENT_STEP:
+            self._save()
+        if self._bytes > self._budget:
+            self._save()
+            self._end()
+
+    def _save(self) -> None:
+        self._unsaved = 0
+        text = json.dumps({"attempts": self._attempts, "bytes": self._bytes})
+        write_atomically(self._path, text.encode())
+
+    def _end(self) -> None:
+        spent = f"{self._bytes} bytes in {self._attempts} requests"
+        allowed = f"{self._budget} bytes in {self._most} are allowed"
+        raise ContentError("budget", f"spent {spent}, {allowed}", OtaEvent.DOWNLOAD_FAIL)
+
+
 class _Part:
     """The bytes that are here: on disk, and as running hashes."""
 
@@ -274,9 +351,12 @@ class _Part:
 
     def __enter__(self) -> Self:
         make_folder(self._folder)
+        cost = self._folder / f"{self.source.sha256}.spent"
         for path in self._folder.iterdir():
-            if path not in {self._path, self._sidecar}:
+            if path not in {self._path, self._sidecar, cost}:
                 path.unlink()
+        budget = self.source.budget or int(self._settings.budget_factor * self.source.length)
+        self.spent = Spent(cost, budget, self._settings.budget_attempts)
         self.etag = self._read_sidecar()
         # Unbuffered: what a write could not bring to the disk must not be tried again by close().
         self._file = self._path.open("ab", buffering=0)

@@ -18,12 +18,27 @@ class RetryPolicy:
         total: attempts altogether; ends a server that always breaks off after a little.
         first: seconds before the second attempt; each further wait doubles.
         longest: seconds that a wait is capped at.
+        longest_asked: seconds that a server may ask us to stay away (Retry-After), at most.
     """
 
     attempts: int = 8
     total: int = 200
     first: float = 1.0
     longest: float = 60.0
+    longest_asked: float = 3600.0
+
+
+class RetryLaterError(TransportError):
+    """A server asked to be left alone for a while (HTTP Retry-After).
+
+    Attributes:
+        seconds: for how long.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        """Say what it answered, and how long it asked for."""
+        super().__init__(f"{message}, to be asked again in {seconds:g} s")
+        self.seconds = seconds
 
 
 class Attempts:
@@ -50,7 +65,10 @@ class Attempts:
         self._row = 1 if progressed else self._row + 1
         if self._row >= self._policy.attempts or self._total >= self._policy.total:
             raise TransportError(f"{error} (gave up after {self._total} attempts)") from error
-        if self._stop.wait(self.delay()):
+        wait = self.delay()
+        if isinstance(error, RetryLaterError):
+            wait = max(wait, min(error.seconds, self._policy.longest_asked))
+        if self._stop.wait(wait):
             raise StoppedError("stopped while waiting to try again") from error
 
     def delay(self) -> float:

@@ -6,12 +6,14 @@ urllib3 is imported when the first request is made: only an update needs it.
 from __future__ import annotations
 
 import http.client
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from ota.clock import TrustedTime
 from ota.errors import ContentError, MachineError, TransportError
@@ -21,6 +23,9 @@ from wire.ota import OtaEvent
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SECONDS = re.compile(r"\d{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +63,30 @@ class Web:
         if self._pool is not None:
             self._pool.clear()
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Body:
+    def get(
+        self, url: str, headers: Mapping[str, str] | None = None, *, redirects: int = 0
+    ) -> Body:
         """Send a GET and return the answer once its headers are here, whatever its status.
 
-        Redirects are not followed: an order's URL is final, and a redirect could leave TLS.
+        Args:
+            url: where.
+            headers: to send; at each redirect again, so no secret may be among them.
+            redirects: how many to follow at most.
 
         Raises:
             TransportError: no answer.
-            ContentError: the URL is none.
+            ContentError: the URL is none, or a redirect may not be followed.
         """
+        left = redirects
+        while True:
+            body = self._get(url, headers)
+            if not redirects or body.status not in _REDIRECTS or not body.header("Location"):
+                return body
+            body.close()
+            url = follow(url, body.header("Location") or "", left)
+            left -= 1
+
+    def _get(self, url: str, headers: Mapping[str, str] | None) -> Body:
         from urllib3 import Timeout  # noqa: PLC0415  # only an update needs it
 
         settings = self._settings
@@ -105,6 +125,10 @@ class Body:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the rest of the answer unread."""
         self._response.close()
 
     def header(self, name: str) -> str | None:
@@ -119,6 +143,49 @@ class Body:
         """
         with _faults(self._url):
             return self._response.read1(size, decode_content=False) or b""
+
+
+def follow(url: str, location: str, left: int) -> str:
+    """Return where a redirect from ``url`` leads; ``left``: how many may be followed yet.
+
+    Raises:
+        ContentError: too many, not to http or https, or from https out of TLS.
+    """
+    try:
+        target = urljoin(url, location)
+        scheme, host = urlsplit(target).scheme, urlsplit(target).hostname
+    except ValueError as error:
+        raise _bad_redirect(f"{show_url(url)} leads to no URL") from error
+    leads = f"{show_url(url)} leads to {show_url(target)}"
+    if left <= 0:
+        raise _bad_redirect(f"{leads}, one too many")
+    if scheme not in {"http", "https"} or not host:
+        raise _bad_redirect(f"{leads}, expected http or https")
+    if scheme == "http" and urlsplit(url).scheme == "https":
+        raise _bad_redirect(f"{leads}, out of TLS")
+    return target
+
+
+def _bad_redirect(detail: str) -> ContentError:
+    return ContentError("bad redirect", detail, OtaEvent.DOWNLOAD_FAIL)
+
+
+def parse_retry_after(value: str | None, date: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for; None without one that can be read.
+
+    Args:
+        value: the header: seconds, or an HTTP date (RFC 9110, 10.2.3).
+        date: the same answer's Date: the server's dates are held against the server's clock.
+    """
+    if value is None:
+        return None
+    if _SECONDS.fullmatch(value.strip()):
+        return float(value)
+    try:
+        until, now = parsedate_to_datetime(value), parsedate_to_datetime(date or "")
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):  # no date, or only one of them has a zone
+        return None
 
 
 @contextmanager
