@@ -127,12 +127,9 @@ def test_account(
     added = command("account", "add", "家长")
     assert len(added["password"]) == 16
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
-    database = (
-        (data / "cloud.sqlite").read_bytes() + (data / "cloud.sqlite-wal").read_bytes()
-        if (data / "cloud.sqlite-wal").exists()
-        else (data / "cloud.sqlite").read_bytes()
-    )
-    assert added["password"].encode() not in database
+    stored = b"".join(file.read_bytes() for file in data.glob("cloud.sqlite*"))
+    assert b"scrypt$" in stored
+    assert added["password"].encode() not in stored
     assert "account 家长: there is one already" in mistake("account", "add", "家长")
     # A user that `token` made gets a password later.
     command("app", "add", "a", "--type", "web")
