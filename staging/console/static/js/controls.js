@@ -8,6 +8,9 @@ import { empty } from "./shell.js";
 
 const COMMANDS = [["上一首", "previous"], ["暂停", "pause"], ["继续", "resume"], ["停止", "stop"], ["下一首", "next"]];
 const LOW_BATTERY = 20;
+// As long after a hand moved a slider, answers to its earlier places must not move it back.
+const SETTLE_MS = 800;
+const QUEUE_LIMIT = 16;
 
 /** The card of all controls; `update` when the device's state changed, `reported` for a value it told. */
 export function controls(path, signal) {
@@ -51,26 +54,36 @@ function makeControl(path, point, signal) {
   const answer = h("p", { class: "answer soft", role: "status" });
   const label = point.label || point.name;
   const id = uid("point");
-  const parts = shape({ point, label, id, put: (content) => exchange("PUT", content) });
+  const parts = shape({ point, label, id, put: (content) => order("PUT", content) });
   const element = h("div", { class: "control", role: "group", "aria-labelledby": id, data: { point: point.name } },
     h("div", { class: "control-head" }, h("h3", { id }, label), parts.output),
     point.description ? h("p", { class: "small soft" }, point.description) : null,
     parts.body, answer);
 
-  // Of quick changes after another only the last one's answer is shown, and what the device tells by
-  // itself is newer than an answer that is still under way.
-  let turn = 0;
+  // Orders go one after the other, or the network might turn two of them round. What the device tells
+  // by itself is newer than an answer that is still under way.
+  const queue = [];
+  let working = false;
   let told = 0;
 
+  async function order(method, content) {
+    const last = queue.at(-1);
+    // Of the places that a slider passed only the newest counts.
+    if (parts.latest && last?.[0] === "PUT" && method === "PUT") last[1] = content;
+    else if (queue.length < QUEUE_LIMIT) queue.push([method, content]);
+    if (working) return;
+    working = true;
+    while (queue.length && !signal.aborted) await exchange(...queue.shift());
+    working = false;
+  }
+
   async function exchange(method, content) {
-    turn += 1;
-    const mine = turn;
     const before = told;
     tell(t(method === "PUT" ? "sending" : "reading"), false);
     try {
       const body = { method, name: point.name, ...(method === "PUT" ? { content } : {}) };
       const reply = await post(`${path}/control`, body);
-      if (signal.aborted || mine !== turn) return;
+      if (signal.aborted) return;
       if (!reply.code.startsWith("2.")) tell(t("deviceSaid", { code: reply.code, text: reply.content }), true);
       else {
         tell(t("took", { code: reply.code, ms: reply.ms }), false);
@@ -78,16 +91,16 @@ function makeControl(path, point, signal) {
         if (method === "GET") return;
       }
       // What the device holds now, whether it took the value or not.
-      if (point.method.includes("GET")) await refresh(mine);
+      if (point.method.includes("GET") && queue.length === 0) await refresh();
     } catch (error) {
-      if (!signal.aborted && mine === turn) tell(errorText(error), true);
+      if (!signal.aborted) tell(errorText(error), true);
     }
   }
 
-  async function refresh(mine) {
+  async function refresh() {
     const before = told;
     const reply = await post(`${path}/control`, { method: "GET", name: point.name });
-    if (reply.code.startsWith("2.") && mine === turn && told === before) parts.show(reply.content, false);
+    if (reply.code.startsWith("2.") && told === before) parts.show(reply.content, false);
   }
 
   function tell(text, bad) {
@@ -102,7 +115,7 @@ function makeControl(path, point, signal) {
       told += 1;
       parts.show(value, false);
     },
-    read: () => { if (point.method.includes("GET")) exchange("GET"); },
+    read: () => { if (point.method.includes("GET")) order("GET"); },
     enable(online) {
       for (const part of element.querySelectorAll("button, input, select")) part.disabled = !online;
     },
@@ -126,16 +139,29 @@ function slider({ point, label, put: send }) {
   const { min, max, step = 1 } = point.pattern;
   const output = h("output", {}, "–");
   const input = h("input", { type: "range", min, max, step, value: min, "aria-label": label });
-  let touched = false;
-  input.addEventListener("input", () => { touched = true; output.textContent = input.value; });
-  input.addEventListener("change", () => { touched = false; send(input.value); });
+  let settling = 0;
+  let heard = null;
+  const apply = (value) => {
+    input.value = value;
+    output.textContent = value;
+  };
+  input.addEventListener("input", () => {
+    output.textContent = input.value;
+    clearTimeout(settling);
+    heard = null;
+    settling = setTimeout(() => {
+      settling = 0;
+      if (heard !== null) apply(heard);
+    }, SETTLE_MS);
+  });
+  input.addEventListener("change", () => send(input.value));
   return {
+    latest: true,
     output,
     body: h("div", {}, input, h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, min), h("span", {}, max))),
     show(value) {
-      if (touched) return;  // a hand is on it
-      input.value = value;
-      output.textContent = value;
+      if (settling) heard = value;
+      else apply(value);
     },
   };
 }
