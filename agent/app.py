@@ -23,12 +23,15 @@ from agent.outbox import Outbox, OutboxError
 from agent.points import build_points
 from agent.requests import cloud_handler, serve
 from agent.service import ServiceManager
-from agent.settings import Settings
+from agent.settings import InstallerKind, Settings
 from agent.voice import VoiceSender
 from agent.watch import Watcher
 from ota.clock import TrustedTime
 from ota.download import DownloadSettings
+from ota.installer import Installer
 from ota.machine import Hooks, Updater, UpdaterSettings
+from ota.rauc import RaucInstaller
+from ota.reboot import reboot_machine
 from ota.release import running_release
 from ota.slots import SlotInstaller
 from ota.trial_log import TrialLog, read_lines, trial_log_path
@@ -42,6 +45,8 @@ from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, DeviceInfo, PackageI
 
 # Before a restart for an update: how long the cloud may take to hear that it comes.
 FAREWELL_SECONDS = 3.0
+# How long the system may take to end the agent once a restart of the machine is ordered.
+REBOOT_SECONDS = 120.0
 
 _log = logging.getLogger(__name__)
 
@@ -221,9 +226,10 @@ class Agent:
                 root_file=self._state / settings.root_file,
                 state_dir=self._state,
                 confirm_timeout=settings.confirm_timeout_seconds,
+                installer=settings.installer,
                 download=DownloadSettings(max_rate=settings.max_bytes_per_second),
             ),
-            SlotInstaller(self._state),
+            self._build_installer(),
             self._report_update,
             self._request_restart,
             self._version,
@@ -232,6 +238,11 @@ class Agent:
                 log_lines=lambda: read_lines(trial_log_path(self._state)),
             ),
         )
+
+    def _build_installer(self) -> Installer:
+        if self._settings.ota.installer is InstallerKind.RAUC:
+            return RaucInstaller(self._state, self._version)
+        return SlotInstaller(self._state)
 
     async def _prove_trial(self) -> None:
         """Confirm a new version once it has shown that it works; the updater watches the time."""
@@ -246,7 +257,7 @@ class Agent:
                 await asyncio.sleep(1.0)
 
     def _request_restart(self) -> None:
-        self.restart_wanted = True
+        self.restart_wanted = self._settings.ota.installer is InstallerKind.SLOTS
         self._farewell = asyncio.create_task(self._end_when_told())
 
     async def _end_when_told(self) -> None:
@@ -254,7 +265,18 @@ class Agent:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await self._outbox.emptied.wait()
+        if self._settings.ota.installer is InstallerKind.RAUC:
+            await self._reboot()
         self._ended.set()
+
+    @staticmethod
+    async def _reboot() -> None:
+        """Restart the machine; if it will not, the agent's own next start gives the update up."""
+        try:
+            await reboot_machine()
+            await asyncio.sleep(REBOOT_SECONDS)  # SIGTERM ends us before that
+        except OSError as error:
+            _log.error("the machine cannot be restarted for the update: %s", error)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

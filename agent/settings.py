@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -63,6 +64,15 @@ class SwitchSettings:
     """Whether ``switch`` really powers the machine off; true on a real machine only."""
 
 
+class InstallerKind(StrEnum):
+    """What puts a package in place."""
+
+    SLOTS = "slots"
+    """A release of the agent, in a folder."""
+    RAUC = "rauc"
+    """An image of the whole system, by RAUC; the machine restarts."""
+
+
 @dataclass(frozen=True, slots=True)
 class OtaSettings:
     """Updates."""
@@ -75,6 +85,8 @@ class OtaSettings:
     """The TUF root that the machine was shipped with; relative to the state folder."""
     repository: str = ""
     """Base URL of the TUF repository; empty: the profile's ``configures.otaRepository``."""
+    installer: InstallerKind = InstallerKind.SLOTS
+    """``slots`` (releases of the agent) or ``rauc`` (images of the whole system)."""
     max_bytes_per_second: int = 0
     """How fast a package is taken at most, so that a story streams on meanwhile; 0: no limit."""
     confirm_timeout_seconds: float = 120.0
@@ -186,14 +198,14 @@ def _convert(name: str, kind: type[Any], value: object) -> object:
             return Path(value)
         case str() if kind is str and value.isprintable() and (value or name not in _NOT_EMPTY):
             return value
-        case str() if kind is HeaderStyle and value in set(HeaderStyle):
-            return HeaderStyle(value)
+        case str() if issubclass(kind, StrEnum) and value in set(kind):
+            return kind(value)
     raise FieldError(name, value, _expectation(kind, low, high))
 
 
 def _expectation(kind: type[Any], low: float, high: float) -> str:
-    if kind is HeaderStyle:
-        return "one of " + ", ".join(HeaderStyle)
+    if issubclass(kind, StrEnum):
+        return "one of " + ", ".join(kind)
     if kind in (int, float):
         return f"{'an integer' if kind is int else 'a number'} from {low:g} to {high:g}"
     return {bool: "true or false", Path: "a path"}.get(kind, "a string of printable characters")

@@ -14,7 +14,7 @@ from wire.errors import FieldError, show
 from wire.fields import get_int, get_object, get_string, is_object
 from wire.ota import SIZE_MAX, version_key
 
-# What this version of the agent can install.
+# What installs a package, where nobody says otherwise.
 INSTALLER = "slots"
 # The channel of a machine that nobody put on another one.
 DEFAULT_CHANNEL = "stable"
@@ -29,12 +29,14 @@ class Device:
         hardware: the board's name as releases spell it; "" when it is not known.
         running: the version that runs.
         channel: which releases it is offered.
+        installer: what puts packages in place here.
     """
 
     product: str
     running: str
     hardware: str = ""
     channel: str = DEFAULT_CHANNEL
+    installer: str = INSTALLER
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def admit(terms: Terms, version: str, device: Device) -> None:
     """
     _agree("wrong product", "product", terms.product, device.product)
     _agree("wrong version", "version", terms.version, version)
-    _agree("wrong installer", "installer", terms.installer, INSTALLER)
+    _agree("wrong installer", "installer", terms.installer, device.installer)
     if terms.revoked is not None:
         raise ContentError("revoked", f"version {version}: {show(terms.revoked)}")
     if terms.hardware and device.hardware not in terms.hardware:

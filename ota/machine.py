@@ -315,7 +315,7 @@ class Updater:
 
     async def _download(self, task: Task) -> None:
         target = _target(task)
-        source = Source(task.order.url, target.length, target.sha256)
+        source = Source(task.order.url, target.length, target.sha256, target.data_budget)
         settings, folder = self._settings.download, self._settings.download_dir
 
         def work(stop: threading.Event, seen: Progress) -> Downloaded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ota.admission import DEFAULT_CHANNEL
+from ota.admission import DEFAULT_CHANNEL, INSTALLER
 from ota.clock import TrustedTime
 from ota.download import DownloadSettings
 from ota.retry import RetryPolicy
@@ -32,6 +32,7 @@ class UpdaterSettings:
         percent_interval: seconds between two percent reports.
         hardware: this machine's board, as releases spell it; "" when it is not known.
         channel: the channel whose releases this machine is offered.
+        installer: what puts packages in place; releases for another one are refused.
         refresh: how reading the metadata is retried.
         download: limits of the download; its ``web`` also serves the metadata.
     """
@@ -44,6 +45,7 @@ class UpdaterSettings:
     percent_interval: float = PERCENT_INTERVAL
     hardware: str = ""
     channel: str = DEFAULT_CHANNEL
+    installer: str = INSTALLER
     refresh: RetryPolicy = field(default_factory=RetryPolicy)
     download: DownloadSettings = field(default_factory=DownloadSettings)
 
@@ -67,6 +69,7 @@ class UpdaterSettings:
             web=self.web,
             hardware=self.hardware,
             channel=self.channel,
+            installer=self.installer,
         )
 
     @property

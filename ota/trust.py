@@ -21,7 +21,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ota.admission import DEFAULT_CHANNEL, Device, admit, parse_terms
+from ota.admission import DEFAULT_CHANNEL, INSTALLER, Device, admit, parse_terms
 from ota.clock import TrustedTime
 from ota.errors import ContentError, MachineError, MisuseError, StoppedError, TransportError
 from ota.files import fsync_tree, make_folder
@@ -58,6 +58,7 @@ class TrustSettings:
         web: how servers are reached; its ``clock`` is the time that expiry is judged at.
         hardware: this machine's board, as releases spell it; "" when it is not known.
         channel: the channel whose releases this machine is offered.
+        installer: what puts packages in place here; releases for another one are refused.
         metadata_url: where the metadata is, if not there.
     """
 
@@ -69,6 +70,7 @@ class TrustSettings:
     web: WebSettings = field(default_factory=WebSettings)
     hardware: str = ""
     channel: str = DEFAULT_CHANNEL
+    installer: str = INSTALLER
     metadata_url: str = ""
 
     @property
@@ -117,7 +119,9 @@ def find_target(
     signed = _look_up(settings, path, stop)
     if signed is None:
         raise ContentError("unknown target", f"{path} is not in the repository's signed metadata")
-    device = Device(settings.product, running, settings.hardware, settings.channel)
+    device = Device(
+        settings.product, running, settings.hardware, settings.channel, settings.installer
+    )
     return check_target(signed, order, device)
 
 
