@@ -147,7 +147,7 @@ class TrustedTime:
         self._lock = threading.Lock()
         self._record = _load(path)
         self._stored = self._record
-        if (note := self.disbelief()) is not None:
+        if path is not None and (note := self.disbelief()) is not None:
             _log.warning("%s", note)
 
     def floor(self) -> tuple[float, TimeSource]:

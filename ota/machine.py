@@ -11,8 +11,8 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,7 +31,7 @@ from ota.installer import Installer, Progress
 from ota.recovery import Action, Verdict, recover
 from ota.reports import Reporter, UpdateReports
 from ota.retry import Attempts
-from ota.settings import UpdaterSettings
+from ota.settings import Hooks, UpdaterSettings
 from ota.states import State, Step
 from ota.task import Task, load_task, save_task
 from ota.trust import Target, check_newer, find_target
@@ -49,21 +49,6 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 __all__ = ["Hooks", "Updater", "UpdaterSettings"]
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What the agent may hand in.
-
-    Attributes:
-        clock: trusted time; None makes one of its own, in ``STATE/ota/time.json``.
-        may_restart: says why the machine must not restart now, None when it may (see `window`).
-        log_lines: the last lines of a version that failed its trial, without secrets.
-    """
-
-    clock: TrustedTime | None = None
-    may_restart: Callable[[], str | None] = lambda: None
-    log_lines: Callable[[], Sequence[str]] = list
 
 
 class Updater:

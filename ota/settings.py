@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -81,3 +82,18 @@ class UpdaterSettings:
         """Return the settings with ``clock`` as the time that everything is judged at."""
         web = replace(self.download.web, clock=clock)
         return replace(self, download=replace(self.download, web=web))
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the agent may hand in.
+
+    Attributes:
+        clock: trusted time; None makes one of its own, in ``STATE/ota/time.json``.
+        may_restart: says why the machine must not restart now, None when it may (see `window`).
+        log_lines: the last lines of a version that failed its trial, without secrets.
+    """
+
+    clock: TrustedTime | None = None
+    may_restart: Callable[[], str | None] = lambda: None
+    log_lines: Callable[[], Sequence[str]] = list

@@ -36,7 +36,9 @@ def repo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, helpers: Any) -> Simul
     package = helpers.make_package(tmp_path / "p.tar.gz", "1.1.0").read_bytes()
     simulator.add(package, "1.1.0")
     simulator.publish()
-    monkeypatch.setattr(Web, "get", lambda _self, url, headers=None: simulator.get(url, headers))
+    monkeypatch.setattr(
+        Web, "get", lambda _self, url, headers=None, **_limits: simulator.get(url, headers)
+    )
     return simulator
 
 
@@ -263,9 +265,9 @@ async def test_endless_data_in_the_metadata(attack: Attack, name: str) -> None:
 
 async def test_endless_data_in_the_package(attack: Attack) -> None:
     size = attack.repo.order("1.1.0").size
-    attack.repo.streams[".tar.gz"] = lambda: itertools.repeat(bytes(4096))
+    attack.repo.streams[".tar.gz"] = lambda: itertools.repeat(bytes(64))
     await attack.ends(INVALID, "wrong length")
-    assert attack.repo.read_bytes <= size + 4096
+    assert attack.repo.read_bytes <= size + 64
 
 
 def trickle(clock: list[float], data: bytes, step: float) -> Callable[[], Iterator[bytes]]:
@@ -469,3 +471,12 @@ def test_python_tuf_judges_by_the_time_that_it_is_given(attack: Attack, tmp_path
     past = Updater(str(tmp_path / "m"), URL, bootstrap=attack.repo.trusted_root)
     _judge_at(past, datetime(2020, 1, 1, tzinfo=UTC).timestamp())
     assert past._trusted_set.reference_time.year == 2020
+
+
+async def test_the_signed_data_budget_limits_the_download(attack: Attack) -> None:
+    target = attack.repo.targets.targets["story-machine/1.1.0.tar.gz"]
+    target.unrecognized_fields["custom"]["data_budget"] = 100
+    attack.repo.publish()
+    await attack.order()
+    assert attack.box.task.state is State.FAILED
+    assert "budget: " in str(attack.box.task.failure)

@@ -200,7 +200,9 @@ def test_metadata(
     name = f"metadata/{role}.json"
     honest = dict(repo.files)
     document = json.loads(honest.get(name, repo.trusted_root))
-    monkeypatch.setattr(Web, "get", lambda _self, url, headers=None: repo.get(url, headers))
+    monkeypatch.setattr(
+        Web, "get", lambda _self, url, headers=None, **_limits: repo.get(url, headers)
+    )
     trust = TrustSettings("story-machine", URL, root, tmp_path / "metadata")
     order = repo.order("1.1.0")
 
