@@ -38,6 +38,7 @@ from wire.reports import (
 COMMAND = (sys.executable, "-m", "staging.cli")
 READY = re.compile(r"ready api=(http://127\.0\.0\.1:\d+) device=127\.0\.0\.1:(\d+)\n")
 UUID = "01a800000072af"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "app.py"
 
 
 def run(*arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
@@ -152,7 +153,9 @@ def test_client_raises_by_code(cloud: Cloud, client: OpenApiClient) -> None:
         nobody.validate()
 
 
-async def test_a_device_over_the_link(profile: Profile, client: OpenApiClient) -> None:
+async def test_a_device_over_the_link(
+    cloud: Cloud, profile: Profile, client: OpenApiClient
+) -> None:
     """The tour without updates: register, describe, control, report, history."""
 
     async def answer(request: Request) -> Reply:
@@ -187,11 +190,40 @@ async def test_a_device_over_the_link(profile: Profile, client: OpenApiClient) -
     assert sent == {"code": "2.05", "content": "75", "name": "power"}
     assert await asyncio.to_thread(client.resource, UUID) == DATA_POINTS
     page = await asyncio.to_thread(lambda: client.history(UUID, limit=2))
-    assert [entry["value"] for entry in page.entries] == [2, 1]
-    whole = await asyncio.to_thread(lambda: list(client.whole_history(UUID, key="volume")))
+    assert [entry["value"] for entry in page.entries] == [75, 2]
+    whole = await asyncio.to_thread(lambda: list(client.whole_history(UUID, kind="REPORT")))
     assert [entry["value"] for entry in whole] == [2, 1, 0]
+    read = await asyncio.to_thread(lambda: list(client.whole_history(UUID, kind="RESOURCE")))
+    assert [(entry["key"], entry["value"]) for entry in read] == [("power", 75)]
+    latest = await asyncio.to_thread(client.realtime, UUID, "volume")
+    assert latest is not None
+    assert latest["value"] == 2
+    keys = (client._apikey, client._secret, client._token)
+    words = (sys.executable, str(EXAMPLE), cloud.api, *keys, UUID, profile.bind_token)
+    example = await asyncio.to_thread(
+        subprocess.run, words, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert example.returncode == 0, example.stderr
+    assert example.stdout.startswith("tester has 故事机\n播放内容 75\n音量 75\n")
+    assert example.stdout.endswith("update: None\n")
     await endpoint.shutdown()
     await serving
+
+
+def test_the_client_has_every_endpoint(
+    cloud: Cloud, profile: Profile, client: OpenApiClient
+) -> None:
+    assert client.account()["userName"] == "tester"
+    assert client.rename(UUID, "小熊")["name"] == "小熊"
+    assert [device["name"] for device in client.devices()] == ["小熊"]
+    assert client.device_page(1).devices == []
+    assert client.device_page(1).total == 1
+    assert client.info_by_token(UUID, profile.bind_token)["projectName"] == "story-machine"
+    assert client.realtime(UUID, "nothing") is None
+    with pytest.raises(OpenApiError) as caught:
+        client.version(99)
+    assert caught.value.code == "1506"
+    assert httpx.get(f"{cloud.api}/docs").status_code == 200
 
 
 def test_release_and_strategy(cloud: Cloud, client: OpenApiClient, tmp_path: Path) -> None:
