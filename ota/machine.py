@@ -34,6 +34,7 @@ from ota.retry import Attempts
 from ota.settings import Hooks, UpdaterSettings
 from ota.states import State, Step
 from ota.task import Task, load_task, save_task
+from ota.trial_log import discard_trial_log
 from ota.trust import Target, check_newer, find_target
 from ota.window import until_quiet
 from ota.worker import Interruptible
@@ -94,7 +95,7 @@ class Updater:
         self._trial_over = asyncio.Event()
         self._package: Path | None = None
         self._part: float | None = None
-        self._work_under_way = Interruptible()
+        self._effort = Interruptible()
         self._switching = False
 
     def note_time(self, seconds: float) -> None:
@@ -142,8 +143,7 @@ class Updater:
             return Code.CONFLICT, f"update {_name(busy)} is running"
         try:
             await check_newer(order, self._running, self._settings.trust())
-            # The record of the last update goes now; its report must not go with it.
-            await self._report_final()
+            await self._report_final()  # the record of the last update goes now, not its report
             await self._save(Task(order))
         except OtaError as error:
             return Code.BAD_REQUEST, str(error)
@@ -166,7 +166,7 @@ class Updater:
                 return Code.CHANGED, f"update {_name(transaction)} is {task.state}"
             if self._switching or task.state is State.INSTALLED:
                 return Code.CONFLICT, f"update {_name(transaction)} is being switched to"
-            self._work_under_way.cancel(CancelledOrderError("cancelled: by an order"))
+            self._effort.cancel(CancelledOrderError("cancelled: by an order"))
             self._wake.set()
         return Code.CHANGED, f"update {_name(transaction)} is being cancelled"
 
@@ -260,14 +260,14 @@ class Updater:
         }
         try:
             while (task := self._task) is not None and task.step in steps:
-                self._work_under_way.check()
+                self._effort.check()
                 await steps[task.step](task)
         except OtaError as error:
             await self._give_up(error)
         except OSError as error:
             await self._give_up(MachineError(f"disk: {error}"))
         finally:
-            self._work_under_way, self._switching = Interruptible(), False
+            self._effort, self._switching = Interruptible(), False
 
     async def _give_up(self, error: OtaError) -> None:
         async with self._gate:
@@ -284,7 +284,7 @@ class Updater:
     async def _check(self, task: Task) -> None:
         reports = self._reports(task.transaction)
         await reports.begin()
-        target = await self._work_under_way.run(lambda stop: self._find_target(task.order, stop))
+        target = await self._effort.run(lambda stop: self._find_target(task.order, stop))
         known = await asyncio.to_thread(load_history, self._settings.state_dir)
         check_budget(known, target.sha256)
         await self._save(task.at(Step.DOWNLOAD, target))
@@ -335,8 +335,9 @@ class Updater:
         await self._tidy()
 
     async def _switch(self, task: Task) -> None:
-        await until_quiet(self._hooks.may_restart, self._work_under_way, _name(task.transaction))
+        await until_quiet(self._hooks.may_restart, self._effort, _name(task.transaction))
         self._switching = True
+        await asyncio.to_thread(discard_trial_log, self._settings.state_dir)
         await asyncio.to_thread(self._installer.activate, task.order.version, task.transaction)
         await self._enter_trial()
         _log.info("update %s: restarting into %s", _name(task.transaction), task.order.version)
@@ -363,7 +364,7 @@ class Updater:
                 await reports.percent(event, part)
 
         interval = self._settings.percent_interval
-        result = await self._work_under_way.run(lambda stop: work(stop, seen), tell, interval)
+        result = await self._effort.run(lambda stop: work(stop, seen), tell, interval)
         await reports.percent(event, 1.0)
         return result
 

@@ -67,6 +67,6 @@ def read_lines(path: Path) -> list[str]:
     return kept[::-1]
 
 
-def discard(path: Path) -> None:
-    """Remove the file; a new trial starts with an empty one."""
-    path.unlink(missing_ok=True)
+def discard_trial_log(state_dir: Path) -> None:
+    """Remove the lines of the last trial, before the next one begins; raises OSError."""
+    trial_log_path(state_dir).unlink(missing_ok=True)

@@ -230,3 +230,14 @@ def test_the_trial_log_keeps_the_end(tmp_path: Path) -> None:
         again.emit(logging.makeLogRecord({"msg": "y" * LINE_MAX}))
     assert sum(len(line) + 1 for line in read_lines(path)) <= TOTAL_MAX
     assert read_lines(tmp_path / "none") == []
+
+
+async def test_a_new_trial_begins_with_an_empty_log(
+    box: Machine, order: Callable[..., bytes]
+) -> None:
+    path = box.settings.state_dir / "ota/trial.log"
+    path.parent.mkdir(parents=True)
+    path.write_text("of another version\n")
+    await live(box, order())
+    assert box.task.state is State.INSTALLED
+    assert not path.exists()
