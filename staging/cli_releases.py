@@ -35,6 +35,12 @@ def add_commands(
     add.add_argument("file", type=Path, metavar="FILE")
     add.add_argument("--version", required=True, metavar="V", help="such as 1.2.0")
     add.add_argument("--description", default="", metavar="T")
+    add.add_argument(
+        "--installer",
+        choices=("slots", "rauc"),
+        default="slots",
+        help="what it is for: a release of the agent, or an image of the system (default: slots)",
+    )
     add_product_option(add)
     add.add_argument(
         "--unverified",
@@ -95,7 +101,7 @@ def _release_add(options: argparse.Namespace) -> Result:
         product = product_of(options, database)
         database.call(releases.check_new_version, version, now_ms(), product_id=product.id)
         release_tool.ensure_repository(data)
-        target = release_tool.add(data, options.file, product.name, version)
+        target = release_tool.add(data, options.file, product.name, version, options.installer)
         package = database.call(
             releases.add_package,
             version,

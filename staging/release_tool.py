@@ -36,12 +36,12 @@ def refresh(data: DataDir) -> None:
         _run(("refresh", *_where(data)))
 
 
-def add(data: DataDir, file: Path, product: str, version: str) -> Target:
-    """Put a package into the repository; raises StagingError."""
+def add(data: DataDir, file: Path, product: str, version: str, installer: str = "slots") -> Target:
+    """Put a package into the repository, for machines with ``installer``; raises StagingError."""
     if not file.is_file():
         raise StagingError(f"{file}: there is no such file")
     with _lock(data):
-        options = ("--product", product, "--version", version, "--json")
+        options = ("--product", product, "--version", version, "--installer", installer, "--json")
         output = _run(("add", str(file), *_where(data), *options))
     try:
         source = parse_object(output, "story-release add")
