@@ -12,6 +12,7 @@ from staging.client import OpenApiClient
 from tools.processes import Service, choose_port, command
 
 REGISTER_TIMEOUT = 30.0
+USER = "parent"
 # Slow enough that the steps of an update can be watched: the package is a few hundred kilobytes.
 OTA_BYTES_PER_SECOND = 40 * 1024
 AGENT_CONFIG = f"""\
@@ -93,9 +94,13 @@ class Bench:
     def client(self) -> OpenApiClient:
         """Make an app and a user, and return the open API as that app sees it."""
         self.app = self.story_cloud("app", "add", "tour", "--type", "web")
-        words = ("token", "--app", str(self.app["appId"]), "--user", "parent")
+        words = ("token", "--app", str(self.app["appId"]), "--user", USER)
         self.token = str(self.story_cloud(*words)["access_token"])
         return OpenApiClient(self.api, self.app["apikey"], self.app["secret"], self.token)
+
+    def password(self) -> str:
+        """Let the user log in to the console; returns the password that was made."""
+        return str(self.story_cloud("account", "password", USER)["password"])
 
     def stop(self) -> None:
         """End the agent, then the cloud."""

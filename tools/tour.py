@@ -25,7 +25,7 @@ import httpx
 
 from agent.wav import Sound, read_wav
 from staging.client import OpenApiClient, OpenApiError
-from tools.bench import Bench
+from tools.bench import USER, Bench
 from tools.processes import BenchError, command
 from wire.errors import WireError
 from wire.speex import SpeexDecoder
@@ -259,10 +259,13 @@ def how_to_go_on(bench: Bench) -> str:
     uuid = bench.device["uuid"]
     return f"""
 现在可以 What you can do now (everything runs until Ctrl-C 按 Ctrl-C 停止):
+  控制台 The console: {bench.api}/console/  用户 user {USER}  密码 password {bench.password()}
+  接口说明 The open API described: {bench.api}/docs
   .venv/bin/story-agent status --state {state}
   .venv/bin/story-agent set volume 5 --state {state}
   .venv/bin/story-agent say tools/utterance.wav --state {state}
   .venv/bin/story-cloud device list --data {cloud}
+  .venv/bin/story-cloud say {uuid} 音量调到3 --data {cloud}
   curl --unix-socket {state}/agent.sock http://agent/volume
 The open API with curl (每次请求都要新的 nonce, a new nonce each time):
   AK={bench.app["apikey"]} SK={bench.app["secret"]} TOKEN={bench.token}
