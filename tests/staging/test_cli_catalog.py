@@ -156,7 +156,7 @@ def test_password_from_a_file(command: Command, mistake: Command, tmp_path: Path
 
 @pytest.fixture
 def no_repository(monkeypatch: pytest.MonkeyPatch) -> None:
-    def add(_data: DataDir, _file: Path, product: str, version: str) -> Target:
+    def add(_data: DataDir, _file: Path, product: str, version: str, _installer: str) -> Target:
         return Target(f"{product}/{version}.tar", 521, "0" * 32, "0" * 64)
 
     monkeypatch.setattr(release_tool, "ensure_repository", lambda _data: None)
