@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from staging.api.services import Services
-from staging.console import catalogue, devices, entry, streams
+from staging.console import catalogue, devices, entry, heard, streams
 from staging.console.assets import INDEX, Assets
 from staging.console.call import Console, endpoint, open_endpoint
 from staging.console.live import Hub
@@ -65,6 +65,8 @@ def _routes() -> list[Route]:
         Route(f"{_DEVICE}/control", endpoint(devices.control), methods=["POST"]),
         Route(f"{_DEVICE}/utterances", endpoint(devices.utterances)),
         Route(f"{_DEVICE}/utterances/{{start:int}}-{{number:int}}.wav", endpoint(devices.audio)),
+        Route(f"{_DEVICE}/outcomes", endpoint(heard.outcomes)),
+        Route(f"{_DEVICE}/say", endpoint(heard.say), methods=["POST"]),
         Route(f"{_DEVICE}/series", endpoint(devices.series)),
         Route(f"{_DEVICE}/update", endpoint(devices.update), methods=["POST"]),
         Route("/api/products", endpoint(catalogue.products)),

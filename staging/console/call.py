@@ -34,6 +34,7 @@ from staging.errors import (
     StoreBusyError,
 )
 from staging.files import DataDir
+from staging.recognition.service import BusyError
 from wire.errors import FieldError, MissingFieldError, WireError
 
 COOKIE = "story_console"
@@ -213,7 +214,7 @@ def _convert(  # noqa: PLR0911  # one line a kind of error
         case GatewayError():
             status, code = _GATEWAY.get(type(error), (502, "device_failed"))
             return ConsoleError(status, code, str(error))
-        case TooManyWatchersError() | StoreBusyError():
+        case TooManyWatchersError() | StoreBusyError() | BusyError():
             return ConsoleError(503, "busy", str(error), retry_after=5)
         case NotFoundError():
             return ConsoleError(404, "not_found", str(error))

@@ -110,6 +110,12 @@ def _voice(value: object) -> dict[str, Any] | None:
     return {"id": segment.id, "segment": segment.segment, "frames": frames, "eof": segment.eof}
 
 
+def outcome(entry: dict[str, Any]) -> dict[str, Any]:
+    """Render what became of a sentence, an `Outcome` as JSON; a device's long answers are cut."""
+    steps = [step | {"answer": step["answer"][:TEXT_LIMIT]} for step in entry["steps"]]
+    return entry | {"steps": steps}
+
+
 def utterance(spoken: Utterance) -> dict[str, Any]:
     """Render an utterance with the peaks of its waveform; decodes it, so not in the event loop."""
     sound = decode(spoken)

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from staging.console import devices, queries, shapes
+from staging.console import devices, heard, queries, shapes
 from staging.console.call import Call, ConsoleError
 from staging.console.live import Watcher, event, last_event_id
 
@@ -35,7 +35,8 @@ async def all_devices(call: Call) -> Response:
 async def one_device(call: Call) -> Response:
     """Stream one device: its state whenever it changed, and every report exactly once."""
     row = await devices.find(call)
-    return _stream(call, row.device.uuid, lambda watcher: _watch_device(call, watcher))
+    uuid = row.device.uuid
+    return _stream(call, uuid, lambda watcher: _watch_device(call, watcher, uuid))
 
 
 def _stream(call: Call, uuid: str | None, produce: Produce) -> Response:
@@ -88,7 +89,13 @@ async def _watch_list(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
             yield event("beat", {"time": call.services.clock()})
 
 
-async def _watch_device(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
+async def _watch_device(call: Call, watcher: Watcher, uuid: str) -> AsyncIterator[bytes]:
+    with heard.listening(call.services.recognition, watcher, uuid) as sentences:
+        async for piece in _tell_device(call, watcher, sentences):
+            yield piece
+
+
+async def _tell_device(call: Call, watcher: Watcher, sentences: heard.News) -> AsyncIterator[bytes]:
     shown: dict[str, Any] | None = None
     # The header is the browser's own retry; the parameter is the page that opens a stream anew.
     header = call.request.headers.get("last-event-id") or call.query("after")
@@ -103,6 +110,8 @@ async def _watch_device(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
         if state["device"]["mine"]:
             reports, after = await _reports(call, row.device.id, after)
             news += reports
+            if sentences.take():
+                news.append(event("heard", {"time": call.services.clock()}))
             if len(reports) >= REPORTS_AT_ONCE:
                 watcher.note(row.device.uuid)  # there is more: no wait
         for piece in news:

@@ -5,6 +5,7 @@ import { controls } from "./controls.js";
 import { liveChip, presence, reported } from "./devices.js";
 import { confirm, field, h, put, say, set } from "./dom.js";
 import { ago, clock, value } from "./format.js";
+import { heardCard } from "./heard.js";
 import { historyCard } from "./history.js";
 import { errorText, t } from "./i18n.js";
 import { follow } from "./live.js";
@@ -41,7 +42,7 @@ export async function show(main, { match, signal }) {
   }
 
   state(first);
-  follow(`${path}/live`, { state, report: (entry) => parts?.report(entry) }, live.set, signal);
+  follow(`${path}/live`, { state, report: (entry) => parts?.report(entry), heard: () => parts?.heard() }, live.set, signal);
   const aging = setInterval(() => {
     const cell = head.querySelector("[data-at]");
     if (cell) cell.textContent = ago(Number(cell.dataset.at) || null);
@@ -91,11 +92,12 @@ function bindCard(path, device) {
 function own(path, device, signal) {
   const control = controls(path, signal);
   const update = updateCard(path);
+  const heard = heardCard(path, signal);
   const speech = speechCard(path, signal);
   const history = historyCard(path, signal);
   const stream = reportStream();
   const root = h("div", { class: "grid" },
-    h("div", { class: "c7 stack wide" }, control.element, speech.element, settings(path, device)),
+    h("div", { class: "c7 stack wide" }, control.element, heard.element, speech.element, settings(path, device)),
     h("div", { class: "c5 stack wide" }, update.element, stream.element),
     h("div", { class: "c12" }, history.element));
   return {
@@ -105,6 +107,7 @@ function own(path, device, signal) {
       update.update(now);
       history.points(now.points);
     },
+    heard: () => heard.changed(),
     report(entry) {
       stream.add(entry);
       if (entry.voice) speech.heard(entry.voice);

@@ -1,0 +1,78 @@
+"""What was said to a device and what became of it: listed, told live, and typed here.
+
+A stream is told only that there is something new; the page asks for the list, as it does for
+utterances. So a slow browser misses nothing, and a burst of sentences costs it one request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from starlette.responses import JSONResponse, Response
+
+from staging.console import devices, shapes
+from staging.console.call import Call, ConsoleError, text_of
+from staging.console.live import Watcher
+from staging.recognition.service import SENTENCE_LIMIT, Recognition
+
+OUTCOMES_PAGE = 20
+
+
+async def outcomes(call: Call) -> Response:
+    """Return a page of outcomes, newest first, and the ``before`` of the page after it."""
+    row, before = await devices.owned(call), call.query_int("before")
+    recognition = call.services.recognition
+    if recognition is None:
+        return JSONResponse({"recognises": False, "outcomes": [], "next": None})
+    recent = recognition.outcomes.recent
+    # One more than is shown says whether there is another page.
+    found = await asyncio.to_thread(recent, row.device.uuid, OUTCOMES_PAGE + 1, before)
+    shown = [shapes.outcome(entry) for entry in found[:OUTCOMES_PAGE]]
+    following = shown[-1]["id"] if len(found) > OUTCOMES_PAGE else None
+    return JSONResponse({"recognises": True, "outcomes": shown, "next": following})
+
+
+async def say(call: Call) -> Response:
+    """Carry out a typed sentence and return its outcome, also if the device did not do it."""
+    row, body = await devices.owned(call), await call.body()
+    sentence = text_of(body, "text", limit=SENTENCE_LIMIT)
+    if call.services.recognition is None:
+        raise ConsoleError(503, "no_recognition", "this server carries out no sentences")
+    outcome = await call.services.recognition.say(row.device.uuid, sentence)
+    return JSONResponse(shapes.outcome(outcome.to_json()))
+
+
+@dataclass(slots=True)
+class News:
+    """Whether a stream owes its page word of an outcome; at first it does, for what it missed."""
+
+    waiting: bool
+
+    def take(self) -> bool:
+        """Return whether there is any, and forget it."""
+        taken, self.waiting = self.waiting, False
+        return taken
+
+
+@contextmanager
+def listening(recognition: Recognition | None, watcher: Watcher, uuid: str) -> Iterator[News]:
+    """Wake ``watcher`` at each outcome of the device while the block runs."""
+    if recognition is None:
+        yield News(waiting=False)
+        return
+    news = News(waiting=True)
+    with recognition.outcomes.subscribe(uuid) as feed:
+
+        async def pump() -> None:
+            async for _ in feed:
+                news.waiting = True
+                watcher.note(uuid)
+
+        task = asyncio.create_task(pump())
+        try:
+            yield news
+        finally:
+            task.cancel()

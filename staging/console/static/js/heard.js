@@ -1,0 +1,112 @@
+// What was understood of what was said to a device, and what the device did; and a box to type it.
+
+import { get, post } from "./api.js";
+import { field, h, put, say, set } from "./dom.js";
+import { dateTime } from "./format.js";
+import { errorText, t } from "./i18n.js";
+import { empty } from "./shell.js";
+
+const SENTENCE_LIMIT = 500;
+
+/** The card; `changed` when the cloud tells that there is a new outcome. */
+export function heardCard(path, signal) {
+  const list = h("ol", { class: "outcomes", "aria-label": t("heard"), hidden: true });
+  const notice = h("div", {});
+  const more = h("button", { type: "button", class: "quiet", hidden: true, on: { click: () => load(next) } }, t("older"));
+  const typing = sayForm(path, signal, () => load(null));
+  typing.hidden = true;
+  const element = h("section", { class: "card stack", data: { part: "heard" } }, h("h2", {}, t("heard")), typing, notice, list, more);
+  let next = null;
+  let loading = false;
+  let again = false;
+
+  async function load(before) {
+    // While a list is under way, another wish for the newest is one more list after it.
+    if (loading) {
+      again = true;
+      return;
+    }
+    loading = true;
+    try {
+      const page = await get(`${path}/outcomes${before ? `?before=${before}` : ""}`);
+      if (!signal.aborted) draw(page, before !== null);
+    } catch (error) {
+      if (!signal.aborted) say(errorText(error));
+    }
+    loading = false;
+    if (again && !signal.aborted) {
+      again = false;
+      load(null);
+    }
+  }
+
+  function draw({ recognises, outcomes, next: following }, older) {
+    typing.hidden = !recognises;
+    next = following;
+    more.hidden = next === null;
+    const lines = outcomes.map(makeLine);
+    if (older) list.append(...lines);
+    else put(list, lines);
+    list.hidden = !list.children.length;
+    if (!recognises) put(notice, h("p", { class: "note" }, t("noRecognition")));
+    else put(notice, list.hidden ? empty(t("noHeard"), t("noHeardHint")) : null);
+  }
+
+  load(null);
+  return { element, changed: () => load(null) };
+}
+
+function sayForm(path, signal, done) {
+  const input = h("input", { name: "sentence", maxlength: SENTENCE_LIMIT, required: true, autocomplete: "off" });
+  const button = h("button", { type: "submit", class: "primary" }, t("saySentence"));
+  const answer = h("p", { class: "answer small soft", role: "status" });
+  const tell = (text, bad) => {
+    answer.textContent = text;
+    answer.className = `answer small ${bad ? "bad" : "soft"}`;
+  };
+
+  async function submit(event) {
+    event.preventDefault();
+    const text = input.value.trim();
+    if (!text || button.disabled) return;
+    button.disabled = true;
+    tell(t("sending"), false);
+    try {
+      const outcome = await post(`${path}/say`, { text });
+      if (signal.aborted) return;
+      tell(outcome.error ?? t("sentenceDone"), !outcome.done);
+      if (input.value.trim() === text) input.value = "";
+      done();
+    } catch (error) {
+      if (!signal.aborted) tell(errorText(error), true);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  return h("form", { class: "stack tight", on: { submit } },
+    field(t("typeSentence"), (attributes) => {
+      set(input, attributes);
+      return h("div", { class: "row" }, h("div", { class: "grow" }, input), button);
+    }, t("typeSentenceHint")), answer);
+}
+
+function makeLine(outcome) {
+  return h("li", { data: { outcome: outcome.id } },
+    h("div", { class: "row between" },
+      h("strong", { class: "grow" }, outcome.text ?? t("nothingHeard")),
+      h("span", { class: `chip ${outcome.done ? "good" : "bad"}` }, t(outcome.done ? "sentenceDone" : "sentenceNotDone"))),
+    h("p", { class: "small soft" }, `${t(`source.${outcome.source}`)} · `, h("time", { datetime: new Date(outcome.time).toISOString() }, dateTime(outcome.time))),
+    outcome.intent ? h("p", { data: { role: "intent" } }, intentText(outcome.intent)) : null,
+    outcome.steps.length ? h("ul", { class: "mono" }, outcome.steps.map((step) => h("li", {}, stepText(step)))) : null,
+    outcome.error ? h("p", { class: "bad" }, outcome.error) : null);
+}
+
+function intentText({ action, title, amount, percent }) {
+  return t(`intent.${action}`, { title, amount: percent ? `${amount}%` : amount });
+}
+
+function stepText({ method, name, content, code, answer }) {
+  const sent = [method, name, content].filter(Boolean).join(" ");
+  return `${sent} → ${[code, answer].filter(Boolean).join(" ")}`;
+}
