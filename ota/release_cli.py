@@ -98,18 +98,30 @@ def _build(options: argparse.Namespace) -> Result:
 def _add(options: argparse.Namespace) -> Result:
     from ota.repository import ReleaseToolError  # noqa: PLC0415
 
-    info = _inspect(options.file)
-    asked = {"product": options.product, "version": options.version}
-    for name, value in asked.items():
-        if info[name] != value:
-            raise ReleaseToolError(
-                f"{options.file}: its {name} is {info[name]!r}, --{name} says {value!r}"
-            )
+    if options.installer == INSTALLER:
+        info = _inspect(options.file)
+        asked = {"product": options.product, "version": options.version}
+        for name, value in asked.items():
+            if info[name] != value:
+                raise ReleaseToolError(
+                    f"{options.file}: its {name} is {info[name]!r}, --{name} says {value!r}"
+                )
+    else:
+        _check_bundle(options.file)
     added, outcome = _open(options).add_and_tell(
         options.file, options.product, options.version, _terms(options)
     )
     # What is complete is published at once; only what waits for signatures is news.
     return asdict(added) | ({"staged": dict(outcome.staged)} if outcome.staged else {})
+
+
+def _check_bundle(file: Path) -> None:
+    """Refuse what is no RAUC bundle (plain or verity: a squashfs first); the rest is RAUC's to check."""
+    from ota.repository import ReleaseToolError  # noqa: PLC0415
+
+    with file.open("rb") as opened:
+        if opened.read(4) != b"hsqs":
+            raise ReleaseToolError(f"{file}: not a RAUC bundle")
 
 
 def _terms(options: argparse.Namespace) -> Terms:
@@ -266,7 +278,9 @@ def _parser() -> argparse.ArgumentParser:
     _release(command)
     _offer(command)
     command.add_argument("--hold", action="store_true", help="offer it to nobody yet: see promote")
-    command.add_argument("--installer", default=INSTALLER, help="default: %(default)s")
+    command.add_argument(
+        "--installer", choices=(INSTALLER, "rauc"), default=INSTALLER, help="default: %(default)s"
+    )
     command.add_argument(
         "--hardware", action="append", default=[], metavar="BOARD", help="runs on this board only"
     )
