@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from staging.api.services import Services
-from staging.console import catalogue, devices, entry, heard, streams
+from staging.console import apps, catalogue, devices, entry, flashing, heard, points, streams
 from staging.console.assets import INDEX, Assets
 from staging.console.call import Console, endpoint, open_endpoint
 from staging.console.live import Hub
@@ -37,6 +37,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 _DEVICE = "/api/devices/{uuid}"
+_PRODUCT = "/api/products/{product:int}"
+_POINTS = f"{_PRODUCT}/points"
 
 
 def create_console(services: Services, data: DataDir) -> Starlette:
@@ -69,9 +71,19 @@ def _routes() -> list[Route]:
         Route(f"{_DEVICE}/say", endpoint(heard.say), methods=["POST"]),
         Route(f"{_DEVICE}/series", endpoint(devices.series)),
         Route(f"{_DEVICE}/update", endpoint(devices.update), methods=["POST"]),
+        Route(f"{_DEVICE}/profile", endpoint(flashing.profile), methods=["POST"]),
+        Route("/api/apps", endpoint(apps.listing)),
+        Route("/api/apps", endpoint(apps.add), methods=["POST"]),
+        Route("/api/apps/{app:int}/secret", endpoint(apps.secret), methods=["POST"]),
         Route("/api/products", endpoint(catalogue.products)),
         Route("/api/products", endpoint(catalogue.add_product), methods=["POST"]),
-        Route("/api/products/{product:int}/batches", endpoint(catalogue.add_batch), methods=["POST"]),
+        Route(_PRODUCT, endpoint(points.product)),
+        Route(f"{_PRODUCT}/batches", endpoint(catalogue.add_batch), methods=["POST"]),
+        Route(_POINTS, endpoint(points.add), methods=["POST"]),
+        Route(f"{_POINTS}/template", endpoint(points.apply_template), methods=["POST"]),
+        Route(f"{_POINTS}/remove", endpoint(points.remove), methods=["POST"]),
+        Route(f"{_PRODUCT}/apps/{{app:int}}/bind", endpoint(apps.bind), methods=["POST"]),
+        Route(f"{_PRODUCT}/apps/{{app:int}}/unbind", endpoint(apps.unbind), methods=["POST"]),
         Route("/api/batches/{batch:int}/devices", endpoint(catalogue.batch_devices)),
         Route("/api/versions", endpoint(catalogue.versions)),
         Route("/api/versions", endpoint(catalogue.upload), methods=["PUT"]),

@@ -41,6 +41,8 @@ COOKIE = "story_console"
 VISITOR_COOKIE = "story_visitor"
 CSRF_HEADER = "x-csrf-token"
 BODY_LIMIT = 64 * 1024
+# More would not be an id of any database.
+ID_DIGITS = 18
 SAFE_METHODS = {"GET", "HEAD"}
 
 _log = logging.getLogger(__name__)
@@ -194,6 +196,14 @@ def id_of(body: dict[str, Any], name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise FieldError(name, value, "an id, a whole number")
     return value
+
+
+def number_of(call: Call, name: str) -> int:
+    """Return a number of the path that can be an id; raises ConsoleError 404."""
+    text = call.param(name)
+    if len(text) > ID_DIGITS:
+        raise ConsoleError(404, "not_found", f"{name} {text[:ID_DIGITS]}…: there is none")
+    return int(text)
 
 
 _GATEWAY: dict[type[GatewayError], tuple[int, str]] = {

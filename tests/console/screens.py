@@ -91,6 +91,10 @@ def walk(page: Page, stage: Stage) -> None:
     page.open(f"/console/devices/{stage.uuid}")
     page.get("[data-utterance]")
     page.get("[data-series=volume] svg")
+    for sentence in ("声音大一点", "音量调到30", "播放小兔子乖乖", "音量调到3"):
+        page.type("[data-part=heard] input[name=sentence]", sentence, enter=True)
+        page.see("[data-part=heard] .outcomes > li:first-child", sentence)
+        page.get("[data-part=heard] button[type=submit]:enabled")
     shoot(page, "device")
     page.js("localStorage.setItem('story-console-language', 'zh')")
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]

@@ -1,0 +1,38 @@
+"""The profile of a device, to be flashed: it holds the device's token.
+
+It is asked for by POST with the CSRF token and answered as a file that nothing keeps; no address holds
+a secret. Who may have it: anybody who is logged in, until the device is bound; then its owner only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.responses import Response
+
+from staging import ca
+from staging.console.call import Call, ConsoleError
+from staging.console.devices import find
+from staging.errors import StagingError
+from staging.files import read_endpoints
+from staging.profiles import profile_of
+from wire.profile import render_profile
+
+
+async def profile(call: Call) -> Response:
+    """Return a device's profile as a file to download."""
+    row = await find(call)
+    if row.account_id not in (None, call.session.account_id):
+        message = f"device {row.device.uuid}: is bound to {row.owner}; only they get its profile"
+        raise ConsoleError(403, "not_yours", message)
+    data = call.console.data
+    endpoints = await asyncio.to_thread(read_endpoints, data)
+    if endpoints is None:
+        raise StagingError(f"device {row.device.uuid}: how it reaches this cloud is not known yet")
+    authority = await asyncio.to_thread(ca.ensure_authority, data.ca)
+    headers = {
+        "Content-Disposition": f'attachment; filename="profile-{row.device.uuid}.json"',
+        "Cache-Control": "no-store",
+    }
+    content = render_profile(profile_of(row.device, endpoints, authority))
+    return Response(content, headers=headers, media_type="application/json")

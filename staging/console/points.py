@@ -1,0 +1,91 @@
+"""One product in the console: its data points, templates for them, and the apps it is bound to."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy.orm import Session
+from starlette.responses import JSONResponse, Response
+
+from staging.console.call import Call, ConsoleError, number_of, text_of, texts_of
+from staging.store import apps, catalog
+from wire.datapoints import DataType
+from wire.errors import FieldError
+
+# It is a resource's path on the device and the open API's propertyKey.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+async def product(call: Call) -> Response:
+    """Return a product with its data points as they are described, and every app."""
+    return JSONResponse(await call.services.database.read(_product, number_of(call, "product")))
+
+
+async def apply_template(call: Call) -> Response:
+    """Add a template's data points to a product, but those that it has."""
+    number, template = number_of(call, "product"), text_of(await call.body(), "template")
+    if template not in catalog.TEMPLATES:
+        raise FieldError("template", template, f"one of {', '.join(catalog.TEMPLATES)}")
+    added = await call.services.database.write(catalog.apply_template, number, template)
+    return JSONResponse({"added": [point["name"] for point in added]}, 201)
+
+
+async def add(call: Call) -> Response:
+    """Add a data point that the form describes."""
+    number, entry = number_of(call, "product"), _entry(await call.body())
+    kept = await call.services.database.write(catalog.add_data_point, number, entry)
+    return JSONResponse(kept, 201)
+
+
+async def remove(call: Call) -> Response:
+    """Take a data point from a product."""
+    number, name = number_of(call, "product"), text_of(await call.body(), "name")
+    await call.services.database.write(catalog.remove_data_point, number, name)
+    return JSONResponse({"name": name})
+
+
+def _entry(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry of a self-description (3.1) that a form stands for; raises FieldError."""
+    name = text_of(body, "name")
+    if not _NAME.fullmatch(name):
+        expected = "1 to 64 letters, digits, - and _, of which the first is a letter"
+        raise FieldError("name", name, expected)
+    entry: dict[str, Any] = {
+        "name": name,
+        "resourceType": "",
+        "type": text_of(body, "type"),
+        "label": text_of(body, "label", limit=catalog.NAME_LIMIT, empty=True),
+        "description": text_of(body, "description", empty=True),
+        "uri": f"/{name}",
+        "protocol": ["COAP", "HTTP"],
+        "method": texts_of(body, "method"),
+    }
+    if entry["type"] == DataType.INT and "pattern" in body:
+        entry["pattern"] = body["pattern"]
+    elif entry["type"] == DataType.STRING:
+        entry["pattern"] = {}  # as the document's own
+    return entry
+
+
+def _product(session: Session, number: int) -> dict[str, Any]:
+    for view in catalog.products(session):
+        if view.product.id == number:
+            break
+    else:
+        raise ConsoleError(404, "not_found", f"product {number}: there is none")
+    every = [
+        {"id": app.id, "name": app.name, "type": app.type, "bound": app.id in view.app_ids}
+        for app in apps.list_apps(session)
+    ]
+    return {
+        "id": number,
+        "name": view.product.name,
+        "devices": view.devices,
+        "points": catalog.data_points(session, number),
+        "templates": [
+            {"name": name, "points": list(names)} for name, names in catalog.TEMPLATES.items()
+        ],
+        "types": list(DataType),
+        "apps": every,
+    }
