@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test lint types bench clean
+.PHONY: setup run test test-vm lint types bench clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -15,6 +15,16 @@ run: setup
 
 test: lint types
 	$(BIN)/pytest
+
+# Power cuts on an emulated Debian machine, an hour and more; needs root, qemu-system-x86, mmdebstrap,
+# rauc, mtools, dosfstools and a Debian mirror (docs/vm-proof.md). RUNS=N cuts for each installer.
+VM := build/vm
+test-vm: setup
+	@test -s $(VM)/rauc.key || { mkdir -p $(VM) && openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=story-rauc \
+	  -keyout $(VM)/rauc.key -out $(VM)/keyring.pem 2>/dev/null; }
+	@tools/vm/build_image.sh $(VM) 1.0.0 1.1.0
+	@$(BIN)/python -m tests.vm.proof --images $(VM) --installer slots --runs $(or $(RUNS),20) --write $(VM)/slots.md
+	@$(BIN)/python -m tests.vm.proof --images $(VM) --installer rauc --runs $(or $(RUNS),20) --write $(VM)/rauc.md
 
 lint: setup
 	$(BIN)/ruff format --check --quiet . || { echo "make test: some files are not formatted; run .venv/bin/ruff format ." >&2; exit 1; }

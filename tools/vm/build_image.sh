@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Build the machine of `make test-vm`: a Debian root image with the agent in it, kernel and initrd.
+#
+#   tools/vm/build_image.sh OUT VERSION...      e.g. build/vm 1.0.0 1.1.0
+#
+# Writes OUT/root-VERSION.ext4 (read-only use: /var is a tmpfs, everything that stays is on the disk
+# with the label "state"), OUT/vmlinuz and OUT/initrd. The agent's VERSION is the image's. Needs root,
+# mmdebstrap, e2fsprogs and a Debian mirror; the mirror's packages are kept in OUT/debian.tar.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+[ $# -ge 2 ] || { echo "usage: $0 OUT VERSION..." >&2; exit 2; }
+out=$1; shift
+mkdir -p "$out"
+root=$out/root
+
+if [ ! -s "$out/debian.tar" ]; then
+  mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,udev,python3,python3-venv,iproute2,rauc,rauc-service,linux-image-cloud-amd64,initramfs-tools,e2fsprogs,dosfstools,mount,kmod,polkitd,libspeex1,ca-certificates \
+    bookworm "$out/debian.tar.part"
+  mv "$out/debian.tar.part" "$out/debian.tar"
+fi
+
+rm -rf "$root"
+mkdir "$root"
+tar -C "$root" -xf "$out/debian.tar"
+cp "$root"/boot/vmlinuz-* "$out/vmlinuz"
+cp "$root"/boot/initrd.img-* "$out/initrd"
+rm -rf "$root"/boot/* "$root"/usr/share/{doc,man,locale,perl} "$root"/var/cache/apt "$root"/var/lib/apt
+# What a machine without USB, PCI cards and odd file systems never loads.
+rm -rf "$root"/usr/lib/modules/*/kernel/{sound,drivers/{gpu,infiniband,media,scsi,target,usb,nvme,hid,input,iio},fs/{btrfs,xfs,ceph,nfs,nfsd,smb,cifs,ocfs2,f2fs,gfs2,jfs}}
+chroot "$root" depmod "$(basename "$root"/usr/lib/modules/*)"
+
+# The agent: Debian's Python, our packages and what they need; built from this tree.
+tree=$out/tree
+rm -rf "$tree"
+mkdir "$tree"
+find wire transport resources ota agent staging pyproject.toml README.md LICENSE -type f -not -path "*/__pycache__/*" -print0 \
+  | xargs -0 cp --parents -t "$tree"
+chroot "$root" python3 -m venv --without-pip /opt/story-agent
+site=$(echo "$root"/opt/story-agent/lib/python3*/site-packages)
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+  --target "$site" -c tools/constraints.txt "$tree"
+rm -rf "$site"/{staging,bin}
+printf '#!/opt/story-agent/bin/python3\nimport sys\nfrom agent.cli import main\nsys.exit(main())\n' \
+  >"$root/opt/story-agent/bin/story-agent"
+chmod 755 "$root/opt/story-agent/bin/story-agent"
+chroot "$root" python3 -m compileall -q /opt/story-agent/lib || true  # a package's test data may not compile
+
+install -D -m 644 systemd/story-agent.service "$root/usr/lib/systemd/system/story-agent.service"
+install -D -m 644 systemd/story-agent.sysusers "$root/usr/lib/sysusers.d/story-agent.conf"
+install -D -m 644 systemd/50-story-agent.rules "$root/etc/polkit-1/rules.d/50-story-agent.rules"
+chroot "$root" systemd-sysusers
+install -D -m 755 systemd/rauc/tryboot "$root/usr/lib/rauc/tryboot"
+[ ! -e "$out/keyring.pem" ] || install -D -m 644 "$out/keyring.pem" "$root/etc/rauc/keyring.pem"
+sed -e 's,/dev/disk/by-partlabel/root-a,/dev/vda,' -e 's,/dev/disk/by-partlabel/root-b,/dev/vdb,' \
+  systemd/rauc/system.conf >"$root/etc/rauc/system.conf"
+printf 'A 2\nB 3\n' >"$root/etc/rauc/tryboot.conf"
+
+cat >"$root/etc/fstab" <<'FSTAB'
+tmpfs                    /var                 tmpfs  mode=0755,size=64m                          0 0
+/dev/disk/by-label/state /data                ext4   noatime                                     0 2
+/data/story-agent        /var/lib/story-agent none   bind,x-systemd.requires-mounts-for=/data    0 0
+/data/etc                /etc/story-agent     none   bind,x-systemd.requires-mounts-for=/data    0 0
+/dev/disk/by-label/SELECT /boot/select        vfat   noatime,nofail,x-systemd.device-timeout=5s  0 0
+FSTAB
+mkdir -p "$root"/data "$root"/etc/story-agent "$root"/boot/select
+cat >"$root/etc/systemd/network/20-wired.network" <<'NETWORK'
+[Match]
+Type=ether
+[Network]
+DHCP=ipv4
+NETWORK
+# The bench's cloud is the host's loopback, which QEMU's user network shows at 10.0.2.2; its
+# certificate names localhost.
+printf '10.0.2.2 localhost\n127.0.0.1 story-machine\n' >"$root/etc/hosts"
+echo story-machine >"$root/etc/hostname"
+echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
+mkdir -p "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/system/story-agent.service.d"
+printf '[Journal]\nStorage=volatile\nForwardToConsole=no\n' >"$root/etc/systemd/journald.conf.d/vm.conf"
+# An emulated processor starts Python slowly; its log goes to the serial port, where the host reads it.
+printf '[Unit]\nRequiresMountsFor=/var/lib/story-agent /etc/story-agent\n[Service]\nStandardOutput=journal+console\nStandardError=journal+console\nTimeoutStartSec=300\nWatchdogSec=120\n' \
+  >"$root/etc/systemd/system/story-agent.service.d/vm.conf"
+chroot "$root" systemctl --quiet enable systemd-networkd story-agent
+chroot "$root" systemctl --quiet mask systemd-timesyncd serial-getty@ttyS0 getty@tty1 apt-daily.timer \
+  apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer e2scrub_reap systemd-remount-fs
+
+for version in "$@"; do
+  info=$(echo "$site"/story_agent-*.dist-info)
+  sed -i "s/^Version: .*/Version: $version/" "$info/METADATA"
+  mv -T "$info" "$site/story_agent-$version.dist-info" 2>/dev/null || true
+  rm -f "$out/root-$version.ext4"
+  truncate -s 400M "$out/root-$version.ext4"
+  mke2fs -q -t ext4 -O ^has_journal -m 0 -L root -d "$root" "$out/root-$version.ext4"
+done
+rm -rf "$tree"
+du -sh "$root" | cut -f1
