@@ -40,13 +40,23 @@ export const get = (path) => request("GET", path);
 export const post = (path, body = {}) => request("POST", path, body);
 export const putJson = (path, body) => request("PUT", path, body);
 
+/** Ask for a file that no address may hold, by POST; returns its Blob. */
+export async function download(path) {
+  const response = await send("POST", path, {});
+  return response.ok ? response.blob() : read(response.status, await response.text(), path);
+}
+
 async function request(method, path, body) {
+  const response = await send(method, path, body);
+  return read(response.status, await response.text(), path);
+}
+
+async function send(method, path, body) {
   const headers = {};
   if (method !== "GET") headers["X-CSRF-Token"] = csrf;
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  let response;
   try {
-    response = await fetch(BASE + path, {
+    return await fetch(BASE + path, {
       method,
       headers,
       credentials: "same-origin",
@@ -55,7 +65,6 @@ async function request(method, path, body) {
   } catch {
     throw new ApiError(0, "network", "the cloud cannot be reached");
   }
-  return read(response.status, await response.text(), path);
 }
 
 function read(status, text, path) {

@@ -9,6 +9,7 @@ import { heardCard } from "./heard.js";
 import { historyCard } from "./history.js";
 import { errorText, t } from "./i18n.js";
 import { follow } from "./live.js";
+import { profileButton } from "./profile.js";
 import { empty } from "./shell.js";
 import { speechCard } from "./speech.js";
 import { updateCard } from "./update.js";
@@ -72,7 +73,7 @@ function bindCard(path, device) {
   const problem = h("p", { class: "bad", role: "alert" });
   const form = h("form", { class: "stack", on: { submit } },
     field(t("bindToken"), (attributes) => set(token, attributes), t("bindTokenHint")),
-    problem, h("div", {}, h("button", { class: "primary", type: "submit" }, t("bind"))));
+    problem, h("div", { class: "row" }, h("button", { class: "primary", type: "submit" }, t("bind")), profileButton(device.uuid)));
 
   async function submit(event) {
     event.preventDefault();
@@ -163,5 +164,6 @@ function settings(path, device) {
       field(t("name"), (attributes) => set(name, attributes)),
       h("div", { class: "row between" },
         h("button", { type: "submit" }, t("rename")),
+        profileButton(device.uuid),
         h("button", { type: "button", class: "danger", data: { role: "unbind" }, on: { click: unbind } }, t("unbind")))));
 }

@@ -10,7 +10,7 @@ const SENTENCE_LIMIT = 500;
 
 /** The card; `changed` when the cloud tells that there is a new outcome. */
 export function heardCard(path, signal) {
-  const list = h("ol", { class: "outcomes", "aria-label": t("heard"), hidden: true });
+  const list = h("ol", { class: "outcomes", tabindex: "0", "aria-label": t("heard"), hidden: true });
   const notice = h("div", {});
   const more = h("button", { type: "button", class: "quiet", hidden: true, on: { click: () => load(next) } }, t("older"));
   const typing = sayForm(path, signal, () => load(null));

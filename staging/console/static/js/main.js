@@ -9,6 +9,8 @@ const ROUTES = [
   [/^\/console\/(?:devices)?$/, "devices", () => import("./devices.js")],
   [/^\/console\/devices\/([0-9a-f]{14})$/i, "devices", () => import("./device.js")],
   [/^\/console\/products$/, "products", () => import("./products.js")],
+  [/^\/console\/products\/([0-9]{1,18})$/, "products", () => import("./product.js")],
+  [/^\/console\/apps$/, "apps", () => import("./apps.js")],
   [/^\/console\/versions$/, "versions", () => import("./versions.js")],
   [/^\/console\/strategies$/, "strategies", () => import("./strategies.js")],
 ];

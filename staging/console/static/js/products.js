@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { field, h, put, say, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
+import { profileButton } from "./profile.js";
 import { form, pageHead } from "./shell.js";
 
 export async function show(main, { signal }) {
@@ -36,9 +37,10 @@ export async function show(main, { signal }) {
     const devices = h("div", {});
     return h("section", { class: "card stack", data: { product: product.name } },
       h("div", { class: "card-head" }, h("h2", {}, product.name), h("span", { class: "chip plain" }, t("deviceCount", { n: product.devices }))),
+      h("div", {}, h("a", { href: `/console/products/${product.id}` }, t("setUp"))),
       h("dl", { class: "facts" },
         h("dt", {}, t("dataPoints")), h("dd", {}, product.points.map((p) => (p.label ? `${p.label} (${p.name})` : p.name)).join(", ") || t("none")),
-        h("dt", {}, t("apps")), h("dd", {}, product.apps.join(", ") || t("none"))),
+        h("dt", {}, t("boundApps")), h("dd", {}, product.apps.join(", ") || t("none"))),
       h("table", { class: "list" },
         h("caption", { class: "sr" }, t("batches")),
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("batch")), h("th", { scope: "col", class: "num" }, t("devices")), h("th", {}, h("span", { class: "sr" }, t("showDevices"))))),
@@ -65,21 +67,23 @@ export async function show(main, { signal }) {
   function newBatch(product) {
     const name = h("input", { name: "batch", required: true, maxlength: 64, autocomplete: "off" });
     const count = h("input", { name: "count", type: "number", min: 1, max: 10000, value: 20, required: true });
+    const problem = h("p", { class: "bad", role: "alert" });
     const submit = async (event) => {
       event.preventDefault();
+      problem.textContent = "";
       try {
         await post(`/products/${product.id}/batches`, { name: name.value, count: Number(count.value) });
         say(t("batchAdded"));
         await load();
       } catch (error) {
-        say(errorText(error));
+        problem.textContent = errorText(error);
       }
     };
     return h("details", {}, h("summary", {}, t("newBatch")),
       h("form", { class: "row", on: { submit } },
         h("div", { class: "grow" }, field(t("batchName"), (attributes) => set(name, attributes))),
         h("div", { class: "grow" }, field(t("count"), (attributes) => set(count, attributes))),
-        h("button", { type: "submit" }, t("create"))));
+        h("button", { type: "submit" }, t("create"))), problem);
   }
 
   await load();
@@ -89,9 +93,10 @@ function deviceTable(batch, { devices, limit }) {
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("devicesOf", { name: batch.name }) },
     h("table", { class: "list" },
       h("caption", { class: "sr" }, t("devicesOf", { name: batch.name })),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("device")), h("th", { scope: "col" }, t("bindToken")))),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("device")), h("th", { scope: "col" }, t("bindToken")), h("th", {}, h("span", { class: "sr" }, t("profile"))))),
       h("tbody", {}, devices.map((device) => h("tr", {},
         h("td", {}, h("a", { class: "mono", href: `/console/devices/${device.uuid}` }, device.uuid)),
-        h("td", { class: "mono small", data: { label: t("bindToken") } }, device.bindToken ?? t("unknown")))))),
+        h("td", { class: "mono small", data: { label: t("bindToken") } }, device.bindToken ?? t("unknown")),
+        h("td", { class: "num" }, profileButton(device.uuid)))))),
     devices.length >= limit ? h("p", { class: "small soft" }, t("firstShown", { n: limit })) : null);
 }

@@ -4,7 +4,7 @@ import { logOut } from "./api.js";
 import { h, mark } from "./dom.js";
 import { choose, errorText, language, t } from "./i18n.js";
 
-const TABS = ["devices", "products", "versions", "strategies"];
+const TABS = ["devices", "products", "apps", "versions", "strategies"];
 
 /** Make the frame; returns it and the element that pages go into. */
 export function frame(user, tab, { left, render }) {
