@@ -60,7 +60,7 @@ tmpfs                    /var                 tmpfs  mode=0755,size=64m         
 /dev/disk/by-label/state /data                ext4   noatime                                     0 2
 /data/story-agent        /var/lib/story-agent none   bind,x-systemd.requires-mounts-for=/data    0 0
 /data/etc                /etc/story-agent     none   bind,x-systemd.requires-mounts-for=/data    0 0
-/dev/disk/by-label/SELECT /boot/select        vfat   noatime,nofail,x-systemd.device-timeout=5s  0 0
+/dev/disk/by-label/SELECT /boot/select        vfat   noatime,nofail,x-systemd.device-timeout=300s  0 0
 FSTAB
 mkdir -p "$root"/data "$root"/etc/story-agent "$root"/boot/select
 cat >"$root/etc/systemd/network/20-wired.network" <<'NETWORK'
