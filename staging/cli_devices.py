@@ -25,14 +25,12 @@ from staging.errors import StagingError
 from staging.files import Endpoints, read_endpoints
 from staging.oauth import Scope
 from staging.passwords import hash_password
+from staging.profiles import profile_of
 from staging.store import accounts, apps, catalog, devices
 from staging.store.apps import TOKEN_LIFETIME_S, AppType
-from staging.store.models import Account, App, Device
+from staging.store.models import Account, App
 from staging.times import iso_or_none, now_ms
-from wire.profile import Profile, render_profile
-
-# Nothing here listens on it; the profile must name one.
-LWM2M_PORT = 5683
+from wire.profile import render_profile
 
 
 def add_commands(
@@ -144,7 +142,7 @@ def _device_profile(options: argparse.Namespace) -> Result:
     authority = ca.ensure_authority(data_of(options).ca)
     with store(options) as database:
         device = database.call(devices.get, options.uuid)
-    text = render_profile(_profile(device, endpoints, authority)).decode()
+    text = render_profile(profile_of(device, endpoints, authority)).decode()
     # The file to flash is JSON whatever was asked for.
     options.json = False
     return Result({}, [text])
@@ -165,23 +163,6 @@ def _endpoints(options: argparse.Namespace) -> Endpoints:
     port = options.api_port or (last.api.rpartition(":")[2] if last else "")
     url_host = f"[{host}]" if ":" in host else host
     return Endpoints(f"http://{url_host}:{port}", host, device_port)
-
-
-def _profile(device: Device, endpoints: Endpoints, authority: str) -> Profile:
-    if device.bind_token is None:
-        raise StagingError(f"device {device.uuid}: its bind token is not known yet")
-    return Profile(
-        uuid=device.uuid,
-        token=device.token,
-        bind_token=device.bind_token,
-        server_addr=endpoints.device_host,
-        coap_port=endpoints.device_port,
-        lwm2m_port=LWM2M_PORT,
-        rsa_ca_crt=authority,
-        configures={"otaRepository": f"{endpoints.api}/tuf"},
-        mac_id="",
-        version=device.version,
-    )
 
 
 def _app_add(options: argparse.Namespace) -> Result:

@@ -1,0 +1,110 @@
+// Apps: what they sign their requests with, to be copied, and which products they are bound to.
+
+import { get, post } from "./api.js";
+import { field, h, put, say, set } from "./dom.js";
+import { errorText, t } from "./i18n.js";
+import { empty, form, pageHead } from "./shell.js";
+
+// What an app of each type signs with, besides its apikey; the cloud makes a web app's secret.
+const PARTS = { web: [], android: ["package", "apkSignature"], ios: ["bundleId"] };
+
+export async function show(main, { signal }) {
+  const list = h("div", { class: "stack wide" });
+  // Secrets that were asked for, as long as the page is open.
+  const secrets = new Map();
+  const first = await get("/apps");
+  if (signal.aborted) return;
+  put(main, pageHead(t("apps"), t("appsLead")),
+    h("div", { class: "grid" }, h("div", { class: "c8" }, list), h("div", { class: "c4" }, newApp(first))));
+  draw(first.apps);
+
+  async function load() {
+    const { apps } = await get("/apps");
+    if (!signal.aborted) draw(apps);
+  }
+
+  function draw(apps) {
+    put(list, apps.length ? apps.map(card) : h("div", { class: "card" }, empty(t("noApps"), t("noAppsHint"))));
+  }
+
+  function card(app) {
+    const place = h("div", {});
+    const shown = () => put(place, secrets.has(app.appId) ? copyable("secret", secrets.get(app.appId)) : showButton(app, shown));
+    shown();
+    return h("section", { class: "card stack", data: { app: app.name } },
+      h("div", { class: "card-head" }, h("h2", {}, app.name), h("span", { class: "chip plain" }, t(`appType.${app.type}`))),
+      copyable("appId", String(app.appId)), copyable("apikey", app.apikey), place,
+      h("dl", { class: "facts" },
+        h("dt", {}, t("products")), h("dd", {}, app.products.length ? app.products.map(productLink) : t("none")),
+        h("dt", {}, t("scopes")), h("dd", {}, app.scopes.join(", ")),
+        h("dt", {}, t("redirectUris")), h("dd", { class: "small" }, app.redirectUris.join(" "))));
+  }
+
+  function showButton(app, shown) {
+    const reveal = async () => {
+      try {
+        const { secret } = await post(`/apps/${app.appId}/secret`);
+        secrets.set(app.appId, secret);
+        shown();
+      } catch (error) {
+        say(errorText(error));
+      }
+    };
+    return h("button", { type: "button", data: { role: "show-secret" }, on: { click: reveal } }, t("showSecret"));
+  }
+
+  function newApp({ types, scopes }) {
+    const name = h("input", { name: "name", required: true, maxlength: 64, autocomplete: "off" });
+    const type = h("select", { name: "type" }, types.map((key) => h("option", { value: key }, t(`appType.${key}`))));
+    const parts = h("div", { class: "stack" });
+    const drawParts = () => put(parts, PARTS[type.value].map((key) => field(t(`appPart.${key}`),
+      (attributes) => set(h("input", { name: key, required: true, maxlength: 120, autocomplete: "off", spellcheck: "false" }), attributes))));
+    type.addEventListener("change", drawParts);
+    drawParts();
+    const uris = h("textarea", { name: "redirectUris", rows: 2, maxlength: 4000, spellcheck: "false" });
+    const allowed = h("fieldset", {}, h("legend", {}, t("scopes")), h("p", { class: "small soft" }, t("scopesHint")),
+      scopes.map((scope) => h("label", { class: "check" }, h("input", { type: "checkbox", name: "scope", value: scope }), scope)));
+    const made = form(t("newApp"), [
+      field(t("appName"), (attributes) => set(name, attributes)),
+      field(t("appType"), (attributes) => set(type, attributes)),
+      parts,
+      field(t("redirectUris"), (attributes) => set(uris, attributes), t("redirectHint")),
+      allowed,
+    ], t("create"), async () => {
+      const app = await post("/apps", {
+        name: name.value,
+        type: type.value,
+        redirectUris: uris.value.split(/\s+/).filter(Boolean),
+        scopes: [...allowed.querySelectorAll("input:checked")].map(({ value }) => value),
+        ...Object.fromEntries([...parts.querySelectorAll("input")].map((input) => [input.name, input.value])),
+      });
+      secrets.set(app.appId, app.secret);
+      made.reset();
+      drawParts();
+      say(t("appAdded", { name: app.name }));
+      await load();
+    });
+    return made;
+  }
+}
+
+function productLink(product, index) {
+  return [index ? ", " : null, h("a", { href: `/console/products/${product.id}` }, product.name)];
+}
+
+/** A value that cannot be changed, with a button that copies it. */
+function copyable(name, value) {
+  const input = h("input", { value, readonly: true, class: "mono", data: { value: name } });
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(value);
+      say(t("copied", { name: t(name) }));
+    } catch {  // no clipboard without HTTPS, or it was refused; then by hand
+      input.select();
+      say(t("copyFailed"));
+    }
+  };
+  return field(t(name), (attributes) => h("div", { class: "row" },
+    h("div", { class: "grow" }, set(input, attributes)),
+    h("button", { type: "button", "aria-label": t("copyNamed", { name: t(name) }), data: { role: `copy-${name}` }, on: { click: copy } }, t("copy"))));
+}

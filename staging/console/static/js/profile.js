@@ -1,0 +1,36 @@
+// The profile of a device as a file. It holds the device's token, so it is asked for by POST and is
+// never at an address: the browser saves what came, and forgets it.
+
+import { download } from "./api.js";
+import { h, say } from "./dom.js";
+import { errorText, t } from "./i18n.js";
+
+const KEPT_MS = 10_000;
+
+/** A button that saves the profile of a device. */
+export function profileButton(uuid) {
+  const button = h("button", { type: "button", "aria-label": t("profileOf", { uuid }), data: { role: "profile", uuid }, on: { click: fetchIt } }, t("profile"));
+
+  async function fetchIt() {
+    button.disabled = true;
+    try {
+      save(await download(`/devices/${uuid}/profile`), `profile-${uuid}.json`);
+      say(t("profileSaved"));
+    } catch (error) {
+      say(errorText(error));
+    } finally {
+      button.disabled = false;
+    }
+  }
+  return button;
+}
+
+function save(blob, name) {
+  const href = URL.createObjectURL(blob);
+  const link = h("a", { href, download: name, hidden: true });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  // The browser reads the blob after the click; it says nothing when it is done.
+  setTimeout(() => URL.revokeObjectURL(href), KEPT_MS);
+}
