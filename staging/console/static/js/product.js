@@ -45,13 +45,15 @@ export async function show(main, { match, signal }) {
     }
   }
 
-  const removePoint = ({ name }) => act(
-    { title: t("removePointTitle", { name }), text: t("removePointText"), yes: t("remove") },
-    "points/remove", { name }, t("pointRemoved", { name }));
+  function removePoint({ name }) {
+    const words = { title: t("removePointTitle", { name }), text: t("removePointText"), yes: t("remove") };
+    return act(words, "points/remove", { name }, t("pointRemoved", { name }));
+  }
 
-  const unbind = ({ id, name }) => act(
-    { title: t("unbindAppTitle", { name }), text: t("unbindAppText"), yes: t("unbindApp") },
-    `apps/${id}/unbind`, {}, t("appUnbound", { name }));
+  function unbind({ id, name }) {
+    const words = { title: t("unbindAppTitle", { name }), text: t("unbindAppText"), yes: t("unbindApp") };
+    return act(words, `apps/${id}/unbind`, {}, t("appUnbound", { name }));
+  }
 
   function appLine(app) {
     return h("li", { class: "row between", data: { app: app.name } },
