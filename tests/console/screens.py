@@ -85,6 +85,7 @@ def walk(page: Page, stage: Stage) -> None:
     page.click("tr[data-batch] button")
     page.get(".scroll table")
     shoot(page, "products")
+    set_up(page)
     page.open("/console/devices")
     page.see(f"tr[data-uuid='{stage.uuid}']", "Bench speaker")
     shoot(page, "devices")
@@ -102,6 +103,18 @@ def walk(page: Page, stage: Stage) -> None:
     page.open(f"/console/devices/{stage.uuid}")
     page.get("[data-series=volume] svg")
     shoot(page, "device-dark-zh")
+
+
+def set_up(page: Page) -> None:
+    """Show an app and a product's data points."""
+    page.open("/console/apps")
+    page.type("input[name=name]", "Story app")
+    page.click("main form button[type=submit]")
+    page.get("[data-app='Story app'] [data-value=secret]")
+    shoot(page, "apps", "wide")
+    page.open("/console/products/1")
+    page.get("[data-part=apps] li")
+    shoot(page, "product", "wide")
 
 
 def upload(page: Page, stage: Stage, version: str, description: str) -> None:
