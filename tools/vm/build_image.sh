@@ -89,7 +89,8 @@ for version in "$@"; do
   mv -T "$info" "$site/story_agent-$version.dist-info" 2>/dev/null || true
   rm -f "$out/root-$version.ext4"
   truncate -s 400M "$out/root-$version.ext4"
-  mke2fs -q -t ext4 -O ^has_journal -m 0 -L root -d "$root" "$out/root-$version.ext4"
+  # Blocks of 4 KiB, so that block deltas find files again wherever they lie (docs/adr/0011).
+  mke2fs -q -t ext4 -b 4096 -O ^has_journal -m 0 -L root -d "$root" "$out/root-$version.ext4"
 done
 rm -rf "$tree"
 du -sh "$root" | cut -f1
