@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 # What the device needs (the first line), and what the bench and the tests add.
 packages=(libspeex1 libspeexdsp1 libmpv2 alsa-utils pulseaudio-utils python3-venv
-          pulseaudio libasound2-plugins curl openssl postgresql
+          pulseaudio libasound2-plugins curl openssl dbus rauc squashfs-tools postgresql
           chromium chromium-driver fonts-noto-cjk)
 
 say() { printf 'setup: %s\n' "$*"; }
