@@ -31,13 +31,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             return _run(options, words)
-        return _ask(options)
+        code = _ask(options)
+        # Now, while somebody can still be told: at the interpreter's end it would be a traceback.
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return EX_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (`status | head`); nothing more can be told to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EX_FAILED
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

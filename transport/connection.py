@@ -33,6 +33,7 @@ class Connection(interfaces.EndpointAddress):
         self.reader = reader
         self._writer = writer
         self._why: str | None = None
+        self._closing = False
         # What serving this peer needs to remember; it ends with the connection.
         self.recent = RecentRequests()
         self.transfers = BlockTransfers()
@@ -80,11 +81,17 @@ class Connection(interfaces.EndpointAddress):
     def close(self, reason: str) -> None:
         """Begin to close; the reading side ends with ``reason``."""
         self._why = self._why or reason
-        self._writer.close()
+        # Once: Python before 3.11.4 forgets the protocol of a TLS transport that is closed twice, and
+        # then can neither end nor cut it.
+        if not self._closing:
+            self._closing = True
+            self._writer.close()
 
     def abort(self) -> None:
         """Cut the stream; what is not written yet is lost. Does nothing when it is closed."""
-        self._writer.transport.abort()
+        # A TLS transport that is all closed has no protocol left in Python before 3.11.4.
+        with contextlib.suppress(AttributeError):
+            self._writer.transport.abort()
 
     async def wait_closed(self, deadline: float) -> None:
         """Wait until the stream is closed; after ``deadline`` seconds it is cut."""
