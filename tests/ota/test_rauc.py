@@ -202,6 +202,15 @@ class Machine:
             boot_id=lambda: f"boot-{self.boots}",
         )
 
+    def drop_mount(self, bundle: Path) -> None:
+        """Undo what a killed service left: its mount, and the loop device below it."""
+        subprocess.run(["umount", "-q", str(self.root / "mnt" / "bundle")], check=False)
+        find = ["losetup", "--noheadings", "--output", "NAME", "--associated", str(bundle)]
+        for name in subprocess.run(
+            find, capture_output=True, text=True, check=False
+        ).stdout.split():
+            subprocess.run(["losetup", "--detach", name], check=False)
+
     def close(self) -> None:
         self.stop_service()
         self.daemon.kill()
@@ -375,7 +384,7 @@ class TestRealService:
 
         with pytest.raises(MachineError, match="went away"):
             machine.installer().install(path, target(path), threading.Event(), seen)
-        subprocess.run(["umount", "-q", machine.root / "mnt" / "bundle"], check=False)
+        machine.drop_mount(path)
         assert machine.boot("primary") == "A"
         machine.reboot()
         install(machine, path)
