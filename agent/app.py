@@ -15,26 +15,18 @@ from pathlib import Path
 from agent import netinfo
 from agent.client import SOCKET_NAME
 from agent.delivery import deliver
-from agent.health import wait_until_proven
 from agent.link import CloudLink
 from agent.local_http import LocalServer, build_app, loopback_socket, unix_socket
-from agent.logs import PLAIN, RedactingFormatter
 from agent.outbox import Outbox, OutboxError
 from agent.points import build_points
 from agent.requests import cloud_handler, serve
 from agent.service import ServiceManager
-from agent.settings import InstallerKind, Settings
+from agent.settings import Settings
+from agent.updates import Updates
 from agent.voice import VoiceSender
 from agent.watch import Watcher
 from ota.clock import TrustedTime
-from ota.download import DownloadSettings
-from ota.installer import Installer
-from ota.machine import Hooks, Updater, UpdaterSettings
-from ota.rauc import RaucInstaller
-from ota.reboot import reboot_machine
 from ota.release import running_release
-from ota.slots import SlotInstaller
-from ota.trial_log import TrialLog, read_lines, trial_log_path
 from resources.dispatch import Dispatch
 from resources.play import PlayPoint
 from transport.datagram import DatagramServer
@@ -42,11 +34,6 @@ from transport.framed import Reply
 from wire.datapoints import Value
 from wire.profile import Profile
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, DeviceInfo, PackageInfo
-
-# Before a restart for an update: how long the cloud may take to hear that it comes.
-FAREWELL_SECONDS = 3.0
-# How long the system may take to end the agent once a restart of the machine is ordered.
-REBOOT_SECONDS = 120.0
 
 _log = logging.getLogger(__name__)
 
@@ -87,10 +74,12 @@ class Agent:
         points = await build_points(self._settings, self._state, self._report_value)
         self._dispatch = Dispatch(points, self._value_was_put)
         self._watcher = Watcher(self._dispatch, self._report_value)
-        self._updater = self._build_updater()
-        if self._updater.on_trial:  # what it logs is what its failure is reported with
-            formatter = RedactingFormatter(PLAIN, self._profile.secrets)
-            logging.getLogger().addHandler(TrialLog(trial_log_path(self._state), formatter))
+        self._updates = Updates(
+            self._profile, self._settings, self._state, self._version,
+            clock=self._clock, outbox=self._outbox, play=self._dispatch.points["play"],
+            end=self._end_for_update,
+        )  # fmt: skip
+        self._updater = self._updates.updater
         handler = cloud_handler(self._dispatch, self._updater.take_order)
         self._link = CloudLink(self._profile, self._settings.link, handler, self._clock)
         self._voice = VoiceSender(self._link, self._settings.voice)
@@ -118,7 +107,7 @@ class Agent:
                     self._link.run(),
                     deliver(self._outbox, self._link),
                     self._updater.run(),
-                    self._prove_trial(),
+                    self._updates.prove(self._link.registered),
                     self._watcher.run(),
                     self._service.keep_watchdog_quiet(),
                 )
@@ -207,76 +196,9 @@ class Agent:
         except OutboxError as error:
             _log.error("%s is not reported: %s", name, error)
 
-    async def _report_update(
-        self, key: str, value: Mapping[str, object], *, once: str | None = None
-    ) -> None:
-        try:
-            await self._outbox.put(key, value, once=once)
-        except OutboxError as error:
-            # The updater knows what a disk that fails means for the step it is in.
-            raise OSError(str(error)) from error
-
-    def _build_updater(self) -> Updater:
-        settings = self._settings.ota
-        repository = settings.repository or self._profile.configures.get("otaRepository", "")
-        return Updater(
-            UpdaterSettings(
-                product=settings.product,
-                repository=str(repository),
-                root_file=self._state / settings.root_file,
-                state_dir=self._state,
-                confirm_timeout=settings.confirm_timeout_seconds,
-                installer=settings.installer,
-                download=DownloadSettings(max_rate=settings.max_bytes_per_second),
-            ),
-            self._build_installer(),
-            self._report_update,
-            self._request_restart,
-            self._version,
-            hooks=Hooks(
-                clock=self._clock,
-                log_lines=lambda: read_lines(trial_log_path(self._state)),
-            ),
-        )
-
-    def _build_installer(self) -> Installer:
-        if self._settings.ota.installer is InstallerKind.RAUC:
-            return RaucInstaller(self._state, self._version)
-        return SlotInstaller(self._state)
-
-    async def _prove_trial(self) -> None:
-        """Confirm a new version once it has shown that it works; the updater watches the time."""
-        if not self._updater.on_trial:
-            return
-        await wait_until_proven(self._link.registered, self._state / SOCKET_NAME)
-        while self._updater.on_trial:
-            try:
-                await self._updater.confirm()
-            except OSError as error:
-                _log.error("the new version cannot be confirmed: %s", error)
-                await asyncio.sleep(1.0)
-
-    def _request_restart(self) -> None:
-        self.restart_wanted = self._settings.ota.installer is InstallerKind.SLOTS
-        self._farewell = asyncio.create_task(self._end_when_told())
-
-    async def _end_when_told(self) -> None:
-        """End once the cloud has heard all reports, or soon: they survive the restart anyway."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL_SECONDS):
-                await self._outbox.emptied.wait()
-        if self._settings.ota.installer is InstallerKind.RAUC:
-            await self._reboot()
+    def _end_for_update(self, *, restart: bool) -> None:
+        self.restart_wanted = restart
         self._ended.set()
-
-    @staticmethod
-    async def _reboot() -> None:
-        """Restart the machine; if it will not, the agent's own next start gives the update up."""
-        try:
-            await reboot_machine()
-            await asyncio.sleep(REBOOT_SECONDS)  # SIGTERM ends us before that
-        except OSError as error:
-            _log.error("the machine cannot be restarted for the update: %s", error)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

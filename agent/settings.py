@@ -7,12 +7,14 @@ the factory's, the settings are the operator's.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from ota.admission import DEFAULT_CHANNEL
+from ota.window import parse_window
 from wire.errors import FieldError, WireError
 from wire.speex import DEFAULT_QUALITY
 from wire.voice import HeaderStyle
@@ -73,6 +75,31 @@ class InstallerKind(StrEnum):
     """An image of the whole system, by RAUC; the machine restarts."""
 
 
+class SoundCheck(StrEnum):
+    """What a new version's chime must come out of."""
+
+    AUTO = "auto"
+    """A sound device, if the version before had one."""
+    DEVICE = "device"
+    """A sound device."""
+    OFF = "off"
+    """There is no chime."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSettings:
+    """What a new version must show before it stays, beside registering and serving."""
+
+    sound: SoundCheck = SoundCheck.AUTO
+    """Whether a chime must be played: ``auto``, ``device`` or ``off``."""
+    chime_volume: int = 10
+    """How loud the chime is, in percent of the machine's volume; 0 proves the path without a sound."""
+    checks_folder: Path = Path("/etc/story-agent/health.d")
+    """Programs that must end with 0; relative to the state folder. It need not be there."""
+    check_timeout_seconds: float = 30.0
+    """How long each of them may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class OtaSettings:
     """Updates."""
@@ -87,6 +114,12 @@ class OtaSettings:
     """Base URL of the TUF repository; empty: the profile's ``configures.otaRepository``."""
     installer: InstallerKind = InstallerKind.SLOTS
     """``slots`` (releases of the agent) or ``rauc`` (images of the whole system)."""
+    hardware: str = ""
+    """This board, as releases spell it; empty: the device tree's first ``compatible``."""
+    channel: str = DEFAULT_CHANNEL
+    """The channel whose releases this machine takes."""
+    window: str = ""
+    """When an update may restart the machine, local time ("02:00-05:00"); empty: at any time."""
     max_bytes_per_second: int = 0
     """How fast a package is taken at most, so that a story streams on meanwhile; 0: no limit."""
     confirm_timeout_seconds: float = 120.0
@@ -120,6 +153,7 @@ class Settings:
     play: PlaySettings = field(default_factory=PlaySettings)
     switch: SwitchSettings = field(default_factory=SwitchSettings)
     ota: OtaSettings = field(default_factory=OtaSettings)
+    health: HealthSettings = field(default_factory=HealthSettings)
     outbox: OutboxSettings = field(default_factory=OutboxSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
 
@@ -133,12 +167,16 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "voice.max_seconds": (1, 600),
     "ota.confirm_timeout_seconds": (5, 3600),
     "ota.max_bytes_per_second": (0, 2**31),
+    "health.chime_volume": (0, 100),
+    "health.check_timeout_seconds": (1, 600),
     "outbox.max_bytes": (64 * 1024, 2**31),
     "local.http_port": (0, 65535),
     "local.coap_port": (0, 65535),
 }
 
-_NOT_EMPTY = frozenset({"ota.product"})
+_NOT_EMPTY = frozenset({"ota.product", "ota.channel"})
+# Text with a form of its own, checked by what will read it; empty stands for none.
+_FORMS: Mapping[str, Callable[[str, str], object]] = {"ota.window": parse_window}
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -196,6 +234,10 @@ def _convert(name: str, kind: type[Any], value: object) -> object:
                 return kind(value)
         case str() if kind is Path and value and value.isprintable():
             return Path(value)
+        case str() if name in _FORMS:
+            if value:
+                _FORMS[name](value, name)
+            return value
         case str() if kind is str and value.isprintable() and (value or name not in _NOT_EMPTY):
             return value
         case str() if issubclass(kind, StrEnum) and value in set(kind):

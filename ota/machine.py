@@ -410,7 +410,7 @@ class Updater:
             async with asyncio.timeout(timeout):
                 await self._trial_over.wait()
         except TimeoutError:
-            await self.fail_trial(f"it did not prove itself within {timeout:g} s")
+            await self.fail_trial(f"not proven within {timeout:g} s: {self._hooks.unproven()}")
 
     async def _end_failed_trial(self, reason: str) -> None:
         """Count the trial against its package, hand its log in, and report the failure."""

@@ -91,9 +91,11 @@ class Hooks:
     Attributes:
         clock: trusted time; None makes one of its own, in ``STATE/ota/time.json``.
         may_restart: says why the machine must not restart now, None when it may (see `window`).
+        unproven: says what a version on trial has still to show.
         log_lines: the last lines of a version that failed its trial, without secrets.
     """
 
     clock: TrustedTime | None = None
     may_restart: Callable[[], str | None] = lambda: None
+    unproven: Callable[[], str] = lambda: "nothing confirmed it"
     log_lines: Callable[[], Sequence[str]] = list

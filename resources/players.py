@@ -30,8 +30,15 @@ class Player(Protocol):
     def name(self) -> str:
         """Say in one line what this is and where the sound goes."""
 
-    async def play(self, source: str, on_end: EndListener) -> None:
-        """Start a path or URL; returns when it plays. Raises RefusedError, UnavailableError."""
+    @property
+    def output(self) -> str | None:
+        """What takes the sound, by mpv's name of it; None while nothing does."""
+
+    async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
+        """Start a path or URL; returns when it plays. Raises RefusedError, UnavailableError.
+
+        ``volume`` is this source's own, in percent; the machine's applies on top.
+        """
 
     async def pause(self, *, paused: bool) -> None:
         """Hold or go on."""
@@ -58,11 +65,12 @@ class StandInPlayer:
     """Keeps what it was told where there is no libmpv."""
 
     name = "no player found (libmpv is missing): what is asked for is kept but not heard"
+    output = None
 
-    async def play(self, source: str, on_end: EndListener) -> None:
+    async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
         """Take anything; it never ends by itself."""
         _log.info("not heard, libmpv is missing: %s", source)
-        del on_end
+        del on_end, volume
 
     async def pause(self, *, paused: bool) -> None:
         """Nothing sounds."""
@@ -94,12 +102,16 @@ class MpvPlayer:
         """MPV and its present audio output."""
         if self._mpv is None:
             return "mpv: not started yet"
-        output = self._mpv.current_ao
-        if output == "null":
+        if self.output == "null":
             return "mpv: no sound device found: what plays is not heard"
-        return f"mpv: {output or 'idle'}"
+        return f"mpv: {self.output or 'idle'}"
 
-    async def play(self, source: str, on_end: EndListener) -> None:
+    @property
+    def output(self) -> str | None:
+        """MPV's current-ao."""
+        return None if self._mpv is None else self._mpv.current_ao
+
+    async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
         """Load ``source`` in place of what plays."""
         if self._mpv is None:
             self._loop = asyncio.get_running_loop()
@@ -111,6 +123,7 @@ class MpvPlayer:
         loading = self._loading = asyncio.get_running_loop().create_future()
         self._started = False
         self._mpv.pause = False
+        self._mpv.volume = volume
         # As bytes: a file's name need not be UTF-8, and mpv's own loadfile insists on it.
         self._mpv.string_command("loadfile", os.fsencode(source), "replace")
         try:

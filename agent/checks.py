@@ -1,0 +1,89 @@
+"""The machine's own health checks: a folder of programs, each of which must end with 0.
+
+An image's maker puts there what only that product can know (the lamp answers, the card is mounted).
+The programs run as the agent's user, one after the other in the order of their names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from pathlib import Path
+
+# What of a program's output goes into the reason.
+OUTPUT_MAX = 200
+READ_MAX = 64 * 1024
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_log = logging.getLogger(__name__)
+
+
+class CheckFolder:
+    """The programs in one folder; none is as good as all passed."""
+
+    def __init__(self, folder: Path, timeout: float) -> None:
+        """Run what is in ``folder``; each program has ``timeout`` seconds."""
+        self._folder = folder
+        self._timeout = timeout
+
+    async def run(self) -> str | None:
+        """Run all until one fails; return which and why, None when none does."""
+        try:
+            programs = await asyncio.to_thread(self._programs)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return f"{self._folder}: {error.strerror}"
+        for program in programs:
+            if (reason := await self._ask(program)) is not None:
+                return f"{program.name}: {reason}"
+        return None
+
+    def _programs(self) -> list[Path]:
+        """Return the executable files, by name; what looks like one and is not is said."""
+        found = sorted(path for path in self._folder.iterdir() if path.is_file())
+        programs = [path for path in found if os.access(path, os.X_OK)]
+        for path in set(found) - set(programs):
+            _log.warning("health check %s is not executable, and not run", path)
+        return programs
+
+    async def _ask(self, program: Path) -> str | None:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                program,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env={"PATH": PATH, "LANG": "C.UTF-8"},  # nothing of ours, no secret
+                start_new_session=True,
+            )
+        except OSError as error:
+            return f"cannot be started: {error.strerror}"
+        try:
+            async with asyncio.timeout(self._timeout):
+                said = await _read(process.stdout)
+                code = await process.wait()
+        except TimeoutError:
+            return f"no end within {self._timeout:g} s"
+        finally:
+            _kill(process)
+        return None if code == 0 else f"exit code {code}: {said}"
+
+
+async def _read(output: asyncio.StreamReader | None) -> str:
+    """Read all that a program says; return the beginning of its last line."""
+    kept = b""
+    while output is not None and (chunk := await output.read(READ_MAX)):
+        kept = (kept + chunk)[-READ_MAX:]
+    lines = kept.decode(errors="replace").split("\n")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return said[:OUTPUT_MAX]
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """End whatever of it still runs, its children too."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

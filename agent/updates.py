@@ -1,0 +1,200 @@
+"""The agent's side of updates: what the updater is made of, when it may restart, how it restarts.
+
+`ota` knows orders, packages and installers; here it meets the player, the outbox and the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from agent.board import read_board
+from agent.client import SOCKET_NAME
+from agent.health import Health, build_health, note_sound
+from agent.logs import PLAIN, RedactingFormatter
+from agent.outbox import Outbox, OutboxError
+from agent.settings import InstallerKind, Settings, SoundCheck
+from ota.clock import TrustedTime
+from ota.download import DownloadSettings
+from ota.installer import Installer
+from ota.machine import Hooks, Updater, UpdaterSettings
+from ota.rauc import RaucInstaller
+from ota.reboot import reboot_machine
+from ota.slots import SlotInstaller
+from ota.states import State
+from ota.trial_log import TrialLog, read_lines, trial_log_path
+from ota.window import Window, parse_window, why_not_now
+from resources.chime import SoundProof
+from resources.datapoint import DataPoint
+from resources.play import PlayPoint
+from wire.profile import Profile
+
+# Before a restart for an update: how long the cloud may take to hear that it comes.
+FAREWELL_SECONDS = 3.0
+# How long the system may take to end the agent once a restart of the machine is ordered.
+REBOOT_SECONDS = 120.0
+# How long the old version tries to be heard, so that the new one knows what it has to be able to do.
+LAST_CHIME_SECONDS = 10.0
+CONFIRM_RETRY_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class End(Protocol):
+    """Ends the agent in order; ``restart``: the process then becomes the version to run next."""
+
+    def __call__(self, *, restart: bool) -> None:
+        """Return at once."""
+
+
+class Updates:
+    """One machine's updater, joined to the rest of the agent."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        settings: Settings,
+        state: Path,
+        version: str,
+        *,
+        clock: TrustedTime,
+        outbox: Outbox,
+        play: DataPoint,
+        end: End,
+    ) -> None:
+        """Read what is unfinished.
+
+        Args:
+            profile: whose ``configures.otaRepository`` counts where the settings name none.
+            settings: the operator's.
+            state: the agent's STATE folder.
+            version: what runs.
+            clock: trusted time.
+            outbox: where reports go.
+            play: the data point ``play``; another product's own is never asked for a chime.
+            end: ends the agent.
+        """
+        self._settings = settings
+        self._state = state
+        self._clock = clock
+        self._outbox = outbox
+        self._play = play if isinstance(play, PlayPoint) else None
+        self._end = end
+        self._window: Window | None = None
+        if settings.ota.window:
+            self._window = parse_window(settings.ota.window)
+        self._health = Health([])
+        self._leaving: asyncio.Task[None] | None = None
+        self.updater = Updater(
+            self._updater_settings(profile),
+            self._build_installer(version),
+            self._report,
+            self._request_restart,
+            version,
+            hooks=Hooks(
+                clock=clock,
+                may_restart=self.why_not_now,
+                unproven=lambda: self._health.missing,
+                log_lines=lambda: read_lines(trial_log_path(state)),
+            ),
+        )
+
+        if self.updater.on_trial:  # what it logs is what its failure is reported with
+            formatter = RedactingFormatter(PLAIN, profile.secrets)
+            logging.getLogger().addHandler(TrialLog(trial_log_path(state), formatter))
+
+    def _updater_settings(self, profile: Profile) -> UpdaterSettings:
+        ota = self._settings.ota
+        repository = ota.repository or profile.configures.get("otaRepository", "")
+        return UpdaterSettings(
+            product=ota.product,
+            repository=str(repository),
+            root_file=self._state / ota.root_file,
+            state_dir=self._state,
+            confirm_timeout=ota.confirm_timeout_seconds,
+            hardware=ota.hardware or read_board(),
+            channel=ota.channel,
+            installer=ota.installer,
+            download=DownloadSettings(max_rate=ota.max_bytes_per_second),
+        )
+
+    def _build_installer(self, version: str) -> Installer:
+        if self._settings.ota.installer is InstallerKind.RAUC:
+            return RaucInstaller(self._state, version)
+        return SlotInstaller(self._state)
+
+    def why_not_now(self) -> str | None:
+        """Say why the machine must not restart for an update now; None when it may."""
+        playing = self._play is not None and self._play.playing
+        # Local time of day by the time that is trusted: a clock in 1970 does not open the window.
+        now = datetime.fromtimestamp(self._clock.now()).time()  # noqa: DTZ006  # local is what is meant
+        return why_not_now(now, self._window, playing=playing)
+
+    async def prove(self, registered: asyncio.Event) -> None:
+        """Confirm a new version once it has shown that it works; the updater watches the time."""
+        if not self.updater.on_trial:
+            return
+        path = self._state / SOCKET_NAME
+        health = self._settings.health
+        self._health = build_health(health, self._state, registered, path, self._chime)
+        await self._health.proven()
+        while self.updater.on_trial:
+            try:
+                await self.updater.confirm()
+            except OSError as error:
+                _log.error("the new version cannot be confirmed: %s", error)
+                await asyncio.sleep(CONFIRM_RETRY_SECONDS)
+
+    async def _chime(self, volume: int) -> SoundProof:
+        if self._play is None:
+            return SoundProof(None, "this product plays by a data point of its own")
+        return await self._play.prove_sound(volume)
+
+    async def _report(
+        self, key: str, value: Mapping[str, object], *, once: str | None = None
+    ) -> None:
+        try:
+            await self._outbox.put(key, value, once=once)
+        except OutboxError as error:
+            # The updater knows what a disk that fails means for the step it is in.
+            raise OSError(str(error)) from error
+
+    def _request_restart(self) -> None:
+        self._leaving = asyncio.create_task(self._leave())
+
+    async def _leave(self) -> None:
+        """End once the cloud has heard all reports, or soon: they survive the restart anyway."""
+        if self.updater.status()["state"] == State.INSTALLED:  # and not on the way back
+            await self._note_sound()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._outbox.emptied.wait()
+        images = self._settings.ota.installer is InstallerKind.RAUC
+        if images:
+            await _reboot()
+        self._end(restart=not images)
+
+    async def _note_sound(self) -> None:
+        """Leave word for the new version whether this one can be heard; without a sound."""
+        if self._settings.health.sound is not SoundCheck.AUTO:
+            return
+        try:
+            async with asyncio.timeout(LAST_CHIME_SECONDS):
+                proof = await self._chime(0)
+            await asyncio.to_thread(note_sound, self._state, proof)
+        except OSError as error:  # TimeoutError is one too
+            _log.warning("what this version can play is not noted: %s", error or "no end of it")
+
+
+async def _reboot() -> None:
+    """Restart the machine; if it will not, the agent's own next start goes on from there."""
+    try:
+        await reboot_machine()
+        await asyncio.sleep(REBOOT_SECONDS)  # SIGTERM ends us before that
+    except OSError as error:
+        _log.error("the machine cannot be restarted for the update: %s", error)
