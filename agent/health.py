@@ -88,7 +88,7 @@ def build_health(
     ]
     if settings.sound is not SoundCheck.OFF:
         checks.append(("sound", is_heard))
-    own = CheckFolder(settings.checks_folder, settings.check_timeout_seconds)
+    own = CheckFolder(state / settings.checks_folder, settings.check_timeout_seconds)
     return Health([*checks, ("checks", own.run)])
 
 

@@ -188,7 +188,9 @@ class Updates:
                 proof = await self._chime(0)
             await asyncio.to_thread(note_sound, self._state, proof)
         except OSError as error:  # TimeoutError is one too
-            _log.warning("what this version can play is not noted: %s", error or "no end of it")
+            _log.warning(
+                "what this version can play is not noted: %s", str(error) or "no end of it"
+            )
 
 
 async def _reboot() -> None:

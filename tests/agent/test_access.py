@@ -18,7 +18,6 @@ import pytest
 
 import agent.voice
 import resources.dispatch
-from agent.health import wait_until_proven
 from agent.link import CloudLink, LinkDownError
 from agent.local_http import (
     CONNECTION_LIMIT,
@@ -418,19 +417,6 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(LocalAccessError, match=f"local.http_port {port}: Address already in"):
             loopback_socket(port)
-
-
-async def test_a_version_is_proven_once_registered_and_served(tmp_path: Path) -> None:
-    registered = asyncio.Event()
-    path = tmp_path / "agent.sock"
-    proof = asyncio.create_task(wait_until_proven(registered, path))
-    registered.set()
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert not proof.done()  # nothing is served yet
-    async with serving(Bench().dispatch, path):
-        async with asyncio.timeout(DEADLINE):
-            await proof
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,16 @@ batch = "0000"
 root_file = "trust/root.json"
 repository = "https://updates.example/tuf"
 installer = "rauc"
+hardware = "raspberrypi,3-model-b"
+channel = "beta"
+window = "02:00-05:00"
 max_bytes_per_second = 40960
 confirm_timeout_seconds = 60
+[health]
+sound = "device"
+chime_volume = 0
+checks_folder = "checks"
+check_timeout_seconds = 5
 [outbox]
 max_bytes = 65536
 [local]
@@ -102,6 +110,10 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ('[play]\nmedia_folder = ""', 'play.media_folder: got "", expected a path'),
         ('[play]\nmedia_folder = "a\\u0000"', "play.media_folder: got .*, expected a path"),
         ('[ota]\nproduct = ""', 'ota.product: got "", expected a string of printable'),
+        ('[ota]\nchannel = ""', 'ota.channel: got "", expected a string of printable'),
+        ('[ota]\nwindow = "2-5"', 'ota.window: got "2-5", expected two local times such as '),
+        ("[ota]\nwindow = 2", "ota.window: got 2, expected a string"),
+        ('[health]\nsound = "loud"', 'health.sound: got "loud", expected one of auto, device, off'),
         ("[ota]\nbatch = 7", "ota.batch: got 7, expected a string"),
         ("[ota]\nbatch = 1979-05-27", "ota.batch: got .*1979.*, expected a string"),
         ("[link]\nkeepalive = 3", "link.keepalive: got 3, expected one of keepalive_seconds, "),

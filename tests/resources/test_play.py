@@ -13,61 +13,9 @@ from resources.catalogue import Catalogue
 from resources.dispatch import Dispatch
 from resources.errors import RefusedError, UnavailableError
 from resources.play import Command, PlayPoint, parse_play
-from resources.players import EndListener, MpvPlayer
+from resources.players import MpvPlayer
+from tests.resources.parts import DEADLINE, Bench
 from wire.codes import Code
-
-DEADLINE = 20.0
-
-
-class ScriptedPlayer:
-    """Plays nothing; fails for the titles it is told, and ends when the test says so."""
-
-    name = "scripted"
-
-    def __init__(self) -> None:
-        self.played: list[str] = []
-        self.broken: set[str] = set()
-        self.paused: bool | None = None
-        self.loading: asyncio.Event | None = None
-        self.on_end: EndListener = lambda _reason: None
-
-    async def play(self, source: str, on_end: EndListener) -> None:
-        title = Path(source).stem
-        self.played.append(title)
-        self.on_end = on_end
-        await asyncio.sleep(0)
-        if self.loading is not None:
-            await self.loading.wait()
-        if title in self.broken:
-            raise RefusedError(f"play: cannot be played: {title}")
-        if title == "offline":
-            raise UnavailableError("play: nothing to hear in 7 s")
-
-    async def pause(self, *, paused: bool) -> None:
-        self.paused = paused
-
-    async def stop(self) -> None:
-        self.played.append("(stop)")
-
-    async def position(self) -> float | None:
-        return None
-
-    async def close(self) -> None:
-        self.played.append("(close)")
-
-
-class Bench:
-    def __init__(self, folder: Path, *titles: str) -> None:
-        folder.mkdir()
-        for title in titles:
-            (folder / f"{title}.mp3").touch()
-        self.player = ScriptedPlayer()
-        self.changes: asyncio.Queue[str] = asyncio.Queue()
-        self.point = PlayPoint(self.player, Catalogue(folder), self.changes.put)
-
-    async def change(self) -> str:
-        async with asyncio.timeout(DEADLINE):
-            return await self.changes.get()
 
 
 @pytest.fixture

@@ -1,0 +1,68 @@
+"""What the players' tests share: a player that follows a script, and a play point with it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from resources.catalogue import Catalogue
+from resources.errors import RefusedError, UnavailableError
+from resources.play import PlayPoint
+from resources.players import EndListener
+
+DEADLINE = 20.0
+
+
+class ScriptedPlayer:
+    """Plays nothing; fails for the titles it is told, and ends when the test says so."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.played: list[str] = []
+        self.broken: set[str] = set()
+        self.paused: bool | None = None
+        self.loading: asyncio.Event | None = None
+        self.on_end: EndListener = lambda _reason: None
+        self.output: str | None = "scripted"
+        self.at: float | None = None
+        self.volumes: list[int] = []
+
+    async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
+        title = Path(source).stem
+        self.volumes.append(volume)
+        self.played.append(title)
+        self.on_end = on_end
+        await asyncio.sleep(0)
+        if self.loading is not None:
+            await self.loading.wait()
+        if title in self.broken:
+            raise RefusedError(f"play: cannot be played: {title}")
+        if title == "offline":
+            raise UnavailableError("play: nothing to hear in 7 s")
+
+    async def pause(self, *, paused: bool) -> None:
+        self.paused = paused
+
+    async def stop(self) -> None:
+        self.played.append("(stop)")
+
+    async def position(self) -> float | None:
+        return self.at
+
+    async def close(self) -> None:
+        self.played.append("(close)")
+
+
+class Bench:
+    def __init__(self, folder: Path, *titles: str) -> None:
+        folder.mkdir()
+        for title in titles:
+            (folder / f"{title}.mp3").touch()
+        self.player = ScriptedPlayer()
+        self.changes: asyncio.Queue[str] = asyncio.Queue()
+        self.point = PlayPoint(self.player, Catalogue(folder), self.changes.put)
+
+    async def change(self) -> str:
+        async with asyncio.timeout(DEADLINE):
+            return await self.changes.get()
