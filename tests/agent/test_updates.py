@@ -150,8 +150,8 @@ class Machine:
         self.client.bind(self.uuid, self.bench.device["bindToken"])
 
     def order(self) -> None:
-        offer = self.client.new_version(self.uuid)
-        assert offer
+        # The cloud offers nothing before the device has said what it runs.
+        offer = self.until("offer", lambda: self.client.new_version(self.uuid))
         self.client.update(self.uuid, offer["packageId"], offer["strategyId"])
 
     def until(self, what: str, look: Callable[[], Any]) -> Any:
@@ -195,6 +195,7 @@ def machine(
         each.bench.stop()
 
 
+@pytest.mark.timeout(240)  # real processes, and the cloud of both tests is made here
 def test_an_update_waits_for_the_end_of_the_story_and_is_heard(
     machine: Callable[[str], Machine],
 ) -> None:
@@ -210,6 +211,7 @@ def test_an_update_waits_for_the_end_of_the_story_and_is_heard(
     assert one.log().index("proven: sound") < one.log().index("proven: checks")
 
 
+@pytest.mark.timeout(240)
 def test_a_new_version_that_fails_a_check_of_the_machine_is_rolled_back_with_the_reason(
     machine: Callable[[str], Machine], tmp_path: Path
 ) -> None:
