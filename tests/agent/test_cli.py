@@ -387,7 +387,7 @@ def test_an_idle_agent_imports_nothing_heavy() -> None:
 
 def test_a_file_name_of_an_old_card_is_played_and_reported(agent: Agent) -> None:
     """GBK names, as USB sticks from old PCs have them: no UTF-8, and yet a song."""
-    tone = write_tone(agent.profile.parent / "tone.wav", seconds=1)
+    tone = write_tone(agent.profile.parent / "tone.wav", seconds=60)
     media = agent.state / "media"
     media.mkdir(parents=True)
     shutil.copy(tone, os.fsdecode(os.fsencode(media) + b"/\xb9\xca\xca\xc2 story.wav"))
