@@ -194,7 +194,7 @@ class Updates:
 
 
 async def _reboot() -> None:
-    """Restart the machine; if it will not, the agent's own next start goes on from there."""
+    """Restart the machine; if it will not, the agent's next starts try again, a few times."""
     try:
         await reboot_machine()
         await asyncio.sleep(REBOOT_SECONDS)  # SIGTERM ends us before that
