@@ -32,7 +32,8 @@ from tests.vm.site import NEW, OLD, Site, make_select
 from tools.processes import command
 from wire.ota import OtaEvent
 
-BOOT_SECONDS, UPDATE_SECONDS = 240.0, 600.0
+# A busy host emulates ten times slower than an idle one.
+BOOT_SECONDS, ORDER_SECONDS, UPDATE_SECONDS = 600.0, 120.0, 1800.0
 POLL_SECONDS = 0.5
 REGISTERED = "agent.link: link: registered with"
 # Between two looks at which phase an update is in.
@@ -97,10 +98,14 @@ class Run:
     def order(self) -> int:
         """Order the update; return its transaction."""
         offer: Any = self._wait(
-            "offer", lambda: self.site.ask(lambda client: client.new_version(self.uuid)), 30.0
+            "offer",
+            lambda: self.site.ask(lambda client: client.new_version(self.uuid)),
+            ORDER_SECONDS,
         )
         words = (self.uuid, offer["packageId"], offer["strategyId"])
-        self._wait("order", lambda: self.site.ask(lambda client: client.update(*words)), 30.0)
+        self._wait(
+            "order", lambda: self.site.ask(lambda client: client.update(*words)), ORDER_SECONDS
+        )
         return int(self.status()["transaction"])
 
     def status(self) -> dict[str, Any]:
