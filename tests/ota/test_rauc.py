@@ -254,6 +254,16 @@ class TestRealService:
         assert (seen[0], seen[-1]) == (0.0, 1.0)
         assert len(set(seen)) > 3
 
+    def test_what_rauc_noted_of_the_slot_is_on_disk_before_anything_relies_on_it(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        synced: list[str] = []
+        monkeypatch.setattr(
+            os, "sync", lambda: synced.append((machine.root / "status").read_text())
+        )
+        install(machine, machine.bundle())
+        assert "status=ok" in synced[-1]
+
     def test_a_whole_update_to_its_confirmation(self, machine: Machine) -> None:
         install(machine, machine.bundle())
         machine.installer().activate("1.1.0", "77")

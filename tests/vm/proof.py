@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +33,8 @@ from tests.vm.site import NEW, OLD, Site, make_select
 from tools.processes import command
 from wire.ota import OtaEvent
 
-BOOT_SECONDS, UPDATE_SECONDS = 240.0, 600.0
+# A busy host emulates ten times slower than an idle one.
+BOOT_SECONDS, ORDER_SECONDS, UPDATE_SECONDS = 600.0, 120.0, 1800.0
 POLL_SECONDS = 0.5
 REGISTERED = "agent.link: link: registered with"
 # Between two looks at which phase an update is in.
@@ -97,10 +99,14 @@ class Run:
     def order(self) -> int:
         """Order the update; return its transaction."""
         offer: Any = self._wait(
-            "offer", lambda: self.site.ask(lambda client: client.new_version(self.uuid)), 30.0
+            "offer",
+            lambda: self.site.ask(lambda client: client.new_version(self.uuid)),
+            ORDER_SECONDS,
         )
         words = (self.uuid, offer["packageId"], offer["strategyId"])
-        self._wait("order", lambda: self.site.ask(lambda client: client.update(*words)), 30.0)
+        self._wait(
+            "order", lambda: self.site.ask(lambda client: client.update(*words)), ORDER_SECONDS
+        )
         return int(self.status()["transaction"])
 
     def status(self) -> dict[str, Any]:
@@ -315,6 +321,8 @@ def main() -> int:
     )
     parser.add_argument("--write", type=Path, help="file that the table goes to")
     options = parser.parse_args()
+    # Ctrl-C ends all at once: the machines and the cloud die with us, and no run is worth waiting for.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         print(f"proof: not installed: {', '.join(missing)}", file=sys.stderr)
