@@ -144,13 +144,13 @@ class Proof:
         return info is not None and info["osVersion"] == OLD
 
     def _order(self, device: Device) -> int:
-        def ask(what: str, call: Callable[[OpenApiClient], T]) -> T:
+        def ask(what: str, call: Callable[[OpenApiClient], T | None]) -> T:
             return _wait(device, what, lambda: self.ask(call), START_SECONDS)
 
         offer = ask("offer", lambda client: client.new_version(device.uuid))
         words = (device.uuid, offer["packageId"], offer["strategyId"])
         ask("order", lambda client: client.update(*words))
-        task: dict[str, Any] = ask("task", lambda client: client.update_status(device.uuid) or {})
+        task = ask("task", lambda client: client.update_status(device.uuid))
         return int(task["id"])
 
     def _final_task(self, device: Device) -> dict[str, Any] | None:
