@@ -271,7 +271,7 @@ class Agent:
 
     @staticmethod
     async def _reboot() -> None:
-        """Restart the machine; if it will not, the agent's own next start gives the update up."""
+        """Restart the machine; if it will not, the agent's next starts try again, a few times."""
         try:
             await reboot_machine()
             await asyncio.sleep(REBOOT_SECONDS)  # SIGTERM ends us before that

@@ -62,6 +62,12 @@ class Installer(Protocol):
     def trial(self) -> Trial | None:
         """Return the version that is on trial."""
 
+    def restarts(self) -> int:
+        """Return how often this boot of the machine was to end in a restart into what is on trial.
+
+        0 when that is not waited for: nothing is on trial, or the machine did restart, or need not.
+        """
+
     def last_rollback(self) -> Rollback | None:
         """Return which version was last given up, and why."""
 

@@ -22,7 +22,6 @@ from ota.errors import (
     CancelledOrderError,
     ContentError,
     MachineError,
-    MisuseError,
     OtaError,
     TransportError,
 )
@@ -87,7 +86,13 @@ class Updater:
         self._rng = rng
         self._task = _load(settings.state_dir)
         self._trial = installer.trial()
-        self._verdict = recover(self._task, self._trial, installer.last_rollback(), running_version)
+        self._verdict = recover(
+            self._task,
+            self._trial,
+            installer.last_rollback(),
+            running_version,
+            installer.restarts(),
+        )
         self._on_trial = self._verdict.action is Action.TRIAL
         # Orders, confirmations and final reports change the task one after the other.
         self._gate = asyncio.Lock()
@@ -257,9 +262,10 @@ class Updater:
             Step.DOWNLOAD: self._download,
             Step.INSTALL: self._install,
             Step.SWITCH: self._switch,
+            Step.TRIAL: self._switch,  # `recover` found that the machine has not restarted
         }
         try:
-            while (task := self._task) is not None and task.step in steps:
+            while not self._switching and (task := self._task) and task.step in steps:
                 self._effort.check()
                 await steps[task.step](task)
         except OtaError as error:
@@ -299,7 +305,7 @@ class Updater:
                 attempts.failed(error)
 
     async def _download(self, task: Task) -> None:
-        target = _target(task)
+        target = task.admitted
         source = Source(task.order.url, target.length, target.sha256, target.data_budget)
         settings, folder = self._settings.download, self._settings.download_dir
 
@@ -318,7 +324,7 @@ class Updater:
         await self._save(task.at(Step.INSTALL))
 
     async def _install(self, task: Task) -> None:
-        package, target = self._package, _target(task)
+        package, target = self._package, task.admitted
         if package is None:
             # After a restart: the bytes on disk are hashed again, and fetched if they are not there.
             await self._save(task.at(Step.DOWNLOAD))
@@ -488,12 +494,6 @@ def _load(state_dir: Path) -> Task | None:
 def _name(transaction: str) -> str:
     """Return a transaction for a message: the cloud's text, but printable and of bounded length."""
     return show(transaction).strip('"')
-
-
-def _target(task: Task) -> Target:
-    if task.target is None:
-        raise MisuseError(f"step {task.step} without a target")
-    return task.target
 
 
 def _trial_error(reason: str) -> ContentError:

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ota.boot import Rollback, Trial
 from ota.errors import ContentError, MachineError, StoppedError
@@ -34,7 +34,7 @@ from ota.rauc_bus import (
 )
 from ota.trust import Target
 from wire.errors import FieldError, WireError
-from wire.fields import get_object, get_string, parse_object
+from wire.fields import get_int, get_object, get_string, parse_object
 from wire.ota import OtaEvent
 
 T = TypeVar("T")
@@ -57,6 +57,7 @@ class SlotTrial:
         slot: RAUC's name of the slot that holds it.
         old_slot: RAUC's name of the slot that was booted when it was activated.
         boot_id: which boot of the machine that was; another one means that it has restarted.
+        restarts: how often that boot was to end in a restart into this version.
     """
 
     version: str
@@ -64,6 +65,7 @@ class SlotTrial:
     slot: str
     old_slot: str
     boot_id: str
+    restarts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,10 @@ def parse_record(data: bytes) -> RaucRecord:
     if source.get("trial") is not None:
         members = get_object(source, "trial")
         names = ("version", "transaction", "slot", "old_slot", "boot_id")
-        trial = SlotTrial(*(get_string(members, name, path="trial.") for name in names))
+        values: dict[str, Any] = {name: get_string(members, name, path="trial.") for name in names}
+        if "restarts" in members:  # a version that is gone back from may have written it without
+            values["restarts"] = get_int(members, "restarts", path="trial.", low=1)
+        trial = SlotTrial(**values)
     if source.get("last_rollback") is not None:
         members = get_object(source, "last_rollback")
         transaction = members.get("transaction")
@@ -163,7 +168,7 @@ class RaucInstaller:
         progress(target.length, target.length)
 
     def activate(self, version: str, transaction: str) -> None:
-        """Note the trial, then make the other slot what starts next.
+        """Note the trial, then make the other slot what starts next; a repeat is counted.
 
         Raises:
             MachineError: RAUC cannot, or the other slot does not hold ``version``.
@@ -175,7 +180,10 @@ class RaucInstaller:
                 found = f"{other.version or 'nothing'} ({other.status or 'never written'})"
                 raise MachineError(f"RAUC: slot {other.name} holds {found}, expected {version}")
             trial = SlotTrial(version, transaction, other.name, booted.name, self._boot_id())
-            self._store(replace(self._record(), trial=trial))
+            record = self._record()
+            if record.trial is not None and replace(record.trial, restarts=1) == trial:
+                trial = replace(trial, restarts=record.trial.restarts + 1)
+            self._store(replace(record, trial=trial))
             await rauc.mark("active", other.name)
 
         try:
@@ -210,6 +218,13 @@ class RaucInstaller:
         if trial is None or trial.version != self._running:
             return None
         return Trial(trial.version, 1, trial.transaction)
+
+    def restarts(self) -> int:
+        """Return how often this boot was to end in a restart into the trial; 0: none waits for it."""
+        trial = self._record().trial
+        if trial is None or trial.version == self._running or trial.boot_id != self._boot_id():
+            return 0
+        return trial.restarts
 
     def last_rollback(self) -> Rollback | None:
         """Return which version was last given up; a trial that another boot did not start is one."""

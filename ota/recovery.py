@@ -12,8 +12,11 @@ from ota.boot import Rollback, Trial
 from ota.states import State, Step
 from ota.task import Task
 
-LOST_RECORD = "the boot record was lost; the base install runs"
+LOST_RECORD = "the boot record was lost; the new version does not run"
 NOT_STARTED = "the new version could not be started"
+# How often a machine is told to restart into the version on trial before that is given up.
+RESTARTS = 3
+NOT_RESTARTED = f"the machine did not restart, after {RESTARTS} tries to make it"
 
 
 class Action(Enum):
@@ -42,7 +45,11 @@ class Verdict:
 
 
 def recover(
-    task: Task | None, trial: Trial | None, rollback: Rollback | None, running: str
+    task: Task | None,
+    trial: Trial | None,
+    rollback: Rollback | None,
+    running: str,
+    restarts: int = 0,
 ) -> Verdict:
     """Decide how to go on after a start.
 
@@ -51,6 +58,7 @@ def recover(
         trial: the version that boot.json has on trial.
         rollback: the version that was last given up.
         running: the version that this process runs.
+        restarts: how often this boot of the machine was to end in a restart; see `Installer.restarts`.
     """
     if task is None or task.state.is_final:
         return _recover_idle(task, trial, running)
@@ -61,6 +69,8 @@ def recover(
         return Verdict(Action.TRIAL if on_trial else Action.SUCCEED)
     if on_trial:  # `launch` always starts what is active, if it can
         return Verdict(Action.FAIL, NOT_STARTED)
+    if task.step is Step.TRIAL and restarts:  # we were killed before the machine went down
+        return Verdict(Action.GO_ON) if restarts < RESTARTS else Verdict(Action.FAIL, NOT_RESTARTED)
     return _recover_old(task, rollback)
 
 

@@ -124,6 +124,10 @@ class SlotInstaller:
         """Return the version that is on trial."""
         return self._record().trial
 
+    def restarts(self) -> int:
+        """Return 0: the agent alone restarts, and `launch` counts its starts."""
+        return 0
+
     def last_rollback(self) -> Rollback | None:
         """Return which version was last given up, and why."""
         return self._record().last_rollback

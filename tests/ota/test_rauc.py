@@ -27,7 +27,7 @@ from ota.installer import Installer
 from ota.machine import Updater, UpdaterSettings
 from ota.rauc import RaucInstaller, RaucRecord, SlotTrial, find_pair, parse_record
 from ota.rauc_bus import RaucDeadlines, RaucError, RaucRefusedError, Slot, parse_slots, rauc_bus
-from ota.recovery import Action, recover
+from ota.recovery import NOT_RESTARTED, RESTARTS, Action, recover
 from ota.states import State, Step
 from ota.task import Task
 from ota.trust import Target
@@ -312,12 +312,19 @@ class TestRealService:
         machine.installer("1.1.0").activate("1.2.0", "78")
         assert machine.boot("primary") == "A"
 
-    def test_activating_again_after_a_crash_changes_nothing(self, machine: Machine) -> None:
+    def test_activating_again_after_a_crash_is_counted_within_one_boot(
+        self, machine: Machine
+    ) -> None:
         install(machine, machine.bundle())
-        machine.installer().activate("1.1.0", "77")
-        before = (machine.state / "ota" / "rauc.json").read_bytes()
-        machine.installer().activate("1.1.0", "77")
-        assert (machine.state / "ota" / "rauc.json").read_bytes() == before
+        installer = machine.installer()
+        assert installer.restarts() == 0
+        for count in (1, 2):
+            installer.activate("1.1.0", "77")
+            assert installer.restarts() == count
+        machine.reboot("A")
+        assert machine.installer().restarts() == 0
+        machine.reboot("B")
+        assert machine.installer("1.1.0").restarts() == 0
 
     def test_a_slot_with_another_version_is_not_activated(self, machine: Machine) -> None:
         install(machine, machine.bundle())
@@ -415,33 +422,79 @@ class TestRealService:
         self, machine: Machine
     ) -> None:
         """The parts that stay the same around another installer; only trust's own entry is direct."""
+        agent = await Agent.at_switch(machine)
+        await agent.run_to_restart()
+        assert machine.boot("primary") == "B"
+        machine.reboot()
+        new = agent.updater("1.1.0")
+        assert new.on_trial
+        await new.confirm()
+        assert new.status()["state"] == State.SUCCESS
+        assert agent.finals == ["77:final"]
+
+    async def test_an_agent_killed_before_the_machine_restarted_restarts_it_again(
+        self, machine: Machine
+    ) -> None:
+        agent = await Agent.at_switch(machine)
+        await agent.run_to_restart()
+        await agent.run_to_restart()
+        machine.reboot()
+        new = agent.updater("1.1.0")
+        assert new.on_trial
+        await new.confirm()
+        assert (new.status()["state"], agent.finals) == (State.SUCCESS, ["77:final"])
+
+    async def test_a_machine_that_does_not_restart_is_given_up_for_that_reason(
+        self, machine: Machine
+    ) -> None:
+        agent = await Agent.at_switch(machine)
+        for _ in range(RESTARTS):
+            await agent.run_to_restart()
+        old = agent.updater("1.0.0")
+        await run_until(old, lambda: bool(agent.finals))
+        assert (old.status()["state"], machine.boot("primary")) == (State.FAILED, "A")
+        assert NOT_RESTARTED in str(old.status()["failure"])
+        assert machine.boot("state.B") == "bad"
+
+
+class Agent:
+    """Updaters on one machine, one after the other, and what they reported last."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.finals: list[str] = []
+        self.restarts = 0
+
+    @classmethod
+    async def at_switch(cls, machine: Machine) -> Agent:
+        """Begin where the bundle is written and the switch comes next."""
         path = machine.bundle()
         order = OtaOrder("77", "1.1.0", "1.0.0", "http://h/x", path.stat().st_size, "0" * 32)
         task = Task(order).at(Step.CHECK).at(Step.SWITCH, target(path))
         write_atomically(prepared(machine.state), task.to_bytes())
         await asyncio.to_thread(install, machine, path)
-        finals: list[str] = []
-        restarts: list[int] = []
+        return cls(machine)
 
-        async def report(key: str, value: Mapping[str, object], *, once: str | None = None) -> None:
-            assert key
-            assert value
-            if once and once.endswith(":final"):
-                finals.append(once)
+    def updater(self, running: str) -> Updater:
+        root = self.machine.root / "root.json"
+        settings = UpdaterSettings("p", "http://h", root, self.machine.state)
+        installer: Installer = self.machine.installer(running)
+        return Updater(settings, installer, self._report, self._restart, running)
 
-        def updater(running: str) -> Updater:
-            settings = UpdaterSettings("p", "http://h", machine.root / "root.json", machine.state)
-            installer: Installer = machine.installer(running)
-            return Updater(settings, installer, report, lambda: restarts.append(1), running)
+    async def run_to_restart(self) -> None:
+        before = self.restarts
+        await run_until(self.updater("1.0.0"), lambda: self.restarts > before)
 
-        await run_until(updater("1.0.0"), lambda: bool(restarts))
-        assert machine.boot("primary") == "B"
-        machine.reboot()
-        new = updater("1.1.0")
-        assert new.on_trial
-        await new.confirm()
-        assert new.status()["state"] == State.SUCCESS
-        assert finals == ["77:final"]
+    def _restart(self) -> None:
+        self.restarts += 1
+
+    async def _report(
+        self, key: str, value: Mapping[str, object], *, once: str | None = None
+    ) -> None:
+        assert key
+        assert value
+        if once and once.endswith(":final"):
+            self.finals.append(once)
 
 
 async def run_until(updater: Updater, done: Any) -> None:
@@ -490,6 +543,15 @@ def test_a_roll_back_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
     [
         ({"trial": 5}, "trial"),
         ({"trial": {"version": "1"}}, "trial.transaction"),
+        (
+            {
+                "trial": dict.fromkeys(
+                    ["version", "transaction", "slot", "old_slot", "boot_id"], "x"
+                )
+                | {"restarts": 0}
+            },
+            "trial.restarts",
+        ),
         ({"last_rollback": {"version": "1", "reason": 5}}, "last_rollback.reason"),
         ({"last_rollback": {"version": "1", "reason": "x", "transaction": 5}}, "transaction"),
     ],

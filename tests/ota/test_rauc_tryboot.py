@@ -26,6 +26,7 @@ class Pi:
         (root / "tryboot.conf").write_text("A 2\nB 3\n")
         self.environment = os.environ | {
             "TRYBOOT_FOLDER": str(self.folder),
+            "TRYBOOT_STATES": str(root / "slots"),
             "TRYBOOT_CONFIG": str(root / "tryboot.conf"),
             "TRYBOOT_REBOOT_PARAM": str(self.run / "reboot-param"),
             "TRYBOOT_CMDLINE": str(self.cmdline),
@@ -119,6 +120,30 @@ def test_the_way_back_to_the_first_slot(pi: Pi) -> None:
         assert pi.start() == slot
         pi.ask("set-state", slot, "good")
     assert pi.start(asked=False) == "B"
+
+
+def test_the_firmware_s_folder_sees_one_file_overwritten_in_place(pi: Pi) -> None:
+    """FAT has no journal: a rename may reach the card as a name whose clusters are free already."""
+    path = pi.folder / "autoboot.txt"
+    before = path.stat()
+    pi.ask("set-state", "B", "bad")
+    pi.ask("set-primary", "B")
+    assert pi.start() == "B"
+    pi.ask("set-state", "B", "good")
+    after = path.stat()
+    assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
+    assert path.read_text() == AUTOBOOT.format(3, 2)
+    assert list(pi.folder.iterdir()) == [path]
+
+
+def test_a_longer_autoboot_is_overwritten_whole(pi: Pi) -> None:
+    path = pi.folder / "autoboot.txt"
+    path.write_text("# by hand\n" + AUTOBOOT.format(2, 3) + "# and more\n")
+    size = path.stat().st_size
+    pi.cmdline.write_text("rauc.slot=B\n")
+    pi.ask("set-state", "B", "good")
+    assert path.read_text() == AUTOBOOT.format(3, 2).ljust(size, "\n")
+    assert pi.ask("get-primary") == "B"
 
 
 def test_the_firmware_says_which_slot_runs(pi: Pi, tmp_path: Path) -> None:

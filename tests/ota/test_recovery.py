@@ -6,7 +6,7 @@ import pytest
 
 from ota.boot import Rollback, Trial
 from ota.errors import ContentError
-from ota.recovery import LOST_RECORD, NOT_STARTED, Action, recover
+from ota.recovery import LOST_RECORD, NOT_RESTARTED, NOT_STARTED, RESTARTS, Action, recover
 from ota.states import Step
 from ota.task import Task
 from ota.trust import Target
@@ -57,3 +57,21 @@ def test_what_a_start_does(case: str) -> None:
     assert verdict.action is action
     assert reason in verdict.reason
     assert bool(verdict.reason) == (action in {Action.FAIL, Action.GO_BACK})
+
+
+# The machine, not the agent alone, has to restart: what an agent does that was killed before that.
+WAITING = {
+    "switching": (SWITCH, OLD, 1, Action.GO_ON, ""),
+    "told to restart once": (ON_TRIAL, OLD, 1, Action.GO_ON, ""),
+    "told once less than often enough": (ON_TRIAL, OLD, RESTARTS - 1, Action.GO_ON, ""),
+    "told often enough": (ON_TRIAL, OLD, RESTARTS, Action.FAIL, NOT_RESTARTED),
+    "told by no record": (ON_TRIAL, OLD, 0, Action.FAIL, LOST_RECORD),
+    "ended": (FAILED, OLD, 1, Action.IDLE, ""),
+}
+
+
+@pytest.mark.parametrize("case", WAITING, ids=str)
+def test_what_a_start_does_before_the_machine_restarted(case: str) -> None:
+    task, running, restarts, action, reason = WAITING[case]
+    verdict = recover(task, None, LONG_AGO, running, restarts)
+    assert (verdict.action, verdict.reason) == (action, reason)
