@@ -87,12 +87,9 @@ class Updater:
         self._task = _load(settings.state_dir)
         self._trial = installer.trial()
         self._verdict = recover(
-            self._task,
-            self._trial,
-            installer.last_rollback(),
-            running_version,
-            installer.restarts(),
-        )
+            self._task, self._trial, installer.last_rollback(), running_version,
+            installer.restarts(), given_up=installer.given_up(),
+        )  # fmt: skip
         self._on_trial = self._verdict.action is Action.TRIAL
         # Orders, confirmations and final reports change the task one after the other.
         self._gate = asyncio.Lock()
@@ -238,8 +235,8 @@ class Updater:
             await self._end_failed_trial(verdict.reason)
         elif verdict.action is Action.GO_BACK:
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
-            if self._trial is not None and self._trial.version == self._running:
-                self._request_restart()
+        if verdict.restart:
+            self._request_restart()
         self._verdict = Verdict(Action.IDLE)
 
     async def _tidy(self) -> None:

@@ -33,6 +33,8 @@ class Device(ABC):
     """One device of the cloud; each update begins with the state that it was flashed with."""
 
     installer: str
+    kills = (1, 4)
+    """How many kills an update gets, at least and at most."""
 
     def __init__(self, bench: Bench, number: int) -> None:
         """Make it in the cloud and flash it below ``bench``'s folder."""

@@ -115,8 +115,8 @@ class Proof:
         return result
 
     def _kill(self, device: Device, result: Result) -> None:
-        """Kill one to four times; once after the update is over is enough."""
-        for _kill in range(device.chance.randint(1, 4)):
+        """Kill some times; once after the update is over is enough."""
+        for _kill in range(device.chance.randint(*device.kills)):
             self._wait_for_moment(device, first=not result.kills)
             step = device.step() or "order"
             result.kills[f"{device.kill()} at {step}"] += 1

@@ -119,6 +119,7 @@ class RaucDevice(Device):
     """The machine, from one update's flash to its end."""
 
     installer = "rauc"
+    kills = (2, 6)
 
     def __init__(self, bench: Bench, number: int, images: Images) -> None:
         """Give it a bus; the slots are written when an update begins."""
