@@ -41,8 +41,8 @@ from wire.codes import Code
 from wire.errors import WireError, show
 from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order
 
-# Seconds until a final report that the disk did not take is tried again.
-REPORT_RETRY = 60.0
+# Seconds until what the disk, or RAUC, did not take at an update's end is tried again.
+RETRY_SECONDS = 60.0
 
 T = TypeVar("T")
 
@@ -86,10 +86,8 @@ class Updater:
         self._rng = rng
         self._task = _load(settings.state_dir)
         self._trial = installer.trial()
-        self._verdict = recover(
-            self._task, self._trial, installer.last_rollback(), running_version,
-            installer.restarts(), given_up=installer.given_up(),
-        )  # fmt: skip
+        found = self._task, self._trial, installer.last_rollback(), running_version
+        self._verdict = recover(*found, installer.restarts(), given_up=installer.given_up())
         self._on_trial = self._verdict.action is Action.TRIAL
         # Orders, confirmations and final reports change the task one after the other.
         self._gate = asyncio.Lock()
@@ -179,13 +177,10 @@ class Updater:
 
     async def run(self) -> None:
         """Go on with what was unfinished, then carry out orders, until cancelled."""
-        try:
-            await self._recover()
-        except OSError as error:  # the machine must still play stories; the next start tries again
-            _log.error("the last update cannot be gone on with: %s", error)
+        await self._recover_in_time()
         while True:
             try:
-                async with asyncio.timeout(REPORT_RETRY if self._owes_report() else None):
+                async with asyncio.timeout(RETRY_SECONDS if self._owes_report() else None):
                     await self._wake.wait()
             except TimeoutError:
                 async with self._gate:
@@ -203,6 +198,14 @@ class Updater:
             await self._report_final()
         except OSError as error:
             _log.warning("the final report of an update cannot be kept: %s", error)
+
+    async def _recover_in_time(self) -> None:
+        while True:
+            try:
+                return await self._recover()
+            except OSError as error:  # the machine must still play stories
+                _log.error("the last update cannot be gone on with: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _recover(self) -> None:
         verdict = self._verdict
@@ -427,7 +430,8 @@ class Updater:
                 )
             except OSError as error:  # both serve people; the report of the failure is what counts
                 _log.warning("update %s: %s", _name(task.transaction), error)
-        await self._fail(_trial_error(reason))
+        fault = ContentError("new version given up", reason, OtaEvent.IMAGE_INVALID)
+        await self._fail(fault)
 
     async def _enter_trial(self) -> None:
         """Bring the record to INSTALLED and tell the cloud, before anything ends the trial."""
@@ -491,7 +495,3 @@ def _load(state_dir: Path) -> Task | None:
 def _name(transaction: str) -> str:
     """Return a transaction for a message: the cloud's text, but printable and of bounded length."""
     return show(transaction).strip('"')
-
-
-def _trial_error(reason: str) -> ContentError:
-    return ContentError("new version given up", reason, OtaEvent.IMAGE_INVALID)

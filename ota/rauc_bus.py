@@ -7,6 +7,7 @@ value. Works with RAUC 1.8 and newer: only what that version has is used.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -206,6 +207,8 @@ class RaucBus:
     ) -> None:
         """Write a bundle into the slots that are not booted; ``percent`` gets 0 to 100.
 
+        What RAUC wrote, and its note that the slot is whole, are on the disk when this returns.
+
         Raises:
             RaucRefusedError: RAUC gave up; the text is its LastError.
             RaucTimeoutError: no progress, or no end, in time.
@@ -222,6 +225,8 @@ class RaucBus:
                 raise RaucRefusedError(str(await self._property("LastError")) or "no reason given")
         finally:
             self._bus.remove_message_handler(watch.hear)
+        # RAUC syncs the slot, but not a status file that is new; a power cut would lose it.
+        await asyncio.to_thread(os.sync)
 
     async def _subscribe(self) -> None:
         for rule in (

@@ -381,7 +381,7 @@ async def test_a_final_report_that_the_outbox_does_not_take_is_made_later(
             raise OSError(28, "No space left on device")
         await real(key, value, once=once)
 
-    monkeypatch.setattr(machine, "REPORT_RETRY", 0.01)
+    monkeypatch.setattr(machine, "RETRY_SECONDS", 0.01)
     installer = SlotInstaller(box.settings.state_dir)
     updater = Updater(box.settings, installer, report, box.restarts.set, "1.0.0")
     runner = asyncio.create_task(updater.run())

@@ -254,6 +254,16 @@ class TestRealService:
         assert (seen[0], seen[-1]) == (0.0, 1.0)
         assert len(set(seen)) > 3
 
+    def test_what_rauc_noted_of_the_slot_is_on_disk_before_anything_relies_on_it(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        synced: list[str] = []
+        monkeypatch.setattr(
+            os, "sync", lambda: synced.append((machine.root / "status").read_text())
+        )
+        install(machine, machine.bundle())
+        assert "status=ok" in synced[-1]
+
     def test_a_whole_update_to_its_confirmation(self, machine: Machine) -> None:
         install(machine, machine.bundle())
         machine.installer().activate("1.1.0", "77")
@@ -443,6 +453,24 @@ class TestRealService:
         assert new.on_trial
         await new.confirm()
         assert (new.status()["state"], agent.finals) == (State.SUCCESS, ["77:final"])
+
+    async def test_a_fall_back_while_rauc_is_not_up_yet_is_reported_when_it_is(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr("ota.machine.RETRY_SECONDS", 0.01)
+        agent = await Agent.at_switch(machine)
+        await agent.run_to_restart()
+        machine.reboot("A")
+        machine.stop_service()
+        old = agent.updater("1.0.0")
+        ended = asyncio.create_task(run_until(old, lambda: bool(agent.finals)))
+        async with asyncio.timeout(20):
+            while "cannot be gone on with" not in caplog.text:
+                await asyncio.sleep(0.01)
+        await asyncio.to_thread(machine.start_service)
+        await ended
+        assert (old.status()["state"], machine.boot("state.B")) == (State.FAILED, "bad")
+        assert "started slot rootfs.0 again" in str(old.status()["failure"])
 
     async def test_a_machine_that_does_not_restart_is_given_up_for_that_reason(
         self, machine: Machine

@@ -54,6 +54,7 @@ class Emulator:
         self.folder = folder
         self.log = folder / "serial.log"
         self.starts: list[str] = []
+        self._lost_power = True
         self._images = images
         self._process: subprocess.Popen[bytes] | None = None
         self._two_slots = select is not None
@@ -87,6 +88,7 @@ class Emulator:
     def start(self) -> None:
         """Switch it on."""
         slot = self._firmware()
+        self._lost_power = False
         self.starts.append(slot)
         root = "/dev/vda" if slot == "A" else "/dev/vdb"
         words = f"root={root} ro console=ttyS0 rauc.slot={slot} loglevel=4 panic=5 systemd.show_status=false"
@@ -119,6 +121,12 @@ class Emulator:
         ]
 
     def _firmware(self) -> str:
+        # It keeps what the restart asked for in a register, which a power cut clears.
+        asked = not self._lost_power and _TRYBOOT.search(self.serial())
+        return self.chosen("tryboot" if asked else "all")
+
+    def chosen(self, section: str = "all") -> str:
+        """Return the slot that a section of autoboot.txt names: "all" is what any other start starts."""
         if not self._two_slots:
             return "A"
         raw = self._raw("select")
@@ -126,9 +134,11 @@ class Emulator:
             ["mtype", "-i", str(raw), "::autoboot.txt"], check=True, capture_output=True, text=True
         ).stdout
         raw.unlink()
-        chosen = dict(_SECTION.findall(text.replace("\r", "")))
-        asked = bool(self.starts) and _TRYBOOT.search(self.serial(len(self.starts)))
-        return _SLOTS[chosen["tryboot" if asked else "all"]]
+        return _SLOTS[dict(_SECTION.findall(text.replace("\r", "")))[section]]
+
+    def console(self) -> str:
+        """Return what the machine wrote to its serial port since its first start."""
+        return "".join(self.serial(number + 1) for number in range(len(self.starts)))
 
     def serial(self, number: int | None = None) -> str:
         """Return what the machine wrote to its serial port since its last start (or ``number``)."""
@@ -165,6 +175,7 @@ class Emulator:
 
     def cut_power(self) -> None:
         """SIGKILL the emulator: what the guest had not written to its disk is gone."""
+        self._lost_power = True
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
@@ -174,15 +185,17 @@ class Emulator:
         subprocess.run(["qemu-img", "convert", "-O", "raw", str(disk), str(raw)], check=True)
         return raw
 
-    def read_state(self, path: str) -> str:
-        """Return a file of the state disk, after a journal replay and a check; '' when not there."""
+    def read_state(self, *paths: str) -> list[str]:
+        """Return files of the state disk, after a journal replay and a check; '' for one not there."""
         raw = self._raw("state")
         check = subprocess.run(
             ["e2fsck", "-p", str(raw)], capture_output=True, text=True, check=False
         )
         if check.returncode > 1:
             raise RuntimeError(f"the state disk is damaged: {check.stdout}{check.stderr}")
-        read = ["debugfs", "-R", f"cat {path}", str(raw)]
-        text = subprocess.run(read, check=True, capture_output=True, text=True).stdout
+        texts = []
+        for path in paths:
+            read = ["debugfs", "-R", f"cat {path}", str(raw)]
+            texts.append(subprocess.run(read, check=True, capture_output=True, text=True).stdout)
         raw.unlink()
-        return text
+        return texts

@@ -1,0 +1,168 @@
+"""What the power-cut proof starts from: the cloud with its release, and the machine's first disks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from staging.client import OpenApiClient, OpenApiError
+from tests.vm.emulator import Images
+from tests.vm.moments import Event
+from tools.bench import Bench
+from tools.processes import Service, command
+
+OLD, NEW = "1.0.0", "1.1.0"
+CONFIG = """\
+[ota]
+installer = "{installer}"
+confirm_timeout_seconds = 300
+{rate}
+[link]
+keepalive_seconds = 3
+"""
+# A few hundred kilobytes in some seconds, so that cuts fall into the download too.
+SLOTS_RATE = "max_bytes_per_second = 65536\n"
+UID = 996
+
+T = TypeVar("T")
+
+
+class Site:
+    """The cloud with its release, and the disks that every machine starts from."""
+
+    def __init__(self, folder: Path, images: Path, installer: str) -> None:
+        """Use ``folder`` for everything that is made here."""
+        self.folder = folder
+        self.images = Images(images / "vmlinuz", images / "initrd", images / f"root-{OLD}.ext4")
+        self.installer = installer
+        self.bench = Bench(folder)
+        self.lock = threading.Lock()
+        self._built = images
+        self.client: OpenApiClient | None = None
+
+    def open(self, devices: int) -> list[tuple[str, Path]]:
+        """Start the cloud, release the new version; return each device's uuid and state disk."""
+        self._start_cloud()
+        self.client = self.bench.client()
+        self._release()
+        return [self._flash(number) for number in range(devices)]
+
+    def _start_cloud(self) -> None:
+        """Name it localhost: in the machine that is the host, as its /etc/hosts says."""
+        words = ["serve", "--data", str(self.bench.cloud_data), "--host", "localhost"]
+        ports = ["--api-port", "0", "--device-port", "0"]
+        self.bench.cloud = Service("story-cloud", [*words, *ports], self.folder / "cloud.log")
+        ready = self.bench.cloud.wait_for_line(r"ready api=(\S+) device=(\S+)")
+        self.bench.api, self.bench.device_address = ready.groups()
+
+    def _release(self) -> None:
+        if self.installer == "rauc":
+            package = make_bundle(self._built)
+        else:
+            package = self.folder / f"{NEW}.tar.gz"
+            command("story-release", "build", "--version", NEW, "--output", package)
+        words = ["release", "add", str(package), "--version", NEW]
+        self.bench.story_cloud(*words, *(["--installer", "rauc"] * (self.installer == "rauc")))
+        strategy = self.bench.story_cloud(
+            "strategy", "add", "--version", NEW, "--type", "passive", "--from", OLD
+        )
+        self.bench.story_cloud("strategy", "publish", str(strategy["strategyId"]))
+
+    def _flash(self, number: int) -> tuple[str, Path]:
+        """Make one device and the disk that holds what stays."""
+        device = self.bench.story_cloud("device", "add")
+        tree = self.folder / f"flash-{number}"
+        (tree / "etc").mkdir(parents=True)
+        (tree / "story-agent").mkdir()
+        profile = self.bench.story_cloud("device", "profile", device["uuid"])
+        (tree / "etc" / "profile.json").write_text(json.dumps(profile))
+        rate = SLOTS_RATE if self.installer == "slots" else ""
+        (tree / "etc" / "agent.toml").write_text(CONFIG.format(installer=self.installer, rate=rate))
+        root = self.bench.cloud_data / "tuf" / "metadata" / "1.root.json"
+        shutil.copyfile(root, tree / "story-agent" / "root.json")
+        for path in (tree, *tree.rglob("*")):
+            shutil.chown(path, UID, UID)
+        disk = self.folder / f"state-{number}.ext4"
+        disk.touch()
+        subprocess.run(["truncate", "-s", "512M", str(disk)], check=True)
+        make = ["mke2fs", "-q", "-t", "ext4", "-L", "state", "-d", str(tree), str(disk)]
+        subprocess.run(make, check=True)
+        return str(device["uuid"]), disk
+
+    @property
+    def database(self) -> Path:
+        """The cloud's database."""
+        return self.bench.cloud_data / "cloud.sqlite"
+
+    def forget_updates(self, uuid: str) -> None:
+        """Have the cloud know of no update, as the machine does that goes on from its copy."""
+        with sqlite3.connect(self.database, timeout=30) as cloud:
+            cloud.execute(
+                "UPDATE devices SET os_version_id = (SELECT id FROM os_versions WHERE version = ?)"
+                " WHERE uuid = ?",
+                (OLD, uuid),
+            )
+            # One that a bad run left under way would refuse the next order.
+            cloud.execute(
+                "UPDATE ota_tasks SET status = 'FAILED', failure = 'left by a bad run'"
+                " WHERE status NOT IN ('SUCCESS', 'FAILED')"
+                " AND device_id = (SELECT id FROM devices WHERE uuid = ?)",
+                (uuid,),
+            )
+
+    def events(self, transaction: int) -> list[Event]:
+        """Return the events that the cloud holds for an update, with their percent (0..1)."""
+        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30) as cloud:
+            rows = cloud.execute(
+                "SELECT event, percent FROM ota_events WHERE task_id = ? AND event IS NOT NULL"
+                " ORDER BY id",
+                (transaction,),
+            ).fetchall()
+        return [Event(*row) for row in rows]
+
+    def ask(self, call: Callable[[OpenApiClient], T]) -> T | None:
+        """Ask the open API; None while it cannot answer."""
+        assert self.client is not None
+        with self.lock:
+            try:
+                return call(self.client)
+            except (OpenApiError, httpx.HTTPError):
+                return None
+
+
+def make_bundle(images: Path) -> Path:
+    """Sign the new root image into a verity bundle, unless that was done."""
+    image, path = images / f"root-{NEW}.ext4", images / f"{NEW}.raucb"
+    if path.exists() and path.stat().st_mtime > image.stat().st_mtime:
+        return path
+    path.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=images) as folder:
+        Path(folder, "rootfs.img").hardlink_to(image)
+        Path(folder, "manifest.raucm").write_text(
+            f"[update]\ncompatible=story-machine\nversion={NEW}\n[bundle]\nformat=verity\n"
+            "[image.rootfs]\nfilename=rootfs.img\n"
+        )
+        keys = [f"--cert={images}/keyring.pem", f"--key={images}/rauc.key"]
+        subprocess.run(
+            ["rauc", *keys, "bundle", folder, str(path)], check=True, capture_output=True
+        )
+    return path
+
+
+def make_select(path: Path) -> Path:
+    """Make the partition that the firmware reads."""
+    subprocess.run(["truncate", "-s", "16M", str(path)], check=True)
+    subprocess.run(["mkfs.vfat", "-n", "SELECT", str(path)], check=True, capture_output=True)
+    text = "[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n"
+    copy = ["mcopy", "-i", str(path), "-", "::autoboot.txt"]
+    subprocess.run(copy, input=text.encode(), check=True)
+    return path
