@@ -68,6 +68,9 @@ class Installer(Protocol):
         0 when that is not waited for: nothing is on trial, or the machine did restart, or need not.
         """
 
+    def given_up(self) -> bool:
+        """Tell whether what runs was given up already, and only the restart out of it is missing."""
+
     def last_rollback(self) -> Rollback | None:
         """Return which version was last given up, and why."""
 

@@ -87,7 +87,7 @@ class Updater:
         self._task = _load(settings.state_dir)
         self._trial = installer.trial()
         found = self._task, self._trial, installer.last_rollback(), running_version
-        self._verdict = recover(*found, installer.restarts())
+        self._verdict = recover(*found, installer.restarts(), given_up=installer.given_up())
         self._on_trial = self._verdict.action is Action.TRIAL
         # Orders, confirmations and final reports change the task one after the other.
         self._gate = asyncio.Lock()
@@ -238,8 +238,8 @@ class Updater:
             await self._end_failed_trial(verdict.reason)
         elif verdict.action is Action.GO_BACK:
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
-            if self._trial is not None and self._trial.version == self._running:
-                self._request_restart()
+        if verdict.restart:
+            self._request_restart()
         self._verdict = Verdict(Action.IDLE)
 
     async def _tidy(self) -> None:

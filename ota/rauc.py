@@ -70,10 +70,17 @@ class SlotTrial:
 
 @dataclass(frozen=True, slots=True)
 class RaucRecord:
-    """What rauc.json holds."""
+    """What rauc.json holds.
+
+    Attributes:
+        trial: the version that has not proved itself.
+        last_rollback: the version that was last given up.
+        given_up_in: the boot in which that version ran and was given up; None when the old one did.
+    """
 
     trial: SlotTrial | None = None
     last_rollback: Rollback | None = None
+    given_up_in: str | None = None
 
     def to_bytes(self) -> bytes:
         """Render rauc.json."""
@@ -101,7 +108,9 @@ def parse_record(data: bytes) -> RaucRecord:
             get_string(members, "reason", path="last_rollback."),
             transaction,
         )
-    return RaucRecord(trial, rollback)
+    # A version that is gone back from may have written the record without it.
+    known = source.get("given_up_in") is not None
+    return RaucRecord(trial, rollback, get_string(source, "given_up_in") if known else None)
 
 
 def read_boot_id() -> str:
@@ -210,7 +219,9 @@ class RaucInstaller:
             await rauc.mark("bad", trial.slot)
 
         self._with_bus(work)
-        self._store(RaucRecord(None, Rollback(trial.version, reason, trial.transaction)))
+        rollback = Rollback(trial.version, reason, trial.transaction)
+        given_up_in = self._boot_id() if trial.version == self._running else None
+        self._store(RaucRecord(None, rollback, given_up_in))
 
     def trial(self) -> Trial | None:
         """Return the version that is on trial and runs; one that does not run was fallen back from."""
@@ -225,6 +236,10 @@ class RaucInstaller:
         if trial is None or trial.version == self._running or trial.boot_id != self._boot_id():
             return 0
         return trial.restarts
+
+    def given_up(self) -> bool:
+        """Tell whether what runs was given up in this very boot: only the restart is missing."""
+        return self._record().given_up_in == self._boot_id()
 
     def last_rollback(self) -> Rollback | None:
         """Return which version was last given up; a trial that another boot did not start is one."""

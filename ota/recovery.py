@@ -33,15 +33,22 @@ class Action(Enum):
     GO_BACK = auto()
     """The update was reported FAILED, and its version is active nevertheless: undo the switch."""
     FAIL = auto()
-    """The old version runs again, for `Verdict.reason`."""
+    """The old version runs again, or has to, for `Verdict.reason`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An action; ``reason`` goes with FAIL and GO_BACK."""
+    """An action.
+
+    Attributes:
+        action: what is done.
+        reason: of FAIL and GO_BACK.
+        restart: whether what runs has to be left after that.
+    """
 
     action: Action
     reason: str = ""
+    restart: bool = False
 
 
 def recover(
@@ -50,6 +57,8 @@ def recover(
     rollback: Rollback | None,
     running: str,
     restarts: int = 0,
+    *,
+    given_up: bool = False,
 ) -> Verdict:
     """Decide how to go on after a start.
 
@@ -59,7 +68,10 @@ def recover(
         rollback: the version that was last given up.
         running: the version that this process runs.
         restarts: how often this boot of the machine was to end in a restart; see `Installer.restarts`.
+        given_up: whether ``running`` was given up and not yet left; see `Installer.given_up`.
     """
+    if given_up:
+        return _recover_given_up(task, rollback)
     if task is None or task.state.is_final:
         return _recover_idle(task, trial, running)
     if task.step not in {Step.SWITCH, Step.TRIAL}:
@@ -69,9 +81,16 @@ def recover(
         return Verdict(Action.TRIAL if on_trial else Action.SUCCEED)
     if on_trial:  # `launch` always starts what is active, if it can
         return Verdict(Action.FAIL, NOT_STARTED)
-    if task.step is Step.TRIAL and restarts:  # we were killed before the machine went down
-        return Verdict(Action.GO_ON) if restarts < RESTARTS else Verdict(Action.FAIL, NOT_RESTARTED)
-    return _recover_old(task, rollback)
+    return _recover_old(task, rollback, restarts)
+
+
+def _recover_given_up(task: Task | None, rollback: Rollback | None) -> Verdict:
+    """Decide for a version that was given up: it only reports that, if it did not, and is left."""
+    if task is None or task.state.is_final:
+        return Verdict(Action.IDLE, restart=True)
+    if rollback is None or rollback.transaction != task.transaction:  # the next version's task
+        return Verdict(Action.IDLE, restart=True)
+    return Verdict(Action.FAIL, _rolled_back(rollback), restart=True)
 
 
 def _recover_idle(task: Task | None, trial: Trial | None, running: str) -> Verdict:
@@ -79,16 +98,21 @@ def _recover_idle(task: Task | None, trial: Trial | None, running: str) -> Verdi
     if trial is None:
         return Verdict(Action.IDLE)
     if task is not None and task.state is State.FAILED and trial.transaction == task.transaction:
-        return Verdict(Action.GO_BACK, task.failure or "")
+        return Verdict(Action.GO_BACK, task.failure or "", restart=trial.version == running)
     # A trial without its task is one whose record was damaged: it still has to prove itself.
     return Verdict(Action.TRIAL if trial.version == running else Action.IDLE)
 
 
-def _recover_old(task: Task, rollback: Rollback | None) -> Verdict:
+def _recover_old(task: Task, rollback: Rollback | None, restarts: int) -> Verdict:
     """Decide for the old version, which runs with no trial left."""
+    if task.step is Step.TRIAL and restarts:  # we were killed before the machine went down
+        return Verdict(Action.GO_ON) if restarts < RESTARTS else Verdict(Action.FAIL, NOT_RESTARTED)
     if rollback is not None and rollback.transaction == task.transaction:
-        reason = f"version {rollback.version} was rolled back: {rollback.reason}"
-        return Verdict(Action.FAIL, reason)
+        return Verdict(Action.FAIL, _rolled_back(rollback))
     if task.state is State.RUNNING:  # cut off before the switch was on disk
         return Verdict(Action.GO_ON)
     return Verdict(Action.FAIL, LOST_RECORD)
+
+
+def _rolled_back(rollback: Rollback) -> str:
+    return f"version {rollback.version} was rolled back: {rollback.reason}"

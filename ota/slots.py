@@ -128,6 +128,10 @@ class SlotInstaller:
         """Return 0: the agent alone restarts, and `launch` counts its starts."""
         return 0
 
+    def given_up(self) -> bool:
+        """Return False: `launch` starts nothing that was given up, however the agent ended."""
+        return False
+
     def last_rollback(self) -> Rollback | None:
         """Return which version was last given up, and why."""
         return self._record().last_rollback

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,8 +39,21 @@ def die_with_parent() -> None:
 class Service:
     """A long-running program of the project with its output in a log file."""
 
-    def __init__(self, name: str, arguments: Sequence[str | Path], log: Path) -> None:
-        """Start it in a session of its own, so that Ctrl-C reaches it through us only."""
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it in a session of its own, so that Ctrl-C reaches it through us only.
+
+        Args:
+            name: a program of the project, or another one's absolute path.
+            arguments: of the program.
+            log: what it prints is added to this file.
+            environment: variables beside ours.
+        """
         self.name = name
         self.log = log
         with log.open("ab") as output:
@@ -49,6 +62,7 @@ class Service:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
+                env=os.environ | dict(environment or {}),
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509  # one thread here
             )
@@ -79,15 +93,19 @@ class Service:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "(no output)"
 
+    def kill(self) -> None:
+        """End it and all that it started at once, as a power cut does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
     def stop(self) -> None:
         """End it: SIGTERM, and SIGKILL to its session if it is not gone in time."""
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(STOP_TIMEOUT)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self.kill()
 
 
 def command(*words: str | Path) -> str:

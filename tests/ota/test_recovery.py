@@ -75,3 +75,21 @@ def test_what_a_start_does_before_the_machine_restarted(case: str) -> None:
     task, running, restarts, action, reason = WAITING[case]
     verdict = recover(task, None, LONG_AGO, running, restarts)
     assert (verdict.action, verdict.reason) == (action, reason)
+
+
+# What gave itself up and was killed before the machine restarted out of it.
+GIVEN_UP = {
+    "not reported": (SWITCH, BACK, Action.FAIL),
+    "not reported, installed": (ON_TRIAL, BACK, Action.FAIL),
+    "reported": (FAILED, BACK, Action.IDLE),
+    "without its task": (None, BACK, Action.IDLE),
+    "with another's task": (CHECK, LONG_AGO, Action.IDLE),
+}
+
+
+@pytest.mark.parametrize("case", GIVEN_UP, ids=str)
+def test_what_was_given_up_and_still_runs_is_left(case: str) -> None:
+    task, rollback, action = GIVEN_UP[case]
+    verdict = recover(task, None, rollback, NEW, given_up=True)
+    assert (verdict.action, verdict.restart) == (action, True)
+    assert bool(verdict.reason) == (action is Action.FAIL)

@@ -1,0 +1,188 @@
+"""A device of the proof: its disk, its agent, what kills it, and what its disk must hold in the end."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from agent.client import SOCKET_NAME, AgentUnreachableError, LocalClient
+from ota.launch import TRIAL_ATTEMPTS
+from tools.bench import Bench
+from tools.processes import BenchError, Service
+
+OLD, NEW = "1.0.0", "1.1.0"
+# The package comes in about a second, so that kills fall into the download too.
+CONFIG = """\
+[ota]
+installer = "{installer}"
+max_bytes_per_second = 393216
+[link]
+retry_max_seconds = 2
+"""
+# How often the machine is looked after, in seconds.
+TICK = 0.01
+
+
+class Device(ABC):
+    """One device of the cloud; each update begins with the state that it was flashed with."""
+
+    installer: str
+    kills = (1, 4)
+    """How many kills an update gets, at least and at most."""
+
+    def __init__(self, bench: Bench, number: int) -> None:
+        """Make it in the cloud and flash it below ``bench``'s folder."""
+        self.folder = bench.folder / f"device-{number}"
+        self.folder.mkdir()
+        made = bench.story_cloud("device", "add")
+        self.uuid, self.bind_token = made["uuid"], made["bindToken"]
+        profile = bench.story_cloud("device", "profile", self.uuid)
+        (self.folder / "profile.json").write_text(json.dumps(profile))
+        (self.folder / "agent.toml").write_text(CONFIG.format(installer=self.installer))
+        self._fresh = self.folder / "fresh"
+        self._fresh.mkdir(mode=0o750)
+        root = bench.cloud_data / "tuf" / "metadata" / "1.root.json"
+        shutil.copyfile(root, self._fresh / "root.json")
+        self.agent: Service | None = None
+        self.chance = random.Random(number)  # noqa: S311  # moments, not secrets
+        self.excused = False
+        """Whether a kill came where an update may end FAILED."""
+        self.endings: list[str] = []
+        """How the agent ended without being asked or killed."""
+
+    @property
+    def state(self) -> Path:
+        """The agent's STATE folder of the update under way."""
+        return self.folder / "state"
+
+    @property
+    def words(self) -> list[str | Path]:
+        """The agent's command line."""
+        words: list[str | Path] = ["run", "--profile", self.folder / "profile.json"]
+        return [*words, "--config", self.folder / "agent.toml", "--state", self.state]
+
+    def begin(self, database: Path, chance: random.Random) -> None:
+        """Put everything back to what it was at first, in the cloud too, and switch the machine on."""
+        shutil.rmtree(self.state, ignore_errors=True)
+        shutil.copytree(self._fresh, self.state)
+        with sqlite3.connect(database, timeout=30) as cloud:
+            cloud.execute(
+                "UPDATE devices SET os_version_id = (SELECT id FROM os_versions WHERE version = ?)"
+                " WHERE uuid = ? AND os_version_id IN (SELECT id FROM os_versions WHERE version = ?)",
+                (OLD, self.uuid, NEW),
+            )
+        self.chance, self.excused, self.endings = chance, False, []
+        self.switch_on()
+
+    def live(self, seconds: float) -> None:
+        """Let the machine go on for a while."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.tend()
+            time.sleep(min(TICK, left))
+
+    def status(self) -> dict[str, Any]:
+        """Return what the agent says of itself; {} while it does not answer."""
+        try:
+            answer = LocalClient(self.state / SOCKET_NAME).request("GET", "/status")
+        except AgentUnreachableError:
+            return {}
+        return dict(json.loads(answer.body))
+
+    def step(self) -> str:
+        """Return the update's step on disk, "" before the first."""
+        return str(self.read_json("ota/task.json").get("step", ""))
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return a record of STATE, {} when it is not there."""
+        try:
+            return dict(json.loads((self.state / name).read_bytes()))
+        except FileNotFoundError:
+            return {}
+
+    def tend(self) -> None:
+        """Do what the machine does by itself: start an agent that ended, as systemd would."""
+        if self.agent is not None and self.agent.process.poll() is not None:
+            self.endings.append(f"the agent ended with {self.agent.process.returncode}")
+            self.agent = self.start_agent()
+
+    def kill_agent(self) -> None:
+        """Kill -9, and a new start."""
+        if self.agent is None:
+            raise BenchError("no agent to kill")
+        self.agent.process.kill()
+        self.agent.process.wait()
+        self.note_kill()
+        self.agent = self.start_agent()
+
+    @abstractmethod
+    def note_kill(self) -> None:
+        """Look, before anything starts again, whether the update may end FAILED from here."""
+
+    def kill(self) -> str:
+        """Kill something and start it again; return what it was."""
+        self.kill_agent()
+        return "agent"
+
+    def stop(self) -> None:
+        """End what runs."""
+        if self.agent is not None:
+            self.agent.stop()
+            self.agent = None
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what outlives the updates."""
+
+    def describe(self) -> str:
+        """Say where the update stands and what the agent said last, for a person to look into."""
+        tail = self.agent.tail() if self.agent is not None else "(no agent)"
+        return f"step {self.step()!r}, {self.endings}, the agent's last line: {tail}"
+
+    @abstractmethod
+    def start_agent(self) -> Service:
+        """Start the version that has to run."""
+
+    def switch_on(self) -> None:
+        """Start what has to run on a machine that was just flashed."""
+        self.agent = self.start_agent()
+
+    @abstractmethod
+    def faults(self, *, succeeded: bool) -> dict[str, bool]:
+        """Say what of the disk does not fit the end of the update: text to whether it is so."""
+
+
+class SlotsDevice(Device):
+    """An agent whose releases are folders."""
+
+    installer = "slots"
+
+    def start_agent(self) -> Service:
+        """Start the base install, which becomes the active release."""
+        return Service("story-agent", self.words, self.folder / "agent.log")
+
+    def note_kill(self) -> None:
+        """A version whose last start is killed is given up."""
+        trial = self.read_json("slots/boot.json").get("trial")
+        self.excused |= trial is not None and trial["attempts"] >= TRIAL_ATTEMPTS
+
+    def close(self) -> None:
+        """Do nothing: the agent ends with its update."""
+
+    def faults(self, *, succeeded: bool) -> dict[str, bool]:
+        """Check boot.json, the releases and the download."""
+        boot = self.read_json("slots/boot.json")
+        releases = self.state / "slots" / "releases"
+        broken = [entry for entry in releases.glob("*") if not (entry / "release.json").is_file()]
+        left = [*broken, *(self.state / "ota" / "download").glob("*")]
+        return {
+            f"still on trial: {boot.get('trial')}": boot.get("trial") is not None,
+            f"active is {boot.get('active')}": boot.get("active") != (NEW if succeeded else None),
+            f"left behind: {left}": bool(left),
+        }
