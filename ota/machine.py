@@ -22,7 +22,6 @@ from ota.errors import (
     CancelledOrderError,
     ContentError,
     MachineError,
-    MisuseError,
     OtaError,
     TransportError,
 )
@@ -44,6 +43,8 @@ from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order
 
 # Seconds until a final report that the disk did not take is tried again.
 REPORT_RETRY = 60.0
+# Seconds that a cancellation waits for its end: under the 10 s that a cloud waits for an answer.
+CANCEL_PATIENCE = 6.0
 
 T = TypeVar("T")
 
@@ -156,7 +157,8 @@ class Updater:
         """Give an update up before it is INSTALLED: a CoAP code and a text for people.
 
         2.04 it is given up, or was over already; 4.04 no such update; 4.09 the machine is already
-        going over to the new version. The update then ends FAILED, "cancelled".
+        going over to the new version. The update ends FAILED, "cancelled", before this returns if
+        that takes no longer than `CANCEL_PATIENCE`: another order may follow at once.
         """
         async with self._gate:
             task = self._task
@@ -166,9 +168,11 @@ class Updater:
                 return Code.CHANGED, f"update {_name(transaction)} is {task.state}"
             if self._switching or task.state is State.INSTALLED:
                 return Code.CONFLICT, f"update {_name(transaction)} is being switched to"
-            self._effort.cancel(CancelledOrderError("cancelled: by an order"))
+            effort = self._effort
+            effort.cancel(CancelledOrderError("cancelled: by an order"))
             self._wake.set()
-        return Code.CHANGED, f"update {_name(transaction)} is being cancelled"
+        over = await effort.wait_until_over(CANCEL_PATIENCE)
+        return Code.CHANGED, f"update {_name(transaction)} is {'' if over else 'being '}cancelled"
 
     def _busy_with(self) -> str | None:
         if self._task is not None and not self._task.state.is_final:
@@ -267,6 +271,7 @@ class Updater:
         except OSError as error:
             await self._give_up(MachineError(f"disk: {error}"))
         finally:
+            self._effort.end()
             self._effort, self._switching = Interruptible(), False
 
     async def _give_up(self, error: OtaError) -> None:
@@ -299,7 +304,7 @@ class Updater:
                 attempts.failed(error)
 
     async def _download(self, task: Task) -> None:
-        target = _target(task)
+        target = task.admitted
         source = Source(task.order.url, target.length, target.sha256, target.data_budget)
         settings, folder = self._settings.download, self._settings.download_dir
 
@@ -318,7 +323,7 @@ class Updater:
         await self._save(task.at(Step.INSTALL))
 
     async def _install(self, task: Task) -> None:
-        package, target = self._package, _target(task)
+        package, target = self._package, task.admitted
         if package is None:
             # After a restart: the bytes on disk are hashed again, and fetched if they are not there.
             await self._save(task.at(Step.DOWNLOAD))
@@ -335,7 +340,8 @@ class Updater:
         await self._tidy()
 
     async def _switch(self, task: Task) -> None:
-        await until_quiet(self._hooks.may_restart, self._effort, _name(task.transaction))
+        may_restart, order = self._hooks.may_restart, task.order
+        await until_quiet(may_restart, self._effort, _name(order.transaction), forced=order.forced)
         self._switching = True
         await asyncio.to_thread(discard_trial_log, self._settings.state_dir)
         await asyncio.to_thread(self._installer.activate, task.order.version, task.transaction)
@@ -488,12 +494,6 @@ def _load(state_dir: Path) -> Task | None:
 def _name(transaction: str) -> str:
     """Return a transaction for a message: the cloud's text, but printable and of bounded length."""
     return show(transaction).strip('"')
-
-
-def _target(task: Task) -> Target:
-    if task.target is None:
-        raise MisuseError(f"step {task.step} without a target")
-    return task.target
 
 
 def _trial_error(reason: str) -> ContentError:

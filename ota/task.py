@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ota.errors import OtaError
+from ota.errors import MisuseError, OtaError
 from ota.files import make_folder, write_atomically
 from ota.states import STEPS, State, Step, check_transition
 from ota.trust import Target
@@ -51,6 +51,13 @@ class Task:
     def transaction(self) -> str:
         """The id that the cloud gave this update."""
         return self.order.transaction
+
+    @property
+    def admitted(self) -> Target:
+        """The admitted package at a step that has one; raises MisuseError, our bug, at others."""
+        if self.target is None:
+            raise MisuseError(f"step {self.step} without a target")
+        return self.target
 
     def at(self, step: Step, target: Target | None = None) -> Task:
         """Go to another step, and to the state that it belongs to.
