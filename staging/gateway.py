@@ -438,15 +438,19 @@ class Gateway:
 
     async def _send_cancels(self, session: _Session) -> None:
         """Tell a device what was cancelled while it was away: it would refuse an order meanwhile."""
-        cancelled = await self._database.read(ota.untold_cancels, session.identity.id)
-        for task_id in cancelled:
+        told: list[int] = []
+        for task_id in await self._database.read(ota.untold_cancels, session.identity.id):
             try:
                 if await self._tell_cancelled(session, task_id) is None:
-                    return
-            except CancelRefusedError as error:  # too late, or an old firmware: it reports its end
+                    break
+            except DeviceSilentError as error:  # it is told again; its order need not wait for that
+                _log.warning("%s", error)
+                break
+            except (CancelRefusedError, DeviceRejectedError) as error:  # it will report its end
                 _log.info("%s", error)
-        if cancelled:
-            await self._database.write(ota.note_cancels_told, cancelled)
+            told.append(task_id)
+        if told:
+            await self._database.write(ota.note_cancels_told, told)
 
     async def _read_description(self, session: _Session) -> None:
         reply = await self._request(session, "GET", DESCRIPTION_PATH)

@@ -194,5 +194,4 @@ async def cancel_update(call: Call) -> Response:
     """Take the order back that a device is busy with; no endpoint of the open API does (0013)."""
     row = await owned(call)
     task = await call.services.gateway.cancel_update(row.device.uuid)
-    call.console.hub.notify(row.device.uuid)
     return JSONResponse({"over": task.status not in ACTIVE})

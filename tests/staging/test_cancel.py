@@ -169,6 +169,22 @@ async def test_a_device_that_refuses_when_it_comes_back_is_not_asked_for_ever(
     assert (await cloud.register(answers=late)).asked.empty()
 
 
+@pytest.mark.parametrize("limits", [Limits(registration=30, control=0.5, idle=30)])
+@pytest.mark.one_database
+async def test_firmware_that_answers_no_cancellation_still_gets_its_orders(
+    cloud: Any, ordered: Any
+) -> None:
+    await drop(cloud, ordered)
+    await cloud.gateway.cancel_update(UUID)
+    await order(cloud, "1.2")
+    device = await cloud.connect(answers={PUT: TAKES[PUT]})
+    device.silent.set()
+    await device.register()
+    await device.expect("GET", "resource")
+    await device.expect(*DELETE)
+    assert parse_order((await device.expect(*PUT)).payload).transaction == "2"
+
+
 async def test_a_device_that_went_on_while_it_was_away_is_believed(
     cloud: Any, ordered: Any
 ) -> None:
