@@ -80,7 +80,7 @@ class Agent:
             end=self._end_for_update,
         )  # fmt: skip
         self._updater = self._updates.updater
-        handler = cloud_handler(self._dispatch, self._updater.take_order)
+        handler = cloud_handler(self._dispatch, self._updater.take_order, self._updater.cancel)
         self._link = CloudLink(self._profile, self._settings.link, handler, self._clock)
         self._voice = VoiceSender(self._link, self._settings.voice)
         for name, point in self._dispatch.points.items():
@@ -94,7 +94,7 @@ class Agent:
 
     async def _work(self, bound: socket.socket) -> None:
         """Run everything side by side; the first that fails ends all."""
-        app = build_app(self._dispatch, self._voice, self.status)
+        app = build_app(self._dispatch, self._voice, self.status, self._updater.cancel)
         server = LocalServer(app)
         sockets = [bound]
         if self._settings.local.http_port:

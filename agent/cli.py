@@ -70,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     put.add_argument("value", metavar="VALUE")
     say = commands.add_parser("say", parents=[state], help="send a WAV file as an utterance")
     say.add_argument("file", type=Path, metavar="FILE.wav")
+    update = commands.add_parser(
+        "update", parents=[state], help="show the last update, or cancel it"
+    )
+    update.add_argument("action", nargs="?", choices=["show", "cancel"], default="show")
+    update.add_argument("--json", action="store_true", help="as one JSON object")
     return parser
 
 

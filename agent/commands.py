@@ -1,4 +1,4 @@
-"""The commands that talk to the running agent: status, get, set, say."""
+"""The commands that talk to the running agent: status, get, set, say, update."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ import urllib.parse
 
 from agent.cli import EX_FAILED, EX_OK
 from agent.client import SOCKET_NAME, AgentUnreachableError, LocalAnswer, LocalClient
+from ota.states import State
+from wire.errors import show
+from wire.ota import ORDER_PATH
+
+HTTP_OK, HTTP_CONFLICT = 200, 409
 
 
 def ask(options: argparse.Namespace) -> int:
@@ -40,8 +45,25 @@ def _send(client: LocalClient, options: argparse.Namespace) -> LocalAnswer:
             return client.request("GET", _target(options.name))
         case "set":
             return client.request("PUT", _target(options.name), os.fsencode(options.value))
+        case "update":
+            return _update(client, options.action)
         case _:
             return client.request("POST", "/voice", options.file.read_bytes())
+
+
+def _update(client: LocalClient, action: str) -> LocalAnswer:
+    answer = client.request("GET", "/status")
+    if answer.status != HTTP_OK or action == "show":
+        return answer
+    update = json.loads(answer.body)["update"]
+    if update["transaction"] is None:
+        return LocalAnswer(HTTP_CONFLICT, b"no update was ever ordered")
+    if State(update["state"]).is_final:
+        name, state = show(update["transaction"]), update["state"]
+        return LocalAnswer(HTTP_CONFLICT, f"no update is under way: {name} is {state}".encode())
+    # The transaction goes with it: should another update have begun meanwhile, it is not meant.
+    query = urllib.parse.urlencode({"transaction": update["transaction"]})
+    return client.request("DELETE", f"{_target('/'.join(ORDER_PATH))}?{query}")
 
 
 def _target(name: str) -> str:
@@ -51,6 +73,11 @@ def _target(name: str) -> str:
 def _render(options: argparse.Namespace, answer: LocalAnswer) -> str:
     if options.command == "status" and not options.json:
         return "\n".join(_lines(json.loads(answer.body)))
+    if options.command == "update" and options.action == "show":
+        update = json.loads(answer.body)["update"]
+        return json.dumps(update) if options.json else "\n".join(_lines(update))
+    if options.command == "update" and options.json:
+        return json.dumps({"answer": answer.text})
     if options.command == "say":
         sent = json.loads(answer.body)
         cut = ", cut at the limit" if sent["cut"] else ""

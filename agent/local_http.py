@@ -1,7 +1,8 @@
 """HTTP on the machine itself: the Unix socket of the command line, and 127.0.0.1 if configured.
 
-``GET /status``, ``GET /resource``, ``GET|PUT /{data point}``, ``POST /voice`` (a WAV file). Values
-and errors are the dispatch's, so they are the same as on CoAP; the status codes are RFC 8075's.
+``GET /status``, ``GET /resource``, ``GET|PUT /{data point}``, ``POST /voice`` (a WAV file), and on the
+socket alone ``DELETE /newfirmware?transaction=…``. Values and errors are the dispatch's, so they are
+the same as on CoAP; the status codes are RFC 8075's.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from agent.link import LinkError, ReportRejectedError
-from agent.requests import serve
+from agent.requests import Canceller, serve, serve_cancel
 from agent.voice import VoiceSender
 from agent.wav import read_wav
 from resources.dispatch import Dispatch
 from transport.framed import Reply
 from wire.codes import Code
 from wire.errors import WireError
+from wire.ota import ORDER_PATH
 from wire.reports import DESCRIPTION_PATH
 from wire.speex import SpeexUnavailableError
 
@@ -52,7 +54,9 @@ class LocalAccessError(RuntimeError):
     """A local address cannot be served on."""
 
 
-def build_app(dispatch: Dispatch, voice: VoiceSender, status: Status) -> Starlette:
+def build_app(
+    dispatch: Dispatch, voice: VoiceSender, status: Status, cancel: Canceller
+) -> Starlette:
     """Return the local API as an ASGI application."""
 
     async def show_status(_request: Request) -> Response:
@@ -80,11 +84,20 @@ def build_app(dispatch: Dispatch, voice: VoiceSender, status: Status) -> Starlet
             reason = f"the utterance was dropped: {error}"
             return _respond(Reply(Code.SERVICE_UNAVAILABLE, reason.encode()))
 
+    async def cancel_update(request: Request) -> Response:
+        # The socket's mode says who may do this; a port of 127.0.0.1 is open to every program.
+        if request.client is not None:
+            reason = b"newfirmware: only over the agent's socket (story-agent update cancel)"
+            return _respond(Reply(Code.FORBIDDEN, reason))
+        query = [f"{name}={value}" for name, value in request.query_params.items()]
+        return _respond(await serve_cancel(cancel, query))
+
     any_method = ["GET", "PUT", "POST", "DELETE", "PATCH"]
     return Starlette(
         routes=[
             Route("/status", show_status, methods=["GET"]),
             Route("/voice", say, methods=["POST"]),
+            Route(f"/{'/'.join(ORDER_PATH)}", cancel_update, methods=["DELETE"]),
             Route("/{path:path}", data_point, methods=any_method),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)],

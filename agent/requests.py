@@ -1,22 +1,23 @@
 """What the protocols share between the wire and the dispatch: paths to names, answers to replies.
 
 The cloud link, local CoAP and local HTTP hand their requests here. The update order is the
-cloud's alone.
+cloud's alone; to take one back may also the command line (`agent.local_http`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from resources.dispatch import Answer, Dispatch
 from transport.framed import Handler, Reply, Request
 from wire.codes import Code
-from wire.errors import show
+from wire.errors import WireError, show
 from wire.fields import dump_object
-from wire.ota import ORDER_PATH
+from wire.ota import ORDER_PATH, parse_cancel_query
 from wire.reports import DESCRIPTION_PATH
 
 OrderTaker = Callable[[bytes], Awaitable[tuple[Code, str]]]
+Canceller = Callable[[str], Awaitable[tuple[Code, str]]]
 
 
 async def serve(dispatch: Dispatch, method: str, path: tuple[str, ...], payload: bytes) -> Reply:
@@ -34,14 +35,25 @@ async def serve(dispatch: Dispatch, method: str, path: tuple[str, ...], payload:
     return _reply(await dispatch.request(method, name, text))
 
 
-def cloud_handler(dispatch: Dispatch, take_order: OrderTaker) -> Handler:
-    """Serve the cloud: what everybody is served, and update orders."""
+async def serve_cancel(cancel: Canceller, query: Iterable[str]) -> Reply:
+    """Serve ``DELETE /newfirmware?transaction=…`` (docs/adr/0013)."""
+    try:
+        transaction = parse_cancel_query(query)
+    except WireError as error:
+        return _reply(Answer(Code.BAD_REQUEST, str(error)))
+    return _reply(Answer(*await cancel(transaction)))
+
+
+def cloud_handler(dispatch: Dispatch, take_order: OrderTaker, cancel: Canceller) -> Handler:
+    """Serve the cloud: what everybody is served, update orders, and taking them back."""
 
     async def handle(request: Request) -> Reply:
         if request.path != ORDER_PATH:
             return await serve(dispatch, request.method, request.path, request.payload)
+        if request.method == "DELETE":
+            return await serve_cancel(cancel, request.query)
         if request.method != "PUT":
-            return _reply(Answer(Code.METHOD_NOT_ALLOWED, "newfirmware: only PUT"))
+            return _reply(Answer(Code.METHOD_NOT_ALLOWED, "newfirmware: only PUT and DELETE"))
         return _reply(Answer(*await take_order(request.payload)))
 
     return handle

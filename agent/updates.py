@@ -98,7 +98,7 @@ class Updates:
             version,
             hooks=Hooks(
                 clock=clock,
-                may_restart=self.why_not_now,
+                may_restart=lambda forced: self.why_not_now(forced=forced),
                 unproven=lambda: self._health.missing,
                 log_lines=lambda: read_lines(trial_log_path(state)),
             ),
@@ -128,12 +128,12 @@ class Updates:
             return RaucInstaller(self._state, version)
         return SlotInstaller(self._state)
 
-    def why_not_now(self) -> str | None:
+    def why_not_now(self, *, forced: bool = False) -> str | None:
         """Say why the machine must not restart for an update now; None when it may."""
         playing = self._play is not None and self._play.playing
         # Local time of day by the time that is trusted: a clock in 1970 does not open the window.
         now = datetime.fromtimestamp(self._clock.now()).time()  # noqa: DTZ006  # local is what is meant
-        return why_not_now(now, self._window, playing=playing)
+        return why_not_now(now, self._window, playing=playing, forced=forced)
 
     async def prove(self, registered: asyncio.Event) -> None:
         """Confirm a new version once it has shown that it works; the updater watches the time."""

@@ -42,24 +42,30 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class BootRecord:
-    """What boot.json holds; a version of None is the base install."""
+    """What boot.json holds; a version of None is the base install.
+
+    ``base``: the base install that the last trial began over; None: not known.
+    """
 
     active: str | None = None
     previous: str | None = None
     trial: Trial | None = None
     last_rollback: Rollback | None = None
+    base: str | None = None
 
     def activated(self, version: str, transaction: str) -> BootRecord:
         """Make ``version`` active, on trial for ``transaction``; the same again changes nothing."""
         if self.trial is not None and (self.trial.version, self.active) == (version, version):
             return self
-        return BootRecord(version, self.active, Trial(version, 0, transaction))
+        return BootRecord(version, self.active, Trial(version, 0, transaction), base=self.base)
 
-    def attempted(self) -> BootRecord:
-        """Count one start of the version on trial."""
+    def attempted(self, base: str | None = None) -> BootRecord:
+        """Count one start of the version on trial; ``base`` is the base install that starts it."""
         if self.trial is None:
             return self
-        return replace(self, trial=replace(self.trial, attempts=self.trial.attempts + 1))
+        began_over = self.base if self.trial.attempts else base
+        trial = replace(self.trial, attempts=self.trial.attempts + 1)
+        return replace(self, trial=trial, base=began_over)
 
     def confirmed(self) -> BootRecord:
         """End the trial: the active version stays."""
@@ -69,7 +75,34 @@ class BootRecord:
         """Give the active version up and go back to the previous one, in the end to the base."""
         gone, transaction = self.active, self.trial.transaction if self.trial else None
         rollback = None if gone is None else Rollback(gone, reason, transaction)
-        return BootRecord(self.previous, None, None, rollback)
+        return BootRecord(self.previous, None, None, rollback, self.base)
+
+    def is_displaced_by(self, base: str | None) -> bool:
+        """Whether a base install that came after the active release is newer than it.
+
+        Never during a trial. The base that a release was installed over may be newer than it: that
+        was a permitted downgrade.
+        """
+        if base is None or self.active is None or self.trial is not None or base == self.base:
+            return False
+        return version_order(base) > version_order(self.active)
+
+    def displaced(self, base: str | None) -> BootRecord:
+        """Give way to the base install; no release stays active."""
+        return BootRecord(None, None, None, self.last_rollback, base)
+
+
+def version_order(version: str) -> tuple[int, ...]:
+    """Return what orders versions as `wire.ota.version_key` does; raises ValueError."""
+    parts = [int(part) for part in version.split(".")]
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)
+
+
+def is_version(text: str) -> bool:
+    """Whether a text is numbers joined by dots."""
+    return _VERSION.fullmatch(text) is not None
 
 
 def parse_boot(text: str) -> BootRecord:
@@ -85,6 +118,7 @@ def parse_boot(text: str) -> BootRecord:
             previous=_version(source["previous"]),
             trial=_trial(source["trial"]),
             last_rollback=_rollback(source["last_rollback"]),
+            base=_version(source.get("base")),
         )
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise BootRecordError(f"boot.json: {type(error).__name__}: {error}") from error
@@ -94,7 +128,7 @@ def parse_boot(text: str) -> BootRecord:
 
 
 def _version(value: object) -> str | None:
-    if value is not None and not (isinstance(value, str) and _VERSION.fullmatch(value)):
+    if value is not None and not (isinstance(value, str) and is_version(value)):
         raise ValueError(f"{value!r} is not a version")
     return value
 

@@ -24,6 +24,8 @@ TRIAL_ATTEMPTS = 3
 ENV_SLOT = "STORY_AGENT_SLOT"
 ENV_BASE = "STORY_AGENT_BASE"
 ENTRY = ("-P", "-m", "agent.cli")
+# How an installed distribution's folder is called, with its version between; see `ota.release`.
+DIST_PREFIX, DIST_SUFFIX = "story_agent-", ".dist-info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,29 @@ class LaunchDecision:
     note: str | None = None
 
 
-def decide(record: BootRecord, find_lib: Callable[[str], Path | None]) -> LaunchDecision:
-    """Choose what to run; ``find_lib`` returns a release's import folder, None when it is not there."""
+def decide(
+    record: BootRecord, find_lib: Callable[[str], Path | None], base: str | None = None
+) -> LaunchDecision:
+    """Choose what to run.
+
+    Args:
+        record: boot.json.
+        find_lib: returns a release's import folder, None when it is not there.
+        base: the base install's version, None when it is not known.
+    """
     note = None
     newest = None  # of several given up at once, the newest is the one that an update asks about
     while record.active is not None:
+        if record.is_displaced_by(base):
+            newer = (
+                f"the base install {base} came after release {record.active} and is newer: it runs"
+            )
+            note = newer if note is None else f"{note}; {newer}"
+            return LaunchDecision(None, None, record.displaced(base), note)
         lib = find_lib(record.active)
         reason = _why_not(record, lib)
         if reason is None:
-            return LaunchDecision(record.active, lib, record.attempted(), note)
+            return LaunchDecision(record.active, lib, record.attempted(base), note)
         note = f"release {record.active} is given up: {reason}"
         record = record.rolled_back(reason)
         newest = newest or record.last_rollback
@@ -67,7 +83,20 @@ def _why_not(record: BootRecord, lib: Path | None) -> str | None:
     return None
 
 
-def choose_release(state_dir: Path) -> LaunchDecision:
+def base_version(folder: Path = Path(__file__).parents[1]) -> str | None:
+    """Return the version of the package that is installed in ``folder``, None when that is not plain.
+
+    By the folder's names: importlib.metadata would take longer to load than all of this module. A
+    checkout has no such name, and no newer package ever replaces it.
+    """
+    found = folder.glob(f"{DIST_PREFIX}*{DIST_SUFFIX}")
+    versions = [path.name.removeprefix(DIST_PREFIX).removesuffix(DIST_SUFFIX) for path in found]
+    return versions[0] if len(versions) == 1 and boot.is_version(versions[0]) else None
+
+
+def choose_release(
+    state_dir: Path, find_base: Callable[[], str | None] = base_version
+) -> LaunchDecision:
     """Read boot.json, decide, and bring the decision to disk; never raises for what the disk holds.
 
     When the record is damaged, or a trial's start cannot be counted, the base runs.
@@ -76,7 +105,8 @@ def choose_release(state_dir: Path) -> LaunchDecision:
         before = boot.load(state_dir)
     except (BootRecordError, OSError, UnicodeDecodeError) as error:
         return LaunchDecision(None, None, BootRecord(), f"{error}; the base install runs")
-    decision = decide(before, lambda version: _find_lib(state_dir, version))
+    base = None if before.active is None else find_base()
+    decision = decide(before, lambda version: _find_lib(state_dir, version), base)
     try:
         if decision.record != before:
             boot.store(state_dir, decision.record)

@@ -32,7 +32,7 @@ from ota.reports import Reporter, UpdateReports
 from ota.retry import Attempts
 from ota.settings import Hooks, UpdaterSettings
 from ota.states import State, Step
-from ota.task import Task, load_task, save_task
+from ota.task import Task, read_task, save_task
 from ota.trial_log import discard_trial_log
 from ota.trust import Target, check_newer, find_target
 from ota.window import until_quiet
@@ -43,6 +43,8 @@ from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order
 
 # Seconds until what the disk, or RAUC, did not take at an update's end is tried again.
 RETRY_SECONDS = 60.0
+# Seconds that a cancellation waits for its end: under the 10 s that a cloud waits for an answer.
+CANCEL_PATIENCE = 6.0
 
 T = TypeVar("T")
 
@@ -84,7 +86,7 @@ class Updater:
         self._request_restart = request_restart
         self._running = running_version
         self._rng = rng
-        self._task = _load(settings.state_dir)
+        self._task = read_task(settings.state_dir)
         self._trial = installer.trial()
         found = self._task, self._trial, installer.last_rollback(), running_version
         self._verdict = recover(*found, installer.restarts(), given_up=installer.given_up())
@@ -156,7 +158,8 @@ class Updater:
         """Give an update up before it is INSTALLED: a CoAP code and a text for people.
 
         2.04 it is given up, or was over already; 4.04 no such update; 4.09 the machine is already
-        going over to the new version. The update then ends FAILED, "cancelled".
+        going over to the new version. The update ends FAILED, "cancelled", before this returns if
+        that takes no longer than `CANCEL_PATIENCE`: another order may follow at once.
         """
         async with self._gate:
             task = self._task
@@ -166,9 +169,11 @@ class Updater:
                 return Code.CHANGED, f"update {_name(transaction)} is {task.state}"
             if self._switching or task.state is State.INSTALLED:
                 return Code.CONFLICT, f"update {_name(transaction)} is being switched to"
-            self._effort.cancel(CancelledOrderError("cancelled: by an order"))
+            effort = self._effort
+            effort.cancel(CancelledOrderError("cancelled: by an order"))
             self._wake.set()
-        return Code.CHANGED, f"update {_name(transaction)} is being cancelled"
+        over = await effort.wait_until_over(CANCEL_PATIENCE)
+        return Code.CHANGED, f"update {_name(transaction)} is {'' if over else 'being '}cancelled"
 
     def _busy_with(self) -> str | None:
         if self._task is not None and not self._task.state.is_final:
@@ -273,6 +278,7 @@ class Updater:
         except OSError as error:
             await self._give_up(MachineError(f"disk: {error}"))
         finally:
+            self._effort.end()
             self._effort, self._switching = Interruptible(), False
 
     async def _give_up(self, error: OtaError) -> None:
@@ -341,7 +347,8 @@ class Updater:
         await self._tidy()
 
     async def _switch(self, task: Task) -> None:
-        await until_quiet(self._hooks.may_restart, self._effort, _name(task.transaction))
+        may_restart, order = self._hooks.may_restart, task.order
+        await until_quiet(may_restart, self._effort, _name(order.transaction), forced=order.forced)
         self._switching = True
         await asyncio.to_thread(discard_trial_log, self._settings.state_dir)
         await asyncio.to_thread(self._installer.activate, task.order.version, task.transaction)
@@ -482,14 +489,6 @@ class Updater:
 
     def _reports(self, transaction: str) -> UpdateReports:
         return UpdateReports(self._report, transaction)
-
-
-def _load(state_dir: Path) -> Task | None:
-    try:
-        return load_task(state_dir)
-    except OSError as error:
-        _log.error("update record cannot be read: %s", error)
-        return None
 
 
 def _name(transaction: str) -> str:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 
 from ota.admission import Terms, parse_terms
 from ota.files import Replacement, make_folder
@@ -383,7 +383,12 @@ class Repository:
             counted += before.roles["root"].keyids
         for keyid in counted:
             if keyid in signers and keyid not in metadata.signatures:
-                metadata.sign(signers[keyid], append=True)
+                try:
+                    metadata.sign(signers[keyid], append=True)
+                except UnsignedMetadataError as error:  # a token that is away, or another PIN's
+                    reason = error.__cause__ or error
+                    told = str(reason) or type(reason).__name__
+                    raise ReleaseToolError(f"key {keyid}: {told}") from error
 
     def _publish(self, published: Roles, chosen: Roles) -> None:
         """Write ``chosen`` with a new snapshot and timestamp; raises before anything is written."""

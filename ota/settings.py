@@ -90,12 +90,13 @@ class Hooks:
 
     Attributes:
         clock: trusted time; None makes one of its own, in ``STATE/ota/time.json``.
-        may_restart: says why the machine must not restart now, None when it may (see `window`).
+        may_restart: is told whether the order is forced, and says why the machine must not restart
+            now, None when it may (see `window`).
         unproven: says what a version on trial has still to show.
         log_lines: the last lines of a version that failed its trial, without secrets.
     """
 
     clock: TrustedTime | None = None
-    may_restart: Callable[[], str | None] = lambda: None
+    may_restart: Callable[[bool], str | None] = lambda _forced: None
     unproven: Callable[[], str] = lambda: "nothing confirmed it"
     log_lines: Callable[[], Sequence[str]] = list

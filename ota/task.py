@@ -54,7 +54,7 @@ class Task:
 
     @property
     def admitted(self) -> Target:
-        """The admitted package; raises MisuseError before the step that needs one."""
+        """The admitted package at a step that has one; raises MisuseError, our bug, at others."""
         if self.target is None:
             raise MisuseError(f"step {self.step} without a target")
         return self.target
@@ -168,6 +168,15 @@ def save_task(state_dir: Path, task: Task) -> None:
     path = task_path(state_dir)
     make_folder(path.parent)
     write_atomically(path, task.to_bytes())
+
+
+def read_task(state_dir: Path) -> Task | None:
+    """Read the last task as `load_task` does; None, said in the log, when the disk fails."""
+    try:
+        return load_task(state_dir)
+    except OSError as error:
+        _log.error("update record cannot be read: %s", error)
+        return None
 
 
 def load_task(state_dir: Path) -> Task | None:

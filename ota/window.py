@@ -71,16 +71,26 @@ def why_not_now(
 
 
 async def until_quiet(
-    may_restart: Callable[[], str | None], work: Interruptible, transaction: str
+    may_restart: Callable[[bool], str | None],
+    work: Interruptible,
+    transaction: str,
+    *,
+    forced: bool = False,
 ) -> None:
     """Wait until the machine may restart for the update ``transaction``.
+
+    Args:
+        may_restart: asked with ``forced``; gives a reason against it, or None.
+        work: what the order is being done in; its `cancel` ends the wait.
+        transaction: for the log.
+        forced: whether the order says that it cannot wait.
 
     Raises:
         NotNowError: that moment did not come within `QUIET_TIMEOUT`.
         CancelledOrderError: ``work`` was cancelled meanwhile.
     """
     end, told = monotonic() + QUIET_TIMEOUT, None
-    while (reason := may_restart()) is not None:
+    while (reason := may_restart(forced)) is not None:
         work.check()
         if monotonic() > end:
             raise NotNowError(f"no quiet moment in {QUIET_TIMEOUT / 3600:.0f} h: {reason}")

@@ -62,6 +62,7 @@ class Interruptible:
         """Start with nothing under way."""
         self._job: asyncio.Future[Any] | None = None
         self._reason: CancelledOrderError | None = None
+        self._over = asyncio.Event()
 
     def cancel(self, reason: CancelledOrderError) -> None:
         """Let what runs, and every later `run` and `check`, raise ``reason``."""
@@ -73,6 +74,17 @@ class Interruptible:
         """Raise the reason of a `cancel`, if there was one."""
         if self._reason is not None:
             raise self._reason
+
+    def end(self) -> None:
+        """Say that the order is over, whatever became of it."""
+        self._over.set()
+
+    async def wait_until_over(self, seconds: float) -> bool:
+        """Wait for `end`; False when it did not come within ``seconds``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        return self._over.is_set()
 
     async def run(
         self,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from staging import cli_catalog, cli_devices, cli_releases, logs, server
+from staging import cli_catalog, cli_devices, cli_releases, cli_updates, logs, server
 from staging.cli_common import DATABASE_VARIABLE, Commands, Result, data_of, database_of
 from staging.errors import StagingError
 from staging.files import Endpoints
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_devices.add_commands(commands, common)
     cli_catalog.add_commands(commands, common)
     cli_releases.add_commands(commands, common)
+    cli_updates.add_commands(commands, common)
     recognition.add_commands(commands, common)
     return parser
 

@@ -21,7 +21,7 @@ from staging.cli_common import (
     store,
 )
 from staging.store import ota, releases
-from staging.store.models import RELEASED, UNVERIFIED, OtaTask, Package, Strategy
+from staging.store.models import RELEASED, UNVERIFIED, Package, Strategy
 from staging.store.releases import StrategyType
 from staging.times import iso, now_ms
 
@@ -92,6 +92,11 @@ def _add_strategy_command(
         metavar="NAME",
         help="a batch that may be updated (default: every one)",
     )
+    add.add_argument(
+        "--forced",
+        action="store_true",
+        help="let devices restart into it at once, also out of a story or their window",
+    )
 
 
 def _release_add(options: argparse.Namespace) -> Result:
@@ -120,8 +125,8 @@ def _release_verify(options: argparse.Namespace) -> Result:
         product = product_of(options, database)
         package = database.call(releases.package_of, product.id, options.version)
         task = database.call(ota.order_verification, options.uuid, package.id, now_ms())
-    value = _task_value(task, options.uuid.lower())
-    return Result(value, [f"{name} {text}" for name, text in value.items()])
+    value = ota.summary(task, options.uuid.lower())
+    return Result(value, [f"{name} {text}" for name, text in value.items() if text is not None])
 
 
 def _release_pass(options: argparse.Namespace) -> Result:
@@ -130,10 +135,6 @@ def _release_pass(options: argparse.Namespace) -> Result:
         package = database.call(releases.package_of, product.id, options.version)
         package = database.call(releases.release, package.id, now_ms())
     return Result(_package_value(package, options.version), [f"{options.version} {package.status}"])
-
-
-def _task_value(task: OtaTask, uuid: str) -> dict[str, object]:
-    return {"taskId": task.id, "uuid": uuid, "packageId": task.package_id, "status": task.status}
 
 
 def _release_list(options: argparse.Namespace) -> Result:
@@ -180,6 +181,7 @@ def _strategy_add(options: argparse.Namespace) -> Result:
             options.batches,
             now_ms(),
             product_id=product.id,
+            forced=options.forced,
         )
     return _strategy_result(strategy, options.version)
 
@@ -222,12 +224,15 @@ def _strategy_value(strategy: Strategy, version: str) -> dict[str, object]:
         "status": strategy.status,
         "from": strategy.from_versions,
         "batches": strategy.batches,
+        "forced": strategy.forced,
     }
 
 
 def _strategy_line(strategy: Strategy, version: str) -> str:
     olds = ",".join(strategy.from_versions) or "any older"
     batches = ",".join(strategy.batches) or "any"
+    forced = " forced" if strategy.forced else ""
     return (
-        f"{strategy.id} {strategy.status} {strategy.type} to={version} from={olds} batch={batches}"
+        f"{strategy.id} {strategy.status} {strategy.type}"
+        f" to={version} from={olds} batch={batches}{forced}"
     )

@@ -15,6 +15,14 @@ class NotFoundError(StagingError):
     """A thing that was named does not exist."""
 
 
+class NoServerError(StagingError):
+    """A command needs the running server, and there is none."""
+
+
+class NoUpdateError(StagingError):
+    """A device has no update under way."""
+
+
 class StoreBusyError(StagingError):
     """The writer's queue is full; the same request may work in a moment."""
 
@@ -33,6 +41,10 @@ class DeviceSilentError(GatewayError):
 
 class DeviceRejectedError(GatewayError):
     """The device reset the exchange instead of answering it."""
+
+
+class CancelRefusedError(GatewayError):
+    """The device does not give its update up; the message has its answer."""
 
 
 class DeviceBusyError(GatewayError):

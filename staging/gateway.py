@@ -16,7 +16,9 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from staging import ota_rules
 from staging.errors import (
+    CancelRefusedError,
     DeviceBusyError,
     DeviceOfflineError,
     DeviceRejectedError,
@@ -25,12 +27,14 @@ from staging.errors import (
     StagingError,
     StoreBusyError,
 )
+from staging.ota_rules import Cancel
 from staging.recorder import Recorder
 from staging.reports import Effect, decide
 from staging.silent import Pace, SilentUpdates
 from staging.store import Database, devices, effects, ota
 from staging.store.controls import Controlled
 from staging.store.devices import Identity
+from staging.store.models import OtaTask
 from staging.times import Clock, now_ms
 from transport.connection import Connection
 from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
@@ -38,7 +42,7 @@ from transport.framed import FramedEndpoint, Reply, Request
 from wire.codes import Code, dotted
 from wire.datapoints import parse_self_description
 from wire.errors import WireError, show
-from wire.ota import ORDER_PATH, OtaOrder, order_payload
+from wire.ota import ORDER_PATH, OtaOrder, cancel_query, order_payload
 from wire.reports import (
     DESCRIPTION_PATH,
     KEEPALIVE_SECONDS,
@@ -217,7 +221,41 @@ class Gateway:
         reply = await self._request(session, "PUT", ORDER_PATH, order_payload(order))
         if reply.code >> 5 == 2:
             return None
-        return f"{dotted(reply.code)} {reply.payload.decode('utf-8', 'replace')}".strip()
+        return _shown(reply)
+
+    async def cancel_update(self, uuid: str) -> OtaTask:
+        """Take back the order that a device is busy with; what it answers decides (docs/adr/0013).
+
+        Returns:
+            The task: over, or still under way because the device ends it with its own report.
+
+        Raises:
+            NotFoundError, NoUpdateError: there is nothing to cancel.
+            CancelRefusedError: the device does not give it up.
+            GatewayError: the device is connected and did not answer; ask again.
+        """
+        session = self._sessions.get(uuid)
+        # While its order is on the way to the device, what the device has is not known.
+        async with session.ordering if session else contextlib.nullcontext():
+            task = await self._database.read(ota.under_way, uuid)
+            code = await self._tell_cancelled(session, task.id) if session else None
+            reason = ota_rules.ends_by_cancel(code, told=task.cancel == Cancel.TOLD)
+            told, now = code is not None, self._clock()
+            done = await self._database.write(ota.cancel, task.id, reason, now, told=told)
+        _log.info("device %s: update %d cancelled: %s", uuid, task.id, reason or "it gives it up")
+        self._changed(uuid)
+        return done
+
+    async def _tell_cancelled(self, session: _Session, task_id: int) -> int | None:
+        """Return a device's answer, 2.04 or 4.04, to a cancellation; None: it went offline."""
+        query, uuid = cancel_query(str(task_id)), session.identity.uuid
+        try:
+            reply = await self._request(session, "DELETE", ORDER_PATH, query=query)
+        except DeviceOfflineError:
+            return None
+        if reply.code in {Code.CHANGED, Code.NOT_FOUND}:
+            return reply.code
+        raise CancelRefusedError(f"device {uuid} does not give it up: {_shown(reply)}")
 
     def send_pending_order(self, uuid: str) -> None:
         """Begin to send the order that waits for a device; without a connection it goes on waiting."""
@@ -350,7 +388,12 @@ class Gateway:
         return session
 
     async def _request(
-        self, session: _Session, method: str, path: tuple[str, ...], payload: bytes = b""
+        self,
+        session: _Session,
+        method: str,
+        path: tuple[str, ...],
+        payload: bytes = b"",
+        query: tuple[str, ...] = (),
     ) -> Reply:
         uuid, endpoint = session.identity.uuid, self._endpoint
         if endpoint is None or session.waiting >= REQUEST_LIMIT:
@@ -358,7 +401,12 @@ class Gateway:
         session.waiting += 1
         try:
             return await endpoint.request(
-                session.connection, method, path, payload, deadline=self._limits.control
+                session.connection,
+                method,
+                path,
+                payload,
+                query=query,
+                deadline=self._limits.control,
             )
         except RequestTimeoutError as error:
             raise DeviceSilentError(f"device {uuid} is silent: {error}") from error
@@ -388,6 +436,22 @@ class Gateway:
             await self._read_description(session)
         await self._send_order(session)
 
+    async def _send_cancels(self, session: _Session) -> None:
+        """Tell a device what was cancelled while it was away: it would refuse an order meanwhile."""
+        told: list[int] = []
+        for task_id in await self._database.read(ota.untold_cancels, session.identity.id):
+            try:
+                if await self._tell_cancelled(session, task_id) is None:
+                    break
+            except DeviceSilentError as error:  # it is told again; its order need not wait for that
+                _log.warning("%s", error)
+                break
+            except (CancelRefusedError, DeviceRejectedError) as error:  # it will report its end
+                _log.info("%s", error)
+            told.append(task_id)
+        if told:
+            await self._database.write(ota.note_cancels_told, told)
+
     async def _read_description(self, session: _Session) -> None:
         reply = await self._request(session, "GET", DESCRIPTION_PATH)
         description: dict[str, Any] | None = None
@@ -403,6 +467,7 @@ class Gateway:
     async def _send_order(self, session: _Session) -> None:
         identity = session.identity
         async with session.ordering:
+            await self._send_cancels(session)
             order = await self._database.read(ota.unsent, identity.id, self._api_url())
             if order is None:
                 return
@@ -414,3 +479,8 @@ class Gateway:
             )
             await self._database.write(ota.note_answer, int(order.transaction), refusal, sent)
             self._changed(identity.uuid)
+
+
+def _shown(reply: Reply) -> str:
+    """Render an answer of a device for people."""
+    return f"{dotted(reply.code)} {reply.payload.decode('utf-8', 'replace')}".strip()

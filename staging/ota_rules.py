@@ -1,5 +1,7 @@
 """What a task's status becomes when its device reports something (docs/adr/0004, "Status from events").
 
+And when it is cancelled (docs/adr/0013).
+
 Pure: a state and one report in, the next state out. `store.ota` keeps states and event lines.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from wire.codes import Code
 from wire.ota import OtaEvent, OtaEventReport, OtaState
 
 # Two percent lines of one phase are at least this far apart in a task's event log.
@@ -31,6 +34,16 @@ class Status(StrEnum):
     """``failure`` says why; the same task may still come back to life, see `on_event`."""
 
 
+class Cancel(StrEnum):
+    """Whether a task's order was taken back."""
+
+    NONE = ""
+    WANTED = "WANTED"
+    """It was; the device has not answered that yet, and is told when it next registers."""
+    TOLD = "TOLD"
+    """It was, and the device answered."""
+
+
 ACTIVE = (Status.CREATED, Status.RUNNING, Status.INSTALLED)
 
 _PROGRESS = {
@@ -43,12 +56,13 @@ _PROGRESS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """Where a task stands; ``installed``: event 10 was seen."""
+    """Where a task stands; ``installed``: event 10 was seen; ``cancelled``: its order was taken back."""
 
     status: Status = Status.CREATED
     percent: float | None = None
     failure: str | None = None
     installed: bool = False
+    cancelled: bool = False
 
 
 def on_event(state: TaskState, report: OtaEventReport, *, at_target: bool) -> TaskState:
@@ -79,6 +93,29 @@ def on_version(state: TaskState, *, at_target: bool) -> TaskState:
     if not (at_target and state.installed):
         return state
     return replace(state, status=Status.SUCCESS, failure=None)
+
+
+def cancel(state: TaskState, reason: str) -> TaskState:
+    """End a task whose order is taken back; SUCCESS stays.
+
+    From then on only its end counts: late progress does not bring it back to life, a failure's own
+    words replace ``reason``, and a device that was quicker makes it the SUCCESS that it is.
+    """
+    return fail(replace(state, cancelled=True), f"cancelled: {reason}")
+
+
+def ends_by_cancel(code: int | None, *, told: bool) -> str | None:
+    """Say why a task ends now that its device was asked to cancel it; None: the device ends it.
+
+    Args:
+        code: the device's answer, 2.04 or 4.04; None: it is offline.
+        told: whether it was asked before, and answered.
+    """
+    if code is None:
+        return "the device is offline"
+    if code == Code.NOT_FOUND:
+        return "the device does not know it"
+    return "the device gave it up before and did not report that" if told else None
 
 
 def fail(state: TaskState, reason: str) -> TaskState:
@@ -114,6 +151,8 @@ def _installed(state: TaskState) -> TaskState:
 def _progress(state: TaskState, percent: float | None) -> TaskState:
     if state.status is Status.INSTALLED:
         return state  # a late report of a phase that is over
+    if state.status is Status.FAILED and state.cancelled:
+        return state
     before = None if state.status is Status.FAILED else state.percent
     # Installing counts from 0 again, but a bar that an app shows must not run backwards.
     kept = before if percent is None else max(before or 0.0, percent)

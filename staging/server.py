@@ -11,7 +11,7 @@ import signal
 import socket
 import ssl
 from asyncio import sslproto
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,16 @@ from staging import ca, release_tool, tls
 from staging.api.app import create_app
 from staging.api.services import Nonces, Services
 from staging.console.app import Beside, create_console
+from staging.door import open_door
 from staging.errors import StagingError, StoreBusyError
 from staging.files import DataDir, Endpoints, locked, write_endpoints
 from staging.gateway import CONNECTION_LIMIT, Gateway
-from staging.recognition.door import open_door
 from staging.recognition.model import check_extra
 from staging.recognition.recogniser import CACHE_FOLDER, Recogniser
 from staging.recognition.service import Recognition
-from staging.store import Database, apps, products
+from staging.store import Database, apps, ota, products
 from staging.times import now_ms
+from wire.fields import get_string
 
 # TUF's timestamp lives for days; four signatures a day leave room for failures.
 UPKEEP_SECONDS = 6 * 3600.0
@@ -152,7 +153,7 @@ class _Cloud:
         console = create_console(services, self._options.data)
         api = _ApiServer(Beside(create_app(services, self._options.data.tuf), console))
         await self._gateway.start(self._context, sock=device_socket, backlog=BACKLOG)
-        door = open_door(self._options.data.root, self._recognition.say)
+        door = open_door(self._options.data.root, {"say": self._say, "cancel": self._cancel})
         async with door, asyncio.TaskGroup() as group:
             upkeep = [
                 group.create_task(self._recognition.run()),
@@ -173,6 +174,14 @@ class _Cloud:
                 task.cancel()
             await self._recognition.close()
         await self._nonces.save()
+
+    async def _say(self, wanted: Mapping[str, object]) -> Mapping[str, object]:
+        uuid, text = get_string(wanted, "uuid"), get_string(wanted, "text")
+        return (await self._recognition.say(uuid, text)).to_json()
+
+    async def _cancel(self, wanted: Mapping[str, object]) -> Mapping[str, object]:
+        uuid = get_string(wanted, "uuid").lower()
+        return ota.summary(await self._gateway.cancel_update(uuid), uuid)
 
     async def _keep_up(self) -> None:
         """Do what time asks for: signatures, certificate, and forgetting what is over."""

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 # What the device needs (the first line), and what the bench and the tests add.
 packages=(libspeex1 libspeexdsp1 libmpv2 alsa-utils pulseaudio-utils python3-venv
-          pulseaudio libasound2-plugins curl openssl dbus rauc squashfs-tools postgresql
+          pulseaudio libasound2-plugins curl openssl dbus rauc squashfs-tools softhsm2 postgresql
           chromium chromium-driver fonts-noto-cjk)
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -61,7 +61,7 @@ install_project() {
   .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv; "$python" -m venv .venv; }
   say "installing the project and what it needs into .venv"
   .venv/bin/python -m pip install -qq --disable-pip-version-check \
-    -c tools/constraints.txt -e '.[staging,dev]' \
+    -c tools/constraints.txt -e '.[staging,hsm,dev]' \
     || fail "pip could not install the project; is the package index reachable?"
   printf '%s' "$wanted" >"$stamp"
 }

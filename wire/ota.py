@@ -1,18 +1,19 @@
 """The update order and what a device reports about it (device protocol, "OTA order" and "Report keys").
 
 The cloud sends ``PUT /newfirmware``; the device answers 2.04 when it takes the order, then reports
-``ota_event`` and ``ota_state``.
+``ota_event`` and ``ota_state``. Ours beyond the document (docs/adr/0013): the member ``forced``, and
+``DELETE /newfirmware?transaction=…``, which takes an order back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from urllib.parse import urlsplit
 
-from wire.errors import FieldError
+from wire.errors import FieldError, MissingFieldError
 from wire.fields import dump_object, get_int, get_object, get_string, is_object, parse_object
 
 ORDER_PATH = ("newfirmware",)
@@ -69,7 +70,7 @@ class OtaOrder:
     """The cloud's order to update.
 
     ``url``, ``size`` (bytes) and ``signature`` (MD5, hexadecimal) are hints: they may refuse a
-    package, they never admit one; trust is TUF's.
+    package, they never admit one; trust is TUF's. ``forced``: the restart waits for no quiet moment.
     """
 
     transaction: str
@@ -78,11 +79,15 @@ class OtaOrder:
     url: str
     size: int
     signature: str
+    forced: bool = False
 
 
 def order_payload(order: OtaOrder) -> bytes:
-    """Build the payload of ``PUT /newfirmware``."""
-    return dump_object({"ota": asdict(order)})
+    """Build the payload of ``PUT /newfirmware``: the document's members, ``forced`` where it is set."""
+    members = asdict(order)
+    if not order.forced:
+        del members["forced"]
+    return dump_object({"ota": members})
 
 
 def parse_order(payload: bytes) -> OtaOrder:
@@ -103,7 +108,21 @@ def parse_order(payload: bytes) -> OtaOrder:
         url=_get_url(source),
         size=get_int(source, "size", path="ota.", low=1, high=SIZE_MAX),
         signature=_get_md5(source),
+        forced=_get_forced(source),
     )
+
+
+def cancel_query(transaction: str) -> tuple[str]:
+    """Build the Uri-Query option of ``DELETE /newfirmware``."""
+    return (f"transaction={transaction}",)
+
+
+def parse_cancel_query(options: Iterable[str]) -> str:
+    """Return the transaction that ``DELETE /newfirmware`` takes back; raises MissingFieldError."""
+    values = dict(option.partition("=")[::2] for option in options)
+    if not values.get("transaction"):
+        raise MissingFieldError("transaction", "a Uri-Query option with a value")
+    return values["transaction"]
 
 
 def _get_version(source: Mapping[str, object], name: str) -> str:
@@ -123,6 +142,13 @@ def _get_url(source: Mapping[str, object]) -> str:
     # urlsplit drops line breaks silently, and a URL with a blank would split a request line.
     if not usable or not value.isprintable() or " " in value:
         raise FieldError("ota.url", value, expected)
+    return value
+
+
+def _get_forced(source: Mapping[str, object]) -> bool:
+    value = source.get("forced", False)
+    if not isinstance(value, bool):
+        raise FieldError("ota.forced", value, "true or false")
     return value
 
 

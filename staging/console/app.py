@@ -71,6 +71,7 @@ def _routes() -> list[Route]:
         Route(f"{_DEVICE}/say", endpoint(heard.say), methods=["POST"]),
         Route(f"{_DEVICE}/series", endpoint(devices.series)),
         Route(f"{_DEVICE}/update", endpoint(devices.update), methods=["POST"]),
+        Route(f"{_DEVICE}/update/cancel", endpoint(devices.cancel_update), methods=["POST"]),
         Route(f"{_DEVICE}/profile", endpoint(flashing.profile), methods=["POST"]),
         Route("/api/apps", endpoint(apps.listing)),
         Route("/api/apps", endpoint(apps.add), methods=["POST"]),

@@ -25,11 +25,13 @@ from staging.console.assets import Assets
 from staging.console.live import Hub, TooManyWatchersError
 from staging.console.sessions import Session, Sessions, Throttle
 from staging.errors import (
+    CancelRefusedError,
     DeviceBusyError,
     DeviceOfflineError,
     DeviceSilentError,
     GatewayError,
     NotFoundError,
+    NoUpdateError,
     StagingError,
     StoreBusyError,
 )
@@ -210,6 +212,7 @@ _GATEWAY: dict[type[GatewayError], tuple[int, str]] = {
     DeviceOfflineError: (503, "device_offline"),
     DeviceSilentError: (504, "device_silent"),
     DeviceBusyError: (503, "device_busy"),
+    CancelRefusedError: (409, "cancel_refused"),
 }
 
 
@@ -226,6 +229,8 @@ def _convert(  # noqa: PLR0911  # one line a kind of error
             return ConsoleError(status, code, str(error))
         case TooManyWatchersError() | StoreBusyError() | BusyError():
             return ConsoleError(503, "busy", str(error), retry_after=5)
+        case NoUpdateError():
+            return ConsoleError(409, "no_update", str(error))
         case NotFoundError():
             return ConsoleError(404, "not_found", str(error))
         case WireError() | StagingError():

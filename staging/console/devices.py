@@ -12,6 +12,7 @@ from staging.api.control import find_uri
 from staging.codes import ErrorCode, RefusedError
 from staging.console import queries, shapes, speech
 from staging.console.call import Call, ConsoleError, id_of, text_of
+from staging.ota_rules import ACTIVE
 from staging.store import devices, ota
 from wire.errors import FieldError, MissingFieldError
 
@@ -187,3 +188,10 @@ async def update(call: Call) -> Response:
     call.services.gateway.send_pending_order(row.device.uuid)
     call.console.hub.notify(row.device.uuid)
     return JSONResponse({"ordered": True}, 201)
+
+
+async def cancel_update(call: Call) -> Response:
+    """Take the order back that a device is busy with; no endpoint of the open API does (0013)."""
+    row = await owned(call)
+    task = await call.services.gateway.cancel_update(row.device.uuid)
+    return JSONResponse({"over": task.status not in ACTIVE})

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from staging.cli_common import Commands, Result, command, data_of, group, store
+from staging.door import ask
 from staging.errors import StagingError
 from staging.recognition.catalogues import FILE_LIMIT, Catalogues, parse_titles
-from staging.recognition.door import ask
 from staging.recognition.lookup import check_product, look_up
 from staging.recognition.outcomes import PAGE_LIMIT, OutcomeLog
 from staging.recognition.summary import summary
@@ -46,7 +46,7 @@ def _limit(text: str) -> int:
 
 
 def _say(options: argparse.Namespace) -> Result:
-    outcome = ask(data_of(options).root, options.uuid, options.text)
+    outcome = ask(data_of(options).root, "say", {"uuid": options.uuid, "text": options.text})
     if not outcome["done"]:
         raise StagingError(f"say: {summary(outcome)}")
     return Result(outcome, [summary(outcome)])

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -235,6 +236,8 @@ class Strategy(Base):
     status: Mapped[str] = mapped_column(String(16), default=DRAFT)
     from_versions: Mapped[list[str]]
     batches: Mapped[list[str]]
+    # Devices restart into it at once, also out of a story or outside of their window.
+    forced: Mapped[bool] = mapped_column(default=False, server_default=false())
     create_time: Mapped[int]
 
 
@@ -255,6 +258,8 @@ class OtaTask(Base):
     installed: Mapped[bool] = mapped_column(default=False)
     # The device answered the order 2.04; until then it is sent again at each registration.
     accepted: Mapped[bool] = mapped_column(default=False)
+    # An `ota_rules.Cancel`.
+    cancel: Mapped[str] = mapped_column(String(16), default="", server_default="")
     create_time: Mapped[int]
     update_time: Mapped[int]
 

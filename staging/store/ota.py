@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from staging import ota_rules
 from staging.codes import ErrorCode, RefusedError
-from staging.errors import NotFoundError, StagingError
-from staging.ota_rules import ACTIVE, Status, TaskState
+from staging.errors import NotFoundError, NoUpdateError, StagingError
+from staging.ota_rules import ACTIVE, Cancel, Status, TaskState
 from staging.store import devices
 from staging.store.models import (
     RELEASED,
@@ -32,6 +32,10 @@ TEXT_LIMIT = 500
 # A silent update that failed is ordered again, but neither at once nor for ever.
 SILENT_TRIES = 3
 SILENT_PAUSE_MS = 3_600_000
+# A device has one update at a time; whatever came before these it has forgotten.
+CANCELS_TOLD = 8
+# More digits would be no id of any database.
+ID_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,64 @@ def unsent(session: Session, device_id: int, api_url: str) -> OtaOrder | None:
         url=f"{api_url}/tuf/targets/{package.path}",
         size=package.size,
         signature=package.md5,
+        forced=_is_forced(session, task),
     )
+
+
+def under_way(session: Session, uuid: str) -> OtaTask:
+    """Return the task of a device that can be cancelled.
+
+    Raises:
+        NotFoundError: there is no such device.
+        NoUpdateError: no update of it is under way.
+    """
+    task = _active(session, devices.get(session, uuid).id)
+    if task is None:
+        raise NoUpdateError(f"device {uuid}: no update is under way")
+    return task
+
+
+def cancel(
+    session: Session, task_id: int, reason: str | None, now: int, *, told: bool = False
+) -> OtaTask:
+    """Note that an order is taken back.
+
+    Args:
+        session: the transaction.
+        task_id: whose order.
+        reason: why the task ends now, None: its device ends it (`ota_rules.ends_by_cancel`).
+        now: the time, ms.
+        told: whether the device answered; else it is told when it next registers.
+    """
+    task = session.get_one(OtaTask, task_id)
+    task.cancel = (Cancel.TOLD if told else Cancel.WANTED).value
+    if reason is not None and task.status in ACTIVE:  # its end may have come meanwhile
+        _store_state(task, ota_rules.cancel(_state(task), reason), now)
+    return task
+
+
+def summary(task: OtaTask, uuid: str) -> dict[str, object]:
+    """Describe a task of the device ``uuid`` as the commands show it."""
+    return {
+        "taskId": task.id,
+        "uuid": uuid,
+        "packageId": task.package_id,
+        "status": task.status,
+        "failure": task.failure,
+    }
+
+
+def untold_cancels(session: Session, device_id: int) -> list[int]:
+    """Return the cancelled tasks that a device was not told of yet, newest first."""
+    wanted = OtaTask.cancel == Cancel.WANTED.value
+    statement = select(OtaTask.id).where(OtaTask.device_id == device_id, wanted)
+    return list(session.scalars(statement.order_by(OtaTask.id.desc()).limit(CANCELS_TOLD)))
+
+
+def note_cancels_told(session: Session, task_ids: list[int]) -> None:
+    """Remember that a device was told of tasks that are cancelled."""
+    told = {"cancel": Cancel.TOLD.value}
+    session.execute(update(OtaTask).where(OtaTask.id.in_(task_ids)).values(told))
 
 
 def note_answer(session: Session, task_id: int, refusal: str | None, now: int) -> None:
@@ -280,6 +341,13 @@ def _type(session: Session, task: OtaTask) -> str:
     return session.get_one(Strategy, task.strategy_id).type
 
 
+def _is_forced(session: Session, task: OtaTask) -> bool:
+    # Whoever verifies a package sits beside the device.
+    if task.strategy_id is None:
+        return False
+    return session.get_one(Strategy, task.strategy_id).forced
+
+
 def _add_task(
     session: Session, device_id: int, package_id: int, strategy_id: int | None, now: int
 ) -> OtaTask:
@@ -302,9 +370,15 @@ def _active(session: Session, device_id: int) -> OtaTask | None:
 
 
 def _task_of(session: Session, device_id: int, transaction: str) -> OtaTask | None:
-    # Only the latest order counts: an older one must not come back to life beside it.
+    # Only the latest order counts: an older one must not come back to life beside it. One that was
+    # cancelled cannot; it may still end in another way than the cloud had thought.
     task = _latest(session, device_id)
-    return task if task is not None and str(task.id) == transaction else None
+    if task is not None and str(task.id) == transaction:
+        return task
+    if not (transaction.isascii() and transaction.isdigit() and len(transaction) <= ID_DIGITS):
+        return None
+    older = session.get(OtaTask, int(transaction))
+    return older if older and older.device_id == device_id and older.cancel else None
 
 
 def _version(session: Session, os_version_id: int) -> str:
@@ -344,7 +418,13 @@ def _strategy(
 
 
 def _state(task: OtaTask) -> TaskState:
-    return TaskState(Status(task.status), task.percent, task.failure, task.installed)
+    return TaskState(
+        Status(task.status),
+        task.percent,
+        task.failure,
+        installed=task.installed,
+        cancelled=bool(task.cancel),
+    )
 
 
 def _store_state(task: OtaTask, state: TaskState, now: int) -> None:

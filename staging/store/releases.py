@@ -163,8 +163,11 @@ def add_strategy(
     now: int,
     *,
     product_id: int | None = None,
+    forced: bool = False,
 ) -> Strategy:
     """Plan to offer a version; nobody sees it before it is published.
+
+    ``forced``: devices restart into it at once, also out of a story or outside of their window.
 
     Raises:
         NotFoundError: no package has this version, or the product no batch of a name.
@@ -183,6 +186,7 @@ def add_strategy(
         type=kind.value,
         from_versions=list(from_versions),
         batches=list(batches),
+        forced=forced,
         create_time=now,
     )
     session.add(strategy)

@@ -173,12 +173,12 @@ class Cloud:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._server = None
 
-    async def ask(self, method: str, name: str, payload: bytes = b"") -> Reply:
+    async def ask(self, method: str, name: str, payload: bytes = b"", *query: str) -> Reply:
         """Send the device a request on its newest connection."""
         assert self.endpoint
         path = tuple(name.split("/"))
         return await self.endpoint.request(
-            self.connections[-1], method, path, payload, deadline=DEADLINE
+            self.connections[-1], method, path, payload, query=query, deadline=DEADLINE
         )
 
     async def _handle(self, request: Request) -> Reply:

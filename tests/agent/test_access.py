@@ -124,6 +124,10 @@ async def no_order(_payload: bytes) -> tuple[Code, str]:
     return Code.CHANGED, ""
 
 
+async def cancel(transaction: str) -> tuple[Code, str]:
+    return Code.CONFLICT, f"update {transaction} is being switched to"
+
+
 async def no_status() -> Mapping[str, object]:
     return {}
 
@@ -141,12 +145,15 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def serving(dispatch: Dispatch, path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve HTTP on a Unix socket."""
+async def serving(
+    dispatch: Dispatch, path: Path, port: int = 0
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve HTTP on a Unix socket, and on a port of 127.0.0.1 if one is named."""
     voice = VoiceSender(DeafLink(), VoiceSettings())
     with unix_socket(path) as bound:
-        server = LocalServer(build_app(dispatch, voice, no_status))
-        task = asyncio.create_task(server.serve([bound]))
+        server = LocalServer(build_app(dispatch, voice, no_status, cancel))
+        sockets = [bound, *([loopback_socket(port)] if port else [])]
+        task = asyncio.create_task(server.serve(sockets))
         transport = httpx.AsyncHTTPTransport(uds=str(path))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://agent", timeout=DEADLINE
@@ -154,13 +161,15 @@ async def serving(dispatch: Dispatch, path: Path) -> AsyncIterator[httpx.AsyncCl
             yield client
         server.should_exit = True
         await task
+        for extra in sockets[1:]:
+            extra.close()
 
 
 @pytest.fixture
 async def bench(cloud: Cloud, authority: Authority, tmp_path: Path) -> AsyncIterator[Bench]:
     made = Bench()
     settings = LinkSettings(keepalive_seconds=60)
-    handler = cloud_handler(made.dispatch, no_order)
+    handler = cloud_handler(made.dispatch, no_order, cancel)
     link = CloudLink(make_profile(cloud.port, authority.pem), settings, handler)
     linked = asyncio.create_task(link.run())
 
@@ -426,3 +435,21 @@ async def test_a_foreign_host_name_is_turned_away(
     http: httpx.AsyncClient, host: str, status: int
 ) -> None:
     assert (await http.get("/status", headers={"Host": host})).status_code == status
+
+
+async def test_an_update_is_cancelled_over_the_socket_and_not_over_a_port(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    async with serving(Bench().dispatch, tmp_path / "agent.sock", port) as http:
+        answer = await http.delete("/newfirmware", params={"transaction": "7&8 é"})
+        assert (answer.status_code, answer.text) == (409, "update 7&8 é is being switched to\n")
+        answer = await http.delete("/newfirmware")
+        assert answer.status_code == 400
+        assert answer.text.startswith("transaction: missing, expected")
+        assert (await http.put("/newfirmware", content=b"{}")).status_code == 404
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as local:
+            assert (await local.get("/even")).text == "0"
+            answer = await local.delete("/newfirmware", params={"transaction": "7"})
+            assert answer.status_code == 403
+            assert "only over the agent's socket" in answer.text

@@ -55,6 +55,10 @@ SETTINGS = LinkSettings(
 Run = Callable[..., Awaitable[CloudLink]]
 
 
+async def no_cancel(transaction: str) -> tuple[Code, str]:
+    return Code.NOT_FOUND, f"there is no update {transaction}"
+
+
 async def refuse(request: Request) -> Reply:
     del request
     return Reply(Code.NOT_FOUND)
@@ -447,7 +451,8 @@ async def test_the_cloud_is_served_on_the_same_connection(
 
     dispatch = Dispatch([VolumePoint(Level()), PowerPoint(None)], changed)
     link = await run(
-        make_profile(cloud.port, authority.pem), handler=cloud_handler(dispatch, no_order)
+        make_profile(cloud.port, authority.pem),
+        handler=cloud_handler(dispatch, no_order, no_cancel),
     )
     await link.registered.wait()
     assert await cloud.ask("PUT", "volume", b"9") == Reply(Code.CHANGED)
@@ -455,6 +460,10 @@ async def test_the_cloud_is_served_on_the_same_connection(
     assert changes == [("volume", 9)]
     assert (await cloud.ask("PUT", "newfirmware", b"{}")).payload == b"transaction: missing"
     assert (await cloud.ask("GET", "newfirmware")).code == Code.METHOD_NOT_ALLOWED
+    missing = b"transaction: missing, expected a Uri-Query option with a value"
+    assert await cloud.ask("DELETE", "newfirmware") == Reply(Code.BAD_REQUEST, missing)
+    reply = await cloud.ask("DELETE", "newfirmware", b"", "transaction=7")
+    assert reply == Reply(Code.NOT_FOUND, b"there is no update 7")
     assert len(cloud.connections) == 1
 
 
@@ -469,7 +478,7 @@ async def test_a_long_self_description_comes_block_by_block(
     async def no_order(_payload: bytes) -> tuple[Code, str]:
         raise AssertionError
 
-    handler = cloud_handler(Dispatch(points, changed), no_order)
+    handler = cloud_handler(Dispatch(points, changed), no_order, no_cancel)
     link = await run(make_profile(cloud.port, authority.pem), handler=handler)
     await link.registered.wait()
     reply = await cloud.ask("GET", "resource")

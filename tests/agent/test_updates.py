@@ -74,6 +74,7 @@ async def test_no_restart_into_a_story_not_even_a_paused_one(tmp_path: Path) -> 
     assert parts.updates.why_not_now() == "a story is being played"
     await parts.play.point.put("暂停")
     assert parts.updates.why_not_now() == "a story is being played"
+    assert parts.updates.why_not_now(forced=True) is None
     await parts.play.point.put("停止")
     assert parts.updates.why_not_now() is None
 

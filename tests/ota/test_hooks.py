@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ota import window
+from ota import machine, window
 from ota.errors import ContentError
 from ota.history import (
     KEEP,
@@ -75,8 +75,8 @@ async def test_cancelled_while_downloading(
     await updater.take_order(order())
     await until(held.is_set, runner)
     assert (await updater.cancel("78"))[0] is Code.NOT_FOUND
-    assert (await updater.cancel("77"))[0] is Code.CHANGED
-    await until(lambda: box.task.reported, runner)
+    assert (await updater.cancel("77")) == (Code.CHANGED, "update 77 is cancelled")
+    assert box.task.reported
     assert (await updater.cancel("77")) == (Code.CHANGED, "update 77 is FAILED")
     assert (await updater.take_order(order(transaction="79")))[0] is Code.CHANGED
     await until(box.restarts.is_set, runner)
@@ -88,10 +88,13 @@ async def test_cancelled_while_downloading(
     assert box.outbox.finals()[0]["description"] == "cancelled: by an order"
 
 
-async def test_cancelled_before_it_began(box: Machine, order: Callable[..., bytes]) -> None:
+async def test_cancelled_before_it_began(
+    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "CANCEL_PATIENCE", 0.01)
     updater = box.start()
     await updater.take_order(order())
-    assert (await updater.cancel("77"))[0] is Code.CHANGED
+    assert (await updater.cancel("77")) == (Code.CHANGED, "update 77 is being cancelled")
     runner = asyncio.create_task(updater.run())
     await until(lambda: box.task.reported, runner)
     runner.cancel()
@@ -99,15 +102,16 @@ async def test_cancelled_before_it_began(box: Machine, order: Callable[..., byte
     await assert_failed(box, OtaEvent.REJECT, "cancelled")
 
 
-@pytest.mark.parametrize("cancelled", [False, True])
+@pytest.mark.parametrize("end", ["story ends", "cancelled"])
 async def test_no_restart_into_a_story(
-    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, *, cancelled: bool
+    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     monkeypatch.setattr(window, "QUIET_POLL", 0.001)
     asked = 0
     playing: list[str | None] = ["a story is being played"]
 
-    def may_restart() -> str | None:
+    def may_restart(forced: bool) -> str | None:  # noqa: FBT001  # the hook's signature
+        assert not forced
         nonlocal asked
         asked += 1
         return playing[0]
@@ -119,7 +123,7 @@ async def test_no_restart_into_a_story(
     await until(lambda: asked > 3, runner)
     assert updater.status()["state"] == "RUNNING"
     assert not box.restarts.is_set()
-    if cancelled:
+    if end == "cancelled":
         assert (await updater.cancel("77"))[0] is Code.CHANGED
         await until(lambda: box.task.reported, runner)
         assert box.task.failure == "cancelled: by an order"
@@ -131,13 +135,36 @@ async def test_no_restart_into_a_story(
     await asyncio.wait([runner])
 
 
+async def test_a_forced_order_is_one_after_a_restart_too(
+    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "QUIET_POLL", 0.001)
+    asked: list[bool] = []
+
+    def may_restart(forced: bool) -> str | None:  # noqa: FBT001  # the hook's signature
+        asked.append(forced)
+        return "the first start never may" if len(asked) < 9 else None
+
+    box.hooks = Hooks(may_restart=may_restart)
+    updater = box.start()
+    runner = asyncio.create_task(updater.run())
+    await updater.take_order(order(forced=True))
+    await until(lambda: bool(asked), runner)
+    runner.cancel()
+    await asyncio.wait([runner])
+    await live(box, None)
+    assert len(asked) >= 9
+    assert all(asked)
+    assert box.task.state is State.INSTALLED
+
+
 async def test_a_quiet_moment_that_never_comes(
     box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(window, "QUIET_POLL", 0.001)
     clock = iter(range(0, 10**9, 10**5))
     monkeypatch.setattr(window, "monotonic", lambda: float(next(clock)))
-    box.hooks = Hooks(may_restart=lambda: "a story is being played")
+    box.hooks = Hooks(may_restart=lambda _forced: "a story is being played")
     await live(box, order())
     await settle(box)
     await assert_failed(box, OtaEvent.REJECT, "no quiet moment in 48 h: a story")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ota import boot
 from ota.boot import BootRecord, BootRecordError, Rollback, Trial, parse_boot
@@ -18,10 +21,12 @@ from ota.launch import (
     ENV_SLOT,
     TRIAL_ATTEMPTS,
     base_command,
+    base_version,
     choose_release,
     decide,
     release_environment,
 )
+from wire.ota import version_key
 
 ROOT = Path(__file__).parents[2]
 TRIAL = Trial("1.1.0", 0, "77")
@@ -66,6 +71,104 @@ def test_decision(case: str) -> None:
         assert (rollback.version, reason in rollback.reason) == (record.active, True)
         assert decision.record.active == version
         assert decision.record.trial is None
+
+
+OVER_BASE = BootRecord("1.1.0", "1.0.5", base="1.0.0")
+DOWNGRADED = BootRecord("1.1.0", "1.3.0", base="2.0.0")
+RAN_ONCE = Trial("1.1.0", 1, "77")
+
+DISPLACING: dict[str, tuple[BootRecord, str | None, str | None]] = {
+    # the record, the base install's version, what runs
+    "the base that it was installed over": (OVER_BASE, "1.0.0", "1.1.0"),
+    "a newer base that is older than the release": (OVER_BASE, "1.0.9", "1.1.0"),
+    "a newer base of the same version": (OVER_BASE, "1.1", "1.1.0"),
+    "a base that is newer than the release": (OVER_BASE, "1.10", None),
+    "an older base that came later": (OVER_BASE, "0.9", "1.1.0"),
+    "it is not known what base this is": (OVER_BASE, None, "1.1.0"),
+    "it is not known over which base it was installed": (BootRecord("1.1.0"), "1.2", None),
+    "a permitted downgrade stays": (DOWNGRADED, "2.0.0", "1.1.0"),
+    "a permitted downgrade, then a newer base": (DOWNGRADED, "2.0.1", None),
+    "a trial of a newer version": (BootRecord("1.1.0", None, TRIAL), "1.0.9", "1.1.0"),
+    "a trial of a permitted downgrade": (BootRecord("1.1.0", None, TRIAL), "2.0", "1.1.0"),
+    "a base that comes during the trial": (
+        BootRecord("1.1.0", None, RAN_ONCE, base="1.0.0"),
+        "2.0",
+        "1.1.0",
+    ),
+    "a trial used up, and the previous one older than the base": (
+        BootRecord("1.1.0", "1.0.5", USED_UP, base="1.0.0"),
+        "1.0.6",
+        None,
+    ),
+    "the base runs already": (BootRecord(None, None, base="1.0.0"), "2.0", None),
+}
+
+
+@pytest.mark.parametrize("case", DISPLACING, ids=str)
+def test_a_newer_base(case: str) -> None:
+    record, base, version = DISPLACING[case]
+    decision = decide(record, LIBS.get, base)
+    assert decision.version == version
+    assert decision.record.active == version
+    displaced = version is None and record.active is not None
+    assert (f"the base install {base} came after release" in (decision.note or "")) is displaced
+    if displaced:
+        assert decision.record.trial is None
+        assert decide(decision.record, LIBS.get, base).note is None
+        assert (decision.record.last_rollback is None) is (record.trial is None)
+    elif record.trial == TRIAL:
+        # Confirmed, it stays over the base that it began over, and gives way to a newer one.
+        confirmed = decision.record.confirmed()
+        assert decide(confirmed, LIBS.get, base).version == version
+        assert decide(confirmed, LIBS.get, "9.0").version is None
+    elif record.trial == RAN_ONCE:
+        assert decide(decision.record.confirmed(), LIBS.get, base).version is None
+
+
+def test_a_failed_trial_does_not_forget_what_the_previous_release_was_installed_over() -> None:
+    record = DOWNGRADED.activated("1.1.5", "78").rolled_back("no link")
+    assert (record.active, record.base) == ("1.1.0", "2.0.0")
+
+
+@given(
+    st.lists(st.integers(0, 999), min_size=1, max_size=8), st.lists(st.integers(0, 9), max_size=7)
+)
+def test_versions_are_ordered_as_on_the_wire(parts: list[int], more: list[int]) -> None:
+    one, other = ".".join(map(str, parts)), ".".join(map(str, [parts[0], *more]))
+    assert boot.version_order(one) == version_key(one)
+    assert (boot.version_order(one) > boot.version_order(other)) is (
+        version_key(one) > version_key(other)
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "version"),
+    [
+        (["story_agent-1.2.0.dist-info", "tuf-6.0.dist-info", "agent"], "1.2.0"),
+        (["story_agent-1.2.0.dist-info", "story_agent-1.1.0.dist-info"], None),
+        (["story_agent-1.2.0rc1.dist-info"], None),
+        (["story_agent_plugin-1.2.0.dist-info", "story_agent.egg-info"], None),
+        ([], None),
+    ],
+)
+def test_the_version_of_the_base(tmp_path: Path, names: list[str], version: str | None) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    assert base_version(tmp_path) == version
+    assert base_version(tmp_path / "none") is None
+
+
+def test_a_newer_base_takes_over_once_and_says_so(tmp_path: Path) -> None:
+    make_release(tmp_path, "1.1.0")
+    boot.store(tmp_path, BootRecord("1.1.0", base="1.0.0"))
+    decision = choose_release(tmp_path, lambda: "1.2.0")
+    assert (decision.version, decision.note) == (
+        None,
+        "the base install 1.2.0 came after release 1.1.0 and is newer: it runs",
+    )
+    assert boot.load(tmp_path) == BootRecord(base="1.2.0")
+    assert not (tmp_path / "slots/current").is_symlink()
+    assert choose_release(tmp_path, lambda: "1.2.0").note is None
 
 
 def test_of_two_given_up_the_newest_is_remembered_with_its_update() -> None:
@@ -204,6 +307,36 @@ def test_base_release_and_back_in_real_processes(tmp_path: Path) -> None:
         f"{base}/agent/cli.py None ['--back']",
     ]
     assert not done.stderr
+
+
+def test_a_newer_package_runs_itself_in_a_real_process(tmp_path: Path) -> None:
+    lib = make_release(tmp_path, "1.1.0") / "lib"
+    site = tmp_path / "site-packages"
+    for folder in (lib, site):
+        (folder / "agent").mkdir(parents=True)
+        (folder / "agent/__init__.py").touch()
+        (folder / "agent/cli.py").write_text("print('the release')")
+    shutil.copytree(ROOT / "ota", site / "ota", ignore=shutil.ignore_patterns("__pycache__"))
+    code = "import sys; from pathlib import Path; from ota.launch import enter_active_release as e;"
+    code += "e(Path(sys.argv[1]), []); print('the base')"
+    boot.store(tmp_path, BootRecord("1.1.0", base="1.0.0"))
+    for version, ran in (("1.0.1", "the release\n"), ("1.2.0", "the base\n")):
+        info = site / f"story_agent-{version}.dist-info"
+        info.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-P", "-S", "-c", code, str(tmp_path)],
+            env={"PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        assert done.stdout == ran
+        info.rmdir()
+    assert done.stderr == (
+        "story-agent: the base install 1.2.0 came after release 1.1.0 and is newer: it runs\n"
+    )
+    assert boot.load(tmp_path) == BootRecord(base="1.2.0")
 
 
 def test_the_launcher_loads_nothing_but_the_standard_library() -> None:

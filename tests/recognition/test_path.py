@@ -14,9 +14,9 @@ import pytest
 
 from agent.client import SOCKET_NAME, LocalClient
 from staging import cli
+from staging.door import ask
 from staging.errors import StagingError
 from staging.recognition import model
-from staging.recognition.door import ask
 from staging.recognition.model import SHA256, join_model, missing_packages, model_folder
 from staging.recognition.outcomes import OutcomeLog
 from staging.recognition.sound import Sound
@@ -56,7 +56,7 @@ class House(Bench):
 
     def say(self, sentence: str) -> dict[str, Any]:
         """Do what `story-cloud say` does, without a new process each time."""
-        outcome = ask(self.cloud_data, self.device["uuid"], sentence)
+        outcome = ask(self.cloud_data, "say", {"uuid": self.device["uuid"], "text": sentence})
         assert outcome["text"] == sentence
         return outcome
 

@@ -16,7 +16,9 @@ from wire.ota import (
     OtaEventReport,
     OtaOrder,
     OtaState,
+    cancel_query,
     order_payload,
+    parse_cancel_query,
     parse_event,
     parse_order,
     parse_state,
@@ -133,6 +135,24 @@ def test_a_digest_in_capitals_is_the_same_digest() -> None:
 
 def test_unknown_members_are_ignored() -> None:
     assert parse_order(payload(ORDER | {"colour": "red"})) == OtaOrder(**ORDER)
+
+
+def test_forced_is_in_the_order_only_where_it_is_set() -> None:
+    order = OtaOrder(**ORDER, forced=True)
+    assert json.loads(order_payload(order)) == {"ota": ORDER | {"forced": True}}
+    assert parse_order(order_payload(order)) == order
+    assert parse_order(payload(ORDER | {"forced": False})) == OtaOrder(**ORDER)
+    for value in (1, "true", None):
+        with pytest.raises(FieldError, match=r"ota\.forced: got .*, expected true or false"):
+            parse_order(payload(ORDER | {"forced": value}))
+
+
+def test_the_transaction_of_a_cancellation() -> None:
+    assert parse_cancel_query(cancel_query("7=8&é")) == "7=8&é"
+    assert parse_cancel_query(["other=1", "transaction=7"]) == "7"
+    for query in ([], ["transaction"], ["transaction="], ["Transaction=7"]):
+        with pytest.raises(FieldError, match="transaction: missing"):
+            parse_cancel_query(query)
 
 
 def test_versions_in_their_order() -> None:

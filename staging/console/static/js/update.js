@@ -1,7 +1,7 @@
-// A device's update: what is offered, the order, the bar and the event log.
+// A device's update: what is offered, the order and taking it back, the bar and the event log.
 
 import { post } from "./api.js";
-import { h, put, say } from "./dom.js";
+import { confirm, h, put, say } from "./dom.js";
 import { percent } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { empty } from "./shell.js";
@@ -14,8 +14,9 @@ export function updateCard(path) {
   const bar = h("progress", { max: 1, value: 0, "aria-label": t("progress") });
   const told = h("p", { class: "row between", role: "status" });
   const problem = h("p", { class: "note bad", role: "alert", hidden: true });
+  const stop = h("button", { type: "button", class: "danger", hidden: true, data: { role: "cancel-update" }, on: { click: () => cancel() } }, t("cancelUpdate"));
   const log = h("ol", { class: "log lines", tabindex: "0", "aria-label": t("eventLog") });
-  const running = h("div", { class: "stack", hidden: true }, told, bar, steps, problem,
+  const running = h("div", { class: "stack", hidden: true }, told, bar, steps, problem, h("div", {}, stop),
     h("details", { open: true }, h("summary", {}, t("eventLog")), log));
   const element = h("section", { class: "card", data: { part: "update" } }, h("h2", {}, t("update")), h("div", { class: "stack" }, offered, running));
   let lines = [];
@@ -30,6 +31,19 @@ export function updateCard(path) {
     } catch (error) {
       say(errorText(error));
       button.disabled = false;
+    }
+  }
+
+  async function cancel() {
+    if (!await confirm({ title: t("cancelUpdateTitle"), text: t("cancelUpdateText"), yes: t("cancelUpdate"), no: t("keepUpdate") })) return;
+    stop.disabled = true;
+    try {
+      const { over } = await post(`${path}/update/cancel`, {});
+      say(t(over ? "updateCancelled" : "updateCancelling"));
+    } catch (error) {
+      say(errorText(error));
+    } finally {
+      stop.disabled = false;
     }
   }
 
@@ -59,6 +73,7 @@ export function updateCard(path) {
       h("span", { class: `chip ${tone(task.status)}`, data: { status: task.status } }, t(`status.${task.status}`), task.status === "RUNNING" ? ` ${percent(task.percent)}` : ""));
     bar.value = task.percent ?? 0;
     put(steps, STEPS.map((name, index) => step(name, index, task)));
+    stop.hidden = !task.active;
     problem.hidden = !task.failure;
     problem.textContent = task.failure ? t("failure", { text: task.failure }) : "";
     follow(task.lines);

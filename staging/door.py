@@ -1,7 +1,8 @@
 """The way of a command into the running server: a Unix socket in the data folder.
 
 Who may open the folder may ask; nothing of it is reachable from a network. One line of JSON goes in
-(``{"say": {"uuid": …, "text": …}}``), one comes back (``{"outcome": …}`` or ``{"error": …}``).
+(``{"say": {"uuid": …, "text": …}}``, ``{"cancel": {"uuid": …}}``), one comes back (``{"outcome": …}``
+or ``{"error": …}``).
 """
 
 from __future__ import annotations
@@ -12,17 +13,16 @@ import json
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from staging.errors import StagingError
-from staging.recognition.outcomes import Outcome
-from wire.errors import WireError
-from wire.fields import dump_object, get_object, get_string, parse_object
+from staging.errors import GatewayError, NoServerError, StagingError
+from wire.errors import FieldError, WireError
+from wire.fields import dump_object, get_object, parse_object
 
 SOCKET_NAME = "story-cloud.sock"
 # Commands are started by hand; a script that loops must not take all descriptors.
@@ -36,14 +36,16 @@ WORK_DEADLINE = 30.0
 # The command waits longer than the server, whose error says more.
 CLIENT_DEADLINE = 40.0
 
-Say = Callable[[str, str], Awaitable[Outcome]]
+Work = Callable[[Mapping[str, object]], Awaitable[Mapping[str, object]]]
 
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_door(root: Path, say: Say) -> AsyncIterator[None]:
+async def open_door(root: Path, works: Mapping[str, Work]) -> AsyncIterator[None]:
     """Serve commands while the block runs; the caller holds the folder's lock.
+
+    ``works``: what each command does with its arguments; its outcome, as JSON.
 
     Raises:
         StagingError: the socket cannot be made.
@@ -59,7 +61,7 @@ async def open_door(root: Path, say: Say) -> AsyncIterator[None]:
     except OSError as error:
         sock.close()
         raise StagingError(f"{path}: {error.strerror}") from error
-    door = _Door(say)
+    door = _Door(works)
     server = await asyncio.start_unix_server(door.answer, sock=sock, limit=REQUEST_LIMIT)
     try:
         yield
@@ -70,8 +72,8 @@ async def open_door(root: Path, say: Say) -> AsyncIterator[None]:
 
 
 class _Door:
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, works: Mapping[str, Work]) -> None:
+        self._works = works
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,18 +100,20 @@ class _Door:
         try:
             async with asyncio.timeout(READ_DEADLINE):
                 line = await reader.readline()
-            wanted = get_object(parse_object(line, "request"), "say")
-            uuid, text = get_string(wanted, "uuid"), get_string(wanted, "text")
+            request = parse_object(line, "request")
+            name = next(iter(request), "")
+            if name not in self._works:
+                raise FieldError("request", name, f"one of {', '.join(self._works)}")
             async with asyncio.timeout(WORK_DEADLINE):
-                outcome = await self._say(uuid, text)
-        except (WireError, StagingError, ValueError) as error:
+                outcome = await self._works[name](get_object(request, name))
+        except (WireError, StagingError, GatewayError, ValueError) as error:
             return {"error": str(error)}
         except SQLAlchemyError as error:
-            _log.error("say: %s", error)
-            return {"error": "the store cannot be read now"}
+            _log.error("a command: %s", error)
+            return {"error": "the store cannot be used now"}
         except TimeoutError:
             return {"error": f"no answer within {WORK_DEADLINE:g} s"}
-        return {"outcome": outcome.to_json()}
+        return {"outcome": outcome}
 
     async def close(self) -> None:
         """End what is under way."""
@@ -118,27 +122,28 @@ class _Door:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def ask(root: Path, uuid: str, text: str) -> dict[str, Any]:
-    """Let the running server carry out a sentence; returns the outcome as JSON.
+def ask(root: Path, name: str, arguments: Mapping[str, object]) -> dict[str, Any]:
+    """Let the running server carry out the command ``name``; returns its outcome as JSON.
 
     Raises:
-        StagingError: no server runs, or it refused; the message is the server's.
+        NoServerError: no server runs on ``root``.
+        StagingError: it refused; the message is the server's.
     """
-    request = dump_object({"say": {"uuid": uuid, "text": text}}) + b"\n"
+    request = dump_object({name: dict(arguments)}) + b"\n"
     if len(request) > REQUEST_LIMIT:
-        raise StagingError(f"say: the sentence is longer than {REQUEST_LIMIT} bytes")
+        raise StagingError(f"{name}: longer than {REQUEST_LIMIT} bytes")
     path = root / SOCKET_NAME
     try:
         line = _exchange(path, request)
         answer = json.loads(line)
     except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise StagingError(f"say: no story-cloud serves {root}; start one") from error
+        raise NoServerError(f"{name}: no story-cloud serves {root}; start one") from error
     except TimeoutError as error:
-        raise StagingError(f"say: no answer within {CLIENT_DEADLINE:g} s") from error
+        raise StagingError(f"{name}: no answer within {CLIENT_DEADLINE:g} s") from error
     except (OSError, ValueError) as error:
-        raise StagingError(f"say: the server on {path} does not answer: {error}") from error
+        raise StagingError(f"{name}: the server on {path} does not answer: {error}") from error
     if "outcome" not in answer:
-        raise StagingError(f"say: {answer.get('error')}")
+        raise StagingError(f"{name}: {answer.get('error')}")
     return dict(answer["outcome"])
 
 
