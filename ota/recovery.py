@@ -115,4 +115,6 @@ def _recover_old(task: Task, rollback: Rollback | None, restarts: int) -> Verdic
 
 
 def _rolled_back(rollback: Rollback) -> str:
-    return f"version {rollback.version} was rolled back: {rollback.reason}"
+    said = f"version {rollback.version} was rolled back: "
+    # An agent that was killed between going back and reporting it left a reason that says so already.
+    return said + rollback.reason.removeprefix(said)

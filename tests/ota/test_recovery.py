@@ -93,3 +93,9 @@ def test_what_was_given_up_and_still_runs_is_left(case: str) -> None:
     verdict = recover(task, None, rollback, NEW, given_up=True)
     assert (verdict.action, verdict.restart) == (action, True)
     assert bool(verdict.reason) == (action is Action.FAIL)
+
+
+def test_a_reason_that_was_kept_before_a_kill_is_told_once() -> None:
+    first = recover(ON_TRIAL, None, BACK, OLD)
+    again = recover(ON_TRIAL, None, Rollback(NEW, first.reason, "77"), OLD)
+    assert again.reason == first.reason == f"version {NEW} was rolled back: why"
