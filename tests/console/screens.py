@@ -69,6 +69,9 @@ def walk(page: Page, stage: Stage) -> None:
     page.type("input[name=name]", "Bench speaker", enter=True)
     page.type("[data-point=play] input", "小兔子乖乖", enter=True)
     page.see("[data-point=play] [data-role=now]", "小兔子乖乖")
+    # A device does not restart into a story.
+    page.click("[data-point=play] [data-command='停止']")
+    page.see("[data-point=play] [data-role=now]", "nothing")
     upload(page, stage, "1.1.0", "Faster start, calmer volume steps")
     page.type("[data-version='1.1.0'] input[name=uuid]", stage.uuid, enter=True)
     page.see("[data-version='1.1.0'] li .chip", "Success", seconds=60)
