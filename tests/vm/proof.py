@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -320,6 +321,8 @@ def main() -> int:
     )
     parser.add_argument("--write", type=Path, help="file that the table goes to")
     options = parser.parse_args()
+    # Ctrl-C ends all at once: the machines and the cloud die with us, and no run is worth waiting for.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         print(f"proof: not installed: {', '.join(missing)}", file=sys.stderr)
