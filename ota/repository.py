@@ -18,8 +18,8 @@ from typing import Any
 
 from tuf.api.exceptions import RepositoryError
 
-from ota.admission import Terms, parse_terms
-from ota.files import Replacement, make_folder
+from ota.admission import MapFile, Terms, parse_terms
+from ota.files import Replacement, make_folder, write_atomically
 from ota.keys import KeyRing, Passphrase, ReleaseToolError
 from ota.metadata_store import (
     ONLINE_ROLES,
@@ -31,7 +31,7 @@ from ota.metadata_store import (
     missing,
 )
 from ota.package import check_product
-from ota.trust import SIGNED_AT, TIME_FORMAT, target_file_names, target_path
+from ota.trust import SIGNED_AT, TIME_FORMAT, map_file_name, target_file_names, target_path
 from ota.tuf_types import (
     DelegatedRole,
     Delegations,
@@ -173,9 +173,14 @@ class Repository:
         return self.add_and_tell(file, product, version, terms)[0]
 
     def add_and_tell(
-        self, file: Path, product: str, version: str, terms: Terms | None = None
+        self,
+        file: Path,
+        product: str,
+        version: str,
+        terms: Terms | None = None,
+        bundle_map: bytes | None = None,
     ) -> tuple[AddedTarget, Outcome]:
-        """Do as `add`; tell as well whether it is published or lacks signatures."""
+        """Do as `add`, with the map of an image; tell as well whether it lacks signatures."""
         check_product(product)
         version_key(version)
         with self.store.locked():
@@ -188,9 +193,11 @@ class Repository:
                     f"{added.target}: already there with other bytes; a version is never replaced"
                 )
             self._copy(file, added)
+            map_file = None if bundle_map is None else self._write_map(bundle_map, added)
             if known is not None:
                 return added, Outcome()
-            terms = replace(terms or Terms(product, version), product=product, version=version)
+            terms = terms or Terms(product, version)
+            terms = replace(terms, product=product, version=version, map=map_file)
 
             def put(targets: Targets) -> None:
                 targets.targets[added.target] = TargetFile(
@@ -339,11 +346,18 @@ class Repository:
     def _verify_package(self, path: str, target: TargetFile) -> None:
         product, _, _ = path.partition("/")
         version = str((target.custom or {}).get("version"))
-        name = target_file_names(version, target.hashes["sha256"])[0]
+        folder = self.folder / "targets" / product
         try:
-            with (self.folder / "targets" / product / name).open("rb") as file:
+            with (folder / target_file_names(version, target.hashes["sha256"])[0]).open(
+                "rb"
+            ) as file:
                 target.verify_length_and_hashes(file)
-        except (RepositoryError, OSError) as error:
+            signed = parse_terms(target.custom).map
+            if signed and not signed.fits(
+                (folder / map_file_name(version, signed.sha256)).read_bytes()
+            ):
+                raise ReleaseToolError(f"{path}: its map has other bytes than signed")
+        except (RepositoryError, WireError, OSError) as error:
             raise ReleaseToolError(f"{path}: {error}") from error
 
     def _change(self, changes: Mapping[str, Callable[[Any], None]]) -> Outcome:
@@ -436,6 +450,12 @@ class Repository:
                 target.write(chunk)
             if digest.hexdigest() != added.sha256:
                 raise ReleaseToolError(f"{file}: changed while it was being added")
+
+    def _write_map(self, data: bytes, added: AddedTarget) -> MapFile:
+        signed = MapFile(len(data), hashlib.sha256(data).hexdigest(), added.md5)
+        name = map_file_name(added.version, signed.sha256)
+        write_atomically((self.folder / added.path).with_name(name), data)
+        return signed
 
 
 def _still(published: Roles, staged: Roles) -> dict[str, str]:
