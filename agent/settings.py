@@ -120,6 +120,8 @@ class OtaSettings:
     """The channel whose releases this machine takes."""
     window: str = ""
     """When an update may restart the machine, local time ("02:00-05:00"); empty: at any time."""
+    delta: bool = True
+    """Whether only those parts of an image are fetched that the running one lacks (``rauc``)."""
     max_bytes_per_second: int = 0
     """How fast a package is taken at most, so that a story streams on meanwhile; 0: no limit."""
     confirm_timeout_seconds: float = 120.0

@@ -120,6 +120,7 @@ class Updates:
             hardware=ota.hardware or read_board(),
             channel=ota.channel,
             installer=ota.installer,
+            delta=ota.delta,
             download=DownloadSettings(max_rate=ota.max_bytes_per_second),
         )
 

@@ -6,14 +6,18 @@ order. Pure: `trust` fetches what is judged here, `repository` writes it.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ota.errors import ContentError
 from wire.errors import FieldError, show
 from wire.fields import get_int, get_object, get_string, is_object
 from wire.ota import SIZE_MAX, version_key
 
+# The largest map that is fetched; that of the largest image has about 5 MB.
+MAP_MAX = 16 * 2**20
 # What installs a package, where nobody says otherwise.
 INSTALLER = "slots"
 # The channel of a machine that nobody put on another one.
@@ -40,6 +44,44 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class MapFile:
+    """The signed map of an image's package (`ota.bundle_map`), which lets a machine fetch parts of it.
+
+    Attributes:
+        length: of the map, in bytes.
+        sha256: of the map (hex).
+        md5: of the package (hex), since who fetches parts cannot compute it.
+    """
+
+    length: int
+    sha256: str
+    md5: str
+
+    def fits(self, data: bytes) -> bool:
+        """Tell whether ``data`` is the map."""
+        return hashlib.sha256(data).hexdigest() == self.sha256
+
+
+def parse_map_file(source: Mapping[str, object], path: str) -> MapFile | None:
+    """Read the member ``map``; None when there is none; raises WireError naming the field."""
+    if source.get("map") is None:
+        return None
+    members, inside = get_object(source, "map", path=path), f"{path}map."
+    return MapFile(
+        get_int(members, "length", path=inside, low=1, high=MAP_MAX),
+        _hex(members, "sha256", inside, 64),
+        _hex(members, "md5", inside, 32),
+    )
+
+
+def _hex(source: Mapping[str, object], name: str, path: str, digits: int) -> str:
+    value = get_string(source, name, path=path)
+    if not re.fullmatch(f"[0-9a-f]{{{digits}}}", value):
+        raise FieldError(path + name, value, f"{digits} hex digits")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """The custom fields of one signed package.
 
@@ -53,6 +95,7 @@ class Terms:
         downgrade_from: the newer versions that may go back to it.
         channels: who is offered it; None: everybody, empty: nobody yet.
         revoked: why it may never be installed again; None: it may.
+        map: lets a machine fetch only what it lacks; None: the package comes whole.
     """
 
     product: str
@@ -64,6 +107,7 @@ class Terms:
     downgrade_from: tuple[str, ...] = ()
     channels: tuple[str, ...] | None = None
     revoked: str | None = None
+    map: MapFile | None = None
 
     def to_json(self) -> dict[str, object]:
         """Render the custom fields; what says nothing is left out."""
@@ -78,6 +122,7 @@ class Terms:
             "downgrade_from": list(self.downgrade_from) or None,
             "channels": None if self.channels is None else list(self.channels),
             "revoked": self.revoked,
+            "map": None if self.map is None else asdict(self.map),
         }
         fixed = {"version": self.version, "product": self.product, "installer": self.installer}
         return fixed | {name: value for name, value in optional.items() if value is not None}
@@ -104,6 +149,7 @@ def parse_terms(custom: object) -> Terms:
         ),
         channels=None if channels is None else _strings(custom, "channels", "custom."),
         revoked=None if revoked is None else get_string(custom, "revoked", path="custom."),
+        map=parse_map_file(custom, "custom."),
     )
 
 

@@ -160,7 +160,7 @@ def _fetch(web: Web, part: _Part, settings: DownloadSettings, stop: threading.Ev
         headers = {"Range": f"bytes={part.here}-", "If-Range": part.etag}
     part.spent.attempt()
     with web.get(part.source.url, headers, redirects=settings.redirects) as body:
-        _heed(body)
+        heed(body)
         answer = judge(
             body.status,
             body.header("Content-Range"),
@@ -175,7 +175,7 @@ def _fetch(web: Web, part: _Part, settings: DownloadSettings, stop: threading.Ev
             _take(body, part, settings, stop)
 
 
-def _heed(body: Body) -> None:
+def heed(body: Body) -> None:
     """Raise RetryLaterError when the server asks to be left alone for a while."""
     if body.status in PASSING_STATUS:
         seconds = parse_retry_after(body.header("Retry-After"), body.header("Date"))
@@ -285,6 +285,11 @@ class Spent:
         self._attempts, self._bytes = self._load()
         self._unsaved = 0
 
+    @property
+    def bytes(self) -> int:
+        """What came over the network so far."""
+        return self._bytes
+
     def _load(self) -> tuple[int, int]:
         try:
             source = parse_object(self._path.read_bytes(), "spent")
@@ -320,6 +325,24 @@ class Spent:
         raise ContentError("budget", f"spent {spent}, {allowed}", OtaEvent.DOWNLOAD_FAIL)
 
 
+def spent_path(folder: Path, sha256: str) -> Path:
+    """Return where the cost of a package is kept."""
+    return folder / f"{sha256}.spent"
+
+
+def open_spent(folder: Path, source: Source, settings: DownloadSettings) -> Spent:
+    """Return what a package has cost so far, held against its budget."""
+    budget = source.budget or int(settings.budget_factor * source.length)
+    return Spent(spent_path(folder, source.sha256), budget, settings.budget_attempts)
+
+
+def clear(folder: Path, *keep: Path) -> None:
+    """Remove what is not of this download."""
+    for path in folder.iterdir():
+        if path not in keep:
+            path.unlink()
+
+
 class _Part:
     """The bytes that are here: on disk, and as running hashes."""
 
@@ -351,12 +374,8 @@ class _Part:
 
     def __enter__(self) -> Self:
         make_folder(self._folder)
-        cost = self._folder / f"{self.source.sha256}.spent"
-        for path in self._folder.iterdir():
-            if path not in {self._path, self._sidecar, cost}:
-                path.unlink()
-        budget = self.source.budget or int(self._settings.budget_factor * self.source.length)
-        self.spent = Spent(cost, budget, self._settings.budget_attempts)
+        clear(self._folder, self._path, self._sidecar, spent_path(self._folder, self.source.sha256))
+        self.spent = open_spent(self._folder, self.source, self._settings)
         self.etag = self._read_sidecar()
         # Unbuffered: what a write could not bring to the disk must not be tried again by close().
         self._file = self._path.open("ab", buffering=0)

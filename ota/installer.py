@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ota.boot import Rollback, Trial
 from ota.errors import ContentError
@@ -76,3 +76,11 @@ class Installer(Protocol):
 
     def collect(self, running: str) -> None:
         """Remove what neither starts next, nor is gone back to, nor is ``running``."""
+
+
+@runtime_checkable
+class ImageInstaller(Protocol):
+    """An installer that takes from the running image what a sparse package lacks."""
+
+    def running_image(self) -> Path:
+        """Return the block device that this system runs from; raises OSError, MachineError."""

@@ -13,11 +13,10 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 from ota.clock import TrustedTime
-from ota.download import Downloaded, Source, discard, download
+from ota.download import discard
 from ota.errors import (
     CancelledOrderError,
     ContentError,
@@ -25,6 +24,7 @@ from ota.errors import (
     OtaError,
     TransportError,
 )
+from ota.fetch import Package, fetch_package, install_package
 from ota.history import GivenUp, check_budget, count_trial, load_history
 from ota.installer import Installer, Progress
 from ota.recovery import Action, Verdict, recover
@@ -95,7 +95,7 @@ class Updater:
         self._gate = asyncio.Lock()
         self._wake = asyncio.Event()
         self._trial_over = asyncio.Event()
-        self._package: Path | None = None
+        self._package: Package | None = None
         self._part: float | None = None
         self._effort = Interruptible()
         self._switching = False
@@ -311,22 +311,16 @@ class Updater:
                 attempts.failed(error)
 
     async def _download(self, task: Task) -> None:
-        target = task.admitted
-        source = Source(task.order.url, target.length, target.sha256, target.data_budget)
-        settings, folder = self._settings.download, self._settings.download_dir
+        order, target, settings = task.order, task.admitted, self._settings
 
-        def work(stop: threading.Event, seen: Progress) -> Downloaded:
-            return download(source, folder, settings, stop, seen, self._rng)
+        def work(stop: threading.Event, seen: Progress) -> Package:
+            return fetch_package(order, target, settings, self._installer, stop, seen, self._rng)
 
         reports = self._reports(task.transaction)
         await reports.state(OtaState.DOWNLOADING)
-        done = await self._with_percent(reports, OtaEvent.DOWNLOADING, work)
-        if done.md5 != task.order.signature:
-            detail = f"package has {done.md5}, the order says {task.order.signature}"
-            raise ContentError("wrong MD5", detail, OtaEvent.CHECKSUM_FAIL)
+        self._package = await self._with_percent(reports, OtaEvent.DOWNLOADING, work)
         await reports.download_complete()
         await reports.state(OtaState.DOWNLOADED)
-        self._package = done.path
         await self._save(task.at(Step.INSTALL))
 
     async def _install(self, task: Task) -> None:
@@ -337,7 +331,7 @@ class Updater:
             return
 
         def work(stop: threading.Event, seen: Progress) -> None:
-            self._installer.install(package, target, stop, seen)
+            install_package(self._installer, package, target, stop, seen)
 
         reports = self._reports(task.transaction)
         await reports.state(OtaState.INSTALLING)

@@ -176,6 +176,14 @@ class RaucInstaller:
             raise MachineError(f"RAUC: {error}") from error
         progress(target.length, target.length)
 
+    def running_image(self) -> Path:
+        """Return the device of the booted slot, which RAUC takes blocks from; raises RaucError."""
+
+        async def work(rauc: RaucBus) -> Path:
+            return Path(find_pair(await rauc.slots())[0].device)
+
+        return self._with_bus(work)
+
     def activate(self, version: str, transaction: str) -> None:
         """Note the trial, then make the other slot what starts next; a repeat is counted.
 

@@ -78,6 +78,7 @@ class Slot:
         boot_status: "good", "bad" or "" when the boot loader does not say.
         status: "ok" after an installation that was completed, "pending" within one, "" never written.
         version: of the bundle that was written into it, "" when none was.
+        device: the block device, "/dev/mmcblk0p2".
     """
 
     name: str
@@ -86,6 +87,7 @@ class Slot:
     boot_status: str
     status: str
     version: str
+    device: str = ""
 
     @property
     def is_booted(self) -> bool:
@@ -126,6 +128,7 @@ def _parse_slot(name: object, members: Mapping[str, object]) -> Slot:
         boot_status=text("boot-status"),
         status=text("status"),
         version=text("bundle.version"),
+        device=text("device"),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ota.admission import INSTALLER, Terms
-from ota.errors import OtaError
+from ota.errors import ContentError, OtaError
 from wire.errors import WireError
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def _build(options: argparse.Namespace) -> Result:
 def _add(options: argparse.Namespace) -> Result:
     from ota.repository import ReleaseToolError  # noqa: PLC0415
 
+    bundle_map, no_map = None, None
     if options.installer == INSTALLER:
         info = _inspect(options.file)
         asked = {"product": options.product, "version": options.version}
@@ -108,11 +109,24 @@ def _add(options: argparse.Namespace) -> Result:
                 )
     else:
         _check_bundle(options.file)
+        bundle_map, no_map = _map(options.file)
     added, outcome = _open(options).add_and_tell(
-        options.file, options.product, options.version, _terms(options)
+        options.file, options.product, options.version, _terms(options), bundle_map
     )
+    told = {} if no_map is None else {"map": no_map}
     # What is complete is published at once; only what waits for signatures is news.
-    return asdict(added) | ({"staged": dict(outcome.staged)} if outcome.staged else {})
+    return asdict(added) | told | ({"staged": dict(outcome.staged)} if outcome.staged else {})
+
+
+def _map(file: Path) -> tuple[bytes | None, str]:
+    """Make the map that lets machines fetch parts of a bundle; say its size, or why there is none."""
+    from ota.bundle_map import make_map  # noqa: PLC0415
+
+    try:
+        data = make_map(file).to_bytes()
+    except ContentError as error:
+        return None, f"none, machines fetch it whole ({error})"
+    return data, f"{len(data)} bytes"
 
 
 def _check_bundle(file: Path) -> None:

@@ -9,17 +9,16 @@ timestamp.json last, so clients never see half of a new state.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
+from tuf.api.exceptions import UnsignedMetadataError
 
 from ota.admission import Terms, parse_terms
-from ota.files import Replacement, make_folder
+from ota.files import make_folder
 from ota.keys import KeyRing, Passphrase, ReleaseToolError
 from ota.metadata_store import (
     ONLINE_ROLES,
@@ -31,7 +30,8 @@ from ota.metadata_store import (
     missing,
 )
 from ota.package import check_product
-from ota.trust import SIGNED_AT, TIME_FORMAT, target_file_names, target_path
+from ota.package_files import AddedTarget, copy_package, describe, verify_package, write_map
+from ota.trust import SIGNED_AT, TIME_FORMAT, target_path
 from ota.tuf_types import (
     DelegatedRole,
     Delegations,
@@ -57,7 +57,6 @@ LIFETIME = {
     "snapshot": timedelta(days=7),
     "timestamp": timedelta(days=7),
 }
-COPY_SIZE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +83,6 @@ class Outcome:
     def to_json(self) -> dict[str, object]:
         """Render for the command line."""
         return {"published": list(self.published), "staged": dict(self.staged)}
-
-
-@dataclass(frozen=True, slots=True)
-class AddedTarget:
-    """A package in the repository; ``path`` is relative to the repository's folder."""
-
-    target: str
-    path: str
-    size: int
-    md5: str
-    sha256: str
-    version: str
-    product: str
 
 
 class Repository:
@@ -173,24 +159,31 @@ class Repository:
         return self.add_and_tell(file, product, version, terms)[0]
 
     def add_and_tell(
-        self, file: Path, product: str, version: str, terms: Terms | None = None
+        self,
+        file: Path,
+        product: str,
+        version: str,
+        terms: Terms | None = None,
+        bundle_map: bytes | None = None,
     ) -> tuple[AddedTarget, Outcome]:
-        """Do as `add`; tell as well whether it is published or lacks signatures."""
+        """Do as `add`, with the map of an image; tell as well whether it lacks signatures."""
         check_product(product)
         version_key(version)
         with self.store.locked():
             roles, staged = self.store.published(), self.store.staged()
-            added = self._describe(file, product, version)
+            added = describe(file, product, version)
             role = _role_of(product, roles | staged)
             known = (roles | staged)[role].signed.targets.get(added.target)
             if known is not None and known.hashes.get("sha256") != added.sha256:
                 raise ReleaseToolError(
                     f"{added.target}: already there with other bytes; a version is never replaced"
                 )
-            self._copy(file, added)
+            copy_package(self.folder, file, added)
+            map_file = None if bundle_map is None else write_map(self.folder, bundle_map, added)
             if known is not None:
                 return added, Outcome()
-            terms = replace(terms or Terms(product, version), product=product, version=version)
+            terms = terms or Terms(product, version)
+            terms = replace(terms, product=product, version=version, map=map_file)
 
             def put(targets: Targets) -> None:
                 targets.targets[added.target] = TargetFile(
@@ -333,18 +326,8 @@ class Repository:
                 raise ReleaseToolError(f"{role}: expired on {metadata.signed.expires}")
         targets = _all_targets(published)
         for path, target in targets.items():
-            self._verify_package(path, target)
+            verify_package(self.folder, path, target)
         return {"repository": str(self.folder), "targets": len(targets), "valid": True}
-
-    def _verify_package(self, path: str, target: TargetFile) -> None:
-        product, _, _ = path.partition("/")
-        version = str((target.custom or {}).get("version"))
-        name = target_file_names(version, target.hashes["sha256"])[0]
-        try:
-            with (self.folder / "targets" / product / name).open("rb") as file:
-                target.verify_length_and_hashes(file)
-        except (RepositoryError, OSError) as error:
-            raise ReleaseToolError(f"{path}: {error}") from error
 
     def _change(self, changes: Mapping[str, Callable[[Any], None]]) -> Outcome:
         """Make the next version of roles, each from what is staged or else published."""
@@ -410,37 +393,6 @@ class Repository:
                 hint = f"no such key in {self.keys.folder}"
                 raise ReleaseToolError(f"{role}: {why} ({hint}); publish where the online keys are")
         self.store.write({**chosen, "snapshot": snapshot, "timestamp": timestamp})
-
-    def _describe(self, file: Path, product: str, version: str) -> AddedTarget:
-        sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-        with file.open("rb") as source:
-            while chunk := source.read(COPY_SIZE):
-                sha256.update(chunk)
-                md5.update(chunk)  # the order's hint, not trust
-                size += len(chunk)
-        if not size:
-            raise ReleaseToolError(f"{file}: empty")
-        name = target_file_names(version, sha256.hexdigest())[0]
-        return AddedTarget(
-            target=target_path(product, version),
-            path=f"targets/{product}/{name}",
-            size=size,
-            md5=md5.hexdigest(),
-            sha256=sha256.hexdigest(),
-            version=version,
-            product=product,
-        )
-
-    def _copy(self, file: Path, added: AddedTarget) -> None:
-        path = self.folder / added.path
-        make_folder(path.parent)
-        digest = hashlib.sha256()
-        with Replacement(path) as target, file.open("rb") as source:
-            while chunk := source.read(COPY_SIZE):
-                digest.update(chunk)
-                target.write(chunk)
-            if digest.hexdigest() != added.sha256:
-                raise ReleaseToolError(f"{file}: changed while it was being added")
 
 
 def _still(published: Roles, staged: Roles) -> dict[str, str]:

@@ -34,6 +34,7 @@ class UpdaterSettings:
         hardware: this machine's board, as releases spell it; "" when it is not known.
         channel: the channel whose releases this machine is offered.
         installer: what puts packages in place; releases for another one are refused.
+        delta: whether of an image only what this machine lacks is fetched, where that can be done.
         refresh: how reading the metadata is retried.
         download: limits of the download; its ``web`` also serves the metadata.
     """
@@ -47,6 +48,7 @@ class UpdaterSettings:
     hardware: str = ""
     channel: str = DEFAULT_CHANNEL
     installer: str = INSTALLER
+    delta: bool = True
     refresh: RetryPolicy = field(default_factory=RetryPolicy)
     download: DownloadSettings = field(default_factory=DownloadSettings)
 

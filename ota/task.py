@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ota.admission import parse_map_file
 from ota.errors import MisuseError, OtaError
 from ota.files import make_folder, write_atomically
 from ota.states import STEPS, State, Step, check_transition
@@ -127,6 +128,7 @@ def _parse_target(source: Mapping[str, object]) -> Target | None:
         version=get_string(target, "version", path="target."),
         product=get_string(target, "product", path="target."),
         data_budget=_parse_budget(target),
+        map=parse_map_file(target, "target."),
     )
 
 

@@ -21,7 +21,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ota.admission import DEFAULT_CHANNEL, INSTALLER, Device, admit, parse_terms
+from ota.admission import DEFAULT_CHANNEL, INSTALLER, Device, MapFile, admit, parse_terms
 from ota.clock import TrustedTime
 from ota.errors import ContentError, MachineError, MisuseError, StoppedError, TransportError
 from ota.files import fsync_tree, make_folder
@@ -84,6 +84,7 @@ class Target:
     """A package that signed metadata admits: its path there, length in bytes and SHA-256 (hex).
 
     ``data_budget`` (bytes) is what its download may cost altogether; None: no limit of its own.
+    ``map`` lets a machine fetch only what it lacks of an image; None: it comes whole.
     """
 
     path: str
@@ -92,11 +93,17 @@ class Target:
     version: str
     product: str
     data_budget: int | None = None
+    map: MapFile | None = None
 
 
 def target_path(product: str, version: str) -> str:
     """Return the path under which a product's version is signed."""
     return f"{product}/{version}.tar.gz"
+
+
+def map_file_name(version: str, sha256: str) -> str:
+    """Return the name of the map with that hash, beside the package of ``version``."""
+    return f"{sha256}.{version}.map"
 
 
 def target_file_names(version: str, sha256: str) -> tuple[str, str]:
@@ -166,7 +173,13 @@ def check_target(signed: TargetFile, order: OtaOrder, device: Device) -> Target:
         raise ContentError("wrong size", detail)
     _check_url(order, sha256)
     return Target(
-        signed.path, signed.length, sha256, order.version, device.product, terms.data_budget
+        signed.path,
+        signed.length,
+        sha256,
+        order.version,
+        device.product,
+        terms.data_budget,
+        terms.map,
     )
 
 

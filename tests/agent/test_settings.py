@@ -37,6 +37,7 @@ installer = "rauc"
 hardware = "raspberrypi,3-model-b"
 channel = "beta"
 window = "02:00-05:00"
+delta = false
 max_bytes_per_second = 40960
 confirm_timeout_seconds = 60
 [health]

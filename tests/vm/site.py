@@ -149,12 +149,12 @@ def make_bundle(images: Path) -> Path:
         Path(folder, "rootfs.img").hardlink_to(image)
         Path(folder, "manifest.raucm").write_text(
             f"[update]\ncompatible=story-machine\nversion={NEW}\n[bundle]\nformat=verity\n"
-            "[image.rootfs]\nfilename=rootfs.img\n"
+            "[image.rootfs]\nfilename=rootfs.img\nadaptive=block-hash-index\n"
         )
         keys = [f"--cert={images}/keyring.pem", f"--key={images}/rauc.key"]
-        subprocess.run(
-            ["rauc", *keys, "bundle", folder, str(path)], check=True, capture_output=True
-        )
+        # Small data blocks: a change costs the whole of the one it is in.
+        words = ["rauc", *keys, "bundle", "--mksquashfs-args=-b 64k", folder, str(path)]
+        subprocess.run(words, check=True, capture_output=True)
     return path
 
 

@@ -53,6 +53,8 @@ install -D -m 755 systemd/rauc/tryboot "$root/usr/lib/rauc/tryboot"
 [ ! -e "$out/keyring.pem" ] || install -D -m 644 "$out/keyring.pem" "$root/etc/rauc/keyring.pem"
 sed -e 's,/dev/disk/by-partlabel/root-a,/dev/vda,' -e 's,/dev/disk/by-partlabel/root-b,/dev/vdb,' \
   systemd/rauc/system.conf >"$root/etc/rauc/system.conf"
+sed -e 's,ENV{ID_PART_ENTRY_NAME}=="root-a|root-b",KERNEL=="vda|vdb",' \
+  systemd/rauc/60-story-agent-root.rules >"$root/etc/udev/rules.d/60-story-agent-root.rules"
 printf 'A 2\nB 3\n' >"$root/etc/rauc/tryboot.conf"
 
 cat >"$root/etc/fstab" <<'FSTAB'
@@ -83,14 +85,17 @@ chroot "$root" systemctl --quiet enable systemd-networkd story-agent
 chroot "$root" systemctl --quiet mask systemd-timesyncd serial-getty@ttyS0 getty@tty1 apt-daily.timer \
   apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer e2scrub_reap systemd-remount-fs
 
+uuid=5b6f1c1e-6f0e-4b0f-9d7a-3c9b2f7f4d11
 for version in "$@"; do
   info=$(echo "$site"/story_agent-*.dist-info)
   sed -i "s/^Version: .*/Version: $version/" "$info/METADATA"
   mv -T "$info" "$site/story_agent-$version.dist-info" 2>/dev/null || true
   rm -f "$out/root-$version.ext4"
   truncate -s 400M "$out/root-$version.ext4"
-  # Blocks of 4 KiB, so that block deltas find files again wherever they lie (docs/adr/0011).
-  mke2fs -q -t ext4 -b 4096 -O ^has_journal -m 0 -L root -d "$root" "$out/root-$version.ext4"
+  # Blocks of 4 KiB, so that block deltas find files again wherever they lie (docs/adr/0011); the same
+  # ids and hash seed in every image, so that directories lie as they did.
+  mke2fs -q -t ext4 -b 4096 -O ^has_journal -m 0 -L root -U "$uuid" -E hash_seed="$uuid" \
+    -d "$root" "$out/root-$version.ext4"
 done
 rm -rf "$tree"
 du -sh "$root" | cut -f1
