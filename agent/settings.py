@@ -87,6 +87,8 @@ class OtaSettings:
     """Base URL of the TUF repository; empty: the profile's ``configures.otaRepository``."""
     installer: InstallerKind = InstallerKind.SLOTS
     """``slots`` (releases of the agent) or ``rauc`` (images of the whole system)."""
+    delta: bool = True
+    """Whether of an image (``rauc``) only what this machine lacks is fetched, where that can be done."""
     max_bytes_per_second: int = 0
     """How fast a package is taken at most, so that a story streams on meanwhile; 0: no limit."""
     confirm_timeout_seconds: float = 120.0

@@ -344,18 +344,15 @@ class Repository:
         return {"repository": str(self.folder), "targets": len(targets), "valid": True}
 
     def _verify_package(self, path: str, target: TargetFile) -> None:
-        product, _, _ = path.partition("/")
         version = str((target.custom or {}).get("version"))
-        folder = self.folder / "targets" / product
+        folder = self.folder / "targets" / path.partition("/")[0]
+        name = target_file_names(version, target.hashes["sha256"])[0]
         try:
-            with (folder / target_file_names(version, target.hashes["sha256"])[0]).open(
-                "rb"
-            ) as file:
+            with (folder / name).open("rb") as file:
                 target.verify_length_and_hashes(file)
             signed = parse_terms(target.custom).map
-            if signed and not signed.fits(
-                (folder / map_file_name(version, signed.sha256)).read_bytes()
-            ):
+            found = signed and (folder / map_file_name(version, signed.sha256)).read_bytes()
+            if signed and not signed.fits(found or b""):
                 raise ReleaseToolError(f"{path}: its map has other bytes than signed")
         except (RepositoryError, WireError, OSError) as error:
             raise ReleaseToolError(f"{path}: {error}") from error

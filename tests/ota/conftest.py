@@ -47,24 +47,32 @@ class Handler(BaseHTTPRequestHandler):
             self.send_file(data, start)
 
     def wanted_start(self) -> int:
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        match = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("Range", ""))
         return int(match[1]) if match else 0
+
+    def wanted_stop(self, data: bytes) -> int | None:
+        """Where a range ends; None: it is open, or there is none."""
+        match = re.fullmatch(r"bytes=\d+-(\d+)", self.headers.get("Range", ""))
+        return min(int(match[1]) + 1, len(data)) if match else None
 
     def etag(self, data: bytes) -> str:
         return f'"{hashlib.sha256(data).hexdigest()[:16]}"'
 
     def send_file(self, data: bytes, start: int, *, cut: int | None = None) -> None:
         etag = self.etag(data)
-        partial = start > 0 and self.headers.get("If-Range") in {None, etag}
+        stop = self.wanted_stop(data)
+        asked = start > 0 or stop is not None
+        stop = stop or len(data)
+        partial = asked and self.headers.get("If-Range") in {None, etag}
         if partial and start >= len(data):
             self.answer(416, b"")
             return
-        body = data[start:] if partial else data
+        body = data[start:stop] if partial else data
         self.send_response(206 if partial else 200)
         self.send_header("ETag", etag)
         self.send_header("Content-Length", str(len(body)))
         if partial:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
         self.end_headers()
         self.wfile.write(body if cut is None else body[:cut])
         if cut is not None:
