@@ -227,6 +227,7 @@ class Agent:
                 state_dir=self._state,
                 confirm_timeout=settings.confirm_timeout_seconds,
                 installer=settings.installer,
+                delta=settings.delta,
                 download=DownloadSettings(max_rate=settings.max_bytes_per_second),
             ),
             self._build_installer(),

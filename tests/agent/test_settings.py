@@ -34,6 +34,7 @@ batch = "0000"
 root_file = "trust/root.json"
 repository = "https://updates.example/tuf"
 installer = "rauc"
+delta = false
 max_bytes_per_second = 40960
 confirm_timeout_seconds = 60
 [outbox]

@@ -254,6 +254,11 @@ class TestRealService:
         assert (seen[0], seen[-1]) == (0.0, 1.0)
         assert len(set(seen)) > 3
 
+    def test_the_running_image_is_the_booted_slots_device(self, machine: Machine) -> None:
+        assert machine.installer().running_image() == machine.root / "a.img"
+        machine.reboot("B")
+        assert machine.installer().running_image() == machine.root / "b.img"
+
     def test_a_whole_update_to_its_confirmation(self, machine: Machine) -> None:
         install(machine, machine.bundle())
         machine.installer().activate("1.1.0", "77")
@@ -408,8 +413,9 @@ class TestRealService:
         async with rauc_bus(RaucDeadlines(), machine.address) as rauc:
             booted, other = find_pair(await rauc.slots())
             assert await rauc.operation() == "idle"
-        assert booted == Slot("rootfs.0", "A", "booted", "good", "", "")
-        assert other == Slot("rootfs.1", "B", "inactive", "good", "", "")
+        a, b = str(machine.root / "a.img"), str(machine.root / "b.img")
+        assert booted == Slot("rootfs.0", "A", "booted", "good", "", "", a)
+        assert other == Slot("rootfs.1", "B", "inactive", "good", "", "", b)
 
     async def test_the_updater_with_rauc_from_order_to_restart_to_success(
         self, machine: Machine
