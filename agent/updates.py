@@ -36,7 +36,8 @@ from wire.profile import Profile
 
 # Before a restart for an update: how long the cloud may take to hear that it comes.
 FAREWELL_SECONDS = 3.0
-# How long the system may take to end the agent once a restart of the machine is ordered.
+# How long the system may take to end the agent once a restart of the machine is ordered, and how long
+# it is left alone when it refuses.
 REBOOT_SECONDS = 120.0
 # How long the old version tries to be heard, so that the new one knows what it has to be able to do.
 LAST_CHIME_SECONDS = 10.0
@@ -195,9 +196,9 @@ class Updates:
 
 
 async def _reboot() -> None:
-    """Restart the machine; if it will not, the agent's next starts try again, a few times."""
+    """Restart the machine; if it will not, serve on for a while: the agent's next start asks again."""
     try:
         await reboot_machine()
-        await asyncio.sleep(REBOOT_SECONDS)  # SIGTERM ends us before that
     except OSError as error:
         _log.error("the machine cannot be restarted for the update: %s", error)
+    await asyncio.sleep(REBOOT_SECONDS)  # once it is ordered, SIGTERM ends us before that

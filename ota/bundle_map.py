@@ -196,7 +196,7 @@ def make_map(bundle: Path) -> BundleMap:
         wanted = image.size // BLOCK * _HASH
         index = next((stored for stored in layout.files if stored.size == wanted), None)
         if index is None or not image.is_whole or not index.is_whole or image.size % BLOCK:
-            raise _unfit("expected an image with a block-hash-index, without fragments")
+            raise _unfit("expected an image with a block-hash-index, packed with -no-fragments")
         made = BundleMap(length, hashes, layout.block_size, image, index)
         _check(made, file)
     return made

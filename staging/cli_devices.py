@@ -28,7 +28,7 @@ from staging.passwords import hash_password
 from staging.profiles import profile_of
 from staging.store import accounts, apps, catalog, devices
 from staging.store.apps import TOKEN_LIFETIME_S, AppType
-from staging.store.models import Account, App
+from staging.store.models import Account
 from staging.times import iso_or_none, now_ms
 from wire.profile import render_profile
 
@@ -177,7 +177,7 @@ def _app_add(options: argparse.Namespace) -> Result:
             scopes=options.scopes,
             redirect_uris=options.redirect_uris,
         )
-    value = _app_value(app) | {"secret": app.secret}
+    value = apps.summary(app) | {"secret": app.secret}
     return Result(value, [f"{name} {text}" for name, text in value.items()])
 
 
@@ -199,20 +199,9 @@ def _app_secret(options: argparse.Namespace) -> str | None:
 
 def _app_list(options: argparse.Namespace) -> Result:
     with store(options) as database:
-        rows = [_app_value(app) for app in database.call(apps.list_apps)]
+        rows = [apps.summary(app) for app in database.call(apps.list_apps)]
     lines = [f"{r['appId']} {r['type']} apikey={r['apikey']} {r['name']}" for r in rows]
     return Result({"apps": rows}, lines or ["no apps"])
-
-
-def _app_value(app: App) -> dict[str, object]:
-    return {
-        "appId": app.id,
-        "name": app.name,
-        "type": app.type,
-        "apikey": app.apikey,
-        "scopes": app.scopes,
-        "redirectUris": app.redirect_uris,
-    }
 
 
 def _app_bind(options: argparse.Namespace) -> Result:

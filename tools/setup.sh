@@ -53,6 +53,20 @@ install_packages() {
   rm -f "$log"
 }
 
+# Debian's nginx as a server for the download tests, unpacked and not installed: that would start it.
+fetch_nginx() {
+  [ -x build/nginx/usr/sbin/nginx ] || [ -x /usr/sbin/nginx ] || ! command -v dpkg-deb >/dev/null && return
+  local folder
+  folder=$(mktemp -d)
+  if (cd "$folder" && apt-get download -qq nginx && dpkg-deb -x nginx_*.deb nginx) >/dev/null 2>&1; then
+    rm -rf build/nginx
+    mv "$folder/nginx" build/nginx
+  else
+    say "Debian's nginx cannot be fetched; the tests that need it will be skipped"
+  fi
+  rm -rf "$folder"
+}
+
 install_project() {
   local wanted stamp=.venv/.installed
   wanted=$(cat pyproject.toml tools/constraints.txt tools/setup.sh | sha256sum)
@@ -77,6 +91,7 @@ mkdir -p build
 exec 9>build/setup.lock
 flock -w 600 9 || fail "another setup has been running for ten minutes"
 install_packages
+fetch_nginx
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
   || fail "Python 3.11 or newer is needed, this is $("$python" --version); name another: make setup PYTHON=…"
 install_project

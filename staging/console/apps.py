@@ -11,7 +11,6 @@ from staging.console.call import Call, ConsoleError, number_of, text_of, texts_o
 from staging.oauth import Scope
 from staging.store import apps, catalog
 from staging.store.apps import AppType
-from staging.store.models import App
 from wire.errors import FieldError
 
 # Two of them joined are what the store keeps of an Android app, in 255 characters.
@@ -47,7 +46,7 @@ async def add(call: Call) -> Response:
         scopes=texts_of(body, "scopes"),
         redirect_uris=texts_of(body, "redirectUris"),
     )
-    return JSONResponse(_app(app) | {"secret": app.secret}, 201)
+    return JSONResponse(apps.summary(app) | {"secret": app.secret}, 201)
 
 
 async def secret(call: Call) -> Response:
@@ -91,18 +90,7 @@ def _apps(session: Session) -> dict[str, Any]:
         "types": list(AppType),
         "scopes": list(Scope),
         "apps": [
-            _app(app) | {"products": bound.get(app.id, [])} for app in apps.list_apps(session)
+            apps.summary(app) | {"products": bound.get(app.id, [])}
+            for app in apps.list_apps(session)
         ],
-    }
-
-
-def _app(app: App) -> dict[str, Any]:
-    return {
-        "appId": app.id,
-        "name": app.name,
-        "type": app.type,
-        "apikey": app.apikey,
-        "scopes": app.scopes,
-        "redirectUris": app.redirect_uris,
-        "createTime": app.create_time,
     }

@@ -87,6 +87,19 @@ def list_apps(session: Session) -> list[App]:
     return list(session.scalars(select(App).order_by(App.id)))
 
 
+def summary(app: App) -> dict[str, object]:
+    """Describe an app as the commands and the console show it; its secret is not in it."""
+    return {
+        "appId": app.id,
+        "name": app.name,
+        "type": app.type,
+        "apikey": app.apikey,
+        "scopes": app.scopes,
+        "redirectUris": app.redirect_uris,
+        "createTime": app.create_time,
+    }
+
+
 def find(session: Session, app_id: int) -> App | None:
     """Return an app by its appId."""
     return session.get(App, app_id)

@@ -57,9 +57,8 @@ def make_bundle(path: Path, image: bytes | bytearray, index: bytes | None = None
     if index != b"":
         (folder / "rootfs.img.block-hash-index").write_bytes(index or index_of(image))
     path.unlink(missing_ok=True)
-    command = ["mksquashfs", str(folder), str(path), "-b", "64k", "-all-root", "-noappend"]
-    # An index of a real image is longer than a data block, and so no fragment.
-    command.append("-no-fragments")
+    form = ["-b", "64k", "-no-fragments", "-all-root", "-noappend"]
+    command = ["mksquashfs", str(folder), str(path), *form]
     subprocess.run(command, check=True, capture_output=True)
     with path.open("ab") as file:
         file.write(TAIL)

@@ -196,11 +196,15 @@ def test_it_goes_on_at_another_address(server: Any, url: str, tmp_path: Path) ->
     assert [asked for _path, asked in server.requests] == [f"bytes={have}-"]
 
 
+# Where Debian installs it, and where tools/setup.sh unpacks it.
+NGINX_PATH = f"/usr/sbin:{Path(__file__).parents[2]}/build/nginx/usr/sbin"
+
+
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[str]:
     """Debian's nginx with tmp_path/www behind a rate, and an address that redirects to it."""
-    if (program := shutil.which("nginx", path="/usr/sbin:/usr/bin")) is None:
-        pytest.skip("needs Debian's nginx-light")
+    if (program := shutil.which("nginx", path=NGINX_PATH)) is None:
+        pytest.skip("Debian's nginx is missing: make setup fetches it")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -16,9 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -255,6 +253,11 @@ class TestRealService:
         assert (seen[0], seen[-1]) == (0.0, 1.0)
         assert len(set(seen)) > 3
 
+    def test_the_running_image_is_the_booted_slots_device(self, machine: Machine) -> None:
+        assert machine.installer().running_image() == machine.root / "a.img"
+        machine.reboot("B")
+        assert machine.installer().running_image() == machine.root / "b.img"
+
     def test_what_rauc_noted_of_the_slot_is_on_disk_before_anything_relies_on_it(
         self, machine: Machine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -426,10 +429,9 @@ class TestRealService:
         async with rauc_bus(RaucDeadlines(), machine.address) as rauc:
             booted, other = find_pair(await rauc.slots())
             assert await rauc.operation() == "idle"
-        assert Path(booted.device).name == "a.img"
-        assert replace(booted, device="") == Slot("rootfs.0", "A", "booted", "good", "", "")
-        assert Path(other.device).name == "b.img"
-        assert replace(other, device="") == Slot("rootfs.1", "B", "inactive", "good", "", "")
+        a, b = str(machine.root / "a.img"), str(machine.root / "b.img")
+        assert booted == Slot("rootfs.0", "A", "booted", "good", "", "", a)
+        assert other == Slot("rootfs.1", "B", "inactive", "good", "", "", b)
 
     async def test_the_updater_with_rauc_from_order_to_restart_to_success(
         self, machine: Machine
@@ -458,18 +460,19 @@ class TestRealService:
         assert (new.status()["state"], agent.finals) == (State.SUCCESS, ["77:final"])
 
     async def test_a_fall_back_while_rauc_is_not_up_yet_is_reported_when_it_is(
-        self, machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        said: asyncio.Queue[str] = asyncio.Queue()
         monkeypatch.setattr("ota.machine.RETRY_SECONDS", 0.01)
+        monkeypatch.setattr("ota.machine._log.error", lambda text, *_: said.put_nowait(text))
         agent = await Agent.at_switch(machine)
         await agent.run_to_restart()
         machine.reboot("A")
         machine.stop_service()
         old = agent.updater("1.0.0")
-        ended = asyncio.create_task(run_until(old, lambda: bool(agent.finals)))
+        ended = asyncio.create_task(run_until(old, agent.ended))
         async with asyncio.timeout(20):
-            while "cannot be gone on with" not in caplog.text:
-                await asyncio.sleep(0.01)
+            assert "cannot be gone on with" in await said.get()
         await asyncio.to_thread(machine.start_service)
         await ended
         assert (old.status()["state"], machine.boot("state.B")) == (State.FAILED, "bad")
@@ -482,7 +485,7 @@ class TestRealService:
         for _ in range(RESTARTS):
             await agent.run_to_restart()
         old = agent.updater("1.0.0")
-        await run_until(old, lambda: bool(agent.finals))
+        await run_until(old, agent.ended)
         assert (old.status()["state"], machine.boot("primary")) == (State.FAILED, "A")
         assert NOT_RESTARTED in str(old.status()["failure"])
         assert machine.boot("state.B") == "bad"
@@ -494,7 +497,8 @@ class Agent:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.finals: list[str] = []
-        self.restarts = 0
+        self.ended = asyncio.Event()
+        self.restarting = asyncio.Event()
 
     @classmethod
     async def at_switch(cls, machine: Machine) -> Agent:
@@ -513,11 +517,11 @@ class Agent:
         return Updater(settings, installer, self._report, self._restart, running)
 
     async def run_to_restart(self) -> None:
-        before = self.restarts
-        await run_until(self.updater("1.0.0"), lambda: self.restarts > before)
+        self.restarting.clear()
+        await run_until(self.updater("1.0.0"), self.restarting)
 
     def _restart(self) -> None:
-        self.restarts += 1
+        self.restarting.set()
 
     async def _report(
         self, key: str, value: Mapping[str, object], *, once: str | None = None
@@ -526,13 +530,13 @@ class Agent:
         assert value
         if once and once.endswith(":final"):
             self.finals.append(once)
+            self.ended.set()
 
 
-async def run_until(updater: Updater, done: Any) -> None:
+async def run_until(updater: Updater, done: asyncio.Event) -> None:
     running = asyncio.create_task(updater.run())
     async with asyncio.timeout(20):
-        while not done():
-            await asyncio.sleep(0.01)
+        await done.wait()
     running.cancel()
     await asyncio.wait([running])
 

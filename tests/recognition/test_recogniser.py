@@ -40,8 +40,19 @@ def recogniser(
     )
 
 
+# Only a hang takes that long.
+START_TIMEOUT = 30.0
+
+
 def runs(made: Recogniser) -> bool:
     return made.pid is not None
+
+
+async def started(made: Recogniser) -> None:
+    """Wait until its process is there, which nothing tells."""
+    async with asyncio.timeout(START_TIMEOUT):
+        while not runs(made):
+            await asyncio.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:
@@ -128,8 +139,7 @@ async def test_it_rests_when_nobody_speaks(worker: tuple[str, str]) -> None:
 async def test_it_does_not_rest_while_it_works(worker: tuple[str, str]) -> None:
     made = recogniser(worker, "hang", idle=0.0, clip=0.5)
     task = asyncio.create_task(made.recognise(SOUND, ""))
-    while not runs(made):
-        await asyncio.sleep(0.01)
+    await started(made)
     await made.rest_when_idle()
     assert runs(made)
     with pytest.raises(RecogniserError, match=r"no answer within 0\.5 s"):
@@ -143,8 +153,7 @@ async def test_cancelling_ends_the_process_too(worker: tuple[str, str]) -> None:
     assert pid
     hanging = recogniser(worker, "hang")
     task = asyncio.create_task(hanging.recognise(SOUND, ""))
-    while not runs(hanging):
-        await asyncio.sleep(0.01)
+    await started(hanging)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

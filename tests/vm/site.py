@@ -153,7 +153,14 @@ def make_bundle(images: Path) -> Path:
         )
         keys = [f"--cert={images}/keyring.pem", f"--key={images}/rauc.key"]
         # Small data blocks: a change costs the whole of the one it is in.
-        words = ["rauc", *keys, "bundle", "--mksquashfs-args=-b 64k", folder, str(path)]
+        words = [
+            "rauc",
+            *keys,
+            "bundle",
+            "--mksquashfs-args=-b 64k -no-fragments",
+            folder,
+            str(path),
+        ]
         subprocess.run(words, check=True, capture_output=True)
     return path
 
