@@ -9,6 +9,7 @@ from blockbuster import blockbuster_ctx
 
 from tests.agent.parts import Authority, Cloud
 
+
 @pytest.fixture(scope="session")
 def authority() -> Authority:
     return Authority()
@@ -27,7 +28,7 @@ async def cloud(authority: Authority) -> AsyncIterator[Cloud]:
 ALLOWED = {
     "io.TextIOWrapper.read": ("ota/clock.py", {"boot_id"}),  # a file of the kernel's, not of a disk
     "os.unlink": ("agent/local_http.py", {"unix_socket"}),  # before the first request is served
-    "threading.Lock.acquire": ("agent/outbox.py", {"close"}),  # joins a thread that has nothing left to do
+    "threading.Lock.acquire": ("agent/outbox.py", {"close"}),  # joins an idle thread
 }
 
 

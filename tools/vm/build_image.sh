@@ -14,7 +14,7 @@ mkdir -p "$out"
 root=$out/root
 
 if [ ! -s "$out/debian.tar" ]; then
-  mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,udev,python3,python3-venv,iproute2,rauc,rauc-service,linux-image-cloud-amd64,initramfs-tools,e2fsprogs,dosfstools,mount,kmod,polkitd,libspeex1,ca-certificates \
+  mmdebstrap --quiet --format=tar --variant=minbase --include=systemd,systemd-sysv,dbus,udev,python3,python3-venv,iproute2,rauc,rauc-service,linux-image-cloud-amd64,initramfs-tools,e2fsprogs,dosfstools,mount,kmod,polkitd,libspeex1,ca-certificates \
     bookworm "$out/debian.tar.part"
   mv "$out/debian.tar.part" "$out/debian.tar"
 fi
