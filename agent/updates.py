@@ -16,7 +16,7 @@ from typing import Protocol
 from agent.board import read_board
 from agent.client import SOCKET_NAME
 from agent.health import Health, build_health, note_sound
-from agent.logs import PLAIN, RedactingFormatter
+from agent.logs import PLAIN, RedactingFormatter, Redactor
 from agent.outbox import Outbox, OutboxError
 from agent.settings import InstallerKind, Settings, SoundCheck
 from ota.clock import TrustedTime
@@ -91,6 +91,7 @@ class Updates:
             self._window = parse_window(settings.ota.window)
         self._health = Health([])
         self._leaving: asyncio.Task[None] | None = None
+        log, redactor = trial_log_path(state), Redactor(profile.secrets)
         self.updater = Updater(
             self._updater_settings(profile),
             self._build_installer(version),
@@ -101,13 +102,13 @@ class Updates:
                 clock=clock,
                 may_restart=lambda forced: self.why_not_now(forced=forced),
                 unproven=lambda: self._health.missing,
-                log_lines=lambda: read_lines(trial_log_path(state)),
+                log_lines=lambda: [redactor.cut(line) for line in read_lines(log)],
             ),
         )
 
         if self.updater.on_trial:  # what it logs is what its failure is reported with
             formatter = RedactingFormatter(PLAIN, profile.secrets)
-            logging.getLogger().addHandler(TrialLog(trial_log_path(state), formatter))
+            logging.getLogger().addHandler(TrialLog(log, formatter))
 
     def _updater_settings(self, profile: Profile) -> UpdaterSettings:
         ota = self._settings.ota
