@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 WIDE, PHONE = (1200, 900), (360, 780)
 USER, PASSWORD = "tester", "a long enough password"
 FLAGS = (

@@ -29,7 +29,7 @@ from tests.console.page import Page
 CARD = "[data-part=heard]"
 NEWEST = f"{CARD} .outcomes > li:first-child"
 HTML = '<img src=x onerror="window.owned=1">'
-DEADLINE = 10
+DEADLINE = 60.0
 UUID = "01a800000072af"
 VOLUME_POINT = {"name": "volume", "type": "int", "resourceType": "", "label": "", "description": "",
                 "uri": "/volume", "protocol": ["COAP"], "method": ["GET", "PUT"],

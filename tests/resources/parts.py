@@ -10,7 +10,7 @@ from resources.errors import RefusedError, UnavailableError
 from resources.play import PlayPoint
 from resources.players import EndListener
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class ScriptedPlayer:

@@ -19,7 +19,7 @@ from resources.switch import LogindPowerOff, StandInPowerOff, SwitchPoint
 from wire.codes import Code
 from wire.datapoints import Value
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Logind(ServiceInterface):

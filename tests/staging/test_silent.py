@@ -21,7 +21,7 @@ from wire.ota import parse_order
 
 UUID = "0083000000000a"
 TAKES = {("PUT", "newfirmware"): Reply(Code.CHANGED)}
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 class TestThroughTheGateway:

@@ -26,7 +26,7 @@ from tools.postgresql import SECURED, PostgresServer, postgresql
 UUID = "01a800000072af"
 COMMAND = (sys.executable, "-m", "staging.cli")
 PASSWORD = "correct-horse"
-DEADLINE = 50
+DEADLINE = 60.0
 
 
 @pytest.fixture(scope="module")

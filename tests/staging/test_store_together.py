@@ -28,7 +28,7 @@ from staging.store.releases import StrategyType, Target
 
 STORES = 4
 UUID = "01a800000072af"
-DEADLINE = 30
+DEADLINE = 60.0
 
 
 @pytest.fixture

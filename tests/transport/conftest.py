@@ -25,7 +25,7 @@ from wire.framing import FrameDecoder, encode_frame
 
 CON, NON, ACK, RST = range(4)
 # No test depends on it: it turns a hang into a failure.
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 async def echo(request: Request) -> Reply:

@@ -14,7 +14,7 @@ from transport.datagram import DatagramServer
 from transport.errors import TransportError
 from transport.framed import Reply
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 _MID = iter(range(1, 65536))
 
 

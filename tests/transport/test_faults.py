@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.transport.conftest import Bench, RawPeer
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 GET, POST = 1, 2
 
 

@@ -18,7 +18,7 @@ from wire.framing import FrameLengthError
 if TYPE_CHECKING:
     from tests.transport.conftest import Bench
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 BIG = bytes(range(256)) * 20
 
 
