@@ -105,6 +105,10 @@ class KeyRing:
             self._signers[signer.public_key.keyid] = signer
         return signer.public_key
 
+    def make_more(self, role: str, count: int) -> list[Key]:
+        """Make ``count`` more keys for ``role``, each in a file of its own."""
+        return [self.make(self.free_name(role)) for _number in range(count)]
+
     def free_name(self, role: str) -> str:
         """Return a name for one more key of ``role`` that no file has yet."""
         names = itertools.chain([role], (f"{role}-{number}" for number in itertools.count(2)))

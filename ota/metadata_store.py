@@ -50,6 +50,8 @@ class MetadataStore:
         roles: Roles = {"root": root, "timestamp": timestamp, "snapshot": snapshot}
         for name, meta in snapshot.signed.meta.items():
             roles[name.removesuffix(".json")] = self._load(Targets, f"{meta.version}.{name}")
+        if "targets" not in roles:
+            raise ReleaseToolError(f"{self.metadata_dir}: the snapshot names no targets.json")
         return roles
 
     def staged(self) -> Roles:
@@ -61,10 +63,17 @@ class MetadataStore:
             for path in sorted(self.staged_dir.glob("*.json"))
         }
 
-    def stage(self, role: str, metadata: Metadata[Any]) -> None:
-        """Keep the next version of a role until it is signed."""
-        make_folder(self.staged_dir)
-        write_atomically(self.staged_dir / f"{role}.json", metadata.to_bytes())
+    def stage(self, roles: Roles) -> None:
+        """Keep the next versions of roles until they are signed.
+
+        Who delegates comes last: killed between two files, this leaves no delegation to a role
+        whose content is nowhere, and no root whose companions are.
+        """
+        if roles:
+            make_folder(self.staged_dir)
+        last = [role for role in ("targets", "root") if role in roles]
+        for role in (*(role for role in roles if role not in last), *last):
+            write_atomically(self.staged_dir / f"{role}.json", roles[role].to_bytes())
 
     def unstage(self, role: str) -> None:
         """Forget the next version of a role; it is published."""
@@ -85,6 +94,32 @@ class MetadataStore:
                 write_atomically(self.metadata_dir / "timestamp.json", data)
         if "root" in changed:  # last: until here the old root is what a repetition starts from
             write_atomically(self.metadata_dir / "root.json", changed["root"].to_bytes())
+
+    def next_root(self, published: Roles) -> Metadata[Any] | None:
+        """Return the root that clients find already, newer than ``published``'s; None: none."""
+        name = f"{published['root'].signed.version + 1}.root.json"
+        return self._load(Root, name) if (self.metadata_dir / name).exists() else None
+
+    def check_roots(self, version: int) -> None:
+        """Follow the roots from the first to ``version``, as a machine from a drawer has to.
+
+        Raises:
+            ReleaseToolError: one is missing or not signed by its forerunner, or there is a newer
+                one, whose change of keys was interrupted.
+        """
+        before: Root | None = None
+        for number in range(1, version + 1):
+            root = self._load(Root, f"{number}.root.json")
+            name = f"{number}.root.json"
+            if root.signed.version != number:
+                raise ReleaseToolError(f"{name}: is version {root.signed.version}")
+            if (why := missing("root", {"root": root}, before)) is not None:
+                raise ReleaseToolError(f"{name}: {why}")
+            before = root.signed
+        if (self.metadata_dir / f"{version + 1}.root.json").exists():
+            raise ReleaseToolError(
+                f"{version + 1}.root.json: is out before what belongs to it: run publish again"
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -153,6 +188,18 @@ def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) 
                 " of the root before" if role == "root" and delegator is before else ""
             )
     return None
+
+
+def check_versions(roles: Roles) -> None:
+    """Hold each file's version against the one it is named by; raises ReleaseToolError."""
+    named = {
+        name.removesuffix(".json"): meta for name, meta in roles["snapshot"].signed.meta.items()
+    }
+    named["snapshot"] = roles["timestamp"].signed.snapshot_meta
+    for role, meta in named.items():
+        found = roles[role].signed.version
+        if found != meta.version:
+            raise ReleaseToolError(f"{role}: is version {found}, expected {meta.version}")
 
 
 def choose(published: Roles, staged: Roles) -> tuple[Roles, dict[str, str]]:

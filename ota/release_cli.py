@@ -17,6 +17,7 @@ from wire.errors import WireError
 
 if TYPE_CHECKING:
     from ota.repository import Repository
+    from ota.tuf_types import Key
 
 DEFAULT_PRODUCT = "story-machine"
 
@@ -228,14 +229,11 @@ def _key_rotate(options: argparse.Namespace) -> Result:
 def _change_keys(options: argparse.Namespace, revoke: Sequence[str] | None) -> Result:
     from ota.keys import read_public_key  # noqa: PLC0415
 
-    repository = _open(options)
-    ring = repository.keys
+    keys: list[Key] | int = options.count
     if options.public:
         keys = [read_public_key(path) for path in options.public]
-    else:
-        keys = [ring.make(ring.free_name(options.role)) for _ in range(options.count)]
-    outcome = repository.change_keys(options.role, keys, revoke, options.threshold)
-    return {"added": [key.keyid for key in keys], **outcome.to_json()}
+    outcome = _open(options).change_keys(options.role, keys, revoke, options.threshold)
+    return {"added": list(outcome.keys), **outcome.to_json()}
 
 
 def _verify(options: argparse.Namespace) -> Result:

@@ -23,6 +23,7 @@ from ota.keys import (
 )
 from ota.repository import AddedTarget, KeyCount, Repository
 from ota.trust import Target, TrustSettings, find_target
+from wire.errors import WireError
 
 PRODUCT = "story-machine"
 
@@ -202,9 +203,53 @@ def test_keys_that_cannot_be(ceremony: Ceremony, tmp_path: Path) -> None:
         online.change_keys("timestamp", [], ["nosuch"])
     with pytest.raises(ReleaseToolError, match="threshold 3 of 1 keys cannot be reached"):
         online.change_keys("timestamp", [], (), threshold=3)
-    with pytest.raises(ReleaseToolError, match="root: threshold 2 of 1 keys"):
-        Repository(tmp_path / "r", tmp_path / "k").create({"root": KeyCount(1, 2)})
+    with pytest.raises(ReleaseToolError, match="threshold 0 of 1 keys cannot be reached"):
+        online.change_keys("timestamp", [], (), threshold=0)
+    for role in ("root", "targets"):
+        with pytest.raises(ReleaseToolError, match=f"{role}: threshold 2 of 1 keys"):
+            Repository(tmp_path / "r", tmp_path / "k").create({role: KeyCount(1, 2)})
+    assert not (tmp_path / "r").exists()
+    assert not (tmp_path / "k").exists()
     assert online.show()["staged"] == {}
+
+
+def test_a_refused_change_of_keys_makes_none(ceremony: Ceremony, tmp_path: Path) -> None:
+    online, folder = ceremony.of("online"), ceremony.folder / "online"
+    before = sorted(folder.iterdir())
+    with pytest.raises(ReleaseToolError, match="threshold 9 of 4 keys cannot be reached"):
+        online.change_keys("root", 1, threshold=9)
+    for role in ("../evil", "", "x/../y"):
+        with pytest.raises(WireError, match="product: got"):
+            online.change_keys(role, 1)
+    with pytest.raises(ReleaseToolError, match="no such folder"):
+        Repository(tmp_path / "none", folder).change_keys("root", 1)
+    assert sorted(folder.iterdir()) == before
+    assert not list(ceremony.folder.rglob("evil*"))
+
+
+def test_verify_finds_what_a_machine_from_a_drawer_would_refuse(ceremony: Ceremony) -> None:
+    """The newest state alone is sound; the way to it, or a file's version, is not."""
+    online, folder = ceremony.of("online"), ceremony.server.root / "metadata"
+    ceremony.add("1.1.0", "ann", "ben")
+    online.change_keys("timestamp", 1, None)
+    for holder in ("ann", "ben"):
+        ceremony.of(holder).sign()
+    online.publish()
+    assert online.verify()["valid"]
+    first, second = (folder / "1.root.json").read_bytes(), (folder / "2.root.json").read_bytes()
+    (folder / "1.root.json").unlink()
+    with pytest.raises(ReleaseToolError, match=r"1\.root\.json: not there"):
+        online.verify()
+    (folder / "1.root.json").write_bytes(second)
+    with pytest.raises(ReleaseToolError, match=r"1\.root\.json: is version 2"):
+        online.verify()
+    (folder / "1.root.json").write_bytes(first.replace(b'"threshold":2', b'"threshold":1'))
+    with pytest.raises(ReleaseToolError, match=r"1\.root\.json: root was signed by 0/1 keys"):
+        online.verify()
+    (folder / "1.root.json").write_bytes(first)
+    (folder / "2.targets.json").write_bytes((folder / "1.targets.json").read_bytes())
+    with pytest.raises(ReleaseToolError, match="targets: is version 1, expected 2"):
+        online.verify()
 
 
 def test_encrypted_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ota import release, repository
+from ota.admission import Terms
 from ota.repository import AddedTarget, ReleaseToolError, Repository
 from ota.trust import TrustSettings, find_target
+from wire.errors import WireError
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("wire", "transport", "resources", "ota", "agent")
@@ -97,6 +101,35 @@ def test_adds_at_the_same_time_do_not_interleave(
     for process in running:
         assert process.wait(30) == 0
     assert repository.verify()["targets"] == 4
+
+
+BAD_TERMS: dict[str, tuple[dict[str, Any], str]] = {
+    "budget below zero": ({"data_budget": -5}, "custom.data_budget: got -5, expected an integer"),
+    "budget of nothing": ({"data_budget": 0}, "custom.data_budget: got 0"),
+    "budget without end": ({"data_budget": 10**30}, "custom.data_budget: got 1000"),
+    "board without a name": ({"hardware": ("",)}, "custom.compatible.hardware: got"),
+    "channel without a name": ({"channels": ("",)}, "custom.channels: got"),
+    "no reason": ({"revoked": ""}, 'custom.revoked: got "", expected a string'),
+    "half of a character": ({"revoked": "\udcff"}, "custom: not UTF-8 text"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TERMS, ids=str)
+def test_terms_that_no_machine_could_read_are_not_signed(
+    repository: Repository, added: AddedTarget, tmp_path: Path, helpers: Any, name: str
+) -> None:
+    """Signed once, they could be neither changed nor verified any more."""
+    changes, reason = BAD_TERMS[name]
+    before = {path for path in repository.folder.rglob("*") if path.is_file()}
+    package = helpers.make_package(tmp_path / "q.tar.gz", "1.2.0")
+    for act in (
+        lambda: repository.add(package, added.product, "1.2.0", Terms("", "", **changes)),
+        lambda: repository.edit_terms(added.product, "1.1.0", lambda t: replace(t, **changes)),
+    ):
+        with pytest.raises(WireError, match=re.escape(reason)):
+            act()
+    assert {path for path in repository.folder.rglob("*") if path.is_file()} == before
+    assert repository.verify()["targets"] == 1
 
 
 def test_keys_are_for_their_owner_alone(repository: Repository, tmp_path: Path) -> None:
