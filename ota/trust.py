@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ota.admission import DEFAULT_CHANNEL, INSTALLER, Device, MapFile, admit, parse_terms
-from ota.clock import TrustedTime
+from ota.clock import TrustedTime, show_time
 from ota.errors import ContentError, MachineError, MisuseError, StoppedError, TransportError
 from ota.files import fsync_tree, make_folder
 from ota.web import Web, WebSettings, show_url
@@ -341,12 +341,21 @@ def _refusals() -> dict[type[Exception], str]:
     }
 
 
-def _note_date(clock: TrustedTime, date: str | None) -> None:
-    """Take the time that the repository gave over verified TLS."""
+def _note_date(web: Web, date: str | None) -> None:
+    """Take the time that the repository gave over verified TLS.
+
+    Not one after its own certificate's end: it cannot be right, and its next word, with which it
+    would correct itself, would be refused as that of an expired certificate.
+    """
     try:
-        clock.note_cloud(parsedate_to_datetime(date or "").timestamp())
+        seconds = parsedate_to_datetime(date or "").timestamp()
     except (ValueError, OverflowError):  # none, or not a date
         return
+    if seconds <= web.chain_end:
+        web.clock.note_cloud(seconds)
+    else:
+        _log.warning("the repository says it is %s, after its own certificate's end: ignored",
+                     show_time(seconds))  # fmt: skip
 
 
 def _make_fetcher(web: Web, deadline: float, stop: threading.Event) -> FetcherInterface:
@@ -373,7 +382,7 @@ def _make_fetcher(web: Web, deadline: float, stop: threading.Event) -> FetcherIn
                         text = f"{show_url(url)} answered HTTP {body.status}"
                         raise DownloadHTTPError(text, body.status)
                     if url.startswith("https:"):
-                        _note_date(web.clock, body.header("Date"))
+                        _note_date(web, body.header("Date"))
                     while chunk := body.read(READ_SIZE):
                         yield chunk
                         check()
