@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from securesystemslib.exceptions import UnverifiedSignatureError
 from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 
 from ota.files import fsync_path, make_folder, write_atomically
 from ota.keys import ReleaseToolError
-from ota.tuf_types import Metadata, Root, Signed, Snapshot, Targets, Timestamp
+from ota.tuf_types import Key, Metadata, Root, Signed, Snapshot, Targets, Timestamp
 
 TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 ONLINE_ROLES = ("snapshot", "timestamp")
@@ -166,6 +167,18 @@ def _lock(descriptor: int, folder: Path) -> None:
 def delegator_of(role: str, roles: Mapping[str, Metadata[Any]]) -> Any:
     """Return the signed part that says whose signatures ``role`` needs."""
     return roles["root" if role in TOP_ROLES else "targets"].signed
+
+
+def is_signed(metadata: Metadata[Any], key: Key) -> bool:
+    """Tell whether ``metadata`` has a signature of ``key``, and it holds."""
+    signature = metadata.signatures.get(key.keyid)
+    if signature is None:
+        return False
+    try:
+        key.verify_signature(signature, metadata.signed_bytes)
+    except UnverifiedSignatureError:
+        return False
+    return True
 
 
 def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) -> str | None:

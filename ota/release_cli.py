@@ -50,11 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(result: Result, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(result, ensure_ascii=False))
+        _print_line(json.dumps(result, ensure_ascii=False))
         return
     for name, value in result.items():
         shown = value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)
-        print(f"{name}: {shown}")
+        _print_line(f"{name}: {shown}")
+
+
+def _print_line(text: str) -> None:
+    """Print what the terminal may have no characters for: a path, a reason."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _open(options: argparse.Namespace) -> Repository:

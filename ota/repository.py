@@ -28,6 +28,7 @@ from ota.metadata_store import (
     check_versions,
     choose,
     delegator_of,
+    is_signed,
     missing,
 )
 from ota.package import check_product
@@ -366,7 +367,8 @@ class Repository:
         if role == "root" and before is not None:
             counted += before.roles["root"].keyids
         for keyid in counted:
-            if keyid in signers and keyid not in metadata.signatures:
+            # A signature that does not hold is no reason to withhold one that does.
+            if keyid in signers and not is_signed(metadata, signers[keyid].public_key):
                 try:
                     metadata.sign(signers[keyid], append=True)
                 except UnsignedMetadataError as error:  # a token that is away, or another PIN's

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -277,6 +279,87 @@ def test_encrypted_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
     assert list(KeyRing(tmp_path / "keys", Passphrase(ask=ask)).signers()) == [made.keyid]
     assert asked == ["Passphrase of root.pem: "]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\xff\xfesecret\n", r"not UTF-8 text \(byte 0\)"),
+        (b"secret" * 200, "a passphrase of 1200 bytes, expected at most 1023"),
+        (b"\nsecret", "its first line is empty"),
+    ],
+    ids=["not UTF-8", "too long", "empty"],
+)
+def test_what_is_no_passphrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, reason: str
+) -> None:
+    """One line, without the passphrase, and no key: from a file and from the environment."""
+    file = tmp_path / "passphrase"
+    file.write_bytes(data)
+    ways = [Passphrase(file)]
+    if not data.startswith(b"\n"):
+        monkeypatch.setenv(PASSPHRASE_ENV, os.fsdecode(data.strip()))
+        ways.append(Passphrase())
+    for way in ways:
+        with pytest.raises(ReleaseToolError, match=reason) as caught:
+            KeyRing(tmp_path / "keys", way).make("root")
+        assert "secret" not in str(caught.value)
+        assert caught.value.__cause__ is None
+    assert not (tmp_path / "keys").exists()
+
+
+def test_a_new_key_is_encrypted_with_what_is_typed(tmp_path: Path) -> None:
+    """Asked for twice, once for all the keys of a command, and not again to use them."""
+    asked: list[str] = []
+
+    def typing(*answers: str) -> Passphrase:
+        left = list(answers)
+
+        def ask(prompt: str) -> str:
+            asked.append(prompt)
+            if not left:
+                raise EOFError
+            return left.pop(0)
+
+        return Passphrase(ask=ask)
+
+    ring = KeyRing(tmp_path / "keys", typing("horse", "horse"))
+    keys = {ring.make("root").keyid, ring.make("targets").keyid}
+    assert set(ring.signers()) == keys
+    assert asked == ["New passphrase for root.pem (nothing: not encrypted): ", "The same again: "]
+    for name in ("root", "targets"):
+        assert b"ENCRYPTED" in (tmp_path / f"keys/{name}.pem").read_bytes()
+    for answers, reason in ((("horse", "hose"), "differ; no key was made"), ((), "was typed")):
+        with pytest.raises(ReleaseToolError, match=reason):
+            KeyRing(tmp_path / "none", typing(*answers)).make("root")
+    assert not (tmp_path / "none").exists()
+    KeyRing(tmp_path / "plain", typing("")).make("root")
+    assert b"ENCRYPTED" not in (tmp_path / "plain/root.pem").read_bytes()
+
+
+NO_NAMES = ("../out", "", ".", "a/b", "ann.pub", "x" * 65, "ann\n", "\udcff")
+
+
+@pytest.mark.parametrize("name", NO_NAMES, ids=ascii)
+def test_what_is_no_name_of_a_key(tmp_path: Path, name: str) -> None:
+    """A key outside of its folder, or one that no command would find again."""
+    with pytest.raises(WireError, match="key name: got"):
+        KeyRing(tmp_path / "keys").make(name)
+    with pytest.raises(WireError, match="key name: got"):
+        KeyRing(tmp_path / "keys").adopt_token(name, "label", 2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_signature_that_does_not_hold_is_given_anew(ceremony: Ceremony) -> None:
+    """Damaged on its way, or put there so that the holder's own does not come to count."""
+    ceremony.of("online").add(ceremony.package("1.1.0"), PRODUCT, "1.1.0")
+    ceremony.of("ann").sign()
+    staged = ceremony.server.root / "staged/targets.json"
+    metadata = json.loads(staged.read_bytes())
+    metadata["signatures"][0]["sig"] = "00" * 64
+    staged.write_text(json.dumps(metadata))
+    assert "0/2" in ceremony.of("online").publish().staged["targets"]
+    assert "1/2" in ceremony.of("ann").sign().staged["targets"]
 
 
 def test_public_keys_are_handed_over_as_pem(tmp_path: Path) -> None:

@@ -194,11 +194,11 @@ class Tool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ota.release_cli", *arguments],
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
             capture_output=True,
             text=True,
             timeout=30,
@@ -312,6 +312,21 @@ def test_bad_input_gives_one_line_and_an_exit_code(tool: Tool) -> None:
         assert done.stderr.startswith("story-release: "), name
         assert reason in done.stderr, name
     assert not (tool.folder / "o").exists()
+
+
+def test_a_build_date_that_is_none(tool: Tool) -> None:
+    for value in ("tomorrow", "²", "9" * 5000):
+        done = tool(*BUILD, "o", SOURCE_DATE_EPOCH=value)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "SOURCE_DATE_EPOCH: got" in done.stderr
+    assert not (tool.folder / "o").exists()
+
+
+def test_what_the_terminal_has_no_characters_for(tool: Tool) -> None:
+    """The change is made by then; its report must not end in a traceback."""
+    done = tool("init", "--repo", "geschichten-ü", "--keys", "k", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("repository: geschichten-\\xfc\n")
 
 
 def test_a_wrong_command_line_is_usage(tool: Tool) -> None:
