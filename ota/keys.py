@@ -249,7 +249,11 @@ def _token(path: Path) -> Signer:
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
         key = SSlibKey.from_dict(record["keyid"], record["key"])
-        return HSMSigner.from_priv_key_uri(record["uri"], key, _pin)
+        uri = record["uri"]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ReleaseToolError(f"{path}: not what `key new --token` writes") from error
+    try:
+        return HSMSigner.from_priv_key_uri(uri, key, _pin)
     except Exception as error:  # the libraries raise what they like; a person reads the line
         raise ReleaseToolError(f"{path}: {error or type(error).__name__}") from error
 

@@ -112,8 +112,8 @@ class MetadataStore:
         for number in range(1, version + 1):
             root = self._load(Root, f"{number}.root.json")
             name = f"{number}.root.json"
-            if root.signed.version != number:
-                raise ReleaseToolError(f"{name}: is version {root.signed.version}")
+            if before is None and root.signed.version != number:
+                raise ReleaseToolError(f"{name}: is version {root.signed.version}, expected 1")
             if (why := missing("root", {"root": root}, before)) is not None:
                 raise ReleaseToolError(f"{name}: {why}")
             before = root.signed
@@ -193,6 +193,8 @@ def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) 
     delegators = [delegator_of(role, roles)]
     if role == "root" and before is not None:
         delegators.append(before)
+        if metadata.signed.version != before.version + 1:  # machines look for no other
+            return f"is version {metadata.signed.version}, expected {before.version + 1}"
     for delegator in delegators:
         try:
             delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)

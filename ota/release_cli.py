@@ -120,7 +120,9 @@ def _add(options: argparse.Namespace) -> Result:
     added, outcome = _open(options).add_and_tell(
         options.file, options.product, options.version, _terms(options), bundle_map
     )
-    told = {} if no_map is None else {"map": no_map}
+    told: dict[str, object] = {} if no_map is None else {"map": no_map}
+    if outcome.kept:  # the same package again changes nothing, whatever it was asked with
+        told["kept"] = outcome.kept
     # What is complete is published at once; only what waits for signatures is news.
     return asdict(added) | told | ({"staged": dict(outcome.staged)} if outcome.staged else {})
 

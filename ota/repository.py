@@ -33,6 +33,7 @@ from ota.metadata_store import (
 )
 from ota.package import check_product
 from ota.package_files import AddedTarget, copy_package, describe, verify_package, write_map
+from ota.role_changes import describe_changes
 from ota.role_keys import KeyChange, KeyCount, delegated, role_of
 from ota.trust import SIGNED_AT, TIME_FORMAT, target_path
 from ota.tuf_types import (
@@ -64,16 +65,20 @@ LIFETIME = {
 class Outcome:
     """What a change came to: the roles that were published, and what each staged one lacks.
 
-    ``keys`` are the ids of the keys that a role was given.
+    ``keys`` are the ids of the keys that a role was given; ``changes`` says, line by line, what
+    each staged role would change; ``kept`` are a package's signed terms, where others were asked.
     """
 
     published: tuple[str, ...] = ()
     staged: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    changes: Mapping[str, list[str]] = field(default_factory=dict)
+    kept: Mapping[str, object] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """Render for the command line."""
-        return {"published": list(self.published), "staged": dict(self.staged)}
+        told: dict[str, object] = {"published": list(self.published), "staged": dict(self.staged)}
+        return told | ({"changes": dict(self.changes)} if self.changes else {})
 
 
 class Repository:
@@ -160,6 +165,7 @@ class Repository:
         """Do as `add`, with the map of an image; tell as well whether it lacks signatures."""
         check_product(product)
         version_key(version)
+        asked = terms
         terms = replace(terms or Terms(product, version), product=product, version=version)
         check_terms(terms)
         with self.store.locked():
@@ -175,7 +181,8 @@ class Repository:
             copy_package(self.folder, file, added)
             map_file = None if bundle_map is None else write_map(self.folder, bundle_map, added)
             if known is not None:
-                return added, Outcome((), _still(published, staged))
+                kept = {} if asked is None or _same(terms, known) else known.custom or {}
+                return added, Outcome((), _still(published, staged), kept=kept)
             signed_terms = replace(terms, map=map_file)
 
             def put(targets: Targets) -> None:
@@ -247,7 +254,8 @@ class Repository:
             for role in staged:
                 self._sign(role, published | staged, published["root"].signed)
             self.store.stage(staged)
-            return Outcome((), _still(published, staged))
+            changes = _changes(published, staged)
+            return Outcome((), _still(published, staged), changes=changes)
 
     def publish(self) -> Outcome:
         """Publish what is staged and complete; the online keys must be at hand."""
@@ -260,7 +268,10 @@ class Repository:
             self._publish(self._begin()[0], {})
 
     def show(self) -> dict[str, object]:
-        """Describe the repository: versions, expiry, keys of the roles; targets; what is staged."""
+        """Describe the repository: versions, expiry, keys of the roles; targets; what is staged.
+
+        What is staged comes with what it lacks (``staged``) and what it changes (``changes``).
+        """
         published = self.store.published()
         shown = {}
         for role, metadata in published.items():
@@ -276,12 +287,13 @@ class Repository:
             | (target.custom or {})
             for path, target in sorted(_all_targets(published).items())
         ]
-        staged = _still(published, _live(published, self.store.staged()))
+        staged = _live(published, self.store.staged())
         return {
             "repository": str(self.folder),
             "roles": shown,
             "targets": targets,
-            "staged": staged,
+            "staged": _still(published, staged),
+            "changes": _changes(published, staged),
         }
 
     def verify(self) -> dict[str, object]:
@@ -398,6 +410,11 @@ class Repository:
         self.store.write({**chosen, "snapshot": snapshot, "timestamp": timestamp})
 
 
+def _same(terms: Terms, known: TargetFile) -> bool:
+    """Whether a signed package has these terms; its map is no matter of terms."""
+    return (known.custom or {}) | {"map": None} == terms.to_json() | {"map": None}
+
+
 def _live(published: Roles, staged: Roles) -> Roles:
     """Return what is staged without what is published already, or what nobody delegates to."""
     named = {*TOP_ROLES, *delegated((published | staged)["targets"].signed)}
@@ -413,6 +430,14 @@ def _still(published: Roles, staged: Roles) -> dict[str, str]:
     """Say of each staged role what it lacks, or that it is ready."""
     lacking = choose(published, staged)[1]
     return {role: lacking.get(role, "ready to be published") for role in staged}
+
+
+def _changes(published: Roles, staged: Roles) -> dict[str, list[str]]:
+    """Say of each staged role what signing it means."""
+    return {
+        role: describe_changes(published[role].signed if role in published else None, draft.signed)
+        for role, draft in staged.items()
+    }
 
 
 def _all_targets(roles: Roles) -> dict[str, TargetFile]:

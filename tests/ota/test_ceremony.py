@@ -25,6 +25,7 @@ from ota.keys import (
 )
 from ota.repository import AddedTarget, KeyCount, Repository
 from ota.trust import Target, TrustSettings, find_target
+from ota.tuf_types import Metadata
 from wire.errors import WireError
 
 PRODUCT = "story-machine"
@@ -360,6 +361,74 @@ def test_a_signature_that_does_not_hold_is_given_anew(ceremony: Ceremony) -> Non
     staged.write_text(json.dumps(metadata))
     assert "0/2" in ceremony.of("online").publish().staged["targets"]
     assert "1/2" in ceremony.of("ann").sign().staged["targets"]
+
+
+def test_who_signs_sees_what_they_sign(ceremony: Ceremony) -> None:
+    """Whoever has had the folder may have staged what they like: here, a root of their own."""
+    online = ceremony.of("online")
+    assert online.show()["changes"] == {}
+    thief = KeyRing(ceremony.folder / "thief").make("thief")
+    old: Any = Metadata.from_bytes(online.root_file.read_bytes())
+    old.signed.version += 1
+    old.signed.add_key(thief, "root")
+    old.signed.roles["root"].threshold = 1
+    online.store.stage({"root": Metadata(old.signed)})
+    shown: Any = online.show()
+    lines = shown["changes"]["root"]
+    assert lines[0].startswith("version 1 -> 2, until ")
+    assert lines[1:] == [f"root gets key {thief.keyid}", "root threshold: 2 -> 1"]
+    assert ceremony.of("ann").sign().to_json()["changes"] == {"root": lines}
+
+
+def test_changes_of_releases_and_products_are_shown(ceremony: Ceremony) -> None:
+    online = ceremony.of("online")
+    added = ceremony.add("1.1.0", "ann", "ben")
+    online.edit_terms(PRODUCT, "1.1.0", lambda terms: replace(terms, revoked="deletes songs"))
+    second = online.add(ceremony.package("1.2.0"), PRODUCT, "1.2.0")
+    shown: Any = online.show()
+    version, revoked, new = shown["changes"]["targets"]
+    assert version.startswith("version 2 -> 3, until ")
+    assert revoked.startswith(f"target {added.target}: {{")
+    assert "deletes songs" in revoked.partition(" -> ")[2]
+    assert new.startswith(f"target {second.target}: none -> {{")
+    assert second.sha256 in new
+    outcome = online.change_keys("toaster", 1)
+    shown = online.show()
+    lines = shown["changes"]["targets"]
+    assert f"toaster gets key {outcome.keys[0]}" in lines
+    assert 'toaster paths: none -> ["toaster/*"]' in lines
+    assert shown["changes"]["toaster"][0].startswith("version none -> 1, until ")
+
+
+def test_a_root_that_machines_would_not_look_for_is_not_published(ceremony: Ceremony) -> None:
+    root: Any = Metadata.from_bytes(ceremony.of("online").root_file.read_bytes())
+    root.signed.version += 5
+    ceremony.of("online").store.stage({"root": Metadata(root.signed)})
+    for holder in ("ann", "ben"):
+        ceremony.of(holder).sign()
+    published = ceremony.of("online").publish()
+    assert published.staged == {"root": "is version 6, expected 2"}
+    assert ceremony.of("online").verify()["valid"]
+
+
+def test_the_same_package_again_tells_what_it_waits_for_and_the_terms_that_stand(
+    ceremony: Ceremony,
+) -> None:
+    online, package = ceremony.of("online"), ceremony.package("1.1.0")
+    hold = Terms(PRODUCT, "1.1.0", channels=())
+    online.add(package, PRODUCT, "1.1.0", hold)
+    outcome = online.add_and_tell(package, PRODUCT, "1.1.0", hold)[1]
+    assert outcome.staged == {"targets": "targets was signed by 0/2 keys"}
+    assert outcome.kept == {}
+    outcome = online.add_and_tell(package, PRODUCT, "1.1.0", replace(hold, data_budget=5))[1]
+    assert outcome.kept == hold.to_json()
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"keyid": 5, "key": []}', b"\xff"])
+def test_a_tokens_file_that_is_none(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "ann.token.json").write_bytes(data)
+    with pytest.raises(ReleaseToolError, match=r"ann\.token\.json: not what `key new --token`"):
+        KeyRing(tmp_path).signers()
 
 
 def test_public_keys_are_handed_over_as_pem(tmp_path: Path) -> None:
