@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -242,13 +242,18 @@ class TrustClient:
         settings = self._settings
         if (note := settings.clock.disbelief()) is not None:
             _log.warning("metadata is judged at trusted time: %s", note)
+
+        def judge() -> None:
+            _judge_at(updater, settings.clock.now())
+
         updater = Updater(
             str(settings.metadata_dir),
             settings.metadata_url or f"{settings.repository.rstrip('/')}/metadata/",
-            fetcher=_make_fetcher(web, monotonic() + settings.deadline, self._stop),
+            # The server's own word counts at once: it may be the first that this machine hears.
+            fetcher=_make_fetcher(web, monotonic() + settings.deadline, self._stop, judge),
             bootstrap=root,
         )
-        _judge_at(updater, settings.clock.now())
+        judge()
         return updater
 
     @property
@@ -358,8 +363,13 @@ def _note_date(web: Web, date: str | None) -> None:
                      show_time(seconds))  # fmt: skip
 
 
-def _make_fetcher(web: Web, deadline: float, stop: threading.Event) -> FetcherInterface:
-    """Return python-tuf's network seam: every fault of ours, while iterating too, is a DownloadError."""
+def _make_fetcher(
+    web: Web, deadline: float, stop: threading.Event, heard: Callable[[], None]
+) -> FetcherInterface:
+    """Return python-tuf's network seam: every fault of ours, while iterating too, is a DownloadError.
+
+    ``heard`` is called when the server has said what time it is.
+    """
     from tuf.api.exceptions import (  # noqa: PLC0415  # only an update needs it
         DownloadError,
         DownloadHTTPError,
@@ -378,11 +388,12 @@ def _make_fetcher(web: Web, deadline: float, stop: threading.Event) -> FetcherIn
             check()
             try:
                 with web.get(url) as body:
+                    if url.startswith("https:"):
+                        _note_date(web, body.header("Date"))
+                        heard()
                     if body.status != 200:
                         text = f"{show_url(url)} answered HTTP {body.status}"
                         raise DownloadHTTPError(text, body.status)
-                    if url.startswith("https:"):
-                        _note_date(web, body.header("Date"))
                     while chunk := body.read(READ_SIZE):
                         yield chunk
                         check()

@@ -228,6 +228,27 @@ def test_a_server_whose_clock_is_far_ahead_does_not_lock_itself_out(
     assert "cloud" in json.loads((tmp_path / "time.json").read_bytes())["known"]
 
 
+def test_a_frozen_repository_is_refused_by_the_time_that_its_own_server_says(
+    https: Any,
+    repository: Repository,
+    added: AddedTarget,
+    tmp_path: Path,
+    helpers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """First contact of a machine that woke in 1970: what it hears meanwhile counts at once."""
+    past = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
+    monkeypatch.setattr("ota.repository._expiry", lambda _role: past)
+    repository.refresh()
+    url, ca_file = https()
+    clock = TrustedTime(tmp_path / "time.json", wall=lambda: 0.0)
+    web = WebSettings(5, 5, ca_file, clock)
+    trust = TrustSettings(helpers.PRODUCT, url[:-2], repository.root_file, tmp_path / "m", web=web)
+    order = helpers.order_for(added, url[:-2])
+    with pytest.raises(ContentError, match=r"expired metadata .*cloud says it is"):
+        find_target(trust, order, "1.0.0", threading.Event())
+
+
 def fetch(served: tuple[str, Path], clock: TrustedTime) -> bytes:
     url, ca_file = served
     with Web(WebSettings(5, 5, ca_file, clock)) as web, web.get(url) as body:
