@@ -167,7 +167,13 @@ class KeyRing:
         return self._password
 
     def make_more(self, role: str, count: int) -> list[Key]:
-        """Make ``count`` more keys for ``role``, each in a file of its own."""
+        """Make ``count`` more keys for ``role``, each in a file of its own; none if one cannot be read.
+
+        Raises:
+            ReleaseToolError, WireError, OSError: as `signers` and `make`.
+        """
+        if self.folder.is_dir():
+            self.signers()  # what could not sign would stop the command after the keys are made
         return [self.make(self.free_name(role)) for _number in range(count)]
 
     def free_name(self, role: str) -> str:

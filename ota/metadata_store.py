@@ -142,6 +142,7 @@ class MetadataStore:
     def _read(kind: type[Signed], path: Path) -> Metadata[Any]:
         try:
             metadata: Metadata[Any] = Metadata.from_bytes(path.read_bytes())
+            _ = metadata.signed_bytes  # a number with a point parses, and can never be signed
         except FileNotFoundError as error:
             raise ReleaseToolError(f"{path}: not there (run init first?)") from error
         except RepositoryError as error:
@@ -167,6 +168,14 @@ def _lock(descriptor: int, folder: Path) -> None:
 def delegator_of(role: str, roles: Mapping[str, Metadata[Any]]) -> Any:
     """Return the signed part that says whose signatures ``role`` needs."""
     return roles["root" if role in TOP_ROLES else "targets"].signed
+
+
+def role_keys(role: str, roles: Mapping[str, Metadata[Any]]) -> Any:
+    """Return the keys and the threshold of ``role``; raises ReleaseToolError: nobody names it."""
+    try:
+        return delegator_of(role, roles).get_delegated_role(role)
+    except ValueError as error:
+        raise ReleaseToolError(f"{role}: neither root nor targets names it") from error
 
 
 def is_signed(metadata: Metadata[Any], key: Key) -> bool:

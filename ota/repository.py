@@ -27,9 +27,9 @@ from ota.metadata_store import (
     Roles,
     check_versions,
     choose,
-    delegator_of,
     is_signed,
     missing,
+    role_keys,
 )
 from ota.package import check_product
 from ota.package_files import AddedTarget, copy_package, describe, verify_package, write_map
@@ -275,7 +275,7 @@ class Repository:
         published = self.store.published()
         shown = {}
         for role, metadata in published.items():
-            keys = delegator_of(role, published).get_delegated_role(role)
+            keys = role_keys(role, published)
             shown[role] = {
                 "version": metadata.signed.version,
                 "expires": metadata.signed.expires.strftime(TIME_FORMAT),
@@ -283,7 +283,7 @@ class Repository:
                 "keys": list(keys.keyids),
             }
         targets = [
-            {"target": path, "size": target.length, "sha256": target.hashes["sha256"]}
+            {"target": path, "size": target.length, "sha256": target.hashes.get("sha256")}
             | (target.custom or {})
             for path, target in sorted(_all_targets(published).items())
         ]
@@ -375,7 +375,7 @@ class Repository:
     def _sign(self, role: str, roles: Roles, before: Root | None) -> None:
         """Add the signatures that the keys at hand can give and that count."""
         metadata, signers = roles[role], self.keys.signers()
-        counted = list(delegator_of(role, roles).get_delegated_role(role).keyids)
+        counted = list(role_keys(role, roles).keyids)
         if role == "root" and before is not None:
             counted += before.roles["root"].keyids
         for keyid in counted:

@@ -226,6 +226,9 @@ def test_a_refused_change_of_keys_makes_none(ceremony: Ceremony, tmp_path: Path)
             online.change_keys(role, 1)
     with pytest.raises(ReleaseToolError, match="no such folder"):
         Repository(tmp_path / "none", folder).change_keys("root", 1)
+    (folder / "timestamp.pem").chmod(0o640)  # as good as one that needs another passphrase
+    with pytest.raises(ReleaseToolError, match="chmod 600 it"):
+        ceremony.of("online").change_keys(PRODUCT, 1)
     assert sorted(folder.iterdir()) == before
     assert not list(ceremony.folder.rglob("evil*"))
 

@@ -163,6 +163,15 @@ def test_verify_finds_a_changed_package_and_an_expired_role(
         repository.verify()
 
 
+def test_a_version_that_is_no_number(repository: Repository) -> None:
+    """TUF's parser takes it; no canonical JSON has it."""
+    path = repository.metadata_dir / "root.json"
+    path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":1.5'))
+    for act in (repository.verify, repository.show, repository.refresh):
+        with pytest.raises(ReleaseToolError, match=r"root\.json: not TUF metadata"):
+            act()
+
+
 def _lifetime() -> dict[str, Any]:
     return dict(repository.LIFETIME)
 
