@@ -96,6 +96,11 @@ class MetadataStore:
         if "root" in changed:  # last: until here the old root is what a repetition starts from
             write_atomically(self.metadata_dir / "root.json", changed["root"].to_bytes())
 
+    def has_history(self) -> bool:
+        """Whether there is more here than a first publication that was cut off before its end."""
+        first = {f"1.{role}.json" for role in ("root", "targets", "snapshot")} | {"timestamp.json"}
+        return any(path.name not in first for path in self.metadata_dir.glob("*.json"))
+
     def next_root(self, published: Roles) -> Metadata[Any] | None:
         """Return the root that clients find already, newer than ``published``'s; None: none."""
         name = f"{published['root'].signed.version + 1}.root.json"

@@ -18,6 +18,7 @@ from typing import Any
 from tuf.api.exceptions import UnsignedMetadataError
 
 from ota.admission import Terms, check_terms, parse_terms
+from ota.clock import EARLIEST, show_time
 from ota.files import make_folder
 from ota.keys import KeyRing, Passphrase, ReleaseToolError
 from ota.metadata_store import (
@@ -114,9 +115,10 @@ class Repository:
         counts = {role: (counts or {}).get(role, KeyCount()) for role in TOP_ROLES}
         for role, count in counts.items():
             count.check(role)
+        _check_clock()
         make_folder(self.folder)
         with self.store.locked():
-            if self.root_file.exists():
+            if self.store.has_history():
                 raise ReleaseToolError(f"{self.folder}: already a repository")
             make_folder(self.metadata_dir)
             make_folder(self.folder / "targets")
@@ -260,6 +262,7 @@ class Repository:
     def publish(self) -> Outcome:
         """Publish what is staged and complete; the online keys must be at hand."""
         with self.store.locked():
+            _check_clock()
             return self._finish(*self._read())
 
     def refresh(self) -> None:
@@ -302,6 +305,7 @@ class Repository:
         Raises:
             ReleaseToolError: names the first thing that a device would refuse.
         """
+        _check_clock()
         published = self.store.published()
         self.store.check_roots(published["root"].signed.version)
         check_versions(published)
@@ -324,6 +328,7 @@ class Repository:
         Raises:
             ReleaseToolError: it cannot be finished with the keys at hand.
         """
+        _check_clock()
         published, staged = self._read()
         if (root := self.store.next_root(published)) is None:
             return published, staged
@@ -400,7 +405,7 @@ class Repository:
             if role not in {"root", *ONLINE_ROLES}:
                 snapshot.signed.meta[f"{role}.json"] = MetaFile(metadata.signed.version)
         timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
-        timestamp.signed.unrecognized_fields[SIGNED_AT] = datetime.now(UTC).strftime(TIME_FORMAT)
+        timestamp.signed.unrecognized_fields[SIGNED_AT] = _now().strftime(TIME_FORMAT)
         roles |= {"snapshot": snapshot, "timestamp": timestamp}
         for role in ONLINE_ROLES:
             self._sign(role, roles, None)
@@ -451,4 +456,20 @@ def _all_targets(roles: Roles) -> dict[str, TargetFile]:
 
 def _expiry(role: str) -> datetime:
     lifetime = LIFETIME.get(role, LIFETIME["targets"])
-    return datetime.now(UTC).replace(microsecond=0) + lifetime
+    return _now() + lifetime
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _check_clock() -> None:
+    """Refuse to sign, or to judge, by a clock that cannot be right: an offline machine's often is not.
+
+    Raises:
+        ReleaseToolError: it is before the day this was written; what it signs would have expired.
+    """
+    now = _now().timestamp()
+    if now < EARLIEST:
+        reason = f"expected {show_time(EARLIEST)} or later; set it first"
+        raise ReleaseToolError(f"this machine's clock says {show_time(now)}, {reason}")

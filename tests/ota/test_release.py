@@ -10,6 +10,7 @@ import sys
 import tarfile
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,38 @@ def test_a_version_that_is_no_number(repository: Repository) -> None:
     for act in (repository.verify, repository.show, repository.refresh):
         with pytest.raises(ReleaseToolError, match=r"root\.json: not TUF metadata"):
             act()
+
+
+def test_a_clock_that_cannot_be_right_signs_nothing(
+    repository: Repository, added: AddedTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An offline machine that woke in 1970 would publish what has expired for every machine."""
+    monkeypatch.setattr("ota.repository._now", lambda: datetime(1970, 1, 1, tzinfo=UTC))
+    before = {p: p.read_bytes() for p in repository.folder.rglob("*") if p.is_file()}
+    for act in (
+        repository.refresh,
+        repository.publish,
+        repository.verify,
+        lambda: repository.change_keys("timestamp", 1),
+        lambda: repository.edit_terms(added.product, "1.1.0", lambda terms: terms),
+        lambda: repository.add(tmp_path / "p.tar.gz", added.product, "1.1.0"),
+        lambda: Repository(tmp_path / "other", tmp_path / "keys").create(),
+    ):
+        with pytest.raises(ReleaseToolError, match="clock says 1970-01-01 00:00:00Z, expected 2"):
+            act()
+    assert {p: p.read_bytes() for p in repository.folder.rglob("*") if p.is_file()} == before
+    assert not (tmp_path / "other").exists()
+
+
+def test_init_writes_over_no_repository_that_lost_its_root(
+    repository: Repository, added: AddedTarget
+) -> None:
+    repository.root_file.unlink()
+    before = {p: p.read_bytes() for p in repository.metadata_dir.iterdir()}
+    with pytest.raises(ReleaseToolError, match="already a repository"):
+        repository.create()
+    assert {p: p.read_bytes() for p in repository.metadata_dir.iterdir()} == before
+    assert added.version == "1.1.0"
 
 
 def _lifetime() -> dict[str, Any]:
