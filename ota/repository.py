@@ -3,7 +3,8 @@
 Offline roles are root, targets and the products' own; snapshot and timestamp are online. A change of
 an offline role is signed with the keys at hand: when they reach the threshold it is published at
 once, otherwise it is staged until `sign` and `publish` complete it. Packages are written first and
-timestamp.json last, so clients never see half of a new state.
+timestamp.json last, so clients never see half of a new state; but a new root they find by itself, so
+that one is staged with all that belongs to it before it goes out, and finished by whoever comes next.
 """
 
 from __future__ import annotations
