@@ -7,13 +7,14 @@ order. Pure: `trust` fetches what is judged here, `repository` writes it.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from ota.errors import ContentError
 from wire.errors import FieldError, show
-from wire.fields import get_int, get_object, get_string, is_object
+from wire.fields import get_int, get_object, get_string, is_object, parse_object
 from wire.ota import SIZE_MAX, version_key
 
 # The largest map that is fetched; that of the largest image has about 5 MB.
@@ -151,6 +152,15 @@ def parse_terms(custom: object) -> Terms:
         revoked=None if revoked is None else get_string(custom, "revoked", path="custom."),
         map=parse_map_file(custom, "custom."),
     )
+
+
+def check_terms(terms: Terms) -> None:
+    """Refuse terms that no machine could read; raises WireError naming the field.
+
+    Once signed they could not be changed any more: what changes them reads them first.
+    """
+    text = json.dumps(terms.to_json())
+    parse_terms(parse_object(text, "custom"))
 
 
 def _min_agent(compatible: Mapping[str, object]) -> str | None:

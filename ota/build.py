@@ -14,6 +14,7 @@ from ota.files import fsync_path
 from ota.package import ReleaseInfo, build_package, check_product, installed_version
 from ota.release import DISTRIBUTION
 from ota.repository import ReleaseToolError
+from wire.errors import FieldError
 from wire.ota import version_key
 
 # What runs on a device; the staging cloud does not.
@@ -69,7 +70,11 @@ def build_release(
 def _built(files: list[tuple[str, Path]]) -> int:
     """Return when the newest source was written: the same sources still give the same bytes."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")  # reproducible-builds.org
-    return int(epoch) if epoch.isdigit() else int(max(path.stat().st_mtime for _, path in files))
+    if not epoch:
+        return int(max(path.stat().st_mtime for _, path in files))
+    if not re.fullmatch("[0-9]{1,12}", epoch):
+        raise FieldError("SOURCE_DATE_EPOCH", epoch, "seconds since 1970")
+    return int(epoch)
 
 
 def _write(output: Path, info: ReleaseInfo, files: list[tuple[str, Path]]) -> None:

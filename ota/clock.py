@@ -145,21 +145,33 @@ class TrustedTime:
         self._boot = boot if boot is not None else boot_id() or f"process-{time.monotonic_ns()}"
         self._built = Known(max(EARLIEST, built), self._ticks(), self._boot)
         self._lock = threading.Lock()
-        self._record = _load(path)
+        self._record = self._possible(_load(path))
         self._stored = self._record
         if path is not None and (note := self.disbelief()) is not None:
             _log.warning("%s", note)
 
-    def floor(self) -> tuple[float, TimeSource]:
-        """Return the least that it can be now (Unix time, seconds), and who says so."""
+    def floor(self, *without: TimeSource) -> tuple[float, TimeSource]:
+        """Return the least that it can be now (Unix time, seconds), and who says so.
+
+        ``without``: sources that are not asked.
+        """
         with self._lock:
             known = {TimeSource.BUILD: self._built, **self._record.known}
         ticks = self._ticks()
-        return max((value.at(ticks, self._boot), source) for source, value in known.items())
+        asked = known.keys() - set(without)
+        return max((known[source].at(ticks, self._boot), source) for source in asked)
 
     def now(self) -> float:
         """Return the time: the clock's if it can be believed, else the floor."""
         return max(self._wall(), self.floor()[0])
+
+    def certificate_time(self) -> float:
+        """Return the time at which a certificate has to have not yet ended.
+
+        METADATA has no say: a stolen timestamp key could else end every certificate, and the root
+        that makes its word void would have to come over TLS that is refused for it.
+        """
+        return max(self._wall(), self.floor(TimeSource.METADATA)[0])
 
     @property
     def believes_clock(self) -> bool:
@@ -198,8 +210,7 @@ class TrustedTime:
         return True
 
     def _note(self, source: TimeSource, seconds: float, keys: frozenset[str] | None) -> bool:
-        latest = self._built.seconds + LIFETIME_SECONDS
-        if not (math.isfinite(seconds) and self._built.seconds <= seconds <= latest):
+        if not (math.isfinite(seconds) and self._built.seconds <= seconds <= self._latest):
             _log.warning("%s gives an impossible time (%s): ignored", source, seconds)
             return False
         ticks = self._ticks()
@@ -214,6 +225,17 @@ class TrustedTime:
             record = Record(known, self._record.keys if keys is None else keys)
             self._keep(record, write=late or changed)
         return True
+
+    @property
+    def _latest(self) -> float:
+        return self._built.seconds + LIFETIME_SECONDS
+
+    def _possible(self, record: Record) -> Record:
+        """Leave out what no source may have claimed: the disk is not believed more than they are."""
+        known = {s: value for s, value in record.known.items() if value.seconds <= self._latest}
+        for source in record.known.keys() - known.keys():
+            _log.error("%s on disk gives an impossible time: dropped", source)
+        return Record(known, record.keys)
 
     def _keep(self, record: Record, *, write: bool) -> None:
         self._record = record

@@ -34,12 +34,17 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ota.files import make_folder, write_atomically
+from ota.package import PRODUCT_PATTERN
 from ota.tuf_types import CryptoSigner, HSMSigner, Key, Signer, SSlibKey
+from wire.errors import FieldError
 
 # Names, no secrets (S105 thinks otherwise).
 PASSPHRASE_ENV = "STORY_RELEASE_PASSPHRASE"  # noqa: S105
 PIN_ENV = "STORY_RELEASE_PIN"
 TOKEN_SUFFIX = ".token.json"  # noqa: S105
+PUBLIC_SUFFIX = ".pub.pem"
+# OpenSSL's limit, in bytes.
+PASSPHRASE_MAX = 1023
 
 
 class ReleaseToolError(Exception):
@@ -59,16 +64,56 @@ class Passphrase:
     ask: Callable[[str], str] | None = None
 
     def get(self, what: str = "") -> bytes | None:
-        """Return it; None when there is none. ``what`` needs it: then it may be asked for."""
+        """Return it; None when there is none. ``what`` needs it: then it may be asked for.
+
+        Raises:
+            ReleaseToolError: what was given can be no passphrase.
+            OSError: the file cannot be read.
+        """
         if self.file is not None:
-            text = self.file.read_text("utf-8").partition("\n")[0].rstrip("\r")
-            if not text:
+            # One odd byte is told of by its place, never by what stands around it.
+            data = self.file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
+            if not data:
                 raise ReleaseToolError(f"{self.file}: its first line is empty")
-            return text.encode()
+            return _checked(data, str(self.file))
         text = os.environ.get(PASSPHRASE_ENV, "")
-        if not text and what and self.ask is not None:
-            text = self.ask(f"Passphrase of {what}: ")
-        return text.encode() or None
+        if text:
+            return _checked(text.encode("utf-8", "surrogateescape"), PASSPHRASE_ENV)
+        return self._ask(f"Passphrase of {what}: ") if what else None
+
+    def get_new(self, what: str) -> bytes | None:
+        """Return what encrypts the new key ``what``; asked for twice; None: it is not encrypted.
+
+        Raises:
+            ReleaseToolError, OSError: as `get`; also when the two answers differ.
+        """
+        found = self.get()
+        if found is None:
+            found = self._ask(f"New passphrase for {what} (nothing: not encrypted): ")
+            if found is not None and found != self._ask("The same again: "):
+                raise ReleaseToolError(f"{what}: the two passphrases differ; no key was made")
+        return found
+
+    def _ask(self, prompt: str) -> bytes | None:
+        if self.ask is None:
+            return None
+        try:
+            text = self.ask(prompt)
+        except EOFError as error:
+            raise ReleaseToolError("no passphrase was typed") from error
+        return _checked(text.encode("utf-8", "surrogateescape"), "the passphrase") if text else None
+
+
+def _checked(passphrase: bytes, where: str) -> bytes:
+    """Return a passphrase that keys can be encrypted with; the error never shows it."""
+    try:
+        passphrase.decode()
+    except UnicodeDecodeError as error:
+        raise ReleaseToolError(f"{where}: not UTF-8 text (byte {error.start})") from None
+    if len(passphrase) > PASSPHRASE_MAX:
+        reason = f"a passphrase of {len(passphrase)} bytes, expected at most {PASSPHRASE_MAX}"
+        raise ReleaseToolError(f"{where}: {reason}")
+    return passphrase
 
 
 def ask_on_terminal() -> Callable[[str], str] | None:
@@ -84,15 +129,24 @@ class KeyRing:
         self.folder = folder
         self._passphrase = passphrase or Passphrase()
         self._signers: dict[str, Signer] | None = None
+        self._opened: dict[Path, Signer] = {}
+        self._password: bytes | None = None
+        self._asked = False
 
     def make(self, name: str) -> Key:
-        """Make an ed25519 key NAME.pem, or take the one that an earlier attempt made."""
-        path = self.folder / f"{name}.pem"
+        """Make an ed25519 key NAME.pem, or take the one that an earlier attempt made.
+
+        Raises:
+            ReleaseToolError: the passphrase cannot be, or does not open that one.
+            WireError: ``name`` is none for a key.
+            OSError: it cannot be written.
+        """
+        path = self.folder / f"{_check_name(name)}.pem"
         if not path.exists():
+            password = self._new_password(path.name)
             if not self.folder.exists():
                 make_folder(self.folder)
                 self.folder.chmod(0o700)
-            password = self._passphrase.get()
             scheme: KeySerializationEncryption = (
                 BestAvailableEncryption(password) if password else NoEncryption()
             )
@@ -100,15 +154,32 @@ class KeyRing:
                 Encoding.PEM, PrivateFormat.PKCS8, scheme
             )
             write_atomically(path, data, mode=0o600)
+            self._opened[path] = _load(path, data, password)
         signer = self._open(path)
         if self._signers is not None:
             self._signers[signer.public_key.keyid] = signer
         return signer.public_key
 
+    def _new_password(self, what: str) -> bytes | None:
+        """Return what encrypts new keys; asked for once, however many are made."""
+        if not self._asked:
+            self._password, self._asked = self._passphrase.get_new(what), True
+        return self._password
+
+    def make_more(self, role: str, count: int) -> list[Key]:
+        """Make ``count`` more keys for ``role``, each in a file of its own; none if one cannot be read.
+
+        Raises:
+            ReleaseToolError, WireError, OSError: as `signers` and `make`.
+        """
+        if self.folder.is_dir():
+            self.signers()  # what could not sign would stop the command after the keys are made
+        return [self.make(self.free_name(role)) for _number in range(count)]
+
     def free_name(self, role: str) -> str:
         """Return a name for one more key of ``role`` that no file has yet."""
         names = itertools.chain([role], (f"{role}-{number}" for number in itertools.count(2)))
-        suffixes = (".pem", ".pub.pem", TOKEN_SUFFIX)
+        suffixes = (".pem", PUBLIC_SUFFIX, TOKEN_SUFFIX)
         return next(
             name
             for name in names
@@ -116,7 +187,8 @@ class KeyRing:
         )
 
     def adopt_token(self, name: str, label: str, key_id: int) -> Key:
-        """Note a key that lives on the PKCS#11 token ``label``; raises ReleaseToolError."""
+        """Note a key that lives on the PKCS#11 token ``label``; raises ReleaseToolError, WireError."""
+        _check_name(name)
         try:
             uri, key = HSMSigner.import_(key_id, label)
         except Exception as error:  # its libraries raise what they like; a person reads the line
@@ -138,7 +210,7 @@ class KeyRing:
             if not self.folder.is_dir():
                 raise ReleaseToolError(f"{self.folder}: no such keys")
             opened = [self._open(path) for path in sorted(self.folder.glob("*.pem"))
-                      if not path.name.endswith(".pub.pem")]  # fmt: skip
+                      if not path.name.endswith(PUBLIC_SUFFIX)]  # fmt: skip
             tokens = [_token(path) for path in sorted(self.folder.glob(f"*{TOKEN_SUFFIX}"))]
             self._signers = {signer.public_key.keyid: signer for signer in [*opened, *tokens]}
         return self._signers
@@ -146,26 +218,48 @@ class KeyRing:
     def _open(self, path: Path) -> Signer:
         if path.stat().st_mode & 0o077:
             raise ReleaseToolError(f"{path}: others can read this key; chmod 600 it")
-        data = path.read_bytes()
-        # PKCS#8's own words for it; asking for a passphrase that nothing needs would be odd.
-        encrypted = b"ENCRYPTED" in data
-        password = self._passphrase.get(path.name) if encrypted else None
-        if encrypted and password is None:
-            raise ReleaseToolError(
-                f"{path}: is encrypted; give --passphrase-file or {PASSPHRASE_ENV}"
-            )
-        try:
-            return CryptoSigner(load_pem_private_key(data, password))
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            reason = "wrong passphrase, or damaged" if encrypted else "not a PEM private key"
-            raise ReleaseToolError(f"{path}: {reason}") from error
+        if path not in self._opened:
+            data = path.read_bytes()
+            # Asking for a passphrase that nothing needs would be odd.
+            password = self._passphrase.get(path.name) if _is_encrypted(data) else None
+            self._opened[path] = _load(path, data, password)
+        return self._opened[path]
+
+
+def _is_encrypted(data: bytes) -> bool:
+    return b"ENCRYPTED" in data  # PKCS#8's own words for it
+
+
+def _load(path: Path, data: bytes, password: bytes | None) -> Signer:
+    """Read the private key that ``path`` holds; raises ReleaseToolError."""
+    encrypted = _is_encrypted(data)
+    if encrypted and password is None:
+        raise ReleaseToolError(f"{path}: is encrypted; give --passphrase-file or {PASSPHRASE_ENV}")
+    try:
+        return CryptoSigner(load_pem_private_key(data, password))
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        reason = "wrong passphrase, or damaged" if encrypted else "not a PEM private key"
+        raise ReleaseToolError(f"{path}: {reason}") from error
+
+
+def _check_name(name: str) -> str:
+    """Return ``name`` if it can name a key's files; raises FieldError."""
+    public = f"{name}.pem".endswith(PUBLIC_SUFFIX)  # would be taken for a public key
+    if public or not PRODUCT_PATTERN.fullmatch(name):
+        expected = 'letters, digits, dots, dashes; at most 64 characters, not ending in ".pub"'
+        raise FieldError("key name", name, expected)
+    return name
 
 
 def _token(path: Path) -> Signer:
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
         key = SSlibKey.from_dict(record["keyid"], record["key"])
-        return HSMSigner.from_priv_key_uri(record["uri"], key, _pin)
+        uri = record["uri"]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ReleaseToolError(f"{path}: not what `key new --token` writes") from error
+    try:
+        return HSMSigner.from_priv_key_uri(uri, key, _pin)
     except Exception as error:  # the libraries raise what they like; a person reads the line
         raise ReleaseToolError(f"{path}: {error or type(error).__name__}") from error
 

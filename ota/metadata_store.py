@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from securesystemslib.exceptions import UnverifiedSignatureError
 from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 
 from ota.files import fsync_path, make_folder, write_atomically
 from ota.keys import ReleaseToolError
-from ota.tuf_types import Metadata, Root, Signed, Snapshot, Targets, Timestamp
+from ota.tuf_types import Key, Metadata, Root, Signed, Snapshot, Targets, Timestamp
 
 TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 ONLINE_ROLES = ("snapshot", "timestamp")
@@ -50,6 +51,8 @@ class MetadataStore:
         roles: Roles = {"root": root, "timestamp": timestamp, "snapshot": snapshot}
         for name, meta in snapshot.signed.meta.items():
             roles[name.removesuffix(".json")] = self._load(Targets, f"{meta.version}.{name}")
+        if "targets" not in roles:
+            raise ReleaseToolError(f"{self.metadata_dir}: the snapshot names no targets.json")
         return roles
 
     def staged(self) -> Roles:
@@ -61,10 +64,17 @@ class MetadataStore:
             for path in sorted(self.staged_dir.glob("*.json"))
         }
 
-    def stage(self, role: str, metadata: Metadata[Any]) -> None:
-        """Keep the next version of a role until it is signed."""
-        make_folder(self.staged_dir)
-        write_atomically(self.staged_dir / f"{role}.json", metadata.to_bytes())
+    def stage(self, roles: Roles) -> None:
+        """Keep the next versions of roles until they are signed.
+
+        Who delegates comes last: killed between two files, this leaves no delegation to a role
+        whose content is nowhere, and no root whose companions are.
+        """
+        if roles:
+            make_folder(self.staged_dir)
+        last = [role for role in ("targets", "root") if role in roles]
+        for role in (*(role for role in roles if role not in last), *last):
+            write_atomically(self.staged_dir / f"{role}.json", roles[role].to_bytes())
 
     def unstage(self, role: str) -> None:
         """Forget the next version of a role; it is published."""
@@ -86,6 +96,37 @@ class MetadataStore:
         if "root" in changed:  # last: until here the old root is what a repetition starts from
             write_atomically(self.metadata_dir / "root.json", changed["root"].to_bytes())
 
+    def has_history(self) -> bool:
+        """Whether there is more here than a first publication that was cut off before its end."""
+        first = {f"1.{role}.json" for role in ("root", "targets", "snapshot")} | {"timestamp.json"}
+        return any(path.name not in first for path in self.metadata_dir.glob("*.json"))
+
+    def next_root(self, published: Roles) -> Metadata[Any] | None:
+        """Return the root that clients find already, newer than ``published``'s; None: none."""
+        name = f"{published['root'].signed.version + 1}.root.json"
+        return self._load(Root, name) if (self.metadata_dir / name).exists() else None
+
+    def check_roots(self, version: int) -> None:
+        """Follow the roots from the first to ``version``, as a machine from a drawer has to.
+
+        Raises:
+            ReleaseToolError: one is missing or not signed by its forerunner, or there is a newer
+                one, whose change of keys was interrupted.
+        """
+        before: Root | None = None
+        for number in range(1, version + 1):
+            root = self._load(Root, f"{number}.root.json")
+            name = f"{number}.root.json"
+            if before is None and root.signed.version != number:
+                raise ReleaseToolError(f"{name}: is version {root.signed.version}, expected 1")
+            if (why := missing("root", {"root": root}, before)) is not None:
+                raise ReleaseToolError(f"{name}: {why}")
+            before = root.signed
+        if (self.metadata_dir / f"{version + 1}.root.json").exists():
+            raise ReleaseToolError(
+                f"{version + 1}.root.json: is out before what belongs to it: run publish again"
+            )
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep every other command from changing the repository; raises ReleaseToolError."""
@@ -106,6 +147,7 @@ class MetadataStore:
     def _read(kind: type[Signed], path: Path) -> Metadata[Any]:
         try:
             metadata: Metadata[Any] = Metadata.from_bytes(path.read_bytes())
+            _ = metadata.signed_bytes  # a number with a point parses, and can never be signed
         except FileNotFoundError as error:
             raise ReleaseToolError(f"{path}: not there (run init first?)") from error
         except RepositoryError as error:
@@ -133,6 +175,26 @@ def delegator_of(role: str, roles: Mapping[str, Metadata[Any]]) -> Any:
     return roles["root" if role in TOP_ROLES else "targets"].signed
 
 
+def role_keys(role: str, roles: Mapping[str, Metadata[Any]]) -> Any:
+    """Return the keys and the threshold of ``role``; raises ReleaseToolError: nobody names it."""
+    try:
+        return delegator_of(role, roles).get_delegated_role(role)
+    except ValueError as error:
+        raise ReleaseToolError(f"{role}: neither root nor targets names it") from error
+
+
+def is_signed(metadata: Metadata[Any], key: Key) -> bool:
+    """Tell whether ``metadata`` has a signature of ``key``, and it holds."""
+    signature = metadata.signatures.get(key.keyid)
+    if signature is None:
+        return False
+    try:
+        key.verify_signature(signature, metadata.signed_bytes)
+    except UnverifiedSignatureError:
+        return False
+    return True
+
+
 def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) -> str | None:
     """Say which signatures a role lacks; None when it is complete.
 
@@ -145,6 +207,8 @@ def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) 
     delegators = [delegator_of(role, roles)]
     if role == "root" and before is not None:
         delegators.append(before)
+        if metadata.signed.version != before.version + 1:  # machines look for no other
+            return f"is version {metadata.signed.version}, expected {before.version + 1}"
     for delegator in delegators:
         try:
             delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
@@ -153,6 +217,18 @@ def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) 
                 " of the root before" if role == "root" and delegator is before else ""
             )
     return None
+
+
+def check_versions(roles: Roles) -> None:
+    """Hold each file's version against the one it is named by; raises ReleaseToolError."""
+    named = {
+        name.removesuffix(".json"): meta for name, meta in roles["snapshot"].signed.meta.items()
+    }
+    named["snapshot"] = roles["timestamp"].signed.snapshot_meta
+    for role, meta in named.items():
+        found = roles[role].signed.version
+        if found != meta.version:
+            raise ReleaseToolError(f"{role}: is version {found}, expected {meta.version}")
 
 
 def choose(published: Roles, staged: Roles) -> tuple[Roles, dict[str, str]]:

@@ -78,7 +78,7 @@ def verify_package(repository: Path, path: str, target: TargetFile) -> None:
     """Hold a package and its map against what is signed; raises ReleaseToolError."""
     version = str((target.custom or {}).get("version"))
     folder = repository / "targets" / path.partition("/")[0]
-    name = target_file_names(version, target.hashes["sha256"])[0]
+    name = target_file_names(version, target.hashes.get("sha256", ""))[0]
     try:
         with (folder / name).open("rb") as file:
             target.verify_length_and_hashes(file)

@@ -17,6 +17,7 @@ from wire.errors import WireError
 
 if TYPE_CHECKING:
     from ota.repository import Repository
+    from ota.tuf_types import Key
 
 DEFAULT_PRODUCT = "story-machine"
 
@@ -49,11 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(result: Result, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(result, ensure_ascii=False))
+        _print_line(json.dumps(result, ensure_ascii=False))
         return
     for name, value in result.items():
         shown = value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)
-        print(f"{name}: {shown}")
+        _print_line(f"{name}: {shown}")
+
+
+def _print_line(text: str) -> None:
+    """Print what the terminal may have no characters for: a path, a reason."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _open(options: argparse.Namespace) -> Repository:
@@ -113,7 +120,9 @@ def _add(options: argparse.Namespace) -> Result:
     added, outcome = _open(options).add_and_tell(
         options.file, options.product, options.version, _terms(options), bundle_map
     )
-    told = {} if no_map is None else {"map": no_map}
+    told: dict[str, object] = {} if no_map is None else {"map": no_map}
+    if outcome.kept:  # the same package again changes nothing, whatever it was asked with
+        told["kept"] = outcome.kept
     # What is complete is published at once; only what waits for signatures is news.
     return asdict(added) | told | ({"staged": dict(outcome.staged)} if outcome.staged else {})
 
@@ -228,14 +237,11 @@ def _key_rotate(options: argparse.Namespace) -> Result:
 def _change_keys(options: argparse.Namespace, revoke: Sequence[str] | None) -> Result:
     from ota.keys import read_public_key  # noqa: PLC0415
 
-    repository = _open(options)
-    ring = repository.keys
+    keys: list[Key] | int = options.count
     if options.public:
         keys = [read_public_key(path) for path in options.public]
-    else:
-        keys = [ring.make(ring.free_name(options.role)) for _ in range(options.count)]
-    outcome = repository.change_keys(options.role, keys, revoke, options.threshold)
-    return {"added": [key.keyid for key in keys], **outcome.to_json()}
+    outcome = _open(options).change_keys(options.role, keys, revoke, options.threshold)
+    return {"added": list(outcome.keys), **outcome.to_json()}
 
 
 def _verify(options: argparse.Namespace) -> Result:

@@ -3,7 +3,8 @@
 Offline roles are root, targets and the products' own; snapshot and timestamp are online. A change of
 an offline role is signed with the keys at hand: when they reach the threshold it is published at
 once, otherwise it is staged until `sign` and `publish` complete it. Packages are written first and
-timestamp.json last, so clients never see half of a new state.
+timestamp.json last, so clients never see half of a new state; but a new root they find by itself, so
+that one is staged with all that belongs to it before it goes out, and finished by whoever comes next.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 
 from tuf.api.exceptions import UnsignedMetadataError
 
-from ota.admission import Terms, parse_terms
+from ota.admission import Terms, check_terms, parse_terms
+from ota.clock import EARLIEST, show_time
 from ota.files import make_folder
 from ota.keys import KeyRing, Passphrase, ReleaseToolError
 from ota.metadata_store import (
@@ -25,16 +27,18 @@ from ota.metadata_store import (
     TOP_ROLES,
     MetadataStore,
     Roles,
+    check_versions,
     choose,
-    delegator_of,
+    is_signed,
     missing,
+    role_keys,
 )
 from ota.package import check_product
 from ota.package_files import AddedTarget, copy_package, describe, verify_package, write_map
+from ota.role_changes import describe_changes
+from ota.role_keys import KeyChange, KeyCount, delegated, role_of
 from ota.trust import SIGNED_AT, TIME_FORMAT, target_path
 from ota.tuf_types import (
-    DelegatedRole,
-    Delegations,
     Key,
     Metadata,
     MetaFile,
@@ -60,29 +64,23 @@ LIFETIME = {
 
 
 @dataclass(frozen=True, slots=True)
-class KeyCount:
-    """How many keys a role has, and how many of them must sign."""
-
-    keys: int = 1
-    threshold: int = 1
-
-    def check(self, role: str) -> None:
-        """Raise ReleaseToolError for a threshold that cannot be reached."""
-        if not 1 <= self.threshold <= self.keys:
-            reason = f"threshold {self.threshold} of {self.keys} keys cannot be reached"
-            raise ReleaseToolError(f"{role}: {reason}")
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a change came to: the roles that were published, and what each staged one lacks."""
+    """What a change came to: the roles that were published, and what each staged one lacks.
+
+    ``keys`` are the ids of the keys that a role was given; ``changes`` says, line by line, what
+    each staged role would change; ``kept`` are a package's signed terms, where others were asked.
+    """
 
     published: tuple[str, ...] = ()
     staged: Mapping[str, str] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
+    changes: Mapping[str, list[str]] = field(default_factory=dict)
+    kept: Mapping[str, object] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """Render for the command line."""
-        return {"published": list(self.published), "staged": dict(self.staged)}
+        told: dict[str, object] = {"published": list(self.published), "staged": dict(self.staged)}
+        return told | ({"changes": dict(self.changes)} if self.changes else {})
 
 
 class Repository:
@@ -115,17 +113,18 @@ class Repository:
         Raises:
             ReleaseToolError: there is one already, or a threshold cannot be reached.
         """
-        counts = counts or {}
+        counts = {role: (counts or {}).get(role, KeyCount()) for role in TOP_ROLES}
+        for role, count in counts.items():
+            count.check(role)
+        _check_clock()
         make_folder(self.folder)
         with self.store.locked():
-            if self.root_file.exists():
+            if self.store.has_history():
                 raise ReleaseToolError(f"{self.folder}: already a repository")
             make_folder(self.metadata_dir)
             make_folder(self.folder / "targets")
             root = Root(consistent_snapshot=True, expires=_expiry("root"))
-            for role in TOP_ROLES:
-                count = counts.get(role, KeyCount())
-                count.check(role)
+            for role, count in counts.items():
                 numbers = range(1, count.keys + 1)
                 for name in [role] if count.keys == 1 else [f"{role}-{n}" for n in numbers]:
                     root.add_key(self.keys.make(name), role)
@@ -169,11 +168,15 @@ class Repository:
         """Do as `add`, with the map of an image; tell as well whether it lacks signatures."""
         check_product(product)
         version_key(version)
+        asked = terms
+        terms = replace(terms or Terms(product, version), product=product, version=version)
+        check_terms(terms)
         with self.store.locked():
-            roles, staged = self.store.published(), self.store.staged()
+            published, staged = self._begin()
+            roles = published | staged
             added = describe(file, product, version)
-            role = _role_of(product, roles | staged)
-            known = (roles | staged)[role].signed.targets.get(added.target)
+            role = role_of(product, roles)
+            known = roles[role].signed.targets.get(added.target)
             if known is not None and known.hashes.get("sha256") != added.sha256:
                 raise ReleaseToolError(
                     f"{added.target}: already there with other bytes; a version is never replaced"
@@ -181,16 +184,19 @@ class Repository:
             copy_package(self.folder, file, added)
             map_file = None if bundle_map is None else write_map(self.folder, bundle_map, added)
             if known is not None:
-                return added, Outcome()
-            terms = terms or Terms(product, version)
-            terms = replace(terms, product=product, version=version, map=map_file)
+                kept = {} if asked is None or _same(terms, known) else known.custom or {}
+                return added, Outcome((), _still(published, staged), kept=kept)
+            signed_terms = replace(terms, map=map_file)
 
             def put(targets: Targets) -> None:
                 targets.targets[added.target] = TargetFile(
-                    added.size, {"sha256": added.sha256}, added.target, {"custom": terms.to_json()}
+                    added.size,
+                    {"sha256": added.sha256},
+                    added.target,
+                    {"custom": signed_terms.to_json()},
                 )
 
-            return added, self._change({role: put})
+            return added, self._change(published, staged, {role: put})
 
     def edit_terms(
         self, product: str, version: str, change: Callable[[Terms], Terms]
@@ -198,8 +204,9 @@ class Repository:
         """Change what is signed beside a package; raises ReleaseToolError when it is not there."""
         path = target_path(check_product(product), version)
         with self.store.locked():
-            roles = self.store.published() | self.store.staged()
-            role = _role_of(product, roles)
+            published, staged = self._begin()
+            roles = published | staged
+            role = role_of(product, roles)
             target = roles[role].signed.targets.get(path)
             if target is None:
                 raise ReleaseToolError(f"{path}: not in the repository")
@@ -207,16 +214,17 @@ class Repository:
                 terms = change(parse_terms(target.custom))
             except WireError as error:
                 raise ReleaseToolError(f"{path}: {error}") from error
+            check_terms(terms)
 
             def put(targets: Targets) -> None:
                 targets.targets[path].unrecognized_fields["custom"] = terms.to_json()
 
-            return terms, self._change({role: put})
+            return terms, self._change(published, staged, {role: put})
 
     def change_keys(
         self,
         role: str,
-        add: Sequence[Key],
+        add: Sequence[Key] | int,
         revoke: Sequence[str] | None = (),
         threshold: int | None = None,
     ) -> Outcome:
@@ -224,75 +232,54 @@ class Repository:
 
         Args:
             role: whose keys.
-            add: the new ones.
+            add: the new ones, or how many to make beside the keys at hand.
             revoke: ids of the ones that go; None: all that there are now.
             threshold: how many must sign; None: as many as now.
 
         Raises:
             ReleaseToolError: no such key, or the threshold cannot be reached.
+            WireError: ``role`` is no name of a product.
         """
+        change = KeyChange(role, revoke, threshold)
         with self.store.locked():
-            roles = self.store.published() | self.store.staged()
-            delegator = "root" if role in TOP_ROLES else "targets"
-            changes: dict[str, Callable[[Any], None]] = {}
-            products = {} if role in TOP_ROLES else _delegated(roles["targets"].signed)
-            is_new = role not in TOP_ROLES and role not in products
-
-            def rekey(signed: Any) -> None:
-                if is_new:
-                    _delegate(signed, role)
-                old = signed.get_delegated_role(role)
-                for keyid in list(old.keyids) if revoke is None else revoke:
-                    if keyid not in old.keyids:
-                        raise ReleaseToolError(f"{role}: has no key {keyid}")
-                    signed.revoke_key(keyid, role)
-                for key in add:
-                    signed.add_key(key, role)
-                old.threshold = threshold or old.threshold
-                KeyCount(len(old.keyids), old.threshold).check(role)
-
-            changes[delegator] = rekey
-            if is_new:
-                check_product(role)
-                moved = _products_targets(roles["targets"].signed, role)
-
-                def empty(targets: Targets) -> None:
-                    rekey(targets)
-                    for path in moved:
-                        del targets.targets[path]
-
-                changes[delegator] = empty
-                changes[role] = lambda targets: targets.targets.update(moved)
-            elif role not in ONLINE_ROLES and role != "root":
-                changes[role] = lambda _targets: None  # signed anew, by the new keys
-            return self._change(changes)
+            published, staged = self._begin()
+            roles = published | staged
+            change.check(roles, add if isinstance(add, int) else len(add))
+            # Made once nothing speaks against it: a refused change leaves no key behind.
+            keys = self.keys.make_more(role, add) if isinstance(add, int) else add
+            outcome = self._change(published, staged, change.changes(roles, keys))
+            return replace(outcome, keys=tuple(key.keyid for key in keys))
 
     def sign(self) -> Outcome:
         """Add the signatures of the keys at hand to what is staged; publishes nothing."""
         with self.store.locked():
-            published, staged = self.store.published(), self.store.staged()
+            published, staged = self._read()
             for role in staged:
                 self._sign(role, published | staged, published["root"].signed)
-                self.store.stage(role, staged[role])
-            return Outcome((), _still(published, staged))
+            self.store.stage(staged)
+            changes = _changes(published, staged)
+            return Outcome((), _still(published, staged), changes=changes)
 
     def publish(self) -> Outcome:
         """Publish what is staged and complete; the online keys must be at hand."""
         with self.store.locked():
-            return self._finish(self.store.published(), self.store.staged())
+            _check_clock()
+            return self._finish(*self._read())
 
     def refresh(self) -> None:
         """Sign a new snapshot and timestamp, before the old ones expire."""
         with self.store.locked():
-            published = self.store.published()
-            self._publish(published, {})
+            self._publish(self._begin()[0], {})
 
     def show(self) -> dict[str, object]:
-        """Describe the repository: versions, expiry, keys of the roles; targets; what is staged."""
+        """Describe the repository: versions, expiry, keys of the roles; targets; what is staged.
+
+        What is staged comes with what it lacks (``staged``) and what it changes (``changes``).
+        """
         published = self.store.published()
         shown = {}
         for role, metadata in published.items():
-            keys = delegator_of(role, published).get_delegated_role(role)
+            keys = role_keys(role, published)
             shown[role] = {
                 "version": metadata.signed.version,
                 "expires": metadata.signed.expires.strftime(TIME_FORMAT),
@@ -300,16 +287,17 @@ class Repository:
                 "keys": list(keys.keyids),
             }
         targets = [
-            {"target": path, "size": target.length, "sha256": target.hashes["sha256"]}
+            {"target": path, "size": target.length, "sha256": target.hashes.get("sha256")}
             | (target.custom or {})
             for path, target in sorted(_all_targets(published).items())
         ]
-        staged = _still(published, self.store.staged())
+        staged = _live(published, self.store.staged())
         return {
             "repository": str(self.folder),
             "roles": shown,
             "targets": targets,
-            "staged": staged,
+            "staged": _still(published, staged),
+            "changes": _changes(published, staged),
         }
 
     def verify(self) -> dict[str, object]:
@@ -318,7 +306,10 @@ class Repository:
         Raises:
             ReleaseToolError: names the first thing that a device would refuse.
         """
+        _check_clock()
         published = self.store.published()
+        self.store.check_roots(published["root"].signed.version)
+        check_versions(published)
         for role, metadata in published.items():
             if (why := missing(role, published, None)) is not None:
                 raise ReleaseToolError(f"{role}: {why}")
@@ -329,9 +320,37 @@ class Repository:
             verify_package(self.folder, path, target)
         return {"repository": str(self.folder), "targets": len(targets), "valid": True}
 
-    def _change(self, changes: Mapping[str, Callable[[Any], None]]) -> Outcome:
+    def _begin(self) -> tuple[Roles, Roles]:
+        """Return what is published and what is staged, to change it.
+
+        A root that is out before what it names is signed by its keys (a kill, a full disk) is
+        finished first: another root of that version would split the machines for good.
+
+        Raises:
+            ReleaseToolError: it cannot be finished with the keys at hand.
+        """
+        _check_clock()
+        published, staged = self._read()
+        if (root := self.store.next_root(published)) is None:
+            return published, staged
+        outcome = self._finish(published, {"root": root} | staged)
+        if "root" not in outcome.published:
+            why = "; ".join(f"{role}: {lack}" for role, lack in outcome.staged.items())
+            raise ReleaseToolError(f"an interrupted change of keys is to be published first: {why}")
+        return self._read()
+
+    def _read(self) -> tuple[Roles, Roles]:
+        """Return what is published and what is staged; what a kill left of the latter is removed."""
+        published, found = self.store.published(), self.store.staged()
+        staged = _live(published, found)
+        for role in found.keys() - staged.keys():
+            self.store.unstage(role)
+        return published, staged
+
+    def _change(
+        self, published: Roles, staged: Roles, changes: Mapping[str, Callable[[Any], None]]
+    ) -> Outcome:
         """Make the next version of roles, each from what is staged or else published."""
-        published, staged = self.store.published(), self.store.staged()
         for role, change in changes.items():
             before = staged.get(role) or published.get(role)
             signed = copy.deepcopy(before.signed) if before else Targets()
@@ -346,13 +365,14 @@ class Repository:
         for role in staged:
             self._sign(role, published | staged, published["root"].signed)
         chosen, lacking = choose(published, staged)
+        if "root" in chosen:  # a repetition has to publish this very root: see _begin
+            self.store.stage(chosen)
         if chosen:
             try:
                 self._publish(published, chosen)
             except ReleaseToolError as error:  # online keys are elsewhere
                 lacking |= dict.fromkeys(chosen, str(error))
-        for role in lacking:
-            self.store.stage(role, staged[role])
+        self.store.stage({role: staged[role] for role in lacking})
         done = tuple(role for role in staged if role not in lacking)
         for role in done:
             self.store.unstage(role)
@@ -361,11 +381,12 @@ class Repository:
     def _sign(self, role: str, roles: Roles, before: Root | None) -> None:
         """Add the signatures that the keys at hand can give and that count."""
         metadata, signers = roles[role], self.keys.signers()
-        counted = list(delegator_of(role, roles).get_delegated_role(role).keyids)
+        counted = list(role_keys(role, roles).keyids)
         if role == "root" and before is not None:
             counted += before.roles["root"].keyids
         for keyid in counted:
-            if keyid in signers and keyid not in metadata.signatures:
+            # A signature that does not hold is no reason to withhold one that does.
+            if keyid in signers and not is_signed(metadata, signers[keyid].public_key):
                 try:
                     metadata.sign(signers[keyid], append=True)
                 except UnsignedMetadataError as error:  # a token that is away, or another PIN's
@@ -385,7 +406,7 @@ class Repository:
             if role not in {"root", *ONLINE_ROLES}:
                 snapshot.signed.meta[f"{role}.json"] = MetaFile(metadata.signed.version)
         timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
-        timestamp.signed.unrecognized_fields[SIGNED_AT] = datetime.now(UTC).strftime(TIME_FORMAT)
+        timestamp.signed.unrecognized_fields[SIGNED_AT] = _now().strftime(TIME_FORMAT)
         roles |= {"snapshot": snapshot, "timestamp": timestamp}
         for role in ONLINE_ROLES:
             self._sign(role, roles, None)
@@ -395,33 +416,33 @@ class Repository:
         self.store.write({**chosen, "snapshot": snapshot, "timestamp": timestamp})
 
 
+def _same(terms: Terms, known: TargetFile) -> bool:
+    """Whether a signed package has these terms; its map is no matter of terms."""
+    return (known.custom or {}) | {"map": None} == terms.to_json() | {"map": None}
+
+
+def _live(published: Roles, staged: Roles) -> Roles:
+    """Return what is staged without what is published already, or what nobody delegates to."""
+    named = {*TOP_ROLES, *delegated((published | staged)["targets"].signed)}
+    return {
+        role: metadata
+        for role, metadata in staged.items()
+        if role in named
+        and (role not in published or metadata.signed.version > published[role].signed.version)
+    }
+
+
 def _still(published: Roles, staged: Roles) -> dict[str, str]:
     """Say of each staged role what it lacks, or that it is ready."""
     lacking = choose(published, staged)[1]
     return {role: lacking.get(role, "ready to be published") for role in staged}
 
 
-def _delegated(targets: Targets) -> Mapping[str, DelegatedRole]:
-    return (targets.delegations.roles if targets.delegations else None) or {}
-
-
-def _role_of(product: str, roles: Roles) -> str:
-    """Return the role that signs a product's releases: its own, or targets."""
-    return product if product in _delegated(roles["targets"].signed) else "targets"
-
-
-def _delegate(targets: Targets, product: str) -> None:
-    """Let a product have a role of its own; what it does not hold is looked for nowhere else."""
-    if targets.delegations is None:
-        targets.delegations = Delegations({}, {})
-    role = DelegatedRole(product, [], 1, terminating=True, paths=[f"{product}/*"])
-    assert targets.delegations.roles is not None  # noqa: S101  # the constructor set it
-    targets.delegations.roles[product] = role
-
-
-def _products_targets(targets: Targets, product: str) -> dict[str, TargetFile]:
+def _changes(published: Roles, staged: Roles) -> dict[str, list[str]]:
+    """Say of each staged role what signing it means."""
     return {
-        path: target for path, target in targets.targets.items() if path.startswith(f"{product}/")
+        role: describe_changes(published[role].signed if role in published else None, draft.signed)
+        for role, draft in staged.items()
     }
 
 
@@ -436,4 +457,20 @@ def _all_targets(roles: Roles) -> dict[str, TargetFile]:
 
 def _expiry(role: str) -> datetime:
     lifetime = LIFETIME.get(role, LIFETIME["targets"])
-    return datetime.now(UTC).replace(microsecond=0) + lifetime
+    return _now() + lifetime
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _check_clock() -> None:
+    """Refuse to sign, or to judge, by a clock that cannot be right: an offline machine's often is not.
+
+    Raises:
+        ReleaseToolError: it is before the day this was written; what it signs would have expired.
+    """
+    now = _now().timestamp()
+    if now < EARLIEST:
+        reason = f"expected {show_time(EARLIEST)} or later; set it first"
+        raise ReleaseToolError(f"this machine's clock says {show_time(now)}, {reason}")

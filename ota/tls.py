@@ -36,8 +36,11 @@ def leave_dates(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-def check_dates(connection: ssl.SSLObject | ssl.SSLSocket, clock: TrustedTime) -> None:
+def check_dates(connection: ssl.SSLObject | ssl.SSLSocket, clock: TrustedTime) -> float:
     """Refuse a peer whose verified chain holds a certificate that is not valid now.
+
+    Returns:
+        When the first of them ends (Unix time, seconds).
 
     Raises:
         CertificateDateError: expired; not yet valid, with a clock that is believed; or no chain.
@@ -45,12 +48,13 @@ def check_dates(connection: ssl.SSLObject | ssl.SSLSocket, clock: TrustedTime) -
     dates = list(_chain_dates(connection))
     if not dates:
         raise CertificateDateError("no verified certificate chain to check the dates of")
-    now, believed = clock.now(), clock.believes_clock
+    now, believed = clock.certificate_time(), clock.believes_clock
     for begin, end in dates:
         if now > end:
             raise CertificateDateError(f"certificate has expired (on {show_time(end)})")
         if now < begin and believed:
             raise CertificateDateError(f"certificate is not yet valid (until {show_time(begin)})")
+    return min(end for _begin, end in dates)
 
 
 def _chain_dates(connection: ssl.SSLObject | ssl.SSLSocket) -> Iterable[tuple[float, float]]:
@@ -71,29 +75,36 @@ def _chain_dates(connection: ssl.SSLObject | ssl.SSLSocket) -> Iterable[tuple[fl
         )
 
 
-class _DatedContext(ssl.SSLContext):
-    """A client's context that checks the dates itself, after each blocking handshake."""
+class DatedContext(ssl.SSLContext):
+    """A client's context that checks the dates itself, after each blocking handshake.
+
+    Attributes:
+        clock: the time that they are held against.
+        chain_end: when the chain of the last peer ends (Unix time, seconds); 0: there was none yet.
+    """
 
     clock: TrustedTime
+    chain_end: float = 0.0
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
         """Shake hands, check the dates; as in `ssl.SSLContext`."""
         wrapped = super().wrap_socket(*arguments, **options)
         try:
-            check_dates(wrapped, self.clock)
+            self.chain_end = check_dates(wrapped, self.clock)
         except CertificateDateError:
             wrapped.close()
             raise
         return wrapped
 
 
-def dated_context(ca_file: Path | None, clock: TrustedTime) -> ssl.SSLContext:
+def dated_context(ca_file: Path | None, clock: TrustedTime) -> DatedContext:
     """Return a context for blocking sockets that trusts ``ca_file``, or the system's CAs."""
-    context = _DatedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = DatedContext(ssl.PROTOCOL_TLS_CLIENT)
     context.clock = clock
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file is None:
         context.load_default_certs()
     else:
         context.load_verify_locations(cafile=ca_file)
-    return leave_dates(context)
+    leave_dates(context)
+    return context

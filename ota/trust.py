@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ota.admission import DEFAULT_CHANNEL, INSTALLER, Device, MapFile, admit, parse_terms
-from ota.clock import TrustedTime
+from ota.clock import TrustedTime, show_time
 from ota.errors import ContentError, MachineError, MisuseError, StoppedError, TransportError
 from ota.files import fsync_tree, make_folder
 from ota.web import Web, WebSettings, show_url
@@ -242,13 +242,18 @@ class TrustClient:
         settings = self._settings
         if (note := settings.clock.disbelief()) is not None:
             _log.warning("metadata is judged at trusted time: %s", note)
+
+        def judge() -> None:
+            _judge_at(updater, settings.clock.now())
+
         updater = Updater(
             str(settings.metadata_dir),
             settings.metadata_url or f"{settings.repository.rstrip('/')}/metadata/",
-            fetcher=_make_fetcher(web, monotonic() + settings.deadline, self._stop),
+            # The server's own word counts at once: it may be the first that this machine hears.
+            fetcher=_make_fetcher(web, monotonic() + settings.deadline, self._stop, judge),
             bootstrap=root,
         )
-        _judge_at(updater, settings.clock.now())
+        judge()
         return updater
 
     @property
@@ -341,16 +346,30 @@ def _refusals() -> dict[type[Exception], str]:
     }
 
 
-def _note_date(clock: TrustedTime, date: str | None) -> None:
-    """Take the time that the repository gave over verified TLS."""
+def _note_date(web: Web, date: str | None) -> None:
+    """Take the time that the repository gave over verified TLS.
+
+    Not one after its own certificate's end: it cannot be right, and its next word, with which it
+    would correct itself, would be refused as that of an expired certificate.
+    """
     try:
-        clock.note_cloud(parsedate_to_datetime(date or "").timestamp())
+        seconds = parsedate_to_datetime(date or "").timestamp()
     except (ValueError, OverflowError):  # none, or not a date
         return
+    if seconds <= web.chain_end:
+        web.clock.note_cloud(seconds)
+    else:
+        _log.warning("the repository says it is %s, after its own certificate's end: ignored",
+                     show_time(seconds))  # fmt: skip
 
 
-def _make_fetcher(web: Web, deadline: float, stop: threading.Event) -> FetcherInterface:
-    """Return python-tuf's network seam: every fault of ours, while iterating too, is a DownloadError."""
+def _make_fetcher(
+    web: Web, deadline: float, stop: threading.Event, heard: Callable[[], None]
+) -> FetcherInterface:
+    """Return python-tuf's network seam: every fault of ours, while iterating too, is a DownloadError.
+
+    ``heard`` is called when the server has said what time it is.
+    """
     from tuf.api.exceptions import (  # noqa: PLC0415  # only an update needs it
         DownloadError,
         DownloadHTTPError,
@@ -369,11 +388,12 @@ def _make_fetcher(web: Web, deadline: float, stop: threading.Event) -> FetcherIn
             check()
             try:
                 with web.get(url) as body:
+                    if url.startswith("https:"):
+                        _note_date(web, body.header("Date"))
+                        heard()
                     if body.status != 200:
                         text = f"{show_url(url)} answered HTTP {body.status}"
                         raise DownloadHTTPError(text, body.status)
-                    if url.startswith("https:"):
-                        _note_date(web.clock, body.header("Date"))
                     while chunk := body.read(READ_SIZE):
                         yield chunk
                         check()

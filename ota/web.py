@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 from ota.clock import TrustedTime
 from ota.errors import ContentError, MachineError, TransportError
-from ota.tls import dated_context
+from ota.tls import DatedContext, dated_context
 from wire.errors import show
 from wire.ota import OtaEvent
 
@@ -55,6 +55,12 @@ class Web:
         self._settings = settings
         self.clock = settings.clock
         self._pool: PoolManager | None = None
+        self._context: DatedContext | None = None
+
+    @property
+    def chain_end(self) -> float:
+        """When the certificates of the last TLS peer end (Unix time, seconds); 0: there was none."""
+        return self._context.chain_end if self._context else 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -107,8 +113,8 @@ class Web:
         from urllib3 import PoolManager  # noqa: PLC0415  # only an update needs it
 
         if self._pool is None:
-            context = dated_context(self._settings.ca_file, self.clock)
-            self._pool = PoolManager(ssl_context=context)
+            self._context = dated_context(self._settings.ca_file, self.clock)
+            self._pool = PoolManager(ssl_context=self._context)
         return self._pool
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -23,6 +25,8 @@ from ota.keys import (
 )
 from ota.repository import AddedTarget, KeyCount, Repository
 from ota.trust import Target, TrustSettings, find_target
+from ota.tuf_types import Metadata
+from wire.errors import WireError
 
 PRODUCT = "story-machine"
 
@@ -202,9 +206,56 @@ def test_keys_that_cannot_be(ceremony: Ceremony, tmp_path: Path) -> None:
         online.change_keys("timestamp", [], ["nosuch"])
     with pytest.raises(ReleaseToolError, match="threshold 3 of 1 keys cannot be reached"):
         online.change_keys("timestamp", [], (), threshold=3)
-    with pytest.raises(ReleaseToolError, match="root: threshold 2 of 1 keys"):
-        Repository(tmp_path / "r", tmp_path / "k").create({"root": KeyCount(1, 2)})
+    with pytest.raises(ReleaseToolError, match="threshold 0 of 1 keys cannot be reached"):
+        online.change_keys("timestamp", [], (), threshold=0)
+    for role in ("root", "targets"):
+        with pytest.raises(ReleaseToolError, match=f"{role}: threshold 2 of 1 keys"):
+            Repository(tmp_path / "r", tmp_path / "k").create({role: KeyCount(1, 2)})
+    assert not (tmp_path / "r").exists()
+    assert not (tmp_path / "k").exists()
     assert online.show()["staged"] == {}
+
+
+def test_a_refused_change_of_keys_makes_none(ceremony: Ceremony, tmp_path: Path) -> None:
+    online, folder = ceremony.of("online"), ceremony.folder / "online"
+    before = sorted(folder.iterdir())
+    with pytest.raises(ReleaseToolError, match="threshold 9 of 4 keys cannot be reached"):
+        online.change_keys("root", 1, threshold=9)
+    for role in ("../evil", "", "x/../y"):
+        with pytest.raises(WireError, match="product: got"):
+            online.change_keys(role, 1)
+    with pytest.raises(ReleaseToolError, match="no such folder"):
+        Repository(tmp_path / "none", folder).change_keys("root", 1)
+    (folder / "timestamp.pem").chmod(0o640)  # as good as one that needs another passphrase
+    with pytest.raises(ReleaseToolError, match="chmod 600 it"):
+        ceremony.of("online").change_keys(PRODUCT, 1)
+    assert sorted(folder.iterdir()) == before
+    assert not list(ceremony.folder.rglob("evil*"))
+
+
+def test_verify_finds_what_a_machine_from_a_drawer_would_refuse(ceremony: Ceremony) -> None:
+    """The newest state alone is sound; the way to it, or a file's version, is not."""
+    online, folder = ceremony.of("online"), ceremony.server.root / "metadata"
+    ceremony.add("1.1.0", "ann", "ben")
+    online.change_keys("timestamp", 1, None)
+    for holder in ("ann", "ben"):
+        ceremony.of(holder).sign()
+    online.publish()
+    assert online.verify()["valid"]
+    first, second = (folder / "1.root.json").read_bytes(), (folder / "2.root.json").read_bytes()
+    (folder / "1.root.json").unlink()
+    with pytest.raises(ReleaseToolError, match=r"1\.root\.json: not there"):
+        online.verify()
+    (folder / "1.root.json").write_bytes(second)
+    with pytest.raises(ReleaseToolError, match=r"1\.root\.json: is version 2"):
+        online.verify()
+    (folder / "1.root.json").write_bytes(first.replace(b'"threshold":2', b'"threshold":1'))
+    with pytest.raises(ReleaseToolError, match=r"1\.root\.json: root was signed by 0/1 keys"):
+        online.verify()
+    (folder / "1.root.json").write_bytes(first)
+    (folder / "2.targets.json").write_bytes((folder / "1.targets.json").read_bytes())
+    with pytest.raises(ReleaseToolError, match="targets: is version 1, expected 2"):
+        online.verify()
 
 
 def test_encrypted_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,6 +283,155 @@ def test_encrypted_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
     assert list(KeyRing(tmp_path / "keys", Passphrase(ask=ask)).signers()) == [made.keyid]
     assert asked == ["Passphrase of root.pem: "]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\xff\xfesecret\n", r"not UTF-8 text \(byte 0\)"),
+        (b"secret" * 200, "a passphrase of 1200 bytes, expected at most 1023"),
+        (b"\nsecret", "its first line is empty"),
+    ],
+    ids=["not UTF-8", "too long", "empty"],
+)
+def test_what_is_no_passphrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, reason: str
+) -> None:
+    """One line, without the passphrase, and no key: from a file and from the environment."""
+    file = tmp_path / "passphrase"
+    file.write_bytes(data)
+    ways = [Passphrase(file)]
+    if not data.startswith(b"\n"):
+        monkeypatch.setenv(PASSPHRASE_ENV, os.fsdecode(data.strip()))
+        ways.append(Passphrase())
+    for way in ways:
+        with pytest.raises(ReleaseToolError, match=reason) as caught:
+            KeyRing(tmp_path / "keys", way).make("root")
+        assert "secret" not in str(caught.value)
+        assert caught.value.__cause__ is None
+    assert not (tmp_path / "keys").exists()
+
+
+def test_a_new_key_is_encrypted_with_what_is_typed(tmp_path: Path) -> None:
+    """Asked for twice, once for all the keys of a command, and not again to use them."""
+    asked: list[str] = []
+
+    def typing(*answers: str) -> Passphrase:
+        left = list(answers)
+
+        def ask(prompt: str) -> str:
+            asked.append(prompt)
+            if not left:
+                raise EOFError
+            return left.pop(0)
+
+        return Passphrase(ask=ask)
+
+    ring = KeyRing(tmp_path / "keys", typing("horse", "horse"))
+    keys = {ring.make("root").keyid, ring.make("targets").keyid}
+    assert set(ring.signers()) == keys
+    assert asked == ["New passphrase for root.pem (nothing: not encrypted): ", "The same again: "]
+    for name in ("root", "targets"):
+        assert b"ENCRYPTED" in (tmp_path / f"keys/{name}.pem").read_bytes()
+    for answers, reason in ((("horse", "hose"), "differ; no key was made"), ((), "was typed")):
+        with pytest.raises(ReleaseToolError, match=reason):
+            KeyRing(tmp_path / "none", typing(*answers)).make("root")
+    assert not (tmp_path / "none").exists()
+    KeyRing(tmp_path / "plain", typing("")).make("root")
+    assert b"ENCRYPTED" not in (tmp_path / "plain/root.pem").read_bytes()
+
+
+NO_NAMES = ("../out", "", ".", "a/b", "ann.pub", "x" * 65, "ann\n", "\udcff")
+
+
+@pytest.mark.parametrize("name", NO_NAMES, ids=ascii)
+def test_what_is_no_name_of_a_key(tmp_path: Path, name: str) -> None:
+    """A key outside of its folder, or one that no command would find again."""
+    with pytest.raises(WireError, match="key name: got"):
+        KeyRing(tmp_path / "keys").make(name)
+    with pytest.raises(WireError, match="key name: got"):
+        KeyRing(tmp_path / "keys").adopt_token(name, "label", 2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_signature_that_does_not_hold_is_given_anew(ceremony: Ceremony) -> None:
+    """Damaged on its way, or put there so that the holder's own does not come to count."""
+    ceremony.of("online").add(ceremony.package("1.1.0"), PRODUCT, "1.1.0")
+    ceremony.of("ann").sign()
+    staged = ceremony.server.root / "staged/targets.json"
+    metadata = json.loads(staged.read_bytes())
+    metadata["signatures"][0]["sig"] = "00" * 64
+    staged.write_text(json.dumps(metadata))
+    assert "0/2" in ceremony.of("online").publish().staged["targets"]
+    assert "1/2" in ceremony.of("ann").sign().staged["targets"]
+
+
+def test_who_signs_sees_what_they_sign(ceremony: Ceremony) -> None:
+    """Whoever has had the folder may have staged what they like: here, a root of their own."""
+    online = ceremony.of("online")
+    assert online.show()["changes"] == {}
+    thief = KeyRing(ceremony.folder / "thief").make("thief")
+    old: Any = Metadata.from_bytes(online.root_file.read_bytes())
+    old.signed.version += 1
+    old.signed.add_key(thief, "root")
+    old.signed.roles["root"].threshold = 1
+    online.store.stage({"root": Metadata(old.signed)})
+    shown: Any = online.show()
+    lines = shown["changes"]["root"]
+    assert lines[0].startswith("version 1 -> 2, until ")
+    assert lines[1:] == [f"root gets key {thief.keyid}", "root threshold: 2 -> 1"]
+    assert ceremony.of("ann").sign().to_json()["changes"] == {"root": lines}
+
+
+def test_changes_of_releases_and_products_are_shown(ceremony: Ceremony) -> None:
+    online = ceremony.of("online")
+    added = ceremony.add("1.1.0", "ann", "ben")
+    online.edit_terms(PRODUCT, "1.1.0", lambda terms: replace(terms, revoked="deletes songs"))
+    second = online.add(ceremony.package("1.2.0"), PRODUCT, "1.2.0")
+    shown: Any = online.show()
+    version, revoked, new = shown["changes"]["targets"]
+    assert version.startswith("version 2 -> 3, until ")
+    assert revoked.startswith(f"target {added.target}: {{")
+    assert "deletes songs" in revoked.partition(" -> ")[2]
+    assert new.startswith(f"target {second.target}: none -> {{")
+    assert second.sha256 in new
+    outcome = online.change_keys("toaster", 1)
+    shown = online.show()
+    lines = shown["changes"]["targets"]
+    assert f"toaster gets key {outcome.keys[0]}" in lines
+    assert 'toaster paths: none -> ["toaster/*"]' in lines
+    assert shown["changes"]["toaster"][0].startswith("version none -> 1, until ")
+
+
+def test_a_root_that_machines_would_not_look_for_is_not_published(ceremony: Ceremony) -> None:
+    root: Any = Metadata.from_bytes(ceremony.of("online").root_file.read_bytes())
+    root.signed.version += 5
+    ceremony.of("online").store.stage({"root": Metadata(root.signed)})
+    for holder in ("ann", "ben"):
+        ceremony.of(holder).sign()
+    published = ceremony.of("online").publish()
+    assert published.staged == {"root": "is version 6, expected 2"}
+    assert ceremony.of("online").verify()["valid"]
+
+
+def test_the_same_package_again_tells_what_it_waits_for_and_the_terms_that_stand(
+    ceremony: Ceremony,
+) -> None:
+    online, package = ceremony.of("online"), ceremony.package("1.1.0")
+    hold = Terms(PRODUCT, "1.1.0", channels=())
+    online.add(package, PRODUCT, "1.1.0", hold)
+    outcome = online.add_and_tell(package, PRODUCT, "1.1.0", hold)[1]
+    assert outcome.staged == {"targets": "targets was signed by 0/2 keys"}
+    assert outcome.kept == {}
+    outcome = online.add_and_tell(package, PRODUCT, "1.1.0", replace(hold, data_budget=5))[1]
+    assert outcome.kept == hold.to_json()
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"keyid": 5, "key": []}', b"\xff"])
+def test_a_tokens_file_that_is_none(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "ann.token.json").write_bytes(data)
+    with pytest.raises(ReleaseToolError, match=r"ann\.token\.json: not what `key new --token`"):
+        KeyRing(tmp_path).signers()
 
 
 def test_public_keys_are_handed_over_as_pem(tmp_path: Path) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ota.clock import EARLIEST, LIFETIME_SECONDS, WRITE_STEP, TimeSource, TrustedTime
-from ota.errors import TransportError
+from ota.errors import ContentError, TransportError
+from ota.repository import AddedTarget, Repository
+from ota.trust import SIGNED_AT, TIME_FORMAT, Target, TrustSettings, find_target
+from ota.tuf_types import Metadata
 from ota.web import Web, WebSettings
 from tests.agent.parts import HOUR, Authority
 
@@ -122,6 +128,20 @@ def test_a_damaged_file_is_as_good_as_none(
     assert json.loads(machine.path.read_bytes())["known"]["cloud"]["seconds"] == THEN
 
 
+@pytest.mark.parametrize("source", ["cloud", "metadata"])
+def test_a_time_on_disk_that_no_source_may_claim_is_dropped(
+    machine: Machine, caplog: pytest.LogCaptureFixture, source: str
+) -> None:
+    """One flipped bit, and every certificate and all metadata would have expired for ever."""
+    machine.start().note_metadata(THEN, ["k"])
+    machine.start().note_cloud(THEN)
+    record = json.loads(machine.path.read_bytes())
+    record["known"][source]["seconds"] = EARLIEST + LIFETIME_SECONDS + 1
+    machine.path.write_text(json.dumps(record))
+    assert machine.start().floor()[0] == THEN
+    assert f"{source} on disk gives an impossible time" in caplog.text
+
+
 def test_a_disk_that_fails_leaves_the_floor_in_memory(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,6 +166,87 @@ def https(server: Any, tmp_path: Path) -> Any:
         return server.url.replace("http:", "https:") + "/x", ca_file
 
     return wrap
+
+
+def test_a_signed_time_far_ahead_does_not_close_the_way_to_the_root_that_voids_it(
+    https: Any, repository: Repository, added: AddedTarget, tmp_path: Path, helpers: Any
+) -> None:
+    """A stolen timestamp key signs a time at which the server's certificate has expired."""
+    root = tmp_path / "root.json"
+    root.write_bytes(repository.root_file.read_bytes())
+    url, ca_file = https()
+    clock = TrustedTime(tmp_path / "time.json")
+    trust = TrustSettings(
+        helpers.PRODUCT, url[:-2], root, tmp_path / "m", web=WebSettings(5, 5, ca_file, clock)
+    )
+
+    def find() -> Target:
+        order = helpers.order_for(added, url[:-2])
+        return find_target(trust, order, "1.0.0", threading.Event())
+
+    path = repository.metadata_dir / "timestamp.json"
+    stolen: Any = Metadata.from_bytes(path.read_bytes())
+    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(days=9 * 365)
+    stolen.signed.version += 1
+    stolen.signed.expires = ahead + timedelta(days=7)
+    stolen.signed.unrecognized_fields[SIGNED_AT] = ahead.strftime(TIME_FORMAT)
+    stolen.sign(next(s for k, s in repository.keys.signers().items() if k in stolen.signatures))
+    path.write_bytes(stolen.to_bytes())
+    assert find().version == "1.1.0"
+    assert clock.now() >= ahead.timestamp()
+    with pytest.raises(ContentError, match="expired metadata"):
+        find()
+    repository.change_keys("timestamp", 1, None)
+    assert find().version == "1.1.0"
+    assert clock.now() < ahead.timestamp()
+
+
+def test_a_server_whose_clock_is_far_ahead_does_not_lock_itself_out(
+    https: Any,
+    repository: Repository,
+    added: AddedTarget,
+    server: Any,
+    tmp_path: Path,
+    helpers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says a time after its own certificate's end: no later word of it could be heard."""
+    url, ca_file = https()
+    clock = TrustedTime(tmp_path / "time.json", wall=lambda: 0.0)
+    web = WebSettings(5, 5, ca_file, clock)
+    trust = TrustSettings(helpers.PRODUCT, url[:-2], repository.root_file, tmp_path / "m", web=web)
+    ahead = datetime.now(UTC) + timedelta(days=10 * 365)
+    monkeypatch.setattr(
+        server.RequestHandlerClass, "date_time_string", lambda _self: format_datetime(ahead)
+    )
+    order = helpers.order_for(added, url[:-2])
+    for _time in range(2):
+        assert find_target(trust, order, "1.0.0", threading.Event()).version == "1.1.0"
+    monkeypatch.undo()
+    assert "cloud" not in json.loads((tmp_path / "time.json").read_bytes())["known"]
+    find_target(trust, order, "1.0.0", threading.Event())
+    assert "cloud" in json.loads((tmp_path / "time.json").read_bytes())["known"]
+
+
+def test_a_frozen_repository_is_refused_by_the_time_that_its_own_server_says(
+    https: Any,
+    repository: Repository,
+    added: AddedTarget,
+    tmp_path: Path,
+    helpers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """First contact of a machine that woke in 1970: what it hears meanwhile counts at once."""
+    past = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
+    monkeypatch.setattr("ota.repository._expiry", lambda _role: past)
+    repository.refresh()
+    url, ca_file = https()
+    clock = TrustedTime(tmp_path / "time.json", wall=lambda: 0.0)
+    web = WebSettings(5, 5, ca_file, clock)
+    trust = TrustSettings(helpers.PRODUCT, url[:-2], repository.root_file, tmp_path / "m", web=web)
+    order = helpers.order_for(added, url[:-2])
+    with pytest.raises(ContentError, match=r"expired metadata .*cloud says it is"):
+        find_target(trust, order, "1.0.0", threading.Event())
 
 
 def fetch(served: tuple[str, Path], clock: TrustedTime) -> bytes:

@@ -19,6 +19,7 @@ from ota.errors import ContentError, OtaError
 from ota.history import parse_history
 from ota.launch import choose_release
 from ota.package import parse_info
+from ota.repository import AddedTarget, ReleaseToolError, Repository
 from ota.task import Task, parse_task
 from ota.trust import TrustSettings, find_target
 from ota.web import Web
@@ -241,3 +242,43 @@ def resigned(repo: Simulator, role: str, data: bytes) -> bytes:
         return json.dumps(document).encode()
     except Exception:  # noqa: BLE001  # what cannot be signed is served as it is
         return data
+
+
+@pytest.mark.parametrize(
+    "name", [f"metadata/{role}.json" for role in ("root", "timestamp", "3.snapshot", "3.targets")]
+    + ["metadata/1.toaster.json", "metadata/2.root.json", "staged/targets.json", "staged/root.json"]
+)  # fmt: skip
+def test_a_release_repository(
+    name: str, repository: Repository, added: AddedTarget, tmp_path: Path
+) -> None:
+    """What the release tool reads may be damaged, or another's: a line, and no key signs it blindly."""
+    repository.change_keys("toaster", 1)
+    folder, keys = repository.folder, tmp_path / "keys"
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    source = path if path.exists() else folder / f"metadata/{3 if 'targets' in name else 1}.{path.name}"  # fmt: skip
+    source = source if source.exists() else folder / "metadata/root.json"
+    honest_document = json.loads(source.read_bytes())
+    honest = {file: file.read_bytes() for file in folder.rglob("*.json")}
+
+    @FEW
+    @given(document=changed(honest_document))
+    def damage(document: Any) -> None:
+        path.write_text(json.dumps(document))
+        for act in (
+            lambda: Repository(folder).show(),
+            lambda: Repository(folder).verify(),
+            lambda: Repository(folder, keys).sign(),
+            lambda: Repository(folder, keys).publish(),
+            lambda: Repository(folder, keys).refresh(),
+            lambda: Repository(folder, keys).change_keys("timestamp", 0),
+            lambda: Repository(folder, keys).edit_terms(added.product, "1.1.0", lambda t: t),
+        ):
+            with contextlib.suppress(ReleaseToolError, WireError):
+                act()
+        for file in folder.rglob("*.json"):
+            file.unlink()
+        for file, content in honest.items():
+            file.write_bytes(content)
+
+    damage()

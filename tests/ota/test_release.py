@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ota import release, repository
+from ota.admission import Terms
 from ota.repository import AddedTarget, ReleaseToolError, Repository
 from ota.trust import TrustSettings, find_target
+from wire.errors import WireError
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("wire", "transport", "resources", "ota", "agent")
@@ -99,6 +104,35 @@ def test_adds_at_the_same_time_do_not_interleave(
     assert repository.verify()["targets"] == 4
 
 
+BAD_TERMS: dict[str, tuple[dict[str, Any], str]] = {
+    "budget below zero": ({"data_budget": -5}, "custom.data_budget: got -5, expected an integer"),
+    "budget of nothing": ({"data_budget": 0}, "custom.data_budget: got 0"),
+    "budget without end": ({"data_budget": 10**30}, "custom.data_budget: got 1000"),
+    "board without a name": ({"hardware": ("",)}, "custom.compatible.hardware: got"),
+    "channel without a name": ({"channels": ("",)}, "custom.channels: got"),
+    "no reason": ({"revoked": ""}, 'custom.revoked: got "", expected a string'),
+    "half of a character": ({"revoked": "\udcff"}, "custom: not UTF-8 text"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TERMS, ids=str)
+def test_terms_that_no_machine_could_read_are_not_signed(
+    repository: Repository, added: AddedTarget, tmp_path: Path, helpers: Any, name: str
+) -> None:
+    """Signed once, they could be neither changed nor verified any more."""
+    changes, reason = BAD_TERMS[name]
+    before = {path for path in repository.folder.rglob("*") if path.is_file()}
+    package = helpers.make_package(tmp_path / "q.tar.gz", "1.2.0")
+    for act in (
+        lambda: repository.add(package, added.product, "1.2.0", Terms("", "", **changes)),
+        lambda: repository.edit_terms(added.product, "1.1.0", lambda t: replace(t, **changes)),
+    ):
+        with pytest.raises(WireError, match=re.escape(reason)):
+            act()
+    assert {path for path in repository.folder.rglob("*") if path.is_file()} == before
+    assert repository.verify()["targets"] == 1
+
+
 def test_keys_are_for_their_owner_alone(repository: Repository, tmp_path: Path) -> None:
     keys = sorted((tmp_path / "keys").iterdir())
     assert [key.name for key in keys] == [
@@ -128,6 +162,47 @@ def test_verify_finds_a_changed_package_and_an_expired_role(
     repository.refresh()
     with pytest.raises(ReleaseToolError, match="timestamp: expired"):
         repository.verify()
+
+
+def test_a_version_that_is_no_number(repository: Repository) -> None:
+    """TUF's parser takes it; no canonical JSON has it."""
+    path = repository.metadata_dir / "root.json"
+    path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":1.5'))
+    for act in (repository.verify, repository.show, repository.refresh):
+        with pytest.raises(ReleaseToolError, match=r"root\.json: not TUF metadata"):
+            act()
+
+
+def test_a_clock_that_cannot_be_right_signs_nothing(
+    repository: Repository, added: AddedTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An offline machine that woke in 1970 would publish what has expired for every machine."""
+    monkeypatch.setattr("ota.repository._now", lambda: datetime(1970, 1, 1, tzinfo=UTC))
+    before = {p: p.read_bytes() for p in repository.folder.rglob("*") if p.is_file()}
+    for act in (
+        repository.refresh,
+        repository.publish,
+        repository.verify,
+        lambda: repository.change_keys("timestamp", 1),
+        lambda: repository.edit_terms(added.product, "1.1.0", lambda terms: terms),
+        lambda: repository.add(tmp_path / "p.tar.gz", added.product, "1.1.0"),
+        lambda: Repository(tmp_path / "other", tmp_path / "keys").create(),
+    ):
+        with pytest.raises(ReleaseToolError, match="clock says 1970-01-01 00:00:00Z, expected 2"):
+            act()
+    assert {p: p.read_bytes() for p in repository.folder.rglob("*") if p.is_file()} == before
+    assert not (tmp_path / "other").exists()
+
+
+def test_init_writes_over_no_repository_that_lost_its_root(
+    repository: Repository, added: AddedTarget
+) -> None:
+    repository.root_file.unlink()
+    before = {p: p.read_bytes() for p in repository.metadata_dir.iterdir()}
+    with pytest.raises(ReleaseToolError, match="already a repository"):
+        repository.create()
+    assert {p: p.read_bytes() for p in repository.metadata_dir.iterdir()} == before
+    assert added.version == "1.1.0"
 
 
 def _lifetime() -> dict[str, Any]:
@@ -161,11 +236,11 @@ class Tool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ota.release_cli", *arguments],
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
             capture_output=True,
             text=True,
             timeout=30,
@@ -279,6 +354,21 @@ def test_bad_input_gives_one_line_and_an_exit_code(tool: Tool) -> None:
         assert done.stderr.startswith("story-release: "), name
         assert reason in done.stderr, name
     assert not (tool.folder / "o").exists()
+
+
+def test_a_build_date_that_is_none(tool: Tool) -> None:
+    for value in ("tomorrow", "²", "9" * 5000):
+        done = tool(*BUILD, "o", SOURCE_DATE_EPOCH=value)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "SOURCE_DATE_EPOCH: got" in done.stderr
+    assert not (tool.folder / "o").exists()
+
+
+def test_what_the_terminal_has_no_characters_for(tool: Tool) -> None:
+    """The change is made by then; its report must not end in a traceback."""
+    done = tool("init", "--repo", "geschichten-ü", "--keys", "k", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("repository: geschichten-\\xfc\n")
 
 
 def test_a_wrong_command_line_is_usage(tool: Tool) -> None:

@@ -1,0 +1,55 @@
+"""What a staged role would change, in lines for whoever is asked to sign it.
+
+The repository folder passes through many hands, and the machine that serves it: what is staged there
+may have been put there by anybody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# What changes with every version, or is told of in lines of its own.
+_TOLD = {"version", "expires", "keys", "roles", "delegations", "targets"}
+
+
+def describe_changes(before: Any | None, after: Any) -> list[str]:
+    """Return one line for each difference between two signed parts of a role; None: it is new."""
+    old = {} if before is None else before.to_dict()
+    new = after.to_dict()
+    lines = [f"version {old.get('version', 'none')} -> {new['version']}, until {new['expires']}"]
+    lines += _roles(_delegated(old), _delegated(new))
+    lines += _members("target", old.get("targets", {}), new.get("targets", {}))
+    names = old.keys() | new.keys() if old else set()
+    lines += _members("", *({k: d.get(k) for k in sorted(names - _TOLD)} for d in (old, new)))
+    return lines
+
+
+def _delegated(signed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the roles that a root or targets part names, by name."""
+    if "roles" in signed:
+        return dict(signed["roles"])
+    roles = (signed.get("delegations") or {}).get("roles") or []
+    return {role["name"]: role for role in roles}
+
+
+def _roles(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        was, now = old.get(name, {}), new.get(name, {})
+        for text, some, others in (("loses", was, now), ("gets", now, was)):
+            for keyid in some.get("keyids", ()):
+                if keyid not in others.get("keyids", ()):
+                    yield f"{name} {text} key {keyid}"
+        rest = [{k: v for k, v in role.items() if k != "keyids"} for role in (was, now)]
+        yield from _members(name, *rest)
+
+
+def _members(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield f"{what} {name}: {_show(old.get(name))} -> {_show(new.get(name))}".strip()
+
+
+def _show(value: object) -> str:
+    return "none" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
