@@ -24,13 +24,14 @@ from transport.connection import Connection
 from transport.errors import TransportError
 from transport.framed import FramedEndpoint, Handler, Reply
 from wire.codes import Code, dotted
-from wire.errors import show
+from wire.errors import WireError, show
 from wire.profile import Profile
 from wire.reports import (
     KEEPALIVE,
     REGISTER_PATH,
     REPORT_PATH,
     Credentials,
+    parse_registration_answer,
     registration_payload,
     report_payload,
     report_query,
@@ -122,9 +123,11 @@ class CloudLink:
     ) -> None:
         """Reach the profile's cloud; its requests go to ``handler``.
 
-        ``clock`` is what its certificate's dates are held against: the machine's may be wrong.
+        ``clock`` is what its certificate's dates are held against, since the machine's may be wrong; it
+        learns what time the cloud says it is.
         """
         self._clock = clock or TrustedTime()
+        self._chain_end = 0.0
         self._profile = profile
         self._settings = settings
         self._handler = handler
@@ -231,7 +234,7 @@ class CloudLink:
     def _check_dates(self, writer: asyncio.StreamWriter) -> None:
         """Check what `tls_context` left, before anything is sent; raises SSLCertVerificationError."""
         try:
-            check_dates(writer.get_extra_info("ssl_object"), self._clock)
+            self._chain_end = check_dates(writer.get_extra_info("ssl_object"), self._clock)
         except ssl.SSLCertVerificationError:
             writer.transport.abort()
             raise
@@ -269,12 +272,22 @@ class CloudLink:
         if reply.code != Code.CONTENT:
             text = f"the cloud refuses this device: {dotted(reply.code)} {show(reply.payload)}"
             raise RegistrationRefusedError(text)
+        await self._note_time(reply.payload)
         self._connection = connection
         self._set(LinkState.ONLINE)
         self.status.registered_since = time.monotonic()
         self.status.last_error = ""
         self.registered.set()
         _log.info("link: registered with %s", self.server)
+
+    async def _note_time(self, payload: bytes) -> None:
+        try:
+            seconds = parse_registration_answer(payload)
+        except WireError as error:  # the document does not say what another cloud may answer
+            _log.debug("link: the answer to the registration tells no time: %s", error)
+            return
+        if seconds is not None:  # it may go to the disk
+            await asyncio.to_thread(self._clock.note_cloud, seconds, self._chain_end)
 
     async def _keep_alive(self, connection: Connection) -> None:
         """Report ``alive`` regularly; a failure closes the connection, which ends the serving."""

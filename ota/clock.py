@@ -186,8 +186,16 @@ class TrustedTime:
             return None
         return f"the clock says {show_time(clock)}, {source} says it is {show_time(floor)} or later"
 
-    def note_cloud(self, seconds: float) -> bool:
-        """Take what the cloud says over verified TLS (Unix time); False when it cannot be."""
+    def note_cloud(self, seconds: float, chain_end: float = math.inf) -> bool:
+        """Take what the cloud says over verified TLS (Unix time); False when it cannot be.
+
+        ``chain_end``: when its certificate ends. A time after that cannot be right, and its next word,
+        with which it would correct itself, would be refused as that of an expired certificate.
+        """
+        if seconds > chain_end:
+            said = show_time(seconds)
+            _log.warning("the cloud says it is %s, after its certificate's end: ignored", said)
+            return False
         return self._note(TimeSource.CLOUD, seconds, None)
 
     def note_metadata(self, seconds: float, keys: Iterable[str]) -> bool:

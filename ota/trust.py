@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ota.admission import DEFAULT_CHANNEL, INSTALLER, Device, MapFile, admit, parse_terms
-from ota.clock import TrustedTime, show_time
+from ota.clock import TrustedTime
 from ota.errors import ContentError, MachineError, MisuseError, StoppedError, TransportError
 from ota.files import fsync_tree, make_folder
 from ota.web import Web, WebSettings, show_url
@@ -347,20 +347,12 @@ def _refusals() -> dict[type[Exception], str]:
 
 
 def _note_date(web: Web, date: str | None) -> None:
-    """Take the time that the repository gave over verified TLS.
-
-    Not one after its own certificate's end: it cannot be right, and its next word, with which it
-    would correct itself, would be refused as that of an expired certificate.
-    """
+    """Take the time that the repository gave over verified TLS."""
     try:
         seconds = parsedate_to_datetime(date or "").timestamp()
     except (ValueError, OverflowError):  # none, or not a date
         return
-    if seconds <= web.chain_end:
-        web.clock.note_cloud(seconds)
-    else:
-        _log.warning("the repository says it is %s, after its own certificate's end: ignored",
-                     show_time(seconds))  # fmt: skip
+    web.clock.note_cloud(seconds, web.chain_end)
 
 
 def _make_fetcher(

@@ -51,6 +51,7 @@ from wire.reports import (
     parse_registration,
     parse_report,
     parse_report_query,
+    registration_answer,
 )
 
 # A 2017 module needs 2-4 s for an RSA handshake; a second try of it must fit.
@@ -347,7 +348,7 @@ class Gateway:
         if request.connection not in self._connections:
             return Reply(Code.SERVICE_UNAVAILABLE, b"the connection ended")
         self._admit(identity, request.connection)
-        return Reply(Code.CONTENT)
+        return Reply(Code.CONTENT, registration_answer(self._clock() / 1000))
 
     def _admit(self, identity: Identity, connection: Connection) -> None:
         self._forget(connection)

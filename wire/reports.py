@@ -1,6 +1,7 @@
 """What a device sends up its link: the registration and the reports (device protocol, "Link").
 
-Registration: ``CON POST /reg_for_control`` with uuid and token, answered 2.05 when accepted.
+Registration: ``CON POST /reg_for_control`` with uuid and token, answered 2.05 when accepted. The document's
+cloud says no more; ours says what time it is (docs/adr/0009), which other firmware does not look at.
 Report: ``POST /v1/device/data?deviceUuid=…&token=…`` with ``{"data": {key: value, …}}``.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from wire.errors import FieldError, MissingFieldError
-from wire.fields import dump_object, get_object, get_string, parse_object
+from wire.fields import dump_object, get_int, get_object, get_string, parse_object
 
 REGISTER_PATH = ("reg_for_control",)
 REPORT_PATH = ("v1", "device", "data")
@@ -53,6 +54,23 @@ def parse_registration(payload: bytes) -> Credentials:
     """Read the payload of ``POST /reg_for_control``; raises WireError naming what is wrong."""
     source = parse_object(payload, "registration")
     return Credentials(get_string(source, "deviceUUID"), get_string(source, "token", secret=True))
+
+
+def registration_answer(seconds: float) -> bytes:
+    """Build the payload of the 2.05 to a registration: the time (Unix, seconds)."""
+    return dump_object({"time": int(seconds)})
+
+
+def parse_registration_answer(payload: bytes) -> int | None:
+    """Read the time (Unix, seconds) from the 2.05 to a registration; None when it gives none.
+
+    Raises:
+        WireError: there is one, and it is no time.
+    """
+    if not payload:
+        return None
+    source = parse_object(payload, "registration's answer")
+    return get_int(source, "time", low=0) if "time" in source else None
 
 
 def report_query(credentials: Credentials) -> tuple[str, str]:

@@ -17,8 +17,10 @@ from wire.reports import (
     PackageInfo,
     parse_package_version,
     parse_registration,
+    parse_registration_answer,
     parse_report,
     parse_report_query,
+    registration_answer,
     registration_payload,
     report_payload,
     report_query,
@@ -26,6 +28,20 @@ from wire.reports import (
 
 WHO = Credentials("0083000000000a", "s3cret-token")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+def test_the_answer_to_a_registration_may_tell_the_time() -> None:
+    assert parse_registration_answer(registration_answer(1_795_305_600.9)) == 1_795_305_600
+    assert parse_registration_answer(b"") is None
+    assert parse_registration_answer(b'{"other": 1}') is None
+
+
+@pytest.mark.parametrize(
+    "payload", [b"OK", b"[]", b'{"time": "now"}', b'{"time": -1}', b'{"time": true}']
+)
+def test_a_time_that_is_none_is_named(payload: bytes) -> None:
+    with pytest.raises(WireError, match=r"time|answer"):
+        parse_registration_answer(payload)
 
 
 def test_the_registration_is_the_documents() -> None:
