@@ -13,7 +13,6 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
 from ota.clock import TrustedTime
 from ota.download import discard
@@ -27,6 +26,7 @@ from ota.errors import (
 from ota.fetch import Package, fetch_package, install_package
 from ota.history import GivenUp, check_budget, count_trial, load_history
 from ota.installer import Installer, Progress
+from ota.percent import Percent
 from ota.recovery import Action, Verdict, recover
 from ota.reports import Reporter, UpdateReports
 from ota.retry import Attempts
@@ -45,8 +45,6 @@ from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order
 RETRY_SECONDS = 60.0
 # Seconds that a cancellation waits for its end: under the 10 s that a cloud waits for an answer.
 CANCEL_PATIENCE = 6.0
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +94,7 @@ class Updater:
         self._wake = asyncio.Event()
         self._trial_over = asyncio.Event()
         self._package: Package | None = None
-        self._part: float | None = None
+        self._percent = Percent(settings.percent_interval)
         self._effort = Interruptible()
         self._switching = False
 
@@ -119,7 +117,7 @@ class Updater:
             "version": task.order.version if task else None,
             "state": str(task.state) if task else None,
             "step": str(task.step) if task else None,
-            "percent": self._part if task and task.state is State.RUNNING else None,
+            "percent": self._percent.part if task and task.state is State.RUNNING else None,
             "failure": task.failure if task else None,
         }
 
@@ -318,7 +316,7 @@ class Updater:
 
         reports = self._reports(task.transaction)
         await reports.state(OtaState.DOWNLOADING)
-        self._package = await self._with_percent(reports, OtaEvent.DOWNLOADING, work)
+        self._package = await self._percent.told(self._effort, reports, OtaEvent.DOWNLOADING, work)
         await reports.download_complete()
         await reports.state(OtaState.DOWNLOADED)
         await self._save(task.at(Step.INSTALL))
@@ -335,7 +333,7 @@ class Updater:
 
         reports = self._reports(task.transaction)
         await reports.state(OtaState.INSTALLING)
-        await self._with_percent(reports, OtaEvent.INSTALLING, work)
+        await self._percent.told(self._effort, reports, OtaEvent.INSTALLING, work)
         self._package = None
         await self._save(task.at(Step.SWITCH))
         await self._tidy()
@@ -349,31 +347,6 @@ class Updater:
         await self._enter_trial()
         _log.info("update %s: restarting into %s", _name(task.transaction), task.order.version)
         self._request_restart()
-
-    async def _with_percent(
-        self,
-        reports: UpdateReports,
-        event: OtaEvent,
-        work: Callable[[threading.Event, Progress], T],
-    ) -> T:
-        """Run blocking work; report its percent at 0, at 1 and at most once an interval between."""
-
-        def seen(done: int, total: int) -> None:  # in the worker; one store needs no lock
-            self._part = done / total
-
-        self._part = told = 0.0
-        await reports.percent(event, 0.0)
-
-        async def tell() -> None:
-            nonlocal told
-            if told != (part := self._part) and part is not None and part < 1.0:
-                told = part
-                await reports.percent(event, part)
-
-        interval = self._settings.percent_interval
-        result = await self._effort.run(lambda stop: work(stop, seen), tell, interval)
-        await reports.percent(event, 1.0)
-        return result
 
     async def confirm(self) -> None:
         """Say that this new version works: it stays. Does nothing when it is not on trial.
