@@ -54,10 +54,15 @@ class BootRecord:
     base: str | None = None
 
     def activated(self, version: str, transaction: str) -> BootRecord:
-        """Make ``version`` active, on trial for ``transaction``; the same again changes nothing."""
-        if self.trial is not None and (self.trial.version, self.active) == (version, version):
+        """Make ``version`` active, on trial for ``transaction``; the same again changes nothing.
+
+        What still is on trial for another update never proved itself: it is no way back.
+        """
+        trial = self.trial
+        if trial is not None and (trial.version, trial.transaction) == (version, transaction):
             return self
-        return BootRecord(version, self.active, Trial(version, 0, transaction), base=self.base)
+        before = self.active if trial is None else self.previous
+        return BootRecord(version, before, Trial(version, 0, transaction), base=self.base)
 
     def attempted(self, base: str | None = None) -> BootRecord:
         """Count one start of the version on trial; ``base`` is the base install that starts it."""
@@ -189,7 +194,8 @@ def store(state_dir: Path, record: BootRecord) -> None:
     folder = slots_folder(state_dir)
     make_folder(folder)
     text = json.dumps(asdict(record), ensure_ascii=False, indent=1)
-    write_atomically(folder / "boot.json", text.encode())
+    # A reason may quote a file's name, which need not be Unicode.
+    write_atomically(folder / "boot.json", text.encode(errors="replace"))
     follow(state_dir, record)
 
 

@@ -39,7 +39,7 @@ from ota.window import until_quiet
 from ota.worker import Interruptible
 from wire.codes import Code
 from wire.errors import WireError, show
-from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order
+from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order, version_key
 
 # Seconds until what the disk, or RAUC, did not take at an update's end is tried again.
 RETRY_SECONDS = 60.0
@@ -149,6 +149,7 @@ class Updater:
             return Code.BAD_REQUEST, str(error)
         except OSError as error:
             return Code.SERVICE_UNAVAILABLE, f"the order cannot be kept: {error}"
+        self._effort, self._switching = Interruptible(), False  # the last one may be tidied up yet
         self._wake.set()
         return Code.CHANGED, f"update {_name(order.transaction)} is taken"
 
@@ -165,7 +166,7 @@ class Updater:
                 return Code.NOT_FOUND, f"there is no update {_name(transaction)}"
             if task.state.is_final:
                 return Code.CHANGED, f"update {_name(transaction)} is {task.state}"
-            if self._switching or task.state is State.INSTALLED:
+            if self._switching or self._on_trial or task.state is State.INSTALLED:
                 return Code.CONFLICT, f"update {_name(transaction)} is being switched to"
             effort = self._effort
             effort.cancel(CancelledOrderError("cancelled: by an order"))
@@ -229,9 +230,9 @@ class Updater:
 
     async def _carry_out(self, verdict: Verdict) -> None:
         if verdict.action is Action.GO_ON:
-            self._wake.set()
+            await self._go_on()
         elif verdict.action is Action.TRIAL and self._on_trial:
-            await self._enter_trial()
+            await self._try_enter_trial()
         elif verdict.action is Action.SUCCEED:
             await self._enter_trial()
             await self._succeed()
@@ -244,6 +245,14 @@ class Updater:
         if verdict.restart:
             self._request_restart()
         self._verdict = Verdict(Action.IDLE)
+
+    async def _go_on(self) -> None:
+        """Repeat the step; what was admitted is checked again if a newer base was installed since."""
+        task = self._task
+        admitted = task and task.step in {Step.DOWNLOAD, Step.INSTALL, Step.SWITCH}
+        if task and admitted and version_key(task.order.version) <= version_key(self._running):
+            await self._save(task.at(Step.CHECK))
+        self._wake.set()
 
     async def _tidy(self) -> None:
         """Free what the last run left behind and nobody needs."""
@@ -267,17 +276,22 @@ class Updater:
             Step.SWITCH: self._switch,
             Step.TRIAL: self._switch,  # `recover` found that the machine has not restarted
         }
+        effort = self._effort
         try:
             while not self._switching and (task := self._task) and task.step in steps:
-                self._effort.check()
+                effort.check()
                 await steps[task.step](task)
         except OtaError as error:
             await self._give_up(error)
         except OSError as error:
             await self._give_up(MachineError(f"disk: {error}"))
+        except Exception as error:  # noqa: BLE001  # the agent's next start would repeat the step
+            _log.exception("a bug in an update")
+            await self._give_up(MachineError(f"bug: {type(error).__name__}: {error}"))
         finally:
-            self._effort.end()
-            self._effort, self._switching = Interruptible(), False
+            effort.end()
+            if self._effort is effort:
+                self._effort, self._switching = Interruptible(), False
 
     async def _give_up(self, error: OtaError) -> None:
         async with self._gate:
@@ -374,7 +388,7 @@ class Updater:
         async with self._gate:
             if not self._on_trial:
                 return
-            await self._enter_trial()
+            await self._try_enter_trial()
             await asyncio.to_thread(self._installer.roll_back, reason)
             await self._end_failed_trial(f"version {self._running} was rolled back: {reason}")
             self._end_trial()
@@ -415,6 +429,13 @@ class Updater:
         if task.state is State.RUNNING:
             await self._save(task.at(Step.TRIAL))
         await self._reports(task.transaction).state(OtaState.INSTALLED)
+
+    async def _try_enter_trial(self) -> None:
+        """As `_enter_trial`; a fault stops neither the trial's clock nor the way back."""
+        try:
+            await self._enter_trial()
+        except OSError as error:
+            _log.error("that the new version is on trial cannot be kept: %s", error)
 
     async def _succeed(self) -> None:
         if self._task is not None and not self._task.state.is_final:
