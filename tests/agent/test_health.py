@@ -134,6 +134,22 @@ async def test_the_machines_own_checks_come_last(tmp_path: Path) -> None:
             await proof
 
 
+async def test_a_check_that_raises_is_missing_and_does_not_end_the_agent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked: list[str] = []
+
+    async def check() -> str | None:
+        asked.append("once")
+        if len(asked) == 1:
+            raise AttributeError("undefined symbol: mpv_render")
+        return None
+
+    await Health([("sound", check)]).proven()
+    assert len(asked) == 2
+    assert "sound: AttributeError: undefined symbol: mpv_render" in caplog.text
+
+
 async def test_without_the_sound_check_nothing_rings(tmp_path: Path) -> None:
     parts = Parts(tmp_path)
     parts.registered.set()
