@@ -226,6 +226,19 @@ async def test_a_program_that_does_not_end_is_killed_with_its_children(tmp_path:
         assert await reader == b""
 
 
+async def test_what_a_program_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
+    """It ended, with 0 or not; a daemon that it started holds its output open."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    keep = os.open(fifo, os.O_RDWR)
+    folder = tmp_path / "checks"
+    program(folder, "daemon", f"setsid cat {fifo} &")
+    assert await run(folder) is None
+    program(folder, "daemon", f"setsid cat {fifo} &", "echo no lamp; exit 3")
+    assert await run(folder) == "daemon: exit code 3: no lamp"
+    os.close(keep)
+
+
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [(["exit 1"], "exit code 1: it said nothing"), (["kill -9 $$"], "exit code -9: it said nothing"),
