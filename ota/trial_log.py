@@ -6,6 +6,7 @@ file. The handler gets a formatter that cuts secrets out, so none reaches the di
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import deque
 from pathlib import Path
@@ -13,7 +14,8 @@ from pathlib import Path
 from ota.files import make_folder
 
 LINES = 200
-# One line of a log that is sent to the cloud, and all of them together, in characters.
+# One line of a log that is sent to the cloud, in characters; all of them together, in bytes of JSON: a
+# title in Chinese has three bytes a character, and the cloud takes reports of 64 KiB.
 LINE_MAX = 400
 TOTAL_MAX = 24 * 1024
 
@@ -60,7 +62,7 @@ def read_lines(path: Path) -> list[str]:
     room = TOTAL_MAX
     kept: list[str] = []
     for line in reversed(lines):
-        room -= len(line) + 1
+        room -= len(json.dumps(line[:LINE_MAX], ensure_ascii=False).encode()) + 1  # and a comma
         if room < 0:
             break
         kept.append(line[:LINE_MAX])
