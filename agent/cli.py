@@ -18,7 +18,7 @@ DEFAULT_STATE = "/var/lib/story-agent"
 DEFAULT_PROFILE = "/etc/story-agent/profile.json"
 DEFAULT_CONFIG = "/etc/story-agent/agent.toml"
 ENV_STATE = "STORY_AGENT_STATE"
-# sysexits(3): systemd's unit does not restart on a configuration error.
+# sysexits(3). The unit restarts on each of them: a version on trial may end so, and has to be counted.
 EX_OK, EX_FAILED, EX_CONFIG = 0, 1, 78
 # What a shell calls the end by Ctrl-C.
 EX_INTERRUPTED = 130

@@ -7,6 +7,7 @@ the whole switch. Changes are pure; `load` and `store` are the only I/O. Standar
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import asdict, dataclass, replace
@@ -190,7 +191,7 @@ def load(state_dir: Path) -> BootRecord:
 
 
 def store(state_dir: Path, record: BootRecord) -> None:
-    """Write boot.json, then let ``current`` follow; raises OSError."""
+    """Write boot.json, then let ``current`` follow; raises OSError when boot.json is not written."""
     folder = slots_folder(state_dir)
     make_folder(folder)
     text = json.dumps(asdict(record), ensure_ascii=False, indent=1)
@@ -200,8 +201,12 @@ def store(state_dir: Path, record: BootRecord) -> None:
 
 
 def follow(state_dir: Path, record: BootRecord) -> None:
-    """Point ``current`` at the active release; a crash may have left it one switch behind."""
+    """Point ``current`` at the active release; a crash may have left it one switch behind.
+
+    Nothing that runs reads it. A disk that does not take it, or a folder in its place, undoes no switch.
+    """
     link = slots_folder(state_dir) / "current"
     target = None if record.active is None else f"releases/{record.active}"
-    if (link.readlink().as_posix() if link.is_symlink() else None) != target:
-        replace_symlink(link, target)
+    with contextlib.suppress(OSError):
+        if (link.readlink().as_posix() if link.is_symlink() else None) != target:
+            replace_symlink(link, target)

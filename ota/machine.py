@@ -27,7 +27,7 @@ from ota.fetch import Package, fetch_package, install_package
 from ota.history import GivenUp, check_budget, count_trial, load_history
 from ota.installer import Installer, Progress
 from ota.percent import Percent
-from ota.recovery import Action, Verdict, recover
+from ota.recovery import NOT_RESTARTED, Action, Verdict, recover
 from ota.reports import Reporter, UpdateReports
 from ota.retry import Attempts
 from ota.settings import Hooks, UpdaterSettings
@@ -239,7 +239,7 @@ class Updater:
         elif verdict.action is Action.FAIL:
             await self._enter_trial()
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
-            await self._end_failed_trial(verdict.reason)
+            await self._end_failed_trial(verdict.reason, counts=verdict.reason != NOT_RESTARTED)
         elif verdict.action is Action.GO_BACK:
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
         if verdict.restart:
@@ -406,10 +406,13 @@ class Updater:
         except TimeoutError:
             await self.fail_trial(f"not proven within {timeout:g} s: {self._hooks.unproven()}")
 
-    async def _end_failed_trial(self, reason: str) -> None:
-        """Count the trial against its package, hand its log in, and report the failure."""
+    async def _end_failed_trial(self, reason: str, *, counts: bool = True) -> None:
+        """Count the trial against its package, hand its log in, and report the failure.
+
+        What was never started, since the machine would not restart, does not count.
+        """
         task = self._task
-        if task is not None and task.target is not None:
+        if counts and task is not None and task.target is not None:
             entry = GivenUp(task.target.sha256, task.target.version, 1, task.transaction, reason)
             try:
                 await asyncio.to_thread(count_trial, self._settings.state_dir, entry)
