@@ -17,7 +17,8 @@ test: lint types
 	$(BIN)/pytest -n 2 --dist loadfile
 
 # Power cuts on an emulated Debian machine, an hour and more; needs root, qemu-system-x86, mmdebstrap,
-# rauc, mtools, dosfstools and a Debian mirror (docs/vm-proof.md). RUNS=N cuts for each installer.
+# rauc, mtools, dosfstools and a Debian mirror (docs/vm-proof.md). RUNS=N cuts for each installer, and one
+# update to a system whose agent is dead.
 VM := build/vm
 test-vm: setup
 	@test -s $(VM)/rauc.key || { mkdir -p $(VM) && openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=story-rauc \
@@ -25,6 +26,7 @@ test-vm: setup
 	@tools/vm/build_image.sh $(VM) 1.0.0 1.1.0
 	@$(BIN)/python -m tests.vm.proof --images $(VM) --installer slots --runs $(or $(RUNS),20) --write $(VM)/slots.md
 	@$(BIN)/python -m tests.vm.proof --images $(VM) --installer rauc --runs $(or $(RUNS),20) --write $(VM)/rauc.md
+	@$(BIN)/python -m tests.vm.proof --images $(VM) --dead --write $(VM)/dead.md
 
 lint: setup
 	$(BIN)/ruff format --check --quiet . || { echo "make test: some files are not formatted; run .venv/bin/ruff format ." >&2; exit 1; }

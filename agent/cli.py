@@ -1,7 +1,7 @@
 """The command line: ``story-agent run`` is the daemon, the other commands talk to it.
 
 ``run`` first hands over to the release that an update has made active, before it imports anything
-heavy; so nothing but the standard library and `ota.launch` is imported at this module's head.
+heavy; so nothing but the standard library, `ota.launch` and `last_words` is imported at this module's head.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent.last_words import last_words
 from ota.launch import enter_active_release, restart
 
 DEFAULT_STATE = "/var/lib/story-agent"
 DEFAULT_PROFILE = "/etc/story-agent/profile.json"
 DEFAULT_CONFIG = "/etc/story-agent/agent.toml"
 ENV_STATE = "STORY_AGENT_STATE"
-# sysexits(3). The unit restarts on each of them: a version on trial may end so, and has to be counted.
+# sysexits(3). systemd's unit starts the agent again all the same: what one version calls a bad configuration
+# may be fine for the one before, which comes back after some starts.
 EX_OK, EX_FAILED, EX_CONFIG = 0, 1, 78
 # What a shell calls the end by Ctrl-C.
 EX_INTERRUPTED = 130
@@ -81,9 +83,10 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
     enter_active_release(options.state, words)
     # From here on this process is the version that runs.
-    from agent.daemon import run_daemon  # noqa: PLC0415
+    with last_words(options.state):
+        from agent.daemon import run_daemon  # noqa: PLC0415
 
-    code, wants_restart = run_daemon(options)
+        code, wants_restart = run_daemon(options)
     if wants_restart:
         restart(words)
     return code

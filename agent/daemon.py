@@ -6,16 +6,19 @@ import argparse
 import asyncio
 import logging
 import sys
+import traceback
 from pathlib import Path
 
 from agent.app import Agent, AgentBusyError
 from agent.cli import DEFAULT_CONFIG, EX_CONFIG, EX_FAILED, EX_OK
+from agent.last_words import keep
 from agent.local_http import LocalAccessError
-from agent.logs import set_up_logging
+from agent.logs import Redactor, set_up_logging
 from agent.loop import AgentLoop
 from agent.outbox import OutboxError
 from agent.settings import Settings, SettingsError, load_settings
 from ota.release import running_version
+from ota.trial_log import TrialLog
 from transport.errors import TransportError
 from wire.errors import WireError
 from wire.profile import Profile, ProfileError, parse_profile
@@ -32,7 +35,7 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
         profile, settings = _read_configuration(options)
         _make_state(options.state)
     except WireError as error:
-        print(f"story-agent: {error}", file=sys.stderr)
+        _say(options.state, str(error))
         return EX_CONFIG, False
     set_up_logging(profile.secrets, verbose=options.verbose)
     agent: Agent | None = None
@@ -46,19 +49,28 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
         with asyncio.Runner(loop_factory=AgentLoop) as runner:
             runner.run(run())
     except Exception as error:  # noqa: BLE001  # sorted into what is known and our own bugs
-        return _cannot(error)
+        return _cannot(options.state, error, Redactor(profile.secrets))
     return EX_OK, agent is not None and agent.restart_wanted
 
 
-def _cannot(error: Exception) -> tuple[int, bool]:
+def _cannot(state: Path, error: Exception, redactor: Redactor) -> tuple[int, bool]:
     """Say in one line why the agent ends; where a bug is goes to the log, without secrets."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, _EXPECTED):
-        print(f"story-agent: {error}", file=sys.stderr)
-    else:
-        _log.critical("the agent ends: %s", type(error).__name__, exc_info=error)
+        _say(state, redactor.cut(str(error)))
+        return EX_FAILED, False
+    _log.critical("the agent ends: %s", type(error).__name__, exc_info=error)
+    if not any(isinstance(handler, TrialLog) for handler in logging.getLogger().handlers):
+        # It came before the trial's log did.
+        keep(state, redactor.cut("".join(traceback.format_exception(error))))
     return EX_FAILED, False
+
+
+def _say(state: Path, text: str) -> None:
+    line = f"story-agent: {text}"
+    print(line, file=sys.stderr)
+    keep(state, line)
 
 
 def _read_configuration(options: argparse.Namespace) -> tuple[Profile, Settings]:

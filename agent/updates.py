@@ -16,7 +16,7 @@ from typing import Protocol
 from agent.board import read_board
 from agent.client import SOCKET_NAME
 from agent.health import Health, build_health, forget_sound, note_sound
-from agent.logs import PLAIN, RedactingFormatter
+from agent.logs import PLAIN, RedactingFormatter, Redactor
 from agent.outbox import Outbox, OutboxError
 from agent.settings import InstallerKind, Settings, SoundCheck
 from ota.clock import TrustedTime
@@ -96,6 +96,7 @@ class Updates:
         self._health = Health([])
         self._leaving: asyncio.Task[None] | None = None
         self._forced = False
+        log, redactor = trial_log_path(state), Redactor(profile.secrets)
         self.updater = Updater(
             self._updater_settings(profile),
             self._build_installer(version),
@@ -106,14 +107,14 @@ class Updates:
                 clock=clock,
                 may_restart=self._may_restart,
                 unproven=lambda: self._health.missing,
-                log_lines=lambda: read_lines(trial_log_path(state)),
+                log_lines=lambda: [redactor.cut(line) for line in read_lines(log)],
             ),
         )
 
         self._trial_log: TrialLog | None = None
         if self.updater.on_trial:  # what it logs is what its failure is reported with
             formatter = RedactingFormatter(PLAIN, profile.secrets)
-            self._trial_log = TrialLog(trial_log_path(state), formatter)
+            self._trial_log = TrialLog(log, formatter)
             logging.getLogger().addHandler(self._trial_log)
 
     def _updater_settings(self, profile: Profile) -> UpdaterSettings:

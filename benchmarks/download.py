@@ -38,30 +38,32 @@ DEADLINE = 30.0
 
 class RangeHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    file: Path
+    folder: Path
 
     def do_GET(self) -> None:
-        size = self.file.stat().st_size
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        path = self.folder / Path(self.path).name
+        size = path.stat().st_size
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         start = int(match[1]) if match else 0
+        end = int(match[2]) + 1 if match and match[2] else size
         self.send_response(206 if match else 200)
-        self.send_header("Content-Length", str(size - start))
+        self.send_header("Content-Length", str(end - start))
         self.send_header("ETag", f'"{size}"')
         if match:
-            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
         self.end_headers()
         self.wfile.flush()
-        with self.file.open("rb") as source:
-            while start < size:
-                start += os.sendfile(self.connection.fileno(), source.fileno(), start, size - start)
+        with path.open("rb") as source:
+            while start < end:
+                start += os.sendfile(self.connection.fileno(), source.fileno(), start, end - start)
 
     def log_message(self, *_args: Any) -> None:
         pass
 
 
-def serve(file: Path, ready: Connection) -> None:
+def serve(folder: Path, ready: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
-    RangeHandler.file = file
+    RangeHandler.folder = folder
     with ThreadingHTTPServer(("127.0.0.1", 0), RangeHandler) as server:
         ready.send(server.server_address[1])
         server.serve_forever()
@@ -102,8 +104,8 @@ def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="story-bench-") as name:
         folder = Path(name)
         sha256 = make_file(folder / "file", MEBIBYTES * MIB)
-        with server(folder / "file") as url:
-            return [_measure(url, sha256, folder / "download")]
+        with server(folder) as url:
+            return [_measure(f"{url}file", sha256, folder / "download")]
 
 
 def _measure(url: str, sha256: str, folder: Path) -> Figure:
@@ -124,17 +126,17 @@ def _measure(url: str, sha256: str, folder: Path) -> Figure:
 
 
 @contextmanager
-def server(file: Path) -> Iterator[str]:
-    """Serve a file from a process of its own; gives its URL."""
+def server(folder: Path) -> Iterator[str]:
+    """Serve a folder's files from a process of its own; gives its URL, which ends in a slash."""
     # Not forked: the child must not inherit what the whole run does on signals.
     spawn = multiprocessing.get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=serve, args=(file, sender), daemon=True)
+    process = spawn.Process(target=serve, args=(folder, sender), daemon=True)
     process.start()
     try:
         if not receiver.poll(DEADLINE):
             raise BenchError(f"the file server did not start within {DEADLINE:g} s")
-        yield f"http://127.0.0.1:{receiver.recv()}/file"
+        yield f"http://127.0.0.1:{receiver.recv()}/"
     finally:
         process.terminate()
         process.join()

@@ -8,12 +8,22 @@ from __future__ import annotations
 import sys
 import time
 
-from benchmarks import download, fleet, history_page, load, memory, roundtrip, start, voice
+from benchmarks import (
+    download,
+    fleet,
+    history_page,
+    load,
+    memory,
+    roundtrip,
+    start,
+    update_memory,
+    voice,
+)
 from benchmarks.figures import Figure, command_line
 from benchmarks.stage import stage
 
 STAGED = (start.measure, memory.measure, roundtrip.measure, voice.measure, fleet.measure)
-UNSTAGED = (download.measure, history_page.measure, load.measure)
+UNSTAGED = (download.measure, update_memory.measure, history_page.measure, load.measure)
 
 
 def measure() -> list[Figure]:

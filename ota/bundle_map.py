@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -33,10 +35,14 @@ _HASH = 32
 # What is always fetched from the beginning: the kernel and udev read there when the bundle is mounted,
 # and a hole under dm-verity would make RAUC refuse it.
 HEAD = 512 * 1024
-# A machine holds the index of the image in memory, about 100 bytes a block: 50 MB at this size.
+# A machine holds 8 bytes in memory for each block of the image and of what it runs, and 34 for each
+# chunk: 13 MB in all at this size.
 IMAGE_MAX = 2 * 2**30
+# Blocks are compared in so many parts, of which one at a time is a set in memory.
+_PARTS = 32
 _BLOCK_SIZES = tuple(2**power for power in range(12, 21))
 _RAW = 1 << 24
+_WORD = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +77,44 @@ class BundleMap:
         """Tell whether ``data`` are the bytes of that chunk."""
         return hashlib.sha256(data).digest() == self.hashes[chunk * _HASH : (chunk + 1) * _HASH]
 
-    def always(self) -> set[int]:
-        """Return the chunks that every installation reads: all but the image's data."""
+    def always(self) -> list[range]:
+        """Return the runs of chunks that every installation reads: all but the image's data."""
         end = self.image.start + sum(self.image.stored)
         head = max(HEAD, self.image.start)
-        return {*_covering(0, min(head, self.length)), *_covering(end, self.length - end)}
+        return [_covering(0, min(head, self.length)), _covering(end, self.length - end)]
 
-    def read_index(self, read: Callable[[int, int], bytes]) -> bytes:
-        """Return the hashes of the image's blocks; ``read`` gives (offset, length) of the bundle.
+    def read_index(self, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
+        """Give the hashes of the image's blocks, some at a time; ``read`` gives (offset, length).
 
         Raises:
             ContentError: the map does not describe this bundle.
         """
+        size = 0
         try:
-            data = b"".join(_unpack(self.index, self.block_size, read))
+            for data in _unpack(self.index, self.block_size, read):
+                size += len(data)
+                yield data
         except zlib.error as error:
             raise _unfit(f"the index: {error}") from error
-        if len(data) != self.index.size:
-            raise _unfit(f"the index has {len(data)} bytes, expected {self.index.size}")
-        return data
+        if size != self.index.size:
+            raise _unfit(f"the index has {size} bytes, expected {self.index.size}")
 
-    def holding(self, index: bytes, lacking: set[bytes]) -> set[int]:
-        """Return the chunks that hold the image's blocks whose hash is in ``lacking``."""
-        step = self.block_size // BLOCK * _HASH
-        found: set[int] = set()
-        for number, (offset, length) in enumerate(self.image.extents()):
-            part = index[number * step : (number + 1) * step]
-            if any(part[at : at + _HASH] in lacking for at in range(0, len(part), _HASH)):
-                found.update(_covering(offset, length))
-        return found
+    def holding(self, blocks: Iterable[int]) -> Iterator[range]:
+        """Give the runs of chunks that hold the image's blocks of those numbers."""
+        step = self.block_size // BLOCK
+        touched = bytearray(len(self.image.stored))
+        for block in blocks:
+            touched[block // step] = 1
+        for is_touched, (offset, length) in zip(touched, self.image.extents(), strict=True):
+            if is_touched:
+                yield _covering(offset, length)
+
+    def union(self, runs: Iterable[range]) -> list[int]:
+        """Return the numbers of all chunks in the runs, each once, in their order."""
+        found = bytearray(len(self.chunks))  # a set of all would take a hundred times that
+        for run in runs:
+            found[run.start : run.stop] = bytes([1]) * len(run)
+        return [chunk for chunk in self.chunks if found[chunk]]
 
     def to_bytes(self) -> bytes:
         """Render the map: a line of JSON, then hashes and stored lengths in binary."""
@@ -114,10 +129,31 @@ class BundleMap:
         return json.dumps(head).encode() + b"\n" + b"".join(tables)
 
 
-def blocks_of(index: bytes) -> set[bytes]:
-    """Return the hashes of an index that are not of a block of zeros, which nobody has to fetch."""
-    found = {index[at : at + _HASH] for at in range(0, len(index), _HASH)}
-    return found - {hashlib.sha256(bytes(BLOCK)).digest()}
+def block_keys(index: Iterable[bytes]) -> array[int]:
+    """Return what each block of an index is known by: 8 bytes of its hash.
+
+    That two blocks of a million share them by chance happens to one image in ten million, and then costs
+    a second installation: RAUC compares the whole hashes.
+    """
+    keys = array("Q")
+    for hashes in index:
+        words = array("Q", hashes)
+        keys.extend(words[:: _HASH // words.itemsize])
+    return keys
+
+
+def block_key(block: bytes) -> int:
+    """Return what one block is known by, as `block_keys` has it."""
+    return int.from_bytes(hashlib.sha256(block).digest()[:8], sys.byteorder)
+
+
+def blocks_lacking(wanted: Sequence[int], here: Sequence[int]) -> Iterator[int]:
+    """Return the numbers of the blocks of ``wanted`` that are none of ``here``, both `block_keys`."""
+    for part in range(_PARTS):
+        known = {key for key in here if key % _PARTS == part}
+        for number, key in enumerate(wanted):
+            if key % _PARTS == part and key not in known:
+                yield number
 
 
 def _covering(offset: int, length: int) -> range:
@@ -146,8 +182,9 @@ def _words(file: StoredFile) -> bytes:
 
 def parse_map(data: bytes) -> BundleMap:
     """Read a map; raises WireError naming the member and what was expected."""
-    line, _newline, tables = data.partition(b"\n")
-    head = parse_object(line, "map")
+    end = data.find(b"\n") % (len(data) + 1)  # all of it is the line when there is no end of one
+    head = parse_object(data[:end], "map")
+    tables = memoryview(data)[end + 1 :]  # megabytes, which need not be there twice
     get_int(head, "format", low=FORMAT, high=FORMAT)
     length = get_int(head, "length", low=1, high=SIZE_MAX)
     block_size = get_int(head, "blockSize", low=BLOCK, high=_BLOCK_SIZES[-1])
@@ -159,10 +196,10 @@ def parse_map(data: bytes) -> BundleMap:
         raise WireError(f"map: its tables have {len(tables)} bytes, expected {expected}")
     if files["index"].size != files["image"].size // BLOCK * _HASH:
         raise WireError("map: index.size: not that of image.size")
-    words = struct.unpack(f"<{sum(counts)}I", tables[hashes:])
-    image = _place(files["image"], words[: counts[0]], length)
-    index = _place(files["index"], words[counts[0] :], length)
-    return BundleMap(length, tables[:hashes], block_size, image, index)
+    end = hashes + 4 * counts[0]
+    image = _place(files["image"], tables[hashes:end], length)
+    index = _place(files["index"], tables[end:], length)
+    return BundleMap(length, bytes(tables[:hashes]), block_size, image, index)
 
 
 def _parse_place(head: dict[str, object], name: str, length: int) -> StoredFile:
@@ -172,12 +209,12 @@ def _parse_place(head: dict[str, object], name: str, length: int) -> StoredFile:
     return StoredFile(start, size, (), (), is_whole=True)
 
 
-def _place(file: StoredFile, words: Iterable[int], length: int) -> StoredFile:
-    words = tuple(words)
-    stored = tuple(word & (_RAW - 1) for word in words)
+def _place(file: StoredFile, words: memoryview, length: int) -> StoredFile:
+    stored = array("I", (word & (_RAW - 1) for (word,) in _WORD.iter_unpack(words)))
     if file.start + sum(stored) > length:
         raise WireError(f"map: a file ends behind byte {length}")
-    return replace(file, stored=stored, raw=tuple(bool(word & _RAW) for word in words))
+    raw = bytes(bool(word & _RAW) for (word,) in _WORD.iter_unpack(words))
+    return replace(file, stored=stored, raw=raw)
 
 
 def make_map(bundle: Path) -> BundleMap:
@@ -215,12 +252,14 @@ def _check(made: BundleMap, file: BinaryIO) -> None:
         file.seek(offset)
         return file.read(length)
 
-    index = made.read_index(read)
+    index = hashlib.sha256()
+    for hashes in made.read_index(read):
+        index.update(hashes)
     found = hashlib.sha256()
     for data in _unpack(made.image, made.block_size, read):
         for at in range(0, len(data), BLOCK):
             found.update(hashlib.sha256(data[at : at + BLOCK]).digest())
-    if found.digest() != hashlib.sha256(index).digest():
+    if found.digest() != index.digest():
         raise _unfit("the index is not the image's")
 
 

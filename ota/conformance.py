@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ota.clock import TrustedTime
-from ota.download import DownloadSettings, Source, download
+from ota.download import DownloadSettings, Source, discard, download
 from ota.errors import ContentError, MachineError, OtaError
 from ota.files import Replacement, make_folder, write_atomically
 from ota.retry import RetryPolicy
@@ -142,23 +142,27 @@ def _is_there(path: Path, target: TargetFile) -> bool:
 
 
 def _fetch(url: str, target: TargetFile, final: Path) -> None:
-    """Download as an update does, and hold every signed hash against what came."""
+    """Download as an update does, and hold every signed hash against what came.
+
+    Nothing but the whole, verified file stays in the folder.
+    """
     sha256 = target.hashes.get("sha256")
     if sha256 is None:
         raise ContentError("bad target", "no sha256 in the signed hashes")
     source = Source(url, target.length, sha256)
     settings = DownloadSettings(web=_web(), retry=ONCE)
     work = final.with_name(f".{hashlib.sha256(final.name.encode()).hexdigest()}")
-    done = download(source, work, settings, threading.Event(), lambda _done, _total: None)
-    if not _is_there(done.path, target):
-        raise ContentError("wrong hash", "another of the signed hashes does not fit")
-    with Replacement(final) as copy, done.path.open("rb") as file:
-        while chunk := file.read(COPY_SIZE):
-            copy.write(chunk)
-    done.path.unlink()
-    for path in work.iterdir():
-        path.unlink()
-    work.rmdir()
+    try:
+        done = download(source, work, settings, threading.Event(), lambda _done, _total: None)
+        if not _is_there(done.path, target):
+            raise ContentError("wrong hash", "another of the signed hashes does not fit")
+        with Replacement(final) as copy, done.path.open("rb") as file:
+            while chunk := file.read(COPY_SIZE):
+                copy.write(chunk)
+    finally:
+        # Each command is a try of its own: an update goes on from what is here and counts what it
+        # cost against a budget, and a server that sent other bytes would have spent it.
+        discard(work)
 
 
 if __name__ == "__main__":

@@ -12,16 +12,25 @@ import hashlib
 import logging
 import random
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
 from urllib.parse import urljoin
 
 from ota.admission import MapFile
-from ota.bundle_map import BLOCK, BundleMap, blocks_of, parse_map
+from ota.bundle_map import (
+    BLOCK,
+    BundleMap,
+    block_key,
+    block_keys,
+    blocks_lacking,
+    parse_map,
+)
 from ota.download import (
     PASSING_STATUS,
     DownloadSettings,
@@ -46,7 +55,7 @@ from ota.web import Web
 from wire.errors import WireError
 from wire.ota import OtaEvent, OtaOrder
 
-READ_SIZE = 2**20
+READ_SIZE = 64 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -149,11 +158,8 @@ class _Parts:
         device = _open_running(installer)
         with device, self._open(stop) as (fetcher, bundle):
             progress(0, self._source.length)
-            always = bundle.always()
-            fetcher.fetch(always)
-            index = bundle.read_index(fetcher.sparse.read)
-            lacking = _lacking(blocks_of(index), device, stop)
-            chunks = always | bundle.holding(index, lacking)
+            fetcher.fetch(bundle.union(bundle.always()))
+            chunks = _needed(bundle, fetcher.sparse, device, stop)
             fetcher.fetch(chunks, progress)
             _log.info(
                 "fetched %d of the package's %d bytes, of which an installation needs %d",
@@ -251,14 +257,23 @@ def _open_running(installer: ImageInstaller) -> BinaryIO:
         raise NoDeltaError(f"the running image: {error}") from error
 
 
-def _lacking(wanted: set[bytes], device: BinaryIO, stop: threading.Event) -> set[bytes]:
-    """Return which hashes of blocks are of none on the device."""
+def _needed(
+    bundle: BundleMap, sparse: SparseFile, device: BinaryIO, stop: threading.Event
+) -> list[int]:
+    """Return the chunks that an installation over ``device`` reads, once `always` are there."""
+    wanted = block_keys(bundle.read_index(sparse.read))
+    lacking = blocks_lacking(wanted, _blocks_here(device, stop))
+    return bundle.union(chain(bundle.always(), bundle.holding(lacking)))
+
+
+def _blocks_here(device: BinaryIO, stop: threading.Event) -> array[int]:
+    """Return the keys of the blocks on the device, and of one of zeros, which nobody has to fetch."""
+    keys = array("Q", [block_key(bytes(BLOCK))])
     try:
         while piece := device.read(READ_SIZE):
             if stop.is_set():
                 raise StoppedError("stopped while reading the running image")
-            for at in range(0, len(piece), BLOCK):
-                wanted.discard(hashlib.sha256(piece[at : at + BLOCK]).digest())
+            keys.extend(block_key(piece[at : at + BLOCK]) for at in range(0, len(piece), BLOCK))
     except OSError as error:
         raise NoDeltaError(f"the running image: {error}") from error
-    return wanted
+    return keys

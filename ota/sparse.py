@@ -46,12 +46,13 @@ class NoDeltaError(OtaError):
 
 
 class SparseFile:
-    """A file with the length of the package, and holes; `present` are the chunks that are right."""
+    """A file with the length of the package, and holes; `has` tells which chunks are right."""
 
     def __init__(self, path: Path, bundle: BundleMap, stop: threading.Event) -> None:
         """Prepare; ``stop`` ends the check of what is here with StoppedError."""
-        self.present: set[int] = set()
         self.path = path
+        # A byte a chunk: a set of all would take a hundred times that.
+        self._right = bytearray(len(bundle.chunks))
         self._map = bundle
         self._stop = stop
 
@@ -64,7 +65,7 @@ class SparseFile:
                 if self._stop.is_set():
                     raise StoppedError("stopped while reading the part")
                 if self._map.fits(chunk, self.read(*self._map.span(chunk))):
-                    self.present.add(chunk)
+                    self._right[chunk] = 1
         except BaseException:  # whatever it is, __exit__ will not be called
             self._file.close()
             raise
@@ -72,6 +73,10 @@ class SparseFile:
 
     def __exit__(self, *_error: object) -> None:
         self._file.close()
+
+    def has(self, chunk: int) -> int:
+        """Return 1 when the chunk is here and right, else 0."""
+        return self._right[chunk]
 
     def _written(self) -> Iterator[int]:
         """Return the chunks that are no holes."""
@@ -105,7 +110,7 @@ class SparseFile:
         while rest:  # a write may take less than it is given
             written = os.pwrite(self._file.fileno(), rest, start)
             rest, start = rest[written:], start + written
-        self.present.add(chunk)
+        self._right[chunk] = 1
 
     def sync(self) -> None:
         """Bring it to the disk."""
@@ -162,18 +167,17 @@ class Fetcher:
             NoSpaceError, StoppedError: as of a download.
         """
         attempts = Attempts(self.settings.retry, self.stop, self.rng)
-        while lacking := [chunk for chunk in wanted if chunk not in self.sparse.present]:
-            before = len(self.sparse.present)
+        while lacking := [chunk for chunk in wanted if not self.sparse.has(chunk)]:
             try:
                 self._check_space(len(lacking) * CHUNK)
                 for run in runs_of(lacking):
                     self._ask(run)
                     if progress is not None:
-                        here = len(self.sparse.present.intersection(wanted))
+                        here = sum(map(self.sparse.has, wanted))
                         progress(here * CHUNK, len(wanted) * CHUNK)
                 self.sparse.sync()
             except TransportError as error:
-                gained = (len(self.sparse.present) - before) * CHUNK
+                gained = sum(map(self.sparse.has, lacking)) * CHUNK
                 attempts.failed(error, progressed=gained >= PROGRESS_BYTES)
             except OSError as error:
                 if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
@@ -216,7 +220,7 @@ class Fetcher:
                     raise StoppedError("stopped while downloading")
                 meter.add(len(piece), monotonic())
                 data += piece
-            if chunk not in self.sparse.present:
+            if not self.sparse.has(chunk):
                 self.sparse.write(chunk, bytes(data))
 
 

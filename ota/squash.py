@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -36,14 +36,14 @@ class StoredFile:
         start: where its first data block begins, bytes from the beginning of the image.
         size: of the file, in bytes.
         stored: bytes that each data block takes; 0: a block of zeros that is not stored.
-        raw: whether the data block of that number is stored as it is; otherwise by zlib.
+        raw: 1 where the data block of that number is stored as it is, 0 where by zlib.
         is_whole: whether all of the file is in its data blocks, and no tail elsewhere.
     """
 
     start: int
     size: int
-    stored: tuple[int, ...]
-    raw: tuple[bool, ...]
+    stored: Sequence[int]
+    raw: Sequence[int]
     is_whole: bool
 
     def extents(self) -> Iterator[tuple[int, int]]:

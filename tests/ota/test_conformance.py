@@ -6,6 +6,7 @@ here): basic workflow, expiry, rollback, key rotation, thresholds, delegation, d
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -236,6 +237,50 @@ def test_download_of_other_bytes_than_signed(client: Client) -> None:
     client.repo.files[path] = bytes(len(client.repo.files[path]))
     assert client("download") == 1
     assert not [path for path in client.targets.iterdir() if path.is_file()]
+
+
+def served(repo: Simulator) -> str:
+    """The name under which the package is served."""
+    return next(path for path in repo.files if path.startswith("targets/"))
+
+
+def test_a_refused_download_costs_the_next_one_nothing(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ota.download.SPENT_STEP", 1000)  # as a package of many MiB is counted
+    path = served(client.repo)
+    good = client.repo.files[path]
+    client.repo.files[path] = bytes(len(good))
+    for _try in range(6):  # more than the data budget of one update
+        assert client("download") == 1
+    assert not list(client.targets.iterdir())
+    client.repo.files[path] = good
+    assert client("download") == 0
+    assert [found.read_bytes() for found in client.targets.iterdir()] == [good]
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_every_signed_hash_is_held_against_the_bytes(client: Client, *, right: bool) -> None:
+    data = client.repo.files[served(client.repo)]
+    signed = hashlib.sha512(data if right else b"other").hexdigest()
+    client.repo.targets.targets[NAME].hashes["sha512"] = signed
+    client.repo.publish()
+    assert client("download") == (0 if right else 1)
+    found = [path.read_bytes() for path in client.targets.iterdir()]
+    assert found == ([data] if right else [])
+
+
+def test_a_target_without_sha256_is_refused_unread(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As an update refuses it: its files, its order and its map go by SHA-256.
+    data = client.repo.files[served(client.repo)]
+    client.repo.targets.targets[NAME].hashes = {"sha512": hashlib.sha512(data).hexdigest()}
+    client.repo.publish()
+    client.asked()
+    assert client("download") == 1
+    assert capsys.readouterr().err == "bad target: no sha256 in the signed hashes\n"
+    assert not [path for path in client.asked() if path.startswith("/targets/")]
 
 
 def test_what_is_missing_is_said(client: Client, capsys: pytest.CaptureFixture[str]) -> None:

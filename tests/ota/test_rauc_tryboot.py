@@ -69,6 +69,42 @@ def test_a_new_machine_runs_its_default(pi: Pi) -> None:
     assert pi.ask("get-state", "A") == pi.ask("get-state", "B") == "good"
 
 
+def test_a_system_on_trial_is_told_from_one_that_stays(pi: Pi) -> None:
+    pi.ask("committed")
+    pi.ask("set-primary", "B")
+    pi.ask("committed")  # the old system, which has yet to restart
+    assert pi.start() == "B"
+    on_trial = pi.call("committed")
+    assert (on_trial.returncode, on_trial.stderr) == (
+        10, "tryboot: slot B runs on trial, A starts next\n",
+    )  # fmt: skip
+    pi.ask("set-state", "B", "good")
+    pi.ask("committed")
+
+
+def test_a_system_that_was_given_up_and_still_runs_is_not_committed(pi: Pi) -> None:
+    pi.ask("set-primary", "B")
+    pi.start()
+    pi.ask("set-primary", "A")
+    pi.ask("set-state", "B", "bad")
+    assert pi.call("committed").returncode == 10
+    assert pi.start() == "A"
+    pi.ask("committed")
+
+
+def test_what_cannot_be_told_is_no_reason_to_restart(pi: Pi) -> None:
+    (pi.folder / "autoboot.txt").unlink()
+    untold = pi.call("committed")
+    assert untold.returncode == 1
+    assert "no boot_partition" in untold.stderr
+
+
+def test_the_units_restart_the_machine_for_a_trial_and_for_nothing_else() -> None:
+    service = (SCRIPT.parent / "story-agent-trial.service").read_text()
+    assert {"FailureAction=reboot", "SuccessExitStatus=1"} <= set(service.splitlines())
+    assert "ExecStart=/usr/lib/rauc/tryboot committed" in service
+
+
 def test_a_new_slot_is_tried_once_and_stays_when_it_is_good(pi: Pi) -> None:
     pi.ask("set-state", "B", "bad")  # RAUC does so before it writes
     pi.ask("set-primary", "B")

@@ -2,6 +2,7 @@
 
     python -m tests.vm.proof --images DIR [--installer slots|rauc] [--runs N] [--jobs N]
                              [--phases NAME,NAME] [--write FILE]
+    python -m tests.vm.proof --images DIR --dead [--write FILE]
 
 A machine is booted once and saved when it has registered; every run goes on from a copy of it. A first
 update is watched to its end to learn its phases and how long each takes. Then each run orders the update,
@@ -189,8 +190,8 @@ def learn(site: Site, uuid: str, state: Path) -> dict[str, float]:
         run.machine.cut_power()
 
 
-def cut(site: Site, uuid: str, state: Path, number: int, aim: Aim) -> Result:
-    """Cut the power where the ``aim`` is, and see how it ends."""
+def cut(site: Site, uuid: str, state: Path, number: int, aim: Aim | None) -> Result:
+    """Cut the power where the ``aim`` is, if there is one, and see how it ends."""
     run = Run(site, uuid, state, f"run-{number}", saved_machine(site, uuid, state))
     began = now()
     at, phase = 0.0, "?"
@@ -201,11 +202,12 @@ def cut(site: Site, uuid: str, state: Path, number: int, aim: Aim) -> Result:
     try:
         run.boot()
         transaction, ordered = run.order(), now()
-        phase = run.watch(transaction, aim).phase
-        run.machine.cut_power()
-        at = now() - ordered
-        before = run.status()
-        run.machine.start()
+        if aim is not None:
+            phase = run.watch(transaction, aim).phase
+            run.machine.cut_power()
+            at = now() - ordered
+            before = run.status()
+            run.machine.start()
         run.finish()
         run.live(3.0)  # a second final report, or another version, would come now
         after, running, ends = run.status(), run.version(), finals(site.events(transaction))
@@ -216,7 +218,7 @@ def cut(site: Site, uuid: str, state: Path, number: int, aim: Aim) -> Result:
     finally:
         run.machine.cut_power()
     return Result(
-        number, f"{aim.phase} + {aim.offset:.2f} s", round(at, 2), phase,
+        number, f"{aim.phase} + {aim.offset:.2f} s" if aim else "nothing", round(at, 2), phase,
         str(before.get("status")), before.get("percent"), " ".join(run.machine.starts),
         str(after.get("status")), after.get("failure"), running, len(ends),
         round(now() - began, 1), fault,
@@ -273,10 +275,8 @@ def table(results: list[Result], lengths: Mapping[str, float], installer: str) -
     return "\n".join(lines) + "\n"
 
 
-def prove(
-    site: Site, runs: int, jobs: int, phases: Sequence[str]
-) -> tuple[list[Result], dict[str, float]]:
-    """Learn how long its phases take, then cut ``runs`` times, ``jobs`` machines at a time."""
+def open_site(site: Site, jobs: int) -> list[tuple[str, Path]]:
+    """Make the devices of ``jobs`` machines, bound to the app; return their uuids and state disks."""
     flashed = site.open(jobs)
     assert site.client is not None
     for uuid, _disk in flashed:
@@ -286,6 +286,26 @@ def prove(
         site.client.bind(uuid, device["bindToken"])
     if site.installer == "rauc":
         make_select(site.folder / "select.img")
+    return flashed
+
+
+def leave_dead_system(site: Site) -> tuple[str, bool]:
+    """Update one machine to a system whose agent never starts; return how it ended, and if well."""
+    result = cut(site, *open_site(site, 1)[0], 1, None)
+    good = not result.fault and result.status == "FAILED"
+    text = (
+        f"A system whose agent never starts: {result.status}: {result.failure}; slots started:"
+        f" {result.slots_started}; {result.running} runs; final reports: {result.finals};"
+        f" {result.seconds:.0f} s in all. {result.fault}\n"
+    )
+    return text, good
+
+
+def prove(
+    site: Site, runs: int, jobs: int, phases: Sequence[str]
+) -> tuple[list[Result], dict[str, float]]:
+    """Learn how long its phases take, then cut ``runs`` times, ``jobs`` machines at a time."""
+    flashed = open_site(site, jobs)
     lengths = learn(site, *flashed[0])
     print("an update without a cut:", json.dumps(lengths), flush=True)
     aims = spread({name: lengths[name] for name in lengths if name in phases}, runs)
@@ -319,6 +339,9 @@ def main() -> int:
         default=list(PHASES),
         help=f"cut in these alone, of {', '.join(PHASES)}",
     )
+    parser.add_argument(
+        "--dead", action="store_true", help="no cuts: the new system's agent never starts"
+    )
     parser.add_argument("--write", type=Path, help="file that the table goes to")
     options = parser.parse_args()
     # Ctrl-C ends all at once: the machines and the cloud die with us, and no run is worth waiting for.
@@ -327,19 +350,24 @@ def main() -> int:
     if missing:
         print(f"proof: not installed: {', '.join(missing)}", file=sys.stderr)
         return 2
-    folder = (options.images / f"proof-{options.installer}").absolute()
+    installer = "rauc" if options.dead else options.installer
+    folder = (options.images / f"proof-{installer}{'-dead' * options.dead}").absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    site = Site(folder, options.images.absolute(), options.installer)
+    site = Site(folder, options.images.absolute(), installer, dead=options.dead)
     try:
-        results, lengths = prove(site, options.runs, options.jobs, options.phases)
+        if options.dead:
+            text, good = leave_dead_system(site)
+        else:
+            results, lengths = prove(site, options.runs, options.jobs, options.phases)
+            text = table(results, lengths, installer)
+            good = not any(result.fault for result in results)
     finally:
         site.bench.stop()
-    text = table(results, lengths, options.installer)
     print(text)
     if options.write:
         options.write.write_text(text, "utf-8")
-    return int(any(result.fault for result in results))
+    return int(not good)
 
 
 if __name__ == "__main__":

@@ -39,14 +39,15 @@ T = TypeVar("T")
 class Site:
     """The cloud with its release, and the disks that every machine starts from."""
 
-    def __init__(self, folder: Path, images: Path, installer: str) -> None:
-        """Use ``folder`` for everything that is made here."""
+    def __init__(self, folder: Path, images: Path, installer: str, *, dead: bool = False) -> None:
+        """Use ``folder`` for everything that is made here; ``dead``: the new system's agent never starts."""
         self.folder = folder
         self.images = Images(images / "vmlinuz", images / "initrd", images / f"root-{OLD}.ext4")
         self.installer = installer
         self.bench = Bench(folder)
         self.lock = threading.Lock()
         self._built = images
+        self._dead = dead
         self.client: OpenApiClient | None = None
 
     def open(self, devices: int) -> list[tuple[str, Path]]:
@@ -66,7 +67,8 @@ class Site:
 
     def _release(self) -> None:
         if self.installer == "rauc":
-            package = make_bundle(self._built)
+            image = self._built / f"root-{NEW}.ext4"
+            package = make_bundle(self._built, kill_agent(image) if self._dead else image)
         else:
             package = self.folder / f"{NEW}.tar.gz"
             command("story-release", "build", "--version", NEW, "--output", package)
@@ -139,9 +141,26 @@ class Site:
                 return None
 
 
-def make_bundle(images: Path) -> Path:
-    """Sign the new root image into a verity bundle, unless that was done."""
-    image, path = images / f"root-{NEW}.ext4", images / f"{NEW}.raucb"
+def kill_agent(image: Path) -> Path:
+    """Return a copy of a root image in which the agent ends as soon as it is started."""
+    dead = image.with_name("root-dead.ext4")
+    shutil.copyfile(image, dead)
+    program = "/opt/story-agent/bin/story-agent"
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
+        script.write("#!/bin/sh\nexit 1\n")
+        script.flush()
+        for order in (
+            f"rm {program}", f"write {script.name} {program}",
+            f"set_inode_field {program} mode 0100755",
+        ):  # fmt: skip
+            command_line = ["debugfs", "-w", "-R", order, str(dead)]
+            subprocess.run(command_line, check=True, capture_output=True)
+    return dead
+
+
+def make_bundle(images: Path, image: Path) -> Path:
+    """Sign a root image as the new version's verity bundle, unless that was done."""
+    path = images / f"{image.stem.removeprefix('root-')}.raucb"
     if path.exists() and path.stat().st_mtime > image.stat().st_mtime:
         return path
     path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ mkdir -p "$out"
 root=$out/root
 
 if [ ! -s "$out/debian.tar" ]; then
-  mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,udev,python3,python3-venv,iproute2,rauc,rauc-service,linux-image-cloud-amd64,initramfs-tools,e2fsprogs,dosfstools,mount,kmod,polkitd,libspeex1,ca-certificates \
+  mmdebstrap --quiet --format=tar --variant=minbase --include=systemd,systemd-sysv,dbus,udev,python3,python3-venv,iproute2,rauc,rauc-service,linux-image-cloud-amd64,initramfs-tools,e2fsprogs,dosfstools,mount,kmod,polkitd,libspeex1,ca-certificates \
     bookworm "$out/debian.tar.part"
   mv "$out/debian.tar.part" "$out/debian.tar"
 fi
@@ -50,6 +50,7 @@ install -D -m 644 systemd/story-agent.sysusers "$root/usr/lib/sysusers.d/story-a
 install -D -m 644 systemd/50-story-agent.rules "$root/etc/polkit-1/rules.d/50-story-agent.rules"
 chroot "$root" systemd-sysusers
 install -D -m 755 systemd/rauc/tryboot "$root/usr/lib/rauc/tryboot"
+install -m 644 systemd/rauc/story-agent-trial.* "$root/etc/systemd/system/"
 [ ! -e "$out/keyring.pem" ] || install -D -m 644 "$out/keyring.pem" "$root/etc/rauc/keyring.pem"
 sed -e 's,/dev/disk/by-partlabel/root-a,/dev/vda,' -e 's,/dev/disk/by-partlabel/root-b,/dev/vdb,' \
   systemd/rauc/system.conf >"$root/etc/rauc/system.conf"
@@ -81,7 +82,7 @@ printf '[Journal]\nStorage=volatile\nForwardToConsole=no\n' >"$root/etc/systemd/
 # An emulated processor starts Python slowly; its log goes to the serial port, where the host reads it.
 printf '[Unit]\nRequiresMountsFor=/var/lib/story-agent /etc/story-agent\n[Service]\nStandardOutput=journal+console\nStandardError=journal+console\nTimeoutStartSec=300\nWatchdogSec=120\n' \
   >"$root/etc/systemd/system/story-agent.service.d/vm.conf"
-chroot "$root" systemctl --quiet enable systemd-networkd story-agent
+chroot "$root" systemctl --quiet enable systemd-networkd story-agent story-agent-trial.timer
 chroot "$root" systemctl --quiet mask systemd-timesyncd serial-getty@ttyS0 getty@tty1 apt-daily.timer \
   apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer e2scrub_reap systemd-remount-fs
 
