@@ -107,7 +107,7 @@ class Updates:
                 clock=clock,
                 may_restart=self._may_restart,
                 unproven=lambda: self._health.missing,
-                log_lines=lambda: [redactor.cut(line) for line in read_lines(log)],
+                log_lines=lambda: read_lines(log, redactor.cut),
             ),
         )
 

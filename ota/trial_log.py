@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from ota.files import make_folder
@@ -53,10 +54,13 @@ class TrialLog(logging.Handler):
             self.handleError(record)
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the last lines, as many as a report may hold; none when there is no file."""
+def read_lines(path: Path, clean: Callable[[str], str] = str) -> list[str]:
+    """Return the last lines, as many as a report may hold; none when there is no file.
+
+    ``clean`` takes secrets out: before a long line is cut, where one might be cut in two.
+    """
     try:
-        lines = path.read_text("utf-8", "replace").splitlines()[-LINES:]
+        lines = [clean(line) for line in path.read_text("utf-8", "replace").splitlines()[-LINES:]]
     except OSError:
         return []
     room = TOTAL_MAX

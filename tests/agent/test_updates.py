@@ -23,7 +23,7 @@ from agent.settings import HealthSettings, OtaSettings, Settings, SoundCheck
 from agent.updates import Updates
 from ota import boot
 from ota.clock import TrustedTime
-from ota.trial_log import trial_log_path
+from ota.trial_log import LINE_MAX, trial_log_path
 from resources.chime import SoundProof
 from resources.volume import VolumePoint
 from tests.agent.parts import make_profile
@@ -196,6 +196,16 @@ async def test_what_is_logged_after_the_trial_is_not_of_the_trial(
     log = trial_log_path(tmp_path).read_text()
     assert "while on trial" in log
     assert "the next update begins" not in log
+
+
+async def test_a_secret_at_the_end_of_what_a_line_may_have_is_cut_out_whole(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, Settings())
+    token = make_profile(1, "").token
+    path = trial_log_path(tmp_path)
+    path.write_text("x" * (LINE_MAX - len(token) // 2) + token + "\n")  # a traceback, say
+    (line,) = parts.updates.updater._hooks.log_lines()
+    assert line.endswith("x[secret]"[: len(token) // 2])
+    assert token[:4] not in line
 
 
 async def test_on_the_way_back_the_note_of_the_good_version_stays(tmp_path: Path) -> None:
