@@ -197,7 +197,8 @@ class Agent:
             _log.error("%s is not reported: %s", name, error)
 
     def _end_for_update(self, *, restart: bool) -> None:
-        self.restart_wanted = restart
+        if not self._ended.is_set():  # else who stops us does not want us back
+            self.restart_wanted = restart
         self._ended.set()
 
     @contextlib.contextmanager

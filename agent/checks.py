@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 from pathlib import Path
+from typing import Self
 
 # What of a program's output goes into the reason.
 OUTPUT_MAX = 200
@@ -51,36 +52,56 @@ class CheckFolder:
         return programs
 
     async def _ask(self, program: Path) -> str | None:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                program,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                env={"PATH": PATH, "LANG": "C.UTF-8"},  # nothing of ours, no secret
-                start_new_session=True,
-            )
-        except OSError as error:
-            return f"cannot be started: {error.strerror}"
-        try:
-            async with asyncio.timeout(self._timeout):
-                said = await _read(process.stdout)
-                code = await process.wait()
-        except TimeoutError:
-            return f"no end within {self._timeout:g} s"
-        finally:
-            _kill(process)
-        return None if code == 0 else f"exit code {code}: {said}"
+        with _Output() as output:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    program,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output.inlet,
+                    stderr=output.inlet,
+                    env={"PATH": PATH, "LANG": "C.UTF-8"},  # nothing of ours, no secret
+                    start_new_session=True,
+                )
+            except OSError as error:
+                return f"cannot be started: {error.strerror}"
+            try:
+                async with asyncio.timeout(self._timeout):
+                    code = await process.wait()
+            except TimeoutError:
+                return f"no end within {self._timeout:g} s"
+            finally:
+                _kill(process)
+            return None if code == 0 else f"exit code {code}: {output.last_line()}"
 
 
-async def _read(output: asyncio.StreamReader | None) -> str:
-    """Read all that a program says; return the beginning of its last line."""
-    kept = b""
-    while output is not None and (chunk := await output.read(READ_MAX)):
-        kept = (kept + chunk)[-READ_MAX:]
-    lines = kept.decode(errors="replace").split("\n")
-    said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-    return said[:OUTPUT_MAX]
+class _Output:
+    """What a program says. A pipe of our own: what a program leaves running may hold it open."""
+
+    def __init__(self) -> None:
+        self._outlet, self.inlet = os.pipe()
+        os.set_blocking(self._outlet, False)
+        self._kept = b""
+
+    def __enter__(self) -> Self:
+        asyncio.get_running_loop().add_reader(self._outlet, self._take)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._outlet)
+        os.close(self._outlet)
+        os.close(self.inlet)
+
+    def _take(self) -> None:
+        # We hold the inlet ourselves: there is no end to read, and an empty pipe raises.
+        with contextlib.suppress(BlockingIOError):
+            self._kept = (self._kept + os.read(self._outlet, READ_MAX))[-READ_MAX:]
+
+    def last_line(self) -> str:
+        """Return the beginning of the last line, of what was said until now."""
+        self._take()  # a pipe holds no more than one reading
+        lines = self._kept.decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        return last[:OUTPUT_MAX]
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

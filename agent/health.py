@@ -45,7 +45,7 @@ class Health:
         for name, check in self._checks:
             self.missing = f"{name}: not known yet"
             delay = RETRY_FIRST
-            while (reason := await check()) is not None:
+            while (reason := await _ask(check)) is not None:
                 if self.missing != f"{name}: {reason}":
                     self.missing = f"{name}: {reason}"
                     _log.warning("not proven yet: %s", self.missing)
@@ -53,6 +53,13 @@ class Health:
                 delay = min(2 * delay, RETRY_MAX)
             _log.info("proven: %s", name)
         self.missing = ""
+
+
+async def _ask(check: Check) -> str | None:
+    try:
+        return await check()
+    except Exception as error:  # noqa: BLE001  # libraries that do not fit raise what they like
+        return f"{type(error).__name__}: {error}"
 
 
 def build_health(
@@ -131,6 +138,11 @@ def note_sound(state: Path, proof: SoundProof) -> None:
     """Note for the next version whether this one can be heard; raises OSError."""
     note = {"heard": proof.is_heard, "output": proof.output, "fault": proof.fault}
     write_atomically(_note(state), json.dumps(note).encode())
+
+
+def forget_sound(state: Path) -> None:
+    """Remove the note that an earlier version left; raises OSError."""
+    _note(state).unlink(missing_ok=True)
 
 
 def _note(state: Path) -> Path:

@@ -138,20 +138,28 @@ class Outbox:
         try:
             self._db = self._connect()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise  # locked, read-only or full: not damage
+            if isinstance(error, sqlite3.OperationalError):  # locked, read-only or full: not damage
+                # A full disk has no room for the -shm file, which one process alone does without.
+                self._db = self._connect(exclusive=True)
+                self._announce()
+                return
             aside = self._path.with_name(self._path.name + ".bad")
             _log.error("outbox %s is damaged (%s): set aside as %s", self._path, error, aside)
             self._path.replace(aside)
             for suffix in ("-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
             self._db = self._connect()
+        self._announce()
+
+    def _announce(self) -> None:
         if self._one("SELECT count(*) FROM report"):
             self.filled.set()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, exclusive: bool = False) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, check_same_thread=False)
         try:
+            if exclusive:
+                db.execute("PRAGMA locking_mode=EXCLUSIVE")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.executescript(_SCHEMA)

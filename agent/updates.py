@@ -15,7 +15,7 @@ from typing import Protocol
 
 from agent.board import read_board
 from agent.client import SOCKET_NAME
-from agent.health import Health, build_health, note_sound
+from agent.health import Health, build_health, forget_sound, note_sound
 from agent.logs import PLAIN, RedactingFormatter, Redactor
 from agent.outbox import Outbox, OutboxError
 from agent.settings import InstallerKind, Settings, SoundCheck
@@ -28,7 +28,7 @@ from ota.reboot import reboot_machine
 from ota.slots import SlotInstaller
 from ota.states import State
 from ota.trial_log import TrialLog, read_lines, trial_log_path
-from ota.window import Window, parse_window, why_not_now
+from ota.window import QUIET_TIMEOUT, Window, parse_window, why_not_now
 from resources.chime import SoundProof
 from resources.datapoint import DataPoint
 from resources.play import PlayPoint
@@ -42,6 +42,10 @@ REBOOT_SECONDS = 120.0
 # How long the old version tries to be heard, so that the new one knows what it has to be able to do.
 LAST_CHIME_SECONDS = 10.0
 CONFIRM_RETRY_SECONDS = 1.0
+# How often a restart that a story holds up is tried again, and how long a story may hold up the way
+# back from a version that failed; into a new one it may as long as before the switch.
+STORY_POLL_SECONDS = 1.0
+STORY_MAX_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +95,7 @@ class Updates:
             self._window = parse_window(settings.ota.window)
         self._health = Health([])
         self._leaving: asyncio.Task[None] | None = None
+        self._forced = False
         log, redactor = trial_log_path(state), Redactor(profile.secrets)
         self.updater = Updater(
             self._updater_settings(profile),
@@ -100,15 +105,17 @@ class Updates:
             version,
             hooks=Hooks(
                 clock=clock,
-                may_restart=lambda forced: self.why_not_now(forced=forced),
+                may_restart=self._may_restart,
                 unproven=lambda: self._health.missing,
-                log_lines=lambda: [redactor.cut(line) for line in read_lines(log)],
+                log_lines=lambda: read_lines(log, redactor.cut),
             ),
         )
 
+        self._trial_log: TrialLog | None = None
         if self.updater.on_trial:  # what it logs is what its failure is reported with
             formatter = RedactingFormatter(PLAIN, profile.secrets)
-            logging.getLogger().addHandler(TrialLog(log, formatter))
+            self._trial_log = TrialLog(log, formatter)
+            logging.getLogger().addHandler(self._trial_log)
 
     def _updater_settings(self, profile: Profile) -> UpdaterSettings:
         ota = self._settings.ota
@@ -138,6 +145,10 @@ class Updates:
         now = datetime.fromtimestamp(self._clock.now()).time()  # noqa: DTZ006  # local is what is meant
         return why_not_now(now, self._window, playing=playing, forced=forced)
 
+    def _may_restart(self, forced: bool) -> str | None:  # noqa: FBT001  # as `Hooks` has it
+        self._forced = forced
+        return self.why_not_now(forced=forced)
+
     async def prove(self, registered: asyncio.Event) -> None:
         """Confirm a new version once it has shown that it works; the updater watches the time."""
         if not self.updater.on_trial:
@@ -146,9 +157,15 @@ class Updates:
         health = self._settings.health
         self._health = build_health(health, self._state, registered, path, self._chime)
         await self._health.proven()
-        while self.updater.on_trial:
+        await self._confirm()
+        if self._trial_log is not None:  # what it logs from now on is not of the next one's trial
+            logging.getLogger().removeHandler(self._trial_log)
+
+    async def _confirm(self) -> None:
+        """Return once it is confirmed, or given up by who watches the time."""
+        while True:
             try:
-                await self.updater.confirm()
+                return await self.updater.confirm()
             except OSError as error:
                 _log.error("the new version cannot be confirmed: %s", error)
                 await asyncio.sleep(CONFIRM_RETRY_SECONDS)
@@ -172,25 +189,41 @@ class Updates:
 
     async def _leave(self) -> None:
         """End once the cloud has heard all reports, or soon: they survive the restart anyway."""
-        if self.updater.status()["state"] == State.INSTALLED:  # and not on the way back
+        goes_over = self.updater.status()["state"] == State.INSTALLED  # and not on the way back
+        if goes_over:
             await self._note_sound()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await self._outbox.emptied.wait()
+        patience = QUIET_TIMEOUT if goes_over else STORY_MAX_SECONDS
+        await self._until_no_story(patience)
         images = self._settings.ota.installer is InstallerKind.RAUC
         if images:
             await _reboot()
+            await self._until_no_story(patience)  # it was refused
         self._end(restart=not images)
+
+    async def _until_no_story(self, seconds: float) -> None:
+        """Wait for the end of a story that was begun since the update found a quiet moment."""
+        told = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._play is not None and self._play.playing and not self._forced:
+                    if not told:
+                        _log.info("the restart waits: a story is being played")
+                    told = True
+                    await asyncio.sleep(STORY_POLL_SECONDS)
 
     async def _note_sound(self) -> None:
         """Leave word for the new version whether this one can be heard; without a sound."""
         if self._settings.health.sound is not SoundCheck.AUTO:
             return
         try:
+            await asyncio.to_thread(forget_sound, self._state)  # what was noted updates ago
             async with asyncio.timeout(LAST_CHIME_SECONDS):
                 proof = await self._chime(0)
             await asyncio.to_thread(note_sound, self._state, proof)
-        except OSError as error:  # TimeoutError is one too
+        except Exception as error:  # noqa: BLE001  # whatever libmpv does, the restart has to come
             _log.warning(
                 "what this version can play is not noted: %s", str(error) or "no end of it"
             )

@@ -7,6 +7,7 @@ the whole switch. Changes are pure; `load` and `store` are the only I/O. Standar
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import asdict, dataclass, replace
@@ -54,10 +55,15 @@ class BootRecord:
     base: str | None = None
 
     def activated(self, version: str, transaction: str) -> BootRecord:
-        """Make ``version`` active, on trial for ``transaction``; the same again changes nothing."""
-        if self.trial is not None and (self.trial.version, self.active) == (version, version):
+        """Make ``version`` active, on trial for ``transaction``; the same again changes nothing.
+
+        What still is on trial for another update never proved itself: it is no way back.
+        """
+        trial = self.trial
+        if trial is not None and (trial.version, trial.transaction) == (version, transaction):
             return self
-        return BootRecord(version, self.active, Trial(version, 0, transaction), base=self.base)
+        before = self.active if trial is None else self.previous
+        return BootRecord(version, before, Trial(version, 0, transaction), base=self.base)
 
     def attempted(self, base: str | None = None) -> BootRecord:
         """Count one start of the version on trial; ``base`` is the base install that starts it."""
@@ -185,17 +191,22 @@ def load(state_dir: Path) -> BootRecord:
 
 
 def store(state_dir: Path, record: BootRecord) -> None:
-    """Write boot.json, then let ``current`` follow; raises OSError."""
+    """Write boot.json, then let ``current`` follow; raises OSError when boot.json is not written."""
     folder = slots_folder(state_dir)
     make_folder(folder)
     text = json.dumps(asdict(record), ensure_ascii=False, indent=1)
-    write_atomically(folder / "boot.json", text.encode())
+    # A reason may quote a file's name, which need not be Unicode.
+    write_atomically(folder / "boot.json", text.encode(errors="replace"))
     follow(state_dir, record)
 
 
 def follow(state_dir: Path, record: BootRecord) -> None:
-    """Point ``current`` at the active release; a crash may have left it one switch behind."""
+    """Point ``current`` at the active release; a crash may have left it one switch behind.
+
+    Nothing that runs reads it. A disk that does not take it, or a folder in its place, undoes no switch.
+    """
     link = slots_folder(state_dir) / "current"
     target = None if record.active is None else f"releases/{record.active}"
-    if (link.readlink().as_posix() if link.is_symlink() else None) != target:
-        replace_symlink(link, target)
+    with contextlib.suppress(OSError):
+        if (link.readlink().as_posix() if link.is_symlink() else None) != target:
+            replace_symlink(link, target)

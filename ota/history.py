@@ -102,7 +102,8 @@ def save_history(state_dir: Path, history: History) -> None:
     make_folder(path.parent)
     packages = [asdict(entry) for entry in history]
     record = {"format": FORMAT, "packages": packages}
-    write_atomically(path, json.dumps(record, ensure_ascii=False, indent=1).encode())
+    text = json.dumps(record, ensure_ascii=False, indent=1)
+    write_atomically(path, text.encode(errors="replace"))  # as boot.json
 
 
 def count_trial(state_dir: Path, failed: GivenUp) -> None:

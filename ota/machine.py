@@ -13,7 +13,6 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
 from ota.clock import TrustedTime
 from ota.download import discard
@@ -27,7 +26,8 @@ from ota.errors import (
 from ota.fetch import Package, fetch_package, install_package
 from ota.history import GivenUp, check_budget, count_trial, load_history
 from ota.installer import Installer, Progress
-from ota.recovery import Action, Verdict, recover
+from ota.percent import Percent
+from ota.recovery import NOT_RESTARTED, Action, Verdict, recover
 from ota.reports import Reporter, UpdateReports
 from ota.retry import Attempts
 from ota.settings import Hooks, UpdaterSettings
@@ -39,14 +39,12 @@ from ota.window import until_quiet
 from ota.worker import Interruptible
 from wire.codes import Code
 from wire.errors import WireError, show
-from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order
+from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order, version_key
 
 # Seconds until what the disk, or RAUC, did not take at an update's end is tried again.
 RETRY_SECONDS = 60.0
 # Seconds that a cancellation waits for its end: under the 10 s that a cloud waits for an answer.
 CANCEL_PATIENCE = 6.0
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +94,7 @@ class Updater:
         self._wake = asyncio.Event()
         self._trial_over = asyncio.Event()
         self._package: Package | None = None
-        self._part: float | None = None
+        self._percent = Percent(settings.percent_interval)
         self._effort = Interruptible()
         self._switching = False
 
@@ -119,7 +117,7 @@ class Updater:
             "version": task.order.version if task else None,
             "state": str(task.state) if task else None,
             "step": str(task.step) if task else None,
-            "percent": self._part if task and task.state is State.RUNNING else None,
+            "percent": self._percent.part if task and task.state is State.RUNNING else None,
             "failure": task.failure if task else None,
         }
 
@@ -151,6 +149,7 @@ class Updater:
             return Code.BAD_REQUEST, str(error)
         except OSError as error:
             return Code.SERVICE_UNAVAILABLE, f"the order cannot be kept: {error}"
+        self._effort, self._switching = Interruptible(), False  # the last one may be tidied up yet
         self._wake.set()
         return Code.CHANGED, f"update {_name(order.transaction)} is taken"
 
@@ -167,7 +166,7 @@ class Updater:
                 return Code.NOT_FOUND, f"there is no update {_name(transaction)}"
             if task.state.is_final:
                 return Code.CHANGED, f"update {_name(transaction)} is {task.state}"
-            if self._switching or task.state is State.INSTALLED:
+            if self._switching or self._on_trial or task.state is State.INSTALLED:
                 return Code.CONFLICT, f"update {_name(transaction)} is being switched to"
             effort = self._effort
             effort.cancel(CancelledOrderError("cancelled: by an order"))
@@ -231,21 +230,29 @@ class Updater:
 
     async def _carry_out(self, verdict: Verdict) -> None:
         if verdict.action is Action.GO_ON:
-            self._wake.set()
+            await self._go_on()
         elif verdict.action is Action.TRIAL and self._on_trial:
-            await self._enter_trial()
+            await self._try_enter_trial()
         elif verdict.action is Action.SUCCEED:
             await self._enter_trial()
             await self._succeed()
         elif verdict.action is Action.FAIL:
             await self._enter_trial()
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
-            await self._end_failed_trial(verdict.reason)
+            await self._end_failed_trial(verdict.reason, counts=verdict.reason != NOT_RESTARTED)
         elif verdict.action is Action.GO_BACK:
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
         if verdict.restart:
             self._request_restart()
         self._verdict = Verdict(Action.IDLE)
+
+    async def _go_on(self) -> None:
+        """Repeat the step; what was admitted is checked again if a newer base was installed since."""
+        task = self._task
+        admitted = task and task.step in {Step.DOWNLOAD, Step.INSTALL, Step.SWITCH}
+        if task and admitted and version_key(task.order.version) <= version_key(self._running):
+            await self._save(task.at(Step.CHECK))
+        self._wake.set()
 
     async def _tidy(self) -> None:
         """Free what the last run left behind and nobody needs."""
@@ -269,17 +276,22 @@ class Updater:
             Step.SWITCH: self._switch,
             Step.TRIAL: self._switch,  # `recover` found that the machine has not restarted
         }
+        effort = self._effort
         try:
             while not self._switching and (task := self._task) and task.step in steps:
-                self._effort.check()
+                effort.check()
                 await steps[task.step](task)
         except OtaError as error:
             await self._give_up(error)
         except OSError as error:
             await self._give_up(MachineError(f"disk: {error}"))
+        except Exception as error:  # noqa: BLE001  # the agent's next start would repeat the step
+            _log.exception("a bug in an update")
+            await self._give_up(MachineError(f"bug: {type(error).__name__}: {error}"))
         finally:
-            self._effort.end()
-            self._effort, self._switching = Interruptible(), False
+            effort.end()
+            if self._effort is effort:
+                self._effort, self._switching = Interruptible(), False
 
     async def _give_up(self, error: OtaError) -> None:
         async with self._gate:
@@ -318,7 +330,7 @@ class Updater:
 
         reports = self._reports(task.transaction)
         await reports.state(OtaState.DOWNLOADING)
-        self._package = await self._with_percent(reports, OtaEvent.DOWNLOADING, work)
+        self._package = await self._percent.told(self._effort, reports, OtaEvent.DOWNLOADING, work)
         await reports.download_complete()
         await reports.state(OtaState.DOWNLOADED)
         await self._save(task.at(Step.INSTALL))
@@ -335,7 +347,7 @@ class Updater:
 
         reports = self._reports(task.transaction)
         await reports.state(OtaState.INSTALLING)
-        await self._with_percent(reports, OtaEvent.INSTALLING, work)
+        await self._percent.told(self._effort, reports, OtaEvent.INSTALLING, work)
         self._package = None
         await self._save(task.at(Step.SWITCH))
         await self._tidy()
@@ -349,31 +361,6 @@ class Updater:
         await self._enter_trial()
         _log.info("update %s: restarting into %s", _name(task.transaction), task.order.version)
         self._request_restart()
-
-    async def _with_percent(
-        self,
-        reports: UpdateReports,
-        event: OtaEvent,
-        work: Callable[[threading.Event, Progress], T],
-    ) -> T:
-        """Run blocking work; report its percent at 0, at 1 and at most once an interval between."""
-
-        def seen(done: int, total: int) -> None:  # in the worker; one store needs no lock
-            self._part = done / total
-
-        self._part = told = 0.0
-        await reports.percent(event, 0.0)
-
-        async def tell() -> None:
-            nonlocal told
-            if told != (part := self._part) and part is not None and part < 1.0:
-                told = part
-                await reports.percent(event, part)
-
-        interval = self._settings.percent_interval
-        result = await self._effort.run(lambda stop: work(stop, seen), tell, interval)
-        await reports.percent(event, 1.0)
-        return result
 
     async def confirm(self) -> None:
         """Say that this new version works: it stays. Does nothing when it is not on trial.
@@ -401,7 +388,7 @@ class Updater:
         async with self._gate:
             if not self._on_trial:
                 return
-            await self._enter_trial()
+            await self._try_enter_trial()
             await asyncio.to_thread(self._installer.roll_back, reason)
             await self._end_failed_trial(f"version {self._running} was rolled back: {reason}")
             self._end_trial()
@@ -419,10 +406,13 @@ class Updater:
         except TimeoutError:
             await self.fail_trial(f"not proven within {timeout:g} s: {self._hooks.unproven()}")
 
-    async def _end_failed_trial(self, reason: str) -> None:
-        """Count the trial against its package, hand its log in, and report the failure."""
+    async def _end_failed_trial(self, reason: str, *, counts: bool = True) -> None:
+        """Count the trial against its package, hand its log in, and report the failure.
+
+        What was never started, since the machine would not restart, does not count.
+        """
         task = self._task
-        if task is not None and task.target is not None:
+        if counts and task is not None and task.target is not None:
             entry = GivenUp(task.target.sha256, task.target.version, 1, task.transaction, reason)
             try:
                 await asyncio.to_thread(count_trial, self._settings.state_dir, entry)
@@ -442,6 +432,13 @@ class Updater:
         if task.state is State.RUNNING:
             await self._save(task.at(Step.TRIAL))
         await self._reports(task.transaction).state(OtaState.INSTALLED)
+
+    async def _try_enter_trial(self) -> None:
+        """As `_enter_trial`; a fault stops neither the trial's clock nor the way back."""
+        try:
+            await self._enter_trial()
+        except OSError as error:
+            _log.error("that the new version is on trial cannot be kept: %s", error)
 
     async def _succeed(self) -> None:
         if self._task is not None and not self._task.state.is_final:

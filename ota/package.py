@@ -30,6 +30,8 @@ LIB = "lib"
 INFO_MAX = 64 * 1024
 # Files are read in pieces far smaller than this; only a header is ever asked for in one read.
 READ_MAX = 2**20
+# What one member's headers may have together: a real one has a long name, at most.
+HEADERS_MAX = 64 * 1024
 FORMAT = 1
 PRODUCT_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PYTHON = re.compile(r">=(\d{1,3})\.(\d{1,3})")
@@ -159,13 +161,40 @@ def open_package(file: io.BufferedReader, limit: int) -> Iterator[tarfile.TarFil
         ContentError: also from inside the block: what is read is no tar.gz, or is a bomb.
     """
     try:
-        with gzip.GzipFile(fileobj=file, mode="rb") as plain:
-            reader = _Limited(plain, limit)
-            with tarfile.open(fileobj=reader, mode="r:") as tar:
-                yield tar
-    # BadGzipFile is an OSError, but tells of the content and not of the disk.
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, UnicodeError) as error:
-        raise ContentError("broken package", str(error), OtaEvent.UNPACK_FAIL) from error
+        plain = gzip.GzipFile(fileobj=file, mode="rb")
+        with plain, _Members(_Limited(plain, limit)) as tar:
+            yield tar
+    except _BROKEN as error:
+        detail = str(error) or type(error).__name__
+        raise ContentError("broken package", detail, OtaEvent.UNPACK_FAIL) from error
+
+
+# What tarfile and gzip raise over bytes that are not theirs; of numbers and sparse maps that are none
+# also ValueError and the like. BadGzipFile is an OSError, but tells of the content and not of the disk.
+_BROKEN = (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    EOFError,
+    zlib.error,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
+
+
+class _Members(tarfile.TarFile):
+    """A tar whose members' headers are bounded, and not kept: tarfile remembers all of them."""
+
+    def __init__(self, reader: _Limited) -> None:
+        self._reader = reader
+        super().__init__(fileobj=reader, mode="r")
+
+    def next(self) -> tarfile.TarInfo | None:
+        self.members.clear()  # type: ignore[attr-defined]  # of all versions, in no stub
+        self.pax_headers = {}
+        with self._reader.headers():
+            return super().next()
 
 
 class _Limited(io.RawIOBase):
@@ -175,12 +204,27 @@ class _Limited(io.RawIOBase):
         super().__init__()
         self._plain = plain
         self._limit = limit
+        self._room: int | None = None
+
+    @contextmanager
+    def headers(self) -> Iterator[None]:
+        """Give out at most HEADERS_MAX bytes inside the block."""
+        self._room = HEADERS_MAX
+        try:
+            yield
+        finally:
+            self._room = None
 
     def read(self, size: int = -1) -> bytes:
         # tarfile reads extended headers whole: without this, one header could fill the memory.
         if not 0 <= size <= READ_MAX:
             detail = f"a header of {size} bytes"
             raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
+        if self._room is not None:  # a chain of headers, or a sparse map, is read in small pieces
+            self._room -= size
+            if self._room < 0:
+                detail = f"a member with headers of more than {HEADERS_MAX} bytes"
+                raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
         if self._plain.tell() + size > self._limit:
             detail = f"more than {self._limit} bytes unpacked"
             raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)

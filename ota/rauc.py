@@ -84,7 +84,8 @@ class RaucRecord:
 
     def to_bytes(self) -> bytes:
         """Render rauc.json."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode()
+        # As boot.json: a reason may quote a file's name.
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode(errors="replace")
 
 
 def parse_record(data: bytes) -> RaucRecord:

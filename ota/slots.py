@@ -11,12 +11,13 @@ import errno
 import json
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ota import boot
 from ota.boot import BootRecord, BootRecordError, Rollback, Trial
-from ota.errors import NoSpaceError
+from ota.errors import NoSpaceError, StoppedError
 from ota.files import fsync_path, fsync_tree, make_folder, write_atomically
 from ota.installer import DEFAULT_LIMITS, Progress, UnpackLimits
 from ota.trust import Target
@@ -26,6 +27,8 @@ from ota.trust import Target
 PACKAGE_NAME = "package.json"
 # Room that an installation leaves on the disk: boot.json, task.json and the outbox must still fit.
 RESERVE_BYTES = 4 * 2**20
+# How often an installation that waits for a stopped one looks whether it was stopped too, in seconds.
+TICK = 0.2
 
 
 class SlotInstaller:
@@ -44,6 +47,7 @@ class SlotInstaller:
         self._releases = boot.slots_folder(state_dir) / "releases"
         self._temp = self._releases / ".unpack"
         self._needs = RESERVE_BYTES
+        self._installing = threading.Lock()
 
     def install(
         self, package: Path, target: Target, stop: threading.Event, progress: Progress
@@ -67,21 +71,45 @@ class SlotInstaller:
             return
         self._needs = target.length + RESERVE_BYTES
         try:
-            make_folder(self._releases)
-            self._remove(self._temp)
-            try:
-                self._unpack(package, target, stop, progress)
-                fsync_tree(self._temp)
-                self._remove(final)
-                self._temp.rename(final)
-                fsync_path(self._releases)
-            finally:
-                self._remove(self._temp)
+            with self._alone(stop):
+                self._put_in_place(final, package, target, stop, progress)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
             raise NoSpaceError(self._needs, self._free_space(self._state_dir)) from error
         progress(target.length, target.length)
+
+    @contextmanager
+    def _alone(self, stop: threading.Event) -> Iterator[None]:
+        """Wait for one that was stopped and still brings files to the disk: it was not waited for."""
+        while not self._installing.acquire(timeout=TICK):
+            if stop.is_set():
+                raise StoppedError("stopped before unpacking")
+        try:
+            yield
+        finally:
+            self._installing.release()
+
+    def _put_in_place(
+        self,
+        final: Path,
+        package: Path,
+        target: Target,
+        stop: threading.Event,
+        progress: Progress,
+    ) -> None:
+        make_folder(self._releases)
+        self._remove(self._temp)
+        try:
+            self._unpack(package, target, stop, progress)
+            fsync_tree(self._temp)
+            if stop.is_set():
+                raise StoppedError("stopped after unpacking")
+            self._remove(final)
+            self._temp.rename(final)
+            fsync_path(self._releases)
+        finally:
+            self._remove(self._temp)
 
     def _unpack(
         self, package: Path, target: Target, stop: threading.Event, progress: Progress

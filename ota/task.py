@@ -86,7 +86,8 @@ class Task:
     def to_bytes(self) -> bytes:
         """Render task.json."""
         record = {"format": FORMAT, **asdict(self)}
-        return json.dumps(record, ensure_ascii=False, indent=1).encode()
+        # A failure may quote a file's name, which need not be Unicode.
+        return json.dumps(record, ensure_ascii=False, indent=1).encode(errors="replace")
 
 
 def parse_task(data: bytes) -> Task:

@@ -6,14 +6,17 @@ file. The handler gets a formatter that cuts secrets out, so none reaches the di
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from ota.files import make_folder
 
 LINES = 200
-# One line of a log that is sent to the cloud, and all of them together, in characters.
+# One line of a log that is sent to the cloud, in characters; all of them together, in bytes of JSON: a
+# title in Chinese has three bytes a character, and the cloud takes reports of 64 KiB.
 LINE_MAX = 400
 TOTAL_MAX = 24 * 1024
 
@@ -51,16 +54,19 @@ class TrialLog(logging.Handler):
             self.handleError(record)
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the last lines, as many as a report may hold; none when there is no file."""
+def read_lines(path: Path, clean: Callable[[str], str] = str) -> list[str]:
+    """Return the last lines, as many as a report may hold; none when there is no file.
+
+    ``clean`` takes secrets out: before a long line is cut, where one might be cut in two.
+    """
     try:
-        lines = path.read_text("utf-8", "replace").splitlines()[-LINES:]
+        lines = [clean(line) for line in path.read_text("utf-8", "replace").splitlines()[-LINES:]]
     except OSError:
         return []
     room = TOTAL_MAX
     kept: list[str] = []
     for line in reversed(lines):
-        room -= len(line) + 1
+        room -= len(json.dumps(line[:LINE_MAX], ensure_ascii=False).encode()) + 1  # and a comma
         if room < 0:
             break
         kept.append(line[:LINE_MAX])

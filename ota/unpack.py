@@ -21,6 +21,9 @@ from ota.trust import Target
 from wire.ota import OtaEvent
 
 COPY_SIZE = 256 * 1024
+# Bytes of a member's name, and of each part of it: what a file system takes, and a folder depth that
+# walking the tree takes.
+NAME_MAX, PART_MAX = 512, 255
 
 
 def unpack(
@@ -54,7 +57,7 @@ def unpack(
         admit(info.unpacked_bytes)
         (folder / LIB).mkdir(parents=True)
         write_atomically(folder / INFO_NAME, info.to_bytes())
-        unpacker = _Unpacker(folder, limits, stop)
+        unpacker = _Unpacker(folder, info, limits, stop)
         while (member := tar.next()) is not None:
             unpacker.take(tar, member)
             progress(min(file.tell(), target.length), target.length)
@@ -78,7 +81,7 @@ def check_info(info: ReleaseInfo, target: Target) -> None:
 
 
 def check_size(info: ReleaseInfo, size: int) -> None:
-    """Refuse a package that held another size than its release.json says: tarfile ends quietly."""
+    """Refuse a package that holds another size than its release.json says: tarfile ends quietly."""
     if size != info.unpacked_bytes:
         detail = f"holds {size} bytes, release.json says {info.unpacked_bytes}"
         raise ContentError("broken package", detail, OtaEvent.UNPACK_FAIL)
@@ -87,8 +90,11 @@ def check_size(info: ReleaseInfo, size: int) -> None:
 class _Unpacker:
     """Writes members below one folder and refuses what has no place there."""
 
-    def __init__(self, root: Path, limits: UnpackLimits, stop: threading.Event) -> None:
+    def __init__(
+        self, root: Path, info: ReleaseInfo, limits: UnpackLimits, stop: threading.Event
+    ) -> None:
         self._root = root
+        self._info = info
         self._limits = limits
         self._stop = stop
         self._files = 0
@@ -102,11 +108,12 @@ class _Unpacker:
         self._files += 1
         self.size += member.size
         self._limits.check(self._files, self.size)
-        if member.isdir():
-            path.mkdir(parents=True, exist_ok=True)
-            return
+        if self.size > self._info.unpacked_bytes:  # now: the disk has room for what was announced
+            check_size(self._info, self.size)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True)
+            if member.isdir():
+                return
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise _refused(member.name, "a name that is taken already") from error
@@ -127,9 +134,15 @@ def check_member(member: tarfile.TarInfo) -> PurePosixPath:
     """Return where a member belongs, relative to the release's folder.
 
     Raises:
-        ContentError: an absolute name, a way out, another place than lib/, a link or a device.
+        ContentError: an absolute name, a way out, another place than lib/, a link or a device; a
+            name that no file can have, or a size.
     """
     name = PurePosixPath(member.name)
+    sizes = [len(os.fsencode(part)) for part in name.parts]
+    if len(member.name) > NAME_MAX or max(sizes, default=0) > PART_MAX:
+        raise _refused(member.name, "a name that is too long")
+    if member.size < 0:
+        raise _refused(member.name, "a size below 0")
     if name.is_absolute():
         raise _refused(member.name, "an absolute name")
     if ".." in name.parts or "\0" in member.name:

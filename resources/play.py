@@ -68,8 +68,9 @@ class PlayPoint(DataPoint):
 
     @property
     def playing(self) -> bool:
-        """Whether a track is loaded, playing or paused."""
-        return self._queue.current is not None
+        """Whether a track is loaded, playing or paused, or just being loaded."""
+        # Between two tracks of a folder nothing is loaded, and an order is being carried out.
+        return self._queue.current is not None or self._lock.locked()
 
     async def get(self) -> str:
         """Return the title (or URL) that is loaded, "" when nothing is."""
@@ -102,7 +103,7 @@ class PlayPoint(DataPoint):
         Nothing is played over what a child has started: how far that has come is proof as good.
         """
         async with self._lock:
-            if self.playing:
+            if self._queue.current is not None:
                 return judge_position(self._player.output, await self.position())
             return await play_chime(self._player, volume)
 

@@ -134,6 +134,22 @@ async def test_the_machines_own_checks_come_last(tmp_path: Path) -> None:
             await proof
 
 
+async def test_a_check_that_raises_is_missing_and_does_not_end_the_agent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked: list[str] = []
+
+    async def check() -> str | None:
+        asked.append("once")
+        if len(asked) == 1:
+            raise AttributeError("undefined symbol: mpv_render")
+        return None
+
+    await Health([("sound", check)]).proven()
+    assert len(asked) == 2
+    assert "sound: AttributeError: undefined symbol: mpv_render" in caplog.text
+
+
 async def test_without_the_sound_check_nothing_rings(tmp_path: Path) -> None:
     parts = Parts(tmp_path)
     parts.registered.set()
@@ -208,6 +224,19 @@ async def test_a_program_that_does_not_end_is_killed_with_its_children(tmp_path:
     assert await run(tmp_path / "checks", 0.2) == "hang: no end within 0.2 s"
     async with asyncio.timeout(DEADLINE):
         assert await reader == b""
+
+
+async def test_what_a_program_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
+    """It ended, with 0 or not; a daemon that it started holds its output open."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    keep = os.open(fifo, os.O_RDWR)
+    folder = tmp_path / "checks"
+    program(folder, "daemon", f"setsid cat {fifo} &")
+    assert await run(folder) is None
+    program(folder, "daemon", f"setsid cat {fifo} &", "echo no lamp; exit 3")
+    assert await run(folder) == "daemon: exit code 3: no lamp"
+    os.close(keep)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -297,6 +298,28 @@ async def test_a_put_that_nobody_waits_for_any_more_still_wakes_the_delivery(
     assert report
     assert report.data == {"volume": 5}
     assert not outbox.emptied.is_set()
+
+
+async def test_a_full_disk_does_not_keep_the_agent_from_starting(path: Path) -> None:
+    """Limited is what each file may grow to: SQLite's -shm file would have 32 KiB."""
+    outbox = Outbox(path, 65536)
+    await outbox.open()
+    await outbox.put("a", 1)
+    await outbox.close()
+    again = Outbox(path, 65536)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (24 * 1024, hard))
+    try:
+        await again.open()
+        assert again.filled.is_set()
+        head = await again.head()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert head is not None
+    assert head.data == {"a": 1}
+    await again.put("b", 2)
+    assert await again.depth() == 2
+    await again.close()
 
 
 async def test_what_waits_in_the_file_is_announced_at_the_start(outbox: Outbox, path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,10 +16,14 @@ from typing import Any
 
 import pytest
 
+from agent.app import Agent
+from agent.health import Health, note_sound, sound_needed
 from agent.outbox import Outbox
 from agent.settings import HealthSettings, OtaSettings, Settings, SoundCheck
 from agent.updates import Updates
+from ota import boot
 from ota.clock import TrustedTime
+from ota.trial_log import LINE_MAX, trial_log_path
 from resources.chime import SoundProof
 from resources.volume import VolumePoint
 from tests.agent.parts import make_profile
@@ -113,12 +118,109 @@ async def test_a_sound_card_that_hangs_does_not_hold_the_restart_up(
     assert "what this version can play is not noted: no end of it" in caplog.text
 
 
+async def test_a_note_of_long_ago_asks_nothing_of_the_new_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.updates.LAST_CHIME_SECONDS", 0.01)
+    parts = Parts(tmp_path, Settings())
+    note_sound(tmp_path, SoundProof("pulse"))
+    parts.play.player.loading = asyncio.Event()
+    await parts.updates._note_sound()
+    assert not sound_needed(SoundCheck.AUTO, tmp_path)
+
+
+async def test_a_player_that_fails_in_its_own_way_does_not_hold_the_restart_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = Parts(tmp_path, Settings())
+
+    async def play(*_arguments: object, **_words: object) -> None:
+        raise RuntimeError("python-mpv requires libmpv with another API version")
+
+    monkeypatch.setattr(parts.play.player, "play", play)
+    monkeypatch.setattr(parts.updates.updater, "status", lambda: {"state": "INSTALLED"})
+    await parts.updates._leave()
+    assert parts.ends == [True]
+    assert "is not noted: python-mpv requires libmpv with another API version" in caplog.text
+
+
+@pytest.mark.parametrize("state", ["INSTALLED", "FAILED"])
+async def test_a_story_that_begins_before_the_restart_is_heard_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr("agent.updates.STORY_POLL_SECONDS", 0.0)
+    parts = Parts(tmp_path, Settings())
+    monkeypatch.setattr(parts.updates.updater, "status", lambda: {"state": state})
+    parts.outbox.emptied.clear()
+    leaving = asyncio.create_task(parts.updates._leave())
+    await parts.play.point.put("a")
+    parts.outbox.emptied.set()
+    for _turn in range(20):
+        await asyncio.sleep(0)
+    assert not leaving.done()
+    await parts.play.point.put("停止")
+    await leaving
+    assert parts.ends == [True]
+
+
+async def test_a_forced_restart_waits_for_no_story(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, Settings())
+    await parts.play.point.put("a")
+    assert parts.updates._may_restart(True) is None
+    await parts.updates._leave()
+    assert parts.ends == [True]
+
+
+async def test_a_story_without_end_holds_up_the_way_back_for_so_long_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.updates.STORY_MAX_SECONDS", 0.0)
+    parts = Parts(tmp_path, Settings())
+    await parts.play.point.put("a")
+    await parts.updates._leave()
+    assert parts.ends == [True]
+
+
+async def test_what_is_logged_after_the_trial_is_not_of_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot.store(tmp_path, boot.BootRecord(OLD, None, boot.Trial(OLD, 1, "77")))
+    parts = Parts(tmp_path, Settings())
+    monkeypatch.setattr("agent.updates.build_health", lambda *_parts: Health([]))
+    logging.getLogger().error("while on trial")
+    await parts.outbox.open()
+    await parts.updates.prove(asyncio.Event())
+    logging.getLogger().error("the next update begins")
+    await parts.outbox.close()
+    assert not parts.updates.updater.on_trial
+    log = trial_log_path(tmp_path).read_text()
+    assert "while on trial" in log
+    assert "the next update begins" not in log
+
+
+async def test_a_secret_at_the_end_of_what_a_line_may_have_is_cut_out_whole(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, Settings())
+    token = make_profile(1, "").token
+    path = trial_log_path(tmp_path)
+    path.write_text("x" * (LINE_MAX - len(token) // 2) + token + "\n")  # a traceback, say
+    (line,) = parts.updates.updater._hooks.log_lines()
+    assert line.endswith("x[secret]"[: len(token) // 2])
+    assert token[:4] not in line
+
+
 async def test_on_the_way_back_the_note_of_the_good_version_stays(tmp_path: Path) -> None:
     parts = Parts(tmp_path, Settings())
     await parts.updates._leave()  # no update was installed
     assert parts.ends == [True]
     assert parts.play.player.played == []
     assert not (tmp_path / "ota" / "sound.json").exists()
+
+
+async def test_who_stops_the_agent_does_not_see_it_come_back_for_an_update(tmp_path: Path) -> None:
+    made = Agent(make_profile(1, ""), Settings(), tmp_path, OLD)
+    made._ended.set()  # as SIGTERM does
+    made._end_for_update(restart=True)
+    assert not made.restart_wanted
 
 
 class Cloud:

@@ -29,9 +29,11 @@ from ota.states import State
 from ota.trial_log import LINE_MAX, LINES, TOTAL_MAX, TrialLog, read_lines
 from ota.window import Window, parse_window, why_not_now
 from tests.ota.box import DEADLINE, QUICK, Kills, Machine, assert_failed, live, settle, until
+from transport.blocks import BODY_LIMIT
 from wire.codes import Code
 from wire.errors import WireError
 from wire.ota import OtaEvent, order_payload
+from wire.reports import report_payload
 
 
 @pytest.fixture
@@ -257,6 +259,15 @@ def test_the_trial_log_keeps_the_end(tmp_path: Path) -> None:
         again.emit(logging.makeLogRecord({"msg": "y" * LINE_MAX}))
     assert sum(len(line) + 1 for line in read_lines(path)) <= TOTAL_MAX
     assert read_lines(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize("character", ["故", "\x00", '"', "🐻"])
+def test_a_log_fits_into_a_report_whatever_it_says(tmp_path: Path, character: str) -> None:
+    path = tmp_path / "trial.log"
+    path.write_text(f"{character * LINE_MAX}\n" * LINES, "utf-8")
+    lines = read_lines(path)
+    assert lines
+    assert len(report_payload({"ota_log": lines})) < BODY_LIMIT / 2
 
 
 async def test_a_new_trial_begins_with_an_empty_log(

@@ -176,6 +176,23 @@ def test_of_two_given_up_the_newest_is_remembered_with_its_update() -> None:
     assert decision.record.last_rollback == Rollback("1.1.0", "its folder is missing", "77")
 
 
+def test_what_is_on_trial_for_another_update_is_no_way_back() -> None:
+    before = BootRecord("1.1.0", "1.0.5", Trial("1.1.0", 2, "77"), base="1.0.0")
+    again = before.activated("1.1.0", "78")
+    assert again == BootRecord("1.1.0", "1.0.5", Trial("1.1.0", 0, "78"), base="1.0.0")
+    assert before.activated("1.2.0", "78").previous == "1.0.5"
+
+
+def test_a_folder_in_the_place_of_current_undoes_no_switch(tmp_path: Path) -> None:
+    """As a backup leaves it that was put back without its links."""
+    (tmp_path / "slots/current/lib").mkdir(parents=True)
+    make_release(tmp_path, "1.1.0")
+    boot.store(tmp_path, BootRecord().activated("1.1.0", "77"))
+    decision = choose_release(tmp_path)
+    assert (decision.version, decision.note) == ("1.1.0", None)
+    assert boot.load(tmp_path).trial == Trial("1.1.0", 1, "77")
+
+
 def test_activating_the_same_again_keeps_previous_and_attempts() -> None:
     record = BootRecord("1.0.5").activated("1.1.0", "77").attempted()
     assert record.activated("1.1.0", "77") == record

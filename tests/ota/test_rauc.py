@@ -22,6 +22,7 @@ import pytest
 
 from ota.errors import ContentError, MachineError, StoppedError
 from ota.files import write_atomically
+from ota.history import load_history
 from ota.installer import Installer
 from ota.machine import Updater, UpdaterSettings
 from ota.rauc import RaucInstaller, RaucRecord, SlotTrial, find_pair, parse_record
@@ -477,6 +478,7 @@ class TestRealService:
         await ended
         assert (old.status()["state"], machine.boot("state.B")) == (State.FAILED, "bad")
         assert "started slot rootfs.0 again" in str(old.status()["failure"])
+        assert [entry.times for entry in load_history(machine.state)] == [1]
 
     async def test_a_machine_that_does_not_restart_is_given_up_for_that_reason(
         self, machine: Machine
@@ -488,6 +490,7 @@ class TestRealService:
         await run_until(old, agent.ended)
         assert (old.status()["state"], machine.boot("primary")) == (State.FAILED, "A")
         assert NOT_RESTARTED in str(old.status()["failure"])
+        assert load_history(machine.state) == ()  # it was never tried
         assert machine.boot("state.B") == "bad"
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from ota import boot
 from ota.errors import ContentError, NoSpaceError, StoppedError
+from ota.files import fsync_tree
 from ota.installer import UnpackLimits
 from ota.package import ReleaseInfo, check_runtime
 from ota.slots import SlotInstaller
@@ -228,6 +229,48 @@ def test_stopping_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         SlotInstaller(tmp_path / "s").install(package, target_of(package), stop, lambda *_: None)
     assert tree(tmp_path / "s") == {"slots", "slots/releases"}
+
+
+def test_an_installation_waits_for_one_that_was_stopped_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow card takes longer over its fsyncs than a cancelled order waits."""
+    syncing, go_on = threading.Event(), threading.Event()
+
+    def slow(folder: Path) -> None:
+        if not syncing.is_set():
+            syncing.set()
+            go_on.wait(10)
+        fsync_tree(folder)
+
+    monkeypatch.setattr("ota.slots.fsync_tree", slow)
+    installer = SlotInstaller(tmp_path)
+    outcome: dict[str, str] = {}
+
+    def run(version: str, stop: threading.Event) -> None:
+        info = dataclasses.replace(INFO, version=version)
+        package = pack(tmp_path / version, file("lib/a", version.encode()), info=info)
+        try:
+            installer.install(package, target_of(package, version), stop, lambda *_: None)
+            outcome[version] = "installed"
+        except StoppedError:
+            outcome[version] = "stopped"
+
+    stop = threading.Event()
+    first = threading.Thread(target=run, args=("1.1.0", stop))
+    first.start()
+    assert syncing.wait(10)
+    stop.set()
+    second = threading.Thread(target=run, args=("1.2.0", threading.Event()))
+    second.start()
+    second.join(0.3)  # what would get in the way has begun by then
+    go_on.set()
+    first.join(10)
+    second.join(10)
+    assert outcome == {"1.1.0": "stopped", "1.2.0": "installed"}
+    releases = tmp_path / "slots/releases"
+    assert [path.name for path in releases.iterdir()] == ["1.2.0"]
+    assert (releases / "1.2.0/lib/a").read_text() == "1.2.0"
 
 
 def test_installing_again_does_nothing_but_another_build_replaces(tmp_path: Path) -> None:

@@ -108,6 +108,25 @@ async def test_two_orders_at_once_are_carried_out_one_after_the_other(bench: Ben
     assert await bench.point.get() == "c"
 
 
+async def test_what_is_being_loaded_counts_as_playing_also_between_two_tracks(bench: Bench) -> None:
+    """An update must not take the pause between two chapters for the end of the story."""
+    bench.player.loading = asyncio.Event()
+    order = asyncio.create_task(bench.point.put("a"))
+    await asyncio.sleep(0)
+    assert bench.point.playing
+    bench.player.loading.set()
+    await order
+    bench.player.loading = asyncio.Event()
+    bench.player.on_end(None)
+    while len(bench.player.played) < 2:
+        assert bench.point.playing
+        await asyncio.sleep(0)
+    assert bench.point.playing
+    bench.player.loading.set()
+    await bench.change()
+    assert bench.point.playing
+
+
 async def test_a_stop_while_a_track_loads_comes_after_it(bench: Bench) -> None:
     bench.player.loading = asyncio.Event()
     start = asyncio.create_task(bench.point.put("a"))
