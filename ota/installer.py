@@ -71,6 +71,9 @@ class Installer(Protocol):
     def given_up(self) -> bool:
         """Tell whether what runs was given up already, and only the restart out of it is missing."""
 
+    def record_lost(self) -> bool:
+        """Tell whether nothing says any more if what runs is on trial: then it is."""
+
     def last_rollback(self) -> Rollback | None:
         """Return which version was last given up, and why."""
 

@@ -87,7 +87,12 @@ class Updater:
         self._task = read_task(settings.state_dir)
         self._trial = installer.trial()
         found = self._task, self._trial, installer.last_rollback(), running_version
-        self._verdict = recover(*found, installer.restarts(), given_up=installer.given_up())
+        self._verdict = recover(
+            *found,
+            installer.restarts(),
+            given_up=installer.given_up(),
+            record_lost=installer.record_lost(),
+        )
         self._on_trial = self._verdict.action is Action.TRIAL
         # Orders, confirmations and final reports change the task one after the other.
         self._gate = asyncio.Lock()
@@ -97,10 +102,6 @@ class Updater:
         self._percent = Percent(settings.percent_interval)
         self._effort = Interruptible()
         self._switching = False
-
-    def note_time(self, seconds: float) -> None:
-        """Take the time (Unix, seconds) that the cloud gave over verified TLS."""
-        self._clock.note_cloud(seconds)
 
     @property
     def on_trial(self) -> bool:
@@ -346,6 +347,7 @@ class Updater:
             install_package(self._installer, package, target, stop, seen)
 
         reports = self._reports(task.transaction)
+        await self._save(task.installing())
         await reports.state(OtaState.INSTALLING)
         await self._percent.told(self._effort, reports, OtaEvent.INSTALLING, work)
         self._package = None

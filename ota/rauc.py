@@ -212,9 +212,15 @@ class RaucInstaller:
     def confirm(self) -> None:
         """Tell the boot loader that the booted slot is good, then end the trial; raises OSError."""
         trial = self._record().trial
-        if trial is not None:
-            self._with_bus(lambda rauc: rauc.mark("good", trial.slot))
-            self._store(RaucRecord())
+        if trial is None and not self.record_lost():
+            return
+
+        async def work(rauc: RaucBus) -> None:
+            booted = trial.slot if trial else find_pair(await rauc.slots())[0].name
+            await rauc.mark("good", booted)
+
+        self._with_bus(work)
+        self._store(RaucRecord())
 
     def roll_back(self, reason: str) -> None:
         """Make the old slot what starts next, mark the new one bad; raises OSError."""
@@ -249,6 +255,14 @@ class RaucInstaller:
     def given_up(self) -> bool:
         """Tell whether what runs was given up in this very boot: only the restart is missing."""
         return self._record().given_up_in == self._boot_id()
+
+    def record_lost(self) -> bool:
+        """Tell whether rauc.json, which every trial has, is not there or damaged."""
+        try:
+            parse_record(self._path.read_bytes())
+        except (WireError, OSError):
+            return True
+        return False
 
     def last_rollback(self) -> Rollback | None:
         """Return which version was last given up; a trial that another boot did not start is one."""

@@ -59,6 +59,7 @@ def recover(
     restarts: int = 0,
     *,
     given_up: bool = False,
+    record_lost: bool = False,
 ) -> Verdict:
     """Decide how to go on after a start.
 
@@ -69,6 +70,7 @@ def recover(
         running: the version that this process runs.
         restarts: how often this boot of the machine was to end in a restart; see `Installer.restarts`.
         given_up: whether ``running`` was given up and not yet left; see `Installer.given_up`.
+        record_lost: whether a trial could not be told from its end; see `Installer.record_lost`.
     """
     if given_up:
         return _recover_given_up(task, rollback)
@@ -78,7 +80,7 @@ def recover(
         return Verdict(Action.GO_ON)
     on_trial = trial is not None and trial.transaction == task.transaction
     if running == task.order.version:
-        return Verdict(Action.TRIAL if on_trial else Action.SUCCEED)
+        return Verdict(Action.TRIAL if on_trial or record_lost else Action.SUCCEED)
     if on_trial:  # `launch` always starts what is active, if it can
         return Verdict(Action.FAIL, NOT_STARTED)
     return _recover_old(task, rollback, restarts)

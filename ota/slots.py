@@ -160,6 +160,10 @@ class SlotInstaller:
         """Return False: `launch` starts nothing that was given up, however the agent ended."""
         return False
 
+    def record_lost(self) -> bool:
+        """Return False: without boot.json `launch` starts no release."""
+        return False
+
     def last_rollback(self) -> Rollback | None:
         """Return which version was last given up, and why."""
         return self._record().last_rollback

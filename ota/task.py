@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ota.admission import parse_map_file
-from ota.errors import MisuseError, OtaError
+from ota.errors import MachineError, MisuseError, OtaError
 from ota.files import make_folder, write_atomically
 from ota.states import STEPS, State, Step, check_transition
 from ota.trust import Target
@@ -22,6 +22,9 @@ from wire.fields import dump_object, get_int, get_object, get_string, parse_obje
 from wire.ota import OtaEvent, OtaOrder, parse_order
 
 FORMAT = 1
+# Beginnings of one installation: more than power cuts explain; one that kills the agent, or the machine, each
+# time would else be repeated for ever.
+INSTALLS = 10
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class Task:
         failure: why it failed, in words; with FAILED only.
         event: the final event that reports it; with SUCCESS and FAILED only.
         reported: whether the final report is in the outbox.
+        installs: how often the installation was begun.
     """
 
     order: OtaOrder
@@ -47,6 +51,7 @@ class Task:
     failure: str | None = None
     event: OtaEvent | None = None
     reported: bool = False
+    installs: int = 0
 
     @property
     def transaction(self) -> str:
@@ -70,6 +75,12 @@ class Task:
         if state != self.state:
             check_transition(self.state, state)
         return replace(self, state=state, step=step, target=target or self.target)
+
+    def installing(self) -> Task:
+        """Count one beginning of the installation; raises MachineError when it is one too many."""
+        if self.installs >= INSTALLS:
+            raise MachineError(f"the installation was begun {INSTALLS} times and never ended")
+        return replace(self, installs=self.installs + 1)
 
     def succeeded(self) -> Task:
         """Return the task as a success; raises IllegalTransitionError."""
@@ -106,6 +117,8 @@ def parse_task(data: bytes) -> Task:
         failure=None if source.get("failure") is None else get_string(source, "failure"),
         event=_parse_event(source),
         reported=reported,
+        # A version before this one wrote none.
+        installs=get_int(source, "installs") if "installs" in source else 0,
     )
     _check_consistent(task)
     return task

@@ -157,6 +157,9 @@ class Rauc:
     def given_up(self) -> bool:
         return False
 
+    def record_lost(self) -> bool:
+        return False
+
     def last_rollback(self) -> Rollback | None:
         return None
 

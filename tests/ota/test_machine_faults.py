@@ -16,11 +16,12 @@ from ota.download import DownloadSettings
 from ota.machine import Hooks, Updater, UpdaterSettings
 from ota.slots import SlotInstaller
 from ota.states import State, Step
-from ota.task import Task, save_task
+from ota.task import INSTALLS, Task, save_task
 from ota.web import WebSettings
 from tests.ota.box import (
     DEADLINE,
     QUICK,
+    Killed,
     Kills,
     Machine,
     assert_failed,
@@ -193,3 +194,24 @@ async def test_an_update_that_waits_is_not_newer_once_the_base_was_upgraded(
     await assert_failed(
         box, OtaEvent.REJECT, f"not newer: version 1.1.0, this machine runs {upgraded}"
     )
+
+
+async def test_an_installation_that_never_ends_is_given_up(
+    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel ends an agent that took too much memory, in the same step of each start."""
+    killed = 0
+
+    def kill(*_arguments: object) -> None:
+        nonlocal killed
+        killed += 1
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SlotInstaller, "install", kill)
+        assert await live(box, order())
+        while await live(box, None):
+            assert killed < 2 * INSTALLS
+    assert killed == INSTALLS
+    reason = f"the installation was begun {INSTALLS} times and never ended"
+    await assert_failed(box, OtaEvent.WRITE_ERROR, reason)

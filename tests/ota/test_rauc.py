@@ -448,6 +448,27 @@ class TestRealService:
         assert new.status()["state"] == State.SUCCESS
         assert agent.finals == ["77:final"]
 
+    @pytest.mark.parametrize("left", [None, b"", b"\0" * 200])
+    async def test_a_version_whose_trial_is_lost_with_its_record_has_to_prove_itself(
+        self, machine: Machine, left: bytes | None
+    ) -> None:
+        """Taken for confirmed, it would be left at the next restart, and SUCCESS be a lie."""
+        agent = await Agent.at_switch(machine)
+        await agent.run_to_restart()
+        machine.reboot()
+        record = machine.state / "ota" / "rauc.json"
+        record.unlink()
+        if left is not None:
+            record.write_bytes(left)
+        calls = machine.root / "boot" / "calls"
+        calls.unlink()
+        new = agent.updater("1.1.0")
+        assert new.on_trial
+        await new.confirm()
+        assert (new.status()["state"], agent.finals) == (State.SUCCESS, ["77:final"])
+        assert "set-state B good" in calls.read_text().splitlines()
+        assert parse_record(record.read_bytes()) == RaucRecord()
+
     async def test_an_agent_killed_before_the_machine_restarted_restarts_it_again(
         self, machine: Machine
     ) -> None:
@@ -558,6 +579,7 @@ def test_no_bus_is_said(tmp_path: Path) -> None:
 
 
 def test_nothing_on_trial_needs_no_bus(tmp_path: Path) -> None:
+    write_atomically(prepared(tmp_path).with_name("rauc.json"), RaucRecord().to_bytes())
     installer = RaucInstaller(tmp_path, "1.0.0", address=f"unix:path={tmp_path}/nobody")
     installer.confirm()
     installer.roll_back("no matter")

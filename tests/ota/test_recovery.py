@@ -95,6 +95,13 @@ def test_what_was_given_up_and_still_runs_is_left(case: str) -> None:
     assert bool(verdict.reason) == (action is Action.FAIL)
 
 
+def test_without_its_record_a_new_version_is_on_trial() -> None:
+    for task in (SWITCH, ON_TRIAL):
+        assert recover(task, None, None, NEW, record_lost=True).action is Action.TRIAL
+        assert recover(task, None, None, NEW).action is Action.SUCCEED
+    assert recover(FAILED, None, None, NEW, record_lost=True).action is Action.IDLE
+
+
 def test_a_reason_that_was_kept_before_a_kill_is_told_once() -> None:
     first = recover(ON_TRIAL, None, BACK, OLD)
     again = recover(ON_TRIAL, None, Rollback(NEW, first.reason, "77"), OLD)
