@@ -387,6 +387,9 @@ class Updater:
         Raises:
             OSError: the roll-back is not on disk; call again.
         """
+        reason = reason.encode(
+            errors="replace"
+        ).decode()  # it may quote a file's name in any encoding
         async with self._gate:
             if not self._on_trial:
                 return
