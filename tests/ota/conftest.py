@@ -17,9 +17,13 @@ from typing import Any
 
 import pytest
 
+from ota.download import DownloadSettings
 from ota.package import ReleaseInfo, build_package
 from ota.repository import AddedTarget, Repository
-from wire.ota import OtaOrder
+from ota.settings import UpdaterSettings
+from ota.web import WebSettings
+from tests.ota.box import DEADLINE, QUICK, Kills, Machine
+from wire.ota import OtaOrder, order_payload
 
 PRODUCT = "story-machine"
 
@@ -192,3 +196,25 @@ def added(repository: Repository, tmp_path: Path) -> AddedTarget:
         tmp_path / "p.tar.gz", "1.1.0", content=random.Random(1).randbytes(500_000)
     )
     return repository.add(package, PRODUCT, "1.1.0")
+
+
+@pytest.fixture
+def box(server: Server, repository: Repository, tmp_path: Path, helpers: Any) -> Machine:
+    """A machine whose updater reads the repository of this server."""
+    settings = UpdaterSettings(
+        product=helpers.PRODUCT,
+        repository=server.url,
+        root_file=repository.root_file,
+        state_dir=tmp_path / "state",
+        confirm_timeout=DEADLINE,
+        percent_interval=0.01,
+        refresh=QUICK,
+        download=DownloadSettings(web=WebSettings(5, 5), retry=QUICK),
+    )
+    return Machine(settings, Kills())
+
+
+@pytest.fixture
+def order(added: AddedTarget, server: Server, helpers: Any) -> Callable[..., bytes]:
+    """What makes the payload of an order for the package that was added; members may lie."""
+    return lambda **lies: order_payload(helpers.order_for(added, server.url, **lies))

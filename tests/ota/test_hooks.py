@@ -24,40 +24,16 @@ from ota.history import (
     noted,
     save_history,
 )
-from ota.machine import Hooks, UpdaterSettings
+from ota.machine import Hooks
 from ota.states import State
 from ota.trial_log import LINE_MAX, LINES, TOTAL_MAX, TrialLog, read_lines
 from ota.window import Window, parse_window, why_not_now
-from tests.ota.box import DEADLINE, QUICK, Kills, Machine, assert_failed, live, settle, until
+from tests.ota.box import DEADLINE, QUICK, Machine, assert_failed, live, settle, until
 from transport.blocks import BODY_LIMIT
 from wire.codes import Code
 from wire.errors import WireError
-from wire.ota import OtaEvent, order_payload
+from wire.ota import OtaEvent
 from wire.reports import report_payload
-
-
-@pytest.fixture
-def box(server: Any, repository: Any, tmp_path: Path, helpers: Any) -> Machine:
-    from ota.download import DownloadSettings
-    from ota.web import WebSettings
-
-    download = DownloadSettings(web=WebSettings(5, 5), retry=QUICK)
-    settings = UpdaterSettings(
-        product=helpers.PRODUCT,
-        repository=server.url,
-        root_file=repository.root_file,
-        state_dir=tmp_path / "state",
-        confirm_timeout=DEADLINE,
-        percent_interval=0.01,
-        refresh=QUICK,
-        download=download,
-    )
-    return Machine(settings, Kills())
-
-
-@pytest.fixture
-def order(added: Any, server: Any, helpers: Any) -> Callable[..., bytes]:
-    return lambda **lies: order_payload(helpers.order_for(added, server.url, **lies))
 
 
 async def test_cancelled_while_downloading(

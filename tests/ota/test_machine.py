@@ -13,18 +13,14 @@ from typing import Any
 import pytest
 
 from ota import boot, launch, machine
-from ota.download import DownloadSettings
-from ota.machine import Updater, UpdaterSettings
+from ota.machine import Updater
 from ota.repository import AddedTarget, Repository
 from ota.retry import RetryPolicy
 from ota.slots import SlotInstaller
 from ota.states import State, Step
 from ota.task import Task, save_task, task_path
-from ota.web import WebSettings
 from tests.ota.box import (
     DEADLINE,
-    QUICK,
-    Kills,
     Machine,
     Outbox,
     assert_failed,
@@ -40,31 +36,10 @@ from wire.ota import OtaEvent, order_payload
 
 
 @pytest.fixture
-def box(
-    server: Any,
-    repository: Repository,
-    tmp_path: Path,
-    helpers: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Machine:
-    settings = UpdaterSettings(
-        product=helpers.PRODUCT,
-        repository=server.url,
-        root_file=repository.root_file,
-        state_dir=tmp_path / "state",
-        confirm_timeout=DEADLINE,
-        percent_interval=0.01,
-        refresh=QUICK,
-        download=DownloadSettings(web=WebSettings(5, 5), retry=QUICK),
-    )
-    instance = Machine(settings, Kills())
-    install_kills(instance, monkeypatch)
-    return instance
-
-
-@pytest.fixture
-def order(added: AddedTarget, server: Any, helpers: Any) -> Callable[..., bytes]:
-    return lambda **lies: order_payload(helpers.order_for(added, server.url, **lies))
+def box(box: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """With a place to die at before and after each write."""
+    install_kills(box, monkeypatch)
+    return box
 
 
 async def test_an_update_from_order_to_success(box: Machine, order: Callable[..., bytes]) -> None:

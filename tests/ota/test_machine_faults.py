@@ -12,17 +12,13 @@ from typing import Any
 import pytest
 
 from ota import boot, machine
-from ota.download import DownloadSettings
-from ota.machine import Hooks, Updater, UpdaterSettings
+from ota.machine import Hooks, Updater
 from ota.slots import SlotInstaller
 from ota.states import State, Step
 from ota.task import INSTALLS, Task, save_task
-from ota.web import WebSettings
 from tests.ota.box import (
     DEADLINE,
-    QUICK,
     Killed,
-    Kills,
     Machine,
     assert_failed,
     at_rest,
@@ -31,27 +27,7 @@ from tests.ota.box import (
     until,
 )
 from wire.codes import Code
-from wire.ota import OtaEvent, order_payload
-
-
-@pytest.fixture
-def box(server: Any, repository: Any, tmp_path: Any, helpers: Any) -> Machine:
-    settings = UpdaterSettings(
-        product=helpers.PRODUCT,
-        repository=server.url,
-        root_file=repository.root_file,
-        state_dir=tmp_path / "state",
-        confirm_timeout=DEADLINE,
-        percent_interval=0.01,
-        refresh=QUICK,
-        download=DownloadSettings(web=WebSettings(5, 5), retry=QUICK),
-    )
-    return Machine(settings, Kills())
-
-
-@pytest.fixture
-def order(added: Any, server: Any, helpers: Any) -> Callable[..., bytes]:
-    return lambda **lies: order_payload(helpers.order_for(added, server.url, **lies))
+from wire.ota import OtaEvent
 
 
 @asynccontextmanager
