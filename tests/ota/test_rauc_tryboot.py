@@ -99,10 +99,77 @@ def test_what_cannot_be_told_is_no_reason_to_restart(pi: Pi) -> None:
     assert "no boot_partition" in untold.stderr
 
 
-def test_the_units_restart_the_machine_for_a_trial_and_for_nothing_else() -> None:
-    service = (SCRIPT.parent / "story-agent-trial.service").read_text()
-    assert {"FailureAction=reboot", "SuccessExitStatus=1"} <= set(service.splitlines())
-    assert "ExecStart=/usr/lib/rauc/tryboot committed" in service
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >> "$0.calls"
+case $* in
+*ActiveState*) echo {state} ;;
+*ActiveEnterTimestampMonotonic*) echo {since} ;;
+esac
+"""
+
+
+def end_trial(pi: Pi, uptime: int, state: str = "activating", since: int = 0) -> tuple[int, str]:
+    """Ask whether the machine has to restart, so many seconds after its boot; and what systemd was told.
+
+    ``state``: the agent's, as systemd has it; ``since``: when it was last active, in seconds.
+    """
+    programs = pi.run.parent / "bin"
+    programs.mkdir(exist_ok=True)
+    systemctl = programs / "systemctl"
+    systemctl.write_text(SYSTEMCTL.format(state=state, since=since * 1_000_000))
+    systemctl.chmod(0o755)
+    calls = programs / "systemctl.calls"
+    calls.unlink(missing_ok=True)
+    (programs / "uptime").write_text(f"{uptime}.25 1000.00\n")
+    environment = pi.environment | {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "TRIAL_TRYBOOT": str(SCRIPT),
+        "TRIAL_UPTIME": str(programs / "uptime"),
+    }
+    done = subprocess.run(
+        [str(SCRIPT.with_name("trial-end"))], env=environment, capture_output=True, check=False
+    )
+    return done.returncode, calls.read_text() if calls.exists() else ""
+
+
+STAY, RESTART = 0, 10
+
+
+@pytest.mark.parametrize(
+    ("uptime", "state", "since", "code"),
+    [
+        (900, "activating", 0, RESTART),  # it was never up, and systemd starts it again
+        (900, "failed", 0, RESTART),
+        (900, "activating", 890, RESTART),  # it comes up, and ends each time
+        (900, "active", 895, RESTART),
+        (900, "active", 30, STAY),  # it gives the trial up, and waits for the end of a story
+        (1200, "active", 895, STAY),
+        (4500, "active", 30, RESTART),  # it could not even that
+    ],
+)
+def test_a_system_on_trial_is_left_unless_its_agent_does_it(
+    pi: Pi, uptime: int, state: str, since: int, code: int
+) -> None:
+    pi.ask("set-primary", "B")
+    assert pi.start() == "B"
+    assert end_trial(pi, uptime, state, since)[0] == code
+    assert pi.start(asked=False) == "A"
+
+
+def test_a_system_that_stays_is_asked_once(pi: Pi) -> None:
+    assert end_trial(pi, 900) == (STAY, "--no-block stop story-agent-trial.timer\n")
+
+
+def test_a_machine_that_cannot_tell_does_not_restart_for_ever(pi: Pi) -> None:
+    pi.ask("set-primary", "B")
+    pi.start()
+    (pi.folder / "autoboot.txt").unlink()
+    assert end_trial(pi, 5000) == (STAY, "")
+
+
+def test_the_service_restarts_the_machine_when_it_is_told_to() -> None:
+    service = (SCRIPT.parent / "story-agent-trial.service").read_text().splitlines()
+    assert {"FailureAction=reboot", "ExecStart=/usr/lib/rauc/trial-end"} <= set(service)
 
 
 def test_a_new_slot_is_tried_once_and_stays_when_it_is_good(pi: Pi) -> None:

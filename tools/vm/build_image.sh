@@ -49,7 +49,7 @@ install -D -m 644 systemd/story-agent.service "$root/usr/lib/systemd/system/stor
 install -D -m 644 systemd/story-agent.sysusers "$root/usr/lib/sysusers.d/story-agent.conf"
 install -D -m 644 systemd/50-story-agent.rules "$root/etc/polkit-1/rules.d/50-story-agent.rules"
 chroot "$root" systemd-sysusers
-install -D -m 755 systemd/rauc/tryboot "$root/usr/lib/rauc/tryboot"
+install -D -m 755 -t "$root/usr/lib/rauc" systemd/rauc/tryboot systemd/rauc/trial-end
 install -m 644 systemd/rauc/story-agent-trial.* "$root/etc/systemd/system/"
 [ ! -e "$out/keyring.pem" ] || install -D -m 644 "$out/keyring.pem" "$root/etc/rauc/keyring.pem"
 sed -e 's,/dev/disk/by-partlabel/root-a,/dev/vda,' -e 's,/dev/disk/by-partlabel/root-b,/dev/vdb,' \
