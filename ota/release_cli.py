@@ -176,9 +176,16 @@ def _refresh(options: argparse.Namespace) -> Result:
 
 
 def _promote(options: argparse.Namespace) -> Result:
+    from ota.repository import ReleaseToolError  # noqa: PLC0415
+
     downgrade = tuple(_version(v) or "" for v in options.allow_downgrade_from)
 
     def offer(terms: Terms) -> Terms:
+        if terms.revoked is not None:
+            text = (
+                f"version {terms.version} is revoked ({terms.revoked}): no machine would install it"
+            )
+            raise ReleaseToolError(text)
         known = terms.channels or ()
         more = tuple(name for name in options.channel if name not in known)
         channels = (*known, *more) if options.channel else None

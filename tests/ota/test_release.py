@@ -243,7 +243,7 @@ class Tool:
             env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
 
@@ -294,6 +294,18 @@ def test_from_nothing_to_a_verified_release(tool: Tool) -> None:
     assert [target["target"] for target in shown["targets"]] == [added["target"]]
     refreshed = tool.json("refresh", *FOLDERS)["roles"]
     assert refreshed["timestamp"]["version"] == shown["roles"]["timestamp"]["version"] + 1
+
+
+def test_what_was_revoked_is_not_offered_again(tool: Tool) -> None:
+    which = ("--product", "story-machine", "--version", "1.1.0")
+    tool.json("init", *FOLDERS)
+    tool.json(*BUILD, "p")
+    tool.json("add", "p", *FOLDERS, *which, "--hold")
+    tool.json("revoke", *FOLDERS, *which, "--reason", "deletes songs")
+    done = tool("promote", *FOLDERS, *which)
+    assert (done.returncode, done.stdout) == (1, "")
+    reason = "version 1.1.0 is revoked (deletes songs): no machine would install it"
+    assert done.stderr == f"story-release: {reason}\n"
 
 
 def test_people_get_lines(tool: Tool) -> None:
