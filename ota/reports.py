@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from wire.ota import OtaEvent, OtaEventReport, OtaState, state_report
-from wire.reports import KEY_OTA_EVENT, KEY_OTA_STATE
-
-# A report of ours beside the document's: what a version that was given up logged last.
-KEY_OTA_LOG = "ota_log"
+from wire.reports import KEY_OTA_EVENT, KEY_OTA_LOG, KEY_OTA_STATE
 
 
 class Reporter(Protocol):

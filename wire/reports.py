@@ -26,6 +26,8 @@ KEY_DEVICE_INFO = "device_info"
 KEY_PACKAGE_INFO = "package_info"
 KEY_OTA_EVENT = "ota_event"
 KEY_OTA_STATE = "ota_state"
+# Ours beside the document's: transaction, version, and the last lines that a version logged which was given up.
+KEY_OTA_LOG = "ota_log"
 KEYS_VOICE = frozenset({"voice_control", "duer_voice"})
 # Everything else in a report is a data point's new value (the open API's REPORT data).
 KEYS_SYSTEM = KEYS_VOICE | {
@@ -34,6 +36,7 @@ KEYS_SYSTEM = KEYS_VOICE | {
     KEY_PACKAGE_INFO,
     KEY_OTA_EVENT,
     KEY_OTA_STATE,
+    KEY_OTA_LOG,
 }
 
 

@@ -12,7 +12,7 @@ from staging.api.control import find_uri
 from staging.codes import ErrorCode, RefusedError
 from staging.console import queries, shapes, speech
 from staging.console.call import Call, ConsoleError, id_of, text_of
-from staging.ota_rules import ACTIVE
+from staging.ota_rules import ACTIVE, Status
 from staging.store import devices, ota
 from wire.errors import FieldError, MissingFieldError
 
@@ -68,10 +68,14 @@ async def state(call: Call, row: queries.DeviceRow) -> dict[str, Any]:
         return {"device": shown, "points": [], "task": None, "offer": None}
     database, device_id = call.services.database, row.device.id
     description = await _description(call, row)
+    view = await database.read(ota.latest, device_id)
+    trial_log: list[str] = []
+    if view is not None and view.task.status == Status.FAILED:
+        trial_log = await database.read(queries.trial_log, device_id, view.task.id)
     return {
         "device": shown,
         "points": description.get("resources", []),
-        "task": shapes.task(await database.read(ota.latest, device_id)),
+        "task": shapes.task(view, trial_log),
         "offer": shapes.offer(await database.read(ota.new_version, device_id)),
     }
 

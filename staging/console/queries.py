@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +24,14 @@ from staging.store.models import (
     Report,
 )
 from wire.errors import WireError
-from wire.reports import KEYS_VOICE
+from wire.reports import KEY_OTA_LOG, KEYS_VOICE
 from wire.voice import parse_segment
 
 # What the list shows of each device, by the document's names (open API 3.1).
 BATTERY, VOLUME = "power", "volume"
 DEVICES_LIMIT = 500
+# The log of a device's latest update is among its latest; a few may have come of updates before.
+LOGS_LIMIT = 5
 # A chart is about as many points wide as a screen has columns to spare.
 SERIES_LIMIT = 600
 
@@ -168,6 +171,21 @@ def reports(session: Session, device_id: int, after: int | None, limit: int) -> 
     return list(
         session.scalars(statement.where(Report.ts > after).order_by(Report.ts).limit(limit))
     )
+
+
+def trial_log(session: Session, device_id: int, task_id: int) -> list[str]:
+    """Return what the version of an update logged last that the device gave up; none: it told none."""
+    logs = select(Report.value).where(Report.device_id == device_id, Report.key == KEY_OTA_LOG)
+    return lines_of(session.scalars(logs.order_by(Report.ts.desc()).limit(LOGS_LIMIT)), task_id)
+
+
+def lines_of(told: Iterable[object], task_id: int) -> list[str]:
+    """Return the lines of the first log that is of that update; a device may tell anything as one."""
+    for log in told:
+        if isinstance(log, dict) and log.get("transaction") == str(task_id):
+            lines = log.get("lines")
+            return [str(line) for line in lines] if isinstance(lines, list) else []
+    return []
 
 
 def utterances(

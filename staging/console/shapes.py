@@ -56,8 +56,8 @@ def _value(value: Value | None) -> dict[str, Any] | None:
     return None if value is None else {"ts": value.ts, "value": value.value}
 
 
-def task(view: TaskView | None) -> dict[str, Any] | None:
-    """Render a device's latest update with its event log."""
+def task(view: TaskView | None, trial_log: list[str]) -> dict[str, Any] | None:
+    """Render a device's latest update with its event log, and what a version that failed had logged."""
     if view is None:
         return None
     task = view.task
@@ -69,6 +69,7 @@ def task(view: TaskView | None) -> dict[str, Any] | None:
         "failure": task.failure,
         "version": view.version,
         "lines": view.lines,
+        "trialLog": trial_log,
         "createTime": task.create_time,
         "updateTime": task.update_time,
     }

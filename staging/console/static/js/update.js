@@ -16,8 +16,10 @@ export function updateCard(path) {
   const problem = h("p", { class: "note bad", role: "alert", hidden: true });
   const stop = h("button", { type: "button", class: "danger", hidden: true, data: { role: "cancel-update" }, on: { click: () => cancel() } }, t("cancelUpdate"));
   const log = h("ol", { class: "log lines", tabindex: "0", "aria-label": t("eventLog") });
+  const trialLog = h("ol", { class: "log lines", tabindex: "0", "aria-label": t("trialLog") });
+  const trial = h("details", { hidden: true, data: { part: "trial-log" } }, h("summary", {}, t("trialLog")), trialLog);
   const running = h("div", { class: "stack", hidden: true }, told, bar, steps, problem, h("div", {}, stop),
-    h("details", { open: true }, h("summary", {}, t("eventLog")), log));
+    h("details", { open: true }, h("summary", {}, t("eventLog")), log), trial);
   const element = h("section", { class: "card", data: { part: "update" } }, h("h2", {}, t("update")), h("div", { class: "stack" }, offered, running));
   let lines = [];
   let taskId = null;
@@ -68,6 +70,7 @@ export function updateCard(path) {
       taskId = task.id;
       lines = [];
       put(log);
+      put(trialLog);
     }
     put(told, h("strong", {}, t("updateTo", { version: task.version })),
       h("span", { class: `chip ${tone(task.status)}`, data: { status: task.status } }, t(`status.${task.status}`), task.status === "RUNNING" ? ` ${percent(task.percent)}` : ""));
@@ -77,6 +80,8 @@ export function updateCard(path) {
     problem.hidden = !task.failure;
     problem.textContent = task.failure ? t("failure", { text: task.failure }) : "";
     follow(task.lines);
+    trial.hidden = !task.trialLog.length;
+    if (trialLog.childElementCount !== task.trialLog.length) put(trialLog, task.trialLog.map((text) => h("li", {}, text)));
   }
 
   function follow(now) {

@@ -154,6 +154,7 @@ export const WORDS = {
   updateTo: ["升级到 {version}", "Update to {version}"],
   progress: ["升级进度", "Update progress"],
   eventLog: ["事件日志", "Event log"],
+  trialLog: ["新版本最后的日志", "What the new version logged last"],
   failure: ["失败原因：{text}", "Failed: {text}"],
   "status.CREATED": ["已创建", "Created"],
   "status.RUNNING": ["进行中", "Running"],
