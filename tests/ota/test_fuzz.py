@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ota import boot
+from ota import boot, rauc
 from ota.admission import parse_terms
+from ota.bundle_map import parse_map
 from ota.clock import parse_record
 from ota.errors import ContentError, OtaError
 from ota.history import parse_history
@@ -71,6 +73,27 @@ HISTORY = {
         {"sha256": "a", "version": "1", "times": 1, "transaction": "7", "reason": "x"},
     ],
 }
+RAUC = {
+    "trial": {
+        "version": "1.1.0",
+        "transaction": "77",
+        "slot": "rootfs.1",
+        "old_slot": "rootfs.0",
+        "boot_id": "b",
+        "restarts": 1,
+    },
+    "last_rollback": {"version": "1.0.9", "reason": "x", "transaction": None},
+    "given_up_in": None,
+}
+# A bundle of three chunks with an image of two data blocks, and its index in one.
+MAP_HEAD = {
+    "format": 1,
+    "length": 40_000,
+    "blockSize": 8192,
+    "image": {"start": 96, "size": 16_384},
+    "index": {"start": 16_480, "size": 128},
+}
+MAP_TABLES = bytes(3 * 32) + struct.pack("<3I", 8192 | 1 << 24, 0, 128)
 TERMS = {
     "product": "p",
     "version": "1",
@@ -153,6 +176,28 @@ def test_time(data: bytes) -> None:
     with contextlib.suppress(WireError):
         record = parse_record(data)
         assert parse_record(record.to_bytes()) == record
+
+
+@MANY
+@given(damaged(RAUC))
+def test_trial_of_a_system(data: bytes) -> None:
+    with contextlib.suppress(WireError):
+        record = rauc.parse_record(data)
+        assert rauc.parse_record(record.to_bytes()) == record
+
+
+@MANY
+@given(damaged(MAP_HEAD), st.binary(max_size=80) | st.just(MAP_TABLES))
+def test_map_of_a_bundle(head: bytes, tables: bytes) -> None:
+    for data in (head, head + b"\n" + tables):
+        with contextlib.suppress(WireError):
+            found = parse_map(data)
+            assert parse_map(found.to_bytes()).to_bytes() == found.to_bytes()
+            assert found.union(found.always()) == list(found.chunks)
+
+
+def test_the_map_that_is_damaged_is_one() -> None:
+    assert parse_map(json.dumps(MAP_HEAD).encode() + b"\n" + MAP_TABLES).length == 40_000
 
 
 @MANY
