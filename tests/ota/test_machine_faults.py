@@ -162,6 +162,24 @@ async def test_an_order_to_a_version_that_was_given_up_is_carried_out_by_the_one
     assert "unknown target" in str(box.task.failure)
 
 
+async def test_an_order_to_a_version_that_was_given_up_waits_also_after_a_start(
+    box: Machine, order: Callable[..., bytes]
+) -> None:
+    """The machine would not restart, so systemd started the agent again."""
+
+    class Left(SlotInstaller):
+        def given_up(self) -> bool:
+            return True
+
+    installer = Left(box.settings.state_dir)
+    updater = Updater(box.settings, installer, box.outbox, box.restarts.set, "1.1.0")
+    async with running(updater) as runner:
+        await until(box.restarts.is_set, runner)
+        assert (await updater.take_order(order(version="1.2.0")))[0] is Code.CHANGED
+        await asyncio.sleep(0.05)
+        assert box.task.step is Step.BEGIN
+
+
 async def test_a_reason_that_is_not_unicode_still_ends_the_trial(
     box: Machine, order: Callable[..., bytes]
 ) -> None:
