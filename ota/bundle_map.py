@@ -89,15 +89,10 @@ class BundleMap:
         Raises:
             ContentError: the map does not describe this bundle.
         """
-        size = 0
         try:
-            for data in _unpack(self.index, self.block_size, read):
-                size += len(data)
-                yield data
+            yield from _unpack(self.index, self.block_size, read)
         except zlib.error as error:
             raise _unfit(f"the index: {error}") from error
-        if size != self.index.size:
-            raise _unfit(f"the index has {size} bytes, expected {self.index.size}")
 
     def holding(self, blocks: Iterable[int]) -> Iterator[range]:
         """Give the runs of chunks that hold the image's blocks of those numbers."""
@@ -172,6 +167,8 @@ def _unpack(
         data = read(offset, length) if length else bytes(size)
         if length and not file.raw[number]:
             data = zlib.decompressobj().decompress(data, size)
+        if len(data) != size:
+            raise _unfit(f"data block {number} has {len(data)} bytes, expected {size}")
         yield data
 
 

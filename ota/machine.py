@@ -102,6 +102,7 @@ class Updater:
         self._percent = Percent(settings.percent_interval)
         self._effort = Interruptible()
         self._switching = False
+        self._given_up = False
 
     @property
     def on_trial(self) -> bool:
@@ -151,7 +152,8 @@ class Updater:
         except OSError as error:
             return Code.SERVICE_UNAVAILABLE, f"the order cannot be kept: {error}"
         self._effort, self._switching = Interruptible(), False  # the last one may be tidied up yet
-        self._wake.set()
+        if not self._given_up:  # else after the restart: the other slot is the one we go back to
+            self._wake.set()
         return Code.CHANGED, f"update {_name(order.transaction)} is taken"
 
     async def cancel(self, transaction: str) -> tuple[Code, str]:
@@ -244,6 +246,7 @@ class Updater:
         elif verdict.action is Action.GO_BACK:
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
         if verdict.restart:
+            self._given_up = True
             self._request_restart()
         self._verdict = Verdict(Action.IDLE)
 
@@ -387,9 +390,8 @@ class Updater:
         Raises:
             OSError: the roll-back is not on disk; call again.
         """
-        reason = reason.encode(
-            errors="replace"
-        ).decode()  # it may quote a file's name in any encoding
+        # It may quote a file's name in any encoding.
+        reason = reason.encode(errors="replace").decode()
         async with self._gate:
             if not self._on_trial:
                 return
@@ -397,6 +399,7 @@ class Updater:
             await asyncio.to_thread(self._installer.roll_back, reason)
             await self._end_failed_trial(f"version {self._running} was rolled back: {reason}")
             self._end_trial()
+            self._given_up = True
         self._request_restart()
 
     def _end_trial(self) -> None:

@@ -6,9 +6,12 @@ may have been put there by anybody.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from securesystemslib.formats import encode_canonical
 
 # What changes with every version, or is told of in lines of its own.
 _TOLD = {"version", "expires", "keys", "roles", "delegations", "targets"}
@@ -20,6 +23,7 @@ def describe_changes(before: Any | None, after: Any) -> list[str]:
     new = after.to_dict()
     lines = [f"version {old.get('version', 'none')} -> {new['version']}, until {new['expires']}"]
     lines += _roles(_delegated(old), _delegated(new))
+    lines += _misnamed(new)
     lines += _members("target", old.get("targets", {}), new.get("targets", {}))
     names = old.keys() | new.keys() if old else set()
     lines += _members("", *({k: d.get(k) for k in sorted(names - _TOLD)} for d in (old, new)))
@@ -43,6 +47,15 @@ def _roles(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
                     yield f"{name} {text} key {keyid}"
         rest = [{k: v for k, v in role.items() if k != "keyids"} for role in (was, now)]
         yield from _members(name, *rest)
+
+
+def _misnamed(signed: Mapping[str, Any]) -> Iterator[str]:
+    """Tell of keys that are not what their id says: an id that is known may stand for a thief's."""
+    keys = signed.get("keys") or (signed.get("delegations") or {}).get("keys") or {}
+    for keyid, key in sorted(keys.items()):
+        text = encode_canonical({name: key.get(name) for name in ("keytype", "scheme", "keyval")})
+        if keyid != hashlib.sha256(str(text).encode()).hexdigest():
+            yield f"key {keyid} is another key than its id says"
 
 
 def _members(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

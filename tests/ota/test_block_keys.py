@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import random
 import tracemalloc
+import zlib
 from array import array
 from itertools import chain
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ota.bundle_map import BLOCK, BundleMap, block_key, block_keys, blocks_lacking
+from ota.errors import ContentError
 from ota.squash import StoredFile
 
 PIECE = 64 * 1024  # what one data block of the index holds
@@ -51,6 +54,16 @@ def test_chunks_that_hold_a_lacking_block_are_fetched_and_no_others(
         c for at, size in touched if size for c in range(at // 16384, -(-(at + size) // 16384))
     }
     assert wanted == sorted(expected)
+
+
+@pytest.mark.parametrize("short", [33, 64 * 32 - 32, 64 * 32 - 1])
+def test_an_index_that_is_shorter_than_the_map_says_is_refused(short: int) -> None:
+    image = StoredFile(8192, 64 * BLOCK, (4 * BLOCK,) * 16, bytes([1]) * 16, is_whole=True)
+    packed = zlib.compress(bytes(short))
+    index = StoredFile(0, 64 * 32, (len(packed),), bytes([0]), is_whole=True)
+    bundle = BundleMap(2**20, bytes(32 * 64), 4 * BLOCK, image, index)
+    with pytest.raises(ContentError, match=f"has {short} bytes, expected 2048"):
+        block_keys(bundle.read_index(lambda _offset, _length: packed))
 
 
 def test_a_machine_holds_some_bytes_for_each_block_and_not_its_hash() -> None:

@@ -383,6 +383,18 @@ def test_who_signs_sees_what_they_sign(ceremony: Ceremony) -> None:
     assert ceremony.of("ann").sign().to_json()["changes"] == {"root": lines}
 
 
+def test_who_signs_sees_that_a_known_id_stands_for_another_key(ceremony: Ceremony) -> None:
+    online = ceremony.of("online")
+    thief = KeyRing(ceremony.folder / "thief").make("thief")
+    root: Any = Metadata.from_bytes(online.root_file.read_bytes())
+    root.signed.version += 1
+    known = root.signed.roles["targets"].keyids[0]
+    root.signed.keys[known].keyval["public"] = thief.to_dict()["keyval"]["public"]
+    online.store.stage({"root": Metadata(root.signed)})
+    shown: Any = online.show()
+    assert shown["changes"]["root"][1:] == [f"key {known} is another key than its id says"]
+
+
 def test_changes_of_releases_and_products_are_shown(ceremony: Ceremony) -> None:
     online = ceremony.of("online")
     added = ceremony.add("1.1.0", "ann", "ben")

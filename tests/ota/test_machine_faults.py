@@ -141,6 +141,45 @@ async def test_a_trial_whose_reports_cannot_be_kept_ends_at_its_deadline_all_the
     await assert_failed(box, OtaEvent.IMAGE_INVALID, "within 0.01 s")
 
 
+async def test_an_order_to_a_version_that_was_given_up_is_carried_out_by_the_one_before(
+    box: Machine, order: Callable[..., bytes]
+) -> None:
+    """It may wait an hour for the end of a story; an image would go over the slot that is the way back."""
+    await live(box, order())
+    updater = box.start()
+    async with running(updater):
+        await updater.fail_trial("checks: lamp: exit code 1")
+        answer = await updater.take_order(order(transaction="78", version="1.2.0"))
+        assert answer == (Code.CHANGED, "update 78 is taken")
+        await asyncio.sleep(0.05)
+        assert (box.task.transaction, box.task.step) == ("78", Step.BEGIN)
+    updater = box.start()
+    assert box.running == "1.0.0"
+    async with running(updater) as runner:
+        await until(lambda: at_rest(box), runner)
+    ends = [final["event"] for final in box.outbox.finals()]
+    assert ends == [OtaEvent.IMAGE_INVALID, OtaEvent.REJECT]
+    assert "unknown target" in str(box.task.failure)
+
+
+async def test_an_order_to_a_version_that_was_given_up_waits_also_after_a_start(
+    box: Machine, order: Callable[..., bytes]
+) -> None:
+    """The machine would not restart, so systemd started the agent again."""
+
+    class Left(SlotInstaller):
+        def given_up(self) -> bool:
+            return True
+
+    installer = Left(box.settings.state_dir)
+    updater = Updater(box.settings, installer, box.outbox, box.restarts.set, "1.1.0")
+    async with running(updater) as runner:
+        await until(box.restarts.is_set, runner)
+        assert (await updater.take_order(order(version="1.2.0")))[0] is Code.CHANGED
+        await asyncio.sleep(0.05)
+        assert box.task.step is Step.BEGIN
+
+
 async def test_a_reason_that_is_not_unicode_still_ends_the_trial(
     box: Machine, order: Callable[..., bytes]
 ) -> None:

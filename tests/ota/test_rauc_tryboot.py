@@ -169,7 +169,13 @@ def test_a_machine_that_cannot_tell_does_not_restart_for_ever(pi: Pi) -> None:
 
 def test_the_service_restarts_the_machine_when_it_is_told_to() -> None:
     service = (SCRIPT.parent / "story-agent-trial.service").read_text().splitlines()
-    assert {"FailureAction=reboot", "ExecStart=/usr/lib/rauc/trial-end"} <= set(service)
+    program = "/usr/lib/rauc/trial-end"
+    expected = {
+        f"ConditionFileIsExecutable={program}",
+        "FailureAction=reboot",
+        f"ExecStart={program}",
+    }
+    assert expected <= set(service)
 
 
 def test_a_new_slot_is_tried_once_and_stays_when_it_is_good(pi: Pi) -> None:
