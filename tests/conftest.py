@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-PULSE_START_TIMEOUT = 10
+PULSE_START_TIMEOUT = 60
 
 
 def write_tone(

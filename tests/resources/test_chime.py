@@ -131,6 +131,11 @@ def test_the_chime_is_soft_at_both_ends(tmp_path: Path) -> None:
 @pytest.fixture
 async def point(pulse_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PlayPoint:
     monkeypatch.setenv("PULSE_SERVER", pulse_server)
+    for setting, value in (
+        ("volume", "100%"),
+        ("mute", "0"),
+    ):  # another test may have turned it down
+        subprocess.run(["pactl", f"set-sink-{setting}", "bench", value], check=True, timeout=60)
 
     async def ignore(_title: str) -> None:
         return
@@ -175,7 +180,7 @@ async def test_a_sink_that_takes_nothing_is_found_out(
 
     def suspend(word: str) -> None:
         command = ["pactl", "suspend-sink", "bench", word]
-        subprocess.run(command, env=environment, check=True, timeout=10)
+        subprocess.run(command, env=environment, check=True, timeout=60)
 
     suspend("1")
     try:

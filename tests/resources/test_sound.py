@@ -25,7 +25,7 @@ from wire.codes import Code
 def pactl(server: str, *arguments: str) -> str:
     result = subprocess.run(
         ["pactl", *arguments], env={**os.environ, "PULSE_SERVER": server},
-        capture_output=True, text=True, check=True, timeout=10,
+        capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     return result.stdout
 
