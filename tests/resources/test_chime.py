@@ -129,13 +129,18 @@ def test_the_chime_is_soft_at_both_ends(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-async def point(pulse_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PlayPoint:
-    monkeypatch.setenv("PULSE_SERVER", pulse_server)
-    for setting, value in (
-        ("volume", "100%"),
-        ("mute", "0"),
-    ):  # another test may have turned it down
-        subprocess.run(["pactl", f"set-sink-{setting}", "bench", value], check=True, timeout=60)
+def loud(pulse_server: str) -> str:
+    """The sound server at full volume: another test may have turned it down."""
+    environment = {**os.environ, "PULSE_SERVER": pulse_server}
+    for setting, value in (("volume", "100%"), ("mute", "0")):
+        command = ["pactl", f"set-sink-{setting}", "bench", value]
+        subprocess.run(command, env=environment, check=True, timeout=60)
+    return pulse_server
+
+
+@pytest.fixture
+async def point(loud: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PlayPoint:
+    monkeypatch.setenv("PULSE_SERVER", loud)
 
     async def ignore(_title: str) -> None:
         return
