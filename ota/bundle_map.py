@@ -36,7 +36,7 @@ _HASH = 32
 # and a hole under dm-verity would make RAUC refuse it.
 HEAD = 512 * 1024
 # A machine holds 8 bytes in memory for each block of the image and of what it runs, and 34 for each
-# chunk: 13 MB in all at this size.
+# chunk: tables of 13 MB at this size.
 IMAGE_MAX = 2 * 2**30
 # Blocks are compared in so many parts, of which one at a time is a set in memory.
 _PARTS = 32
