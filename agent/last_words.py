@@ -56,7 +56,7 @@ def last_words(state: Path) -> Iterator[None]:
             stack.callback(faulthandler.disable)
         try:
             yield
-        except Exception:
+        except Exception:  # whatever it is, it goes on
             import traceback  # noqa: PLC0415  # no cost to a start that goes well
 
             keep(state, traceback.format_exc())

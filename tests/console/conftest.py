@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -45,6 +46,27 @@ class Stage:
 
     def number(self) -> int:
         return next(self._numbers)
+
+
+@contextlib.contextmanager
+def offered(folder: Path, config: str) -> Iterator[Stage]:
+    """A bench of its own in ``folder``, whose agent with these settings is offered version 1.1.0."""
+    bench = Bench(folder)
+    try:
+        bench.start_cloud(0, 0)
+        made = Stage(bench)
+        made.account(USER)
+        bench.flash_device()
+        (bench.folder / "agent.toml").write_text(config)
+        package = bench.folder / "1.1.0.tar.gz"
+        command("story-release", "build", "--version", "1.1.0", "--output", package)
+        made.cloud("release", "add", package, "--version", "1.1.0")
+        made.cloud("strategy", "add", "--version", "1.1.0")
+        made.cloud("strategy", "publish", "1")
+        bench.start_agent()
+        yield made
+    finally:
+        bench.stop()
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.console.conftest import Stage
-from tests.console.page import USER, Page
-from tools.bench import Bench
-from tools.processes import command
+from tests.console.conftest import Stage, offered
+from tests.console.page import Page
 
 # The first of them waits for a bench of its own to start, on a machine that may be busy.
 pytestmark = pytest.mark.timeout(150)
@@ -21,22 +19,9 @@ CANCEL = f"{PART} [data-role=cancel-update]"
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A bench whose agent would download for minutes; version 1.1.0 is offered to it."""
-    bench = Bench(tmp_path_factory.mktemp("cancel"))
-    try:
-        bench.start_cloud(0, 0)
-        made = Stage(bench)
-        made.account(USER)
-        bench.flash_device()
-        (bench.folder / "agent.toml").write_text("[ota]\nmax_bytes_per_second = 2048\n")
-        package = bench.folder / "1.1.0.tar.gz"
-        command("story-release", "build", "--version", "1.1.0", "--output", package)
-        made.cloud("release", "add", package, "--version", "1.1.0")
-        made.cloud("strategy", "add", "--version", "1.1.0")
-        made.cloud("strategy", "publish", "1")
-        bench.start_agent()
+    config = "[ota]\nmax_bytes_per_second = 2048\n"
+    with offered(tmp_path_factory.mktemp("cancel"), config) as made:
         yield made
-    finally:
-        bench.stop()
 
 
 def test_the_device_gives_it_up_and_it_can_be_ordered_again(device: Page, stage: Stage) -> None:

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from staging.console.queries import lines_of
-from tests.console.conftest import Stage
-from tests.console.page import USER, Page
-from tools.bench import Bench
-from tools.processes import command
+from tests.console.conftest import Stage, offered
+from tests.console.page import Page
 
 pytestmark = pytest.mark.timeout(180)
 PART = "[data-part=update]"
@@ -22,26 +20,12 @@ CONFIG = '[ota]\nconfirm_timeout_seconds = 5\n[health]\nchecks_folder = "health.
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A bench whose machine finds that every new version leaves its lamp dark."""
-    bench = Bench(tmp_path_factory.mktemp("trial"))
-    try:
-        bench.start_cloud(0, 0)
-        made = Stage(bench)
-        made.account(USER)
-        bench.flash_device()
-        (bench.folder / "agent.toml").write_text(CONFIG)
-        check = bench.state / "health.d" / "lamp"
+    with offered(tmp_path_factory.mktemp("trial"), CONFIG) as made:
+        check = made.bench.state / "health.d" / "lamp"
         check.parent.mkdir()
         check.write_text("#!/bin/sh\necho the lamp is dark\nexit 1\n")
         check.chmod(0o755)
-        package = bench.folder / "1.1.0.tar.gz"
-        command("story-release", "build", "--version", "1.1.0", "--output", package)
-        made.cloud("release", "add", package, "--version", "1.1.0")
-        made.cloud("strategy", "add", "--version", "1.1.0")
-        made.cloud("strategy", "publish", "1")
-        bench.start_agent()
         yield made
-    finally:
-        bench.stop()
 
 
 def test_what_a_version_logged_that_was_given_up_is_on_the_page(device: Page) -> None:
