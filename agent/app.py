@@ -12,24 +12,24 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
-from agent import netinfo
-from agent.client import SOCKET_NAME
-from agent.delivery import deliver
-from agent.link import CloudLink
-from agent.local_http import LocalServer, build_app, loopback_socket, unix_socket
-from agent.outbox import Outbox, OutboxError
+from agent.link.delivery import deliver
+from agent.link.framed import CloudLink
+from agent.link.outbox import Outbox, OutboxError
+from agent.local.client import SOCKET_NAME
+from agent.local.coap import DatagramServer
+from agent.local.http import LocalServer, build_app, loopback_socket, unix_socket
 from agent.points import build_points
-from agent.requests import cloud_handler, serve
-from agent.service import ServiceManager
+from agent.routes import cloud_handler, serve
 from agent.settings import Settings
-from agent.updates import Updates
-from agent.voice import VoiceSender
+from agent.systemd import ServiceManager
+from agent.updates.glue import Updates
+from agent.voice.sender import VoiceSender
 from agent.watch import Watcher
-from ota.clock import TrustedTime
-from ota.release import running_release
+from base.clock import TrustedTime
+from machine import network as netinfo
+from ota.launch.running import running_release
 from resources.dispatch import Dispatch
 from resources.play import PlayPoint
-from transport.datagram import DatagramServer
 from transport.framed import Reply
 from wire.datapoints import Value
 from wire.profile import Profile

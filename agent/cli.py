@@ -1,7 +1,7 @@
 """The command line: ``story-agent run`` is the daemon, the other commands talk to it.
 
 ``run`` first hands over to the release that an update has made active, before it imports anything
-heavy; so nothing but the standard library, `ota.launch` and `last_words` is imported at this module's head.
+heavy; so nothing but the standard library, `ota.launch.launch` and `last_words` is imported at this module's head.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.last_words import last_words
-from ota.launch import enter_active_release, restart
+from ota.launch.launch import enter_active_release, restart
 
 DEFAULT_STATE = "/var/lib/story-agent"
 DEFAULT_PROFILE = "/etc/story-agent/profile.json"

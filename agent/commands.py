@@ -9,8 +9,8 @@ import sys
 import urllib.parse
 
 from agent.cli import EX_FAILED, EX_OK
-from agent.client import SOCKET_NAME, AgentUnreachableError, LocalAnswer, LocalClient
-from ota.states import State
+from agent.local.client import SOCKET_NAME, AgentUnreachableError, LocalAnswer, LocalClient
+from ota.order.states import State
 from wire.errors import show
 from wire.ota import ORDER_PATH
 

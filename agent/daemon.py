@@ -12,13 +12,13 @@ from pathlib import Path
 from agent.app import Agent, AgentBusyError
 from agent.cli import DEFAULT_CONFIG, EX_CONFIG, EX_FAILED, EX_OK
 from agent.last_words import keep
-from agent.local_http import LocalAccessError
+from agent.link.outbox import OutboxError
+from agent.local.http import LocalAccessError
 from agent.logs import Redactor, set_up_logging
 from agent.loop import AgentLoop
-from agent.outbox import OutboxError
 from agent.settings import Settings, SettingsError, load_settings
-from ota.release import running_version
-from ota.trial_log import TrialLog
+from ota.launch.running import running_version
+from ota.trial.log import TrialLog
 from transport.errors import TransportError
 from wire.errors import WireError
 from wire.profile import Profile, ProfileError, parse_profile

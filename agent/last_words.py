@@ -1,7 +1,7 @@
 """What an agent says that ends before it can log, kept where a failed trial's report finds it.
 
 A release that cannot even be imported has no log of its own, and its end is all that tells why. Only
-while an update is unfinished; beside `ota.trial_log`, which takes over once the updater is there.
+while an update is unfinished; beside `ota.trial.log`, which takes over once the updater is there.
 Standard library only, since this has to work where the rest does not.
 """
 
@@ -19,7 +19,7 @@ _FINAL = {"SUCCESS", "FAILED"}
 
 def keep(state: Path, text: str) -> None:
     """Append ``text`` to the log of the trial; nothing happens where there is none, or no room."""
-    from ota.trial_log import trial_log_path  # noqa: PLC0415  # see above
+    from ota.trial.log import trial_log_path  # noqa: PLC0415  # see above
 
     if not _is_updating(state):
         return
@@ -47,7 +47,7 @@ def last_words(state: Path) -> Iterator[None]:
     if not _is_updating(state):
         yield
         return
-    from ota.trial_log import trial_log_path  # noqa: PLC0415  # see above
+    from ota.trial.log import trial_log_path  # noqa: PLC0415  # see above
 
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):

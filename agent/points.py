@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from agent.settings import Settings
-from resources.catalogue import Catalogue
+from machine.battery import find_battery
+from machine.logind import LogindPowerOff, StandInPowerOff
+from machine.mixers import find_mixer
+from machine.player import find_player
 from resources.datapoint import DataPoint
-from resources.mixers import find_mixer
+from resources.library import Catalogue
 from resources.play import PlayPoint
-from resources.players import find_player
-from resources.power import PowerPoint, find_battery
-from resources.switch import LogindPowerOff, StandInPowerOff, SwitchPoint
+from resources.power import PowerPoint
+from resources.switch import SwitchPoint
 from resources.volume import VolumePoint
 from wire.datapoints import Value
 

@@ -13,10 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ota.admission import DEFAULT_CHANNEL
-from ota.window import parse_window
+from audio.speex import DEFAULT_QUALITY
+from ota.restart import parse_window
+from ota.trust.terms import DEFAULT_CHANNEL
 from wire.errors import FieldError, WireError
-from wire.speex import DEFAULT_QUALITY
 from wire.voice import HeaderStyle
 
 

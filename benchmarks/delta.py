@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ota.build import build_release
+from release.build import PACKAGES, build_release
 
 BLOCK = 4096
 ROOT = Path(__file__).parents[1]
@@ -123,7 +123,7 @@ def packages(folder: Path) -> list[tuple[str, Path, Path]]:
 def _tar(folder: Path, name: str, version: str, share: float) -> Path:
     source = folder / name
     source.mkdir()
-    for part in ("wire", "transport", "resources", "ota", "agent"):
+    for part in PACKAGES:
         shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
     chance = random.Random(1)
     modules = sorted(source.rglob("*.py"))

@@ -1,4 +1,4 @@
-"""How fast `ota.download` is beside ``curl URL | sha256sum``: both from one local server, in turns.
+"""How fast `ota.fetch.whole` is beside ``curl URL | sha256sum``: both from one local server, in turns.
 
 The server is a process of its own that supports Range and sends with sendfile. The download also
 writes the file, computes MD5 and brings all to the disk, which the pipe does not.
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Aim, Figure, command_line, figure
-from ota.download import DownloadSettings, Source, discard, download
+from ota.fetch.whole import DownloadSettings, Source, discard, download
 from tools.processes import BenchError
 
 MIB = 2**20

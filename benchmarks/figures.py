@@ -20,7 +20,7 @@ from typing import Any, Literal, NoReturn
 
 import httpx
 
-from agent.client import AgentUnreachableError
+from agent.local.client import AgentUnreachableError
 from staging.client import OpenApiError
 from tools.processes import BenchError
 

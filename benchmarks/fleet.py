@@ -26,7 +26,7 @@ import aiocoap
 from benchmarks.figures import Figure, command_line, figure
 from benchmarks.memory import memory
 from benchmarks.stage import on_stage
-from staging.files import DataDir
+from staging.data_dir import DataDir
 from staging.store import Database, devices
 from staging.times import now_ms
 from tools.bench import Bench

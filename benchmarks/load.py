@@ -27,8 +27,8 @@ from urllib.parse import urlsplit
 from benchmarks.figures import Figure, command_line, figure
 from benchmarks.fleet import Address, add_devices, fleet
 from benchmarks.stage import stage
-from staging.cli_common import DATABASE_VARIABLE
-from staging.signature import new_nonce, sign
+from staging.commands.common import DATABASE_VARIABLE
+from staging.identity.signature import new_nonce, sign
 from staging.store import Database, apps, devices
 from staging.times import now_ms
 from tools.bench import Bench

@@ -30,7 +30,7 @@ from aiocoap.resource import Resource, Site
 
 from benchmarks.figures import Aim, Figure, command_line, figure
 from benchmarks.stage import agent, on_stage
-from staging.signature import new_nonce, sign
+from staging.identity.signature import new_nonce, sign
 from tools.bench import Bench
 from tools.processes import BenchError
 

@@ -22,12 +22,13 @@ from pathlib import Path
 
 from benchmarks.download import MIB, server
 from benchmarks.figures import Aim, Figure, command_line, figure
-from ota.admission import MapFile
-from ota.bundle_map import BLOCK, make_map
-from ota.fetch import fetch_package
-from ota.rauc import RaucInstaller
+from ota.fetch.bundle_map import BLOCK
+from ota.fetch.choice import fetch_package
+from ota.install.rauc import RaucInstaller
 from ota.settings import UpdaterSettings
-from ota.trust import Target, map_file_name
+from ota.trust.client import Target, map_file_name
+from ota.trust.terms import MapFile
+from release.bundle_maps import make_map
 from tools.processes import BenchError
 from wire.ota import OtaOrder
 

@@ -14,14 +14,14 @@ import time
 import wave
 from pathlib import Path
 
-from agent.client import SOCKET_NAME, LocalClient
-from agent.wav import read_wav
+from agent.local.client import SOCKET_NAME, LocalClient
+from audio.pcm import SAMPLE_BYTES
+from audio.wav import read_wav
 from benchmarks.figures import Figure, command_line, figure
 from benchmarks.stage import agent, on_stage
 from staging.client import OpenApiClient
 from tools.bench import Bench
 from tools.processes import BenchError
-from wire.speex import SAMPLE_BYTES
 from wire.voice import FRAME_SECONDS, MAX_FRAMES, parse_history_text
 
 ROUNDS = 7

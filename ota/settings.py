@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ota.admission import DEFAULT_CHANNEL, INSTALLER
-from ota.clock import TrustedTime
-from ota.download import DownloadSettings
-from ota.retry import RetryPolicy
-from ota.trust import TrustSettings
-from ota.web import WebSettings
+from base.clock import TrustedTime
+from ota.fetch.retry import RetryPolicy
+from ota.fetch.web import WebSettings
+from ota.fetch.whole import DownloadSettings
+from ota.trust.client import TrustSettings
+from ota.trust.terms import DEFAULT_CHANNEL, INSTALLER
 
 # How long the new version has to prove itself: a slow boot, Wi-Fi and a cloud that is being
 # restarted fit; an owner who waits for a story should not wait longer.
@@ -63,7 +63,7 @@ class UpdaterSettings:
         return self.state_dir / "ota" / "download"
 
     def trust(self) -> TrustSettings:
-        """Return the part that `ota.trust` needs."""
+        """Return the part that `ota.trust.client` needs."""
         return TrustSettings(
             product=self.product,
             repository=self.repository,

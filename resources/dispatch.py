@@ -11,8 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from machine.errors import RefusedError, UnavailableError
 from resources.datapoint import DataPoint
-from resources.errors import RefusedError, UnavailableError
 from wire.codes import Code
 from wire.datapoints import Method, Value, format_value, parse_value, self_description
 from wire.errors import WireError, show

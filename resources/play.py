@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import ClassVar
 
-from resources.catalogue import Catalogue, Queue
-from resources.chime import SoundProof, judge_position, play_chime
+from machine.chime import SoundProof, judge_position, play_chime
+from machine.errors import RefusedError, ResourceError
+from machine.player import Player
 from resources.datapoint import DataPoint
-from resources.errors import RefusedError, ResourceError
-from resources.players import Player
+from resources.library import Catalogue, Queue
 from wire.datapoints import DataPointDescription, DataType, Method, Value
 
 _log = logging.getLogger(__name__)

@@ -6,30 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import ClassVar
 
+from machine.battery import read_charge
 from resources.datapoint import DataPoint
-from resources.errors import UnavailableError
 from wire.datapoints import DataPointDescription, DataType, Method, Range
-
-# Kernel documentation, ABI/testing/sysfs-class-power.
-POWER_SUPPLY = Path("/sys/class/power_supply")
-
-
-def find_battery(folder: Path = POWER_SUPPLY) -> Path | None:
-    """Return the first battery that powers the machine and tells its charge, or None."""
-    for supply in sorted(folder.glob("*")):
-        # A wireless mouse's battery has scope "Device"; the machine's own has none or "System".
-        foreign = _read(supply / "scope") == "Device"
-        if _read(supply / "type") == "Battery" and not foreign and (supply / "capacity").exists():
-            return supply
-    return None
-
-
-def _read(path: Path) -> str:
-    """Return an attribute's text, "" when it is not there or cannot be read."""
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""
 
 
 class PowerPoint(DataPoint):
@@ -60,11 +39,4 @@ class PowerPoint(DataPoint):
         if self._battery is None:
             return 100
         # Some fuel gauges answer over a slow I2C bus: not in the event loop.
-        return await asyncio.to_thread(_read_percent, self._battery / "capacity")
-
-
-def _read_percent(path: Path) -> int:
-    try:
-        return min(100, max(0, int(path.read_text())))
-    except (OSError, ValueError) as error:
-        raise UnavailableError(f"power: the battery cannot be read: {error}") from error
+        return await asyncio.to_thread(read_charge, self._battery)

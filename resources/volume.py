@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
+from machine.mixers import Mixer
 from resources.datapoint import DataPoint
 from wire.datapoints import DataPointDescription, DataType, Method, Range, Value
 
 VOLUME_MAX = 16
-
-
-class Mixer(Protocol):
-    """What turns the sound up and down; levels are fractions from 0.0 to 1.0."""
-
-    @property
-    def name(self) -> str:
-        """Say in one line what this is."""
-
-    async def get(self) -> float:
-        """Return the level; raises UnavailableError."""
-
-    async def set(self, level: float) -> None:
-        """Set the level; raises UnavailableError."""
-
-    async def close(self) -> None:
-        """Let go of the device."""
 
 
 class VolumePoint(DataPoint):

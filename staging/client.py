@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx
 
-from staging.signature import new_nonce, sign
+from staging.identity.signature import new_nonce, sign
 
 # The cloud waits up to 10 s for a device; its own answer must still find us.
 TIMEOUT = 15.0

@@ -19,17 +19,19 @@ from typing import Any
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
-from staging import ca, release_tool, tls
 from staging.api.app import create_app
-from staging.api.services import Nonces, Services
+from staging.commands.socket import open_door
 from staging.console.app import Beside, create_console
-from staging.door import open_door
+from staging.data_dir import DataDir, Endpoints, locked, write_endpoints
 from staging.errors import StagingError, StoreBusyError
-from staging.files import DataDir, Endpoints, locked, write_endpoints
-from staging.gateway import CONNECTION_LIMIT, Gateway
+from staging.gateway import tls
+from staging.gateway.gateway import CONNECTION_LIMIT, Gateway
+from staging.identity import ca
 from staging.recognition.model import check_extra
 from staging.recognition.recogniser import CACHE_FOLDER, Recogniser
 from staging.recognition.service import Recognition
+from staging.releases import tool as release_tool
+from staging.services import Nonces, Services
 from staging.store import Database, apps, ota, products
 from staging.times import now_ms
 from wire.fields import get_string

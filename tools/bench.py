@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.client import SOCKET_NAME, AgentUnreachableError, LocalClient
+from agent.local.client import SOCKET_NAME, AgentUnreachableError, LocalClient
 from staging.client import OpenApiClient
 from tools.processes import Service, choose_port, command
 

@@ -23,12 +23,14 @@ from typing import Any, NoReturn
 
 import httpx
 
-from agent.wav import Sound, read_wav
+from audio.errors import AudioError
+from audio.pcm import Pcm
+from audio.speex import SpeexDecoder
+from audio.wav import read_wav
 from staging.client import OpenApiClient, OpenApiError
 from tools.bench import USER, Bench
 from tools.processes import BenchError, command
 from wire.errors import WireError
-from wire.speex import SpeexDecoder
 from wire.voice import parse_history_text, unpack_frames
 
 HERE = Path(__file__).parent
@@ -154,7 +156,7 @@ class Tour:
         _expect([s.segment for s in segments], list(range(len(segments))))
         _expect([s.eof for s in segments], [False] * (len(segments) - 1) + [True])
         spoken = read_wav(wav.read_bytes())
-        heard = Sound(spoken.rate, decode(b"".join(s.voice_data for s in segments)))
+        heard = Pcm(spoken.rate, decode(b"".join(s.voice_data for s in segments)))
         _expect_alike(spoken, heard)
         self._line(
             "历史 … and comes back out of the history",
@@ -228,13 +230,13 @@ def decode(voice_data: bytes) -> bytes:
         return b"".join(decoder.decode(frame) for frame in unpack_frames(voice_data))
 
 
-def loudness(sound: Sound) -> float:
+def loudness(sound: Pcm) -> float:
     """Return the root mean square of the samples."""
     samples = memoryview(sound.samples).cast("h")
     return math.sqrt(sum(sample * sample for sample in samples) / len(samples))
 
 
-def _expect_alike(spoken: Sound, heard: Sound) -> None:
+def _expect_alike(spoken: Pcm, heard: Pcm) -> None:
     if not 0 <= heard.seconds - spoken.seconds < 0.02:
         raise TourError(f"{spoken.seconds:.3f} s were said, {heard.seconds:.3f} s came out")
     if not 0.7 < loudness(heard) / loudness(spoken) < 1.4:
@@ -310,7 +312,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.once:
             print(how_to_go_on(bench), flush=True)
             signal.pause()
-    except (TourError, BenchError, OpenApiError, WireError, httpx.HTTPError) as error:
+    except (TourError, BenchError, OpenApiError, WireError, AudioError, httpx.HTTPError) as error:
         print(f"失败 The tour stopped: {error}\nLogs: {bench.folder}", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:

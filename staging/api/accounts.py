@@ -18,9 +18,9 @@ from staging.api.params import (
     TokenQuery,
     UuidQuery,
 )
-from staging.api.services import Services
 from staging.codes import ErrorCode, RefusedError
-from staging.oauth import Scope
+from staging.identity.oauth import Scope
+from staging.services import Services
 from staging.store import accounts, devices
 from staging.store.access import Access
 from staging.store.devices import DeviceView

@@ -15,11 +15,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from staging import signature
-from staging.api.services import Services
 from staging.codes import ApiError, ErrorCode, RefusedError
-from staging.oauth import Scope, covers
-from staging.signature import Signature
+from staging.identity import signature
+from staging.identity.oauth import Scope, covers
+from staging.identity.signature import Signature
+from staging.services import Services
 from staging.store import access
 from staging.store.access import Access
 from staging.store.apps import token_digest

@@ -19,13 +19,13 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from staging import oauth, passwords
 from staging.api import authorize_page
 from staging.api.auth import Served
 from staging.api.authorize_page import Form, Language
-from staging.api.services import Services
 from staging.codes import ApiError
 from staging.console.sessions import Throttle
+from staging.identity import oauth, passwords
+from staging.services import Services
 from staging.store import accounts, apps
 from staging.store.apps import TOKEN_LIFETIME_S
 from staging.store.models import App

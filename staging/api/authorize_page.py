@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape
 
-from staging import oauth
+from staging.identity import oauth
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }

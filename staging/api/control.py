@@ -13,7 +13,7 @@ from staging.api.auth import Served, SignedRequest, authenticate, authorize
 from staging.api.envelope import OK, answer
 from staging.api.params import ControlBody, DevicesBody, HistoryQuery, RealtimeKey, UuidQuery
 from staging.codes import ApiError, ErrorCode, RefusedError
-from staging.oauth import Scope
+from staging.identity.oauth import Scope
 from staging.store import access, history
 from wire.errors import MissingFieldError
 

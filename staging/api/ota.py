@@ -10,7 +10,7 @@ from staging.api.auth import Served, SignedRequest, authenticate, authorize
 from staging.api.envelope import answer
 from staging.api.params import PackageQuery, UpdateBody, UuidQuery
 from staging.codes import ErrorCode, RefusedError
-from staging.oauth import Scope
+from staging.identity.oauth import Scope
 from staging.store import apps, ota, releases
 
 router = APIRouter(prefix="/device/ota")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from staging.ota_rules import Status
+from staging.gateway.order_rules import Status
 from staging.store.devices import DeviceView
 from staging.store.models import KIND_REPORT, Account, Package, Report
 from staging.store.ota import NewVersion, TaskView

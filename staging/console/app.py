@@ -13,13 +13,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from staging.api.services import Services
 from staging.console import apps, catalogue, devices, entry, flashing, heard, points, streams
 from staging.console.assets import INDEX, Assets
 from staging.console.call import Console, endpoint, open_endpoint
 from staging.console.live import Hub
 from staging.console.sessions import Sessions, Throttle
-from staging.files import DataDir
+from staging.data_dir import DataDir
+from staging.services import Services
 
 PATH = entry.PATH
 # Nothing from elsewhere, no inline script, and no string ever becomes markup.

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
 from staging.console.call import Call, ConsoleError, number_of, text_of, texts_of
-from staging.oauth import Scope
-from staging.store import apps, catalog
+from staging.identity.oauth import Scope
+from staging.store import apps
+from staging.store import product_setup as catalog
 from staging.store.apps import AppType
 from wire.errors import FieldError
 

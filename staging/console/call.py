@@ -19,11 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from staging.api.services import Services
 from staging.codes import ApiError
 from staging.console.assets import Assets
 from staging.console.live import Hub, TooManyWatchersError
 from staging.console.sessions import Session, Sessions, Throttle
+from staging.data_dir import DataDir
 from staging.errors import (
     CancelRefusedError,
     DeviceBusyError,
@@ -35,8 +35,8 @@ from staging.errors import (
     StagingError,
     StoreBusyError,
 )
-from staging.files import DataDir
 from staging.recognition.service import BusyError
+from staging.services import Services
 from wire.errors import FieldError, MissingFieldError, WireError
 
 COOKIE = "story_console"

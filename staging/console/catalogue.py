@@ -12,9 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
-from staging import release_tool
 from staging.console.call import Call, ConsoleError, id_of, text_of, texts_of
-from staging.store import apps, catalog, ota, releases
+from staging.releases import tool as release_tool
+from staging.store import apps, ota, releases
+from staging.store import product_setup as catalog
 from staging.store.models import UNVERIFIED, Batch, Device, OtaTask, Package, Product, Strategy
 from staging.store.releases import StrategyType
 from wire.errors import FieldError

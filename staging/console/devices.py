@@ -8,11 +8,12 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from audio.wav import render_wav
 from staging.api.control import find_uri
 from staging.codes import ErrorCode, RefusedError
 from staging.console import queries, shapes, speech
 from staging.console.call import Call, ConsoleError, id_of, text_of
-from staging.ota_rules import ACTIVE, Status
+from staging.gateway.order_rules import ACTIVE, Status
 from staging.store import devices, ota
 from wire.errors import FieldError, MissingFieldError
 
@@ -156,7 +157,7 @@ async def audio(call: Call) -> Response:
     spoken = await call.services.database.read(queries.utterance, row.device.id, start, number)
     if spoken is None:
         raise ConsoleError(404, "not_found", f"utterance {number}: there is none")
-    body = await asyncio.to_thread(lambda: speech.wav(speech.decode(spoken)))
+    body = await asyncio.to_thread(lambda: render_wav(speech.decode(spoken)[0]))
     # Its segments may still be coming; the browser must not keep half of it.
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
     try:

@@ -7,7 +7,6 @@ import secrets
 
 from starlette.responses import JSONResponse, Response
 
-from staging import passwords
 from staging.console.call import (
     COOKIE,
     VISITOR_COOKIE,
@@ -18,6 +17,7 @@ from staging.console.call import (
     text_of,
 )
 from staging.console.sessions import LIFETIME_SECONDS, Session
+from staging.identity import passwords
 from staging.store import accounts
 
 PATH = "/console"

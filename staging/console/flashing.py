@@ -10,12 +10,12 @@ import asyncio
 
 from starlette.responses import Response
 
-from staging import ca
 from staging.console.call import Call, ConsoleError
 from staging.console.devices import find
+from staging.data_dir import read_endpoints
 from staging.errors import StagingError
-from staging.files import read_endpoints
-from staging.profiles import profile_of
+from staging.identity import ca
+from staging.identity.profiles import profile_of
 from wire.profile import render_profile
 
 

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
 from staging.console.call import Call, ConsoleError, number_of, text_of, texts_of
-from staging.store import apps, catalog
+from staging.store import apps
+from staging.store import product_setup as catalog
 from wire.datapoints import DataType
 from wire.errors import FieldError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from staging.console.queries import BATTERY, VOLUME, DeviceRow, Value
 from staging.console.speech import Utterance, decode, peaks
-from staging.ota_rules import ACTIVE, Status
+from staging.gateway.order_rules import ACTIVE, Status
 from staging.store.models import Report
 from staging.store.ota import NewVersion, TaskView
 from wire.errors import WireError
@@ -119,7 +119,7 @@ def outcome(entry: dict[str, Any]) -> dict[str, Any]:
 
 def utterance(spoken: Utterance) -> dict[str, Any]:
     """Render an utterance with the peaks of its waveform; decodes it, so not in the event loop."""
-    sound = decode(spoken)
+    sound, damaged = decode(spoken)
     return {
         "id": spoken.id,
         "start": spoken.start,
@@ -128,6 +128,6 @@ def utterance(spoken: Utterance) -> dict[str, Any]:
         "segments": len(spoken.stored),
         "missing": spoken.missing,
         "complete": spoken.complete,
-        "damaged": sound.damaged,
+        "damaged": damaged,
         "peaks": peaks(sound.samples),
     }

@@ -1,19 +1,19 @@
 """Stored voice segments as utterances that can be heard: grouping, decoding, WAV and its peaks.
 
-Pure but for libspeex (`wire.speex`). Samples are little-endian signed 16-bit mono PCM.
+Pure but for libspeex (`audio.speex`). Samples are little-endian signed 16-bit mono PCM.
 """
 
 from __future__ import annotations
 
-import io
-import wave
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from audio.errors import SpeexDecodeError
+from audio.pcm import Pcm
+from audio.speex import SpeexDecoder
 from wire.errors import WireError
-from wire.speex import SAMPLE_BYTES, SpeexDecodeError, SpeexDecoder
 from wire.voice import FRAME_SECONDS, VoiceSegment, unpack_frames
 
 # Columns of a waveform as the console draws it.
@@ -84,17 +84,11 @@ def _is_over(utterance: Utterance) -> bool:
     return utterance.stored[-1].segment.eof or len(utterance.stored) >= SEGMENTS_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """Decoded samples, and how many frames were damaged and are silent."""
+def decode(utterance: Utterance) -> tuple[Pcm, int]:
+    """Decode an utterance; return its samples and how many frames libspeex refused.
 
-    rate: int
-    samples: bytes
-    damaged: int
-
-
-def decode(utterance: Utterance) -> Sound:
-    """Decode an utterance; a frame that libspeex refuses becomes 20 ms of silence."""
+    A refused frame becomes 20 ms of silence.
+    """
     pieces: list[bytes] = []
     damaged = 0
     with SpeexDecoder(utterance.rate) as decoder:
@@ -104,7 +98,7 @@ def decode(utterance: Utterance) -> Sound:
             except SpeexDecodeError:
                 damaged += 1
                 pieces.append(bytes(decoder.frame_bytes))
-    return Sound(utterance.rate, b"".join(pieces), damaged)
+    return Pcm(utterance.rate, b"".join(pieces)), damaged
 
 
 def peaks(samples: bytes, columns: int = PEAKS) -> list[float]:
@@ -119,17 +113,6 @@ def peaks(samples: bytes, columns: int = PEAKS) -> list[float]:
 
 def _peak(part: Sequence[int]) -> float:
     return round(max(*part, -min(part)) / _FULL_SCALE, 3)
-
-
-def wav(sound: Sound) -> bytes:
-    """Wrap samples as a WAV file."""
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(SAMPLE_BYTES)
-        file.setframerate(sound.rate)
-        file.writeframes(sound.samples)
-    return out.getvalue()
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:

@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from staging.recognition.sound import Sound
+from audio.pcm import Pcm
+from audio.wav import render_wav
 
 CACHE_FOLDER = "models"
 # Joining the packages' halves and loading took 3.6 s cold; a busy machine gets ten times that.
@@ -87,7 +88,7 @@ class Recogniser:
         """The process that runs now."""
         return self._process.pid if self._process else None
 
-    async def recognise(self, sound: Sound, prompt: str) -> Heard:
+    async def recognise(self, sound: Pcm, prompt: str) -> Heard:
         """Return the text of a sound; ``prompt`` shows the recogniser what to expect.
 
         Raises:
@@ -100,9 +101,9 @@ class Recogniser:
         finally:
             self._busy, self._used = False, self._clock()
 
-    async def _recognise(self, process: Process, sound: Sound, prompt: str) -> Heard:
+    async def _recognise(self, process: Process, sound: Pcm, prompt: str) -> Heard:
         started = self._clock()
-        wav = sound.to_wav()
+        wav = render_wav(sound)
         request = json.dumps({"bytes": len(wav), "prompt": prompt}).encode() + b"\n" + wav
         answer = await self._converse(process, request, self._deadlines.clip)
         if "error" in answer:

@@ -14,10 +14,11 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from audio.errors import AudioError, SpeexUnavailableError
+from staging.data_dir import DataDir
 from staging.errors import GatewayError, StagingError
-from staging.files import DataDir
+from staging.gateway.reports import Effect, HistoryPoint
 from staging.recognition.actions import ActionError, Control, Device
-from staging.recognition.catalogues import Catalogues
 from staging.recognition.intents import Action, Intent, find_intent
 from staging.recognition.lookup import Known, look_up
 from staging.recognition.outcomes import TYPED, VOICE, Outcome, OutcomeLog
@@ -26,13 +27,12 @@ from staging.recognition.reassembly import Broken, Reassembler, Utterance
 from staging.recognition.recogniser import Recogniser, RecogniserError
 from staging.recognition.sound import decode
 from staging.recognition.summary import summary
+from staging.recognition.title_lists import Catalogues
 from staging.recognition.titles import NoTitleError, TitleIndex
-from staging.reports import Effect, HistoryPoint
 from staging.store import Database
 from staging.times import Clock, now_ms
 from wire.errors import FieldError, WireError
 from wire.reports import KEYS_VOICE
-from wire.speex import SpeexUnavailableError
 from wire.voice import parse_segment
 
 # A class of children talking at once; at a second each the last one waits for a quarter minute.
@@ -162,7 +162,7 @@ class Recognition:
             prompt = build_prompt(index.titles if index else ())
             heard = await self._recogniser.recognise(sound, prompt)
         except (
-            RecogniserError, StagingError, SQLAlchemyError, WireError, SpeexUnavailableError
+            RecogniserError, StagingError, SQLAlchemyError, WireError, AudioError, SpeexUnavailableError
         ) as error:  # fmt: skip
             return replace(outcome, error=str(error))
         outcome = replace(outcome, text=heard.text, recognition_seconds=heard.seconds)

@@ -1,39 +1,13 @@
-"""An utterance's frames to a WAV file in memory, as recognisers take it."""
+"""An utterance's frames to samples, as recognisers take them."""
 
 from __future__ import annotations
 
-import io
-import wave
-from dataclasses import dataclass
-
+from audio.pcm import Pcm
+from audio.speex import SpeexDecoder
 from staging.recognition.reassembly import Utterance
-from wire.speex import SAMPLE_BYTES, SpeexDecoder
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """Mono samples, native-endian signed 16 bit, at ``rate`` samples/s."""
-
-    rate: int
-    samples: bytes
-
-    @property
-    def seconds(self) -> float:
-        """The length."""
-        return len(self.samples) / SAMPLE_BYTES / self.rate
-
-    def to_wav(self) -> bytes:
-        """Render a WAV file."""
-        buffer = io.BytesIO()
-        with wave.open(buffer, "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(SAMPLE_BYTES)
-            out.setframerate(self.rate)
-            out.writeframes(self.samples)
-        return buffer.getvalue()
-
-
-def decode(utterance: Utterance) -> Sound:
+def decode(utterance: Utterance) -> Pcm:
     """Decode an utterance; a lost segment is silence as long as the longest that came.
 
     Raises:
@@ -48,4 +22,4 @@ def decode(utterance: Utterance) -> Sound:
                 parts.append(bytes(longest * decoder.frame_bytes))
             else:
                 parts += [decoder.decode(frame) for frame in frames]
-    return Sound(utterance.rate, b"".join(parts))
+    return Pcm(utterance.rate, b"".join(parts))

@@ -17,7 +17,7 @@ NAME_LIMIT = 64
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a log-in is checked against; ``password`` as `staging.passwords` renders it, or None."""
+    """What a log-in is checked against; ``password`` as `staging.identity.passwords` renders it, or None."""
 
     account_id: int
     uuid: str
@@ -42,7 +42,7 @@ def add(session: Session, user_name: str, password: str, now: int) -> Account:
     Args:
         session: the transaction.
         user_name: 1 to 64 printable characters.
-        password: as `staging.passwords.hash_password` returns it.
+        password: as `staging.identity.passwords.hash_password` returns it.
         now: ms.
 
     Raises:

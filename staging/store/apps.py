@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError
-from staging.oauth import DOCUMENT_REDIRECT, check_redirect_uri, check_scopes
+from staging.identity.oauth import DOCUMENT_REDIRECT, check_redirect_uri, check_scopes
 from staging.store import accounts
 from staging.store.models import ALL_SCOPE, AccessToken, Account, App, AppProduct, UsedNonce
 from staging.store.products import default_product

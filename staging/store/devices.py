@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from staging.codes import ApiError, ErrorCode, RefusedError
 from staging.errors import NotFoundError, StagingError
+from staging.releases.template import BATCH_NAME, FIRST_VERSION
 from staging.store.models import (
     ACTIVATED,
     ENABLE,
@@ -24,7 +25,6 @@ from staging.store.models import (
     Product,
 )
 from staging.store.products import batch, default_product, os_version
-from staging.template import BATCH_NAME, FIRST_VERSION
 from wire.errors import FieldError
 from wire.profile import UUID_PATTERN
 

@@ -1,4 +1,4 @@
-"""Carrying out what a report asks for (`staging.reports`), all of it in one transaction."""
+"""Carrying out what a report asks for (`staging.gateway.reports`), all of it in one transaction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from staging.reports import (
+from staging.gateway.reports import (
     BindTokenSeen,
     Effect,
     Heartbeat,

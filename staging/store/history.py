@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from staging.reports import HistoryPoint
+from staging.gateway.reports import HistoryPoint
 from staging.store.models import Device, Report
 
 

@@ -149,7 +149,7 @@ class Account(Base):
     uuid: Mapped[str] = mapped_column(unique=True)
     user_name: Mapped[str] = mapped_column(unique=True)
     status: Mapped[str] = mapped_column(default=ENABLE)
-    # As `staging.passwords` renders it; None: nobody can log in with this account.
+    # As `staging.identity.passwords` renders it; None: nobody can log in with this account.
     password: Mapped[str | None]
     create_time: Mapped[int]
 

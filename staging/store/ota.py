@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from staging import ota_rules
 from staging.codes import ErrorCode, RefusedError
 from staging.errors import NotFoundError, NoUpdateError, StagingError
-from staging.ota_rules import ACTIVE, Cancel, Status, TaskState
+from staging.gateway import order_rules as ota_rules
+from staging.gateway.order_rules import ACTIVE, Cancel, Status, TaskState
 from staging.store import devices
 from staging.store.models import (
     RELEASED,

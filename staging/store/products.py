@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from staging.releases.template import BATCH_NAME, DATA_POINTS, PRODUCT_NAME
 from staging.store.models import Batch, OsVersion, Product
-from staging.template import BATCH_NAME, DATA_POINTS, PRODUCT_NAME
 
 
 def default_product(session: Session, now: int) -> Product:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError, StagingError
-from staging.ota_rules import Status
+from staging.gateway.order_rules import Status
 from staging.store.models import (
     PUBLISHED,
     RELEASED,
@@ -197,7 +197,7 @@ def add_strategy(
 def publish_strategy(session: Session, strategy_id: int) -> Strategy:
     """Let a strategy take effect; raises NotFoundError.
 
-    A running server sees a silent one within seconds and begins to order (`staging.silent`).
+    A running server sees a silent one within seconds and begins to order (`staging.gateway.silent`).
     """
     return _set_status(session, strategy_id, PUBLISHED)
 

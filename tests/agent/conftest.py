@@ -26,9 +26,12 @@ async def cloud(authority: Authority) -> AsyncIterator[Cloud]:
 
 # Calls that may block, with the file and functions that make them: once at the agent's start or end.
 ALLOWED = {
-    "io.TextIOWrapper.read": ("ota/clock.py", {"boot_id"}),  # a file of the kernel's, not of a disk
-    "os.unlink": ("agent/local_http.py", {"unix_socket"}),  # before the first request is served
-    "threading.Lock.acquire": ("agent/outbox.py", {"close"}),  # joins an idle thread
+    "io.TextIOWrapper.read": (
+        "base/clock.py",
+        {"boot_id"},
+    ),  # a file of the kernel's, not of a disk
+    "os.unlink": ("agent/local/http.py", {"unix_socket"}),  # before the first request is served
+    "threading.Lock.acquire": ("agent/link/outbox.py", {"close"}),  # joins an idle thread
 }
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from agent.last_words import FILE_MAX, keep, last_words
-from ota import boot
-from ota.boot import BootRecord
-from ota.launch import ENV_SLOT
-from ota.trial_log import LINE_MAX, read_lines, trial_log_path
+from ota.launch import boot
+from ota.launch.boot import BootRecord
+from ota.launch.launch import ENV_SLOT
+from ota.trial.log import LINE_MAX, read_lines, trial_log_path
+from release.build import PACKAGES
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("wire", "transport", "resources", "ota", "agent")
 
 
 def unfinished(state: Path, *, step: str = "INSTALLED") -> Path:
@@ -31,7 +31,7 @@ def unfinished(state: Path, *, step: str = "INSTALLED") -> Path:
 def run_release(state: Path, broken: str, text: str) -> subprocess.CompletedProcess[str]:
     """Start, from the base, a release on trial one of whose modules holds another text."""
     folder = boot.release_folder(state, "1.1.0")
-    for part in PARTS:
+    for part in PACKAGES:
         shutil.copytree(
             ROOT / part, folder / "lib" / part, ignore=shutil.ignore_patterns("__pycache__")
         )

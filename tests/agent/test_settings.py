@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from agent.backoff import FIRST_SECONDS, Backoff
 from agent.settings import _LIMITS, Settings, SettingsError, load_settings, parse_settings
+from base.backoff import FIRST_SECONDS, Backoff
 from wire.errors import WireError
 from wire.voice import HeaderStyle
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from agent.watch import Watcher
+from machine.logind import StandInPowerOff
+from machine.mixers import StandInMixer
 from resources.dispatch import Dispatch
-from resources.mixers import StandInMixer
 from resources.power import PowerPoint
-from resources.switch import StandInPowerOff, SwitchPoint
+from resources.switch import SwitchPoint
 from resources.volume import VolumePoint
 from wire.datapoints import Value
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from ota import boot, launch, machine
-from ota.machine import Hooks, Updater, UpdaterSettings
-from ota.retry import RetryPolicy
-from ota.slots import SlotInstaller
-from ota.states import State
-from ota.task import Task, load_task, save_task, task_path
+from ota import updater as machine
+from ota.fetch.retry import RetryPolicy
+from ota.install.slots import SlotInstaller
+from ota.launch import boot, launch
+from ota.order.states import State
+from ota.order.task import Task, load_task, save_task, task_path
+from ota.updater import Hooks, Updater, UpdaterSettings
 from wire.codes import Code
 from wire.ota import OtaEvent
 

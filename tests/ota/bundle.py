@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ota.boot import Rollback, Trial
-from ota.bundle_map import BLOCK
 from ota.errors import MachineError
-from ota.installer import Progress
-from ota.rauc_bus import RaucRefusedError
-from ota.squash import read_squashfs
-from ota.trust import Target
+from ota.fetch.bundle_map import BLOCK
+from ota.install.installer import Progress
+from ota.install.rauc_bus import RaucRefusedError
+from ota.launch.boot import Rollback, Trial
+from ota.trust.client import Target
+from release.squash import read_squashfs
 
 needs_squashfs = pytest.mark.skipif(
     shutil.which("mksquashfs") is None, reason="needs Debian's squashfs-tools"

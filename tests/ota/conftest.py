@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from ota.download import DownloadSettings
-from ota.package import ReleaseInfo, build_package
-from ota.repository import AddedTarget, Repository
+from ota.fetch.web import WebSettings
+from ota.fetch.whole import DownloadSettings
+from ota.install.package import ReleaseInfo
 from ota.settings import UpdaterSettings
-from ota.web import WebSettings
+from release.build import build_package
+from release.repository import AddedTarget, Repository
 from tests.ota.box import DEADLINE, QUICK, Kills, Machine
 from wire.ota import OtaOrder, order_payload
 

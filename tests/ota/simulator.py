@@ -1,6 +1,6 @@
 """A repository in memory, on the seam where the updater opens URLs: each attack is a few lines.
 
-Signed with real keys by python-tuf's Metadata API; `Simulator.get` stands in for `ota.web.Web.get`,
+Signed with real keys by python-tuf's Metadata API; `Simulator.get` stands in for `ota.fetch.web.Web.get`,
 so that metadata and packages alike come from here.
 """
 
@@ -33,7 +33,7 @@ WEEK = timedelta(days=7)
 
 
 class Answer:
-    """What `ota.web.Body` is: a status, headers, bytes as they come."""
+    """What `ota.fetch.web.Body` is: a status, headers, bytes as they come."""
 
     def __init__(self, status: int, chunks: Iterator[bytes], headers: Mapping[str, str]) -> None:
         self.status = status
@@ -161,7 +161,7 @@ class Simulator:
         return copy.copy(self.files)
 
     def get(self, url: str, _headers: Mapping[str, str] | None = None) -> Answer:
-        """Answer as `ota.web.Web.get` does."""
+        """Answer as `ota.fetch.web.Web.get` does."""
         path = urlsplit(url).path.lstrip("/")
         self.asked.append(path)
         for end, stream in self.streams.items():

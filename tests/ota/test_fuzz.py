@@ -13,18 +13,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ota import boot, rauc
-from ota.admission import parse_terms
-from ota.bundle_map import parse_map
-from ota.clock import parse_record
+from base.clock import parse_record
 from ota.errors import ContentError, OtaError
-from ota.history import parse_history
-from ota.launch import choose_release
-from ota.package import parse_info
-from ota.repository import AddedTarget, ReleaseToolError, Repository
-from ota.task import Task, parse_task
-from ota.trust import TrustSettings, find_target
-from ota.web import Web
+from ota.fetch.bundle_map import parse_map
+from ota.fetch.web import Web
+from ota.install import rauc
+from ota.install.package import parse_info
+from ota.launch import boot
+from ota.launch.launch import choose_release
+from ota.order.task import Task, parse_task
+from ota.trial.given_up import parse_history
+from ota.trust.client import TrustSettings, find_target
+from ota.trust.terms import parse_terms
+from release.repository import AddedTarget, ReleaseToolError, Repository
 from tests.ota.simulator import URL, Simulator
 from wire.errors import WireError
 from wire.ota import OtaOrder, order_payload, parse_order

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
-from ota import machine, window
+from ota import restart as window
+from ota import updater as machine
 from ota.errors import ContentError
-from ota.history import (
+from ota.order.states import State
+from ota.restart import Window, parse_window, why_not_now
+from ota.trial.given_up import (
     KEEP,
     TRIAL_BUDGET,
     GivenUp,
@@ -24,10 +27,8 @@ from ota.history import (
     noted,
     save_history,
 )
-from ota.machine import Hooks
-from ota.states import State
-from ota.trial_log import LINE_MAX, LINES, TOTAL_MAX, TrialLog, read_lines
-from ota.window import Window, parse_window, why_not_now
+from ota.trial.log import LINE_MAX, LINES, TOTAL_MAX, TrialLog, read_lines
+from ota.updater import Hooks
 from tests.ota.box import DEADLINE, QUICK, Machine, assert_failed, live, settle, until
 from transport.blocks import BODY_LIMIT
 from wire.codes import Code

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from resources.catalogue import Catalogue
-from resources.errors import RefusedError, UnavailableError
+from machine.errors import RefusedError, UnavailableError
+from machine.player import EndListener
+from resources.library import Catalogue
 from resources.play import PlayPoint
-from resources.players import EndListener
 
 DEADLINE = 60.0
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import resources.dispatch
-from resources.catalogue import Catalogue
+from machine.errors import RefusedError, UnavailableError
+from machine.player import MpvPlayer
 from resources.dispatch import Dispatch
-from resources.errors import RefusedError, UnavailableError
+from resources.library import Catalogue
 from resources.play import Command, PlayPoint, parse_play
-from resources.players import MpvPlayer
 from tests.resources.parts import DEADLINE, Bench
 from wire.codes import Code
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from machine.battery import find_battery
 from resources.dispatch import Answer, Dispatch
-from resources.power import PowerPoint, find_battery
+from resources.power import PowerPoint
 from wire.codes import Code
 from wire.datapoints import Value
 

@@ -12,10 +12,12 @@ import pytest
 from dbus_fast.aio import MessageBus
 from dbus_fast.service import ServiceInterface, method
 
+import machine.logind
 import resources.switch
+from machine.errors import UnavailableError
+from machine.logind import LogindPowerOff, StandInPowerOff
 from resources.dispatch import Answer, Dispatch
-from resources.errors import UnavailableError
-from resources.switch import LogindPowerOff, StandInPowerOff, SwitchPoint
+from resources.switch import SwitchPoint
 from wire.codes import Code
 from wire.datapoints import Value
 
@@ -143,7 +145,7 @@ async def test_a_bus_that_says_nothing_is_given_up(
         await reader.read()
         writer.close()
 
-    monkeypatch.setattr(resources.switch, "DBUS_TIMEOUT", 0.05)
+    monkeypatch.setattr(machine.logind, "POWER_OFF_TIMEOUT", 0.05)
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/bus")
     async with await asyncio.start_unix_server(listen, tmp_path / "bus"):
         answer = await put(point, "true")

@@ -21,17 +21,18 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from staging import ca, tls
 from staging.api.app import create_app
-from staging.api.services import Nonces, Services
-from staging.gateway import Gateway, Limits
-from staging.signature import new_nonce, sign
-from staging.silent import Pace
+from staging.gateway import tls
+from staging.gateway.gateway import Gateway, Limits
+from staging.gateway.silent import Pace
+from staging.identity import ca
+from staging.identity.signature import new_nonce, sign
+from staging.releases.template import DATA_POINTS
+from staging.services import Nonces, Services
 from staging.store import Database, apps, devices, releases
 from staging.store.apps import AppType
 from staging.store.models import App, Base, Device
 from staging.store.releases import StrategyType, Target
-from staging.template import DATA_POINTS
 from tools.postgresql import PostgresServer, postgresql
 from transport.connection import Connection
 from transport.framed import FramedEndpoint, Reply, Request

@@ -53,9 +53,9 @@ PHASES: Mapping[str, Callable[[Signs], bool]] = {
     "download": lambda signs: signs.heard(OtaEvent.DOWNLOADING),
     "install": lambda signs: signs.heard(OtaEvent.INSTALLING),
     "switch": lambda signs: signs.heard(OtaEvent.INSTALLING, 1.0),
-    "restart": lambda signs: signs.said(r"ota\.machine: update \S+ restarting into"),
+    "restart": lambda signs: signs.said(r"ota\.updater: update \S+ restarting into"),
     "first boot": lambda signs: signs.said(r"reboot: Restarting system"),
-    "confirm": lambda signs: signs.said(r"ota\.machine: update \S+ was at \w+: TRIAL"),
+    "confirm": lambda signs: signs.said(r"ota\.updater: update \S+ was at \w+: TRIAL"),
     OVER: lambda signs: bool(finals(signs.events)),
 }
 _ORDER = list(PHASES)

@@ -37,7 +37,7 @@ from wire.ota import OtaEvent
 # A busy host emulates ten times slower than an idle one.
 BOOT_SECONDS, ORDER_SECONDS, UPDATE_SECONDS = 600.0, 120.0, 1800.0
 POLL_SECONDS = 0.5
-REGISTERED = "agent.link: link: registered with"
+REGISTERED = "agent.link.framed: link: registered with"
 # Between two looks at which phase an update is in.
 WATCH_SECONDS = 0.05
 PROGRAMS = ("qemu-system-x86_64", "qemu-img", "mke2fs", "debugfs", "rauc", "mkfs.vfat", "mtype")

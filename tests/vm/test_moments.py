@@ -8,9 +8,9 @@ from tests.vm.moments import Aim, Event, Signs, Watch, finals, phase_of, spread
 
 BEGIN, DOWNLOADING, COMPLETE = Event(0), Event(4, 0.3), Event(5)
 INSTALLING, INSTALLED = Event(7, 0.9), Event(7, 1.0)
-LEAVES = "INFO ota.machine: update 1: restarting into 1.1.0\n"
+LEAVES = "INFO ota.updater: update 1: restarting into 1.1.0\n"
 RESTARTS = LEAVES + "[   57.6] reboot: Restarting system with command '0 tryboot'\n"
-PROVES = RESTARTS + "INFO ota.machine: update 1 was at trial: TRIAL \n"
+PROVES = RESTARTS + "INFO ota.updater: update 1 was at trial: TRIAL \n"
 EVENTS = (BEGIN, DOWNLOADING, COMPLETE, INSTALLING, INSTALLED)
 
 

@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from agent.client import SOCKET_NAME, AgentUnreachableError, LocalClient
-from ota.launch import TRIAL_ATTEMPTS
+from agent.local.client import SOCKET_NAME, AgentUnreachableError, LocalClient
+from ota.launch.launch import TRIAL_ATTEMPTS
 from tools.bench import Bench
 from tools.processes import BenchError, Service
 

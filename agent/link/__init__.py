@@ -1,0 +1,1 @@
+"""The link to the cloud, the durable outbox, and the delivery of its reports."""

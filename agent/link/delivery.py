@@ -1,0 +1,54 @@
+"""Takes reports from the outbox to the cloud, in order, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from agent.link.framed import LinkDownError, ReportRejectedError
+from agent.link.outbox import Outbox, OutboxError
+from base.backoff import Backoff
+
+RETRY_MAX_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class ReportLink(Protocol):
+    """What delivery needs of the link."""
+
+    registered: asyncio.Event
+
+    async def report(self, data: dict[str, object]) -> None:
+        """Send one report; see `agent.link.framed.CloudLink.report`."""
+
+
+async def deliver(outbox: Outbox, link: ReportLink) -> None:
+    """Deliver until cancelled; a report leaves the outbox only after the cloud answered it."""
+    backoff = Backoff(RETRY_MAX_SECONDS)
+    while True:
+        await link.registered.wait()
+        await outbox.filled.wait()
+        try:
+            await _deliver_head(outbox, link)
+        except LinkDownError:
+            # The link's own back-off paces this: `registered` is cleared until it is up again.
+            await asyncio.sleep(backoff.next())
+        except OutboxError as error:
+            _log.error("%s", error)
+            await asyncio.sleep(backoff.next())
+        else:
+            backoff.reset()
+
+
+async def _deliver_head(outbox: Outbox, link: ReportLink) -> None:
+    report = await outbox.head()
+    if report is None:
+        return
+    try:
+        await link.report(report.data)
+    except ReportRejectedError as error:
+        # The same bytes would be rejected again, and must not hold up what comes after.
+        _log.error("the cloud rejects a report of %s, dropped: %s", report.key, error)
+    await outbox.remove(report)

@@ -1,0 +1,206 @@
+"""HTTP on the machine itself: the Unix socket of the command line, and 127.0.0.1 if configured.
+
+``GET /status``, ``GET /resource``, ``GET|PUT /{data point}``, ``POST /voice`` (a WAV file), and on the
+socket alone ``DELETE /newfirmware?transaction=…``. Values and errors are the dispatch's, so they are
+the same as on CoAP; the status codes are RFC 8075's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from agent.link.framed import LinkError, ReportRejectedError
+from agent.routes import Canceller, serve, serve_cancel
+from agent.voice.sender import VoiceSender
+from audio.errors import AudioError, SpeexUnavailableError
+from audio.wav import read_wav
+from resources.dispatch import Dispatch
+from transport.framed import Reply
+from wire.codes import Code
+from wire.ota import ORDER_PATH
+from wire.reports import DESCRIPTION_PATH
+
+# A minute of 48 kHz stereo; the voice limit cuts what is longer than its seconds.
+WAV_LIMIT = 12 * 1024 * 1024
+VALUE_LIMIT = 8 * 1024
+# sun_path in unix(7).
+SOCKET_PATH_LIMIT = 107
+SHUTDOWN_SECONDS = 2
+# A page in a browser on this machine must not reach us by a name of its own that means 127.0.0.1.
+# "agent" is for curl --unix-socket, where the name means nothing.
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "agent"]
+# Each may hold a sound of WAV_LIMIT; the machine's own tools are few.
+CONNECTION_LIMIT = 16
+
+Status = Callable[[], Awaitable[Mapping[str, object]]]
+
+
+class LocalAccessError(RuntimeError):
+    """A local address cannot be served on."""
+
+
+def build_app(
+    dispatch: Dispatch, voice: VoiceSender, status: Status, cancel: Canceller
+) -> Starlette:
+    """Return the local API as an ASGI application."""
+
+    async def show_status(_request: Request) -> Response:
+        return JSONResponse(await status())
+
+    async def data_point(request: Request) -> Response:
+        body = await _read(request, VALUE_LIMIT)
+        if isinstance(body, Reply):
+            return _respond(body)
+        path = tuple(request.path_params["path"].split("/"))
+        reply = await serve(dispatch, request.method, path, body)
+        json = path == DESCRIPTION_PATH and reply.code == Code.CONTENT
+        return _respond(reply, "application/json" if json else "text/plain; charset=utf-8")
+
+    async def say(request: Request) -> Response:
+        body = await _read(request, WAV_LIMIT)
+        if isinstance(body, Reply):
+            return _respond(body)
+        try:
+            sound = await asyncio.to_thread(read_wav, body)
+            return JSONResponse((await voice.say(sound)).to_json())
+        except AudioError as error:
+            return _respond(Reply(Code.BAD_REQUEST, str(error).encode()))
+        except (LinkError, ReportRejectedError, SpeexUnavailableError) as error:
+            reason = f"the utterance was dropped: {error}"
+            return _respond(Reply(Code.SERVICE_UNAVAILABLE, reason.encode()))
+
+    async def cancel_update(request: Request) -> Response:
+        # The socket's mode says who may do this; a port of 127.0.0.1 is open to every program.
+        if request.client is not None:
+            reason = b"newfirmware: only over the agent's socket (story-agent update cancel)"
+            return _respond(Reply(Code.FORBIDDEN, reason))
+        query = [f"{name}={value}" for name, value in request.query_params.items()]
+        return _respond(await serve_cancel(cancel, query))
+
+    any_method = ["GET", "PUT", "POST", "DELETE", "PATCH"]
+    return Starlette(
+        routes=[
+            Route("/status", show_status, methods=["GET"]),
+            Route("/voice", say, methods=["POST"]),
+            Route(f"/{'/'.join(ORDER_PATH)}", cancel_update, methods=["DELETE"]),
+            Route("/{path:path}", data_point, methods=any_method),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)],
+    )
+
+
+async def _read(request: Request, limit: int) -> bytes | Reply:
+    """Return the body, or the refusal when it is longer than ``limit`` bytes."""
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                return Reply(Code.TOO_LARGE, f"body: expected at most {limit} bytes".encode())
+    except ClientDisconnect:
+        return Reply(Code.BAD_REQUEST, b"body: cut short")
+    return bytes(body)
+
+
+def _respond(reply: Reply, media_type: str = "text/plain; charset=utf-8") -> Response:
+    code = Code(reply.code)
+    body = reply.payload if code.is_success else reply.payload + b"\n"
+    headers = {"X-CoAP-Code": code.dotted}
+    return Response(body, code.http_status, headers=headers, media_type=media_type)
+
+
+@contextlib.contextmanager
+def unix_socket(path: Path) -> Iterator[socket.socket]:
+    """Bind a Unix socket that this user and its group may use; removed at the end.
+
+    The caller holds the state folder's lock, so a socket file that is there is a dead agent's.
+
+    Raises:
+        LocalAccessError: the path is too long or cannot be bound.
+    """
+    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
+        raise LocalAccessError(
+            f"socket {path}: expected a path of at most {SOCKET_PATH_LIMIT} bytes"
+        )
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        mask = os.umask(0o117)
+        try:
+            bound.bind(str(path))
+        finally:
+            os.umask(mask)
+    except OSError as error:
+        bound.close()
+        raise LocalAccessError(f"socket {path}: {error.strerror}") from error
+    with bound:
+        yield bound
+    path.unlink(missing_ok=True)
+
+
+def loopback_socket(port: int) -> socket.socket:
+    """Bind 127.0.0.1:``port``; raises LocalAccessError when it is taken."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+    except OSError as error:
+        bound.close()
+        raise LocalAccessError(f"local.http_port {port}: {error.strerror}") from error
+    return bound
+
+
+class _Interruptible:
+    """Answers 503 when the agent ends first; uvicorn would log the interruption as a bug of ours."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            answer = _respond(Reply(Code.SERVICE_UNAVAILABLE, b"the agent ends"))
+            await answer(scope, receive, send)
+
+
+class LocalServer(uvicorn.Server):
+    """uvicorn inside the agent's event loop; signals and logging stay the agent's."""
+
+    def __init__(self, app: Starlette) -> None:
+        """Serve ``app``."""
+        super().__init__(
+            uvicorn.Config(
+                _Interruptible(app),
+                access_log=False,
+                http="h11",
+                interface="asgi3",
+                limit_concurrency=CONNECTION_LIMIT,
+                lifespan="off",
+                log_config=None,
+                loop="asyncio",
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                ws="none",
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the agent."""
+        yield

@@ -1,0 +1,1 @@
+"""What the child says, on its way to the cloud."""

@@ -1,0 +1,92 @@
+"""What the child says, up to the cloud: samples → Speex frames → segments → the link.
+
+Voice is live: nothing of it is queued on disk, one segment at a time is held, and when the link is
+down the utterance is dropped and said so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.settings import VoiceSettings
+from audio.pcm import Pcm
+from audio.speex import SpeexEncoder
+from wire.voice import (
+    ID_FIRST,
+    ID_LAST,
+    Segmenter,
+    VoiceSegment,
+    next_utterance_id,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class VoiceLink(Protocol):
+    """What voice needs of the link."""
+
+    async def report(self, data: Mapping[str, object]) -> None:
+        """Send one report; see `agent.link.framed.CloudLink.report`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What became of an utterance that was sent whole."""
+
+    id: int
+    segments: int
+    seconds: float
+    cut: bool
+
+    def to_json(self) -> dict[str, object]:
+        """Render for the local API."""
+        return {
+            "id": self.id, "segments": self.segments, "seconds": round(self.seconds, 3),
+            "cut": self.cut,
+        }  # fmt: skip
+
+
+class VoiceSender:
+    """Sends one utterance at a time."""
+
+    def __init__(self, link: VoiceLink, settings: VoiceSettings) -> None:
+        """Send on ``link``; the first id is random, as the document has it."""
+        self._link = link
+        self._settings = settings
+        self._last_id = random.randint(ID_FIRST, ID_LAST)  # noqa: S311  # a number, not a secret
+        self._lock = asyncio.Lock()
+
+    async def say(self, sound: Pcm) -> Utterance:
+        """Send a sound as one utterance; returns when the cloud has all of it.
+
+        A sound longer than the settings' limit is cut there. Raises LinkDownError or
+        ReportRejectedError; the rest of the utterance is then dropped.
+        """
+        async with self._lock:
+            self._last_id = next_utterance_id(self._last_id)
+            limit = round(self._settings.max_seconds * sound.rate) * 2
+            taken = Pcm(sound.rate, sound.samples[:limit])
+            count = 0
+            for segment in self._segments(taken):
+                await self._link.report({self._settings.style.report_key: segment.to_json()})
+                count += 1
+            cut = len(taken.samples) < len(sound.samples)
+            if cut:
+                _log.warning("voice: an utterance was cut at %g s", self._settings.max_seconds)
+            return Utterance(self._last_id, count, taken.seconds, cut)
+
+    def _segments(self, sound: Pcm) -> Iterator[VoiceSegment]:
+        segmenter = Segmenter(self._last_id, sound.rate, self._settings.style)
+        with SpeexEncoder(sound.rate, self._settings.quality) as encoder:
+            for start in range(0, len(sound.samples), encoder.frame_bytes):
+                piece = sound.samples[start : start + encoder.frame_bytes]
+                # The last frame is filled up with silence.
+                segment = segmenter.add(encoder.encode(piece.ljust(encoder.frame_bytes, b"\0")))
+                if segment is not None:
+                    yield segment
+        yield from segmenter.finish()

@@ -1,0 +1,278 @@
+"""Trusted time without NTP: a lower bound that survives restarts, and the ticks since.
+
+A machine without a battery clock wakes in 1970, or where it was switched off. What it can know for
+sure is that it is later than: the build of its code, the newest metadata that it verified, and what
+the cloud last said over verified TLS. The newest of the three, plus the boot-time ticks since it was
+learnt, is the floor. A clock at or over the floor is believed; one behind it is not, and the floor
+is the time. STATE/ota/time.json keeps the floor; it is written seldom, for the flash's sake.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from base.files import make_folder, write_atomically
+from wire.errors import FieldError, WireError
+from wire.fields import get_object, get_string, parse_object
+
+FORMAT = 1
+# This code was written then (2026-11-22): no clock before it is right, whatever else is lost.
+EARLIEST = 1_795_305_600.0
+# A source that says a time further than this after the build is broken, or lies.
+LIFETIME_SECONDS = 30 * 365 * 86400.0
+# What the floor on disk may be behind: a restart loses at most this, and a day costs four writes.
+WRITE_STEP = 6 * 3600.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+_log = logging.getLogger(__name__)
+
+
+class TimeSource(StrEnum):
+    """Who said what time it is."""
+
+    BUILD = "build"
+    """The running release was built then; nothing is older."""
+    METADATA = "metadata"
+    """Update metadata, verified, says when it was signed. Only ever goes forward."""
+    CLOUD = "cloud"
+    """The cloud, or the repository, over verified TLS; a later word of it replaces an earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """It was ``seconds`` (Unix time) when the boot ``boot`` had lasted for ``ticks`` seconds."""
+
+    seconds: float
+    ticks: float
+    boot: str
+
+    def at(self, ticks: float, boot: str) -> float:
+        """Return the least that it is now: after another boot, that boot's whole length was later."""
+        return self.seconds + max(0.0, ticks - self.ticks if boot == self.boot else ticks)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What time.json holds; ``keys`` are the ids of the keys that METADATA's time was signed with."""
+
+    known: Mapping[TimeSource, Known]
+    keys: frozenset[str] = frozenset()
+
+    def to_bytes(self) -> bytes:
+        """Render time.json."""
+        known = {str(source): asdict(value) for source, value in self.known.items()}
+        return json.dumps({"format": FORMAT, "known": known, "keys": sorted(self.keys)}).encode()
+
+
+def parse_record(data: bytes) -> Record:
+    """Read time.json strictly; raises WireError naming the member and what was expected."""
+    source = parse_object(data, "time.json")
+    keys = source.get("keys")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise FieldError("keys", keys, "a list of key ids")
+    known = get_object(source, "known")
+    names = set(known) - {TimeSource.METADATA, TimeSource.CLOUD}
+    if names:
+        raise FieldError("known", sorted(names), "metadata and cloud")
+    return Record(
+        {TimeSource(name): _parse_known(get_object(known, name), name) for name in known},
+        frozenset(keys),
+    )
+
+
+def _parse_known(source: Mapping[str, object], name: str) -> Known:
+    return Known(
+        seconds=_number(source, "seconds", name),
+        ticks=_number(source, "ticks", name),
+        boot=get_string(source, "boot", path=f"{name}."),
+    )
+
+
+def _number(source: Mapping[str, object], field: str, name: str) -> float:
+    value = source.get(field)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
+        raise FieldError(f"{name}.{field}", value, "seconds from 0 on")
+    return float(value)
+
+
+def boot_ticks() -> float:
+    """Return the seconds since the kernel started, sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def boot_id() -> str:
+    """Return what tells this boot from every other; "" where there is no /proc."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+class TrustedTime:
+    """The time as far as it can be trusted; may be used from any thread."""
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        built: float = EARLIEST,
+        *,
+        wall: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = boot_ticks,
+        boot: str | None = None,
+    ) -> None:
+        """Read what is known; a damaged file is as good as none.
+
+        Args:
+            path: time.json; None keeps nothing.
+            built: when the running code was built, Unix time in seconds.
+            wall: the clock.
+            ticks: seconds since the boot, sleep included.
+            boot: the boot's id; None asks the kernel.
+        """
+        self._path = path
+        self._wall = wall
+        self._ticks = ticks
+        # Without an id every start counts as a boot of its own: the ticks are then a lower bound.
+        self._boot = boot if boot is not None else boot_id() or f"process-{time.monotonic_ns()}"
+        self._built = Known(max(EARLIEST, built), self._ticks(), self._boot)
+        self._lock = threading.Lock()
+        self._record = self._possible(_load(path))
+        self._stored = self._record
+        if path is not None and (note := self.disbelief()) is not None:
+            _log.warning("%s", note)
+
+    def floor(self, *without: TimeSource) -> tuple[float, TimeSource]:
+        """Return the least that it can be now (Unix time, seconds), and who says so.
+
+        ``without``: sources that are not asked.
+        """
+        with self._lock:
+            known = {TimeSource.BUILD: self._built, **self._record.known}
+        ticks = self._ticks()
+        asked = known.keys() - set(without)
+        return max((known[source].at(ticks, self._boot), source) for source in asked)
+
+    def now(self) -> float:
+        """Return the time: the clock's if it can be believed, else the floor."""
+        return max(self._wall(), self.floor()[0])
+
+    def certificate_time(self) -> float:
+        """Return the time at which a certificate has to have not yet ended.
+
+        METADATA has no say: a stolen timestamp key could else end every certificate, and the root
+        that makes its word void would have to come over TLS that is refused for it.
+        """
+        return max(self._wall(), self.floor(TimeSource.METADATA)[0])
+
+    @property
+    def believes_clock(self) -> bool:
+        """Whether the clock is at or over the floor."""
+        return self._wall() >= self.floor()[0]
+
+    def disbelief(self) -> str | None:
+        """Say why the clock is not believed and what is taken instead; None when it is."""
+        floor, source = self.floor()
+        clock = self._wall()
+        if clock >= floor:
+            return None
+        return f"the clock says {show_time(clock)}, {source} says it is {show_time(floor)} or later"
+
+    def note_cloud(self, seconds: float, chain_end: float = math.inf) -> bool:
+        """Take what the cloud says over verified TLS (Unix time); False when it cannot be.
+
+        ``chain_end``: when its certificate ends. A time after that cannot be right, and its next word,
+        with which it would correct itself, would be refused as that of an expired certificate.
+        """
+        if seconds > chain_end:
+            said = show_time(seconds)
+            _log.warning("the cloud says it is %s, after its certificate's end: ignored", said)
+            return False
+        return self._note(TimeSource.CLOUD, seconds, None)
+
+    def note_metadata(self, seconds: float, keys: Iterable[str]) -> bool:
+        """Take when verified metadata was signed, and the ids of the keys that may sign it."""
+        return self._note(TimeSource.METADATA, seconds, frozenset(keys))
+
+    def forget_metadata(self, keys: Iterable[str]) -> bool:
+        """Drop METADATA's time if it was signed with other keys than ``keys``, which are right now.
+
+        A stolen key may have signed a time far ahead, which would refuse everything since as
+        expired; the root that takes the key away makes its word void (TUF: fast-forward recovery).
+        """
+        with self._lock:
+            metadata = self._record.known.get(TimeSource.METADATA)
+            if metadata is None or self._record.keys == frozenset(keys):
+                return False
+            known = {TimeSource.CLOUD: self._record.known.get(TimeSource.CLOUD)}
+            self._keep(Record({k: v for k, v in known.items() if v is not None}), write=True)
+        _log.warning("the metadata's keys have changed: what they said of the time is forgotten")
+        return True
+
+    def _note(self, source: TimeSource, seconds: float, keys: frozenset[str] | None) -> bool:
+        if not (math.isfinite(seconds) and self._built.seconds <= seconds <= self._latest):
+            _log.warning("%s gives an impossible time (%s): ignored", source, seconds)
+            return False
+        ticks = self._ticks()
+        with self._lock:
+            before = self._record.known.get(source)
+            if keys is not None and before is not None and keys == self._record.keys:
+                seconds = max(seconds, before.at(ticks, self._boot))
+            known = dict(self._record.known) | {source: Known(seconds, ticks, self._boot)}
+            stored = self._stored.known.get(source)
+            late = stored is None or abs(seconds - stored.at(ticks, self._boot)) >= WRITE_STEP
+            changed = keys is not None and keys != self._stored.keys
+            record = Record(known, self._record.keys if keys is None else keys)
+            self._keep(record, write=late or changed)
+        return True
+
+    @property
+    def _latest(self) -> float:
+        return self._built.seconds + LIFETIME_SECONDS
+
+    def _possible(self, record: Record) -> Record:
+        """Leave out what no source may have claimed: the disk is not believed more than they are."""
+        known = {s: value for s, value in record.known.items() if value.seconds <= self._latest}
+        for source in record.known.keys() - known.keys():
+            _log.error("%s on disk gives an impossible time: dropped", source)
+        return Record(known, record.keys)
+
+    def _keep(self, record: Record, *, write: bool) -> None:
+        self._record = record
+        if not write or self._path is None:
+            return
+        try:
+            make_folder(self._path.parent)
+            write_atomically(self._path, record.to_bytes())
+        except OSError as error:  # what is known holds until the restart
+            _log.warning("the time floor is not on disk: %s", error)
+        else:
+            self._stored = record
+
+
+def _load(path: Path | None) -> Record:
+    if path is None:
+        return Record({})
+    try:
+        return parse_record(path.read_bytes())
+    except FileNotFoundError:
+        pass
+    except (OSError, WireError) as error:
+        _log.error("the time floor cannot be read: %s", error)
+    return Record({})
+
+
+def show_time(seconds: float) -> str:
+    """Return a Unix time for a message: "2026-11-22 10:00:00Z"."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):  # a clock outside of the calendar
+        return f"{seconds:.0f} s"

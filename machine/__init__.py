@@ -1,0 +1,1 @@
+"""What the agent's board has: player, mixers, battery, logind, network. No data points, no links."""

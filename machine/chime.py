@@ -1,0 +1,120 @@
+"""The chime: a short sound by which a machine shows that its audio path works.
+
+It proves the way that a story goes (libmpv, the sound server, the card's clock): a player's position
+moves only while something takes its samples.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import math
+import sys
+import tempfile
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+from machine.errors import ResourceError
+from machine.player import Player, StandInPlayer
+
+# What mpv calls the output that keeps time without a sound device.
+NO_DEVICE = "null"
+# Two falling notes, as a door bell's; soft at both ends, so that nothing clicks.
+RATE = 16000
+NOTES = ((784.0, 0.45), (659.3, 0.75))
+PEAK = 12000
+ATTACK_SECONDS = 0.01
+# So much must have been played; and how long a sleeping sound card and a busy machine may take to.
+MOVED_SECONDS = 0.2
+MOVE_TIMEOUT = 5.0
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class SoundProof:
+    """What became of the chime.
+
+    Attributes:
+        output: where the sound went: mpv's name of the audio output; None: nowhere.
+        fault: why nothing was heard; None when the position moved.
+    """
+
+    output: str | None
+    fault: str | None = None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether a sound device played it."""
+        return self.fault is None and self.output not in {None, NO_DEVICE}
+
+
+def write_chime(path: Path) -> None:
+    """Write the chime as a WAV file, 16-bit mono; raises OSError."""
+    samples = array.array("h")
+    for hertz, seconds in NOTES:
+        count = int(RATE * seconds)
+        samples.extend(_sample(hertz, number / RATE, number / count) for number in range(count))
+    if sys.byteorder == "big":
+        samples.byteswap()
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(samples.tobytes())
+
+
+def _sample(hertz: float, at: float, part: float) -> int:
+    swell = min(1.0, at / ATTACK_SECONDS) * (1.0 - part) ** 2
+    return int(PEAK * swell * math.sin(2 * math.pi * hertz * at))
+
+
+async def play_chime(player: Player, volume: int) -> SoundProof:
+    """Play the chime at ``volume`` (0 to 100 % of the machine's volume) and see whether it moves.
+
+    The player must have nothing else to play; it is silent and closed afterwards.
+    """
+    if isinstance(player, StandInPlayer):
+        return SoundProof(None, player.name)
+    try:
+        with tempfile.TemporaryDirectory(prefix="chime-") as folder:
+            path = Path(folder) / "chime.wav"
+            await asyncio.to_thread(write_chime, path)
+            return await _play(player, str(path), volume)
+    except OSError as error:
+        return SoundProof(None, f"the chime cannot be written: {error.strerror}")
+
+
+def judge_position(output: str | None, position: float | None) -> SoundProof:
+    """Judge by how many seconds of something have been played."""
+    moved = (position or 0.0) >= MOVED_SECONDS
+    return SoundProof(output, None if moved else f"only {position or 0:.2f} s were played")
+
+
+async def _play(player: Player, source: str, volume: int) -> SoundProof:
+    ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+    def end(reason: str | None) -> None:
+        if not ended.done():
+            ended.set_result(reason)
+
+    try:
+        await player.play(source, end, volume=volume)
+        fault = await _wait_until_moved(player, ended)
+        return SoundProof(player.output, fault)
+    except ResourceError as error:
+        return SoundProof(player.output, str(error))
+    finally:
+        await player.stop()
+        await player.close()
+
+
+async def _wait_until_moved(player: Player, ended: asyncio.Future[str | None]) -> str | None:
+    """Return why it does not move; an end that comes first was reached by moving."""
+    try:
+        async with asyncio.timeout(MOVE_TIMEOUT):
+            while not ended.done() and (await player.position() or 0.0) < MOVED_SECONDS:
+                await asyncio.wait([ended], timeout=POLL_SECONDS)
+    except TimeoutError:
+        return f"the sound stands still: {await player.position() or 0:.2f} s in {MOVE_TIMEOUT:g} s"
+    return ended.result() if ended.done() else None

@@ -1,0 +1,134 @@
+"""Power-off and restart of the machine through systemd-logind (org.freedesktop.login1), over D-Bus.
+
+What a restart boots is the boot loader's choice: RAUC's backend has set it before, and also left the
+argument that the restart needs (Raspberry Pi: ``0 tryboot``, in /run/systemd/reboot-param).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from machine.errors import UnavailableError
+
+# logind answers at once. A request waits for a power-off's answer, so it gives up soon; a restart
+# into a new version has nobody waiting, and a loaded machine gets a minute.
+POWER_OFF_TIMEOUT = 5.0
+REBOOT_TIMEOUT = 60.0
+_NAME = "org.freedesktop.login1"
+
+_log = logging.getLogger(__name__)
+
+
+class RebootError(OSError):
+    """The machine does not restart."""
+
+
+class LogindError(Exception):
+    """logind cannot be reached, does not answer in time, or refuses; the text is the reason."""
+
+
+class PowerOff(Protocol):
+    """What ends the machine's day."""
+
+    @property
+    def name(self) -> str:
+        """Say in one line what this is."""
+
+    async def check(self) -> None:
+        """Raise UnavailableError if the machine could not be powered off now."""
+
+    async def power_off(self) -> None:
+        """Power off; raises UnavailableError."""
+
+
+class StandInPowerOff:
+    """Notes the order and stays on: the bench, or a machine whose settings do not arm it."""
+
+    name = "power-off is not armed: the order is noted and the machine stays on"
+
+    async def check(self) -> None:
+        """Never fails."""
+
+    async def power_off(self) -> None:
+        """Say that nothing happens."""
+        _log.warning("%s", self.name)
+
+
+class LogindPowerOff:
+    """systemd-logind's PowerOff over D-Bus (org.freedesktop.login1)."""
+
+    name = "logind"
+
+    async def check(self) -> None:
+        """Ask logind whether this user may power off."""
+        answer = await self._call("CanPowerOff")
+        if answer != ["yes"]:
+            raise UnavailableError(f"logind refuses to power off: {answer}")
+
+    async def power_off(self) -> None:
+        """Power off without asking anybody."""
+        await self._call("PowerOff", False)
+
+    @staticmethod
+    async def _call(member: str, *flags: bool) -> list[object]:
+        try:
+            return await call_logind(member, *flags, deadline=POWER_OFF_TIMEOUT)
+        except LogindError as error:
+            raise UnavailableError(f"logind: {error}") from error
+
+
+async def reboot_machine(address: str | None = None) -> None:
+    """Order the restart; SIGTERM follows.
+
+    Args:
+        address: another D-Bus address than the system's.
+
+    Raises:
+        RebootError: no bus, or logind refuses.
+    """
+    try:
+        await call_logind("Reboot", False, deadline=REBOOT_TIMEOUT, address=address)
+    except LogindError as error:
+        raise RebootError(f"logind: {error}") from error
+
+
+async def call_logind(
+    member: str, *flags: bool, deadline: float, address: str | None = None
+) -> list[object]:
+    """Call a method of logind's manager and return what it answers.
+
+    Args:
+        member: the method.
+        flags: its arguments; all that we call take booleans or nothing.
+        deadline: seconds until it is given up.
+        address: another D-Bus address than the system's.
+
+    Raises:
+        LogindError: no bus, no answer within ``deadline``, or logind refuses.
+    """
+    # 3 MB that are only needed once in a machine's day.
+    from dbus_fast import BusType, Message, MessageType  # noqa: PLC0415
+    from dbus_fast.aio import MessageBus  # noqa: PLC0415
+
+    message = Message(
+        destination=_NAME,
+        path="/org/freedesktop/login1",
+        interface=f"{_NAME}.Manager",
+        member=member,
+        signature="b" * len(flags),
+        body=list(flags),
+    )
+    try:
+        async with asyncio.timeout(deadline):
+            bus = await MessageBus(bus_address=address, bus_type=BusType.SYSTEM).connect()
+            try:
+                reply = await bus.call(message)
+            finally:
+                bus.disconnect()
+    except Exception as error:  # what MessageBus.connect and call are documented to raise
+        raise LogindError(str(error) or f"no answer in {deadline:g} s") from error
+    if reply is None or reply.message_type is MessageType.ERROR:
+        raise LogindError(f"{reply.body if reply else 'no answer'}")
+    return list(reply.body)

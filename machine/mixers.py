@@ -1,0 +1,215 @@
+"""The mixers a machine may have: PulseAudio or PipeWire, ALSA, or none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+from machine.errors import UnavailableError
+
+# pactl and amixer answer in about 10 ms; a wedged sound card must not hold a request.
+PROGRAM_TIMEOUT = 3.0
+PULSE_FULL = 65536
+# Tried in this order; the names that Raspberry Pi and USB sound cards use.
+ALSA_CONTROLS = ("Master", "PCM", "Digital", "Headphone", "Speaker")
+DEFAULT_LEVEL = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class Mixer(Protocol):
+    """What turns the sound up and down; levels are fractions from 0.0 to 1.0."""
+
+    @property
+    def name(self) -> str:
+        """Say in one line what this is."""
+
+    async def get(self) -> float:
+        """Return the level; raises UnavailableError."""
+
+    async def set(self, level: float) -> None:
+        """Set the level; raises UnavailableError."""
+
+    async def close(self) -> None:
+        """Let go of the device."""
+
+
+async def find_mixer() -> Mixer:
+    """Return the first mixer that answers: PulseAudio, then ALSA, else the stand-in."""
+    for candidate in (PulseMixer, AlsaMixer):
+        mixer = await candidate.find()
+        if mixer is not None:
+            return mixer
+    _log.warning("%s", StandInMixer.name)
+    return StandInMixer()
+
+
+class StandInMixer:
+    """Keeps a level where there is nothing to turn up."""
+
+    name = "no mixer found: volume is kept but not heard"
+
+    def __init__(self) -> None:
+        """Start at the default level."""
+        self._level = DEFAULT_LEVEL
+
+    async def get(self) -> float:
+        """Return the level that was set last."""
+        return self._level
+
+    async def set(self, level: float) -> None:
+        """Keep the level."""
+        self._level = level
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class PulseMixer:
+    """The default sink of PulseAudio, or of PipeWire's PulseAudio server, through pactl.
+
+    A process of its own: libpulse ends the process that uses it when its server goes away at the
+    wrong moment, and that process must not be the agent (docs/adr/0003).
+    """
+
+    name = "PulseAudio: default sink"
+
+    def __init__(self, program: str) -> None:
+        """Use `find`."""
+        self._program = program
+
+    @classmethod
+    async def find(cls) -> PulseMixer | None:
+        """Return the default sink if pactl can read it, else None."""
+        program = shutil.which("pactl")
+        if program is None or not _pulse_socket_exists():
+            return None
+        mixer = cls(program)
+        try:
+            await mixer.get()
+        except UnavailableError as error:
+            _log.info("%s", error)
+            return None
+        return mixer
+
+    async def get(self) -> float:
+        """Return the sink's level, 0.0 while it is muted, at most 1.0."""
+        if "yes" in await _run(self._program, "get-sink-mute", "@DEFAULT_SINK@"):
+            return 0.0
+        return parse_pactl(await _run(self._program, "get-sink-volume", "@DEFAULT_SINK@"))
+
+    async def set(self, level: float) -> None:
+        """Set all channels of the sink to ``level``, and unmute it."""
+        await _run(
+            self._program, "set-sink-volume", "@DEFAULT_SINK@", str(round(level * PULSE_FULL))
+        )
+        await _run(self._program, "set-sink-mute", "@DEFAULT_SINK@", "0")
+
+    async def close(self) -> None:
+        """Nothing is held between calls."""
+
+
+def parse_pactl(text: str) -> float:
+    """Read the level from what ``pactl get-sink-volume`` prints: raw values, full is 65536.
+
+    Raises:
+        UnavailableError: no channel's volume is in it.
+    """
+    raw = [int(found) for found in re.findall(r":\s*(\d+)\s*/", text)]
+    if not raw:
+        raise UnavailableError("pactl: the default sink has no volume")
+    return min(1.0, max(raw) / PULSE_FULL)
+
+
+async def _run(program: str, *arguments: str) -> str:
+    """Run a mixer program and return what it prints; raises UnavailableError with its reason."""
+    name = Path(program).name
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program, *arguments, env={**os.environ, "LC_ALL": "C"},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+    except OSError as error:  # removed since, not for this machine, or no memory for a process
+        raise UnavailableError(f"{name}: cannot be started: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(PROGRAM_TIMEOUT):
+            out, err = await process.communicate()
+    except TimeoutError as error:
+        raise UnavailableError(f"{name}: no answer in {PROGRAM_TIMEOUT:g} s") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        lines = err.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise UnavailableError(f"{name}: {lines[-1]}")
+    return out.decode(errors="replace")
+
+
+def _pulse_socket_exists() -> bool:
+    server = os.environ.get("PULSE_SERVER", "")
+    if server:
+        return not server.startswith(("/", "unix:")) or Path(server.removeprefix("unix:")).exists()
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
+    folder = Path(os.environ.get("PULSE_RUNTIME_PATH", runtime / "pulse"))
+    return (folder / "native").exists() or Path("/run/pulse/native").exists()
+
+
+class AlsaMixer:
+    """An ALSA simple control, through amixer (Debian's alsa-utils)."""
+
+    def __init__(self, program: str, control: str) -> None:
+        """Use `find`."""
+        self._program = program
+        self._control = control
+
+    @property
+    def name(self) -> str:
+        """The control in use."""
+        return f"ALSA: {self._control}"
+
+    @classmethod
+    async def find(cls) -> AlsaMixer | None:
+        """Return the first known control that amixer can read, or None."""
+        program = shutil.which("amixer")
+        if program is None:
+            return None
+        for control in ALSA_CONTROLS:
+            mixer = cls(program, control)
+            try:
+                await mixer.get()
+            except UnavailableError:
+                continue
+            return mixer
+        return None
+
+    async def get(self) -> float:
+        """Return the control's level, 0.0 while it is muted."""
+        return parse_amixer(await _run(self._program, "-M", "sget", self._control))
+
+    async def set(self, level: float) -> None:
+        """Set the control on its mapped (perceived) scale, and unmute it where it can be."""
+        percent = f"{round(level * 100)}%"
+        await _run(self._program, "-M", "sset", self._control, percent, "unmute")
+
+    async def close(self) -> None:
+        """Nothing is held between calls."""
+
+
+def parse_amixer(text: str) -> float:
+    """Read the level (0.0 to 1.0, 0.0 when muted) from what ``amixer sget`` prints.
+
+    Raises:
+        UnavailableError: the control has no playback volume.
+    """
+    percents = [int(found) for found in re.findall(r"\[(\d+)%\]", text)]
+    if not percents:
+        raise UnavailableError("amixer: the control has no volume")
+    if "[off]" in text and "[on]" not in text:
+        return 0.0
+    return sum(percents) / len(percents) / 100

@@ -1,0 +1,272 @@
+"""How a package comes: the parts of it that this machine lacks, or all of it.
+
+Parts are for images only: RAUC takes the blocks that the running image has from there, so a bundle
+with holes where those would lie is enough (`ota.fetch.bundle_map`). What speaks against it (no map, a server
+without ranges, a device that may not be read) is a reason to fetch the whole package, within the same
+data budget. What speaks against the package ends the update either way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+import threading
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from time import monotonic
+from typing import BinaryIO
+from urllib.parse import urljoin
+
+from base.files import make_folder, write_atomically
+from ota.errors import ContentError, MachineError, StoppedError, TransportError
+from ota.fetch.bundle_map import BLOCK, BundleMap, block_key, block_keys, blocks_lacking, parse_map
+from ota.fetch.parts import Fetcher, NoDeltaError, SparseFile
+from ota.fetch.retry import Attempts
+from ota.fetch.web import Web
+from ota.fetch.whole import (
+    PASSING_STATUS,
+    DownloadSettings,
+    LowSpeed,
+    Source,
+    Spent,
+    clear,
+    download,
+    heed,
+    open_spent,
+    spent_path,
+)
+from ota.install.installer import ImageInstaller, Installer, Progress
+from ota.install.rauc_bus import RaucRefusedError
+from ota.settings import UpdaterSettings
+from ota.trust.client import Target, map_file_name
+from ota.trust.terms import MapFile
+from wire.errors import WireError
+from wire.ota import OtaEvent, OtaOrder
+
+READ_SIZE = 64 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package on the disk; ``fill`` fetches what it lacks, None: nothing."""
+
+    path: Path
+    fill: Callable[[threading.Event], None] | None = None
+
+
+def fetch_package(
+    order: OtaOrder,
+    target: Target,
+    settings: UpdaterSettings,
+    installer: Installer,
+    stop: threading.Event,
+    progress: Progress,
+    rng: random.Random | None = None,
+) -> Package:
+    """Fetch a package, or the parts of it that this machine lacks, going on from what is here. Blocks.
+
+    Raises:
+        OtaError, OSError: as `ota.fetch.whole.download`; ContentError also for another MD5 than the order's.
+    """
+    source = Source(order.url, target.length, target.sha256, target.data_budget)
+    folder = settings.download_dir
+    if target.map is not None:
+        _check_md5(target.map.md5, order)
+        try:
+            return _Parts(source, target, target.map, settings, rng).fetch(
+                installer, stop, progress
+            )
+        except NoDeltaError as error:
+            _log.info("the package is fetched whole: %s", error)
+    done = download(source, folder, settings.download, stop, progress, rng)
+    _check_md5(done.md5, order)
+    return Package(done.path)
+
+
+def _check_md5(md5: str, order: OtaOrder) -> None:
+    if md5 != order.signature:
+        detail = f"package has {md5}, the order says {order.signature}"
+        raise ContentError("wrong MD5", detail, OtaEvent.CHECKSUM_FAIL)
+
+
+def install_package(
+    installer: Installer,
+    package: Package,
+    target: Target,
+    stop: threading.Event,
+    progress: Progress,
+) -> None:
+    """Install a package; one with holes that RAUC fails on is filled, and installed again. Blocks.
+
+    Raises:
+        OtaError, OSError: as `Installer.install` and `fetch_package`.
+    """
+    try:
+        installer.install(package.path, target, stop, progress)
+    except MachineError as error:
+        # RAUC's own word, and not its absence or silence, which more bytes would not mend.
+        if package.fill is None or not isinstance(error.__cause__, RaucRefusedError):
+            raise
+        _log.warning("the rest of the package is fetched, since its parts did not do: %s", error)
+        package.fill(stop)
+        installer.install(package.path, target, stop, progress)
+
+
+class _Parts:
+    """One package of which parts are fetched."""
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target,
+        map_file: MapFile,
+        settings: UpdaterSettings,
+        rng: random.Random | None,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._map_file = map_file
+        self._wanted = settings.delta
+        self._settings: DownloadSettings = settings.download
+        self._rng = rng
+        self._folder = settings.download_dir
+        self._path = self._folder / f"{source.sha256}.sparse"
+        self._map_path = self._folder / f"{source.sha256}.map"
+
+    def fetch(self, installer: Installer, stop: threading.Event, progress: Progress) -> Package:
+        """Bring what an installation reads, and this machine's running image does not have."""
+        if not self._wanted:
+            raise NoDeltaError("parts are switched off")
+        if not isinstance(installer, ImageInstaller):
+            raise NoDeltaError("this installer takes whole packages")
+        if (self._folder / f"{self._source.sha256}.part").exists():
+            raise NoDeltaError("that was begun")
+        device = _open_running(installer)
+        with device, self._open(stop) as (fetcher, bundle):
+            progress(0, self._source.length)
+            fetcher.fetch(bundle.union(bundle.always()))
+            chunks = _needed(bundle, fetcher.sparse, device, stop)
+            fetcher.fetch(chunks, progress)
+            _log.info(
+                "fetched %d of the package's %d bytes, of which an installation needs %d",
+                fetcher.spent.bytes, self._source.length, sum(bundle.span(n)[1] for n in chunks),
+            )  # fmt: skip
+        progress(self._source.length, self._source.length)
+        return Package(self._path, self.fill)
+
+    def fill(self, stop: threading.Event) -> None:
+        """Fetch what is not here yet; the whole then has the signed hash."""
+        try:
+            with self._open(stop) as (fetcher, bundle):
+                fetcher.fetch(bundle.chunks)
+        except NoDeltaError as error:
+            raise TransportError(str(error)) from error
+        with self._path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != self._source.sha256:
+            detail = f"SHA-256 is {found}, signed is {self._source.sha256}"
+            raise ContentError("wrong hash", detail, OtaEvent.CHECKSUM_FAIL)
+
+    @contextmanager
+    def _open(self, stop: threading.Event) -> Iterator[tuple[Fetcher, BundleMap]]:
+        make_folder(self._folder)
+        cost = spent_path(self._folder, self._source.sha256)
+        clear(self._folder, self._path, self._map_path, cost)
+        spent = open_spent(self._folder, self._source, self._settings)
+        with ExitStack() as stack:
+            web = stack.enter_context(Web(self._settings.web))
+            bundle = self._read_map(web, spent, stop)
+            sparse = stack.enter_context(SparseFile(self._path, bundle, stop))
+            fetcher = Fetcher(
+                self._source, sparse, bundle, web, spent, self._settings, stop, self._rng
+            )
+            yield fetcher, bundle
+
+    def _read_map(self, web: Web, spent: Spent, stop: threading.Event) -> BundleMap:
+        try:
+            data = self._map_path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        if not self._map_file.fits(data):
+            data = self._fetch_map(web, spent, stop)
+            write_atomically(self._map_path, data)
+        try:
+            bundle = parse_map(data)
+        except WireError as error:
+            raise NoDeltaError(str(error)) from error
+        if bundle.length != self._source.length:
+            raise NoDeltaError(f"the map is of a package of {bundle.length} bytes")
+        return bundle
+
+    def _fetch_map(self, web: Web, spent: Spent, stop: threading.Event) -> bytes:
+        name = map_file_name(self._target.version, self._map_file.sha256)
+        url = urljoin(self._source.url, name)
+        attempts = Attempts(self._settings.retry, stop, self._rng)
+        while True:
+            try:
+                data = self._ask_map(web, url, spent, stop)
+                break
+            except TransportError as error:
+                try:
+                    attempts.failed(error)
+                except TransportError as last:
+                    raise NoDeltaError(f"map: {last}") from last
+        if not self._map_file.fits(data):
+            raise NoDeltaError("the server's map is not the signed one")
+        return data
+
+    def _ask_map(self, web: Web, url: str, spent: Spent, stop: threading.Event) -> bytes:
+        spent.attempt()
+        data = bytearray()
+        with web.get(url, redirects=self._settings.redirects) as body:
+            heed(body)
+            if body.status in PASSING_STATUS:
+                raise TransportError(f"the server answered HTTP {body.status}")
+            if body.status != 200:
+                raise NoDeltaError(f"map: HTTP {body.status}")
+            meter = LowSpeed(self._settings.low_speed, self._settings.low_speed_window, monotonic())
+            while piece := body.read(READ_SIZE):
+                spent.take(len(piece))
+                meter.add(len(piece), monotonic())
+                data += piece
+                if stop.is_set():
+                    raise StoppedError("stopped while downloading")
+                if len(data) > self._map_file.length:
+                    raise NoDeltaError("the server's map is longer than signed")
+        return bytes(data)
+
+
+def _open_running(installer: ImageInstaller) -> BinaryIO:
+    try:
+        return installer.running_image().open("rb", buffering=0)
+    except (OSError, MachineError) as error:
+        raise NoDeltaError(f"the running image: {error}") from error
+
+
+def _needed(
+    bundle: BundleMap, sparse: SparseFile, device: BinaryIO, stop: threading.Event
+) -> list[int]:
+    """Return the chunks that an installation over ``device`` reads, once `always` are there."""
+    wanted = block_keys(bundle.read_index(sparse.read))
+    lacking = blocks_lacking(wanted, _blocks_here(device, stop))
+    return bundle.union(chain(bundle.always(), bundle.holding(lacking)))
+
+
+def _blocks_here(device: BinaryIO, stop: threading.Event) -> array[int]:
+    """Return the keys of the blocks on the device, and of one of zeros, which nobody has to fetch."""
+    keys = array("Q", [block_key(bytes(BLOCK))])
+    try:
+        while piece := device.read(READ_SIZE):
+            if stop.is_set():
+                raise StoppedError("stopped while reading the running image")
+            keys.extend(block_key(piece[at : at + BLOCK]) for at in range(0, len(piece), BLOCK))
+    except OSError as error:
+        raise NoDeltaError(f"the running image: {error}") from error
+    return keys

@@ -1,0 +1,248 @@
+"""A package of which only some chunks are here, and how the chunks that are wanted come.
+
+Each chunk is held against its signed hash before it is written, and again after a restart: the file
+on disk vouches for nothing. Chunks that lie near each other come by one request.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import re
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Self
+
+from ota.errors import ContentError, NoSpaceError, OtaError, StoppedError, TransportError
+from ota.fetch.bundle_map import CHUNK, BundleMap
+from ota.fetch.retry import Attempts
+from ota.fetch.web import Body, Web, show_url
+from ota.fetch.whole import (
+    PASSING_STATUS,
+    PROGRESS_BYTES,
+    DownloadSettings,
+    LowSpeed,
+    Pacer,
+    Source,
+    Spent,
+    heed,
+)
+from ota.install.installer import Progress
+from wire.errors import show
+from wire.ota import OtaEvent
+
+# Requests for one set of chunks, at most: what lies between two runs is fetched too, rather than asked
+# around, until there are no more than these. Each request costs a round trip and about 1 kB.
+RUNS_MAX = 128
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+
+
+class NoDeltaError(OtaError):
+    """This package has to come whole, for a reason that says nothing against it."""
+
+
+class SparseFile:
+    """A file with the length of the package, and holes; `has` tells which chunks are right."""
+
+    def __init__(self, path: Path, bundle: BundleMap, stop: threading.Event) -> None:
+        """Prepare; ``stop`` ends the check of what is here with StoppedError."""
+        self.path = path
+        # A byte a chunk: a set of all would take a hundred times that.
+        self._right = bytearray(len(bundle.chunks))
+        self._map = bundle
+        self._stop = stop
+
+    def __enter__(self) -> Self:
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
+        try:
+            self._file.truncate(self._map.length)
+            for chunk in self._written():
+                if self._stop.is_set():
+                    raise StoppedError("stopped while reading the part")
+                if self._map.fits(chunk, self.read(*self._map.span(chunk))):
+                    self._right[chunk] = 1
+        except BaseException:  # whatever it is, __exit__ will not be called
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
+
+    def has(self, chunk: int) -> int:
+        """Return 1 when the chunk is here and right, else 0."""
+        return self._right[chunk]
+
+    def _written(self) -> Iterator[int]:
+        """Return the chunks that are no holes."""
+        end = 0
+        while True:
+            try:
+                start = os.lseek(self._file.fileno(), end, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # no more data
+                    return
+                raise
+            first = max(start // CHUNK, -(-end // CHUNK))
+            end = os.lseek(self._file.fileno(), start, os.SEEK_HOLE)
+            yield from range(first, -(-end // CHUNK))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes; holes are zeros."""
+        return os.pread(self._file.fileno(), length, offset)
+
+    def write(self, chunk: int, data: bytes) -> None:
+        """Keep a chunk.
+
+        Raises:
+            ContentError: it is not the signed one.
+        """
+        start, _length = self._map.span(chunk)
+        if not self._map.fits(chunk, data):
+            detail = f"the bytes from {start} on are not the signed ones"
+            raise ContentError("wrong hash", detail, OtaEvent.CHECKSUM_FAIL)
+        rest = memoryview(data)
+        while rest:  # a write may take less than it is given
+            written = os.pwrite(self._file.fileno(), rest, start)
+            rest, start = rest[written:], start + written
+        self._right[chunk] = 1
+
+    def sync(self) -> None:
+        """Bring it to the disk."""
+        os.fsync(self._file.fileno())
+
+
+def runs_of(chunks: Iterable[int], most: int = RUNS_MAX) -> list[range]:
+    """Join chunks to at most ``most`` runs, over the smallest gaps; single gaps are always joined."""
+    gap = 1
+    runs = _join(sorted(chunks), gap)
+    while len(runs) > most:
+        gap *= 2
+        runs = _join([chunk for run in runs for chunk in run], gap)
+    return runs
+
+
+def _join(chunks: list[int], gap: int) -> list[range]:
+    runs: list[range] = []
+    for chunk in chunks:
+        if runs and chunk - runs[-1].stop <= gap:
+            runs[-1] = range(runs[-1].start, chunk + 1)
+        else:
+            runs.append(range(chunk, chunk + 1))
+    return runs
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Brings chunks of one package into its sparse file.
+
+    Attributes:
+        source: where the package is; its length must be the map's.
+        sparse: where the chunks go.
+        spent: what the package has cost.
+        rng: the jitter of the waits.
+    """
+
+    source: Source
+    sparse: SparseFile
+    bundle: BundleMap
+    web: Web
+    spent: Spent
+    settings: DownloadSettings
+    stop: threading.Event
+    rng: random.Random | None = None
+
+    def fetch(self, wanted: Collection[int], progress: Progress | None = None) -> None:
+        """Fetch those of the chunks that are not here; ``progress`` gets (bytes here, bytes wanted).
+
+        Raises:
+            ContentError: other bytes than signed, refused for good, or the budget is spent.
+            TransportError: no success within the attempts.
+            NoDeltaError: the server does not give ranges.
+            NoSpaceError, StoppedError: as of a download.
+        """
+        attempts = Attempts(self.settings.retry, self.stop, self.rng)
+        while lacking := [chunk for chunk in wanted if not self.sparse.has(chunk)]:
+            try:
+                self._check_space(len(lacking) * CHUNK)
+                for run in runs_of(lacking):
+                    self._ask(run)
+                    if progress is not None:
+                        here = sum(map(self.sparse.has, wanted))
+                        progress(here * CHUNK, len(wanted) * CHUNK)
+                self.sparse.sync()
+            except TransportError as error:
+                gained = sum(map(self.sparse.has, lacking)) * CHUNK
+                attempts.failed(error, progressed=gained >= PROGRESS_BYTES)
+            except OSError as error:
+                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                    raise
+                needs = len(lacking) * CHUNK + self.settings.reserve
+                raise NoSpaceError(needs, self._free()) from error
+
+    def _free(self) -> int:
+        return self.settings.free_space(self.sparse.path.parent)
+
+    def _check_space(self, size: int) -> None:
+        needs = size + self.settings.reserve
+        if needs > self._free():
+            raise NoSpaceError(needs, self._free())
+
+    def _ask(self, run: range) -> None:
+        """Ask once for a run of chunks, and keep what comes."""
+        first = run.start * CHUNK
+        last = min(run.stop * CHUNK, self.source.length) - 1
+        self.spent.attempt()
+        headers = {"Range": f"bytes={first}-{last}"}
+        with self.web.get(self.source.url, headers, redirects=self.settings.redirects) as body:
+            heed(body)
+            check_range(body.status, body.header("Content-Range"), first, last, self.source.length)
+            self._take(body, run)
+
+    def _take(self, body: Body, run: range) -> None:
+        meter = LowSpeed(self.settings.low_speed, self.settings.low_speed_window, monotonic())
+        pacer = Pacer(self.settings.max_rate, monotonic())
+        for chunk in run:
+            data = bytearray()
+            length = self.bundle.span(chunk)[1]
+            while len(data) < length:
+                piece = body.read(min(pacer.piece, length - len(data)))
+                if not piece:
+                    where = f"the body ended within the chunk at byte {chunk * CHUNK}"
+                    raise TransportError(f"{show_url(self.source.url)}: {where}")
+                self.spent.take(len(piece))
+                if self.stop.wait(pacer.add(len(piece), monotonic())):
+                    raise StoppedError("stopped while downloading")
+                meter.add(len(piece), monotonic())
+                data += piece
+            if not self.sparse.has(chunk):
+                self.sparse.write(chunk, bytes(data))
+
+
+def check_range(status: int, content_range: str | None, first: int, last: int, length: int) -> None:
+    """Decide whether an answer to a request for the bytes ``first`` to ``last`` gives them.
+
+    Raises:
+        ContentError: refused for good, or a file of another length.
+        NoDeltaError: a server that does not do ranges.
+        TransportError: passing trouble.
+    """
+    if status == 206:
+        match = _CONTENT_RANGE.fullmatch(content_range or "")
+        if match is not None and int(match[3]) != length:
+            detail = f"the server's file has {match[3]} bytes, {length} are signed"
+            raise ContentError("wrong length", detail, OtaEvent.IMAGE_INVALID)
+        if match is None or (int(match[1]), int(match[2])) != (first, last):
+            detail = f"asked for bytes {first} to {last}, got {show(content_range)}"
+            raise NoDeltaError(f"the server does not keep to ranges: {detail}")
+    elif status in {200, 416}:
+        raise NoDeltaError(f"the server does not give ranges (HTTP {status})")
+    elif status in PASSING_STATUS:
+        raise TransportError(f"the server answered HTTP {status}")
+    else:
+        raise ContentError("refused by the server", f"HTTP {status}", OtaEvent.DOWNLOAD_FAIL)

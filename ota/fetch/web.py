@@ -1,0 +1,231 @@
+"""One HTTP GET at a time, with deadlines, whose every fault is one of `ota.errors`.
+
+urllib3 is imported when the first request is made: only an update needs it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urljoin, urlsplit
+
+from base.clock import TrustedTime
+from base.tls_dates import DatedContext, dated_context
+from ota.errors import ContentError, MachineError, TransportError
+from wire.errors import show
+from wire.ota import OtaEvent
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SECONDS = re.compile(r"\d{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """How servers are reached.
+
+    Attributes:
+        connect_timeout: seconds for name, TCP and TLS; a mobile uplink needs some.
+        read_timeout: seconds without a byte after which a server counts as gone.
+        ca_file: PEM file that https servers must chain to; None is the system's store.
+        clock: what their certificates' dates are held against.
+    """
+
+    connect_timeout: float = 15.0
+    read_timeout: float = 30.0
+    ca_file: Path | None = None
+    clock: TrustedTime = field(default_factory=TrustedTime)
+
+
+class Web:
+    """Opens URLs; close it when the work is done."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        """Prepare; raises MachineError when ``ca_file`` is not there."""
+        if settings.ca_file is not None and not settings.ca_file.is_file():
+            raise MachineError(f"CA file {settings.ca_file}: not there")
+        self._settings = settings
+        self.clock = settings.clock
+        self._pool: PoolManager | None = None
+        self._context: DatedContext | None = None
+
+    @property
+    def chain_end(self) -> float:
+        """When the certificates of the last TLS peer end (Unix time, seconds); 0: there was none."""
+        return self._context.chain_end if self._context else 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._pool is not None:
+            self._pool.clear()
+
+    def get(
+        self, url: str, headers: Mapping[str, str] | None = None, *, redirects: int = 0
+    ) -> Body:
+        """Send a GET and return the answer once its headers are here, whatever its status.
+
+        Args:
+            url: where.
+            headers: to send; at each redirect again, so no secret may be among them.
+            redirects: how many to follow at most.
+
+        Raises:
+            TransportError: no answer.
+            ContentError: the URL is none, or a redirect may not be followed.
+        """
+        left = redirects
+        while True:
+            body = self._get(url, headers)
+            if not redirects or body.status not in _REDIRECTS or not body.header("Location"):
+                return body
+            body.close()
+            url = follow(url, body.header("Location") or "", left)
+            left -= 1
+
+    def _get(self, url: str, headers: Mapping[str, str] | None) -> Body:
+        from urllib3 import Timeout  # noqa: PLC0415  # only an update needs it
+
+        settings = self._settings
+        with _faults(url):
+            response = self._open().request(
+                "GET",
+                url,
+                headers={"Accept-Encoding": "identity", **(headers or {})},
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=False,
+                timeout=Timeout(connect=settings.connect_timeout, read=settings.read_timeout),
+            )
+        return Body(url, response)
+
+    def _open(self) -> PoolManager:
+        from urllib3 import PoolManager  # noqa: PLC0415  # only an update needs it
+
+        if self._pool is None:
+            self._context = dated_context(self._settings.ca_file, self.clock)
+            self._pool = PoolManager(ssl_context=self._context)
+        return self._pool
+
+
+class Body:
+    """An answer: status, headers, and its bytes in the order they come."""
+
+    def __init__(self, url: str, response: BaseHTTPResponse) -> None:
+        """Wrap urllib3's answer to ``url``."""
+        self._url = url
+        self._response = response
+        self.status = response.status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the rest of the answer unread."""
+        self._response.close()
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value, None when it is not there."""
+        return self._response.headers.get(name)
+
+    def read(self, size: int) -> bytes:
+        """Return what has arrived, at most ``size`` bytes; empty at the end of the body.
+
+        Raises:
+            TransportError: the connection broke or fell silent.
+        """
+        with _faults(self._url):
+            return self._response.read1(size, decode_content=False) or b""
+
+
+def follow(url: str, location: str, left: int) -> str:
+    """Return where a redirect from ``url`` leads; ``left``: how many may be followed yet.
+
+    Raises:
+        ContentError: too many, not to http or https, or from https out of TLS.
+    """
+    try:
+        target = urljoin(url, location)
+        scheme, host = urlsplit(target).scheme, urlsplit(target).hostname
+    except ValueError as error:
+        raise _bad_redirect(f"{show_url(url)} leads to no URL") from error
+    leads = f"{show_url(url)} leads to {show_url(target)}"
+    if left <= 0:
+        raise _bad_redirect(f"{leads}, one too many")
+    if scheme not in {"http", "https"} or not host:
+        raise _bad_redirect(f"{leads}, expected http or https")
+    if scheme == "http" and urlsplit(url).scheme == "https":
+        raise _bad_redirect(f"{leads}, out of TLS")
+    return target
+
+
+def _bad_redirect(detail: str) -> ContentError:
+    return ContentError("bad redirect", detail, OtaEvent.DOWNLOAD_FAIL)
+
+
+def parse_retry_after(value: str | None, date: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for; None without one that can be read.
+
+    Args:
+        value: the header: seconds, or an HTTP date (RFC 9110, 10.2.3).
+        date: the same answer's Date: the server's dates are held against the server's clock.
+    """
+    if value is None:
+        return None
+    if _SECONDS.fullmatch(value.strip()):
+        return float(value)
+    try:
+        until, now = parsedate_to_datetime(value), parsedate_to_datetime(date or "")
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):  # no date, or only one of them has a zone
+        return None
+
+
+@contextmanager
+def _faults(url: str) -> Iterator[None]:
+    from urllib3 import exceptions  # noqa: PLC0415  # only an update needs it
+
+    try:
+        yield
+    except exceptions.LocationValueError as error:
+        detail = f"{show_url(url)} ({describe(error)})"
+        raise ContentError("bad URL", detail, OtaEvent.DOWNLOAD_FAIL) from error
+    except (exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+        # ValueError: http.client's word for a malformed answer in some places.
+        raise TransportError(f"{show_url(url)}: {describe(error)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """Say in one short line what a library's exception is about."""
+    from urllib3 import exceptions  # noqa: PLC0415  # only an update needs it
+
+    refused = isinstance(error, exceptions.NewConnectionError)  # is a timeout too, for urllib3
+    if isinstance(error, exceptions.ConnectTimeoutError) and not refused:
+        return "no connection in time"
+    if isinstance(error, exceptions.TimeoutError) and not refused:
+        return "no answer in time"
+    text = str(error).rpartition("object at 0x")[2].partition(">")[2] or str(error)
+    return show(text.strip(": ") or type(error).__name__, 160).strip('"')
+
+
+def show_url(url: str) -> str:
+    """Return a URL for a message: without user, query and fragment, which may hold secrets."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.netloc or "").rpartition("@")[2]
+    except ValueError:
+        return "a URL that cannot be read"
+    return show(f"{parts.scheme}://{host}{parts.path}", 200).strip('"')

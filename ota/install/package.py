@@ -1,0 +1,259 @@
+"""The slot package: a tar.gz that holds release.json first, then the import packages under lib/.
+
+The same sources give the same bytes: members sorted, no times, no owners. release.json says what
+the package is before anything of it is unpacked.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.metadata
+import io
+import json
+import re
+import sys
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from ota.errors import ContentError
+from wire.errors import FieldError, WireError
+from wire.fields import get_int, get_string, parse_object
+from wire.ota import OtaEvent, version_key
+
+INFO_NAME = "release.json"
+LIB = "lib"
+# release.json of a real release has some hundred bytes.
+INFO_MAX = 64 * 1024
+# Files are read in pieces far smaller than this; only a header is ever asked for in one read.
+READ_MAX = 2**20
+# What one member's headers may have together: a real one has a long name, at most.
+HEADERS_MAX = 64 * 1024
+FORMAT = 1
+PRODUCT_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PYTHON = re.compile(r">=(\d{1,3})\.(\d{1,3})")
+_REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\d+(?:\.\d+)*)\S*")
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseInfo:
+    """What release.json says.
+
+    Attributes:
+        requires_python: ">=3.11".
+        requires: "name==version" of each distribution it was built against and does not bring along.
+        packages: the import packages under lib/.
+        unpacked_bytes: the files' sizes added up.
+        built: when its newest source was written, Unix time in seconds; 0: not known. No clock
+            before it can be right (`base.clock`).
+    """
+
+    product: str
+    version: str
+    requires_python: str
+    requires: tuple[str, ...]
+    packages: tuple[str, ...]
+    unpacked_bytes: int
+    built: int = 0
+
+    def to_bytes(self) -> bytes:
+        """Render release.json."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1).encode() + b"\n"
+
+
+def check_product(product: str, field: str = "product") -> str:
+    """Return ``product`` if it can name a folder; raises FieldError."""
+    if not PRODUCT_PATTERN.fullmatch(product):
+        raise FieldError(field, product, "letters, digits, dots, dashes; at most 64 characters")
+    return product
+
+
+def parse_info(data: bytes) -> ReleaseInfo:
+    """Read release.json; raises WireError naming the member, its value and what was expected."""
+    source = parse_object(data, INFO_NAME)
+    get_int(source, "format", path="release.", low=FORMAT, high=FORMAT)
+    version = get_string(source, "version", path="release.")
+    version_key(version, "release.version")
+    return ReleaseInfo(
+        product=check_product(get_string(source, "product", path="release."), "release.product"),
+        version=version,
+        requires_python=_matching(source, "requires_python", _PYTHON, '">=3.11"'),
+        requires=_strings(source, "requires", _REQUIREMENT, 'a list of "name==version"'),
+        packages=_strings(source, "packages", PRODUCT_PATTERN, "a list of package names"),
+        unpacked_bytes=get_int(source, "unpacked_bytes", path="release."),
+        built=get_int(source, "built", path="release.") if "built" in source else 0,
+    )
+
+
+def _matching(
+    source: Mapping[str, object], name: str, pattern: re.Pattern[str], expected: str
+) -> str:
+    value = get_string(source, name, path="release.")
+    if not pattern.fullmatch(value):
+        raise FieldError(f"release.{name}", value, expected)
+    return value
+
+
+def _strings(
+    source: Mapping[str, object], name: str, pattern: re.Pattern[str], expected: str
+) -> tuple[str, ...]:
+    value = source.get(name)
+    if not isinstance(value, list):
+        raise FieldError(f"release.{name}", value, expected)
+    for item in value:
+        if not isinstance(item, str) or not pattern.fullmatch(item):
+            raise FieldError(f"release.{name}", item, expected)
+    return tuple(value)
+
+
+def installed_version(name: str) -> str | None:
+    """Return the version of a distribution in this environment, None when it is not there."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def check_runtime(
+    info: ReleaseInfo,
+    installed: Callable[[str], str | None] = installed_version,
+    python: tuple[int, int] = (sys.version_info.major, sys.version_info.minor),
+) -> None:
+    """Refuse a release that the base install cannot carry.
+
+    Raises:
+        ContentError: Python, or a distribution, is missing or older than the release was built
+            against. A newer one passes: that it works is for the trial to show.
+    """
+    needed = _PYTHON.fullmatch(info.requires_python)
+    if needed is None or python < (int(needed[1]), int(needed[2])):
+        shown = ".".join(map(str, python))
+        raise _unfit(f"needs Python {info.requires_python}, this machine has {shown}")
+    for requirement in info.requires:
+        parts = _REQUIREMENT.fullmatch(requirement)
+        name = parts[1] if parts else requirement
+        have = installed(name)
+        if parts is None or have is None or _numbers(have) < _numbers(parts[2]):
+            raise _unfit(f"built against {requirement}, this machine has {have or 'none'}")
+
+
+def _unfit(detail: str) -> ContentError:
+    return ContentError("unfit release", detail, OtaEvent.IMAGE_INVALID)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version; what follows them (rc1, +local) is not compared."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    numbers = [int(part) for part in match[0].split(".")] if match else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+@contextmanager
+def open_package(file: io.BufferedReader, limit: int) -> Iterator[tarfile.TarFile]:
+    """Read a package's members in order; at most ``limit`` bytes come out of the compression.
+
+    Raises:
+        ContentError: also from inside the block: what is read is no tar.gz, or is a bomb.
+    """
+    try:
+        plain = gzip.GzipFile(fileobj=file, mode="rb")
+        with plain, _Members(_Limited(plain, limit)) as tar:
+            yield tar
+    except _BROKEN as error:
+        detail = str(error) or type(error).__name__
+        raise ContentError("broken package", detail, OtaEvent.UNPACK_FAIL) from error
+
+
+# What tarfile and gzip raise over bytes that are not theirs; of numbers and sparse maps that are none
+# also ValueError and the like. BadGzipFile is an OSError, but tells of the content and not of the disk.
+_BROKEN = (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    EOFError,
+    zlib.error,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
+
+
+class _Members(tarfile.TarFile):
+    """A tar whose members' headers are bounded, and not kept: tarfile remembers all of them."""
+
+    def __init__(self, reader: _Limited) -> None:
+        self._reader = reader
+        super().__init__(fileobj=reader, mode="r")
+
+    def next(self) -> tarfile.TarInfo | None:
+        self.members.clear()  # type: ignore[attr-defined]  # of all versions, in no stub
+        self.pax_headers = {}
+        with self._reader.headers():
+            return super().next()
+
+
+class _Limited(io.RawIOBase):
+    """What tarfile reads from: a decompressor that gives out a bounded number of bytes."""
+
+    def __init__(self, plain: gzip.GzipFile, limit: int) -> None:
+        super().__init__()
+        self._plain = plain
+        self._limit = limit
+        self._room: int | None = None
+
+    @contextmanager
+    def headers(self) -> Iterator[None]:
+        """Give out at most HEADERS_MAX bytes inside the block."""
+        self._room = HEADERS_MAX
+        try:
+            yield
+        finally:
+            self._room = None
+
+    def read(self, size: int = -1) -> bytes:
+        # tarfile reads extended headers whole: without this, one header could fill the memory.
+        if not 0 <= size <= READ_MAX:
+            detail = f"a header of {size} bytes"
+            raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
+        if self._room is not None:  # a chain of headers, or a sparse map, is read in small pieces
+            self._room -= size
+            if self._room < 0:
+                detail = f"a member with headers of more than {HEADERS_MAX} bytes"
+                raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
+        if self._plain.tell() + size > self._limit:
+            detail = f"more than {self._limit} bytes unpacked"
+            raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
+        return self._plain.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_SET and offset > self._limit:
+            detail = f"more than {self._limit} bytes unpacked"
+            raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
+        return self._plain.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._plain.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def read_first_info(tar: tarfile.TarFile) -> ReleaseInfo:
+    """Read release.json, which must be the first member; raises ContentError."""
+    member = tar.next()
+    if member is None or member.name != INFO_NAME or not member.isreg() or member.size > INFO_MAX:
+        found = "nothing" if member is None else f"{member.name[:80]!r} ({member.size} bytes)"
+        detail = f"first member is {found}, expected {INFO_NAME} (at most {INFO_MAX} bytes)"
+        raise ContentError("broken package", detail, OtaEvent.IMAGE_INVALID)
+    file = tar.extractfile(member)
+    try:
+        return parse_info(file.read() if file else b"")
+    except WireError as error:
+        raise ContentError("broken package", str(error), OtaEvent.IMAGE_INVALID) from error

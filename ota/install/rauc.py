@@ -1,0 +1,323 @@
+"""The ``rauc`` installer: a bundle goes into the slot that is not booted, and the machine restarts.
+
+RAUC writes the image and speaks to the boot loader; STATE/ota/rauc.json remembers which version is
+on trial in which slot, and in which boot of the machine that was decided. A machine that comes up
+with the old version while a trial is recorded has fallen back: the boot loader's doing, or a power
+cut before the first start. RAUC must run with ``activate-installed=false``: what starts next is
+changed by `RaucInstaller.activate` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from base.files import make_folder, write_atomically
+from ota.errors import ContentError, MachineError, StoppedError
+from ota.install.installer import Progress
+from ota.install.rauc_bus import (
+    RaucBus,
+    RaucDeadlines,
+    RaucError,
+    RaucRefusedError,
+    RaucStoppedError,
+    Slot,
+    rauc_bus,
+)
+from ota.launch.boot import Rollback, Trial
+from ota.trust.client import Target
+from wire.errors import FieldError, WireError
+from wire.fields import get_int, get_object, get_string, parse_object
+from wire.ota import OtaEvent
+
+T = TypeVar("T")
+
+# RAUC says why it gave up in words only (src/bundle.c, src/install.c of 1.8 to 1.13). These are of
+# the bundle; everything else is this machine's.
+_REFUSALS = re.compile(
+    r"signature|verif|[Cc]ompatible|[Ii]nvalid bundle|manifest|not a (valid )?bundle|[Bb]undle (size|format)"
+    r"|checksum|too small|No matching (slot|image)|identifier",
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTrial:
+    """A version that has not proved itself: where it is, and where we go back to.
+
+    Attributes:
+        slot: RAUC's name of the slot that holds it.
+        old_slot: RAUC's name of the slot that was booted when it was activated.
+        boot_id: which boot of the machine that was; another one means that it has restarted.
+        restarts: how often that boot was to end in a restart into this version.
+    """
+
+    version: str
+    transaction: str
+    slot: str
+    old_slot: str
+    boot_id: str
+    restarts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RaucRecord:
+    """What rauc.json holds.
+
+    Attributes:
+        trial: the version that has not proved itself.
+        last_rollback: the version that was last given up.
+        given_up_in: the boot in which that version ran and was given up; None when the old one did.
+    """
+
+    trial: SlotTrial | None = None
+    last_rollback: Rollback | None = None
+    given_up_in: str | None = None
+
+    def to_bytes(self) -> bytes:
+        """Render rauc.json."""
+        # As boot.json: a reason may quote a file's name.
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode(errors="replace")
+
+
+def parse_record(data: bytes) -> RaucRecord:
+    """Read rauc.json strictly; raises WireError naming the member."""
+    source = parse_object(data, "rauc.json")
+    trial = rollback = None
+    if source.get("trial") is not None:
+        members = get_object(source, "trial")
+        names = ("version", "transaction", "slot", "old_slot", "boot_id")
+        values: dict[str, Any] = {name: get_string(members, name, path="trial.") for name in names}
+        if "restarts" in members:  # a version that is gone back from may have written it without
+            values["restarts"] = get_int(members, "restarts", path="trial.", low=1)
+        trial = SlotTrial(**values)
+    if source.get("last_rollback") is not None:
+        members = get_object(source, "last_rollback")
+        transaction = members.get("transaction")
+        if transaction is not None and not isinstance(transaction, str):
+            raise FieldError("last_rollback.transaction", transaction, "a string or null")
+        rollback = Rollback(
+            get_string(members, "version", path="last_rollback."),
+            get_string(members, "reason", path="last_rollback."),
+            transaction,
+        )
+    # A version that is gone back from may have written the record without it.
+    known = source.get("given_up_in") is not None
+    return RaucRecord(trial, rollback, get_string(source, "given_up_in") if known else None)
+
+
+def read_boot_id() -> str:
+    """Return the kernel's id of this boot of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+
+
+class RaucInstaller:
+    """Installs images through RAUC; see `ota.install.installer.Installer` for what each method means."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        running: str,
+        *,
+        deadlines: RaucDeadlines | None = None,
+        address: str | None = None,
+        boot_id: Callable[[], str] = read_boot_id,
+    ) -> None:
+        """Keep rauc.json in ``state_dir``/ota; ``running`` is the version of the booted image.
+
+        Args:
+            state_dir: the agent's STATE folder, on a partition that no slot covers.
+            running: what this process runs.
+            deadlines: seconds that RAUC has.
+            address: another D-Bus address than the system's.
+            boot_id: tells one boot of the machine from another.
+        """
+        self._path = state_dir / "ota" / "rauc.json"
+        self._running = running
+        self._deadlines = deadlines or RaucDeadlines()
+        self._address = address
+        self._boot_id = boot_id
+
+    def install(
+        self, package: Path, target: Target, stop: threading.Event, progress: Progress
+    ) -> None:
+        """Have RAUC check the bundle's own signature and write it; the boot loader does not change.
+
+        Raises:
+            ContentError: RAUC refuses the bundle, or it holds another version than was signed.
+            MachineError: RAUC is not there, stalls, or cannot write.
+            StoppedError: asked to stop; RAUC goes on and is waited for next time.
+        """
+        progress(0, target.length)
+
+        async def work(rauc: RaucBus) -> None:
+            await rauc.wait_until_idle(stop)
+            await _check_version(rauc, package, target)
+            length = target.length
+            await rauc.install(package, stop, lambda part: progress(length * part // 100, length))
+
+        try:
+            self._with_bus(work)
+        except RaucStoppedError as error:
+            raise StoppedError(str(error)) from error
+        except RaucRefusedError as error:
+            if _REFUSALS.search(str(error)):
+                detail = str(error)
+                raise ContentError("refused by RAUC", detail, OtaEvent.IMAGE_INVALID) from error
+            raise MachineError(f"RAUC: {error}") from error
+        except RaucError as error:
+            raise MachineError(f"RAUC: {error}") from error
+        progress(target.length, target.length)
+
+    def running_image(self) -> Path:
+        """Return the device of the booted slot, which RAUC takes blocks from; raises RaucError."""
+
+        async def work(rauc: RaucBus) -> Path:
+            return Path(find_pair(await rauc.slots())[0].device)
+
+        return self._with_bus(work)
+
+    def activate(self, version: str, transaction: str) -> None:
+        """Note the trial, then make the other slot what starts next; a repeat is counted.
+
+        Raises:
+            MachineError: RAUC cannot, or the other slot does not hold ``version``.
+        """
+
+        async def work(rauc: RaucBus) -> None:
+            booted, other = find_pair(await rauc.slots())
+            if (other.status, other.version) != ("ok", version):
+                found = f"{other.version or 'nothing'} ({other.status or 'never written'})"
+                raise MachineError(f"RAUC: slot {other.name} holds {found}, expected {version}")
+            trial = SlotTrial(version, transaction, other.name, booted.name, self._boot_id())
+            record = self._record()
+            if record.trial is not None and replace(record.trial, restarts=1) == trial:
+                trial = replace(trial, restarts=record.trial.restarts + 1)
+            self._store(replace(record, trial=trial))
+            await rauc.mark("active", other.name)
+
+        try:
+            self._with_bus(work)
+        except RaucError as error:
+            raise MachineError(f"RAUC: {error}") from error
+
+    def confirm(self) -> None:
+        """Tell the boot loader that the booted slot is good, then end the trial; raises OSError."""
+        trial = self._record().trial
+        if trial is None and not self.record_lost():
+            return
+
+        async def work(rauc: RaucBus) -> None:
+            booted = trial.slot if trial else find_pair(await rauc.slots())[0].name
+            await rauc.mark("good", booted)
+
+        self._with_bus(work)
+        self._store(RaucRecord())
+
+    def roll_back(self, reason: str) -> None:
+        """Make the old slot what starts next, mark the new one bad; raises OSError."""
+        trial = self._record().trial
+        if trial is None:
+            return
+
+        async def work(rauc: RaucBus) -> None:
+            # In this order: at every moment there is a slot that can be started.
+            await rauc.mark("active", trial.old_slot)
+            await rauc.mark("bad", trial.slot)
+
+        self._with_bus(work)
+        rollback = Rollback(trial.version, reason, trial.transaction)
+        given_up_in = self._boot_id() if trial.version == self._running else None
+        self._store(RaucRecord(None, rollback, given_up_in))
+
+    def trial(self) -> Trial | None:
+        """Return the version that is on trial and runs; one that does not run was fallen back from."""
+        trial = self._record().trial
+        if trial is None or trial.version != self._running:
+            return None
+        return Trial(trial.version, 1, trial.transaction)
+
+    def restarts(self) -> int:
+        """Return how often this boot was to end in a restart into the trial; 0: none waits for it."""
+        trial = self._record().trial
+        if trial is None or trial.version == self._running or trial.boot_id != self._boot_id():
+            return 0
+        return trial.restarts
+
+    def given_up(self) -> bool:
+        """Tell whether what runs was given up in this very boot: only the restart is missing."""
+        return self._record().given_up_in == self._boot_id()
+
+    def record_lost(self) -> bool:
+        """Tell whether rauc.json, which every trial has, is not there or damaged."""
+        try:
+            parse_record(self._path.read_bytes())
+        except (WireError, OSError):
+            return True
+        return False
+
+    def last_rollback(self) -> Rollback | None:
+        """Return which version was last given up; a trial that another boot did not start is one."""
+        record = self._record()
+        trial = record.trial
+        if trial is None or trial.version == self._running or trial.boot_id == self._boot_id():
+            return record.last_rollback
+        reason = f"the machine started slot {trial.old_slot} again, not {trial.slot}"
+        return Rollback(trial.version, reason, trial.transaction)
+
+    def collect(self, running: str) -> None:
+        """Nothing is left over: a slot is overwritten, not removed."""
+
+    def _record(self) -> RaucRecord:
+        try:
+            return parse_record(self._path.read_bytes())
+        except FileNotFoundError:
+            return RaucRecord()
+        except (WireError, OSError) as error:
+            # What runs, runs; `recovery` knows what an update without its boot record means.
+            _log.error("rauc.json cannot be read: %s", error)
+            return RaucRecord()
+
+    def _store(self, record: RaucRecord) -> None:
+        make_folder(self._path.parent)
+        write_atomically(self._path, record.to_bytes())
+
+    def _with_bus(self, work: Callable[[RaucBus], Awaitable[T]]) -> T:
+        """Run ``work`` in an event loop of this thread's own; the caller's thread has none."""
+
+        async def run() -> T:
+            async with rauc_bus(self._deadlines, self._address) as rauc:
+                return await work(rauc)
+
+        return asyncio.run(run())
+
+
+async def _check_version(rauc: RaucBus, package: Path, target: Target) -> None:
+    try:
+        info = await rauc.info(package)
+    except RaucRefusedError as error:
+        # RAUC 1.8 says no more than "rauc info error" here; the installation says why.
+        _log.warning("RAUC on the bundle: %s", error)
+        return
+    if info.version != target.version:
+        detail = f"the bundle holds {info.version}, {target.version} was signed"
+        raise ContentError("wrong release", detail, OtaEvent.IMAGE_INVALID)
+
+
+def find_pair(slots: tuple[Slot, ...]) -> tuple[Slot, Slot]:
+    """Return the booted slot and the one other that can be booted; raises RaucRefusedError."""
+    bootable = [slot for slot in slots if slot.boot_name]
+    booted = [slot for slot in bootable if slot.is_booted]
+    others = [slot for slot in bootable if not slot.is_booted]
+    if len(booted) != 1 or len(others) != 1:
+        found = ", ".join(f"{slot.name} ({slot.state})" for slot in slots) or "none"
+        raise RaucRefusedError(f"expected one booted and one other bootable slot, found {found}")
+    return booted[0], others[0]

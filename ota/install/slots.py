@@ -1,0 +1,207 @@
+"""The ``slots`` installer: versioned release folders, and one atomic switch between them.
+
+STATE/slots holds ``releases/<version>/{release.json,package.json,lib/…}``, ``boot.json`` (see
+`ota.launch.boot`) and ``current``. A folder under its final name is complete and on the disk; everything
+else is ``.unpack`` and removed. All methods block and may be repeated after a crash.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from base.files import fsync_path, fsync_tree, make_folder, write_atomically
+from ota.errors import NoSpaceError, StoppedError
+from ota.install.installer import DEFAULT_LIMITS, Progress, UnpackLimits
+from ota.launch import boot
+from ota.launch.boot import BootRecord, BootRecordError, Rollback, Trial
+from ota.trust.client import Target
+
+# What the package's own bytes hashed to, beside release.json: tells an unpacked release from
+# another build of the same version.
+PACKAGE_NAME = "package.json"
+# Room that an installation leaves on the disk: boot.json, task.json and the outbox must still fit.
+RESERVE_BYTES = 4 * 2**20
+# How often an installation that waits for a stopped one looks whether it was stopped too, in seconds.
+TICK = 0.2
+
+
+class SlotInstaller:
+    """Installs, switches, confirms and rolls back releases under ``state_dir``/slots."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        limits: UnpackLimits = DEFAULT_LIMITS,
+        free_space: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+    ) -> None:
+        """Work in ``state_dir``; ``free_space`` tells how many bytes a folder's disk has left."""
+        self._state_dir = state_dir
+        self._limits = limits
+        self._free_space = free_space
+        self._releases = boot.slots_folder(state_dir) / "releases"
+        self._temp = self._releases / ".unpack"
+        self._needs = RESERVE_BYTES
+        self._installing = threading.Lock()
+
+    def install(
+        self, package: Path, target: Target, stop: threading.Event, progress: Progress
+    ) -> None:
+        """Unpack a package whose bytes were verified; the machine still starts what it did before.
+
+        Args:
+            package: the file.
+            target: what it must be; release.json has to agree.
+            stop: ends the work with StoppedError.
+            progress: called with (bytes of the package read, its size).
+
+        Raises:
+            ContentError: the package is refused; the message says by which check.
+            NoSpaceError: the disk is too small.
+            OSError: the disk failed.
+        """
+        final = boot.release_folder(self._state_dir, target.version)
+        if _package_hash(final) == target.sha256:
+            progress(target.length, target.length)
+            return
+        self._needs = target.length + RESERVE_BYTES
+        try:
+            with self._alone(stop):
+                self._put_in_place(final, package, target, stop, progress)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            raise NoSpaceError(self._needs, self._free_space(self._state_dir)) from error
+        progress(target.length, target.length)
+
+    @contextmanager
+    def _alone(self, stop: threading.Event) -> Iterator[None]:
+        """Wait for one that was stopped and still brings files to the disk: it was not waited for."""
+        while not self._installing.acquire(timeout=TICK):
+            if stop.is_set():
+                raise StoppedError("stopped before unpacking")
+        try:
+            yield
+        finally:
+            self._installing.release()
+
+    def _put_in_place(
+        self,
+        final: Path,
+        package: Path,
+        target: Target,
+        stop: threading.Event,
+        progress: Progress,
+    ) -> None:
+        make_folder(self._releases)
+        self._remove(self._temp)
+        try:
+            self._unpack(package, target, stop, progress)
+            fsync_tree(self._temp)
+            if stop.is_set():
+                raise StoppedError("stopped after unpacking")
+            self._remove(final)
+            self._temp.rename(final)
+            fsync_path(self._releases)
+        finally:
+            self._remove(self._temp)
+
+    def _unpack(
+        self, package: Path, target: Target, stop: threading.Event, progress: Progress
+    ) -> None:
+        from ota.install.unpack import unpack  # noqa: PLC0415  # only an update needs it
+
+        unpack(
+            package,
+            target,
+            self._temp,
+            limits=self._limits,
+            admit=self._check_space,
+            stop=stop,
+            progress=progress,
+        )
+        text = json.dumps({"sha256": target.sha256})
+        write_atomically(self._temp / PACKAGE_NAME, text.encode())
+
+    def _check_space(self, unpacked: int) -> None:
+        self._needs = unpacked + RESERVE_BYTES
+        has = self._free_space(self._releases)
+        if self._needs > has:
+            raise NoSpaceError(self._needs, has)
+
+    def activate(self, version: str, transaction: str) -> None:
+        """Make an installed version what starts next, on trial for the update ``transaction``."""
+        boot.store(self._state_dir, self._record().activated(version, transaction))
+
+    def confirm(self) -> None:
+        """End the trial: the active version stays; older ones but the previous are removed."""
+        boot.store(self._state_dir, self._record().confirmed())
+
+    def roll_back(self, reason: str) -> None:
+        """Make the previous version, in the end the base, what starts next."""
+        record = self._record()
+        if record.trial is not None:
+            boot.store(self._state_dir, record.rolled_back(reason))
+
+    def trial(self) -> Trial | None:
+        """Return the version that is on trial."""
+        return self._record().trial
+
+    def restarts(self) -> int:
+        """Return 0: the agent alone restarts, and `launch` counts its starts."""
+        return 0
+
+    def given_up(self) -> bool:
+        """Return False: `launch` starts nothing that was given up, however the agent ended."""
+        return False
+
+    def record_lost(self) -> bool:
+        """Return False: without boot.json `launch` starts no release."""
+        return False
+
+    def last_rollback(self) -> Rollback | None:
+        """Return which version was last given up, and why."""
+        return self._record().last_rollback
+
+    def collect(self, running: str) -> None:
+        """Remove every release but the active, the previous and the ``running`` one."""
+        try:
+            record = boot.load(self._state_dir)
+        except (BootRecordError, UnicodeDecodeError):
+            return  # a release may be needed yet, once a person has looked at the record
+        keep = {record.active, record.previous, running}
+        if self._releases.is_dir():
+            for folder in self._releases.iterdir():
+                if folder.name not in keep:
+                    self._remove(folder)
+
+    def _record(self) -> BootRecord:
+        """Return boot.json; an unreadable one is the base, as `launch` has it (which says so)."""
+        try:
+            return boot.load(self._state_dir)
+        except (BootRecordError, UnicodeDecodeError, OSError):
+            return BootRecord()
+
+    @staticmethod
+    def _remove(path: Path) -> None:
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.is_dir():
+            # Under a temp name first: a release folder is whole or it is not there.
+            doomed = path.with_name(".removed")
+            if doomed != path:
+                shutil.rmtree(doomed, ignore_errors=True)
+                path.rename(doomed)
+            shutil.rmtree(doomed)
+
+
+def _package_hash(folder: Path) -> object:
+    try:
+        return json.loads((folder / PACKAGE_NAME).read_text("utf-8"))["sha256"]
+    except (OSError, ValueError, LookupError, TypeError):  # not there, or not by this module
+        return None

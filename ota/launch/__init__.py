@@ -1,0 +1,1 @@
+"""What starts at boot: which release runs. Standard library only, for it runs before anything else loads."""

@@ -1,0 +1,58 @@
+"""Which release of the agent this process runs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+DISTRIBUTION = "story-agent"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRelease:
+    """The running code: its version and where that was read ("slot", "package" or "checkout").
+
+    ``built`` is when it was built (Unix time, seconds); 0: not known.
+    """
+
+    version: str
+    source: str
+    folder: Path
+    built: int = 0
+
+
+def running_release(code: Path = Path(__file__)) -> RunningRelease:
+    """Tell what runs: a release folder's release.json, else the installed package, else the checkout.
+
+    Args:
+        code: a file of the running code, one folder below the import folder.
+
+    Raises:
+        RuntimeError: none of the three says a version; the installation is broken.
+    """
+    folder = code.resolve().parents[2]
+    if folder.name == "lib" and (folder.parent / "release.json").is_file():
+        info = json.loads((folder.parent / "release.json").read_text("utf-8"))
+        built = info.get("built", 0)
+        built = built if isinstance(built, int) else 0
+        return RunningRelease(str(info["version"]), "slot", folder.parent, built)
+    try:
+        return RunningRelease(importlib.metadata.version(DISTRIBUTION), "package", folder)
+    except importlib.metadata.PackageNotFoundError:
+        return RunningRelease(_project_version(folder), "checkout", folder)
+
+
+def _project_version(folder: Path) -> str:
+    try:
+        project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+        return str(project["project"]["version"])
+    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise RuntimeError(f"no version: {DISTRIBUTION} is not installed, {error}") from error
+
+
+def running_version() -> str:
+    """Return the version that runs, such as "1.0.0"."""
+    return running_release().version

@@ -1,0 +1,1 @@
+"""The trial of a new version: what it logged, and which packages failed theirs."""

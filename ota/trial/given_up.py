@@ -1,0 +1,114 @@
+"""STATE/ota/given_up.json: which packages failed their trial, how often, and why.
+
+A cloud that orders the same broken package again and again must not keep a machine in a loop of
+restarts: after `TRIAL_BUDGET` failed trials that very package (by its SHA-256) is refused; a newer
+version, or a mended package, is another one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from base.files import make_folder, write_atomically
+from ota.errors import ContentError
+from wire.errors import FieldError, WireError
+from wire.fields import get_int, get_string, is_object, parse_object
+
+FORMAT = 1
+# Trials that one package gets; each is several starts (`launch.TRIAL_ATTEMPTS`). The first may be
+# lost to a cloud that was down, the second to bad luck.
+TRIAL_BUDGET = 3
+# Packages that are remembered; the oldest go first.
+KEEP = 16
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """One package: its hash (hex) and version, how often it failed, the last time's order and why."""
+
+    sha256: str
+    version: str
+    times: int
+    transaction: str
+    reason: str
+
+
+History = tuple[GivenUp, ...]
+
+
+def noted(history: History, new: GivenUp) -> History:
+    """Count a failed trial; the same transaction again counts once. ``new.times`` is not read."""
+    old = next((entry for entry in history if entry.sha256 == new.sha256), None)
+    if old is not None and old.transaction == new.transaction:
+        return history
+    times = 1 if old is None else old.times + 1
+    rest = tuple(entry for entry in history if entry.sha256 != new.sha256)
+    return (*rest, replace(new, times=times))[-KEEP:]
+
+
+def check_budget(history: History, sha256: str) -> None:
+    """Refuse a package whose trials are used up; raises ContentError."""
+    for entry in history:
+        if entry.sha256 == sha256 and entry.times >= TRIAL_BUDGET:
+            detail = f"version {entry.version} failed its trial {entry.times} times: {entry.reason}"
+            raise ContentError("given up before", detail)
+
+
+def parse_history(data: bytes) -> History:
+    """Read given_up.json strictly; raises WireError naming the member and what was expected."""
+    source = parse_object(data, "given_up.json")
+    get_int(source, "format", low=FORMAT, high=FORMAT)
+    entries = source.get("packages")
+    if not isinstance(entries, list) or not all(is_object(entry) for entry in entries):
+        raise FieldError("packages", entries, "a list of objects")
+    return tuple(_parse_entry(entry) for entry in entries)[-KEEP:]
+
+
+def _parse_entry(source: Mapping[str, object]) -> GivenUp:
+    return GivenUp(
+        sha256=get_string(source, "sha256", path="packages."),
+        version=get_string(source, "version", path="packages."),
+        times=get_int(source, "times", path="packages.", low=1),
+        transaction=get_string(source, "transaction", path="packages."),
+        reason=get_string(source, "reason", path="packages."),
+    )
+
+
+def history_path(state_dir: Path) -> Path:
+    """Return where the history is kept."""
+    return state_dir / "ota" / "given_up.json"
+
+
+def load_history(state_dir: Path) -> History:
+    """Read the history; a damaged one is forgotten, and that is said. Raises OSError."""
+    try:
+        return parse_history(history_path(state_dir).read_bytes())
+    except FileNotFoundError:
+        return ()
+    except WireError as error:
+        _log.error("the record of failed trials is damaged and forgotten: %s", error)
+        return ()
+
+
+def save_history(state_dir: Path, history: History) -> None:
+    """Bring the history to disk, durable when this returns; raises OSError."""
+    path = history_path(state_dir)
+    make_folder(path.parent)
+    packages = [asdict(entry) for entry in history]
+    record = {"format": FORMAT, "packages": packages}
+    text = json.dumps(record, ensure_ascii=False, indent=1)
+    write_atomically(path, text.encode(errors="replace"))  # as boot.json
+
+
+def count_trial(state_dir: Path, failed: GivenUp) -> None:
+    """Count a failed trial, durable when this returns; raises OSError."""
+    before = load_history(state_dir)
+    after = noted(before, failed)
+    if after != before:
+        save_history(state_dir, after)

@@ -1,0 +1,78 @@
+"""STATE/ota/trial.log: the last lines that a version on trial logged, for the report of its failure.
+
+The version may die before it can tell why it failed; the old one, which runs after it, reads the
+file. The handler gets a formatter that cuts secrets out, so none reaches the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from base.files import make_folder
+
+LINES = 200
+# One line of a log that is sent to the cloud, in characters; all of them together, in bytes of JSON: a
+# title in Chinese has three bytes a character, and the cloud takes reports of 64 KiB.
+LINE_MAX = 400
+TOTAL_MAX = 24 * 1024
+
+
+def trial_log_path(state_dir: Path) -> Path:
+    """Return where the lines are kept."""
+    return state_dir / "ota" / "trial.log"
+
+
+class TrialLog(logging.Handler):
+    """Keeps the last lines in a file, from the first record on."""
+
+    def __init__(self, path: Path, formatter: logging.Formatter) -> None:
+        """Write what ``formatter`` makes of a record; what an earlier trial left stays before it."""
+        super().__init__(logging.INFO)
+        self.setFormatter(formatter)
+        self._path = path
+        self._lines = deque(read_lines(path), LINES)
+        self._since = LINES  # the first line rewrites the file
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append; each `LINES` lines the file is cut to its end."""
+        try:
+            new = [line[:LINE_MAX] for line in self.format(record).splitlines() if line.strip()]
+            self._lines.extend(new)
+            self._since += len(new)
+            if self._since >= LINES:
+                make_folder(self._path.parent)
+                self._path.write_text("\n".join([*self._lines, ""]), "utf-8", "replace")
+                self._since = 0
+            else:
+                with self._path.open("a", encoding="utf-8", errors="replace") as file:
+                    file.write("".join(f"{line}\n" for line in new))
+        except Exception:  # noqa: BLE001  # the logging module's own rule: a handler never raises
+            self.handleError(record)
+
+
+def read_lines(path: Path, clean: Callable[[str], str] = str) -> list[str]:
+    """Return the last lines, as many as a report may hold; none when there is no file.
+
+    ``clean`` takes secrets out: before a long line is cut, where one might be cut in two.
+    """
+    try:
+        lines = [clean(line) for line in path.read_text("utf-8", "replace").splitlines()[-LINES:]]
+    except OSError:
+        return []
+    room = TOTAL_MAX
+    kept: list[str] = []
+    for line in reversed(lines):
+        room -= len(json.dumps(line[:LINE_MAX], ensure_ascii=False).encode()) + 1  # and a comma
+        if room < 0:
+            break
+        kept.append(line[:LINE_MAX])
+    return kept[::-1]
+
+
+def discard_trial_log(state_dir: Path) -> None:
+    """Remove the lines of the last trial, before the next one begins; raises OSError."""
+    trial_log_path(state_dir).unlink(missing_ok=True)

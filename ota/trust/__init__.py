@@ -1,0 +1,1 @@
+"""Which package may be installed: what The Update Framework (TUF) verifies."""

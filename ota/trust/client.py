@@ -1,0 +1,395 @@
+"""Which package may be installed: The Update Framework decides, the order may only refuse.
+
+python-tuf checks signatures, thresholds, versions and expiry of the repository's metadata against a
+root that came with the machine, at the time that `base.clock` trusts; `ota.trust.terms` and
+`check_target` then hold the signed entry against this machine and the order. Left to others: the
+download of the package, the retry of what is a `TransportError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from base.clock import TrustedTime
+from base.files import fsync_tree, make_folder
+from ota.errors import ContentError, MachineError, MisuseError, StoppedError, TransportError
+from ota.fetch.web import Web, WebSettings, show_url
+from ota.order.worker import run_blocking
+from ota.trust.terms import DEFAULT_CHANNEL, INSTALLER, Device, MapFile, admit, parse_terms
+from wire.errors import WireError, show
+from wire.ota import OtaEvent, OtaOrder, version_key
+
+if TYPE_CHECKING:
+    from tuf.api._payload import TargetFile  # tuf.api.metadata's, which mypy sees only there
+    from tuf.ngclient.fetcher import FetcherInterface
+    from tuf.ngclient.updater import Updater
+
+READ_SIZE = 64 * 1024
+# An order to go back is held against the repository before it is answered; the cloud waits 10 s.
+ASK_TIMEOUT = 6.0
+# When the timestamp was signed, in it: what tells a machine without a clock how late it is at least.
+SIGNED_AT = "x-signed-at"
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustSettings:
+    """Where trust comes from.
+
+    Attributes:
+        product: this machine's product, the folder of its targets.
+        repository: base URL; metadata is read from ``{repository}/metadata/``.
+        root_file: the TUF root that came with the machine.
+        metadata_dir: what was verified before; guards against being rolled back.
+        deadline: seconds for one whole refresh; ends a server that trickles (slow retrieval).
+        web: how servers are reached; its ``clock`` is the time that expiry is judged at.
+        hardware: this machine's board, as releases spell it; "" when it is not known.
+        channel: the channel whose releases this machine is offered.
+        installer: what puts packages in place here; releases for another one are refused.
+        metadata_url: where the metadata is, if not there.
+    """
+
+    product: str
+    repository: str
+    root_file: Path
+    metadata_dir: Path
+    deadline: float = 120.0
+    web: WebSettings = field(default_factory=WebSettings)
+    hardware: str = ""
+    channel: str = DEFAULT_CHANNEL
+    installer: str = INSTALLER
+    metadata_url: str = ""
+
+    @property
+    def clock(self) -> TrustedTime:
+        """The time that expiry is judged at."""
+        return self.web.clock
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A package that signed metadata admits: its path there, length in bytes and SHA-256 (hex).
+
+    ``data_budget`` (bytes) is what its download may cost altogether; None: no limit of its own.
+    ``map`` lets a machine fetch only what it lacks of an image; None: it comes whole.
+    """
+
+    path: str
+    length: int
+    sha256: str
+    version: str
+    product: str
+    data_budget: int | None = None
+    map: MapFile | None = None
+
+
+def target_path(product: str, version: str) -> str:
+    """Return the path under which a product's version is signed."""
+    return f"{product}/{version}.tar.gz"
+
+
+def map_file_name(version: str, sha256: str) -> str:
+    """Return the name of the map with that hash, beside the package of ``version``."""
+    return f"{sha256}.{version}.map"
+
+
+def target_file_names(version: str, sha256: str) -> tuple[str, str]:
+    """Return the names a package may have at the end of its URL: consistent-snapshot, and plain."""
+    return f"{sha256}.{version}.tar.gz", f"{version}.tar.gz"
+
+
+def find_target(
+    settings: TrustSettings, order: OtaOrder, running: str, stop: threading.Event
+) -> Target:
+    """Bring the metadata up to date and return the package that the order may have. Blocks.
+
+    Raises:
+        ContentError: refused; names the check, and the attack where it looks like one.
+        TransportError: the repository could not be read; trying again may help.
+        MachineError: the root file or the metadata folder is unusable.
+        StoppedError: ``stop`` was set.
+    """
+    path = target_path(settings.product, order.version)
+    signed = _look_up(settings, path, stop)
+    if signed is None:
+        raise ContentError("unknown target", f"{path} is not in the repository's signed metadata")
+    device = Device(
+        settings.product, running, settings.hardware, settings.channel, settings.installer
+    )
+    return check_target(signed, order, device)
+
+
+async def check_newer(order: OtaOrder, running: str, settings: TrustSettings) -> None:
+    """Refuse an order that is not newer, unless signed metadata permits this very downgrade.
+
+    The repository is only asked about a downgrade.
+
+    Raises:
+        OtaError: refused; says why.
+    """
+    wanted, now = version_key(order.version), version_key(running)
+    if wanted > now:
+        return
+    detail = f"version {order.version}, this machine runs {running}"
+    if wanted == now:
+        raise ContentError("not newer", detail)
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT):
+            await run_blocking(lambda stop: find_target(settings, order, running, stop))
+    except (TimeoutError, TransportError) as error:
+        reason = str(error) or f"no answer in {ASK_TIMEOUT:g} s"
+        raise ContentError("not newer", f"{detail}; repository: {reason}") from error
+
+
+def check_target(signed: TargetFile, order: OtaOrder, device: Device) -> Target:
+    """Hold the signed entry against this machine and the order.
+
+    Raises:
+        ContentError: they disagree; names the field.
+    """
+    try:
+        terms = parse_terms(signed.custom)
+    except WireError as error:
+        raise ContentError("bad target", str(error)) from error
+    sha256 = signed.hashes.get("sha256")
+    if sha256 is None:
+        raise ContentError("bad target", "no sha256 in the signed hashes")
+    admit(terms, order.version, device)
+    if order.size != signed.length:
+        detail = f"ota.size: got {order.size}, expected {signed.length}"
+        raise ContentError("wrong size", detail)
+    _check_url(order, sha256)
+    return Target(
+        signed.path,
+        signed.length,
+        sha256,
+        order.version,
+        device.product,
+        terms.data_budget,
+        terms.map,
+    )
+
+
+def _check_url(order: OtaOrder, sha256: str) -> None:
+    names = target_file_names(order.version, sha256)
+    try:
+        name = unquote(urlsplit(order.url).path).rpartition("/")[2]
+    except ValueError as error:
+        raise ContentError("wrong URL", f"ota.url: {show(order.url)} is no URL") from error
+    if name not in names:
+        raise ContentError("wrong URL", f"ota.url: ends in {show(name)}, expected {names[0]}")
+
+
+def _look_up(settings: TrustSettings, path: str, stop: threading.Event) -> TargetFile | None:
+    client = TrustClient(settings, stop)
+    try:
+        return client.look_up(path)
+    except ContentError as error:
+        # The time that a withdrawn key once signed must not make everything since look expired.
+        if not error.check.startswith("expired") or not client.forget_withdrawn_time():
+            raise
+    return TrustClient(settings, stop).look_up(path)
+
+
+class TrustClient:
+    """One refresh of the metadata with python-tuf, at trusted time, durable on the disk."""
+
+    def __init__(self, settings: TrustSettings, stop: threading.Event) -> None:
+        """Prepare; ``stop`` ends the work with StoppedError."""
+        self._settings = settings
+        self._stop = stop
+
+    def look_up(self, path: str | None) -> TargetFile | None:
+        """Refresh, and return the signed entry of ``path``; None when there is none, or no path.
+
+        Raises:
+            ContentError, TransportError, MachineError, StoppedError: as `find_target`.
+        """
+        settings = self._settings
+        try:
+            root = settings.root_file.read_bytes()
+            make_folder(settings.metadata_dir)
+        except OSError as error:
+            raise MachineError(f"trusted root: {error}") from error
+        with Web(settings.web) as web, _verdicts(settings, self._stop):
+            try:
+                updater = self._updater(web, root)
+                updater.refresh()
+                found = None if path is None else updater.get_targetinfo(path)
+                self._note_time()
+            finally:
+                # python-tuf writes without fsync, also before it raises; what it lost to a power
+                # cut could be rolled back unnoticed.
+                fsync_tree(settings.metadata_dir)
+        return found
+
+    def _updater(self, web: Web, root: bytes) -> Updater:
+        from tuf.ngclient.updater import Updater  # noqa: PLC0415  # only an update needs it
+
+        settings = self._settings
+        if (note := settings.clock.disbelief()) is not None:
+            _log.warning("metadata is judged at trusted time: %s", note)
+
+        def judge() -> None:
+            _judge_at(updater, settings.clock.now())
+
+        updater = Updater(
+            str(settings.metadata_dir),
+            settings.metadata_url or f"{settings.repository.rstrip('/')}/metadata/",
+            # The server's own word counts at once: it may be the first that this machine hears.
+            fetcher=_make_fetcher(web, monotonic() + settings.deadline, self._stop, judge),
+            bootstrap=root,
+        )
+        judge()
+        return updater
+
+    @property
+    def consistent_snapshot(self) -> bool:
+        """Whether the newest trusted root says that files carry versions and hashes in their names."""
+        return bool(_load(self._settings.metadata_dir / "root.json").signed.consistent_snapshot)
+
+    def _note_time(self) -> None:
+        """Learn from the verified timestamp how late it is at least."""
+        signed = _load(self._settings.metadata_dir / "timestamp.json").signed
+        text = signed.unrecognized_fields.get(SIGNED_AT)
+        if text is None:  # a repository that another tool made
+            return
+        try:
+            when = datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+        except (TypeError, ValueError):
+            _log.warning("timestamp.json: %s: got %s, expected a time", SIGNED_AT, show(text))
+            return
+        if when < signed.expires:
+            self._settings.clock.note_metadata(when.timestamp(), self._timestamp_keys())
+
+    def _timestamp_keys(self) -> list[str]:
+        root = _load(self._settings.metadata_dir / "root.json").signed
+        return list(root.roles["timestamp"].keyids)
+
+    def forget_withdrawn_time(self) -> bool:
+        """Drop the time that keys signed which the newest trusted root does not name any more."""
+        try:
+            return self._settings.clock.forget_metadata(self._timestamp_keys())
+        except (OSError, ValueError, LookupError):  # no root that could be read
+            return False
+
+
+def _judge_at(updater: Updater, seconds: float) -> None:
+    """Let python-tuf judge expiry at trusted time.
+
+    It has no parameter for it: it takes the clock's time when it is made, keeps it as
+    ``reference_time`` and judges nothing by it before `refresh`. A test holds that this is so.
+    """
+    trusted: Any = updater._trusted_set  # noqa: SLF001  # see above
+    if not isinstance(getattr(trusted, "reference_time", None), datetime):
+        raise MisuseError("this version of python-tuf keeps its time elsewhere")
+    trusted.reference_time = datetime.fromtimestamp(seconds, UTC)
+
+
+def _load(path: Path) -> Any:
+    """Read one of the metadata files that python-tuf verified and kept."""
+    from tuf.api.metadata import Metadata  # noqa: PLC0415  # only an update needs it
+
+    return Metadata.from_bytes(path.read_bytes())
+
+
+@contextmanager
+def _verdicts(settings: TrustSettings, stop: threading.Event) -> Iterator[None]:
+    """Turn python-tuf's exceptions into ours."""
+    from tuf.api.exceptions import DownloadError  # noqa: PLC0415  # only an update needs it
+
+    refusals = _refusals()
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"metadata folder: {error}") from error
+    except tuple(refusals) as error:
+        check = next(text for kind, text in refusals.items() if isinstance(error, kind))
+        detail = show(str(error), 200).strip('"')
+        note = settings.clock.disbelief() if check.startswith("expired") else None
+        detail += f" ({note})" if note else ""
+        raise ContentError(check, detail, OtaEvent.IMAGE_INVALID) from error
+    except DownloadError as error:
+        if stop.is_set():
+            raise StoppedError("stopped while reading metadata") from error
+        raise TransportError(f"repository {show_url(settings.repository)}: {error}") from error
+
+
+def _refusals() -> dict[type[Exception], str]:
+    """Say which check, and against which attack, each exception stands for; leaves come first."""
+    from tuf.api import exceptions as tuf  # noqa: PLC0415  # only an update needs it
+
+    return {
+        tuf.UnsignedMetadataError: "wrong signature (arbitrary software)",
+        tuf.ExpiredMetadataError: "expired metadata (freeze)",
+        tuf.BadVersionNumberError: "older metadata (rollback)",
+        tuf.LengthOrHashMismatchError: "metadata of another state (mix-and-match)",
+        tuf.RepositoryError: "bad metadata",
+        tuf.DownloadLengthMismatchError: "metadata without end (endless data)",
+        # python-tuf's parser lets a few shapes of hostile metadata out as plain errors.
+        ValueError: "bad metadata",
+        LookupError: "bad metadata",
+        TypeError: "bad metadata",
+    }
+
+
+def _note_date(web: Web, date: str | None) -> None:
+    """Take the time that the repository gave over verified TLS."""
+    try:
+        seconds = parsedate_to_datetime(date or "").timestamp()
+    except (ValueError, OverflowError):  # none, or not a date
+        return
+    web.clock.note_cloud(seconds, web.chain_end)
+
+
+def _make_fetcher(
+    web: Web, deadline: float, stop: threading.Event, heard: Callable[[], None]
+) -> FetcherInterface:
+    """Return python-tuf's network seam: every fault of ours, while iterating too, is a DownloadError.
+
+    ``heard`` is called when the server has said what time it is.
+    """
+    from tuf.api.exceptions import (  # noqa: PLC0415  # only an update needs it
+        DownloadError,
+        DownloadHTTPError,
+        SlowRetrievalError,
+    )
+    from tuf.ngclient.fetcher import FetcherInterface  # noqa: PLC0415  # only an update needs it
+
+    def check() -> None:
+        if stop.is_set():
+            raise DownloadError("stopped")
+        if monotonic() > deadline:
+            raise SlowRetrievalError("too slow for the deadline (slow retrieval)")
+
+    class Fetcher(FetcherInterface):
+        def _fetch(self, url: str) -> Iterator[bytes]:
+            check()
+            try:
+                with web.get(url) as body:
+                    if url.startswith("https:"):
+                        _note_date(web, body.header("Date"))
+                        heard()
+                    if body.status != 200:
+                        text = f"{show_url(url)} answered HTTP {body.status}"
+                        raise DownloadHTTPError(text, body.status)
+                    while chunk := body.read(READ_SIZE):
+                        yield chunk
+                        check()
+            except (TransportError, ContentError, MachineError) as error:
+                raise DownloadError(str(error)) from error
+
+    return Fetcher()

@@ -1,0 +1,259 @@
+"""The metadata of a release repository on disk: what is published, and what waits for signatures.
+
+``metadata/`` is what clients see. timestamp.json names the snapshot, which names all else, so a
+crash while files of a new state are written leaves the old state whole. ``staged/`` holds the next
+version of a role that still lacks signatures; a web server must not serve it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from securesystemslib.exceptions import UnverifiedSignatureError
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
+
+from base.files import fsync_path, make_folder, write_atomically
+from release.keys import ReleaseToolError
+from release.tuf_types import Key, Metadata, Root, Signed, Snapshot, Targets, Timestamp
+
+TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
+ONLINE_ROLES = ("snapshot", "timestamp")
+# Seconds that a second writer waits for the first: an `add` copies one package.
+LOCK_TIMEOUT = 60.0
+
+Roles = dict[str, Metadata[Any]]
+
+
+class MetadataStore:
+    """Reads and writes the metadata files of one repository folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Work on ``folder``/metadata and ``folder``/staged."""
+        self.folder = folder
+        self.metadata_dir = folder / "metadata"
+        self.staged_dir = folder / "staged"
+
+    def published(self) -> Roles:
+        """Read what clients see: the four top roles, and each product's by its name.
+
+        Raises:
+            ReleaseToolError: a file is missing or is not what its name says.
+        """
+        timestamp = self._load(Timestamp, "timestamp.json")
+        snapshot = self._load(Snapshot, f"{timestamp.signed.snapshot_meta.version}.snapshot.json")
+        root = self._load(Root, "root.json")
+        roles: Roles = {"root": root, "timestamp": timestamp, "snapshot": snapshot}
+        for name, meta in snapshot.signed.meta.items():
+            roles[name.removesuffix(".json")] = self._load(Targets, f"{meta.version}.{name}")
+        if "targets" not in roles:
+            raise ReleaseToolError(f"{self.metadata_dir}: the snapshot names no targets.json")
+        return roles
+
+    def staged(self) -> Roles:
+        """Read what waits for signatures, by role."""
+        if not self.staged_dir.is_dir():
+            return {}
+        return {
+            path.stem: self._read(Root if path.stem == "root" else Targets, path)
+            for path in sorted(self.staged_dir.glob("*.json"))
+        }
+
+    def stage(self, roles: Roles) -> None:
+        """Keep the next versions of roles until they are signed.
+
+        Who delegates comes last: killed between two files, this leaves no delegation to a role
+        whose content is nowhere, and no root whose companions are.
+        """
+        if roles:
+            make_folder(self.staged_dir)
+        last = [role for role in ("targets", "root") if role in roles]
+        for role in (*(role for role in roles if role not in last), *last):
+            write_atomically(self.staged_dir / f"{role}.json", roles[role].to_bytes())
+
+    def unstage(self, role: str) -> None:
+        """Forget the next version of a role; it is published."""
+        (self.staged_dir / f"{role}.json").unlink(missing_ok=True)
+
+    def write(self, changed: Mapping[str, Metadata[Any]]) -> None:
+        """Publish roles in the order that keeps every moment valid: what points comes last."""
+        rest = [role for role in changed if role not in {"snapshot", "root", "timestamp"}]
+        for role in (*rest, "snapshot", "root", "timestamp"):
+            metadata = changed.get(role)
+            if metadata is None:
+                continue
+            data = metadata.to_bytes()
+            if role != "timestamp":
+                name = f"{metadata.signed.version}.{role}.json"
+                write_atomically(self.metadata_dir / name, data)
+            if role == "timestamp":
+                write_atomically(self.metadata_dir / "timestamp.json", data)
+        if "root" in changed:  # last: until here the old root is what a repetition starts from
+            write_atomically(self.metadata_dir / "root.json", changed["root"].to_bytes())
+
+    def has_history(self) -> bool:
+        """Whether there is more here than a first publication that was cut off before its end."""
+        first = {f"1.{role}.json" for role in ("root", "targets", "snapshot")} | {"timestamp.json"}
+        return any(path.name not in first for path in self.metadata_dir.glob("*.json"))
+
+    def next_root(self, published: Roles) -> Metadata[Any] | None:
+        """Return the root that clients find already, newer than ``published``'s; None: none."""
+        name = f"{published['root'].signed.version + 1}.root.json"
+        return self._load(Root, name) if (self.metadata_dir / name).exists() else None
+
+    def check_roots(self, version: int) -> None:
+        """Follow the roots from the first to ``version``, as a machine from a drawer has to.
+
+        Raises:
+            ReleaseToolError: one is missing or not signed by its forerunner, or there is a newer
+                one, whose change of keys was interrupted.
+        """
+        before: Root | None = None
+        for number in range(1, version + 1):
+            root = self._load(Root, f"{number}.root.json")
+            name = f"{number}.root.json"
+            if before is None and root.signed.version != number:
+                raise ReleaseToolError(f"{name}: is version {root.signed.version}, expected 1")
+            if (why := missing("root", {"root": root}, before)) is not None:
+                raise ReleaseToolError(f"{name}: {why}")
+            before = root.signed
+        if (self.metadata_dir / f"{version + 1}.root.json").exists():
+            raise ReleaseToolError(
+                f"{version + 1}.root.json: is out before what belongs to it: run publish again"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other command from changing the repository; raises ReleaseToolError."""
+        if not self.folder.is_dir():
+            raise ReleaseToolError(f"{self.folder}: no such folder (run init first?)")
+        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(descriptor, self.folder)
+            yield
+            fsync_path(self.folder)
+        finally:
+            os.close(descriptor)  # also unlocks
+
+    def _load(self, kind: type[Signed], name: str) -> Metadata[Any]:
+        return self._read(kind, self.metadata_dir / name)
+
+    @staticmethod
+    def _read(kind: type[Signed], path: Path) -> Metadata[Any]:
+        try:
+            metadata: Metadata[Any] = Metadata.from_bytes(path.read_bytes())
+            _ = metadata.signed_bytes  # a number with a point parses, and can never be signed
+        except FileNotFoundError as error:
+            raise ReleaseToolError(f"{path}: not there (run init first?)") from error
+        except RepositoryError as error:
+            raise ReleaseToolError(f"{path}: not TUF metadata ({error})") from error
+        if not isinstance(metadata.signed, kind):
+            raise ReleaseToolError(f"{path}: is {metadata.signed.type}, expected {kind.type}")
+        return metadata
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    end = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                raise ReleaseToolError(f"{folder}: another command is changing it") from error
+            time.sleep(0.1)  # flock cannot wait with a deadline
+        else:
+            return
+
+
+def delegator_of(role: str, roles: Mapping[str, Metadata[Any]]) -> Any:
+    """Return the signed part that says whose signatures ``role`` needs."""
+    return roles["root" if role in TOP_ROLES else "targets"].signed
+
+
+def role_keys(role: str, roles: Mapping[str, Metadata[Any]]) -> Any:
+    """Return the keys and the threshold of ``role``; raises ReleaseToolError: nobody names it."""
+    try:
+        return delegator_of(role, roles).get_delegated_role(role)
+    except ValueError as error:
+        raise ReleaseToolError(f"{role}: neither root nor targets names it") from error
+
+
+def is_signed(metadata: Metadata[Any], key: Key) -> bool:
+    """Tell whether ``metadata`` has a signature of ``key``, and it holds."""
+    signature = metadata.signatures.get(key.keyid)
+    if signature is None:
+        return False
+    try:
+        key.verify_signature(signature, metadata.signed_bytes)
+    except UnverifiedSignatureError:
+        return False
+    return True
+
+
+def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) -> str | None:
+    """Say which signatures a role lacks; None when it is complete.
+
+    Args:
+        role: whose.
+        roles: all roles as they would be published.
+        before: the published root, which a new root must satisfy as well; None: there is none yet.
+    """
+    metadata = roles[role]
+    delegators = [delegator_of(role, roles)]
+    if role == "root" and before is not None:
+        delegators.append(before)
+        if metadata.signed.version != before.version + 1:  # machines look for no other
+            return f"is version {metadata.signed.version}, expected {before.version + 1}"
+    for delegator in delegators:
+        try:
+            delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+        except (UnsignedMetadataError, ValueError) as error:
+            return f"{error}" + (
+                " of the root before" if role == "root" and delegator is before else ""
+            )
+    return None
+
+
+def check_versions(roles: Roles) -> None:
+    """Hold each file's version against the one it is named by; raises ReleaseToolError."""
+    named = {
+        name.removesuffix(".json"): meta for name, meta in roles["snapshot"].signed.meta.items()
+    }
+    named["snapshot"] = roles["timestamp"].signed.snapshot_meta
+    for role, meta in named.items():
+        found = roles[role].signed.version
+        if found != meta.version:
+            raise ReleaseToolError(f"{role}: is version {found}, expected {meta.version}")
+
+
+def choose(published: Roles, staged: Roles) -> tuple[Roles, dict[str, str]]:
+    """Return which staged roles may be published together, and what each of the others lacks.
+
+    A role that its (new) delegator does not accept stays behind; a new delegator that does not
+    accept what would be published under it stays behind itself.
+    """
+    chosen, lacking = dict(staged), dict[str, str]()
+    before = published["root"].signed if "root" in published else None
+    while (culprit := next(_culprits(published, chosen, before), None)) is not None:
+        role, why = culprit
+        lacking[role] = why
+        del chosen[role]
+    return chosen, lacking
+
+
+def _culprits(published: Roles, chosen: Roles, before: Root | None) -> Iterator[tuple[str, str]]:
+    roles = published | chosen
+    for role in roles:
+        if role in ONLINE_ROLES or (why := missing(role, roles, before)) is None:
+            continue
+        if role in chosen:
+            yield role, why
+            continue
+        above = "root" if role in TOP_ROLES else "targets"
+        if above in chosen and role != "root":
+            yield above, f"{role} is not signed for it yet: {why}"

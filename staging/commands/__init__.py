@@ -1,0 +1,1 @@
+"""The commands of ``story-cloud``, one file a subject, and their way into the running server."""

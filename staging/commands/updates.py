@@ -1,0 +1,49 @@
+"""The commands about updates that are under way."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from staging.commands.common import Commands, Result, command, data_of, group, store
+from staging.commands.socket import ask
+from staging.errors import NoServerError
+from staging.gateway import order_rules as ota_rules
+from staging.gateway.order_rules import ACTIVE
+from staging.store import ota
+from staging.store.models import OtaTask
+from staging.times import now_ms
+
+
+def add_commands(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add the group ``update``."""
+    update = group(commands, "update", common, "what becomes of ordered updates")
+    cancel = command(update, "cancel", common, _cancel, "take back the order a device is busy with")
+    cancel.add_argument("uuid", metavar="UUID")
+
+
+def _cancel(options: argparse.Namespace) -> Result:
+    try:
+        value = ask(data_of(options).root, "cancel", {"uuid": options.uuid})
+    except NoServerError:  # then no device is connected either
+        with store(options) as database:
+            task = database.call(_end, options.uuid)
+        value = ota.summary(task, options.uuid.lower())
+    return Result(value, [_line(value)])
+
+
+def _end(session: Session, uuid: str) -> OtaTask:
+    task = ota.under_way(session, uuid)
+    reason = ota_rules.ends_by_cancel(None, told=False)
+    return ota.cancel(session, task.id, reason, now_ms())
+
+
+def _line(value: dict[str, Any]) -> str:
+    told = f"task {value['taskId']} {value['status']}"
+    if value["status"] in ACTIVE:
+        return f"{told}: the device gives it up and will report so"
+    return f"{told}: {value['failure']}" if value["failure"] else told

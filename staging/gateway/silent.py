@@ -1,0 +1,138 @@
+"""Updates that the cloud orders by itself: published silent strategies, and orders of others.
+
+A device is considered when it registers, when it reports its version, and when a silent strategy is
+published; each time after a random delay, one at a time, and only while few enough are under way:
+a fleet that comes back from a power cut must not fetch the same package in the same second.
+
+The commands and the console write to the store only; `_scan` finds what they left there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from staging.errors import StagingError
+from staging.gateway.reports import Effect, RunningVersion
+from staging.store import Database, ota, releases
+from staging.times import Clock
+
+_log = logging.getLogger(__name__)
+_random = random.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast updates begin (seconds)."""
+
+    scan: float = 3.0
+    """Between two looks for what commands wrote."""
+    delay_low: float = 2.0
+    """After an occasion, so that the version report that follows a registration is in."""
+    delay_high: float = 10.0
+    interval: float = 0.2
+    """Between two orders, on average."""
+    running: int = 100
+    """Silent updates under way at most: what a small server can feed."""
+    stalled: float = 600.0
+    """An update without a sign of life for so long does not count as under way."""
+
+
+class SilentUpdates:
+    """Decides when devices get the orders that nobody gives by hand."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        online: Callable[[], Collection[str]],
+        send: Callable[[str], None],
+        pace: Pace = Pace(),  # frozen
+    ) -> None:
+        """Prepare; ``online`` names the connected devices, ``send`` sends a device's waiting order."""
+        self._database = database
+        self._clock = clock
+        self._online = online
+        self._send = send
+        self._pace = pace
+        # Each connected device is in it at most once, so the gateway's limit bounds it.
+        self._due: dict[str, float] = {}
+        self._wanted = asyncio.Event()
+        self._published: frozenset[int] = frozenset()
+        self._last_task = 0
+
+    def consider(self, uuid: str) -> None:
+        """Look in a little while whether a silent strategy has something for a device."""
+        if not self._published:
+            return
+        delay = _random.uniform(self._pace.delay_low, self._pace.delay_high)
+        self._due.setdefault(uuid, asyncio.get_running_loop().time() + delay)
+        self._wanted.set()
+
+    def heard(self, uuid: str, effects: Iterable[Effect]) -> None:
+        """Follow a device's report: a version may be what a strategy waits for."""
+        if any(isinstance(effect, RunningVersion) for effect in effects):
+            self.consider(uuid)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_scanning())
+            group.create_task(self._keep_ordering())
+
+    async def _keep_scanning(self) -> None:
+        while True:
+            try:
+                await self._scan()
+            except (StagingError, SQLAlchemyError) as error:
+                _log.warning("looking for orders: %s", error)
+            await asyncio.sleep(self._pace.scan)
+
+    async def _scan(self) -> None:
+        """Send new orders that others wrote, and consider everybody when a strategy is new."""
+        for task_id, uuid in await self._database.read(ota.unsent_after, self._last_task):
+            # Once each: a device that did not take it is sent it again when it registers.
+            self._last_task = task_id
+            self._send(uuid)
+        before, self._published = (
+            self._published,
+            await self._database.read(releases.published_silent),
+        )
+        if self._published - before:
+            for uuid in self._online():
+                self.consider(uuid)
+
+    async def _keep_ordering(self) -> None:
+        while True:
+            await self._wanted.wait()
+            await asyncio.sleep(self._pace.interval * _random.uniform(0.5, 1.5))
+            try:
+                await self._order_next()
+            except (StagingError, SQLAlchemyError) as error:
+                _log.warning("ordering silently: %s", error)
+
+    async def _order_next(self) -> None:
+        now = asyncio.get_running_loop().time()
+        uuid = next((uuid for uuid, due in self._due.items() if due <= now), None)
+        if uuid is None or await self._is_full():
+            return
+        del self._due[uuid]
+        if not self._due:
+            self._wanted.clear()
+        if uuid not in self._online():
+            return  # it is considered again when it comes back
+        task = await self._database.write(ota.order_silently, uuid, self._clock())
+        if task is not None:
+            _log.info("device %s: ordered silently, task %d", uuid, task.id)
+            self._send(uuid)
+
+    async def _is_full(self) -> bool:
+        since = self._clock() - int(self._pace.stalled * 1000)
+        running = await self._database.read(ota.silent_running, since)
+        return running >= self._pace.running

@@ -1,0 +1,1 @@
+"""Who is who: the cloud's certificate authority, log-in, signatures, device profiles."""

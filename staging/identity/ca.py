@@ -1,0 +1,183 @@
+"""The cloud's own certificate authority and the certificate that its device gateway shows.
+
+The CA is made once and stays, because it is flashed onto devices (profile, ``rsaCaCrt``). The
+server's certificate is made anew when it is about to expire or the host changes. RSA throughout:
+2017 firmware knows nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from staging.data_dir import PUBLIC_MODE, SECRET_MODE, locked, write_file
+from staging.errors import StagingError
+
+CA_KEY_BITS, SERVER_KEY_BITS = 3072, 2048
+# A device in a drawer for years must still find its CA valid.
+CA_LIFETIME = timedelta(days=365 * 20)
+# The longest that current TLS stacks take from a public CA; ours follows suit.
+SERVER_LIFETIME = timedelta(days=397)
+RENEW_BEFORE = timedelta(days=30)
+# Devices start with clocks that lag; so may the clock of the machine that made this.
+CLOCK_SLACK = timedelta(days=1)
+ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Where the PEM files lie."""
+
+    ca: Path
+    server: Path
+    server_key: Path
+
+
+def ensure(folder: Path, hosts: tuple[str, ...], now: datetime | None = None) -> Certificates:
+    """Return certificates that are good for ``hosts`` (names or addresses), made where needed.
+
+    Raises:
+        StagingError: the folder cannot be written, or holds something else.
+    """
+    moment = now or datetime.now(UTC)
+    names = tuple(dict.fromkeys((*ALWAYS_NAMED, *hosts)))
+    paths = Certificates(folder / "ca.crt", folder / "server.crt", folder / "server.key")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(folder / ".lock", "another process is making certificates"):
+            ca, ca_key = _ensure_ca(paths.ca, folder / "ca.key", moment)
+            if not _is_good(paths, ca, names, moment):
+                _make_server(paths, ca, ca_key, names, moment)
+    except (OSError, ValueError, TypeError) as error:
+        raise StagingError(f"{folder}: certificates cannot be used: {error}") from error
+    return paths
+
+
+def ensure_authority(folder: Path) -> str:
+    """Return the CA's certificate in PEM, made if it is new; raises StagingError."""
+    path = folder / "ca.crt"
+    if not path.exists():
+        ensure(folder, ())
+    return path.read_text("ascii")
+
+
+def _ensure_ca(
+    path: Path, key_path: Path, now: datetime
+) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+    if path.exists():
+        return x509.load_pem_x509_certificate(path.read_bytes()), _load_key(key_path)
+    key = rsa.generate_private_key(65537, CA_KEY_BITS)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "story-cloud staging CA")])
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    certificate = (
+        _builder(name, name, key, now, CA_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    # The key first: a certificate without its key would block every later start.
+    write_file(key_path, _key_pem(key), SECRET_MODE)
+    write_file(path, certificate.public_bytes(serialization.Encoding.PEM), PUBLIC_MODE)
+    return certificate, key
+
+
+def _make_server(
+    paths: Certificates,
+    ca: x509.Certificate,
+    ca_key: rsa.RSAPrivateKey,
+    names: tuple[str, ...],
+    now: datetime,
+) -> None:
+    key = rsa.generate_private_key(65537, SERVER_KEY_BITS)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "story-cloud device gateway")])
+    certificate = (
+        _builder(subject, ca.subject, key, now, SERVER_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([_general_name(n) for n in names]), critical=False
+        )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+    write_file(paths.server_key, _key_pem(key), SECRET_MODE)
+    write_file(paths.server, certificate.public_bytes(serialization.Encoding.PEM), PUBLIC_MODE)
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: rsa.RSAPrivateKey,
+    now: datetime,
+    lifetime: timedelta,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SLACK)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _is_good(
+    paths: Certificates, ca: x509.Certificate, names: tuple[str, ...], now: datetime
+) -> bool:
+    """Tell whether the server's certificate is there, ours, lasting, and names every host."""
+    if not (paths.server.exists() and paths.server_key.exists()):
+        return False
+    certificate = x509.load_pem_x509_certificate(paths.server.read_bytes())
+    # A crash between the two files leaves a pair that does not fit; it is simply made again.
+    pair = _load_key(paths.server_key).public_key() == certificate.public_key()
+    san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return (
+        pair
+        and certificate.issuer == ca.subject
+        and certificate.not_valid_after_utc - now > RENEW_BEFORE
+        and set(san) == {_general_name(name) for name in names}
+    )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _load_key(path: Path) -> rsa.RSAPrivateKey:
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise TypeError(f"{os.fspath(path)}: not an RSA key")
+    return key
+
+
+def _key_pem(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

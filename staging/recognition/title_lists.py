@@ -1,0 +1,136 @@
+"""What the devices can play, as the cloud knows it: one list a device, or one for a product.
+
+A device does not tell its titles (docs/adr/0010), so a tester gives the list: ``story-cloud
+catalogue set``. Each list is one file below ``catalogues/`` in the data folder, replaced whole.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Sequence
+from pathlib import Path
+
+from staging.data_dir import PUBLIC_MODE, write_file
+from staging.errors import StagingError
+from staging.recognition.titles import TitleIndex
+from wire.datapoints import STRING_LIMIT
+from wire.errors import FieldError, WireError
+from wire.fields import parse_object
+
+FOLDER = "catalogues"
+# As many as the agent lists of its card (resources.library.TRACK_LIMIT).
+TITLES_LIMIT = 10_000
+FILE_LIMIT = 4 * 1024 * 1024
+# What the data point play takes, less the word 播放 before it.
+TITLE_LIMIT = STRING_LIMIT - len("播放".encode())
+# Indexes of this many catalogues are kept ready.
+CACHE_LIMIT = 64
+
+
+def parse_titles(content: bytes, name: str) -> list[str]:
+    """Read a list of titles: ``{"titles": [...]}``, a JSON list, or plain text, one title a line.
+
+    Raises:
+        WireError: not UTF-8, too long, or an entry that is no title; ``name`` says of what.
+    """
+    if len(content) > FILE_LIMIT:
+        raise WireError(f"{name}: got {len(content)} bytes, expected at most {FILE_LIMIT}")
+    try:
+        text = content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise WireError(f"{name}: not UTF-8 text (byte {error.start})") from error
+    if text.startswith("["):
+        text = '{"titles":' + text + "}"
+    if text.startswith("{"):
+        found = parse_object(text, name).get("titles")
+    else:
+        found = [line.strip() for line in text.splitlines() if line.strip()]
+    if not isinstance(found, list) or not found:
+        raise FieldError(f"{name}: titles", found, "a list of titles")
+    if len(found) > TITLES_LIMIT:
+        raise WireError(f"{name}: got {len(found)} titles, expected at most {TITLES_LIMIT}")
+    return [_check_title(f"{name}: titles[{index}]", title) for index, title in enumerate(found)]
+
+
+def _check_title(field: str, title: object) -> str:
+    if (
+        not isinstance(title, str)
+        or not title.strip()
+        or not title.isprintable()
+        or len(title.encode()) > TITLE_LIMIT
+    ):
+        raise FieldError(field, title, f"1 to {TITLE_LIMIT} bytes of printable text")
+    return title.strip()
+
+
+class Catalogues:
+    """The lists in one data folder; commands write them, the running server reads them anew."""
+
+    def __init__(self, root: Path) -> None:
+        """Work below the data folder ``root``."""
+        self._folder = root / FOLDER
+        self._cache: dict[Path, tuple[tuple[int, int], TitleIndex]] = {}
+
+    def set(self, titles: Sequence[str], *, uuid: str = "", product: str = "") -> None:
+        """Keep a list for a device or for all of a product; raises StagingError."""
+        content = json.dumps({"titles": list(titles)}, ensure_ascii=False, indent=1).encode()
+        path = self._path(uuid, product)
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            write_file(path, content + b"\n", PUBLIC_MODE)
+        except OSError as error:
+            raise StagingError(f"{path}: {error.strerror}") from error
+
+    def get(self, *, uuid: str = "", product: str = "") -> list[str] | None:
+        """Return the list of a device or product, None where there is none; raises StagingError."""
+        path = self._path(uuid, product)
+        try:
+            return parse_titles(path.read_bytes(), path.name)
+        except FileNotFoundError:
+            return None
+        except (OSError, WireError) as error:
+            raise StagingError(f"{path}: {error}") from error
+
+    def remove(self, *, uuid: str = "", product: str = "") -> bool:
+        """Forget a list; False when there was none."""
+        path = self._path(uuid, product)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def index(self, uuid: str, product: str) -> TitleIndex | None:
+        """Return what a device can play: its own list, else its product's, else None.
+
+        Reads files and may take a second for thousands of titles: call it in a thread. Raises
+        StagingError for a list that is damaged.
+        """
+        for path, names in (
+            (self._path(uuid, ""), {"uuid": uuid}),
+            (self._path("", product), {"product": product}),
+        ):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                self._cache.pop(path, None)
+                continue
+            stamp = (status.st_mtime_ns, status.st_ino)
+            cached = self._cache.get(path)
+            if cached is None or cached[0] != stamp:
+                cached = (stamp, TitleIndex(self.get(**names) or ()))
+                self._keep(path, cached)
+            return cached[1]
+        return None
+
+    def _keep(self, path: Path, cached: tuple[tuple[int, int], TitleIndex]) -> None:
+        if len(self._cache) >= CACHE_LIMIT:
+            self._cache.pop(next(iter(self._cache)), None)
+        self._cache[path] = cached
+
+    def _path(self, uuid: str, product: str) -> Path:
+        # A product's name is free text; quoted it is one file name and nothing else.
+        if uuid:
+            return self._folder / f"device-{uuid.lower()}.json"
+        return self._folder / f"product-{urllib.parse.quote(product, safe='')}.json"

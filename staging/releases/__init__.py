@@ -1,0 +1,1 @@
+"""Releases: the signed repository, kept by ``story-release`` in a process of its own."""

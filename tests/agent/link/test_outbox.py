@@ -1,0 +1,448 @@
+"""The outbox on real files: order, durability, the cap, damage, a full disk, kill -9; and delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import agent.link.delivery
+from agent.link.delivery import deliver
+from agent.link.framed import LinkDownError, ReportRejectedError
+from agent.link.outbox import Outbox, OutboxError, Report
+from tests.agent.parts import DEADLINE, until
+
+pytestmark = pytest.mark.usefixtures("no_blocking")
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.sqlite"
+
+
+@pytest.fixture
+async def outbox(path: Path) -> AsyncIterator[Outbox]:
+    made = Outbox(path, MEGABYTE)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def reopened(path: Path, max_bytes: int = MEGABYTE) -> list[Report]:
+    """Open the file anew, and take everything out of it in order."""
+    other = Outbox(path, max_bytes)
+    await other.open()
+    reports = []
+    while (report := await other.head()) is not None:
+        reports.append(report)
+        await other.remove(report)
+    await other.close()
+    return reports
+
+
+async def test_reports_come_out_in_order_also_after_a_restart(outbox: Outbox, path: Path) -> None:
+    for level in range(20):
+        assert await outbox.put("volume", level)
+    assert await outbox.depth() == 20
+    first = await outbox.head()
+    assert first
+    assert first == await outbox.head()
+    await outbox.remove(first)
+    await outbox.close()
+    assert [r.data for r in await reopened(path)] == [{"volume": level} for level in range(1, 20)]
+
+
+async def test_a_commit_is_on_disk_before_put_returns(outbox: Outbox) -> None:
+    """kill -9 cannot show it, only a power cut: FULL (2) syncs the log at each commit."""
+    assert await outbox._run(outbox._one, "PRAGMA synchronous") == 2
+
+
+async def test_a_once_report_is_queued_once_also_after_delivery_and_restart(
+    outbox: Outbox, path: Path
+) -> None:
+    assert await outbox.put("ota_event", {"event": 0}, once="77/0")
+    assert not await outbox.put("ota_event", {"event": 0}, once="77/0")
+    assert await outbox.put("ota_event", {"event": 0}, once="78/0")
+    assert len(await reopened(path)) == 2
+    assert not await outbox.put("ota_event", {"event": 0}, once="77/0")
+    assert await outbox.depth() == 0
+
+
+async def test_of_identity_reports_only_the_newest_is_kept_in_its_place(outbox: Outbox) -> None:
+    await outbox.put("package_info", {"version": "1"})
+    await outbox.put("volume", 3)
+    await outbox.put("package_info", {"version": "2"})
+    await outbox.put("device_info", {})
+    keys = []
+    while (report := await outbox.head()) is not None:
+        keys.append(report.data)
+        await outbox.remove(report)
+    assert keys == [{"volume": 3}, {"package_info": {"version": "2"}}, {"device_info": {}}]
+
+
+async def test_above_the_cap_the_oldest_data_points_go_and_nothing_else(path: Path) -> None:
+    cap = 100_000
+    outbox = Outbox(path, cap)
+    await outbox.open()
+    await outbox.put("ota_event", {"event": 0, "description": "x" * 2000})
+    for number in range(200):
+        await outbox.put("play", f"{number} " + "x" * 1000)
+    await outbox.put("ota_event", {"event": 10})
+    reports = await reopened(path)
+    assert [r.data["ota_event"]["event"] for r in reports if r.key == "ota_event"] == [0, 10]  # type: ignore[index]
+    kept = [int(str(r.data["play"]).split()[0]) for r in reports if r.key == "play"]
+    assert kept == list(range(200 - len(kept), 200))
+    assert outbox.dropped == 200 - len(kept)
+    assert 80 < len(kept) <= cap * 1.02 / 1000
+    await outbox.close()
+
+
+async def test_system_reports_are_never_dropped_however_many(path: Path) -> None:
+    outbox = Outbox(path, 64 * 1024)
+    await outbox.open()
+    for event in range(100):
+        await outbox.put("ota_event", {"event": event, "description": "x" * 1000})
+    assert await outbox.depth() == 100
+    await outbox.put("play", "x" * 1000)
+    assert outbox.dropped == 1
+    assert await outbox.depth() == 100
+    await outbox.close()
+
+
+def do_damage(path: Path, damage: str) -> None:
+    data = path.read_bytes()
+    damaged = {
+        "not a database": b"\xff" * 5000,
+        "cut": data[: len(data) // 2],
+        "middle": data[:8192] + b"\xa5" * 16384 + data[24576:],
+    }
+    path.write_bytes(damaged[damage])
+
+
+@pytest.mark.parametrize("damage", ["not a database", "cut", "middle"])
+async def test_a_damaged_file_is_set_aside_and_the_agent_goes_on(
+    path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = Outbox(path, MEGABYTE)
+    await outbox.open()
+    for level in range(500):
+        await outbox.put("volume", "x" * 100 + str(level))
+    await outbox.close()
+    do_damage(path, damage)
+    outbox = Outbox(path, MEGABYTE)
+    await outbox.open()
+    assert "is damaged" in caplog.text
+    assert path.with_name("outbox.sqlite.bad").exists()
+    await outbox.put("volume", 1)
+    await outbox.close()
+    assert [r.data for r in await reopened(path)] == [{"volume": 1}]
+
+
+@pytest.mark.parametrize("body", ["{half", "[1]", "7", '"text"', b"\xff\xfe"])
+async def test_a_report_that_the_card_changed_does_not_stop_the_others(
+    outbox: Outbox, path: Path, body: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    await outbox.put("volume", 1)
+    await outbox.put("volume", 2)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE report SET body = ? WHERE id = 1", (body,))
+    db.close()
+    report = await outbox.head()
+    assert report
+    assert report.data == {"volume": 2}
+    assert "a damaged report of volume is dropped" in caplog.text
+
+
+async def test_a_folder_that_is_not_there_is_an_outbox_error(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "none" / "outbox.sqlite", MEGABYTE)
+    with pytest.raises(OutboxError, match=r"none/outbox\.sqlite: unable to open"):
+        await outbox.open()
+    await outbox.close()
+
+
+async def test_an_outbox_that_was_never_opened_says_so(path: Path) -> None:
+    outbox = Outbox(path, MEGABYTE)
+    with pytest.raises(OutboxError, match="not open"):
+        await outbox.put("volume", 1)
+    await outbox.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 kB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a tmpfs takes root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+async def test_a_full_disk_is_an_error_and_what_was_there_stays(small_disk: Path) -> None:
+    outbox = Outbox(small_disk / "outbox.sqlite", MEGABYTE)
+    await outbox.open()
+    queued = 0
+
+    async def fill() -> None:
+        nonlocal queued
+        while True:
+            await outbox.put("play", f"{queued} " + "x" * 1000)
+            queued += 1
+
+    with pytest.raises(OutboxError, match="full"):
+        await fill()
+    assert queued > 10
+    assert await outbox.depth() == queued
+    await outbox.close()
+
+
+async def test_a_read_only_file_system_is_an_error(small_disk: Path) -> None:
+    outbox = Outbox(small_disk / "outbox.sqlite", MEGABYTE)
+    remount = await asyncio.create_subprocess_exec("mount", "-o", "remount,ro", str(small_disk))
+    assert await remount.wait() == 0
+    with pytest.raises(OutboxError, match=r"outbox\.sqlite: "):
+        await outbox.open()
+    await outbox.close()
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from agent.link.outbox import Outbox
+
+async def main():
+    outbox = Outbox(Path(sys.argv[1]), 10**7)
+    await outbox.open()
+    number = int(sys.argv[2])
+    while True:
+        await outbox.put("volume", number)
+        print(number, flush=True)
+        number += 1
+
+asyncio.run(main())
+"""
+
+
+def write_and_kill(path: Path, round_: int) -> list[int]:
+    """Run a writer, kill it after some reports; return the numbers that it said were on disk."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, path, str(round_ * 100_000)],
+        stdout=subprocess.PIPE, text=True,
+    ) as writer:  # fmt: skip
+        assert writer.stdout
+        first = [int(writer.stdout.readline()) for _ in range(5 + round_)]
+        writer.send_signal(signal.SIGKILL)
+        return first + [int(line) for line in writer.stdout.read().split()]
+
+
+async def test_kill_9_loses_nothing_that_put_returned_from(path: Path) -> None:
+    told: list[int] = []
+    for round_ in range(6):
+        told += await asyncio.to_thread(write_and_kill, path, round_)
+    kept = [r.data["volume"] for r in await reopened(path, 10**7)]
+    assert set(told) <= set(kept)
+    assert kept == sorted(kept)  # type: ignore[type-var]
+    # One more of each round may have been on disk before it could be said.
+    assert len(kept) <= len(told) + 6
+
+
+async def test_no_wake_up_is_lost_between_filled_and_emptied(outbox: Outbox) -> None:
+    taken: list[object] = []
+
+    async def take() -> None:
+        while len(taken) < 300:
+            await outbox.filled.wait()
+            report = await outbox.head()
+            if report is not None:
+                taken.append(report.data["volume"])
+                await outbox.remove(report)
+
+    async with asyncio.timeout(DEADLINE):
+        taker = asyncio.create_task(take())
+        for number in range(300):
+            await outbox.put("volume", number)
+            if number % 7 == 0:
+                await outbox.emptied.wait()
+        await taker
+    assert taken == list(range(300))
+
+
+async def test_a_put_that_nobody_waits_for_any_more_still_wakes_the_delivery(
+    outbox: Outbox,
+) -> None:
+    """As when a data point's request runs out of time on a slow card."""
+    assert await outbox.head() is None
+    gate = threading.Event()
+    outbox._thread.submit(gate.wait)
+    put = asyncio.create_task(outbox.put("volume", 5))
+    await asyncio.sleep(0)
+    put.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await put
+    gate.set()
+    async with asyncio.timeout(DEADLINE):
+        await outbox.filled.wait()
+    report = await outbox.head()
+    assert report
+    assert report.data == {"volume": 5}
+    assert not outbox.emptied.is_set()
+
+
+async def test_a_full_disk_does_not_keep_the_agent_from_starting(path: Path) -> None:
+    """Limited is what each file may grow to: SQLite's -shm file would have 32 KiB."""
+    outbox = Outbox(path, 65536)
+    await outbox.open()
+    await outbox.put("a", 1)
+    await outbox.close()
+    again = Outbox(path, 65536)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (24 * 1024, hard))
+    try:
+        await again.open()
+        assert again.filled.is_set()
+        head = await again.head()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert head is not None
+    assert head.data == {"a": 1}
+    await again.put("b", 2)
+    assert await again.depth() == 2
+    await again.close()
+
+
+async def test_what_waits_in_the_file_is_announced_at_the_start(outbox: Outbox, path: Path) -> None:
+    await outbox.put("volume", 5)
+    other = Outbox(path, MEGABYTE)
+    await other.open()
+    assert other.filled.is_set()
+    await other.close()
+
+
+async def test_a_report_after_the_end_is_an_outbox_error_and_a_second_close_is_nothing(
+    outbox: Outbox,
+) -> None:
+    await outbox.close()
+    await outbox.close()
+    with pytest.raises(OutboxError, match="closed"):
+        await outbox.put("volume", 1)
+
+
+async def test_text_that_no_json_can_carry_is_marked_not_raised(outbox: Outbox) -> None:
+    await outbox.put("play", "\udcb9\udcca")
+    report = await outbox.head()
+    assert report
+    assert report.data == {"play": "??"}
+
+
+class ScriptedLink:
+    """A link whose answers are given; it notes what was sent."""
+
+    def __init__(self, *answers: Exception | None) -> None:
+        self.registered = asyncio.Event()
+        self.registered.set()
+        self.sent: list[object] = []
+        self._answers = list(answers)
+
+    async def report(self, data: dict[str, object]) -> None:
+        self.sent.append(json.loads(json.dumps(data)).get("volume"))
+        answer = self._answers.pop(0) if self._answers else None
+        if answer is not None:
+            raise answer
+
+
+Delivering = Callable[[ScriptedLink], None]
+
+
+@pytest.fixture
+async def delivering(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Delivering]:
+    monkeypatch.setattr(agent.link.delivery, "RETRY_MAX_SECONDS", 0.01)
+    tasks: list[asyncio.Task[None]] = []
+    yield lambda link: tasks.append(asyncio.create_task(deliver(outbox, link)))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def put_levels(outbox: Outbox, count: int) -> None:
+    for level in range(count):
+        await outbox.put("volume", level)
+
+
+async def test_reports_are_delivered_in_order_and_leave_the_outbox(
+    outbox: Outbox, delivering: Delivering
+) -> None:
+    await put_levels(outbox, 5)
+    link = ScriptedLink()
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert link.sent == [0, 1, 2, 3, 4]
+    await outbox.put("volume", 5)
+    await until(outbox.emptied.is_set)
+    assert link.sent[-1] == 5
+
+
+async def test_nothing_is_sent_until_the_link_is_registered(
+    outbox: Outbox, delivering: Delivering
+) -> None:
+    await put_levels(outbox, 1)
+    link = ScriptedLink()
+    link.registered.clear()
+    delivering(link)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert link.sent == []
+    link.registered.set()
+    await until(outbox.emptied.is_set)
+    assert link.sent == [0]
+
+
+async def test_a_broken_link_repeats_the_report_and_keeps_the_order(
+    outbox: Outbox, delivering: Delivering
+) -> None:
+    """The cloud may have taken it before its answer was lost: at least once."""
+    await put_levels(outbox, 3)
+    link = ScriptedLink(None, LinkDownError("gone"), LinkDownError("5.03 busy"), None)
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert link.sent == [0, 1, 1, 1, 2]
+
+
+async def test_a_rejected_report_is_dropped_said_so_and_blocks_nothing(
+    outbox: Outbox, delivering: Delivering, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put_levels(outbox, 3)
+    link = ScriptedLink(None, ReportRejectedError("4.00 bad"), None)
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert link.sent == [0, 1, 2]
+    assert "the cloud rejects a report of volume, dropped: 4.00 bad" in caplog.text
+
+
+async def test_a_disk_that_fails_while_removing_repeats_later(
+    outbox: Outbox, delivering: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_levels(outbox, 2)
+    remove, failures = outbox.remove, [OutboxError("disk full"), OutboxError("disk full")]
+
+    async def fail_twice(report: Report) -> None:
+        if failures:
+            raise failures.pop()
+        await remove(report)
+
+    monkeypatch.setattr(outbox, "remove", fail_twice)
+    link = ScriptedLink()
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert link.sent == [0, 0, 0, 1]

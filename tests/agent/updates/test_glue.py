@@ -1,0 +1,331 @@
+"""The agent's side of updates: when it may restart, what it leaves for the new version; whole updates.
+
+The last tests run the real cloud and the real agent, with a story on a real sound server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.app import Agent
+from agent.link.outbox import Outbox
+from agent.settings import HealthSettings, OtaSettings, Settings, SoundCheck
+from agent.updates.glue import Updates
+from agent.updates.health import Health, note_sound, sound_needed
+from base.clock import TrustedTime
+from machine.chime import SoundProof
+from ota.launch import boot
+from ota.trial.log import LINE_MAX, trial_log_path
+from resources.volume import VolumePoint
+from tests.agent.parts import make_profile
+from tests.agent.updates.test_health import program
+from tests.conftest import write_tone
+from tests.resources.parts import Bench as PlayBench
+from tools.bench import Bench
+from tools.processes import command
+
+OLD, NEW = "1.0.0", "1.1.0"
+UPDATE_SECONDS = 90.0
+
+
+class Parts:
+    """Updates of a machine that plays by a script."""
+
+    def __init__(self, folder: Path, settings: Settings, play: Any = None, at: str = "") -> None:
+        self.play = PlayBench(folder / "media", "a")
+        wall = datetime.fromisoformat(f"2026-11-22T{at}").timestamp() if at else time.time()
+        self.ends: list[bool] = []
+        (folder / "ota").mkdir()
+        self.outbox = Outbox(folder / "outbox.sqlite", 65536)
+        self.outbox.emptied.set()
+        self.updates = Updates(
+            make_profile(1, ""), settings, folder, OLD,
+            clock=TrustedTime(None, 0.0, wall=lambda: wall, ticks=lambda: 0.0, boot="b"),
+            outbox=self.outbox, play=play or self.play.point, end=self._end,
+        )  # fmt: skip
+
+    def _end(self, *, restart: bool) -> None:
+        self.ends.append(restart)
+
+
+WINDOW = Settings(ota=OtaSettings(window="22:00-05:00"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "at", "why"),
+    [
+        (Settings(), "12:00", None), (WINDOW, "23:30", None), (WINDOW, "04:59", None),
+        (WINDOW, "05:00", "outside of the window from 22:00 to 05:00"),
+    ],
+)  # fmt: skip
+def test_the_window_is_local_time(
+    tmp_path: Path, settings: Settings, at: str, why: str | None
+) -> None:
+    assert Parts(tmp_path, settings, at=at).updates.why_not_now() == why
+
+
+async def test_no_restart_into_a_story_not_even_a_paused_one(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, WINDOW, at="23:30")
+    await parts.play.point.put("a")
+    assert parts.updates.why_not_now() == "a story is being played"
+    await parts.play.point.put("暂停")
+    assert parts.updates.why_not_now() == "a story is being played"
+    assert parts.updates.why_not_now(forced=True) is None
+    await parts.play.point.put("停止")
+    assert parts.updates.why_not_now() is None
+
+
+async def test_a_product_with_a_play_of_its_own_is_not_asked(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, Settings(), play=VolumePoint(None))  # type: ignore[arg-type]
+    assert parts.updates.why_not_now() is None
+    proof = await parts.updates._chime(10)
+    assert proof == SoundProof(None, "this product plays by a data point of its own")
+
+
+@pytest.mark.parametrize("sound", SoundCheck)
+async def test_the_old_version_notes_what_can_be_heard_without_a_sound(
+    tmp_path: Path, sound: SoundCheck
+) -> None:
+    parts = Parts(tmp_path, Settings(health=HealthSettings(sound=sound)))
+    parts.play.player.at = 1.0
+    await parts.updates._note_sound()
+    note = tmp_path / "ota" / "sound.json"
+    if sound is SoundCheck.AUTO:
+        expected = {"heard": True, "output": "scripted", "fault": None}
+        assert json.loads(note.read_bytes()) == expected
+        assert parts.play.player.volumes == [0]
+    else:
+        assert not note.exists()
+        assert parts.play.player.played == []
+
+
+async def test_a_sound_card_that_hangs_does_not_hold_the_restart_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("agent.updates.glue.LAST_CHIME_SECONDS", 0.01)
+    parts = Parts(tmp_path, Settings())
+    parts.play.player.loading = asyncio.Event()
+    await parts.updates._note_sound()
+    assert "what this version can play is not noted: no end of it" in caplog.text
+
+
+async def test_a_note_of_long_ago_asks_nothing_of_the_new_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.updates.glue.LAST_CHIME_SECONDS", 0.01)
+    parts = Parts(tmp_path, Settings())
+    note_sound(tmp_path, SoundProof("pulse"))
+    parts.play.player.loading = asyncio.Event()
+    await parts.updates._note_sound()
+    assert not sound_needed(SoundCheck.AUTO, tmp_path)
+
+
+async def test_a_player_that_fails_in_its_own_way_does_not_hold_the_restart_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = Parts(tmp_path, Settings())
+
+    async def play(*_arguments: object, **_words: object) -> None:
+        raise RuntimeError("python-mpv requires libmpv with another API version")
+
+    monkeypatch.setattr(parts.play.player, "play", play)
+    monkeypatch.setattr(parts.updates.updater, "status", lambda: {"state": "INSTALLED"})
+    await parts.updates._leave()
+    assert parts.ends == [True]
+    assert "is not noted: python-mpv requires libmpv with another API version" in caplog.text
+
+
+@pytest.mark.parametrize("state", ["INSTALLED", "FAILED"])
+async def test_a_story_that_begins_before_the_restart_is_heard_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr("agent.updates.glue.STORY_POLL_SECONDS", 0.0)
+    parts = Parts(tmp_path, Settings())
+    monkeypatch.setattr(parts.updates.updater, "status", lambda: {"state": state})
+    parts.outbox.emptied.clear()
+    leaving = asyncio.create_task(parts.updates._leave())
+    await parts.play.point.put("a")
+    parts.outbox.emptied.set()
+    for _turn in range(20):
+        await asyncio.sleep(0)
+    assert not leaving.done()
+    await parts.play.point.put("停止")
+    await leaving
+    assert parts.ends == [True]
+
+
+async def test_a_forced_restart_waits_for_no_story(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, Settings())
+    await parts.play.point.put("a")
+    assert parts.updates._may_restart(True) is None
+    await parts.updates._leave()
+    assert parts.ends == [True]
+
+
+async def test_a_story_without_end_holds_up_the_way_back_for_so_long_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.updates.glue.STORY_MAX_SECONDS", 0.0)
+    parts = Parts(tmp_path, Settings())
+    await parts.play.point.put("a")
+    await parts.updates._leave()
+    assert parts.ends == [True]
+
+
+async def test_what_is_logged_after_the_trial_is_not_of_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot.store(tmp_path, boot.BootRecord(OLD, None, boot.Trial(OLD, 1, "77")))
+    parts = Parts(tmp_path, Settings())
+    monkeypatch.setattr("agent.updates.glue.build_health", lambda *_parts: Health([]))
+    logging.getLogger().error("while on trial")
+    await parts.outbox.open()
+    await parts.updates.prove(asyncio.Event())
+    logging.getLogger().error("the next update begins")
+    await parts.outbox.close()
+    assert not parts.updates.updater.on_trial
+    log = trial_log_path(tmp_path).read_text()
+    assert "while on trial" in log
+    assert "the next update begins" not in log
+
+
+async def test_a_secret_at_the_end_of_what_a_line_may_have_is_cut_out_whole(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, Settings())
+    token = make_profile(1, "").token
+    path = trial_log_path(tmp_path)
+    path.write_text("x" * (LINE_MAX - len(token) // 2) + token + "\n")  # a traceback, say
+    (line,) = parts.updates.updater._hooks.log_lines()
+    assert line.endswith("x[secret]"[: len(token) // 2])
+    assert token[:4] not in line
+
+
+async def test_on_the_way_back_the_note_of_the_good_version_stays(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, Settings())
+    await parts.updates._leave()  # no update was installed
+    assert parts.ends == [True]
+    assert parts.play.player.played == []
+    assert not (tmp_path / "ota" / "sound.json").exists()
+
+
+async def test_who_stops_the_agent_does_not_see_it_come_back_for_an_update(tmp_path: Path) -> None:
+    made = Agent(make_profile(1, ""), Settings(), tmp_path, OLD)
+    made._ended.set()  # as SIGTERM does
+    made._end_for_update(restart=True)
+    assert not made.restart_wanted
+
+
+class Cloud:
+    """A real cloud with a release."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bench = Bench(folder)
+        self.bench.start_cloud(0, 0)
+        self.client = self.bench.client()
+        package = folder / f"{NEW}.tar.gz"
+        command("story-release", "build", "--version", NEW, "--output", package)
+        self.bench.story_cloud("release", "add", package, "--version", NEW)
+        words = ("strategy", "add", "--version", NEW, "--type", "passive", "--from", OLD)
+        strategy = self.bench.story_cloud(*words)
+        self.bench.story_cloud("strategy", "publish", str(strategy["strategyId"]))
+
+
+class Machine:
+    """A real agent that is ordered the release."""
+
+    def __init__(self, cloud: Cloud, folder: Path, settings: str) -> None:
+        self.client = cloud.client
+        self.bench = Bench(folder)
+        self.bench.cloud_data = cloud.bench.cloud_data
+        self.bench.flash_device()
+        (folder / "agent.toml").write_text(settings)
+        write_tone(self.bench.state / "media" / "故事.wav", seconds=600)
+        self.bench.start_agent()
+        self.uuid = self.bench.device["uuid"]
+        self.client.bind(self.uuid, self.bench.device["bindToken"])
+
+    def order(self) -> None:
+        # The cloud offers nothing before the device has said what it runs.
+        offer = self.until("offer", lambda: self.client.new_version(self.uuid))
+        self.client.update(self.uuid, offer["packageId"], offer["strategyId"])
+
+    def until(self, what: str, look: Callable[[], Any]) -> Any:
+        assert self.bench.agent
+        return self.bench.agent.wait_for(what, lambda: look() or None, UPDATE_SECONDS)
+
+    def end(self) -> dict[str, Any]:
+        def ended() -> dict[str, Any] | None:
+            task = self.client.update_status(self.uuid)
+            return task if task["status"] in {"SUCCESS", "FAILED"} else None
+
+        return dict(self.until("end of the update", ended))
+
+    def runs(self, version: str) -> bool:
+        return self.bench.agent_status().get("version") == version
+
+    def log(self) -> str:
+        return (self.bench.folder / "agent.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    made = Cloud(tmp_path_factory.mktemp("cloud"))
+    yield made
+    made.bench.stop()
+
+
+@pytest.fixture
+def machine(
+    cloud: Cloud, tmp_path: Path, pulse_server: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], Machine]]:
+    monkeypatch.setenv("PULSE_SERVER", pulse_server)
+    made: list[Machine] = []
+
+    def make(settings: str) -> Machine:
+        made.append(Machine(cloud, tmp_path, settings))
+        return made[0]
+
+    yield make
+    for each in made:
+        each.bench.stop()
+
+
+@pytest.mark.timeout(240)  # real processes, and the cloud of both tests is made here
+def test_an_update_waits_for_the_end_of_the_story_and_is_heard(
+    machine: Callable[[str], Machine],
+) -> None:
+    one = machine('[health]\nsound = "device"\n')
+    one.client.send(one.uuid, "PUT", "play", "故事")
+    one.order()
+    one.until("wait", lambda: "waits: a story is being played" in one.log())
+    assert one.client.update_status(one.uuid)["status"] == "RUNNING"
+    assert one.runs(OLD)
+    one.client.send(one.uuid, "PUT", "play", "停止")
+    assert one.end()["status"] == "SUCCESS"
+    assert one.runs(NEW)
+    assert one.log().index("proven: sound") < one.log().index("proven: checks")
+
+
+@pytest.mark.timeout(240)
+def test_a_new_version_that_fails_a_check_of_the_machine_is_rolled_back_with_the_reason(
+    machine: Callable[[str], Machine], tmp_path: Path
+) -> None:
+    program(tmp_path / "checks", "10-lamp", "echo the lamp stays dark; exit 1")
+    one = machine(
+        "[ota]\nconfirm_timeout_seconds = 6\n"
+        f'[health]\nsound = "off"\nchecks_folder = "{tmp_path}/checks"\n'
+    )
+    one.order()
+    task = one.end()
+    assert task["status"] == "FAILED"
+    expected = "not proven within 6 s: checks: 10-lamp: exit code 1: the lamp stays dark"
+    assert expected in str(task)
+    one.until("old version", lambda: one.runs(OLD))

@@ -1,0 +1,7 @@
+"""The document's own speech, which the codec must decode."""
+
+from __future__ import annotations
+
+from tests.wire.conftest import document_segments
+
+__all__ = ["document_segments"]

@@ -1,0 +1,207 @@
+"""The chime: what it proves with a scripted player, and with mpv on a real sound server."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import os
+import subprocess
+import wave
+from pathlib import Path
+
+import pytest
+
+import machine.chime
+from machine.chime import MOVED_SECONDS, SoundProof, play_chime, write_chime
+from machine.errors import UnavailableError
+from machine.player import EndListener, MpvPlayer, StandInPlayer
+from resources.library import Catalogue
+from resources.play import PlayPoint
+from tests.conftest import write_tone
+from tests.resources.parts import DEADLINE, Bench, ScriptedPlayer
+
+
+class Chimer(ScriptedPlayer):
+    """Answers the chime as the test says."""
+
+    def __init__(self, *, at: float | None = None, end: tuple[str | None] | None = None) -> None:
+        super().__init__()
+        self.at = at
+        self.end = end
+        self.fault: UnavailableError | None = None
+
+    async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
+        with wave.open(source) as chime:
+            assert 0.5 < chime.getnframes() / chime.getframerate() < 2.0
+        await super().play(source, on_end, volume=volume)
+        if self.fault is not None:
+            raise self.fault
+        if self.end is not None:
+            on_end(*self.end)
+
+
+async def test_a_position_that_moves_is_heard_and_the_player_is_let_go() -> None:
+    player = Chimer(at=MOVED_SECONDS)
+    assert await play_chime(player, 30) == SoundProof("scripted")
+    assert player.volumes == [30]
+    assert player.played == ["chime", "(stop)", "(close)"]
+
+
+async def test_a_chime_that_was_played_to_its_end_is_heard() -> None:
+    assert (await play_chime(Chimer(end=(None,)), 0)).is_heard
+
+
+@pytest.mark.parametrize("at", [None, 0.0, MOVED_SECONDS / 2])
+async def test_a_position_that_stands_still_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, at: float | None
+) -> None:
+    monkeypatch.setattr(machine.chime, "MOVE_TIMEOUT", 0.05)
+    player = Chimer(at=at)
+    proof = await play_chime(player, 10)
+    assert not proof.is_heard
+    assert proof.fault == f"the sound stands still: {at or 0:.2f} s in 0.05 s"
+    assert player.played[-1] == "(close)"
+
+
+async def test_a_chime_that_breaks_off_is_a_fault() -> None:
+    assert (await play_chime(Chimer(end=("no device",)), 10)).fault == "no device"
+
+
+async def test_a_player_that_refuses_is_a_fault_in_its_own_words() -> None:
+    player = Chimer()
+    player.fault = UnavailableError("play: libmpv cannot be loaded: no such file")
+    proof = await play_chime(player, 10)
+    assert proof.fault == "play: libmpv cannot be loaded: no such file"
+    assert not proof.is_heard
+
+
+async def test_a_full_disk_is_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    proof = await play_chime(Chimer(at=1.0), 10)
+    assert proof == SoundProof(None, "the chime cannot be written: No such file or directory")
+
+
+async def test_without_libmpv_nothing_is_heard() -> None:
+    proof = await play_chime(StandInPlayer(), 10)
+    assert proof.output is None
+    assert "libmpv is missing" in str(proof.fault)
+
+
+@pytest.mark.parametrize(("output", "heard"), [("pulse", True), ("null", False), (None, False)])
+def test_only_a_device_is_heard(output: str | None, *, heard: bool) -> None:
+    assert SoundProof(output).is_heard is heard
+
+
+@pytest.mark.parametrize(("at", "fault"), [(3.0, None), (0.1, "only 0.10 s were played")])
+async def test_a_story_that_plays_is_proof_enough(
+    tmp_path: Path, at: float, fault: str | None
+) -> None:
+    bench = Bench(tmp_path / "media", "a")
+    await bench.point.put("a")
+    bench.player.at = at
+    assert await bench.point.prove_sound(10) == SoundProof("scripted", fault)
+    assert bench.player.played == ["a"]  # the child's story goes on, and nothing rang into it
+
+
+async def test_an_order_waits_for_the_chime_and_is_played_at_full_volume(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "media", "a")
+    bench.player.at = 1.0
+    bench.player.loading = asyncio.Event()
+    chime = asyncio.create_task(bench.point.prove_sound(5))
+    while not bench.player.played:
+        await asyncio.sleep(0)
+    order = asyncio.create_task(bench.point.put("a"))
+    await asyncio.sleep(0)
+    bench.player.loading.set()
+    async with asyncio.timeout(DEADLINE):
+        assert (await chime).is_heard
+        await order
+    assert bench.player.played == ["chime", "(stop)", "(close)", "a"]
+    assert bench.player.volumes == [5, 100]
+
+
+def test_the_chime_is_soft_at_both_ends(tmp_path: Path) -> None:
+    write_chime(tmp_path / "chime.wav")
+    with wave.open(str(tmp_path / "chime.wav")) as chime:
+        samples = array.array("h", chime.readframes(chime.getnframes()))
+    assert max(samples) > 8000
+    assert max(map(abs, (*samples[:8], *samples[-8:]))) < 600
+
+
+@pytest.fixture
+def loud(pulse_server: str) -> str:
+    """The sound server at full volume: another test may have turned it down."""
+    environment = {**os.environ, "PULSE_SERVER": pulse_server}
+    for setting, value in (("volume", "100%"), ("mute", "0")):
+        command = ["pactl", f"set-sink-{setting}", "bench", value]
+        subprocess.run(command, env=environment, check=True, timeout=60)
+    return pulse_server
+
+
+@pytest.fixture
+async def point(loud: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PlayPoint:
+    monkeypatch.setenv("PULSE_SERVER", loud)
+
+    async def ignore(_title: str) -> None:
+        return
+
+    write_tone(tmp_path / "media" / "tone.wav", seconds=0.5)
+    return PlayPoint(MpvPlayer(), Catalogue(tmp_path / "media"), ignore)
+
+
+async def test_the_real_chime_is_captured_behind_the_sound_server(
+    point: PlayPoint, pulse_server: str
+) -> None:
+    recorder = await asyncio.create_subprocess_exec(
+        "parec", "--device=bench.monitor", "--rate=8000", "--channels=1", "--format=s16le",
+        "--latency-msec=50", stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PULSE_SERVER": pulse_server},
+    )  # fmt: skip
+    assert recorder.stdout
+    try:
+        async with asyncio.timeout(DEADLINE):
+            await recorder.stdout.readexactly(800)  # it listens
+            assert await point.prove_sound(100) == SoundProof("pulse")
+            while max(array.array("h", await recorder.stdout.readexactly(800))) < 1000:
+                pass
+    finally:
+        recorder.terminate()
+        await recorder.wait()
+    assert point.back_end == "mpv: not started yet"  # its 50 MB are given back
+
+
+async def test_the_real_chime_proves_the_path_without_a_sound(point: PlayPoint) -> None:
+    assert await point.prove_sound(0) == SoundProof("pulse")
+    await point.put("tone")
+    assert point.playing
+    await point.close()
+
+
+async def test_a_sink_that_takes_nothing_is_found_out(
+    point: PlayPoint, pulse_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.chime, "MOVE_TIMEOUT", 0.5)
+    environment = {**os.environ, "PULSE_SERVER": pulse_server}
+
+    def suspend(word: str) -> None:
+        command = ["pactl", "suspend-sink", "bench", word]
+        subprocess.run(command, env=environment, check=True, timeout=60)
+
+    suspend("1")
+    try:
+        proof = await point.prove_sound(0)
+    finally:
+        suspend("0")
+    assert not proof.is_heard
+    assert "the sound stands still" in str(proof.fault)
+
+
+async def test_without_a_sound_server_or_card_time_passes_and_nothing_is_heard(
+    point: PlayPoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
+    config = tmp_path / "asoundrc"
+    config.write_text("pcm.!default { type hw card 31 }\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(config))
+    proof = await point.prove_sound(0)
+    assert (proof.output, proof.fault, proof.is_heard) == ("null", None, False)

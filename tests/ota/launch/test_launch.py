@@ -1,0 +1,372 @@
+"""What starts: the table of decisions, the record on disk, and a real hand-over between processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ota.launch import boot
+from ota.launch.boot import BootRecord, BootRecordError, Rollback, Trial, parse_boot
+from ota.launch.launch import (
+    ENV_BASE,
+    ENV_SLOT,
+    TRIAL_ATTEMPTS,
+    base_command,
+    base_version,
+    choose_release,
+    decide,
+    release_environment,
+)
+from wire.ota import version_key
+
+ROOT = Path(__file__).parents[3]
+OURS = {"wire", "audio", "base", "transport", "machine", "resources", "ota", "agent"}
+TRIAL = Trial("1.1.0", 0, "77")
+USED_UP = Trial("1.1.0", TRIAL_ATTEMPTS, "77")
+LIBS = {"1.0.5": Path("/r/1.0.5/lib"), "1.1.0": Path("/r/1.1.0/lib")}
+
+TABLE = {
+    "nothing was ever installed: the base": (BootRecord(), "all", None, None),
+    "a confirmed release runs": (BootRecord("1.1.0", "1.0.5"), "all", "1.1.0", None),
+    "a release on trial runs": (BootRecord("1.1.0", "1.0.5", TRIAL), "all", "1.1.0", None),
+    "a trial used up goes back to the previous release": (
+        BootRecord("1.1.0", "1.0.5", USED_UP),
+        "all",
+        "1.0.5",
+        "never confirmed",
+    ),
+    "a trial used up goes back to the base": (
+        BootRecord("1.1.0", None, USED_UP),
+        "all",
+        None,
+        "never confirmed",
+    ),
+    "a missing release goes back": (BootRecord("1.2.0", "1.0.5"), "all", "1.0.5", "missing"),
+    "both missing: the base": (BootRecord("1.1.0", "1.0.5", TRIAL), "none", None, "missing"),
+}
+
+
+@pytest.mark.parametrize("case", TABLE, ids=str)
+def test_decision(case: str) -> None:
+    record, there, version, reason = TABLE[case]
+    find: Callable[[str], Path | None] = LIBS.get if there == "all" else lambda _version: None
+    decision = decide(record, find)
+    assert decision.version == version
+    assert (decision.lib is None) == (version is None)
+    if reason is None:
+        assert decision.note is None
+        assert decision.record == record.attempted()
+    else:
+        assert reason in (decision.note or "")
+        rollback = decision.record.last_rollback
+        assert rollback is not None
+        assert (rollback.version, reason in rollback.reason) == (record.active, True)
+        assert decision.record.active == version
+        assert decision.record.trial is None
+
+
+OVER_BASE = BootRecord("1.1.0", "1.0.5", base="1.0.0")
+DOWNGRADED = BootRecord("1.1.0", "1.3.0", base="2.0.0")
+RAN_ONCE = Trial("1.1.0", 1, "77")
+
+DISPLACING: dict[str, tuple[BootRecord, str | None, str | None]] = {
+    # the record, the base install's version, what runs
+    "the base that it was installed over": (OVER_BASE, "1.0.0", "1.1.0"),
+    "a newer base that is older than the release": (OVER_BASE, "1.0.9", "1.1.0"),
+    "a newer base of the same version": (OVER_BASE, "1.1", "1.1.0"),
+    "a base that is newer than the release": (OVER_BASE, "1.10", None),
+    "an older base that came later": (OVER_BASE, "0.9", "1.1.0"),
+    "it is not known what base this is": (OVER_BASE, None, "1.1.0"),
+    "it is not known over which base it was installed": (BootRecord("1.1.0"), "1.2", None),
+    "a permitted downgrade stays": (DOWNGRADED, "2.0.0", "1.1.0"),
+    "a permitted downgrade, then a newer base": (DOWNGRADED, "2.0.1", None),
+    "a trial of a newer version": (BootRecord("1.1.0", None, TRIAL), "1.0.9", "1.1.0"),
+    "a trial of a permitted downgrade": (BootRecord("1.1.0", None, TRIAL), "2.0", "1.1.0"),
+    "a base that comes during the trial": (
+        BootRecord("1.1.0", None, RAN_ONCE, base="1.0.0"),
+        "2.0",
+        "1.1.0",
+    ),
+    "a trial used up, and the previous one older than the base": (
+        BootRecord("1.1.0", "1.0.5", USED_UP, base="1.0.0"),
+        "1.0.6",
+        None,
+    ),
+    "the base runs already": (BootRecord(None, None, base="1.0.0"), "2.0", None),
+}
+
+
+@pytest.mark.parametrize("case", DISPLACING, ids=str)
+def test_a_newer_base(case: str) -> None:
+    record, base, version = DISPLACING[case]
+    decision = decide(record, LIBS.get, base)
+    assert decision.version == version
+    assert decision.record.active == version
+    displaced = version is None and record.active is not None
+    assert (f"the base install {base} came after release" in (decision.note or "")) is displaced
+    if displaced:
+        assert decision.record.trial is None
+        assert decide(decision.record, LIBS.get, base).note is None
+        assert (decision.record.last_rollback is None) is (record.trial is None)
+    elif record.trial == TRIAL:
+        # Confirmed, it stays over the base that it began over, and gives way to a newer one.
+        confirmed = decision.record.confirmed()
+        assert decide(confirmed, LIBS.get, base).version == version
+        assert decide(confirmed, LIBS.get, "9.0").version is None
+    elif record.trial == RAN_ONCE:
+        assert decide(decision.record.confirmed(), LIBS.get, base).version is None
+
+
+def test_a_failed_trial_does_not_forget_what_the_previous_release_was_installed_over() -> None:
+    record = DOWNGRADED.activated("1.1.5", "78").rolled_back("no link")
+    assert (record.active, record.base) == ("1.1.0", "2.0.0")
+
+
+@given(
+    st.lists(st.integers(0, 999), min_size=1, max_size=8), st.lists(st.integers(0, 9), max_size=7)
+)
+def test_versions_are_ordered_as_on_the_wire(parts: list[int], more: list[int]) -> None:
+    one, other = ".".join(map(str, parts)), ".".join(map(str, [parts[0], *more]))
+    assert boot.version_order(one) == version_key(one)
+    assert (boot.version_order(one) > boot.version_order(other)) is (
+        version_key(one) > version_key(other)
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "version"),
+    [
+        (["story_agent-1.2.0.dist-info", "tuf-6.0.dist-info", "agent"], "1.2.0"),
+        (["story_agent-1.2.0.dist-info", "story_agent-1.1.0.dist-info"], None),
+        (["story_agent-1.2.0rc1.dist-info"], None),
+        (["story_agent_plugin-1.2.0.dist-info", "story_agent.egg-info"], None),
+        ([], None),
+    ],
+)
+def test_the_version_of_the_base(tmp_path: Path, names: list[str], version: str | None) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    assert base_version(tmp_path) == version
+    assert base_version(tmp_path / "none") is None
+
+
+def test_a_newer_base_takes_over_once_and_says_so(tmp_path: Path) -> None:
+    make_release(tmp_path, "1.1.0")
+    boot.store(tmp_path, BootRecord("1.1.0", base="1.0.0"))
+    decision = choose_release(tmp_path, lambda: "1.2.0")
+    assert (decision.version, decision.note) == (
+        None,
+        "the base install 1.2.0 came after release 1.1.0 and is newer: it runs",
+    )
+    assert boot.load(tmp_path) == BootRecord(base="1.2.0")
+    assert not (tmp_path / "slots/current").is_symlink()
+    assert choose_release(tmp_path, lambda: "1.2.0").note is None
+
+
+def test_of_two_given_up_the_newest_is_remembered_with_its_update() -> None:
+    decision = decide(BootRecord("1.1.0", "1.0.5", TRIAL), lambda _version: None)
+    assert decision.record.last_rollback == Rollback("1.1.0", "its folder is missing", "77")
+
+
+def test_what_is_on_trial_for_another_update_is_no_way_back() -> None:
+    before = BootRecord("1.1.0", "1.0.5", Trial("1.1.0", 2, "77"), base="1.0.0")
+    again = before.activated("1.1.0", "78")
+    assert again == BootRecord("1.1.0", "1.0.5", Trial("1.1.0", 0, "78"), base="1.0.0")
+    assert before.activated("1.2.0", "78").previous == "1.0.5"
+
+
+def test_a_folder_in_the_place_of_current_undoes_no_switch(tmp_path: Path) -> None:
+    """As a backup leaves it that was put back without its links."""
+    (tmp_path / "slots/current/lib").mkdir(parents=True)
+    make_release(tmp_path, "1.1.0")
+    boot.store(tmp_path, BootRecord().activated("1.1.0", "77"))
+    decision = choose_release(tmp_path)
+    assert (decision.version, decision.note) == ("1.1.0", None)
+    assert boot.load(tmp_path).trial == Trial("1.1.0", 1, "77")
+
+
+def test_activating_the_same_again_keeps_previous_and_attempts() -> None:
+    record = BootRecord("1.0.5").activated("1.1.0", "77").attempted()
+    assert record.activated("1.1.0", "77") == record
+    assert (record.previous, record.trial) == ("1.0.5", Trial("1.1.0", 1, "77"))
+
+
+def make_release(state: Path, version: str) -> Path:
+    folder = boot.release_folder(state, version)
+    (folder / "lib").mkdir(parents=True)
+    (folder / "release.json").write_text(json.dumps({"version": version}))
+    return folder
+
+
+def test_each_start_of_a_trial_is_counted_until_it_goes_back(tmp_path: Path) -> None:
+    make_release(tmp_path, "1.1.0")
+    boot.store(tmp_path, BootRecord().activated("1.1.0", "77"))
+    for attempt in range(TRIAL_ATTEMPTS):
+        assert choose_release(tmp_path).version == "1.1.0"
+        trial = boot.load(tmp_path).trial
+        assert trial is not None
+        assert trial.attempts == attempt + 1
+    decision = choose_release(tmp_path)
+    assert decision.version is None
+    assert "3 times" in (decision.note or "")
+    assert not (tmp_path / "slots/current").is_symlink()
+    assert choose_release(tmp_path).note is None
+
+
+def test_current_follows_the_record_after_a_crash_between_them(tmp_path: Path) -> None:
+    make_release(tmp_path, "1.1.0")
+    boot.store(tmp_path, BootRecord("1.1.0"))
+    (tmp_path / "slots/current").unlink()
+    assert choose_release(tmp_path).version == "1.1.0"
+    assert (tmp_path / "slots/current").readlink() == Path("releases/1.1.0")
+
+
+RECORD = '{"active": "1.1", "previous": null, "trial": TRIAL, "last_rollback": null}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"active": "../../etc", "previous": null, "trial": null, "last_rollback": null}',
+        '{"active": 1, "previous": null, "trial": null, "last_rollback": null}',
+        RECORD.replace("TRIAL", '{"version": "1.2", "attempts": 0, "transaction": "7"}'),
+        RECORD.replace("TRIAL", '{"version": "1.1", "attempts": -1, "transaction": "7"}'),
+        RECORD.replace("TRIAL", "5"),
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_record_means_the_base_and_is_said(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BootRecordError, match=r"boot\.json"):
+        parse_boot(text)
+    (tmp_path / "slots").mkdir()
+    (tmp_path / "slots/boot.json").write_text(text)
+    decision = choose_release(tmp_path)
+    assert decision.version is None
+    assert "boot.json" in (decision.note or "")
+    assert (tmp_path / "slots/boot.json").read_text() == text
+
+
+def test_a_trial_that_cannot_be_counted_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_release(tmp_path, "1.1.0")
+    boot.store(tmp_path, BootRecord().activated("1.1.0", "77"))
+
+    def full(_state: Path, _record: BootRecord) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(boot, "store", full)
+    decision = choose_release(tmp_path)
+    assert decision.version is None
+    assert "No space" in (decision.note or "")
+
+
+def test_the_environment_leads_there_and_back() -> None:
+    base = {"PYTHONPATH": "/base", "HOME": "/h"}
+    there = release_environment(base, "1.1.0", Path("/r/lib"))
+    assert (there["PYTHONPATH"], there[ENV_SLOT], there["HOME"]) == ("/r/lib", "1.1.0", "/h")
+    assert base_command(there) == (sys.executable, base)
+
+
+def test_the_base_without_a_python_path_gets_none_back() -> None:
+    there = release_environment({"HOME": "/h"}, "1.1.0", Path("/r/lib"))
+    assert base_command(there) == (sys.executable, {"HOME": "/h"})
+
+
+def test_a_foreign_value_of_our_variable_is_not_followed() -> None:
+    assert base_command({ENV_BASE: "nonsense"}) == (sys.executable, {})
+
+
+CLI = """
+import os, sys
+sys.stdout.write(f"{__file__} {os.environ.get('STORY_AGENT_SLOT')} {sys.argv[1:]}\\n")
+sys.stdout.flush()
+if os.environ.get("STORY_AGENT_SLOT"):
+    sys.path.insert(0, os.environ["TEST_ROOT"])
+    from ota.launch.launch import restart
+    restart(["--back"])
+"""
+
+
+def test_base_release_and_back_in_real_processes(tmp_path: Path) -> None:
+    lib = make_release(tmp_path, "1.1.0") / "lib"
+    base = tmp_path / "base"
+    for folder in (lib, base):
+        (folder / "agent").mkdir(parents=True)
+        (folder / "agent/__init__.py").touch()
+        (folder / "agent/cli.py").write_text(CLI)
+    boot.store(tmp_path, BootRecord("1.1.0"))
+    code = "import sys; from pathlib import Path; from ota.launch.launch import enter_active_release as e;"
+    code += "e(Path(sys.argv[1]), sys.argv[2:])"
+    env = os.environ | {"PYTHONPATH": f"{base}:{ROOT}", "TEST_ROOT": str(ROOT)}
+    env.pop(ENV_SLOT, None)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, str(tmp_path), "run", "--x"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        f"{lib}/agent/cli.py 1.1.0 ['run', '--x']",
+        f"{base}/agent/cli.py None ['--back']",
+    ]
+    assert not done.stderr
+
+
+def test_a_newer_package_runs_itself_in_a_real_process(tmp_path: Path) -> None:
+    lib = make_release(tmp_path, "1.1.0") / "lib"
+    site = tmp_path / "site-packages"
+    for folder in (lib, site):
+        (folder / "agent").mkdir(parents=True)
+        (folder / "agent/__init__.py").touch()
+        (folder / "agent/cli.py").write_text("print('the release')")
+    for name in ("base", "ota"):
+        shutil.copytree(ROOT / name, site / name, ignore=shutil.ignore_patterns("__pycache__"))
+    code = "import sys; from pathlib import Path; from ota.launch.launch import enter_active_release as e;"
+    code += "e(Path(sys.argv[1]), []); print('the base')"
+    boot.store(tmp_path, BootRecord("1.1.0", base="1.0.0"))
+    for version, ran in (("1.0.1", "the release\n"), ("1.2.0", "the base\n")):
+        info = site / f"story_agent-{version}.dist-info"
+        info.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-P", "-S", "-c", code, str(tmp_path)],
+            env={"PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        assert done.stdout == ran
+        info.rmdir()
+    assert done.stderr == (
+        "story-agent: the base install 1.2.0 came after release 1.1.0 and is newer: it runs\n"
+    )
+    assert boot.load(tmp_path) == BootRecord(base="1.2.0")
+
+
+def test_the_launcher_loads_nothing_but_the_standard_library() -> None:
+    code = "import sys, ota.launch.launch\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    ours = {name for name in loaded if name.partition(".")[0] in OURS}
+    assert ours == {
+        *("base", "base.files"),
+        *("ota", "ota.launch", "ota.launch.boot", "ota.launch.launch"),
+    }
+    assert not loaded & {"asyncio", "logging", "urllib3", "tuf", "ssl", "subprocess"}

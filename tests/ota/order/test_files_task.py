@@ -1,0 +1,111 @@
+"""Atomic files, and the task record that is read back strictly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.files import Replacement, replace_symlink, write_atomically
+from ota.errors import ContentError
+from ota.order.states import IllegalTransitionError, State, Step
+from ota.order.task import Task, load_task, parse_task, save_task, task_path
+from ota.trust.client import Target
+from wire.errors import WireError
+from wire.ota import OtaEvent, OtaOrder
+
+ORDER = OtaOrder("77", "1.1.0", "1.0.0", "http://h/1.1.0.tar.gz", 10, "0" * 32)
+TARGET = Target("p/1.1.0.tar.gz", 10, "a" * 64, "1.1.0", "p")
+
+
+def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old", mode=0o600)
+    with pytest.raises(TypeError), Replacement(path) as file:
+        file.write(b"half" + bytes(None))  # type: ignore[call-overload]
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_stale_temp_file_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".file.tmp").write_bytes(b"of a crash")
+    write_atomically(tmp_path / "file", b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_link_is_switched_and_removed(tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    for target in ("a", "b"):
+        replace_symlink(link, target)
+        assert link.readlink() == Path(target)
+    replace_symlink(link, None)
+    assert not link.is_symlink()
+
+
+TASKS = [
+    Task(ORDER),
+    Task(ORDER).at(Step.CHECK),
+    Task(ORDER).at(Step.CHECK).at(Step.DOWNLOAD, TARGET),
+    Task(ORDER).at(Step.CHECK).at(Step.SWITCH, TARGET).at(Step.TRIAL),
+    Task(ORDER).at(Step.CHECK).at(Step.SWITCH, TARGET).at(Step.TRIAL).succeeded(),
+    Task(ORDER).failed(ContentError("wrong size", "detail")),
+]
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{task.state}-{task.step}")
+def test_each_task_survives_the_disk(tmp_path: Path, task: Task) -> None:
+    save_task(tmp_path, task)
+    assert load_task(tmp_path) == task
+
+
+def test_steps_carry_the_state_along_and_never_back() -> None:
+    task = Task(ORDER).at(Step.CHECK)
+    assert task.state is State.RUNNING
+    with pytest.raises(IllegalTransitionError):
+        task.at(Step.TRIAL, TARGET).at(Step.DOWNLOAD)
+    with pytest.raises(IllegalTransitionError):
+        task.succeeded()
+    with pytest.raises(IllegalTransitionError):
+        task.failed(ContentError("a", "b")).failed(ContentError("a", "b"))
+
+
+def test_a_failure_keeps_its_text_and_event() -> None:
+    task = Task(ORDER).failed(ContentError("wrong hash", "x", OtaEvent.CHECKSUM_FAIL))
+    assert (task.failure, task.event) == ("wrong hash: x", OtaEvent.CHECKSUM_FAIL)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"format": 2}, "format"),
+        ({"state": "DONE"}, "state"),
+        ({"step": "trial"}, "step"),
+        ({"order": {}}, "ota.transaction"),
+        ({"reported": "no"}, "reported"),
+        ({"state": "RUNNING", "step": "install"}, "target"),
+        ({"state": "FAILED", "step": "done", "event": 12}, "failure"),
+        ({"state": "SUCCESS", "step": "done"}, "event"),
+        ({"event": 10}, "event"),
+        ({"event": 99}, "event"),
+        ({"target": {"path": "p"}}, "target.length"),
+    ],
+)
+def test_a_damaged_record_is_named(change: dict[str, Any], named: str) -> None:
+    record = json.loads(Task(ORDER).to_bytes()) | change
+    with pytest.raises(WireError, match=f"^{named}"):
+        parse_task(json.dumps(record).encode())
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[]", b"[" * 100_000])
+def test_a_damaged_file_is_set_aside_and_the_machine_is_idle(
+    tmp_path: Path, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_task(tmp_path, Task(ORDER))
+    task_path(tmp_path).write_bytes(data)
+    assert load_task(tmp_path) is None
+    assert (tmp_path / "ota/task.json.bad").read_bytes() == data
+    assert "task.json.bad" in caplog.text
+    assert load_task(tmp_path) is None

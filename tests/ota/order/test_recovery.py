@@ -1,0 +1,108 @@
+"""The table of what a start does, for each thing that a crash can leave."""
+
+from __future__ import annotations
+
+import pytest
+
+from ota.errors import ContentError
+from ota.launch.boot import Rollback, Trial
+from ota.order.recovery import LOST_RECORD, NOT_RESTARTED, NOT_STARTED, RESTARTS, Action, recover
+from ota.order.states import Step
+from ota.order.task import Task
+from ota.trust.client import Target
+from wire.ota import OtaOrder
+
+OLD, NEW = "1.0.0", "1.1.0"
+CREATED = Task(OtaOrder("77", NEW, OLD, f"http://h/{NEW}.tar.gz", 10, "0" * 32))
+TARGET = Target(f"p/{NEW}.tar.gz", 10, "a" * 64, NEW, "p")
+CHECK = CREATED.at(Step.CHECK)
+INSTALL = CHECK.at(Step.DOWNLOAD, TARGET).at(Step.INSTALL)
+SWITCH = INSTALL.at(Step.SWITCH)
+ON_TRIAL = SWITCH.at(Step.TRIAL)
+FAILED = ON_TRIAL.failed(ContentError("x", "y"))
+TRIAL = Trial(NEW, 1, "77")
+OTHER = Trial(NEW, 1, "76")
+BACK = Rollback(NEW, "why", "77")
+LONG_AGO = Rollback(NEW, "why", "70")
+
+TABLE = {
+    "nothing": (None, None, None, OLD, Action.IDLE, ""),
+    "taken": (CREATED, None, None, OLD, Action.GO_ON, ""),
+    "checking": (CHECK, None, None, OLD, Action.GO_ON, ""),
+    "installing": (INSTALL, None, None, OLD, Action.GO_ON, ""),
+    "installing what was rolled back long ago": (INSTALL, None, LONG_AGO, OLD, Action.GO_ON, ""),
+    "before the switch": (SWITCH, None, None, OLD, Action.GO_ON, ""),
+    "before the switch to what was rolled back": (SWITCH, None, LONG_AGO, OLD, Action.GO_ON, ""),
+    "after the switch, started": (SWITCH, TRIAL, None, NEW, Action.TRIAL, ""),
+    "after the switch, not started": (SWITCH, TRIAL, None, OLD, Action.FAIL, NOT_STARTED),
+    "after the switch, rolled back": (SWITCH, None, BACK, OLD, Action.FAIL, "why"),
+    "on trial": (ON_TRIAL, TRIAL, None, NEW, Action.TRIAL, ""),
+    "on trial, not started": (ON_TRIAL, TRIAL, None, OLD, Action.FAIL, NOT_STARTED),
+    "on trial, rolled back": (ON_TRIAL, None, BACK, OLD, Action.FAIL, "why"),
+    "on trial, record lost": (ON_TRIAL, None, None, OLD, Action.FAIL, LOST_RECORD),
+    "on trial, confirmed": (ON_TRIAL, None, None, NEW, Action.SUCCEED, ""),
+    "succeeded": (ON_TRIAL.succeeded(), None, None, NEW, Action.IDLE, ""),
+    "failed": (FAILED, None, BACK, OLD, Action.IDLE, ""),
+    "failed, but switched": (FAILED, TRIAL, None, NEW, Action.GO_BACK, "x: y"),
+    "task lost, on trial": (None, TRIAL, None, NEW, Action.TRIAL, ""),
+    "task lost, not started": (None, TRIAL, None, OLD, Action.IDLE, ""),
+    "another's failure, on trial": (FAILED, OTHER, None, NEW, Action.TRIAL, ""),
+}
+
+
+@pytest.mark.parametrize("case", TABLE, ids=str)
+def test_what_a_start_does(case: str) -> None:
+    task, trial, rollback, running, action, reason = TABLE[case]
+    verdict = recover(task, trial, rollback, running)
+    assert verdict.action is action
+    assert reason in verdict.reason
+    assert bool(verdict.reason) == (action in {Action.FAIL, Action.GO_BACK})
+
+
+# The machine, not the agent alone, has to restart: what an agent does that was killed before that.
+WAITING = {
+    "switching": (SWITCH, OLD, 1, Action.GO_ON, ""),
+    "told to restart once": (ON_TRIAL, OLD, 1, Action.GO_ON, ""),
+    "told once less than often enough": (ON_TRIAL, OLD, RESTARTS - 1, Action.GO_ON, ""),
+    "told often enough": (ON_TRIAL, OLD, RESTARTS, Action.FAIL, NOT_RESTARTED),
+    "told by no record": (ON_TRIAL, OLD, 0, Action.FAIL, LOST_RECORD),
+    "ended": (FAILED, OLD, 1, Action.IDLE, ""),
+}
+
+
+@pytest.mark.parametrize("case", WAITING, ids=str)
+def test_what_a_start_does_before_the_machine_restarted(case: str) -> None:
+    task, running, restarts, action, reason = WAITING[case]
+    verdict = recover(task, None, LONG_AGO, running, restarts)
+    assert (verdict.action, verdict.reason) == (action, reason)
+
+
+# What gave itself up and was killed before the machine restarted out of it.
+GIVEN_UP = {
+    "not reported": (SWITCH, BACK, Action.FAIL),
+    "not reported, installed": (ON_TRIAL, BACK, Action.FAIL),
+    "reported": (FAILED, BACK, Action.IDLE),
+    "without its task": (None, BACK, Action.IDLE),
+    "with another's task": (CHECK, LONG_AGO, Action.IDLE),
+}
+
+
+@pytest.mark.parametrize("case", GIVEN_UP, ids=str)
+def test_what_was_given_up_and_still_runs_is_left(case: str) -> None:
+    task, rollback, action = GIVEN_UP[case]
+    verdict = recover(task, None, rollback, NEW, given_up=True)
+    assert (verdict.action, verdict.restart) == (action, True)
+    assert bool(verdict.reason) == (action is Action.FAIL)
+
+
+def test_without_its_record_a_new_version_is_on_trial() -> None:
+    for task in (SWITCH, ON_TRIAL):
+        assert recover(task, None, None, NEW, record_lost=True).action is Action.TRIAL
+        assert recover(task, None, None, NEW).action is Action.SUCCEED
+    assert recover(FAILED, None, None, NEW, record_lost=True).action is Action.IDLE
+
+
+def test_a_reason_that_was_kept_before_a_kill_is_told_once() -> None:
+    first = recover(ON_TRIAL, None, BACK, OLD)
+    again = recover(ON_TRIAL, None, Rollback(NEW, first.reason, "77"), OLD)
+    assert again.reason == first.reason == f"version {NEW} was rolled back: why"

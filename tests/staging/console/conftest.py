@@ -1,0 +1,131 @@
+"""A real cloud, a real agent and a real browser, once for the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.staging.console.page import PASSWORD, USER, WIDE, Page, start_browser
+from tools.bench import Bench
+from tools.processes import command
+
+HERE = Path(__file__).parent
+
+
+class Stage:
+    """The bench, and short ways to what tests ask of it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self._numbers = itertools.count(1)
+
+    @property
+    def uuid(self) -> str:
+        return self.bench.device["uuid"]
+
+    @property
+    def bind_token(self) -> str:
+        return self.bench.device["bindToken"]
+
+    def cloud(self, *words: str | Path) -> dict[str, Any]:
+        return self.bench.story_cloud(*words)
+
+    def agent(self, *words: str | Path) -> str:
+        return command("story-agent", *words, "--state", self.bench.state).strip()
+
+    def account(self, name: str) -> None:
+        secret = self.bench.folder / "password"
+        secret.write_text(PASSWORD)
+        self.cloud("account", "add", name, "--password-file", secret)
+
+    def number(self) -> int:
+        return next(self._numbers)
+
+
+@contextlib.contextmanager
+def offered(folder: Path, config: str) -> Iterator[Stage]:
+    """A bench of its own in ``folder``, whose agent with these settings is offered version 1.1.0."""
+    bench = Bench(folder)
+    try:
+        bench.start_cloud(0, 0)
+        made = Stage(bench)
+        made.account(USER)
+        bench.flash_device()
+        (bench.folder / "agent.toml").write_text(config)
+        package = bench.folder / "1.1.0.tar.gz"
+        command("story-release", "build", "--version", "1.1.0", "--output", package)
+        made.cloud("release", "add", package, "--version", "1.1.0")
+        made.cloud("strategy", "add", "--version", "1.1.0")
+        made.cloud("strategy", "publish", "1")
+        bench.start_agent()
+        yield made
+    finally:
+        bench.stop()
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    bench = Bench(tmp_path_factory.mktemp("console"))
+    try:
+        bench.start_cloud(0, 0)
+        made = Stage(bench)
+        made.account(USER)
+        bench.flash_device()
+        bench.start_agent()
+        yield made
+    finally:
+        bench.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    started = start_browser(tmp_path_factory.mktemp("chromium"))
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def page(stage: Stage, browser: Any) -> Iterator[Page]:
+    """The log-in page of a browser that was never here, in English."""
+    made = Page(browser, stage.bench.api)
+    browser.delete_all_cookies()
+    made.resize(WIDE)
+    made.open("/console/")
+    made.js("localStorage.setItem('story-console-language', 'en')")
+    browser.delete_all_cookies()
+    made.open("/console/")
+    made.get("input[name=user]")
+    made.errors()
+    yield made
+    browser.get("about:blank")  # ends its streams
+
+
+@pytest.fixture
+def inside(page: Page) -> Page:
+    """The list of devices, logged in."""
+    page.log_in()
+    page.get(".tabs")
+    return page
+
+
+@pytest.fixture
+def device(inside: Page, stage: Stage) -> Page:
+    """The page of the agent's device, bound to the tester."""
+    inside.open(f"/console/devices/{stage.uuid}")
+    inside.get("[data-part=bind], [data-part=controls]")
+    if inside.all("[data-part=bind]"):
+        inside.type("input[name=token]", stage.bind_token, enter=True)
+    inside.see("[data-point=volume] .answer", "Done")
+    inside.see("[data-role=live]", "Live")
+    return inside
+
+
+def rows(answer: str) -> Any:
+    """Read an answer of the console."""
+    return json.loads(answer)

@@ -1,0 +1,172 @@
+"""Take the screenshots of docs/console.md: a real cloud and a real agent, each page in both widths.
+
+python -m tests.staging.console.screens
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from staging.gateway.reports import HistoryPoint
+from staging.store import Database, devices, history
+from staging.times import now_ms
+from tests.staging.console.conftest import Stage
+from tests.staging.console.page import PASSWORD, PHONE, USER, WIDE, Page, start_browser
+from tools.bench import Bench
+from tools.processes import command
+from tools.tour import write_tone
+
+FOLDER = Path(__file__).parents[3] / "docs" / "console"
+DAY_MS = 86_400_000
+SIZES = {"wide": WIDE, "phone": PHONE}
+
+
+def shoot(page: Page, name: str, *sizes: str) -> None:
+    """Save the whole page as ``name-size.png``."""
+    for size in sizes or tuple(SIZES):
+        page.resize(SIZES[size])
+        page.js(
+            "scrollTo(0, 0); document.activeElement.blur();"
+            "document.getElementById('status').textContent = ''"
+        )
+        height = page.js("return document.documentElement.scrollHeight")
+        page.resize((SIZES[size][0], max(SIZES[size][1], height)))
+        page.js("return new Promise((done) => setTimeout(done, 400))")
+        FOLDER.mkdir(exist_ok=True)
+        page.browser.save_screenshot(str(FOLDER / f"{name}-{size}.png"))
+    page.resize(WIDE)
+
+
+def prepare(stage: Stage) -> None:
+    """Make what the pages show: titles, values, voice, a second device."""
+    write_tone(stage.bench.state / "media" / "小兔子乖乖.wav", seconds=60)
+    for level in (9, 12, 7, 10, 6, 8):
+        stage.agent("set", "volume", str(level))
+    stage.agent("say", "tools/utterance.wav")
+    stage.agent("say", "tools/utterance.wav")
+    stage.cloud("device", "add")
+    for version in ("1.1.0", "1.2.0"):
+        file = stage.bench.folder / f"{version}.tar.gz"
+        command("story-release", "build", "--version", version, "--output", file)
+
+
+def walk(page: Page, stage: Stage) -> None:
+    """Go through the pages."""
+    page.open("/console/")
+    page.js("localStorage.setItem('story-console-language', 'en')")
+    page.open("/console/")
+    page.get("input[name=user]")
+    shoot(page, "login")
+    page.log_in(USER, PASSWORD)
+    page.get(f"tr[data-uuid='{stage.uuid}'] .chip.good")
+    page.open(f"/console/devices/{stage.uuid}")
+    page.type("input[name=token]", stage.bind_token, enter=True)
+    page.get("[data-point=volume]")
+    page.type("input[name=name]", "Bench speaker", enter=True)
+    page.type("[data-point=play] input", "小兔子乖乖", enter=True)
+    page.see("[data-point=play] [data-role=now]", "小兔子乖乖")
+    # A device does not restart into a story.
+    page.click("[data-point=play] [data-command='停止']")
+    page.see("[data-point=play] [data-role=now]", "nothing")
+    upload(page, stage, "1.1.0", "Faster start, calmer volume steps")
+    page.type("[data-version='1.1.0'] input[name=uuid]", stage.uuid, enter=True)
+    page.see("[data-version='1.1.0'] li .chip", "Success", seconds=60)
+    page.click("[data-version='1.1.0'] [data-role=pass]")
+    page.see("[data-version='1.1.0'] .card-head .chip", "Released")
+    upload(page, stage, "1.2.0", "Resumes stories where they stopped")
+    shoot(page, "versions")
+    page.open("/console/strategies")
+    page.click("main form button[type=submit]")
+    page.click("tr[data-strategy] button")
+    page.see("tr[data-strategy] .chip", "Published")
+    shoot(page, "strategies")
+    page.open("/console/products")
+    page.click("tr[data-batch] button")
+    page.get(".scroll table")
+    shoot(page, "products")
+    set_up(page)
+    page.open("/console/devices")
+    page.see(f"tr[data-uuid='{stage.uuid}']", "Bench speaker")
+    shoot(page, "devices")
+    page.open(f"/console/devices/{stage.uuid}")
+    page.get("[data-utterance]")
+    page.get("[data-series=volume] svg")
+    for sentence in ("声音大一点", "音量调到30", "播放小兔子乖乖", "音量调到3"):
+        page.type("[data-part=heard] input[name=sentence]", sentence, enter=True)
+        page.see("[data-part=heard] .outcomes > li:first-child", sentence)
+        page.get("[data-part=heard] button[type=submit]:enabled")
+    shoot(page, "device")
+    page.js("localStorage.setItem('story-console-language', 'zh')")
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    page.cdp("Emulation.setEmulatedMedia", features=dark)
+    page.open(f"/console/devices/{stage.uuid}")
+    page.get("[data-series=volume] svg")
+    shoot(page, "device-dark-zh")
+
+
+def set_up(page: Page) -> None:
+    """Show an app and a product's data points."""
+    page.open("/console/apps")
+    page.type("input[name=name]", "Story app")
+    page.click("main form button[type=submit]")
+    page.get("[data-app='Story app'] [data-value=secret]")
+    shoot(page, "apps", "wide")
+    page.open("/console/products/1")
+    page.get("[data-part=apps] li")
+    shoot(page, "product", "wide")
+
+
+def upload(page: Page, stage: Stage, version: str, description: str) -> None:
+    """Add a version on its page."""
+    page.open("/console/versions")
+    page.type("input[name=version]", version)
+    page.type("input[name=description]", description)
+    page.get("input[name=file]").send_keys(str(stage.bench.folder / f"{version}.tar.gz"))
+    page.click("main form button[type=submit]")
+    page.get(f"[data-version='{version}']")
+
+
+def remember(stage: Stage) -> None:
+    """Give the device a day's history, as a device that was there would have reported it."""
+    database = Database(stage.bench.cloud_data / "cloud.sqlite")
+    start = now_ms() - DAY_MS
+    device = database.call(devices.get, stage.uuid)
+    for step in range(96):
+        level = 100 - step if step < 70 else 30 + (step - 70) * 3
+        points = [HistoryPoint("power", min(100, level))]
+        if step % 7 == 0:
+            points.append(HistoryPoint("volume", (4, 9, 12, 6, 0, 8)[step // 7 % 6]))
+        database.call(history.append, device, points, start + step * DAY_MS // 97)
+    database.close()
+
+
+def main() -> int:
+    """Run everything in a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder))
+        browser = start_browser(Path(folder) / "chromium")
+        try:
+            bench.start_cloud(0, 0)
+            stage = Stage(bench)
+            stage.account(USER)
+            bench.flash_device()
+            remember(stage)
+            bench.start_agent()
+            prepare(stage)
+            walk(Page(browser, bench.api), stage)
+        finally:
+            browser.quit()
+            bench.stop()
+    # Fewer colours are a third of the bytes, and nobody sees it.
+    if shutil.which("pngquant"):
+        files = [str(file) for file in FOLDER.glob("*.png")]
+        subprocess.run(["pngquant", "--force", "--ext", ".png", *files], check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The console for everybody: by keyboard alone, on a phone, with a screen reader, in the dark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.staging.console.conftest import Stage
+from tests.staging.console.page import PASSWORD, PHONE, USER, Page
+
+AXE = (files("axe_core_python") / "axe.min.js").read_text("utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+PAGES = ("devices", "products", "versions", "strategies")
+
+
+def violations(page: Page) -> list[str]:
+    """Let axe-core look at the page; returns what breaks WCAG 2.1 AA, contrast included."""
+    # The page's own policy forbids what axe does to reach into scripts; the debugger may.
+    page.cdp("Page.setBypassCSP", enabled=True)
+    page.js(AXE)
+    found = page.browser.execute_async_script(
+        "const [tags, done] = arguments; axe.run(document, {runOnly: tags}).then((r) => done(r.violations))",
+        RULES,
+    )
+    return [f"{v['id']}: {n['html']} {n['failureSummary']}" for v in found for n in v["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page(device: Page, scheme: str) -> None:
+    device.cdp(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
+    device.get("[data-series=volume] svg")
+    assert violations(device) == []
+    for path in PAGES:
+        device.open(f"/console/{path}")
+        device.get("main .card")
+        assert violations(device) == [], path
+    device.click("[data-role=logout]")
+    device.get("input[name=user]")
+    assert violations(device) == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_nothing_is_wider_than_a_phone(device: Page, stage: Stage, language: str) -> None:
+    device.resize(PHONE)
+    device.js("localStorage.setItem('story-console-language', arguments[0])", language)
+    for path in (f"devices/{stage.uuid}", *PAGES):
+        device.open(f"/console/{path}")
+        device.get("main .card")
+        width = device.js("return document.documentElement.scrollWidth")
+        assert width <= PHONE[0], path
+        small = device.js(
+            "return [...document.querySelectorAll('button, .tabs a, input, select')].filter((e) => e.offsetParent"
+            " && e.type !== 'checkbox' && e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)"
+        )
+        assert small == [], path
+
+
+def test_everything_can_be_done_by_keyboard(device: Page, stage: Stage) -> None:
+    page = device
+    page.click("[data-role=logout]")
+    page.get("input[name=user]")
+    page.keys(USER, Keys.TAB, PASSWORD, Keys.ENTER)
+    page.get(".tabs")
+    page.get(f"tr[data-uuid='{stage.uuid}'] a")
+    walk_to(page, lambda at: at["href"].endswith(stage.uuid))
+    page.keys(Keys.ENTER)
+    page.get("[data-point=volume] input:enabled")
+    assert page.focused()["tag"] == "H1"  # the new page begins at its title
+    stage.agent("set", "volume", "6")
+    page.see("[data-point=volume] output", "6")
+    walk_to(page, lambda at: at["label"] == "音量")
+    page.keys(Keys.ARROW_RIGHT)
+    page.wait(lambda: stage.agent("get", "volume") == "7", "the agent's volume")
+    walk_to(page, lambda at: at["data"].get("role") == "power-off")
+    page.keys(Keys.ENTER)
+    page.get("dialog[open]")
+    assert page.js("return document.activeElement.closest('dialog') !== null")
+    page.keys(Keys.ESCAPE)
+    page.wait(lambda: page.focused()["data"].get("role") == "power-off", "the focus to come back")
+    page.js("scrollTo(0, 0); document.activeElement.blur()")
+    walk_to(page, lambda at: at["href"] == "#main")  # past the navigation at once
+    page.keys(Keys.ENTER)
+    assert page.focused()["tag"] == "MAIN"
+
+
+def walk_to(page: Page, there: Callable[[dict[str, Any]], bool], limit: int = 60) -> None:
+    """Press Tab until the focus is where ``there`` says; each stop must be seen."""
+    body = page.browser.switch_to.active_element
+    for _ in range(limit):
+        body.send_keys(Keys.TAB)
+        body = page.browser.switch_to.active_element
+        at = page.focused()
+        assert at["outlined"] or at["tag"] == "BODY", at
+        if there(at):
+            return
+    raise AssertionError(f"not reached in {limit} stops; last: {page.focused()}")
+
+
+def test_the_language_is_remembered(inside: Page) -> None:
+    inside.click("[data-role=language]")
+    inside.see("main h1", "设备")
+    assert inside.js("return document.documentElement.lang") == "zh-CN"
+    inside.open("/console/products")
+    inside.see("main h1", "产品")
+    inside.click("[data-role=language]")
+    inside.see("main h1", "Products")

@@ -1,0 +1,273 @@
+"""The document's necessary flow in a browser: product, data points, app, binding, profile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from staging.store import Database, apps
+from staging.store import product_setup as catalog
+from tests.staging.console.conftest import Stage
+from tests.staging.console.page import PASSWORD, PHONE, USER, Page
+from tests.staging.console.test_access import violations
+from wire.profile import parse_profile
+
+Ask = Callable[..., httpx.Response]
+
+
+@contextmanager
+def entered(stage: Stage, user: str) -> Iterator[tuple[httpx.Client, dict[str, str]]]:
+    """Log in without a browser; gives the client and the header of its changes."""
+    with httpx.Client(base_url=f"{stage.bench.api}/console/api") as client:
+        csrf = client.get("/session").json()["csrf"]
+        body = {"user": user, "password": PASSWORD}
+        answer = client.post("/session", json=body, headers={"X-CSRF-Token": csrf})
+        yield client, {"X-CSRF-Token": answer.json()["csrf"]}
+
+
+@pytest.fixture
+def ask(stage: Stage) -> Iterator[Ask]:
+    with entered(stage, USER) as (client, headers):
+        yield lambda path, body=None: client.post(path, json=body or {}, headers=headers)
+
+
+@pytest.fixture
+def number(stage: Stage, ask: Ask) -> int:
+    """A new product without data points; its id."""
+    name = f"product-{stage.number()}"
+    made: int = ask("/products", {"name": name, "template": "", "testDevices": 1}).json()["id"]
+    return made
+
+
+def read(stage: Stage, function: Callable[..., Any], *arguments: Any) -> Any:
+    database = Database(stage.bench.cloud_data / "cloud.sqlite")
+    try:
+        return database.call(function, *arguments)
+    finally:
+        database.close()
+
+
+def test_from_a_product_to_a_device_that_can_be_flashed(
+    inside: Page, stage: Stage, tmp_path: Path
+) -> None:
+    page, name, app = inside, f"lamp-{stage.number()}", f"my app {stage.number()}"
+    page.open("/console/products")
+    page.type("input[name=name]", name)
+    page.click("select[name=template] option[value='']")
+    page.click("main .c4 form button[type=submit]")
+    page.get(f"[data-product='{name}']")
+    page.click(f"[data-product='{name}'] a[href*='products']")
+    page.see("main h1", name)
+    page.see("[data-part=points]", "No data points yet")
+
+    page.click("[data-role=template] option[value=supply]")
+    page.click("[data-role=template] button[type=submit]")
+    page.see("[data-point=power]", "0 to 100, step 1")
+    describe(page, "bright", "int", {"min": 1, "max": 9, "step": 2})
+    page.see("[data-point=bright]", "1 to 9, step 2")
+    page.click("[data-point=switch] [data-role=remove]")
+    page.click("dialog [data-role=confirm]")
+    page.wait(lambda: not page.all("[data-point=switch]"), "the data point to go")
+    product = read(stage, catalog.product, name)
+    points = read(stage, catalog.data_points, product.id)
+    assert [point["name"] for point in points] == ["power", "bright"]
+
+    page.click(".tabs a[href$=apps]")
+    page.see("main h1", "Apps")
+    page.type("input[name=name]", app)
+    page.click("main form button[type=submit]")
+    card = f"[data-app='{app}']"
+    shown = {
+        key: page.get(f"{card} [data-value={key}]").get_attribute("value")
+        for key in ("appId", "apikey", "secret")
+    }
+    kept = read(stage, apps.find, int(shown["appId"] or 0))
+    assert (kept.apikey, kept.secret) == (shown["apikey"], shown["secret"])
+
+    page.open(f"/console/products/{product.id}")
+    page.click(f"select[name=app] option[value='{kept.id}']")
+    page.click("[data-role=bind-app] button[type=submit]")
+    page.see(f"[data-part=apps] li{card}", app)
+    assert read(stage, apps.is_bound, kept.id, product.id)
+    page.click(f"[data-part=apps] li{card} button")
+    page.click("dialog [data-role=confirm]")
+    page.see("[data-part=apps]", "No app is bound")
+    assert not read(stage, apps.is_bound, kept.id, product.id)
+
+    page.click(".crumb")
+    page.click(f"[data-product='{name}'] tr[data-batch] button")
+    page.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    page.click(f"[data-product='{name}'] [data-role=profile]")
+    page.see("#status", "Profile downloaded")
+    file = page.wait(lambda: list(tmp_path.glob("profile-*.json")), "the file")[0]
+    profile = parse_profile(file.read_bytes())
+    assert file.name == f"profile-{profile.uuid}.json"
+    assert json.loads(file.read_bytes()) == stage.cloud("device", "profile", profile.uuid)
+    assert page.errors() == []
+
+
+def describe(page: Page, name: str, kind: str, numbers: dict[str, int]) -> None:
+    """Fill in the form of a new data point and send it."""
+    form = "[data-role=new-point]"
+    page.type(f"{form} input[name=name]", name)
+    page.click(f"{form} option[value={kind}]")
+    for key, value in numbers.items():
+        page.type(f"{form} input[name={key}]", str(value))
+    page.click(f"{form} button[type=submit]")
+
+
+def test_a_mistake_is_said_at_the_form(inside: Page, number: int) -> None:
+    inside.open(f"/console/products/{number}")
+    form = "[data-role=new-point]"
+    describe(inside, "two words", "bool", {})
+    inside.see(f"{form} [role=alert]", 'name: got "two words", expected 1 to 64 letters')
+    describe(inside, "level", "int", {"min": 5, "max": 2})
+    inside.see(f"{form} [role=alert]", "pattern.max: got 2, expected")
+    assert inside.all("[data-point]") == []
+    inside.open("/console/apps")
+    inside.type("input[name=name]", "an app")
+    inside.click("main form option[value=ios]")
+    inside.type("input[name=bundleId]", "com example")
+    inside.click("main form button[type=submit]")
+    inside.see("form [role=alert]", 'bundleId: got "com example", expected printable ASCII')
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "secret"),
+    [
+        ("android", {"package": "com.example.app", "apkSignature": "0a1b"}, "com.example.app0a1b"),
+        ("ios", {"bundleId": "com.example.app"}, "com.example.app"),
+    ],
+)
+def test_an_apps_type_decides_what_it_signs_with(
+    stage: Stage, ask: Ask, kind: str, parts: dict[str, str], secret: str
+) -> None:
+    made = ask("/apps", {"name": kind, "type": kind, "scopes": ["device"], **parts}).json()
+    kept = read(stage, apps.find, made["appId"])
+    assert (kept.type, kept.secret, kept.scopes) == (kind, secret, ["device"])
+    revealed = ask(f"/apps/{made['appId']}/secret")
+    assert revealed.json() == {"secret": secret}
+    assert revealed.headers["cache-control"] == "no-store"
+
+
+def test_secrets_are_in_no_list(stage: Stage, ask: Ask) -> None:
+    made = ask("/apps", {"name": "quiet", "type": "web"}).json()
+    with entered(stage, USER) as (client, _):
+        for path in ("/apps", "/products", "/products/1"):
+            assert made["secret"] not in client.get(path).text
+        assert client.get(f"/apps/{made['appId']}/secret").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"type": "web"}, 400, "name: missing"),
+        ({"name": "a", "type": "desktop"}, 400, 'type: got "desktop", expected one of web'),
+        ({"name": "a", "type": "android", "package": "p"}, 400, "apkSignature: missing"),
+        ({"name": "a", "type": "web", "scopes": ["all"]}, 400, 'scope: got "all", expected of'),
+        ({"name": "a", "type": "web", "redirectUris": ["javascript:1"]}, 400, "javascript:1"),
+        ({"name": "a\u202eb", "type": "web"}, 400, "name: got"),
+    ],
+)
+def test_an_app_that_cannot_be_is_refused(
+    ask: Ask, body: dict[str, Any], status: int, says: str
+) -> None:
+    answer = ask("/apps", body)
+    assert answer.status_code == status
+    assert says in answer.json()["error"]["message"]
+
+
+POINT = {"name": "p", "label": "", "description": "", "type": "int", "method": ["GET"]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"name": "a/b"}, "name: got"),
+        ({"type": "float"}, 'type: got "float", expected one of string, int, bool'),
+        ({"method": []}, "method: got [], expected a list of GET, PUT"),
+        ({"method": ["POST"]}, "method: got"),
+        ({"pattern": {"max": 3}}, "pattern.min: missing"),
+        ({"pattern": {"min": 0, "max": 3, "step": 0}}, "pattern.step: got 0"),
+        ({"pattern": 7}, "pattern: got 7"),
+    ],
+)
+def test_a_data_point_that_breaks_the_document_is_refused(
+    ask: Ask, number: int, changed: dict[str, Any], says: str
+) -> None:
+    answer = ask(f"/products/{number}/points", {**POINT, **changed})
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]["message"]
+
+
+def test_what_is_not_there_is_said_to_be_not_there(ask: Ask, number: int) -> None:
+    for path, body in (
+        (f"/products/{10**18}/points/template", {"template": "voice"}),
+        (f"/products/{10**17}/points", POINT),
+        (f"/products/{number}/points/remove", {"name": "nothing"}),
+        (f"/products/{number}/apps/{10**17}/bind", {}),
+        (f"/products/{number}/apps/1/unbind", {}),
+        ("/apps/999999/secret", {}),
+        ("/devices/0000000000000a/profile", {}),
+    ):
+        answer = ask(path, body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), path
+
+
+def test_the_profile_is_a_file_that_nothing_keeps(stage: Stage, ask: Ask) -> None:
+    uuid = stage.cloud("device", "add")["uuid"]
+    answer = ask(f"/devices/{uuid}/profile")
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == f'attachment; filename="profile-{uuid}.json"'
+    assert answer.headers["cache-control"] == "no-store"
+    by_command = stage.cloud("device", "profile", uuid)
+    assert json.loads(answer.text) == by_command
+
+
+def test_the_profile_is_not_for_everybody(stage: Stage, ask: Ask) -> None:
+    device = stage.cloud("device", "add")
+    path = f"/devices/{device['uuid']}/profile"
+    api = f"{stage.bench.api}/console/api"
+    assert httpx.post(api + path, json={}).status_code == 401
+    with entered(stage, USER) as (client, _):
+        assert client.get(path).status_code == 404
+        assert client.post(path, json={}).json()["error"]["code"] == "csrf"
+    assert ask(f"/devices/{device['uuid']}/bind", {"token": device["bindToken"]}).is_success
+    assert ask(path).status_code == 200
+    other = f"other-{stage.number()}"
+    stage.account(other)
+    with entered(stage, other) as (client, headers):
+        refused = client.post(path, json={}, headers=headers)
+    assert refused.status_code == 403
+    assert refused.json()["error"]["code"] == "not_yours"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_are_for_everybody(inside: Page, scheme: str) -> None:
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    inside.cdp("Emulation.setEmulatedMedia", features=[feature])
+    for path in ("apps", "products/1"):
+        inside.open(f"/console/{path}")
+        inside.get("main .card")
+        assert violations(inside) == [], path
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_pages_fit_a_phone(inside: Page, language: str) -> None:
+    inside.resize(PHONE)
+    inside.js("localStorage.setItem('story-console-language', arguments[0])", language)
+    for path in ("apps", "products/1"):
+        inside.open(f"/console/{path}")
+        inside.get("main .card")
+        assert inside.js("return document.documentElement.scrollWidth") <= PHONE[0], path
+        small = inside.js(
+            "return [...document.querySelectorAll('button, .tabs a, input, select')].filter((e) => e.offsetParent"
+            " && e.type !== 'checkbox' && e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)"
+        )
+        assert small == [], path

@@ -1,0 +1,55 @@
+"""A version that was given up: the page shows why, and what it logged; real browser, cloud and agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from staging.console.queries import lines_of
+from tests.staging.console.conftest import Stage, offered
+from tests.staging.console.page import Page
+
+pytestmark = pytest.mark.timeout(180)
+PART = "[data-part=update]"
+LOG = f"{PART} [data-part=trial-log]"
+CONFIG = '[ota]\nconfirm_timeout_seconds = 5\n[health]\nchecks_folder = "health.d"\n'
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A bench whose machine finds that every new version leaves its lamp dark."""
+    with offered(tmp_path_factory.mktemp("trial"), CONFIG) as made:
+        check = made.bench.state / "health.d" / "lamp"
+        check.parent.mkdir()
+        check.write_text("#!/bin/sh\necho the lamp is dark\nexit 1\n")
+        check.chmod(0o755)
+        yield made
+
+
+def test_what_a_version_logged_that_was_given_up_is_on_the_page(device: Page) -> None:
+    page = device
+    assert not [log for log in page.all(LOG) if log.is_displayed()]
+    page.click("[data-role=order]")
+    page.see(f"{PART} [role=alert]", "checks: lamp: exit code 1: the lamp is dark")
+    page.see(f"{LOG} summary", "What the new version logged last")
+    page.click(f"{LOG} summary")
+    page.see(f"{LOG} ol", "WARNING agent.updates.health: not proven yet: checks: lamp")
+    assert page.errors() == []
+
+
+LOGS: dict[str, tuple[list[Any], list[str]]] = {
+    "none": ([], []),
+    "another update's": ([{"transaction": "6", "lines": ["x"]}], []),
+    "one of two": ([{"transaction": "7", "lines": ["a", "b"]}, {"transaction": "6"}], ["a", "b"]),
+    "no lines": ([{"transaction": "7", "lines": "x"}], []),
+    "no text": ([{"transaction": "7", "lines": [1, None]}], ["1", "None"]),
+    "no object": (["x", None, ["transaction"]], []),
+}
+
+
+@pytest.mark.parametrize("case", LOGS, ids=str)
+def test_whatever_a_device_told_as_its_log(case: str) -> None:
+    told, lines = LOGS[case]
+    assert lines_of(told, 7) == lines

@@ -1,0 +1,445 @@
+"""The device gateway over real TLS: who gets in, what reports do, and how connections end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from staging.gateway.gateway import Limits
+from staging.releases.template import DATA_POINTS
+from staging.store import devices, effects, history
+from staging.store.models import Device
+from transport.errors import StreamClosedError
+from transport.framed import Reply
+from wire.codes import Code
+from wire.fields import dump_object
+from wire.framing import LEGACY_READ_LIMIT
+from wire.reports import REGISTER_PATH, Credentials, report_query
+from wire.voice import HeaderStyle, pack_frame
+
+UUID = "0083000000000a"
+
+
+def stored(cloud: Any) -> Device:
+    device: Device = cloud.database.call(devices.get, UUID)
+    return device
+
+
+def entries(cloud: Any) -> list[tuple[int, str, str, Any]]:
+    page = cloud.database.call(history.page, cloud.device.id, history.Query(limit=100))
+    return [(entry.ts, entry.key, entry.kind, entry.value) for entry in page.entries]
+
+
+async def offline(cloud: Any) -> None:
+    async with asyncio.timeout(10):
+        while cloud.gateway.is_online(UUID):
+            await asyncio.sleep(0)
+
+
+# Registration
+
+
+async def test_registration_activates_the_device(cloud: Any) -> None:
+    assert stored(cloud).status == "UNACTIVATED"
+    await cloud.register()
+    device = stored(cloud)
+    assert (device.status, device.activate_time) == ("ACTIVATED", cloud.clock.now)
+    assert device.last_heartbeat_time == cloud.clock.now
+    assert cloud.gateway.is_online(UUID)
+
+
+async def test_activation_time_stays(cloud: Any) -> None:
+    first = cloud.clock.now
+    await cloud.register()
+    cloud.clock.now += 5000
+    await cloud.register()
+    assert stored(cloud).activate_time == first
+
+
+async def test_wrong_token(cloud: Any, caplog: pytest.LogCaptureFixture) -> None:
+    device = await cloud.connect()
+    reply = await device.register(token="wrong-secret")
+    assert (reply.code, reply.payload) == (Code.UNAUTHORIZED, b"wrong token")
+    assert not cloud.gateway.is_online(UUID)
+    assert "wrong token" in caplog.text
+    assert "wrong-secret" not in caplog.text
+
+
+async def test_unknown_device(cloud: Any) -> None:
+    device = await cloud.connect()
+    assert (await device.register(uuid="f" * 14)).code == Code.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"[]",
+        b'{"deviceUUID": 5}',
+        b'{"deviceUUID": "x"}',
+        b'{"deviceUUID": "0083000000000a", "token": "\\ud800"}',
+    ],
+)
+async def test_bad_registration(cloud: Any, payload: bytes) -> None:
+    device = await cloud.connect()
+    reply = await device.request("POST", REGISTER_PATH, payload)
+    assert reply.code == Code.BAD_REQUEST
+    assert reply.payload
+
+
+async def test_before_registration_everything_else_is_unauthorized(cloud: Any) -> None:
+    device = await cloud.connect()
+    assert (await device.report({"alive": 0})).code == Code.UNAUTHORIZED
+    assert (await device.request("GET", ("anything",))).code == Code.UNAUTHORIZED
+
+
+async def test_newer_connection_replaces_the_older(cloud: Any) -> None:
+    first = await cloud.register()
+    second = await cloud.register(answers={("GET", "power"): Reply(Code.CONTENT, b"2")})
+    await first.ended()
+    assert await cloud.gateway.control(UUID, "GET", "/power", "") == ("2.05", "2")
+    second.connection.close("bye")
+    await offline(cloud)
+
+
+async def test_registering_again_on_the_same_connection(cloud: Any) -> None:
+    device = await cloud.register()
+    assert (await device.register()).code == Code.CONTENT
+    await device.expect("GET", "resource")
+    assert cloud.gateway.is_online(UUID)
+
+
+# Self-description
+
+
+async def test_self_description_is_kept_as_it_came(cloud: Any) -> None:
+    own = {"resources": [DATA_POINTS["resources"][3]], "report": [], "extra": 1}  # type: ignore[index]
+    await cloud.register(answers={("GET", "resource"): Reply(Code.CONTENT, dump_object(own))})
+    assert json.dumps(stored(cloud).description) == json.dumps(own)
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(Code.NOT_FOUND), Reply(Code.CONTENT, b"{}"), Reply(Code.CONTENT, b"\xff")]
+)
+async def test_device_without_one_has_the_products_data_points(cloud: Any, reply: Reply) -> None:
+    cloud.bind()
+    await cloud.register(answers={("GET", "resource"): reply})
+    assert stored(cloud).description is None
+    response = await cloud.get("/device/resource", deviceUuid=UUID)
+    assert response.json()["data"] == DATA_POINTS
+
+
+async def test_no_message_to_a_device_is_longer_than_it_can_read(cloud: Any) -> None:
+    """2017 firmware reads 2,048 bytes; a long value goes in blocks, a long path not at all."""
+    device = await cloud.register(answers={("PUT", "play"): Reply(Code.CHANGED)})
+    sizes: list[int] = []
+    feed = device.connection.reader.feed_data
+
+    def watch(data: bytes) -> None:
+        sizes.append(len(data))
+        feed(data)
+
+    device.connection.reader.feed_data = watch
+    text = "春" * 1024
+    assert await cloud.gateway.control(UUID, "PUT", "/play", text) == ("2.04", "")
+    assert (await device.expect("PUT", "play")).payload.decode() == text
+    assert len(sizes) >= 3
+    assert max(sizes) <= LEGACY_READ_LIMIT
+    with pytest.raises(ValueError, match=r"^uri: got"):
+        await cloud.gateway.control(UUID, "GET", "/x" * 200, "")
+
+
+# Reports
+
+
+async def test_alive_is_a_heartbeat_and_no_history(cloud: Any) -> None:
+    device = await cloud.register()
+    cloud.clock.now += 55_000
+    assert (await device.report({"alive": 0})).code == Code.CHANGED
+    assert stored(cloud).last_heartbeat_time == cloud.clock.now
+    assert entries(cloud) == []
+
+
+async def test_history_times_grow_whatever_the_clock_does(cloud: Any) -> None:
+    device = await cloud.register()
+    start = cloud.clock.now
+    await device.report({"a": 1, "b": 2})
+    cloud.clock.now -= 3_600_000
+    await device.report({"c": 3})
+    cloud.clock.now = start + 50
+    await device.report({"d": 4})
+    assert [(ts - start, key) for ts, key, _, _ in entries(cloud)] == [
+        (50, "d"),
+        (2, "c"),
+        (1, "b"),
+        (0, "a"),
+    ]
+
+
+async def test_reports_sent_at_once_are_all_kept_in_order(cloud: Any) -> None:
+    device = await cloud.register()
+    replies = await asyncio.gather(*(device.report({"n": n}, confirmable=False) for n in range(40)))
+    assert {reply.code for reply in replies} == {Code.CHANGED}
+    found = entries(cloud)
+    assert [value for *_, value in reversed(found)] == list(range(40))
+    assert len({ts for ts, *_ in found}) == 40
+
+
+async def test_report_with_other_credentials(cloud: Any) -> None:
+    device = await cloud.register()
+    other = cloud.database.call(devices.add, "0083000000000b", 0)
+    for credentials in (Credentials(UUID, "wrong"), Credentials(other.uuid, other.token)):
+        reply = await device.report({"volume": 1}, credentials=credentials)
+        assert reply.code == Code.UNAUTHORIZED
+    assert entries(cloud) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        ({}, "data"),
+        ({"voice_control": {"id": 1}}, "voice"),
+        ({"voice_control": {"id": 1, "segment": 0, "rate": 8000, "channel": 1, "eof": 0,
+                            "voice_data": "JgAAAA=="}}, "frame"),
+        ({"ota_event": {"transaction": "1", "event": 99}}, "ota_event.event"),
+        ({"ota_state": {"transaction": "1", "state": 9}}, "ota_state.state"),
+        ({"package_info": {"os": {"version": "newest"}}}, "package_info.os.version"),
+        ({"device_info": {"bindToken": "short"}}, "device_info.bindToken"),
+        ({"device_info": {"uuid": "0083000000000b"}}, "device_info.uuid"),
+        ({"volume": 1, "ota_state": 5}, "ota_state"),
+        ({"x" * 65: 1}, "data"),
+        ({f"key{n}": n for n in range(65)}, "65 keys"),
+    ],
+)  # fmt: skip
+async def test_bad_report_is_refused_with_the_reason_and_changes_nothing(
+    cloud: Any, data: dict[str, Any], named: str
+) -> None:
+    device = await cloud.register()
+    reply = await device.report(data)
+    assert reply.code == Code.BAD_REQUEST
+    assert named in reply.payload.decode()
+    assert entries(cloud) == []
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", r'"\ud800"', '[{"a": 1e999}]'])
+async def test_json_that_nobody_can_be_sent(cloud: Any, value: str) -> None:
+    device = await cloud.register()
+    reply = await device.endpoint.request(
+        device.connection,
+        "POST",
+        ("v1", "device", "data"),
+        f'{{"data": {{"x": {value}}}}}'.encode(),
+        query=report_query(device.credentials),
+        deadline=10,
+    )
+    assert reply.code == Code.BAD_REQUEST
+    assert reply.payload.startswith(b"report: not ")
+    assert entries(cloud) == []
+
+
+async def test_a_store_that_fails_keeps_the_report_with_the_device(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    device = await cloud.register()
+    monkeypatch.setattr(effects, "apply", full)
+    reply = await device.report({"volume": 1})
+    assert reply.code == Code.SERVICE_UNAVAILABLE
+    assert "disk is full" in caplog.text
+    monkeypatch.undo()
+    assert (await device.report({"volume": 1})).code == Code.CHANGED
+
+
+async def test_report_that_is_too_long(cloud: Any) -> None:
+    device = await cloud.register()
+    assert (await device.report({"text": "x" * 70_000})).code == Code.TOO_LARGE
+
+
+async def test_other_paths_and_methods(cloud: Any) -> None:
+    device = await cloud.register()
+    assert (await device.request("POST", ("elsewhere",))).code == Code.NOT_FOUND
+    reply = await device.request("GET", ("v1", "device", "data"))
+    assert reply.code == Code.METHOD_NOT_ALLOWED
+
+
+async def test_package_info_sets_the_running_version(cloud: Any) -> None:
+    device = await cloud.register()
+    await device.report({"package_info": {"os": {"version": "2.5"}}})
+    view = cloud.database.call(devices.view, UUID)
+    assert view.os_version == "2.5"
+
+
+async def test_bind_token_that_was_not_known_is_kept(cloud: Any) -> None:
+    def clear(session: Any) -> None:
+        session.get(Device, cloud.device.id).bind_token = None
+
+    cloud.database.call(clear)
+    device = await cloud.register()
+    await device.report({"device_info": {"uuid": UUID, "bindToken": "AB" * 16}})
+    assert (stored(cloud).bind_token, stored(cloud).bind_token_differs) == ("ab" * 16, False)
+
+
+async def test_bind_token_that_differs_is_flagged_and_not_logged(
+    cloud: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = await cloud.register()
+    await device.report({"device_info": {"uuid": UUID, "bindToken": "ab" * 16}})
+    assert stored(cloud).bind_token == cloud.device.bind_token
+    assert stored(cloud).bind_token_differs
+    assert "bind token differs" in caplog.text
+    assert "ab" * 16 not in caplog.text
+    await device.report({"device_info": {"uuid": UUID, "bindToken": cloud.device.bind_token}})
+    assert not stored(cloud).bind_token_differs
+
+
+# How connections end
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "bad magic: got 0x47455420"),
+        (bytes.fromhex("beefdead00010000") + b"x" * 16, "frame length: got 65536 bytes"),
+        (bytes.fromhex("beefdead00000001"), "frame length: got 1 bytes"),
+    ],
+)
+async def test_bad_frames_end_the_connection(
+    cloud: Any, caplog: pytest.LogCaptureFixture, data: bytes, reason: str
+) -> None:
+    caplog.set_level("INFO")
+    device = await cloud.register()
+    device.connection._writer.write(data)
+    await device.ended()
+    await offline(cloud)
+    assert f"device {UUID}: connection ended: {reason}" in caplog.text
+
+
+class TestRegistrationLimit:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(registration=0.05)
+
+    async def test_a_device_must_register(
+        self, cloud: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        device = await cloud.connect()
+        await device.ended()
+        await asyncio.gather(*cloud.gateway._connections.values())
+        assert "did not register within 0.05 s" in caplog.text
+
+
+class TestIdleLimit:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        # Long enough for a busy machine to register in.
+        return Limits(idle=2.0)
+
+    async def test_a_silent_connection_is_given_up(
+        self, cloud: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        device = await cloud.register()
+        await device.ended()
+        await offline(cloud)
+        assert "silent for 2 s" in caplog.text
+
+
+class TestConnectionLimit:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(connections=1)
+
+    async def test_one_connection_too_many(self, cloud: Any) -> None:
+        await cloud.register()
+        second = await cloud.connect()
+        await second.ended()
+        with pytest.raises(StreamClosedError):
+            await second.register()
+        assert cloud.gateway.is_online(UUID)
+
+
+# TLS, and firmware of 2017
+
+LEGACY_SUITES = ["AES128-CCM8", "AES128-SHA", "AES256-SHA256"]
+
+
+def s_client(port: int, ca: Path, suite: str) -> str:
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", str(ca)]
+    options = ["-tls1_2", "-cipher", f"{suite}:@SECLEVEL=0", "-verify_return_error"]
+    done = subprocess.run(
+        [*command, *options], input=b"", capture_output=True, timeout=30, check=False
+    )
+    return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("suite", LEGACY_SUITES)
+async def test_legacy_suites_are_refused(cloud: Any, suite: str) -> None:
+    output = await asyncio.to_thread(s_client, cloud.device_port, cloud.certificates.ca, suite)
+    assert "Cipher is (NONE)" in output
+
+
+async def test_tls_1_1_is_refused(cloud: Any) -> None:
+    context = ssl.create_default_context(cafile=str(cloud.certificates.ca))
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match=r"TLSv1_1 is deprecated"):
+        context.minimum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.warns(DeprecationWarning, match=r"TLSv1_1 is deprecated"):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await cloud.connect(context=context)
+
+
+class TestLegacy:
+    @pytest.fixture
+    def legacy_tls(self) -> bool:
+        return True
+
+    @pytest.mark.parametrize("suite", LEGACY_SUITES)
+    async def test_legacy_suites_are_admitted(self, cloud: Any, suite: str) -> None:
+        output = await asyncio.to_thread(s_client, cloud.device_port, cloud.certificates.ca, suite)
+        assert f"Cipher is {suite}" in output
+        assert "Verify return code: 0 (ok)" in output
+
+    async def test_firmware_of_2017(self, cloud: Any) -> None:
+        """RSA key exchange, NON reports, SPX voice headers, no self-description."""
+        context = ssl.create_default_context(cafile=str(cloud.certificates.ca))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("AES128-SHA:@SECLEVEL=0")
+        cloud.bind()
+        device = await cloud.register(
+            context=context,
+            answers={
+                ("GET", "resource"): Reply(Code.NOT_FOUND),
+                ("GET", "volume"): Reply(Code.CONTENT, b"7"),
+            },
+        )
+        assert device.connection.get_extra_info("cipher")[0] == "AES128-SHA"
+        frames = b"".join(pack_frame(bytes(28), HeaderStyle.SPX, 8000) for _ in range(15))
+        assert frames[1:4] == b"SPX"
+        for segment in ({"eof": 0, "voice_data": _base64(frames)}, {"eof": 1}):
+            value = {"id": 10000, "segment": segment["eof"], "rate": 8000, "channel": 1} | segment
+            reply = await device.report({"duer_voice": value}, confirmable=False)
+            assert reply.code == Code.CHANGED
+        response = await cloud.get("/device/query/data/history", deviceUuid=UUID)
+        last, first = response.json()["data"]
+        assert last["value"] == "{id=10000,+rate=8000,+segment=1,+eof=true,+channel=1}"
+        assert first["value"].startswith("{id=10000,+rate=8000,+segment=0,+voice_data=HFNQW")
+        body = {"deviceUuid": UUID, "method": "GET", "name": "volume"}
+        answer = await cloud.post("/device/control/send", **body)
+        assert answer.json()["data"] == {"code": "2.05", "content": "7", "name": "volume"}
+
+
+def _base64(data: bytes) -> str:
+    import base64
+
+    return base64.b64encode(data).decode()

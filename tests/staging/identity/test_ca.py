@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from staging.errors import StagingError
+from staging.gateway import tls
+from staging.identity import ca
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def _small_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Key length is not what these tests are about; the first two below look at the real one.
+    monkeypatch.setattr(ca, "CA_KEY_BITS", 2048)
+
+
+def load(path: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(path.read_bytes())
+
+
+def test_real_key_lengths(certificates: ca.Certificates) -> None:
+    assert load(certificates.ca).public_key().key_size == 3072  # type: ignore[union-attr]
+    assert load(certificates.server).public_key().key_size == 2048  # type: ignore[union-attr]
+
+
+def test_keys_are_closed_to_others(certificates: ca.Certificates) -> None:
+    for key in (certificates.server_key, certificates.ca.with_name("ca.key")):
+        assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_changes_while_it_is_good(tmp_path: Path) -> None:
+    first = ca.ensure(tmp_path / "ca", ("10.0.0.1",), NOW)
+    before = {path.name: path.read_bytes() for path in first.ca.parent.iterdir()}
+    ca.ensure(tmp_path / "ca", ("10.0.0.1",), NOW + timedelta(days=300))
+    assert {path.name: path.read_bytes() for path in first.ca.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("hosts", "later"),
+    [(("10.0.0.2",), timedelta()), (("10.0.0.1",), ca.SERVER_LIFETIME - ca.RENEW_BEFORE)],
+)
+def test_server_certificate_is_renewed_and_the_ca_stays(
+    tmp_path: Path, hosts: tuple[str, ...], later: timedelta
+) -> None:
+    paths = ca.ensure(tmp_path / "ca", ("10.0.0.1",), NOW)
+    authority, server = paths.ca.read_bytes(), paths.server.read_bytes()
+    ca.ensure(tmp_path / "ca", hosts, NOW + later)
+    assert paths.ca.read_bytes() == authority
+    assert paths.server.read_bytes() != server
+
+
+def test_names(tmp_path: Path) -> None:
+    paths = ca.ensure(tmp_path / "ca", ("cloud.example", "10.0.0.1"), NOW)
+    san = load(paths.server).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert san.get_values_for_type(x509.DNSName) == ["localhost", "cloud.example"]
+    assert [str(ip) for ip in san.get_values_for_type(x509.IPAddress)] == [
+        "127.0.0.1",
+        "::1",
+        "10.0.0.1",
+    ]
+
+
+def test_a_pair_that_does_not_fit_is_made_again(tmp_path: Path) -> None:
+    paths = ca.ensure(tmp_path / "ca", (), NOW)
+    paths.server_key.write_bytes(paths.ca.with_name("ca.key").read_bytes())
+    ca.ensure(tmp_path / "ca", (), NOW)
+    tls.server_context(paths, legacy=False)
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "ca.key"])
+def test_a_broken_ca_is_named_and_not_replaced(tmp_path: Path, name: str) -> None:
+    paths = ca.ensure(tmp_path / "ca", (), NOW)
+    broken = paths.ca.with_name(name)
+    broken.write_bytes(b"broken")
+    with pytest.raises(StagingError, match="certificates cannot be used"):
+        ca.ensure(tmp_path / "ca", (), NOW)
+    assert broken.read_bytes() == b"broken"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "cloud.example"])
+async def test_a_client_that_checks_everything_accepts_it(tmp_path: Path, host: str) -> None:
+    paths = ca.ensure(tmp_path / "ca", ("cloud.example",), NOW)
+
+    async def close(_reader: Any, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    context = tls.server_context(paths, legacy=False)
+    server = await asyncio.start_server(close, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    client = ssl.create_default_context(cafile=str(paths.ca))
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname=host)
+    assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+
+
+def test_modern_suites_have_forward_secrecy(certificates: ca.Certificates) -> None:
+    context = tls.server_context(certificates, legacy=False)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    for cipher in context.get_ciphers():
+        assert cipher["aead"]
+        assert cipher["protocol"] == "TLSv1.3" or cipher["name"].startswith("ECDHE-")

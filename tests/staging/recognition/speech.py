@@ -1,0 +1,113 @@
+"""Mandarin for the bench: espeak-ng speaking pinyin, through Speex as a device sends it.
+
+Debian's ``-v cmn`` reads characters with English sounds; pinyin with tone numbers and the voice
+``cmn-latn-pinyin`` at a low rate is Mandarin. ``python -m tests.staging.recognition.speech`` prints the
+figures of docs/recognition.md.
+"""
+
+# ruff: noqa: T201  # prints figures
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from audio.pcm import Pcm
+from audio.resample import resample
+from audio.speex import SpeexEncoder, frame_samples
+from audio.wav import read_wav
+from staging.recognition.intents import find_intent
+from staging.recognition.model import missing_packages
+from staging.recognition.prompt import build_prompt
+from staging.recognition.reassembly import Utterance
+from staging.recognition.recogniser import Recogniser
+from staging.recognition.sound import decode
+from wire.voice import MAX_FRAMES
+
+# Words a minute; faster than this the recogniser understands next to nothing.
+ESPEAK_RATE = 120
+TITLES = ["小兔子乖乖", "两只老虎", "春天在哪里", "三只小猪", "数鸭子"]
+SENTENCES = [
+    "播放小兔子乖乖", "播放两只老虎", "播放春天在哪里", "我想听三只小猪", "上一首", "下一首", "暂停播放",
+    "暂停", "继续播放", "继续", "停止播放", "停止", "调高音量", "调低音量", "请把声音调大一点", "声音小一点",
+    "音量调到五", "音量调到十", "音量调到最大", "今天天气很好",
+]  # fmt: skip
+
+
+def missing() -> list[str]:
+    """Name what this machine lacks for speech: the extra's packages, and espeak-ng."""
+    return missing_packages() + ([] if shutil.which("espeak-ng") else ["espeak-ng"])
+
+
+def speak(text: str) -> bytes:
+    """Return a WAV file of a Mandarin sentence."""
+    from pypinyin import Style, lazy_pinyin
+
+    pinyin = lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True)
+    command = ["espeak-ng", "-v", "cmn-latn-pinyin", "-s", str(ESPEAK_RATE), "--stdout"]
+    done = subprocess.run([*command, " ".join(pinyin)], capture_output=True, check=True, timeout=20)
+    return done.stdout
+
+
+def sound_of(text: str, rate: int) -> Pcm:
+    """Return a spoken sentence at the rate of a device, 8000 or 16000, as the agent reads it."""
+    read = read_wav(speak(text))
+    return Pcm(rate, resample(read.samples, read.rate, rate) if read.rate != rate else read.samples)
+
+
+def through_speex(sound: Pcm) -> Pcm:
+    """Encode and decode a sound as the device and the cloud do."""
+    size = frame_samples(sound.rate) * 2
+    samples = sound.samples + bytes(-len(sound.samples) % size)
+    with SpeexEncoder(sound.rate) as encoder:
+        frames = [encoder.encode(samples[n : n + size]) for n in range(0, len(samples), size)]
+    parts = [tuple(frames[n : n + MAX_FRAMES]) for n in range(0, len(frames), MAX_FRAMES)]
+    return decode(Utterance("", 0, sound.rate, tuple(parts)))
+
+
+def memory_of(pid: int) -> list[str]:
+    """Return the present and the greatest memory of a process, as /proc has them."""
+    lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
+    return [line for line in lines if line.startswith(("VmRSS", "VmHWM"))]
+
+
+async def measure(cache: Path, rate: int) -> None:
+    """Print what became of each sentence at a rate, and what it cost."""
+    recogniser = Recogniser(cache)
+    prompt = build_prompt(TITLES)
+    started = time.monotonic()
+    await recogniser.recognise(Pcm(rate, bytes(rate)), prompt)
+    print(f"\n{rate} Hz; start, load and first clip {time.monotonic() - started:.2f} s")
+    times = []
+    for text in SENTENCES:
+        sound = through_speex(await asyncio.to_thread(sound_of, text, rate))
+        heard = await recogniser.recognise(sound, prompt)
+        times.append(heard.seconds)
+        meant, got = find_intent(text), find_intent(heard.text)
+        print(
+            f"| {text} | {sound.seconds:.1f} | {heard.text} | {'yes' if meant == got else 'no'} "
+            f"| {heard.confidence:.2f} | {heard.silence:.2f} |"
+        )
+    memory = await asyncio.to_thread(memory_of, recogniser.pid or 0)
+    times.sort()
+    print(f"clip median {times[len(times) // 2]:.2f} s, longest {times[-1]:.2f} s; {memory}")
+    await recogniser.close()
+
+
+async def main(cache: Path) -> None:
+    """Measure at both rates of the device protocol."""
+    for rate in (16000, 8000):
+        await measure(cache, rate)
+
+
+if __name__ == "__main__":
+    lacking = missing()
+    if lacking:
+        sys.exit(f"missing: {', '.join(lacking)}")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else "build/models")))

@@ -1,0 +1,161 @@
+"""The recognising process from the server's side: its deadlines, its deaths, its rests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from audio.pcm import Pcm
+from staging.recognition.recogniser import (
+    BACKOFF_FIRST,
+    Deadlines,
+    Heard,
+    Recogniser,
+    RecogniserError,
+)
+
+SOUND = Pcm(8000, bytes(16000))
+GOOD = '["下一首", -0.3, 0.1]'
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def recogniser(
+    worker: tuple[str, str], mode: str, clock: FakeClock | None = None, **deadlines: float
+) -> Recogniser:
+    return Recogniser(
+        Path("cache"),
+        command=(*worker, mode),
+        deadlines=Deadlines(**deadlines),
+        clock=clock or FakeClock(),
+    )
+
+
+# Only a hang takes that long.
+START_TIMEOUT = 30.0
+
+
+def runs(made: Recogniser) -> bool:
+    return made.pid is not None
+
+
+async def started(made: Recogniser) -> None:
+    """Wait until its process is there, which nothing tells."""
+    async with asyncio.timeout(START_TIMEOUT):
+        while not runs(made):
+            await asyncio.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_one_process_answers_many(worker: tuple[str, str]) -> None:
+    made = recogniser(worker, GOOD)
+    assert not runs(made)  # nothing is loaded before somebody speaks
+    assert await made.recognise(SOUND, "提示") == Heard("下一首", -0.3, 0.1, 0.0)
+    first = made.pid
+    assert first
+    await made.recognise(SOUND, "提示")
+    assert made.pid == first
+    await made.close()
+    assert not is_alive(first)
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [("hang", "no answer within 0.3 s"), ("die", "the process ended"), ("rubbish", "Expecting"),
+     ("wrong", "the recogniser answered")],
+)  # fmt: skip
+async def test_one_that_fails_is_ended_and_the_next_is_new(
+    worker: tuple[str, str], mode: str, message: str
+) -> None:
+    made = recogniser(worker, mode, clip=0.3)
+    for _ in range(2):
+        with pytest.raises(RecogniserError, match=message):
+            await made.recognise(SOUND, "")
+        assert not runs(made)
+
+
+async def test_a_refusal_leaves_it_running(worker: tuple[str, str]) -> None:
+    made = recogniser(worker, "refuse")
+    with pytest.raises(RecogniserError, match="bad sound"):
+        await made.recognise(SOUND, "")
+    assert runs(made)
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"), [("no-start", "no model"), ("mute-start", r"no answer within 0.2 s")]
+)
+async def test_a_start_that_fails_is_not_tried_again_at_once(
+    worker: tuple[str, str], mode: str, message: str
+) -> None:
+    clock = FakeClock()
+    made = recogniser(worker, mode, clock, start=0.2 if mode == "mute-start" else 10.0)
+    with pytest.raises(RecogniserError, match=message):
+        await made.recognise(SOUND, "")
+    with pytest.raises(RecogniserError, match="next try in"):
+        await made.recognise(SOUND, "")
+    clock.now += BACKOFF_FIRST
+    with pytest.raises(RecogniserError, match=message):
+        await made.recognise(SOUND, "")
+    assert not runs(made)
+
+
+async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    made = Recogniser(tmp_path, command=(str(tmp_path / "none"),))
+    with pytest.raises(RecogniserError, match="does not start"):
+        await made.recognise(SOUND, "")
+
+
+async def test_it_rests_when_nobody_speaks(worker: tuple[str, str]) -> None:
+    clock = FakeClock()
+    made = recogniser(worker, GOOD, clock, idle=60.0)
+    await made.recognise(SOUND, "")
+    clock.now += 59
+    await made.rest_when_idle()
+    assert runs(made)
+    clock.now += 1
+    await made.rest_when_idle()
+    assert not runs(made)
+    assert (await made.recognise(SOUND, "")).text == "下一首"
+    await made.close()
+
+
+async def test_it_does_not_rest_while_it_works(worker: tuple[str, str]) -> None:
+    made = recogniser(worker, "hang", idle=0.0, clip=0.5)
+    task = asyncio.create_task(made.recognise(SOUND, ""))
+    await started(made)
+    await made.rest_when_idle()
+    assert runs(made)
+    with pytest.raises(RecogniserError, match=r"no answer within 0\.5 s"):
+        await task
+
+
+async def test_cancelling_ends_the_process_too(worker: tuple[str, str]) -> None:
+    made = recogniser(worker, GOOD)
+    await made.recognise(SOUND, "")
+    pid = made.pid
+    assert pid
+    hanging = recogniser(worker, "hang")
+    task = asyncio.create_task(hanging.recognise(SOUND, ""))
+    await started(hanging)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not runs(hanging)
+    await made.close()

@@ -1,0 +1,360 @@
+"""From segments or a typed sentence to control requests, over every way it can end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio.speex import SpeexEncoder
+from staging.data_dir import DataDir
+from staging.errors import DeviceOfflineError, NotFoundError, StagingError
+from staging.gateway.reports import decide
+from staging.recognition import outcomes as outcomes_module
+from staging.recognition import service
+from staging.recognition.actions import ActionError, Device, new_level
+from staging.recognition.intents import Action, Intent, find_intent
+from staging.recognition.outcomes import FEED_LIMIT, Outcome, OutcomeLog
+from staging.recognition.recogniser import Recogniser
+from staging.recognition.service import BusyError, Recognition
+from staging.recognition.title_lists import Catalogues
+from staging.releases.template import DATA_POINTS
+from staging.store import Database
+from tests.staging.recognition.conftest import DEADLINE, UUID
+from wire.datapoints import Range
+from wire.errors import WireError
+from wire.voice import HeaderStyle, Segmenter
+
+
+class Machine:
+    """A device as `Gateway.control` shows it: keeps a volume, plays anything, or fails as told."""
+
+    def __init__(self) -> None:
+        self.volume = "7"
+        self.asked: list[tuple[str, str, str]] = []
+        self.failure: Exception | None = None
+        self.answers: dict[tuple[str, str], tuple[str, str]] = {}
+
+    async def control(self, uuid: str, method: str, uri: str, content: str) -> tuple[str, str]:
+        assert uuid == UUID
+        self.asked.append((method, uri, content))
+        if self.failure:
+            raise self.failure
+        if (method, uri) in self.answers:
+            return self.answers[method, uri]
+        if uri == "/volume" and method == "PUT":
+            self.volume = content
+        return ("2.05", self.volume) if method == "GET" else ("2.04", "")
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def recognition(database: Database, data: DataDir, machine: Machine) -> Recognition:
+    return Recognition(database, machine.control, data)
+
+
+SAID: dict[str, list[tuple[str, str, str]]] = {
+    "播放小兔子乖乖": [("PUT", "/play", "播放小兔子乖乖")],
+    "下一首": [("PUT", "/play", "下一首")],
+    "上一首": [("PUT", "/play", "上一首")],
+    "暂停": [("PUT", "/play", "暂停")],
+    "继续": [("PUT", "/play", "继续")],
+    "停止": [("PUT", "/play", "停止")],
+    "调高音量": [("GET", "/volume", ""), ("PUT", "/volume", "9")],
+    "调低音量": [("GET", "/volume", ""), ("PUT", "/volume", "5")],
+    "调低八格": [("GET", "/volume", ""), ("PUT", "/volume", "0")],
+    "调高一百": [("GET", "/volume", ""), ("PUT", "/volume", "16")],
+    "音量调到十五": [("PUT", "/volume", "15")],
+    "音量调到百分之五十": [("PUT", "/volume", "8")],
+    "静音": [("PUT", "/volume", "0")],
+    "音量调到最大": [("PUT", "/volume", "16")],
+}
+
+
+@pytest.mark.parametrize(("sentence", "asked"), SAID.items())
+async def test_a_typed_sentence_asks_the_device(
+    recognition: Recognition, machine: Machine, sentence: str, asked: list[tuple[str, str, str]]
+) -> None:
+    outcome = await recognition.say(UUID.upper(), f" {sentence} ")
+    assert outcome.done
+    assert machine.asked == asked
+    assert (outcome.uuid, outcome.source, outcome.text) == (UUID, "typed", sentence)
+    assert recognition.outcomes.recent(UUID) == [outcome.to_json()]
+
+
+async def test_titles_are_those_of_the_catalogue(
+    recognition: Recognition, machine: Machine, data: DataDir
+) -> None:
+    Catalogues(data.root).set(["小兔子乖乖", "两只老虎"], product="story-machine")
+    outcome = await recognition.say(UUID, "播放小兔子")
+    assert outcome.intent == {"action": "play", "title": "小兔子乖乖"}
+    assert machine.asked == [("PUT", "/play", "播放小兔子乖乖")]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "error"),
+    [
+        ("你好", "there is no command in it"),
+        ("播放世上只有妈妈好", "no title sounds like 世上只有妈妈好"),
+        ("音量调到二十", "volume: got 20, expected an integer from 0 to 16"),
+    ],
+)
+async def test_what_is_not_asked_of_the_device(
+    recognition: Recognition, machine: Machine, data: DataDir, sentence: str, error: str
+) -> None:
+    Catalogues(data.root).set(["小兔子乖乖"], uuid=UUID)
+    outcome = await recognition.say(UUID, sentence)
+    assert not outcome.done
+    assert error in (outcome.error or "")
+    assert machine.asked == []
+
+
+async def test_a_refusal_of_the_device_is_the_outcome(
+    recognition: Recognition, machine: Machine
+) -> None:
+    machine.answers["PUT", "/play"] = "4.00", "play: nothing is playing"
+    outcome = await recognition.say(UUID, "下一首")
+    assert outcome.error == "the device answered 4.00 play: nothing is playing"
+    assert outcome.steps[0]["code"] == "4.00"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [(("4.04", "gone"), "did not say its volume: 4.04 gone"), (("2.05", "loud"), '"loud"')],
+)
+async def test_a_volume_that_cannot_be_read_is_not_set(
+    recognition: Recognition, machine: Machine, answer: tuple[str, str], error: str
+) -> None:
+    machine.answers["GET", "/volume"] = answer
+    outcome = await recognition.say(UUID, "大声一点")
+    assert error in (outcome.error or "")
+    assert [step["method"] for step in outcome.steps] == ["GET"]
+
+
+async def test_a_device_that_is_away_is_said_so(recognition: Recognition, machine: Machine) -> None:
+    machine.failure = DeviceOfflineError(f"device {UUID} is offline")
+    assert (await recognition.say(UUID, "暂停")).error == f"device {UUID} is offline"
+
+
+async def test_bad_requests(recognition: Recognition) -> None:
+    with pytest.raises(NotFoundError, match="there is none"):
+        await recognition.say("0" * 14, "暂停")
+    for text in ("", " ", "停\n停", "停" * 501):
+        with pytest.raises(WireError, match="text: got"):
+            await recognition.say(UUID, text)
+
+
+async def test_typed_sentences_are_bounded(
+    database: Database, data: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "TYPED_LIMIT", 1)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def control(*_: str) -> tuple[str, str]:
+        begun.set()
+        await go_on.wait()
+        return "2.04", ""
+
+    recognition = Recognition(database, control, data)
+    first = asyncio.create_task(recognition.say(UUID, "暂停"))
+    await asyncio.wait_for(begun.wait(), DEADLINE)
+    with pytest.raises(BusyError):
+        await recognition.say(UUID, "暂停")
+    go_on.set()
+    assert (await first).done
+    assert (await recognition.say(UUID, "暂停")).done
+
+
+async def test_a_device_without_the_data_point() -> None:
+    async def control(*_: str) -> tuple[str, str]:
+        raise AssertionError
+
+    intent = find_intent("暂停")
+    assert intent
+    with pytest.raises(ActionError, match="no data point play"):
+        await Device(UUID, {"resources": [{"name": "volume"}]}, control).carry_out(intent)
+    with pytest.raises(ActionError, match="description of play"):
+        await Device(UUID, {"resources": [{"name": "play"}]}, control).carry_out(intent)
+
+
+async def test_the_path_is_the_one_of_the_description(machine: Machine) -> None:
+    play: dict[str, Any] = {**DATA_POINTS["resources"][0], "uri": "/media/play"}  # type: ignore[index]
+    device = Device(UUID, {"resources": [play]}, machine.control)
+    await device.carry_out(Intent(Action.NEXT))
+    assert machine.asked == [("PUT", "/media/play", "下一首")]
+
+
+@pytest.mark.parametrize(
+    ("intent", "now", "limits", "level"),
+    [
+        (Intent(Action.VOLUME_UP, amount=2), 0, Range(0, 100, 5), 10),
+        (Intent(Action.VOLUME_DOWN, amount=2), 3, Range(1, 16), 1),
+        (Intent(Action.VOLUME_SET, amount=13), None, Range(0, 100, 5), 10),
+        (Intent(Action.VOLUME_SET, amount=100, percent=True), None, Range(10, 30), 30),
+    ],
+)
+def test_levels_keep_to_the_range_and_its_step(
+    intent: Intent, now: int | None, limits: Range, level: int
+) -> None:
+    assert new_level(intent, now, limits) == level
+
+
+# Spoken: segments in, a scripted recogniser in between.
+
+
+def voice_reports(number: int = 10000, frames: int = 33) -> list[dict[str, object]]:
+    segmenter = Segmenter(number, 8000, HeaderStyle.SPX)
+    with SpeexEncoder(8000) as encoder:
+        frame = encoder.encode(bytes(encoder.frame_bytes))
+    segments = [*filter(None, (segmenter.add(frame) for _ in range(frames))), *segmenter.finish()]
+    return [{"duer_voice": segment.to_json()} for segment in segments]
+
+
+@asynccontextmanager
+async def listening(
+    database: Database, data: DataDir, machine: Machine, command: tuple[str, ...]
+) -> AsyncIterator[tuple[Callable[[list[dict[str, object]]], None], Callable[[], Any]]]:
+    """Run a recognition; yields how to let it hear reports, and how to await the next outcome."""
+    recognition = Recognition(
+        database, machine.control, data, Recogniser(Path("cache"), command=command)
+    )
+    running = asyncio.create_task(recognition.run())
+
+    def hear(reports: list[dict[str, object]]) -> None:
+        for report in reports:
+            recognition.hear(UUID, decide(UUID, report))
+
+    with recognition.outcomes.subscribe(UUID) as feed:
+        queue = feed.__aiter__()
+
+        async def next_outcome() -> Outcome:
+            return await asyncio.wait_for(anext(queue), DEADLINE)
+
+        yield hear, next_outcome
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    await recognition.close()
+
+
+async def test_a_spoken_sentence_asks_the_device(
+    database: Database, data: DataDir, machine: Machine, worker: tuple[str, str]
+) -> None:
+    mode = json.dumps(["播放两句老虎。", -0.3, 0.05])
+    Catalogues(data.root).set(["两只老虎", "小兔子乖乖"], uuid=UUID)
+    async with listening(database, data, machine, (*worker, mode)) as (hear, next_outcome):
+        hear([{"alive": 0}, {"volume": 3}, *voice_reports()])
+        outcome = await next_outcome()
+    assert outcome.done
+    assert machine.asked == [("PUT", "/play", "播放两只老虎")]
+    assert (outcome.source, outcome.utterance, outcome.audio_seconds) == ("voice", 10000, 0.66)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "error"),
+    [
+        (["", -0.1, 0.1], None, "the prompt came back"),  # the script answers with the prompt
+        (["调低音量", -0.7, 0.9], None, "no speech was heard"),
+        (["调高音量", -1.2, 0.1], "调高音量", "not heard well enough"),
+        (["你好", -0.1, 0.1], "你好", "no command"),
+    ],
+)
+async def test_what_is_heard_badly_is_not_acted_upon(
+    database: Database, data: DataDir, machine: Machine, worker: tuple[str, str],
+    answer: list[object], text: str | None, error: str,
+) -> None:  # fmt: skip
+    command = (*worker, json.dumps(answer))
+    async with listening(database, data, machine, command) as (hear, next_outcome):
+        hear(voice_reports())
+        outcome = await next_outcome()
+    assert outcome.text == text
+    assert error in (outcome.error or "")
+    assert machine.asked == []
+
+
+async def test_a_broken_utterance_and_a_dead_recogniser_are_outcomes_too(
+    database: Database, data: DataDir, machine: Machine, worker: tuple[str, str]
+) -> None:
+    async with listening(database, data, machine, (*worker, "die")) as (hear, next_outcome):
+        hear([{"voice_control": {"id": 5, "segment": 0, "rate": 8000, "channel": 1, "eof": 1}}])
+        assert (await next_outcome()).error == "the utterance was given up: it is empty"
+        hear(voice_reports())
+        assert (await next_outcome()).error == "the process ended"
+        hear(voice_reports(10001))
+        assert (await next_outcome()).utterance == 10001
+
+
+async def test_the_queue_is_bounded(
+    database: Database, data: DataDir, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    recognition = Recognition(database, machine.control, data, Recogniser(Path("cache")))
+    for number in range(service.QUEUE_LIMIT + 1):
+        for report in voice_reports(10000 + number):
+            recognition.hear(UUID, decide(UUID, report))
+    assert f"utterance {10000 + service.QUEUE_LIMIT} dropped" in caplog.text
+
+
+async def test_without_a_recogniser_nothing_is_collected(recognition: Recognition) -> None:
+    for report in voice_reports():
+        recognition.hear(UUID, decide(UUID, report))
+    assert recognition.outcomes.recent() == []
+    assert len(recognition._reassembler) == 0
+
+
+# The record.
+
+
+def made(uuid: str = UUID, text: str = "暂停") -> Outcome:
+    return Outcome(uuid, 1_495_000_000_000, "typed", text=text)
+
+
+def test_the_record_pages_and_keeps_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes_module, "KEEP_PER_DEVICE", 3)
+    log = OutcomeLog(tmp_path)
+    assert log.recent() == []
+    kept = [log.add(made(text=str(n))) for n in range(5)]
+    other = log.add(made("0" * 14))
+    assert [o.id for o in kept] == [1, 2, 3, 4, 5]
+    assert [row["text"] for row in log.recent(UUID)] == ["4", "3", "2"]
+    assert [row["id"] for row in log.recent(limit=2)] == [other.id, 5]
+    assert [row["id"] for row in log.recent(limit=2, before=5)] == [4, 3]
+
+
+def test_a_damaged_record_is_an_error_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "recognition.sqlite").write_text("not a database, but long enough to be looked at")
+    with pytest.raises(StagingError, match=r"recognition\.sqlite: "):
+        OutcomeLog(tmp_path).add(made())
+
+
+async def test_what_was_done_counts_also_when_the_record_fails(
+    recognition: Recognition, data: DataDir, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    (data.root / "recognition.sqlite").mkdir()
+    with recognition.outcomes.subscribe() as feed:
+        assert (await recognition.say(UUID, "暂停")).done
+        assert (await anext(feed.__aiter__())).done
+    assert machine.asked
+    assert "the outcome is not kept" in caplog.text
+
+
+async def test_a_slow_listener_loses_the_oldest(tmp_path: Path) -> None:
+    log = OutcomeLog(tmp_path)
+    with log.subscribe(UUID) as feed:
+        log.tell(made("0" * 14))
+        for number in range(FEED_LIMIT + 2):
+            log.tell(made(text=str(number)))
+        assert (await anext(feed.__aiter__())).text == "2"
+    log.tell(made())
+    assert not log._feeds

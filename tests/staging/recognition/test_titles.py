@@ -1,0 +1,146 @@
+"""Titles by ear, and the lists they come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from staging.errors import StagingError
+from staging.recognition import phonetics
+from staging.recognition.title_lists import TITLE_LIMIT, TITLES_LIMIT, Catalogues, parse_titles
+from staging.recognition.titles import NoTitleError, TitleIndex
+from wire.errors import WireError
+
+TITLES = ["小兔子乖乖", "小兔子拔萝卜", "两只老虎", "春天在哪里", "三只小猪", "儿歌", "数鸭子",
+          "Twinkle Twinkle Little Star", "卖火柴的小女孩", "世上只有妈妈好", "丑小鸭"]  # fmt: skip
+UUID = "01a800000072af"
+
+needs_pinyin = pytest.mark.skipif(
+    not phonetics.has_pinyin(), reason="pypinyin is missing: pip install '.[asr]'"
+)
+
+
+@pytest.mark.parametrize(
+    ("heard", "title"),
+    [("小兔子乖乖", "小兔子乖乖"), ("儿歌", "儿歌"), ("春天", "春天在哪里"),
+     ("世上只有妈妈", "世上只有妈妈好"), ("twinkle twinkle", "Twinkle Twinkle Little Star")],
+)  # fmt: skip
+def test_typed_titles(heard: str, title: str) -> None:
+    assert TitleIndex(TITLES).find(heard).title == title
+
+
+@needs_pinyin
+@pytest.mark.parametrize(
+    ("heard", "title"),
+    [
+        # What Whisper made of real titles (docs/recognition.md).
+        ("小兔子买买", "小兔子乖乖"), ("小兔子呆呆", "小兔子乖乖"), ("两句老虎", "两只老虎"),
+        ("2只老虎", "两只老虎"), ("春天在那里", "春天在哪里"), ("三只小竹", "三只小猪"),
+        ("山只小猪", "三只小猪"), ("买火柴的小女孩", "卖火柴的小女孩"), ("树鸭子", "数鸭子"),
+        ("醜小鴨", "丑小鸭"),
+    ],
+)  # fmt: skip
+def test_titles_that_only_sound_alike(heard: str, title: str) -> None:
+    match = TitleIndex(TITLES).find(heard)
+    assert match.title == title
+    assert match.score < 0.35
+
+
+@pytest.mark.parametrize("heard", ["今天天气", "星期天", "myflox歌详语", "卡", ""])
+def test_nothing_near_enough(heard: str) -> None:
+    with pytest.raises(NoTitleError, match="no title sounds like"):
+        TitleIndex(TITLES).find(heard)
+
+
+def test_two_as_near_as_each_other_are_both_named() -> None:
+    with pytest.raises(NoTitleError, match="小兔子 may be 小兔子乖乖 or 小兔子拔萝卜"):
+        TitleIndex(TITLES).find("小兔子")
+
+
+def test_a_title_twice_is_no_rival_of_itself() -> None:
+    assert TitleIndex(["两只 老虎", "两只老虎"]).find("两只老虎").score == 0
+
+
+def test_an_empty_catalogue_has_nothing() -> None:
+    with pytest.raises(NoTitleError):
+        TitleIndex([]).find("儿歌")
+
+
+def test_without_pypinyin_characters_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phonetics, "_reader", lambda: None)
+    assert TitleIndex(TITLES).find("小兔子乖乖").score == 0
+    assert TitleIndex(TITLES).find("小兔子拔萝").title == "小兔子拔萝卜"
+    with pytest.raises(NoTitleError):
+        TitleIndex(TITLES).find("小吐资怪怪")
+
+
+@needs_pinyin
+def test_distance_of_syllables() -> None:
+    def apart(left: str, right: str) -> float:
+        return phonetics.distance(phonetics.sounds(left), phonetics.sounds(right))
+
+    assert apart("暂停", "赞停") == 0
+    assert 0 < apart("妈", "马") < apart("四", "十") < apart("妈", "虎") <= 1
+    assert apart("妈妈", "妈") == 1
+    assert apart("女", "女") == 0
+
+
+class TestCatalogues:
+    @pytest.mark.parametrize(
+        "content",
+        ['{"titles": ["儿歌", "两只老虎"]}', '["儿歌", "两只老虎"]', "儿歌\n\n  两只老虎\r\n"],
+    )
+    def test_forms_of_a_file(self, content: str) -> None:
+        assert parse_titles(content.encode(), "list") == ["儿歌", "两只老虎"]
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "list: titles: got"),
+            (b"[]", "expected a list of titles"),
+            (b"{}", "expected a list of titles"),
+            (b'["a", 1]', r"list: titles\[1\]: got 1, expected"),
+            (b'["a", " "]', r"titles\[1\]"),
+            (b'["a\\u0000b"]', "printable"),
+            (b"[", "not JSON"),
+            (b"\xff", "not UTF-8"),
+            (b"a" * (TITLE_LIMIT + 1), f"1 to {TITLE_LIMIT} bytes"),
+            (b"a\n" * (TITLES_LIMIT + 1), f"expected at most {TITLES_LIMIT}"),
+        ],
+    )
+    def test_a_bad_file_is_named(self, content: bytes, message: str) -> None:
+        with pytest.raises(WireError, match=message):
+            parse_titles(content, "list")
+
+    def test_a_device_goes_before_its_product(self, tmp_path: Path) -> None:
+        lists = Catalogues(tmp_path)
+        assert lists.index(UUID, "story/machine") is None
+        lists.set(["儿歌"], product="story/machine")
+        assert self._titles(lists) == ["儿歌"]
+        lists.set(["两只老虎"], uuid=UUID.upper())
+        assert self._titles(lists) == ["两只老虎"]
+        assert lists.remove(uuid=UUID)
+        assert not lists.remove(uuid=UUID)
+        assert self._titles(lists) == ["儿歌"]
+
+    def test_a_list_that_was_replaced_is_read_anew(self, tmp_path: Path) -> None:
+        lists, command = Catalogues(tmp_path), Catalogues(tmp_path)
+        command.set(["儿歌"], uuid=UUID)
+        assert self._titles(lists) == ["儿歌"]
+        command.set(["数鸭子"], uuid=UUID)
+        assert self._titles(lists) == ["数鸭子"]
+
+    def test_a_damaged_list_is_an_error(self, tmp_path: Path) -> None:
+        lists = Catalogues(tmp_path)
+        lists.set(["儿歌"], uuid=UUID)
+        (tmp_path / "catalogues" / f"device-{UUID}.json").write_text(json.dumps({"titles": [1]}))
+        with pytest.raises(StagingError, match="titles"):
+            lists.index(UUID, "p")
+
+    @staticmethod
+    def _titles(lists: Catalogues) -> list[str]:
+        index = lists.index(UUID, "story/machine")
+        assert index is not None
+        return index.titles

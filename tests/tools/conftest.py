@@ -1,0 +1,7 @@
+"""The tools' tests have the updater's repository and server."""
+
+from __future__ import annotations
+
+from tests.ota.conftest import added, helpers, repository, server
+
+__all__ = ["added", "helpers", "repository", "server"]
