@@ -15,7 +15,7 @@ POWER_SUPPLY = Path("/sys/class/power_supply")
 
 
 def find_battery(folder: Path = POWER_SUPPLY) -> Path | None:
-    """Return the first battery that powers the machine and tells its charge, or None."""
+    """Return the first battery that powers the machine and reports its charge, or None."""
     for supply in sorted(folder.glob("*")):
         # A wireless mouse's battery has scope "Device"; the machine's own has none or "System".
         foreign = _read(supply / "scope") == "Device"
@@ -25,7 +25,7 @@ def find_battery(folder: Path = POWER_SUPPLY) -> Path | None:
 
 
 def _read(path: Path) -> str:
-    """Return an attribute's text, "" when it is not there or cannot be read."""
+    """Return an attribute's text, "" if it is missing or cannot be read."""
     try:
         return path.read_text(errors="replace").strip()
     except OSError:
@@ -33,7 +33,7 @@ def _read(path: Path) -> str:
 
 
 class PowerPoint(DataPoint):
-    """Reads the battery each time it is asked."""
+    """The data point ``power``; reads the battery at each request."""
 
     description: ClassVar = DataPointDescription(
         name="power",
@@ -45,7 +45,7 @@ class PowerPoint(DataPoint):
     )
 
     def __init__(self, battery: Path | None) -> None:
-        """Read ``battery``, a folder under /sys/class/power_supply, or stand in for none."""
+        """Read ``battery``, a folder under /sys/class/power_supply; None means mains (100 %)."""
         self._battery = battery
 
     @property
@@ -56,10 +56,10 @@ class PowerPoint(DataPoint):
         return f"battery: {self._battery.name}"
 
     async def get(self) -> int:
-        """Return the charge in percent; raises UnavailableError when it cannot be read."""
+        """Return the charge in percent; raises UnavailableError if it cannot be read."""
         if self._battery is None:
             return 100
-        # Some fuel gauges answer over a slow I2C bus: not in the event loop.
+        # In a thread, because some fuel gauges are on a slow I2C bus.
         return await asyncio.to_thread(_read_percent, self._battery / "capacity")
 
 

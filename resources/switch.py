@@ -1,4 +1,4 @@
-"""The data point ``switch``: the document's 关机, which powers the machine off."""
+"""The data point ``switch`` (关机 in the document), which powers the machine off."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from resources.datapoint import DataPoint
 from resources.errors import UnavailableError
 from wire.datapoints import DataPointDescription, DataType, Method, Value
 
-# The answer must reach the cloud before the network goes down.
+# Seconds; the answer must reach the cloud before the network goes down.
 POWER_OFF_DELAY = 1.0
 DBUS_TIMEOUT = 5.0
 
@@ -18,29 +18,29 @@ _log = logging.getLogger(__name__)
 
 
 class PowerOff(Protocol):
-    """What ends the machine's day."""
+    """A back end that can power the machine off."""
 
     @property
     def name(self) -> str:
-        """Say in one line what this is."""
+        """One line for people: the back end."""
 
     async def check(self) -> None:
-        """Raise UnavailableError if the machine could not be powered off now."""
+        """Raise UnavailableError if the machine cannot be powered off now."""
 
     async def power_off(self) -> None:
         """Power off; raises UnavailableError."""
 
 
 class StandInPowerOff:
-    """Notes the order and stays on: the bench, or a machine whose settings do not arm it."""
+    """Only logs the order: for a bench, or where the settings do not arm the power-off."""
 
     name = "power-off is not armed: the order is noted and the machine stays on"
 
     async def check(self) -> None:
-        """Never fails."""
+        """Do nothing: it never fails."""
 
     async def power_off(self) -> None:
-        """Say that nothing happens."""
+        """Log that the machine stays on."""
         _log.warning("%s", self.name)
 
 
@@ -56,11 +56,11 @@ class LogindPowerOff:
             raise UnavailableError(f"logind refuses to power off: {answer}")
 
     async def power_off(self) -> None:
-        """Power off without asking anybody."""
+        """Power off without interactive authorization."""
         await self._call("PowerOff", "b", [False])
 
     async def _call(self, member: str, signature: str, body: list[object]) -> list[object]:
-        # 3 MB that are only needed once in a machine's day.
+        # Imported here because it takes 3 MB and is rarely needed.
         from dbus_fast import BusType, Message, MessageType  # noqa: PLC0415
         from dbus_fast.aio import MessageBus  # noqa: PLC0415
 
@@ -79,7 +79,7 @@ class LogindPowerOff:
                     reply = await bus.call(message)
                 finally:
                     bus.disconnect()
-        except Exception as error:  # what MessageBus.connect and call are documented to raise
+        except Exception as error:  # the only class that connect and call document
             reason = str(error) or f"no answer in {DBUS_TIMEOUT:g} s"
             raise UnavailableError(f"logind: {reason}") from error
         if reply is None or reply.message_type is MessageType.ERROR:
@@ -88,7 +88,7 @@ class LogindPowerOff:
 
 
 class SwitchPoint(DataPoint):
-    """``true`` powers off; a machine that answers is on, so reading gives ``false``."""
+    """Powers off on ``true``; a machine that answers is on, so the value is always ``false``."""
 
     description: ClassVar = DataPointDescription(
         name="switch",
@@ -99,27 +99,27 @@ class SwitchPoint(DataPoint):
     )
 
     def __init__(self, power_off: PowerOff) -> None:
-        """Drive ``power_off``."""
+        """Power off through ``power_off``."""
         self._power_off = power_off
         self._pending: asyncio.Task[None] | None = None
 
     @property
     def back_end(self) -> str:
-        """What would power the machine off."""
+        """The power-off back end in use."""
         return self._power_off.name
 
     async def get(self) -> bool:
-        """Answer false: a machine that is off answers nothing."""
+        """Return false: a machine that is off does not answer."""
         return False
 
     async def put(self, value: Value) -> None:
-        """Order the power-off on ``true``; ``false`` changes nothing."""
+        """Schedule the power-off on ``true``; ``false`` has no effect. Raises UnavailableError."""
         if value and self._pending is None:
             await self._power_off.check()
             self._pending = asyncio.create_task(self._power_off_soon())
 
     async def close(self) -> None:
-        """Drop an order that has not been carried out."""
+        """Cancel a pending power-off."""
         if self._pending is not None:
             self._pending.cancel()
 
@@ -128,6 +128,6 @@ class SwitchPoint(DataPoint):
             await asyncio.sleep(POWER_OFF_DELAY)
             await self._power_off.power_off()
         except UnavailableError as error:
-            _log.error("power-off failed: %s", error)  # a reason, not a bug
+            _log.error("power-off failed: %s", error)  # expected: no traceback
         finally:
             self._pending = None

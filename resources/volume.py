@@ -1,4 +1,4 @@
-"""The data point ``volume``: the loudness, 0 to 16."""
+"""The data point ``volume``: 0 to 16."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ VOLUME_MAX = 16
 
 
 class Mixer(Protocol):
-    """What turns the sound up and down; levels are fractions from 0.0 to 1.0."""
+    """A mixer of the machine; levels are fractions from 0.0 to 1.0."""
 
     @property
     def name(self) -> str:
-        """Say in one line what this is."""
+        """One line for people: the mixer in use."""
 
     async def get(self) -> float:
         """Return the level; raises UnavailableError."""
@@ -24,7 +24,7 @@ class Mixer(Protocol):
         """Set the level; raises UnavailableError."""
 
     async def close(self) -> None:
-        """Let go of the device."""
+        """Release the device."""
 
 
 class VolumePoint(DataPoint):
@@ -41,7 +41,7 @@ class VolumePoint(DataPoint):
     )
 
     def __init__(self, mixer: Mixer) -> None:
-        """Drive ``mixer``."""
+        """Control ``mixer``."""
         self._mixer = mixer
 
     @property
@@ -50,11 +50,11 @@ class VolumePoint(DataPoint):
         return self._mixer.name
 
     async def get(self) -> int:
-        """Read the mixer, so that a knob on the machine is seen too."""
+        """Read the level from the mixer, because a knob on the machine may have changed it."""
         return round(await self._mixer.get() * VOLUME_MAX)
 
     async def put(self, value: Value) -> None:
-        """Set the mixer."""
+        """Set the mixer's level."""
         await self._mixer.set(int(value) / VOLUME_MAX)
 
     async def close(self) -> None:
