@@ -1,6 +1,6 @@
-"""WAV files to the samples that Speex takes: mono, 16 bit, 8000 or 16000 samples/s.
+"""Converts WAV files to the samples that Speex takes: mono, 16 bit, 8000 or 16000 samples/s.
 
-Channels are mixed and other rates resampled; what is not 16-bit PCM is refused by name.
+Channels are mixed and other rates resampled; anything but 16-bit PCM is refused.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from wire.voice import RATES
 
 RATE_MIN, RATE_MAX = 4000, 192_000
 CHANNELS_MAX = 8
-# Recorders that write to a pipe promise about 2 or 4 GiB, for they do not know the length.
+# Recorders that write to a pipe do not know the length and announce about 2 or 4 GiB.
 STREAM_BYTES = 0x7FFF_0000
-# libspeexdsp: 3 is "VoIP" quality, 1 % of a Pi's core.
+# libspeexdsp: 3 is "VoIP" quality; it takes 1 % of a Pi's core.
 RESAMPLER_QUALITY = 3
 
 
@@ -34,7 +34,7 @@ class Sound:
 
     @property
     def seconds(self) -> float:
-        """The length."""
+        """The duration in seconds."""
         return len(self.samples) / SAMPLE_BYTES / self.rate
 
 
@@ -42,7 +42,7 @@ def read_wav(data: bytes) -> Sound:
     """Read a WAV file's bytes and convert them to a rate that Speex takes.
 
     Raises:
-        WireError: not a WAV file, or one whose format is refused; the member is named.
+        WireError: not a WAV file, or an unsupported format; the message names the property.
     """
     try:
         with wave.open(io.BytesIO(data)) as source:
@@ -53,7 +53,7 @@ def read_wav(data: bytes) -> Sound:
             )
             promised = source.getnframes() * channels * width
             frames = source.readframes(source.getnframes())
-    except (wave.Error, EOFError, OverflowError, RuntimeError) as error:  # a chunk beyond its end
+    except (wave.Error, EOFError, OverflowError, RuntimeError) as error:  # a truncated chunk
         reason = str(error) or "it is cut short"
         raise WireError(f"not a WAV file with PCM samples: {reason}") from error
     if width != SAMPLE_BYTES:
@@ -91,7 +91,7 @@ def resample(samples: bytes, rate: int, target: int) -> bytes:
     """Convert mono samples from ``rate`` to ``target`` samples/s with libspeexdsp.
 
     Raises:
-        WireError: libspeexdsp is not installed, so this rate cannot be converted.
+        WireError: libspeexdsp is not installed, or cannot convert this rate.
     """
     library = _speexdsp(rate)
     failure = ctypes.c_int()
@@ -101,7 +101,7 @@ def resample(samples: bytes, rate: int, target: int) -> bytes:
     try:
         library.speex_resampler_skip_zeros(state)
         room = len(samples) // SAMPLE_BYTES * target // rate
-        # The filter looks ahead: silence after the end brings out the last sounds.
+        # The filter looks ahead: append silence to get the last samples out.
         samples += bytes(library.speex_resampler_get_input_latency(state) * SAMPLE_BYTES)
         taken, given = ctypes.c_uint32(len(samples) // SAMPLE_BYTES), ctypes.c_uint32(room)
         out = (ctypes.c_int16 * room)()
