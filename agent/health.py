@@ -48,10 +48,10 @@ class Health:
             while (reason := await _ask(check)) is not None:
                 if self.missing != f"{name}: {reason}":
                     self.missing = f"{name}: {reason}"
-                    _log.warning("not proven yet: %s", self.missing)
+                    _log.warning("health check not passed yet: %s", self.missing)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, RETRY_MAX)
-            _log.info("proven: %s", name)
+            _log.info("health check passed: %s", name)
         self.missing = ""
 
 

@@ -18,7 +18,7 @@ from resources.switch import LogindPowerOff, StandInPowerOff, SwitchPoint
 from resources.volume import VolumePoint
 from wire.datapoints import Value
 
-# Other products add their own data points in this group of entry points (design decision 3).
+# Other products add their own data points in this group of entry points.
 ENTRY_POINTS = "story_agent.resources"
 
 _log = logging.getLogger(__name__)

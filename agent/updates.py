@@ -39,7 +39,7 @@ FAREWELL_SECONDS = 3.0
 # Seconds for the system to stop the agent after a reboot was ordered, and the wait before the next
 # try if the system refuses.
 REBOOT_SECONDS = 120.0
-# Seconds for the old version's chime, whose result tells what the new one must be able to do.
+# Seconds for the old version's chime; its result decides what the new version must achieve.
 LAST_CHIME_SECONDS = 10.0
 CONFIRM_RETRY_SECONDS = 1.0
 # How often to retry a restart that a story delays, and how long a story may delay the rollback from
@@ -210,7 +210,7 @@ class Updates:
             async with asyncio.timeout(seconds):
                 while self._play is not None and self._play.playing and not self._forced:
                     if not told:
-                        _log.info("the restart is delayed: a story is playing")
+                        _log.info("the restart waits: a story is being played")
                     told = True
                     await asyncio.sleep(STORY_POLL_SECONDS)
 
