@@ -1,1 +1,1 @@
-"""The daemon of a story machine: the cloud link, the outbox, voice, local access, the command line."""
+"""The daemon of a story machine: cloud link, outbox, voice, local access and command line."""

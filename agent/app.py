@@ -1,4 +1,4 @@
-"""The agent put together: what runs, who is told what, and the order in which it starts and ends."""
+"""The agent itself: creates and connects all parts, and starts and stops them in order."""
 
 from __future__ import annotations
 
@@ -43,10 +43,17 @@ class AgentBusyError(RuntimeError):
 
 
 class Agent:
-    """One device's agent; `run` once."""
+    """One device's agent; call `run` once."""
 
     def __init__(self, profile: Profile, settings: Settings, state: Path, version: str) -> None:
-        """Work for the device of ``profile``, with everything on disk below ``state``."""
+        """Create the agent; nothing is opened before `run`.
+
+        Args:
+            profile: the device's profile.
+            settings: the operator's settings.
+            state: the folder for everything that the agent stores.
+            version: the running version.
+        """
         self._profile = profile
         self._settings = settings
         self._state = state
@@ -61,7 +68,7 @@ class Agent:
         """Run until SIGTERM, SIGINT or a restart for an update.
 
         Raises:
-            AgentBusyError, LocalAccessError, OutboxError, TransportError: it cannot start.
+            AgentBusyError, LocalAccessError, OutboxError, TransportError: the agent cannot start.
         """
         with state_lock(self._state), self._signals():
             await self._outbox.open()
@@ -93,7 +100,7 @@ class Agent:
             await self._dispatch.close()
 
     async def _work(self, bound: socket.socket) -> None:
-        """Run everything side by side; the first that fails ends all."""
+        """Run all tasks concurrently; if one fails, all end."""
         app = build_app(self._dispatch, self._voice, self.status, self._updater.cancel)
         server = LocalServer(app)
         sockets = [bound]
@@ -113,7 +120,7 @@ class Agent:
                 )
             ]
             self._service.ready()
-            _log.info("agent %s runs, device %s", self._version, self._profile.uuid)
+            _log.info("agent %s started, device %s", self._version, self._profile.uuid)
             await self._ended.wait()
             self._service.stopping()
             server.should_exit = True
@@ -140,7 +147,7 @@ class Agent:
             await server.shutdown()
 
     async def status(self) -> Mapping[str, object]:
-        """Describe the agent for ``story-agent status``; no secret is in it."""
+        """Return the agent's status for ``story-agent status``; it contains no secrets."""
         try:
             waiting: int | str = await self._outbox.depth()
         except OutboxError as error:
@@ -163,7 +170,7 @@ class Agent:
         return {"title": await point.get() or None, "seconds": await point.position()}
 
     async def _introduce(self) -> None:
-        """Queue who we are and what runs, as after every start."""
+        """Queue the reports of each start: ``device_info`` and ``package_info``."""
         network = await asyncio.to_thread(netinfo.read_network)
         device = DeviceInfo(
             uuid=self._profile.uuid,
@@ -190,14 +197,14 @@ class Agent:
         await self._report_value(name, value)
 
     async def _report_value(self, name: str, value: Value | Mapping[str, object]) -> None:
-        """Queue a report; a full disk must not undo what was done, nor keep the agent from starting."""
+        """Queue a report. Errors are only logged: a full disk must not fail a request or start."""
         try:
             await self._outbox.put(name, value)
         except OutboxError as error:
             _log.error("%s is not reported: %s", name, error)
 
     def _end_for_update(self, *, restart: bool) -> None:
-        if not self._ended.is_set():  # else who stops us does not want us back
+        if not self._ended.is_set():  # after SIGTERM or SIGINT the agent must not restart
             self.restart_wanted = restart
         self._ended.set()
 
@@ -215,7 +222,7 @@ class Agent:
 
 @contextlib.contextmanager
 def state_lock(state: Path) -> Iterator[None]:
-    """Hold the state folder for this process; raises AgentBusyError when another has it."""
+    """Lock the state folder; raises AgentBusyError if another process has locked it."""
     descriptor = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""The command line: ``story-agent run`` is the daemon, the other commands talk to it.
+"""The command line: ``story-agent run`` is the daemon, the other commands send it requests.
 
-``run`` first hands over to the release that an update has made active, before it imports anything
-heavy; so nothing but the standard library, `ota.launch.launch` and `last_words` is imported at this module's head.
+``run`` first switches to the release that an update has activated, before it imports anything
+large. So this module imports only the standard library, `ota.launch.launch` and `last_words` at its head.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ DEFAULT_STATE = "/var/lib/story-agent"
 DEFAULT_PROFILE = "/etc/story-agent/profile.json"
 DEFAULT_CONFIG = "/etc/story-agent/agent.toml"
 ENV_STATE = "STORY_AGENT_STATE"
-# sysexits(3). systemd's unit starts the agent again all the same: what one version calls a bad configuration
-# may be fine for the one before, which comes back after some starts.
+# sysexits(3). The systemd unit restarts the agent even after 78: the previous version, which
+# returns after several failed starts, may accept the configuration.
 EX_OK, EX_FAILED, EX_CONFIG = 0, 1, 78
-# What a shell calls the end by Ctrl-C.
+# The shell's convention for an end by SIGINT (128 + 2).
 EX_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 refused or failed, 78 bad configuration."""
+    """Run one command; return the exit code: 0 done, 1 refused or failed, 78 bad configuration."""
     words = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(words)
     try:
         if options.command == "run":
             return _run(options, words)
         code = _ask(options)
-        # Now, while somebody can still be told: at the interpreter's end it would be a traceback.
+        # Flush here: an error at the interpreter's exit would print a traceback.
         sys.stdout.flush()
     except KeyboardInterrupt:
         return EX_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away (`status | head`); nothing more can be told to it.
+        # The reader has closed the pipe (`status | head`). Avoid a second error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EX_FAILED
     return code
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
     enter_active_release(options.state, words)
-    # From here on this process is the version that runs.
+    # From here on this process runs the active version.
     with last_words(options.state):
         from agent.daemon import run_daemon  # noqa: PLC0415
 

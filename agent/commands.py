@@ -1,4 +1,4 @@
-"""The commands that talk to the running agent: status, get, set, say, update."""
+"""The commands that send requests to the running agent: status, get, set, say, update."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HTTP_OK, HTTP_CONFLICT = 200, 409
 
 
 def ask(options: argparse.Namespace) -> int:
-    """Send one command to the agent, print its answer, return the exit code."""
+    """Send one command to the agent, print its answer and return the exit code."""
     client = LocalClient(options.state / SOCKET_NAME)
     try:
         answer = _send(client, options)
@@ -61,7 +61,7 @@ def _update(client: LocalClient, action: str) -> LocalAnswer:
     if State(update["state"]).is_final:
         name, state = show(update["transaction"]), update["state"]
         return LocalAnswer(HTTP_CONFLICT, f"no update is under way: {name} is {state}".encode())
-    # The transaction goes with it: should another update have begun meanwhile, it is not meant.
+    # The transaction is sent so that an update that has begun meanwhile is not cancelled.
     query = urllib.parse.urlencode({"transaction": update["transaction"]})
     return client.request("DELETE", f"{_target('/'.join(ORDER_PATH))}?{query}")
 
@@ -86,7 +86,7 @@ def _render(options: argparse.Namespace, answer: LocalAnswer) -> str:
 
 
 def _lines(status: dict[str, object], indent: str = "") -> list[str]:
-    """Render nested objects as indented ``name: value`` lines; what is null is left out."""
+    """Render nested objects as indented ``name: value`` lines, without null values."""
     lines: list[str] = []
     for name, value in status.items():
         if isinstance(value, dict):

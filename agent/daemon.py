@@ -1,4 +1,4 @@
-"""``story-agent run``: read profile and settings, run the agent, say in one line why it cannot."""
+"""``story-agent run``: read profile and settings, run the agent, report errors in one line."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from transport.errors import TransportError
 from wire.errors import WireError
 from wire.profile import Profile, ProfileError, parse_profile
 
-# Why an agent cannot start or go on, other than by a bug.
+# Errors that are reported without a traceback; any other is a bug.
 _EXPECTED = (AgentBusyError, LocalAccessError, OutboxError, TransportError, OSError)
 
 _log = logging.getLogger(__name__)
 
 
 def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
-    """Run until stopped; return the exit code, and whether to start again for an update."""
+    """Run until stopped; return the exit code and whether to restart for an update."""
     try:
         profile, settings = _read_configuration(options)
         _make_state(options.state)
@@ -48,21 +48,21 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
     try:
         with asyncio.Runner(loop_factory=AgentLoop) as runner:
             runner.run(run())
-    except Exception as error:  # noqa: BLE001  # sorted into what is known and our own bugs
+    except Exception as error:  # noqa: BLE001  # sorted into expected errors and bugs
         return _cannot(options.state, error, Redactor(profile.secrets))
     return EX_OK, agent is not None and agent.restart_wanted
 
 
 def _cannot(state: Path, error: Exception, redactor: Redactor) -> tuple[int, bool]:
-    """Say in one line why the agent ends; where a bug is goes to the log, without secrets."""
+    """Report an expected error in one line; log a bug with its traceback, without secrets."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, _EXPECTED):
         _say(state, redactor.cut(str(error)))
         return EX_FAILED, False
-    _log.critical("the agent ends: %s", type(error).__name__, exc_info=error)
+    _log.critical("the agent stops on an unexpected %s", type(error).__name__, exc_info=error)
     if not any(isinstance(handler, TrialLog) for handler in logging.getLogger().handlers):
-        # It came before the trial's log did.
+        # The error came before the trial log was set up.
         keep(state, redactor.cut("".join(traceback.format_exception(error))))
     return EX_FAILED, False
 

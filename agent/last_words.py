@@ -1,8 +1,8 @@
-"""What an agent says that ends before it can log, kept where a failed trial's report finds it.
+"""Stores the error of an agent that ends before it can log, for a failed trial's report.
 
-A release that cannot even be imported has no log of its own, and its end is all that tells why. Only
-while an update is unfinished; beside `ota.trial.log`, which takes over once the updater is there.
-Standard library only, since this has to work where the rest does not.
+A release that cannot be imported has no log of its own; its exception is the only clue. Errors are
+stored only while an update is unfinished, in the file of `ota.trial.log`, which takes over once the
+updater runs. Standard library only, because this must work where the rest does not.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-# Of a system that is started again and again the first ends are enough; bytes.
+# Bytes. Of a system that restarts again and again, the first errors are enough.
 FILE_MAX = 64 * 1024
 _FINAL = {"SUCCESS", "FAILED"}
 
 
 def keep(state: Path, text: str) -> None:
-    """Append ``text`` to the log of the trial; nothing happens where there is none, or no room."""
+    """Append ``text`` to the trial log; does nothing without a trial, or if the log is full."""
     from ota.trial.log import trial_log_path  # noqa: PLC0415  # see above
 
     if not _is_updating(state):
         return
-    with contextlib.suppress(OSError):  # the log serves people; the agent ends either way
+    with contextlib.suppress(OSError):  # the log is for people only; the agent ends anyway
         path = trial_log_path(state)
         if not path.exists() or path.stat().st_size < FILE_MAX:
             with path.open("a", encoding="utf-8", errors="replace") as file:
@@ -31,7 +31,7 @@ def keep(state: Path, text: str) -> None:
 
 
 def _is_updating(state: Path) -> bool:
-    """Whether task.json has an update that has not ended."""
+    """Return whether task.json has an unfinished update."""
     try:
         task = json.loads((state / "ota" / "task.json").read_bytes())
         return bool(task["state"] not in _FINAL)
@@ -41,7 +41,7 @@ def _is_updating(state: Path) -> bool:
 
 @contextlib.contextmanager
 def last_words(state: Path) -> Iterator[None]:
-    """Keep what ends the block: an exception, or the stack of a crash in a library (SIGSEGV, SIGABRT)."""
+    """Store what ends the block: an exception, or the stack of a crash (SIGSEGV, SIGABRT)."""
     import faulthandler  # noqa: PLC0415  # no cost to a start without an update
 
     if not _is_updating(state):
@@ -56,7 +56,7 @@ def last_words(state: Path) -> Iterator[None]:
             stack.callback(faulthandler.disable)
         try:
             yield
-        except Exception:  # whatever it is, it goes on
+        except Exception:  # re-raised below
             import traceback  # noqa: PLC0415  # no cost to a start that goes well
 
             keep(state, traceback.format_exc())

@@ -1,4 +1,4 @@
-"""Logging: one line a record on stderr, for journald; secrets are cut out before they are written."""
+"""Logging to stderr (for journald), one record per line, with secrets redacted."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import sys
 from collections.abc import Iterable
 from urllib.parse import quote
 
-# Under systemd the journal has the time already.
+# Without a time, which the journal adds under systemd.
 PLAIN = "%(levelname)s %(name)s: %(message)s"
 _TIMED = "%(asctime)s " + PLAIN
 REDACTED = "[secret]"
 
 
 class Redactor:
-    """Cuts secrets out of texts, however they are spelled there."""
+    """Replaces secrets in texts, in all usual encodings."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """Know every text of ``secrets`` plain, in JSON, in a URL and as Python shows it."""
+        """Redact ``secrets`` in plain, JSON, URL-encoded and `repr` form."""
         spelled = {
             text
             for secret in secrets
@@ -32,37 +32,37 @@ class Redactor:
                 repr(secret)[1:-1],
             )
         }
-        # The longest first: one secret may begin with another.
+        # Longest first, because one secret may start with another.
         self._spelled = sorted(spelled, key=len, reverse=True)
 
     def cut(self, text: str) -> str:
-        """Return ``text`` without the secrets."""
+        """Return ``text`` with the secrets replaced."""
         for secret in self._spelled:
             text = text.replace(secret, REDACTED)
         return text
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats a record, its traceback included, without the secrets given."""
+    """Formats a record, including its traceback, with secrets redacted."""
 
     def __init__(self, layout: str, secrets: Iterable[str] = ()) -> None:
-        """Cut every text of ``secrets`` out of what is formatted."""
+        """Format as ``layout`` and redact ``secrets``."""
         super().__init__(layout)
         self._redactor = Redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format, then cut."""
+        """Format the record and redact the result."""
         return self._redactor.cut(super().format(record))
 
 
 def set_up_logging(secrets: Iterable[str] = (), *, verbose: bool = False) -> None:
-    """Send everything to stderr; ``verbose`` adds our own debug lines."""
+    """Log to stderr without ``secrets``; ``verbose`` adds the debug lines of our packages."""
     handler = logging.StreamHandler(sys.stderr)
     layout = PLAIN if "JOURNAL_STREAM" in os.environ else _TIMED
     handler.setFormatter(RedactingFormatter(layout, secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for ours in ("agent", "ota", "resources", "transport"):
         logging.getLogger(ours).setLevel(logging.DEBUG if verbose else logging.INFO)
-    # aiocoap tells each message at INFO and less.
+    # aiocoap logs every message at INFO or DEBUG.
     logging.getLogger("coap").setLevel(logging.ERROR)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

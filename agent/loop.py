@@ -1,7 +1,7 @@
-"""The agent's event loop: asyncio's, with name look-ups that cannot hold up the agent's end.
+"""The agent's event loop: asyncio's, with name look-ups that cannot delay the agent's exit.
 
 getaddrinfo(3) waits up to half a minute for a dead name server and cannot be interrupted. asyncio
-runs it in threads that it joins at the end; here it runs in a thread that may be left behind.
+runs it in threads that it joins at exit; this loop uses daemon threads, which are not joined.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class AgentLoop(asyncio.SelectorEventLoop):
-    """Looks names up in daemon threads; the link's back-off bounds how many there are."""
+    """Looks up names in daemon threads; the link's back-off limits their number."""
 
     async def getaddrinfo(self, host: Any, port: Any, **hints: int) -> list[Any]:
         """Resolve as socket.getaddrinfo does; raises OSError."""
@@ -22,7 +22,7 @@ class AgentLoop(asyncio.SelectorEventLoop):
 
         def settle(result: list[Any] | OSError) -> None:
             if found.done():
-                return  # who asked has given up
+                return  # the caller has given up
             if isinstance(result, OSError):
                 found.set_exception(result)
             else:
@@ -33,7 +33,7 @@ class AgentLoop(asyncio.SelectorEventLoop):
                 result: list[Any] | OSError = socket.getaddrinfo(host, port, **hints)
             except (OSError, UnicodeError) as error:
                 result = error if isinstance(error, OSError) else OSError(f"{host}: no host name")
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 self.call_soon_threadsafe(settle, result)
 
         threading.Thread(target=look_up, name="getaddrinfo", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Which data points this machine has, and what each drives."""
+"""Builds the machine's data points with their back ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from resources.switch import SwitchPoint
 from resources.volume import VolumePoint
 from wire.datapoints import Value
 
-# Other products add data points of their own under this group of entry points (design decision 3).
+# Other products add their own data points in this group of entry points.
 ENTRY_POINTS = "story_agent.resources"
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ ChangeListener = Callable[[str, Value], Awaitable[None]]
 async def build_points(
     settings: Settings, state: Path, on_change: ChangeListener
 ) -> list[DataPoint]:
-    """Return the data points in the order of the open API's example, then the product's own."""
+    """Return the open API's data points, in the order of its example, then the product's own."""
 
     async def title_changed(title: str) -> None:
         await on_change("play", title)
@@ -47,12 +47,12 @@ async def build_points(
 
 
 def _product_points() -> list[DataPoint]:
-    """Make the data points of installed products; one that fails is left out and said so."""
+    """Create the data points of installed products; one that fails is logged and skipped."""
     points: list[DataPoint] = []
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         try:
             point = entry.load()()
-        except Exception:  # noqa: BLE001  # a product's code may fail in any way, and must not stop the others
+        except Exception:  # noqa: BLE001  # it must not stop the other points
             _log.exception("data point %s cannot be loaded", entry.name)
             continue
         if isinstance(point, DataPoint):

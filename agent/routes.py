@@ -1,7 +1,7 @@
-"""What the protocols share between the wire and the dispatch: paths to names, answers to replies.
+"""Maps paths to data point names and answers to replies, for all protocols.
 
-The cloud link, local CoAP and local HTTP hand their requests here. The update order is the
-cloud's alone; to take one back may also the command line (`agent.local.http`).
+The cloud link, local CoAP and local HTTP pass their requests here. Only the cloud may order an
+update; the command line may also cancel one (`agent.local.http`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Canceller = Callable[[str], Awaitable[tuple[Code, str]]]
 
 
 async def serve(dispatch: Dispatch, method: str, path: tuple[str, ...], payload: bytes) -> Reply:
-    """Serve a data point or the self-description to anybody who may ask."""
+    """Serve a data point or the self-description, for every protocol."""
     name = "/".join(path)
     if path == DESCRIPTION_PATH:
         if method != "GET":
@@ -45,7 +45,7 @@ async def serve_cancel(cancel: Canceller, query: Iterable[str]) -> Reply:
 
 
 def cloud_handler(dispatch: Dispatch, take_order: OrderTaker, cancel: Canceller) -> Handler:
-    """Serve the cloud: what everybody is served, update orders, and taking them back."""
+    """Return the cloud's handler: `serve`, plus update orders and their cancellation."""
 
     async def handle(request: Request) -> Reply:
         if request.path != ORDER_PATH:
@@ -60,5 +60,5 @@ def cloud_handler(dispatch: Dispatch, take_order: OrderTaker, cancel: Canceller)
 
 
 def _reply(answer: Answer) -> Reply:
-    # A product's own data point may hand over what no protocol can carry.
+    # A product's own data point may return text that cannot be encoded (lone surrogates).
     return Reply(answer.code, answer.text.encode(errors="replace"))

@@ -1,7 +1,7 @@
-"""The agent's settings: one TOML file, every member optional, every mistake named.
+"""The agent's settings: one TOML file in which every member is optional.
 
-The file is /etc/story-agent/agent.toml on a machine. The profile is not part of it: the profile is
-the factory's, the settings are the operator's.
+The file is /etc/story-agent/agent.toml on a machine. The operator writes the settings; the profile
+is separate because the factory writes it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wire.voice import HeaderStyle
 
 
 class SettingsError(WireError):
-    """The settings file cannot be used; the message names file, member and expectation."""
+    """The settings file is invalid; the message names file, member and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class LinkSettings:
     """The cloud link."""
 
     keepalive_seconds: float = 55.0
-    """How often ``alive`` is reported; the document's interval."""
+    """Interval of the ``alive`` report, as in the document."""
     connect_timeout_seconds: float = 15.0
     """TCP, TLS and registration together; TLS alone takes about 1 s on a Pi Zero."""
     retry_max_seconds: float = 60.0
-    """The longest wait between tries while the network or the cloud is away."""
+    """The longest wait between tries while the network or the cloud is down."""
     refused_retry_seconds: float = 300.0
-    """The wait after the cloud refused us or was not the cloud of the profile: trying fast is vain."""
+    """The wait after the cloud refused the device or failed verification; retries rarely help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ class VoiceSettings:
     quality: int = DEFAULT_QUALITY
     """Speex quality, 0 to 10; 8 gives the document's 38-byte frames."""
     max_seconds: float = 60.0
-    """The longest utterance; what comes after is cut off."""
+    """The longest utterance; the rest is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaySettings:
-    """What is played."""
+    """Playback."""
 
     media_folder: Path = Path("media")
     """Songs and stories; relative to the state folder."""
@@ -63,41 +63,41 @@ class SwitchSettings:
     """Power-off."""
 
     armed: bool = False
-    """Whether ``switch`` really powers the machine off; true on a real machine only."""
+    """Whether ``switch`` powers the machine off; set it on real machines only."""
 
 
 class InstallerKind(StrEnum):
-    """What puts a package in place."""
+    """How a package is installed."""
 
     SLOTS = "slots"
-    """A release of the agent, in a folder."""
+    """A release of the agent, in its own folder."""
     RAUC = "rauc"
-    """An image of the whole system, by RAUC; the machine restarts."""
+    """An image of the whole system, installed by RAUC; the machine reboots."""
 
 
 class SoundCheck(StrEnum):
-    """What a new version's chime must come out of."""
+    """Which output must play a new version's chime."""
 
     AUTO = "auto"
-    """A sound device, if the version before had one."""
+    """A sound device, if the previous version's chime was played by one."""
     DEVICE = "device"
     """A sound device."""
     OFF = "off"
-    """There is no chime."""
+    """No chime is played."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
-    """What a new version must show before it stays, beside registering and serving."""
+    """The checks that a new version must pass, in addition to registering and serving."""
 
     sound: SoundCheck = SoundCheck.AUTO
     """Whether a chime must be played: ``auto``, ``device`` or ``off``."""
     chime_volume: int = 10
-    """How loud the chime is, in percent of the machine's volume; 0 proves the path without a sound."""
+    """The chime's volume in percent of the machine's; 0 checks the audio path silently."""
     checks_folder: Path = Path("/etc/story-agent/health.d")
-    """Programs that must end with 0; relative to the state folder. It need not be there."""
+    """Folder of programs that must exit with 0; relative to the state folder. May be missing."""
     check_timeout_seconds: float = 30.0
-    """How long each of them may take."""
+    """Time limit of each program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,40 +105,40 @@ class OtaSettings:
     """Updates."""
 
     product: str = "story-machine"
-    """The product whose packages this machine takes."""
+    """The product whose packages this machine accepts."""
     batch: str = ""
-    """The factory batch, told in package_info."""
+    """The factory batch, reported in ``package_info``."""
     root_file: Path = Path("root.json")
-    """The TUF root that the machine was shipped with; relative to the state folder."""
+    """The TUF root shipped with the machine; relative to the state folder."""
     repository: str = ""
     """Base URL of the TUF repository; empty: the profile's ``configures.otaRepository``."""
     installer: InstallerKind = InstallerKind.SLOTS
     """``slots`` (releases of the agent) or ``rauc`` (images of the whole system)."""
     hardware: str = ""
-    """This board, as releases spell it; empty: the device tree's first ``compatible``."""
+    """This board's name in releases; empty: the device tree's first ``compatible``."""
     channel: str = DEFAULT_CHANNEL
-    """The channel whose releases this machine takes."""
+    """The channel whose releases this machine accepts."""
     window: str = ""
-    """When an update may restart the machine, local time ("02:00-05:00"); empty: at any time."""
+    """When an update may restart the machine, in local time ("02:00-05:00"); empty: any time."""
     delta: bool = True
-    """Whether only those parts of an image are fetched that the running one lacks (``rauc``)."""
+    """Whether to download only the parts of an image that the running one lacks (``rauc``)."""
     max_bytes_per_second: int = 0
-    """How fast a package is taken at most, so that a story streams on meanwhile; 0: no limit."""
+    """Limit on the download rate, so that a story can stream meanwhile; 0: no limit."""
     confirm_timeout_seconds: float = 120.0
-    """How long a new version may take to prove itself before the old one comes back."""
+    """Time for a new version to pass its health check before it is rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxSettings:
-    """Reports that wait for the link."""
+    """Reports queued until the cloud has answered them."""
 
     max_bytes: int = 4 * 1024 * 1024
-    """Above this the oldest data-point reports are dropped, and only those."""
+    """Above this, the oldest data-point reports are dropped; other reports never are."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """Access on the machine itself; the Unix socket in the state folder is always there."""
+    """Local access; the Unix socket in the state folder is always served."""
 
     http_port: int = 0
     """HTTP on 127.0.0.1; 0: off."""
@@ -148,7 +148,7 @@ class LocalSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, one table of the file each."""
+    """All settings; each member is a table of the file."""
 
     link: LinkSettings = field(default_factory=LinkSettings)
     voice: VoiceSettings = field(default_factory=VoiceSettings)
@@ -177,15 +177,15 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
 }
 
 _NOT_EMPTY = frozenset({"ota.product", "ota.channel"})
-# Text with a form of its own, checked by what will read it; empty stands for none.
+# Strings with their own format, and the parsers that check them; an empty string means none.
 _FORMS: Mapping[str, Callable[[str, str], object]] = {"ota.window": parse_window}
 
 
 def load_settings(path: Path | None) -> Settings:
-    """Read the settings file; None gives the defaults.
+    """Read the settings file; None means the defaults.
 
     Raises:
-        SettingsError: the file cannot be read, is not TOML, or a member is unknown or wrong.
+        SettingsError: the file cannot be read, is not TOML, or a member is unknown or invalid.
     """
     if path is None:
         return Settings()
@@ -199,10 +199,10 @@ def load_settings(path: Path | None) -> Settings:
 
 
 def parse_settings(text: str) -> Settings:
-    """Read settings from TOML text; raises WireError naming the member."""
+    """Parse settings from TOML text; raises WireError that names the member."""
     try:
         source = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits; brackets without end
+    except (ValueError, RecursionError) as error:  # too many digits; too many brackets
         raise WireError(f"not TOML: {error}") from error
     tables = {f.name: f.default_factory for f in fields(Settings)}
     for name, table in source.items():
@@ -226,7 +226,7 @@ def _build_table(table: str, kind: type[Any], source: Mapping[str, object]) -> A
 
 
 def _convert(name: str, kind: type[Any], value: object) -> object:
-    """Turn a TOML value into the member's type, or say what was expected."""
+    """Convert a TOML value to the member's type; raises FieldError."""
     low, high = _LIMITS.get(name, (0, 0))
     match value:
         case bool() if kind is bool:

@@ -1,4 +1,4 @@
-"""What systemd hears of the agent (sd_notify(3)): ready, alive, ending."""
+"""Notifications to systemd (sd_notify(3)): ready, watchdog, stopping."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _MICROSECONDS = 1_000_000
 
 
 class ServiceManager:
-    """Talks to systemd if it started us, to nobody otherwise."""
+    """Notifies systemd if it started the agent, otherwise does nothing."""
 
     def __init__(self) -> None:
-        """Find systemd's socket in the environment."""
+        """Take systemd's socket from the environment."""
         self._notifier = sdnotify.SystemdNotifier()
 
     def ready(self) -> None:
-        """The agent serves locally; the cloud may still be away."""
+        """Report that the agent serves locally; the link to the cloud may still be down."""
         self._notifier.notify("READY=1")
 
     def stopping(self) -> None:
-        """The agent ends in order."""
+        """Report that the agent is stopping."""
         self._notifier.notify("STOPPING=1")
 
     async def keep_watchdog_quiet(self) -> None:
-        """Tell systemd at half its limit that the event loop runs, if it wants to know."""
+        """Notify systemd's watchdog, if enabled, at half its interval while the event loop runs."""
         limit = os.environ.get("WATCHDOG_USEC", "")
         if not limit.isdigit() or int(limit) == 0:
             return

@@ -1,6 +1,6 @@
-"""Notices values that change by themselves (the battery, a volume knob) and reports them.
+"""Polls the data points and reports values that change by themselves (battery, volume knob).
 
-Looks at each readable number and switch regularly; what was reported last is not reported again.
+It reads every readable number and switch regularly; a value that was reported last is not repeated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from resources.dispatch import Dispatch
 from wire.codes import Code
 from wire.datapoints import DataType, Method, Value, parse_value
 
-# A battery loses about a percent in three minutes; a knob may be told of a minute late.
+# A battery loses about 1 % in three minutes; a knob may be reported a minute late.
 WATCH_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
@@ -23,26 +23,26 @@ ChangeListener = Callable[[str, Value], Awaitable[None]]
 
 
 class Watcher:
-    """Remembers what the cloud was told last."""
+    """Polls data points; remembers the value last reported of each."""
 
     def __init__(self, dispatch: Dispatch, on_change: ChangeListener) -> None:
-        """Look at the data points of ``dispatch``; ``on_change`` reports."""
+        """Poll the data points of ``dispatch``; ``on_change`` reports a value."""
         self._dispatch = dispatch
         self._on_change = on_change
         self._told: dict[str, Value] = {}
 
     def told(self, name: str, value: Value) -> None:
-        """Note that the cloud was told a value on another occasion."""
+        """Record a value that was reported by other means."""
         self._told[name] = value
 
     async def run(self) -> None:
-        """Look until cancelled; the first look tells the values after the start."""
+        """Poll until cancelled; the first poll reports all values."""
         while True:
             await self.look()
             await asyncio.sleep(WATCH_SECONDS)
 
     async def look(self) -> None:
-        """Report each value that differs from what was told; one that cannot be read is passed over."""
+        """Poll once and report each changed value; skip values that cannot be read."""
         for name, point in self._dispatch.points.items():
             if not _is_watched(point):
                 continue
@@ -57,6 +57,6 @@ class Watcher:
 
 
 def _is_watched(point: DataPoint) -> bool:
-    """Texts change with what they name, and whoever changes them says so."""
+    """Return whether to poll a data point; strings are reported by what changes them."""
     description = point.description
     return Method.GET in description.methods and description.type is not DataType.STRING

@@ -8,7 +8,7 @@ class AudioError(ValueError):
 
 
 class SpeexDecodeError(AudioError):
-    """libspeex reports that a frame is corrupt."""
+    """libspeex reports a corrupt frame."""
 
 
 class SpeexUnavailableError(RuntimeError):

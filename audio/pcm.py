@@ -18,5 +18,5 @@ class Pcm:
 
     @property
     def seconds(self) -> float:
-        """Duration."""
+        """The duration in seconds."""
         return len(self.samples) / SAMPLE_BYTES / self.rate

@@ -8,7 +8,7 @@ from functools import cache
 from audio.errors import AudioError
 from audio.pcm import SAMPLE_BYTES
 
-# libspeexdsp: 3 is "VoIP" quality, 1 % of a Pi's core.
+# libspeexdsp: 3 is "VoIP" quality; it takes 1 % of a Pi's core.
 RESAMPLER_QUALITY = 3
 
 
@@ -16,7 +16,7 @@ def resample(samples: bytes, rate: int, target: int) -> bytes:
     """Convert mono samples from ``rate`` to ``target`` samples/s with libspeexdsp.
 
     Raises:
-        AudioError: libspeexdsp is not installed, so this rate cannot be converted.
+        AudioError: libspeexdsp is not installed, or cannot convert this rate.
     """
     library = _speexdsp(rate)
     failure = ctypes.c_int()
@@ -26,7 +26,7 @@ def resample(samples: bytes, rate: int, target: int) -> bytes:
     try:
         library.speex_resampler_skip_zeros(state)
         room = len(samples) // SAMPLE_BYTES * target // rate
-        # The filter looks ahead: silence after the end brings out the last sounds.
+        # The filter looks ahead: append silence to get the last samples out.
         samples += bytes(library.speex_resampler_get_input_latency(state) * SAMPLE_BYTES)
         taken, given = ctypes.c_uint32(len(samples) // SAMPLE_BYTES), ctypes.c_uint32(room)
         out = (ctypes.c_int16 * room)()

@@ -1,6 +1,6 @@
-"""Speex frames to samples and back, by libspeex (Debian's libspeex1) through ctypes.
+"""Speex encoding and decoding with libspeex (Debian's libspeex1) through ctypes.
 
-One object holds one direction's state for one utterance. Samples are native-endian signed 16-bit
+An encoder or decoder holds the state of one utterance. Samples are native-endian signed 16-bit
 mono PCM as bytes. Structures and request numbers are those of libspeex 1.2 (speex.h, speex_bits.h).
 """
 
@@ -17,11 +17,11 @@ from audio.pcm import SAMPLE_BYTES, SPEEX_RATES
 FRAME_SECONDS = 0.020
 # Narrowband quality 8 gives the document's 38-byte frames.
 DEFAULT_QUALITY = 8
-# Complexity 3 of 10: 0.3 % of a desktop core; higher costs a Pi more than it can be heard.
+# Complexity 3 of 10 takes 0.3 % of a desktop core; more costs CPU on a Pi without audible gain.
 DEFAULT_COMPLEXITY = 3
 QUALITY_MAX = 10
 _MAX_FRAME_BYTES = 256
-# By its soname: ctypes.util.find_library starts ldconfig or a compiler to look, for 0.1 s and more.
+# The soname, because ctypes.util.find_library runs ldconfig or a compiler (0.1 s and more).
 _SONAME = "libspeex.so.1"
 
 _SET_ENH, _SET_QUALITY, _SET_COMPLEXITY = 0, 4, 16
@@ -43,7 +43,7 @@ class _Bits(ctypes.Structure):
 
 
 def frame_samples(rate: int) -> int:
-    """Return how many samples one 20 ms frame holds: 160 at 8 kHz, 320 at 16 kHz."""
+    """Return the samples in one 20 ms frame: 160 at 8 kHz, 320 at 16 kHz."""
     return round(rate * FRAME_SECONDS)
 
 
@@ -68,7 +68,7 @@ def _library() -> ctypes.CDLL:
 
 
 class _Codec:
-    """What both directions share: the library, a bit buffer, the state and its end."""
+    """Base of encoder and decoder: the library handle, the bit buffer and the codec state."""
 
     def __init__(self, rate: int, kind: str) -> None:
         if rate not in SPEEX_RATES:
@@ -86,7 +86,7 @@ class _Codec:
         self._control(self._state, request, ctypes.byref(ctypes.c_int(value)))
 
     def close(self) -> None:
-        """Free libspeex's state; more calls do nothing."""
+        """Free libspeex's state. Further calls do nothing."""
         if self._state is not None:
             self._destroy(self._state)
             self._lib.speex_bits_destroy(ctypes.byref(self._bits))
@@ -104,12 +104,12 @@ class _Codec:
 
 
 class SpeexEncoder(_Codec):
-    """Encodes 20 ms of samples at a time."""
+    """Encodes one 20 ms frame at a time."""
 
     def __init__(
         self, rate: int, quality: int = DEFAULT_QUALITY, complexity: int = DEFAULT_COMPLEXITY
     ) -> None:
-        """Set up for ``rate`` samples/s (8000 or 16000), ``quality`` 0-10, ``complexity`` 1-10."""
+        """Encode at ``rate`` samples/s (8000 or 16000), ``quality`` 0-10, ``complexity`` 1-10."""
         if not 0 <= quality <= QUALITY_MAX:
             raise ValueError(f"quality: got {quality}, expected 0 to {QUALITY_MAX}")
         super().__init__(rate, "encoder")
@@ -120,7 +120,7 @@ class SpeexEncoder(_Codec):
         """Encode exactly one frame of samples; raises ValueError for any other length."""
         if len(samples) != self.frame_bytes:
             raise ValueError(f"samples: got {len(samples)} bytes, expected {self.frame_bytes}")
-        # libspeex filters the input buffer in place: give it a copy.
+        # libspeex modifies the input buffer, so it gets a copy.
         buffer = ctypes.create_string_buffer(samples, self.frame_bytes)
         bits = ctypes.byref(self._bits)
         self._lib.speex_bits_reset(bits)
@@ -131,15 +131,15 @@ class SpeexEncoder(_Codec):
 
 
 class SpeexDecoder(_Codec):
-    """Decodes one frame at a time."""
+    """Decodes one 20 ms frame at a time."""
 
     def __init__(self, rate: int) -> None:
-        """Set up for 8000 (narrowband) or 16000 (wideband) samples/s."""
+        """Decode at ``rate`` samples/s: 8000 (narrowband) or 16000 (wideband)."""
         super().__init__(rate, "decoder")
         self._set(_SET_ENH, 1)
 
     def decode(self, frame: bytes) -> bytes:
-        """Return the frame's 20 ms of samples; raises SpeexDecodeError when it is corrupt."""
+        """Return the frame's 20 ms of samples; raises SpeexDecodeError if it is corrupt."""
         bits = ctypes.byref(self._bits)
         self._lib.speex_bits_read_from(bits, frame, len(frame))
         out = ctypes.create_string_buffer(self.frame_bytes)

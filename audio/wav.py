@@ -1,6 +1,6 @@
-"""WAV files to the samples that Speex takes (mono, 16 bit, 8000 or 16000 samples/s), and back.
+"""Converts WAV files to the samples that Speex takes (mono, 16 bit, 8000 or 16000 samples/s), and back.
 
-Channels are mixed and other rates resampled; what is not 16-bit PCM is refused by name.
+Channels are mixed and other rates resampled; anything but 16-bit PCM is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from audio.resample import resample
 
 RATE_MIN, RATE_MAX = 4000, 192_000
 CHANNELS_MAX = 8
-# Recorders that write to a pipe promise about 2 or 4 GiB, for they do not know the length.
+# Recorders that write to a pipe do not know the length and announce about 2 or 4 GiB.
 STREAM_BYTES = 0x7FFF_0000
 
 
@@ -24,7 +24,7 @@ def read_wav(data: bytes) -> Pcm:
     """Read a WAV file's bytes and convert them to a rate that Speex takes.
 
     Raises:
-        AudioError: not a WAV file, or one whose format is refused; the member is named.
+        AudioError: not a WAV file, or an unsupported format; the message names the property.
     """
     try:
         with wave.open(io.BytesIO(data)) as source:
@@ -35,7 +35,7 @@ def read_wav(data: bytes) -> Pcm:
             )
             promised = source.getnframes() * channels * width
             frames = source.readframes(source.getnframes())
-    except (wave.Error, EOFError, OverflowError, RuntimeError) as error:  # a chunk beyond its end
+    except (wave.Error, EOFError, OverflowError, RuntimeError) as error:  # a truncated chunk
         reason = str(error) or "it is cut short"
         raise AudioError(f"not a WAV file with PCM samples: {reason}") from error
     if width != SAMPLE_BYTES:

@@ -1,26 +1,26 @@
-"""How long to wait before the next try: pure, so that a test can ask for a year of it."""
+"""Exponential back-off with jitter; it does not sleep, so a test can simulate a year of it."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
 
-# The reference client's waits (device protocol, "Link"); ours go on to the maximum.
+# The reference client's waits begin here (device protocol, "Link"); ours double to the maximum.
 FIRST_SECONDS = 0.5
-# Half to full length: after a cloud restart, a city's machines do not all come back at once.
+# Half to full length, so that after a cloud restart not all machines reconnect at once.
 JITTER = 0.5
 
 
 @dataclass(slots=True)
 class Backoff:
-    """Doubling waits with jitter; no end, because a machine without its cloud has nothing better to do."""
+    """Doubling waits (seconds) with jitter, up to ``maximum``; retries never stop."""
 
     maximum: float
     rng: random.Random = field(default_factory=random.Random)
     _next: float = FIRST_SECONDS
 
     def reset(self) -> None:
-        """Begin anew after a success."""
+        """Start again with the shortest wait, after a success."""
         self._next = FIRST_SECONDS
 
     def next(self) -> float:
@@ -30,5 +30,5 @@ class Backoff:
         return self.jittered(base)
 
     def jittered(self, seconds: float) -> float:
-        """Return ``seconds`` shortened by up to half at random."""
+        """Return ``seconds``, randomly shortened by up to half."""
         return seconds * (1 - JITTER * self.rng.random())

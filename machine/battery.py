@@ -11,7 +11,7 @@ POWER_SUPPLY = Path("/sys/class/power_supply")
 
 
 def find_battery(folder: Path = POWER_SUPPLY) -> Path | None:
-    """Return the first battery that powers the machine and tells its charge, or None."""
+    """Return the first battery that powers the machine and reports its charge, or None."""
     for supply in sorted(folder.glob("*")):
         # A wireless mouse's battery has scope "Device"; the machine's own has none or "System".
         foreign = _read(supply / "scope") == "Device"
@@ -21,7 +21,7 @@ def find_battery(folder: Path = POWER_SUPPLY) -> Path | None:
 
 
 def _read(path: Path) -> str:
-    """Return an attribute's text, "" when it is not there or cannot be read."""
+    """Return an attribute's text, "" if it is missing or cannot be read."""
     try:
         return path.read_text(errors="replace").strip()
     except OSError:

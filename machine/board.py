@@ -1,4 +1,4 @@
-"""Which board this is, in the device tree's words."""
+"""The board's name, from the device tree."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ DEVICE_TREE = Path("/proc/device-tree")
 
 
 def read_board(device_tree: Path = DEVICE_TREE) -> str:
-    """Return the most exact name of the board, "" where there is no device tree.
+    """Return the most specific name of the board, "" without a device tree.
 
-    On a Raspberry Pi 3 it is ``raspberrypi,3-model-b``: the first string of the root node's
+    For example ``raspberrypi,3-model-b`` on a Raspberry Pi 3: the first string of the root node's
     ``compatible`` (Devicetree Specification 0.4, section 2.3.1).
     """
     try:

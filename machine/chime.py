@@ -1,7 +1,7 @@
-"""The chime: a short sound by which a machine shows that its audio path works.
+"""The chime: a short sound that checks the audio path.
 
-It proves the way that a story goes (libmpv, the sound server, the card's clock): a player's position
-moves only while something takes its samples.
+It uses the path of a story (libmpv, the sound server, the sound card): a player's position advances
+only while something consumes its samples.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 from machine.errors import ResourceError
 from machine.player import Player, StandInPlayer
 
-# What mpv calls the output that keeps time without a sound device.
+# mpv's output that keeps time without a sound device.
 NO_DEVICE = "null"
-# Two falling notes, as a door bell's; soft at both ends, so that nothing clicks.
+# Two falling notes, like a door bell (Hz, seconds); faded in and out to avoid clicks.
 RATE = 16000
 NOTES = ((784.0, 0.45), (659.3, 0.75))
 PEAK = 12000
 ATTACK_SECONDS = 0.01
-# So much must have been played; and how long a sleeping sound card and a busy machine may take to.
+# How much must be played, and how long that may take with a sleeping sound card or a busy machine.
 MOVED_SECONDS = 0.2
 MOVE_TIMEOUT = 5.0
 POLL_SECONDS = 0.05
@@ -33,11 +33,11 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class SoundProof:
-    """What became of the chime.
+    """The result of playing the chime.
 
     Attributes:
-        output: where the sound went: mpv's name of the audio output; None: nowhere.
-        fault: why nothing was heard; None when the position moved.
+        output: mpv's name of the audio output that was used, None if there was none.
+        fault: why the sound was not played, None if the position advanced.
     """
 
     output: str | None
@@ -70,9 +70,9 @@ def _sample(hertz: float, at: float, part: float) -> int:
 
 
 async def play_chime(player: Player, volume: int) -> SoundProof:
-    """Play the chime at ``volume`` (0 to 100 % of the machine's volume) and see whether it moves.
+    """Play the chime at ``volume`` (0 to 100 % of the machine's volume) and return the result.
 
-    The player must have nothing else to play; it is silent and closed afterwards.
+    The player must be idle; it is stopped and closed afterwards.
     """
     if isinstance(player, StandInPlayer):
         return SoundProof(None, player.name)
@@ -86,7 +86,7 @@ async def play_chime(player: Player, volume: int) -> SoundProof:
 
 
 def judge_position(output: str | None, position: float | None) -> SoundProof:
-    """Judge by how many seconds of something have been played."""
+    """Return the result for an ``output`` on which ``position`` seconds have been played."""
     moved = (position or 0.0) >= MOVED_SECONDS
     return SoundProof(output, None if moved else f"only {position or 0:.2f} s were played")
 
@@ -110,7 +110,7 @@ async def _play(player: Player, source: str, volume: int) -> SoundProof:
 
 
 async def _wait_until_moved(player: Player, ended: asyncio.Future[str | None]) -> str | None:
-    """Return why it does not move; an end that comes first was reached by moving."""
+    """Return why the position does not advance, None if it does or if the source ends first."""
     try:
         async with asyncio.timeout(MOVE_TIMEOUT):
             while not ended.done() and (await player.position() or 0.0) < MOVED_SECONDS:

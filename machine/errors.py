@@ -1,15 +1,15 @@
-"""Why a data point could not do what was asked, split by whose fault it is."""
+"""Errors of data points: one for a bad request, one for an unavailable back end."""
 
 from __future__ import annotations
 
 
 class ResourceError(Exception):
-    """A request to a data point failed; the text is for the asker."""
+    """A request to a data point failed; the message is sent to the client."""
 
 
 class RefusedError(ResourceError):
-    """The value is well-formed but cannot be carried out: the asker's fault (4.00)."""
+    """The value is well-formed but cannot be applied: a client error (4.00)."""
 
 
 class UnavailableError(ResourceError):
-    """The machine cannot do it now: no device, or a back end that fails (5.03)."""
+    """The request cannot be served now: no device, or its back end failed (5.03)."""

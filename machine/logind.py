@@ -30,29 +30,29 @@ class LogindError(Exception):
 
 
 class PowerOff(Protocol):
-    """What ends the machine's day."""
+    """A back end that can power the machine off."""
 
     @property
     def name(self) -> str:
-        """Say in one line what this is."""
+        """One line for people: the back end."""
 
     async def check(self) -> None:
-        """Raise UnavailableError if the machine could not be powered off now."""
+        """Raise UnavailableError if the machine cannot be powered off now."""
 
     async def power_off(self) -> None:
         """Power off; raises UnavailableError."""
 
 
 class StandInPowerOff:
-    """Notes the order and stays on: the bench, or a machine whose settings do not arm it."""
+    """Only logs the order: for a bench, or where the settings do not arm the power-off."""
 
     name = "power-off is not armed: the order is noted and the machine stays on"
 
     async def check(self) -> None:
-        """Never fails."""
+        """Do nothing: it never fails."""
 
     async def power_off(self) -> None:
-        """Say that nothing happens."""
+        """Log that the machine stays on."""
         _log.warning("%s", self.name)
 
 
@@ -68,7 +68,7 @@ class LogindPowerOff:
             raise UnavailableError(f"logind refuses to power off: {answer}")
 
     async def power_off(self) -> None:
-        """Power off without asking anybody."""
+        """Power off without interactive authorization."""
         await self._call("PowerOff", False)
 
     @staticmethod
@@ -97,7 +97,7 @@ async def reboot_machine(address: str | None = None) -> None:
 async def call_logind(
     member: str, *flags: bool, deadline: float, address: str | None = None
 ) -> list[object]:
-    """Call a method of logind's manager and return what it answers.
+    """Call a method of logind's manager and return its answer.
 
     Args:
         member: the method.
@@ -108,7 +108,7 @@ async def call_logind(
     Raises:
         LogindError: no bus, no answer within ``deadline``, or logind refuses.
     """
-    # 3 MB that are only needed once in a machine's day.
+    # Imported here because it takes 3 MB and is rarely needed.
     from dbus_fast import BusType, Message, MessageType  # noqa: PLC0415
     from dbus_fast.aio import MessageBus  # noqa: PLC0415
 
@@ -127,7 +127,7 @@ async def call_logind(
                 reply = await bus.call(message)
             finally:
                 bus.disconnect()
-    except Exception as error:  # what MessageBus.connect and call are documented to raise
+    except Exception as error:  # the only class that connect and call document
         raise LogindError(str(error) or f"no answer in {deadline:g} s") from error
     if reply is None or reply.message_type is MessageType.ERROR:
         raise LogindError(f"{reply.body if reply else 'no answer'}")

@@ -1,4 +1,4 @@
-"""The mixers a machine may have: PulseAudio or PipeWire, ALSA, or none."""
+"""The supported mixers: PulseAudio or PipeWire, ALSA, or a stand-in."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Protocol
 
 from machine.errors import UnavailableError
 
-# pactl and amixer answer in about 10 ms; a wedged sound card must not hold a request.
+# pactl and amixer answer in about 10 ms; a hung sound card must not block a request.
 PROGRAM_TIMEOUT = 3.0
 PULSE_FULL = 65536
-# Tried in this order; the names that Raspberry Pi and USB sound cards use.
+# Names that Raspberry Pi and USB sound cards use, in the order in which they are tried.
 ALSA_CONTROLS = ("Master", "PCM", "Digital", "Headphone", "Speaker")
 DEFAULT_LEVEL = 0.5
 
@@ -23,11 +23,11 @@ _log = logging.getLogger(__name__)
 
 
 class Mixer(Protocol):
-    """What turns the sound up and down; levels are fractions from 0.0 to 1.0."""
+    """A mixer of the machine; levels are fractions from 0.0 to 1.0."""
 
     @property
     def name(self) -> str:
-        """Say in one line what this is."""
+        """One line for people: the mixer in use."""
 
     async def get(self) -> float:
         """Return the level; raises UnavailableError."""
@@ -36,11 +36,11 @@ class Mixer(Protocol):
         """Set the level; raises UnavailableError."""
 
     async def close(self) -> None:
-        """Let go of the device."""
+        """Release the device."""
 
 
 async def find_mixer() -> Mixer:
-    """Return the first mixer that answers: PulseAudio, then ALSA, else the stand-in."""
+    """Return the first mixer that works: PulseAudio, then ALSA, else the stand-in."""
     for candidate in (PulseMixer, AlsaMixer):
         mixer = await candidate.find()
         if mixer is not None:
@@ -50,7 +50,7 @@ async def find_mixer() -> Mixer:
 
 
 class StandInMixer:
-    """Keeps a level where there is nothing to turn up."""
+    """Stores the level on a machine without a mixer."""
 
     name = "no mixer found: volume is kept but not heard"
 
@@ -63,18 +63,18 @@ class StandInMixer:
         return self._level
 
     async def set(self, level: float) -> None:
-        """Keep the level."""
+        """Store the level."""
         self._level = level
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is no device."""
 
 
 class PulseMixer:
     """The default sink of PulseAudio, or of PipeWire's PulseAudio server, through pactl.
 
-    A process of its own: libpulse ends the process that uses it when its server goes away at the
-    wrong moment, and that process must not be the agent (docs/adr/0003).
+    pactl runs as a separate process, because libpulse can terminate the process that uses it when
+    its server goes away; that must not be the agent (docs/adr/0003).
     """
 
     name = "PulseAudio: default sink"
@@ -85,7 +85,7 @@ class PulseMixer:
 
     @classmethod
     async def find(cls) -> PulseMixer | None:
-        """Return the default sink if pactl can read it, else None."""
+        """Return a mixer for the default sink if pactl can read it, else None."""
         program = shutil.which("pactl")
         if program is None or not _pulse_socket_exists():
             return None
@@ -98,27 +98,27 @@ class PulseMixer:
         return mixer
 
     async def get(self) -> float:
-        """Return the sink's level, 0.0 while it is muted, at most 1.0."""
+        """Return the sink's level, at most 1.0; 0.0 while it is muted."""
         if "yes" in await _run(self._program, "get-sink-mute", "@DEFAULT_SINK@"):
             return 0.0
         return parse_pactl(await _run(self._program, "get-sink-volume", "@DEFAULT_SINK@"))
 
     async def set(self, level: float) -> None:
-        """Set all channels of the sink to ``level``, and unmute it."""
+        """Set all channels of the sink to ``level`` and unmute it."""
         await _run(
             self._program, "set-sink-volume", "@DEFAULT_SINK@", str(round(level * PULSE_FULL))
         )
         await _run(self._program, "set-sink-mute", "@DEFAULT_SINK@", "0")
 
     async def close(self) -> None:
-        """Nothing is held between calls."""
+        """Do nothing: no device is held between calls."""
 
 
 def parse_pactl(text: str) -> float:
-    """Read the level from what ``pactl get-sink-volume`` prints: raw values, full is 65536.
+    """Parse the level from the output of ``pactl get-sink-volume`` (raw values; full is 65536).
 
     Raises:
-        UnavailableError: no channel's volume is in it.
+        UnavailableError: it has no channel's volume.
     """
     raw = [int(found) for found in re.findall(r":\s*(\d+)\s*/", text)]
     if not raw:
@@ -127,14 +127,14 @@ def parse_pactl(text: str) -> float:
 
 
 async def _run(program: str, *arguments: str) -> str:
-    """Run a mixer program and return what it prints; raises UnavailableError with its reason."""
+    """Run a mixer program and return its output; raises UnavailableError with its message."""
     name = Path(program).name
     try:
         process = await asyncio.create_subprocess_exec(
             program, *arguments, env={**os.environ, "LC_ALL": "C"},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-    except OSError as error:  # removed since, not for this machine, or no memory for a process
+    except OSError as error:  # removed, wrong architecture, or out of memory
         raise UnavailableError(f"{name}: cannot be started: {error.strerror}") from error
     try:
         async with asyncio.timeout(PROGRAM_TIMEOUT):
@@ -175,7 +175,7 @@ class AlsaMixer:
 
     @classmethod
     async def find(cls) -> AlsaMixer | None:
-        """Return the first known control that amixer can read, or None."""
+        """Return a mixer for the first known control that amixer can read, or None."""
         program = shutil.which("amixer")
         if program is None:
             return None
@@ -193,16 +193,16 @@ class AlsaMixer:
         return parse_amixer(await _run(self._program, "-M", "sget", self._control))
 
     async def set(self, level: float) -> None:
-        """Set the control on its mapped (perceived) scale, and unmute it where it can be."""
+        """Set the control on its mapped (perceived) scale and unmute it if it has a mute switch."""
         percent = f"{round(level * 100)}%"
         await _run(self._program, "-M", "sset", self._control, percent, "unmute")
 
     async def close(self) -> None:
-        """Nothing is held between calls."""
+        """Do nothing: no device is held between calls."""
 
 
 def parse_amixer(text: str) -> float:
-    """Read the level (0.0 to 1.0, 0.0 when muted) from what ``amixer sget`` prints.
+    """Parse the level (0.0 to 1.0, 0.0 when muted) from the output of ``amixer sget``.
 
     Raises:
         UnavailableError: the control has no playback volume.

@@ -1,4 +1,4 @@
-"""How the machine is connected, for the device_info report: read from /proc and /sys, nothing sent."""
+"""The machine's network, for ``device_info``; read from /proc and /sys without any traffic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIOCGIFADDR = 0x8915
 
 @dataclass(frozen=True, slots=True)
 class NetworkInfo:
-    """The interface of the default route; empty texts where nothing is known."""
+    """The interface of the default route; unknown members are empty."""
 
     type: str = ""
     mac: str = ""
@@ -22,7 +22,7 @@ class NetworkInfo:
 
 
 def read_network(proc: Path = Path("/proc"), sys_net: Path = Path("/sys/class/net")) -> NetworkInfo:
-    """Describe the interface of the default route, or the loopback-only machine."""
+    """Describe the interface of the default route; without one, the type is "none"."""
     name = _default_interface(proc / "net/route")
     if not name:
         return NetworkInfo(type="none")

@@ -1,4 +1,4 @@
-"""What makes sound: mpv through libmpv, or a stand-in where it is missing."""
+"""The players: mpv through libmpv, or a stand-in where libmpv is missing."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from machine.errors import RefusedError, UnavailableError
 # mpv reports a dead server after NETWORK_TIMEOUT; a local file starts in about 50 ms.
 NETWORK_TIMEOUT = 5.0
 LOAD_TIMEOUT = 7.0
-# Compressed sound ahead of the ears: a minute at 256 kbit/s, and no more of a Pi's memory.
+# Bytes of read-ahead: a minute at 256 kbit/s; more would cost too much of a Pi's memory.
 DEMUXER_MAX_BYTES = 2 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
 EndListener = Callable[[str | None], None]
-"""Called when a track ends by itself: None at its end, or the reason that broke it off."""
+"""Called when a track ends by itself, with None at its end or the reason of the failure."""
 
 
 class Player(Protocol):
-    """Plays one source at a time; the queue is not its business."""
+    """Plays one source at a time; it has no queue."""
 
     @property
     def name(self) -> str:
-        """Say in one line what this is and where the sound goes."""
+        """One line for people: the player and its audio output."""
 
     @property
     def output(self) -> str | None:
-        """What takes the sound, by mpv's name of it; None while nothing does."""
+        """The audio output in use, by mpv's name, None if there is none."""
 
     async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
         """Start a path or URL; returns when it plays. Raises RefusedError, UnavailableError.
 
-        ``volume`` is this source's own, in percent; the machine's applies on top.
+        ``volume`` is for this source only, in percent of the machine's volume.
         """
 
     async def pause(self, *, paused: bool) -> None:
-        """Hold or go on."""
+        """Pause, or resume if ``paused`` is false."""
 
     async def stop(self) -> None:
-        """Be silent; the end is not reported to the listener."""
+        """Stop the track; its ``on_end`` is not called."""
 
     async def position(self) -> float | None:
-        """Return the seconds played of the present track, None without one."""
+        """Return the seconds played of the current track, None without one."""
 
     async def close(self) -> None:
-        """Let go of the sound device."""
+        """Release the sound device."""
 
 
 def find_player() -> Player:
-    """Return mpv if libmpv is installed, else the stand-in; libmpv is only loaded at first use."""
+    """Return mpv if libmpv is installed, else the stand-in; libmpv is loaded at first use."""
     if ctypes.util.find_library("mpv"):
         return MpvPlayer()
     _log.warning("%s", StandInPlayer.name)
@@ -62,35 +62,35 @@ def find_player() -> Player:
 
 
 class StandInPlayer:
-    """Keeps what it was told where there is no libmpv."""
+    """Accepts every request and plays nothing, for machines without libmpv."""
 
     name = "no player found (libmpv is missing): what is asked for is kept but not heard"
     output = None
 
     async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
-        """Take anything; it never ends by itself."""
-        _log.info("not heard, libmpv is missing: %s", source)
+        """Accept any source; ``on_end`` is never called."""
+        _log.info("not played, libmpv is missing: %s", source)
         del on_end, volume
 
     async def pause(self, *, paused: bool) -> None:
-        """Nothing sounds."""
+        """Do nothing."""
 
     async def stop(self) -> None:
-        """Nothing sounds."""
+        """Do nothing."""
 
     async def position(self) -> float | None:
-        """Nothing moves."""
+        """Return None."""
         return None
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
 
 class MpvPlayer:
-    """libmpv in this process, made at the first play: it brings 50 MB that an idle agent saves."""
+    """libmpv in this process, loaded at the first `play`: an idle agent saves its 50 MB."""
 
     def __init__(self) -> None:
-        """Load nothing yet."""
+        """Do not load libmpv yet."""
         self._mpv: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loading: asyncio.Future[None] | None = None
@@ -99,7 +99,7 @@ class MpvPlayer:
 
     @property
     def name(self) -> str:
-        """MPV and its present audio output."""
+        """The name mpv and its current audio output."""
         if self._mpv is None:
             return "mpv: not started yet"
         if self.output == "null":
@@ -108,11 +108,11 @@ class MpvPlayer:
 
     @property
     def output(self) -> str | None:
-        """MPV's current-ao."""
+        """The value of mpv's ``current-ao``."""
         return None if self._mpv is None else self._mpv.current_ao
 
     async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
-        """Load ``source`` in place of what plays."""
+        """Load ``source`` in place of the current track."""
         if self._mpv is None:
             self._loop = asyncio.get_running_loop()
             try:
@@ -124,7 +124,7 @@ class MpvPlayer:
         self._started = False
         self._mpv.pause = False
         self._mpv.volume = volume
-        # As bytes: a file's name need not be UTF-8, and mpv's own loadfile insists on it.
+        # As bytes: a file's name need not be UTF-8, but python-mpv's loadfile requires it.
         self._mpv.string_command("loadfile", os.fsencode(source), "replace")
         try:
             async with asyncio.timeout(LOAD_TIMEOUT):
@@ -133,7 +133,7 @@ class MpvPlayer:
             await self.stop()
             raise UnavailableError(f"play: nothing to hear in {LOAD_TIMEOUT:g} s") from error
         except asyncio.CancelledError:
-            # Who asked has given up: what loads now must not sound later.
+            # The caller has given up: the source must not start playing later.
             await self.stop()
             raise
         finally:
@@ -164,7 +164,7 @@ class MpvPlayer:
 
         player = mpv.MPV(
             audio_client_name="story-agent",
-            # The last one keeps time without a sound device, so that a queue still moves on.
+            # "null" keeps time without a sound device, so that a queue still advances.
             ao="pulse,alsa,null",
             config=False,
             demuxer_max_bytes=DEMUXER_MAX_BYTES,
@@ -181,7 +181,7 @@ class MpvPlayer:
         return player
 
     def _post(self, call: Callable[..., None], *arguments: object) -> None:
-        """Run ``call`` in the event loop; mpv's events come from a thread of its own."""
+        """Run ``call`` in the event loop; mpv's events arrive in mpv's own thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
 
@@ -201,10 +201,10 @@ class MpvPlayer:
             self._post(self._ended, mpv.ErrorCode.human_readable(event.data.error))
 
     def _ended(self, reason: str | None) -> None:
-        # A track shorter than one turn of the loop ends before `play` has seen that it was loaded.
+        # A very short track may end before `play` has resumed and cleared `_loading`.
         if self._loading is None or self._loading.done():
             self._on_end(reason)
-        # Before the new track's start-file, an end is still that of the track it replaces.
+        # Before the new track's start-file event, an end-file is of the track that it replaces.
         elif self._started:
             text = reason or "it holds no sound"
             self._loading.set_exception(RefusedError(f"play: cannot be played: {text}"))

@@ -1,1 +1,1 @@
-"""The device's data points, what they drive, and the one dispatch that every protocol goes through."""
+"""The device's data points, their back ends, and the dispatch that every protocol uses."""

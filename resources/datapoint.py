@@ -1,4 +1,4 @@
-"""What a data point is: a description and two coroutines."""
+"""The base class of data points: a description and two coroutines."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from wire.datapoints import DataPointDescription, Value
 class DataPoint(ABC):
     """One data point of the device.
 
-    ``put`` is only called with a value that passed the description's type and pattern, and only if
-    the description lists PUT. Both may raise RefusedError or UnavailableError.
+    ``put`` is called only with values that match the description's type and pattern, and only if
+    the description lists PUT. ``get`` and ``put`` may raise RefusedError or UnavailableError.
     """
 
     description: ClassVar[DataPointDescription]
 
     @abstractmethod
     async def get(self) -> Value:
-        """Return the present value."""
+        """Return the current value."""
 
     async def put(self, value: Value) -> None:
-        """Make ``value`` the present one."""
+        """Set the current value to ``value``."""
         raise AssertionError(f"{self.description.name} takes no value, yet got {value!r}")
 
     @property
     def back_end(self) -> str:
-        """Say in one line what the data point drives, for status and log."""
+        """One line for status and log: what the data point controls."""
         return "built in"
 
     async def close(self) -> None:
-        """Let go of devices; the agent ends."""
+        """Release devices; called when the agent stops."""
         return

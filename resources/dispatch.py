@@ -1,7 +1,7 @@
-"""One dispatch for the cloud link, local CoAP and local HTTP: same value, same errors everywhere.
+"""The request dispatch shared by the cloud link, local CoAP and local HTTP.
 
 A request is a method, a name and a text; an answer is a CoAP code and a text. The protocols differ
-only in how they carry these.
+only in how they carry these, so values and errors are the same everywhere.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from wire.codes import Code
 from wire.datapoints import Method, Value, format_value, parse_value, self_description
 from wire.errors import WireError, show
 
-# Under the cloud's 10 s for a control request, so that the asker hears the reason and not silence.
+# Seconds; under the cloud's 10 s for a control request, so that the reason still reaches it.
 HANDLER_TIMEOUT = 8.0
-# What is left of those 10 s: a slow card may take a second to have the report on disk.
+# Part of the rest of those 10 s; a slow card may take a second to store the report.
 CHANGE_TIMEOUT = 1.5
 
 _log = logging.getLogger(__name__)
@@ -29,26 +29,26 @@ ChangeListener = Callable[[str, Value], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A CoAP code, and the value or the reason as text."""
+    """A CoAP code, and the value or the error's reason as text."""
 
     code: Code
     text: str = ""
 
 
 class Dispatch:
-    """Finds the data point, checks the value, runs the handler, turns errors into codes."""
+    """Finds the data point, checks the value, runs the handler and maps errors to codes."""
 
     def __init__(self, points: Iterable[DataPoint], on_change: ChangeListener) -> None:
-        """Serve ``points`` in their order; ``on_change`` hears each value that was put."""
+        """Serve ``points`` in their order; ``on_change`` is called after each successful PUT."""
         self.points = {point.description.name: point for point in points}
         self._on_change = on_change
 
     def describe(self) -> dict[str, object]:
-        """Return the self-description (open API 3.1), made from the data points themselves."""
+        """Return the self-description (open API 3.1), generated from the data points."""
         return self_description(point.description for point in self.points.values())
 
     async def request(self, method: str, name: str, text: str = "") -> Answer:
-        """Carry out one request; never raises for anything the asker or the machine did."""
+        """Handle one request; every error is returned as an answer, none is raised."""
         point = self.points.get(name)
         if point is None:
             known = ", ".join(self.points)
@@ -62,7 +62,7 @@ class Dispatch:
         try:
             async with asyncio.timeout(HANDLER_TIMEOUT):
                 answer = await self._run(point, Method(method), text)
-        except Exception as error:  # noqa: BLE001  # every fault of a handler becomes a code
+        except Exception as error:  # noqa: BLE001  # every error of a handler becomes a code
             return _answer_to(name, error)
         if answer.code is Code.CHANGED:
             await self._tell(point)
@@ -76,12 +76,12 @@ class Dispatch:
         return Answer(Code.CHANGED)
 
     async def _tell(self, point: DataPoint) -> None:
-        """Report the new value; what was done stays done when that fails."""
+        """Report the new value; a failure does not change the request's result."""
         name = point.description.name
         try:
             async with asyncio.timeout(CHANGE_TIMEOUT):
                 await self._on_change(name, await point.get())
-        except Exception:  # noqa: BLE001  # the value is set, whatever becomes of its report
+        except Exception:  # noqa: BLE001  # the value is set even if the report fails
             _log.exception("%s: its change is not reported", name)
 
     async def close(self) -> None:
@@ -91,7 +91,7 @@ class Dispatch:
 
 
 def _answer_to(name: str, error: Exception) -> Answer:
-    """Turn a handler's fault into an answer; what nobody foresaw is logged as our bug."""
+    """Turn a handler's error into an answer; an unexpected one is logged with its traceback."""
     match error:
         case WireError() | RefusedError():
             return Answer(Code.BAD_REQUEST, str(error))

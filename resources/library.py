@@ -1,7 +1,7 @@
-"""What the machine can play: the audio files in its media folder, and addresses on the network.
+"""What the machine can play: the audio files in its media folder, and http(s) URLs.
 
-A title is a file's name without its ending; a folder's name stands for everything in it. Nothing
-outside the media folder is ever played by name, whatever the name says.
+A title is a file's name without its extension; a folder's name stands for all files in it. No name
+or link can select a file outside the media folder.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from machine.errors import RefusedError, UnavailableError
 from wire.errors import show
 
 AUDIO_ENDINGS = frozenset({".mp3", ".m4a", ".aac", ".ogg", ".opus", ".flac", ".wav"})
-# A card full of songs; listing that many takes well under a second even on a Pi.
+# A card full of songs; even a Pi lists that many in well under a second.
 TRACK_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Something to play: what it is called, and where the player finds it (path or URL)."""
+    """Something to play: its title, and its path or URL for the player."""
 
     title: str
     source: str
@@ -28,36 +28,36 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Tracks in order and the one that plays."""
+    """An ordered list of tracks; ``index`` is the current one."""
 
     tracks: tuple[Track, ...] = ()
     index: int = 0
 
     @property
     def current(self) -> Track | None:
-        """The track that plays, None in an empty queue."""
+        """The current track, None in an empty queue."""
         return self.tracks[self.index] if self.tracks else None
 
     def move(self, step: int) -> Queue | None:
-        """Return the queue ``step`` tracks on, None past either end."""
+        """Return the queue moved by ``step`` tracks, None past either end."""
         index = self.index + step
         return Queue(self.tracks, index) if 0 <= index < len(self.tracks) else None
 
 
 class Catalogue:
-    """Looks titles up in the media folder; read anew each time, so a changed card is seen."""
+    """Looks up titles in the media folder, which is read each time because the card may change."""
 
     def __init__(self, folder: Path) -> None:
-        """Use ``folder``, which need not exist."""
+        """Look in the media folder ``folder``, which need not exist."""
         self._folder = folder
 
     def find(self, wanted: str) -> Queue:
-        """Return the queue that a title, a folder's name or an http(s) URL stands for.
+        """Return the queue for a title, a folder's name or an http(s) URL.
 
-        A title's queue is its whole folder, beginning at the title.
+        The queue of a title is its whole folder, starting at the title.
 
         Raises:
-            RefusedError: nothing of that name.
+            RefusedError: nothing has that name.
             UnavailableError: the media folder cannot be read.
         """
         if wanted.startswith(("http://", "https://")):
@@ -73,12 +73,12 @@ class Catalogue:
         )
 
     def titles(self) -> list[str]:
-        """List the titles, sorted."""
+        """Return all titles, sorted by path."""
         return [_title(path) for path in self._files()]
 
     def _files(self) -> list[Path]:
-        # A link on the card must not lead the player elsewhere. realpath, for Path.resolve raises
-        # RuntimeError for a link that leads to itself.
+        # A symbolic link on the card must not lead out of the folder. os.path.realpath, because
+        # Path.resolve raises RuntimeError for a link to itself.
         root = Path(os.path.realpath(self._folder))
         try:
             inside = [
@@ -94,7 +94,7 @@ class Catalogue:
 
 
 def _title(path: Path) -> str:
-    """Return a file's title; a name that is not UTF-8, as old cards have, is shown with marks."""
+    """Return a file's title; bytes that are not UTF-8 (old cards) become replacement characters."""
     return path.stem.encode(errors="surrogateescape").decode(errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""The data point ``play``: what the child hears. The device owns the queue; the cloud only orders."""
+"""The data point ``play``. The device keeps the queue; the cloud only sends commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Command(Enum):
-    """What can be said instead of a title, in the document's words and in English."""
+    """Commands that can be sent instead of a title, in the document's words and in English."""
 
     NEXT = ("下一首", "next")
     PREVIOUS = ("上一首", "previous")
@@ -29,7 +29,7 @@ class Command(Enum):
 
 
 def parse_play(text: str) -> Command | str:
-    """Read the data point's value: a command, or what to play without a leading 播放."""
+    """Parse the data point's value: a command, or what to play without a leading 播放."""
     wanted = text.strip()
     for command in Command:
         if wanted.casefold() in command.value:
@@ -38,7 +38,7 @@ def parse_play(text: str) -> Command | str:
 
 
 class PlayPoint(DataPoint):
-    """Plays titles, folders and URLs; goes on to the next track of a folder by itself."""
+    """Plays titles, folders and URLs; continues with the next track of a folder by itself."""
 
     description: ClassVar = DataPointDescription(
         name="play",
@@ -53,7 +53,11 @@ class PlayPoint(DataPoint):
     def __init__(
         self, player: Player, catalogue: Catalogue, on_change: Callable[[str], Awaitable[None]]
     ) -> None:
-        """Play through ``player``; ``on_change`` hears each title that starts by itself."""
+        """Play tracks of ``catalogue`` on ``player``.
+
+        ``on_change`` is called with the title, "" for none, when it changes without a
+        successful request.
+        """
         self._player = player
         self._catalogue = catalogue
         self._on_change = on_change
@@ -68,17 +72,17 @@ class PlayPoint(DataPoint):
 
     @property
     def playing(self) -> bool:
-        """Whether a track is loaded, playing or paused, or just being loaded."""
-        # Between two tracks of a folder nothing is loaded, and an order is being carried out.
+        """Whether a track is playing, paused or being loaded."""
+        # Between two tracks of a folder nothing is loaded, but the lock is held.
         return self._queue.current is not None or self._lock.locked()
 
     async def get(self) -> str:
-        """Return the title (or URL) that is loaded, "" when nothing is."""
+        """Return the title (or URL) of the loaded track, "" if there is none."""
         track = self._queue.current
         return track.title if track else ""
 
     async def put(self, value: Value) -> None:
-        """Carry out a command, or play what is named; returns when it sounds."""
+        """Carry out a command, or play what ``value`` names; returns when it plays."""
         wanted = parse_play(str(value))
         async with self._lock:
             before = await self.get()
@@ -88,19 +92,19 @@ class PlayPoint(DataPoint):
                 else:
                     await self._start(await asyncio.to_thread(self._catalogue.find, wanted))
             except ResourceError:
-                # What played before ended all the same, and nobody else tells.
+                # The previous track has ended nevertheless, and nothing else reports that.
                 if await self.get() != before:
                     await self._on_change(await self.get())
                 raise
 
     async def position(self) -> float | None:
-        """Return the seconds played of the present track."""
+        """Return the seconds played of the current track, None without one."""
         return await self._player.position()
 
     async def prove_sound(self, volume: int) -> SoundProof:
-        """Play a chime at ``volume`` percent on the way that stories go; orders wait meanwhile.
+        """Play a chime at ``volume`` percent through the story player; requests wait meanwhile.
 
-        Nothing is played over what a child has started: how far that has come is proof as good.
+        A story that is playing is not interrupted; its position is checked instead.
         """
         async with self._lock:
             if self._queue.current is not None:
@@ -108,7 +112,7 @@ class PlayPoint(DataPoint):
             return await play_chime(self._player, volume)
 
     async def close(self) -> None:
-        """Be silent."""
+        """Stop playing and close the player."""
         if self._advance is not None:
             self._advance.cancel()
         await self._player.close()
@@ -132,7 +136,7 @@ class PlayPoint(DataPoint):
         track = queue.current
         if track is None:
             raise RefusedError("play: an empty folder")
-        self._queue = Queue()  # what played before ends here, also when the new one fails
+        self._queue = Queue()  # the previous track ends here, even if the new one fails
         await self._player.play(track.source, lambda reason: self._on_end(queue, reason))
         self._queue = queue
 
@@ -142,19 +146,19 @@ class PlayPoint(DataPoint):
         self._advance = asyncio.create_task(self._go_on(ended))
 
     async def _go_on(self, ended: Queue) -> None:
-        """Start the track after the one that ended; one that cannot be played is passed over."""
+        """Start the track after the one that ended; tracks that cannot be played are skipped."""
         passed: Queue | None = ended
         while passed is not None:
-            # Let go of between tries, so that a folder of broken files does not hold up an order.
+            # Released between tries, so that a folder of broken files does not block a request.
             async with self._lock:
-                # An order that came first decides what plays, not the end of what played before.
+                # A request that came in between has already changed the queue; it takes precedence.
                 if self._queue is not passed:
                     return
                 passed = await self._try_next(passed)
         await self._on_change(await self.get())
 
     async def _try_next(self, queue: Queue) -> Queue | None:
-        """Start the next track, or end the queue; returns the queue at a track to be passed over."""
+        """Start the next track or end the queue; return the queue at a track to be skipped."""
         moved = queue.move(1)
         if moved is None:
             self._queue = Queue()

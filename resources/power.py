@@ -12,7 +12,7 @@ from wire.datapoints import DataPointDescription, DataType, Method, Range
 
 
 class PowerPoint(DataPoint):
-    """Reads the battery each time it is asked."""
+    """The data point ``power``; reads the battery at each request."""
 
     description: ClassVar = DataPointDescription(
         name="power",
@@ -24,7 +24,7 @@ class PowerPoint(DataPoint):
     )
 
     def __init__(self, battery: Path | None) -> None:
-        """Read ``battery``, a folder under /sys/class/power_supply, or stand in for none."""
+        """Read ``battery``, a folder under /sys/class/power_supply; None means mains (100 %)."""
         self._battery = battery
 
     @property
@@ -35,7 +35,7 @@ class PowerPoint(DataPoint):
         return f"battery: {self._battery.name}"
 
     async def get(self) -> int:
-        """Return the charge in percent; raises UnavailableError when it cannot be read."""
+        """Return the charge in percent; raises UnavailableError if it cannot be read."""
         if self._battery is None:
             return 100
         # Some fuel gauges answer over a slow I2C bus: not in the event loop.

@@ -1,4 +1,4 @@
-"""The data point ``switch``: the document's 关机, which powers the machine off."""
+"""The data point ``switch`` (关机 in the document), which powers the machine off."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from machine.logind import PowerOff
 from resources.datapoint import DataPoint
 from wire.datapoints import DataPointDescription, DataType, Method, Value
 
-# The answer must reach the cloud before the network goes down.
+# Seconds; the answer must reach the cloud before the network goes down.
 POWER_OFF_DELAY = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class SwitchPoint(DataPoint):
-    """``true`` powers off; a machine that answers is on, so reading gives ``false``."""
+    """Powers off on ``true``; a machine that answers is on, so the value is always ``false``."""
 
     description: ClassVar = DataPointDescription(
         name="switch",
@@ -29,27 +29,27 @@ class SwitchPoint(DataPoint):
     )
 
     def __init__(self, power_off: PowerOff) -> None:
-        """Drive ``power_off``."""
+        """Power off through ``power_off``."""
         self._power_off = power_off
         self._pending: asyncio.Task[None] | None = None
 
     @property
     def back_end(self) -> str:
-        """What would power the machine off."""
+        """The power-off back end in use."""
         return self._power_off.name
 
     async def get(self) -> bool:
-        """Answer false: a machine that is off answers nothing."""
+        """Return false: a machine that is off does not answer."""
         return False
 
     async def put(self, value: Value) -> None:
-        """Order the power-off on ``true``; ``false`` changes nothing."""
+        """Schedule the power-off on ``true``; ``false`` has no effect. Raises UnavailableError."""
         if value and self._pending is None:
             await self._power_off.check()
             self._pending = asyncio.create_task(self._power_off_soon())
 
     async def close(self) -> None:
-        """Drop an order that has not been carried out."""
+        """Cancel a pending power-off."""
         if self._pending is not None:
             self._pending.cancel()
 
@@ -58,6 +58,6 @@ class SwitchPoint(DataPoint):
             await asyncio.sleep(POWER_OFF_DELAY)
             await self._power_off.power_off()
         except UnavailableError as error:
-            _log.error("power-off failed: %s", error)  # a reason, not a bug
+            _log.error("power-off failed: %s", error)  # expected: no traceback
         finally:
             self._pending = None

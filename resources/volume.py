@@ -1,4 +1,4 @@
-"""The data point ``volume``: the loudness, 0 to 16."""
+"""The data point ``volume``: 0 to 16."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class VolumePoint(DataPoint):
     )
 
     def __init__(self, mixer: Mixer) -> None:
-        """Drive ``mixer``."""
+        """Control ``mixer``."""
         self._mixer = mixer
 
     @property
@@ -34,11 +34,11 @@ class VolumePoint(DataPoint):
         return self._mixer.name
 
     async def get(self) -> int:
-        """Read the mixer, so that a knob on the machine is seen too."""
+        """Read the level from the mixer, because a knob on the machine may have changed it."""
         return round(await self._mixer.get() * VOLUME_MAX)
 
     async def put(self, value: Value) -> None:
-        """Set the mixer."""
+        """Set the mixer's level."""
         await self._mixer.set(int(value) / VOLUME_MAX)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Framed CoAP over a byte stream, for both ends: the one place that knows aiocoap.
+"""Framed CoAP over a byte stream, for both ends; the only package that uses aiocoap.
 
-May import `wire`. The agent and the staging cloud both stand on it (docs/adr/0002).
+It may import `wire`. The agent and the staging cloud are both built on it (docs/adr/0002).
 """

@@ -1,7 +1,7 @@
-"""Block-wise transfers (RFC 7959) that a connection serves, within bounds.
+"""Block-wise transfers (RFC 7959) that a connection serves, with limits.
 
-aiocoap's spool and cache do the protocol; this module takes away their clocks and gives them limits
-instead, so that a peer can neither open transfers without end nor send one without end.
+aiocoap's spool and cache implement the protocol. This module replaces their timeouts with limits,
+so that a peer can neither open an unlimited number of transfers nor send an endless one.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 from aiocoap import error as coap_error
 from aiocoap.blockwise import Block1Spool, Block2Cache
 
-# The longest body, either way: a log of 200 lines; a self-description has 2 kB.
+# Bytes, in either direction: fits a log of 200 lines; a self-description takes 2 kB.
 BODY_LIMIT = 64 * 1024
-# Transfers that one connection may have open each way at once.
+# Open transfers per connection and direction.
 MAX_TRANSFERS = 4
 
 
 class _Newest(OrderedDict[Any, Any]):
-    """Keeps the MAX_TRANSFERS newest entries."""
+    """A dictionary that keeps only the MAX_TRANSFERS newest entries."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         super().__setitem__(key, value)
@@ -30,46 +30,46 @@ class _Newest(OrderedDict[Any, Any]):
 
 
 class BlockTransfers:
-    """The transfers of one connection: bodies that come in blocks, replies that go out in blocks."""
+    """The block-wise transfers of one connection: request bodies and replies."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without open transfers."""
         self._uploads, self._replies = Block1Spool(), Block2Cache()
         self._uploads._assemblies = _Newest()  # noqa: SLF001  # its own dictionary has no bound
         self._replies._completes = _Newest()  # noqa: SLF001  # the same
 
     def assemble(self, request: Any) -> Any:
-        """Take one request or block of it and return the whole request.
+        """Take a request, or one block of it, and return the whole request.
 
         Raises:
-            ConstructionRenderableError: of aiocoap, the answer to send: 2.31 while blocks are
-                missing, 4.08 for a gap, 4.13 over BODY_LIMIT.
+            ConstructionRenderableError: aiocoap's form of the answer to send: 2.31 while blocks
+                are missing, 4.08 for a gap, 4.13 over BODY_LIMIT.
         """
         if not is_within_limit(request.opt.block1, request.payload):
             raise coap_error.RequestEntityTooLarge(f"at most {BODY_LIMIT} bytes")
         try:
             whole = self._uploads.feed_and_take(request)
-        except ValueError as error:  # aiocoap means to catch a gap itself, and does not
+        except ValueError as error:  # aiocoap should handle a gap itself but does not
             raise coap_error.RequestEntityIncomplete("blocks out of order") from error
-        uploads = self._uploads._assemblies  # noqa: SLF001  # aiocoap keeps what is complete
+        uploads = self._uploads._assemblies  # noqa: SLF001  # aiocoap keeps complete ones
         for key in [key for key, value in uploads.items() if value is whole]:
             del uploads[key]
         return whole
 
     async def reply(self, request: Any, render: Callable[[], Awaitable[Any]]) -> Any:
-        """Return the reply to a whole request, or the block of it that the request asks for."""
+        """Return the reply to a whole request, or the requested block of it."""
         reply = await self._replies.extract_or_insert(request, render)
         reply.opt.block1 = request.opt.block1
         return reply
 
 
 def is_within_limit(block: Any, payload: bytes) -> bool:
-    """Tell whether a message's block ends within BODY_LIMIT; ``block`` None is a whole body."""
+    """Return whether a block ends within BODY_LIMIT; ``block`` None means a whole body."""
     return len(payload) + (block.start if block is not None else 0) <= BODY_LIMIT
 
 
 def is_sound(block: Any, payload: bytes) -> bool:
-    """Tell whether a reply's block can be put together; aiocoap does not check the first one."""
+    """Return whether a reply's block is valid; aiocoap does not check the first one."""
     return block is None or (
         bool(block.is_valid_for_payload_size(len(payload))) and is_within_limit(block, payload)
     )

@@ -1,8 +1,8 @@
-"""One CoAP message from its bytes (RFC 7252 section 3), before aiocoap sees it.
+"""A strict decoder for CoAP messages (RFC 7252 section 3), used in place of aiocoap's.
 
-aiocoap's own decoder keeps every option number and content format that it ever met, copies the rest
-of the message at each option, and lets reserved forms pass. A peer may send anything, so this one is
-linear, strict and only builds the options that the product uses.
+aiocoap's decoder stores every option number and content format it has ever seen, copies the rest of
+the message at each option, and accepts reserved forms. A peer may send anything, so this decoder
+runs in linear time, refuses reserved forms and builds only the options that the product uses.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _HEADER = struct.Struct("!BBH")
 _VERSION = 1
 _TOKEN_MAX = 8
 _PAYLOAD_MARKER = 0xFF
-# A request of ours has at most eight.
+# Our own requests have at most eight.
 MAX_OPTIONS = 64
-# The longest value of each option that is read (RFC 7252 table 4, RFC 7959, RFC 7967).
+# The options that are read, and their longest values (RFC 7252 table 4, RFC 7959, RFC 7967).
 _KEPT: dict[int, int] = {
     OptionNumber.URI_HOST: 255,
     OptionNumber.ETAG: 8,
@@ -34,18 +34,18 @@ _KEPT: dict[int, int] = {
     OptionNumber.SIZE1: 4,
     OptionNumber.NO_RESPONSE: 1,
 }
-# Critical, yet safe to leave out: each resource has one representation, so there is no choice.
+# Critical, but safe to ignore: each resource has only one representation.
 _LEFT_OUT = frozenset({OptionNumber.ACCEPT})
 
 
 class MessageFormatError(ValueError):
-    """The bytes are no CoAP message, or one with an option that must not be ignored."""
+    """The bytes are not a CoAP message, or it has an unsupported critical option."""
 
 
 def decode_message(data: bytes, remote: object) -> aiocoap.Message:
-    """Decode one message that came from ``remote``.
+    """Decode one message received from ``remote``.
 
-    Options that the product does not use are left out where RFC 7252 section 5.4.1 allows it.
+    Options that the product does not use are ignored where RFC 7252 section 5.4.1 allows it.
 
     Raises:
         MessageFormatError: a format error, too many options, or an unknown critical option.
@@ -95,7 +95,7 @@ def _read_body(message: aiocoap.Message, data: bytes, offset: int) -> None:
 
 
 def _iter_options(data: bytes, offset: int) -> Iterator[tuple[int, int, int]]:
-    """Yield number, start and end of each option value, up to the payload marker."""
+    """Yield the number, start and end of each option's value, up to the payload marker."""
     number = 0
     while offset < len(data) and data[offset] != _PAYLOAD_MARKER:
         head = data[offset]

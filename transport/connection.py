@@ -1,4 +1,4 @@
-"""One connection as aiocoap sees it: a remote that messages are sent to and come from."""
+"""One framed connection, as the remote endpoint that aiocoap sends to and receives from."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from transport.blocks import BlockTransfers
 from transport.messages import RecentRequests
 from wire.framing import encode_frame
 
-# A peer that stops reading must not make us hold its messages: about 200 control messages.
+# Bytes, about 200 control messages: limits the memory that a peer that stops reading can use.
 WRITE_BUFFER_LIMIT = 256 * 1024
-# RFC 7959: 1,024-byte blocks, so that 2017 firmware (2,048 bytes a read) takes every message.
+# RFC 7959: 1,024-byte blocks, so that 2017 firmware (2,048 bytes a read) can read every message.
 BLOCK_SIZE_EXPONENT = 6
 PAYLOAD_LIMIT = 1024
 
 
 class Connection(interfaces.EndpointAddress):
-    """A framed stream; compares by identity, so that nothing outlives a connection by its address."""
+    """A framed stream. Compared by identity, so it never inherits an earlier connection's state."""
 
     scheme = "coaps+framed"
     is_multicast = False
     is_multicast_locally = False
-    maximum_block_size_exp = BLOCK_SIZE_EXPONENT  # aiocoap lowers it when a peer asks for less
+    maximum_block_size_exp = BLOCK_SIZE_EXPONENT  # aiocoap lowers it if the peer asks for less
     maximum_payload_size = PAYLOAD_LIMIT
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Wrap an open stream."""
+        """Wrap an open stream's ``reader`` and ``writer``."""
         self.reader = reader
         self._writer = writer
         self._why: str | None = None
         self._closing = False
-        # What serving this peer needs to remember; it ends with the connection.
+        # The state needed to serve this peer; it is discarded with the connection.
         self.recent = RecentRequests()
         self.transfers = BlockTransfers()
         self.serving = 0
@@ -54,23 +54,26 @@ class Connection(interfaces.EndpointAddress):
 
     @property
     def uri_base(self) -> str:
-        """The peer as a URI, for messages."""
+        """The peer's address as a URI, for aiocoap's messages."""
         return f"{self.scheme}://{self._peer}"
 
     uri_base_local = uri_base
 
     @property
     def blockwise_key(self) -> object:
-        """Blocks may only be combined within one connection."""
+        """The scope within which aiocoap may combine blocks: this connection."""
         return self
 
     @property
     def close_reason(self) -> str | None:
-        """Why our side closed the connection, or None while it has not."""
+        """The reason given to the first `close`, None before that."""
         return self._why
 
     def send(self, message: bytes) -> None:
-        """Frame a message and write it; a closed or clogged connection drops it."""
+        """Frame and write a message; dropped if the stream is closed.
+
+        Aborts the connection if more than WRITE_BUFFER_LIMIT bytes remain unsent.
+        """
         if self._writer.is_closing():
             return
         self._writer.write(encode_frame(message))
@@ -79,22 +82,22 @@ class Connection(interfaces.EndpointAddress):
             self.abort()
 
     def close(self, reason: str) -> None:
-        """Begin to close; the reading side ends with ``reason``."""
+        """Start closing the stream; the reading side then ends with ``reason``."""
         self._why = self._why or reason
-        # Once: Python before 3.11.4 forgets the protocol of a TLS transport that is closed twice, and
-        # then can neither end nor cut it.
+        # Only once: if a TLS transport is closed twice, Python before 3.11.4 loses its protocol and
+        # can then neither close nor abort it.
         if not self._closing:
             self._closing = True
             self._writer.close()
 
     def abort(self) -> None:
-        """Cut the stream; what is not written yet is lost. Does nothing when it is closed."""
-        # A TLS transport that is all closed has no protocol left in Python before 3.11.4.
+        """Drop the connection and discard unsent data. Does nothing if the stream is closed."""
+        # Before Python 3.11.4, a fully closed TLS transport has no protocol left.
         with contextlib.suppress(AttributeError):
             self._writer.transport.abort()
 
     async def wait_closed(self, deadline: float) -> None:
-        """Wait until the stream is closed; after ``deadline`` seconds it is cut."""
+        """Wait until the stream is closed; abort it after ``deadline`` seconds."""
         try:
             async with asyncio.timeout(deadline):
                 with contextlib.suppress(OSError):
@@ -103,5 +106,5 @@ class Connection(interfaces.EndpointAddress):
             self.abort()
 
     def get_extra_info(self, name: str) -> Any:
-        """Return what asyncio knows of the transport, such as ``ssl_object``."""
+        """Return information about the asyncio transport, such as ``ssl_object``."""
         return self._writer.get_extra_info(name)

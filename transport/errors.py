@@ -1,14 +1,14 @@
-"""What can go wrong between two ends of a stream: transport faults, as opposed to bad content."""
+"""Transport errors, as opposed to errors in a message's content (`wire.errors`)."""
 
 from __future__ import annotations
 
 
 class TransportError(Exception):
-    """The exchange failed on its way; the same request may work later."""
+    """The exchange failed in transit; the same request may succeed later."""
 
 
 class StreamClosedError(TransportError):
-    """The connection ended before the answer came."""
+    """The connection ended before the answer arrived."""
 
 
 class RequestTimeoutError(TransportError):
@@ -16,4 +16,4 @@ class RequestTimeoutError(TransportError):
 
 
 class RequestRejectedError(TransportError):
-    """The other side reset the exchange or answered with something that is not CoAP."""
+    """The other side reset the exchange, or its answer is not valid CoAP."""

@@ -1,8 +1,8 @@
-"""CoAP in both directions over framed streams: aiocoap below, plain requests and replies above.
+"""CoAP in both directions over framed streams, on top of aiocoap.
 
-aiocoap keeps message ids, deduplication, separate responses and block-wise transfer; this module is
-its MessageInterface (the part that for UDP would be a socket) and hides it from the callers, who see
-`Request`, `Reply` and `FramedEndpoint`.
+aiocoap handles message ids, deduplication, separate responses and block-wise transfer. This module
+is its MessageInterface (for UDP that would be a socket) and hides it: callers use only `Request`,
+`Reply` and `FramedEndpoint`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from wire.errors import WireError
 from wire.framing import MAX_LENGTH, FrameDecoder, FramingError
 
 READ_SIZE = 16 * 1024
-# How long an orderly close may take before the socket is cut; TLS close_notify needs one way only.
+# Seconds for an orderly close before the socket is aborted; TLS close_notify needs one way only.
 CLOSE_TIMEOUT = 2.0
-# Requests of one peer that may be in a handler at once; the next is answered 5.03. A device of ours
-# has a handful, and no answer of ours waits behind this limit.
+# Concurrent requests per peer; the next one is answered 5.03. Our devices have a handful, and
+# answers to our own requests do not count.
 MAX_SERVING = 64
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ _NON_CONFIRMABLE = _NonConfirmable()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that came in; ``path`` and ``query`` are the decoded options, in order."""
+    """A received request; ``path`` and ``query`` are the decoded options, in order."""
 
     connection: Connection
     method: str
@@ -79,7 +79,7 @@ Handler = Callable[[Request], Awaitable[Reply]]
 
 
 class FramedEndpoint:
-    """One end of any number of framed connections; sends requests and serves them."""
+    """Sends and serves requests on any number of framed connections."""
 
     def __init__(self, context: aiocoap.Context, interface: _FramedInterface) -> None:
         """Use `create`."""
@@ -89,12 +89,12 @@ class FramedEndpoint:
 
     @classmethod
     async def create(cls, handler: Handler) -> FramedEndpoint:
-        """Make an endpoint whose incoming requests all go to ``handler``."""
+        """Create an endpoint that passes every incoming request to ``handler``."""
         context = _Context(
             loop=asyncio.get_running_loop(), serversite=_Site(handler), loggername="coap"
         )
 
-        # What aiocoap's own Context does for its own transports, with our layers in place of its.
+        # The same set-up as in aiocoap's Context for its own transports, with our layers.
         tokens = TokenManager(context)
         messages = StreamMessages(tokens)
         interface = _FramedInterface(messages)
@@ -109,16 +109,17 @@ class FramedEndpoint:
         idle_timeout: float | None = None,
         max_length: int = MAX_LENGTH,
     ) -> str:
-        """Carry a connection until it ends and return why it did, in words.
+        """Serve a connection until it ends; return the reason, in words.
 
-        Pending requests on it fail with StreamClosedError. ``idle_timeout``: seconds without a byte
-        from the other side after which the connection is given up.
+        Requests pending on it then fail with StreamClosedError. The connection is closed after
+        ``idle_timeout`` seconds without data from the other side. ``max_length`` limits a received
+        message, in bytes.
         """
         reason = "the endpoint shut down"
         try:
             reason = await self._interface.read(connection, idle_timeout, max_length)
         except asyncio.CancelledError:
-            # Nobody waits for the orderly close any more, and a peer may never take the last bytes.
+            # The caller no longer waits for an orderly close, and the peer may never read the rest.
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, connection.abort)
             raise
         finally:
@@ -138,12 +139,12 @@ class FramedEndpoint:
         deadline: float,
         confirmable: bool = True,
     ) -> Reply:
-        """Send a request and return the answer, whatever its code.
+        """Send a request and return the answer, including error codes.
 
         Raises:
             RequestTimeoutError: no answer within ``deadline`` seconds.
             StreamClosedError: the connection ended first.
-            RequestRejectedError: the other side reset the exchange, or its answer is not CoAP.
+            RequestRejectedError: the other side reset the exchange, or its answer is not valid.
             FrameLengthError: path and query are too long for one message.
         """
         message = aiocoap.Message(
@@ -164,19 +165,19 @@ class FramedEndpoint:
         except coap_error.MessageError as error:
             raise RequestRejectedError("the other side reset the exchange") from error
         except coap_error.NetworkError as error:
-            # How aiocoap passes on what `forget` told it.
+            # This is how aiocoap passes on the error from `forget`.
             raise StreamClosedError(str(error.__cause__ or error)) from error
         except WireError:
             raise
         except Exception as error:
-            # aiocoap fails in many ways, AssertionError and AttributeError among them, on block
-            # options that do not belong to the request; all of them are the answer's fault.
+            # Block options that do not match the request make aiocoap fail in many ways, such as
+            # with AssertionError and AttributeError. The answer is always at fault.
             what = str(error) or type(error).__name__
             raise RequestRejectedError(f"the exchange failed: {what}") from error
         return Reply(int(response.code), response.payload)
 
     async def shutdown(self) -> None:
-        """Close every connection; handlers that still run are cancelled and waited for.
+        """Close every connection, cancel the running handlers and wait for them.
 
         A second call does nothing.
         """
@@ -189,7 +190,7 @@ class FramedEndpoint:
 
 
 class _Context(aiocoap.Context):
-    """aiocoap's Context, without a warning when a request ends before its handler begins."""
+    """aiocoap's Context, without a warning if a request ends before its handler has started."""
 
     def render_to_pipe(self, pipe: Any) -> None:
         answered = error_to_message(pipe, self.log)
@@ -197,7 +198,7 @@ class _Context(aiocoap.Context):
 
 
 class _Deferred:
-    """A coroutine that is only made when it is awaited, so that it never goes unawaited."""
+    """An awaitable that creates its coroutine only when awaited, so none is left unawaited."""
 
     def __init__(self, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._start = start
@@ -207,7 +208,7 @@ class _Deferred:
 
 
 class _FramedInterface(interfaces.MessageInterface):
-    """aiocoap's seam to the wire: encoded messages out, decoded messages in."""
+    """aiocoap's message interface on framed connections."""
 
     def __init__(self, manager: Any) -> None:
         self._manager = manager
@@ -216,7 +217,7 @@ class _FramedInterface(interfaces.MessageInterface):
     async def read(
         self, connection: Connection, idle_timeout: float | None, max_length: int
     ) -> str:
-        """Feed aiocoap from the stream until it ends; return why it did."""
+        """Pass received messages to aiocoap until the stream ends; return the reason."""
         self._open.add(connection)
         decoder = FrameDecoder(max_length)
         while True:
@@ -224,7 +225,7 @@ class _FramedInterface(interfaces.MessageInterface):
                 async with asyncio.timeout(idle_timeout) as timer:
                     data = await connection.reader.read(READ_SIZE)
             except OSError as error:
-                if timer.expired():  # the system's own time-out, ETIMEDOUT, is a TimeoutError too
+                if timer.expired():  # ETIMEDOUT from the system is a TimeoutError too
                     return f"silent for {idle_timeout:g} s"
                 return connection.close_reason or f"connection lost: {error.strerror or error}"
             if not data:
@@ -236,7 +237,7 @@ class _FramedInterface(interfaces.MessageInterface):
                 return str(error)
             if decoder.error:
                 return str(decoder.error)
-            # A read that finds data does not yield: let handlers start before the next requests.
+            # Reading buffered data does not yield; let handlers start before more requests arrive.
             await asyncio.sleep(0)
 
     def _dispatch(self, connection: Connection, data: bytes) -> None:
@@ -245,8 +246,8 @@ class _FramedInterface(interfaces.MessageInterface):
             if message.code.is_response() and not is_sound(message.opt.block2, message.payload):
                 raise MessageFormatError("an answer's block that fits no body")
         except MessageFormatError as error:
-            # The framing is intact, so only this message is lost (RFC 7252 section 4.2).
-            # One warning a connection: the log is not a peer's to fill.
+            # The framing is intact, so only this message is dropped (RFC 7252 section 4.2).
+            # One warning per connection, so that a peer cannot flood the log.
             level = logging.DEBUG if connection.unreadable else logging.WARNING
             connection.unreadable += 1
             _log.log(level, "%r: message ignored, not CoAP: %s", connection, error)
@@ -255,7 +256,7 @@ class _FramedInterface(interfaces.MessageInterface):
             self._manager.dispatch_message(message)
 
     def forget(self, connection: Connection, reason: str) -> None:
-        """Fail what still waits on a connection that ended."""
+        """Fail the pending requests of a connection that ended."""
         self._open.discard(connection)
         if self._manager is not None:
             self._manager.dispatch_error(StreamClosedError(reason), connection)
@@ -265,24 +266,24 @@ class _FramedInterface(interfaces.MessageInterface):
         message.remote.send(message.encode())
 
     async def recognize_remote(self, remote: object) -> bool:
-        """Tell aiocoap whether an address is one of ours and still open."""
+        """Return whether ``remote`` is a connection; raises StreamClosedError if it is closed."""
         if isinstance(remote, Connection) and remote not in self._open:
             raise StreamClosedError(remote.close_reason or "the connection is closed")
         return remote in self._open
 
     async def determine_remote(self, message: Any) -> None:
-        """Nothing is reached by name here: requests name their connection."""
+        """Do nothing: requests always specify their connection, so no address is resolved."""
         del message
 
     async def shutdown(self) -> None:
-        """Close every connection; `read` of each then returns."""
+        """Close every connection, which ends its `read`."""
         self._manager = None
         for connection in self._open:
             connection.close("the endpoint shut down")
 
 
 class _Site(Resource):
-    """Hands every request, whatever its path, to the handler."""
+    """A resource that passes every request, on any path, to the handler."""
 
     def __init__(self, handler: Handler) -> None:
         super().__init__()
@@ -290,7 +291,7 @@ class _Site(Resource):
         self._running: set[asyncio.Task[Any]] = set()
 
     async def render_to_pipe(self, pipe: Any) -> None:
-        """Answer one request, in the bounds that its connection has."""
+        """Answer one request within its connection's limits."""
         request, connection = pipe.request, pipe.request.remote
         if connection.serving >= MAX_SERVING:
             pipe.add_response(_busy(request), is_last=True)
@@ -309,7 +310,7 @@ class _Site(Resource):
                 self._running.discard(task)
 
     async def wait_idle(self, deadline: float) -> None:
-        """Wait at most ``deadline`` seconds for the handlers that were cancelled."""
+        """Wait at most ``deadline`` seconds for the cancelled handlers to end."""
         if self._running:
             await asyncio.wait(self._running, timeout=deadline)
 

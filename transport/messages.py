@@ -1,8 +1,8 @@
-"""aiocoap's message layer, fitted to a reliable stream and to peers that may be hostile.
+"""aiocoap's message layer, adapted to reliable streams and to possibly hostile peers.
 
-For datagrams aiocoap remembers each message for minutes, retransmits, and lets one unacknowledged
-message hold back all others (NSTART, RFC 7252 section 4.7). On a stream TCP does that work, and what
-is remembered belongs to the connection, is bounded, and ends with it.
+For datagrams, aiocoap remembers each message for minutes, retransmits, and lets one unacknowledged
+message block all others (NSTART, RFC 7252 section 4.7). On a stream TCP provides reliability; the
+state here is bounded and discarded with its connection.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any
 from aiocoap.messagemanager import MessageManager
 from aiocoap.numbers.types import ACK, CON, RST
 
-# How long a message id is remembered. 2017 firmware retransmits a CON for up to 45 s.
+# Seconds that a message id is remembered. 2017 firmware retransmits a CON for up to 45 s.
 EXCHANGE_LIFETIME = 60.0
-# How many are, at most: three times the voice segments of those 45 s.
+# Message ids remembered per connection: three times the voice segments of those 45 s.
 MAX_RECENT = 512
 
 
 class RecentRequests:
-    """The ids of a connection's last requests, each with the encoded answer once there is one."""
+    """The ids of a connection's latest requests and, once sent, their encoded answers."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start empty."""
         self._answers: OrderedDict[int, tuple[float, bytes]] = OrderedDict()
 
     def add(self, mid: int, now: float) -> bool:
-        """Remember a request's id at the time ``now`` (seconds); False: it is a duplicate."""
+        """Record a request's id at the time ``now`` (seconds); return False for a duplicate."""
         known = self._answers.get(mid)
         if known is not None and now - known[0] < EXCHANGE_LIFETIME:
             return False
@@ -39,12 +39,12 @@ class RecentRequests:
         return True
 
     def keep_answer(self, mid: int, answer: bytes) -> None:
-        """Keep the bytes that a duplicate is answered with."""
+        """Store the encoded answer that duplicates of the request will get."""
         if mid in self._answers:
             self._answers[mid] = (self._answers[mid][0], answer)
 
     def answer(self, mid: int) -> bytes:
-        """Return the kept bytes, or b"" while there are none."""
+        """Return the stored answer, or b"" if there is none yet."""
         return self._answers.get(mid, (0.0, b""))[1]
 
     def __len__(self) -> int:
@@ -52,9 +52,9 @@ class RecentRequests:
 
 
 class StreamMessages(MessageManager):
-    """MessageManager without retransmission, back-log and memory that outlives a connection.
+    """A MessageManager without retransmission, backlog, or state that outlives a connection.
 
-    It overrides private methods of aiocoap 0.4, for which pyproject.toml keeps below 0.5.
+    It overrides private methods of aiocoap 0.4, so pyproject.toml requires a version below 0.5.
     """
 
     def _deduplicate_message(self, message: Any) -> bool:
@@ -66,23 +66,23 @@ class StreamMessages(MessageManager):
         return True
 
     def _store_response_for_duplicates(self, message: Any) -> None:
-        # Only these carry the id of the request; anything else has an id of our own.
+        # Only ACK and RST carry the request's id; any other message has an id of our own.
         if message.mtype in {ACK, RST}:
             message.remote.recent.keep_answer(message.mid, message.encode())
 
     def _add_exchange(self, message: Any, messageerror_monitor: Callable[[], None]) -> None:
-        # Only a request has somebody to tell that the other side reset it.
+        # Only the sender of a request needs to know that the other side reset it.
         if not message.code.is_request():
             return
         request = (message.token, message.remote)
 
         def reset() -> None:
-            # aiocoap raises TypeError when it is told so after the caller has given up.
+            # After the caller has given up, aiocoap would raise TypeError.
             if request in self.token_manager.outgoing_requests:
                 messageerror_monitor()
 
         key = (message.remote, message.mid)
-        if key in self._active_exchanges:  # 65,536 messages ago
+        if key in self._active_exchanges:  # the id was reused after 65,536 messages
             self._active_exchanges.pop(key)[1].cancel()
         end = self.loop.call_later(EXCHANGE_LIFETIME, self._end_exchange, key)
         self._active_exchanges[key] = (reset, end)
@@ -92,4 +92,4 @@ class StreamMessages(MessageManager):
             self._active_exchanges.pop(key, None)
 
     def _continue_backlog(self, remote: Any) -> None:
-        """Nothing waits for another message's end."""
+        """Do nothing: there is no backlog."""

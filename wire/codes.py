@@ -1,4 +1,4 @@
-"""CoAP response codes that the product uses, and their HTTP counterparts (RFC 7252 section 5.9, RFC 8075)."""
+"""The CoAP response codes in use and their HTTP counterparts (RFC 7252 section 5.9, RFC 8075)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Code(IntEnum):
 
     @property
     def dotted(self) -> str:
-        """The code as people and the open API write it: ``"2.05"``."""
+        """The code in dotted notation, as in the open API: ``"2.05"``."""
         return dotted(self)
 
     @property
     def is_success(self) -> bool:
-        """Whether the request was carried out (class 2)."""
+        """Whether the request succeeded (class 2)."""
         return self >> 5 == 2
 
     @property
     def http_status(self) -> int:
-        """The HTTP status that says the same (RFC 8075 table 2)."""
+        """The equivalent HTTP status (RFC 8075 table 2)."""
         return _HTTP_STATUS[self]
 
 
@@ -54,5 +54,5 @@ _HTTP_STATUS = {
 
 
 def dotted(code: int) -> str:
-    """Render any CoAP code byte as class.detail, the detail in two digits."""
+    """Render any CoAP code byte as class.detail, with two digits of detail."""
     return f"{code >> 5}.{code & 0x1F:02d}"

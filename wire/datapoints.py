@@ -1,7 +1,7 @@
 """Data points as the open API describes them (section 3.1), and the rules for their values.
 
-A value travels as text: ``"7"``, ``"true"``, a title. The same text goes over CoAP, HTTP and the
-open API's ``content``; it is checked against type and pattern here, once, for all of them.
+A value is transmitted as text: ``"7"``, ``"true"``, a title. CoAP, HTTP and the open API's
+``content`` carry the same text; this module checks it against type and pattern for all of them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from enum import StrEnum
 from wire.errors import FieldError
 from wire.fields import INT64_MAX, get_int, get_object, get_string, parse_object
 
-# A title or URL, in bytes of UTF-8; longer than any real one, and one block holds it (RFC 7959).
+# Bytes of UTF-8: longer than any real title or URL, and still fits in one block (RFC 7959).
 STRING_LIMIT = 1024
-# Integers travel as text; 20 characters hold any 64-bit integer with its sign.
+# Characters: enough for any 64-bit integer with its sign.
 INT_TEXT_LIMIT = 20
 
 Value = int | bool | str
@@ -30,7 +30,7 @@ class DataType(StrEnum):
 
 
 class Method(StrEnum):
-    """What can be done with a data point: read it, or set it."""
+    """The operations on a data point: GET reads it, PUT sets it."""
 
     GET = "GET"
     PUT = "PUT"
@@ -49,7 +49,7 @@ class Range:
         return {"min": self.low, "max": self.high, "step": self.step}
 
     def __str__(self) -> str:
-        """Say the range in words, for an error."""
+        """Describe the range in words, for an error message."""
         return f"an integer from {self.low} to {self.high} in steps of {self.step}"
 
 
@@ -57,8 +57,8 @@ class Range:
 class DataPointDescription:
     """One entry of the self-description, with the open API's keys.
 
-    ``pattern`` is a Range for integers, ``{}`` where the document shows an empty one, None where it
-    shows none. ``path`` is where the device keeps the resource; empty means under its name.
+    ``pattern`` is a Range for integers, ``{}`` where the document shows an empty pattern, and None
+    where it shows none. ``path`` is the resource's path on the device; empty means ``/{name}``.
     """
 
     name: str
@@ -93,15 +93,15 @@ class DataPointDescription:
 
 
 def self_description(points: Iterable[DataPointDescription]) -> dict[str, object]:
-    """Build what ``GET /v1/device/resource`` shows under ``data`` (open API 3.1)."""
+    """Build the ``data`` member of the answer to ``GET /v1/device/resource`` (open API 3.1)."""
     return {"resources": [point.to_json() for point in points], "report": []}
 
 
 def parse_self_description(payload: bytes) -> dict[str, object]:
-    """Check a device's self-description and return it as it came, extra members included.
+    """Check a device's self-description and return it unchanged, extra members included.
 
     Raises:
-        WireError: names the entry and the member that does not follow the document.
+        WireError: an entry does not follow the document; the message names entry and member.
     """
     source = parse_object(payload, "self-description")
     resources = source.get("resources")
@@ -113,7 +113,7 @@ def parse_self_description(payload: bytes) -> dict[str, object]:
 
 
 def parse_description(entry: object, path: str = "") -> DataPointDescription:
-    """Read one entry of a self-description; raises WireError naming the member."""
+    """Parse one entry of a self-description; raises WireError that names the member."""
     source = get_object({path.rstrip("."): entry}, path.rstrip("."))
     kind = _get_choice(source, "type", path, DataType)
     return DataPointDescription(
@@ -130,23 +130,23 @@ def parse_description(entry: object, path: str = "") -> DataPointDescription:
 
 
 def parse_value(point: DataPointDescription, text: str) -> Value:
-    """Read a value's text and check it against the data point's type and pattern.
+    """Parse a value's text and check it against the data point's type and pattern.
 
     Raises:
-        FieldError: bad type, out of range, or not on the step; names data point and expectation.
+        FieldError: wrong type, out of range, or not on a step; names data point and expectation.
     """
     if point.type is DataType.INT:
         return _parse_int(point, text)
     if point.type is DataType.BOOL:
         return _parse_bool(point, text)
-    # Half of a surrogate pair is not printable, so what is encoded here can be.
+    # A lone surrogate is not printable, so encode() cannot fail here.
     if not text or not text.isprintable() or len(text.encode()) > STRING_LIMIT:
         raise FieldError(point.name, text, f"1 to {STRING_LIMIT} bytes of printable text")
     return text
 
 
 def format_value(value: Value) -> str:
-    """Render a value as the text that travels."""
+    """Render a value as the text that is transmitted."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -167,7 +167,7 @@ def _parse_int(point: DataPointDescription, text: str) -> int:
 
 
 def _parse_bool(point: DataPointDescription, text: str) -> bool:
-    # The open API's content is always a string; apps are seen to send "1" for a switch.
+    # The open API's content is always a string, and some apps send "1" for a switch.
     values = {"true": True, "1": True, "false": False, "0": False}
     if text not in values:
         raise FieldError(point.name, text, '"true" or "false"')

@@ -1,31 +1,31 @@
-"""What can be wrong with content that the other side sent.
+"""Errors for content that does not follow its format.
 
-Every error here is the peer's fault (or the file's), never ours and never the network's: retrying
-the same bytes is pointless. Messages name the field, the value and what was expected.
+The sender (or the file) is at fault, not this program or the network, so retrying with the same
+bytes cannot help. Messages name the field, the value and what was expected.
 """
 
 from __future__ import annotations
 
 import json
 
-# A message is for a log line or an API answer; a hostile value must not flood either.
+# Characters. Messages go to logs and API answers; a hostile value must not flood them.
 SHOWN_VALUE_LIMIT = 80
 
 
 class WireError(ValueError):
-    """Content from the other side that does not follow its format."""
+    """Received content does not follow its format."""
 
 
 class FieldError(WireError):
-    """One field of a message, file or request holds something else than its format says.
+    """A field of a message, file or request has an invalid value.
 
     Attributes:
         field: the field's name as the document spells it, with its path ("ota.size").
-        expected: what would have been right, in words.
+        expected: a description of the valid values.
     """
 
     def __init__(self, field: str, value: object, expected: str, *, secret: bool = False) -> None:
-        """Describe the mistake; a ``secret`` value is left out of the message."""
+        """Build the message, without the value if it is ``secret``."""
         shown = f"a {type(value).__name__} that is not shown" if secret else show(value)
         super().__init__(f"{field}: got {shown}, expected {expected}")
         self.field = field
@@ -33,10 +33,10 @@ class FieldError(WireError):
 
 
 class MissingFieldError(FieldError):
-    """A field that must be there is not."""
+    """A required field is missing."""
 
     def __init__(self, field: str, expected: str) -> None:
-        """Describe which field is missing and what it should hold."""
+        """Build the message from the missing field's name and its expected content."""
         WireError.__init__(self, f"{field}: missing, expected {expected}")
         self.field = field
         self.expected = expected
@@ -52,7 +52,7 @@ def _render(value: object) -> str:
 
 
 def show(value: object, limit: int = SHOWN_VALUE_LIMIT) -> str:
-    """Render a peer's value for a message: one line, printable, at most about ``limit`` characters."""
+    """Render a received value for a message: one printable line of at most ``limit`` characters."""
     if isinstance(value, bytes):
         value = value[: limit * 4].decode("utf-8", "backslashreplace")
     text = _render(value)

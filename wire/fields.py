@@ -1,4 +1,4 @@
-"""Typed access to the members of a JSON object, with errors that name member, value and expectation."""
+"""Typed access to JSON members; errors name the member, its value and what was expected."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from wire.errors import FieldError, MissingFieldError, WireError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# JSON integers are unbounded; nothing in either document needs more than 64 bits.
+# JSON integers are unbounded; no field in either document needs more than 64 bits.
 INT64_MAX = 2**63 - 1
-# No format here nests deeper than six; the limit keeps Python's recursion out of a peer's hands.
+# No format here nests deeper than six; the limit keeps a peer from exhausting Python's recursion.
 MAX_DEPTH = 32
 
 _ABSENT = object()
 
 
 def parse_object(payload: bytes | str, what: str) -> dict[str, object]:
-    """Parse JSON text that must be one object; ``what`` names it in the error.
+    """Parse JSON text that must be one object; ``what`` names it in error messages.
 
-    What comes back can be rendered again: no NaN or infinity, no half of a surrogate pair, at most
-    MAX_DEPTH levels. Of members with the same name the last counts. A value that is no object is
-    never shown, for it may hold a secret.
+    The result can be serialized again: no NaN or infinity, no lone surrogates, at most MAX_DEPTH
+    levels. The last of several members with the same name wins. An error message never shows a
+    value that is not an object, because it may contain a secret.
 
     Raises:
         WireError: the bytes are not UTF-8, not JSON, or not an object.
@@ -41,7 +41,7 @@ def parse_object(payload: bytes | str, what: str) -> dict[str, object]:
         raise WireError(f"{what}: not JSON ({error.msg} at {place})") from error
     except WireError:
         raise
-    except (RecursionError, ValueError) as error:  # nesting bombs; digits beyond Python's limit
+    except (RecursionError, ValueError) as error:  # nested too deep; too many digits
         raise WireError(f"{what}: not usable JSON ({type(error).__name__})") from error
     if not is_object(value):
         raise FieldError(what, value, "a JSON object", secret=True)
@@ -62,7 +62,7 @@ def _check_tree(value: object, what: str) -> None:
             elif isinstance(item, list):
                 below += item
             elif isinstance(item, str) and not item.isascii():
-                item.encode()  # raises UnicodeEncodeError for half of a surrogate pair
+                item.encode()  # raises UnicodeEncodeError for a lone surrogate
             elif isinstance(item, float) and not math.isfinite(item):
                 raise WireError(f"{what}: not usable JSON (a number too large)")
         if not below:
@@ -72,12 +72,12 @@ def _check_tree(value: object, what: str) -> None:
 
 
 def is_object(value: object) -> TypeGuard[dict[str, object]]:
-    """Tell whether a parsed JSON value is an object."""
+    """Return whether a parsed JSON value is an object."""
     return isinstance(value, dict)
 
 
 def dump_object(value: Mapping[str, object]) -> bytes:
-    """Render a JSON object as compact UTF-8, members in the order given; no NaN or infinity."""
+    """Serialize an object as compact UTF-8 JSON, members in order; NaN and infinity are refused."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 

@@ -1,7 +1,7 @@
 """Framing of CoAP messages on a byte stream (device protocol, "Link").
 
 Each message is an 8-byte header, two big-endian uint32 (the magic 0xBEEFDEAD and the length of what
-follows), then one CoAP message in the UDP encoding of RFC 7252. It is not the framing of RFC 8323.
+follows), then one CoAP message in the UDP encoding of RFC 7252. This is not RFC 8323 framing.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ HEADER = struct.Struct(">II")
 # RFC 7252 section 3: a CoAP message has at least its 4-byte header.
 MIN_LENGTH = 4
 # Block-wise transfer keeps messages under about 1.2 kB; 16 KiB leaves room for peers without it and
-# still bounds what one connection can make us hold.
+# still bounds the memory that one connection can use.
 MAX_LENGTH = 16 * 1024
-# The 2017 reference client reads at most this many bytes a message, its header included.
+# The 2017 reference client reads at most this many bytes per message, header included.
 LEGACY_READ_LIMIT = 2048
 
 
 class FramingError(WireError):
-    """The stream is not framed as it must be; nothing after this point can be trusted."""
+    """The framing is invalid; the rest of the stream cannot be decoded."""
 
 
 class BadMagicError(FramingError):
@@ -30,11 +30,11 @@ class BadMagicError(FramingError):
 
 
 class FrameLengthError(FramingError):
-    """A header announces a length that no CoAP message may have here."""
+    """A message's length is outside the accepted range."""
 
 
 def encode_frame(message: bytes) -> bytes:
-    """Put the 8-byte header before one encoded CoAP message.
+    """Prepend the 8-byte header to one encoded CoAP message.
 
     Raises:
         FrameLengthError: the message is shorter than a CoAP header or longer than MAX_LENGTH.
@@ -44,13 +44,13 @@ def encode_frame(message: bytes) -> bytes:
 
 
 class FrameDecoder:
-    """Cuts a byte stream into messages, whatever pieces it arrives in.
+    """Splits a byte stream, received in arbitrary chunks, into messages.
 
-    After an error the decoder stays in error: every later call raises the same error again.
+    An error is permanent: every later call of `feed` raises the same error.
     """
 
     def __init__(self, max_length: int = MAX_LENGTH) -> None:
-        """Start at a message boundary; ``max_length`` bounds a message in bytes, header excluded."""
+        """Start at a message boundary; ``max_length`` is in bytes, header excluded."""
         self._buffer = bytearray()
         self._max_length = max_length
         self._error: FramingError | None = None
@@ -59,7 +59,7 @@ class FrameDecoder:
         """Take the next bytes of the stream and return the messages they complete, in order.
 
         Raises:
-            BadMagicError: a header starts with something else than the magic.
+            BadMagicError: a header does not start with the magic.
             FrameLengthError: a header announces a length outside 4..max_length.
         """
         messages: list[bytes] = []
@@ -71,19 +71,19 @@ class FrameDecoder:
             except FramingError as error:
                 self._error = error
                 self._buffer.clear()
-        # What came whole before the fault is still delivered; the fault then meets the next call.
+        # Messages completed before the error are still returned; the next call raises it.
         if self._error is not None and not messages:
             raise self._error
         return messages
 
     @property
     def error(self) -> FramingError | None:
-        """The fault that ended this stream, also when the last feed still returned messages."""
+        """The error that ended this stream; set even if the last `feed` still returned messages."""
         return self._error
 
     @property
     def pending(self) -> int:
-        """How many bytes of an incomplete message are held."""
+        """The number of buffered bytes of an incomplete message."""
         return len(self._buffer)
 
     def _next(self) -> bytes | None:

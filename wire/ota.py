@@ -1,8 +1,8 @@
-"""The update order and what a device reports about it (device protocol, "OTA order" and "Report keys").
+"""The update order and its reports (device protocol, "OTA order" and "Report keys").
 
-The cloud sends ``PUT /newfirmware``; the device answers 2.04 when it takes the order, then reports
-``ota_event`` and ``ota_state``. Ours beyond the document (docs/adr/0013): the member ``forced``, and
-``DELETE /newfirmware?transaction=…``, which takes an order back.
+The cloud sends ``PUT /newfirmware``; the device answers 2.04 if it accepts the order, then reports
+``ota_event`` and ``ota_state``. Two extensions of ours (docs/adr/0013): the member ``forced``, and
+``DELETE /newfirmware?transaction=…``, which cancels an order.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from wire.fields import dump_object, get_int, get_object, get_string, is_object,
 ORDER_PATH = ("newfirmware",)
 VERSION_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}")
 MD5_PATTERN = re.compile(r"[0-9a-fA-F]{32}")
-# 64 GiB: far over any image of ours, far under what would overflow a size field.
+# 64 GiB: far above the size of any image, far below what would overflow a size field.
 SIZE_MAX = 64 * 2**30
 
 
 class OtaEvent(IntEnum):
-    """``ota_event.event``; the older firmware of the open API's example numbers some differently."""
+    """Values of ``ota_event.event``.
+
+    The older firmware in the open API's example agrees on 0, 4 and 10 only. Events 33 to 38
+    come from the bootloader.
+    """
 
     BEGIN = 0
     CONNECT_FAIL = 1
@@ -56,7 +60,7 @@ class OtaEvent(IntEnum):
 
 
 class OtaState(IntEnum):
-    """``ota_state.state``."""
+    """Values of ``ota_state.state``."""
 
     IDLE = 0
     DOWNLOADING = 1
@@ -69,8 +73,9 @@ class OtaState(IntEnum):
 class OtaOrder:
     """The cloud's order to update.
 
-    ``url``, ``size`` (bytes) and ``signature`` (MD5, hexadecimal) are hints: they may refuse a
-    package, they never admit one; trust is TUF's. ``forced``: the restart waits for no quiet moment.
+    ``url``, ``size`` (bytes) and ``signature`` (MD5, hexadecimal) are hints: a mismatch refuses a
+    package, but only TUF metadata makes one trusted. ``forced``: restart without waiting for a
+    quiet moment.
     """
 
     transaction: str
@@ -83,7 +88,7 @@ class OtaOrder:
 
 
 def order_payload(order: OtaOrder) -> bytes:
-    """Build the payload of ``PUT /newfirmware``: the document's members, ``forced`` where it is set."""
+    """Build the payload of ``PUT /newfirmware``; ``forced`` is included only if it is set."""
     members = asdict(order)
     if not order.forced:
         del members["forced"]
@@ -91,10 +96,10 @@ def order_payload(order: OtaOrder) -> bytes:
 
 
 def parse_order(payload: bytes) -> OtaOrder:
-    """Read the payload of ``PUT /newfirmware``: one object that wraps one object under any key.
+    """Parse the payload of ``PUT /newfirmware``: one object inside one object, under any key.
 
     Raises:
-        WireError: names the member, its value and what was expected.
+        WireError: the payload is invalid; the message names the member.
     """
     wrapper = parse_object(payload, "order")
     inner = list(wrapper.values())
@@ -118,7 +123,7 @@ def cancel_query(transaction: str) -> tuple[str]:
 
 
 def parse_cancel_query(options: Iterable[str]) -> str:
-    """Return the transaction that ``DELETE /newfirmware`` takes back; raises MissingFieldError."""
+    """Return the transaction that ``DELETE /newfirmware`` cancels; raises MissingFieldError."""
     values = dict(option.partition("=")[::2] for option in options)
     if not values.get("transaction"):
         raise MissingFieldError("transaction", "a Uri-Query option with a value")
@@ -137,9 +142,9 @@ def _get_url(source: Mapping[str, object]) -> str:
     try:
         parts = urlsplit(value)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError as error:  # brackets that hold no address; a port that is no number
+    except ValueError as error:  # invalid address in brackets, or non-numeric port
         raise FieldError("ota.url", value, expected) from error
-    # urlsplit drops line breaks silently, and a URL with a blank would split a request line.
+    # urlsplit silently drops line breaks, and a space would split the HTTP request line.
     if not usable or not value.isprintable() or " " in value:
         raise FieldError("ota.url", value, expected)
     return value
@@ -160,10 +165,10 @@ def _get_md5(source: Mapping[str, object]) -> str:
 
 
 def version_key(version: str, field: str = "version") -> tuple[int, ...]:
-    """Return a key that orders versions: "1.10" after "1.9", "1.0" equal to "1.0.0.0".
+    """Return a sort key for a version: "1.10" sorts after "1.9", "1.0" equals "1.0.0.0".
 
     Raises:
-        FieldError: not numbers joined by dots; ``field`` names it.
+        FieldError: not numbers joined by dots; ``field`` is the name to use in the message.
     """
     if not VERSION_PATTERN.fullmatch(version):
         raise FieldError(field, version, 'a version such as "1.2.0": numbers joined by dots')
@@ -175,7 +180,7 @@ def version_key(version: str, field: str = "version") -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class OtaEventReport:
-    """One ``ota_event`` report; ``percent`` (0..1) goes with events 4 and 7 only."""
+    """One ``ota_event`` report; ``percent`` (0..1) is for events 4 and 7 only."""
 
     transaction: str
     event: OtaEvent
@@ -183,7 +188,7 @@ class OtaEventReport:
     percent: float | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Render the value that stands under ``ota_event``; the document writes 0 and 1 as such."""
+        """Build the value of ``ota_event``; like the document, it writes 0 and 1 as integers."""
         value: dict[str, object] = {}
         if self.percent is not None:
             value["percent"] = int(self.percent) if self.percent in {0, 1} else self.percent
@@ -192,9 +197,9 @@ class OtaEventReport:
 
 
 def parse_event(value: object) -> OtaEventReport:
-    """Read the value under ``ota_event``; raises WireError naming what is wrong.
+    """Parse the value of ``ota_event``; raises WireError that names the member.
 
-    ``percent`` is only read with the events that carry it, and is clipped to 0..1.
+    ``percent`` is read only for the events that carry it, and is clamped to 0..1.
     """
     source = get_object({"ota_event": value}, "ota_event")
     number = get_int(source, "event", path="ota_event.", high=255)
@@ -220,16 +225,16 @@ def _get_percent(source: Mapping[str, object]) -> float:
     value = source.get("percent")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise FieldError("ota_event.percent", value, "a number from 0 to 1")
-    return float(min(1, max(0, value)))  # clipped first: a huge integer has no float
+    return float(min(1, max(0, value)))  # clamp first: float() overflows on a huge integer
 
 
 def state_report(transaction: str, state: OtaState) -> dict[str, object]:
-    """Build the value that stands under ``ota_state``."""
+    """Build the value of ``ota_state``."""
     return {"transaction": transaction, "state": int(state)}
 
 
 def parse_state(value: object) -> tuple[str, OtaState]:
-    """Read the value under ``ota_state``: transaction and state; raises WireError."""
+    """Parse the value of ``ota_state`` into transaction and state; raises WireError."""
     source = get_object({"ota_state": value}, "ota_state")
     state = get_int(source, "state", path="ota_state.", high=max(OtaState))
     return get_string(source, "transaction", path="ota_state."), OtaState(state)

@@ -1,6 +1,6 @@
 """The profile that the factory flashes onto a device (device protocol, "Profile").
 
-One JSON object. Unknown members are ignored, so that an older agent reads a newer profile.
+One JSON object. Unknown members are ignored, so that an older agent can read a newer profile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wire.fields import dump_object, get_int, get_string, parse_object
 
 UUID_PATTERN = re.compile(r"[0-9a-fA-F]{14}")
 BIND_TOKEN_PATTERN = re.compile(r"[0-9a-fA-F]{32}")
-# RFC 1123 section 2.1, and the underscore that local networks use all the same.
+# RFC 1123 section 2.1, plus the underscore that some local networks use.
 HOST_PATTERN = re.compile(r"(?!-)[0-9A-Za-z_-]{1,63}(\.[0-9A-Za-z_-]{1,63})*\.?")
 HOST_LENGTH_MAX = 253
 PORT_MAX = 65535
@@ -24,10 +24,10 @@ TOKEN_MAX_BYTES = 249
 
 
 class ProfileError(WireError):
-    """The profile cannot be used; ``problems`` holds every mistake found, one sentence each."""
+    """The profile is invalid; ``problems`` lists every error found, one sentence each."""
 
     def __init__(self, problems: list[WireError]) -> None:
-        """Join the mistakes into one message."""
+        """Join the ``problems`` into one message."""
         super().__init__("profile: " + "; ".join(str(p) for p in problems))
         self.problems = tuple(str(p) for p in problems)
 
@@ -36,8 +36,8 @@ class ProfileError(WireError):
 class Profile:
     """A device's identity and the cloud it belongs to.
 
-    ``token`` authenticates the device and ``bind_token`` lets an app bind it; neither may be logged,
-    so ``repr`` leaves both out.
+    ``token`` authenticates the device and ``bind_token`` lets an app bind it. Neither may be
+    logged, so ``repr`` omits both.
     """
 
     uuid: str
@@ -53,15 +53,15 @@ class Profile:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The values that no log and no API answer may contain."""
+        """The values that must not appear in any log or API answer."""
         return (self.token, self.bind_token)
 
 
 def parse_profile(data: bytes | str) -> Profile:
-    """Read a profile and check every member.
+    """Parse a profile and check every member.
 
     Raises:
-        ProfileError: not a JSON object, or at least one member is missing or wrong; all are named.
+        ProfileError: not a JSON object, or members are missing or invalid; all are named.
     """
     try:
         source = parse_object(data, "profile file")
@@ -74,7 +74,7 @@ def parse_profile(data: bytes | str) -> Profile:
 
 
 def render_profile(profile: Profile) -> bytes:
-    """Render a profile as the file to flash: all keys, in the order of the document's table."""
+    """Serialize a profile for flashing: all keys, in the order of the document's table."""
     return dump_object(
         {
             "uuid": profile.uuid,
@@ -113,7 +113,7 @@ def _read_uuid(source: Mapping[str, object]) -> str:
 
 def _read_token(source: Mapping[str, object]) -> str:
     value = get_string(source, "token", secret=True)
-    # It travels as a Uri-Query option "token=…" of at most 255 bytes (RFC 7252 section 5.10).
+    # Sent as a Uri-Query option "token=…" of at most 255 bytes (RFC 7252 section 5.10).
     if len(value.encode()) > TOKEN_MAX_BYTES:
         raise FieldError("token", value, f"at most {TOKEN_MAX_BYTES} bytes", secret=True)
     return value
@@ -143,7 +143,7 @@ def _read_ca(source: Mapping[str, object]) -> str:
     try:
         context.load_verify_locations(cadata=value)
     except (ssl.SSLError, TypeError, ValueError) as error:  # TypeError: not ASCII
-        # Not shown: who mistakes a certificate may well have put its key here.
+        # Not shown: the value may be a private key that was pasted here by mistake.
         raise FieldError("rsaCaCrt", value, "a CA certificate in PEM", secret=True) from error
     if not context.get_ca_certs():
         expected = "a CA certificate in PEM (this one is not a CA's)"

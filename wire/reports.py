@@ -1,7 +1,8 @@
-"""What a device sends up its link: the registration and the reports (device protocol, "Link").
+"""What a device sends to the cloud: the registration and the reports (device protocol, "Link").
 
-Registration: ``CON POST /reg_for_control`` with uuid and token, answered 2.05 when accepted. The document's
-cloud says no more; ours says what time it is (docs/adr/0009), which other firmware does not look at.
+Registration: ``CON POST /reg_for_control`` with uuid and token, answered 2.05 when accepted. In the
+device protocol that answer has no payload; our cloud adds the time (docs/adr/0009), which other
+firmware ignores.
 Report: ``POST /v1/device/data?deviceUuid=…&token=…`` with ``{"data": {key: value, …}}``.
 """
 
@@ -15,9 +16,9 @@ from wire.fields import dump_object, get_int, get_object, get_string, parse_obje
 
 REGISTER_PATH = ("reg_for_control",)
 REPORT_PATH = ("v1", "device", "data")
-# Where a device of ours serves its self-description; 2017 firmware has none (docs/adr/0004).
+# Where our devices serve their self-description; 2017 firmware has none (docs/adr/0004).
 DESCRIPTION_PATH = ("resource",)
-# The reference client's interval; idle NAT mappings on home routers live at least a minute longer.
+# The reference client's interval; home routers keep idle NAT mappings at least a minute longer.
 KEEPALIVE_SECONDS = 55.0
 KEEPALIVE: Mapping[str, object] = {"alive": 0}
 
@@ -26,10 +27,10 @@ KEY_DEVICE_INFO = "device_info"
 KEY_PACKAGE_INFO = "package_info"
 KEY_OTA_EVENT = "ota_event"
 KEY_OTA_STATE = "ota_state"
-# Ours beside the document's: transaction, version, and the last lines that a version logged which was given up.
+# Our extension: transaction, version, and the last log lines of a version that was rolled back.
 KEY_OTA_LOG = "ota_log"
 KEYS_VOICE = frozenset({"voice_control", "duer_voice"})
-# Everything else in a report is a data point's new value (the open API's REPORT data).
+# Any other key in a report is a data point's new value (the open API's REPORT data).
 KEYS_SYSTEM = KEYS_VOICE | {
     KEY_ALIVE,
     KEY_DEVICE_INFO,
@@ -42,7 +43,7 @@ KEYS_SYSTEM = KEYS_VOICE | {
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who a device says it is: in the registration's payload and in each report's query."""
+    """A device's credentials, sent in the registration's payload and in each report's query."""
 
     uuid: str
     token: str = field(repr=False)
@@ -54,21 +55,21 @@ def registration_payload(credentials: Credentials) -> bytes:
 
 
 def parse_registration(payload: bytes) -> Credentials:
-    """Read the payload of ``POST /reg_for_control``; raises WireError naming what is wrong."""
+    """Parse the payload of ``POST /reg_for_control``; raises WireError that names the member."""
     source = parse_object(payload, "registration")
     return Credentials(get_string(source, "deviceUUID"), get_string(source, "token", secret=True))
 
 
 def registration_answer(seconds: float) -> bytes:
-    """Build the payload of the 2.05 to a registration: the time (Unix, seconds)."""
+    """Build the payload of the 2.05 answer to a registration from the time (Unix, seconds)."""
     return dump_object({"time": int(seconds)})
 
 
 def parse_registration_answer(payload: bytes) -> int | None:
-    """Read the time (Unix, seconds) from the 2.05 to a registration; None when it gives none.
+    """Return the time (Unix, seconds) in the 2.05 answer to a registration, None if it has none.
 
     Raises:
-        WireError: there is one, and it is no time.
+        WireError: the payload is not a JSON object, or its time is invalid.
     """
     if not payload:
         return None
@@ -82,7 +83,7 @@ def report_query(credentials: Credentials) -> tuple[str, str]:
 
 
 def parse_report_query(options: Iterable[str]) -> Credentials:
-    """Read a report's Uri-Query options; raises MissingFieldError when one is not there."""
+    """Parse a report's Uri-Query options; raises MissingFieldError."""
     values = dict(option.partition("=")[::2] for option in options)
     for name in ("deviceUuid", "token"):
         if not values.get(name):
@@ -91,12 +92,12 @@ def parse_report_query(options: Iterable[str]) -> Credentials:
 
 
 def report_payload(data: Mapping[str, object]) -> bytes:
-    """Build a report's payload from its keys and values."""
+    """Build the payload of a report from its keys and values."""
     return dump_object({"data": data})
 
 
 def parse_report(payload: bytes) -> dict[str, object]:
-    """Read a report's payload and return the object under ``data``, which holds at least one key."""
+    """Parse a report's payload and return its ``data``, which has at least one key."""
     data = get_object(parse_object(payload, "report"), "data", secret=True)
     if not data:
         raise FieldError("data", data, "an object with at least one key")
@@ -105,7 +106,7 @@ def parse_report(payload: bytes) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
-    """The ``device_info`` report: which device this is and how it is connected."""
+    """The ``device_info`` report: the device's identity and network connection."""
 
     uuid: str
     bind_token: str = field(repr=False)
@@ -117,7 +118,7 @@ class DeviceInfo:
     hostname: str
 
     def to_json(self) -> dict[str, object]:
-        """Render the value that stands under ``device_info``."""
+        """Build the value of ``device_info``."""
         return {
             "uuid": self.uuid,
             "bindToken": self.bind_token,
@@ -132,7 +133,7 @@ class DeviceInfo:
 
 @dataclass(frozen=True, slots=True)
 class PackageInfo:
-    """The ``package_info`` report: which version runs, sent after every start."""
+    """The ``package_info`` report: the running version, sent after every start."""
 
     product: str
     batch: str
@@ -142,7 +143,7 @@ class PackageInfo:
     staged_version: str = ""
 
     def to_json(self) -> dict[str, object]:
-        """Render the value that stands under ``package_info``."""
+        """Build the value of ``package_info``."""
         return {
             "version": "1.0",
             "product": self.product,
@@ -157,7 +158,7 @@ class PackageInfo:
 
 
 def parse_package_version(value: object) -> str:
-    """Return the running version that a ``package_info`` value names; raises WireError."""
+    """Return the running version in a value of ``package_info``; raises WireError."""
     source = get_object({KEY_PACKAGE_INFO: value}, KEY_PACKAGE_INFO)
     running = get_object(source, "os", path=f"{KEY_PACKAGE_INFO}.")
     return get_string(running, "version", path=f"{KEY_PACKAGE_INFO}.os.")

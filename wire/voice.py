@@ -1,7 +1,7 @@
-"""Voice segments: how an utterance travels as JSON (device protocol, "Voice segment").
+"""Voice segments: the JSON encoding of an utterance (device protocol, "Voice segment").
 
-An utterance is a run of segments with one id. Each carries Speex frames as base64, every frame
-after a 4-byte header in one of two styles; the last has ``eof`` 1 and no ``voice_data``.
+An utterance is a sequence of segments with one id. Each carries Speex frames as base64, every frame
+after a 4-byte header in one of two styles. The last has ``eof`` 1 and no ``voice_data``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ RATES = (8000, 16000)
 FRAME_SECONDS = 0.020
 # Fifteen narrowband frames at quality 8 (38 + 4 bytes each) fill the document's 630 bytes = 300 ms.
 MAX_FRAMES = 15
-# Before base64. 840 characters and the JSON around them stay under one 1,024-byte block (RFC 7959).
+# Before base64. 840 characters plus the JSON around them fit in one 1,024-byte block (RFC 7959).
 LENGTH32_MAX_BYTES = 630
 SPX_MAX_BYTES = 597
-# Speex frames reach 106 bytes in wideband at quality 10; a reader allows for private modes.
+# Wideband frames reach 106 bytes at quality 10; the limit leaves room for vendors' own modes.
 MAX_FRAME_BYTES = 1024
 ID_FIRST, ID_LAST = 10000, 109999
 
@@ -33,11 +33,11 @@ _SPX_MARKS = {8000: b"SPX", 16000: b"TPX"}
 
 
 class VoiceError(WireError):
-    """A segment's frames cannot be told apart."""
+    """A segment's voice data cannot be split into frames, or a frame cannot be packed."""
 
 
 class HeaderStyle(StrEnum):
-    """The two styles of frame header, named for what they hold; both are four bytes long."""
+    """The two styles of the 4-byte frame header."""
 
     LENGTH32 = "length32"
     """Little-endian uint32 length (open API document, early 2017)."""
@@ -46,18 +46,18 @@ class HeaderStyle(StrEnum):
 
     @property
     def report_key(self) -> str:
-        """The report key that firmware of this style uses."""
+        """The report key used by firmware with this style."""
         return "voice_control" if self is HeaderStyle.LENGTH32 else "duer_voice"
 
     @property
     def max_bytes(self) -> int:
-        """How many bytes of frames and headers one segment of this style carries at most."""
+        """The maximum size of a segment's headers and frames in this style, in bytes."""
         return LENGTH32_MAX_BYTES if self is HeaderStyle.LENGTH32 else SPX_MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceSegment:
-    """One piece of an utterance; ``voice_data`` is the run of headers and frames, b"" at the end."""
+    """One piece of an utterance; ``voice_data`` holds headers and frames, b"" in the last one."""
 
     id: int
     segment: int
@@ -67,7 +67,7 @@ class VoiceSegment:
     channel: int = 1
 
     def to_json(self) -> dict[str, object]:
-        """Render the value that stands under the voice key of a report."""
+        """Build the value of a report's voice key."""
         value: dict[str, object] = {
             "id": self.id,
             "segment": self.segment,
@@ -81,10 +81,10 @@ class VoiceSegment:
 
 
 def parse_segment(value: object) -> VoiceSegment:
-    """Read the value under a voice key.
+    """Parse the value of a report's voice key.
 
     Raises:
-        WireError: names the member, or says what is wrong with ``voice_data``.
+        WireError: the value is invalid; the message names the member.
     """
     if not is_object(value):
         raise FieldError("voice", value, "a JSON object")
@@ -115,7 +115,7 @@ def _get_voice_data(value: Mapping[str, object], *, required: bool) -> bytes:
 
 
 def pack_frame(frame: bytes, style: HeaderStyle, rate: int) -> bytes:
-    """Put the 4-byte header of a style before one Speex frame.
+    """Prepend the style's 4-byte header to one Speex frame.
 
     Raises:
         VoiceError: the frame is empty, or too long for the style's length field.
@@ -129,10 +129,10 @@ def pack_frame(frame: bytes, style: HeaderStyle, rate: int) -> bytes:
 
 
 def unpack_frames(voice_data: bytes) -> list[bytes]:
-    """Split a segment's bytes into Speex frames; the header style is recognised frame by frame.
+    """Split a segment's bytes into Speex frames; each frame's header style is detected.
 
     Raises:
-        VoiceError: a header or frame is cut short, or a length is impossible.
+        VoiceError: a header or frame is truncated, or a length is out of range.
     """
     return list(_iter_frames(voice_data))
 
@@ -143,7 +143,7 @@ def _iter_frames(data: bytes) -> Iterator[bytes]:
         header = data[offset : offset + 4]
         if len(header) < 4:
             raise VoiceError(f"frame header at byte {offset}: {len(header)} of 4 bytes")
-        # As a uint32 the marks would mean a length of over 5 MB, so the styles cannot be confused.
+        # As a uint32 the marks would mean a length of over 5 MB, so the styles are unambiguous.
         spx = header[1:] in _SPX_MARKS.values()
         length = header[0] if spx else _LENGTH32.unpack(header)[0]
         if not 0 < length <= MAX_FRAME_BYTES:
@@ -158,12 +158,12 @@ def _iter_frames(data: bytes) -> Iterator[bytes]:
 
 
 class Segmenter:
-    """Collects one utterance's frames into segments; holds at most one segment at a time."""
+    """Groups one utterance's frames into segments; buffers at most one segment."""
 
     def __init__(
         self, utterance_id: int, rate: int, style: HeaderStyle, max_frames: int = MAX_FRAMES
     ) -> None:
-        """Start an utterance of 8000 or 16000 samples/s; ``max_frames`` are 20 ms each."""
+        """Start an utterance at 8000 or 16000 samples/s; a segment has ``max_frames`` of 20 ms."""
         if rate not in RATES:
             raise FieldError("rate", rate, "8000 or 16000")
         self._next = VoiceSegment(utterance_id, 0, rate, eof=False)
@@ -172,7 +172,7 @@ class Segmenter:
         self._packed: list[bytes] = []
 
     def add(self, frame: bytes) -> VoiceSegment | None:
-        """Take the next frame; return a segment when the frames before this one filled it."""
+        """Add a frame; return a segment if the frames before this one filled it, else None."""
         packed = pack_frame(frame, self._style, self._next.rate)
         if len(packed) > self._style.max_bytes:
             raise VoiceError(f"frame: got {len(frame)} bytes, too long for any segment")
@@ -183,7 +183,7 @@ class Segmenter:
         return segment
 
     def finish(self) -> Sequence[VoiceSegment]:
-        """End the utterance: the frames still held, then the segment with ``eof``."""
+        """End the utterance; return the remaining segment, if any, and the one with ``eof``."""
         rest = [self._flush()] if self._packed else []
         return [*rest, replace(self._next, eof=True)]
 
@@ -195,12 +195,12 @@ class Segmenter:
 
 
 def next_utterance_id(previous: int) -> int:
-    """Return the id after ``previous``, back to the first after the last of the document's range."""
+    """Return the id after ``previous``, wrapping around at the end of the document's range."""
     return ID_FIRST if not ID_FIRST <= previous < ID_LAST else previous + 1
 
 
 def history_text(segment: VoiceSegment) -> str:
-    """Render a segment as the open API's history does (section 4.2): ``{id=1,+rate=8000,+…}``."""
+    """Render a segment as in the open API's history (section 4.2): ``{id=1,+rate=8000,+…}``."""
     members = {"id": str(segment.id), "rate": str(segment.rate), "segment": str(segment.segment)}
     if segment.voice_data:
         members["voice_data"] = base64.b64encode(segment.voice_data).decode("ascii")
@@ -209,7 +209,7 @@ def history_text(segment: VoiceSegment) -> str:
 
 
 def parse_history_text(text: str) -> VoiceSegment:
-    """Read a segment from the open API's history; raises WireError."""
+    """Parse a segment from the open API's history; raises WireError."""
     if not (text.startswith("{") and text.endswith("}")):
         raise FieldError("value", text, "{id=…,+rate=…,+…}")
     members = dict(item.partition("=")[::2] for item in text[1:-1].split(",+"))

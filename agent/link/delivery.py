@@ -1,4 +1,4 @@
-"""Takes reports from the outbox to the cloud, in order, one at a time."""
+"""Sends the reports in the outbox to the cloud, in order, one at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class ReportLink(Protocol):
-    """What delivery needs of the link."""
+    """The part of the link that delivery uses."""
 
     registered: asyncio.Event
 
@@ -25,7 +25,7 @@ class ReportLink(Protocol):
 
 
 async def deliver(outbox: Outbox, link: ReportLink) -> None:
-    """Deliver until cancelled; a report leaves the outbox only after the cloud answered it."""
+    """Deliver until cancelled; a report is removed only after the cloud has answered it."""
     backoff = Backoff(RETRY_MAX_SECONDS)
     while True:
         await link.registered.wait()
@@ -33,7 +33,7 @@ async def deliver(outbox: Outbox, link: ReportLink) -> None:
         try:
             await _deliver_head(outbox, link)
         except LinkDownError:
-            # The link's own back-off paces this: `registered` is cleared until it is up again.
+            # The link paces its own retries: `registered` stays cleared until it is up again.
             await asyncio.sleep(backoff.next())
         except OutboxError as error:
             _log.error("%s", error)
@@ -49,6 +49,6 @@ async def _deliver_head(outbox: Outbox, link: ReportLink) -> None:
     try:
         await link.report(report.data)
     except ReportRejectedError as error:
-        # The same bytes would be rejected again, and must not hold up what comes after.
+        # The cloud would reject the same report again, so it must not block later reports.
         _log.error("the cloud rejects a report of %s, dropped: %s", report.key, error)
     await outbox.remove(report)

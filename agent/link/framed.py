@@ -1,8 +1,8 @@
-"""The cloud link: one framed CoAP connection over TLS, kept up for years.
+"""The cloud link: one framed CoAP connection over TLS, reconnected whenever it ends.
 
-Connect, check the server, register, then serve the cloud's requests and send reports until the
-connection ends; wait, and again. The certificate must chain to the profile's CA and match the
-profile's host; a server that fails this is never told the token.
+Connect, verify the server, register, then serve the cloud's requests and send reports until the
+connection ends; wait and repeat. The certificate must chain to the profile's CA and match the
+profile's host. The token is never sent to a server that fails this check.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from wire.reports import (
     report_query,
 )
 
-# A report crosses the link in well under a second; a cloud that commits to a slow disk takes longer.
+# Seconds. A report takes well under one, but a cloud that commits to a slow disk takes longer.
 REPORT_TIMEOUT = 20.0
-# A link that lived this long was a good one: the next wait begins small again.
+# Seconds after which a link counts as stable, so that the back-off starts again.
 STABLE_SECONDS = 30.0
-# TLS waits this long for the other side's farewell; asyncio's 30 s would hold up a half-open link's end.
+# Seconds to wait for TLS close_notify; asyncio's 30 s would delay the end of a half-open link.
 GOODBYE_TIMEOUT = 2.0
 
 _log = logging.getLogger(__name__)
 
 
 class LinkState(Enum):
-    """Where the link is in its life."""
+    """The state of the link; the values are shown in ``status``."""
 
     STOPPED = "stopped: the agent is starting or ending"
     CONNECTING = "connecting: TCP and TLS"
@@ -58,17 +58,17 @@ class LinkState(Enum):
 
 
 class LinkError(Exception):
-    """The link is not up; ``slow`` tells that trying again soon is pointless."""
+    """The link is down; ``slow`` is true if retrying soon is pointless."""
 
     slow = False
 
 
 class LinkDownError(LinkError):
-    """There is no registered connection to send on, or it broke."""
+    """There is no registered connection, or it was lost."""
 
 
 class ServerUntrustedError(LinkError):
-    """The server is not the profile's: another CA, another host, expired."""
+    """The server's certificate is invalid: wrong CA, wrong host, or expired."""
 
     slow = True
 
@@ -80,12 +80,12 @@ class RegistrationRefusedError(LinkError):
 
 
 class ReportRejectedError(Exception):
-    """The cloud answered a report with an error code: sending it again would not help."""
+    """The cloud rejected a report with an error code; a retry would not help."""
 
 
 @dataclass(slots=True)
 class LinkStatus:
-    """What ``status`` tells about the link; times are of the monotonic clock."""
+    """The link's status; times are seconds of the monotonic clock."""
 
     state: LinkState = LinkState.STOPPED
     last_error: str = ""
@@ -94,7 +94,7 @@ class LinkStatus:
     next_try: float | None = None
 
     def to_json(self, server: str) -> dict[str, object]:
-        """Render for the status page, times as seconds from now."""
+        """Render for the local API's ``/status``, times as seconds from now."""
         now = time.monotonic()
         return {
             "server": server,
@@ -112,7 +112,7 @@ def _rounded(at: float | None, difference: object) -> float | None:
 
 
 class CloudLink:
-    """Keeps one connection to the cloud; `run` never ends by itself."""
+    """Maintains one connection to the cloud; `run` never returns by itself."""
 
     def __init__(
         self,
@@ -121,10 +121,10 @@ class CloudLink:
         handler: Handler,
         clock: TrustedTime | None = None,
     ) -> None:
-        """Reach the profile's cloud; its requests go to ``handler``.
+        """Connect to the profile's cloud; its requests go to ``handler``.
 
-        ``clock`` is what its certificate's dates are held against, since the machine's may be wrong; it
-        learns what time the cloud says it is.
+        The server certificate's dates are checked against ``clock``, because the machine's clock
+        may be wrong. ``clock`` also learns the time from the cloud.
         """
         self._clock = clock or TrustedTime()
         self._chain_end = 0.0
@@ -146,7 +146,7 @@ class CloudLink:
         return f"{self._profile.server_addr}:{self._profile.coap_port}"
 
     async def run(self) -> None:
-        """Connect, serve, wait and begin again until cancelled."""
+        """Connect, serve, wait and repeat until cancelled."""
         self._endpoint = await FramedEndpoint.create(self._handler)
         try:
             while True:
@@ -159,7 +159,7 @@ class CloudLink:
         """Send one report and wait for the cloud's answer.
 
         Raises:
-            LinkDownError: not registered, or the link broke before the answer.
+            LinkDownError: not registered, or the link was lost before the answer.
             ReportRejectedError: the cloud answered with an error code.
         """
         endpoint, connection = self._endpoint, self._connection
@@ -181,7 +181,7 @@ class CloudLink:
 
     @staticmethod
     def _check_answer(connection: Connection, reply: Reply) -> None:
-        """Raise what a report's answer means (classes: RFC 7252 section 5.9)."""
+        """Raise the error that a report's answer stands for (classes: RFC 7252 section 5.9)."""
         text = f"{dotted(reply.code)} {show(reply.payload)}"
         if reply.code == Code.UNAUTHORIZED:
             connection.close("the cloud no longer knows this registration")
@@ -192,7 +192,7 @@ class CloudLink:
             raise ReportRejectedError(text)
 
     async def _live_once(self, endpoint: FramedEndpoint) -> LinkError:
-        """Carry one connection from connect to end; return why it ended."""
+        """Run one connection from connect to end; return why it ended."""
         started = time.monotonic()
         try:
             connection = await self._connect()
@@ -232,7 +232,7 @@ class CloudLink:
         return Connection(reader, writer)
 
     def _check_dates(self, writer: asyncio.StreamWriter) -> None:
-        """Check what `tls_context` left, before anything is sent; raises SSLCertVerificationError."""
+        """Check the certificate dates before anything is sent; raises SSLCertVerificationError."""
         try:
             self._chain_end = check_dates(writer.get_extra_info("ssl_object"), self._clock)
         except ssl.SSLCertVerificationError:
@@ -283,14 +283,14 @@ class CloudLink:
     async def _note_time(self, payload: bytes) -> None:
         try:
             seconds = parse_registration_answer(payload)
-        except WireError as error:  # the document does not say what another cloud may answer
-            _log.debug("link: the answer to the registration tells no time: %s", error)
+        except WireError as error:  # the document does not specify the payload
+            _log.debug("link: the answer to the registration has no valid time: %s", error)
             return
-        if seconds is not None:  # it may go to the disk
+        if seconds is not None:  # in a thread: it may write to disk
             await asyncio.to_thread(self._clock.note_cloud, seconds, self._chain_end)
 
     async def _keep_alive(self, connection: Connection) -> None:
-        """Report ``alive`` regularly; a failure closes the connection, which ends the serving."""
+        """Report ``alive`` regularly; a failure closes the connection, which ends `_serve`."""
         while True:
             await asyncio.sleep(self._settings.keepalive_seconds)
             try:
@@ -304,9 +304,9 @@ class CloudLink:
             seconds = self._backoff.jittered(self._settings.refused_retry_seconds)
         else:
             seconds = self._backoff.next()
-        # A cloud's answer may quote our token, and the status page shows this text.
+        # The cloud's answer may quote our token, and this text appears in the status and the log.
         text = self._redactor.cut(str(error))
-        # The first failure is news, its repetitions are not.
+        # Repetitions of the same error are logged at DEBUG only.
         news = text != self.status.last_error
         _log.log(
             logging.WARNING if news else logging.DEBUG,
@@ -325,9 +325,9 @@ class CloudLink:
 
 
 def tls_context(ca_pem: str) -> ssl.SSLContext:
-    """Return a context that trusts one CA only, checks the host, and speaks TLS 1.2 or newer.
+    """Return a context that trusts only the given CA, checks the host and requires TLS 1.2+.
 
-    It leaves the certificates' dates to `base.tls_dates.check_dates`.
+    It does not check the certificates' dates; `base.tls_dates.check_dates` does.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

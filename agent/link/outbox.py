@@ -1,8 +1,8 @@
-"""The durable outbox: reports that must not be lost wait here until the cloud has answered them.
+"""The durable outbox: stores reports on disk until the cloud has answered them.
 
-SQLite in WAL mode with synchronous=FULL: what `put` returned from survives a power cut. Delivery is
-at least once and in order. Above the byte cap the oldest data-point reports are dropped, and only
-those; updates and identity are never dropped.
+SQLite in WAL mode with synchronous=FULL: once `put` has returned, the report survives a power cut.
+Delivery is at least once and in order. Above the byte limit the oldest data-point reports are
+dropped; reports on updates and identity never are.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import TypeVar
 
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, KEYS_SYSTEM
 
-# Each start reports these anew; only the newest still says something.
+# Reported after every start; only the newest is kept.
 LATEST_ONLY = frozenset({KEY_DEVICE_INFO, KEY_PACKAGE_INFO})
-# Keys of once-only reports are remembered this many reports long: hundreds of updates.
+# The number of remembered ``once`` names, enough for hundreds of updates.
 ONCE_LIMIT = 4096
 BUSY_TIMEOUT = 5.0
 
@@ -43,12 +43,12 @@ _log = logging.getLogger(__name__)
 
 
 class OutboxError(RuntimeError):
-    """The outbox cannot be written or read: disk full, read-only, or a damaged file."""
+    """The outbox cannot be read or written: disk full, read-only, or a damaged file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One waiting report: its key, and the whole ``data`` object to send."""
+    """A queued report: its key, and the whole ``data`` object to send."""
 
     id: int
     key: str
@@ -56,10 +56,10 @@ class Report:
 
 
 class Outbox:
-    """A queue on disk; one thread of its own does the SQLite work, so no fsync blocks the loop."""
+    """An on-disk queue; SQLite runs in its own thread, so fsync does not block the loop."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        """Keep the queue in the file ``path``, with at most ``max_bytes`` of reports (1 % over)."""
+        """Store the queue in the file ``path``, up to ``max_bytes`` of reports (plus 1 %)."""
         self._path = path
         self._max_bytes = max_bytes
         self._db: sqlite3.Connection | None = None
@@ -71,19 +71,19 @@ class Outbox:
         self._closed = False
 
     async def open(self) -> None:
-        """Open or make the file; a damaged one is set aside and said so. Raises OutboxError."""
+        """Open or create the file; a damaged one is renamed and logged. Raises OutboxError."""
         await self._run(self._open)
 
     async def put(self, key: str, value: object, *, once: str | None = None) -> bool:
         """Queue the report ``{key: value}``; it is on disk when this returns.
 
-        ``once`` names the report for good: a second one of the same name is not queued, also after
-        a restart and after delivery. Returns whether it was queued. Raises OutboxError.
+        ``once`` is a unique name: a second report with the same name is not queued, even after a
+        restart or after delivery. Returns whether it was queued. Raises OutboxError.
         """
         try:
             return await self._run(self._put, key, value, once)
         finally:
-            # Also when nobody waits any more: what was begun is carried out.
+            # Also when cancelled, because the thread still completes the write.
             self.emptied.clear()
             self.filled.set()
 
@@ -92,22 +92,22 @@ class Outbox:
         report = await self._run(self._head)
         if report is None:
             self.filled.clear()
-            # One may have come between the look and the clear.
+            # A report may have been queued between the query and the clear.
             report = await self._run(self._head)
             if report is None:
                 self.emptied.set()
         return report
 
     async def remove(self, report: Report) -> None:
-        """Forget a report that the cloud has answered."""
+        """Remove a report that the cloud has answered."""
         await self._run(self._remove, report.id)
 
     async def depth(self) -> int:
-        """Return how many reports wait."""
+        """Return the number of queued reports."""
         return await self._run(lambda: self._one("SELECT count(*) FROM report"))
 
     async def close(self) -> None:
-        """Close the file; what waits stays in it. A second call does nothing."""
+        """Close the file; queued reports stay in it. A second call does nothing."""
         if not self._closed:
             await self._run(self._close)
             self._closed = True
@@ -117,7 +117,7 @@ class Outbox:
         if self._closed:
             raise OutboxError(f"outbox {self._path}: closed")
         doing = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-        # Nobody may be left to hear of a failure, which is no reason for a complaint.
+        # If the caller was cancelled, asyncio would log the exception as never retrieved.
         doing.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             return await asyncio.shield(doing)
@@ -139,12 +139,12 @@ class Outbox:
             self._db = self._connect()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):  # locked, read-only or full: not damage
-                # A full disk has no room for the -shm file, which one process alone does without.
+                # On a full disk the -shm file cannot be created; exclusive mode does not need it.
                 self._db = self._connect(exclusive=True)
                 self._announce()
                 return
             aside = self._path.with_name(self._path.name + ".bad")
-            _log.error("outbox %s is damaged (%s): set aside as %s", self._path, error, aside)
+            _log.error("outbox %s is damaged (%s): renamed to %s", self._path, error, aside)
             self._path.replace(aside)
             for suffix in ("-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
@@ -192,8 +192,8 @@ class Outbox:
         return cursor.rowcount == 1
 
     def _trim(self, db: sqlite3.Connection, added: int) -> None:
-        """Drop the oldest data-point reports until the rest fits the cap."""
-        # Adding up the table costs time, so it is done once for every hundredth of the cap.
+        """Drop the oldest data-point reports until the rest fits the limit."""
+        # Summing up the table takes time, so it is done only once per 1 % of the limit.
         self._unchecked += added
         if self._unchecked * 100 < self._max_bytes:
             return
@@ -201,7 +201,7 @@ class Outbox:
         excess = self._one("SELECT coalesce(sum(size), 0) FROM report") - self._max_bytes
         marks = ",".join("?" * len(KEYS_SYSTEM))
         oldest = db.execute(
-            f"SELECT id, size FROM report WHERE key NOT IN ({marks}) ORDER BY id",  # noqa: S608  # marks only
+            f"SELECT id, size FROM report WHERE key NOT IN ({marks}) ORDER BY id",  # noqa: S608  # placeholders
             tuple(KEYS_SYSTEM),
         )
         drop: list[tuple[int]] = []
@@ -219,7 +219,7 @@ class Outbox:
             try:
                 return Report(row[0], row[1], dict(json.loads(row[2])))
             except (TypeError, ValueError) as error:
-                # SQLite has no check sums: a worn card may change what is stored.
+                # SQLite has no checksums, so a worn card may corrupt a report unnoticed.
                 _log.error("outbox: a damaged report of %s is dropped: %s", row[1], error)
                 self._remove(row[0])
         return None

@@ -1,4 +1,4 @@
-"""The command line's way to the running agent: HTTP over its Unix socket."""
+"""The command line's client: HTTP over the running agent's Unix socket."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-# `say` waits until the cloud has a minute of voice; everything else answers within the dispatch's 8 s.
+# Seconds. `say` waits until the cloud has a minute of voice; the dispatch limits all else to 8 s.
 REQUEST_TIMEOUT = 120.0
-# In the state folder; the agent makes it.
+# In the state folder; the agent creates it.
 SOCKET_NAME = "agent.sock"
 
 
@@ -20,7 +20,7 @@ class AgentUnreachableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LocalAnswer:
-    """An HTTP status and the body."""
+    """The agent's answer: an HTTP status and the body."""
 
     status: int
     body: bytes
@@ -32,17 +32,17 @@ class LocalAnswer:
 
 
 class LocalClient:
-    """Asks the agent that serves the Unix socket ``path``."""
+    """Sends requests to the agent that serves a Unix socket."""
 
     def __init__(self, path: Path) -> None:
-        """Connect anew for each request."""
+        """Use the socket ``path``; each request opens a new connection."""
         self._path = path
 
     def request(self, method: str, target: str, body: bytes = b"") -> LocalAnswer:
         """Send one request and return the answer; raises AgentUnreachableError."""
         connection = _UnixConnection(self._path)
         try:
-            # An agent that refuses a long body answers before it has taken all of it.
+            # The agent may refuse a long body before it has read all of it.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, target, body=body or None)
             response = connection.getresponse()

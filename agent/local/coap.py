@@ -1,6 +1,6 @@
-"""CoAP over UDP for the machine itself: aiocoap's own server, and nothing beyond loopback.
+"""A CoAP server over UDP (aiocoap's own) for local programs; it binds loopback addresses only.
 
-On a LAN, CoAP would need OSCORE (RFC 8613); until it has it, other addresses are refused.
+On a LAN, CoAP would need OSCORE (RFC 8613). It is not implemented, so other addresses are refused.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from transport.errors import TransportError
 from transport.framed import Reply
 
 DatagramHandler = Callable[[str, tuple[str, ...], bytes], Awaitable[Reply]]
-"""Takes method, path and payload."""
+"""Called with method, path and payload; returns the reply."""
 
 
 class DatagramServer:
-    """Serves one handler on one UDP port."""
+    """A UDP port that passes every request to one handler."""
 
     def __init__(self, context: aiocoap.Context) -> None:
         """Use `create`."""
@@ -30,7 +30,7 @@ class DatagramServer:
 
     @classmethod
     async def create(cls, handler: DatagramHandler, host: str, port: int) -> DatagramServer:
-        """Bind and serve; raises TransportError for an address that is taken or not loopback."""
+        """Bind and serve; raises TransportError if the address is in use or not loopback."""
         if not ipaddress.ip_address(host).is_loopback:
             raise TransportError(f"CoAP on {host}: got a LAN address, expected a loopback address")
         try:
@@ -42,7 +42,7 @@ class DatagramServer:
         return cls(context)
 
     async def shutdown(self) -> None:
-        """Unbind."""
+        """Stop serving and close the socket."""
         await self._context.shutdown()
 
 
@@ -53,7 +53,7 @@ class _Site(Resource):
         self._transfers = BlockTransfers()
 
     async def render_to_pipe(self, pipe: Any) -> None:
-        """Answer one request; what comes and goes in blocks is bounded for all peers together."""
+        """Answer one request; all peers together share the limits on block-wise transfers."""
         whole = self._transfers.assemble(pipe.request)
         reply = await self._transfers.reply(whole, lambda: self.render(whole))
         pipe.add_response(reply, is_last=True)

@@ -1,8 +1,8 @@
-"""HTTP on the machine itself: the Unix socket of the command line, and 127.0.0.1 if configured.
+"""The local HTTP API, on a Unix socket for the command line, and on 127.0.0.1 if configured.
 
-``GET /status``, ``GET /resource``, ``GET|PUT /{data point}``, ``POST /voice`` (a WAV file), and on the
-socket alone ``DELETE /newfirmware?transaction=…``. Values and errors are the dispatch's, so they are
-the same as on CoAP; the status codes are RFC 8075's.
+``GET /status``, ``GET /resource``, ``GET|PUT /{data point}``, ``POST /voice`` (a WAV file), and on
+the socket only ``DELETE /newfirmware?transaction=…``. Values and errors come from the dispatch, so
+they are the same as with CoAP; the status codes follow RFC 8075.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ from wire.codes import Code
 from wire.ota import ORDER_PATH
 from wire.reports import DESCRIPTION_PATH
 
-# A minute of 48 kHz stereo; the voice limit cuts what is longer than its seconds.
+# Bytes: a minute of 48 kHz stereo. Longer sound is cut anyway (voice.max_seconds).
 WAV_LIMIT = 12 * 1024 * 1024
 VALUE_LIMIT = 8 * 1024
 # sun_path in unix(7).
 SOCKET_PATH_LIMIT = 107
 SHUTDOWN_SECONDS = 2
-# A page in a browser on this machine must not reach us by a name of its own that means 127.0.0.1.
-# "agent" is for curl --unix-socket, where the name means nothing.
+# Against DNS rebinding: a web page must not reach this API through a host name that resolves to
+# 127.0.0.1. "agent" is for curl --unix-socket, which needs some name.
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "agent"]
-# Each may hold a sound of WAV_LIMIT; the machine's own tools are few.
+# Each may use WAV_LIMIT bytes of memory, and only a few local tools connect.
 CONNECTION_LIMIT = 16
 
 Status = Callable[[], Awaitable[Mapping[str, object]]]
 
 
 class LocalAccessError(RuntimeError):
-    """A local address cannot be served on."""
+    """The agent cannot listen on a local address."""
 
 
 def build_app(
@@ -84,7 +84,7 @@ def build_app(
             return _respond(Reply(Code.SERVICE_UNAVAILABLE, reason.encode()))
 
     async def cancel_update(request: Request) -> Response:
-        # The socket's mode says who may do this; a port of 127.0.0.1 is open to every program.
+        # The socket's file mode restricts access; a port on 127.0.0.1 is open to every program.
         if request.client is not None:
             reason = b"newfirmware: only over the agent's socket (story-agent update cancel)"
             return _respond(Reply(Code.FORBIDDEN, reason))
@@ -104,7 +104,7 @@ def build_app(
 
 
 async def _read(request: Request, limit: int) -> bytes | Reply:
-    """Return the body, or the refusal when it is longer than ``limit`` bytes."""
+    """Return the body, or an error reply if it is cut short or over ``limit`` bytes."""
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -125,9 +125,9 @@ def _respond(reply: Reply, media_type: str = "text/plain; charset=utf-8") -> Res
 
 @contextlib.contextmanager
 def unix_socket(path: Path) -> Iterator[socket.socket]:
-    """Bind a Unix socket that this user and its group may use; removed at the end.
+    """Bind a Unix socket for this user and its group; it is removed at the end.
 
-    The caller holds the state folder's lock, so a socket file that is there is a dead agent's.
+    The caller holds the state folder's lock, so an existing socket file is stale.
 
     Raises:
         LocalAccessError: the path is too long or cannot be bound.
@@ -153,7 +153,7 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
 
 
 def loopback_socket(port: int) -> socket.socket:
-    """Bind 127.0.0.1:``port``; raises LocalAccessError when it is taken."""
+    """Bind 127.0.0.1:``port``; raises LocalAccessError if it is in use."""
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -165,7 +165,7 @@ def loopback_socket(port: int) -> socket.socket:
 
 
 class _Interruptible:
-    """Answers 503 when the agent ends first; uvicorn would log the interruption as a bug of ours."""
+    """Answers 503 if the agent stops during a request; uvicorn would log that as an error."""
 
     def __init__(self, app: Starlette) -> None:
         self._app = app
@@ -179,7 +179,7 @@ class _Interruptible:
 
 
 class LocalServer(uvicorn.Server):
-    """uvicorn inside the agent's event loop; signals and logging stay the agent's."""
+    """uvicorn in the agent's event loop; the agent handles signals and logging."""
 
     def __init__(self, app: Starlette) -> None:
         """Serve ``app``."""
@@ -202,5 +202,5 @@ class LocalServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the agent."""
+        """Do not install handlers: the agent handles signals."""
         yield

@@ -1,6 +1,6 @@
-"""The machine's own health checks: a folder of programs, each of which must end with 0.
+"""The machine's own health checks: a folder of programs, each of which must exit with 0.
 
-An image's maker puts there what only that product can know (the lamp answers, the card is mounted).
+The maker of an image adds product-specific checks there (the lamp answers, the card is mounted).
 The programs run as the agent's user, one after the other in the order of their names.
 """
 
@@ -14,7 +14,7 @@ import signal
 from pathlib import Path
 from typing import Self
 
-# What of a program's output goes into the reason.
+# Characters of a program's output that go into the reason.
 OUTPUT_MAX = 200
 READ_MAX = 64 * 1024
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -23,15 +23,15 @@ _log = logging.getLogger(__name__)
 
 
 class CheckFolder:
-    """The programs in one folder; none is as good as all passed."""
+    """The programs in one folder; no programs, or no folder, counts as passed."""
 
     def __init__(self, folder: Path, timeout: float) -> None:
-        """Run what is in ``folder``; each program has ``timeout`` seconds."""
+        """Run the programs in ``folder``, each for at most ``timeout`` seconds."""
         self._folder = folder
         self._timeout = timeout
 
     async def run(self) -> str | None:
-        """Run all until one fails; return which and why, None when none does."""
+        """Run the programs until one fails; return its name and reason, None if all pass."""
         try:
             programs = await asyncio.to_thread(self._programs)
         except FileNotFoundError:
@@ -44,7 +44,7 @@ class CheckFolder:
         return None
 
     def _programs(self) -> list[Path]:
-        """Return the executable files, by name; what looks like one and is not is said."""
+        """Return the executable files, sorted by name; log a warning for other files."""
         found = sorted(path for path in self._folder.iterdir() if path.is_file())
         programs = [path for path in found if os.access(path, os.X_OK)]
         for path in set(found) - set(programs):
@@ -59,7 +59,7 @@ class CheckFolder:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output.inlet,
                     stderr=output.inlet,
-                    env={"PATH": PATH, "LANG": "C.UTF-8"},  # nothing of ours, no secret
+                    env={"PATH": PATH, "LANG": "C.UTF-8"},  # inherit nothing: no secrets
                     start_new_session=True,
                 )
             except OSError as error:
@@ -75,7 +75,7 @@ class CheckFolder:
 
 
 class _Output:
-    """What a program says. A pipe of our own: what a program leaves running may hold it open."""
+    """A program's output. Our own pipe, because a child left running may keep it open."""
 
     def __init__(self) -> None:
         self._outlet, self.inlet = os.pipe()
@@ -92,19 +92,19 @@ class _Output:
         os.close(self.inlet)
 
     def _take(self) -> None:
-        # We hold the inlet ourselves: there is no end to read, and an empty pipe raises.
+        # The inlet stays open here, so there is no end of file, and an empty pipe raises.
         with contextlib.suppress(BlockingIOError):
             self._kept = (self._kept + os.read(self._outlet, READ_MAX))[-READ_MAX:]
 
     def last_line(self) -> str:
-        """Return the beginning of the last line, of what was said until now."""
-        self._take()  # a pipe holds no more than one reading
+        """Return the start of the last line that is not empty."""
+        self._take()  # a pipe holds at most READ_MAX bytes
         lines = self._kept.decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
         return last[:OUTPUT_MAX]
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
-    """End whatever of it still runs, its children too."""
+    """Kill the program's process group, with any children left running."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

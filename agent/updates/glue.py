@@ -1,6 +1,6 @@
-"""The agent's side of updates: what the updater is made of, when it may restart, how it restarts.
+"""Connects the updater (`ota`) with the rest of the agent: the player, the outbox and the machine.
 
-`ota` knows orders, packages and installers; here it meets the player, the outbox and the machine.
+It builds the updater, decides when an update may restart the agent or machine, and restarts it.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from resources.datapoint import DataPoint
 from resources.play import PlayPoint
 from wire.profile import Profile
 
-# Before a restart for an update: how long the cloud may take to hear that it comes.
+# Seconds before a restart for an update in which pending reports may still reach the cloud.
 FAREWELL_SECONDS = 3.0
-# How long the system may take to end the agent once a restart of the machine is ordered, and how long
-# it is left alone when it refuses.
+# Seconds for the system to stop the agent after a reboot was ordered, and the wait before the next
+# try if the system refuses.
 REBOOT_SECONDS = 120.0
-# How long the old version tries to be heard, so that the new one knows what it has to be able to do.
+# Seconds for the old version's chime; its result decides what the new version must achieve.
 LAST_CHIME_SECONDS = 10.0
 CONFIRM_RETRY_SECONDS = 1.0
-# How often a restart that a story holds up is tried again, and how long a story may hold up the way
-# back from a version that failed; into a new one it may as long as before the switch.
+# How often to retry a restart that a story delays, and how long a story may delay the rollback from
+# a failed version. A restart into a new version may be delayed for QUIET_TIMEOUT.
 STORY_POLL_SECONDS = 1.0
 STORY_MAX_SECONDS = 3600.0
 
@@ -51,14 +51,14 @@ _log = logging.getLogger(__name__)
 
 
 class End(Protocol):
-    """Ends the agent in order; ``restart``: the process then becomes the version to run next."""
+    """Stops the agent; if ``restart`` is true, the process then runs the next version."""
 
     def __call__(self, *, restart: bool) -> None:
-        """Return at once."""
+        """Request the stop and return immediately."""
 
 
 class Updates:
-    """One machine's updater, joined to the rest of the agent."""
+    """One machine's updater, connected to the rest of the agent."""
 
     def __init__(
         self,
@@ -72,17 +72,17 @@ class Updates:
         play: DataPoint,
         end: End,
     ) -> None:
-        """Read what is unfinished.
+        """Load the state of an unfinished update.
 
         Args:
-            profile: whose ``configures.otaRepository`` counts where the settings name none.
-            settings: the operator's.
+            profile: its ``configures.otaRepository`` applies if the settings name no repository.
+            settings: the operator's settings.
             state: the agent's STATE folder.
-            version: what runs.
+            version: the running version.
             clock: trusted time.
-            outbox: where reports go.
-            play: the data point ``play``; another product's own is never asked for a chime.
-            end: ends the agent.
+            outbox: the queue for reports.
+            play: the data point ``play``; only a `PlayPoint` can play the chime.
+            end: stops the agent.
         """
         self._settings = settings
         self._state = state
@@ -112,7 +112,7 @@ class Updates:
         )
 
         self._trial_log: TrialLog | None = None
-        if self.updater.on_trial:  # what it logs is what its failure is reported with
+        if self.updater.on_trial:  # a failed trial is reported with these log lines
             formatter = RedactingFormatter(PLAIN, profile.secrets)
             self._trial_log = TrialLog(log, formatter)
             logging.getLogger().addHandler(self._trial_log)
@@ -139,10 +139,10 @@ class Updates:
         return SlotInstaller(self._state)
 
     def why_not_now(self, *, forced: bool = False) -> str | None:
-        """Say why the machine must not restart for an update now; None when it may."""
+        """Return why the machine must not restart for an update now, None if it may."""
         playing = self._play is not None and self._play.playing
-        # Local time of day by the time that is trusted: a clock in 1970 does not open the window.
-        now = datetime.fromtimestamp(self._clock.now()).time()  # noqa: DTZ006  # local is what is meant
+        # Local time of day from trusted time: a clock in 1970 must not open the window.
+        now = datetime.fromtimestamp(self._clock.now()).time()  # noqa: DTZ006  # local time is intended
         return why_not_now(now, self._window, playing=playing, forced=forced)
 
     def _may_restart(self, forced: bool) -> str | None:  # noqa: FBT001  # as `Hooks` has it
@@ -150,7 +150,7 @@ class Updates:
         return self.why_not_now(forced=forced)
 
     async def prove(self, registered: asyncio.Event) -> None:
-        """Confirm a new version once it has shown that it works; the updater watches the time."""
+        """Confirm a new version once it passes its health check; the updater sets the deadline."""
         if not self.updater.on_trial:
             return
         path = self._state / SOCKET_NAME
@@ -158,11 +158,11 @@ class Updates:
         self._health = build_health(health, self._state, registered, path, self._chime)
         await self._health.proven()
         await self._confirm()
-        if self._trial_log is not None:  # what it logs from now on is not of the next one's trial
+        if self._trial_log is not None:  # later lines do not belong to a trial
             logging.getLogger().removeHandler(self._trial_log)
 
     async def _confirm(self) -> None:
-        """Return once it is confirmed, or given up by who watches the time."""
+        """Return once the version is confirmed, or given up at the updater's deadline."""
         while True:
             try:
                 return await self.updater.confirm()
@@ -181,15 +181,15 @@ class Updates:
         try:
             await self._outbox.put(key, value, once=once)
         except OutboxError as error:
-            # The updater knows what a disk that fails means for the step it is in.
+            # The updater handles a failing disk according to its current step.
             raise OSError(str(error)) from error
 
     def _request_restart(self) -> None:
         self._leaving = asyncio.create_task(self._leave())
 
     async def _leave(self) -> None:
-        """End once the cloud has heard all reports, or soon: they survive the restart anyway."""
-        goes_over = self.updater.status()["state"] == State.INSTALLED  # and not on the way back
+        """Stop once all reports are delivered, or after a short wait: they survive the restart."""
+        goes_over = self.updater.status()["state"] == State.INSTALLED  # else it is a rollback
         if goes_over:
             await self._note_sound()
         with contextlib.suppress(TimeoutError):
@@ -200,11 +200,11 @@ class Updates:
         images = self._settings.ota.installer is InstallerKind.RAUC
         if images:
             await _reboot()
-            await self._until_no_story(patience)  # it was refused
+            await self._until_no_story(patience)  # the reboot was refused
         self._end(restart=not images)
 
     async def _until_no_story(self, seconds: float) -> None:
-        """Wait for the end of a story that was begun since the update found a quiet moment."""
+        """Wait up to ``seconds`` for a story that began after the update found a quiet moment."""
         told = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -215,24 +215,24 @@ class Updates:
                     await asyncio.sleep(STORY_POLL_SECONDS)
 
     async def _note_sound(self) -> None:
-        """Leave word for the new version whether this one can be heard; without a sound."""
+        """Store for the new version whether a device can play a chime, by playing one silently."""
         if self._settings.health.sound is not SoundCheck.AUTO:
             return
         try:
-            await asyncio.to_thread(forget_sound, self._state)  # what was noted updates ago
+            await asyncio.to_thread(forget_sound, self._state)  # from an earlier update
             async with asyncio.timeout(LAST_CHIME_SECONDS):
                 proof = await self._chime(0)
             await asyncio.to_thread(note_sound, self._state, proof)
-        except Exception as error:  # noqa: BLE001  # whatever libmpv does, the restart has to come
+        except Exception as error:  # noqa: BLE001  # libmpv must not prevent the restart
             _log.warning(
                 "what this version can play is not noted: %s", str(error) or "no end of it"
             )
 
 
 async def _reboot() -> None:
-    """Restart the machine; if it will not, serve on for a while: the agent's next start asks again."""
+    """Reboot the machine; if that fails, serve on for a while: the agent's next start retries."""
     try:
         await reboot_machine()
     except OSError as error:
         _log.error("the machine cannot be restarted for the update: %s", error)
-    await asyncio.sleep(REBOOT_SECONDS)  # once it is ordered, SIGTERM ends us before that
+    await asyncio.sleep(REBOOT_SECONDS)  # if ordered, SIGTERM ends this process sooner

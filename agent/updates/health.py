@@ -1,8 +1,8 @@
-"""Whether a new version works: what it must show before the old one is let go of.
+"""The health check that a new version must pass before it replaces the old one.
 
-Registered with the cloud; its self-description served on the agent's own socket; a chime through
-the audio path; the machine's own checks. They are asked one after the other, each until it holds.
-Who sets the deadline is the updater; `Health.missing` tells it what was still to be shown.
+It has four parts: registration with the cloud; the self-description served on the agent's socket; a
+chime through the audio path; the machine's own checks. They run one after the other, each until it
+passes. The updater sets the deadline; `Health.missing` is the part that has not passed yet.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ from wire.datapoints import parse_self_description
 from wire.errors import WireError
 from wire.fields import parse_object
 
-# A machine that has just booted may need a moment; a chime must not ring without end.
+# Seconds. Just after boot a check may need a moment; the growing wait keeps the chime rare.
 RETRY_FIRST, RETRY_MAX = 1.0, 15.0
 
 _log = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[str | None]]
-"""Returns why it does not hold, None when it does."""
+"""Returns the reason for a failure, None if the check passes."""
 Chime = Callable[[int], Awaitable[SoundProof]]
 
 
 class Health:
-    """Checks in their order, and what of them is still missing."""
+    """Runs checks in order; ``missing`` is the one that has not passed yet, with its reason."""
 
     def __init__(self, checks: Sequence[tuple[str, Check]]) -> None:
-        """Ask ``checks``, each with its name."""
+        """Take ``checks`` in order, each with its name."""
         self._checks = checks
         self.missing = "nothing was checked yet"
 
     async def proven(self) -> None:
-        """Return when every check has held once; the caller sets the deadline."""
+        """Retry each check until it passes; return after the last. The caller sets the deadline."""
         for name, check in self._checks:
             self.missing = f"{name}: not known yet"
             delay = RETRY_FIRST
             while (reason := await _ask(check)) is not None:
                 if self.missing != f"{name}: {reason}":
                     self.missing = f"{name}: {reason}"
-                    _log.warning("not proven yet: %s", self.missing)
+                    _log.warning("health check not passed yet: %s", self.missing)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, RETRY_MAX)
-            _log.info("proven: %s", name)
+            _log.info("health check passed: %s", name)
         self.missing = ""
 
 
 async def _ask(check: Check) -> str | None:
     try:
         return await check()
-    except Exception as error:  # noqa: BLE001  # libraries that do not fit raise what they like
+    except Exception as error:  # noqa: BLE001  # a wrong library version may raise anything
         return f"{type(error).__name__}: {error}"
 
 
@@ -69,13 +69,13 @@ def build_health(
     socket_path: Path,
     chime: Chime,
 ) -> Health:
-    """Return what a new version of this machine must show.
+    """Return the health check of a new version.
 
     Args:
-        settings: what the operator asks for.
-        state: the agent's STATE folder, where `note_sound` left what the old version could do.
+        settings: the operator's settings.
+        state: the agent's STATE folder, where `note_sound` stored the old version's result.
         registered: set once the cloud has accepted this version.
-        socket_path: where the agent serves its own API.
+        socket_path: the socket of the agent's local API.
         chime: plays the chime at a volume in percent.
     """
 
@@ -110,12 +110,12 @@ def _why_not_served(socket_path: Path) -> str | None:
 
 
 def why_not_heard(proof: SoundProof, *, needed: bool) -> str | None:
-    """Judge a chime.
+    """Return why a chime fails the check, None if it passes.
 
     Args:
-        proof: what became of the chime.
-        needed: whether a sound device must have played it; where none is needed, a machine
-            without one passes, and one whose sound stands still does not.
+        proof: the result of the chime.
+        needed: whether a sound device must have played it. If not, a machine without a device
+            passes, but one whose sound does not advance fails.
     """
     if proof.is_heard:
         return None
@@ -125,23 +125,23 @@ def why_not_heard(proof: SoundProof, *, needed: bool) -> str | None:
 
 
 def sound_needed(wanted: SoundCheck, state: Path) -> bool:
-    """Whether the chime must come out of a device: asked for, or the old version could do it."""
+    """Return whether a device must play the chime: if set so, or if the old version's was heard."""
     if wanted is not SoundCheck.AUTO:
         return wanted is SoundCheck.DEVICE
     try:
         return parse_object(_note(state).read_bytes(), "sound.json").get("heard") is True
     except (OSError, WireError):
-        return False  # the old version left no note, and less is asked
+        return False  # no note from the old version: require less
 
 
 def note_sound(state: Path, proof: SoundProof) -> None:
-    """Note for the next version whether this one can be heard; raises OSError."""
+    """Store for the next version whether a device played this one's chime; raises OSError."""
     note = {"heard": proof.is_heard, "output": proof.output, "fault": proof.fault}
     write_atomically(_note(state), json.dumps(note).encode())
 
 
 def forget_sound(state: Path) -> None:
-    """Remove the note that an earlier version left; raises OSError."""
+    """Remove the note of an earlier version; raises OSError."""
     _note(state).unlink(missing_ok=True)
 
 

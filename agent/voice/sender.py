@@ -1,7 +1,7 @@
-"""What the child says, up to the cloud: samples → Speex frames → segments → the link.
+"""Sends a child's utterance to the cloud: samples → Speex frames → segments → the link.
 
-Voice is live: nothing of it is queued on disk, one segment at a time is held, and when the link is
-down the utterance is dropped and said so.
+Voice is live: nothing is queued on disk, and only one segment is buffered. If the link is down, the
+utterance is dropped and the caller gets an error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class VoiceLink(Protocol):
-    """What voice needs of the link."""
+    """The part of the link that voice uses."""
 
     async def report(self, data: Mapping[str, object]) -> None:
         """Send one report; see `agent.link.framed.CloudLink.report`."""
@@ -36,7 +36,7 @@ class VoiceLink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What became of an utterance that was sent whole."""
+    """The result of sending an utterance; ``cut`` if it was cut at the limit."""
 
     id: int
     segments: int
@@ -55,17 +55,17 @@ class VoiceSender:
     """Sends one utterance at a time."""
 
     def __init__(self, link: VoiceLink, settings: VoiceSettings) -> None:
-        """Send on ``link``; the first id is random, as the document has it."""
+        """Send on ``link``; the first id is random, as in the document."""
         self._link = link
         self._settings = settings
         self._last_id = random.randint(ID_FIRST, ID_LAST)  # noqa: S311  # a number, not a secret
         self._lock = asyncio.Lock()
 
     async def say(self, sound: Pcm) -> Utterance:
-        """Send a sound as one utterance; returns when the cloud has all of it.
+        """Send a sound as one utterance; returns when the cloud has received all of it.
 
-        A sound longer than the settings' limit is cut there. Raises LinkDownError or
-        ReportRejectedError; the rest of the utterance is then dropped.
+        A sound is cut at the settings' limit. Raises LinkDownError or ReportRejectedError; the
+        rest of the utterance is then dropped.
         """
         async with self._lock:
             self._last_id = next_utterance_id(self._last_id)
@@ -85,7 +85,7 @@ class VoiceSender:
         with SpeexEncoder(sound.rate, self._settings.quality) as encoder:
             for start in range(0, len(sound.samples), encoder.frame_bytes):
                 piece = sound.samples[start : start + encoder.frame_bytes]
-                # The last frame is filled up with silence.
+                # The last frame is padded with silence.
                 segment = segmenter.add(encoder.encode(piece.ljust(encoder.frame_bytes, b"\0")))
                 if segment is not None:
                     yield segment

@@ -311,7 +311,7 @@ def test_an_update_waits_for_the_end_of_the_story_and_is_heard(
     one.client.send(one.uuid, "PUT", "play", "停止")
     assert one.end()["status"] == "SUCCESS"
     assert one.runs(NEW)
-    assert one.log().index("proven: sound") < one.log().index("proven: checks")
+    assert one.log().index("passed: sound") < one.log().index("passed: checks")
 
 
 @pytest.mark.timeout(240)

@@ -118,7 +118,7 @@ async def test_what_is_missing_is_said_once_and_kept_for_the_report(
         with contextlib.suppress(asyncio.CancelledError):
             await proof
     assert health.missing == "sound: it stands still"
-    assert caplog.text.count("not proven yet: sound: it stands still") == 1
+    assert caplog.text.count("health check not passed yet: sound: it stands still") == 1
 
 
 async def test_the_machines_own_checks_come_last(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ async def test_a_folder_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
 def test_the_log_of_a_check_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         asyncio.run(Health([("nothing", _holds)]).proven())
-    assert "proven: nothing" in caplog.text
+    assert "health check passed: nothing" in caplog.text
 
 
 async def _holds() -> None:

@@ -35,7 +35,7 @@ def test_what_a_version_logged_that_was_given_up_is_on_the_page(device: Page) ->
     page.see(f"{PART} [role=alert]", "checks: lamp: exit code 1: the lamp is dark")
     page.see(f"{LOG} summary", "What the new version logged last")
     page.click(f"{LOG} summary")
-    page.see(f"{LOG} ol", "WARNING agent.updates.health: not proven yet: checks: lamp")
+    page.see(f"{LOG} ol", "WARNING agent.updates.health: health check not passed yet: checks: lamp")
     assert page.errors() == []
 
 
