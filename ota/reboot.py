@@ -1,6 +1,6 @@
-"""Restarting the machine, through systemd-logind, for an installer that changes the whole system.
+"""Restart the machine through systemd-logind, for an installer that changes the whole system.
 
-What is started then is the boot loader's choice: RAUC's backend has told it before, and also left the
+The boot loader chooses what starts. RAUC's backend has configured it beforehand, and has stored the
 argument that the restart needs (Raspberry Pi: ``0 tryboot``, in /run/systemd/reboot-param).
 """
 
@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 
-# logind answers at once; after a minute it is not going to.
+# Seconds; logind answers at once, so after a minute no answer will come.
 REBOOT_TIMEOUT = 60.0
 _NAME = "org.freedesktop.login1"
 
 
 class RebootError(OSError):
-    """The machine does not restart."""
+    """The restart of the machine could not be requested."""
 
 
 async def reboot_machine(address: str | None = None) -> None:
-    """Order the restart; SIGTERM follows.
+    """Request the restart; the process then receives SIGTERM.
 
     Args:
-        address: another D-Bus address than the system's.
+        address: a D-Bus address; None: the system bus.
 
     Raises:
         RebootError: no bus, or logind refuses.
     """
-    # 3 MB that are only needed once in a machine's day.
+    # Imported here: it takes 3 MB of memory that are needed only for a restart.
     from dbus_fast import BusType, Message, MessageType  # noqa: PLC0415
     from dbus_fast.aio import MessageBus  # noqa: PLC0415
 
@@ -45,7 +45,7 @@ async def reboot_machine(address: str | None = None) -> None:
                 reply = await bus.call(message)
             finally:
                 bus.disconnect()
-    except Exception as error:  # what MessageBus.connect and call are documented to raise
+    except Exception as error:  # MessageBus.connect and call are documented to raise it
         reason = str(error) or f"no answer in {REBOOT_TIMEOUT:g} s"
         raise RebootError(f"logind: {reason}") from error
     if reply is None or reply.message_type is MessageType.ERROR:
