@@ -215,7 +215,7 @@ class TrustedTime:
                 return False
             known = {TimeSource.CLOUD: self._record.known.get(TimeSource.CLOUD)}
             self._keep(Record({k: v for k, v in known.items() if v is not None}), write=True)
-        _log.warning("the metadata's keys have changed: what they said of the time is forgotten")
+        _log.warning("the metadata's keys have changed: the time that they signed is dropped")
         return True
 
     def _note(self, source: TimeSource, seconds: float, keys: frozenset[str] | None) -> bool:

@@ -95,7 +95,7 @@ def load_history(state_dir: Path) -> History:
     except FileNotFoundError:
         return ()
     except WireError as error:
-        _log.error("the record of failed trials is damaged and forgotten: %s", error)
+        _log.error("the record of failed trials is damaged and ignored: %s", error)
         return ()
 
 
