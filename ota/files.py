@@ -37,7 +37,7 @@ class Replacement:
     def __enter__(self) -> Self:
         self._temp.unlink(missing_ok=True)
         descriptor = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
-        os.fchmod(descriptor, self._mode)  # whatever the umask
+        os.fchmod(descriptor, self._mode)  # regardless of the umask
         self._file = os.fdopen(descriptor, "wb")
         return self
 
