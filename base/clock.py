@@ -1,10 +1,11 @@
-"""Trusted time without NTP: a lower bound that survives restarts, and the ticks since.
+"""Trusted time without NTP: a lower bound that survives restarts, plus the time since.
 
-A machine without a battery clock wakes in 1970, or where it was switched off. What it can know for
-sure is that it is later than: the build of its code, the newest metadata that it verified, and what
-the cloud last said over verified TLS. The newest of the three, plus the boot-time ticks since it was
-learnt, is the floor. A clock at or over the floor is believed; one behind it is not, and the floor
-is the time. STATE/ota/time.json keeps the floor; it is written seldom, for the flash's sake.
+A machine without a battery-backed clock starts in 1970, or at the time it was switched off. It does
+know that it is later than three times: the build of its code, the newest metadata that it verified,
+and the time last received from the cloud over verified TLS. The floor is the newest of the three,
+each plus the seconds of boot time since it was learnt. A clock at or above the floor is trusted;
+for one below it, the floor is used instead. STATE/ota/time.json stores the floor; it is written
+rarely to spare the flash.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from wire.errors import FieldError, WireError
 from wire.fields import get_object, get_string, parse_object
 
 FORMAT = 1
-# This code was written then (2026-11-22): no clock before it is right, whatever else is lost.
+# When this code was written (2026-11-22): a clock before it is wrong, even if all records are lost.
 EARLIEST = 1_795_305_600.0
-# A source that says a time further than this after the build is broken, or lies.
+# A source that gives a time later than this after the build is faulty or malicious.
 LIFETIME_SECONDS = 30 * 365 * 86400.0
-# What the floor on disk may be behind: a restart loses at most this, and a day costs four writes.
+# How far the floor on disk may be behind: a restart loses at most this; a day costs four writes.
 WRITE_STEP = 6 * 3600.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -37,32 +38,32 @@ _log = logging.getLogger(__name__)
 
 
 class TimeSource(StrEnum):
-    """Who said what time it is."""
+    """Where a time comes from."""
 
     BUILD = "build"
-    """The running release was built then; nothing is older."""
+    """When the running release was built; the time cannot be earlier."""
     METADATA = "metadata"
-    """Update metadata, verified, says when it was signed. Only ever goes forward."""
+    """When verified update metadata was signed. It never moves backwards."""
     CLOUD = "cloud"
-    """The cloud, or the repository, over verified TLS; a later word of it replaces an earlier."""
+    """The time of the cloud or repository, over verified TLS; a new value replaces the old one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """It was ``seconds`` (Unix time) when the boot ``boot`` had lasted for ``ticks`` seconds."""
+    """A time learnt: it was ``seconds`` (Unix time) at ``ticks`` seconds into the boot ``boot``."""
 
     seconds: float
     ticks: float
     boot: str
 
     def at(self, ticks: float, boot: str) -> float:
-        """Return the least that it is now: after another boot, that boot's whole length was later."""
+        """Return the earliest possible time now; in another boot, all of its ``ticks`` count."""
         return self.seconds + max(0.0, ticks - self.ticks if boot == self.boot else ticks)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What time.json holds; ``keys`` are the ids of the keys that METADATA's time was signed with."""
+    """The content of time.json; ``keys``: ids of the keys that METADATA's time was signed with."""
 
     known: Mapping[TimeSource, Known]
     keys: frozenset[str] = frozenset()
@@ -74,7 +75,7 @@ class Record:
 
 
 def parse_record(data: bytes) -> Record:
-    """Read time.json strictly; raises WireError naming the member and what was expected."""
+    """Parse time.json strictly; raises WireError naming the member and what was expected."""
     source = parse_object(data, "time.json")
     keys = source.get("keys")
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
@@ -105,12 +106,12 @@ def _number(source: Mapping[str, object], field: str, name: str) -> float:
 
 
 def boot_ticks() -> float:
-    """Return the seconds since the kernel started, sleep included."""
+    """Return the seconds since the kernel started, including sleep."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def boot_id() -> str:
-    """Return what tells this boot from every other; "" where there is no /proc."""
+    """Return the kernel's id of this boot; "" where there is no /proc."""
     try:
         return _BOOT_ID.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -118,7 +119,7 @@ def boot_id() -> str:
 
 
 class TrustedTime:
-    """The time as far as it can be trusted; may be used from any thread."""
+    """A clock that never reads earlier than what is known for sure; thread-safe."""
 
     def __init__(
         self,
@@ -129,19 +130,19 @@ class TrustedTime:
         ticks: Callable[[], float] = boot_ticks,
         boot: str | None = None,
     ) -> None:
-        """Read what is known; a damaged file is as good as none.
+        """Read the stored times; a damaged file is treated as missing.
 
         Args:
-            path: time.json; None keeps nothing.
+            path: time.json; None: nothing is stored.
             built: when the running code was built, Unix time in seconds.
-            wall: the clock.
-            ticks: seconds since the boot, sleep included.
-            boot: the boot's id; None asks the kernel.
+            wall: returns the system clock's Unix time in seconds.
+            ticks: returns the seconds since boot, including sleep.
+            boot: the boot's id; None: read it from the kernel.
         """
         self._path = path
         self._wall = wall
         self._ticks = ticks
-        # Without an id every start counts as a boot of its own: the ticks are then a lower bound.
+        # Without an id, each start counts as a new boot: the ticks are then still a lower bound.
         self._boot = boot if boot is not None else boot_id() or f"process-{time.monotonic_ns()}"
         self._built = Known(max(EARLIEST, built), self._ticks(), self._boot)
         self._lock = threading.Lock()
@@ -151,9 +152,9 @@ class TrustedTime:
             _log.warning("%s", note)
 
     def floor(self, *without: TimeSource) -> tuple[float, TimeSource]:
-        """Return the least that it can be now (Unix time, seconds), and who says so.
+        """Return the earliest possible time now (Unix time, seconds), and its source.
 
-        ``without``: sources that are not asked.
+        ``without``: sources to leave out.
         """
         with self._lock:
             known = {TimeSource.BUILD: self._built, **self._record.known}
@@ -162,24 +163,24 @@ class TrustedTime:
         return max((known[source].at(ticks, self._boot), source) for source in asked)
 
     def now(self) -> float:
-        """Return the time: the clock's if it can be believed, else the floor."""
+        """Return the time: the clock's if it is trusted, else the floor (Unix time, seconds)."""
         return max(self._wall(), self.floor()[0])
 
     def certificate_time(self) -> float:
-        """Return the time at which a certificate has to have not yet ended.
+        """Return the time at which the expiry of certificates is checked (Unix time, seconds).
 
-        METADATA has no say: a stolen timestamp key could else end every certificate, and the root
-        that makes its word void would have to come over TLS that is refused for it.
+        METADATA is left out: with it, a stolen timestamp key could make every certificate look
+        expired, and TLS would then refuse the connection that delivers the root revoking that key.
         """
         return max(self._wall(), self.floor(TimeSource.METADATA)[0])
 
     @property
     def believes_clock(self) -> bool:
-        """Whether the clock is at or over the floor."""
+        """Whether the clock is at or above the floor, and so trusted."""
         return self._wall() >= self.floor()[0]
 
     def disbelief(self) -> str | None:
-        """Say why the clock is not believed and what is taken instead; None when it is."""
+        """Return why the clock is not trusted and what is used instead; None if it is trusted."""
         floor, source = self.floor()
         clock = self._wall()
         if clock >= floor:
@@ -187,10 +188,10 @@ class TrustedTime:
         return f"the clock says {show_time(clock)}, {source} says it is {show_time(floor)} or later"
 
     def note_cloud(self, seconds: float, chain_end: float = math.inf) -> bool:
-        """Take what the cloud says over verified TLS (Unix time); False when it cannot be.
+        """Record the cloud's time from verified TLS (Unix time); return False if it is impossible.
 
-        ``chain_end``: when its certificate ends. A time after that cannot be right, and its next word,
-        with which it would correct itself, would be refused as that of an expired certificate.
+        ``chain_end``: when the cloud's certificate chain expires. A later time cannot be right, and
+        it could never be corrected: the next connection would fail on an expired certificate.
         """
         if seconds > chain_end:
             said = show_time(seconds)
@@ -199,14 +200,14 @@ class TrustedTime:
         return self._note(TimeSource.CLOUD, seconds, None)
 
     def note_metadata(self, seconds: float, keys: Iterable[str]) -> bool:
-        """Take when verified metadata was signed, and the ids of the keys that may sign it."""
+        """Record when verified metadata was signed, and the ids of the keys that may sign it."""
         return self._note(TimeSource.METADATA, seconds, frozenset(keys))
 
     def forget_metadata(self, keys: Iterable[str]) -> bool:
-        """Drop METADATA's time if it was signed with other keys than ``keys``, which are right now.
+        """Drop METADATA's time if it was signed with keys other than ``keys``, the current ones.
 
-        A stolen key may have signed a time far ahead, which would refuse everything since as
-        expired; the root that takes the key away makes its word void (TUF: fast-forward recovery).
+        A stolen key may have signed a time far ahead, at which later metadata looks expired; the
+        root that revokes the key also makes that time void (TUF: fast-forward recovery).
         """
         with self._lock:
             metadata = self._record.known.get(TimeSource.METADATA)
@@ -214,7 +215,7 @@ class TrustedTime:
                 return False
             known = {TimeSource.CLOUD: self._record.known.get(TimeSource.CLOUD)}
             self._keep(Record({k: v for k, v in known.items() if v is not None}), write=True)
-        _log.warning("the metadata's keys have changed: what they said of the time is forgotten")
+        _log.warning("the metadata's keys have changed: the time that they signed is dropped")
         return True
 
     def _note(self, source: TimeSource, seconds: float, keys: frozenset[str] | None) -> bool:
@@ -239,7 +240,7 @@ class TrustedTime:
         return self._built.seconds + LIFETIME_SECONDS
 
     def _possible(self, record: Record) -> Record:
-        """Leave out what no source may have claimed: the disk is not believed more than they are."""
+        """Drop times beyond the limit for sources: the disk is not trusted more than they are."""
         known = {s: value for s, value in record.known.items() if value.seconds <= self._latest}
         for source in record.known.keys() - known.keys():
             _log.error("%s on disk gives an impossible time: dropped", source)
@@ -252,7 +253,7 @@ class TrustedTime:
         try:
             make_folder(self._path.parent)
             write_atomically(self._path, record.to_bytes())
-        except OSError as error:  # what is known holds until the restart
+        except OSError as error:  # the record in memory is still used until the restart
             _log.warning("the time floor is not on disk: %s", error)
         else:
             self._stored = record
@@ -274,5 +275,5 @@ def show_time(seconds: float) -> str:
     """Return a Unix time for a message: "2026-11-22 10:00:00Z"."""
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
-    except (ValueError, OverflowError, OSError):  # a clock outside of the calendar
+    except (ValueError, OverflowError, OSError):  # outside the range of datetime
         return f"{seconds:.0f} s"

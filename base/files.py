@@ -1,7 +1,7 @@
-"""Writing that survives a power cut: temp file, fsync, rename, fsync of the folder.
+"""File writes that survive a power cut: temp file, fsync, rename, fsync of the folder.
 
-Every file that an update keeps goes through `write_atomically`. Standard library only: `launch`
-needs this module before anything else may load.
+Every record of an update is written by `write_atomically`. Standard library only: `launch` imports
+this module before anything else may load.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Self
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replace ``path`` by ``data``; after a crash it holds the old bytes or the new ones, whole.
+    """Replace ``path`` by ``data``; after a crash it holds either the old bytes or the new ones.
 
-    One writer at a time: the temp file has a fixed name, so that crashes leave no heap of them.
+    One writer at a time: the temp file has a fixed name, so that crashes do not pile up temp files.
 
     Raises:
         OSError: nothing was replaced.
@@ -26,10 +26,10 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 class Replacement:
-    """A file in the making beside ``path``; leaving the block cleanly puts it in place, durable."""
+    """A temp file next to ``path``; leaving the block without an error moves it there, durable."""
 
     def __init__(self, path: Path, *, mode: int = 0o644) -> None:
-        """Prepare to replace ``path``; its permissions will be ``mode``."""
+        """Prepare to replace ``path`` with a file that has the permissions ``mode``."""
         self._path = path
         self._temp = path.with_name(f".{path.name}.tmp")
         self._mode = mode
@@ -37,7 +37,7 @@ class Replacement:
     def __enter__(self) -> Self:
         self._temp.unlink(missing_ok=True)
         descriptor = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
-        os.fchmod(descriptor, self._mode)  # whatever the umask
+        os.fchmod(descriptor, self._mode)  # regardless of the umask
         self._file = os.fdopen(descriptor, "wb")
         return self
 
@@ -54,7 +54,7 @@ class Replacement:
             if error is None:
                 self._temp.replace(self._path)
         finally:
-            # Gone when it is in place; by then the name may be the next writer's.
+            # Only after an error: once replaced, the temp name may belong to the next writer.
             if error is not None or sys.exception() is not None:
                 self._temp.unlink(missing_ok=True)
         if error is None:
@@ -62,7 +62,7 @@ class Replacement:
 
 
 def replace_symlink(link: Path, target: str | None) -> None:
-    """Point ``link`` at ``target`` in one step, durable; None removes it."""
+    """Point ``link`` at ``target`` atomically and durably; None removes it."""
     if target is None:
         link.unlink(missing_ok=True)
     else:
@@ -74,7 +74,7 @@ def replace_symlink(link: Path, target: str | None) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create ``folder`` and its parents, durable."""
+    """Create ``folder`` and its parents durably."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for path in reversed(missing):
@@ -82,7 +82,7 @@ def make_folder(folder: Path) -> None:
 
 
 def fsync_path(path: Path) -> None:
-    """Bring one file's or folder's content to the disk."""
+    """Flush one file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -91,7 +91,7 @@ def fsync_path(path: Path) -> None:
 
 
 def fsync_tree(folder: Path) -> None:
-    """Bring all files and folders under ``folder``, and itself, to the disk."""
+    """Flush ``folder`` and all files and folders under it to the disk."""
     for path in _walk(folder):
         fsync_path(path)
 
@@ -100,6 +100,6 @@ def _walk(folder: Path) -> Iterator[Path]:
     for base, _folders, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(base, name)
-            if not path.is_symlink():  # a link lives in its folder, which follows
+            if not path.is_symlink():  # a link is part of its folder, which is yielded below
                 yield path
         yield Path(base)

@@ -1,11 +1,11 @@
-"""TLS whose certificates' dates are held against trusted time instead of the machine's clock.
+"""TLS that checks certificate dates against trusted time instead of the machine's clock.
 
-OpenSSL judges validity by the system clock, and a machine that woke in 1970 finds every certificate
-"not yet valid". So OpenSSL checks chain, signatures and host, and is told to leave the dates
-(X509_V_FLAG_NO_CHECK_TIME); `check_dates` then checks them of the whole verified chain, after the
-handshake and before a byte of ours is sent. A date can only prove what the clock is good for: an end
-before the time floor has passed for sure, while a beginning "in the future" counts only when the
-clock is believed. Standard library only.
+OpenSSL checks dates against the system clock; on a machine that starts in 1970 every certificate is
+"not yet valid". So OpenSSL verifies the chain, signatures and host without the dates
+(X509_V_FLAG_NO_CHECK_TIME), and `check_dates` then checks the dates of the whole verified chain,
+after the handshake and before any application data is sent. A certificate that ends before the time
+floor has surely expired; a beginning in the future counts only while the clock is trusted.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from base.clock import TrustedTime, show_time
 
-# openssl/x509_vfy.h; the ssl module has no name for it.
+# From openssl/x509_vfy.h; the ssl module has no name for it.
 _NO_CHECK_TIME = 0x200000
 
 
@@ -25,13 +25,13 @@ class CertificateDateError(ssl.SSLCertVerificationError):
     """A certificate of the verified chain is not valid now."""
 
     def __init__(self, message: str) -> None:
-        """Say which way, in OpenSSL's words."""
+        """Set the ``message``, worded as OpenSSL words it."""
         super().__init__(message)
         self.verify_message = message
 
 
 def leave_dates(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Make ``context`` verify everything but dates; whoever uses it must call `check_dates`."""
+    """Make ``context`` verify everything but dates; its user must call `check_dates`."""
     context.verify_flags = ssl.VerifyFlags(context.verify_flags | _NO_CHECK_TIME)
     return context
 
@@ -40,10 +40,10 @@ def check_dates(connection: ssl.SSLObject | ssl.SSLSocket, clock: TrustedTime) -
     """Refuse a peer whose verified chain holds a certificate that is not valid now.
 
     Returns:
-        When the first of them ends (Unix time, seconds).
+        When the first certificate of the chain expires (Unix time, seconds).
 
     Raises:
-        CertificateDateError: expired; not yet valid, with a clock that is believed; or no chain.
+        CertificateDateError: expired; not yet valid, while the clock is trusted; or no chain.
     """
     dates = list(_chain_dates(connection))
     if not dates:
@@ -58,14 +58,14 @@ def check_dates(connection: ssl.SSLObject | ssl.SSLSocket, clock: TrustedTime) -
 
 
 def _chain_dates(connection: ssl.SSLObject | ssl.SSLSocket) -> Iterable[tuple[float, float]]:
-    """Give (notBefore, notAfter) of each certificate from the peer's to the CA's, Unix time.
+    """Yield (notBefore, notAfter) of each certificate from the peer's to the CA's, Unix time.
 
-    Python has the verified chain since 3.10, under a private name; what is public since 3.13 gives
-    DER only, which the standard library cannot read. Where the name is gone nothing is given, and
-    the caller refuses.
+    Python offers the verified chain since 3.10 under a private name; the public method since 3.13
+    returns DER only, which the standard library cannot parse. Without the private name nothing is
+    yielded, and the caller refuses the peer.
     """
     inner: Any = getattr(connection, "_sslobj", None)
-    # An SSLObject of asyncio wraps the C object; so does an SSLSocket.
+    # Both asyncio's SSLObject and SSLSocket wrap the C object.
     chain = getattr(inner, "get_verified_chain", lambda: None)()
     for certificate in chain or ():
         info = certificate.get_info()
@@ -76,18 +76,18 @@ def _chain_dates(connection: ssl.SSLObject | ssl.SSLSocket) -> Iterable[tuple[fl
 
 
 class DatedContext(ssl.SSLContext):
-    """A client's context that checks the dates itself, after each blocking handshake.
+    """A client context that checks certificate dates itself, after each blocking handshake.
 
     Attributes:
-        clock: the time that they are held against.
-        chain_end: when the chain of the last peer ends (Unix time, seconds); 0: there was none yet.
+        clock: the time at which the dates are checked.
+        chain_end: when the last peer's chain expires (Unix time, seconds); 0: no peer yet.
     """
 
     clock: TrustedTime
     chain_end: float = 0.0
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
-        """Shake hands, check the dates; as in `ssl.SSLContext`."""
+        """Wrap a socket as `ssl.SSLContext` does, then check the dates."""
         wrapped = super().wrap_socket(*arguments, **options)
         try:
             self.chain_end = check_dates(wrapped, self.clock)

@@ -1,6 +1,6 @@
-"""Updates: an order becomes a trusted package, a release that must prove itself, and one true report.
+"""Over-the-air updates: verify an order's package, install it, put it on trial, report the result.
 
-The order of things: `machine` takes an order and walks `states`; `trust` finds the package in signed
-metadata; `download` fetches it; `slots` unpacks and switches; `launch` starts what is active; the new
-version confirms itself or the machine goes back. `release_cli` is the tool that makes releases.
+`machine` accepts an order and steps through `states`; `trust` finds the package in signed metadata;
+`fetch` downloads it; `slots` or `rauc` installs and activates it; `launch` starts what is active;
+the new version confirms itself or is rolled back. `release_cli` is the tool that makes releases.
 """

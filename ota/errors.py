@@ -1,7 +1,7 @@
-"""What can go wrong in an update, split by whose fault it is; the retry policy reads the class.
+"""The errors of an update, one class per cause; the retry policy depends on the class.
 
-`ContentError`: the other side's content is bad, the same bytes again are pointless. `TransportError`:
-it did not arrive, try again. `MachineError`: this machine's disk or set-up. `MisuseError`: our own bug.
+`ContentError`: bad content from outside; a retry gets the same bytes. `TransportError`: it did not
+arrive; retry. `MachineError`: this machine's disk or set-up. `MisuseError`: a bug in this package.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from wire.ota import OtaEvent
 
 
 class OtaError(Exception):
-    """An update cannot go on.
+    """The update cannot continue.
 
     Attributes:
         event: the final event that reports this failure to the cloud.
@@ -20,52 +20,52 @@ class OtaError(Exception):
 
 
 class ContentError(OtaError):
-    """Metadata, package or order is not what it must be: refused.
+    """The metadata, package or order is invalid and refused.
 
     Attributes:
-        check: the check that refused it, in a few fixed words ("wrong signature").
+        check: the check that refused it, a short fixed text ("wrong signature").
     """
 
     def __init__(self, check: str, detail: str, event: OtaEvent = OtaEvent.REJECT) -> None:
-        """Name the check, then what was found; ``event`` is how it is reported."""
+        """Build the message from ``check`` and ``detail``; ``event`` reports it to the cloud."""
         super().__init__(f"{check}: {detail}")
         self.check = check
         self.event = event
 
 
 class TransportError(OtaError):
-    """A server could not be reached, answered with a passing error, or broke off."""
+    """A server could not be reached, returned a temporary error, or broke the connection."""
 
 
 class MachineError(OtaError):
-    """This machine cannot do its part: its disk, its files or its set-up."""
+    """A fault of this machine: its disk, its files or its set-up."""
 
     event = OtaEvent.WRITE_ERROR
 
 
 class NoSpaceError(MachineError):
-    """The disk has, or had during the work, too little room."""
+    """The disk has too little free space, or ran out of it during the work."""
 
     def __init__(self, needs: int, has: int) -> None:
-        """Say how many bytes are needed and how many are free."""
+        """Build the message from the bytes needed and the bytes free."""
         super().__init__(f"no space: needs {needs} bytes, has {has}")
 
 
 class StoppedError(OtaError):
-    """The work was asked to stop; what is on disk lets it go on later."""
+    """The work was asked to stop; it can be resumed later from what is on disk."""
 
 
 class CancelledOrderError(OtaError):
-    """The order was taken back before its version was installed."""
+    """The order was cancelled before its version was installed."""
 
     event = OtaEvent.REJECT
 
 
 class NotNowError(OtaError):
-    """The moment that the machine's owner allows for it did not come."""
+    """No moment at which the machine may restart came within the time limit."""
 
     event = OtaEvent.REJECT
 
 
 class MisuseError(RuntimeError):
-    """Our own code broke the rules of this package: a bug, not an event of the world."""
+    """A bug: our own code called this package wrongly."""

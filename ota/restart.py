@@ -1,6 +1,6 @@
-"""Whether a machine may restart for an update now: not outside its window, never into a story.
+"""When the machine may restart for an update: inside its window, and never during a story.
 
-The decision is pure; the clock and the player are the caller's. `until_quiet` waits for it.
+`why_not_now` decides without I/O, from the caller's clock and player; `until_quiet` waits.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ota.errors import NotNowError
 from ota.order.worker import Interruptible
 from wire.errors import FieldError
 
-# How often a machine that must not restart now asks again, and how long it goes on asking (seconds):
-# a window comes once a day.
+# How often a machine that must not restart now checks again, and for how long (seconds): a window
+# comes once a day.
 QUIET_POLL = 5.0
 QUIET_TIMEOUT = 48 * 3600.0
 
@@ -26,20 +26,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of the day, local time; one that ends before it begins goes over midnight."""
+    """A part of the day in local time; it spans midnight if it ends before it begins."""
 
     begin: time
     end: time
 
     def holds(self, now: time) -> bool:
-        """Whether ``now`` is in it; the end is not."""
+        """Return whether ``now`` is inside; the end is excluded."""
         if self.begin <= self.end:
             return self.begin <= now < self.end
         return now >= self.begin or now < self.end
 
 
 def parse_window(text: str, field: str = "window") -> Window:
-    """Read "02:00-05:00"; raises FieldError."""
+    """Parse a window such as "02:00-05:00"; raises FieldError."""
     begin, dash, end = text.partition("-")
     try:
         window = Window(time.fromisoformat(begin.strip()), time.fromisoformat(end.strip()))
@@ -53,13 +53,13 @@ def parse_window(text: str, field: str = "window") -> Window:
 def why_not_now(
     now: time, window: Window | None, *, playing: bool, forced: bool = False
 ) -> str | None:
-    """Say why the machine must not restart now; None when it may.
+    """Return why the machine must not restart now, or None if it may.
 
     Args:
         now: local time of day.
-        window: when updates may restart it; None: always.
+        window: when updates may restart the machine; None: at any time.
         playing: whether a story is being played.
-        forced: whether somebody decided that it cannot wait.
+        forced: whether the update must not wait.
     """
     if forced:
         return None
@@ -80,14 +80,14 @@ async def until_quiet(
     """Wait until the machine may restart for the update ``transaction``.
 
     Args:
-        may_restart: asked with ``forced``; gives a reason against it, or None.
-        work: what the order is being done in; its `cancel` ends the wait.
-        transaction: for the log.
-        forced: whether the order says that it cannot wait.
+        may_restart: called with ``forced``; returns a reason against a restart, or None.
+        work: the order's work; its `cancel` ends the wait.
+        transaction: the transaction's name in the log.
+        forced: whether the order says that it must not wait.
 
     Raises:
-        NotNowError: that moment did not come within `QUIET_TIMEOUT`.
-        CancelledOrderError: ``work`` was cancelled meanwhile.
+        NotNowError: no such moment came within `QUIET_TIMEOUT`.
+        CancelledOrderError: ``work`` was cancelled during the wait.
     """
     end, told = monotonic() + QUIET_TIMEOUT, None
     while (reason := may_restart(forced)) is not None:

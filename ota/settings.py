@@ -1,4 +1,4 @@
-"""What an updater works with: the machine, its repository, its folders, and every limit."""
+"""The updater's settings and the hooks that the agent provides."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from ota.fetch.whole import DownloadSettings
 from ota.trust.client import TrustSettings
 from ota.trust.terms import DEFAULT_CHANNEL, INSTALLER
 
-# How long the new version has to prove itself: a slow boot, Wi-Fi and a cloud that is being
-# restarted fit; an owner who waits for a story should not wait longer.
+# Seconds within which a new version must be confirmed: long enough for a slow boot, Wi-Fi and a
+# restarting cloud, and not longer than an owner should wait for a story.
 CONFIRM_TIMEOUT = 300.0
-# The rule of the device protocol's cloud: percent at most once a second.
+# The cloud of the device protocol accepts percent reports at most once a second.
 PERCENT_INTERVAL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class UpdaterSettings:
-    """What an updater works with.
+    """Settings of the updater: the machine, its repository, its folders and the limits.
 
     Attributes:
-        product: this machine's product, as releases are signed for it.
+        product: this machine's product, as named in signed releases.
         repository: base URL of the TUF repository.
         root_file: the TUF root that came with the machine.
         state_dir: the agent's STATE folder; ``ota/`` and ``slots/`` in it belong to this package.
         confirm_timeout: seconds after which an unconfirmed new version is rolled back.
         percent_interval: seconds between two percent reports.
-        hardware: this machine's board, as releases spell it; "" when it is not known.
+        hardware: this machine's board, as releases spell it; "" if unknown.
         channel: the channel whose releases this machine is offered.
-        installer: what puts packages in place; releases for another one are refused.
-        delta: whether of an image only what this machine lacks is fetched, where that can be done.
-        refresh: how reading the metadata is retried.
+        installer: the installer in use; releases for another one are refused.
+        delta: whether to fetch only the missing parts of an image where possible.
+        refresh: the retry policy for reading the metadata.
         download: limits of the download; its ``web`` also serves the metadata.
     """
 
@@ -54,16 +54,16 @@ class UpdaterSettings:
 
     @property
     def web(self) -> WebSettings:
-        """How servers are reached."""
+        """Settings of the HTTP client."""
         return self.download.web
 
     @property
     def download_dir(self) -> Path:
-        """Where the package is downloaded to."""
+        """The folder that packages are downloaded to."""
         return self.state_dir / "ota" / "download"
 
     def trust(self) -> TrustSettings:
-        """Return the part that `ota.trust.client` needs."""
+        """Return the settings of `ota.trust.client`."""
         return TrustSettings(
             product=self.product,
             repository=self.repository,
@@ -77,25 +77,25 @@ class UpdaterSettings:
 
     @property
     def time_file(self) -> Path:
-        """Where trusted time is kept."""
+        """The file in which trusted time is stored."""
         return self.state_dir / "ota" / "time.json"
 
     def with_clock(self, clock: TrustedTime) -> UpdaterSettings:
-        """Return the settings with ``clock`` as the time that everything is judged at."""
+        """Return the settings with ``clock`` as the source of trusted time."""
         web = replace(self.download.web, clock=clock)
         return replace(self, download=replace(self.download, web=web))
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the agent may hand in.
+    """Callbacks and objects that the agent may provide.
 
     Attributes:
-        clock: trusted time; None makes one of its own, in ``STATE/ota/time.json``.
-        may_restart: is told whether the order is forced, and says why the machine must not restart
-            now, None when it may (see `window`).
-        unproven: says what a version on trial has still to show.
-        log_lines: the last lines of a version that failed its trial, without secrets.
+        clock: trusted time; None: the updater creates one, stored in ``STATE/ota/time.json``.
+        may_restart: called with whether the order is forced; returns why the machine must not
+            restart now, or None if it may (see `window`).
+        unproven: returns which checks a version on trial has not passed yet.
+        log_lines: returns the last log lines of a version that failed its trial, without secrets.
     """
 
     clock: TrustedTime | None = None

@@ -1,8 +1,8 @@
-"""The updater: takes an order and walks it to its one final report, over any number of crashes.
+"""The updater: carries out an order up to its single final report, across any number of crashes.
 
-Each step's intent is on disk before the step is taken, so that a start after a crash repeats the
-step; every step may be repeated. Decisions live elsewhere (`states`, `recovery`, `trust`, `launch`);
-this module connects them with the disk, the installer, the outbox and time.
+Each step is stored on disk before it is taken, so that a start after a crash repeats it; every step
+is repeatable. Other modules decide (`states`, `recovery`, `trust`, `launch`); this one connects
+them with the disk, the installer, the outbox and time.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from wire.codes import Code
 from wire.errors import WireError, show
 from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order, version_key
 
-# Seconds until what the disk, or RAUC, did not take at an update's end is tried again.
+# Seconds until a write to the disk, or a RAUC call, that failed at an update's end is retried.
 RETRY_SECONDS = 60.0
-# Seconds that a cancellation waits for its end: under the 10 s that a cloud waits for an answer.
+# Seconds that `cancel` waits for the update to end: less than the 10 s that a cloud waits for it.
 CANCEL_PATIENCE = 6.0
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ __all__ = ["Hooks", "Updater", "UpdaterSettings"]
 
 
 class Updater:
-    """One machine's updates, one at a time."""
+    """Carries out this machine's updates, one at a time."""
 
     def __init__(
         self,
@@ -65,16 +65,16 @@ class Updater:
         rng: random.Random | None = None,
         hooks: Hooks | None = None,
     ) -> None:
-        """Read what is unfinished; `run` then works on it.
+        """Load the unfinished update, if any; `run` continues it.
 
         Args:
-            settings: what to work with.
-            installer: what puts packages in place.
+            settings: the settings.
+            installer: installs, activates and rolls back versions.
             report: the outbox.
-            request_restart: asks the agent to stop and call `ota.launch.launch.restart`; returns at once.
-            running_version: what this process runs.
+            request_restart: asks the agent to stop and restart; returns at once.
+            running_version: the version that this process runs.
             rng: the jitter of waits.
-            hooks: what the agent hands in beside.
+            hooks: callbacks and objects that the agent provides.
         """
         self._hooks = hooks or Hooks()
         self._clock = self._hooks.clock or TrustedTime(settings.time_file)
@@ -94,7 +94,7 @@ class Updater:
             record_lost=installer.record_lost(),
         )
         self._on_trial = self._verdict.action is Action.TRIAL
-        # Orders, confirmations and final reports change the task one after the other.
+        # Serializes changes of the task by orders, confirmations and final reports.
         self._gate = asyncio.Lock()
         self._wake = asyncio.Event()
         self._trial_over = asyncio.Event()
@@ -106,7 +106,7 @@ class Updater:
 
     @property
     def on_trial(self) -> bool:
-        """Whether this process is a new version that still has to call `confirm`."""
+        """Whether this process is a new version that has not been confirmed yet."""
         return self._on_trial
 
     def status(self) -> dict[str, object]:
@@ -124,11 +124,11 @@ class Updater:
         }
 
     async def take_order(self, payload: bytes) -> tuple[Code, str]:
-        """Answer ``PUT /newfirmware``: a CoAP code and a text for people.
+        """Answer ``PUT /newfirmware``; returns a CoAP code and a text for people.
 
-        2.04 the order is on disk and will be carried out, or it is the one that already is; 4.00
-        not an order, or not newer than what runs; 4.09 another update is running; 5.03 the disk
-        does not take it.
+        2.04: the order is stored and will be carried out, or is the current one already. 4.00: not
+        an order, or not newer than the running version. 4.09: another update is running. 5.03: the
+        order cannot be stored.
         """
         try:
             order = parse_order(payload)
@@ -145,23 +145,23 @@ class Updater:
             return Code.CONFLICT, f"update {_name(busy)} is running"
         try:
             await check_newer(order, self._running, self._settings.trust())
-            await self._report_final()  # the record of the last update goes now, not its report
+            await self._report_final()  # before the record of the last update is overwritten
             await self._save(Task(order))
         except OtaError as error:
             return Code.BAD_REQUEST, str(error)
         except OSError as error:
             return Code.SERVICE_UNAVAILABLE, f"the order cannot be kept: {error}"
-        self._effort, self._switching = Interruptible(), False  # the last one may be tidied up yet
-        if not self._given_up:  # else after the restart: the other slot is the one we go back to
+        self._effort, self._switching = Interruptible(), False  # the last one may still clean up
+        if not self._given_up:  # else wait for the restart: the other slot is the roll-back target
             self._wake.set()
         return Code.CHANGED, f"update {_name(order.transaction)} is taken"
 
     async def cancel(self, transaction: str) -> tuple[Code, str]:
-        """Give an update up before it is INSTALLED: a CoAP code and a text for people.
+        """Cancel an update before it is INSTALLED; returns a CoAP code and a text for people.
 
-        2.04 it is given up, or was over already; 4.04 no such update; 4.09 the machine is already
-        going over to the new version. The update ends FAILED, "cancelled", before this returns if
-        that takes no longer than `CANCEL_PATIENCE`: another order may follow at once.
+        2.04: it is cancelled, or was over already. 4.04: no such update. 4.09: the machine is
+        already switching to the new version. The update ends FAILED ("cancelled") before this
+        returns, unless that takes longer than `CANCEL_PATIENCE`; another order may follow at once.
         """
         async with self._gate:
             task = self._task
@@ -183,7 +183,7 @@ class Updater:
         return self._trial.transaction if self._on_trial and self._trial else None
 
     async def run(self) -> None:
-        """Go on with what was unfinished, then carry out orders, until cancelled."""
+        """Continue the unfinished update, then carry out orders, until the task is cancelled."""
         await self._recover_in_time()
         while True:
             try:
@@ -200,18 +200,18 @@ class Updater:
         return self._task is not None and self._task.state.is_final and not self._task.reported
 
     async def _settle(self) -> None:
-        """Make the final report, or leave it for the next try."""
+        """Make the final report; if it cannot be stored, leave it for the next retry."""
         try:
             await self._report_final()
         except OSError as error:
-            _log.warning("the final report of an update cannot be kept: %s", error)
+            _log.warning("the final report of an update cannot be stored: %s", error)
 
     async def _recover_in_time(self) -> None:
         while True:
             try:
                 return await self._recover()
-            except OSError as error:  # the machine must still play stories
-                _log.error("the last update cannot be gone on with: %s", error)
+            except OSError as error:  # retry: the machine must still play stories
+                _log.error("the last update cannot be continued: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _recover(self) -> None:
@@ -251,7 +251,7 @@ class Updater:
         self._verdict = Verdict(Action.IDLE)
 
     async def _go_on(self) -> None:
-        """Repeat the step; what was admitted is checked again if a newer base was installed since."""
+        """Repeat the step; if a newer base was installed since, check the package again first."""
         task = self._task
         admitted = task and task.step in {Step.DOWNLOAD, Step.INSTALL, Step.SWITCH}
         if task and admitted and version_key(task.order.version) <= version_key(self._running):
@@ -259,7 +259,7 @@ class Updater:
         self._wake.set()
 
     async def _tidy(self) -> None:
-        """Free what the last run left behind and nobody needs."""
+        """Remove downloads and versions that are no longer needed."""
         task = self._task
         keep = task is not None and task.step in {Step.CHECK, Step.DOWNLOAD, Step.INSTALL}
         try:
@@ -268,17 +268,17 @@ class Updater:
             if task is None or task.step is not Step.SWITCH:
                 await asyncio.to_thread(self._installer.collect, self._running)
         except OSError as error:
-            _log.warning("what an update left behind cannot be removed: %s", error)
+            _log.warning("the files of an earlier update cannot be removed: %s", error)
 
     async def _work(self) -> None:
-        """Carry out the task that is on disk, step by step, to the restart or to its failure."""
+        """Carry out the stored task step by step, until the restart or its failure."""
         steps = {
             Step.BEGIN: self._begin,
             Step.CHECK: self._check,
             Step.DOWNLOAD: self._download,
             Step.INSTALL: self._install,
             Step.SWITCH: self._switch,
-            Step.TRIAL: self._switch,  # `recover` found that the machine has not restarted
+            Step.TRIAL: self._switch,  # only if `recover` found that the machine has not restarted
         }
         effort = self._effort
         try:
@@ -289,7 +289,7 @@ class Updater:
             await self._give_up(error)
         except OSError as error:
             await self._give_up(MachineError(f"disk: {error}"))
-        except Exception as error:  # noqa: BLE001  # the agent's next start would repeat the step
+        except Exception as error:  # noqa: BLE001  # fail: the next start would repeat the step
             _log.exception("a bug in an update")
             await self._give_up(MachineError(f"bug: {type(error).__name__}: {error}"))
         finally:
@@ -299,9 +299,9 @@ class Updater:
 
     async def _give_up(self, error: OtaError) -> None:
         async with self._gate:
-            try:  # the switch may have been made before what failed
+            try:  # the switch may have been made before the failure
                 await asyncio.to_thread(self._installer.roll_back, str(error))
-            except OSError as fault:  # the next start finds it and goes back
+            except OSError as fault:  # the next start detects it and rolls back
                 _log.error("the switch cannot be undone: %s", fault)
             await self._fail(error)
         await self._tidy()
@@ -342,7 +342,7 @@ class Updater:
     async def _install(self, task: Task) -> None:
         package, target = self._package, task.admitted
         if package is None:
-            # After a restart: the bytes on disk are hashed again, and fetched if they are not there.
+            # After a restart: hash the bytes on disk again, and fetch those that are missing.
             await self._save(task.at(Step.DOWNLOAD))
             return
 
@@ -368,10 +368,10 @@ class Updater:
         self._request_restart()
 
     async def confirm(self) -> None:
-        """Say that this new version works: it stays. Does nothing when it is not on trial.
+        """Confirm that this new version works, so that it stays; without a trial, do nothing.
 
         Raises:
-            OSError: the confirmation is not on disk; call again.
+            OSError: the confirmation is not stored; call again.
         """
         async with self._gate:
             if not self._on_trial:
@@ -383,14 +383,14 @@ class Updater:
         await self._tidy()
 
     async def fail_trial(self, reason: str) -> None:
-        """Give this new version up for ``reason``: the previous one starts, the update is FAILED.
+        """Roll this new version back for ``reason``: the previous one starts, the update is FAILED.
 
-        Does nothing when it is not on trial.
+        Without a trial, do nothing.
 
         Raises:
-            OSError: the roll-back is not on disk; call again.
+            OSError: the roll-back is not stored; call again.
         """
-        # It may quote a file's name in any encoding.
+        # It may quote a file name, which need not be valid Unicode.
         reason = reason.encode(errors="replace").decode()
         async with self._gate:
             if not self._on_trial:
@@ -415,9 +415,9 @@ class Updater:
             await self.fail_trial(f"not proven within {timeout:g} s: {self._hooks.unproven()}")
 
     async def _end_failed_trial(self, reason: str, *, counts: bool = True) -> None:
-        """Count the trial against its package, hand its log in, and report the failure.
+        """Count the failed trial of its package, report its log, and report the failure.
 
-        What was never started, since the machine would not restart, does not count.
+        ``counts``: False if the version was never started, since the machine did not restart.
         """
         task = self._task
         if counts and task is not None and task.target is not None:
@@ -427,13 +427,13 @@ class Updater:
                 await self._reports(task.transaction).log(
                     task.target.version, self._hooks.log_lines()
                 )
-            except OSError as error:  # both serve people; the report of the failure is what counts
+            except OSError as error:  # neither must prevent the report of the failure
                 _log.warning("update %s: %s", _name(task.transaction), error)
         fault = ContentError("new version given up", reason, OtaEvent.IMAGE_INVALID)
         await self._fail(fault)
 
     async def _enter_trial(self) -> None:
-        """Bring the record to INSTALLED and tell the cloud, before anything ends the trial."""
+        """Move the task to INSTALLED and report that to the cloud, before the trial can end."""
         task = self._task
         if task is None or task.state.is_final:
             return
@@ -442,33 +442,33 @@ class Updater:
         await self._reports(task.transaction).state(OtaState.INSTALLED)
 
     async def _try_enter_trial(self) -> None:
-        """As `_enter_trial`; a fault stops neither the trial's clock nor the way back."""
+        """Call `_enter_trial`; only log an error: it must not stop the timeout or a roll-back."""
         try:
             await self._enter_trial()
         except OSError as error:
-            _log.error("that the new version is on trial cannot be kept: %s", error)
+            _log.error("the start of the trial cannot be stored: %s", error)
 
     async def _succeed(self) -> None:
         if self._task is not None and not self._task.state.is_final:
             await self._finish(self._task.succeeded())
-        elif self._trial is not None:  # its record was damaged: the report is still owed
+        elif self._trial is not None:  # task.json was damaged: still make the report
             await self._reports(self._trial.transaction).final(OtaEvent.INSTALLED, None)
 
     async def _fail(self, error: OtaError) -> None:
         if self._task is not None and not self._task.state.is_final:
             _log.warning("update %s failed: %s", _name(self._task.transaction), error)
-            # First: a full disk must have room for the record.
+            # Before the record is saved, so that a full disk has room for it.
             await asyncio.to_thread(discard, self._settings.download_dir)
             await self._finish(self._task.failed(error))
-        elif self._trial is not None:  # its record was damaged: the report is still owed
+        elif self._trial is not None:  # task.json was damaged: still make the report
             await self._reports(self._trial.transaction).final(error.event, str(error))
 
     async def _finish(self, task: Task) -> None:
         try:
             await self._save(task)
         except OSError as error:
-            # A restart will repeat the update; the final report is made once all the same.
-            _log.error("update %s: its end is not on disk: %s", _name(task.transaction), error)
+            # A restart will repeat the update; the final report is still made only once.
+            _log.error("update %s: its result cannot be stored: %s", _name(task.transaction), error)
             self._task = task
         await self._settle()
 
@@ -479,7 +479,7 @@ class Updater:
         await self._reports(task.transaction).final(task.event, task.failure)
         try:
             await self._save(replace(task, reported=True))
-        except OSError as error:  # the report is made: the outbox knows it by its key
+        except OSError as error:  # the report is made; its key prevents a second one
             _log.warning("update %s: %s", _name(task.transaction), error)
 
     async def _save(self, task: Task) -> None:

@@ -1,9 +1,9 @@
-"""How a package comes: the parts of it that this machine lacks, or all of it.
+"""Fetch a package: only the parts of it that this machine lacks, or all of it.
 
-Parts are for images only: RAUC takes the blocks that the running image has from there, so a bundle
-with holes where those would lie is enough (`ota.fetch.bundle_map`). What speaks against it (no map, a server
-without ranges, a device that may not be read) is a reason to fetch the whole package, within the same
-data budget. What speaks against the package ends the update either way.
+Parts work for images only: RAUC copies blocks that the running image has from there, so a bundle
+with holes in their place is enough (`ota.fetch.bundle_map`). If parts cannot be used (no map, a server
+without ranges, a device that must not be read), the whole package is fetched, within the same data
+budget. If the package itself is refused, the update fails in both cases.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package on the disk; ``fill`` fetches what it lacks, None: nothing."""
+    """A package on disk; ``fill`` fetches its missing chunks, None: it is complete."""
 
     path: Path
     fill: Callable[[threading.Event], None] | None = None
@@ -70,10 +70,11 @@ def fetch_package(
     progress: Progress,
     rng: random.Random | None = None,
 ) -> Package:
-    """Fetch a package, or the parts of it that this machine lacks, going on from what is here. Blocks.
+    """Fetch a package, or the parts that this machine lacks; resume an earlier call. Blocks.
 
     Raises:
-        OtaError, OSError: as `ota.fetch.whole.download`; ContentError also for another MD5 than the order's.
+        OtaError, OSError: as `ota.fetch.whole.download`; ContentError also for an MD5 other than the
+            order's.
     """
     source = Source(order.url, target.length, target.sha256, target.data_budget)
     folder = settings.download_dir
@@ -103,7 +104,7 @@ def install_package(
     stop: threading.Event,
     progress: Progress,
 ) -> None:
-    """Install a package; one with holes that RAUC fails on is filled, and installed again. Blocks.
+    """Install a package; if RAUC fails on one with holes, fill it and install it again. Blocks.
 
     Raises:
         OtaError, OSError: as `Installer.install` and `fetch_package`.
@@ -111,16 +112,16 @@ def install_package(
     try:
         installer.install(package.path, target, stop, progress)
     except MachineError as error:
-        # RAUC's own word, and not its absence or silence, which more bytes would not mend.
+        # Only if RAUC itself reported the error: more bytes do not help if it is absent or silent.
         if package.fill is None or not isinstance(error.__cause__, RaucRefusedError):
             raise
-        _log.warning("the rest of the package is fetched, since its parts did not do: %s", error)
+        _log.warning("installing from parts failed, the rest of the package is fetched: %s", error)
         package.fill(stop)
         installer.install(package.path, target, stop, progress)
 
 
 class _Parts:
-    """One package of which parts are fetched."""
+    """A package of which only parts are fetched."""
 
     def __init__(
         self,
@@ -141,7 +142,7 @@ class _Parts:
         self._map_path = self._folder / f"{source.sha256}.map"
 
     def fetch(self, installer: Installer, stop: threading.Event, progress: Progress) -> Package:
-        """Bring what an installation reads, and this machine's running image does not have."""
+        """Fetch what an installation reads and the running image does not have."""
         if not self._wanted:
             raise NoDeltaError("parts are switched off")
         if not isinstance(installer, ImageInstaller):
@@ -162,7 +163,7 @@ class _Parts:
         return Package(self._path, self.fill)
 
     def fill(self, stop: threading.Event) -> None:
-        """Fetch what is not here yet; the whole then has the signed hash."""
+        """Fetch all missing chunks and verify the signed hash of the whole package."""
         try:
             with self._open(stop) as (fetcher, bundle):
                 fetcher.fetch(bundle.chunks)
@@ -253,14 +254,17 @@ def _open_running(installer: ImageInstaller) -> BinaryIO:
 def _needed(
     bundle: BundleMap, sparse: SparseFile, device: BinaryIO, stop: threading.Event
 ) -> list[int]:
-    """Return the chunks that an installation over ``device`` reads, once `always` are there."""
+    """Return the chunks that an installation reads; those of `BundleMap.always` must be present.
+
+    Blocks that the running image on ``device`` has are not needed.
+    """
     wanted = block_keys(bundle.read_index(sparse.read))
     lacking = blocks_lacking(wanted, _blocks_here(device, stop))
     return bundle.union(chain(bundle.always(), bundle.holding(lacking)))
 
 
 def _blocks_here(device: BinaryIO, stop: threading.Event) -> array[int]:
-    """Return the keys of the blocks on the device, and of one of zeros, which nobody has to fetch."""
+    """Return the keys of the device's blocks, and of the zero block, which is never fetched."""
     keys = array("Q", [block_key(bytes(BLOCK))])
     try:
         while piece := device.read(READ_SIZE):

@@ -1,6 +1,6 @@
-"""SHA-256 and MD5 of a stream, each computed in a thread beside the reader's.
+"""SHA-256 and MD5 of a stream, each computed in its own thread.
 
-hashlib lets go of the interpreter lock, so hashing costs a download no time on a second core.
+hashlib releases the interpreter lock, so on a second core hashing does not slow a download down.
 """
 
 from __future__ import annotations
@@ -9,37 +9,37 @@ import hashlib
 import queue
 import threading
 
-# Chunks that may wait for a hash; bounds the memory to this many reads.
+# Chunks that may wait for a hash; this bounds the memory.
 QUEUE_LENGTH = 4
 
 
 class Digests:
-    """Takes chunks in order and gives the digests at the end; close it when it is not needed."""
+    """Hashes chunks in order; `finish` returns the digests, `close` ends the threads."""
 
     def __init__(self) -> None:
         """Start the threads."""
-        # MD5 is the order's own choice of hint; it admits nothing.
+        # The order's hint is an MD5 (device protocol); it never admits a package.
         md5 = hashlib.md5(usedforsecurity=False)
         self._lanes = (_Lane(hashlib.sha256()), _Lane(md5))
 
     def update(self, chunk: bytes) -> None:
-        """Hash ``chunk``; waits while a hash is behind by a full queue."""
+        """Queue ``chunk`` for both hashes; blocks while a queue is full."""
         for lane in self._lanes:
             lane.put(chunk)
 
     def finish(self) -> tuple[str, str]:
-        """Return SHA-256 and MD5 (hex) of all chunks; nothing may be added after."""
+        """Return SHA-256 and MD5 (hex) of all chunks; no chunk may be added afterwards."""
         sha256, md5 = (lane.finish() for lane in self._lanes)
         return sha256, md5
 
     def close(self) -> None:
-        """End the threads; may be called again, and after `finish`."""
+        """End the threads; may be called more than once, and after `finish`."""
         for lane in self._lanes:
             lane.finish()
 
 
 class _Lane:
-    """One hash, its thread and the queue between."""
+    """One hash with its thread and queue."""
 
     def __init__(self, hasher: hashlib._Hash) -> None:
         self._hasher = hasher
@@ -48,7 +48,7 @@ class _Lane:
         self._thread.start()
 
     def put(self, chunk: bytes) -> None:
-        self._chunks.put(chunk)  # the lane always empties its queue: this wait ends
+        self._chunks.put(chunk)  # ends without a timeout: the thread always empties its queue
 
     def finish(self) -> str:
         if self._thread.is_alive():

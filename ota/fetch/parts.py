@@ -1,7 +1,7 @@
-"""A package of which only some chunks are here, and how the chunks that are wanted come.
+"""A package of which only some chunks are on disk, and the fetching of the wanted chunks.
 
-Each chunk is held against its signed hash before it is written, and again after a restart: the file
-on disk vouches for nothing. Chunks that lie near each other come by one request.
+Each chunk is verified against its signed hash before it is written, and again after a restart: the
+file on disk is not trusted. Neighbouring chunks are fetched with one request.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from ota.install.installer import Progress
 from wire.errors import show
 from wire.ota import OtaEvent
 
-# Requests for one set of chunks, at most: what lies between two runs is fetched too, rather than asked
-# around, until there are no more than these. Each request costs a round trip and about 1 kB.
+# Maximum number of requests for one set of chunks: runs are joined, and the gaps between them
+# fetched too, until this number is reached. Each request costs a round trip and about 1 kB.
 RUNS_MAX = 128
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
 class NoDeltaError(OtaError):
-    """This package has to come whole, for a reason that says nothing against it."""
+    """The package must be fetched whole; nothing is wrong with the package itself."""
 
 
 class SparseFile:
-    """A file with the length of the package, and holes; `has` tells which chunks are right."""
+    """A file with the length of the package, and holes; `has` tells which chunks are verified."""
 
     def __init__(self, path: Path, bundle: BundleMap, stop: threading.Event) -> None:
-        """Prepare; ``stop`` ends the check of what is here with StoppedError."""
+        """Use ``path`` for ``bundle``; ``stop`` ends the check on entry with StoppedError."""
         self.path = path
-        # A byte a chunk: a set of all would take a hundred times that.
+        # One byte per chunk: a set would take a hundred times the memory.
         self._right = bytearray(len(bundle.chunks))
         self._map = bundle
         self._stop = stop
@@ -66,7 +66,7 @@ class SparseFile:
                     raise StoppedError("stopped while reading the part")
                 if self._map.fits(chunk, self.read(*self._map.span(chunk))):
                     self._right[chunk] = 1
-        except BaseException:  # whatever it is, __exit__ will not be called
+        except BaseException:  # __exit__ is not called when __enter__ raises
             self._file.close()
             raise
         return self
@@ -75,11 +75,11 @@ class SparseFile:
         self._file.close()
 
     def has(self, chunk: int) -> int:
-        """Return 1 when the chunk is here and right, else 0."""
+        """Return 1 if the chunk is present and verified, else 0."""
         return self._right[chunk]
 
     def _written(self) -> Iterator[int]:
-        """Return the chunks that are no holes."""
+        """Yield the chunks that are not holes."""
         end = 0
         while True:
             try:
@@ -93,32 +93,32 @@ class SparseFile:
             yield from range(first, -(-end // CHUNK))
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return bytes; holes are zeros."""
+        """Return ``length`` bytes from ``offset`` on; holes read as zeros."""
         return os.pread(self._file.fileno(), length, offset)
 
     def write(self, chunk: int, data: bytes) -> None:
-        """Keep a chunk.
+        """Verify and write a chunk.
 
         Raises:
-            ContentError: it is not the signed one.
+            ContentError: the data does not have the signed hash.
         """
         start, _length = self._map.span(chunk)
         if not self._map.fits(chunk, data):
             detail = f"the bytes from {start} on are not the signed ones"
             raise ContentError("wrong hash", detail, OtaEvent.CHECKSUM_FAIL)
         rest = memoryview(data)
-        while rest:  # a write may take less than it is given
+        while rest:  # a write may be short
             written = os.pwrite(self._file.fileno(), rest, start)
             rest, start = rest[written:], start + written
         self._right[chunk] = 1
 
     def sync(self) -> None:
-        """Bring it to the disk."""
+        """Flush the file to the disk."""
         os.fsync(self._file.fileno())
 
 
 def runs_of(chunks: Iterable[int], most: int = RUNS_MAX) -> list[range]:
-    """Join chunks to at most ``most`` runs, over the smallest gaps; single gaps are always joined."""
+    """Join chunks into at most ``most`` runs, over the smallest gaps; gaps of one always join."""
     gap = 1
     runs = _join(sorted(chunks), gap)
     while len(runs) > most:
@@ -139,12 +139,12 @@ def _join(chunks: list[int], gap: int) -> list[range]:
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Brings chunks of one package into its sparse file.
+    """Fetches chunks of one package into its sparse file.
 
     Attributes:
-        source: where the package is; its length must be the map's.
-        sparse: where the chunks go.
-        spent: what the package has cost.
+        source: the package; its length must be that of the map.
+        sparse: the file that receives the chunks.
+        spent: the cost of the package so far.
         rng: the jitter of the waits.
     """
 
@@ -158,13 +158,13 @@ class Fetcher:
     rng: random.Random | None = None
 
     def fetch(self, wanted: Collection[int], progress: Progress | None = None) -> None:
-        """Fetch those of the chunks that are not here; ``progress`` gets (bytes here, bytes wanted).
+        """Fetch the missing chunks of ``wanted``; ``progress`` gets (bytes on disk, bytes wanted).
 
         Raises:
-            ContentError: other bytes than signed, refused for good, or the budget is spent.
+            ContentError: not the signed bytes, a permanent refusal, or the budget is spent.
             TransportError: no success within the attempts.
-            NoDeltaError: the server does not give ranges.
-            NoSpaceError, StoppedError: as of a download.
+            NoDeltaError: the server does not support ranges.
+            NoSpaceError, StoppedError: as in `ota.download.download`.
         """
         attempts = Attempts(self.settings.retry, self.stop, self.rng)
         while lacking := [chunk for chunk in wanted if not self.sparse.has(chunk)]:
@@ -194,7 +194,7 @@ class Fetcher:
             raise NoSpaceError(needs, self._free())
 
     def _ask(self, run: range) -> None:
-        """Ask once for a run of chunks, and keep what comes."""
+        """Send one request for a run of chunks and store them."""
         first = run.start * CHUNK
         last = min(run.stop * CHUNK, self.source.length) - 1
         self.spent.attempt()
@@ -225,12 +225,12 @@ class Fetcher:
 
 
 def check_range(status: int, content_range: str | None, first: int, last: int, length: int) -> None:
-    """Decide whether an answer to a request for the bytes ``first`` to ``last`` gives them.
+    """Check that a response holds exactly the requested bytes ``first`` to ``last``.
 
     Raises:
-        ContentError: refused for good, or a file of another length.
-        NoDeltaError: a server that does not do ranges.
-        TransportError: passing trouble.
+        ContentError: a permanent refusal, or a file of another length.
+        NoDeltaError: the server does not support ranges.
+        TransportError: a temporary error.
     """
     if status == 206:
         match = _CONTENT_RANGE.fullmatch(content_range or "")

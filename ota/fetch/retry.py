@@ -1,4 +1,4 @@
-"""When to try again, how long to wait before, and when to stop: back-off, jitter and an end."""
+"""Retries: back-off with jitter, and a limit on the attempts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ota.errors import StoppedError, TransportError
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how fast to try again.
+    """How often to retry, and after which waits.
 
     Attributes:
         attempts: attempts in a row without progress before giving up.
-        total: attempts altogether; ends a server that always breaks off after a little.
+        total: attempts altogether, against a server that always breaks off after a few bytes.
         first: seconds before the second attempt; each further wait doubles.
-        longest: seconds that a wait is capped at.
-        longest_asked: seconds that a server may ask us to stay away (Retry-After), at most.
+        longest: the cap on a wait, in seconds.
+        longest_asked: the cap on a wait that a server asks for (Retry-After), in seconds.
     """
 
     attempts: int = 8
@@ -29,14 +29,14 @@ class RetryPolicy:
 
 
 class RetryLaterError(TransportError):
-    """A server asked to be left alone for a while (HTTP Retry-After).
+    """A server asked us to retry later (HTTP Retry-After).
 
     Attributes:
-        seconds: for how long.
+        seconds: the wait that it asked for.
     """
 
     def __init__(self, message: str, seconds: float) -> None:
-        """Say what it answered, and how long it asked for."""
+        """Build the message from the server's response and the wait in ``seconds``."""
         super().__init__(f"{message}, to be asked again in {seconds:g} s")
         self.seconds = seconds
 
@@ -47,7 +47,7 @@ class Attempts:
     def __init__(
         self, policy: RetryPolicy, stop: threading.Event, rng: random.Random | None = None
     ) -> None:
-        """Start with no failure; ``stop`` cuts a wait short."""
+        """Start with no failures; setting ``stop`` ends a wait early, ``rng`` gives the jitter."""
         self._policy = policy
         self._stop = stop
         self._rng = rng or random.Random()  # noqa: S311  # jitter needs no secrecy
@@ -55,11 +55,11 @@ class Attempts:
         self._total = 0
 
     def failed(self, error: TransportError, *, progressed: bool = False) -> None:
-        """Take note of a failure and wait before the next attempt; ``progressed`` starts afresh.
+        """Count a failure and wait before the next attempt; ``progressed`` restarts the count.
 
         Raises:
-            TransportError: there is no next attempt; says how many there were.
-            StoppedError: asked to stop while waiting.
+            TransportError: no attempts are left; the message gives their number.
+            StoppedError: ``stop`` was set during the wait.
         """
         self._total += 1
         self._row = 1 if progressed else self._row + 1
@@ -72,7 +72,7 @@ class Attempts:
             raise StoppedError("stopped while waiting to try again") from error
 
     def delay(self) -> float:
-        """Return the seconds before the next attempt: doubled each time, half of it by chance."""
-        # A power of two far over the cap would be an integer of many digits, and for nothing.
+        """Return the seconds before the next attempt: doubled each time, the upper half random."""
+        # Bound the exponent: the result is capped anyway, and a large power would overflow.
         longest = min(self._policy.longest, self._policy.first * 2.0 ** min(self._row - 1, 30))
         return longest * self._rng.uniform(0.5, 1.0)

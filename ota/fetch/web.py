@@ -1,4 +1,4 @@
-"""One HTTP GET at a time, with deadlines, whose every fault is one of `ota.errors`.
+"""An HTTP client: one GET at a time, with timeouts; it raises only the errors of `ota.errors`.
 
 urllib3 is imported when the first request is made: only an update needs it.
 """
@@ -33,10 +33,10 @@ class WebSettings:
     """How servers are reached.
 
     Attributes:
-        connect_timeout: seconds for name, TCP and TLS; a mobile uplink needs some.
-        read_timeout: seconds without a byte after which a server counts as gone.
-        ca_file: PEM file that https servers must chain to; None is the system's store.
-        clock: what their certificates' dates are held against.
+        connect_timeout: seconds for name resolution, TCP and TLS; generous for mobile uplinks.
+        read_timeout: seconds without a byte after which the connection counts as lost.
+        ca_file: PEM file that https servers must chain to; None: the system's store.
+        clock: the time at which certificate dates are checked.
     """
 
     connect_timeout: float = 15.0
@@ -46,10 +46,10 @@ class WebSettings:
 
 
 class Web:
-    """Opens URLs; close it when the work is done."""
+    """An HTTP client with a connection pool; a context manager that closes it."""
 
     def __init__(self, settings: WebSettings) -> None:
-        """Prepare; raises MachineError when ``ca_file`` is not there."""
+        """Use ``settings``; opens no connection. Raises MachineError if ``ca_file`` is missing."""
         if settings.ca_file is not None and not settings.ca_file.is_file():
             raise MachineError(f"CA file {settings.ca_file}: not there")
         self._settings = settings
@@ -59,7 +59,7 @@ class Web:
 
     @property
     def chain_end(self) -> float:
-        """When the certificates of the last TLS peer end (Unix time, seconds); 0: there was none."""
+        """When the last TLS peer's certificate chain expires (Unix time, seconds); 0: none yet."""
         return self._context.chain_end if self._context else 0.0
 
     def __enter__(self) -> Self:
@@ -72,16 +72,16 @@ class Web:
     def get(
         self, url: str, headers: Mapping[str, str] | None = None, *, redirects: int = 0
     ) -> Body:
-        """Send a GET and return the answer once its headers are here, whatever its status.
+        """Send a GET and return the response, of any status, once its headers have arrived.
 
         Args:
-            url: where.
-            headers: to send; at each redirect again, so no secret may be among them.
-            redirects: how many to follow at most.
+            url: the address.
+            headers: request headers; resent at each redirect, so they must hold no secret.
+            redirects: the maximum number to follow.
 
         Raises:
-            TransportError: no answer.
-            ContentError: the URL is none, or a redirect may not be followed.
+            TransportError: no response.
+            ContentError: the URL is invalid, or a redirect must not be followed.
         """
         left = redirects
         while True:
@@ -119,10 +119,10 @@ class Web:
 
 
 class Body:
-    """An answer: status, headers, and its bytes in the order they come."""
+    """A response: status, headers and a body to read in pieces."""
 
     def __init__(self, url: str, response: BaseHTTPResponse) -> None:
-        """Wrap urllib3's answer to ``url``."""
+        """Wrap urllib3's response to a request for ``url``."""
         self._url = url
         self._response = response
         self.status = response.status
@@ -134,28 +134,28 @@ class Body:
         self.close()
 
     def close(self) -> None:
-        """Leave the rest of the answer unread."""
+        """Close the response; the rest of the body stays unread."""
         self._response.close()
 
     def header(self, name: str) -> str | None:
-        """Return a header's value, None when it is not there."""
+        """Return a header's value, or None if it is missing."""
         return self._response.headers.get(name)
 
     def read(self, size: int) -> bytes:
         """Return what has arrived, at most ``size`` bytes; empty at the end of the body.
 
         Raises:
-            TransportError: the connection broke or fell silent.
+            TransportError: the connection broke or timed out.
         """
         with _faults(self._url):
             return self._response.read1(size, decode_content=False) or b""
 
 
 def follow(url: str, location: str, left: int) -> str:
-    """Return where a redirect from ``url`` leads; ``left``: how many may be followed yet.
+    """Return the target of a redirect from ``url``; ``left`` is how many more may be followed.
 
     Raises:
-        ContentError: too many, not to http or https, or from https out of TLS.
+        ContentError: too many redirects, a target that is not http or https, or https to http.
     """
     try:
         target = urljoin(url, location)
@@ -177,11 +177,11 @@ def _bad_redirect(detail: str) -> ContentError:
 
 
 def parse_retry_after(value: str | None, date: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for; None without one that can be read.
+    """Return the seconds that a Retry-After header asks for; None if it is missing or malformed.
 
     Args:
         value: the header: seconds, or an HTTP date (RFC 9110, 10.2.3).
-        date: the same answer's Date: the server's dates are held against the server's clock.
+        date: the same response's Date, since the server's dates are relative to the server's clock.
     """
     if value is None:
         return None
@@ -204,15 +204,15 @@ def _faults(url: str) -> Iterator[None]:
         detail = f"{show_url(url)} ({describe(error)})"
         raise ContentError("bad URL", detail, OtaEvent.DOWNLOAD_FAIL) from error
     except (exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-        # ValueError: http.client's word for a malformed answer in some places.
+        # ValueError: http.client raises it for some malformed responses.
         raise TransportError(f"{show_url(url)}: {describe(error)}") from error
 
 
 def describe(error: BaseException) -> str:
-    """Say in one short line what a library's exception is about."""
+    """Return a short one-line description of a library's exception."""
     from urllib3 import exceptions  # noqa: PLC0415  # only an update needs it
 
-    refused = isinstance(error, exceptions.NewConnectionError)  # is a timeout too, for urllib3
+    refused = isinstance(error, exceptions.NewConnectionError)  # a subclass of urllib3's timeout
     if isinstance(error, exceptions.ConnectTimeoutError) and not refused:
         return "no connection in time"
     if isinstance(error, exceptions.TimeoutError) and not refused:
@@ -222,7 +222,7 @@ def describe(error: BaseException) -> str:
 
 
 def show_url(url: str) -> str:
-    """Return a URL for a message: without user, query and fragment, which may hold secrets."""
+    """Return a URL for a message, without user, query and fragment, which may hold secrets."""
     try:
         parts = urlsplit(url)
         host = (parts.netloc or "").rpartition("@")[2]

@@ -1,10 +1,10 @@
-"""A resumable download: what arrived stays, and only bytes with the signed hash come out.
+"""A resumable download: it keeps bytes that arrived, and returns only a file with the signed hash.
 
 One folder holds at most one download: ``<sha256>.part``, the sidecar ``<sha256>.json`` with the URL
-and the server's ETag, and ``<sha256>.spent`` with what it has cost. A later start hashes the part
-again (a running hash on disk would vouch for bytes that the disk may have lost) and asks for the
-rest (Range, If-Range), also of another address; a changed file, or a server without ranges or ETag,
-starts over. Everything here blocks.
+and the server's ETag, and ``<sha256>.spent`` with its cost. A later call hashes the part again (a
+hash state on disk would cover bytes that the disk may have lost) and requests the rest (Range,
+If-Range), also if the URL has changed. It starts over if the file has changed, or if the server has
+no ranges or no ETag. All functions block.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from wire.fields import get_int, get_string, parse_object
 from wire.ota import OtaEvent
 
 READ_SIZE = 512 * 1024
-# An attempt that brought this much counts as progress: the count of failures starts afresh.
+# An attempt that received this many bytes counts as progress and restarts the count of failures.
 PROGRESS_BYTES = 64 * 1024
-# How often the bytes that a download has cost go to disk: seldom enough for flash.
+# After how many bytes the cost of a download is stored: rarely enough to spare the flash.
 SPENT_STEP = 4 * 2**20
-# Statuses that pass by themselves (RFC 9110): request timeout, too early, too many requests, 5xx.
+# Temporary errors (RFC 9110): request timeout, too early, too many requests, 5xx.
 PASSING_STATUS = frozenset({408, 425, 429}) | frozenset(range(500, 600))
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
@@ -46,10 +46,10 @@ _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What to fetch: where from, and the length (bytes) and SHA-256 (hex) that were signed.
+    """The file to fetch: its URL, and the signed length (bytes) and SHA-256 (hex).
 
-    ``budget``: bytes that may come over the network for it altogether, over all attempts and
-    restarts; None: `DownloadSettings.budget_factor` times the length.
+    ``budget``: total bytes that it may cost on the network, over all attempts and restarts; None:
+    `DownloadSettings.budget_factor` times the length.
     """
 
     url: str
@@ -63,14 +63,14 @@ class DownloadSettings:
     """Limits of a download.
 
     Attributes:
-        low_speed: bytes a second that a server must bring, on the average of ``low_speed_window``
-            seconds; slower is treated as a broken connection.
-        reserve: bytes that stay free on the disk, for the state that must still be written.
-        max_rate: bytes a second that are taken at most, so that a story streams on; 0: no limit.
-        redirects: how many are followed, one after the other; never from https to http.
-        budget_factor: times the length that a download may cost, where the release says nothing.
-        budget_attempts: requests that it may cost, over all restarts; a machine that dies in each
-            attempt must not try for ever.
+        low_speed: minimum rate in bytes per second, averaged over ``low_speed_window`` seconds; a
+            slower server is treated as a broken connection.
+        reserve: bytes to leave free on the disk, for state that must still be written.
+        max_rate: maximum rate in bytes per second, so that a story keeps streaming; 0: no limit.
+        redirects: maximum number of redirects in a row; never from https to http.
+        budget_factor: the data budget as a multiple of the length, if the release sets none.
+        budget_attempts: maximum number of requests, over all restarts; a machine that crashes in
+            every attempt must not retry forever.
     """
 
     web: WebSettings = field(default_factory=WebSettings)
@@ -94,14 +94,14 @@ class Downloaded:
 
 
 class Answer(Enum):
-    """What an HTTP answer means for the bytes that are already here."""
+    """What an HTTP response means for the bytes that are already on disk."""
 
     APPEND = auto()
-    """The rest follows."""
+    """The body is the rest of the file."""
     WHOLE = auto()
-    """The whole file follows, what is here is void."""
+    """The body is the whole file; discard the bytes on disk."""
     ASK_AGAIN = auto()
-    """What is here is void, and the whole file must be asked for."""
+    """Discard the bytes on disk and request the whole file."""
 
 
 def download(
@@ -112,21 +112,21 @@ def download(
     progress: Progress,
     rng: random.Random | None = None,
 ) -> Downloaded:
-    """Fetch a file into ``folder``, going on from what an earlier call left there.
+    """Fetch a file into ``folder``, resuming an earlier call's download.
 
     Args:
-        source: what to fetch.
-        folder: a folder of its own; anything of another file in it is removed.
+        source: the file to fetch.
+        folder: a folder used only for this; files of other downloads in it are removed.
         settings: limits.
-        stop: ends the work with StoppedError; what arrived stays.
-        progress: called with (bytes here, length), from the calling thread.
+        stop: ends the work with StoppedError; the bytes that arrived are kept.
+        progress: called with (bytes on disk, length), from the calling thread.
         rng: the jitter of the waits.
 
     Raises:
-        ContentError: the server's file is not the signed one, the server refuses for good, or the
-            data budget is spent.
+        ContentError: the server's file is not the signed one, the server refuses permanently, or
+            the data budget is spent.
         TransportError: no success within the attempts.
-        NoSpaceError: the disk is too small, before or during.
+        NoSpaceError: the disk is too small at the start, or fills up.
         OSError: the disk failed.
     """
     attempts = Attempts(settings.retry, stop, rng)
@@ -147,14 +147,14 @@ def download(
 
 
 def discard(folder: Path) -> None:
-    """Remove a download, whole or part."""
-    shutil.rmtree(folder, ignore_errors=True)  # what stays behind, the next download removes
+    """Remove a complete or partial download."""
+    shutil.rmtree(folder, ignore_errors=True)  # the next download removes what is left
 
 
 def _fetch(web: Web, part: _Part, settings: DownloadSettings, stop: threading.Event) -> None:
-    """Ask once and take what comes."""
+    """Send one request and store the body."""
     if part.here and part.etag is None:
-        part.start_over()  # without a strong validator nobody knows whether the rest fits
+        part.start_over()  # without a strong validator the rest may be of another file
     headers = {}
     if part.here and part.etag is not None:
         headers = {"Range": f"bytes={part.here}-", "If-Range": part.etag}
@@ -176,7 +176,7 @@ def _fetch(web: Web, part: _Part, settings: DownloadSettings, stop: threading.Ev
 
 
 def heed(body: Body) -> None:
-    """Raise RetryLaterError when the server asks to be left alone for a while."""
+    """Honour a Retry-After header of a temporary error: raises RetryLaterError."""
     if body.status in PASSING_STATUS:
         seconds = parse_retry_after(body.header("Retry-After"), body.header("Date"))
         if seconds is not None:
@@ -186,11 +186,11 @@ def heed(body: Body) -> None:
 def judge(
     status: int, content_range: str | None, content_length: str | None, here: int, length: int
 ) -> Answer:
-    """Decide what an answer to a request from byte ``here`` of ``length`` bytes means.
+    """Interpret the response to a request for the bytes from ``here`` on, of ``length`` in total.
 
     Raises:
-        ContentError: refused for good, or a file of another length.
-        TransportError: passing trouble.
+        ContentError: a permanent refusal, or a file of another length.
+        TransportError: a temporary error.
     """
     if status == 206 and here:
         return _judge_range(content_range, here, length)
@@ -213,7 +213,7 @@ def _judge_range(content_range: str | None, here: int, length: int) -> Answer:
     if int(match[3]) != length:
         detail = f"the server's file has {match[3]} bytes, {length} are signed"
         raise ContentError("wrong length", detail, OtaEvent.IMAGE_INVALID)
-    # Another range than was asked for is of no use, and so is asking that server for one again.
+    # A server that sends a different range cannot be used to resume: request the whole file.
     asked = (int(match[1]), int(match[2])) == (here, length - 1)
     return Answer.APPEND if asked else Answer.ASK_AGAIN
 
@@ -233,17 +233,17 @@ def _take(body: Body, part: _Part, settings: DownloadSettings, stop: threading.E
 
 
 class LowSpeed:
-    """Tells a slow server from a stalled one; the clock (seconds) is the caller's."""
+    """Detects a server that is too slow; the caller passes the time (seconds) in."""
 
     def __init__(self, low_speed: int, window: float, now: float) -> None:
-        """Expect ``low_speed`` bytes a second over each ``window`` seconds, from ``now`` on."""
+        """Require ``low_speed`` bytes per second in each ``window`` (seconds), from ``now`` on."""
         self._least = low_speed * window
         self._window = window
         self._start = now
         self._bytes = 0
 
     def add(self, size: int, now: float) -> None:
-        """Count ``size`` bytes that came by ``now``; raises TransportError when it was too few."""
+        """Count ``size`` bytes received by ``now``; raises TransportError if it is too slow."""
         self._bytes += size
         if now - self._start >= self._window:
             if self._bytes < self._least:
@@ -253,14 +253,14 @@ class LowSpeed:
 
 
 class Pacer:
-    """Keeps a download under a rate; the clock (seconds) is the caller's."""
+    """Limits the rate of a download; the caller passes the time (seconds) in."""
 
     def __init__(self, max_rate: int, now: float) -> None:
-        """Allow ``max_rate`` bytes a second on the average from ``now`` on; 0: no limit."""
+        """Allow ``max_rate`` bytes per second on average, from ``now`` on; 0: no limit."""
         self._max_rate = max_rate
         self._start = now
         self._bytes = 0
-        # Small pieces under a limit: ten a second, so that progress is seen and a stop is quick.
+        # With a limit, read ten small pieces a second: progress is visible and a stop is quick.
         self.piece = min(READ_SIZE, max(1, max_rate // 10)) if max_rate else READ_SIZE
 
     def add(self, size: int, now: float) -> float:
@@ -272,13 +272,14 @@ class Pacer:
 
 
 class Spent:
-    """What a download has cost, over restarts: ``path`` holds requests and bytes.
+    """The cost of a download over all restarts: ``path`` stores the requests and bytes.
 
-    The request is on disk before it is made; bytes follow in steps, of which a crash loses one.
+    A request is counted on disk before it is sent. Bytes are stored every `SPENT_STEP`; a crash
+    loses at most one step.
     """
 
     def __init__(self, path: Path, budget: int, attempts: int) -> None:
-        """Go on from what ``path`` says; ``budget`` is in bytes."""
+        """Load the cost from ``path``; allow ``budget`` bytes and ``attempts`` requests overall."""
         self._path = path
         self._budget = budget
         self._most = attempts
@@ -287,25 +288,25 @@ class Spent:
 
     @property
     def bytes(self) -> int:
-        """What came over the network so far."""
+        """The bytes received so far."""
         return self._bytes
 
     def _load(self) -> tuple[int, int]:
         try:
             source = parse_object(self._path.read_bytes(), "spent")
             return get_int(source, "attempts"), get_int(source, "bytes")
-        except (OSError, WireError):  # not there, or damaged: it begins
+        except (OSError, WireError):  # missing or damaged: start at zero
             return 0, 0
 
     def attempt(self) -> None:
-        """Count a request; raises ContentError when it is one too many."""
+        """Count a request before it is sent; raises ContentError if the budget is spent."""
         if self._attempts >= self._most or self._bytes >= self._budget:
             self._end()
         self._attempts += 1
         self._save()
 
     def take(self, size: int) -> None:
-        """Count bytes that came; raises ContentError when they are over the budget."""
+        """Count ``size`` bytes received; raises ContentError when they exceed the budget."""
         self._bytes += size
         self._unsaved += size
         if self._unsaved >= SPENT_STEP:
@@ -326,25 +327,25 @@ class Spent:
 
 
 def spent_path(folder: Path, sha256: str) -> Path:
-    """Return where the cost of a package is kept."""
+    """Return the file that stores the cost of a package."""
     return folder / f"{sha256}.spent"
 
 
 def open_spent(folder: Path, source: Source, settings: DownloadSettings) -> Spent:
-    """Return what a package has cost so far, held against its budget."""
+    """Load the cost of a package so far, with its budget."""
     budget = source.budget or int(settings.budget_factor * source.length)
     return Spent(spent_path(folder, source.sha256), budget, settings.budget_attempts)
 
 
 def clear(folder: Path, *keep: Path) -> None:
-    """Remove what is not of this download."""
+    """Remove all files from ``folder`` except ``keep``."""
     for path in folder.iterdir():
         if path not in keep:
             path.unlink()
 
 
 class _Part:
-    """The bytes that are here: on disk, and as running hashes."""
+    """The part of the file that has arrived: on disk, and as running hashes."""
 
     def __init__(
         self,
@@ -364,8 +365,8 @@ class _Part:
         self._stop = stop
         self._progress = progress
         self._digests = Digests()
-        # Whether the bytes come of more than one answer: then a wrong hash may mean that they do
-        # not fit together, and one try from the start is due.
+        # Whether the bytes come from more than one response. If so, a wrong hash may mean that they
+        # do not fit together, and the download is retried once from the start.
         self._patched = False
 
     @property
@@ -377,12 +378,12 @@ class _Part:
         clear(self._folder, self._path, self._sidecar, spent_path(self._folder, self.source.sha256))
         self.spent = open_spent(self._folder, self.source, self._settings)
         self.etag = self._read_sidecar()
-        # Unbuffered: what a write could not bring to the disk must not be tried again by close().
+        # Unbuffered: close() must not retry bytes that a write failed to bring to the disk.
         self._file = self._path.open("ab", buffering=0)
         try:
             self._resume()
             self._check_space()
-        except BaseException:  # whatever it is, __exit__ will not be called
+        except BaseException:  # __exit__ is not called when __enter__ raises
             self.__exit__()
             raise
         return self
@@ -395,9 +396,9 @@ class _Part:
         try:
             sidecar = parse_object(self._sidecar.read_bytes(), "sidecar")
             etag = get_string(sidecar, "etag")
-            # The order's URL may differ (another host): If-Range lets the server judge.
+            # The order's URL may differ (another host): with If-Range the server decides.
             return etag if _STRONG_ETAG.fullmatch(etag) else None
-        except (OSError, WireError):  # not there, or damaged: the part cannot be continued
+        except (OSError, WireError):  # missing or damaged: the part cannot be resumed
             return None
 
     def _resume(self) -> None:
@@ -420,7 +421,7 @@ class _Part:
             raise NoSpaceError(needs, has)
 
     def remember(self, etag: str | None) -> None:
-        """Note what the server calls this file, before the first byte of it is written."""
+        """Store the server's ETag of the file before the first byte of it is written."""
         known = self.etag
         self.etag = etag if etag and _STRONG_ETAG.fullmatch(etag) else None
         self._patched = self.here > 0
@@ -445,7 +446,7 @@ class _Part:
 
     def _write(self, chunk: bytes) -> None:
         rest = memoryview(chunk)
-        while rest:  # a raw write may take less than it is given
+        while rest:  # a raw write may be short
             rest = rest[self._file.write(rest) :]
 
     def _raise_disk(self, error: OSError) -> None:
@@ -455,7 +456,7 @@ class _Part:
         raise NoSpaceError(needs, self._settings.free_space(self._folder)) from error
 
     def start_over(self) -> None:
-        """Forget the bytes that are here."""
+        """Discard the bytes that have arrived."""
         self._file.truncate(0)
         self._digests.close()
         self._digests = Digests()
@@ -464,7 +465,7 @@ class _Part:
         self._patched = False
 
     def finish(self) -> Downloaded | None:
-        """Check the whole; None when it has to be fetched once more from the start.
+        """Verify the complete file; return None if it must be fetched again from the start.
 
         Raises:
             ContentError: the server's file has another hash than the signed one.

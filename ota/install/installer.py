@@ -1,4 +1,4 @@
-"""What the updater asks of whatever puts a package in place, and what a package may become."""
+"""The interface of an installer, and the limits on an unpacked package."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from ota.launch.boot import Rollback, Trial
 from ota.trust.client import Target
 from wire.ota import OtaEvent
 
-# Called with (bytes done, bytes in all), from the thread that does the work.
+# Called with (bytes done, total bytes), from the thread that does the work.
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class UnpackLimits:
-    """What a package may become on this disk, at most."""
+    """The largest number of files and bytes that a package may unpack to."""
 
     files: int = 20_000
     bytes: int = 512 * 2**20
 
     @property
     def read_limit(self) -> int:
-        """What the tar itself may have: a header and padding come on top of each file."""
+        """The largest size of the tar stream in bytes: each file adds a header and padding."""
         return self.bytes + 2048 * self.files + 64 * 1024
 
     def check(self, files: int, size: int) -> None:
-        """Raise ContentError when that is too much."""
+        """Raise ContentError if the counts exceed the limits."""
         if files > self.files or size > self.bytes:
             most = f"{self.files} files or {self.bytes} bytes"
             raise ContentError("package too big", f"more than {most}", OtaEvent.UNPACK_FAIL)
@@ -40,50 +40,50 @@ DEFAULT_LIMITS = UnpackLimits()
 
 
 class Installer(Protocol):
-    """`ota.install.slots` is one; whole-OS images will be another.
+    """Installs, activates and rolls back versions; see `ota.install.slots` (releases), `ota.install.rauc` (images).
 
-    All methods block, may be repeated after a crash, and raise OSError when the disk fails.
+    All methods block, may be repeated after a crash, and raise OSError if the disk fails.
     """
 
     def install(
         self, package: Path, target: Target, stop: threading.Event, progress: Progress
     ) -> None:
-        """Put a verified package in place; what starts next does not change yet."""
+        """Install a verified package; the version that starts next does not change yet."""
 
     def activate(self, version: str, transaction: str) -> None:
-        """Make an installed version what starts next, on trial for the update ``transaction``."""
+        """Make an installed version start next, on trial for the update ``transaction``."""
 
     def confirm(self) -> None:
-        """End the trial: the active version stays."""
+        """End the trial and keep the active version."""
 
     def roll_back(self, reason: str) -> None:
-        """End the trial: the previous version starts next. Without a trial, nothing."""
+        """End the trial and make the previous version start next; without a trial, do nothing."""
 
     def trial(self) -> Trial | None:
         """Return the version that is on trial."""
 
     def restarts(self) -> int:
-        """Return how often this boot of the machine was to end in a restart into what is on trial.
+        """Return how often this boot has requested a machine restart into the version on trial.
 
-        0 when that is not waited for: nothing is on trial, or the machine did restart, or need not.
+        0 if none is pending: nothing is on trial, or the machine has restarted or need not restart.
         """
 
     def given_up(self) -> bool:
-        """Tell whether what runs was given up already, and only the restart out of it is missing."""
+        """Return whether the running version was rolled back and only the restart is pending."""
 
     def record_lost(self) -> bool:
-        """Tell whether nothing says any more if what runs is on trial: then it is."""
+        """Return whether the boot record is lost; the running version then counts as on trial."""
 
     def last_rollback(self) -> Rollback | None:
-        """Return which version was last given up, and why."""
+        """Return the version that was last rolled back, and why."""
 
     def collect(self, running: str) -> None:
-        """Remove what neither starts next, nor is gone back to, nor is ``running``."""
+        """Remove every version except the next one, the one to roll back to, and ``running``."""
 
 
 @runtime_checkable
 class ImageInstaller(Protocol):
-    """An installer that takes from the running image what a sparse package lacks."""
+    """An installer that reads the blocks missing from a sparse package from the running image."""
 
     def running_image(self) -> Path:
         """Return the block device that this system runs from; raises OSError, MachineError."""

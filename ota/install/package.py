@@ -1,7 +1,7 @@
 """The slot package: a tar.gz that holds release.json first, then the import packages under lib/.
 
-The same sources give the same bytes: members sorted, no times, no owners. release.json says what
-the package is before anything of it is unpacked.
+Builds are reproducible: members are sorted, without times or owners. release.json describes the
+package before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from wire.ota import OtaEvent, version_key
 
 INFO_NAME = "release.json"
 LIB = "lib"
-# release.json of a real release has some hundred bytes.
+# A real release.json has a few hundred bytes.
 INFO_MAX = 64 * 1024
-# Files are read in pieces far smaller than this; only a header is ever asked for in one read.
+# Files are read in much smaller pieces; only a header is read in one piece.
 READ_MAX = 2**20
-# What one member's headers may have together: a real one has a long name, at most.
+# Maximum bytes of all headers of one member; a real member needs one for a long name at most.
 HEADERS_MAX = 64 * 1024
 FORMAT = 1
 PRODUCT_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -39,15 +39,15 @@ _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\d+(?:\.\d+)*)\S*")
 
 @dataclass(frozen=True, slots=True)
 class ReleaseInfo:
-    """What release.json says.
+    """The content of release.json.
 
     Attributes:
-        requires_python: ">=3.11".
-        requires: "name==version" of each distribution it was built against and does not bring along.
+        requires_python: the Python versions it runs on, such as ">=3.11".
+        requires: "name==version" of each distribution it was built against but does not contain.
         packages: the import packages under lib/.
-        unpacked_bytes: the files' sizes added up.
-        built: when its newest source was written, Unix time in seconds; 0: not known. No clock
-            before it can be right (`base.clock`).
+        unpacked_bytes: the sum of the files' sizes.
+        built: when its newest source was written, Unix time in seconds; 0: unknown. A clock before
+            it is wrong (`base.clock`).
     """
 
     product: str
@@ -71,7 +71,7 @@ def check_product(product: str, field: str = "product") -> str:
 
 
 def parse_info(data: bytes) -> ReleaseInfo:
-    """Read release.json; raises WireError naming the member, its value and what was expected."""
+    """Parse release.json; raises WireError naming the member, its value and what was expected."""
     source = parse_object(data, INFO_NAME)
     get_int(source, "format", path="release.", low=FORMAT, high=FORMAT)
     version = get_string(source, "version", path="release.")
@@ -109,7 +109,7 @@ def _strings(
 
 
 def installed_version(name: str) -> str | None:
-    """Return the version of a distribution in this environment, None when it is not there."""
+    """Return the version of a distribution in this environment, or None if it is missing."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -121,11 +121,11 @@ def check_runtime(
     installed: Callable[[str], str | None] = installed_version,
     python: tuple[int, int] = (sys.version_info.major, sys.version_info.minor),
 ) -> None:
-    """Refuse a release that the base install cannot carry.
+    """Refuse a release that the base install cannot run.
 
     Raises:
         ContentError: Python, or a distribution, is missing or older than the release was built
-            against. A newer one passes: that it works is for the trial to show.
+            against. A newer one passes; the trial shows whether it works.
     """
     needed = _PYTHON.fullmatch(info.requires_python)
     if needed is None or python < (int(needed[1]), int(needed[2])):
@@ -154,10 +154,10 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 @contextmanager
 def open_package(file: io.BufferedReader, limit: int) -> Iterator[tarfile.TarFile]:
-    """Read a package's members in order; at most ``limit`` bytes come out of the compression.
+    """Open a package to read its members in order; at most ``limit`` bytes are decompressed.
 
     Raises:
-        ContentError: also from inside the block: what is read is no tar.gz, or is a bomb.
+        ContentError: not a tar.gz, or a decompression bomb; it is also raised inside the block.
     """
     try:
         plain = gzip.GzipFile(fileobj=file, mode="rb")
@@ -168,8 +168,8 @@ def open_package(file: io.BufferedReader, limit: int) -> Iterator[tarfile.TarFil
         raise ContentError("broken package", detail, OtaEvent.UNPACK_FAIL) from error
 
 
-# What tarfile and gzip raise over bytes that are not theirs; of numbers and sparse maps that are none
-# also ValueError and the like. BadGzipFile is an OSError, but tells of the content and not of the disk.
+# What tarfile and gzip raise for malformed input; bad numbers and sparse maps also cause ValueError
+# and the like. BadGzipFile is an OSError, but a fault of the content, not of the disk.
 _BROKEN = (
     tarfile.TarError,
     gzip.BadGzipFile,
@@ -183,21 +183,21 @@ _BROKEN = (
 
 
 class _Members(tarfile.TarFile):
-    """A tar whose members' headers are bounded, and not kept: tarfile remembers all of them."""
+    """A tar that bounds the size of headers and keeps no members, which TarFile collects."""
 
     def __init__(self, reader: _Limited) -> None:
         self._reader = reader
         super().__init__(fileobj=reader, mode="r")
 
     def next(self) -> tarfile.TarInfo | None:
-        self.members.clear()  # type: ignore[attr-defined]  # of all versions, in no stub
+        self.members.clear()  # type: ignore[attr-defined]  # in all versions, but in no stub
         self.pax_headers = {}
         with self._reader.headers():
             return super().next()
 
 
 class _Limited(io.RawIOBase):
-    """What tarfile reads from: a decompressor that gives out a bounded number of bytes."""
+    """The stream that tarfile reads: a decompressor with a limit on its output."""
 
     def __init__(self, plain: gzip.GzipFile, limit: int) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ class _Limited(io.RawIOBase):
 
     @contextmanager
     def headers(self) -> Iterator[None]:
-        """Give out at most HEADERS_MAX bytes inside the block."""
+        """Allow at most HEADERS_MAX bytes to be read inside the block."""
         self._room = HEADERS_MAX
         try:
             yield
@@ -215,11 +215,11 @@ class _Limited(io.RawIOBase):
             self._room = None
 
     def read(self, size: int = -1) -> bytes:
-        # tarfile reads extended headers whole: without this, one header could fill the memory.
+        # tarfile reads an extended header in one piece: without a limit it could fill the memory.
         if not 0 <= size <= READ_MAX:
             detail = f"a header of {size} bytes"
             raise ContentError("package too big", detail, OtaEvent.UNPACK_FAIL)
-        if self._room is not None:  # a chain of headers, or a sparse map, is read in small pieces
+        if self._room is not None:  # limits chains of headers and sparse maps, read in small pieces
             self._room -= size
             if self._room < 0:
                 detail = f"a member with headers of more than {HEADERS_MAX} bytes"

@@ -1,10 +1,10 @@
-"""The ``rauc`` installer: a bundle goes into the slot that is not booted, and the machine restarts.
+"""The ``rauc`` installer: write a bundle to the slot that is not booted, then restart the machine.
 
-RAUC writes the image and speaks to the boot loader; STATE/ota/rauc.json remembers which version is
-on trial in which slot, and in which boot of the machine that was decided. A machine that comes up
-with the old version while a trial is recorded has fallen back: the boot loader's doing, or a power
-cut before the first start. RAUC must run with ``activate-installed=false``: what starts next is
-changed by `RaucInstaller.activate` alone.
+RAUC writes the image and configures the boot loader; STATE/ota/rauc.json stores which version is on
+trial in which slot, and in which boot of the machine the trial was recorded. A machine that starts
+the old version while a trial is recorded has fallen back, through the boot loader or a power cut
+before the first start. RAUC must run with ``activate-installed=false``, so that only
+`RaucInstaller.activate` changes what starts next.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from wire.ota import OtaEvent
 
 T = TypeVar("T")
 
-# RAUC says why it gave up in words only (src/bundle.c, src/install.c of 1.8 to 1.13). These are of
-# the bundle; everything else is this machine's.
+# RAUC reports errors as text only (src/bundle.c, src/install.c of 1.8 to 1.13). These are faults of
+# the bundle; every other error is this machine's.
 _REFUSALS = re.compile(
     r"signature|verif|[Cc]ompatible|[Ii]nvalid bundle|manifest|not a (valid )?bundle|[Bb]undle (size|format)"
     r"|checksum|too small|No matching (slot|image)|identifier",
@@ -51,13 +51,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SlotTrial:
-    """A version that has not proved itself: where it is, and where we go back to.
+    """A version that is not confirmed yet, its slot, and the slot to roll back to.
 
     Attributes:
         slot: RAUC's name of the slot that holds it.
         old_slot: RAUC's name of the slot that was booted when it was activated.
-        boot_id: which boot of the machine that was; another one means that it has restarted.
-        restarts: how often that boot was to end in a restart into this version.
+        boot_id: the machine's boot at that time; a different one means that it has restarted.
+        restarts: how often that boot has requested a restart into this version.
     """
 
     version: str
@@ -70,12 +70,12 @@ class SlotTrial:
 
 @dataclass(frozen=True, slots=True)
 class RaucRecord:
-    """What rauc.json holds.
+    """The content of rauc.json.
 
     Attributes:
-        trial: the version that has not proved itself.
-        last_rollback: the version that was last given up.
-        given_up_in: the boot in which that version ran and was given up; None when the old one did.
+        trial: the version that is not confirmed yet.
+        last_rollback: the version that was last rolled back.
+        given_up_in: the boot in which that version rolled itself back; None if the old one did it.
     """
 
     trial: SlotTrial | None = None
@@ -84,19 +84,19 @@ class RaucRecord:
 
     def to_bytes(self) -> bytes:
         """Render rauc.json."""
-        # As boot.json: a reason may quote a file's name.
+        # A reason may quote a file name, which need not be valid Unicode.
         return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode(errors="replace")
 
 
 def parse_record(data: bytes) -> RaucRecord:
-    """Read rauc.json strictly; raises WireError naming the member."""
+    """Parse rauc.json strictly; raises WireError naming the member."""
     source = parse_object(data, "rauc.json")
     trial = rollback = None
     if source.get("trial") is not None:
         members = get_object(source, "trial")
         names = ("version", "transaction", "slot", "old_slot", "boot_id")
         values: dict[str, Any] = {name: get_string(members, name, path="trial.") for name in names}
-        if "restarts" in members:  # a version that is gone back from may have written it without
+        if "restarts" in members:  # missing if written by an older version (a downgrade)
             values["restarts"] = get_int(members, "restarts", path="trial.", low=1)
         trial = SlotTrial(**values)
     if source.get("last_rollback") is not None:
@@ -109,7 +109,7 @@ def parse_record(data: bytes) -> RaucRecord:
             get_string(members, "reason", path="last_rollback."),
             transaction,
         )
-    # A version that is gone back from may have written the record without it.
+    # The member is missing if an older version, a downgrade rolled back from, wrote the record.
     known = source.get("given_up_in") is not None
     return RaucRecord(trial, rollback, get_string(source, "given_up_in") if known else None)
 
@@ -131,14 +131,14 @@ class RaucInstaller:
         address: str | None = None,
         boot_id: Callable[[], str] = read_boot_id,
     ) -> None:
-        """Keep rauc.json in ``state_dir``/ota; ``running`` is the version of the booted image.
+        """Store rauc.json in ``state_dir``/ota.
 
         Args:
-            state_dir: the agent's STATE folder, on a partition that no slot covers.
-            running: what this process runs.
-            deadlines: seconds that RAUC has.
-            address: another D-Bus address than the system's.
-            boot_id: tells one boot of the machine from another.
+            state_dir: the agent's STATE folder, on a partition outside all slots.
+            running: the version of the booted image, which this process runs.
+            deadlines: time limits for RAUC.
+            address: a D-Bus address; None: the system bus.
+            boot_id: returns an id of this boot of the machine.
         """
         self._path = state_dir / "ota" / "rauc.json"
         self._running = running
@@ -149,12 +149,12 @@ class RaucInstaller:
     def install(
         self, package: Path, target: Target, stop: threading.Event, progress: Progress
     ) -> None:
-        """Have RAUC check the bundle's own signature and write it; the boot loader does not change.
+        """Have RAUC verify the bundle's own signature and write it; the boot loader is unchanged.
 
         Raises:
-            ContentError: RAUC refuses the bundle, or it holds another version than was signed.
-            MachineError: RAUC is not there, stalls, or cannot write.
-            StoppedError: asked to stop; RAUC goes on and is waited for next time.
+            ContentError: RAUC refuses the bundle, or it holds a version other than the signed one.
+            MachineError: RAUC is unavailable, stalls, or cannot write.
+            StoppedError: ``stop`` was set; RAUC continues, and the next call waits for it.
         """
         progress(0, target.length)
 
@@ -178,7 +178,7 @@ class RaucInstaller:
         progress(target.length, target.length)
 
     def running_image(self) -> Path:
-        """Return the device of the booted slot, which RAUC takes blocks from; raises RaucError."""
+        """Return the device of the booted slot, from which RAUC copies blocks; raises RaucError."""
 
         async def work(rauc: RaucBus) -> Path:
             return Path(find_pair(await rauc.slots())[0].device)
@@ -186,10 +186,10 @@ class RaucInstaller:
         return self._with_bus(work)
 
     def activate(self, version: str, transaction: str) -> None:
-        """Note the trial, then make the other slot what starts next; a repeat is counted.
+        """Record the trial, then make the other slot start next; repeated calls are counted.
 
         Raises:
-            MachineError: RAUC cannot, or the other slot does not hold ``version``.
+            MachineError: RAUC fails, or the other slot does not hold ``version``.
         """
 
         async def work(rauc: RaucBus) -> None:
@@ -210,7 +210,7 @@ class RaucInstaller:
             raise MachineError(f"RAUC: {error}") from error
 
     def confirm(self) -> None:
-        """Tell the boot loader that the booted slot is good, then end the trial; raises OSError."""
+        """Mark the booted slot good for the boot loader, then end the trial; raises OSError."""
         trial = self._record().trial
         if trial is None and not self.record_lost():
             return
@@ -223,13 +223,13 @@ class RaucInstaller:
         self._store(RaucRecord())
 
     def roll_back(self, reason: str) -> None:
-        """Make the old slot what starts next, mark the new one bad; raises OSError."""
+        """Make the old slot start next, then mark the new one bad; raises OSError."""
         trial = self._record().trial
         if trial is None:
             return
 
         async def work(rauc: RaucBus) -> None:
-            # In this order: at every moment there is a slot that can be started.
+            # In this order, so that there is a bootable slot at every moment.
             await rauc.mark("active", trial.old_slot)
             await rauc.mark("bad", trial.slot)
 
@@ -239,25 +239,25 @@ class RaucInstaller:
         self._store(RaucRecord(None, rollback, given_up_in))
 
     def trial(self) -> Trial | None:
-        """Return the version that is on trial and runs; one that does not run was fallen back from."""
+        """Return the version on trial if it runs; if it does not, the machine has fallen back."""
         trial = self._record().trial
         if trial is None or trial.version != self._running:
             return None
         return Trial(trial.version, 1, trial.transaction)
 
     def restarts(self) -> int:
-        """Return how often this boot was to end in a restart into the trial; 0: none waits for it."""
+        """Return how often this boot has requested a restart into the trial; 0: none is pending."""
         trial = self._record().trial
         if trial is None or trial.version == self._running or trial.boot_id != self._boot_id():
             return 0
         return trial.restarts
 
     def given_up(self) -> bool:
-        """Tell whether what runs was given up in this very boot: only the restart is missing."""
+        """Return whether the running version was rolled back in this boot: a restart is pending."""
         return self._record().given_up_in == self._boot_id()
 
     def record_lost(self) -> bool:
-        """Tell whether rauc.json, which every trial has, is not there or damaged."""
+        """Return whether rauc.json, which exists during every trial, is missing or damaged."""
         try:
             parse_record(self._path.read_bytes())
         except (WireError, OSError):
@@ -265,7 +265,7 @@ class RaucInstaller:
         return False
 
     def last_rollback(self) -> Rollback | None:
-        """Return which version was last given up; a trial that another boot did not start is one."""
+        """Return the version last rolled back; a trial that did not start after a reboot counts."""
         record = self._record()
         trial = record.trial
         if trial is None or trial.version == self._running or trial.boot_id == self._boot_id():
@@ -274,7 +274,7 @@ class RaucInstaller:
         return Rollback(trial.version, reason, trial.transaction)
 
     def collect(self, running: str) -> None:
-        """Nothing is left over: a slot is overwritten, not removed."""
+        """Do nothing: a slot is overwritten, not removed."""
 
     def _record(self) -> RaucRecord:
         try:
@@ -282,7 +282,7 @@ class RaucInstaller:
         except FileNotFoundError:
             return RaucRecord()
         except (WireError, OSError) as error:
-            # What runs, runs; `recovery` knows what an update without its boot record means.
+            # Not fatal: `recovery` handles an update without its boot record.
             _log.error("rauc.json cannot be read: %s", error)
             return RaucRecord()
 
@@ -291,7 +291,7 @@ class RaucInstaller:
         write_atomically(self._path, record.to_bytes())
 
     def _with_bus(self, work: Callable[[RaucBus], Awaitable[T]]) -> T:
-        """Run ``work`` in an event loop of this thread's own; the caller's thread has none."""
+        """Run ``work`` in a new event loop; the calling thread must have none."""
 
         async def run() -> T:
             async with rauc_bus(self._deadlines, self._address) as rauc:
@@ -304,8 +304,8 @@ async def _check_version(rauc: RaucBus, package: Path, target: Target) -> None:
     try:
         info = await rauc.info(package)
     except RaucRefusedError as error:
-        # RAUC 1.8 says no more than "rauc info error" here; the installation says why.
-        _log.warning("RAUC on the bundle: %s", error)
+        # RAUC 1.8 reports only "rauc info error" here; the installation reports the reason.
+        _log.warning("RAUC cannot read the bundle: %s", error)
         return
     if info.version != target.version:
         detail = f"the bundle holds {info.version}, {target.version} was signed"
@@ -313,7 +313,7 @@ async def _check_version(rauc: RaucBus, package: Path, target: Target) -> None:
 
 
 def find_pair(slots: tuple[Slot, ...]) -> tuple[Slot, Slot]:
-    """Return the booted slot and the one other that can be booted; raises RaucRefusedError."""
+    """Return the booted slot and the only other bootable slot; raises RaucRefusedError."""
     bootable = [slot for slot in slots if slot.boot_name]
     booted = [slot for slot in bootable if slot.is_booted]
     others = [slot for slot in bootable if not slot.is_booted]

@@ -1,7 +1,7 @@
-"""RAUC's D-Bus interface (de.pengutronix.rauc.Installer), each call with a deadline.
+"""A client of RAUC's D-Bus interface (de.pengutronix.rauc.Installer); each call has a deadline.
 
-What comes over the bus is turned into our own types here; nothing behind this module sees a D-Bus
-value. Works with RAUC 1.8 and newer: only what that version has is used.
+This module converts D-Bus values to our own types; no other module sees a D-Bus value. It uses only
+what RAUC 1.8 offers, and works with newer versions.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ NAME = "de.pengutronix.rauc"
 INTERFACE = "de.pengutronix.rauc.Installer"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 _DBUS = "org.freedesktop.DBus"
-# How often a wait looks whether it was asked to stop, in seconds.
+# How often a wait checks whether it was asked to stop, in seconds.
 _TICK = 0.2
 
 
 class RaucError(OSError):
-    """RAUC did not do what it was asked; an OSError, as a failing disk is to the updater."""
+    """A RAUC call failed; an OSError, since the updater handles it like a failing disk."""
 
 
 class RaucUnavailableError(RaucError):
-    """No bus, no service on it, or the service went away."""
+    """There is no bus or no RAUC service, or the service disappeared."""
 
 
 class RaucTimeoutError(RaucError):
-    """RAUC did not answer, or did not get on, within the time it has."""
+    """RAUC did not answer, or made no progress, within the time limit."""
 
 
 class RaucRefusedError(RaucError):
-    """RAUC answered with an error; the text is its own."""
+    """RAUC returned an error; the message is RAUC's own text."""
 
 
 class RaucStoppedError(RaucError):
-    """We were asked to stop waiting; RAUC goes on with what it does."""
+    """The wait was asked to stop; RAUC continues its work."""
 
 
 @dataclass(frozen=True, slots=True)
 class RaucDeadlines:
-    """Seconds that RAUC has.
+    """Time limits for RAUC, in seconds.
 
     Attributes:
-        connect: for the bus.
-        call: for an answer; marking a slot runs the boot loader's script.
-        stall: between two signs of progress of an installation; a slow SD card writes 1 % of
-            a 2 GiB image in about 10 s, and syncing it at the end takes minutes.
-        install: for an installation altogether.
+        connect: for connecting to the bus.
+        call: for a reply; marking a slot runs the boot loader's script.
+        stall: between two progress signals of an installation; a slow SD card writes 1 % of a
+            2 GiB image in about 10 s, and syncing it at the end takes minutes.
+        install: for a whole installation.
     """
 
     connect: float = 5.0
@@ -73,11 +73,11 @@ class Slot:
 
     Attributes:
         name: as in system.conf, "rootfs.0".
-        boot_name: as the boot loader calls it, "A"; "" for a slot that is not booted by itself.
+        boot_name: the boot loader's name for it, "A"; "" for a slot that is not bootable.
         state: "booted", "active" (belongs to the booted one) or "inactive".
-        boot_status: "good", "bad" or "" when the boot loader does not say.
-        status: "ok" after an installation that was completed, "pending" within one, "" never written.
-        version: of the bundle that was written into it, "" when none was.
+        boot_status: "good", "bad" or "" if the boot loader does not report it.
+        status: "ok" after a complete installation, "pending" during one, "" if never written.
+        version: version of the bundle written to it, "" if none was.
         device: the block device, "/dev/mmcblk0p2".
     """
 
@@ -91,20 +91,20 @@ class Slot:
 
     @property
     def is_booted(self) -> bool:
-        """Whether this system runs from it."""
+        """Whether this system runs from the slot."""
         return self.state == "booted"
 
 
 @dataclass(frozen=True, slots=True)
 class BundleInfo:
-    """What a bundle says about itself."""
+    """The compatible string and version in a bundle's manifest."""
 
     compatible: str
     version: str
 
 
 def parse_slots(body: object) -> tuple[Slot, ...]:
-    """Turn GetSlotStatus' answer, a(sa{sv}), into slots; raises RaucRefusedError naming the member."""
+    """Parse the reply of GetSlotStatus, a(sa{sv}); raises RaucRefusedError naming the member."""
     try:
         rows = [(name, _plain(members)) for name, members in body]  # type: ignore[attr-defined]
         return tuple(_parse_slot(name, members) for name, members in rows)
@@ -138,7 +138,7 @@ def _plain(members: Mapping[str, Any]) -> dict[str, object]:
 
 @asynccontextmanager
 async def rauc_bus(deadlines: RaucDeadlines, address: str | None = None) -> AsyncIterator[RaucBus]:
-    """Connect to the bus; ``address``: another than the system's.
+    """Connect to the bus at ``address`` (None: the system bus), and disconnect at the end.
 
     Raises:
         RaucUnavailableError: there is no bus.
@@ -150,7 +150,7 @@ async def rauc_bus(deadlines: RaucDeadlines, address: str | None = None) -> Asyn
         bus = MessageBus(bus_address=address, bus_type=BusType.SYSTEM)
         async with asyncio.timeout(deadlines.connect):
             await bus.connect()
-    except Exception as error:  # what MessageBus and connect are documented to raise
+    except Exception as error:  # MessageBus and connect are documented to raise it
         reason = str(error) or f"no answer in {deadlines.connect:g} s"
         raise RaucUnavailableError(f"D-Bus: {reason}") from error
     try:
@@ -160,10 +160,10 @@ async def rauc_bus(deadlines: RaucDeadlines, address: str | None = None) -> Asyn
 
 
 class RaucBus:
-    """RAUC, over one connection."""
+    """The calls to RAUC over one D-Bus connection."""
 
     def __init__(self, bus: MessageBus, deadlines: RaucDeadlines) -> None:
-        """Talk over ``bus``, which stays the caller's."""
+        """Use ``bus``, which the caller must disconnect, and the time limits ``deadlines``."""
         self._bus = bus
         self._deadlines = deadlines
 
@@ -172,10 +172,10 @@ class RaucBus:
         return parse_slots((await self._call(INTERFACE, "GetSlotStatus"))[0])
 
     async def info(self, bundle: Path) -> BundleInfo:
-        """Verify a bundle's signature and return what it says about itself.
+        """Verify a bundle's signature and return its manifest's information.
 
         Raises:
-            RaucRefusedError: not a bundle, or not signed by whom this machine trusts.
+            RaucRefusedError: not a bundle, or not signed by a key that this machine trusts.
             RaucError: another fault.
         """
         compatible, version = await self._call(INTERFACE, "Info", "s", [str(bundle)])
@@ -190,7 +190,7 @@ class RaucBus:
         return str(await self._property("Operation"))
 
     async def wait_until_idle(self, stop: threading.Event) -> None:
-        """Wait for an installation that an earlier run of ours left going.
+        """Wait for an installation that an earlier run of the agent left running.
 
         Raises:
             RaucTimeoutError: it does not end.
@@ -208,15 +208,15 @@ class RaucBus:
     async def install(
         self, bundle: Path, stop: threading.Event, percent: Callable[[int], None]
     ) -> None:
-        """Write a bundle into the slots that are not booted; ``percent`` gets 0 to 100.
+        """Write a bundle to the slots that are not booted; ``percent`` gets 0 to 100.
 
-        What RAUC wrote, and its note that the slot is whole, are on the disk when this returns.
+        The image and RAUC's record that the slot is complete are durable when this returns.
 
         Raises:
-            RaucRefusedError: RAUC gave up; the text is its LastError.
+            RaucRefusedError: the installation failed; the message is RAUC's LastError.
             RaucTimeoutError: no progress, or no end, in time.
-            RaucUnavailableError: the service went away.
-            RaucStoppedError: ``stop`` was set; RAUC goes on, `wait_until_idle` waits for it.
+            RaucUnavailableError: the service disappeared.
+            RaucStoppedError: ``stop`` was set; RAUC continues, and `wait_until_idle` waits for it.
         """
         watch = _Watch(percent)
         await self._subscribe()
@@ -228,7 +228,7 @@ class RaucBus:
                 raise RaucRefusedError(str(await self._property("LastError")) or "no reason given")
         finally:
             self._bus.remove_message_handler(watch.hear)
-        # RAUC syncs the slot, but not a status file that is new; a power cut would lose it.
+        # RAUC syncs the slot, but not a new status file; a power cut would lose it.
         await asyncio.to_thread(os.sync)
 
     async def _subscribe(self) -> None:
@@ -260,7 +260,7 @@ class RaucBus:
         except TimeoutError as error:
             text = f"{member}: no answer in {self._deadlines.call:g} s"
             raise RaucTimeoutError(text) from error
-        except (EOFError, OSError) as error:  # dbus-fast's words for a bus that went away
+        except (EOFError, OSError) as error:  # dbus-fast raises them when the bus disconnects
             raise RaucUnavailableError(f"{member}: the bus went away") from error
         if reply is None or reply.message_type is MessageType.ERROR:
             raise _refusal(member, reply)
@@ -270,7 +270,7 @@ class RaucBus:
 def _refusal(member: str, reply: Message | None) -> RaucError:
     text = show(str(reply.body[0]), 300).strip('"') if reply and reply.body else "no reason given"
     name = (reply.error_name or "") if reply else ""
-    # The bus itself answers so when there is no service, or when it died over the question.
+    # The bus itself sends these when there is no service, or when it died during the call.
     if name.startswith(f"{_DBUS}.Error.") and name.rpartition(".")[2] in {
         "ServiceUnknown",
         "NameHasNoOwner",
@@ -283,7 +283,7 @@ def _refusal(member: str, reply: Message | None) -> RaucError:
 
 
 class _Watch:
-    """Hears the signals of one installation."""
+    """Follows the signals of one installation."""
 
     def __init__(self, percent: Callable[[int], None]) -> None:
         self.result: int | None = None
@@ -292,7 +292,7 @@ class _Watch:
         self._heard = asyncio.Event()
 
     def hear(self, message: Message) -> None:
-        """Take a message of the bus; what is not ours is left."""
+        """Handle a message of the bus; messages not about the installation are ignored."""
         if message.member == "Completed" and message.interface == INTERFACE:
             self.result = int(message.body[0])
         elif message.member == "NameOwnerChanged" and message.body[0] == NAME:
@@ -306,7 +306,7 @@ class _Watch:
         self._heard.set()
 
     async def wait(self, deadlines: RaucDeadlines, stop: threading.Event) -> None:
-        """Return when the installation is over, whatever its result."""
+        """Wait until the installation is over; `result` then holds its result."""
         loop = asyncio.get_running_loop()
         end = loop.time() + deadlines.install
         stalled = loop.time() + deadlines.stall

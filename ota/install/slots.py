@@ -1,8 +1,8 @@
-"""The ``slots`` installer: versioned release folders, and one atomic switch between them.
+"""The ``slots`` installer: versioned release folders, and an atomic switch between them.
 
 STATE/slots holds ``releases/<version>/{release.json,package.json,lib/…}``, ``boot.json`` (see
-`ota.launch.boot`) and ``current``. A folder under its final name is complete and on the disk; everything
-else is ``.unpack`` and removed. All methods block and may be repeated after a crash.
+`ota.launch.boot`) and ``current``. A folder with its final name is complete and durable; unfinished work
+is in ``.unpack`` and removed. All methods block and may be repeated after a crash.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from ota.launch import boot
 from ota.launch.boot import BootRecord, BootRecordError, Rollback, Trial
 from ota.trust.client import Target
 
-# What the package's own bytes hashed to, beside release.json: tells an unpacked release from
-# another build of the same version.
+# Holds the package's SHA-256, next to release.json: distinguishes an unpacked release from another
+# build of the same version.
 PACKAGE_NAME = "package.json"
-# Room that an installation leaves on the disk: boot.json, task.json and the outbox must still fit.
+# Bytes that an installation leaves free: boot.json, task.json and the outbox must still fit.
 RESERVE_BYTES = 4 * 2**20
-# How often an installation that waits for a stopped one looks whether it was stopped too, in seconds.
+# Seconds between two checks for a stop, while an installation waits for an earlier, stopped one.
 TICK = 0.2
 
 
 class SlotInstaller:
-    """Installs, switches, confirms and rolls back releases under ``state_dir``/slots."""
+    """Installs, activates, confirms and rolls back releases under ``state_dir``/slots."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class SlotInstaller:
         limits: UnpackLimits = DEFAULT_LIMITS,
         free_space: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
-        """Work in ``state_dir``; ``free_space`` tells how many bytes a folder's disk has left."""
+        """Use ``state_dir`` and ``limits``; ``free_space`` returns a folder's free disk bytes."""
         self._state_dir = state_dir
         self._limits = limits
         self._free_space = free_space
@@ -52,16 +52,16 @@ class SlotInstaller:
     def install(
         self, package: Path, target: Target, stop: threading.Event, progress: Progress
     ) -> None:
-        """Unpack a package whose bytes were verified; the machine still starts what it did before.
+        """Unpack a package whose bytes were verified; the version that starts next is unchanged.
 
         Args:
-            package: the file.
-            target: what it must be; release.json has to agree.
+            package: the package file.
+            target: the signed entry, which release.json must match.
             stop: ends the work with StoppedError.
             progress: called with (bytes of the package read, its size).
 
         Raises:
-            ContentError: the package is refused; the message says by which check.
+            ContentError: the package is refused; the message names the failed check.
             NoSpaceError: the disk is too small.
             OSError: the disk failed.
         """
@@ -81,7 +81,7 @@ class SlotInstaller:
 
     @contextmanager
     def _alone(self, stop: threading.Event) -> Iterator[None]:
-        """Wait for one that was stopped and still brings files to the disk: it was not waited for."""
+        """Wait for an installation that was stopped and abandoned, but still writes files."""
         while not self._installing.acquire(timeout=TICK):
             if stop.is_set():
                 raise StoppedError("stopped before unpacking")
@@ -135,15 +135,15 @@ class SlotInstaller:
             raise NoSpaceError(self._needs, has)
 
     def activate(self, version: str, transaction: str) -> None:
-        """Make an installed version what starts next, on trial for the update ``transaction``."""
+        """Make an installed version start next, on trial for the update ``transaction``."""
         boot.store(self._state_dir, self._record().activated(version, transaction))
 
     def confirm(self) -> None:
-        """End the trial: the active version stays; older ones but the previous are removed."""
+        """End the trial and keep the active version."""
         boot.store(self._state_dir, self._record().confirmed())
 
     def roll_back(self, reason: str) -> None:
-        """Make the previous version, in the end the base, what starts next."""
+        """Make the previous version, or else the base install, start next."""
         record = self._record()
         if record.trial is not None:
             boot.store(self._state_dir, record.rolled_back(reason))
@@ -153,11 +153,11 @@ class SlotInstaller:
         return self._record().trial
 
     def restarts(self) -> int:
-        """Return 0: the agent alone restarts, and `launch` counts its starts."""
+        """Return 0: only the agent restarts, not the machine, and `launch` counts its starts."""
         return 0
 
     def given_up(self) -> bool:
-        """Return False: `launch` starts nothing that was given up, however the agent ended."""
+        """Return False: `launch` never starts a version that was rolled back."""
         return False
 
     def record_lost(self) -> bool:
@@ -165,15 +165,15 @@ class SlotInstaller:
         return False
 
     def last_rollback(self) -> Rollback | None:
-        """Return which version was last given up, and why."""
+        """Return the version that was last rolled back, and why."""
         return self._record().last_rollback
 
     def collect(self, running: str) -> None:
-        """Remove every release but the active, the previous and the ``running`` one."""
+        """Remove every release except the active, the previous and the ``running`` one."""
         try:
             record = boot.load(self._state_dir)
         except (BootRecordError, UnicodeDecodeError):
-            return  # a release may be needed yet, once a person has looked at the record
+            return  # a person who repairs the record may still need any release
         keep = {record.active, record.previous, running}
         if self._releases.is_dir():
             for folder in self._releases.iterdir():
@@ -181,7 +181,7 @@ class SlotInstaller:
                     self._remove(folder)
 
     def _record(self) -> BootRecord:
-        """Return boot.json; an unreadable one is the base, as `launch` has it (which says so)."""
+        """Return boot.json; an unreadable one counts as the base, as in `launch`, which logs it."""
         try:
             return boot.load(self._state_dir)
         except (BootRecordError, UnicodeDecodeError, OSError):
@@ -192,7 +192,7 @@ class SlotInstaller:
         if path.is_symlink() or path.is_file():
             path.unlink()
         elif path.is_dir():
-            # Under a temp name first: a release folder is whole or it is not there.
+            # Rename first, so that a folder with a release's name is always complete.
             doomed = path.with_name(".removed")
             if doomed != path:
                 shutil.rmtree(doomed, ignore_errors=True)
@@ -203,5 +203,5 @@ class SlotInstaller:
 def _package_hash(folder: Path) -> object:
     try:
         return json.loads((folder / PACKAGE_NAME).read_text("utf-8"))["sha256"]
-    except (OSError, ValueError, LookupError, TypeError):  # not there, or not by this module
+    except (OSError, ValueError, LookupError, TypeError):  # missing or damaged
         return None

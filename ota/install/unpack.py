@@ -1,7 +1,7 @@
-"""Takes a slot package apart: only what belongs below lib/, only as much as was announced.
+"""Unpack a slot package: only members below lib/, and only as many bytes as release.json declares.
 
-Nothing is written before release.json, the first member, is found to be what signed metadata names
-and what this machine can carry.
+Nothing is written before release.json, the first member, is checked against the signed metadata
+and this machine.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from ota.trust.client import Target
 from wire.ota import OtaEvent
 
 COPY_SIZE = 256 * 1024
-# Bytes of a member's name, and of each part of it: what a file system takes, and a folder depth that
-# walking the tree takes.
+# Maximum bytes of a member's name and of each part of it: a part is limited by file systems, the
+# whole by the folder depth that walking the tree can handle.
 NAME_MAX, PART_MAX = 512, 255
 
 
@@ -46,16 +46,16 @@ def unpack(
     """Unpack ``package`` into ``folder``, which does not exist yet; not fsynced.
 
     Args:
-        package: the file, whose bytes were verified.
-        target: what signed metadata says it is.
-        folder: what it becomes; after an error the caller removes it.
-        limits: what it may become.
-        admit: called with the unpacked bytes before anything is written; raises to refuse.
+        package: the package file, whose bytes were verified.
+        target: the signed entry of the package.
+        folder: the folder to create; after an error the caller removes it.
+        limits: the limits on files and bytes.
+        admit: called with the unpacked size in bytes before anything is written; raises to refuse.
         stop: ends the work with StoppedError.
         progress: called with (bytes of the package read, its size).
 
     Raises:
-        ContentError: the package is refused; the message says by which check.
+        ContentError: the package is refused; the message names the failed check.
         OSError: the disk failed.
     """
     with package.open("rb") as file, open_package(file, limits.read_limit) as tar:
@@ -72,10 +72,10 @@ def unpack(
 
 
 def check_info(info: ReleaseInfo, target: Target) -> None:
-    """Refuse a release that is not the one the signed metadata names, or does not fit this machine.
+    """Refuse a release that is not the one in the signed metadata, or does not fit this machine.
 
     Raises:
-        ContentError: says which field differs, or what the machine lacks.
+        ContentError: names the field that differs, or what the machine lacks.
     """
     for name, got, expected in (
         ("product", info.product, target.product),
@@ -88,14 +88,14 @@ def check_info(info: ReleaseInfo, target: Target) -> None:
 
 
 def check_size(info: ReleaseInfo, size: int) -> None:
-    """Refuse a package that holds another size than its release.json says: tarfile ends quietly."""
+    """Refuse a package with a size other than release.json's; tarfile ignores a truncated end."""
     if size != info.unpacked_bytes:
         detail = f"holds {size} bytes, release.json says {info.unpacked_bytes}"
         raise ContentError("broken package", detail, OtaEvent.UNPACK_FAIL)
 
 
 class _Unpacker:
-    """Writes members below one folder and refuses what has no place there."""
+    """Writes members below one folder and refuses those that do not belong there."""
 
     def __init__(
         self, root: Path, info: ReleaseInfo, limits: UnpackLimits, stop: threading.Event
@@ -115,7 +115,7 @@ class _Unpacker:
         self._files += 1
         self.size += member.size
         self._limits.check(self._files, self.size)
-        if self.size > self._info.unpacked_bytes:  # now: the disk has room for what was announced
+        if self.size > self._info.unpacked_bytes:  # free space was checked for the declared size
             check_size(self._info, self.size)
         try:
             (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True)
@@ -138,11 +138,11 @@ class _Unpacker:
 
 
 def check_member(member: tarfile.TarInfo) -> PurePosixPath:
-    """Return where a member belongs, relative to the release's folder.
+    """Return a member's path relative to the release's folder.
 
     Raises:
-        ContentError: an absolute name, a way out, another place than lib/, a link or a device; a
-            name that no file can have, or a size.
+        ContentError: an absolute name, one that leaves the folder or is outside lib/; a link or a
+            device; a name or size that no file can have.
     """
     name = PurePosixPath(member.name)
     sizes = [len(os.fsencode(part)) for part in name.parts]
@@ -173,7 +173,7 @@ def inspect_package(package: Path, limits: UnpackLimits = DEFAULT_LIMITS) -> Rel
 
     Raises:
         ContentError: a device would refuse it.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with package.open("rb") as file, open_package(file, limits.read_limit) as tar:
         info = read_first_info(tar)

@@ -1,8 +1,8 @@
-"""STATE/slots/boot.json: which release is active, which came before, which one is on trial.
+"""STATE/slots/boot.json: which release is active, which one was before, which one is on trial.
 
-The record decides what runs and the ``current`` link follows it, so that one rename of one file is
-the whole switch. Changes are pure; `load` and `store` are the only I/O. Standard library only:
-`launch` reads this before anything else may load.
+The record alone decides what runs, so that renaming one file is the whole switch; the ``current``
+link only follows it. Only `load`, `store` and `follow` do I/O. Standard library only: `launch`
+imports this module before anything else may load.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 
 from base.files import make_folder, replace_symlink, write_atomically
 
-# The same form as wire.ota.VERSION_PATTERN; a version names a folder here, nothing else may pass.
+# The same form as wire.ota.VERSION_PATTERN; strict, because a version is used as a folder name.
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,7}")
 
 
 class BootRecordError(ValueError):
-    """boot.json is not a record that this module wrote."""
+    """boot.json is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A version that has not proved itself yet; ``attempts`` counts its starts."""
+    """A version that is not confirmed yet; ``attempts`` counts its starts."""
 
     version: str
     attempts: int
@@ -34,7 +34,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """The version that was last given up, why, and the update that had brought it (if on trial)."""
+    """The last version rolled back, why, and the update that had installed it (if on trial)."""
 
     version: str
     reason: str
@@ -43,9 +43,9 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class BootRecord:
-    """What boot.json holds; a version of None is the base install.
+    """The content of boot.json; a version of None is the base install.
 
-    ``base``: the base install that the last trial began over; None: not known.
+    ``base``: the version of the base install when the last trial began; None: unknown.
     """
 
     active: str | None = None
@@ -55,9 +55,10 @@ class BootRecord:
     base: str | None = None
 
     def activated(self, version: str, transaction: str) -> BootRecord:
-        """Make ``version`` active, on trial for ``transaction``; the same again changes nothing.
+        """Return the record with ``version`` active, on trial for ``transaction``; idempotent.
 
-        What still is on trial for another update never proved itself: it is no way back.
+        A version still on trial for another update was never confirmed: it does not become
+        ``previous``.
         """
         trial = self.trial
         if trial is not None and (trial.version, trial.transaction) == (version, transaction):
@@ -66,7 +67,7 @@ class BootRecord:
         return BootRecord(version, before, Trial(version, 0, transaction), base=self.base)
 
     def attempted(self, base: str | None = None) -> BootRecord:
-        """Count one start of the version on trial; ``base`` is the base install that starts it."""
+        """Count one start of the version on trial; ``base``: the base install that starts it."""
         if self.trial is None:
             return self
         began_over = self.base if self.trial.attempts else base
@@ -74,19 +75,19 @@ class BootRecord:
         return replace(self, trial=trial, base=began_over)
 
     def confirmed(self) -> BootRecord:
-        """End the trial: the active version stays."""
+        """End the trial and keep the active version."""
         return replace(self, trial=None)
 
     def rolled_back(self, reason: str) -> BootRecord:
-        """Give the active version up and go back to the previous one, in the end to the base."""
+        """Return to the previous version, or to the base install if there is none."""
         gone, transaction = self.active, self.trial.transaction if self.trial else None
         rollback = None if gone is None else Rollback(gone, reason, transaction)
         return BootRecord(self.previous, None, None, rollback, self.base)
 
     def is_displaced_by(self, base: str | None) -> bool:
-        """Whether a base install that came after the active release is newer than it.
+        """Return whether a base install that came after the active release is newer than it.
 
-        Never during a trial. The base that a release was installed over may be newer than it: that
+        False during a trial. The base that a release was installed over may be newer than it: that
         was a permitted downgrade.
         """
         if base is None or self.active is None or self.trial is not None or base == self.base:
@@ -94,12 +95,12 @@ class BootRecord:
         return version_order(base) > version_order(self.active)
 
     def displaced(self, base: str | None) -> BootRecord:
-        """Give way to the base install; no release stays active."""
+        """Make the base install active; no release stays active."""
         return BootRecord(None, None, None, self.last_rollback, base)
 
 
 def version_order(version: str) -> tuple[int, ...]:
-    """Return what orders versions as `wire.ota.version_key` does; raises ValueError."""
+    """Return a sort key for a version, as `wire.ota.version_key` does; raises ValueError."""
     parts = [int(part) for part in version.split(".")]
     while parts and parts[-1] == 0:
         parts.pop()
@@ -107,15 +108,15 @@ def version_order(version: str) -> tuple[int, ...]:
 
 
 def is_version(text: str) -> bool:
-    """Whether a text is numbers joined by dots."""
+    """Return whether a text is a version: numbers joined by dots."""
     return _VERSION.fullmatch(text) is not None
 
 
 def parse_boot(text: str) -> BootRecord:
-    """Read boot.json strictly.
+    """Parse boot.json strictly.
 
     Raises:
-        BootRecordError: says what is wrong with it.
+        BootRecordError: names the fault.
     """
     try:
         source = json.loads(text)
@@ -167,7 +168,7 @@ def _rollback(value: dict[str, object] | None) -> Rollback | None:
 
 
 def slots_folder(state_dir: Path) -> Path:
-    """Return where the releases and boot.json live."""
+    """Return the folder of the releases and boot.json."""
     return state_dir / "slots"
 
 
@@ -177,11 +178,11 @@ def release_folder(state_dir: Path, version: str) -> Path:
 
 
 def load(state_dir: Path) -> BootRecord:
-    """Read boot.json; a machine without one runs the base.
+    """Read boot.json; without the file, the base install is active.
 
     Raises:
         BootRecordError: the file is damaged.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     path = slots_folder(state_dir) / "boot.json"
     try:
@@ -191,11 +192,11 @@ def load(state_dir: Path) -> BootRecord:
 
 
 def store(state_dir: Path, record: BootRecord) -> None:
-    """Write boot.json, then let ``current`` follow; raises OSError when boot.json is not written."""
+    """Write boot.json, then update ``current``; raises OSError if boot.json is not written."""
     folder = slots_folder(state_dir)
     make_folder(folder)
     text = json.dumps(asdict(record), ensure_ascii=False, indent=1)
-    # A reason may quote a file's name, which need not be Unicode.
+    # A reason may quote a file name, which need not be valid Unicode.
     write_atomically(folder / "boot.json", text.encode(errors="replace"))
     follow(state_dir, record)
 
@@ -203,7 +204,7 @@ def store(state_dir: Path, record: BootRecord) -> None:
 def follow(state_dir: Path, record: BootRecord) -> None:
     """Point ``current`` at the active release; a crash may have left it one switch behind.
 
-    Nothing that runs reads it. A disk that does not take it, or a folder in its place, undoes no switch.
+    No code reads the link, so a failing disk or a folder in its place is ignored.
     """
     link = slots_folder(state_dir) / "current"
     target = None if record.active is None else f"releases/{record.active}"

@@ -1,8 +1,8 @@
-"""Starting what is active: the base install hands over to a release, and a release back to the base.
+"""Start the active version: the base install executes a release, and a release returns to the base.
 
 ``story-agent run`` calls `enter_active_release` before it imports anything heavy, so this module
-stays with the standard library. A version on trial has its start counted on disk before it runs:
-one that never confirms itself is given up after `TRIAL_ATTEMPTS` starts, however it dies.
+uses only the standard library. Each start of a version on trial is counted on disk before it runs:
+a version that is never confirmed is rolled back after `TRIAL_ATTEMPTS` starts, however it dies.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import NoReturn
 from ota.launch import boot
 from ota.launch.boot import BootRecord, BootRecordError
 
-# Starts that a version on trial gets. One may be lost to a power cut during the first start and one
-# to a slow network; a third without a confirmation is the version's own fault.
+# Starts that a version on trial gets. One may fail through a power cut and one through a slow
+# network; a third without a confirmation is the version's own fault.
 TRIAL_ATTEMPTS = 3
 ENV_SLOT = "STORY_AGENT_SLOT"
 ENV_BASE = "STORY_AGENT_BASE"
 ENTRY = ("-P", "-m", "agent.cli")
-# How an installed distribution's folder is called, with its version between; see `ota.launch.running`.
+# The name of an installed distribution's folder, around its version; see `ota.launch.running`.
 DIST_PREFIX, DIST_SUFFIX = "story_agent-", ".dist-info"
 
 
@@ -33,10 +33,10 @@ class LaunchDecision:
     """What to start.
 
     Attributes:
-        version: the release to run; None is the base install, that is, who asks.
+        version: the release to run; None: the base install, which is the calling process.
         lib: the release's import folder.
         record: boot.json as it must be on disk before ``version`` starts.
-        note: what a person should know, or None.
+        note: a message for the journal, or None.
     """
 
     version: str | None
@@ -52,11 +52,11 @@ def decide(
 
     Args:
         record: boot.json.
-        find_lib: returns a release's import folder, None when it is not there.
-        base: the base install's version, None when it is not known.
+        find_lib: returns a release's import folder, or None if it is missing.
+        base: the base install's version; None: unknown.
     """
     note = None
-    newest = None  # of several given up at once, the newest is the one that an update asks about
+    newest = None  # if several are rolled back at once, the last update concerns the newest one
     while record.active is not None:
         if record.is_displaced_by(base):
             newer = (
@@ -83,11 +83,11 @@ def _why_not(record: BootRecord, lib: Path | None) -> str | None:
     return None
 
 
-def base_version(folder: Path = Path(__file__).parents[2]) -> str | None:
-    """Return the version of the package that is installed in ``folder``, None when that is not plain.
+def base_version(folder: Path = Path(__file__).parents[1]) -> str | None:
+    """Return the version of the package installed in ``folder``; None if there is not exactly one.
 
-    By the folder's names: importlib.metadata would take longer to load than all of this module. A
-    checkout has no such name, and no newer package ever replaces it.
+    It is read from folder names: importlib.metadata would take longer to load than this whole
+    module. A checkout has no such name, and no newer package ever replaces it.
     """
     found = folder.glob(f"{DIST_PREFIX}*{DIST_SUFFIX}")
     versions = [path.name.removeprefix(DIST_PREFIX).removesuffix(DIST_SUFFIX) for path in found]
@@ -97,9 +97,9 @@ def base_version(folder: Path = Path(__file__).parents[2]) -> str | None:
 def choose_release(
     state_dir: Path, find_base: Callable[[], str | None] = base_version
 ) -> LaunchDecision:
-    """Read boot.json, decide, and bring the decision to disk; never raises for what the disk holds.
+    """Read boot.json, decide, and store the decision; never raises for a bad record or disk.
 
-    When the record is damaged, or a trial's start cannot be counted, the base runs.
+    If the record is damaged, or a trial's start cannot be counted, the base install runs.
     """
     try:
         before = boot.load(state_dir)
@@ -113,7 +113,7 @@ def choose_release(
         elif boot.slots_folder(state_dir).is_dir():
             boot.follow(state_dir, decision.record)
     except OSError as error:
-        # An uncounted trial could be started for ever; a confirmed release needs no count.
+        # A trial that is not counted could be started forever; a confirmed release needs no count.
         if decision.record.trial is not None:
             note = f"boot.json cannot be written ({error}); the base install runs"
             return LaunchDecision(None, None, before, note)
@@ -127,13 +127,13 @@ def _find_lib(state_dir: Path, version: str) -> Path | None:
 
 
 def enter_active_release(state_dir: Path, argv: Sequence[str]) -> None:
-    """Become the active release, or return when this process is what must run.
+    """Execute the active release in this process; return if this process should run itself.
 
     Args:
         state_dir: the agent's STATE folder.
-        argv: the command line after the program's name, passed on as it is.
+        argv: the command line after the program's name, passed on unchanged.
     """
-    if os.environ.get(ENV_SLOT):  # we are the release
+    if os.environ.get(ENV_SLOT):  # this process is the release
         return
     decision = choose_release(state_dir)
     if decision.note:
@@ -148,7 +148,7 @@ def enter_active_release(state_dir: Path, argv: Sequence[str]) -> None:
 
 
 def release_environment(environment: Mapping[str, str], version: str, lib: Path) -> dict[str, str]:
-    """Return the environment in which a release runs, and in which it finds its way back."""
+    """Return the environment for a release; it includes what `base_command` needs to return."""
     base = {"executable": sys.executable, "pythonpath": environment.get("PYTHONPATH")}
     return dict(environment) | {
         "PYTHONPATH": str(lib),
@@ -163,14 +163,14 @@ def base_command(environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     try:
         base = json.loads(environment[ENV_BASE])
         executable, path = str(base["executable"]), base["pythonpath"]
-    except (KeyError, TypeError, ValueError):  # we are the base, or someone else set the variable
+    except (KeyError, TypeError, ValueError):  # this is the base, or the variable is not ours
         return sys.executable, clean
     clean.pop("PYTHONPATH", None)
     return executable, clean if path is None else clean | {"PYTHONPATH": str(path)}
 
 
 def restart(argv: Sequence[str]) -> NoReturn:
-    """Start again from the base install, which then chooses what runs; raises OSError.
+    """Restart from the base install, which then chooses what runs; raises OSError.
 
     Args:
         argv: the command line after the program's name.
@@ -186,5 +186,5 @@ def _exec(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
 
 
 def _say(message: str) -> None:
-    """Tell the journal: logging is not set up yet, nor loaded."""
+    """Write to the journal through stderr: logging is not loaded yet."""
     sys.stderr.write(f"story-agent: {message}\n")

@@ -15,7 +15,7 @@ DISTRIBUTION = "story-agent"
 class RunningRelease:
     """The running code: its version and where that was read ("slot", "package" or "checkout").
 
-    ``built`` is when it was built (Unix time, seconds); 0: not known.
+    ``built`` is when it was built (Unix time, seconds); 0: unknown.
     """
 
     version: str
@@ -25,13 +25,13 @@ class RunningRelease:
 
 
 def running_release(code: Path = Path(__file__)) -> RunningRelease:
-    """Tell what runs: a release folder's release.json, else the installed package, else the checkout.
+    """Return the running release: from release.json, else the installed package, else the checkout.
 
     Args:
         code: a file of the running code, one folder below the import folder.
 
     Raises:
-        RuntimeError: none of the three says a version; the installation is broken.
+        RuntimeError: none of the three gives a version; the installation is broken.
     """
     folder = code.resolve().parents[2]
     if folder.name == "lib" and (folder.parent / "release.json").is_file():
@@ -54,5 +54,5 @@ def _project_version(folder: Path) -> str:
 
 
 def running_version() -> str:
-    """Return the version that runs, such as "1.0.0"."""
+    """Return the running version, such as "1.0.0"."""
     return running_release().version

@@ -1,4 +1,4 @@
-"""How far blocking work has come, told to the cloud at 0, at 1, and at most once an interval between."""
+"""Report the progress of blocking work to the cloud: at 0, at 1, and at most once per interval."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class Percent:
-    """The part of a download or an installation that is done; ``part`` is from 0 to 1."""
+    """The progress of a download or an installation; ``part`` is from 0 to 1."""
 
     def __init__(self, interval: float) -> None:
-        """Tell at most once an ``interval`` (seconds)."""
+        """Report at most once per ``interval`` (seconds)."""
         self._interval = interval
         self.part: float | None = None
 
@@ -29,9 +29,9 @@ class Percent:
         event: OtaEvent,
         work: Callable[[threading.Event, Progress], T],
     ) -> T:
-        """Run ``work`` in ``effort`` and report how far it is as ``event``; raises what it raises."""
+        """Run ``work`` in ``effort`` and report its progress as ``event``; its errors propagate."""
 
-        def seen(done: int, total: int) -> None:  # in the worker; one store needs no lock
+        def seen(done: int, total: int) -> None:  # called in the worker; one store needs no lock
             self.part = done / total
 
         self.part = told = 0.0

@@ -1,7 +1,7 @@
-"""The states of one update, named as the open API names them (5.4), and which may follow which.
+"""The states of one update, named as in the open API (5.4), and the transitions between them.
 
-The table is data: the machine checks each change against it and docs/ota.md shows it, drawn by
-``python -m ota.order.states`` (Mermaid).
+The updater checks each state change against the table. ``python -m ota.order.states`` prints it as the
+Mermaid diagram in docs/ota.md.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from ota.errors import MisuseError
 
 
 class State(StrEnum):
-    """Where an update stands."""
+    """The state of an update."""
 
     CREATED = "CREATED"
-    """The order is taken and on disk; nothing was done for it yet."""
+    """The order is accepted and stored on disk; no work has begun."""
     RUNNING = "RUNNING"
-    """Metadata is checked, the package downloaded, unpacked or switched to."""
+    """The metadata is checked, or the package is downloaded, installed or switched to."""
     INSTALLED = "INSTALLED"
-    """The switch is made; the new version starts and has to prove itself."""
+    """The switch is made; the new version is on trial."""
     SUCCESS = "SUCCESS"
-    """The new version proved itself and stays."""
+    """The new version was confirmed and stays."""
     FAILED = "FAILED"
-    """It was given up, with the reason; the old version runs."""
+    """The update failed, with a reason; the old version runs."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows."""
+        """Whether no other state can follow."""
         return not TRANSITIONS[self]
 
 
@@ -46,7 +46,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
 
 
 class Step(StrEnum):
-    """What an unfinished update does next: the intent that is on disk before it is done."""
+    """The next step of an unfinished update; it is stored on disk before it is taken."""
 
     BEGIN = "begin"
     CHECK = "check"
@@ -69,22 +69,22 @@ STEPS: Mapping[State, frozenset[Step]] = MappingProxyType(
 
 
 class IllegalTransitionError(MisuseError):
-    """Our code tried to change an update into a state that may not follow."""
+    """A bug: an update was moved to a state that must not follow its current one."""
 
     def __init__(self, before: State, after: State) -> None:
-        """Name both states and what would have been right."""
+        """Build the message from both states and the allowed ones."""
         allowed = ", ".join(sorted(TRANSITIONS[before])) or "nothing"
         super().__init__(f"{before} → {after}: after {before} may come {allowed}")
 
 
 def check_transition(before: State, after: State) -> None:
-    """Raise IllegalTransitionError unless ``after`` may follow ``before``."""
+    """Check that ``after`` may follow ``before``; raises IllegalTransitionError."""
     if after not in TRANSITIONS[before]:
         raise IllegalTransitionError(before, after)
 
 
 def mermaid() -> str:
-    """Draw the table as a Mermaid state diagram."""
+    """Render the table as a Mermaid state diagram."""
     lines = ["stateDiagram-v2", f"    [*] --> {State.CREATED}"]
     for before, followers in TRANSITIONS.items():
         lines += [f"    {before} --> {after}" for after in State if after in followers]

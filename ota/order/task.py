@@ -1,7 +1,6 @@
-"""One update's record, and its file STATE/ota/task.json: the intent that is on disk before each step.
+"""The record of one update; STATE/ota/task.json stores the next step before it is taken.
 
-Reading is strict: a file that this module did not write whole is set aside as ``task.json.bad`` and
-the machine goes on idle.
+Parsing is strict: a damaged file is renamed to ``task.json.bad`` and the updater starts idle.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from wire.fields import dump_object, get_int, get_object, get_string, parse_obje
 from wire.ota import OtaEvent, OtaOrder, parse_order
 
 FORMAT = 1
-# Beginnings of one installation: more than power cuts explain; one that kills the agent, or the machine, each
-# time would else be repeated for ever.
+# How often one installation may be begun. Power cuts do not explain more; without a limit, an
+# installation that kills the agent or the machine each time would be repeated forever.
 INSTALLS = 10
 
 _log = logging.getLogger(__name__)
@@ -31,15 +30,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One order and how far it got.
+    """One order and its progress.
 
     Attributes:
-        order: as the cloud sent it.
-        state: as the open API names it.
-        step: what is done next.
-        target: the admitted package; from the download on.
-        failure: why it failed, in words; with FAILED only.
-        event: the final event that reports it; with SUCCESS and FAILED only.
+        order: the order as the cloud sent it.
+        state: the state, named as in the open API.
+        step: the next step.
+        target: the admitted package; set from the download step on.
+        failure: why the update failed, in words; with FAILED only.
+        event: the event of the final report; with SUCCESS and FAILED only.
         reported: whether the final report is in the outbox.
         installs: how often the installation was begun.
     """
@@ -60,16 +59,16 @@ class Task:
 
     @property
     def admitted(self) -> Target:
-        """The admitted package at a step that has one; raises MisuseError, our bug, at others."""
+        """The admitted package; raises MisuseError (a bug) at a step that has none."""
         if self.target is None:
             raise MisuseError(f"step {self.step} without a target")
         return self.target
 
     def at(self, step: Step, target: Target | None = None) -> Task:
-        """Go to another step, and to the state that it belongs to.
+        """Return the task at another step and in that step's state.
 
         Raises:
-            IllegalTransitionError: our bug: that state may not follow.
+            IllegalTransitionError: a bug: that state must not follow the current one.
         """
         state = next(state for state, steps in STEPS.items() if step in steps)
         if state != self.state:
@@ -77,7 +76,7 @@ class Task:
         return replace(self, state=state, step=step, target=target or self.target)
 
     def installing(self) -> Task:
-        """Count one beginning of the installation; raises MachineError when it is one too many."""
+        """Return the task with one more installation begun; raises MachineError over the limit."""
         if self.installs >= INSTALLS:
             raise MachineError(f"the installation was begun {INSTALLS} times and never ended")
         return replace(self, installs=self.installs + 1)
@@ -97,7 +96,7 @@ class Task:
     def to_bytes(self) -> bytes:
         """Render task.json."""
         record = {"format": FORMAT, **asdict(self)}
-        # A failure may quote a file's name, which need not be Unicode.
+        # A failure may quote a file name, which need not be valid Unicode.
         return json.dumps(record, ensure_ascii=False, indent=1).encode(errors="replace")
 
 
@@ -117,7 +116,7 @@ def parse_task(data: bytes) -> Task:
         failure=None if source.get("failure") is None else get_string(source, "failure"),
         event=_parse_event(source),
         reported=reported,
-        # A version before this one wrote none.
+        # Older versions did not write it.
         installs=get_int(source, "installs") if "installs" in source else 0,
     )
     _check_consistent(task)
@@ -162,7 +161,7 @@ def _parse_event(source: Mapping[str, object]) -> OtaEvent | None:
 
 
 def _check_consistent(task: Task) -> None:
-    """Refuse members that each are right and together were never written."""
+    """Refuse members that are valid one by one but inconsistent with each other."""
     if task.step not in STEPS[task.state]:
         raise FieldError("step", task.step, f"a step of state {task.state}")
     needs_target = task.step in {Step.DOWNLOAD, Step.INSTALL, Step.SWITCH, Step.TRIAL}
@@ -175,19 +174,19 @@ def _check_consistent(task: Task) -> None:
 
 
 def task_path(state_dir: Path) -> Path:
-    """Return where the task is kept."""
+    """Return the path of task.json."""
     return state_dir / "ota" / "task.json"
 
 
 def save_task(state_dir: Path, task: Task) -> None:
-    """Bring the task to disk, durable when this returns; raises OSError."""
+    """Write the task to disk; it is durable when this returns. Raises OSError."""
     path = task_path(state_dir)
     make_folder(path.parent)
     write_atomically(path, task.to_bytes())
 
 
 def read_task(state_dir: Path) -> Task | None:
-    """Read the last task as `load_task` does; None, said in the log, when the disk fails."""
+    """Read the last task as `load_task` does; if the disk fails, log that and return None."""
     try:
         return load_task(state_dir)
     except OSError as error:
@@ -196,7 +195,7 @@ def read_task(state_dir: Path) -> Task | None:
 
 
 def load_task(state_dir: Path) -> Task | None:
-    """Read the last task; None when there is none, or when its file is damaged and set aside.
+    """Read the last task; None if there is none, or if its file was damaged and set aside.
 
     Raises:
         OSError: the disk failed.

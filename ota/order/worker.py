@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop, which a cancelled update leaves within a stated time."""
+"""Run blocking work in a thread, so that a cancelled update returns within a bounded time."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ota.errors import CancelledOrderError
 
 T = TypeVar("T")
 
-# What a worker gets to finish after it is asked to stop. One that hangs in a socket is then left to
-# its read timeout: the agent must be gone within 5 s. It writes nothing more, as it checks before.
+# Seconds that a worker gets to finish after it is asked to stop: the agent must exit within 5 s. A
+# worker blocked in a socket is left to its read timeout; it checks for a stop before it writes.
 STOP_GRACE = 2.0
 
 
 async def run_blocking(work: Callable[[threading.Event], T]) -> T:
-    """Run ``work`` in a thread of its own and return what it returns, or raise what it raises.
+    """Run ``work`` in its own thread; return its result or raise its exception.
 
-    ``work`` gets an event and must give up soon after it is set. The thread is a daemon, and not
-    one of the loop's pool, because those are waited for without a limit at exit.
+    ``work`` receives an event and must return soon after it is set. The thread is a daemon rather
+    than one of the loop's executor threads, which are joined without a time limit at exit.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
@@ -39,9 +39,9 @@ async def run_blocking(work: Callable[[threading.Event], T]) -> T:
         result, error = None, None
         try:
             result = work(stop)
-        except BaseException as caught:  # noqa: BLE001  # handed to the caller, whatever it is
+        except BaseException as caught:  # noqa: BLE001  # re-raised in the caller
             error = caught
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is already closed
             loop.call_soon_threadsafe(deliver, result, error)
 
     threading.Thread(target=body, name="ota-worker", daemon=True).start()
@@ -51,36 +51,36 @@ async def run_blocking(work: Callable[[threading.Event], T]) -> T:
         stop.set()
         await asyncio.wait([done], timeout=STOP_GRACE)
         if done.done() and not done.cancelled():
-            done.exception()  # seen: the cancellation is what the caller hears of
+            done.exception()  # mark it as retrieved: the caller gets the cancellation instead
         raise
 
 
 class Interruptible:
-    """The blocking work of one order, which `cancel` ends for good."""
+    """The blocking work of one order; `cancel` stops it permanently."""
 
     def __init__(self) -> None:
-        """Start with nothing under way."""
+        """Start with no work running."""
         self._job: asyncio.Future[Any] | None = None
         self._reason: CancelledOrderError | None = None
         self._over = asyncio.Event()
 
     def cancel(self, reason: CancelledOrderError) -> None:
-        """Let what runs, and every later `run` and `check`, raise ``reason``."""
+        """Make the current work, and every later `run` and `check`, raise ``reason``."""
         self._reason = reason
         if self._job is not None:
             self._job.cancel()
 
     def check(self) -> None:
-        """Raise the reason of a `cancel`, if there was one."""
+        """Raise the reason given to `cancel`, if it was called."""
         if self._reason is not None:
             raise self._reason
 
     def end(self) -> None:
-        """Say that the order is over, whatever became of it."""
+        """Mark the order as over, whether it succeeded or failed."""
         self._over.set()
 
     async def wait_until_over(self, seconds: float) -> bool:
-        """Wait for `end`; False when it did not come within ``seconds``."""
+        """Wait for `end`; return False if it is not called within ``seconds``."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._over.wait()
@@ -92,7 +92,7 @@ class Interruptible:
         tick: Callable[[], Awaitable[None]] | None = None,
         interval: float | None = None,
     ) -> T:
-        """Run ``work`` as `run_blocking` does, with ``tick`` once an ``interval`` (seconds) beside it.
+        """Run ``work`` as `run_blocking` does; meanwhile call ``tick`` every ``interval`` seconds.
 
         Raises:
             CancelledOrderError: `cancel` was called.
@@ -106,7 +106,7 @@ class Interruptible:
                     await tick()
         finally:
             self._job = None
-            if not job.done():  # the caller is cancelled: the agent ends
+            if not job.done():  # the caller was cancelled: the agent is shutting down
                 job.cancel()
                 await asyncio.wait([job], timeout=STOP_GRACE + 1.0)
         if job.cancelled():

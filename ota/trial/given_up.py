@@ -1,8 +1,8 @@
 """STATE/ota/given_up.json: which packages failed their trial, how often, and why.
 
-A cloud that orders the same broken package again and again must not keep a machine in a loop of
-restarts: after `TRIAL_BUDGET` failed trials that very package (by its SHA-256) is refused; a newer
-version, or a mended package, is another one.
+A cloud that keeps ordering the same broken package must not cause a loop of restarts: after
+`TRIAL_BUDGET` failed trials a package (identified by its SHA-256) is refused. A newer version or a
+fixed package has another hash and is not affected.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from wire.errors import FieldError, WireError
 from wire.fields import get_int, get_string, is_object, parse_object
 
 FORMAT = 1
-# Trials that one package gets; each is several starts (`launch.TRIAL_ATTEMPTS`). The first may be
-# lost to a cloud that was down, the second to bad luck.
+# Trials that one package gets; each allows several starts (`launch.TRIAL_ATTEMPTS`). The first may
+# fail because the cloud is down, the second by bad luck.
 TRIAL_BUDGET = 3
-# Packages that are remembered; the oldest go first.
+# Packages that are remembered; the oldest are dropped first.
 KEEP = 16
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """One package: its hash (hex) and version, how often it failed, the last time's order and why."""
+    """A failed package: SHA-256 (hex), version, failed trials; last transaction and reason."""
 
     sha256: str
     version: str
@@ -43,7 +43,10 @@ History = tuple[GivenUp, ...]
 
 
 def noted(history: History, new: GivenUp) -> History:
-    """Count a failed trial; the same transaction again counts once. ``new.times`` is not read."""
+    """Return the history with one more failed trial; a transaction counts once.
+
+    ``new.times`` is ignored.
+    """
     old = next((entry for entry in history if entry.sha256 == new.sha256), None)
     if old is not None and old.transaction == new.transaction:
         return history
@@ -53,7 +56,7 @@ def noted(history: History, new: GivenUp) -> History:
 
 
 def check_budget(history: History, sha256: str) -> None:
-    """Refuse a package whose trials are used up; raises ContentError."""
+    """Refuse a package that has no trials left; raises ContentError."""
     for entry in history:
         if entry.sha256 == sha256 and entry.times >= TRIAL_BUDGET:
             detail = f"version {entry.version} failed its trial {entry.times} times: {entry.reason}"
@@ -81,33 +84,34 @@ def _parse_entry(source: Mapping[str, object]) -> GivenUp:
 
 
 def history_path(state_dir: Path) -> Path:
-    """Return where the history is kept."""
+    """Return the path of given_up.json."""
     return state_dir / "ota" / "given_up.json"
 
 
 def load_history(state_dir: Path) -> History:
-    """Read the history; a damaged one is forgotten, and that is said. Raises OSError."""
+    """Read the history; a damaged file is logged and counts as empty. Raises OSError."""
     try:
         return parse_history(history_path(state_dir).read_bytes())
     except FileNotFoundError:
         return ()
     except WireError as error:
-        _log.error("the record of failed trials is damaged and forgotten: %s", error)
+        _log.error("the record of failed trials is damaged and ignored: %s", error)
         return ()
 
 
 def save_history(state_dir: Path, history: History) -> None:
-    """Bring the history to disk, durable when this returns; raises OSError."""
+    """Write the history to disk; it is durable when this returns. Raises OSError."""
     path = history_path(state_dir)
     make_folder(path.parent)
     packages = [asdict(entry) for entry in history]
     record = {"format": FORMAT, "packages": packages}
     text = json.dumps(record, ensure_ascii=False, indent=1)
-    write_atomically(path, text.encode(errors="replace"))  # as boot.json
+    # A reason may quote a file name, which need not be valid Unicode.
+    write_atomically(path, text.encode(errors="replace"))
 
 
 def count_trial(state_dir: Path, failed: GivenUp) -> None:
-    """Count a failed trial, durable when this returns; raises OSError."""
+    """Count a failed trial on disk; it is durable when this returns. Raises OSError."""
     before = load_history(state_dir)
     after = noted(before, failed)
     if after != before:

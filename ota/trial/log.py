@@ -1,7 +1,7 @@
 """STATE/ota/trial.log: the last lines that a version on trial logged, for the report of its failure.
 
-The version may die before it can tell why it failed; the old one, which runs after it, reads the
-file. The handler gets a formatter that cuts secrets out, so none reaches the disk.
+A version may die before it can report why; the old version, which runs next, reads the file. The
+handler gets a formatter that removes secrets, so none reaches the disk.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from pathlib import Path
 from base.files import make_folder
 
 LINES = 200
-# One line of a log that is sent to the cloud, in characters; all of them together, in bytes of JSON: a
-# title in Chinese has three bytes a character, and the cloud takes reports of 64 KiB.
+# Limits of the log that is sent to the cloud: per line in characters, in total in bytes of JSON. A
+# title in Chinese takes three bytes a character, and the cloud accepts reports of up to 64 KiB.
 LINE_MAX = 400
 TOTAL_MAX = 24 * 1024
 
 
 def trial_log_path(state_dir: Path) -> Path:
-    """Return where the lines are kept."""
+    """Return the path of trial.log."""
     return state_dir / "ota" / "trial.log"
 
 
 class TrialLog(logging.Handler):
-    """Keeps the last lines in a file, from the first record on."""
+    """A log handler that keeps the last lines in a file; the first record creates it."""
 
     def __init__(self, path: Path, formatter: logging.Formatter) -> None:
-        """Write what ``formatter`` makes of a record; what an earlier trial left stays before it."""
+        """Write records, formatted by ``formatter``, to ``path`` after the lines already there."""
         super().__init__(logging.INFO)
         self.setFormatter(formatter)
         self._path = path
@@ -38,7 +38,7 @@ class TrialLog(logging.Handler):
         self._since = LINES  # the first line rewrites the file
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append; each `LINES` lines the file is cut to its end."""
+        """Append a record; after every `LINES` lines, cut the file to the last ones."""
         try:
             new = [line[:LINE_MAX] for line in self.format(record).splitlines() if line.strip()]
             self._lines.extend(new)
@@ -50,14 +50,14 @@ class TrialLog(logging.Handler):
             else:
                 with self._path.open("a", encoding="utf-8", errors="replace") as file:
                     file.write("".join(f"{line}\n" for line in new))
-        except Exception:  # noqa: BLE001  # the logging module's own rule: a handler never raises
+        except Exception:  # noqa: BLE001  # a rule of the logging module: a handler never raises
             self.handleError(record)
 
 
 def read_lines(path: Path, clean: Callable[[str], str] = str) -> list[str]:
-    """Return the last lines, as many as a report may hold; none when there is no file.
+    """Return the last lines that fit into a report; an empty list if there is no file.
 
-    ``clean`` takes secrets out: before a long line is cut, where one might be cut in two.
+    ``clean`` removes secrets. It runs before long lines are cut, which could split a secret in two.
     """
     try:
         lines = [clean(line) for line in path.read_text("utf-8", "replace").splitlines()[-LINES:]]
@@ -74,5 +74,5 @@ def read_lines(path: Path, clean: Callable[[str], str] = str) -> list[str]:
 
 
 def discard_trial_log(state_dir: Path) -> None:
-    """Remove the lines of the last trial, before the next one begins; raises OSError."""
+    """Remove the log of the last trial before the next one begins; raises OSError."""
     trial_log_path(state_dir).unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""Which package may be installed: The Update Framework decides, the order may only refuse.
+"""Decide which package may be installed: The Update Framework admits it, an order can only refuse.
 
-python-tuf checks signatures, thresholds, versions and expiry of the repository's metadata against a
-root that came with the machine, at the time that `base.clock` trusts; `ota.trust.terms` and
-`check_target` then hold the signed entry against this machine and the order. Left to others: the
-download of the package, the retry of what is a `TransportError`.
+python-tuf verifies signatures, thresholds, versions and expiry of the repository's metadata against
+a root that came with the machine, at the time of `base.clock`; `ota.trust.terms` and `check_target`
+then check the signed entry against this machine and the order. Other modules download the package
+and retry after a `TransportError`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from tuf.ngclient.updater import Updater
 
 READ_SIZE = 64 * 1024
-# An order to go back is held against the repository before it is answered; the cloud waits 10 s.
+# Seconds. A downgrade order is checked in the repository before it is answered; the cloud waits 10.
 ASK_TIMEOUT = 6.0
-# When the timestamp was signed, in it: what tells a machine without a clock how late it is at least.
+# The member of timestamp.json with its signing time: a lower bound for a machine without a clock.
 SIGNED_AT = "x-signed-at"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -47,19 +47,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TrustSettings:
-    """Where trust comes from.
+    """Settings of a metadata refresh, and the machine that entries are checked against.
 
     Attributes:
         product: this machine's product, the folder of its targets.
         repository: base URL; metadata is read from ``{repository}/metadata/``.
         root_file: the TUF root that came with the machine.
-        metadata_dir: what was verified before; guards against being rolled back.
-        deadline: seconds for one whole refresh; ends a server that trickles (slow retrieval).
-        web: how servers are reached; its ``clock`` is the time that expiry is judged at.
-        hardware: this machine's board, as releases spell it; "" when it is not known.
+        metadata_dir: the metadata verified before; prevents rollback attacks.
+        deadline: seconds for one whole refresh; prevents slow retrieval attacks.
+        web: settings of the HTTP client; expiry is checked at the time of its ``clock``.
+        hardware: this machine's board, as releases spell it; "" if unknown.
         channel: the channel whose releases this machine is offered.
-        installer: what puts packages in place here; releases for another one are refused.
-        metadata_url: where the metadata is, if not there.
+        installer: the installer in use; releases for another one are refused.
+        metadata_url: URL of the metadata; "": ``{repository}/metadata/``.
     """
 
     product: str
@@ -75,7 +75,7 @@ class TrustSettings:
 
     @property
     def clock(self) -> TrustedTime:
-        """The time that expiry is judged at."""
+        """The clock at whose time expiry is checked."""
         return self.web.clock
 
 
@@ -83,8 +83,8 @@ class TrustSettings:
 class Target:
     """A package that signed metadata admits: its path there, length in bytes and SHA-256 (hex).
 
-    ``data_budget`` (bytes) is what its download may cost altogether; None: no limit of its own.
-    ``map`` lets a machine fetch only what it lacks of an image; None: it comes whole.
+    ``data_budget``: total bytes that its download may cost; None: the machine's default limit.
+    ``map``: the map for fetching only missing parts of an image; None: it is fetched whole.
     """
 
     path: str
@@ -97,28 +97,28 @@ class Target:
 
 
 def target_path(product: str, version: str) -> str:
-    """Return the path under which a product's version is signed."""
+    """Return the target path of a product's version."""
     return f"{product}/{version}.tar.gz"
 
 
 def map_file_name(version: str, sha256: str) -> str:
-    """Return the name of the map with that hash, beside the package of ``version``."""
+    """Return the name of the map with that hash, which is next to the package of ``version``."""
     return f"{sha256}.{version}.map"
 
 
 def target_file_names(version: str, sha256: str) -> tuple[str, str]:
-    """Return the names a package may have at the end of its URL: consistent-snapshot, and plain."""
+    """Return the names that a package's URL may end in: consistent-snapshot, and plain."""
     return f"{sha256}.{version}.tar.gz", f"{version}.tar.gz"
 
 
 def find_target(
     settings: TrustSettings, order: OtaOrder, running: str, stop: threading.Event
 ) -> Target:
-    """Bring the metadata up to date and return the package that the order may have. Blocks.
+    """Refresh the metadata and return the package that the order asks for. Blocks.
 
     Raises:
-        ContentError: refused; names the check, and the attack where it looks like one.
-        TransportError: the repository could not be read; trying again may help.
+        ContentError: refused; names the failed check, and the attack it may indicate.
+        TransportError: the repository could not be read; a retry may help.
         MachineError: the root file or the metadata folder is unusable.
         StoppedError: ``stop`` was set.
     """
@@ -133,12 +133,12 @@ def find_target(
 
 
 async def check_newer(order: OtaOrder, running: str, settings: TrustSettings) -> None:
-    """Refuse an order that is not newer, unless signed metadata permits this very downgrade.
+    """Refuse an order that is not newer, unless signed metadata permits this exact downgrade.
 
-    The repository is only asked about a downgrade.
+    The repository is read only for a downgrade.
 
     Raises:
-        OtaError: refused; says why.
+        OtaError: refused, with the reason.
     """
     wanted, now = version_key(order.version), version_key(running)
     if wanted > now:
@@ -155,7 +155,7 @@ async def check_newer(order: OtaOrder, running: str, settings: TrustSettings) ->
 
 
 def check_target(signed: TargetFile, order: OtaOrder, device: Device) -> Target:
-    """Hold the signed entry against this machine and the order.
+    """Check the signed entry against this machine and the order.
 
     Raises:
         ContentError: they disagree; names the field.
@@ -198,22 +198,22 @@ def _look_up(settings: TrustSettings, path: str, stop: threading.Event) -> Targe
     try:
         return client.look_up(path)
     except ContentError as error:
-        # The time that a withdrawn key once signed must not make everything since look expired.
+        # A time signed with a key revoked since must not make all later metadata look expired.
         if not error.check.startswith("expired") or not client.forget_withdrawn_time():
             raise
     return TrustClient(settings, stop).look_up(path)
 
 
 class TrustClient:
-    """One refresh of the metadata with python-tuf, at trusted time, durable on the disk."""
+    """A python-tuf client that uses trusted time and stores the metadata durably."""
 
     def __init__(self, settings: TrustSettings, stop: threading.Event) -> None:
-        """Prepare; ``stop`` ends the work with StoppedError."""
+        """Use ``settings``; ``stop`` ends the work with StoppedError."""
         self._settings = settings
         self._stop = stop
 
     def look_up(self, path: str | None) -> TargetFile | None:
-        """Refresh, and return the signed entry of ``path``; None when there is none, or no path.
+        """Refresh and return the signed entry of ``path``, or None without an entry or a path.
 
         Raises:
             ContentError, TransportError, MachineError, StoppedError: as `find_target`.
@@ -231,8 +231,8 @@ class TrustClient:
                 found = None if path is None else updater.get_targetinfo(path)
                 self._note_time()
             finally:
-                # python-tuf writes without fsync, also before it raises; what it lost to a power
-                # cut could be rolled back unnoticed.
+                # python-tuf writes without fsync, also before it raises; a rollback of metadata
+                # lost in a power cut would go unnoticed.
                 fsync_tree(settings.metadata_dir)
         return found
 
@@ -241,7 +241,7 @@ class TrustClient:
 
         settings = self._settings
         if (note := settings.clock.disbelief()) is not None:
-            _log.warning("metadata is judged at trusted time: %s", note)
+            _log.warning("the expiry of metadata is checked at trusted time: %s", note)
 
         def judge() -> None:
             _judge_at(updater, settings.clock.now())
@@ -249,7 +249,7 @@ class TrustClient:
         updater = Updater(
             str(settings.metadata_dir),
             settings.metadata_url or f"{settings.repository.rstrip('/')}/metadata/",
-            # The server's own word counts at once: it may be the first that this machine hears.
+            # The server's time is used at once: it may be the first that this machine receives.
             fetcher=_make_fetcher(web, monotonic() + settings.deadline, self._stop, judge),
             bootstrap=root,
         )
@@ -258,14 +258,14 @@ class TrustClient:
 
     @property
     def consistent_snapshot(self) -> bool:
-        """Whether the newest trusted root says that files carry versions and hashes in their names."""
+        """Whether, by the newest trusted root, file names contain versions and hashes."""
         return bool(_load(self._settings.metadata_dir / "root.json").signed.consistent_snapshot)
 
     def _note_time(self) -> None:
-        """Learn from the verified timestamp how late it is at least."""
+        """Record the signing time of the verified timestamp, a lower bound on the time now."""
         signed = _load(self._settings.metadata_dir / "timestamp.json").signed
         text = signed.unrecognized_fields.get(SIGNED_AT)
-        if text is None:  # a repository that another tool made
+        if text is None:  # the repository was made by another tool
             return
         try:
             when = datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
@@ -280,18 +280,18 @@ class TrustClient:
         return list(root.roles["timestamp"].keyids)
 
     def forget_withdrawn_time(self) -> bool:
-        """Drop the time that keys signed which the newest trusted root does not name any more."""
+        """Drop the time if it was signed with keys that the newest trusted root no longer lists."""
         try:
             return self._settings.clock.forget_metadata(self._timestamp_keys())
-        except (OSError, ValueError, LookupError):  # no root that could be read
+        except (OSError, ValueError, LookupError):  # the root cannot be read
             return False
 
 
 def _judge_at(updater: Updater, seconds: float) -> None:
-    """Let python-tuf judge expiry at trusted time.
+    """Make python-tuf check expiry at trusted time.
 
-    It has no parameter for it: it takes the clock's time when it is made, keeps it as
-    ``reference_time`` and judges nothing by it before `refresh`. A test holds that this is so.
+    It has no parameter for that: on creation it stores the clock's time as ``reference_time``,
+    which it does not use before `refresh`. A test verifies this.
     """
     trusted: Any = updater._trusted_set  # noqa: SLF001  # see above
     if not isinstance(getattr(trusted, "reference_time", None), datetime):
@@ -300,7 +300,7 @@ def _judge_at(updater: Updater, seconds: float) -> None:
 
 
 def _load(path: Path) -> Any:
-    """Read one of the metadata files that python-tuf verified and kept."""
+    """Load a metadata file that python-tuf verified and stored."""
     from tuf.api.metadata import Metadata  # noqa: PLC0415  # only an update needs it
 
     return Metadata.from_bytes(path.read_bytes())
@@ -308,7 +308,7 @@ def _load(path: Path) -> Any:
 
 @contextmanager
 def _verdicts(settings: TrustSettings, stop: threading.Event) -> Iterator[None]:
-    """Turn python-tuf's exceptions into ours."""
+    """Convert python-tuf's exceptions to ours."""
     from tuf.api.exceptions import DownloadError  # noqa: PLC0415  # only an update needs it
 
     refusals = _refusals()
@@ -329,7 +329,7 @@ def _verdicts(settings: TrustSettings, stop: threading.Event) -> Iterator[None]:
 
 
 def _refusals() -> dict[type[Exception], str]:
-    """Say which check, and against which attack, each exception stands for; leaves come first."""
+    """Return the failed check, and its attack, for each exception; subclasses come first."""
     from tuf.api import exceptions as tuf  # noqa: PLC0415  # only an update needs it
 
     return {
@@ -339,7 +339,7 @@ def _refusals() -> dict[type[Exception], str]:
         tuf.LengthOrHashMismatchError: "metadata of another state (mix-and-match)",
         tuf.RepositoryError: "bad metadata",
         tuf.DownloadLengthMismatchError: "metadata without end (endless data)",
-        # python-tuf's parser lets a few shapes of hostile metadata out as plain errors.
+        # python-tuf's parser raises these for some malformed metadata.
         ValueError: "bad metadata",
         LookupError: "bad metadata",
         TypeError: "bad metadata",
@@ -347,10 +347,10 @@ def _refusals() -> dict[type[Exception], str]:
 
 
 def _note_date(web: Web, date: str | None) -> None:
-    """Take the time that the repository gave over verified TLS."""
+    """Record the repository's time, from its Date header over verified TLS."""
     try:
         seconds = parsedate_to_datetime(date or "").timestamp()
-    except (ValueError, OverflowError):  # none, or not a date
+    except (ValueError, OverflowError):  # missing, or not a date
         return
     web.clock.note_cloud(seconds, web.chain_end)
 
@@ -358,9 +358,9 @@ def _note_date(web: Web, date: str | None) -> None:
 def _make_fetcher(
     web: Web, deadline: float, stop: threading.Event, heard: Callable[[], None]
 ) -> FetcherInterface:
-    """Return python-tuf's network seam: every fault of ours, while iterating too, is a DownloadError.
+    """Return a fetcher for python-tuf; all our errors become DownloadError, also while iterating.
 
-    ``heard`` is called when the server has said what time it is.
+    ``heard`` is called after a response with the server's time was received.
     """
     from tuf.api.exceptions import (  # noqa: PLC0415  # only an update needs it
         DownloadError,

@@ -1,7 +1,7 @@
-"""What signed metadata says of a package beside its bytes, and whether this machine may have it.
+"""The signed custom fields of a package, and the decision whether this machine may install it.
 
-The custom fields of a TUF target are read strictly; `admit` holds them against the machine and the
-order. Pure: `trust` fetches what is judged here, `repository` writes it.
+The custom fields of a TUF target are parsed strictly; `admit` checks them against the machine and
+the order. No I/O: `trust` fetches the fields, `repository` writes them.
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ from wire.errors import FieldError, show
 from wire.fields import get_int, get_object, get_string, is_object, parse_object
 from wire.ota import SIZE_MAX, version_key
 
-# The largest map that is fetched; that of the largest image has about 5 MB.
+# The largest map that is fetched, in bytes; the map of the largest image has about 5 MB.
 MAP_MAX = 16 * 2**20
-# What installs a package, where nobody says otherwise.
+# The default installer.
 INSTALLER = "slots"
-# The channel of a machine that nobody put on another one.
 DEFAULT_CHANNEL = "stable"
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a release may be refused for: the machine it would run on.
+    """The properties of this machine that releases are checked against.
 
     Attributes:
-        product: what releases are signed for.
-        hardware: the board's name as releases spell it; "" when it is not known.
-        running: the version that runs.
-        channel: which releases it is offered.
-        installer: what puts packages in place here.
+        product: the product, as named in signed releases.
+        hardware: the board's name as releases spell it; "" if unknown.
+        running: the running version.
+        channel: the channel whose releases this machine is offered.
+        installer: the installer in use.
     """
 
     product: str
@@ -46,12 +45,12 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class MapFile:
-    """The signed map of an image's package (`ota.fetch.bundle_map`), which lets a machine fetch parts of it.
+    """The signed map of an image's package (`ota.fetch.bundle_map`), which allows fetching parts of it.
 
     Attributes:
-        length: of the map, in bytes.
-        sha256: of the map (hex).
-        md5: of the package (hex), since who fetches parts cannot compute it.
+        length: length of the map, in bytes.
+        sha256: SHA-256 of the map (hex).
+        md5: MD5 of the package (hex); a machine that fetches only parts cannot compute it.
     """
 
     length: int
@@ -59,12 +58,12 @@ class MapFile:
     md5: str
 
     def fits(self, data: bytes) -> bool:
-        """Tell whether ``data`` is the map."""
+        """Return whether ``data`` is the map."""
         return hashlib.sha256(data).hexdigest() == self.sha256
 
 
 def parse_map_file(source: Mapping[str, object], path: str) -> MapFile | None:
-    """Read the member ``map``; None when there is none; raises WireError naming the field."""
+    """Read the member ``map``, None if it is missing; raises WireError naming the field."""
     if source.get("map") is None:
         return None
     members, inside = get_object(source, "map", path=path), f"{path}map."
@@ -87,16 +86,16 @@ class Terms:
     """The custom fields of one signed package.
 
     Attributes:
-        product: whose release it is.
-        version: which one.
-        installer: what can install it.
-        hardware: the boards it runs on; empty: all of the product's.
+        product: the product that it is a release of.
+        version: the release's version.
+        installer: the installer that it needs.
+        hardware: the boards that it runs on; empty: all boards of the product.
         min_agent: the oldest version that can install it; None: any.
-        data_budget: bytes that its download may cost altogether; None: no limit of its own.
-        downgrade_from: the newer versions that may go back to it.
-        channels: who is offered it; None: everybody, empty: nobody yet.
-        revoked: why it may never be installed again; None: it may.
-        map: lets a machine fetch only what it lacks; None: the package comes whole.
+        data_budget: total bytes that its download may cost; None: the machine's default limit.
+        downgrade_from: the newer versions that may be downgraded to it.
+        channels: the channels it is offered on; None: all, empty: none yet.
+        revoked: why it must not be installed any more; None: it is not revoked.
+        map: the map for fetching only missing parts; None: the package is fetched whole.
     """
 
     product: str
@@ -111,7 +110,7 @@ class Terms:
     map: MapFile | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Render the custom fields; what says nothing is left out."""
+        """Render the custom fields; members with the default value are left out."""
         compatible: dict[str, object] = {}
         if self.hardware:
             compatible["hardware"] = list(self.hardware)
@@ -155,9 +154,9 @@ def parse_terms(custom: object) -> Terms:
 
 
 def check_terms(terms: Terms) -> None:
-    """Refuse terms that no machine could read; raises WireError naming the field.
+    """Refuse terms that no machine could parse; raises WireError naming the field.
 
-    Once signed they could not be changed any more: what changes them reads them first.
+    Such terms could not be corrected once signed: every tool that changes terms parses them first.
     """
     text = json.dumps(terms.to_json())
     parse_terms(parse_object(text, "custom"))
@@ -189,10 +188,10 @@ def _strings(source: Mapping[str, object], name: str, path: str) -> tuple[str, .
 
 
 def admit(terms: Terms, version: str, device: Device) -> None:
-    """Refuse a package that this machine may not have.
+    """Refuse a package that this machine must not install.
 
     Raises:
-        ContentError: names the check and both sides of it.
+        ContentError: names the failed check and the two values compared.
     """
     _agree("wrong product", "product", terms.product, device.product)
     _agree("wrong version", "version", terms.version, version)
@@ -215,7 +214,7 @@ def admit(terms: Terms, version: str, device: Device) -> None:
 
 
 def _check_newer(terms: Terms, running: str) -> None:
-    """Refuse what is not newer, unless the signed fields permit that very downgrade."""
+    """Refuse a version that is not newer, unless the signed fields permit this exact downgrade."""
     wanted, now = version_key(terms.version), version_key(running)
     if wanted > now or (wanted < now and now in map(version_key, terms.downgrade_from)):
         return

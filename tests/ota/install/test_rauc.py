@@ -501,7 +501,7 @@ class TestRealService:
         old = agent.updater("1.0.0")
         ended = asyncio.create_task(run_until(old, agent.ended))
         async with asyncio.timeout(20):
-            assert "cannot be gone on with" in await said.get()
+            assert "cannot be continued" in await said.get()
         await asyncio.to_thread(machine.start_service)
         await ended
         assert (old.status()["state"], machine.boot("state.B")) == (State.FAILED, "bad")
