@@ -1,4 +1,4 @@
-"""An utterance's frames to a WAV file in memory, as recognisers take it."""
+"""Decodes an utterance's frames to a WAV file in memory, the recogniser's input."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Sound:
 
     @property
     def seconds(self) -> float:
-        """The length."""
+        """The duration."""
         return len(self.samples) / SAMPLE_BYTES / self.rate
 
     def to_wav(self) -> bytes:
-        """Render a WAV file."""
+        """Return the sound as a WAV file."""
         buffer = io.BytesIO()
         with wave.open(buffer, "wb") as out:
             out.setnchannels(1)
@@ -34,10 +34,10 @@ class Sound:
 
 
 def decode(utterance: Utterance) -> Sound:
-    """Decode an utterance; a lost segment is silence as long as the longest that came.
+    """Decode an utterance; a lost segment becomes silence of the longest segment's length.
 
     Raises:
-        SpeexDecodeError: libspeex calls a frame corrupt.
+        SpeexDecodeError: libspeex reports a corrupt frame.
         SpeexUnavailableError: libspeex is not installed.
     """
     longest = max((len(frames) for frames in utterance.segments if frames), default=0)
