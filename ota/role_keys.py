@@ -45,7 +45,7 @@ class KeyChange:
     threshold: int | None = None
 
     def check(self, roles: Roles, coming: int) -> None:
-        """Try the change on a copy, with ``coming`` more keys; raises ReleaseToolError, WireError."""
+        """Try the change on a copy, adding ``coming`` keys; raises ReleaseToolError, WireError."""
         if self.role not in TOP_ROLES:
             check_product(self.role)
         self._apply(copy.deepcopy(delegator_of(self.role, roles)), (), coming)
