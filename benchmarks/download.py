@@ -1,7 +1,7 @@
-"""Compares the speed of `ota.download` with ``curl URL | sha256sum``, alternating, from a local server.
+"""Compares the speed of `ota.download` with ``curl URL | sha256sum``, both from a local server.
 
-The server is a separate process that supports Range and sends with sendfile. Unlike the pipe, the
-download also writes the file, computes MD5 and syncs everything to disk.
+The two alternate. The server is a separate process that supports Range and sends with sendfile.
+Unlike the pipe, the download also writes the file, computes MD5 and syncs everything to disk.
 """
 
 from __future__ import annotations

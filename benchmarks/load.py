@@ -1,4 +1,4 @@
-"""Measures a cloud's throughput: ``info/by_uuid`` and ``control/send`` for 1, 16 and 64 callers at once.
+"""Measures a cloud's throughput: ``info/by_uuid`` and ``control/send`` for 1, 16 and 64 callers.
 
 Each caller has its own connection and sends the next request, freshly signed, after each answer.
 The callers are asyncio protocols in two processes; they take a small part of the cloud's time for a

@@ -1,4 +1,4 @@
-"""Measures how much memory it takes to fetch a package of 1 GiB, as a whole and as parts of an image.
+"""Measures the memory that fetching a package of 1 GiB takes, as a whole and as parts of an image.
 
 Each fetch runs in a separate process, after all modules are loaded; the peak is the kernel's VmHWM,
 which is reset through /proc/self/clear_refs. The reference is the same with a package of 1 MiB.
