@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests and benchmarks: Debian's programs, with a folder and socket of its own.
+"""A PostgreSQL server for tests and benchmarks: Debian's programs, in a temporary folder.
 
 It listens on no network, runs as an unprivileged user, and leaves no files behind.
 """

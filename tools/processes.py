@@ -32,7 +32,7 @@ class BenchError(Exception):
 
 
 def die_with_parent() -> None:
-    """Request SIGTERM for when the parent dies (prctl(2)), so that its kill -9 leaves no process."""
+    """Request SIGTERM on the parent's death (prctl(2)), so that its kill -9 leaves no process."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -1,4 +1,4 @@
-"""Writes the next revision of the store's schema: the changes of the models that no revision has yet.
+"""Writes the next revision of the store's schema, from the models' changes since the last one.
 
 ``python -m tools.revision "what it is for"``. Review and correct the file that it prints before you
 commit it (docs/staging.md, "The schema").

@@ -46,7 +46,7 @@ def open_site(bench: Bench, installer: str, jobs: int) -> list[Device]:
 
 
 def prove(proof: Proof, devices: list[Device], kills: int, seed: int) -> Tally:
-    """Run updates until ``kills`` kills were made; the first is not killed, to measure its length."""
+    """Run updates until ``kills`` kills were made; the first has none, to measure its length."""
     tally, lock = Tally(), threading.Lock()
     first = proof.measure(devices[0])
     tally.faults += first.faults

@@ -1,4 +1,4 @@
-"""A device of the proof: its disk, its agent, its kills, and the checks of its disk after an update."""
+"""A device of the proof: its disk, its agent, its kills, and the checks after an update."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class SlotsDevice(Device):
         return Service("story-agent", self.words, self.folder / "agent.log")
 
     def note_kill(self) -> None:
-        """Excuse the update if the last start of its trial was killed: the agent then rolls back."""
+        """Excuse the update if this killed the last start of its trial, which causes a rollback."""
         trial = self.read_json("slots/boot.json").get("trial")
         self.excused |= trial is not None and trial["attempts"] >= TRIAL_ATTEMPTS
 

@@ -67,7 +67,7 @@ class Images:
         return tar + random.Random(version).randbytes(SLOT_BYTES - len(tar))  # noqa: S311
 
     def unpack(self, slot: Path) -> Path:
-        """Return the import folder of the release in a slot; raises BenchError for a partial image."""
+        """Return the import folder of the release in a slot; raises BenchError if it is partial."""
         image = slot.read_bytes()
         folder = self._folder / f"root-{hashlib.sha256(image).hexdigest()[:16]}"
         if not folder.exists():

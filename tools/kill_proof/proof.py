@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Result:
-    """One update: how it ended, why it FAILED, its kills (what and at which step), and its faults."""
+    """One update: how it ended, why it FAILED, its kills (what, at which step), and its faults."""
 
     end: str
     reason: str = ""

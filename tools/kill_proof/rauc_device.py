@@ -61,10 +61,10 @@ def other(slot: str) -> str:
 
 
 class Firmware:
-    """The files that a Raspberry Pi's firmware reads, and the kernel's command line with its choice."""
+    """The files that a Raspberry Pi's firmware reads, and the kernel's command line."""
 
     def __init__(self, folder: Path) -> None:
-        """Use ``folder``/select as boot partition, and ``folder``/run for what a power cut clears."""
+        """Use ``folder``/select as boot partition, and ``folder``/run for volatile files."""
         self._select, self._run = folder / "select", folder / "run"
         self._states, self._cmdline = folder / "rauc.slots", folder / "cmdline"
         self._config = folder / "tryboot.conf"
@@ -206,7 +206,7 @@ class RaucDevice(Device):
             self.agent.kill()
 
     def note_kill(self) -> None:
-        """Do nothing: a kill of the agent alone never excuses a failure, as the machine keeps running."""
+        """Do nothing: killing the agent alone excuses no failure, as the machine keeps running."""
 
     def _cut_power(self) -> None:
         self._power_off()
@@ -230,7 +230,7 @@ class RaucDevice(Device):
         self._bus.close()
 
     def faults(self, *, succeeded: bool) -> dict[str, bool]:
-        """Check the record, the boot selection, RAUC's status, and the bytes of the running slot."""
+        """Check the record, the boot selection, RAUC's status, and the running slot's bytes."""
         new = other(self._first)
         runs, left = (new, self._first) if succeeded else (self._first, new)
         default = self._firmware.named("all")
