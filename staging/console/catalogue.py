@@ -1,4 +1,4 @@
-"""Products, batches, versions and strategies in the console: the open API document's release flow."""
+"""Products, batches, versions and strategies in the console: the document's release flow."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ async def update(call: Call) -> Response:
 
 
 async def cancel_update(call: Call) -> Response:
-    """Cancel the order that a device is working on; the open API has no endpoint for it (ADR 0013)."""
+    """Cancel a device's running update; the open API has no endpoint for this (docs/adr/0013)."""
     row = await owned(call)
     task = await call.services.gateway.cancel_update(row.device.uuid)
     return JSONResponse({"over": task.status not in ACTIVE})

@@ -46,7 +46,7 @@ async def remove(call: Call) -> Response:
 
 
 def _entry(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a form's values as an entry of a self-description (open API 3.1); raises FieldError."""
+    """Return a form's values as a self-description's entry (open API 3.1); raises FieldError."""
     name = text_of(body, "name")
     if not _NAME.fullmatch(name):
         expected = "1 to 64 letters, digits, - and _, of which the first is a letter"

@@ -175,7 +175,7 @@ def reports(session: Session, device_id: int, after: int | None, limit: int) -> 
 
 
 def trial_log(session: Session, device_id: int, task_id: int) -> list[str]:
-    """Return the last log lines of a version that an update rolled back; [] if none were reported."""
+    """Return the last log lines of a version that was rolled back; [] if none were reported."""
     logs = select(Report.value).where(Report.device_id == device_id, Report.key == KEY_OTA_LOG)
     return lines_of(session.scalars(logs.order_by(Report.ts.desc()).limit(LOGS_LIMIT)), task_id)
 

@@ -1,4 +1,4 @@
-"""Console logins: sessions in memory, their CSRF tokens, and the throttle against password guessing.
+"""Console logins: sessions in memory, their CSRF tokens, and a throttle on password guessing.
 
 A cookie has 256 random bits, of which only the SHA-256 is kept. A restart of the cloud logs
 everybody out, which is acceptable on a bench.
@@ -50,7 +50,7 @@ class Sessions:
         self._secret = secrets.token_bytes(32)
 
     def begin(self, account_id: int, user_name: str) -> tuple[str, Session]:
-        """Begin a session of an account; returns the cookie's value, which is not kept, and the session."""
+        """Begin a session; returns the cookie's value, which is not kept, and the session."""
         cookie = secrets.token_urlsafe(32)
         now = self._clock()
         key = _digest(cookie)
@@ -61,7 +61,7 @@ class Sessions:
         return cookie, session
 
     def find(self, cookie: str | None) -> Session | None:
-        """Return the session of a cookie and mark it as used; None: there is none, or it expired."""
+        """Return the session of a cookie and mark it as used; None: no session, or expired."""
         session = self._sessions.get(_digest(cookie)) if cookie else None
         if session is None or not self.is_alive(session):
             return None
@@ -82,7 +82,7 @@ class Sessions:
         self._sessions.pop(session.key, None)
 
     def login_token(self, visitor: str) -> str:
-        """Return the CSRF token of a visitor who is not logged in yet, derived from their cookie."""
+        """Return the CSRF token of a visitor before login, derived from the visitor's cookie."""
         return hmac.new(self._secret, visitor.encode(), hashlib.sha256).hexdigest()
 
 

@@ -68,7 +68,7 @@ class Utterance:
 
 
 def group(stored: Iterable[StoredSegment]) -> list[Utterance]:
-    """Group segments, oldest first, into utterances; ids repeat, so only adjacent segments match."""
+    """Group segments, oldest first, into utterances; ids repeat, so only adjacent ones match."""
     found: list[Utterance] = []
     for item in stored:
         segment = item.segment

@@ -58,7 +58,7 @@ def _stream(call: Call, uuid: str | None, produce: Produce) -> Response:
 
 
 async def _ticks(call: Call, watcher: Watcher) -> AsyncIterator[bool]:
-    """Yield at each time to poll, until the stream ends; True: something is known to have changed."""
+    """Yield whenever to poll, until the stream ends; True: something is known to have changed."""
     yield True
     while True:
         await watcher.wait(REFRESH_SECONDS)
