@@ -1,8 +1,8 @@
 """Signing keys in a folder: PEM files, encrypted if a passphrase is given, and PKCS#11 tokens.
 
-One folder is one person's USB stick, or belongs to the online machine. A key is found by its id and
-not by its file name, so files may be moved and renamed. ``NAME.pem`` is a private key;
-``NAME.token.json`` refers to a key on a token, which it never leaves.
+One folder is on one person's USB stick, or belongs to the online machine. A key is found by its id
+and not by its file name, so files may be moved and renamed. ``NAME.pem`` is a private key;
+``NAME.token.json`` refers to a key that never leaves its token.
 """
 
 from __future__ import annotations

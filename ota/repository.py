@@ -4,8 +4,8 @@ Root, targets and the products' roles are offline; snapshot and timestamp are on
 offline role is signed with the available keys. If they reach the threshold it is published at once,
 otherwise it is staged until `sign` and `publish` complete it. Packages are written first and
 timestamp.json last, so clients never see a partial state. Clients find a new root without the
-timestamp, so it is staged with all roles that go with it before it is written; after a crash, the
-next command completes the change.
+timestamp, so a new root is staged with all roles that go with it before it is published; after a
+crash, the next command completes the change.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from wire.ota import version_key
 
 __all__ = ["AddedTarget", "KeyCount", "Outcome", "ReleaseToolError", "Repository"]
 
-# Root: a device that was off for years must still accept the chain. Targets: a stolen key must not
+# Root: a device that was off for years must still accept the chain. Targets: a lost key must not
 # sign for ever. Snapshot and timestamp: they limit how long a freeze attack can withhold updates.
 LIFETIME = {
     "root": timedelta(days=3650),
