@@ -115,8 +115,7 @@ class Reassembler:
         if segment.segment >= SEGMENTS_LIMIT:
             return f"segment {segment.segment}: longer than {SECONDS_LIMIT:g} s"
         if segment.eof and held.end is None:
-            # In the open API document the last segment is empty; other firmware may put frames in
-            # it.
+            # The open API document's last segment is empty; other firmware's may have frames.
             held.end = segment.segment + bool(segment.voice_data)
         if segment.voice_data and segment.segment not in held.segments:
             try:
