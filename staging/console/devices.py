@@ -120,7 +120,7 @@ async def rename(call: Call) -> Response:
 
 
 async def control(call: Call) -> Response:
-    """Read or set a data point, and return the device's answer of any code (open API 3.4)."""
+    """Read or set a data point; returns the device's answer, even an error (open API 3.4)."""
     row, body = await owned(call), await call.body()
     method, name = text_of(body, "method"), text_of(body, "name")
     if method not in {"GET", "PUT"}:

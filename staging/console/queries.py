@@ -30,8 +30,7 @@ from wire.voice import parse_segment
 # The data points that the list shows of each device, by their names in open API 3.1.
 BATTERY, VOLUME = "power", "volume"
 DEVICES_LIMIT = 500
-# How many of a device's latest logs to search for its latest update's; others are of earlier
-# updates.
+# How many of a device's newest logs to search for the latest update's; some may be of earlier ones.
 LOGS_LIMIT = 5
 # About as many points as a chart on the screen is wide.
 SERIES_LIMIT = 600
