@@ -9,7 +9,7 @@ import re
 
 from staging.console.assets import INDEX, Assets
 
-# The log-in page, and what each page fetches on top of it when it is first opened.
+# The login page, and the pages whose additional files are loaded when they are first opened.
 PAGES = ("login", "devices", "device", "products", "versions", "strategies")
 _STATIC_IMPORT = re.compile(r'^import\b[^;]*?"\./([\w-]+\.js)";', re.MULTILINE)
 

@@ -1,8 +1,8 @@
 """Compares a page of history with 1,000,000 stored segments and with 10,000, on both databases.
 
-A page is 100 entries, the maximum of the open API: the newest page, one from the middle by cursor,
-and one of a single key. It times the store's query in one process; what HTTP adds is the same for
-both.
+A page is 100 entries, the maximum of the open API: the newest page, and two from the middle by
+cursor, of all keys and of one. It times the store's query in one process; what HTTP adds is the
+same for both.
 """
 
 from __future__ import annotations
