@@ -71,8 +71,7 @@ class Service:
         """Poll ``look`` until it returns a value, and return that.
 
         Raises:
-            BenchError: the program ended, or ``timeout`` seconds passed; ``what`` is for the
-            message.
+            BenchError: the program ended, or ``timeout`` seconds passed without the ``what``.
         """
         deadline = time.monotonic() + timeout
         while True:
