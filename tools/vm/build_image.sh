@@ -3,8 +3,8 @@
 #
 #   tools/vm/build_image.sh OUT VERSION...      e.g. build/vm 1.0.0 1.1.0
 #
-# Writes OUT/root-VERSION.ext4, OUT/vmlinuz and OUT/initrd. The image is used read-only: /var is a tmpfs,
-# and persistent data are on the disk with the label "state". The agent's version is the image's VERSION.
+# Writes OUT/root-VERSION.ext4, OUT/vmlinuz and OUT/initrd. The image is used read-only: /var is a
+# tmpfs, and persistent data are on the disk with the label "state". The agent's VERSION is the image's.
 # Needs root, mmdebstrap, e2fsprogs and a Debian mirror, whose packages are cached in OUT/debian.tar.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -79,7 +79,7 @@ echo story-machine >"$root/etc/hostname"
 echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 mkdir -p "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/system/story-agent.service.d"
 printf '[Journal]\nStorage=volatile\nForwardToConsole=no\n' >"$root/etc/systemd/journald.conf.d/vm.conf"
-# Python starts slowly on an emulated processor. The log goes to the serial port, where the host reads it.
+# Python starts slowly on an emulated processor. The log goes to the serial port for the host to read.
 printf '[Unit]\nRequiresMountsFor=/var/lib/story-agent /etc/story-agent\n[Service]\nStandardOutput=journal+console\nStandardError=journal+console\nTimeoutStartSec=300\nWatchdogSec=120\n' \
   >"$root/etc/systemd/system/story-agent.service.d/vm.conf"
 chroot "$root" systemctl --quiet enable systemd-networkd story-agent story-agent-trial.timer
