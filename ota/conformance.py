@@ -131,7 +131,7 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _is_there(path: Path, target: TargetFile) -> bool:
-    from tuf.api.exceptions import LengthOrHashMismatchError  # noqa: PLC0415  # loaded late, as elsewhere
+    from tuf.api.exceptions import LengthOrHashMismatchError  # noqa: PLC0415  # loaded late
 
     try:
         with path.open("rb") as file:
