@@ -1,4 +1,4 @@
-"""What a browser fetches before the console can be used, in kB as sent and as unpacked.
+"""Measures what a browser fetches before the console can be used, in kB as sent and unpacked.
 
 python -m benchmarks.console_weight
 """
@@ -9,13 +9,13 @@ import re
 
 from staging.console.assets import INDEX, Assets
 
-# The log-in page, and what each page fetches on top of it when it is first opened.
+# The login page, and the pages whose additional files are loaded when they are first opened.
 PAGES = ("login", "devices", "device", "products", "versions", "strategies")
 _STATIC_IMPORT = re.compile(r'^import\b[^;]*?"\./([\w-]+\.js)";', re.MULTILINE)
 
 
 def imports(assets: Assets, name: str, seen: set[str]) -> set[str]:
-    """Return a module and all that it imports."""
+    """Return a module and all modules that it imports, recursively, added to ``seen``."""
     if name in seen:
         return seen
     seen.add(name)
@@ -28,7 +28,7 @@ def imports(assets: Assets, name: str, seen: set[str]) -> set[str]:
 
 
 def weight(assets: Assets, names: set[str]) -> tuple[float, float]:
-    """Return kB as sent (gzip) and as unpacked."""
+    """Return kB (1,000 bytes) as sent (gzip) and unpacked."""
     chosen = [asset for name in names if (asset := assets.get(name)) is not None]
     sent = sum(len(asset.packed or asset.body) for asset in chosen)
     return sent / 1000, sum(len(asset.body) for asset in chosen) / 1000

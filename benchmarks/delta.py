@@ -1,10 +1,10 @@
-"""What an update would cost as a delta: bytes over the network, for each way and kind of change.
+"""Measures the size of an update as a delta: bytes to download, by method and kind of change.
 
     python -m benchmarks.delta [OLD.img NEW.img NAME]...
 
-Without arguments: packages of the agent built from this tree, against a small change (one line), a big
-one (a third of the modules changed) and a rebuild without a change. With arguments: pairs of images.
-Ways whose program is not installed (zstd, zck of the Debian package zchunk) are left out.
+Without arguments: packages of the agent built from this tree, with a small change (one line), a
+large one (a third of the modules) and no change (a rebuild). With arguments: pairs of images.
+Methods whose program is not installed (zstd, or zck of the Debian package zchunk) are skipped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def whole(_old: Path, new: Path) -> int:
-    """The new file, compressed as a package is."""
+    """Return the size of the new file, compressed as a package is."""
     size = 0
     packer = zlib.compressobj(6)
     with new.open("rb") as file:
@@ -37,7 +37,10 @@ def whole(_old: Path, new: Path) -> int:
 
 
 def blocks(old: Path, new: Path) -> int:
-    """Blocks of 4 KiB that the old file has nowhere (RAUC's block-hash-index), each compressed."""
+    """Return the size of the 4 KiB blocks that the old file lacks, each compressed, and the index.
+
+    This is RAUC's block-hash-index.
+    """
     known = {digest for digest, _block in _blocks(old)}
     index = new.stat().st_size // BLOCK * 32
     size = index
@@ -63,7 +66,7 @@ class _Blocks:
 
 
 def patch(old: Path, new: Path) -> int | None:
-    """zstd --patch-from: the best a patch made for one pair of versions does."""
+    """Return the size of a patch for one pair of versions (zstd --patch-from): the lower limit."""
     if shutil.which("zstd") is None:
         return None
     out = new.with_suffix(".patch")
@@ -85,7 +88,7 @@ def patch(old: Path, new: Path) -> int | None:
 
 
 def chunks(old: Path, new: Path) -> int | None:
-    """zchunk: chunks cut by content, taken from any older version."""
+    """Return the size of the missing chunks with zchunk, which cuts chunks by content."""
     if shutil.which("zck") is None or shutil.which("zck_delta_size") is None:
         return None
     files = []
@@ -111,7 +114,7 @@ WAYS: dict[str, Callable[[Path, Path], int | None]] = {
 
 
 def packages(folder: Path) -> list[tuple[str, Path, Path]]:
-    """Build the agent's package and its changed successors, unpacked to tar."""
+    """Build the agent's package and changed versions of it; returns (name, old tar, new tar)."""
     old = _tar(folder, "old", "1.0.0", 0.0)
     return [
         ("agent, rebuilt", old, _tar(folder, "rebuilt", "1.0.0", 0.0)),

@@ -1,7 +1,7 @@
-"""How fast `ota.fetch.whole` is beside ``curl URL | sha256sum``: both from one local server, in turns.
+"""Compares the speed of `ota.fetch.whole` with ``curl URL | sha256sum``, both from a local server.
 
-The server is a process of its own that supports Range and sends with sendfile. The download also
-writes the file, computes MD5 and brings all to the disk, which the pipe does not.
+The two alternate. The server is a separate process that supports Range and sends with sendfile.
+Unlike the pipe, the download also writes the file, computes MD5 and syncs everything to disk.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class RangeHandler(BaseHTTPRequestHandler):
 
 
 def serve(folder: Path, ready: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent terminates us
     RangeHandler.folder = folder
     with ThreadingHTTPServer(("127.0.0.1", 0), RangeHandler) as server:
         ready.send(server.server_address[1])
@@ -98,7 +98,7 @@ def run_download(source: Source, folder: Path) -> None:
 
 
 def measure() -> list[Figure]:
-    """Fetch the same file in turns."""
+    """Fetch the same file with both, alternating."""
     if shutil.which("curl") is None:
         raise BenchError("curl is not installed")
     with tempfile.TemporaryDirectory(prefix="story-bench-") as name:
@@ -113,7 +113,7 @@ def _measure(url: str, sha256: str, folder: Path) -> Figure:
     ours: list[float] = []
     curls: list[float] = []
     for turn in range(ROUNDS):
-        # Whoever comes first in a turn finds the disk quieter: they take it in turns too.
+        # The first of a turn finds the disk less busy, so the order alternates.
         works = [
             (curls, partial(run_curl, url, sha256)),
             (ours, partial(run_download, source, folder)),
@@ -127,8 +127,8 @@ def _measure(url: str, sha256: str, folder: Path) -> Figure:
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """Serve a folder's files from a process of its own; gives its URL, which ends in a slash."""
-    # Not forked: the child must not inherit what the whole run does on signals.
+    """Serve a folder's files from a separate process; yields its URL, which ends in a slash."""
+    # Not forked: the child must not inherit this process's signal handlers.
     spawn = multiprocessing.get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)
     process = spawn.Process(target=serve, args=(folder, sender), daemon=True)

@@ -1,7 +1,7 @@
-"""What a benchmark hands back: figures with their spread, what stands beside them, and the aim.
+"""The results of benchmarks: figures with their spread, the reference measurement, and the aim.
 
-Every figure is measured in turns with the thing beside it, so that whatever else the machine does
-meets both; the ratio is made within each turn, and its median is compared with the aim.
+Every figure is measured in turns with its reference ("beside"), so that other load on the machine
+affects both. The ratio is computed for each turn, and its median is compared with the aim.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tools.processes import BenchError
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The repeats of one measurement."""
+    """The range of a repeated measurement."""
 
     minimum: float
     median: float
@@ -36,7 +36,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Sum up at least one value."""
+        """Summarise ``values``, of which there is at least one."""
         return cls(min(values), statistics.median(values), max(values), len(values))
 
     def __str__(self) -> str:
@@ -46,20 +46,20 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What the median of the figure, or of its ratio, should be."""
+    """The target for the median of the figure itself (``ours``), or of its ratio."""
 
     of: Literal["ours", "ratio"]
     sign: Literal["<", "≥"]
     limit: float
 
     def is_met(self, value: float) -> bool:
-        """Compare."""
+        """Return whether ``value`` meets the aim."""
         return value < self.limit if self.sign == "<" else value >= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row of the table; ``ratio`` is ours / beside, turn by turn."""
+    """One row of the table; ``ratio`` is ours / beside, for each turn."""
 
     name: str
     unit: str
@@ -71,17 +71,17 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the aim is met; None where there is none."""
+        """Whether the aim is met; None if there is none."""
         if self.aim is None:
             return None
         return self.aim.is_met(self.ours.median if self.aim.of == "ours" else self.ratio.median)
 
     def to_json(self) -> dict[str, Any]:
-        """Render for ``--json``."""
+        """Return the object for ``--json``."""
         return asdict(self) | {"met": self.met}
 
     def cells(self) -> list[str]:
-        """Render for the table."""
+        """Return the cells of the table's row."""
         aim, met = "", ""
         if self.aim is not None:
             unit = f" {self.unit}" if self.aim.of == "ours" else "x"
@@ -99,7 +99,7 @@ def figure(
     beside: Sequence[float],
     aim: Aim | None = None,
 ) -> Figure:
-    """Make a figure from the turns of both sides: the same number of each, in their order."""
+    """Make a figure from the turns of both sides, which are paired in order."""
     ratios = [own / other for own, other in zip(ours, beside, strict=True)]
     return Figure(
         name, unit, Spread.of(ours), beside_name, Spread.of(beside), Spread.of(ratios), aim
@@ -107,14 +107,14 @@ def figure(
 
 
 def number(value: float) -> str:
-    """Render with three significant digits, and no exponent."""
+    """Format with three significant digits and no exponent."""
     if value >= 100:
         return f"{value:.0f}"
     return f"{value:.3g}"
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """Render as a Markdown table."""
+    """Format as a Markdown table."""
     head = ["figure", "ours: median (min-max)", "beside", "ratio", "aim", "aim met"]
     rows = [head, *(each.cells() for each in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
@@ -126,7 +126,7 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def machine() -> dict[str, str]:
-    """Name the machine without naming whose it is."""
+    """Describe the machine, without anything that identifies its owner."""
     models = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -142,7 +142,7 @@ def machine() -> dict[str, str]:
 
 
 def report(figures: Sequence[Figure], *, as_json: bool) -> None:
-    """Print the figures and the machine that they are of."""
+    """Print the figures and the machine that they were measured on."""
     if as_json:
         everything = {"machine": machine(), "figures": [each.to_json() for each in figures]}
         print(json.dumps(everything, ensure_ascii=False, indent=2))
@@ -152,11 +152,11 @@ def report(figures: Sequence[Figure], *, as_json: bool) -> None:
 
 
 def command_line(about: str | None, measure: Callable[[], list[Figure]]) -> int:
-    """Read the options, measure, print; return the exit code, which a missed aim does not change."""
+    """Parse the options, measure and print; returns the exit code, which ignores missed aims."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)  # so that whatever was started is ended
+    signal.signal(signal.SIGTERM, _interrupt)  # so that child processes are ended
     try:
         report(measure(), as_json=options.json)
     except (BenchError, OpenApiError, AgentUnreachableError, httpx.HTTPError, OSError) as error:

@@ -1,8 +1,9 @@
-"""How many devices one cloud holds: 2,000 framed-TLS connections with heartbeats, and its memory for each.
+"""Measures a cloud with 2,000 devices: framed TLS connections with heartbeats, and memory for each.
 
-The devices are one process of plain asyncio protocols: registration, heartbeats, answers to what the
-cloud asks, no more. Heartbeats come every 10 s here, 5.5 times as often as from real devices. Beside it a
-bare asyncio TLS server that only reads, held by the same process without a word.
+The devices are asyncio protocols in one process: registration, heartbeats and answers to the
+cloud's requests, no more. Heartbeats come every 10 s, 5.5 times as often as from real devices. The
+reference is a bare asyncio TLS server that only reads; the same process connects to it and sends
+nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ from wire.reports import (
 DEVICES = 2000
 HEARTBEAT_SECONDS = 10.0
 HOLD_SECONDS = 25.0
-# A TLS handshake takes the cloud about 2 ms; more at once would only wait longer.
+# Concurrent handshakes. One takes the cloud about 2 ms, so that more at once would only wait
+# longer.
 HANDSHAKES = 32
 DEADLINE = 120.0
 _HEADER = struct.Struct("!BBH")
@@ -54,7 +56,7 @@ _CONTENT, _NOT_FOUND = 0x45, 0x84
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the devices connect, and whom they trust."""
+    """The address that devices connect to, and the file of the CA certificate that they trust."""
 
     host: str
     port: int
@@ -62,7 +64,7 @@ class Address:
 
 
 class FleetDevice(asyncio.Protocol):
-    """One device: says who it is, keeps alive, has a volume of 8 and no self-description."""
+    """One device: registers, sends heartbeats, has a volume of 8 and no self-description."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._decoder = FrameDecoder()
@@ -96,7 +98,7 @@ class FleetDevice(asyncio.Protocol):
     def _send(self, request: bytes) -> None:
         if self._transport is not None:
             self._mid = (self._mid + 1) & 0xFFFF
-            # The message id is the header's second half; the rest stays as it was built.
+            # The message id is bytes 2 and 3 of the header; the rest is prebuilt.
             message = request[:2] + self._mid.to_bytes(2, "big") + request[4:]
             self._transport.write(encode_frame(message))
 
@@ -131,7 +133,7 @@ def _post(path: Sequence[str], payload: bytes, query: Sequence[str]) -> bytes:
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Connect the fleet to the cloud and to a bare server, one after the other."""
+    """Connect the fleet to the cloud, then to a bare server."""
     allow_files()
     assert bench.cloud is not None
     host, _, port = bench.device_address.rpartition(":")
@@ -143,7 +145,7 @@ def measure(bench: Bench) -> list[Figure]:
         time.sleep(HOLD_SECONDS)
         ours = (memory(bench.cloud.process.pid).rss - before) * 1000 / DEVICES
     bare = _measure_bare(data, credentials)
-    # The last few are still on their way.
+    # The last few answers may still be in flight.
     if held.connected != DEVICES or held.answered < 0.99 * held.sent:
         lost = f"{held.sent - held.answered} of {held.sent} heartbeats"
         raise BenchError(f"{held.connected} of {DEVICES} held, {lost} without an answer")
@@ -160,7 +162,7 @@ def measure(bench: Bench) -> list[Figure]:
 
 
 def add_devices(database: Path | str, count: int) -> list[Credentials]:
-    """Put devices into the cloud's store, beside the running server."""
+    """Add devices to the cloud's store while the server runs."""
     store = Database(database)
     try:
         made = store.call(
@@ -172,7 +174,7 @@ def add_devices(database: Path | str, count: int) -> list[Credentials]:
 
 
 def allow_files() -> None:
-    """Let this process and those that it starts open as many files as the system allows."""
+    """Raise the limit of open files for this process and its children to the maximum."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard < 2 * DEVICES:
@@ -181,7 +183,7 @@ def allow_files() -> None:
 
 @dataclass(slots=True)
 class Held:
-    """What became of the fleet; all but ``seconds`` is known once it ended."""
+    """The fleet's counts; all but ``seconds`` (to connect) are set after it has ended."""
 
     seconds: float
     connected: int = 0
@@ -193,7 +195,7 @@ class Held:
 def fleet(
     address: Address, credentials: Sequence[Credentials], *, speaks: bool = True
 ) -> Iterator[Held]:
-    """Hold a connection for each device in a process of its own."""
+    """Hold a connection for each device, in a separate process."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(
@@ -220,8 +222,8 @@ def _receive(pipe: Connection) -> Sequence[float]:
     raise BenchError("the fleet ended, or did not connect in time")
 
 
-def _run(address: Address, credentials: list[Credentials], speaks: bool, pipe: Connection) -> None:  # noqa: FBT001  # positions of a process's arguments
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
+def _run(address: Address, credentials: list[Credentials], speaks: bool, pipe: Connection) -> None:  # noqa: FBT001  # a process's arguments are positional
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent terminates us
     asyncio.run(_hold(address, credentials, speaks=speaks, pipe=pipe))
 
 

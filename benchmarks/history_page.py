@@ -1,7 +1,8 @@
-"""What a page of history costs with 1,000,000 stored segments beside 10,000, on both databases.
+"""Compares a page of history with 1,000,000 stored segments and with 10,000, on both databases.
 
-A page is 100 entries, as the open API gives at most; the newest, and one from the middle by its cursor, of
-all keys and of one. The store's own query in one process: what HTTP adds is the same for both.
+A page is 100 entries, the maximum of the open API: the newest page, and two from the middle by
+cursor, of all keys and of one. It times the store's query in one process; what HTTP adds is the
+same for both.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ FILL = """
 
 
 def measure() -> list[Figure]:
-    """Fill and ask each database."""
+    """Fill and query each database."""
     with tempfile.TemporaryDirectory(prefix="story-bench-") as name, postgresql() as server:
         figures = []
         for title, where in (
@@ -73,7 +74,7 @@ def _measure(store: Database, title: str) -> list[Figure]:
 
 
 def _query(count: int, kind: Query) -> Query:
-    """Begin in the middle of ``count`` entries where the kind of query has a cursor."""
+    """Return the query with its cursor, if it has one, in the middle of ``count`` entries."""
     return replace(kind, before=count // 2 if kind.before else None)
 
 
@@ -96,17 +97,17 @@ def _turns(
 
 
 def _analyze(session: Session) -> None:
-    """Let the database know what it holds, as it would by itself after a while."""
+    """Update the planner's statistics, as autovacuum does after a while."""
     session.execute(text("ANALYZE"))
 
 
 def fill(session: Session, count: int) -> int:
-    """Give a new device ``count`` reports and return its id."""
+    """Add a device with ``count`` reports and return its id."""
     device = devices.add(session, None, 0)
     json = "TEXT"
     if session.get_bind().dialect.name == "postgresql":
         json = "JSON"
-        # Longer than any statement of the store's own may take.
+        # Filling takes longer than the store's timeout for statements.
         session.execute(text("SET LOCAL statement_timeout = 0"))
     values = {"device": device.id, "count": count, "keys": KEYS, "value": SEGMENT}
     session.connection().execute(text(FILL.format(json=json)), values)

@@ -1,10 +1,11 @@
-"""How much one cloud answers: ``info/by_uuid`` and ``control/send`` for 1, 16 and 64 callers at once.
+"""Measures a cloud's throughput: ``info/by_uuid`` and ``control/send`` for 1, 16 and 64 callers.
 
-Each caller has its own connection and asks again as soon as it was answered, each request freshly signed.
-The callers are two processes of raw asyncio protocols, which take a small part of the cloud's time for
-a request. ``control/send`` goes to a fleet of devices, one for each caller, that answer at once. Two
-clouds are asked in turns, one on SQLite and one on PostgreSQL over its Unix socket; a path that does not
-exist is beside them: HTTP and the application's layers without a store or a device.
+Each caller has its own connection and sends the next request, freshly signed, after each answer.
+The callers are asyncio protocols in two processes; they take a small part of the cloud's time for a
+request. ``control/send`` goes to a fleet of devices, one for each caller, that answer at once. Two
+clouds are measured in turns, one on SQLite and one on PostgreSQL over its Unix socket. The
+reference is a path that does not exist: HTTP and the application's layers without a store or a
+device.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _STATUS = {INFO: b"200", CONTROL: b"200", NOTHING: b"404"}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks whom."""
+    """The cloud's address, the app's credentials, and the devices to ask about."""
 
     host: str
     port: int
@@ -57,7 +58,7 @@ class Caller:
     uuids: Sequence[str]
 
     def request(self, endpoint: str, number: int) -> bytes:
-        """Build one signed request about a device."""
+        """Build a signed request about the device of this number."""
         uuid = self.uuids[number % len(self.uuids)]
         body = b""
         line = f"GET /v1/device/info/by_uuid?deviceUuid={uuid}"
@@ -76,7 +77,7 @@ class Caller:
 
 
 class Connection(asyncio.Protocol):
-    """One caller's connection; notes the seconds of each answer until the time is up."""
+    """One caller's connection; records the seconds to each answer until ``end``."""
 
     def __init__(self, caller: Caller, endpoint: str, number: int, end: float) -> None:
         self._caller, self._endpoint, self._number, self._end = caller, endpoint, number, end
@@ -126,7 +127,7 @@ def _length(head: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Requests a second, and milliseconds."""
+    """One turn's requests per second, and the latency in milliseconds."""
 
     rate: float
     p50: float
@@ -134,7 +135,7 @@ class Turn:
 
 
 def measure() -> list[Figure]:
-    """Start both clouds and ask them in turns."""
+    """Start both clouds and measure them in turns."""
     with ExitStack() as stack:
         server = stack.enter_context(postgresql(durable=True))
         clouds = [stack.enter_context(cloud(url)) for url in (None, server.url())]
@@ -176,7 +177,7 @@ def _figures(pool: Pool, clouds: list[Caller], endpoint: str, callers: int) -> l
 
 
 def run(pool: Pool, caller: Caller, endpoint: str, callers: int) -> Turn:
-    """Ask for one turn."""
+    """Run one turn."""
     shares = [range(n, callers, PROCESSES) for n in range(min(PROCESSES, callers))]
     asked = [pool.apply_async(ask, (caller, endpoint, share)) for share in shares]
     results = [each.get(DEADLINE) for each in asked]
@@ -187,7 +188,11 @@ def run(pool: Pool, caller: Caller, endpoint: str, callers: int) -> Turn:
 
 
 def ask(caller: Caller, endpoint: str, numbers: Sequence[int]) -> tuple[list[float], float]:
-    """Be some of the callers, in a process of the pool; returns the seconds of all answers, and of all."""
+    """Run the callers ``numbers`` in a process of the pool.
+
+    Returns:
+        The seconds to each answer, and the total seconds.
+    """
     return asyncio.run(_ask(caller, endpoint, numbers))
 
 
@@ -197,7 +202,7 @@ async def _ask(caller: Caller, endpoint: str, numbers: Sequence[int]) -> tuple[l
     connections = [
         (
             await loop.create_connection(
-                lambda number=number: Connection(  # type: ignore[misc]  # bound as it is now
+                lambda number=number: Connection(  # type: ignore[misc]  # binds the loop variable
                     caller, endpoint, number, started + TURN_SECONDS
                 ),
                 caller.host,
@@ -249,7 +254,7 @@ def _bind(where: Path | str, fleet_of: Sequence[Credentials]) -> None:
 
 
 def _ignore() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent terminates us
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What the linked agent holds when it has nothing to do: RSS and PSS, with whatever it started.
+"""Measures the memory of the idle, connected agent and its child processes: RSS and PSS.
 
-RSS counts shared pages whole, PSS divides them by their users. Beside it an interpreter that has
-imported asyncio and ssl and waits. MB are 1,000,000 bytes.
+RSS counts shared pages in full, PSS divides them by their users. The reference is an interpreter
+that has imported asyncio and ssl and waits. MB are 1,000,000 bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.stage import agent, on_stage
 from tools.bench import Bench
 
 ROUNDS = 3
-# The reports of a start are sent within the first second; keepalives come every 55 s.
+# The reports after a start are sent within the first second; keepalives come every 55 s.
 IDLE_SECONDS = 5.0
 END_DEADLINE = 5.0
 BARE = "import asyncio, ssl, sys; print(flush=True); sys.stdin.read()"
@@ -28,14 +28,14 @@ BARE_NAME = 'python -c "import asyncio, ssl"'
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Megabytes."""
+    """RSS and PSS in MB."""
 
     rss: float
     pss: float
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Look at agent and interpreter at the same moments; no agent may run on ``bench``."""
+    """Measure agent and interpreter at the same times; no agent may run on ``bench`` yet."""
     ours, bare = [], []
     for _ in range(ROUNDS):
         with bare_interpreter() as bare_pid, agent(bench) as agent_pid:
@@ -56,12 +56,12 @@ def measure(bench: Bench) -> list[Figure]:
 
 @contextmanager
 def bare_interpreter() -> Iterator[int]:
-    """Run an interpreter that waits; gives its process id."""
+    """Run an interpreter that waits; yields its process id."""
     process = subprocess.Popen(
         [sys.executable, "-c", BARE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for us; it ends with its input
+        start_new_session=True,  # Ctrl-C reaches only us; it exits when stdin closes
     )
     assert process.stdout is not None
     process.stdout.readline()
@@ -88,7 +88,7 @@ def family(pid: int) -> list[int]:
 
 
 def _rollup(pid: int) -> Memory:
-    """Read proc_pid_smaps(5)'s sums, which are in units of 1,024 bytes."""
+    """Read the sums of proc_pid_smaps(5), which are in units of 1,024 bytes."""
     kib = {
         words[0]: int(words[1])
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]

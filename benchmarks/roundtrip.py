@@ -1,10 +1,10 @@
-"""How long an app waits for a device's answer, beside one bare CoAP exchange.
+"""Compares the time until an app has a device's answer with a bare CoAP exchange.
 
-Ours: ``POST /v1/device/control/send`` (GET volume) on one HTTP connection that stays open, each
-request signed: HTTP, signature, nonce, token, binding, the framed CoAP link over TLS, the agent's
-dispatch, and back. Beside it: aiocoap's own client and server, one GET over UDP on loopback with
-nothing behind it, once with the transport that aiocoap takes by itself on Linux (udp6) and once with
-the quickest that it has (simple6). Three processes of ours against two of theirs.
+Ours: ``POST /v1/device/control/send`` (GET volume) on one persistent HTTP connection, each request
+signed: HTTP, signature, nonce, token, binding, the framed CoAP link over TLS, the agent's dispatch,
+and back. The reference: aiocoap's own client and server, one GET over UDP on loopback with nothing
+behind it, once with aiocoap's default transport on Linux (udp6) and once with its fastest
+(simple6). Ours are three processes, the reference's two.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tools.bench import Bench
 from tools.processes import BenchError
 
 ROUNDS = 40
-# Short turns: a burst of load then meets both sides.
+# Turns are short, so that a burst of load affects both sides.
 REQUESTS = 30
 DEADLINE = 15.0
 HOST = "127.0.0.1"
@@ -57,7 +57,7 @@ LEAN = Transport("simplesocketserver", "simple6")
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Ask all in turns; no agent may run on ``bench``."""
+    """Measure all in turns; no agent may run on ``bench`` yet."""
     with agent(bench), bare_server(DEFAULT) as default, bare_server(LEAN) as lean:
         ours, default_turns, lean_turns = asyncio.run(_measure(bench, default, lean))
     default_name, lean_name = "bare aiocoap GET, its default UDP", "bare aiocoap GET, its lean UDP"
@@ -94,7 +94,7 @@ def medians(turns: Turns) -> list[float]:
 
 
 def percentile99(turns: Turns) -> float:
-    """Return the 99th percentile of all turns together: a turn alone has too few."""
+    """Return the 99th percentile of all turns together: one turn has too few values."""
     return statistics.quantiles([each for turn in turns for each in turn], n=100)[98]
 
 
@@ -110,7 +110,7 @@ class OpenApiCaller:
         self._body = json.dumps(asked).encode()
 
     def call(self) -> float:
-        """Return the milliseconds of one request; making its signature is the app's part of it."""
+        """Return the milliseconds of one request, including the app's signing."""
         started = time.perf_counter()
         self._http.request("POST", "/v1/device/control/send", self._body, self._headers())
         response = self._http.getresponse()
@@ -136,7 +136,7 @@ class OpenApiCaller:
 
 @asynccontextmanager
 async def bare_client(transport: Transport, url: str) -> AsyncIterator[Any]:
-    """Give a coroutine function that makes one exchange and returns its milliseconds."""
+    """Yield a coroutine function that makes one exchange and returns its milliseconds."""
     context = await aiocoap.Context.create_client_context(transports=[transport.client])
 
     async def call() -> float:
@@ -156,7 +156,7 @@ async def bare_client(transport: Transport, url: str) -> AsyncIterator[Any]:
 
 @contextmanager
 def bare_server(transport: Transport) -> Iterator[str]:
-    """Run aiocoap's server in a process of its own; gives the URL of its one resource."""
+    """Run aiocoap's server in a separate process; yields the URL of its one resource."""
     # Not forked: the child must not share our event loop's and sockets' state.
     spawn = multiprocessing.get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)
@@ -172,7 +172,7 @@ def bare_server(transport: Transport) -> Iterator[str]:
 
 
 def _serve_bare(transport: Transport, ready: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent terminates us
     asyncio.run(_serve(transport, ready))
 
 

@@ -1,6 +1,6 @@
-"""All figures in one run: ``python -m benchmarks.run [--json]``, or ``make bench``.
+"""Runs all benchmarks: ``python -m benchmarks.run [--json]``, or ``make bench``.
 
-Nothing here is a test: an aim that is missed is printed, and the exit code stays 0.
+This is not a test: a missed aim is printed, but the exit code is still 0.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UNSTAGED = (download.measure, update_memory.measure, history_page.measure, load.
 
 
 def measure() -> list[Figure]:
-    """Measure one figure after the other, for none may be another's load."""
+    """Measure the figures one after the other, so that none adds load to another."""
     figures: list[Figure] = []
     with stage() as bench:
         for each in STAGED:

@@ -1,4 +1,4 @@
-"""What the figures of a running agent are measured on: a staging cloud, and a device bound to an app."""
+"""The setup for benchmarks of a running agent: a staging cloud, and a device bound to an app."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tools.bench import Bench
 def stage() -> Iterator[Bench]:
     """Start a cloud and flash a device; no agent runs yet.
 
-    The agent was started once before: its bytecode, its state folder and the page cache are then as
-    they are on a machine at any start but its first.
+    The agent is started and stopped once before. Its bytecode, its state folder and the page cache
+    are then as they are on a machine at any start but the first.
     """
-    # With it every start would compile the sources, which an installed agent does not.
+    # With this variable every start would compile the sources, unlike an installed agent's.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="story-bench-") as name:
         bench = Bench(Path(name))
@@ -37,7 +37,7 @@ def stage() -> Iterator[Bench]:
 
 @contextmanager
 def agent(bench: Bench) -> Iterator[int]:
-    """Run an agent that is registered; gives its process id."""
+    """Run an agent that is registered; yields its process id."""
     bench.start_agent()
     assert bench.agent is not None
     try:
@@ -47,7 +47,7 @@ def agent(bench: Bench) -> Iterator[int]:
 
 
 def on_stage(measure: Callable[[Bench], list[Figure]]) -> Callable[[], list[Figure]]:
-    """Give a measurement a stage of its own."""
+    """Return ``measure`` with a stage of its own."""
 
     def staged() -> list[Figure]:
         with stage() as bench:

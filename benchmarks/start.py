@@ -1,8 +1,8 @@
-"""How long the agent takes from its start until the cloud has answered its registration.
+"""Measures the time from the agent's start until the cloud has answered its registration.
 
-The whole process counts: from before the fork to the line that the agent logs when the cloud's
-answer is there. Beside it the bare interpreter, with and without what any agent in asyncio and TLS
-must import.
+This includes the process's start: from before the fork to the line that the agent logs when the
+cloud has answered. The reference is the bare interpreter, with and without the imports that any
+agent with asyncio and TLS needs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ IMPORTS = "import asyncio, ssl"
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Start agent and interpreters in turns; no agent may run on ``bench``."""
+    """Start agent and interpreters in turns; no agent may run on ``bench`` yet."""
     ours, bare, imports = [], [], []
     for _ in range(ROUNDS):
         bare.append(time_interpreter(BARE))
@@ -47,7 +47,7 @@ def time_interpreter(code: str) -> float:
     """Return the seconds from spawning an interpreter to its end."""
     started = time.perf_counter()
     with subprocess.Popen([sys.executable, "-c", code]) as process, killed_when_late(process):
-        # Without a timeout: with one, wait() looks every few milliseconds only.
+        # Without a timeout: with one, wait() only polls every few milliseconds.
         code_of_exit = process.wait()
         took = time.perf_counter() - started
     if code_of_exit:
@@ -56,7 +56,7 @@ def time_interpreter(code: str) -> float:
 
 
 def time_to_registered(bench: Bench) -> float:
-    """Return the seconds from spawning the agent to its registration, and end it."""
+    """Return the seconds from spawning the agent to its registration, and stop it."""
     words: list[str | Path] = ["run", "--profile", bench.profile_path, "--state", bench.state]
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -74,7 +74,7 @@ def time_to_registered(bench: Bench) -> float:
 
 @contextmanager
 def killed_when_late(process: subprocess.Popen[Any]) -> Iterator[None]:
-    """Kill a process that is not done with within the deadline."""
+    """Kill the process if the block takes longer than the deadline."""
     timer = threading.Timer(DEADLINE, process.kill)
     timer.start()
     try:

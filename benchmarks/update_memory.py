@@ -1,8 +1,9 @@
-"""What fetching a package of 1 GiB adds to a process's memory: the whole, and the parts of an image.
+"""Measures the memory that fetching a package of 1 GiB takes, as a whole and as parts of an image.
 
-Each in a process of its own, which has loaded all modules before; the peak is the kernel's (VmHWM, made new
-by /proc/self/clear_refs). Beside it the same with a package of 1 MiB. Parts are measured twice: for a machine
-that lacks little of the image, and for one that lacks all of it. MB are 1,000,000 bytes.
+Each fetch runs in a separate process, after all modules are loaded; the peak is the kernel's VmHWM,
+which is reset through /proc/self/clear_refs. The reference is the same with a package of 1 MiB.
+Parts are measured twice: for a machine that lacks little of the image, and for one that lacks all
+of it. MB are 1,000,000 bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from tools.processes import BenchError
 from wire.ota import OtaOrder
 
 LARGE, SMALL = 1024, 1
-# Of the image, every 50th MiB differs from what the machine runs, in one block.
+# Every 50th MiB of the image differs from the running image, in one block.
 CHANGED_EVERY = 50
 ROUNDS = 3
 DEADLINE = 300.0
@@ -41,7 +42,7 @@ VERSION = "1.1.0"
 
 
 class Running(RaucInstaller):
-    """A machine that runs an image in a file; nothing is installed."""
+    """An installer whose running image is a file; nothing is installed."""
 
     def __init__(self, state: Path, image: Path) -> None:
         super().__init__(state, "1.0.0")
@@ -53,7 +54,7 @@ class Running(RaucInstaller):
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A bundle on a server's disk, as signed metadata has it, and two images that a machine may run."""
+    """A bundle in a server's folder, its signed target, and two images that a machine may run."""
 
     folder: Path
     target: Target
@@ -62,7 +63,7 @@ class Package:
 
 
 def make_package(folder: Path, mebibytes: int) -> Package:
-    """Pack an image of that size, with its block-hash-index, as `rauc bundle` would."""
+    """Pack an image of that size with its block-hash-index, as `rauc bundle` does."""
     content = folder / "content"
     content.mkdir(parents=True)
     _make_images(folder, content / "rootfs.img", mebibytes)
@@ -102,7 +103,7 @@ def _make_images(folder: Path, image: Path, mebibytes: int) -> None:
 
 
 def peak(package: Package, running: Path | None, url: str) -> float:
-    """Fetch in a process of its own; return by how many MB its memory grew at most."""
+    """Fetch in a separate process; returns the peak growth of its memory in MB."""
     spawn = multiprocessing.get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)
     process = spawn.Process(target=_fetch, args=(package, running, url, sender), daemon=True)
@@ -119,7 +120,7 @@ def peak(package: Package, running: Path | None, url: str) -> float:
 
 
 def _fetch(package: Package, running: Path | None, url: str, told: Connection) -> None:
-    import urllib3  # noqa: F401, PLC0415  # as all of an update's modules: here before it is measured
+    import urllib3  # noqa: F401, PLC0415  # loaded before the measurement, as all other modules
 
     target = package.target
     assert target.map is not None
@@ -135,7 +136,7 @@ def _fetch(package: Package, running: Path | None, url: str, told: Connection) -
         )
         installer = Running(Path(state), running or package.similar)
         before = _status("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5", "ascii")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5", "ascii")  # resets VmHWM
         fetch_package(order, target, settings, installer, threading.Event(), lambda _a, _b: None)
         told.send((_status("VmHWM") - before) / 1e6)
 
@@ -148,7 +149,7 @@ def _status(name: str) -> int:
 
 
 def measure() -> list[Figure]:
-    """Fetch both packages in each way, in turns."""
+    """Fetch both packages in each way, alternating."""
     if shutil.which("mksquashfs") is None:
         raise BenchError("mksquashfs is not installed")
     with tempfile.TemporaryDirectory(prefix="story-bench-") as name:

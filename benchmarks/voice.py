@@ -1,8 +1,9 @@
-"""How many voice segments a second go all the way from a WAV file into the cloud's history.
+"""Measures how many voice segments a second get from a WAV file into the cloud's history.
 
-The way of ``story-agent say``: the file over the agent's Unix socket, Speex, segments, the link (each
-waits for the cloud's answer), the cloud's commit to disk, and the look-up through the open API that
-finds the last one. Beside it the speed of speech: one segment is 0.300 s of sound.
+The path is that of ``story-agent say``: the file over the agent's Unix socket, Speex, segments, the
+link (each segment waits for the cloud's answer), the cloud's commit to disk, and the query through
+the open API that finds the last segment. The reference is the speed of speech: a segment is 0.300 s
+of sound.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ REAL_TIME = 1 / (FRAME_SECONDS * MAX_FRAMES)
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Say a minute of speech again and again; no agent may run on ``bench``."""
+    """Send a minute of speech repeatedly; no agent may run on ``bench`` yet."""
     sound = long_utterance()
     with (
         agent(bench),
@@ -46,7 +47,7 @@ def measure(bench: Bench) -> list[Figure]:
 
 
 def long_utterance() -> bytes:
-    """Return a WAV file: the tour's recording, repeated up to the agent's limit."""
+    """Return a WAV file with the tour's recording, repeated up to the agent's limit."""
     sound = read_wav(SPOKEN.read_bytes())
     size = SECONDS * sound.rate * SAMPLE_BYTES
     repeated = sound.samples * (size // len(sound.samples) + 1)
@@ -60,7 +61,7 @@ def long_utterance() -> bytes:
 
 
 def _say(bench: Bench, api: OpenApiClient, sound: bytes) -> float:
-    """Send one utterance and return the segments a second."""
+    """Send one utterance and return the segments per second."""
     uuid = bench.device["uuid"]
     started = time.perf_counter()
     answer = LocalClient(bench.state / SOCKET_NAME).request("POST", "/voice", sound)

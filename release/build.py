@@ -1,4 +1,4 @@
-"""Makes the slot package of a version from the project's own import packages."""
+"""Builds the slot package of a release from the project's own import packages."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from release.repository import ReleaseToolError
 from wire.errors import FieldError
 from wire.ota import version_key
 
-# What runs on a device; the staging cloud does not.
-PACKAGES = ("wire", "audio", "base", "transport", "machine", "resources", "ota", "agent")
+# The import packages that run on a device; the staging cloud is not among them.
+PACKAGES = ("wire", "transport", "resources", "ota", "agent")
 REQUIRES_PYTHON = ">=3.11"
 # pip downloads and unpacks a few dozen MB at most.
 PIP_TIMEOUT = 600.0
@@ -39,16 +39,16 @@ def build_release(
     """Write the package of ``version`` to ``output`` and return its release.json.
 
     Args:
-        version: what the release calls itself.
-        output: the file; replaced atomically.
-        product: whose release it is.
-        source: the folder that holds the import packages.
-        with_dependencies: bring the dependencies along (for this machine's architecture) instead
-            of relying on the base install's.
+        version: version of the release.
+        output: file to write; replaced atomically.
+        product: product that the release is for.
+        source: folder that holds the import packages.
+        with_dependencies: include the dependencies (for this machine's architecture) instead of
+            relying on those of the base installation.
 
     Raises:
         ReleaseToolError: a package is missing in ``source``, or pip failed.
-        WireError: ``product`` or ``version`` is none.
+        WireError: ``product`` or ``version`` is not valid.
         OSError: a file cannot be read or written.
     """
     check_product(product)
@@ -72,7 +72,10 @@ def build_release(
 
 
 def _built(files: list[tuple[str, Path]]) -> int:
-    """Return when the newest source was written: the same sources still give the same bytes."""
+    """Return the build time in Unix seconds: SOURCE_DATE_EPOCH, else the newest source's mtime.
+
+    The current time is not used, so that the same sources give the same bytes.
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")  # reproducible-builds.org
     if not epoch:
         return int(max(path.stat().st_mtime for _, path in files))

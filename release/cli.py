@@ -27,16 +27,15 @@ Result = Mapping[str, object]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 refused (one line on stderr), 2 usage."""
     options = _parser().parse_args(arguments)
-    # What signs loads late: `--help` and mistakes in the command line answer at once.
-    from release.repository import ReleaseToolError  # noqa: PLC0415
+    # The signing modules are imported late, so that `--help` and usage errors are fast.
+    from ota.repository import ReleaseToolError  # noqa: PLC0415
 
     command: Callable[[argparse.Namespace], Result] = options.command
     try:
         _print(command(options), as_json=options.json)
         sys.stdout.flush()
-    except (
-        BrokenPipeError
-    ):  # a reader such as `head` has enough; the exit's flush must not complain
+    except BrokenPipeError:
+        # The reader (such as `head`) has closed the pipe; the flush at exit must not fail as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ReleaseToolError, WireError, OtaError, OSError) as error:
@@ -58,7 +57,7 @@ def _print(result: Result, *, as_json: bool) -> None:
 
 
 def _print_line(text: str) -> None:
-    """Print what the terminal may have no characters for: a path, a reason."""
+    """Print text (a path, a reason), escaping characters that the terminal cannot encode."""
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding))
 
@@ -121,15 +120,19 @@ def _add(options: argparse.Namespace) -> Result:
         options.file, options.product, options.version, _terms(options), bundle_map
     )
     told: dict[str, object] = {} if no_map is None else {"map": no_map}
-    if outcome.kept:  # the same package again changes nothing, whatever it was asked with
+    if outcome.kept:  # the same package was added before: its terms stay, even if others were given
         told["kept"] = outcome.kept
-    # What is complete is published at once; only what waits for signatures is news.
+    # A complete role is published at once, so only staged roles are reported.
     return asdict(added) | told | ({"staged": dict(outcome.staged)} if outcome.staged else {})
 
 
 def _map(file: Path) -> tuple[bytes | None, str]:
-    """Make the map that lets machines fetch parts of a bundle; say its size, or why there is none."""
-    from release.bundle_maps import make_map  # noqa: PLC0415
+    """Make the map that lets machines fetch parts of a bundle.
+
+    Returns:
+        The map (None if it cannot be made), and its size or the reason, as text.
+    """
+    from ota.fetch.bundle_map import make_map  # noqa: PLC0415
 
     try:
         data = make_map(file).to_bytes()
@@ -139,8 +142,11 @@ def _map(file: Path) -> tuple[bytes | None, str]:
 
 
 def _check_bundle(file: Path) -> None:
-    """Refuse what is no RAUC bundle (plain or verity: a squashfs first); the rest is RAUC's to check."""
-    from release.repository import ReleaseToolError  # noqa: PLC0415
+    """Refuse a file that is not a RAUC bundle; RAUC checks the rest.
+
+    Plain and verity bundles start with a squashfs.
+    """
+    from ota.repository import ReleaseToolError  # noqa: PLC0415
 
     with file.open("rb") as opened:
         if opened.read(4) != b"hsqs":

@@ -1,8 +1,8 @@
-"""Signing keys in a folder: PEM files, encrypted where a passphrase is given, and tokens (PKCS#11).
+"""Signing keys in a folder: PEM files, encrypted if a passphrase is given, and PKCS#11 tokens.
 
-One folder is one person's stick, or the online machine's. A key is found by its id and not by its
-file's name, so files may be moved and named as people like. ``NAME.pem`` is a private key,
-``NAME.token.json`` says where a key lives that never leaves its token.
+One folder is on one person's USB stick, or belongs to the online machine. A key is found by its id
+and not by its file name, so files may be moved and renamed. ``NAME.pem`` is a private key;
+``NAME.token.json`` refers to a key that never leaves its token.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from ota.install.package import PRODUCT_PATTERN
 from release.tuf_types import CryptoSigner, HSMSigner, Key, Signer, SSlibKey
 from wire.errors import FieldError
 
-# Names, no secrets (S105 thinks otherwise).
+# Names, not secrets; S105 is a false alarm.
 PASSPHRASE_ENV = "STORY_RELEASE_PASSPHRASE"  # noqa: S105
 PIN_ENV = "STORY_RELEASE_PIN"
 TOKEN_SUFFIX = ".token.json"  # noqa: S105
@@ -48,30 +48,33 @@ PASSPHRASE_MAX = 1023
 
 
 class ReleaseToolError(Exception):
-    """The release tool cannot do what it was asked; the message is for the person who asked."""
+    """A release command cannot be carried out; the message is shown to the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passphrase:
-    """Where the passphrase of encrypted keys comes from.
+    """The source of the passphrase for encrypted keys.
 
     Attributes:
-        file: its first line is the passphrase; None: the environment's STORY_RELEASE_PASSPHRASE.
-        ask: ask on the terminal if neither gives one and a key needs it.
+        file: its first line is the passphrase; None: STORY_RELEASE_PASSPHRASE of the environment.
+        ask: prompts for a passphrase if neither gives one and a key needs it; None: no prompt.
     """
 
     file: Path | None = None
     ask: Callable[[str], str] | None = None
 
     def get(self, what: str = "") -> bytes | None:
-        """Return it; None when there is none. ``what`` needs it: then it may be asked for.
+        """Return the passphrase, or None if there is none.
+
+        Args:
+            what: name of the key that needs it, for the prompt; empty: do not prompt.
 
         Raises:
-            ReleaseToolError: what was given can be no passphrase.
+            ReleaseToolError: the given value cannot be a passphrase.
             OSError: the file cannot be read.
         """
         if self.file is not None:
-            # One odd byte is told of by its place, never by what stands around it.
+            # Read as bytes: the error for an invalid byte shows its position and none of the text.
             data = self.file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
             if not data:
                 raise ReleaseToolError(f"{self.file}: its first line is empty")
@@ -82,10 +85,12 @@ class Passphrase:
         return self._ask(f"Passphrase of {what}: ") if what else None
 
     def get_new(self, what: str) -> bytes | None:
-        """Return what encrypts the new key ``what``; asked for twice; None: it is not encrypted.
+        """Return the passphrase for the new key ``what``; None: do not encrypt it.
+
+        On a terminal it is asked for twice.
 
         Raises:
-            ReleaseToolError, OSError: as `get`; also when the two answers differ.
+            ReleaseToolError, OSError: as in `get`; also if the two answers differ.
         """
         found = self.get()
         if found is None:
@@ -105,7 +110,7 @@ class Passphrase:
 
 
 def _checked(passphrase: bytes, where: str) -> bytes:
-    """Return a passphrase that keys can be encrypted with; the error never shows it."""
+    """Return ``passphrase`` if keys can be encrypted with it; the error never shows it."""
     try:
         passphrase.decode()
     except UnicodeDecodeError as error:
@@ -117,7 +122,7 @@ def _checked(passphrase: bytes, where: str) -> bytes:
 
 
 def ask_on_terminal() -> Callable[[str], str] | None:
-    """Return what asks for a secret, None when nobody sits at a terminal."""
+    """Return a prompt function for secrets, or None if stdin is not a terminal."""
     return getpass.getpass if sys.stdin.isatty() else None
 
 
@@ -125,7 +130,7 @@ class KeyRing:
     """The keys of one folder."""
 
     def __init__(self, folder: Path, passphrase: Passphrase | None = None) -> None:
-        """Use ``folder``; new keys are encrypted when ``passphrase`` gives one."""
+        """Use the keys in ``folder``; new ones are encrypted if ``passphrase`` gives one."""
         self.folder = folder
         self._passphrase = passphrase or Passphrase()
         self._signers: dict[str, Signer] | None = None
@@ -134,12 +139,12 @@ class KeyRing:
         self._asked = False
 
     def make(self, name: str) -> Key:
-        """Make an ed25519 key NAME.pem, or take the one that an earlier attempt made.
+        """Make an ed25519 key NAME.pem, or use the one that an earlier attempt made.
 
         Raises:
-            ReleaseToolError: the passphrase cannot be, or does not open that one.
-            WireError: ``name`` is none for a key.
-            OSError: it cannot be written.
+            ReleaseToolError: the passphrase is not valid, or does not open the existing key.
+            WireError: ``name`` is not a valid key name.
+            OSError: the file cannot be written.
         """
         path = self.folder / f"{_check_name(name)}.pem"
         if not path.exists():
@@ -161,23 +166,25 @@ class KeyRing:
         return signer.public_key
 
     def _new_password(self, what: str) -> bytes | None:
-        """Return what encrypts new keys; asked for once, however many are made."""
+        """Return the passphrase for new keys; asked for once, however many are made."""
         if not self._asked:
             self._password, self._asked = self._passphrase.get_new(what), True
         return self._password
 
     def make_more(self, role: str, count: int) -> list[Key]:
-        """Make ``count`` more keys for ``role``, each in a file of its own; none if one cannot be read.
+        """Make ``count`` more keys for ``role``, each in its own file.
+
+        No key is made if an existing one cannot be read.
 
         Raises:
-            ReleaseToolError, WireError, OSError: as `signers` and `make`.
+            ReleaseToolError, WireError, OSError: as in `signers` and `make`.
         """
         if self.folder.is_dir():
-            self.signers()  # what could not sign would stop the command after the keys are made
+            self.signers()  # otherwise an unreadable key would fail the command after keys are made
         return [self.make(self.free_name(role)) for _number in range(count)]
 
     def free_name(self, role: str) -> str:
-        """Return a name for one more key of ``role`` that no file has yet."""
+        """Return a name for one more key of ``role`` that no file in the folder uses."""
         names = itertools.chain([role], (f"{role}-{number}" for number in itertools.count(2)))
         suffixes = (".pem", PUBLIC_SUFFIX, TOKEN_SUFFIX)
         return next(
@@ -187,11 +194,11 @@ class KeyRing:
         )
 
     def adopt_token(self, name: str, label: str, key_id: int) -> Key:
-        """Note a key that lives on the PKCS#11 token ``label``; raises ReleaseToolError, WireError."""
+        """Record a key of the PKCS#11 token ``label``; raises ReleaseToolError, WireError."""
         _check_name(name)
         try:
             uri, key = HSMSigner.import_(key_id, label)
-        except Exception as error:  # its libraries raise what they like; a person reads the line
+        except Exception as error:  # PKCS#11 libraries raise arbitrary exceptions
             raise ReleaseToolError(f"token {label}: {error or type(error).__name__}") from error
         record = {"uri": uri, "keyid": key.keyid, "key": key.to_dict()}
         make_folder(self.folder)
@@ -201,10 +208,11 @@ class KeyRing:
         return key
 
     def signers(self) -> dict[str, Signer]:
-        """Return what can sign here, by key id.
+        """Return the signers of this folder's keys, by key id.
 
         Raises:
-            ReleaseToolError: a file is no key, can be read by others, or needs another passphrase.
+            ReleaseToolError: a file is not a key, is readable by other users, or needs another
+                passphrase.
         """
         if self._signers is None:
             if not self.folder.is_dir():
@@ -220,18 +228,22 @@ class KeyRing:
             raise ReleaseToolError(f"{path}: others can read this key; chmod 600 it")
         if path not in self._opened:
             data = path.read_bytes()
-            # Asking for a passphrase that nothing needs would be odd.
+            # Do not prompt for a passphrase that the key does not need.
             password = self._passphrase.get(path.name) if _is_encrypted(data) else None
             self._opened[path] = _load(path, data, password)
         return self._opened[path]
 
 
 def _is_encrypted(data: bytes) -> bool:
-    return b"ENCRYPTED" in data  # PKCS#8's own words for it
+    return b"ENCRYPTED" in data  # in the PEM label of encrypted PKCS#8
 
 
 def _load(path: Path, data: bytes, password: bytes | None) -> Signer:
-    """Read the private key that ``path`` holds; raises ReleaseToolError."""
+    """Return the signer for the private key in ``data``, read from ``path``.
+
+    Raises:
+        ReleaseToolError: it is not a private key, or does not open with ``password``.
+    """
     encrypted = _is_encrypted(data)
     if encrypted and password is None:
         raise ReleaseToolError(f"{path}: is encrypted; give --passphrase-file or {PASSPHRASE_ENV}")
@@ -243,8 +255,8 @@ def _load(path: Path, data: bytes, password: bytes | None) -> Signer:
 
 
 def _check_name(name: str) -> str:
-    """Return ``name`` if it can name a key's files; raises FieldError."""
-    public = f"{name}.pem".endswith(PUBLIC_SUFFIX)  # would be taken for a public key
+    """Return ``name`` if it is a valid name for a key's files; raises FieldError."""
+    public = f"{name}.pem".endswith(PUBLIC_SUFFIX)  # would be mistaken for a public key
     if public or not PRODUCT_PATTERN.fullmatch(name):
         expected = 'letters, digits, dots, dashes; at most 64 characters, not ending in ".pub"'
         raise FieldError("key name", name, expected)
@@ -260,7 +272,7 @@ def _token(path: Path) -> Signer:
         raise ReleaseToolError(f"{path}: not what `key new --token` writes") from error
     try:
         return HSMSigner.from_priv_key_uri(uri, key, _pin)
-    except Exception as error:  # the libraries raise what they like; a person reads the line
+    except Exception as error:  # PKCS#11 libraries raise arbitrary exceptions
         raise ReleaseToolError(f"{path}: {error or type(error).__name__}") from error
 
 
@@ -273,7 +285,7 @@ def _pin(_what: str) -> str:
 
 
 def read_public_key(path: Path) -> Key:
-    """Read somebody else's public key (PEM); raises ReleaseToolError."""
+    """Read another key holder's public key (PEM); raises ReleaseToolError."""
     try:
         return SSlibKey.from_crypto(load_pem_public_key(path.read_bytes()))
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -281,9 +293,9 @@ def read_public_key(path: Path) -> Key:
 
 
 def write_public_key(path: Path, key: Key) -> None:
-    """Write a public key as PEM, for whoever keeps the repository."""
+    """Write a public key as PEM, to be sent to the repository's maintainer."""
     public = str(key.keyval["public"])
-    if key.keytype == "ed25519":  # TUF writes the bare 32 bytes, in hex
+    if key.keytype == "ed25519":  # TUF stores the raw 32 bytes, in hex
         raw = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
         public = raw.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     write_atomically(path, public.encode())

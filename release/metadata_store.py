@@ -1,8 +1,8 @@
-"""The metadata of a release repository on disk: what is published, and what waits for signatures.
+"""The on-disk metadata of a release repository: published roles and staged ones.
 
-``metadata/`` is what clients see. timestamp.json names the snapshot, which names all else, so a
-crash while files of a new state are written leaves the old state whole. ``staged/`` holds the next
-version of a role that still lacks signatures; a web server must not serve it.
+Clients read ``metadata/``. timestamp.json names the snapshot, which names all other files, so a
+crash while the files of a new state are written leaves the old state intact. ``staged/`` holds the
+next version of each role that still lacks signatures; a web server must not serve it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from release.tuf_types import Key, Metadata, Root, Signed, Snapshot, Targets, Ti
 
 TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 ONLINE_ROLES = ("snapshot", "timestamp")
-# Seconds that a second writer waits for the first: an `add` copies one package.
+# Seconds that a second writer waits for the first; the longest operation, `add`, copies one
+# package.
 LOCK_TIMEOUT = 60.0
 
 Roles = dict[str, Metadata[Any]]
@@ -34,16 +35,16 @@ class MetadataStore:
     """Reads and writes the metadata files of one repository folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Work on ``folder``/metadata and ``folder``/staged."""
+        """Use ``folder``/metadata and ``folder``/staged."""
         self.folder = folder
         self.metadata_dir = folder / "metadata"
         self.staged_dir = folder / "staged"
 
     def published(self) -> Roles:
-        """Read what clients see: the four top roles, and each product's by its name.
+        """Read the published metadata, by role: the four top-level roles and each product's.
 
         Raises:
-            ReleaseToolError: a file is missing or is not what its name says.
+            ReleaseToolError: a file is missing, or its content is of another type than its name.
         """
         timestamp = self._load(Timestamp, "timestamp.json")
         snapshot = self._load(Snapshot, f"{timestamp.signed.snapshot_meta.version}.snapshot.json")
@@ -56,7 +57,7 @@ class MetadataStore:
         return roles
 
     def staged(self) -> Roles:
-        """Read what waits for signatures, by role."""
+        """Read the staged metadata, by role."""
         if not self.staged_dir.is_dir():
             return {}
         return {
@@ -65,10 +66,10 @@ class MetadataStore:
         }
 
     def stage(self, roles: Roles) -> None:
-        """Keep the next versions of roles until they are signed.
+        """Store the next versions of roles until they are signed.
 
-        Who delegates comes last: killed between two files, this leaves no delegation to a role
-        whose content is nowhere, and no root whose companions are.
+        Delegators are written last. If the process is killed between two files, no staged role
+        delegates to a role without content, and no staged root lacks the roles that go with it.
         """
         if roles:
             make_folder(self.staged_dir)
@@ -77,11 +78,11 @@ class MetadataStore:
             write_atomically(self.staged_dir / f"{role}.json", roles[role].to_bytes())
 
     def unstage(self, role: str) -> None:
-        """Forget the next version of a role; it is published."""
+        """Remove the staged version of a role, after it is published."""
         (self.staged_dir / f"{role}.json").unlink(missing_ok=True)
 
     def write(self, changed: Mapping[str, Metadata[Any]]) -> None:
-        """Publish roles in the order that keeps every moment valid: what points comes last."""
+        """Publish roles so that clients see a valid state at any time: each after what it names."""
         rest = [role for role in changed if role not in {"snapshot", "root", "timestamp"}]
         for role in (*rest, "snapshot", "root", "timestamp"):
             metadata = changed.get(role)
@@ -93,25 +94,25 @@ class MetadataStore:
                 write_atomically(self.metadata_dir / name, data)
             if role == "timestamp":
                 write_atomically(self.metadata_dir / "timestamp.json", data)
-        if "root" in changed:  # last: until here the old root is what a repetition starts from
+        if "root" in changed:  # last: a retry after a crash before this starts from the old root
             write_atomically(self.metadata_dir / "root.json", changed["root"].to_bytes())
 
     def has_history(self) -> bool:
-        """Whether there is more here than a first publication that was cut off before its end."""
+        """Return whether there is more here than an interrupted first publication."""
         first = {f"1.{role}.json" for role in ("root", "targets", "snapshot")} | {"timestamp.json"}
         return any(path.name not in first for path in self.metadata_dir.glob("*.json"))
 
     def next_root(self, published: Roles) -> Metadata[Any] | None:
-        """Return the root that clients find already, newer than ``published``'s; None: none."""
+        """Return the root after ``published``'s if clients can already fetch it, else None."""
         name = f"{published['root'].signed.version + 1}.root.json"
         return self._load(Root, name) if (self.metadata_dir / name).exists() else None
 
     def check_roots(self, version: int) -> None:
-        """Follow the roots from the first to ``version``, as a machine from a drawer has to.
+        """Verify the chain of roots from the first to ``version``, as a long-offline machine does.
 
         Raises:
-            ReleaseToolError: one is missing or not signed by its forerunner, or there is a newer
-                one, whose change of keys was interrupted.
+            ReleaseToolError: one is missing or not signed by its predecessor, or there is a newer
+                one, from an interrupted change of keys.
         """
         before: Root | None = None
         for number in range(1, version + 1):
@@ -129,7 +130,7 @@ class MetadataStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other command from changing the repository; raises ReleaseToolError."""
+        """Lock the repository against changes by other commands; raises ReleaseToolError."""
         if not self.folder.is_dir():
             raise ReleaseToolError(f"{self.folder}: no such folder (run init first?)")
         descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -147,7 +148,7 @@ class MetadataStore:
     def _read(kind: type[Signed], path: Path) -> Metadata[Any]:
         try:
             metadata: Metadata[Any] = Metadata.from_bytes(path.read_bytes())
-            _ = metadata.signed_bytes  # a number with a point parses, and can never be signed
+            _ = metadata.signed_bytes  # fails for a float, which parses but has no canonical form
         except FileNotFoundError as error:
             raise ReleaseToolError(f"{path}: not there (run init first?)") from error
         except RepositoryError as error:
@@ -165,18 +166,18 @@ def _lock(descriptor: int, folder: Path) -> None:
         except BlockingIOError as error:
             if time.monotonic() > end:
                 raise ReleaseToolError(f"{folder}: another command is changing it") from error
-            time.sleep(0.1)  # flock cannot wait with a deadline
+            time.sleep(0.1)  # flock has no timeout
         else:
             return
 
 
 def delegator_of(role: str, roles: Mapping[str, Metadata[Any]]) -> Any:
-    """Return the signed part that says whose signatures ``role`` needs."""
+    """Return the signed part (root or targets) that lists the keys of ``role``."""
     return roles["root" if role in TOP_ROLES else "targets"].signed
 
 
 def role_keys(role: str, roles: Mapping[str, Metadata[Any]]) -> Any:
-    """Return the keys and the threshold of ``role``; raises ReleaseToolError: nobody names it."""
+    """Return the keys and threshold of ``role``; raises ReleaseToolError if it is not delegated."""
     try:
         return delegator_of(role, roles).get_delegated_role(role)
     except ValueError as error:
@@ -184,7 +185,7 @@ def role_keys(role: str, roles: Mapping[str, Metadata[Any]]) -> Any:
 
 
 def is_signed(metadata: Metadata[Any], key: Key) -> bool:
-    """Tell whether ``metadata`` has a signature of ``key``, and it holds."""
+    """Return whether ``metadata`` has a valid signature of ``key``."""
     signature = metadata.signatures.get(key.keyid)
     if signature is None:
         return False
@@ -196,10 +197,10 @@ def is_signed(metadata: Metadata[Any], key: Key) -> bool:
 
 
 def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) -> str | None:
-    """Say which signatures a role lacks; None when it is complete.
+    """Return which signatures ``role`` lacks, as text; None if it is complete.
 
     Args:
-        role: whose.
+        role: name of the role to check.
         roles: all roles as they would be published.
         before: the published root, which a new root must satisfy as well; None: there is none yet.
     """
@@ -207,7 +208,7 @@ def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) 
     delegators = [delegator_of(role, roles)]
     if role == "root" and before is not None:
         delegators.append(before)
-        if metadata.signed.version != before.version + 1:  # machines look for no other
+        if metadata.signed.version != before.version + 1:  # clients fetch only this one
             return f"is version {metadata.signed.version}, expected {before.version + 1}"
     for delegator in delegators:
         try:
@@ -220,7 +221,11 @@ def missing(role: str, roles: Mapping[str, Metadata[Any]], before: Root | None) 
 
 
 def check_versions(roles: Roles) -> None:
-    """Hold each file's version against the one it is named by; raises ReleaseToolError."""
+    """Verify that each role has the version that snapshot or timestamp names.
+
+    Raises:
+        ReleaseToolError: one has another version.
+    """
     named = {
         name.removesuffix(".json"): meta for name, meta in roles["snapshot"].signed.meta.items()
     }
@@ -234,8 +239,8 @@ def check_versions(roles: Roles) -> None:
 def choose(published: Roles, staged: Roles) -> tuple[Roles, dict[str, str]]:
     """Return which staged roles may be published together, and what each of the others lacks.
 
-    A role that its (new) delegator does not accept stays behind; a new delegator that does not
-    accept what would be published under it stays behind itself.
+    A role that its (possibly new) delegator does not accept stays staged. A new delegator that does
+    not accept the published version of a role stays staged itself.
     """
     chosen, lacking = dict(staged), dict[str, str]()
     before = published["root"].signed if "root" in published else None

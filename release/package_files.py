@@ -1,4 +1,4 @@
-"""The packages in a repository's ``targets`` folder: described, copied there, held against what is signed."""
+"""Describes, copies and verifies the packages in a repository's ``targets`` folder."""
 
 from __future__ import annotations
 
@@ -32,12 +32,17 @@ class AddedTarget:
 
 
 def describe(file: Path, product: str, version: str) -> AddedTarget:
-    """Return what a package will be in a repository; raises ReleaseToolError, OSError."""
+    """Return the size, hashes and paths that a package has in a repository.
+
+    Raises:
+        ReleaseToolError: the file is empty.
+        OSError: it cannot be read.
+    """
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with file.open("rb") as source:
         while chunk := source.read(COPY_SIZE):
             sha256.update(chunk)
-            md5.update(chunk)  # the order's hint, not trust
+            md5.update(chunk)  # for the order's "signature"; trust rests on SHA-256
             size += len(chunk)
     if not size:
         raise ReleaseToolError(f"{file}: empty")
@@ -54,7 +59,7 @@ def describe(file: Path, product: str, version: str) -> AddedTarget:
 
 
 def copy_package(repository: Path, file: Path, added: AddedTarget) -> None:
-    """Put a package in its place, whole or not at all; raises ReleaseToolError, OSError."""
+    """Copy a package into the repository atomically; raises ReleaseToolError, OSError."""
     path = repository / added.path
     make_folder(path.parent)
     digest = hashlib.sha256()
@@ -67,7 +72,7 @@ def copy_package(repository: Path, file: Path, added: AddedTarget) -> None:
 
 
 def write_map(repository: Path, data: bytes, added: AddedTarget) -> MapFile:
-    """Put the map of an image's package beside it; return what is signed of it; raises OSError."""
+    """Write a bundle's map next to the bundle; return its signed description; raises OSError."""
     signed = MapFile(len(data), hashlib.sha256(data).hexdigest(), added.md5)
     name = map_file_name(added.version, signed.sha256)
     write_atomically((repository / added.path).with_name(name), data)
@@ -75,7 +80,7 @@ def write_map(repository: Path, data: bytes, added: AddedTarget) -> MapFile:
 
 
 def verify_package(repository: Path, path: str, target: TargetFile) -> None:
-    """Hold a package and its map against what is signed; raises ReleaseToolError."""
+    """Verify a package and its map against the signed metadata; raises ReleaseToolError."""
     version = str((target.custom or {}).get("version"))
     folder = repository / "targets" / path.partition("/")[0]
     name = target_file_names(version, target.hashes.get("sha256", ""))[0]

@@ -1,10 +1,11 @@
 """A release repository: signed TUF metadata and the packages it admits.
 
-Offline roles are root, targets and the products' own; snapshot and timestamp are online. A change of
-an offline role is signed with the keys at hand: when they reach the threshold it is published at
-once, otherwise it is staged until `sign` and `publish` complete it. Packages are written first and
-timestamp.json last, so clients never see half of a new state; but a new root they find by itself, so
-that one is staged with all that belongs to it before it goes out, and finished by whoever comes next.
+Root, targets and the products' roles are offline; snapshot and timestamp are online. A change of an
+offline role is signed with the available keys. If they reach the threshold it is published at once,
+otherwise it is staged until `sign` and `publish` complete it. Packages are written first and
+timestamp.json last, so clients never see a partial state. Clients find a new root without the
+timestamp, so a new root is staged with all roles that go with it before it is published; after a
+crash, the next command completes the change.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ from wire.ota import version_key
 
 __all__ = ["AddedTarget", "KeyCount", "Outcome", "ReleaseToolError", "Repository"]
 
-# A device that was in a drawer must still follow; a lost targets key must not sign for ever; the
-# two online roles bound how long a device can be kept from news (freeze).
+# Root: a device that was off for years must still accept the chain. Targets: a lost key must not
+# sign for ever. Snapshot and timestamp: they limit how long a freeze attack can withhold updates.
 LIFETIME = {
     "root": timedelta(days=3650),
     "targets": timedelta(days=365),
@@ -65,10 +66,14 @@ LIFETIME = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a change came to: the roles that were published, and what each staged one lacks.
+    """The result of a change.
 
-    ``keys`` are the ids of the keys that a role was given; ``changes`` says, line by line, what
-    each staged role would change; ``kept`` are a package's signed terms, where others were asked.
+    Attributes:
+        published: the roles that were published.
+        staged: what each staged role lacks.
+        keys: ids of the keys that were added to a role.
+        changes: line by line, what each staged role would change.
+        kept: the signed terms of a package that was there, if other terms were given.
     """
 
     published: tuple[str, ...] = ()
@@ -78,18 +83,24 @@ class Outcome:
     kept: Mapping[str, object] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
-        """Render for the command line."""
+        """Return the JSON object for the command line."""
         told: dict[str, object] = {"published": list(self.published), "staged": dict(self.staged)}
         return told | ({"changes": dict(self.changes)} if self.changes else {})
 
 
 class Repository:
-    """One repository folder; ``keys`` is needed to change it, not to read it."""
+    """A release repository in one folder."""
 
     def __init__(
         self, folder: Path, keys: Path | None = None, passphrase: Passphrase | None = None
     ) -> None:
-        """Work on ``folder``, signing with the keys in ``keys``, opened with ``passphrase``."""
+        """Use the repository in ``folder``.
+
+        Args:
+            folder: the repository.
+            keys: folder of the signing keys; needed to change the repository, not to read it.
+            passphrase: opens encrypted keys, and encrypts new ones.
+        """
         self.folder = folder
         self.store = MetadataStore(folder)
         self.metadata_dir = self.store.metadata_dir
@@ -102,16 +113,16 @@ class Repository:
 
     @property
     def keys(self) -> KeyRing:
-        """The keys at hand; raises ReleaseToolError when none were given."""
+        """The available keys; raises ReleaseToolError if no key folder was given."""
         if self._ring is None:
             raise ReleaseToolError("--keys is missing: this changes the repository")
         return self._ring
 
     def create(self, counts: Mapping[str, KeyCount] | None = None) -> None:
-        """Make keys and an empty, signed repository; keys of an earlier attempt are used again.
+        """Make keys and an empty, signed repository; keys of an earlier attempt are reused.
 
         Raises:
-            ReleaseToolError: there is one already, or a threshold cannot be reached.
+            ReleaseToolError: the repository exists already, or a threshold cannot be reached.
         """
         counts = {role: (counts or {}).get(role, KeyCount()) for role in TOP_ROLES}
         for role, count in counts.items():
@@ -142,17 +153,17 @@ class Repository:
     def add(
         self, file: Path, product: str, version: str, terms: Terms | None = None
     ) -> AddedTarget:
-        """Sign ``file`` as ``product``'s ``version``; the same file again changes nothing.
+        """Add ``file`` as ``version`` of ``product``, signed; repeating it changes nothing.
 
         Args:
             file: the package.
-            product: whose release it is.
-            version: which one.
-            terms: what is signed beside; its product and version are set here.
+            product: product that the release is for.
+            version: version of the release.
+            terms: signed with the package; its product and version are set here.
 
         Raises:
-            ReleaseToolError: that version is there with other bytes, or the repository is damaged.
-            WireError: ``product`` or ``version`` is none.
+            ReleaseToolError: that version exists with other bytes, or the repository is damaged.
+            WireError: ``product`` or ``version`` is not valid.
             OSError: a file cannot be read or written.
         """
         return self.add_and_tell(file, product, version, terms)[0]
@@ -165,7 +176,7 @@ class Repository:
         terms: Terms | None = None,
         bundle_map: bytes | None = None,
     ) -> tuple[AddedTarget, Outcome]:
-        """Do as `add`, with the map of an image; tell as well whether it lacks signatures."""
+        """Add a package as `add` does, with a bundle's map; return also the outcome."""
         check_product(product)
         version_key(version)
         asked = terms
@@ -201,7 +212,7 @@ class Repository:
     def edit_terms(
         self, product: str, version: str, change: Callable[[Terms], Terms]
     ) -> tuple[Terms, Outcome]:
-        """Change what is signed beside a package; raises ReleaseToolError when it is not there."""
+        """Change the signed terms of a package; raises ReleaseToolError if it does not exist."""
         path = target_path(check_product(product), version)
         with self.store.locked():
             published, staged = self._begin()
@@ -228,30 +239,30 @@ class Repository:
         revoke: Sequence[str] | None = (),
         threshold: int | None = None,
     ) -> Outcome:
-        """Give a role other keys: a top role, or a product, which is delegated to if it is not yet.
+        """Change the keys of a role.
 
         Args:
-            role: whose keys.
-            add: the new ones, or how many to make beside the keys at hand.
-            revoke: ids of the ones that go; None: all that there are now.
-            threshold: how many must sign; None: as many as now.
+            role: a top-level role, or a product, which gets a delegation if it has none yet.
+            add: the new keys, or how many to make in the key folder.
+            revoke: ids of the keys to remove; None: all present ones.
+            threshold: how many keys must sign; None: unchanged.
 
         Raises:
-            ReleaseToolError: no such key, or the threshold cannot be reached.
-            WireError: ``role`` is no name of a product.
+            ReleaseToolError: the role has no such key, or the threshold cannot be reached.
+            WireError: ``role`` is not a valid product name.
         """
         change = KeyChange(role, revoke, threshold)
         with self.store.locked():
             published, staged = self._begin()
             roles = published | staged
             change.check(roles, add if isinstance(add, int) else len(add))
-            # Made once nothing speaks against it: a refused change leaves no key behind.
+            # Keys are made after the check, so that a refused change leaves none behind.
             keys = self.keys.make_more(role, add) if isinstance(add, int) else add
             outcome = self._change(published, staged, change.changes(roles, keys))
             return replace(outcome, keys=tuple(key.keyid for key in keys))
 
     def sign(self) -> Outcome:
-        """Add the signatures of the keys at hand to what is staged; publishes nothing."""
+        """Sign the staged roles with the available keys; publishes nothing."""
         with self.store.locked():
             published, staged = self._read()
             for role in staged:
@@ -261,20 +272,20 @@ class Repository:
             return Outcome((), _still(published, staged), changes=changes)
 
     def publish(self) -> Outcome:
-        """Publish what is staged and complete; the online keys must be at hand."""
+        """Publish the staged roles that are complete; the online keys must be available."""
         with self.store.locked():
             _check_clock()
             return self._finish(*self._read())
 
     def refresh(self) -> None:
-        """Sign a new snapshot and timestamp, before the old ones expire."""
+        """Sign and publish a new snapshot and timestamp; call it before the old ones expire."""
         with self.store.locked():
             self._publish(self._begin()[0], {})
 
     def show(self) -> dict[str, object]:
-        """Describe the repository: versions, expiry, keys of the roles; targets; what is staged.
+        """Describe the repository: version, expiry and keys of each role, targets, staged roles.
 
-        What is staged comes with what it lacks (``staged``) and what it changes (``changes``).
+        ``staged`` has what each staged role lacks, ``changes`` what it changes.
         """
         published = self.store.published()
         shown = {}
@@ -301,10 +312,10 @@ class Repository:
         }
 
     def verify(self) -> dict[str, object]:
-        """Check signatures, versions, expiry and every package's bytes, as a device would.
+        """Verify signatures, versions, expiry and every package's bytes, as a device does.
 
         Raises:
-            ReleaseToolError: names the first thing that a device would refuse.
+            ReleaseToolError: a device would refuse the repository; names the first reason.
         """
         _check_clock()
         published = self.store.published()
@@ -321,13 +332,14 @@ class Repository:
         return {"repository": str(self.folder), "targets": len(targets), "valid": True}
 
     def _begin(self) -> tuple[Roles, Roles]:
-        """Return what is published and what is staged, to change it.
+        """Return the published and the staged roles, at the start of a change.
 
-        A root that is out before what it names is signed by its keys (a kill, a full disk) is
-        finished first: another root of that version would split the machines for good.
+        If a new root was written without the roles that go with it (a kill, a full disk), that
+        change is completed first. Another root of the same version would split the machines into
+        two groups for good.
 
         Raises:
-            ReleaseToolError: it cannot be finished with the keys at hand.
+            ReleaseToolError: it cannot be completed with the available keys.
         """
         _check_clock()
         published, staged = self._read()
@@ -340,7 +352,7 @@ class Repository:
         return self._read()
 
     def _read(self) -> tuple[Roles, Roles]:
-        """Return what is published and what is staged; what a kill left of the latter is removed."""
+        """Return the published and the staged roles; removes staged files left over by a kill."""
         published, found = self.store.published(), self.store.staged()
         staged = _live(published, found)
         for role in found.keys() - staged.keys():
@@ -350,7 +362,7 @@ class Repository:
     def _change(
         self, published: Roles, staged: Roles, changes: Mapping[str, Callable[[Any], None]]
     ) -> Outcome:
-        """Make the next version of roles, each from what is staged or else published."""
+        """Make the next version of roles, each based on its staged or else published version."""
         for role, change in changes.items():
             before = staged.get(role) or published.get(role)
             signed = copy.deepcopy(before.signed) if before else Targets()
@@ -361,16 +373,16 @@ class Repository:
         return self._finish(published, staged)
 
     def _finish(self, published: Roles, staged: Roles) -> Outcome:
-        """Sign what is staged, publish what is complete, keep the rest."""
+        """Sign the staged roles, publish the complete ones, and keep the rest staged."""
         for role in staged:
             self._sign(role, published | staged, published["root"].signed)
         chosen, lacking = choose(published, staged)
-        if "root" in chosen:  # a repetition has to publish this very root: see _begin
+        if "root" in chosen:  # a retry after a crash must publish exactly this root: see _begin
             self.store.stage(chosen)
         if chosen:
             try:
                 self._publish(published, chosen)
-            except ReleaseToolError as error:  # online keys are elsewhere
+            except ReleaseToolError as error:  # the online keys are not available here
                 lacking |= dict.fromkeys(chosen, str(error))
         self.store.stage({role: staged[role] for role in lacking})
         done = tuple(role for role in staged if role not in lacking)
@@ -379,23 +391,29 @@ class Repository:
         return Outcome(done, lacking)
 
     def _sign(self, role: str, roles: Roles, before: Root | None) -> None:
-        """Add the signatures that the keys at hand can give and that count."""
+        """Sign with the available keys that count for ``role``."""
         metadata, signers = roles[role], self.keys.signers()
         counted = list(role_keys(role, roles).keyids)
         if role == "root" and before is not None:
             counted += before.roles["root"].keyids
         for keyid in counted:
-            # A signature that does not hold is no reason to withhold one that does.
+            # An invalid signature by the same key is replaced.
             if keyid in signers and not is_signed(metadata, signers[keyid].public_key):
                 try:
                     metadata.sign(signers[keyid], append=True)
-                except UnsignedMetadataError as error:  # a token that is away, or another PIN's
+                except (
+                    UnsignedMetadataError
+                ) as error:  # the token is not there, or the PIN is wrong
                     reason = error.__cause__ or error
                     told = str(reason) or type(reason).__name__
                     raise ReleaseToolError(f"key {keyid}: {told}") from error
 
     def _publish(self, published: Roles, chosen: Roles) -> None:
-        """Write ``chosen`` with a new snapshot and timestamp; raises before anything is written."""
+        """Write ``chosen`` with a new snapshot and timestamp.
+
+        Raises:
+            ReleaseToolError: the online keys are not available; nothing was written.
+        """
         roles = published | chosen
         snapshot = Metadata(copy.deepcopy(roles["snapshot"].signed))
         timestamp = Metadata(copy.deepcopy(roles["timestamp"].signed))
@@ -417,12 +435,12 @@ class Repository:
 
 
 def _same(terms: Terms, known: TargetFile) -> bool:
-    """Whether a signed package has these terms; its map is no matter of terms."""
+    """Return whether a signed package has these terms, ignoring its map."""
     return (known.custom or {}) | {"map": None} == terms.to_json() | {"map": None}
 
 
 def _live(published: Roles, staged: Roles) -> Roles:
-    """Return what is staged without what is published already, or what nobody delegates to."""
+    """Return the staged roles that are newer than the published ones and still delegated to."""
     named = {*TOP_ROLES, *delegated((published | staged)["targets"].signed)}
     return {
         role: metadata
@@ -433,13 +451,13 @@ def _live(published: Roles, staged: Roles) -> Roles:
 
 
 def _still(published: Roles, staged: Roles) -> dict[str, str]:
-    """Say of each staged role what it lacks, or that it is ready."""
+    """Return for each staged role what it lacks, or that it is ready."""
     lacking = choose(published, staged)[1]
     return {role: lacking.get(role, "ready to be published") for role in staged}
 
 
 def _changes(published: Roles, staged: Roles) -> dict[str, list[str]]:
-    """Say of each staged role what signing it means."""
+    """Return for each staged role what it would change, line by line."""
     return {
         role: describe_changes(published[role].signed if role in published else None, draft.signed)
         for role, draft in staged.items()
@@ -447,7 +465,7 @@ def _changes(published: Roles, staged: Roles) -> dict[str, list[str]]:
 
 
 def _all_targets(roles: Roles) -> dict[str, TargetFile]:
-    """Return every signed package; the targets role's come first, as clients look."""
+    """Return every signed package; as for clients, the targets role overrides products' roles."""
     found: dict[str, TargetFile] = {}
     for role, metadata in roles.items():
         if role not in {"root", *ONLINE_ROLES}:
@@ -465,10 +483,10 @@ def _now() -> datetime:
 
 
 def _check_clock() -> None:
-    """Refuse to sign, or to judge, by a clock that cannot be right: an offline machine's often is not.
+    """Refuse to sign or verify by an implausible clock, which is common on an offline machine.
 
     Raises:
-        ReleaseToolError: it is before the day this was written; what it signs would have expired.
+        ReleaseToolError: the clock is before `EARLIEST`, so new signatures would have expired.
     """
     now = _now().timestamp()
     if now < EARLIEST:

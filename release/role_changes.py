@@ -1,7 +1,7 @@
-"""What a staged role would change, in lines for whoever is asked to sign it.
+"""Describes what a staged role would change, line by line, for the people who are asked to sign it.
 
-The repository folder passes through many hands, and the machine that serves it: what is staged there
-may have been put there by anybody.
+The repository folder is handled by many people and by the machine that serves it, so anybody may
+have put a staged role there.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import Any
 
 from securesystemslib.formats import encode_canonical
 
-# What changes with every version, or is told of in lines of its own.
+# Members that change with every version, or that are described in separate lines.
 _TOLD = {"version", "expires", "keys", "roles", "delegations", "targets"}
 
 
 def describe_changes(before: Any | None, after: Any) -> list[str]:
-    """Return one line for each difference between two signed parts of a role; None: it is new."""
+    """Return one line for each difference between two signed parts of a role.
+
+    ``before`` is None for a new role.
+    """
     old = {} if before is None else before.to_dict()
     new = after.to_dict()
     lines = [f"version {old.get('version', 'none')} -> {new['version']}, until {new['expires']}"]
@@ -31,7 +34,7 @@ def describe_changes(before: Any | None, after: Any) -> list[str]:
 
 
 def _delegated(signed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the roles that a root or targets part names, by name."""
+    """Return the roles that a signed root or targets part delegates to, by name."""
     if "roles" in signed:
         return dict(signed["roles"])
     roles = (signed.get("delegations") or {}).get("roles") or []
@@ -50,7 +53,10 @@ def _roles(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _misnamed(signed: Mapping[str, Any]) -> Iterator[str]:
-    """Tell of keys that are not what their id says: an id that is known may stand for a thief's."""
+    """Yield a line for each key that does not match its id.
+
+    An attacker's key could otherwise be listed under an id that the signer knows.
+    """
     keys = signed.get("keys") or (signed.get("delegations") or {}).get("keys") or {}
     for keyid, key in sorted(keys.items()):
         text = encode_canonical({name: key.get(name) for name in ("keytype", "scheme", "keyval")})

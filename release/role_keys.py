@@ -1,4 +1,4 @@
-"""Which keys a role has and which role signs a product: changes of signed metadata, without a disk."""
+"""Changes a role's keys and delegates products to roles of their own, in memory only."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from release.keys import ReleaseToolError
 from release.metadata_store import ONLINE_ROLES, TOP_ROLES, Roles, delegator_of
 from release.tuf_types import DelegatedRole, Delegations, Key, TargetFile, Targets
 
-# What is done to each changed role's signed part.
+# By role: the function that changes its signed part.
 Changes = dict[str, Callable[[Any], None]]
 
 
 @dataclass(frozen=True, slots=True)
 class KeyCount:
-    """How many keys a role has, and how many of them must sign."""
+    """The number of keys of a role, and how many of them must sign."""
 
     keys: int = 1
     threshold: int = 1
@@ -32,12 +32,12 @@ class KeyCount:
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """Other keys for a role: a top role, or a product, which is delegated to if it is not yet.
+    """A change of a role's keys.
 
     Attributes:
-        role: whose keys.
-        revoke: ids of the ones that go; None: all that there are now.
-        threshold: how many must sign; None: as many as now.
+        role: a top-level role, or a product, which gets a delegation if it has none yet.
+        revoke: ids of the keys to remove; None: all present ones.
+        threshold: how many keys must sign; None: unchanged.
     """
 
     role: str
@@ -45,19 +45,23 @@ class KeyChange:
     threshold: int | None = None
 
     def check(self, roles: Roles, coming: int) -> None:
-        """Try the change with ``coming`` more keys; raises ReleaseToolError, WireError."""
+        """Try the change on a copy, adding ``coming`` keys; raises ReleaseToolError, WireError."""
         if self.role not in TOP_ROLES:
             check_product(self.role)
         self._apply(copy.deepcopy(delegator_of(self.role, roles)), (), coming)
 
     def changes(self, roles: Roles, add: Sequence[Key]) -> Changes:
-        """Return what is done to which role; a new product's releases move to its own role."""
+        """Return the change of each affected role.
+
+        When a product gets its own role, its releases move there.
+        """
 
         def rekey(signed: Any) -> None:
             self._apply(signed, add)
 
         if self.role in TOP_ROLES:
-            # Targets is signed anew, by the new keys; the online roles are with every publication.
+            # Targets must be signed again with its new keys; the online roles are signed at every
+            # publication.
             anew = {} if self.role in {"root", *ONLINE_ROLES} else {self.role: _as_it_is}
             return {"root": rekey, **anew}
         targets = roles["targets"].signed
@@ -87,11 +91,11 @@ class KeyChange:
 
 
 def _as_it_is(_signed: Any) -> None:
-    """Change nothing but version and expiry."""
+    """Change nothing; the caller sets a new version and expiry."""
 
 
 def delegated(targets: Targets) -> Mapping[str, DelegatedRole]:
-    """Return the products that have a role of their own."""
+    """Return the delegated roles, by product."""
     return (targets.delegations.roles if targets.delegations else None) or {}
 
 
@@ -101,7 +105,7 @@ def role_of(product: str, roles: Roles) -> str:
 
 
 def _delegate(targets: Targets, product: str) -> None:
-    """Let a product have a role of its own; what it does not hold is looked for nowhere else."""
+    """Delegate a product to its own role; terminating, so clients search no other role for it."""
     if targets.delegations is None:
         targets.delegations = Delegations({}, {})
     role = DelegatedRole(product, [], 1, terminating=True, paths=[f"{product}/*"])

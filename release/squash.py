@@ -1,7 +1,7 @@
-"""Where the files of a squashfs image lie in it, as far as a RAUC bundle needs it.
+"""Finds where the files of a squashfs image are stored in it, as far as RAUC bundles need it.
 
-Only what the release tool reads to say which bytes of a bundle an installation will touch; format 4.0
-with gzip, which `rauc bundle` writes. Nothing here is trusted on a machine.
+The release tool uses it to find which bytes of a bundle an installation reads. It supports format
+4.0 with gzip, which `rauc bundle` writes. Machines never parse an image: they use the signed map.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _SUPERBLOCK = struct.Struct("<5I6H8Q")
 _MAGIC, _GZIP, _VERSION = 0x73717368, 1, (4, 0)
 _RAW_METADATA, _RAW_DATA = 1 << 15, 1 << 24
 _NO_FRAGMENT = 0xFFFFFFFF
-# Fixed parts of inodes, by type: directory, file, and their long forms; other types are not in bundles.
+# Fixed parts of inodes, by type: directory, file, and their extended forms; bundles have no others.
 _HEAD = struct.Struct("<HHHHII")
 _DIRECTORY, _FILE = struct.Struct("<IIHHI"), struct.Struct("<IIII")
 _LONG_DIRECTORY, _LONG_FILE = struct.Struct("<IIIIHHI"), struct.Struct("<QQQIIII")
 _INDEX_ENTRY = struct.Struct("<III")
-# An inode table of a bundle has some entries per data block; far over what an image of 64 GiB needs.
+# Bytes. An inode table has one word per data block; this is far more than an image of 64 GiB needs.
 _TABLE_MAX = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Squashfs:
-    """An image's regular files; ``block_size``: bytes of a file that one data block holds."""
+    """The regular files of an image; ``block_size``: bytes of a file that one data block holds."""
 
     block_size: int
     files: tuple[StoredFile, ...]
@@ -41,7 +41,7 @@ def read_squashfs(file: BinaryIO) -> Squashfs:
     """Read the layout of a squashfs image.
 
     Raises:
-        ContentError: not one, or of a form that `rauc bundle` does not write.
+        ContentError: it is not a squashfs image, or has a form that `rauc bundle` does not write.
     """
     try:
         return _read(file)
@@ -68,7 +68,7 @@ def _exactly(file: BinaryIO, size: int) -> bytes:
 
 
 def _read_metadata(file: BinaryIO, start: int, end: int) -> bytes:
-    """Return a table that is stored in blocks, each with its length before it."""
+    """Return a metadata table, which is stored in blocks that each start with their length."""
     file.seek(start)
     parts, size = [], 0
     while file.tell() < end:

@@ -1,7 +1,7 @@
-"""python-tuf's and securesystemslib's classes, under names that a type checker sees exported.
+"""The classes of python-tuf and securesystemslib, under names that type checkers see as exported.
 
-Both re-export from private modules without saying so. Imported by what signs; a device's trust
-decision loads python-tuf inside functions.
+Both libraries re-export them from private modules without an explicit export. The signing code
+imports this module; on a device, the trust client imports python-tuf inside functions instead.
 """
 
 from __future__ import annotations

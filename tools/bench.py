@@ -1,4 +1,4 @@
-"""A staging cloud, a device, an app and an agent on loopback, ready for the tour and the benchmarks."""
+"""A staging cloud, a device, an app and an agent on loopback, for the tour and the benchmarks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.processes import Service, choose_port, command
 
 REGISTER_TIMEOUT = 30.0
 USER = "parent"
-# Slow enough that the steps of an update can be watched: the package is a few hundred kilobytes.
+# Slow enough to watch the steps of an update: the package has a few hundred kilobytes.
 OTA_BYTES_PER_SECOND = 40 * 1024
 AGENT_CONFIG = f"""\
 # The bench's settings; the README lists all of them.
@@ -23,10 +23,13 @@ max_bytes_per_second = {OTA_BYTES_PER_SECOND}
 
 
 class Bench:
-    """Everything below one folder; `stop` ends the processes."""
+    """A cloud, a device and an agent with all their files below one folder.
+
+    `stop` ends the processes.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Use ``folder``, which exists."""
+        """Use ``folder``, which must exist; no process is started yet."""
         self.folder = folder
         self.cloud_data = folder / "cloud"
         self.state = folder / "agent"
@@ -57,7 +60,7 @@ class Bench:
         return dict(answer)
 
     def flash_device(self) -> None:
-        """Make a device in the cloud and write what the factory would flash."""
+        """Add a device to the cloud and write the files that the factory flashes."""
         self.device = self.story_cloud("device", "add")
         profile = self.story_cloud("device", "profile", self.device["uuid"])
         self.profile_path.write_text(json.dumps(profile))
@@ -84,7 +87,7 @@ class Bench:
         return time.monotonic() - started
 
     def agent_status(self) -> dict[str, Any]:
-        """Return the agent's status, {} while it does not answer."""
+        """Return the agent's status, or {} while it does not answer."""
         try:
             answer = LocalClient(self.state / SOCKET_NAME).request("GET", "/status")
         except AgentUnreachableError:
@@ -92,14 +95,14 @@ class Bench:
         return dict(json.loads(answer.body))
 
     def client(self) -> OpenApiClient:
-        """Make an app and a user, and return the open API as that app sees it."""
+        """Add an app and a user, and return an open API client with that app's credentials."""
         self.app = self.story_cloud("app", "add", "tour", "--type", "web")
         words = ("token", "--app", str(self.app["appId"]), "--user", USER)
         self.token = str(self.story_cloud(*words)["access_token"])
         return OpenApiClient(self.api, self.app["apikey"], self.app["secret"], self.token)
 
     def password(self) -> str:
-        """Let the user log in to the console; returns the password that was made."""
+        """Give the user a password for the console and return it."""
         return str(self.story_cloud("account", "password", USER)["password"])
 
     def stop(self) -> None:

@@ -1,6 +1,6 @@
-"""A PostgreSQL server for tests and benchmarks: Debian's programs, a folder and a socket of its own.
+"""A PostgreSQL server for tests and benchmarks: Debian's programs, in a temporary folder.
 
-It listens on no network, runs as a user without rights, and leaves nothing behind.
+It listens on no network, runs as an unprivileged user, and leaves no files behind.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tools.processes import BenchError, die_with_parent
 
 USER = "story"
 SECURED = "secured"
-"""A role that needs a password; all others are trusted on the socket."""
+"""The role that needs a password; all others are trusted on the socket."""
 _PROGRAMS = Path("/usr/lib/postgresql")
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 20.0
 _POLL_SECONDS = 0.02
 _ACCESS = f"local all {SECURED} scram-sha-256\nlocal all all trust\n"
-# Nothing here outlives the machine's power, so nothing waits for the disk.
+# The data need not survive a power cut, so commits do not wait for the disk.
 _VOLATILE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 _SETTINGS = (
     "listen_addresses=",
@@ -39,10 +39,16 @@ _SETTINGS = (
 
 
 class PostgresServer:
-    """One server on one folder; it can be stopped and started again."""
+    """One server in one folder; it can be stopped and started again."""
 
     def __init__(self, folder: Path, user: str | None, settings: tuple[str, ...]) -> None:
-        """Make the data in ``folder``, which ``user`` owns (None: who runs this)."""
+        """Create the database cluster.
+
+        Args:
+            folder: for the data, the socket and the log; owned by ``user``.
+            user: the system user that runs the server; None: the present one.
+            settings: ``name=value`` of further server settings.
+        """
         self.folder = folder
         self._user = user
         self._settings = settings
@@ -62,15 +68,15 @@ class PostgresServer:
         return self.folder / "data"
 
     def url(self, database: str = "postgres", user: str = USER) -> str:
-        """Return the URL of a database as ``story-cloud --database`` takes it."""
+        """Return the URL of a database, in the form of ``story-cloud --database``."""
         return f"postgresql://{user}@/{database}?host={self.folder}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
-        """Open a connection that commits each statement."""
+        """Open a connection in autocommit mode."""
         return psycopg.connect(self.url(database), autocommit=True)
 
     def start(self) -> None:
-        """Start, and return once it answers; raises BenchError."""
+        """Start the server and wait until it answers; raises BenchError."""
         options = [word for each in (*_SETTINGS, *self._settings) for word in ("-c", each)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -92,7 +98,7 @@ class PostgresServer:
             time.sleep(_POLL_SECONDS)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT breaks the connections in order, SIGQUIT is a crash."""
+        """Stop the server: SIGINT is a fast shutdown, SIGQUIT an immediate one, like a crash."""
         if self._process is None:
             return
         self._process.send_signal(number)
@@ -126,11 +132,11 @@ class PostgresServer:
 
 @contextmanager
 def postgresql(*, durable: bool = False) -> Iterator[PostgresServer]:
-    """Run a server for as long as the context lasts; raises BenchError.
+    """Run a server until the block ends; raises BenchError.
 
-    ``durable`` lets commits wait for the disk, as they do where the data is worth something.
+    With ``durable`` commits wait for the disk, as in production.
     """
-    # Not below pytest's folder, which other users cannot enter; a socket's path must be short.
+    # Not below pytest's folder, which other users cannot enter; a socket path must be short.
     folder = Path(tempfile.mkdtemp(prefix="story-pg-"))
     try:
         server = PostgresServer(folder, _unprivileged(folder), () if durable else _VOLATILE)
@@ -144,7 +150,10 @@ def postgresql(*, durable: bool = False) -> Iterator[PostgresServer]:
 
 
 def _unprivileged(folder: Path) -> str | None:
-    """Give the folder to a user that PostgreSQL agrees to run as; it refuses root."""
+    """Return the user to run PostgreSQL as, which refuses root, and give it the folder.
+
+    None: the present user.
+    """
     if os.getuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}

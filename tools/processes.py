@@ -1,4 +1,4 @@
-"""The bench's processes: start, wait for a line or a state, stop; none outlives the one who started it."""
+"""Starts, watches and stops the bench's processes; none outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 BIN = Path(sys.executable).parent
-# The cloud makes an RSA key at its first start; a busy Pi takes half a minute for it.
+# The cloud makes an RSA key at its first start, which takes a busy Pi half a minute.
 READY_TIMEOUT = 60.0
 # Ctrl-C must stop everything within 5 s.
 STOP_TIMEOUT = 4.0
@@ -28,16 +28,16 @@ T = TypeVar("T")
 
 
 class BenchError(Exception):
-    """Something the bench needs did not happen; the text says what, and where to look."""
+    """A step of the bench failed; the message says which, and where to look."""
 
 
 def die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when our parent dies, so that kill -9 leaves no process (prctl(2))."""
+    """Request SIGTERM on the parent's death (prctl(2)), so that its kill -9 leaves no process."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Service:
-    """A long-running program of the project with its output in a log file."""
+    """A long-running program with its output in a log file."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class Service:
         log: Path,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Start it in a session of its own, so that Ctrl-C reaches it through us only.
+        """Start the program in a session of its own, so that Ctrl-C does not reach it directly.
 
         Args:
-            name: a program of the project, or another one's absolute path.
-            arguments: of the program.
-            log: what it prints is added to this file.
-            environment: variables beside ours.
+            name: a program of the project, or the absolute path of another one.
+            arguments: the program's arguments.
+            log: the file that its stdout and stderr are appended to.
+            environment: variables in addition to this process's.
         """
         self.name = name
         self.log = log
@@ -68,7 +68,11 @@ class Service:
             )
 
     def wait_for(self, what: str, look: Callable[[], T | None], timeout: float) -> T:
-        """Return what ``look`` finds; raises BenchError when the program ends or ``timeout`` passes."""
+        """Poll ``look`` until it returns a value, and return that.
+
+        Raises:
+            BenchError: the program ended, or ``timeout`` seconds passed without the ``what``.
+        """
         deadline = time.monotonic() + timeout
         while True:
             found = look()
@@ -81,7 +85,7 @@ class Service:
             time.sleep(POLL_SECONDS)
 
     def wait_for_line(self, pattern: str) -> re.Match[str]:
-        """Return the first match of ``pattern`` in the log."""
+        """Wait for a match of ``pattern`` in the log and return it; raises BenchError."""
         return self.wait_for(
             f"line {pattern!r}",
             lambda: re.search(pattern, self.log.read_text(errors="replace")),
@@ -94,13 +98,13 @@ class Service:
         return lines[-1] if lines else "(no output)"
 
     def kill(self) -> None:
-        """End it and all that it started at once, as a power cut does."""
+        """Kill the program and its session at once, as a power cut does."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> None:
-        """End it: SIGTERM, and SIGKILL to its session if it is not gone in time."""
+        """Stop the program with SIGTERM, then its session with SIGKILL."""
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -120,7 +124,7 @@ def command(*words: str | Path) -> str:
 
 
 def choose_port(wanted: int, variable: str) -> int:
-    """Return ``wanted`` if it is free on loopback, else another one, and say so."""
+    """Return ``wanted`` if it is free on loopback, else another port, and print that."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

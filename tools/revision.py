@@ -1,7 +1,7 @@
-"""Write the next revision of the store's schema: what the models have and the revisions have not.
+"""Writes the next revision of the store's schema, from the models' changes since the last one.
 
-``python -m tools.revision "what it is for"``; read the file it names, and correct it, before it is
-committed (docs/staging.md, "The schema").
+``python -m tools.revision "what it is for"``. Review and correct the file that it prints before you
+commit it (docs/staging.md, "The schema").
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _rewriter = Rewriter()
 
 @_rewriter.rewrites(ops.AddColumnOp)
 def _fill_old_rows(_context: object, _revision: object, added: ops.AddColumnOp) -> ops.AddColumnOp:
-    """Let the rows that are there have the model's default in a new column."""
+    """Give existing rows the model's default in a new column."""
     column = added.column
     default = getattr(column.default, "arg", None)
     if isinstance(default, bool):
@@ -46,7 +46,7 @@ def _no_empty_revision(
 
 
 def write(message: str) -> Path | None:
-    """Write the revision and return its file, None where the revisions have all."""
+    """Write the revision and return its file; None if the models have no changes."""
     with tempfile.TemporaryDirectory(prefix="story-revision-") as name:
         engine = migrating_engine(locate(Path(name) / "cloud.sqlite"))
         with engine.begin() as connection:
@@ -68,7 +68,7 @@ def write(message: str) -> Path | None:
 
 
 def main() -> int:
-    """Read the command line."""
+    """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("message", help="what the revision is for, in a few words")
     message = parser.parse_args().message.strip().rstrip(".")

@@ -1,8 +1,8 @@
-"""The main job end to end, on real parts: one line a step with what was sent and what came back.
+"""Runs the product end to end with real parts, and prints each step's request and answer.
 
     python -m tools.tour [--once] [--data DIR] [--api-port N] [--device-port N]
 
-Exit code 0 only if each step did what it says. Without --once everything stays up afterwards.
+Exit code 0 only if each step succeeds. Without --once everything keeps running afterwards.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ DEFAULT_API_PORT, DEFAULT_DEVICE_PORT = 8600, 9001
 NEW_VERSION = "1.1.0"
 UPDATE_TIMEOUT = 120.0
 STEPS = 15
-# What tells a folder that an earlier tour made from one that it must not remove.
+# A file that marks a folder of an earlier tour; the content of any other folder is not removed.
 MARKER = ".story-tour"
 
 
 class TourError(Exception):
-    """A step did not do what it says."""
+    """A step of the tour failed."""
 
 
 class Tour:
-    """Walks through the product and checks each answer."""
+    """Goes through the product's functions and checks each answer."""
 
     def __init__(self, bench: Bench) -> None:
-        """Use ``bench``, whose cloud runs."""
+        """Use ``bench``, whose cloud must be running."""
         self.bench = bench
         self._step = 0
 
     def walk(self) -> None:
-        """Take all steps; raises TourError at the first that fails."""
+        """Run all steps; raises TourError at the first that fails."""
         self._register()
         client = self.bench.client()
         self._bind(client)
@@ -192,7 +192,7 @@ class Tour:
         )  # fmt: skip
 
     def _watch_update(self, client: OpenApiClient) -> list[str]:
-        """Poll to SUCCESS and return the statuses seen, RUNNING with the percents seen."""
+        """Poll until SUCCESS and return the statuses seen, with their percentages."""
         seen: list[str] = []
         deadline = time.monotonic() + UPDATE_TIMEOUT
         while time.monotonic() < deadline:
@@ -217,7 +217,7 @@ def _expect(got: object, expected: object) -> None:
 
 def _expect_statuses(seen: list[str]) -> None:
     names = list(dict.fromkeys(text.split()[0] for text in seen))
-    # CREATED lasts only until the device's answer, which may come before the first look.
+    # CREATED lasts only until the device's answer, which may come before the first poll.
     if names[-3:] != ["RUNNING", "INSTALLED", "SUCCESS"]:
         raise TourError(f"expected CREATED → RUNNING → INSTALLED → SUCCESS, saw {' → '.join(seen)}")
     if not any("%" in text for text in seen):
@@ -256,7 +256,7 @@ def write_tone(path: Path, seconds: float, rate: int = 16000) -> None:
 
 
 def how_to_go_on(bench: Bench) -> str:
-    """Say what can be done now, ready to be copied."""
+    """Return instructions for what can be done now, with commands ready to copy."""
     cloud, state = bench.cloud_data, bench.state
     uuid = bench.device["uuid"]
     return f"""
@@ -280,7 +280,7 @@ Logs 日志: {bench.folder}/agent.log, {bench.folder}/cloud.log
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Return ``folder`` empty; what an earlier tour left in it goes. Raises BenchError."""
+    """Return ``folder``, emptied of an earlier tour's files and locked; raises BenchError."""
     if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
         raise BenchError(
             f"{folder} holds something that is not a tour's; choose another: make run DATA=DIR"
@@ -327,7 +327,7 @@ def _interrupt(*_: Any) -> NoReturn:
 
 
 def main() -> int:
-    """Read the command line and run."""
+    """Parse the command line and run the tour; returns the exit code."""
     parser = argparse.ArgumentParser(description="The main job end to end.")
     parser.add_argument("--once", action="store_true", help="end after the tour")
     parser.add_argument("--data", type=Path, default=Path("run"), metavar="DIR")

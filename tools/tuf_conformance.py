@@ -1,9 +1,9 @@
 """The trust client as a command, with the interface of the TUF project's client conformance suite.
 
-``python -m tools.tuf_conformance --metadata-dir DIR init ROOT``, then ``refresh`` and ``download``: the same
-`ota.trust.client.TrustClient` and `ota.fetch.whole` that an update goes through, without the order and the
-machine around them. Exit code 0: done, 1: refused (one line on stderr). The suite moves time with
-libfaketime, so trusted time keeps nothing on disk here and believes the clock of the process.
+``python -m tools.tuf_conformance --metadata-dir DIR init ROOT``, then ``refresh`` and ``download``: they
+run the same `ota.trust.client.TrustClient` and `ota.fetch.whole` as an update, without an order and the
+update state machine. Exit code 0: done, 1: refused (one line on stderr). The suite sets the time
+with libfaketime, so trusted time stores nothing on disk here and accepts the process's clock.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from tuf.api._payload import TargetFile
 
 COPY_SIZE = 2**20
-# A test server is near; what does not answer at once does not answer.
+# Seconds. The test server is local, so a slower answer means that there will be none.
 TIMEOUT = 10.0
 ONCE = RetryPolicy(attempts=1, total=1)
 
 
 class PlainTime(TrustedTime):
-    """The process's clock and nothing else: libfaketime may say any year."""
+    """The process's clock without plausibility checks: libfaketime may set any year."""
 
     def now(self) -> float:
-        """Return what the clock says."""
+        """Return the process's time, in Unix seconds."""
         return time()
 
     def disbelief(self) -> str | None:
-        """Say nothing: the clock is believed."""
+        """Return None: the clock is always accepted."""
         return None
 
 
@@ -95,7 +95,7 @@ def _client(options: argparse.Namespace) -> TrustClient:
 
 
 def _first_root(metadata_dir: Path) -> Path:
-    """Return the root that `init` put there; later roots are followed from it again."""
+    """Return the root that `init` stored; the client follows later roots from it again."""
     history = metadata_dir / "root_history"
     roots = sorted(history.glob("*.root.json"), key=lambda path: int(path.name.split(".")[0]))
     return roots[0] if roots else metadata_dir / "root.json"
@@ -131,7 +131,7 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _is_there(path: Path, target: TargetFile) -> bool:
-    from tuf.api.exceptions import LengthOrHashMismatchError  # noqa: PLC0415  # as everywhere
+    from tuf.api.exceptions import LengthOrHashMismatchError  # noqa: PLC0415  # loaded late
 
     try:
         with path.open("rb") as file:
@@ -142,9 +142,9 @@ def _is_there(path: Path, target: TargetFile) -> bool:
 
 
 def _fetch(url: str, target: TargetFile, final: Path) -> None:
-    """Download as an update does, and hold every signed hash against what came.
+    """Download as an update does, and verify every signed hash.
 
-    Nothing but the whole, verified file stays in the folder.
+    Only the complete, verified file stays in the folder.
     """
     sha256 = target.hashes.get("sha256")
     if sha256 is None:
@@ -160,8 +160,8 @@ def _fetch(url: str, target: TargetFile, final: Path) -> None:
             while chunk := file.read(COPY_SIZE):
                 copy.write(chunk)
     finally:
-        # Each command is a try of its own: an update goes on from what is here and counts what it
-        # cost against a budget, and a server that sent other bytes would have spent it.
+        # Each command starts anew. An update would resume from these files and count their bytes
+        # against its budget, which a server that sent wrong bytes would have used up.
         discard(work)
 
 

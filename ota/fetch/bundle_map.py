@@ -1,9 +1,9 @@
 """The map of a RAUC bundle: which of its bytes an installation reads, and the hash of each chunk.
 
-An image that is built with RAUC's ``adaptive=block-hash-index`` carries the SHA-256 of each of its
-blocks of 4 KiB. RAUC takes the blocks that the machine has from there, and reads only the others from
-the bundle. The map says where in the bundle they are, so that the machine fetches no more than that;
-and as the map is signed, each chunk can be checked by itself.
+An image that is built with RAUC's ``adaptive=block-hash-index`` has an index with the SHA-256 of
+each of its 4 KiB blocks. RAUC copies the blocks that the machine already has from the running slot,
+and reads only the others from the bundle. The map says where they are in the bundle, so that the
+machine fetches only those. The map is signed, so each chunk can be verified independently.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from wire.fields import get_int, get_object, parse_object
 from wire.ota import SIZE_MAX, OtaEvent
 
 FORMAT = 1
-# What is fetched and checked at once. Smaller costs more hashes in the map (32 bytes each), larger
-# more bytes beside each one that is needed; docs/adr/0011 has the figures.
+# The unit of fetching and verifying. Smaller chunks need more hashes in the map (32 bytes each),
+# larger ones fetch more bytes that are not needed; docs/adr/0011 has the figures.
 CHUNK = 16 * 1024
-# RAUC's index: blocks of this many bytes, 32 bytes of hash each.
+# RAUC's index: blocks of this many bytes, with a hash of 32 bytes each.
 BLOCK = 4096
-HASH_BYTES = 32
-# What is always fetched from the beginning: the kernel and udev read there when the bundle is mounted,
-# and a hole under dm-verity would make RAUC refuse it.
+_HASH = 32
+# The first bytes of a bundle, always fetched: the kernel and udev read them when the bundle is
+# mounted, and RAUC would reject a bundle with a hole under dm-verity.
 HEAD = 512 * 1024
-# A machine holds 8 bytes in memory for each block of the image and of what it runs, and 34 for each
-# chunk: tables of 13 MB at this size.
+# A machine holds in memory 8 bytes for each block of the new and of the running image, and 34 bytes
+# for each chunk: 13 MB of tables at this size.
 IMAGE_MAX = 2 * 2**30
-# Blocks are compared in so many parts, of which one at a time is a set in memory.
+# Blocks are compared in this many parts, so that only one part at a time is a set in memory.
 _PARTS = 32
 _BLOCK_SIZES = tuple(2**power for power in range(12, 21))
 _RAW = 1 << 24
@@ -70,14 +70,14 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class BundleMap:
-    """Where the parts of one bundle are.
+    """The layout of one bundle.
 
     Attributes:
-        length: of the bundle, in bytes.
-        hashes: SHA-256 of each chunk, one after the other.
+        length: size of the bundle, in bytes.
+        hashes: SHA-256 of each chunk, concatenated.
         block_size: bytes of a file that one data block of the squashfs holds.
         image: the root image.
-        index: the hashes of the image's blocks.
+        index: the file with the hashes of the image's blocks.
     """
 
     length: int
@@ -92,16 +92,13 @@ class BundleMap:
         return range(-(-self.length // CHUNK))
 
     def span(self, chunk: int) -> tuple[int, int]:
-        """Return where a chunk begins and how many bytes it has."""
+        """Return the offset and the length of a chunk, in bytes."""
         start = chunk * CHUNK
         return start, min(CHUNK, self.length - start)
 
     def fits(self, chunk: int, data: bytes) -> bool:
-        """Tell whether ``data`` are the bytes of that chunk."""
-        return (
-            hashlib.sha256(data).digest()
-            == self.hashes[chunk * HASH_BYTES : (chunk + 1) * HASH_BYTES]
-        )
+        """Return whether ``data`` matches the hash of ``chunk``."""
+        return hashlib.sha256(data).digest() == self.hashes[chunk * _HASH : (chunk + 1) * _HASH]
 
     def always(self) -> list[range]:
         """Return the runs of chunks that every installation reads: all but the image's data."""
@@ -110,7 +107,9 @@ class BundleMap:
         return [_covering(0, min(head, self.length)), _covering(end, self.length - end)]
 
     def read_index(self, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-        """Give the hashes of the image's blocks, some at a time; ``read`` gives (offset, length).
+        """Yield the hashes of the image's blocks, several at a time.
+
+        ``read`` takes (offset, length) and returns those bytes of the bundle.
 
         Raises:
             ContentError: the map does not describe this bundle.
@@ -121,7 +120,7 @@ class BundleMap:
             raise unfit_bundle(f"the index: {error}") from error
 
     def holding(self, blocks: Iterable[int]) -> Iterator[range]:
-        """Give the runs of chunks that hold the image's blocks of those numbers."""
+        """Yield the runs of chunks that hold the image's blocks with these numbers."""
         step = self.block_size // BLOCK
         touched = bytearray(len(self.image.stored))
         for block in blocks:
@@ -131,14 +130,14 @@ class BundleMap:
                 yield _covering(offset, length)
 
     def union(self, runs: Iterable[range]) -> list[int]:
-        """Return the numbers of all chunks in the runs, each once, in their order."""
-        found = bytearray(len(self.chunks))  # a set of all would take a hundred times that
+        """Return the numbers of all chunks in ``runs``, each once, in ascending order."""
+        found = bytearray(len(self.chunks))  # a set would take a hundred times the memory
         for run in runs:
             found[run.start : run.stop] = bytes([1]) * len(run)
         return [chunk for chunk in self.chunks if found[chunk]]
 
     def to_bytes(self) -> bytes:
-        """Render the map: a line of JSON, then hashes and stored lengths in binary."""
+        """Serialize the map: one line of JSON, then the hashes and stored lengths in binary."""
         head = {
             "format": FORMAT,
             "length": self.length,
@@ -151,10 +150,10 @@ class BundleMap:
 
 
 def block_keys(index: Iterable[bytes]) -> array[int]:
-    """Return what each block of an index is known by: 8 bytes of its hash.
+    """Return the key of each block of an index: the first 8 bytes of its hash.
 
-    That two blocks of a million share them by chance happens to one image in ten million, and then costs
-    a second installation: RAUC compares the whole hashes.
+    A collision among a million blocks happens in one image in ten million. It costs a second
+    installation and no more, because RAUC compares the whole hashes.
     """
     keys = array("Q")
     for hashes in index:
@@ -164,12 +163,12 @@ def block_keys(index: Iterable[bytes]) -> array[int]:
 
 
 def block_key(block: bytes) -> int:
-    """Return what one block is known by, as `block_keys` has it."""
+    """Return the key of one block, the same as in `block_keys`."""
     return int.from_bytes(hashlib.sha256(block).digest()[:8], sys.byteorder)
 
 
 def blocks_lacking(wanted: Sequence[int], here: Sequence[int]) -> Iterator[int]:
-    """Return the numbers of the blocks of ``wanted`` that are none of ``here``, both `block_keys`."""
+    """Yield the numbers of the blocks of ``wanted`` that ``here`` lacks; both are `block_keys`."""
     for part in range(_PARTS):
         known = {key for key in here if key % _PARTS == part}
         for number, key in enumerate(wanted):
@@ -178,7 +177,7 @@ def blocks_lacking(wanted: Sequence[int], here: Sequence[int]) -> Iterator[int]:
 
 
 def _covering(offset: int, length: int) -> range:
-    """Return the chunks that the blocks of dm-verity, 4 KiB each, around some bytes are in."""
+    """Return the chunks that hold the dm-verity blocks (4 KiB each) of a range of bytes."""
     if not length:
         return range(0)
     end = -(-(offset + length) // BLOCK) * BLOCK
@@ -215,10 +214,10 @@ def _words(file: StoredFile) -> bytes:
 
 
 def parse_map(data: bytes) -> BundleMap:
-    """Read a map; raises WireError naming the member and what was expected."""
-    end = data.find(b"\n") % (len(data) + 1)  # all of it is the line when there is no end of one
+    """Parse a map; raises WireError naming the member and what was expected."""
+    end = data.find(b"\n") % (len(data) + 1)  # without a newline, all of it is the line
     head = parse_object(data[:end], "map")
-    tables = memoryview(data)[end + 1 :]  # megabytes, which need not be there twice
+    tables = memoryview(data)[end + 1 :]  # megabytes: not copied
     get_int(head, "format", low=FORMAT, high=FORMAT)
     length = get_int(head, "length", low=1, high=SIZE_MAX)
     block_size = get_int(head, "blockSize", low=BLOCK, high=_BLOCK_SIZES[-1])
@@ -251,6 +250,51 @@ def _place(file: StoredFile, words: memoryview, length: int) -> StoredFile:
     return replace(file, stored=stored, raw=raw)
 
 
-def unfit_bundle(detail: str) -> ContentError:
-    """Return the error for a bundle that no map can describe."""
+def make_map(bundle: Path) -> BundleMap:
+    """Make the map of a bundle, and verify that its index matches its image.
+
+    Raises:
+        ContentError: the bundle has no block-hash-index, or a layout that cannot be mapped.
+        OSError: the bundle cannot be read.
+    """
+    with bundle.open("rb") as file:
+        hashes, length = _hash_chunks(file)
+        layout = read_squashfs(file)
+        image = max(layout.files, key=lambda stored: stored.size, default=None)
+        if image is None or image.size > IMAGE_MAX:
+            raise _unfit(f"expected an image of at most {IMAGE_MAX} bytes")
+        wanted = image.size // BLOCK * _HASH
+        index = next((stored for stored in layout.files if stored.size == wanted), None)
+        if index is None or not image.is_whole or not index.is_whole or image.size % BLOCK:
+            raise _unfit("expected an image with a block-hash-index, packed with -no-fragments")
+        made = BundleMap(length, hashes, layout.block_size, image, index)
+        _check(made, file)
+    return made
+
+
+def _hash_chunks(file: BinaryIO) -> tuple[bytes, int]:
+    hashes, length = [], 0
+    while data := file.read(CHUNK):
+        hashes.append(hashlib.sha256(data).digest())
+        length += len(data)
+    return b"".join(hashes), length
+
+
+def _check(made: BundleMap, file: BinaryIO) -> None:
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    index = hashlib.sha256()
+    for hashes in made.read_index(read):
+        index.update(hashes)
+    found = hashlib.sha256()
+    for data in _unpack(made.image, made.block_size, read):
+        for at in range(0, len(data), BLOCK):
+            found.update(hashlib.sha256(data[at : at + BLOCK]).digest())
+    if found.digest() != index.digest():
+        raise _unfit("the index is not the image's")
+
+
+def _unfit(detail: str) -> ContentError:
     return ContentError("bundle without a map", detail, OtaEvent.IMAGE_INVALID)

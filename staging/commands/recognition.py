@@ -1,4 +1,4 @@
-"""The commands of recognition: ``say``, ``heard`` and ``catalogue``."""
+"""The command-line commands of recognition: ``say``, ``heard`` and ``catalogue``."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _remove(options: argparse.Namespace) -> Result:
 
 
 def _owner(options: argparse.Namespace) -> dict[str, str]:
-    """Return whose list is meant, checked against the store."""
+    """Return the device or product that the options name, after checking that it exists."""
     if bool(options.uuid) == bool(options.product):
         raise WireError("catalogue: name either a device (U) or --product NAME")
     with store(options) as database:

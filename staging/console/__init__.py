@@ -1,5 +1,5 @@
-"""The console: the page that a tester lives in, under ``/console`` (docs/console.md).
+"""The console: the testers' web page, under ``/console`` (docs/console.md).
 
-Python here serves JSON, server-sent events and files; what is seen is made by the modules in
-``static/``, which need no build step and fetch nothing from elsewhere.
+The Python code serves JSON, server-sent events and files. The JavaScript modules in ``static/``
+make the page; they need no build step and load nothing from other sites.
 """

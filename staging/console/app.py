@@ -1,4 +1,4 @@
-"""The console's routes, its headers, and how it stands beside the open API."""
+"""The console's routes and headers, and the dispatch between the console and the open API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from staging.data_dir import DataDir
 from staging.services import Services
 
 PATH = entry.PATH
-# Nothing from elsewhere, no inline script, and no string ever becomes markup.
+# Nothing is loaded from other sites, there are no inline scripts, and strings cannot become markup.
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
@@ -42,7 +42,7 @@ _POINTS = f"{_PRODUCT}/points"
 
 
 def create_console(services: Services, data: DataDir) -> Starlette:
-    """Make the console of a cloud; its hub watches the gateway from now on."""
+    """Make the console of a cloud, and connect its hub to the gateway."""
     hub = Hub()
     services.gateway.watch(hub.notify)
     app = Starlette(routes=_routes())
@@ -96,7 +96,7 @@ def _routes() -> list[Route]:
         Route("/api/strategies/{strategy:int}/withdraw", endpoint(catalogue.withdraw), methods=["POST"]),
         Route("/api/{rest:path}", endpoint(_nothing)),
         Route("/static/{name:path}", _file),
-        # Every other address is a page of the one document; its modules read the address.
+        # Every other path is a page of the same document; its modules interpret the path.
         Route("/{rest:path}", _page),
     ]  # fmt: skip
 
@@ -116,10 +116,10 @@ async def _page(request: Request) -> Response:
 
 
 class Beside:
-    """Sends what is below /console to the console, and everything else to the open API."""
+    """Routes requests below /console to the console, and all others to the open API."""
 
     def __init__(self, api: ASGIApp, console: ASGIApp) -> None:
-        """Stand before both."""
+        """Dispatch to these two applications."""
         self._api, self._console = api, console
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Apps in the console: what they sign with, and which products they may control."""
+"""Apps in the console: their secrets, and which products they may control."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from staging.store import product_setup as catalog
 from staging.store.apps import AppType
 from wire.errors import FieldError
 
-# Two of them joined are what the store keeps of an Android app, in 255 characters.
+# The store keeps two of them, joined, in 255 characters for an Android app.
 PART_LIMIT = 120
-# The parts that an app of each type signs with (2.5.2); a web app's secret key is made by the store.
+# The parts that make up the secret of each type of app (open API 2.5.2); the store generates a web
+# app's.
 SECRET_PARTS = {
     AppType.WEB: (),
     AppType.ANDROID: ("package", "apkSignature"),
@@ -25,12 +26,12 @@ SECRET_PARTS = {
 
 
 async def listing(call: Call) -> Response:
-    """Return every app without its secret, and what an app can be allowed."""
+    """Return every app without its secret, and the types and scopes that an app can have."""
     return JSONResponse(await call.services.database.read(_apps))
 
 
 async def add(call: Call) -> Response:
-    """Make an app; the answer is the only one that holds its secret without being asked for it."""
+    """Add an app; no other answer but this one and that of `secret` contains its secret."""
     body = await call.body()
     kind = text_of(body, "type")
     if kind not in set(AppType):
@@ -51,7 +52,7 @@ async def add(call: Call) -> Response:
 
 
 async def secret(call: Call) -> Response:
-    """Return what an app signs with: a POST, so that no other site and no cache comes by it."""
+    """Return an app's secret; a POST request, so that no other site and no cache can get it."""
     number = number_of(call, "app")
     app = await call.services.database.read(apps.find, number)
     if app is None:
@@ -60,14 +61,14 @@ async def secret(call: Call) -> Response:
 
 
 async def bind(call: Call) -> Response:
-    """Let an app control a product's devices."""
+    """Allow an app to control a product's devices."""
     product, app = number_of(call, "product"), number_of(call, "app")
     await call.services.database.write(catalog.bind_app, app, product)
     return JSONResponse({"app": app})
 
 
 async def unbind(call: Call) -> Response:
-    """Take a product's devices from an app."""
+    """Revoke an app's control of a product's devices."""
     product, app = number_of(call, "product"), number_of(call, "app")
     await call.services.database.write(catalog.unbind_app, app, product)
     return JSONResponse({"app": app})

@@ -1,4 +1,4 @@
-"""The console's files, read once at the start and served from memory, compressed and revalidated."""
+"""The console's static files: read once at the start, served from memory, with gzip and ETags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 INDEX: Final = "index.html"
-# Below it the gzip header eats what compression gains.
+# Below this size the gzip header outweighs the gain.
 GZIP_MIN_BYTES = 512
 MEDIA_TYPES = {
     "html": "text/html; charset=utf-8",
@@ -25,7 +25,7 @@ MEDIA_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file: its bytes, the same compressed if that pays, and a tag of its content."""
+    """One file: its bytes, the same with gzip if that is smaller, and an ETag of its content."""
 
     body: bytes
     packed: bytes | None
@@ -37,7 +37,7 @@ class Assets:
     """All files below ``static/``, by their path there."""
 
     def __init__(self) -> None:
-        """Read them from the package."""
+        """Read the files from the package."""
         self._assets = dict(_walk(resources.files("staging.console") / "static", ""))
 
     def names(self) -> list[str]:
@@ -45,15 +45,16 @@ class Assets:
         return sorted(self._assets)
 
     def get(self, name: str) -> Asset | None:
-        """Return one file, None if there is none; nothing outside the package can be named."""
+        """Return one file, or None; ``name`` cannot refer to a file outside the package."""
         return self._assets.get(name)
 
     def respond(self, request: Request, name: str) -> Response:
-        """Answer with a file: 200, 304 when the browser has it, 404."""
+        """Answer with a file: 200, 304 if the browser has it, or 404."""
         asset = self.get(name)
         if asset is None:
             return Response("not found\n", 404, media_type="text/plain")
-        # Revalidated each time: an updated cloud must not meet an old page's modules.
+        # The browser revalidates each time: old and new modules must not mix after the cloud is
+        # updated.
         headers = {"ETag": asset.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if asset.etag in _tags(request.headers.get("if-none-match", "")):
             return Response(status_code=304, headers=headers)

@@ -1,7 +1,8 @@
-"""One request to the console: who sends it, and what every one of them must pass.
+"""One request to the console: its session, and the checks that every request must pass.
 
-`endpoint` is the only way in: it asks for the log-in, checks the CSRF token of whatever changes
-something, reads bounded bodies, and turns errors into one shape, ``{"error": {code, message}}``.
+`endpoint` wraps every handler: it requires a login, checks the CSRF token of requests that change
+something, limits the size of bodies, and turns errors into ``{"error": {code, message}}``.
+`open_endpoint` does the same without login and CSRF check.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ COOKIE = "story_console"
 VISITOR_COOKIE = "story_visitor"
 CSRF_HEADER = "x-csrf-token"
 BODY_LIMIT = 64 * 1024
-# More would not be an id of any database.
+# No id of a database has more digits.
 ID_DIGITS = 18
 SAFE_METHODS = {"GET", "HEAD"}
 
@@ -52,7 +53,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What the console works with."""
+    """The parts that the console's handlers use."""
 
     services: Services
     data: DataDir
@@ -63,10 +64,17 @@ class Console:
 
 
 class ConsoleError(Exception):
-    """What the page is answered with: an HTTP status, a code that it translates, a sentence."""
+    """An error answer to the page."""
 
     def __init__(self, status: int, code: str, message: str, retry_after: float = 0) -> None:
-        """Keep the parts; ``retry_after`` in seconds."""
+        """Set the answer's parts.
+
+        Args:
+            status: the HTTP status.
+            code: a code that the page translates.
+            message: a sentence in English.
+            retry_after: seconds for the Retry-After header; 0: no header.
+        """
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.retry_after = retry_after
@@ -74,14 +82,14 @@ class ConsoleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request of somebody who may not be logged in."""
+    """A request from a client that need not be logged in."""
 
     request: Request
     console: Console
     session: Session | None
 
     async def body(self) -> dict[str, Any]:
-        """Return the JSON object that came; raises ConsoleError."""
+        """Return the body, a JSON object; raises ConsoleError."""
         if self.request.headers.get("content-type", "").partition(";")[0] != "application/json":
             raise ConsoleError(415, "415", "content-type: expected application/json")
         held = bytearray()
@@ -100,7 +108,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Call(Visit):
-    """A request of somebody who is logged in."""
+    """A request from a client that is logged in."""
 
     session: Session
 
@@ -110,7 +118,7 @@ class Call(Visit):
         return self.console.services
 
     def param(self, name: str) -> str:
-        """Return a part of the path."""
+        """Return a path parameter."""
         return str(self.request.path_params[name])
 
     def query(self, name: str, default: str = "") -> str:
@@ -118,7 +126,7 @@ class Call(Visit):
         return self.request.query_params.get(name, default)
 
     def query_int(self, name: str) -> int | None:
-        """Return a query parameter that is a number or not there; raises FieldError."""
+        """Return a query parameter as a number, or None if it is missing; raises FieldError."""
         text = self.query(name)
         if not text:
             return None
@@ -128,7 +136,7 @@ class Call(Visit):
 
 
 def endpoint(work: Callable[[Call], Awaitable[Response]]) -> Callable[[Request], Any]:
-    """Serve ``work`` to those who are logged in."""
+    """Wrap the handler ``work`` for clients that are logged in, with a CSRF check."""
 
     async def checked(visit: Visit) -> Response:
         if visit.session is None:
@@ -141,7 +149,7 @@ def endpoint(work: Callable[[Call], Awaitable[Response]]) -> Callable[[Request],
 
 
 def open_endpoint(work: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Any]:
-    """Serve ``work`` to anybody; errors become answers."""
+    """Wrap the handler ``work`` for any client; its errors become answers."""
 
     async def serve(request: Request) -> Response:
         console = cast("Console", request.app.state.console)
@@ -149,15 +157,15 @@ def open_endpoint(work: Callable[[Visit], Awaitable[Response]]) -> Callable[[Req
         try:
             return await work(Visit(request, console, session))
         except ClientDisconnect:
-            return Response(status_code=499)  # nobody reads it
-        except Exception as error:  # noqa: BLE001  # sorted below; what nobody expected is logged
+            return Response(status_code=499)  # the client is gone
+        except Exception as error:  # noqa: BLE001  # _convert logs unexpected ones
             return failure(_convert(request, error))
 
     return serve
 
 
 def check_csrf(request: Request, expected: str) -> None:
-    """Refuse a request that another site may have caused; raises ConsoleError 403."""
+    """Refuse a request that another site may have forged; raises ConsoleError 403."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise ConsoleError(403, "csrf", "the request comes from another site")
@@ -167,14 +175,14 @@ def check_csrf(request: Request, expected: str) -> None:
 
 
 def failure(error: ConsoleError) -> JSONResponse:
-    """Render an error."""
+    """Return an error as a JSON answer."""
     headers = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else None
     value = {"error": {"code": error.code, "message": error.message}}
     return JSONResponse(value, error.status, headers)
 
 
 def text_of(body: dict[str, Any], name: str, *, limit: int = 255, empty: bool = False) -> str:
-    """Return a member that is text; raises FieldError naming it."""
+    """Return a text member, stripped unless it is a secret; raises FieldError naming it."""
     if name not in body:
         raise MissingFieldError(name, "text")
     value = body[name]
@@ -185,7 +193,7 @@ def text_of(body: dict[str, Any], name: str, *, limit: int = 255, empty: bool = 
 
 
 def texts_of(body: dict[str, Any], name: str) -> list[str]:
-    """Return a member that is a list of text; missing: []."""
+    """Return a member that is a list of text, [] if it is missing; raises FieldError."""
     value = body.get(name, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise FieldError(name, value, "a list of text")
@@ -193,7 +201,7 @@ def texts_of(body: dict[str, Any], name: str) -> list[str]:
 
 
 def id_of(body: dict[str, Any], name: str) -> int:
-    """Return a member that is the id of something."""
+    """Return a member that is an id; raises FieldError."""
     value = body.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise FieldError(name, value, "an id, a whole number")
@@ -201,7 +209,7 @@ def id_of(body: dict[str, Any], name: str) -> int:
 
 
 def number_of(call: Call, name: str) -> int:
-    """Return a number of the path that can be an id; raises ConsoleError 404."""
+    """Return a path parameter that is an id; raises ConsoleError 404 if it is too long."""
     text = call.param(name)
     if len(text) > ID_DIGITS:
         raise ConsoleError(404, "not_found", f"{name} {text[:ID_DIGITS]}…: there is none")
@@ -216,7 +224,7 @@ _GATEWAY: dict[type[GatewayError], tuple[int, str]] = {
 }
 
 
-def _convert(  # noqa: PLR0911  # one line a kind of error
+def _convert(  # noqa: PLR0911  # one line for each kind of error
     request: Request, error: Exception
 ) -> ConsoleError:
     match error:

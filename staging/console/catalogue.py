@@ -1,4 +1,4 @@
-"""Products, batches, versions and strategies in the console: the document's necessary flow."""
+"""Products, batches, versions and strategies in the console: the document's release flow."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from staging.store.models import UNVERIFIED, Batch, Device, OtaTask, Package, Pr
 from staging.store.releases import StrategyType
 from wire.errors import FieldError
 
-# Larger than any image of ours; the free space is asked as well.
+# Larger than any of our images; the free disk space limits uploads as well.
 UPLOAD_LIMIT = 2 * 2**30
-# What stays free on the disk whatever is uploaded.
+# Bytes of the disk that uploads must leave free.
 DISK_RESERVE = 256 * 2**20
 DEVICES_SHOWN = 200
 _READ_BLOCK = 1 << 20
@@ -34,7 +34,7 @@ async def products(call: Call) -> Response:
 
 
 async def add_product(call: Call) -> Response:
-    """Make a product with its test devices."""
+    """Add a product with its test devices."""
     body = await call.body()
     name, template = text_of(body, "name"), body.get("template") or None
     if template is not None and template not in catalog.TEMPLATES:
@@ -47,7 +47,7 @@ async def add_product(call: Call) -> Response:
 
 
 async def add_batch(call: Call) -> Response:
-    """Make a batch of devices."""
+    """Add a batch of devices."""
     body = await call.body()
     product_id, name, count = (
         int(call.param("product")),
@@ -61,18 +61,18 @@ async def add_batch(call: Call) -> Response:
 
 
 async def batch_devices(call: Call) -> Response:
-    """Return the devices of a batch with the tokens that bind them."""
+    """Return the devices of a batch with their bind tokens."""
     found = await call.services.database.read(_devices_of, int(call.param("batch")))
     return JSONResponse({"devices": found, "limit": DEVICES_SHOWN})
 
 
 async def versions(call: Call) -> Response:
-    """Return every version with who verified it."""
+    """Return every version with its verifications."""
     return JSONResponse(await call.services.database.read(_versions))
 
 
 async def upload(call: Call) -> Response:
-    """Take a package as the body, sign it, and keep it as a version that is not verified yet."""
+    """Receive a package as the body, sign it, and add it as an unverified version."""
     product_id = call.query_int("productId")
     version, description = call.query("version"), call.query("description")[:2000]
     database, now = call.services.database, call.services.clock()
@@ -82,7 +82,7 @@ async def upload(call: Call) -> Response:
         await asyncio.to_thread(tempfile.mkdtemp, prefix=".upload.", dir=call.console.data.root)
     )
     try:
-        # The repository names a package by its file.
+        # The repository names a package after its file.
         file = folder / f"package-{product_id}-{version}.tar.gz"
         await _receive(call, file)
         target = await asyncio.to_thread(_sign, call, file, name, version)
@@ -106,7 +106,7 @@ def _sign(call: Call, file: Path, product: str, version: str) -> releases.Target
 
 
 async def _receive(call: Call, file: Path) -> None:
-    """Write the body to ``file``, a block at a time; raises ConsoleError when it does not fit."""
+    """Write the body to ``file`` in blocks; raises ConsoleError if it is too large."""
     free = (await asyncio.to_thread(shutil.disk_usage, file.parent)).free - DISK_RESERVE
     limit = min(UPLOAD_LIMIT, free)
     size, held = 0, bytearray()
@@ -125,7 +125,7 @@ async def _receive(call: Call, file: Path) -> None:
 
 
 async def verify(call: Call) -> Response:
-    """Order an unverified version for one device ("立马验证")."""
+    """Order an update to an unverified version for one device ("立马验证")."""
     uuid = text_of(await call.body(), "uuid").lower()
     package_id, now = int(call.param("package")), call.services.clock()
     task = await call.services.database.write(ota.order_verification, uuid, package_id, now)
@@ -135,7 +135,7 @@ async def verify(call: Call) -> Response:
 
 
 async def passed(call: Call) -> Response:
-    """Let a verified version be offered ("通过验证")."""
+    """Release a verified version, so that it can be offered ("通过验证")."""
     package_id, now = int(call.param("package")), call.services.clock()
     package = await call.services.database.write(releases.release, package_id, now)
     return JSONResponse({"status": package.status})
@@ -147,7 +147,7 @@ async def strategies(call: Call) -> Response:
 
 
 async def add_strategy(call: Call) -> Response:
-    """Plan whom to offer a version."""
+    """Add a strategy: which devices a version is offered to."""
     body = await call.body()
     kind = text_of(body, "type")
     if kind not in set(StrategyType):
@@ -165,14 +165,14 @@ async def add_strategy(call: Call) -> Response:
 
 
 async def publish(call: Call) -> Response:
-    """Let a strategy take effect."""
+    """Publish a strategy; it takes effect."""
     strategy_id = int(call.param("strategy"))
     strategy = await call.services.database.write(releases.publish_strategy, strategy_id)
     return JSONResponse({"status": strategy.status})
 
 
 async def withdraw(call: Call) -> Response:
-    """End a strategy."""
+    """Withdraw a strategy; it ends."""
     strategy_id = int(call.param("strategy"))
     strategy = await call.services.database.write(releases.withdraw_strategy, strategy_id)
     return JSONResponse({"status": strategy.status})

@@ -1,4 +1,4 @@
-"""Devices in the console: the list, one device, its controls, its voice, its updates."""
+"""Devices in the console: the list, and one device with its controls, voice and updates."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CONTENT_LIMIT = 4096
 
 
 async def listing(call: Call) -> Response:
-    """Return the devices, those heard of last first."""
+    """Return the devices, those with the latest heartbeat first."""
     return JSONResponse(await snapshot(call))
 
 
 async def snapshot(call: Call, uuids: set[str] | None = None) -> dict[str, Any]:
-    """Return what the list shows, of all devices that match the search or of some of them."""
+    """Return the rows of the list: of all devices that match the search, or only of ``uuids``."""
     database, search = call.services.database, call.query("q")[:64].strip()
     rows = await database.read(queries.rows, uuids, search)
     shown = [
@@ -53,7 +53,12 @@ async def find(call: Call) -> queries.DeviceRow:
 
 
 async def owned(call: Call) -> queries.DeviceRow:
-    """Return the device that the path names if it is bound to the caller, as the open API's ★ asks."""
+    """Return the device that the path names; it must be bound to the caller (★ in the open API).
+
+    Raises:
+        ConsoleError: 404, there is no such device.
+        RefusedError: it is not bound to the caller.
+    """
     row = await find(call)
     if row.account_id != call.session.account_id:
         raise RefusedError(ErrorCode.NOT_BOUND, row.device.uuid)
@@ -61,7 +66,7 @@ async def owned(call: Call) -> queries.DeviceRow:
 
 
 async def state(call: Call, row: queries.DeviceRow) -> dict[str, Any]:
-    """Return a device's page: its row; for its owner also controls and update."""
+    """Return the content of a device's page: its row; for its owner also controls and update."""
     mine = row.account_id == call.session.account_id
     online = call.services.gateway.is_online(row.device.uuid)
     shown = shapes.device(row, online=online, account_id=call.session.account_id)
@@ -96,7 +101,7 @@ async def bind(call: Call) -> Response:
 
 
 async def unbind(call: Call) -> Response:
-    """Let go of a device (open API 2.3)."""
+    """Unbind a device (open API 2.3)."""
     row = await owned(call)
     await call.services.database.write(devices.unbind, row.device.id, call.services.clock())
     call.console.hub.notify(row.device.uuid)
@@ -104,7 +109,7 @@ async def unbind(call: Call) -> Response:
 
 
 async def rename(call: Call) -> Response:
-    """Call a device by another name (open API 2.2); an empty one takes the name away."""
+    """Rename a device (open API 2.2); an empty name removes it."""
     row = await owned(call)
     name = text_of(await call.body(), "name", limit=64, empty=True)
     if not name.isprintable():
@@ -116,7 +121,7 @@ async def rename(call: Call) -> Response:
 
 
 async def control(call: Call) -> Response:
-    """Read or set a data point and return the device's answer, whatever it is (open API 3.4)."""
+    """Read or set a data point; returns the device's answer, even an error (open API 3.4)."""
     row, body = await owned(call), await call.body()
     method, name = text_of(body, "method"), text_of(body, "name")
     if method not in {"GET", "PUT"}:
@@ -141,7 +146,7 @@ async def _description(call: Call, row: queries.DeviceRow) -> dict[str, Any]:
 
 
 async def utterances(call: Call) -> Response:
-    """Return a page of what was said, newest first, with waveforms."""
+    """Return a page of utterances, newest first, with waveforms."""
     row, before = await owned(call), call.query_int("before")
     found, following = await call.services.database.read(
         queries.utterances, row.device.id, before, UTTERANCES_PAGE
@@ -151,14 +156,14 @@ async def utterances(call: Call) -> Response:
 
 
 async def audio(call: Call) -> Response:
-    """Return an utterance as WAV, whole or a range of it."""
+    """Return an utterance as WAV, or a byte range of it."""
     row = await owned(call)
     start, number = int(call.param("start")), int(call.param("number"))
     spoken = await call.services.database.read(queries.utterance, row.device.id, start, number)
     if spoken is None:
         raise ConsoleError(404, "not_found", f"utterance {number}: there is none")
-    body = await asyncio.to_thread(lambda: render_wav(speech.decode(spoken)[0]))
-    # Its segments may still be coming; the browser must not keep half of it.
+    body = await asyncio.to_thread(lambda: speech.wav(speech.decode(spoken)))
+    # Not cached: more segments may still arrive.
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
     try:
         wanted = speech.byte_range(call.request.headers.get("range"), len(body))
@@ -173,7 +178,7 @@ async def audio(call: Call) -> Response:
 
 
 async def series(call: Call) -> Response:
-    """Return a data point's values over the last hours, for a chart."""
+    """Return a data point's values of the last ``hours`` hours, for a chart."""
     row, key, hours = await owned(call), call.query("key"), call.query_int("hours")
     if hours not in SERIES_HOURS:
         raise FieldError("hours", hours, f"one of {sorted(SERIES_HOURS)}")
@@ -196,7 +201,7 @@ async def update(call: Call) -> Response:
 
 
 async def cancel_update(call: Call) -> Response:
-    """Take the order back that a device is busy with; no endpoint of the open API does (0013)."""
+    """Cancel a device's running update; the open API has no endpoint for this (docs/adr/0013)."""
     row = await owned(call)
     task = await call.services.gateway.cancel_update(row.device.uuid)
     return JSONResponse({"over": task.status not in ACTIVE})

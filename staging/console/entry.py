@@ -1,4 +1,4 @@
-"""Logging in and out of the console."""
+"""Login and logout of the console."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from staging.identity import passwords
 from staging.store import accounts
 
 PATH = "/console"
-# scrypt takes 16 MiB and some 100 ms of a core each; a flood of log-ins must not take more.
+# scrypt takes 16 MiB and some 100 ms of a core; this bounds the cost of a flood of logins.
 _hashing = asyncio.Semaphore(2)
 
 
 async def show(visit: Visit) -> Response:
-    """Tell who is logged in; a visitor gets what the log-in form needs."""
+    """Return who is logged in; a visitor gets the CSRF token and cookie for the login form."""
     if visit.session is not None:
         return JSONResponse(_session_value(visit.session))
     visitor = visit.request.cookies.get(VISITOR_COOKIE) or secrets.token_urlsafe(24)
@@ -37,7 +37,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def log_in(visit: Visit) -> Response:
-    """Check name and password, and begin a session."""
+    """Verify name and password, and begin a session."""
     visitor = visit.request.cookies.get(VISITOR_COOKIE, "")
     check_csrf(visit.request, visit.console.sessions.login_token(visitor))
     body = await visit.body()
@@ -65,7 +65,7 @@ async def log_in(visit: Visit) -> Response:
 
 
 async def log_out(call: Call) -> Response:
-    """End the session; its live pages end with it."""
+    """End the session and its live streams."""
     call.console.sessions.end(call.session)
     response = JSONResponse({"user": None})
     response.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="strict")

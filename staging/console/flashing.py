@@ -1,7 +1,8 @@
-"""The profile of a device, to be flashed: it holds the device's token.
+"""The profile of a device, for flashing; it contains the device's token.
 
-It is asked for by POST with the CSRF token and answered as a file that nothing keeps; no address holds
-a secret. Who may have it: anybody who is logged in, until the device is bound; then its owner only.
+The request is a POST with the CSRF token, so that no URL gives the secret, and the answer is a
+download that is not cached. Any logged-in user may get it until the device is bound, then only its
+owner.
 """
 
 from __future__ import annotations

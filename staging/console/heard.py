@@ -1,7 +1,8 @@
-"""What was said to a device and what became of it: listed, told live, and typed here.
+"""Sentences in the console: the list of a device's outcomes, live notices, and typed sentences.
 
-A stream is told only that there is something new; the page asks for the list, as it does for
-utterances. So a slow browser misses nothing, and a burst of sentences costs it one request.
+A stream only notifies the page that there is something new; the page then fetches the list, as it
+does for utterances. So a slow browser misses nothing, and a burst of sentences costs it one
+request.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ async def outcomes(call: Call) -> Response:
     if recognition is None:
         return JSONResponse({"recognises": False, "outcomes": [], "next": None})
     recent = recognition.outcomes.recent
-    # One more than is shown says whether there is another page.
+    # One more than is shown, to find out whether there is another page.
     found = await asyncio.to_thread(recent, row.device.uuid, OUTCOMES_PAGE + 1, before)
     shown = [shapes.outcome(entry) for entry in found[:OUTCOMES_PAGE]]
     following = shown[-1]["id"] if len(found) > OUTCOMES_PAGE else None
@@ -36,7 +37,7 @@ async def outcomes(call: Call) -> Response:
 
 
 async def say(call: Call) -> Response:
-    """Carry out a typed sentence and return its outcome, also if the device did not do it."""
+    """Carry out a typed sentence and return its outcome, even if the device refused."""
     row, body = await devices.owned(call), await call.body()
     sentence = text_of(body, "text", limit=SENTENCE_LIMIT)
     if call.services.recognition is None:
@@ -47,12 +48,12 @@ async def say(call: Call) -> Response:
 
 @dataclass(slots=True)
 class News:
-    """Whether a stream owes its page word of an outcome; at first it does, for what it missed."""
+    """Whether a stream must notify its page of outcomes; true at first, for those missed before."""
 
     waiting: bool
 
     def take(self) -> bool:
-        """Return whether there is any, and forget it."""
+        """Return whether to notify, and reset it."""
         taken, self.waiting = self.waiting, False
         return taken
 

@@ -1,9 +1,9 @@
-"""Live pages: who watches what, and server-sent events.
+"""Live pages: their watchers, and server-sent events.
 
-A watcher holds no queue of events but the set of devices that changed since it last looked, so a
-slow browser costs a bounded set and still misses nothing: what it is sent is read from the store
-when it can take it. Reports carry their timestamp as the event's id, and a browser that reconnects
-is sent what came after it.
+A watcher has no queue of events, but the set of devices that changed since it was last read. So a
+slow browser costs a bounded set and still misses nothing: events are read from the store when the
+browser can receive them. A report's timestamp is its event's id, and a browser that reconnects gets
+the reports after it.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-# Above it a watcher is told that everything may have changed.
+# With more changed devices, a watcher assumes that all may have changed.
 DIRTY_LIMIT = 256
 WATCHERS_LIMIT = 256
 
 
 class TooManyWatchersError(Exception):
-    """As many live pages are open as the cloud holds."""
+    """The maximum number of live pages is open."""
 
 
 @dataclass(eq=False, slots=True)
 class Watcher:
-    """One open page: which devices changed since it last looked."""
+    """One open page, and the devices that changed since its last `take`."""
 
     uuid: str | None
-    """The device that it is about, None: all of them."""
+    """The device to watch; None: all devices."""
     dirty: set[str] = field(default_factory=set)
     everything: bool = False
     closed: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def note(self, uuid: str) -> None:
-        """Remember that a device changed."""
+        """Record that a device changed."""
         if len(self.dirty) >= DIRTY_LIMIT:
             self.everything = True
             self.dirty.clear()
@@ -44,18 +44,18 @@ class Watcher:
         self._changed.set()
 
     def close(self) -> None:
-        """End the stream at its next look."""
+        """Wake the stream and make it end."""
         self.closed = True
         self._changed.set()
 
     async def wait(self, seconds: float) -> None:
-        """Return when something changed, or after so long."""
+        """Wait until something has changed, at most for ``seconds``."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
 
     def take(self) -> set[str] | None:
-        """Return the devices that changed and forget them; None: any may have."""
+        """Return the changed devices and reset them; None: any may have changed."""
         taken = None if self.everything else set(self.dirty)
         self.dirty.clear()
         self.everything = False
@@ -65,22 +65,22 @@ class Watcher:
 
 
 class Hub:
-    """All watchers; `notify` is the gateway's watcher and must be called in the event loop."""
+    """All watchers; `notify` is the callback for `Gateway.watch`, called in the event loop."""
 
     def __init__(self, limit: int = WATCHERS_LIMIT) -> None:
-        """Start with no watcher; at most ``limit`` at a time."""
+        """Allow at most ``limit`` watchers at a time."""
         self._watchers: set[Watcher] = set()
         self._limit = limit
         self._closed = False
 
     @property
     def is_full(self) -> bool:
-        """Whether no more watchers are taken."""
+        """Whether no more watchers are accepted."""
         return self._closed or len(self._watchers) >= self._limit
 
     @contextmanager
     def watch(self, uuid: str | None) -> Iterator[Watcher]:
-        """Watch one device or all; raises TooManyWatchersError."""
+        """Watch one device, or all, until the block ends; raises TooManyWatchersError."""
         if self.is_full:
             raise TooManyWatchersError("too many live pages are open")
         watcher = Watcher(uuid)
@@ -91,26 +91,26 @@ class Hub:
             self._watchers.discard(watcher)
 
     def notify(self, uuid: str) -> None:
-        """Tell everybody whom it concerns that a device changed."""
+        """Notify the watchers of a device that it changed."""
         for watcher in self._watchers:
             if watcher.uuid in {None, uuid}:
                 watcher.note(uuid)
 
     def close(self) -> None:
-        """End every stream, because the server ends."""
+        """End every stream and accept no more, because the server stops."""
         self._closed = True
         for watcher in self._watchers:
             watcher.close()
 
 
 def event(name: str, data: object, event_id: int | None = None) -> bytes:
-    """Render one server-sent event (WHATWG HTML, 9.2); JSON has no line breaks of its own."""
+    """Format one server-sent event (WHATWG HTML, 9.2); JSON contains no line breaks."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     head = "" if event_id is None else f"id: {event_id}\n"
     return f"{head}event: {name}\ndata: {text}\n\n".encode()
 
 
 def last_event_id(header: str | None) -> int | None:
-    """Read the Last-Event-ID header of a browser that comes back; anything else counts as none."""
+    """Parse the Last-Event-ID header of a browser that reconnects; None if it is not a number."""
     text = (header or "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

@@ -14,17 +14,17 @@ from staging.store import product_setup as catalog
 from wire.datapoints import DataType
 from wire.errors import FieldError
 
-# It is a resource's path on the device and the open API's propertyKey.
+# The name is also the resource's path on the device and the open API's propertyKey.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 async def product(call: Call) -> Response:
-    """Return a product with its data points as they are described, and every app."""
+    """Return a product with the descriptions of its data points, and every app."""
     return JSONResponse(await call.services.database.read(_product, number_of(call, "product")))
 
 
 async def apply_template(call: Call) -> Response:
-    """Add a template's data points to a product, but those that it has."""
+    """Add a template's data points to a product, except those that it has already."""
     number, template = number_of(call, "product"), text_of(await call.body(), "template")
     if template not in catalog.TEMPLATES:
         raise FieldError("template", template, f"one of {', '.join(catalog.TEMPLATES)}")
@@ -33,21 +33,21 @@ async def apply_template(call: Call) -> Response:
 
 
 async def add(call: Call) -> Response:
-    """Add a data point that the form describes."""
+    """Add a data point from the values of the form."""
     number, entry = number_of(call, "product"), _entry(await call.body())
     kept = await call.services.database.write(catalog.add_data_point, number, entry)
     return JSONResponse(kept, 201)
 
 
 async def remove(call: Call) -> Response:
-    """Take a data point from a product."""
+    """Remove a data point from a product."""
     number, name = number_of(call, "product"), text_of(await call.body(), "name")
     await call.services.database.write(catalog.remove_data_point, number, name)
     return JSONResponse({"name": name})
 
 
 def _entry(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the entry of a self-description (3.1) that a form stands for; raises FieldError."""
+    """Return a form's values as a self-description's entry (open API 3.1); raises FieldError."""
     name = text_of(body, "name")
     if not _NAME.fullmatch(name):
         expected = "1 to 64 letters, digits, - and _, of which the first is a letter"
@@ -65,7 +65,7 @@ def _entry(body: dict[str, Any]) -> dict[str, Any]:
     if entry["type"] == DataType.INT and "pattern" in body:
         entry["pattern"] = body["pattern"]
     elif entry["type"] == DataType.STRING:
-        entry["pattern"] = {}  # as the document's own
+        entry["pattern"] = {}  # as in the open API document
     return entry
 
 

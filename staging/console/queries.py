@@ -1,4 +1,4 @@
-"""What the console reads from the store in one go, and no other part of the cloud needs so."""
+"""Store queries that only the console needs."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from wire.errors import WireError
 from wire.reports import KEY_OTA_LOG, KEYS_VOICE
 from wire.voice import parse_segment
 
-# What the list shows of each device, by the document's names (open API 3.1).
+# The data points that the list shows of each device, by their names in open API 3.1.
 BATTERY, VOLUME = "power", "volume"
 DEVICES_LIMIT = 500
-# The log of a device's latest update is among its latest; a few may have come of updates before.
+# How many of a device's newest logs to search for the latest update's; some may be of earlier ones.
 LOGS_LIMIT = 5
-# A chart is about as many points wide as a screen has columns to spare.
+# About as many points as a chart on the screen is wide.
 SERIES_LIMIT = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A reported value and when, in ms."""
+    """A reported value and its time in ms."""
 
     ts: int
     value: Any
@@ -57,13 +57,13 @@ class DeviceRow:
     values: dict[str, Value]
     task: OtaTask | None
     target: str | None
-    """The version that the latest task leads to."""
+    """The target version of the latest task."""
 
 
 def _latest(key: str) -> ColumnElement[int | None]:
-    """Return when a value was told last; only a device that tells nothing is shown as it was read."""
+    """Return the time of a value's last report; without any, the last time it was read."""
 
-    # One seek in an index for each device, however long its history is.
+    # One index seek for each device, however long its history is.
     def newest(kind: str) -> ScalarSelect[int | None]:
         return (
             select(func.max(Report.ts))
@@ -110,12 +110,12 @@ _ROWS = (
 
 
 def rows(session: Session, uuids: set[str] | None = None, search: str = "") -> list[DeviceRow]:
-    """Return devices, those heard of last first, at most DEVICES_LIMIT.
+    """Return devices, those with the latest heartbeat first, at most DEVICES_LIMIT.
 
     Args:
         session: the transaction.
-        uuids: only these; None: all.
-        search: only where uuid or name contains it.
+        uuids: only these devices; None: all.
+        search: only devices whose uuid or name contains it.
     """
     statement = _matching(_ROWS, search)
     if uuids is not None:
@@ -126,7 +126,7 @@ def rows(session: Session, uuids: set[str] | None = None, search: str = "") -> l
 
 
 def count(session: Session, search: str = "") -> int:
-    """Return how many devices there are."""
+    """Return the number of devices that match ``search``."""
     statement = _matching(select(func.count()).select_from(Device), search)
     return session.scalar(statement) or 0
 
@@ -158,12 +158,12 @@ def _row(  # noqa: PLR0913, PLR0917  # the columns of one statement
 
 
 def product_points(session: Session, product_id: int) -> dict[str, Any]:
-    """Return the data points that stand in for a device's own description."""
+    """Return a product's data points, used for devices without a description of their own."""
     return session.get_one(Product, product_id).data_points
 
 
 def reports(session: Session, device_id: int, after: int | None, limit: int) -> list[Report]:
-    """Return what a device told by itself after ``after`` (ms), oldest first; None: its latest."""
+    """Return a device's reports after ``after`` (ms), oldest first; None: its latest ones."""
     statement = select(Report).where(Report.device_id == device_id, Report.kind == KIND_REPORT)
     if after is None:
         latest = session.scalars(statement.order_by(Report.ts.desc()).limit(limit))
@@ -174,13 +174,13 @@ def reports(session: Session, device_id: int, after: int | None, limit: int) -> 
 
 
 def trial_log(session: Session, device_id: int, task_id: int) -> list[str]:
-    """Return what the version of an update logged last that the device gave up; none: it told none."""
+    """Return the last log lines of a version that was rolled back; [] if none were reported."""
     logs = select(Report.value).where(Report.device_id == device_id, Report.key == KEY_OTA_LOG)
     return lines_of(session.scalars(logs.order_by(Report.ts.desc()).limit(LOGS_LIMIT)), task_id)
 
 
 def lines_of(told: Iterable[object], task_id: int) -> list[str]:
-    """Return the lines of the first log that is of that update; a device may tell anything as one."""
+    """Return the lines of the first log of that update; values from a device may have any form."""
     for log in told:
         if isinstance(log, dict) and log.get("transaction") == str(task_id):
             lines = log.get("lines")
@@ -191,7 +191,7 @@ def lines_of(told: Iterable[object], task_id: int) -> list[str]:
 def utterances(
     session: Session, device_id: int, before: int | None, limit: int
 ) -> tuple[list[Utterance], int | None]:
-    """Return a page of utterances, newest first, and the cursor of the next, None at the end."""
+    """Return a page of utterances, newest first, and the next page's cursor, None at the end."""
     wanted = min(SEGMENTS_LIMIT, limit * 64)
     statement = _voice(device_id).order_by(Report.ts.desc()).limit(wanted)
     if before is not None:
@@ -200,14 +200,14 @@ def utterances(
     grouped = group(_stored(reversed(found)))
     more = len(found) == wanted
     if more and len(grouped) > 1:
-        grouped = grouped[1:]  # its beginning may lie on the next page
+        grouped = grouped[1:]  # its beginning may be on the next page
     kept = grouped[-limit:]
     more = more or len(kept) < len(grouped)
     return kept[::-1], kept[0].start if more and kept else None
 
 
 def utterance(session: Session, device_id: int, start: int, number: int) -> Utterance | None:
-    """Return the utterance ``number`` whose first segment came at ``start`` (ms)."""
+    """Return the utterance ``number`` whose first segment arrived at ``start`` (ms), or None."""
     statement = _voice(device_id).where(Report.ts >= start)
     found = session.scalars(statement.order_by(Report.ts).limit(SEGMENTS_LIMIT))
     grouped = group(_stored(found))
@@ -224,19 +224,19 @@ def _stored(found: Any) -> Any:
         try:
             yield StoredSegment(report.ts, parse_segment(report.value))
         except WireError:
-            continue  # the gateway refuses such a report; an older store may still hold one
+            continue  # the gateway refuses such a report, but an older store may contain one
 
 
 def series(session: Session, device_id: int, key: str, start: int, end: int) -> list[Value]:
     """Return a data point's values from ``start`` to ``end`` (ms), oldest first, for a chart.
 
-    The value that held at ``start`` comes first; one that only repeats the value before it is left
-    out. Of more than SERIES_LIMIT values the last of each
-    stretch of time is kept, so that a chart costs the same however often a device reports.
+    The value in effect at ``start`` comes first; repetitions of the value before are omitted. Of
+    more than SERIES_LIMIT values only the last in each interval is kept, so that the size of a
+    chart does not depend on how often a device reports.
     """
     of_point = (Report.device_id == device_id, Report.key == key)
     told = select(Report.ts).where(*of_point, Report.kind == KIND_REPORT).limit(1)
-    # What was read lies in the store a little later than it was true: it only counts on its own.
+    # A value that was read is stored with a slightly late time, so it is used only without reports.
     kind = KIND_RESOURCE if session.scalar(told) is None else KIND_REPORT
     statement = select(Report).where(*of_point, Report.kind == kind)
     held = session.scalars(

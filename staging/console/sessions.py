@@ -1,7 +1,7 @@
-"""Who is logged in: sessions in memory, their CSRF tokens, and the brake on guessed passwords.
+"""Console logins: sessions in memory, their CSRF tokens, and a throttle on password guessing.
 
-A cookie holds 256 random bits; only their SHA-256 is kept. A restart of the cloud logs everybody
-out, which is what a bench wants of it.
+A cookie has 256 random bits, of which only the SHA-256 is kept. A restart of the cloud logs
+everybody out, which is acceptable on a bench.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-# A tester's day; the console of a forgotten browser closes over night.
+# A tester's working day; a forgotten session expires over night.
 IDLE_SECONDS = 8 * 3600.0
 LIFETIME_SECONDS = 24 * 3600.0
 SESSIONS_LIMIT = 1000
-# A person mistypes three times; a guesser gets 60 tries an hour and account at most.
+# Room for a few typing errors; an attacker gets at most 60 attempts per hour and account.
 FAILURES_PER_NAME = 5
 FAILURES_PER_ADDRESS = 20
 FAILURE_WINDOW_SECONDS = 300.0
@@ -28,7 +28,7 @@ Monotonic = Callable[[], float]
 
 @dataclass(slots=True)
 class Session:
-    """One log-in."""
+    """One login."""
 
     key: str
     account_id: int
@@ -37,20 +37,20 @@ class Session:
     begun: float
     used: float
     streams: int = 0
-    """Live streams that are open now."""
+    """The number of open live streams."""
 
 
 class Sessions:
-    """All log-ins, the longest unused first."""
+    """All sessions, the least recently used first."""
 
     def __init__(self, clock: Monotonic) -> None:
-        """Start with none; ``clock`` counts seconds and never goes back."""
+        """Start without sessions; ``clock`` returns seconds and is monotonic."""
         self._clock = clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._secret = secrets.token_bytes(32)
 
     def begin(self, account_id: int, user_name: str) -> tuple[str, Session]:
-        """Log an account in; returns the cookie's value, which is not kept, and the session."""
+        """Begin a session; returns the cookie's value, which is not kept, and the session."""
         cookie = secrets.token_urlsafe(32)
         now = self._clock()
         key = _digest(cookie)
@@ -61,7 +61,7 @@ class Sessions:
         return cookie, session
 
     def find(self, cookie: str | None) -> Session | None:
-        """Return the session of a cookie and count this as use; None: none, or it ran out."""
+        """Return the session of a cookie and mark it as used; None: no session, or expired."""
         session = self._sessions.get(_digest(cookie)) if cookie else None
         if session is None or not self.is_alive(session):
             return None
@@ -70,7 +70,7 @@ class Sessions:
         return session
 
     def is_alive(self, session: Session) -> bool:
-        """Tell whether a session still counts, and forget one that does not."""
+        """Return whether a session is still valid, and remove one that has expired."""
         now = self._clock()
         fresh = now - session.used < IDLE_SECONDS and now - session.begun < LIFETIME_SECONDS
         if not fresh:
@@ -78,31 +78,31 @@ class Sessions:
         return self._sessions.get(session.key) is session
 
     def end(self, session: Session) -> None:
-        """Log out."""
+        """End a session."""
         self._sessions.pop(session.key, None)
 
     def login_token(self, visitor: str) -> str:
-        """Return the CSRF token of a visitor who is not logged in yet, made of their cookie."""
+        """Return the CSRF token of a visitor before login, derived from the visitor's cookie."""
         return hmac.new(self._secret, visitor.encode(), hashlib.sha256).hexdigest()
 
 
 class Throttle:
-    """Counts failed log-ins by account name and by address, within a window that slides."""
+    """Counts failed logins by account name and by address, in a sliding window."""
 
     def __init__(self, clock: Monotonic) -> None:
-        """Start with no failure."""
+        """Start without failures; ``clock`` returns seconds and is monotonic."""
         self._clock = clock
         self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def wait_seconds(self, name: str, address: str) -> float:
-        """Return how long to wait before another try may be made; 0: now."""
+        """Return the seconds until another attempt is allowed; 0: now."""
         return max(
             self._wait(("name", name.casefold()), FAILURES_PER_NAME),
             self._wait(("address", address), FAILURES_PER_ADDRESS),
         )
 
     def failed(self, name: str, address: str) -> None:
-        """Note a failure."""
+        """Count a failure."""
         for key in (("name", name.casefold()), ("address", address)):
             times = self._failures.setdefault(key, deque(maxlen=FAILURES_PER_ADDRESS))
             times.append(self._clock())
@@ -111,7 +111,7 @@ class Throttle:
             self._failures.popitem(last=False)
 
     def succeeded(self, name: str) -> None:
-        """Forget an account's failures; its address keeps them."""
+        """Reset an account's failures; those of the address are kept."""
         self._failures.pop(("name", name.casefold()), None)
 
     def _wait(self, key: tuple[str, str], limit: int) -> float:

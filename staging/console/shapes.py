@@ -1,4 +1,4 @@
-"""What the page is told, as JSON: rows of the store in the members that the modules read."""
+"""Converts rows of the store to the JSON objects that the page's modules read."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from wire.errors import WireError
 from wire.reports import KEYS_VOICE
 from wire.voice import parse_segment, unpack_frames
 
-# The stream is for reading along; whoever wants all of a long value asks the open API.
+# The stream shows the beginning of a long value; the open API returns all of it.
 TEXT_LIMIT = 2000
 
 
 def device(row: DeviceRow, *, online: bool, account_id: int) -> dict[str, Any]:
-    """Render a device for the list and the head of its page; times in ms."""
+    """Return a device for the list and the head of its page; times in ms."""
     device = row.device
     return {
         "uuid": device.uuid,
@@ -57,7 +57,7 @@ def _value(value: Value | None) -> dict[str, Any] | None:
 
 
 def task(view: TaskView | None, trial_log: list[str]) -> dict[str, Any] | None:
-    """Render a device's latest update with its event log, and what a version that failed had logged."""
+    """Return a device's latest update with its event log, and the log of a version that failed."""
     if view is None:
         return None
     task = view.task
@@ -76,7 +76,7 @@ def task(view: TaskView | None, trial_log: list[str]) -> dict[str, Any] | None:
 
 
 def offer(new: NewVersion | None) -> dict[str, Any] | None:
-    """Render what a device is offered; None: nothing, or it is being updated now."""
+    """Return the update that a device is offered; None: there is none, or one is running."""
     if new is None or new.task_id:
         return None
     return {
@@ -89,7 +89,7 @@ def offer(new: NewVersion | None) -> dict[str, Any] | None:
 
 
 def report(entry: Report) -> dict[str, Any]:
-    """Render a report for the live stream; voice by what it holds, not by its bytes."""
+    """Return a report for the live stream; of voice segments a summary, without the sound."""
     value = entry.value
     voice = _voice(value) if entry.key in KEYS_VOICE else None
     if voice is None and isinstance(value, str):
@@ -112,14 +112,14 @@ def _voice(value: object) -> dict[str, Any] | None:
 
 
 def outcome(entry: dict[str, Any]) -> dict[str, Any]:
-    """Render what became of a sentence, an `Outcome` as JSON; a device's long answers are cut."""
+    """Return the outcome of a sentence (`Outcome.to_json`) with long answers truncated."""
     steps = [step | {"answer": step["answer"][:TEXT_LIMIT]} for step in entry["steps"]]
     return entry | {"steps": steps}
 
 
 def utterance(spoken: Utterance) -> dict[str, Any]:
-    """Render an utterance with the peaks of its waveform; decodes it, so not in the event loop."""
-    sound, damaged = decode(spoken)
+    """Return an utterance with its waveform; it decodes the sound, so call it in a thread."""
+    sound = decode(spoken)
     return {
         "id": spoken.id,
         "start": spoken.start,

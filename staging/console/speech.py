@@ -1,6 +1,6 @@
-"""Stored voice segments as utterances that can be heard: grouping, decoding, WAV and its peaks.
+"""Turns stored voice segments into audible utterances: grouping, decoding, WAV, waveform peaks.
 
-Pure but for libspeex (`audio.speex`). Samples are little-endian signed 16-bit mono PCM.
+No I/O; decoding needs libspeex (`audio.speex`). Samples are little-endian signed 16-bit mono PCM.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from audio.speex import SpeexDecoder
 from wire.errors import WireError
 from wire.voice import FRAME_SECONDS, VoiceSegment, unpack_frames
 
-# Columns of a waveform as the console draws it.
+# Columns of a waveform in the console.
 PEAKS = 120
-# 60 s in segments of 15 frames, twice: an utterance that never ends is cut, not followed.
+# Twice 60 s in segments of 15 frames; an utterance without an end is cut off here.
 SEGMENTS_LIMIT = 400
 _FULL_SCALE = 32768
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSegment:
-    """A segment and when it came, in ms."""
+    """A segment and its time of arrival in ms."""
 
     ts: int
     segment: VoiceSegment
@@ -33,7 +33,7 @@ class StoredSegment:
 
 @dataclass(slots=True)
 class Utterance:
-    """The segments of one utterance, in the order they came."""
+    """The segments of one utterance, in order of arrival."""
 
     id: int
     rate: int
@@ -41,23 +41,23 @@ class Utterance:
 
     @property
     def start(self) -> int:
-        """When the first segment came, in ms; with the id it names the utterance."""
+        """When the first segment arrived, in ms; with the id it identifies the utterance."""
         return self.stored[0].ts
 
     @property
     def complete(self) -> bool:
-        """Whether its end was heard and no segment is missing."""
+        """Whether the last segment has arrived and none is missing."""
         return self.stored[-1].segment.eof and self.missing == 0
 
     @property
     def missing(self) -> int:
-        """How many segments were numbered and did not come."""
+        """The number of segments before the highest one that did not arrive."""
         numbers = {stored.segment.segment for stored in self.stored}
         return max(numbers) + 1 - len(numbers)
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """The duration."""
         return len(self.frames()) * FRAME_SECONDS
 
     def frames(self) -> list[bytes]:
@@ -68,7 +68,7 @@ class Utterance:
 
 
 def group(stored: Iterable[StoredSegment]) -> list[Utterance]:
-    """Make utterances of segments, oldest first; ids come again, so only neighbours belong together."""
+    """Group segments, oldest first, into utterances; ids repeat, so only adjacent ones match."""
     found: list[Utterance] = []
     for item in stored:
         segment = item.segment
@@ -84,11 +84,17 @@ def _is_over(utterance: Utterance) -> bool:
     return utterance.stored[-1].segment.eof or len(utterance.stored) >= SEGMENTS_LIMIT
 
 
-def decode(utterance: Utterance) -> tuple[Pcm, int]:
-    """Decode an utterance; return its samples and how many frames libspeex refused.
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Decoded samples, and the number of damaged frames, which became silence."""
 
-    A refused frame becomes 20 ms of silence.
-    """
+    rate: int
+    samples: bytes
+    damaged: int
+
+
+def decode(utterance: Utterance) -> Sound:
+    """Decode an utterance; a frame that libspeex rejects becomes 20 ms of silence."""
     pieces: list[bytes] = []
     damaged = 0
     with SpeexDecoder(utterance.rate) as decoder:
@@ -102,7 +108,7 @@ def decode(utterance: Utterance) -> tuple[Pcm, int]:
 
 
 def peaks(samples: bytes, columns: int = PEAKS) -> list[float]:
-    """Return the loudest sample of each of ``columns`` equal parts, 0..1; [] for no samples."""
+    """Return the peak, 0 to 1, of each of ``columns`` equal parts; [] for no samples."""
     values = array("h", samples)
     if not values:
         return []
@@ -116,16 +122,19 @@ def _peak(part: Sequence[int]) -> float:
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Read a Range header (RFC 9110, 14.1.2) of one range: first and last byte; None: the whole.
+    """Parse a Range header (RFC 9110, 14.1.2) with one range.
+
+    Returns:
+        The positions of the first and the last byte; None: send the whole file.
 
     Raises:
-        ValueError: the range lies outside of ``size`` bytes.
+        ValueError: the range is outside of the ``size`` bytes.
     """
     unit, _, text = (header or "").partition("=")
     first, dash, last = text.strip().partition("-")
     digits = all(part == "" or (part.isascii() and part.isdigit()) for part in (first, last))
     if unit.strip().lower() != "bytes" or not dash or not digits or not (first or last):
-        return None  # several ranges, other units: the whole file is a right answer
+        return None  # several ranges, other units: a server may ignore the header
     if not first:
         low, high = max(0, size - int(last)), size - 1
     else:
@@ -139,4 +148,4 @@ def _frames(segment: VoiceSegment) -> list[bytes]:
     try:
         return unpack_frames(segment.voice_data)
     except WireError:
-        return []  # the gateway refuses such a report; what is stored all the same is not heard
+        return []  # the gateway refuses such a report, but an older store may contain one

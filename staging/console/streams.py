@@ -1,7 +1,7 @@
-"""Server-sent events: the list of devices, and one device with its reports.
+"""Streams of server-sent events: the list of devices, and one device with its reports.
 
-A stream ends with its session and with the server; the browser comes back by itself, after the
-time that the first line names.
+A stream ends with its session, or when the server stops. The browser reconnects by itself, after
+the time in the first line.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from staging.console import devices, heard, queries, shapes
 from staging.console.call import Call, ConsoleError
 from staging.console.live import Watcher, event, last_event_id
 
-# Well under the minute after which proxies drop a silent connection.
+# Well under the one minute after which proxies close an idle connection.
 BEAT_SECONDS = 15.0
-# What another process did (a command beside the server) is seen this late at most.
+# Changes by another process (a command-line command) are seen after at most this time.
 REFRESH_SECONDS = 5.0
 RETRY_MS = 2000
 STREAMS_PER_SESSION = 12
@@ -28,12 +28,12 @@ Produce = Callable[[Watcher], AsyncIterator[bytes]]
 
 
 async def all_devices(call: Call) -> Response:
-    """Stream the list: everything first, then each device that changed."""
+    """Stream the list: first all devices, then each one that changed."""
     return _stream(call, None, lambda watcher: _watch_list(call, watcher))
 
 
 async def one_device(call: Call) -> Response:
-    """Stream one device: its state whenever it changed, and every report exactly once."""
+    """Stream one device: its state at each change, and every report exactly once."""
     row = await devices.find(call)
     uuid = row.device.uuid
     return _stream(call, uuid, lambda watcher: _watch_device(call, watcher, uuid))
@@ -58,7 +58,7 @@ def _stream(call: Call, uuid: str | None, produce: Produce) -> Response:
 
 
 async def _ticks(call: Call, watcher: Watcher) -> AsyncIterator[bool]:
-    """Say when to look again: True when something is known to have changed, until the end."""
+    """Yield whenever to poll, until the stream ends; True: something is known to have changed."""
     yield True
     while True:
         await watcher.wait(REFRESH_SECONDS)
@@ -97,7 +97,7 @@ async def _watch_device(call: Call, watcher: Watcher, uuid: str) -> AsyncIterato
 
 async def _tell_device(call: Call, watcher: Watcher, sentences: heard.News) -> AsyncIterator[bytes]:
     shown: dict[str, Any] | None = None
-    # The header is the browser's own retry; the parameter is the page that opens a stream anew.
+    # The header is set when the browser reconnects, the parameter when the page reopens the stream.
     header = call.request.headers.get("last-event-id") or call.query("after")
     after = last_event_id(header)
     silent = 0.0
@@ -113,7 +113,7 @@ async def _tell_device(call: Call, watcher: Watcher, sentences: heard.News) -> A
             if sentences.take():
                 news.append(event("heard", {"time": call.services.clock()}))
             if len(reports) >= REPORTS_AT_ONCE:
-                watcher.note(row.device.uuid)  # there is more: no wait
+                watcher.note(row.device.uuid)  # there is more: do not wait
         for piece in news:
             yield piece
         silent = 0.0 if news else silent + REFRESH_SECONDS
@@ -123,7 +123,7 @@ async def _tell_device(call: Call, watcher: Watcher, sentences: heard.News) -> A
 
 
 async def _reports(call: Call, device_id: int, after: int | None) -> tuple[list[bytes], int]:
-    """Return what came after ``after`` as events, and where to go on."""
+    """Return the reports after ``after`` as events, and the time to continue from."""
     limit = REPORTS_FIRST if after is None else REPORTS_AT_ONCE
     found = await call.services.database.read(queries.reports, device_id, after, limit)
     events = [event("report", shapes.report(entry), entry.ts) for entry in found]

@@ -1,6 +1,7 @@
-"""Recognition on the bench: what a child said → text → intent → control requests to the same device.
+"""Speech recognition on the bench: utterance → text → intent → control requests to the same device.
 
-`reassembly` and `sound` make an utterance of segments; `recogniser` (the extra ``[asr]``) makes text
-of it; `text`, `intents`, `phonetics` and `titles` decide what is meant; `actions` asks the device;
-`outcomes` keeps what became of it; `service` puts them together; `door` lets commands in.
+`reassembly` and `sound` build an utterance from segments; `recogniser` (needs the extra ``[asr]``)
+turns it into text; `text`, `intents`, `phonetics` and `titles` find the intent; `actions` sends the
+control requests; `outcomes` records the results; `service` connects these. `commands` has the
+command line, which reaches the running server through `staging.door`.
 """

@@ -1,8 +1,8 @@
-"""An intent to control requests of the same device, and what the device answered.
+"""Turns an intent into control requests to the same device, and records the answers.
 
-Which values a device understands is in its own self-description: the range of its volume, the paths
-of its data points. The words for play are the document's (open API 3.1), which the agent and
-firmware of 2017 both know.
+The device's self-description gives the values that it understands: the range of its volume and the
+paths of its data points. The words for play are those of open API 3.1, which both the agent and the
+firmware of 2017 understand.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PLAY_WORDS = {
     Action.RESUME: "继续",
     Action.STOP: "停止",
 }
-# The document's, for a device whose description gives none.
+# The range of the open API document, for a device whose description gives none.
 VOLUME_RANGE = Range(0, 16)
 
 Control = Callable[[str, str, str, str], Awaitable[tuple[str, str]]]
@@ -47,11 +47,11 @@ class Step:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the device did it."""
+        """Whether the answer is a success code (2.xx)."""
         return self.code.startswith("2.")
 
     def to_json(self) -> dict[str, object]:
-        """Render for the console."""
+        """Return the JSON object for the console."""
         return {
             "method": self.method, "name": self.name, "content": self.content,
             "code": self.code, "answer": self.answer,
@@ -59,24 +59,24 @@ class Step:
 
 
 class Device:
-    """One device to be asked; ``steps`` grows with each answer, also when a later one fails."""
+    """Sends requests to one device; ``steps`` has each answer, even if a later request fails."""
 
     def __init__(self, uuid: str, description: Mapping[str, Any], control: Control) -> None:
-        """Ask through ``control``; ``description`` is the device's self-description."""
+        """Send through ``control``; ``description`` is the device's self-description."""
         self._uuid = uuid
         self._description = description
         self._control = control
         self.steps: list[Step] = []
 
     async def carry_out(self, intent: Intent) -> None:
-        """Ask for what ``intent`` means; the title is one that the device has.
+        """Send the requests for ``intent``, whose title must be one that the device has.
 
         Raises:
-            ActionError: the device cannot do it, or did not say how loud it is.
-            GatewayError, WireError: it could not be asked.
+            ActionError: the device cannot do it, or did not report its volume.
+            GatewayError, WireError: the request could not be sent.
         """
         if intent.action is Action.PLAY:
-            # With the prefix a title can be any word, also one that is a command.
+            # With the prefix a title can be any word, even one that is a command.
             await self._ask("PUT", PLAY, PLAY_PREFIX + intent.title)
         elif intent.action in PLAY_WORDS:
             await self._ask("PUT", PLAY, PLAY_WORDS[intent.action])
@@ -109,10 +109,12 @@ class Device:
 
 
 def new_level(intent: Intent, now: int | None, limits: Range) -> int:
-    """Return the volume to set: within ``limits`` and on their step.
+    """Return the volume to set, within ``limits`` and on one of their steps.
+
+    ``now`` is the present volume, in the device's units; not used to set an absolute level.
 
     Raises:
-        ActionError: a level was named that the device does not have.
+        ActionError: ``intent`` names a level that the device does not have.
     """
     amount = intent.amount or 0
     if intent.action is Action.VOLUME_SET:

@@ -1,7 +1,7 @@
-"""What a sentence asks for, by rules alone: the earliest command in it counts, the longest of those.
+"""Finds the intent of a sentence by rules: the earliest command in it, and of those the longest.
 
 The commands are those of the data points play and volume (open API 3.1: 播放…, 上一首, 下一首, 暂停,
-继续, 停止, 调高/调低音量, 音量调到…), in the ways that children and recognisers say them.
+继续, 停止, 调高/调低音量, 音量调到…), in the forms that children say and recognisers write.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from enum import StrEnum
 from staging.recognition import phonetics
 from staging.recognition.text import NUMERAL, normalise, parse_numeral
 
-# "a bit louder": two of the document's seventeen steps can be heard and do not startle.
+# "a bit louder": two of the document's seventeen steps are audible and do not startle.
 VOLUME_STEP = 2
 PERCENT_MAX = 100
-# A word said like a command's, in a sentence without any: at most one confused initial or final.
+# In a sentence without a command, words that sound like one: at most one confused initial or final.
 HEARD_AS_LIMIT = 0.3
 
 
 class Action(StrEnum):
-    """What can be asked for."""
+    """The action that a sentence asks for."""
 
     PLAY = "play"
     NEXT = "next"
@@ -37,10 +37,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One thing asked for; ``title`` goes with PLAY, ``amount`` with the volume.
+    """What a sentence asks for; ``title`` belongs to PLAY, ``amount`` to the volume actions.
 
-    ``amount`` is steps up or down, or the level to set: a step of the data point's range, or with
-    ``percent`` a share of it (0 to 100).
+    ``amount`` is the number of steps up or down, or the level to set: in the units of the data
+    point, or with ``percent`` in per cent of its range (0 to 100).
     """
 
     action: Action
@@ -49,7 +49,7 @@ class Intent:
     percent: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """Render for the console: only the members that mean something."""
+        """Return the JSON object for the console, with only the members that the action uses."""
         value: dict[str, object] = {"action": self.action.value}
         if self.action is Action.PLAY:
             value["title"] = self.title
@@ -79,7 +79,7 @@ _DOWN = (
     f"{_LEAD}[小低轻]{_BIT}|{_TURN}[小低轻]|[小轻]声(?:{_BIT})?|[减降]小?低?{_SOUND}|{_SOUND}[减降]"
     f"|太[吵响]|{_SOUND}(?:太|有点)[大高响]"
 )
-# The 一 of 一点 and the start of 一千 are no amounts.
+# The 一 of 一点 and the start of 一千 are not amounts.
 _NUMBER_END = "(?![点些半千万])"
 _AMOUNT = f"(?:{_SOUND})?(?:(?P<amount>{NUMERAL}+){_NUMBER_END})?[格级度下档]?"
 _LEVEL = (
@@ -102,7 +102,7 @@ _RULES: tuple[tuple[Action, re.Pattern[str]], ...] = (
     *((Action.VOLUME_SET, re.compile(pattern)) for pattern in (_SET, _SET_BARE, _MUTE)),
     (Action.PLAY, re.compile(_PLAY)),
 )
-# What is said around a title and is no part of it.
+# Words around a title that are not part of it.
 _BEFORE_TITLE = re.compile(
     f"^(?:一下|一?{_TRACK}|[这那]{_TRACK}|歌曲|儿歌(?=..)|歌(?=..)|故事(?=..)|叫|名叫|我)+"
 )
@@ -111,13 +111,13 @@ _AFTER_TITLE = re.compile(
 )
 _TITLE_FIRST = re.compile("把(?P<title>.+?)(?:播放?|放|唱|讲)(?:出来|一下|一遍|给我听)?$")
 
-# What a recogniser may write in other characters that sound alike.
+# Commands that a recogniser may write with other characters of the same sound.
 _SAID = ("下一首", "上一首", "暂停", "继续", "停止", "播放", "调高音量", "调低音量", "音量调到",
          "调高", "调低", "大一点", "小一点", "大声", "小声")  # fmt: skip
 
 
 def find_intent(sentence: str) -> Intent | None:
-    """Return what a sentence asks for, None when there is no command in it."""
+    """Return what a sentence asks for, or None if it contains no command."""
     text = normalise(sentence)
     return _read(text) or _read(_as_heard(text))
 
@@ -141,13 +141,13 @@ def _read(text: str) -> Intent | None:
 
 
 def _first(text: str) -> tuple[Action, re.Match[str]] | None:
-    """Return the command that begins earliest, the longest of several."""
+    """Return the command that begins earliest, and the longest of several that begin there."""
     found = [(action, match) for action, rule in _RULES if (match := rule.search(text))]
     return min(found, key=lambda pair: (pair[1].start(), -pair[1].end()), default=None)
 
 
 def _play(verb: str, rest: str) -> Intent | None:
-    """Read what follows 播放: another command (播放下一首), a title, or nothing (go on)."""
+    """Interpret what follows 播放: another command (播放下一首), a title, or nothing (resume)."""
     bare = _AFTER_TITLE.sub("", rest)
     for action, rule in _RULES:
         if action is not Action.PLAY and bare and rule.fullmatch(bare):
@@ -159,7 +159,7 @@ def _play(verb: str, rest: str) -> Intent | None:
 
 
 def _clean(rest: str) -> str:
-    """Take politeness and 这首歌 from a title, unless nothing would be left."""
+    """Strip polite words and words such as 这首歌 from a title, unless nothing would be left."""
     text = rest.strip()
     for pattern in (_AFTER_TITLE, _BEFORE_TITLE):
         text = pattern.sub("", text).strip() or text
@@ -180,7 +180,7 @@ def _volume_set(match: re.Match[str]) -> Intent | None:
 
 
 def _as_heard(text: str) -> str:
-    """Return the text with what sounds like a command written as that command."""
+    """Return the text with each part that sounds like a command replaced by that command."""
     for phrase in _SAID:
         text = "".join(_replaced(text, phrase))
     return text

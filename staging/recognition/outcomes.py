@@ -1,7 +1,7 @@
-"""What became of each sentence: kept for the console, a bounded number, and told to who listens.
+"""The outcome of each sentence: stored for the console, up to a limit, and sent to subscribers.
 
-The record is a small SQLite file of its own (docs/adr/0010): it is the bench's diary, no state that
-the open API shows.
+The record is a small SQLite file of its own (docs/adr/0010): it is a log of the bench, not state
+that the open API shows.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ VOICE, TYPED = "voice", "typed"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One sentence of one device: what was understood, asked and answered.
+    """One sentence to one device: what was understood, requested and answered.
 
-    ``text`` is None when nothing was recognised, ``intent`` None when the text holds no command;
-    ``error`` says in words why nothing (more) was done. ``steps`` are `actions.Step` as JSON.
+    ``text`` is None if nothing was recognised, ``intent`` None if the text contains no command;
+    ``error`` is the reason that nothing (more) was done. ``steps`` are `actions.Step` as JSON.
     """
 
     uuid: str
@@ -48,7 +48,7 @@ class Outcome:
     source: str
     """``voice`` or ``typed``."""
     id: int = 0
-    """Grows; 0 until it is kept."""
+    """Ascending; 0 until the outcome is stored."""
     utterance: int | None = None
     """The id of the voice segments."""
     audio_seconds: float | None = None
@@ -60,11 +60,11 @@ class Outcome:
 
     @property
     def done(self) -> bool:
-        """Whether the device did what was asked."""
+        """Whether the device carried out the request."""
         return self.error is None and bool(self.steps)
 
     def to_json(self) -> dict[str, Any]:
-        """Render for the console and the commands."""
+        """Return the JSON object for the console and the commands."""
         return {
             "id": self.id, "uuid": self.uuid, "time": self.time, "source": self.source,
             "utterance": self.utterance, "audioSeconds": self.audio_seconds,
@@ -75,15 +75,15 @@ class Outcome:
 
 
 class OutcomeLog:
-    """The newest outcomes of each device; every method but `tell` and `subscribe` reads the disk."""
+    """The newest outcomes of each device; methods other than `tell` and `subscribe` do disk I/O."""
 
     def __init__(self, root: Path) -> None:
-        """Use the file in the data folder ``root``; it is made at the first `add`."""
+        """Use the file in the data folder ``root``; the first `add` creates it."""
         self._path = root / FILE_NAME
         self._feeds: set[Feed] = set()
 
     def add(self, outcome: Outcome) -> Outcome:
-        """Keep an outcome and return it with its id; raises StagingError."""
+        """Store an outcome and return it with its id; raises StagingError."""
         body = json.dumps(outcome.to_json(), ensure_ascii=False)
         with self._connection() as connection, connection:
             connection.executescript(_SCHEMA)
@@ -104,7 +104,7 @@ class OutcomeLog:
     ) -> list[dict[str, Any]]:
         """Return outcomes as `Outcome.to_json` renders them, newest first; raises StagingError.
 
-        ``before`` is the id to go on from, ``limit`` at most PAGE_LIMIT.
+        Only ids below ``before`` are returned; ``limit`` is at most PAGE_LIMIT.
         """
         if not self._path.exists():
             return []
@@ -119,13 +119,13 @@ class OutcomeLog:
         return [json.loads(body) | {"id": number} for number, body in rows]
 
     def tell(self, outcome: Outcome) -> None:
-        """Hand an outcome to who listens; call it in the event loop."""
+        """Send an outcome to the subscribers; call it in the event loop."""
         for feed in self._feeds:
             feed.put(outcome)
 
     @contextmanager
     def subscribe(self, uuid: str | None = None) -> Iterator[Feed]:
-        """Listen to the outcomes of one device or of all, from now on, while the block runs."""
+        """Subscribe to the future outcomes of one device, or of all, until the block ends."""
         feed = Feed(uuid)
         self._feeds.add(feed)
         try:
@@ -144,15 +144,15 @@ class OutcomeLog:
 
 
 class Feed:
-    """A bounded queue of outcomes: ``async for outcome in feed``; the oldest gives way."""
+    """A bounded queue of outcomes: ``async for outcome in feed``; drops the oldest when full."""
 
     def __init__(self, uuid: str | None) -> None:
-        """Take the outcomes of ``uuid``, or all."""
+        """Accept the outcomes of ``uuid``, or of all devices if it is None."""
         self._uuid = uuid
         self._queue: asyncio.Queue[Outcome] = asyncio.Queue(FEED_LIMIT)
 
     def put(self, outcome: Outcome) -> None:
-        """Add an outcome if it is wanted."""
+        """Add an outcome, unless it is another device's."""
         if self._uuid not in (None, outcome.uuid):
             return
         if self._queue.full():

@@ -1,8 +1,8 @@
-"""How alike two sentences sound: an edit distance over the syllables of Mandarin.
+"""Measures how similar two sentences sound: an edit distance over Mandarin syllables.
 
-With pypinyin (the extra ``[asr]``) a character is its syllable, and syllables that recognisers and
-dialects confuse are near each other. Without it a character is only itself: good enough for
-sentences that were typed.
+With pypinyin (the extra ``[asr]``), characters are compared by syllable, and syllables that
+recognisers and dialects confuse cost less. Without it, characters are compared as such, which is
+good enough for typed sentences.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-# Costs, as shares of a whole wrong syllable; chosen so that the mistakes seen in docs/recognition.md
-# stay under a third of a title, while unrelated titles are over two thirds apart.
+# Costs, as fractions of a completely wrong syllable. They are chosen so that the mistakes in
+# docs/recognition.md cost under a third of a title, and unrelated titles over two thirds.
 TONE_COST = 0.05
 NEAR_INITIAL_COST, INITIAL_COST = 0.25, 0.5
 NEAR_FINAL_COST, FINAL_COST = 0.2, 0.5
@@ -34,7 +34,7 @@ _ARABIC = str.maketrans("0123456789", "零一二三四五六七八九")
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """One character as it sounds; what is no Chinese character is a ``final`` alone."""
+    """The sound of one character; one that is not Chinese has only a ``final``."""
 
     initial: str
     final: str
@@ -42,12 +42,12 @@ class Sound:
 
 
 def has_pinyin() -> bool:
-    """Tell whether pypinyin is installed."""
+    """Return whether pypinyin is installed."""
     return _reader() is not None
 
 
 def sounds(text: str) -> tuple[Sound, ...]:
-    """Return one Sound a character of normalised text."""
+    """Return one Sound for each character of normalised text."""
     spoken = text.translate(_ARABIC)
     reader = _reader()
     syllables = reader(spoken) if reader else list(spoken)
@@ -55,17 +55,17 @@ def sounds(text: str) -> tuple[Sound, ...]:
 
 
 def distance(left: Sequence[Sound], right: Sequence[Sound]) -> float:
-    """Return the edit distance in syllables: 0.0 sounds the same."""
+    """Return the edit distance in syllables; 0.0: they sound the same."""
     return _edit(left, right, free_ends=False)
 
 
 def distance_within(part: Sequence[Sound], whole: Sequence[Sound]) -> float:
-    """Return the distance of ``part`` to the stretch of ``whole`` that is most like it."""
+    """Return the distance between ``part`` and the most similar stretch of ``whole``."""
     return _edit(part, whole, free_ends=True)
 
 
 def difference(left: Sound, right: Sound) -> float:
-    """Return how unlike two syllables are, from 0.0 to 1.0."""
+    """Return how different two syllables sound, from 0.0 to 1.0."""
     return _difference(left, right)
 
 
@@ -84,7 +84,7 @@ def _edit(left: Sequence[Sound], right: Sequence[Sound], *, free_ends: bool) -> 
 def _difference(left: Sound, right: Sound) -> float:
     if left == right:
         return 0.0
-    # A letter or an unknown character has no initial and no tone: it is the same or it is not.
+    # A letter or an unknown character has no initial and no tone, so there is no partial match.
     if not (left.tone and right.tone):
         return 1.0
     cost = _part(left.initial, right.initial, _NEAR_INITIALS, NEAR_INITIAL_COST, INITIAL_COST)
@@ -106,17 +106,17 @@ def _sound(syllable: str) -> Sound:
     if match is None:
         return Sound("", syllable, "")
     initial, final, tone = match[1] or "", match[2], match[3]
-    # After j, q, x and y a written u is ü.
+    # After j, q, x and y, pinyin writes ü as u.
     if initial in ("j", "q", "x", "y") and final.startswith("u"):
         final = "v" + final[1:]
     return Sound(initial, final, tone)
 
 
 class _Reader:
-    """Reads characters with pypinyin; what is no Chinese character stays itself."""
+    """Converts characters to syllables with pypinyin; other characters stay as they are."""
 
     def __init__(self) -> None:
-        # Loaded here, for it may be missing and takes 0.15 s.
+        # Imported here, because it may be missing and takes 0.15 s.
         from pypinyin import Style, pinyin  # noqa: PLC0415
 
         self._style = Style.TONE3

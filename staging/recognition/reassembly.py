@@ -1,7 +1,8 @@
-"""Segments to utterances: late, doubled, missing and endless ones are borne. No I/O, no clock.
+"""Reassembles voice segments into utterances. No I/O, no clock.
 
-Segments come as reports: confirmable ones in order and once, NON ones (2017 firmware) as the network
-likes. An utterance is whole when the segment with ``eof`` and all before it are there.
+Late, duplicate and missing segments and endless utterances are handled. Segments come as reports:
+confirmable ones in order and once, NON ones (2017 firmware) in any order, lost or repeated. An
+utterance is complete when the segment with ``eof`` and all segments before it have arrived.
 """
 
 from __future__ import annotations
@@ -13,30 +14,30 @@ from dataclasses import dataclass, field
 from wire.errors import WireError
 from wire.voice import FRAME_SECONDS, VoiceSegment, unpack_frames
 
-# A child's sentence takes seconds; the agent cuts at a minute by default.
+# A child's sentence takes seconds; the agent cuts off at one minute by default.
 SECONDS_LIMIT = 60.0
 FRAMES_LIMIT = round(SECONDS_LIMIT / FRAME_SECONDS)
-# Without a header's frames a segment says nothing: at least one frame each.
+# Each segment but the last has at least one frame.
 SEGMENTS_LIMIT = FRAMES_LIMIT
-# Devices speak one utterance at a time; an older one may still wait for a late segment.
+# A device sends one utterance at a time; an older one may still wait for a late segment.
 OPEN_PER_DEVICE = 2
 OPEN_LIMIT = 256
-# Of all open utterances together: half a minute of the best wideband from 200 devices.
+# Of all open utterances together: half a minute of the best wideband quality from 200 devices.
 BYTES_LIMIT = 32 * 1024 * 1024
-# A segment is 300 ms of live speech; one that is this late will not come.
+# A segment is 300 ms of live speech; one that is this late is taken as lost.
 IDLE_SECONDS = 10.0
-# After the end: how long a segment that was overtaken may take.
+# How long to wait for reordered segments after the last one has arrived.
 GAP_SECONDS = 1.5
-# One lost segment in four leaves a sentence that can be understood; more does not.
+# A sentence with one lost segment in four can still be understood; with more it cannot.
 MISSING_SHARE = 0.25
-# Doubles of a finished utterance's segments are known as such for this long.
+# Duplicate segments of a finished utterance are recognised for this long.
 REMEMBER_SECONDS = 60.0
 REMEMBER_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One utterance's Speex frames in order, a list for each segment; ``None``: it was lost."""
+    """One utterance's Speex frames in order, a tuple for each segment; ``None``: it was lost."""
 
     uuid: str
     id: int
@@ -51,7 +52,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An utterance that was given up, and why."""
+    """An utterance that was discarded, and why."""
 
     uuid: str
     id: int
@@ -64,7 +65,7 @@ class _Open:
     touched: float
     segments: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     end: int | None = None
-    """How many segments there are, once the one with ``eof`` told."""
+    """The number of segments; None until the one with ``eof`` has arrived."""
     frames: int = 0
     size: int = 0
 
@@ -76,7 +77,7 @@ class Reassembler:
     """Collects the segments of many devices within fixed bounds; times are seconds, any origin."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without open utterances."""
         self._open: OrderedDict[_Key, _Open] = OrderedDict()
         self._finished: OrderedDict[_Key, float] = OrderedDict()
         self._size = 0
@@ -85,7 +86,7 @@ class Reassembler:
         return len(self._open)
 
     def add(self, uuid: str, segment: VoiceSegment, now: float) -> list[Utterance | Broken]:
-        """Take a segment; return what it made whole, or what had to be given up for it."""
+        """Add a segment; return the utterance that it completes, and those discarded for it."""
         key = (uuid, segment.id)
         if self._was_finished(key, now):
             return []
@@ -100,7 +101,7 @@ class Reassembler:
         return ended
 
     def expire(self, now: float) -> list[Utterance | Broken]:
-        """End what has waited long enough: with small gaps as utterances, the rest as broken."""
+        """End the utterances that timed out: as complete if the gaps are small, else as broken."""
         return [
             self._end_late(key, held, now)
             for key, held in list(self._open.items())
@@ -108,13 +109,13 @@ class Reassembler:
         ]
 
     def _put(self, held: _Open, segment: VoiceSegment) -> str | None:
-        """Add a segment's frames; return why the utterance must be given up, None if all is well."""
+        """Add a segment's frames; return why the utterance must be discarded, or None."""
         if segment.rate != held.rate:
             return f"the rate changed from {held.rate} to {segment.rate}"
         if segment.segment >= SEGMENTS_LIMIT:
             return f"segment {segment.segment}: longer than {SECONDS_LIMIT:g} s"
         if segment.eof and held.end is None:
-            # The last segment of the document is empty; of other firmware it may hold frames.
+            # The open API document's last segment is empty; other firmware's may have frames.
             held.end = segment.segment + bool(segment.voice_data)
         if segment.voice_data and segment.segment not in held.segments:
             try:
@@ -160,7 +161,7 @@ class Reassembler:
         return finished is not None and now - finished < REMEMBER_SECONDS
 
     def _make_room(self, key: _Key) -> list[Utterance | Broken]:
-        """Give up the oldest utterances until one more segment of ``key`` is within the bounds."""
+        """Discard the oldest utterances until one more segment of ``key`` fits into the bounds."""
         return [
             self._give_up(oldest, reason, self._open[oldest].touched)
             for oldest, reason in self._superfluous(key)

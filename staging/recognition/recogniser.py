@@ -1,7 +1,7 @@
-"""The server's side of the recognising process: started late, ended at a deadline, rested when idle.
+"""Manages the recogniser process: starts it on demand, and kills it on timeout or when idle.
 
 `Recogniser.recognise` is for one caller at a time. The process loads its model at the first
-utterance and is ended after ten idle minutes; one that hangs or dies costs one utterance.
+utterance and is killed after ten idle minutes. If it hangs or dies, only one utterance is lost.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ from audio.pcm import Pcm
 from audio.wav import render_wav
 
 CACHE_FOLDER = "models"
-# Joining the packages' halves and loading took 3.6 s cold; a busy machine gets ten times that.
+# Joining the model's halves and loading it took 3.6 s with cold caches; a busy machine may need ten
+# times that.
 START_DEADLINE = 60.0
 # A clip takes about a second on two cores, whatever its length up to 30 s.
 CLIP_DEADLINE = 30.0
 IDLE_SECONDS = 600.0
-# After a start that failed: wait, double it each time, never longer than this.
+# Seconds to wait after a failed start: doubled each time, up to the maximum.
 BACKOFF_FIRST, BACKOFF_MAX = 2.0, 300.0
 STOP_TIMEOUT = 1.0
-# One answer: a minute's text is far shorter.
+# Of one answer, in bytes: a minute's text is far shorter.
 LINE_LIMIT = 64 * 1024
 
 _log = logging.getLogger(__name__)
 
 
 class RecogniserError(Exception):
-    """An utterance was not recognised, by no fault of its own."""
+    """An utterance was not recognised because the recogniser failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long things may take, in seconds."""
+    """Timeouts in seconds: for the start, for one utterance, and for an idle process."""
 
     start: float = START_DEADLINE
     clip: float = CLIP_DEADLINE
@@ -51,7 +52,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the recogniser made of a sound."""
+    """The result for one sound."""
 
     text: str
     confidence: float
@@ -59,11 +60,11 @@ class Heard:
     silence: float
     """Probability that nobody spoke, 0 to 1."""
     seconds: float
-    """How long it took."""
+    """How long the recognition took."""
 
 
 class Recogniser:
-    """Owns one process."""
+    """Owns one recogniser process."""
 
     def __init__(
         self,
@@ -73,7 +74,14 @@ class Recogniser:
         deadlines: Deadlines = Deadlines(),  # frozen
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep the joined model in ``cache``; ``command`` is the worker without that argument."""
+        """Set up without starting the process.
+
+        Args:
+            cache: folder of the joined model.
+            command: the worker's command, without ``cache``, which is appended.
+            deadlines: timeouts.
+            clock: seconds, any origin.
+        """
         self._command = (*command, str(cache))
         self._deadlines = deadlines
         self._clock = clock
@@ -85,14 +93,14 @@ class Recogniser:
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now."""
+        """The id of the running process, or None."""
         return self._process.pid if self._process else None
 
     async def recognise(self, sound: Pcm, prompt: str) -> Heard:
-        """Return the text of a sound; ``prompt`` shows the recogniser what to expect.
+        """Return the text of a sound; ``prompt`` is Whisper's initial prompt.
 
         Raises:
-            RecogniserError: it cannot be started, hung past its deadline, died, or refused.
+            RecogniserError: the process cannot be started, timed out, died, or reported an error.
         """
         self._busy = True
         try:
@@ -115,15 +123,15 @@ class Recogniser:
             raise RecogniserError(f"the recogniser answered {answer!r:.200}") from None
 
     async def rest_when_idle(self) -> None:
-        """End the process when it has not been used for a while; it starts again when needed."""
+        """Kill the process if it has been idle too long; it is started again when needed."""
         if self._busy or self._process is None:
             return
         if self._clock() - self._used >= self._deadlines.idle:
-            _log.info("recognition: the model is let go of, nobody spoke for a while")
+            _log.info("recognition: the idle model is unloaded")
             await self._end()
 
     async def close(self) -> None:
-        """End the process."""
+        """Kill the process."""
         await self._end()
 
     async def _start(self) -> Process:
@@ -131,7 +139,7 @@ class Recogniser:
         if wait > 0:
             raise RecogniserError(f"the recogniser failed to start; next try in {wait:.0f} s")
         try:
-            # A session of its own: Ctrl-C is the server's, which then ends this.
+            # A session of its own, so that Ctrl-C reaches only the server, which then kills it.
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_LIMIT, start_new_session=True
             )
@@ -143,19 +151,19 @@ class Recogniser:
             self._back_off()
             raise RecogniserError(f"the recogniser does not start: {error}") from error
         self._failures = 0
-        _log.info("recognition: the model was loaded in %s s", answer["ready"])
+        _log.info("recognition: model loaded in %s s", answer["ready"])
         return self._process
 
     def _back_off(self) -> None:
         delay = min(BACKOFF_MAX, BACKOFF_FIRST * 2**self._failures)
         self._failures = min(self._failures + 1, 16)
-        jitter = random.uniform(0.5, 1.0)  # noqa: S311  # spreads tries, guards nothing
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries; not for security
         self._not_before = self._clock() + delay * jitter
 
     async def _converse(
         self, process: Process, request: bytes, deadline: float
     ) -> dict[str, object]:
-        """Send a request and read one answer; whatever goes wrong ends the process."""
+        """Send a request and read one answer; any failure kills the process."""
         try:
             async with asyncio.timeout(deadline):
                 return await _exchange(process, request)
@@ -166,7 +174,7 @@ class Recogniser:
             await self._end()
             raise RecogniserError(str(error) or type(error).__name__) from error
         except asyncio.CancelledError:
-            # A half-read answer would be taken for the next one's.
+            # The unread answer would be taken as the answer to the next request.
             await self._end()
             raise
 

@@ -1,7 +1,7 @@
-"""Recognition put together: from a device's segments, or a typed sentence, to what the device did.
+"""The recognition service: from a device's voice segments, or a typed sentence, to the outcome.
 
-The gateway's event loop never waits for any of it: `hear` only files segments, one utterance at a
-time is recognised in another process, and what does not fit into the queue is dropped and said so.
+It never blocks the gateway's event loop: `hear` only collects segments, one utterance at a time is
+recognised in another process, and utterances that do not fit into the queue are dropped and logged.
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ from wire.errors import FieldError, WireError
 from wire.reports import KEYS_VOICE
 from wire.voice import parse_segment
 
-# A class of children talking at once; at a second each the last one waits for a quarter minute.
+# Enough for a class of children talking at once; at one second each, the last waits 15 s.
 QUEUE_LIMIT = 16
-# Sentences typed at the same time.
+# Typed sentences that are carried out at the same time.
 TYPED_LIMIT = 8
 TIDY_SECONDS = 0.5
 SENTENCE_LIMIT = 500
-# Below this mean log probability the recogniser is guessing: nearly all that was right stayed above.
+# Below this mean log probability the recogniser is guessing: nearly all correct texts were above
+# it.
 CONFIDENCE_MIN = -0.95
-# Silence and noise gave 0.75 to 0.96, speech under 0.3 (docs/recognition.md).
+# Measured: silence and noise 0.75 to 0.96, speech under 0.3 (docs/recognition.md).
 SILENCE_MAX = 0.5
 
 _log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class BusyError(StagingError):
 
 
 class Recognition:
-    """One cloud's recognition; `run` it beside the gateway."""
+    """One cloud's recognition service; `run` it in a task next to the gateway's."""
 
     def __init__(
         self,
@@ -66,7 +67,16 @@ class Recognition:
         clock: Clock = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Control devices through ``control``; without ``recogniser`` only typed sentences count."""
+        """Set up the service.
+
+        Args:
+            database: where devices are looked up.
+            control: sends a control request to a device.
+            data: the cloud's data folder.
+            recogniser: None: voice segments are ignored, and only typed sentences are carried out.
+            clock: UTC milliseconds, for the outcomes.
+            monotonic: seconds, for timeouts.
+        """
         self._database = database
         self._control = control
         self._recogniser = recogniser
@@ -77,10 +87,10 @@ class Recognition:
         self._queue: asyncio.Queue[Utterance | Broken] = asyncio.Queue(QUEUE_LIMIT)
         self._typed = 0
         self.outcomes = OutcomeLog(data.root)
-        """What became of each sentence; the console reads and listens here."""
+        """The outcome of each sentence; the console reads it and subscribes to it."""
 
     def hear(self, uuid: str, effects: Sequence[Effect]) -> None:
-        """File the voice segments of a report; a listener of `Gateway.listen`."""
+        """Collect the voice segments of a report; a listener for `Gateway.listen`."""
         if self._recogniser is None:
             return
         for effect in effects:
@@ -89,24 +99,24 @@ class Recognition:
                 self._take(self._reassembler.add(uuid, segment, self._monotonic()))
 
     async def run(self) -> None:
-        """Recognise what comes, until cancelled."""
+        """Recognise and carry out utterances until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tidy())
             while True:
                 await self._work_on(await self._queue.get())
 
     async def close(self) -> None:
-        """End the recognising process."""
+        """Kill the recogniser process."""
         if self._recogniser is not None:
             await self._recogniser.close()
 
     async def say(self, uuid: str, sentence: str) -> Outcome:
-        """Carry out a typed sentence as if the device had sent it spoken.
+        """Carry out a typed sentence as if the device had sent it as speech.
 
         Raises:
             NotFoundError: there is no such device.
-            WireError: the sentence is empty or too long.
-            BusyError: too many sentences at once.
+            WireError: the sentence is empty, too long or not printable.
+            BusyError: too many sentences are being carried out.
         """
         text = sentence.strip()
         if not text.isprintable() or not 0 < len(text) <= SENTENCE_LIMIT:
@@ -129,7 +139,7 @@ class Recognition:
                 self._queue.put_nowait(utterance)
             except asyncio.QueueFull:
                 _log.warning(
-                    "device %s: utterance %d dropped: %d wait already",
+                    "device %s: utterance %d dropped: %d are queued already",
                     utterance.uuid, utterance.id, QUEUE_LIMIT,
                 )  # fmt: skip
 
@@ -148,8 +158,8 @@ class Recognition:
             else:
                 outcome = await self._understand(outcome, ended)
             await self._keep(outcome)
-        except Exception:  # noqa: BLE001  # one utterance may fail in any way, and must not stop the others
-            _log.exception("device %s: utterance %d", ended.uuid, ended.id)
+        except Exception:  # noqa: BLE001  # no failure of one utterance may stop the others
+            _log.exception("device %s: utterance %d failed", ended.uuid, ended.id)
 
     async def _understand(self, outcome: Outcome, utterance: Utterance) -> Outcome:
         if self._recogniser is None:
@@ -198,7 +208,7 @@ class Recognition:
         return replace(outcome, steps=steps, error=error)
 
     async def _with_title(self, intent: Intent, known: Known) -> Intent:
-        """Put the catalogue's spelling in place of what was heard; without one, leave it."""
+        """Replace the heard title by the catalogue's spelling, if there is a catalogue."""
         if intent.action is not Action.PLAY:
             return intent
         index = await self._index(known)
@@ -211,7 +221,7 @@ class Recognition:
         return await asyncio.to_thread(self._catalogues.index, known.uuid, known.product)
 
     async def _keep(self, outcome: Outcome) -> Outcome:
-        """Record an outcome and tell who listens; a record that fails does not undo what was done."""
+        """Store an outcome and send it to subscribers, even if storing fails: it has happened."""
         try:
             outcome = await asyncio.to_thread(self.outcomes.add, outcome)
         except StagingError as error:

@@ -1,4 +1,4 @@
-"""An outcome as one line, for the log and the commands."""
+"""Formats an outcome as one line, for the log and the commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def summary(outcome: Mapping[str, Any]) -> str:
-    """Render an outcome as one line: what was heard, what was asked and answered, or the error."""
+    """Format an outcome as one line: the text, the requests with their answers, and the error."""
     parts = [f"{outcome['source']} {outcome['text'] or '-'}"]
     intent = outcome["intent"]
     if intent:

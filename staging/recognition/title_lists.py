@@ -1,7 +1,8 @@
-"""What the devices can play, as the cloud knows it: one list a device, or one for a product.
+"""The titles that devices can play, as known to the cloud: a list for a device, or for a product.
 
-A device does not tell its titles (docs/adr/0010), so a tester gives the list: ``story-cloud
-catalogue set``. Each list is one file below ``catalogues/`` in the data folder, replaced whole.
+A device does not report its titles (docs/adr/0010), so a tester supplies the list with
+``story-cloud catalogue set``. Each list is one file below ``catalogues/`` in the data folder,
+replaced atomically.
 """
 
 from __future__ import annotations
@@ -19,20 +20,22 @@ from wire.errors import FieldError, WireError
 from wire.fields import parse_object
 
 FOLDER = "catalogues"
-# As many as the agent lists of its card (resources.library.TRACK_LIMIT).
+# The same as the agent's limit for tracks on its card (resources.library.TRACK_LIMIT).
 TITLES_LIMIT = 10_000
 FILE_LIMIT = 4 * 1024 * 1024
-# What the data point play takes, less the word 播放 before it.
+# UTF-8 bytes: the limit of the data point play, less the word 播放 before the title.
 TITLE_LIMIT = STRING_LIMIT - len("播放".encode())
-# Indexes of this many catalogues are kept ready.
+# How many catalogues' indexes are cached.
 CACHE_LIMIT = 64
 
 
 def parse_titles(content: bytes, name: str) -> list[str]:
-    """Read a list of titles: ``{"titles": [...]}``, a JSON list, or plain text, one title a line.
+    """Parse a list of titles: ``{"titles": [...]}``, a JSON list, or plain text, one title a line.
+
+    ``name`` is the source's name, for error messages.
 
     Raises:
-        WireError: not UTF-8, too long, or an entry that is no title; ``name`` says of what.
+        WireError: the content is not UTF-8, too long, or has an entry that is not a title.
     """
     if len(content) > FILE_LIMIT:
         raise WireError(f"{name}: got {len(content)} bytes, expected at most {FILE_LIMIT}")
@@ -65,15 +68,15 @@ def _check_title(field: str, title: object) -> str:
 
 
 class Catalogues:
-    """The lists in one data folder; commands write them, the running server reads them anew."""
+    """The lists in one data folder; commands write them, and the running server rereads them."""
 
     def __init__(self, root: Path) -> None:
-        """Work below the data folder ``root``."""
+        """Use the lists below the data folder ``root``."""
         self._folder = root / FOLDER
         self._cache: dict[Path, tuple[tuple[int, int], TitleIndex]] = {}
 
     def set(self, titles: Sequence[str], *, uuid: str = "", product: str = "") -> None:
-        """Keep a list for a device or for all of a product; raises StagingError."""
+        """Store the list of a device or of a product; raises StagingError."""
         content = json.dumps({"titles": list(titles)}, ensure_ascii=False, indent=1).encode()
         path = self._path(uuid, product)
         try:
@@ -83,7 +86,7 @@ class Catalogues:
             raise StagingError(f"{path}: {error.strerror}") from error
 
     def get(self, *, uuid: str = "", product: str = "") -> list[str] | None:
-        """Return the list of a device or product, None where there is none; raises StagingError."""
+        """Return the list of a device or product, or None; raises StagingError."""
         path = self._path(uuid, product)
         try:
             return parse_titles(path.read_bytes(), path.name)
@@ -93,7 +96,7 @@ class Catalogues:
             raise StagingError(f"{path}: {error}") from error
 
     def remove(self, *, uuid: str = "", product: str = "") -> bool:
-        """Forget a list; False when there was none."""
+        """Delete a list; returns False if there was none."""
         path = self._path(uuid, product)
         try:
             path.unlink()
@@ -102,10 +105,12 @@ class Catalogues:
         return True
 
     def index(self, uuid: str, product: str) -> TitleIndex | None:
-        """Return what a device can play: its own list, else its product's, else None.
+        """Return the index of a device's titles: its own list, else its product's, else None.
 
-        Reads files and may take a second for thousands of titles: call it in a thread. Raises
-        StagingError for a list that is damaged.
+        It reads files and may take a second for thousands of titles: call it in a thread.
+
+        Raises:
+            StagingError: the list is damaged.
         """
         for path, names in (
             (self._path(uuid, ""), {"uuid": uuid}),
@@ -130,7 +135,7 @@ class Catalogues:
         self._cache[path] = cached
 
     def _path(self, uuid: str, product: str) -> Path:
-        # A product's name is free text; quoted it is one file name and nothing else.
+        # A product's name is free text; quoted, it cannot leave the folder.
         if uuid:
             return self._folder / f"device-{uuid.lower()}.json"
         return self._folder / f"product-{urllib.parse.quote(product, safe='')}.json"

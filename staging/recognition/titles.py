@@ -1,4 +1,4 @@
-"""Which title of a catalogue a child meant, by how it sounds."""
+"""Finds the title of a catalogue that sounds most like what was heard."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ from dataclasses import dataclass
 from staging.recognition.phonetics import Sound, distance, distance_within, sounds
 from staging.recognition.text import normalise
 
-# A third of the syllables may be wrong: what a recogniser made of five real titles stayed under it.
+# A third of the syllables may be wrong: a recogniser's texts for five real titles stayed below
+# this.
 THRESHOLD = 0.35
-# Nearer than this to each other two titles cannot be told apart by ear.
+# Two titles whose scores differ by less than this are ambiguous.
 MARGIN = 0.08
-# A part of a title (小兔子 for 小兔子乖乖) is less sure than all of it.
+# A match of a part of a title (小兔子 for 小兔子乖乖) is less certain than one of the whole.
 PART_COST = 0.1
-# One syllable is in too many titles.
+# A single syllable occurs in too many titles.
 PART_MIN = 2
 
 
 class NoTitleError(Exception):
-    """No title is near enough, or several are; the message says which were near."""
+    """No title is similar enough, or several are; the message names the nearest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A title, and how unlike what was heard it is: 0.0 the same, 1.0 nothing in common."""
+    """A title and its distance from what was heard: 0.0 the same, 1.0 nothing in common."""
 
     title: str
     score: float
 
 
 class TitleIndex:
-    """A catalogue ready to be compared with; made once for many questions."""
+    """A catalogue prepared for searches; made once and used many times."""
 
     def __init__(self, titles: Iterable[str]) -> None:
-        """Take the titles as people write them."""
-        # The same title twice, say in two folders, must be no rival of itself.
+        """Index ``titles``, which need not be normalised."""
+        # A title that occurs twice, say in two folders, must not be ambiguous with itself.
         unique = {normalise(title): title for title in titles}
         self._titles = [(title, sounds(plain)) for plain, title in unique.items()]
 
@@ -45,10 +46,10 @@ class TitleIndex:
         return [title for title, _ in self._titles]
 
     def find(self, heard: str) -> Match:
-        """Return the title that was meant.
+        """Return the title that sounds most like ``heard``.
 
         Raises:
-            NoTitleError: none is near enough, or two are as near as each other.
+            NoTitleError: none is similar enough, or two are about equally similar.
         """
         wanted = sounds(normalise(heard))
         ranked = sorted(
@@ -65,7 +66,7 @@ class TitleIndex:
 
 
 def score(heard: Sequence[Sound], title: Sequence[Sound]) -> float:
-    """Return how unlike two runs of syllables are, 0.0 to 1.0; a part counts as nearly the whole."""
+    """Return the distance of two runs of syllables, 0.0 to 1.0; part of a title scores low too."""
     longest = max(len(heard), len(title))
     if not heard or not title:
         return 1.0

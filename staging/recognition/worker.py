@@ -1,9 +1,9 @@
-"""The recognising process: WAV files in on stdin, text out on stdout, until stdin ends.
+"""The recogniser process: reads WAV files from stdin and writes text to stdout, until stdin ends.
 
-``python -m staging.recognition.worker CACHE`` loads the model from CACHE (joining it first), says
-``{"ready": seconds}``, then answers each request, a line ``{"bytes": n, "prompt": …}`` and n bytes of
-WAV, with a line ``{"text": …, "confidence": …, "silence": …}`` or ``{"error": …}``. It is a process so that the
-server can end it at a deadline and get its 300 MB back.
+``python -m staging.recognition.worker CACHE`` loads the model from CACHE (joining it first) and
+writes ``{"ready": seconds}``. A request is a line ``{"bytes": n, "prompt": …}`` and n bytes of WAV;
+the answer is a line ``{"text": …, "confidence": …, "silence": …}`` or ``{"error": …}``. It is a
+process of its own so that the server can kill it on timeout and free its 300 MB.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import Any, BinaryIO
 from staging.errors import StagingError
 from staging.recognition.model import join_model
 
-# Beside a server on two cores; more threads gain little for a model this small.
+# The server typically has two cores; more threads gain little for a model this small.
 THREADS_MAX = 4
-# The server is more urgent than a sentence.
+# The server has priority over recognition.
 NICENESS = 10
-# The parent's own bound on an utterance is a minute of 16 kHz: 1.9 MB.
+# In bytes. The server limits an utterance to one minute at 16 kHz, which is 1.9 MB.
 WAV_LIMIT = 4 * 1024 * 1024
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until stdin ends."""
+    """Answer requests until stdin ends; returns the exit code."""
     cache = Path((sys.argv[1:] if arguments is None else arguments)[0])
     answers = _private_stdout()
     os.nice(NICENESS)
@@ -45,16 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _private_stdout() -> BinaryIO:
-    """Keep stdout for answers alone; what a library prints goes to stderr."""
+    """Return a stream on stdout for answers only; what libraries print goes to stderr."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return answers
 
 
 def _load(folder: Path) -> Any:
-    # Nothing is ever fetched: the model is here, or there is an error.
+    # Never download: a missing model is an error.
     os.environ["HF_HUB_OFFLINE"] = "1"
-    # Takes most of a second and may be missing.
+    # Imported here, because it takes most of a second and may be missing.
     from faster_whisper import WhisperModel  # noqa: PLC0415
 
     threads = min(THREADS_MAX, os.cpu_count() or 1)
@@ -69,12 +69,12 @@ def _serve(model: Any, line: bytes) -> dict[str, object]:
     wav = sys.stdin.buffer.read(size)
     try:
         return transcribe(model, wav, request["prompt"])
-    except Exception as error:  # noqa: BLE001  # a recogniser's failure is one utterance's, told to the server
+    except Exception as error:  # noqa: BLE001  # any failure is reported for this utterance only
         return {"error": f"{type(error).__name__}: {error}"}
 
 
 def transcribe(model: Any, wav: bytes, prompt: str) -> dict[str, object]:
-    """Return the text ("" for silence) and how sure it is, as `recogniser.Heard` has them.
+    """Return the text ("" for silence), confidence and silence, as in `recogniser.Heard`.
 
     The settings and their reasons are in docs/recognition.md.
     """

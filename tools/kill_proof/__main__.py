@@ -1,15 +1,17 @@
-"""kill -9 at random moments of whole updates, with real processes; prints how each ended.
+"""Kills real processes at random moments of complete updates, and checks how each update ends.
 
     python -m tools.kill_proof [--installer slots|rauc] [--kills N] [--jobs N] [--seed N]
 
-The staging cloud runs once. Each update begins on a fresh copy of one device's state, is ordered over
-the open API, and its agent is killed at random moments, some of them within the start after a kill,
-and started again as systemd would. With ``rauc`` there is RAUC's real service on a bus of the
-device's own, the proof plays the machine around both, and some of the kills are power cuts.
+The staging cloud runs throughout. Each update begins with a fresh copy of one device's state and is
+ordered through the open API. Its agent is killed with kill -9 at random moments, some of them
+during the start after a kill, and restarted as by systemd. With ``rauc``, RAUC's real service runs
+on a bus of the device's own, the proof simulates the machine around both, and some of the kills are
+power cuts.
 
-An update is good when it ends in SUCCESS on the new version, or in FAILED on the old one after a kill
-that excuses it (in the last start of a trial; rauc: a power cut in a trial), the cloud holds
-exactly one final event that says so, and nothing half-made is left. Exit code 0 only if all are.
+An update passes if it ends in SUCCESS on the new version, or in FAILED on the old one after a kill
+that permits it (in the last start of a trial; rauc: a power cut in a trial). The cloud must also
+have exactly one final event, which agrees, and no partial files may be left. Exit code 0 only if
+all updates pass.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from tools.processes import command
 
 
 def open_site(bench: Bench, installer: str, jobs: int) -> list[Device]:
-    """Start the cloud, release the new version, make ``jobs`` devices."""
+    """Start the cloud, release the new version, and make ``jobs`` devices."""
     bench.start_cloud(0, 0)
     if installer == "rauc":
         images = Images(bench.folder)
@@ -44,14 +46,14 @@ def open_site(bench: Bench, installer: str, jobs: int) -> list[Device]:
 
 
 def prove(proof: Proof, devices: list[Device], kills: int, seed: int) -> Tally:
-    """Update until ``kills`` kills were made; the first update is left alone, to learn its length."""
+    """Run updates until ``kills`` kills were made; the first has none, to measure its length."""
     tally, lock = Tally(), threading.Lock()
     first = proof.measure(devices[0])
     tally.faults += first.faults
     print(f"an update without a kill: {first.end}, {proof.took:.1f} s", flush=True)
 
     def work(number: int) -> None:
-        chance = random.Random(seed * 1000 + number)  # noqa: S311  # moments, not secrets
+        chance = random.Random(seed * 1000 + number)  # noqa: S311  # for timing, not secrets
         while tally.kills.total() < kills:
             result = proof.update(devices[number], chance)
             with lock:

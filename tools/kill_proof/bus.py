@@ -1,4 +1,4 @@
-"""A system bus of one machine's own, with a stand-in for logind that notes when a restart is asked."""
+"""A private system bus for one machine, with a fake logind that records requests to reboot."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ START_SECONDS = 20.0
 
 
 class PrivateBus:
-    """The bus; `reboot_asked` is set when somebody asked its logind for a restart."""
+    """The bus; `reboot_asked` is set when a client has asked logind for a reboot."""
 
     def __init__(self, folder: Path) -> None:
-        """Start it, with its socket in ``folder``; raises BenchError."""
+        """Start the bus with its socket in ``folder``; raises BenchError."""
         self.address = f"unix:path={folder}/bus"
         self.reboot_asked = threading.Event()
         self._up, self._over = threading.Event(), threading.Event()
@@ -43,7 +43,7 @@ class PrivateBus:
             raise BenchError(f"the bus {self.address} does not work")
 
     def has_rauc(self) -> bool:
-        """Tell whether RAUC's service answers."""
+        """Return whether RAUC's service is on the bus."""
         words = ["dbus-send", f"--bus={self.address}", "--print-reply",
                  "--dest=org.freedesktop.DBus", "/", "org.freedesktop.DBus.GetNameOwner",
                  "string:de.pengutronix.rauc"]  # fmt: skip
@@ -51,7 +51,7 @@ class PrivateBus:
         return done.returncode == 0
 
     def close(self) -> None:
-        """End logind and the bus."""
+        """Stop logind and the bus."""
         self._over.set()
         self._logind.join(START_SECONDS)
         self._daemon.stop()
@@ -72,7 +72,7 @@ class PrivateBus:
 
 
 def rauc_status(address: str, system: Path) -> dict[str, Any]:
-    """Return RAUC's own status; raises BenchError."""
+    """Return the output of ``rauc status``; raises BenchError."""
     words = ["rauc", "-c", str(system), "status", "--detailed", "--output-format=json"]
     done = subprocess.run(
         words,

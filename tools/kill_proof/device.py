@@ -1,4 +1,4 @@
-"""A device of the proof: its disk, its agent, what kills it, and what its disk must hold in the end."""
+"""A device of the proof: its disk, its agent, its kills, and the checks after an update."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.bench import Bench
 from tools.processes import BenchError, Service
 
 OLD, NEW = "1.0.0", "1.1.0"
-# The package comes in about a second, so that kills fall into the download too.
+# At this rate the download takes about a second, so that some kills hit it.
 CONFIG = """\
 [ota]
 installer = "{installer}"
@@ -25,19 +25,19 @@ max_bytes_per_second = 393216
 [link]
 retry_max_seconds = 2
 """
-# How often the machine is looked after, in seconds.
+# Seconds between calls of `Device.tend`.
 TICK = 0.01
 
 
 class Device(ABC):
-    """One device of the cloud; each update begins with the state that it was flashed with."""
+    """One device; each update begins with the state that it was flashed with."""
 
     installer: str
     kills = (1, 4)
-    """How many kills an update gets, at least and at most."""
+    """Minimum and maximum number of kills in an update."""
 
     def __init__(self, bench: Bench, number: int) -> None:
-        """Make it in the cloud and flash it below ``bench``'s folder."""
+        """Add the device to the cloud and flash it, in a folder below ``bench``'s."""
         self.folder = bench.folder / f"device-{number}"
         self.folder.mkdir()
         made = bench.story_cloud("device", "add")
@@ -50,15 +50,15 @@ class Device(ABC):
         root = bench.cloud_data / "tuf" / "metadata" / "1.root.json"
         shutil.copyfile(root, self._fresh / "root.json")
         self.agent: Service | None = None
-        self.chance = random.Random(number)  # noqa: S311  # moments, not secrets
+        self.chance = random.Random(number)  # noqa: S311  # for timing, not secrets
         self.excused = False
-        """Whether a kill came where an update may end FAILED."""
+        """Whether a kill hit a moment after which the update may end in FAILED."""
         self.endings: list[str] = []
-        """How the agent ended without being asked or killed."""
+        """The exits of the agent that were neither requested nor kills."""
 
     @property
     def state(self) -> Path:
-        """The agent's STATE folder of the update under way."""
+        """The agent's STATE folder of the running update."""
         return self.folder / "state"
 
     @property
@@ -68,7 +68,7 @@ class Device(ABC):
         return [*words, "--config", self.folder / "agent.toml", "--state", self.state]
 
     def begin(self, database: Path, chance: random.Random) -> None:
-        """Put everything back to what it was at first, in the cloud too, and switch the machine on."""
+        """Restore the initial state of the device, in the cloud too, and switch the machine on."""
         shutil.rmtree(self.state, ignore_errors=True)
         shutil.copytree(self._fresh, self.state)
         with sqlite3.connect(database, timeout=30) as cloud:
@@ -81,14 +81,14 @@ class Device(ABC):
         self.switch_on()
 
     def live(self, seconds: float) -> None:
-        """Let the machine go on for a while."""
+        """Let the machine run for ``seconds``."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.tend()
             time.sleep(min(TICK, left))
 
     def status(self) -> dict[str, Any]:
-        """Return what the agent says of itself; {} while it does not answer."""
+        """Return the agent's status, or {} while it does not answer."""
         try:
             answer = LocalClient(self.state / SOCKET_NAME).request("GET", "/status")
         except AgentUnreachableError:
@@ -96,24 +96,24 @@ class Device(ABC):
         return dict(json.loads(answer.body))
 
     def step(self) -> str:
-        """Return the update's step on disk, "" before the first."""
+        """Return the update's on-disk step, "" before the first."""
         return str(self.read_json("ota/task.json").get("step", ""))
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Return a record of STATE, {} when it is not there."""
+        """Return a JSON file of STATE, or {} if it does not exist."""
         try:
             return dict(json.loads((self.state / name).read_bytes()))
         except FileNotFoundError:
             return {}
 
     def tend(self) -> None:
-        """Do what the machine does by itself: start an agent that ended, as systemd would."""
+        """Do what the machine does by itself: restart an agent that exited, as systemd does."""
         if self.agent is not None and self.agent.process.poll() is not None:
             self.endings.append(f"the agent ended with {self.agent.process.returncode}")
             self.agent = self.start_agent()
 
     def kill_agent(self) -> None:
-        """Kill -9, and a new start."""
+        """Kill the agent with SIGKILL and start it again."""
         if self.agent is None:
             raise BenchError("no agent to kill")
         self.agent.process.kill()
@@ -123,57 +123,57 @@ class Device(ABC):
 
     @abstractmethod
     def note_kill(self) -> None:
-        """Look, before anything starts again, whether the update may end FAILED from here."""
+        """Set `excused` if the update may end in FAILED; called before anything is restarted."""
 
     def kill(self) -> str:
-        """Kill something and start it again; return what it was."""
+        """Kill something and start it again; returns what was killed."""
         self.kill_agent()
         return "agent"
 
     def stop(self) -> None:
-        """End what runs."""
+        """Stop the processes of the update."""
         if self.agent is not None:
             self.agent.stop()
             self.agent = None
 
     @abstractmethod
     def close(self) -> None:
-        """End what outlives the updates."""
+        """Stop what runs across updates."""
 
     def describe(self) -> str:
-        """Say where the update stands and what the agent said last, for a person to look into."""
+        """Describe the update's step and the agent's last line, for an error message."""
         tail = self.agent.tail() if self.agent is not None else "(no agent)"
         return f"step {self.step()!r}, {self.endings}, the agent's last line: {tail}"
 
     @abstractmethod
     def start_agent(self) -> Service:
-        """Start the version that has to run."""
+        """Start the agent in the version that must run now."""
 
     def switch_on(self) -> None:
-        """Start what has to run on a machine that was just flashed."""
+        """Start the processes of a newly flashed machine."""
         self.agent = self.start_agent()
 
     @abstractmethod
     def faults(self, *, succeeded: bool) -> dict[str, bool]:
-        """Say what of the disk does not fit the end of the update: text to whether it is so."""
+        """Check the disk after an update: for each possible fault, whether it is there."""
 
 
 class SlotsDevice(Device):
-    """An agent whose releases are folders."""
+    """A device whose releases are folders of the agent."""
 
     installer = "slots"
 
     def start_agent(self) -> Service:
-        """Start the base install, which becomes the active release."""
+        """Start the base installation, which runs the active release."""
         return Service("story-agent", self.words, self.folder / "agent.log")
 
     def note_kill(self) -> None:
-        """A version whose last start is killed is given up."""
+        """Excuse the update if this killed the last start of its trial, which causes a rollback."""
         trial = self.read_json("slots/boot.json").get("trial")
         self.excused |= trial is not None and trial["attempts"] >= TRIAL_ATTEMPTS
 
     def close(self) -> None:
-        """Do nothing: the agent ends with its update."""
+        """Do nothing: the agent is stopped after each update."""
 
     def faults(self, *, succeeded: bool) -> dict[str, bool]:
         """Check boot.json, the releases and the download."""

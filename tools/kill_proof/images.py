@@ -1,7 +1,7 @@
-"""What goes into a machine's slots: images of the old and of the new version, and the new one's bundle.
+"""Makes the images of the old and the new version, for a machine's slots, and the new one's bundle.
 
-An image stands for a whole system and holds what decides here, a release of the agent, as a tar archive;
-so the version that runs is the one whose bytes are in the slot.
+An image stands for a whole system, but holds only a release of the agent, as a tar archive. The
+version that runs is thus the one whose bytes are in the slot.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PROGRAMS = ("rauc", "dbus-daemon", "mksquashfs", "openssl", "unshare")
 
 
 def missing_programs() -> str:
-    """Name what a machine with RAUC needs and is not there; "" when all is."""
+    """Return the missing requirements of a machine with RAUC, as text; "" if there are none."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     return ", ".join([*missing, *(["root"] if os.geteuid() else [])])
 
@@ -43,7 +43,7 @@ class Images:
     """The images of both versions and the bundle of the new one, below one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Make them; raises BenchError."""
+        """Make the images and the bundle in ``folder``; raises BenchError."""
         self._folder = folder
         self.old, self.new = self._image(OLD), self._image(NEW)
         self.certificate, self.bundle = folder / "rauc.pem", folder / f"{NEW}.raucb"
@@ -58,7 +58,7 @@ class Images:
             _run("rauc", *keys, "bundle", content, self.bundle)
 
     def _image(self, version: str) -> bytes:
-        """Return a release, filled up to a slot's size with what no compression makes smaller."""
+        """Return a release, padded to a slot's size with incompressible bytes."""
         package = self._folder / f"image-{version}.tar.gz"
         command("story-release", "build", "--version", version, "--output", package)
         tar = gzip.decompress(package.read_bytes())
@@ -67,7 +67,7 @@ class Images:
         return tar + random.Random(version).randbytes(SLOT_BYTES - len(tar))  # noqa: S311
 
     def unpack(self, slot: Path) -> Path:
-        """Return the import folder of the release in a slot; raises BenchError for a torn image."""
+        """Return the import folder of the release in a slot; raises BenchError if it is partial."""
         image = slot.read_bytes()
         folder = self._folder / f"root-{hashlib.sha256(image).hexdigest()[:16]}"
         if not folder.exists():

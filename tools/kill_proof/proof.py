@@ -1,4 +1,4 @@
-"""The updates of the proof: ordered at a real cloud, killed, watched to their end, judged."""
+"""Runs the proof's updates: orders them from a real cloud, kills them, and checks how they end."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tools.kill_proof.device import NEW, OLD, TICK, Device
 from tools.processes import BenchError
 
 START_SECONDS, UPDATE_SECONDS = 60.0, 240.0
-# What follows the final report: a restart into the old version, its registration, tidying.
+# Time after the final report for a restart into the old version, its registration and the cleanup.
 SETTLE_SECONDS = 30.0
 # wire.ota: begin, downloading, downloaded and installing do not end an update.
 UNDER_WAY = {0, 4, 5, 7}
-# Steps that are over too soon for a moment of the clock to hit them often.
+# Steps that are too short for a random moment to hit them often.
 SHORT_STEPS = ("install", "switch", "trial")
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Result:
-    """One update: how it ended, why it FAILED, its kills by what and when, what is wrong with it."""
+    """One update: how it ended, why it FAILED, its kills (what, at which step), and its faults."""
 
     end: str
     reason: str = ""
@@ -43,7 +43,7 @@ class Result:
 
 @dataclass(slots=True)
 class Tally:
-    """What the updates came to."""
+    """The totals of all updates."""
 
     kills: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
@@ -51,7 +51,7 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
-        """Count one update."""
+        """Add one update."""
         self.kills += result.kills
         self.ends[result.end] += 1
         if result.end == "FAILED":
@@ -62,34 +62,34 @@ class Tally:
         return f"{self.kills.total()} kills, ends {dict(self.ends)}, {len(self.faults)} faults"
 
     def report(self) -> str:
-        """Render everything for people; the last line is the summary."""
+        """Return the totals as text; the last line is the summary."""
         kills = [f"kill: {count:4} {what}" for what, count in sorted(self.kills.items())]
         reasons = [f"FAILED: {count:4} {why}" for why, count in self.reasons.most_common()]
         return "\n".join([*kills, *reasons, *(f"fault: {text}" for text in self.faults), str(self)])
 
 
 class Proof:
-    """The cloud, and the updates of its devices."""
+    """Runs updates of a cloud's devices."""
 
     def __init__(self, bench: Bench) -> None:
-        """Order from the cloud of ``bench``, which runs and has the release."""
+        """Use the cloud of ``bench``, which must be running and have the release."""
         self._bench = bench
         self._client = bench.client()
         self._lock = threading.Lock()
         self.took = 0.0
 
     def ask(self, call: Callable[[OpenApiClient], T]) -> T | None:
-        """Ask the open API; None while it cannot answer so."""
+        """Call the open API; returns None on an error, to be retried."""
         with self._lock, contextlib.suppress(OpenApiError, httpx.HTTPError):
             return call(self._client)
         return None
 
     def measure(self, device: Device) -> Result:
-        """Carry out one update without a kill, to learn how long it takes."""
+        """Run one update without kills, to measure how long it takes."""
         return self._update(device, random.Random(0), killed=False)  # noqa: S311
 
     def update(self, device: Device, chance: random.Random) -> Result:
-        """Carry out one update, killed at ``chance``'s moments."""
+        """Run one update with kills at random moments, chosen by ``chance``."""
         return self._update(device, chance, killed=True)
 
     def _update(self, device: Device, chance: random.Random, *, killed: bool) -> Result:
@@ -115,7 +115,7 @@ class Proof:
         return result
 
     def _kill(self, device: Device, result: Result) -> None:
-        """Kill some times; once after the update is over is enough."""
+        """Kill several times; stops after one kill at the step "done"."""
         for _kill in range(device.chance.randint(*device.kills)):
             self._wait_for_moment(device, first=not result.kills)
             step = device.step() or "order"
@@ -124,7 +124,7 @@ class Proof:
                 return
 
     def _wait_for_moment(self, device: Device, *, first: bool) -> None:
-        """Let the update go on: for a random time, or into one of its short steps."""
+        """Let the update run for a random time, or into one of its short steps."""
         chance = device.chance
         if chance.random() < 0.5:
             device.live(chance.uniform(0.0, self.took * (1.05 if first else 0.5)))
@@ -158,7 +158,7 @@ class Proof:
         return task if task is not None and task["status"] in {"SUCCESS", "FAILED"} else None
 
     def _settled_faults(self, device: Device, task: dict[str, Any], transaction: int) -> list[str]:
-        """Say what is wrong with how it ended, once the machine has come to rest."""
+        """Return the faults of the end of the update, once the machine has settled."""
         end = time.monotonic() + SETTLE_SECONDS
         while True:
             device.live(0.3)
@@ -198,7 +198,7 @@ class Proof:
 
 
 def release(bench: Bench, package: Path, installer: str) -> None:
-    """Add the package of the new version to the cloud, and offer it to machines with the old one."""
+    """Add the new version's package to the cloud, and offer it to machines with the old one."""
     words = ("release", "add", package, "--version", NEW, "--installer", installer)
     bench.story_cloud(*words)
     strategy = bench.story_cloud(

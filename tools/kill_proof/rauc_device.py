@@ -1,9 +1,10 @@
 """A machine with RAUC: two slots, the firmware's choice between them, the services, power cuts.
 
-Real are the agent, `rauc service`, the D-Bus, and the boot-selection script systemd/rauc/tryboot. Played
-are the firmware (what autoboot.txt names is started; [tryboot] after an orderly restart that asked
-for it), systemd (what ended is started again) and logind. Each boot has a boot id of its own, seen
-by the agent through a mount; RAUC's mounts are in a namespace that ends with it, as at a power cut.
+The agent, `rauc service`, D-Bus and the boot-selection script systemd/rauc/tryboot are real. The
+firmware (it starts the slot that autoboot.txt names; the one of [tryboot] after an orderly restart
+that requested it), systemd (it restarts services that exited) and logind are simulated. Each boot
+has its own boot id, which the agent sees through a mount. RAUC's mounts are in a namespace that
+ends with its process, as at a power cut.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ device={folder}/B.img
 type=raw
 bootname=B
 """
-# Mounts end with the process: "$1" is seen as the kernel's id of this boot.
+# Mounts the file "$1" over the kernel's boot id; the mount ends with the process.
 WITH_BOOT_ID = 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && exec "$@"'
 RAUC_SECONDS = 20.0
-# Of the kills; a cut in a trial ends it, so that more would leave little of the way to SUCCESS.
+# Share of the kills that are power cuts. A cut in a trial ends it, so with more cuts few updates
+# would get to SUCCESS.
 POWER_CUTS = 0.35
 
 
@@ -59,10 +61,10 @@ def other(slot: str) -> str:
 
 
 class Firmware:
-    """What a Raspberry Pi's firmware reads, and what the kernel shows of its choice."""
+    """The files that a Raspberry Pi's firmware reads, and the kernel's command line."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep the boot partition in ``folder``/select, what a power cut clears in ``folder``/run."""
+        """Use ``folder``/select as boot partition, and ``folder``/run for volatile files."""
         self._select, self._run = folder / "select", folder / "run"
         self._states, self._cmdline = folder / "rauc.slots", folder / "cmdline"
         self._config = folder / "tryboot.conf"
@@ -70,7 +72,7 @@ class Firmware:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The boot-selection script's settings."""
+        """The environment variables that configure the boot-selection script."""
         return {
             "TRYBOOT_FOLDER": str(self._select),
             "TRYBOOT_STATES": str(self._states),
@@ -85,7 +87,7 @@ class Firmware:
         return self._run / "reboot-param"
 
     def flash(self, slot: str) -> None:
-        """Start over with ``slot`` as what starts."""
+        """Reset everything, with ``slot`` as the default."""
         for folder in (self._select, self._run):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -111,18 +113,18 @@ class Firmware:
         return {str(number): name for name, number in PARTITIONS.items()}[found[1]]
 
     def is_try_pending(self) -> bool:
-        """Tell whether an orderly restart would try the other slot."""
+        """Return whether an orderly restart would try the other slot."""
         return self._parameter.is_file() and self._parameter.read_text() == "0 tryboot\n"
 
 
 class RaucDevice(Device):
-    """The machine, from one update's flash to its end."""
+    """A device with RAUC, on a simulated machine."""
 
     installer = "rauc"
     kills = (2, 6)
 
     def __init__(self, bench: Bench, number: int, images: Images) -> None:
-        """Give it a bus; the slots are written when an update begins."""
+        """Set up the device and its bus; the slots are written when an update begins."""
         super().__init__(bench, number)
         self._images = images
         self._bus = PrivateBus(self.folder)
@@ -135,7 +137,7 @@ class RaucDevice(Device):
         self._system.write_text(SYSTEM.format(compatible=COMPATIBLE, **places))
 
     def switch_on(self) -> None:
-        """Flash the old version into one slot, nothing into the other, and boot."""
+        """Flash the old version into one slot, zero the other, and boot."""
         self._first = self.chance.choice("AB")
         (self.folder / f"{self._first}.img").write_bytes(self._images.old)
         (self.folder / f"{other(self._first)}.img").write_bytes(bytes(SLOT_BYTES))
@@ -144,7 +146,7 @@ class RaucDevice(Device):
         self._boot(orderly=False)
 
     def _boot(self, *, orderly: bool) -> None:
-        """Start what the firmware chooses."""
+        """Start RAUC and the agent in the slot that the firmware chooses."""
         self._restarting = False
         self._bus.reboot_asked.clear()
         self._booted = self._firmware.choose(orderly=orderly)
@@ -177,7 +179,7 @@ class RaucDevice(Device):
         return Service("/usr/bin/unshare", words, self.folder / "agent.log", environment)
 
     def tend(self) -> None:
-        """Carry out a restart that logind was asked for; else start what ended."""
+        """Carry out a restart requested from logind; otherwise restart an agent that exited."""
         if self._bus.reboot_asked.is_set():
             self._bus.reboot_asked.clear()
             self._restarting = True
@@ -200,11 +202,11 @@ class RaucDevice(Device):
     def _kill_agent(self) -> None:
         if not self._restarting:
             self.kill_agent()
-        elif self.agent is not None:  # systemd starts nothing any more
+        elif self.agent is not None:  # during a shutdown systemd restarts nothing
             self.agent.kill()
 
     def note_kill(self) -> None:
-        """An agent that is killed alone never excuses a failure: the machine has not restarted."""
+        """Do nothing: killing the agent alone excuses no failure, as the machine keeps running."""
 
     def _cut_power(self) -> None:
         self._power_off()
@@ -212,23 +214,23 @@ class RaucDevice(Device):
         self._boot(orderly=False)
 
     def _power_off(self) -> None:
-        """End all at once; what is on the disks stays."""
+        """Kill all processes at once; the disks keep their content."""
         for service in (self.agent, self._rauc):
             if service is not None:
                 service.kill()
         self.agent = self._rauc = None
 
     def stop(self) -> None:
-        """End what runs but the bus."""
+        """Stop the processes of the update; the bus keeps running."""
         super().stop()
         self._power_off()
 
     def close(self) -> None:
-        """End the bus too."""
+        """Stop the bus."""
         self._bus.close()
 
     def faults(self, *, succeeded: bool) -> dict[str, bool]:
-        """Check the record, the boot selection, what RAUC says, and the bytes of the slot that runs."""
+        """Check the record, the boot selection, RAUC's status, and the running slot's bytes."""
         new = other(self._first)
         runs, left = (new, self._first) if succeeded else (self._first, new)
         default = self._firmware.named("all")
