@@ -146,7 +146,7 @@ def _builder(
 def _is_good(
     paths: Certificates, ca: x509.Certificate, names: tuple[str, ...], now: datetime
 ) -> bool:
-    """Return whether the server certificate exists, is from our CA, lasts, and has every host."""
+    """Return whether the server certificate is from our CA, lasts, and names exactly ``names``."""
     if not (paths.server.exists() and paths.server_key.exists()):
         return False
     certificate = x509.load_pem_x509_certificate(paths.server.read_bytes())

@@ -60,7 +60,7 @@ HANDSHAKE_TIMEOUT = 10.0
 REGISTRATION_DEADLINE = 10.0
 # How long an app waits for a device's answer; mobile networks stall for several seconds.
 CONTROL_DEADLINE = 10.0
-# Two keepalives are missing by then, the second for half an interval.
+# By then two keepalives are missing, the second one by half an interval.
 IDLE_TIMEOUT = 2.5 * KEEPALIVE_SECONDS
 # How long a clean close of a connection may take; the server must stop within 5 s.
 STOP_TIMEOUT = 1.0

@@ -1,7 +1,7 @@
 """The transitions of an update task's status.
 
 They follow device reports (docs/adr/0004, "Status from events") and cancellation (docs/adr/0013).
-No I/O: a function maps a state and a report to the next state. `store.ota` stores both.
+No I/O: state and report in, next state out. `store.ota` stores states and event lines.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 from wire.codes import Code
 from wire.ota import OtaEvent, OtaEventReport, OtaState
 
-# The minimum distance of two percent lines of one phase in a task's event log.
+# The minimum distance between two percent lines of one phase in a task's event log.
 PERCENT_LINE_STEP = 0.05
 # The maximum length of a task's event log; the status still follows every later report.
 EVENT_LINES_LIMIT = 200

@@ -163,7 +163,7 @@ def _postgresql(
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "story-cloud",
-            # If the server vanishes silently, the kernel drops the connection, not after hours.
+            # If the server vanishes silently, the kernel drops the connection, not us after hours.
             "tcp_user_timeout": STATEMENT_TIMEOUT_MS,
             "keepalives_idle": CONNECT_TIMEOUT_S,
             "options": " ".join([*options, *(f"-c {k}={v}" for k, v in settings.items())]).strip(),

@@ -226,7 +226,7 @@ class Package(Base):
 
 
 class Strategy(Base):
-    """A rule to which devices a package is offered; an empty list allows every version or batch."""
+    """Which devices a package is offered to; an empty list allows every version or batch."""
 
     __tablename__ = "strategies"
 

@@ -136,8 +136,8 @@ def verifications(session: Session, package_id: int) -> list[tuple[OtaTask, str]
 def order_silently(session: Session, uuid: str, now: int) -> OtaTask | None:
     """Order the package that a silent strategy offers to a device; None if nothing is due.
 
-    A device with an update in progress is skipped. A strategy is retried after `SILENT_PAUSE_MS`,
-    at most `SILENT_TRIES` times in all.
+    A device with an update in progress is skipped. After a failure a strategy is tried
+    again after `SILENT_PAUSE_MS`, and at most `SILENT_TRIES` times in all.
     """
     device = session.scalar(select(Device).where(Device.uuid == uuid))
     if device is None or _active(session, device.id) is not None:

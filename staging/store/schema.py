@@ -17,7 +17,7 @@ from staging.store.engine import SQLITE, migrating_engine, shown
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 VERSION_TABLE = "alembic_version"
-# The revision whose tables a data folder from before the revisions has.
+# Databases from before the revisions have exactly the tables of this one.
 FIRST = "0001"
 FIRST_TABLES = frozenset({
     "access_tokens", "accounts", "app_products", "apps", "batches", "bindings", "devices",
