@@ -1,5 +1,5 @@
-"""The staging cloud that story machines are benched against: open API, device gateway, commands.
+"""The staging cloud, a test bench for story machines: open API, device gateway, commands.
 
-Of the project only `wire` and `transport` are imported. One process serves; the commands of
-`story-cloud` work beside it on the same data directory.
+It imports only `wire` and `transport` of the project. One process serves; the `story-cloud`
+commands work on the same data directory, also while it runs.
 """

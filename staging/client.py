@@ -1,6 +1,6 @@
-"""A synchronous client of the open API: signs each request, and raises errors by their code.
+"""A synchronous client of the open API, which signs each request.
 
-One method an endpoint. Answers are the document's ``data``, as parsed JSON.
+Each endpoint has one method, which returns ``data`` as parsed JSON or raises `OpenApiError`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import httpx
 
 from staging.identity.signature import new_nonce, sign
 
-# The cloud waits up to 10 s for a device; its own answer must still find us.
+# The cloud waits up to 10 s for a device before it responds.
 TIMEOUT = 15.0
-# The most that one page of the device list holds.
+# The maximum size of a page of the device list.
 DEVICES_LIMIT = 1000
 
 
@@ -26,11 +26,11 @@ class OpenApiError(Exception):
     Attributes:
         code: the envelope's code ("1212"), or the HTTP status where the table has none.
         http_status: the HTTP status.
-        message: the cloud's words.
+        message: the envelope's message.
     """
 
     def __init__(self, code: str, http_status: int, message: str) -> None:
-        """Keep the three parts."""
+        """Store the arguments as the attributes of the same names."""
         super().__init__(f"{code} (HTTP {http_status}): {message}")
         self.code = code
         self.http_status = http_status
@@ -39,7 +39,7 @@ class OpenApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Entries, newest first, and the cursor of the next page, None at the end."""
+    """Entries, newest first, and the cursor of the next page (None on the last page)."""
 
     entries: list[dict[str, Any]]
     next_page: int | None
@@ -47,14 +47,14 @@ class HistoryPage:
 
 @dataclass(frozen=True, slots=True)
 class DevicePage:
-    """Devices, newest first, and how many there are in all."""
+    """Devices, newest first, and the total number of devices."""
 
     devices: list[dict[str, Any]]
     total: int
 
 
 class OpenApiClient:
-    """Speaks for one app and one user. Network faults are httpx's errors."""
+    """A client for one app and one user. Network errors are httpx's exceptions."""
 
     def __init__(
         self,
@@ -66,15 +66,15 @@ class OpenApiClient:
         nonce: Callable[[], str] = new_nonce,
         http: httpx.Client | None = None,
     ) -> None:
-        """Prepare a client.
+        """Create a client.
 
         Args:
             base_url: the API's address without ``/v1``, such as ``http://127.0.0.1:8080``.
             apikey: the app's key.
             secret: web: the secret key; Android: package and apk signature; iOS: the bundle id.
             token: the user's access token.
-            nonce: makes the 16 characters of each request.
-            http: the connection to use, closed by its owner; None makes one.
+            nonce: returns a new nonce, 16 characters, for each request.
+            http: the HTTP client to use, which its owner closes; None creates one.
         """
         self._apikey, self._secret, self._token = apikey, secret, token
         self._base = f"{base_url.rstrip('/')}/v1"
@@ -91,20 +91,20 @@ class OpenApiClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the connection if it is ours."""
+        """Call `close`."""
         self.close()
 
     def close(self) -> None:
-        """Close the connection if it is ours."""
+        """Close the HTTP client, unless the caller passed it in."""
         if self._owned:
             self._http.close()
 
     def validate(self) -> bool:
-        """1.2: tell whether the token is good; a bad one is an OpenApiError (404, 426)."""
+        """1.2: check the token; raises OpenApiError (404, 426) if it is not valid."""
         return bool(self._get("/account/validate")["data"])
 
     def account(self) -> dict[str, Any]:
-        """1.3: whom the token is for."""
+        """1.3: return the token's account."""
         return _object(self._get("/account/infos"))
 
     def bind(self, uuid: str, bind_token: str) -> bool:
@@ -118,16 +118,16 @@ class OpenApiClient:
         return _object(self._exchange("PUT", "/device/name/update", json=body))
 
     def unbind(self, uuid: str) -> bool:
-        """2.3: take a device from the user."""
+        """2.3: unbind a device from the user."""
         return bool(self._post("/device/unbind", {"deviceUuid": uuid})["data"])
 
     def device_page(self, start: int = 0, limit: int | None = None) -> DevicePage:
-        """2.4: one page of the user's devices, newest first."""
+        """2.4: return one page of the user's devices, newest first."""
         answer = self._get("/device/bind/list", start=start, limit=limit)
         return DevicePage(answer["data"], answer["total"])
 
     def devices(self) -> Iterator[dict[str, Any]]:
-        """2.4: all of the user's devices, newest first, fetched page by page as they are read."""
+        """2.4: yield all of the user's devices, newest first; pages are fetched on demand."""
         start = 0
         while True:
             page = self.device_page(start, DEVICES_LIMIT)
@@ -137,15 +137,15 @@ class OpenApiClient:
                 return
 
     def info_by_token(self, uuid: str, bind_token: str) -> dict[str, Any]:
-        """2.5: what is known of a device, bound or not, to who has its bind token."""
+        """2.5: return a device, bound or not, to a caller that has its bind token."""
         return _object(self._get("/device/info/by_token", deviceUuid=uuid, token=bind_token))
 
     def info(self, uuid: str) -> dict[str, Any]:
-        """2.6: what is known of a device."""
+        """2.6: return a bound device."""
         return _object(self._get("/device/info/by_uuid", deviceUuid=uuid))
 
     def resource(self, uuid: str) -> dict[str, Any]:
-        """3.1: the device's self-description."""
+        """3.1: return the device's self-description."""
         return _object(self._get("/device/resource", deviceUuid=uuid))
 
     def send(self, uuid: str, method: str, name: str, content: str | None = None) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class OpenApiClient:
         return _object(self._post("/device/control/send", body))
 
     def online(self, uuids: Sequence[str]) -> dict[str, bool]:
-        """4.1: which of at most twenty devices are online."""
+        """4.1: return which of at most twenty devices are online."""
         answer = self._post("/device/query/data/connect", {"deviceUuids": list(uuids)})
         return {entry["deviceUuid"]: entry["status"] for entry in answer["data"]}
 
@@ -171,7 +171,7 @@ class OpenApiClient:
         limit: int | None = None,
         next_page: int | None = None,
     ) -> HistoryPage:
-        """4.2: one page of what a device reported; times as ``2017-04-14T08:31:10Z``."""
+        """4.2: return one page of a device's history; times as ``2017-04-14T08:31:10Z``."""
         answer = self._get(
             "/device/query/data/history",
             deviceUuid=uuid,
@@ -187,7 +187,7 @@ class OpenApiClient:
     def whole_history(
         self, uuid: str, *, key: str | None = None, kind: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """4.2: all of a device's history, newest first, fetched page by page as it is read."""
+        """4.2: yield a device's whole history, newest first; pages are fetched on demand."""
         cursor: int | None = None
         while True:
             page = self.history(uuid, key=key, kind=kind, limit=100, next_page=cursor)
@@ -197,17 +197,17 @@ class OpenApiClient:
                 return
 
     def realtime(self, uuid: str, key: str) -> dict[str, Any] | None:
-        """4.3: a data point's latest value and its time in ms, None: there is none yet."""
+        """4.3: return a data point's latest value and its time in ms, or None if there is none."""
         answer = self._get("/device/query/data/realtime", deviceUuid=uuid, propertyKey=key)
         return None if answer["data"] is None else _object(answer)
 
     def new_version(self, uuid: str) -> dict[str, Any] | None:
-        """5.1: what the device can be updated to, None: nothing."""
+        """5.1: return the update that is offered to the device, or None."""
         answer = self._get("/device/ota/new_version", deviceUuid=uuid)
         return None if answer["data"] is None else _object(answer)
 
     def version(self, package_id: int) -> dict[str, Any]:
-        """5.2: what a version is."""
+        """5.2: return a version's package."""
         return _object(self._get("/device/ota/version/info", packageId=package_id))
 
     def update(self, uuid: str, package_id: int, strategy_id: int | None = None) -> bool:
@@ -218,7 +218,7 @@ class OpenApiClient:
         return bool(self._post("/device/ota/update", body)["data"])
 
     def update_status(self, uuid: str) -> dict[str, Any]:
-        """5.4: how the device's latest update stands."""
+        """5.4: return the status of the device's latest update."""
         return _object(self._get("/device/ota/update/status", deviceUuid=uuid))
 
     def _get(self, path: str, **params: str | int | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The open API's error codes (section 2.5.2), and the error that carries one to the app.
+"""The open API's error codes (section 2.5.2), and the exceptions that carry them.
 
-The document gives each code its meaning and only bind and validate an HTTP status; the other
-statuses are ours (docs/adr/0004).
+The document defines each code's meaning, but HTTP statuses for bind and validate only; the other
+statuses are our choice (docs/adr/0004).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class ErrorCode(IntEnum):
-    """The document's table; the name is its meaning."""
+    """The codes of the document's table."""
 
     PROJECT_ID_ERROR = 1204
     DEVICE_UUID_INVALID = 1208
@@ -37,7 +37,7 @@ class ErrorCode(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """The document's words for the code."""
+        """The document's text for the code."""
         return _TABLE[self][1]
 
     @property
@@ -73,10 +73,10 @@ _TABLE: dict[ErrorCode, tuple[int, str]] = {
 
 
 class ApiError(Exception):
-    """What an app is answered with instead of data: one code, one HTTP status, one sentence."""
+    """An error response to an app: a code, an HTTP status and a message."""
 
     def __init__(self, code: int | str, status: int, message: str) -> None:
-        """Keep the three parts; ``code`` travels as a string, as the document's "0" does."""
+        """Create the error; ``code`` is sent as a string, like the document's "0"."""
         super().__init__(message)
         self.code = str(int(code)) if isinstance(code, int) else code
         self.status = status
@@ -84,9 +84,9 @@ class ApiError(Exception):
 
 
 class RefusedError(ApiError):
-    """A code of the document's table; ``detail`` says what exactly was wrong."""
+    """An error with a code of the document's table."""
 
     def __init__(self, code: ErrorCode, detail: str = "") -> None:
-        """Begin the message with the document's words."""
+        """Build the message from the document's text and ``detail``, the exact reason."""
         message = f"{code.meaning}: {detail}" if detail else code.meaning
         super().__init__(int(code), code.http_status, message)

@@ -1,4 +1,4 @@
-"""The data directory, and writing a file so that it is whole or not there at all."""
+"""The data directory, atomic file writes, and file locks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from wire.fields import get_string, parse_object
 
 SECRET_MODE = 0o600
 PUBLIC_MODE = 0o644
-# Longer than making a repository's keys takes on a Raspberry Pi; then the other side is stuck.
+# Longer than a Raspberry Pi takes to create a repository's keys; by then the holder is stuck.
 LOCK_TIMEOUT = 60.0
 _LOCK_POLL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class DataDir:
-    """Where everything of one staging cloud lies (docs/staging.md, "What is stored where")."""
+    """The files of one staging cloud (docs/staging.md, "What is stored where")."""
 
     root: Path
 
@@ -56,11 +56,11 @@ class DataDir:
 
     @property
     def endpoints(self) -> Path:
-        """Where the running server says how it is reached."""
+        """The file to which the running server writes its addresses."""
         return self.root / "endpoints.json"
 
     def create(self) -> DataDir:
-        """Make the folder, closed to other users; raises StagingError."""
+        """Create the folder, without access for other users; raises StagingError."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -70,7 +70,7 @@ class DataDir:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """How the server is reached: the API's URL, and the gateway's host and port."""
+    """The server's addresses: the API's URL, and the gateway's host and port."""
 
     api: str
     device_host: str
@@ -78,13 +78,13 @@ class Endpoints:
 
     @property
     def device(self) -> str:
-        """Host and port of the device gateway as one word."""
+        """The device gateway as ``host:port``."""
         host = f"[{self.device_host}]" if ":" in self.device_host else self.device_host
         return f"{host}:{self.device_port}"
 
 
 def write_endpoints(data: DataDir, endpoints: Endpoints) -> None:
-    """Record how the server is reached, for the commands."""
+    """Write the server's addresses for the commands."""
     value = {
         "api": endpoints.api,
         "deviceHost": endpoints.device_host,
@@ -94,7 +94,7 @@ def write_endpoints(data: DataDir, endpoints: Endpoints) -> None:
 
 
 def read_endpoints(data: DataDir) -> Endpoints | None:
-    """Return how the last server was reached, None when none ran; raises StagingError."""
+    """Return the addresses of the last server run, or None if none ran; raises StagingError."""
     try:
         source = parse_object(data.endpoints.read_bytes(), str(data.endpoints))
         port = source.get("devicePort")
@@ -108,7 +108,7 @@ def read_endpoints(data: DataDir) -> Endpoints | None:
 
 
 def write_file(path: Path, content: bytes, mode: int) -> None:
-    """Put a file in place whole: temporary file, fsync, rename, fsync of the folder."""
+    """Write a file atomically and durably: temporary file, fsync, rename, fsync of the folder."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -129,10 +129,10 @@ def write_file(path: Path, content: bytes, mode: int) -> None:
 
 @contextmanager
 def locked(path: Path, what: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
-    """Hold a lock file against other processes; a process that dies lets go of it.
+    """Hold a lock file against other processes; the lock ends with its process.
 
     Raises:
-        StagingError: somebody else held it for ``timeout`` seconds; ``what`` says what for.
+        StagingError: another process held it for ``timeout`` seconds; ``what`` is the message.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SECRET_MODE)
     try:

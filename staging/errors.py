@@ -1,34 +1,34 @@
-"""What can go wrong in the staging cloud, split by whose business it is to act.
+"""Exceptions of the staging cloud, grouped by who has to act.
 
-`StagingError` is for the person at the command line, `GatewayError` says what became of a device;
-errors that an app is answered with live in `staging.api.errors`.
+`StagingError` is for the user of the command line, `GatewayError` is a failed request to a device.
+The errors that are sent to apps are in `staging.codes`.
 """
 
 from __future__ import annotations
 
 
 class StagingError(Exception):
-    """A command or the server cannot go on; the message is one line for a person."""
+    """A command or the server cannot continue; the message is one line for the user."""
 
 
 class NotFoundError(StagingError):
-    """A thing that was named does not exist."""
+    """The named object does not exist."""
 
 
 class NoServerError(StagingError):
-    """A command needs the running server, and there is none."""
+    """A command needs a running server, and there is none."""
 
 
 class NoUpdateError(StagingError):
-    """A device has no update under way."""
+    """A device has no update in progress."""
 
 
 class StoreBusyError(StagingError):
-    """The writer's queue is full; the same request may work in a moment."""
+    """The store cannot take the request now; a retry may succeed."""
 
 
 class GatewayError(Exception):
-    """A device could not be asked."""
+    """A request to a device failed."""
 
 
 class DeviceOfflineError(GatewayError):
@@ -44,7 +44,7 @@ class DeviceRejectedError(GatewayError):
 
 
 class CancelRefusedError(GatewayError):
-    """The device does not give its update up; the message has its answer."""
+    """The device refused to cancel its update; the message has its answer."""
 
 
 class DeviceBusyError(GatewayError):

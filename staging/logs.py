@@ -1,4 +1,4 @@
-"""The server's log: one line an event on stderr, and no secret in any of them."""
+"""The server's log: one line per event on stderr, with secrets hidden."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class SecretFormatter(logging.Formatter):
-    """Hides the values of secrets in the final text, traceback included, whoever wrote it."""
+    """Hides the values of secrets in the final text, tracebacks included, of every logger."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Render a record as one clean text."""
+        """Render a record with its secrets hidden."""
         return hide_secrets(super().format(record))
 
 
 def hide_secrets(text: str) -> str:
-    """Return ``text`` with the values of everything that is named like a secret hidden."""
+    """Return ``text`` with the value of every name in `_SECRET` hidden."""
     return _SECRET.sub(r"\1\2***", text)
 
 
 def set_up(level: int = logging.INFO) -> None:
-    """Send the process's log to stderr, filtered; libraries only warn."""
+    """Log to stderr with secrets hidden; libraries log from level WARNING."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(SecretFormatter(_FORMAT))
     logging.basicConfig(level=level, handlers=[handler], force=True)

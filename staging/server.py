@@ -1,4 +1,4 @@
-"""The server: HTTP and device gateway in one event loop, ended by SIGTERM or SIGINT."""
+"""The server: HTTP and device gateway in one event loop, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from staging.store import Database, apps, ota, products
 from staging.times import now_ms
 from wire.fields import get_string
 
-# TUF's timestamp lives for days; four signatures a day leave room for failures.
+# TUF's timestamp is valid for days; four signatures a day leave room for failures.
 UPKEEP_SECONDS = 6 * 3600.0
-# An API request under way may wait this long at the end; all of it must stay under 5 s.
+# How long a shutdown waits for API requests; the whole shutdown must take less than 5 s.
 GRACE_SECONDS = 2
 BACKLOG = 512
 HTTP_CONCURRENCY = 1000
-# For the store, the log and files that are served.
+# File descriptors for the store, the log and served files.
 SPARE_FILES = 200
-# One TLS record at its longest (RFC 8446 section 5.1) and some: a device's messages are far shorter.
+# A little over the longest TLS record (RFC 8446 section 5.1); device messages are far shorter.
 TLS_BUFFER = 20 * 1024
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What ``story-cloud serve`` was told; port 0 takes any free one."""
+    """The options of ``story-cloud serve``; port 0 means any free port."""
 
     data: DataDir
     database: Path | str
@@ -66,7 +66,7 @@ class ServeOptions:
 
 
 def run(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
-    """Serve until a signal; ``ready`` is called once both ports accept. Raises StagingError."""
+    """Serve until a signal; ``ready`` is called when both ports accept. Raises StagingError."""
     if options.recognise:
         check_extra()
     options.data.create()
@@ -77,8 +77,8 @@ def run(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
 
 
 def _prepare_process() -> None:
-    """Make room for as many connections as the limits admit."""
-    # asyncio gives each TLS connection a buffer of this size, and 256 KiB by itself.
+    """Set buffer size and file limit for as many connections as the limits allow."""
+    # asyncio allocates a buffer of this size for each TLS connection; its default is 256 KiB.
     sslproto.SSLProtocol.max_size = TLS_BUFFER
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTION_LIMIT + HTTP_CONCURRENCY + SPARE_FILES
@@ -118,7 +118,7 @@ _LEGACY_WARNING = (
 
 
 class _Cloud:
-    """What runs between the first accepted connection and the last."""
+    """The parts that run while connections are accepted."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class _Cloud:
         stop: asyncio.Event,
         ready: Callable[[], None],
     ) -> None:
-        """Serve until ``stop``, then end everything in order."""
+        """Serve until ``stop`` is set, then shut down in order."""
         services = Services(self._database, self._gateway, self._nonces, now_ms, self._recognition)
         console = create_console(services, self._options.data)
         api = _ApiServer(Beside(create_app(services, self._options.data.tuf), console))
@@ -186,7 +186,7 @@ class _Cloud:
         return ota.summary(await self._gateway.cancel_update(uuid), uuid)
 
     async def _keep_up(self) -> None:
-        """Do what time asks for: signatures, certificate, and forgetting what is over."""
+        """Periodically purge old rows, re-sign the repository and renew the certificate."""
         while True:
             await self._purge()
             await asyncio.sleep(UPKEEP_SECONDS)
@@ -208,7 +208,7 @@ class _Cloud:
 
 
 class _ApiServer(uvicorn.Server):
-    """uvicorn inside our loop: it says when it accepts, and leaves signals to us."""
+    """uvicorn in our event loop: sets ``accepting`` when it accepts, and leaves signals to us."""
 
     def __init__(self, app: Any) -> None:
         super().__init__(
@@ -227,17 +227,17 @@ class _ApiServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Install no signal handlers."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept."""
+        """Start accepting, then set ``accepting``."""
         await super().startup(sockets)
         self.accepting.set()
 
 
 def _prepare_repository(data: DataDir) -> None:
-    """Make or refresh the update repository; without it everything but updates still works."""
+    """Create or refresh the update repository; without it everything but updates works."""
     try:
         release_tool.ensure_repository(data)
         release_tool.refresh(data)
@@ -246,12 +246,12 @@ def _prepare_repository(data: DataDir) -> None:
 
 
 def _listen(host: str, port: int, option: str) -> socket.socket:
-    """Return a listening-ready socket; raises StagingError naming the option and the port."""
+    """Return a listening socket; raises StagingError that names the option and the port."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        # The protocol is named, or asyncio would not switch Nagle's delay off.
+        # asyncio disables Nagle's algorithm only if the protocol is given.
         sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
         raise StagingError(f"--host {host}: {error.strerror}") from error
@@ -277,7 +277,7 @@ def _endpoints(host: str, api: socket.socket, device: socket.socket) -> Endpoint
 
 
 def _advertised(host: str) -> str:
-    """Return the host that devices and apps are told; for "any address" this machine's own."""
+    """Return the host to advertise; for a wildcard address this machine's own."""
     try:
         wildcard = ipaddress.ip_address(host).is_unspecified
     except ValueError:
@@ -289,7 +289,7 @@ def _advertised(host: str) -> str:
     )
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         try:
-            sock.connect((probe, 9))  # sends nothing; asks which address would be used
+            sock.connect((probe, 9))  # sends nothing; only selects the source address
         except OSError:
             return "localhost"
         return str(sock.getsockname()[0])

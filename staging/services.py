@@ -1,4 +1,4 @@
-"""What the endpoints work with, and the keeper of used nonces."""
+"""The services that the endpoints use, and the record of used nonces."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from staging.store import Database, apps
 from staging.store.apps import Nonce
 from staging.times import Clock
 
-# How long a nonce may be in memory only; a crash forgets at most this much (docs/adr/0004).
+# How long a nonce may be in memory only; a crash loses at most this much (docs/adr/0004).
 FLUSH_SECONDS = 0.5
-# A nonce stays in memory this long after its commit, so that no look-up that began before misses it.
+# A nonce stays in memory this long after use, so that look-ups begun before its commit see it.
 OVERLAP_MS = 60_000
 # Two minutes at 1,000 requests a second; a store that fails for longer stops the API.
 MEMORY_LIMIT = 120_000
@@ -26,23 +26,23 @@ _log = logging.getLogger(__name__)
 
 
 class Nonces:
-    """Knows which nonces were used lately, and tells the store about them a little later.
+    """Records used nonces in memory, and writes them to the store a little later.
 
-    The request that brings a nonce does not wait for a commit; the store remembers for good.
+    A request does not wait for the commit of its nonce; the store keeps nonces durably.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        """Start with none; older ones are in the store."""
+        """Create an empty record; ``database`` has the older nonces, ``clock`` gives ms."""
         self._database = database
         self._clock = clock
         self._recent: dict[tuple[int, str], Nonce] = {}
         self._unsaved: list[Nonce] = []
 
     def use(self, app_id: int, nonce: str) -> bool:
-        """Note a nonce; False when it was used lately.
+        """Record a nonce; returns False if it was used recently.
 
         Raises:
-            StoreBusyError: the store has not taken any for too long.
+            StoreBusyError: too many nonces wait for the store.
         """
         if (app_id, nonce) in self._recent:
             return False
@@ -54,7 +54,7 @@ class Nonces:
         return True
 
     async def save(self) -> None:
-        """Hand the new ones to the store and drop from memory what is long there."""
+        """Write new nonces to the store, and drop older stored ones from memory."""
         saving, self._unsaved = self._unsaved, []
         if saving:
             try:
@@ -67,12 +67,12 @@ class Nonces:
         waiting = {(nonce.app_id, nonce.nonce) for nonce in self._unsaved}
         for key, nonce in list(self._recent.items()):
             if nonce.use_time >= old:
-                break  # they are in the order of their use
+                break  # they are in order of use
             if key not in waiting:
                 del self._recent[key]
 
     async def keep_saving(self) -> None:
-        """Save again and again, until cancelled."""
+        """Save every `FLUSH_SECONDS`, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self.save()
@@ -80,11 +80,11 @@ class Nonces:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What one application serves from."""
+    """The services of one application."""
 
     database: Database
     gateway: Gateway
     nonces: Nonces
     clock: Clock
     recognition: Recognition | None = None
-    """Sentences to control requests, and what became of them."""
+    """Turns sentences into control requests, and records the outcomes."""

@@ -24,17 +24,17 @@ def iso(ms: int) -> str:
 
 
 def iso_or_none(ms: int | None) -> str | None:
-    """Render a time that may not have happened yet."""
+    """Render a time, or return None for None."""
     return None if ms is None else iso(ms)
 
 
 def log_time(ms: int) -> str:
-    """Render a time as a line of an ``eventLog`` starts: ``2017-04-10 10:26:02``, UTC."""
+    """Render a time as at the start of an ``eventLog`` line: ``2017-04-10 10:26:02``, UTC."""
     return _utc(ms).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def parse_iso(text: str, field: str) -> int:
-    """Read a time that an app sent; raises FieldError naming ``field``."""
+    """Parse a time that an app sent; raises FieldError that names ``field``."""
     try:
         moment = datetime.strptime(text, _ISO_FORMAT).replace(tzinfo=UTC)
     except ValueError as error:

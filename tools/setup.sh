@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Install everything that `make run` and `make test` need: system packages, and the project in .venv.
-# Fast if nothing has changed. Run it with `make setup`.
+# Install everything that `make run` and `make test` need: system packages, .venv, the project in it.
+# Quick when nothing changed. Run it with `make setup`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
-# The first line is what the device needs; the others are for the bench and the tests.
+# The device's packages (the first line), and those that the bench and the tests add.
 packages=(libspeex1 libspeexdsp1 libmpv2 alsa-utils pulseaudio-utils python3-venv
           pulseaudio libasound2-plugins curl openssl dbus rauc squashfs-tools softhsm2 postgresql
           chromium chromium-driver fonts-noto-cjk)
@@ -16,13 +16,13 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 missing_packages() {
   local package
   for package in "${packages[@]}"; do
-    # A Python other than the system's includes its own venv.
+    # A Python other than the system's has its own venv.
     [ "$package" = python3-venv ] && "$python" -c 'import ensurepip' 2>/dev/null && continue
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
   done
 }
 
-# The tests start their own PostgreSQL; installing the package must not start another one.
+# The tests start their own PostgreSQL; installing the package must not leave another one running.
 cluster_setting=/etc/postgresql-common/createcluster.d/story-agent.conf
 no_default_cluster() {
   "${sudo[@]}" sh -c "mkdir -p ${cluster_setting%/*} && echo 'create_main_cluster = false' >$cluster_setting"
@@ -42,7 +42,7 @@ install_packages() {
   local log
   log=$(mktemp)
   [[ $missing != *postgresql* ]] || no_default_cluster
-  # shellcheck disable=SC2086  # one word for each package
+  # shellcheck disable=SC2086  # one word per package
   if ! { "${sudo[@]}" apt-get update -qq \
          && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
               apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
@@ -53,7 +53,7 @@ install_packages() {
   rm -f "$log"
 }
 
-# Debian's nginx, the server for the download tests. It is only unpacked: installing would start it.
+# Debian's nginx, a server for the download tests: only unpacked, because installation would start it.
 fetch_nginx() {
   [ -x build/nginx/usr/sbin/nginx ] || [ -x /usr/sbin/nginx ] || ! command -v dpkg-deb >/dev/null && return
   local folder
@@ -80,14 +80,14 @@ install_project() {
   printf '%s' "$wanted" >"$stamp"
 }
 
-# The caller's environment may point Python to other packages.
+# The caller's environment must not redirect Python to other packages.
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
 command -v "$python" >/dev/null || {
   packages+=(python3)
   [ "$python" = python3 ] || fail "there is no $python; name another: make setup PYTHON=…"
 }
 mkdir -p build
-# Concurrent runs would interfere with each other.
+# Concurrent runs would interfere.
 exec 9>build/setup.lock
 flock -w 600 9 || fail "another setup has been running for ten minutes"
 install_packages

@@ -30,14 +30,14 @@ router = APIRouter()
 
 @router.get("/account/validate", response_model=schema.Done)
 async def validate(services: Served, signed: SignedRequest) -> JSONResponse:
-    """1.2: tell whether the token is good."""
+    """1.2: check whether the token is valid."""
     await authenticate(services, signed, None)
     return answer(data=True)
 
 
 @router.get("/account/infos", response_model=schema.AccountInfo)
 async def infos(services: Served, signed: SignedRequest) -> JSONResponse:
-    """1.3: tell whom the token is for."""
+    """1.3: return the account that the token belongs to."""
     found = await authenticate(services, signed, Scope.ACCOUNT)
     account = await services.database.read(accounts.get, _account_id(found))
     if account is None:
@@ -47,7 +47,7 @@ async def infos(services: Served, signed: SignedRequest) -> JSONResponse:
 
 @router.post("/device/bind", response_model=schema.Done)
 async def bind(services: Served, signed: SignedRequest, body: BindBody) -> JSONResponse:
-    """2.1: bind a device to the caller's account, by the bind token that its owner can see."""
+    """2.1: bind a device to the caller's account; the device's owner can see its bind token."""
     found = await authenticate(services, signed, Scope.DEVICE, body.deviceUuid)
     check_device(found, body.deviceUuid)
     account_id = _account_id(found)
@@ -68,7 +68,7 @@ async def name_update(services: Served, signed: SignedRequest, body: NameBody) -
 
 @router.post("/device/unbind", response_model=schema.DoneByNumber)
 async def unbind(services: Served, signed: SignedRequest, body: DeviceBody) -> JSONResponse:
-    """2.3: take the device from the account; here the document's code is a number."""
+    """2.3: unbind a device from its account; here the document's code is a number."""
     _, device_id = await authorize(services, signed, Scope.DEVICE, body.deviceUuid)
     await services.database.write(devices.unbind, device_id, services.clock())
     return JSONResponse({"data": True, "code": 0, "message": ""})
@@ -97,11 +97,11 @@ async def bind_list(services: Served, signed: SignedRequest, query: ListQuery) -
 async def info_by_token(
     services: Served, signed: SignedRequest, uuid: UuidQuery, token: TokenQuery
 ) -> JSONResponse:
-    """2.5: tell what is known of a device to who has its bind token, bound or not."""
+    """2.5: return a device, bound or not, to a caller that has its bind token."""
     found = await authenticate(services, signed, Scope.DEVICE, uuid)
     check_device(found, uuid)
     view = await _view(services, uuid)
-    # A record without a token matches nothing: the device has to tell it first.
+    # A record without a token matches nothing: the device must report its token first.
     known = (view.device.bind_token or "").lower()
     if not hmac.compare_digest(known, token.lower()):
         raise RefusedError(ErrorCode.TOKEN_DOES_NOT_MATCH, uuid)
@@ -110,7 +110,7 @@ async def info_by_token(
 
 @router.get("/device/info/by_uuid", response_model=schema.DeviceInfo)
 async def info_by_uuid(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
-    """2.6: tell what is known of a bound device."""
+    """2.6: return a bound device."""
     await authorize(services, signed, Scope.DEVICE, uuid)
     return answer(views.device_info(await _view(services, uuid)), total=1)
 

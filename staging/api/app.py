@@ -15,8 +15,8 @@ from staging.services import Services
 
 
 def create_app(services: Services, repository: Path) -> Boundary:
-    """Make the application; ``repository`` is the TUF repository's folder, which may come later."""
-    # The pages that FastAPI would add fetch their scripts from outside.
+    """Create the application; the TUF repository's folder, ``repository``, may not exist yet."""
+    # FastAPI's own documentation pages would load scripts from other hosts.
     app = FastAPI(
         title="story-cloud open API",
         version="1",
@@ -31,10 +31,10 @@ def create_app(services: Services, repository: Path) -> Boundary:
     for router in (control.router, accounts.router, ota.router, authorize.router):
         app.include_router(router, prefix=PREFIX)
     _add_description(app)
-    # Only these two folders: whatever else lies in the repository is not the devices' business.
+    # Only these two folders are for devices; nothing else in the repository is served.
     for folder in ("metadata", "targets"):
         files = StaticFiles(directory=repository / folder, check_dir=False)
-        files.config_checked = True  # a folder that is not there yet holds no file: 404, not 500
+        files.config_checked = True  # a folder that does not exist yet gives 404, not 500
         app.mount(f"/tuf/{folder}", files, name=folder)
     return Boundary(app)
 

@@ -1,11 +1,11 @@
-"""Who calls: the three headers, the signature, the nonce, the token, and what they may touch.
+"""Authentication (headers, signature, nonce, token) and authorization of requests.
 
-The dependencies are coroutines although they wait for nothing: FastAPI runs plain functions in a
-thread, and two hops cost more than the look-up.
+The dependencies are coroutines although they await nothing: FastAPI runs plain functions in a
+thread, and the two thread switches cost more than the look-up.
 
 The order of the checks: headers (401), app and signature (401), nonce (401), token (404, 426), account
-(1211), scope (1218), then device (1209), app and product (1223), binding (1212). Nothing of the store
-is told before the signature is right.
+(1211), scope (1218), then device (1209), app and product (1223), binding (1212). Before
+the signature is verified, a response reveals nothing of the store.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from staging.store.apps import token_digest
 from staging.store.models import ENABLE
 from wire.errors import FieldError
 
-# Longer than any key or token of ours; a header must not become a big look-up.
+# Longer than any key or token of ours; bounds the size of a look-up.
 HEADER_LIMIT = 128
-# Compared with when the app is unknown, so that both refusals take the same way.
+# Compared with when the app is unknown, so that both refusals take the same path.
 _NO_SECRET = "unknown app"  # noqa: S105  # stands for the absence of one
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A request's three headers, well formed and not yet believed."""
+    """A request's three headers: well formed, but not verified yet."""
 
     apikey: str
     token: str = field(repr=False)
@@ -42,7 +42,7 @@ class Signed:
 
 
 async def read_headers(request: Request) -> Signed:
-    """Return the three headers; raises ApiError 401 naming the one that is missing or ill-formed."""
+    """Return the three headers; raises ApiError 401 that names a missing or malformed one."""
     apikey = _header(request, "X-IOT-APP")
     header = _header(request, "X-IOT-Signature")
     token = _header(request, "X-IOT-Token")
@@ -56,7 +56,7 @@ SignedRequest = Annotated[Signed, Depends(read_headers)]
 
 
 async def services_of(request: Request) -> Services:
-    """Return what the application was made with."""
+    """Return the services that the application was created with."""
     services = request.app.state.services
     if not isinstance(services, Services):
         raise TypeError("the application has no services")
@@ -69,9 +69,9 @@ Served = Annotated[Services, Depends(services_of)]
 async def authenticate(
     services: Services, signed: Signed, scope: Scope | None, uuid: str | None = None
 ) -> Access:
-    """Check app, signature, nonce and token, and return what is known of the device ``uuid``.
+    """Verify app, signature, nonce and token; the result also describes the device ``uuid``.
 
-    ``scope`` is what the token must be good for, None for what every token is.
+    ``scope`` is the scope that the token must have; None requires no scope.
 
     Raises:
         ApiError: 401 names the header at fault; 404 and 426 are about the token, 1211 about its
@@ -97,7 +97,7 @@ async def authorize(
 ) -> tuple[Access, int]:
     """Authenticate a ★ endpoint: the device must be bound to the caller's account.
 
-    Returns what is known, and the device's numeric id.
+    Returns the access, and the device's numeric id.
 
     Raises:
         ApiError: also 1209, 1223 and 1212.
@@ -110,7 +110,7 @@ async def authorize(
 
 
 def check_device(found: Access, uuid: str) -> int:
-    """Return the id of a device that exists and whose product the app is bound to."""
+    """Return the device's id; raises RefusedError 1209 (no device) or 1223 (app not bound)."""
     if found.device_id is None:
         raise RefusedError(ErrorCode.DEVICE_NOT_EXIST, uuid)
     if not found.app_bound:
@@ -119,7 +119,7 @@ def check_device(found: Access, uuid: str) -> int:
 
 
 def unauthorized(message: str) -> ApiError:
-    """Return the error of a request that is not from whom it says."""
+    """Return the error for a request that is not authentic."""
     return ApiError("401", 401, message)
 
 

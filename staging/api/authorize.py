@@ -1,8 +1,8 @@
-"""The log-in and consent page (open API 1.1): a user lets an app act for them.
+"""The log-in and consent page (open API 1.1), on which a user grants an app access.
 
-One page does both, and nothing is remembered between two requests but a cookie for the form's token:
-there is no session that another site could ride on. The app and its redirect URI are checked
-before anything is shown; a mistake in them is told to the user here, never sent elsewhere.
+One page does both. Between requests the only state is a cookie with the form's token: there is no
+session that another site could use (CSRF). The app and its redirect URI are verified before
+anything is shown; an error in them is shown to the user here and never causes a redirect.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from wire.errors import FieldError
 from wire.fields import INT64_MAX
 
 COOKIE = "story-authorize"
-# A form that lay open this long is asked for again (seconds).
+# A form that was open for longer than this must be filled in again (seconds).
 COOKIE_LIFETIME = 3600
 STATE_LIMIT = 2048
-# scrypt takes 16 MiB and some 100 ms of a core each; a flood of log-ins must not take more.
+# scrypt takes 16 MiB and some 100 ms of a core per check; these limits bound a flood of log-ins.
 CHECKS_AT_ONCE = 2
 CHECKS_WAITING = 20
 _COOKIE_VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -45,10 +45,10 @@ router = APIRouter()
 
 
 class LogIns:
-    """Checks passwords: few at once, and fewer after failures."""
+    """Checks passwords: few at once, and throttled after failures."""
 
     def __init__(self, throttle: Throttle) -> None:
-        """Start without failures."""
+        """Create a checker; ``throttle`` counts the failures."""
         self._throttle = throttle
         self._turn = asyncio.Semaphore(CHECKS_AT_ONCE)
         self._waiting = 0
@@ -56,10 +56,10 @@ class LogIns:
     async def check(
         self, services: Services, name: str, password: str, address: str
     ) -> accounts.Login | None:
-        """Return who logs in, None when name or password is wrong.
+        """Return the account's log-in, or None if the name or the password is wrong.
 
         Raises:
-            ApiError: 429, too many failures lately.
+            ApiError: 429, too many recent failures, or too many log-ins at once.
         """
         if self._waiting >= CHECKS_WAITING:
             raise ApiError("429", 429, "too many log-ins at once, wait a little")
@@ -73,7 +73,7 @@ class LogIns:
         self, services: Services, name: str, password: str, address: str
     ) -> accounts.Login | None:
         async with self._turn:
-            # Looked at in turn: of many simultaneous tries each counts before the next.
+            # Read inside the turn, so that of simultaneous tries each counts before the next.
             wait = self._throttle.wait_seconds(name, address)
             if wait > 0:
                 raise ApiError("429", 429, f"too many failed log-ins, wait {wait:.0f} s")
@@ -88,7 +88,7 @@ class LogIns:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request for a token whose app and redirect URI are right."""
+    """A request for a token, with its app and redirect URI verified."""
 
     app: App
     redirect: str
@@ -97,12 +97,12 @@ class Asked:
     scope: str
 
     def answer(self, *parameters: tuple[str, str]) -> Response:
-        """Send the browser to the app, with the answer in the fragment."""
+        """Redirect the browser to the app, with the response in the fragment."""
         uri = oauth.answer_uri(self.redirect, parameters)
         return RedirectResponse(uri, HTTPStatus.FOUND, _HEADERS)
 
     def refuse(self, error: str) -> Response:
-        """Tell the app why not (RFC 6749, 4.2.2.1)."""
+        """Redirect with an error code (RFC 6749, 4.2.2.1)."""
         return self.answer(("error", error), ("state", self.state))
 
 
@@ -133,7 +133,7 @@ AskedFor = Annotated[Asked, Depends(_asked)]
 
 @router.get("/account/authorize", response_class=HTMLResponse)
 async def show(request: Request, asked: AskedFor) -> Response:
-    """1.1: ask the user to log in and to let the app act for them."""
+    """1.1: ask the user to log in and to grant the app access."""
     scopes = _scopes(asked)
     if isinstance(scopes, Response):
         return scopes
@@ -142,7 +142,7 @@ async def show(request: Request, asked: AskedFor) -> Response:
 
 @router.post("/account/authorize", status_code=302, response_class=RedirectResponse)
 async def decide(request: Request, services: Served, asked: AskedFor) -> Response:
-    """1.1: send the browser to the redirect URI with the token, or with the user's refusal."""
+    """1.1: redirect the browser to the app with the token, or with the user's refusal."""
     scopes = _scopes(asked)
     if isinstance(scopes, Response):
         return scopes
@@ -172,7 +172,7 @@ async def decide(request: Request, services: Served, asked: AskedFor) -> Respons
 
 
 def _scopes(asked: Asked) -> list[str] | Response:
-    """Return what the app asks for, or the answer to one that asks wrongly."""
+    """Return the requested scopes, or the response to an invalid request."""
     if asked.response_type != "token":
         return asked.refuse("unsupported_response_type")
     try:
@@ -182,13 +182,13 @@ def _scopes(asked: Asked) -> list[str] | Response:
 
 
 def _cookie(request: Request) -> str | None:
-    """Return the browser's form token, None if it has none of ours."""
+    """Return the form token in the browser's cookie, or None if it has no valid one."""
     value = request.cookies.get(COOKIE, "")
     return value if _COOKIE_VALUE.fullmatch(value) else None
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """Read the form; a member that is missing is empty. The body's length is bounded before."""
+    """Parse the form; a missing field is empty. `Boundary` limits the body's length."""
     try:
         fields = parse_qs((await request.body()).decode(), max_num_fields=10)
     except ValueError:

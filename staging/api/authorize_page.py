@@ -1,4 +1,4 @@
-"""The log-in and consent page as text, in Chinese and English. No script, nothing from elsewhere."""
+"""The HTML of the log-in and consent page, in Chinese and English: no script, nothing external."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Language(StrEnum):
 
     @classmethod
     def of(cls, accepted: str) -> Language:
-        """Return what an Accept-Language header names first; Chinese where it names neither."""
+        """Return the language that an Accept-Language header names first, by default Chinese."""
         for part in accepted.lower().split(","):
             tag = part.strip().partition(";")[0]
             if tag.startswith("zh"):
@@ -45,7 +45,7 @@ class Language(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the page shows; ``problem``: what was wrong with the last try, by its key."""
+    """The content of the page; ``problem``: the text key of the last try's error."""
 
     app: str
     scopes: list[str]
@@ -93,7 +93,7 @@ _TEXTS: Mapping[Language, Mapping[str, str]] = {
 
 
 def render(form: Form, language: Language) -> str:
-    """Return the page; the form goes back to the page's own address, parameters included."""
+    """Return the page; its form posts to the page's own URL with the same parameters."""
     texts = {key: escape(text) for key, text in _TEXTS[language].items()}
     problem = f'<p role="alert">{texts[form.problem]}</p>' if form.problem else ""
     scopes = "".join(f"<li>{texts[scope]}</li>" for scope in form.scopes)
@@ -127,11 +127,11 @@ def render(form: Form, language: Language) -> str:
 
 
 def headers(redirect: str) -> dict[str, str]:
-    """Return the page's headers: no script, no frame, and its form goes here or to the app alone."""
+    """Return the page's headers: no script, no frame, form target only this site or the app."""
     return {
         "Content-Security-Policy": (
             f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; "
-            # Browsers hold a form's redirect against it too.
+            # Browsers apply form-action also to the redirect that follows the form.
             f"form-action 'self' {oauth.origin(redirect)}; frame-ancestors 'none'"
         ),
         "X-Content-Type-Options": "nosniff",

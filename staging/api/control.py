@@ -1,4 +1,4 @@
-"""Controlling devices (open API section 3) and asking for their data (section 4)."""
+"""Endpoints to control devices (open API section 3) and to query their data (section 4)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = APIRouter()
 
 @router.get("/device/resource", response_model=schema.Resource)
 async def resource(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
-    """3.1: the device's self-description, as it gave it."""
+    """3.1: return the device's self-description as the device sent it."""
     found, _ = await authorize(services, signed, Scope.CONTROL, uuid)
     description = dict(found.description or {})
     description.setdefault("report", [])
@@ -31,7 +31,7 @@ async def resource(services: Served, signed: SignedRequest, uuid: UuidQuery) -> 
 
 @router.post("/device/control/send", response_model=schema.Control)
 async def send(services: Served, signed: SignedRequest, body: ControlBody) -> JSONResponse:
-    """3.4: read or set a data point and wait for the device's answer, whatever it is."""
+    """3.4: read or set a data point and return the device's answer, also a refusal."""
     found, _ = await authorize(services, signed, Scope.CONTROL, body.deviceUuid)
     uri = find_uri(found.description or {}, body.name)
     if body.method == "PUT" and body.content is None:
@@ -52,7 +52,7 @@ def find_uri(description: Mapping[str, Any], name: str) -> str:
 
 @router.post("/device/query/data/connect", response_model=schema.Connect)
 async def connect(services: Served, signed: SignedRequest, body: DevicesBody) -> JSONResponse:
-    """4.1: tell which devices are online: the caller's own, and those that nobody bound yet."""
+    """4.1: return which devices are online; each must be the caller's own, or unbound."""
     found = await authenticate(services, signed, Scope.DATA)
     standings = await services.database.read(access.standings, found.app_id, body.deviceUuids)
     for uuid in body.deviceUuids:
@@ -75,7 +75,7 @@ async def connect(services: Served, signed: SignedRequest, body: DevicesBody) ->
 async def get_history(
     services: Served, signed: SignedRequest, uuid: UuidQuery, query: HistoryQuery
 ) -> JSONResponse:
-    """4.2: what the device reported and was asked, newest first, a page at a time."""
+    """4.2: return one page of the device's reports and control values, newest first."""
     _, device_id = await authorize(services, signed, Scope.DATA, uuid)
     await services.gateway.save_controlled()
     page = await services.database.read(history.page, device_id, query)
@@ -94,7 +94,7 @@ async def get_history(
 async def get_realtime(
     services: Served, signed: SignedRequest, uuid: UuidQuery, key: RealtimeKey
 ) -> JSONResponse:
-    """4.3: the latest value of a data point, reported or asked for; null: there is none yet."""
+    """4.3: return a data point's latest value, reported or controlled; null if there is none."""
     _, device_id = await authorize(services, signed, Scope.DATA, uuid)
     await services.gateway.save_controlled()
     page = await services.database.read(history.page, device_id, history.Query(key=key, limit=1))

@@ -1,6 +1,6 @@
-"""The open API's envelope around answers and errors, and the last line of defence.
+"""The open API's envelope around responses and errors, and the outermost error handling.
 
-Every error leaves as ``{"data": null, "code": …, "message": …}``; no traceback does.
+Every error is sent as ``{"data": null, "code": …, "message": …}``, never as a traceback.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from staging.errors import (
 from wire.errors import WireError
 
 OK = "0"
-# Where the open API's endpoints are.
+# The path prefix of the open API's endpoints.
 PREFIX = "/v1"
-# The longest body of the document's requests is twenty uuids.
+# The document's longest request body has twenty uuids.
 BODY_LIMIT = 16 * 1024
 
 _GATEWAY_STATUS: dict[type[GatewayError], int] = {
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 def answer(data: object, *, total: int | None = None, status: int = 200) -> JSONResponse:
-    """Wrap data as the document's examples do; ``total`` only where they show one."""
+    """Wrap data as in the document's examples; ``total`` only where they show one."""
     body: dict[str, Any] = {"data": data, "code": OK, "message": ""}
     if total is not None:
         body["total"] = total
@@ -51,12 +51,12 @@ def answer(data: object, *, total: int | None = None, status: int = 200) -> JSON
 
 
 def failure(error: ApiError) -> JSONResponse:
-    """Wrap an error."""
+    """Wrap an error in the envelope."""
     return JSONResponse({"data": None, "code": error.code, "message": error.message}, error.status)
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Let every kind of error of the application leave in the envelope."""
+    """Install handlers that send every kind of error in the envelope."""
     app.add_exception_handler(RequestValidationError, _refuse_parameters)
     for kind, convert in (
         (ApiError, _as_is),
@@ -101,7 +101,7 @@ def _from_busy_store(error: StoreBusyError) -> ApiError:
 
 
 def _from_wire(error: WireError) -> ApiError:
-    # What a device sent and the store kept; requests are checked before they come this far.
+    # Invalid data from a device, also if stored; requests are validated before this point.
     return ApiError("502", 502, f"the device's own data is not usable: {error}")
 
 
@@ -110,10 +110,10 @@ def _from_bug(_error: Exception) -> ApiError:
 
 
 class Boundary:
-    """The outermost application: refuses big bodies, and turns what nobody expected into a 500."""
+    """The outermost application: refuses large bodies, and turns unexpected errors into a 500."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application."""
+        """Wrap the application ``app``."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +134,7 @@ class Boundary:
                 await response(scope, receive, watch)
                 return
             await self._app(scope, _limited(receive), watch)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the log gets it and not the app
+        except Exception as error:  # noqa: BLE001  # logged here, and not shown to the app
             _log.exception("%s %s failed", scope["method"], scope["path"])
             if not started:
                 await failure(_from_bug(error))(scope, receive, send)
@@ -146,7 +146,7 @@ def _announced_length(scope: Scope) -> int:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Count the bytes of a body that announced no length."""
+    """Limit a body without Content-Length; raises HTTPException 413."""
     left = BODY_LIMIT
 
     async def limited() -> Any:

@@ -1,7 +1,7 @@
 """The OpenAPI description of the open API, served as ``/openapi.json`` and readable at ``/docs``.
 
-FastAPI knows parameters and answers; what it cannot see is added here: the three headers, and which
-errors each endpoint has. The page is our own and plain: nobody can sign a request in a form anyway.
+FastAPI provides parameters and responses. This module adds the three headers and each endpoint's
+errors. The page is our own, without a form to try requests, because a form could not sign them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HEADERS = {
     ),
     "token": ("X-IOT-Token", "the access_token"),
 }
-# Every signed request: headers, token, account, scope; and what the cloud itself may have to say.
+# Errors of every signed request: headers, token, account, scope, and the cloud's own failures.
 _SIGNED: tuple[int | Code, ...] = (
     401,
     404,
@@ -89,7 +89,7 @@ _WORDS = {
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the description, made at the first call."""
+    """Return the description; the first call creates it."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
         schema["components"]["securitySchemes"] = {
@@ -106,7 +106,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any], path: str) -> None:
-    """Add an endpoint's headers and errors; 422 is FastAPI's word for our 400."""
+    """Add an endpoint's headers and errors; where FastAPI documents 422, we send 400."""
     operation["responses"].pop("422", None)
     errors: tuple[int | Code, ...] = (400, 413)
     if path in _ERRORS:
@@ -122,7 +122,7 @@ def _complete(operation: dict[str, Any], path: str) -> None:
 
 
 def _describe_page(operation: dict[str, Any]) -> None:
-    """Say what only a browser sees: the page, and where it sends one."""
+    """Describe the responses that only browsers get: the page and its redirect."""
     page = {"content": {"text/html": {"schema": {"type": "string"}}}}
     for status, text in (
         (401, "the page again: wrong account or password"),
@@ -158,7 +158,7 @@ code, pre { font-family: ui-monospace, monospace; } pre { overflow-x: auto; }
 
 
 def page(schema: Mapping[str, Any]) -> str:
-    """Render the description as one page without script."""
+    """Render the description as one HTML page without script."""
     operations = [
         (method.upper(), path, operation)
         for path, methods in schema["paths"].items()
@@ -233,7 +233,7 @@ def _answers(schema: Mapping[str, Any], operation: Any) -> Iterator[str]:
 
 
 def _type(schema: Mapping[str, Any], kind: Any, indent: str = "") -> str:
-    """Write a type in a few words; an object with its members below each other."""
+    """Render a type in short; an object has one member per line."""
     if "anyOf" in kind:
         return " or ".join(_type(schema, part, indent) for part in kind["anyOf"])
     model = _resolve(schema, kind)
@@ -244,7 +244,7 @@ def _type(schema: Mapping[str, Any], kind: Any, indent: str = "") -> str:
     if "properties" not in model:
         return _plain_type(model)
     inner = indent + "  "
-    # The document's examples begin with it.
+    # The document's examples begin with data.
     names = sorted(model["properties"], key=lambda name: name != "data")
     members = (f"{inner}{n}: {_type(schema, model['properties'][n], inner)}" for n in names)
     return "\n".join(["{", *members, indent + "}"])

@@ -1,4 +1,4 @@
-"""Updating devices (open API section 5)."""
+"""Endpoints to update devices (open API section 5)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/device/ota")
 
 @router.get("/new_version", response_model=schema.NewVersion)
 async def new_version(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
-    """5.1: what the device can be updated to; null: nothing."""
+    """5.1: return the update that is offered to the device; null if there is none."""
     _, device_id = await authorize(services, signed, Scope.OTA, uuid)
     offer = await services.database.read(ota.new_version, device_id)
     return answer(None if offer is None else views.new_version(uuid, offer), total=1)
@@ -28,7 +28,7 @@ async def new_version(services: Served, signed: SignedRequest, uuid: UuidQuery) 
 async def version_info(
     services: Served, signed: SignedRequest, package_id: PackageQuery
 ) -> JSONResponse:
-    """5.2: what a version is; the app must be bound to its product."""
+    """5.2: return a version's package; the app must be bound to its product."""
     found = await authenticate(services, signed, Scope.OTA)
     row = await services.database.read(releases.package, package_id)
     if row is None:
@@ -41,7 +41,7 @@ async def version_info(
 
 @router.post("/update", status_code=201, response_model=schema.Ordered)
 async def update(services: Served, signed: SignedRequest, body: UpdateBody) -> JSONResponse:
-    """5.3: order the update; the device gets it now, or when it next registers."""
+    """5.3: order an update; the device gets the order now, or when it next registers."""
     uuid = body.deviceUuid
     _, device_id = await authorize(services, signed, Scope.OTA, uuid)
     await services.database.write(
@@ -53,7 +53,7 @@ async def update(services: Served, signed: SignedRequest, body: UpdateBody) -> J
 
 @router.get("/update/status", response_model=schema.UpdateStatus)
 async def status(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
-    """5.4: how the device's latest update stands."""
+    """5.4: return the status of the device's latest update."""
     _, device_id = await authorize(services, signed, Scope.OTA, uuid)
     view = await services.database.read(ota.latest, device_id)
     if view is None:

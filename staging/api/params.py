@@ -1,4 +1,4 @@
-"""The parameters of requests: their forms, and which error code a wrong one is answered with."""
+"""Request parameters: their types, and the error code for an invalid value of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEVICES_LIMIT = 20
 LIST_LIMIT, LIST_LIMIT_DEFAULT = 1000, 20
 NAME_LIMIT = 64
 
-# What a field must be, and the code of the document's table when it is not.
+# The document's error code for an invalid field, and the expected value.
 _FIELDS: Mapping[str, tuple[ErrorCode | None, str]] = {
     "deviceUuid": (ErrorCode.DEVICE_UUID_INVALID, "14 hexadecimal digits"),
     "token": (ErrorCode.DEVICE_TOKEN_INVALID, "a bind token, 32 hexadecimal digits"),
@@ -38,7 +38,7 @@ _FIELDS: Mapping[str, tuple[ErrorCode | None, str]] = {
     "strategyId": (ErrorCode.OTA_PARAMS_ERROR, "the id of a strategy, an integer"),
     "start": (ErrorCode.QUERY_PARAMS_INVALID, "an integer from 0"),
 }
-# The same names mean something else here.
+# Endpoints where the same name has another meaning.
 _FIELDS_OF: Mapping[tuple[str, str], tuple[ErrorCode | None, str]] = {
     ("/device/name/update", "name"): (None, f"0 to {NAME_LIMIT} printable characters"),
     ("/device/bind/list", "limit"): (
@@ -53,7 +53,7 @@ _FIELDS_OF: Mapping[tuple[str, str], tuple[ErrorCode | None, str]] = {
 
 
 def _empty_is_none(value: object) -> object:
-    # The document's URLs name every parameter; apps leave unused ones empty, or write null.
+    # The document's URLs name every parameter; apps leave unused ones empty, or send null.
     return None if value in ("", "null") else value
 
 
@@ -62,7 +62,7 @@ def _start_time(value: object) -> object:
 
 
 def _end_time(value: object) -> object:
-    # endTime has no milliseconds; the second that it names is included whole.
+    # endTime has no milliseconds; the whole second that it names is included.
     end = _read_time("endTime", value)
     return None if end is None else end + 999
 
@@ -114,7 +114,7 @@ LimitQuery = Annotated[int, Query(ge=1, le=HISTORY_LIMIT)]
 PageQuery = Annotated[OptionalId, Query(alias="nextPage")]
 
 
-async def _history_query(  # a coroutine, so that no thread is asked (see auth)
+async def _history_query(  # a coroutine, so that no thread is used (see auth)
     key: KeyQuery = None,
     kind: KindQuery = None,
     start: StartQuery = None,
@@ -130,7 +130,7 @@ HistoryQuery = Annotated[history.Query, Depends(_history_query)]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Which part of a list is wanted."""
+    """The requested part of a list."""
 
     start: int
     limit: int
@@ -165,7 +165,7 @@ class NameBody(DeviceBody):
 
 
 class ControlBody(DeviceBody):
-    """POST /device/control/send; ``content`` goes with PUT."""
+    """POST /device/control/send; ``content`` is for PUT only."""
 
     method: Literal["GET", "PUT"]
     name: Annotated[str, Field(min_length=1, max_length=64)]
@@ -178,7 +178,7 @@ class DevicesBody(BaseModel):
     deviceUuids: Annotated[  # noqa: N815
         list[Uuid],
         AfterValidator(_list_of_uuids),
-        # Said here and checked above, where each has a code of its own.
+        # Only documented here; the check above has an error code for each.
         Field(json_schema_extra={"minItems": 1, "maxItems": DEVICES_LIMIT}),
     ]
 
@@ -191,9 +191,9 @@ class UpdateBody(DeviceBody):
 
 
 def validation_error(path: str, errors: Sequence[Any]) -> ApiError:
-    """Turn the first of a request's mistakes into one error that names field, value and expectation.
+    """Turn a request's first validation error into one that names field, value and expectation.
 
-    ``path`` is the endpoint's, below ``/v1``.
+    ``path`` is the endpoint's path below ``/v1``.
     """
     first = errors[0]
     places = [part for part in first["loc"][1:] if isinstance(part, str)]

@@ -1,7 +1,7 @@
-"""What each endpoint answers with, as the OpenAPI description shows it.
+"""The response models of the endpoints, for the OpenAPI description only.
 
-The endpoints make their JSON themselves (`views`), so these classes cost no request anything; the
-tests hold both against each other and against the document's examples.
+The endpoints build their JSON themselves (`views`), so these classes cost nothing at run time. The
+tests compare both with each other and with the document's examples.
 """
 
 # The names of the members are the document's.
@@ -40,13 +40,13 @@ class Failure(_Strict):
 
 
 class Done(_Answer):
-    """It is so."""
+    """Success."""
 
     data: Literal[True]
 
 
 class DoneByNumber(_Strict):
-    """It is so; the document's code is a number here."""
+    """Success; here the document's code is a number."""
 
     data: Literal[True]
     code: Literal[0]
@@ -72,13 +72,13 @@ class Account(_Strict):
 
 
 class AccountInfo(_Answer):
-    """Whom the token is for."""
+    """The account that the token belongs to."""
 
     data: Account
 
 
 class DeviceBase(_Strict):
-    """What all views of a device have but its uuid, whose name differs."""
+    """The members that all views of a device share, without the uuid, whose name differs."""
 
     id: int
     projectId: int
@@ -102,13 +102,13 @@ class Device(DeviceBase):
 
 
 class DeviceWithVersion(Device):
-    """A device and the version that it runs."""
+    """A device with the version that it runs."""
 
     osVersion: str
 
 
 class ListedDevice(DeviceBase):
-    """A device with the names of what it belongs to."""
+    """A device with the names of its product and series."""
 
     osVersion: str
     deviceUuid: Uuid
@@ -118,7 +118,7 @@ class ListedDevice(DeviceBase):
 
 
 class WholeDevice(ListedDevice):
-    """Everything that is known of a device."""
+    """A device with all known members."""
 
     uuid: Uuid
     batchName: str
@@ -137,7 +137,7 @@ class DeviceInfo(_One):
 
 
 class DeviceByToken(_One):
-    """A device whose bind token the caller has."""
+    """A device of which the caller has the bind token."""
 
     data: WholeDevice
 
@@ -154,7 +154,7 @@ class DeviceList(_Strict):
 
 
 class DataPoint(BaseModel):
-    """One data point, as the device describes it; it may say more."""
+    """A data point as the device describes it; it may have more members."""
 
     name: str
     resourceType: str
@@ -168,7 +168,7 @@ class DataPoint(BaseModel):
 
 
 class SelfDescription(BaseModel):
-    """What a device can be asked and what it reports; it may say more."""
+    """A device's data points and reports; it may have more members."""
 
     resources: list[DataPoint]
     report: list[Any]
@@ -181,7 +181,7 @@ class Resource(_One):
 
 
 class ControlResult(_Strict):
-    """What the device answered; ``code`` is its CoAP code, also when it refuses."""
+    """The device's answer; ``code`` is its CoAP code, also if it refuses."""
 
     code: Annotated[str, Field(pattern=r"^\d\.\d\d$", examples=["2.05"])]
     content: Annotated[str, Field(examples=["75"])]
@@ -202,7 +202,7 @@ class Online(_Strict):
 
 
 class Connect(_One):
-    """One entry for each uuid that was asked for."""
+    """One entry for each requested uuid."""
 
     data: list[Online]
 
@@ -216,7 +216,7 @@ class HistoryEntry(_Strict):
 
 
 class History(_Answer):
-    """One page, newest first; ``nextPage`` asks for the next, null at the end."""
+    """One page, newest first; ``nextPage`` is the cursor of the next, null at the end."""
 
     data: list[HistoryEntry]
     nextPage: int | None
@@ -224,20 +224,20 @@ class History(_Answer):
 
 
 class Latest(_Strict):
-    """A value and since when."""
+    """A value and its time."""
 
     value: Any
     timeStamp: Ms
 
 
 class Realtime(_One):
-    """The data point's latest value; null: there is none yet."""
+    """The data point's latest value; null if there is none yet."""
 
     data: Latest | None
 
 
 class Offer(_Strict):
-    """What a device can be updated to; ``otaTaskId`` is above 0 while it is being updated."""
+    """The update offered to a device; ``otaTaskId`` is above 0 while it is being updated."""
 
     deviceUuid: Uuid
     packageId: int
@@ -249,7 +249,7 @@ class Offer(_Strict):
 
 
 class NewVersion(_One):
-    """null: the device needs no update."""
+    """The offered update; null if the device needs none."""
 
     data: Offer | None
 

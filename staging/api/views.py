@@ -1,4 +1,4 @@
-"""Rows of the store as the members that the document's examples show, in their order."""
+"""Renders rows of the store with the members of the document's examples, in their order."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from staging.times import iso, iso_or_none
 from wire.reports import KEYS_VOICE
 from wire.voice import history_text, parse_segment
 
-# The document's only one; accounts of this cloud stand for those it means.
+# The document's only value; this cloud's accounts take the place of Baidu Passport's.
 ORIGIN_TYPE = "USER_BAIDU_PASSPORT"
 
 
 def account_info(account: Account) -> dict[str, Any]:
-    """Render an account (1.3); the document's uuid is ``5_`` and the originId."""
+    """Render an account (1.3); its uuid is ``5_`` and the originId."""
     return {
         "uuid": account.uuid,
         "originId": account.uuid.partition("_")[2],
@@ -35,7 +35,7 @@ def device_info(view: DeviceView) -> dict[str, Any]:
 
 
 def device_entry(view: DeviceView) -> dict[str, Any]:
-    """Render an entry of ``GET /device/bind/list`` (2.4), whose uuid has another name."""
+    """Render an entry of ``GET /device/bind/list`` (2.4), where the uuid has another name."""
     entry = device_info(view) | _product(view)
     del entry["uuid"]
     return entry
@@ -56,7 +56,7 @@ def _product(view: DeviceView) -> dict[str, Any]:
 
 
 def device(view: DeviceView) -> dict[str, Any]:
-    """Render what each of the document's views of a device begins with (2.2)."""
+    """Render the members that each of the document's views of a device begins with (2.2)."""
     device = view.device
     return {
         "id": device.id,
@@ -87,7 +87,7 @@ def realtime(report: Report) -> dict[str, Any]:
 
 
 def _value(report: Report) -> object:
-    # Only what a device reported is a segment; a data point may have any name.
+    # Only a report is a voice segment; a data point may have the same name.
     if report.key in KEYS_VOICE and report.kind == KIND_REPORT:
         return history_text(parse_segment(report.value))
     return report.value
@@ -109,7 +109,7 @@ def version_info(package: Package, version: str) -> dict[str, Any]:
 
 
 def new_version(uuid: str, offer: NewVersion) -> dict[str, Any]:
-    """Render what ``GET /device/ota/new_version`` offers (5.1)."""
+    """Render an offer of ``GET /device/ota/new_version`` (5.1)."""
     return {
         "deviceUuid": uuid,
         "packageId": offer.package_id,

@@ -1,7 +1,7 @@
-"""``story-cloud``: serve, and the commands that work beside the server on the same folder.
+"""``story-cloud``: the server, and the commands that work on its data folder, also while it runs.
 
-Each command prints short lines, or with ``--json`` one JSON object; a mistake is one line on stderr
-and a non-zero exit code (1; 2 for a wrong command line).
+Each command prints short lines, or one JSON object with ``--json``. An error is one line on stderr
+and exit code 1 (2 for a wrong command line).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ API_PORT, DEVICE_PORT = 8080, 9001
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command and return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         result: Result | None = options.run(options)
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def default_data() -> Path:
-    """Return the folder that is used without ``--data``."""
+    """Return the default of ``--data``."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "story-cloud"
 
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_common(parser: argparse.ArgumentParser, *, default: bool) -> None:
-    """Add what may stand before or after the command's words."""
+    """Add the options that are valid before and after the command."""
     kept = argparse.SUPPRESS
     parser.add_argument(
         "--data",

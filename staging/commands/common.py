@@ -1,4 +1,4 @@
-"""What the groups of commands share: their result, and the way to the store."""
+"""Helpers that the command modules share: results, and access to the store."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from staging.times import now_ms
 Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse gives its class no public name
 
 
-# For a URL with a password, which a command line would show to every user of the machine.
+# For a URL with a password: every user of the machine can read a command line.
 DATABASE_VARIABLE = "STORY_CLOUD_DATABASE"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command prints: one object with ``--json``, else lines."""
+    """The output of a command: one object with ``--json``, otherwise lines."""
 
     value: Mapping[str, object]
     lines: list[str]
@@ -40,7 +40,7 @@ def data_of(options: argparse.Namespace) -> DataDir:
 
 
 def database_of(options: argparse.Namespace) -> Path | str:
-    """Return the store that the command works on: as told, else the data folder's own file."""
+    """Return the database: the option, the environment variable, or the data folder's own file."""
     told = options.database or os.environ.get(DATABASE_VARIABLE)
     return told or data_of(options).database
 
@@ -57,7 +57,7 @@ def store(options: argparse.Namespace) -> Iterator[Database]:
 
 
 def add_product_option(parser: argparse.ArgumentParser) -> None:
-    """Let a command name a product."""
+    """Add the option ``--product``."""
     parser.add_argument("--product", metavar="NAME", help=f"default: {PRODUCT_NAME}")
 
 

@@ -144,13 +144,13 @@ def _device_profile(options: argparse.Namespace) -> Result:
     with store(options) as database:
         device = database.call(devices.get, options.uuid)
     text = render_profile(profile_of(device, endpoints, authority)).decode()
-    # The file to flash is JSON whatever was asked for.
+    # The profile is JSON, with and without --json.
     options.json = False
     return Result({}, [text])
 
 
 def _endpoints(options: argparse.Namespace) -> Endpoints:
-    """Return how the device reaches the cloud: as told, else as the last server was reached."""
+    """Return the addresses for the device: from the options, else those of the last server run."""
     last = read_endpoints(data_of(options))
     host = options.host or (last.device_host if last else None)
     device_port = options.device_port or (last.device_port if last else None)
@@ -183,7 +183,7 @@ def _app_add(options: argparse.Namespace) -> Result:
 
 
 def _app_secret(options: argparse.Namespace) -> str | None:
-    """Return what the app signs with (2.5.2); None: a secret key is made."""
+    """Return the secret that the app signs with (2.5.2), or None to generate a secret key."""
     parts = {
         AppType.WEB: {},
         AppType.ANDROID: {
@@ -238,7 +238,7 @@ def _account_password(options: argparse.Namespace) -> Result:
 
 
 def _read_password(options: argparse.Namespace) -> tuple[str | None, str]:
-    """Return the password if it was made here, and its hash; never from the command line."""
+    """Return the password if generated here, and its hash; never reads it from the command line."""
     if options.password_file is None:
         made = secrets.token_urlsafe(12)
         return made, hash_password(made)

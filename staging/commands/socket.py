@@ -1,8 +1,8 @@
-"""The way of a command into the running server: a Unix socket in the data folder.
+"""The command socket of the running server: a Unix socket in the data folder.
 
-Who may open the folder may ask; nothing of it is reachable from a network. One line of JSON goes in
-(``{"say": {"uuid": …, "text": …}}``, ``{"cancel": {"uuid": …}}``), one comes back (``{"outcome": …}``
-or ``{"error": …}``).
+Whoever can open the folder can send commands; the network cannot reach it. A request is one line of
+JSON (``{"say": {"uuid": …, "text": …}}``, ``{"cancel": {"uuid": …}}``), and so is the response
+(``{"outcome": …}`` or ``{"error": …}``).
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from wire.errors import FieldError, WireError
 from wire.fields import dump_object, get_object, parse_object
 
 SOCKET_NAME = "story-cloud.sock"
-# Commands are started by hand; a script that loops must not take all descriptors.
+# Commands are run by hand; a script in a loop must not use up the file descriptors.
 CONNECTION_LIMIT = 16
 REQUEST_LIMIT = 16 * 1024
 ANSWER_LIMIT = 256 * 1024
-# The whole request is one write of the command.
+# The command sends its whole request in one write.
 READ_DEADLINE = 5.0
-# A GET and a PUT of ten seconds each, and the store.
+# Time for a GET and a PUT of ten seconds each, and for the store.
 WORK_DEADLINE = 30.0
-# The command waits longer than the server, whose error says more.
+# Longer than the server's deadline, because the server's error is more precise.
 CLIENT_DEADLINE = 40.0
 
 Work = Callable[[Mapping[str, object]], Awaitable[Mapping[str, object]]]
@@ -43,9 +43,9 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def open_door(root: Path, works: Mapping[str, Work]) -> AsyncIterator[None]:
-    """Serve commands while the block runs; the caller holds the folder's lock.
+    """Serve commands while the block runs; the caller must hold the folder's lock.
 
-    ``works``: what each command does with its arguments; its outcome, as JSON.
+    ``works`` maps a command to its coroutine, which takes arguments and returns an outcome as JSON.
 
     Raises:
         StagingError: the socket cannot be made.
@@ -53,7 +53,7 @@ async def open_door(root: Path, works: Mapping[str, Work]) -> AsyncIterator[None
     path = root / SOCKET_NAME
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # One that a killed server left behind; the lock says that no other server runs.
+        # A killed server leaves its socket behind; the lock shows that no other server runs.
         path.unlink(missing_ok=True)
         with _short(path) as address:
             sock.bind(address)
@@ -77,7 +77,7 @@ class _Door:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection: one request."""
+        """Serve one connection, which carries one request."""
         task = asyncio.current_task()
         if task is None:  # asyncio runs this callback as a task
             raise RuntimeError("a connection is served outside a task")
@@ -91,7 +91,7 @@ class _Door:
             async with asyncio.timeout(READ_DEADLINE):
                 await writer.drain()
         except (OSError, TimeoutError) as error:
-            _log.info("a command went away: %s", error or type(error).__name__)
+            _log.info("a command disconnected: %s", error or type(error).__name__)
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -109,25 +109,25 @@ class _Door:
         except (WireError, StagingError, GatewayError, ValueError) as error:
             return {"error": str(error)}
         except SQLAlchemyError as error:
-            _log.error("a command: %s", error)
+            _log.error("a command failed: %s", error)
             return {"error": "the store cannot be used now"}
         except TimeoutError:
             return {"error": f"no answer within {WORK_DEADLINE:g} s"}
         return {"outcome": outcome}
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel the requests in progress."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 def ask(root: Path, name: str, arguments: Mapping[str, object]) -> dict[str, Any]:
-    """Let the running server carry out the command ``name``; returns its outcome as JSON.
+    """Send the command ``name`` to the running server; returns its outcome as JSON.
 
     Raises:
         NoServerError: no server runs on ``root``.
-        StagingError: it refused; the message is the server's.
+        StagingError: the server did not answer, or refused; then the message is the server's.
     """
     request = dump_object({name: dict(arguments)}) + b"\n"
     if len(request) > REQUEST_LIMIT:
@@ -152,7 +152,7 @@ def _exchange(path: Path, request: bytes) -> bytes:
         sock.settimeout(CLIENT_DEADLINE)
         with _short(path) as address:
             sock.connect(address)
-        # A server that is full hangs up before it has read.
+        # A server at its connection limit closes the connection before it reads.
         with contextlib.suppress(BrokenPipeError):
             sock.sendall(request)
         with sock.makefile("rb") as answer:
@@ -161,7 +161,7 @@ def _exchange(path: Path, request: bytes) -> bytes:
 
 @contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """Name a socket by its folder's descriptor: sun_path has 108 bytes, a data folder may be deeper."""
+    """Yield a path by the folder's descriptor: the real one may be over sun_path's 108 bytes."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

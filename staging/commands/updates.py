@@ -1,4 +1,4 @@
-"""The commands about updates that are under way."""
+"""Commands about updates in progress."""
 
 from __future__ import annotations
 

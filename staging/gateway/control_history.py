@@ -1,7 +1,7 @@
-"""What control requests read and set, on its way into the devices' history (kind RESOURCE).
+"""Writes the values that control requests read and set to the devices' history (kind RESOURCE).
 
-The request does not wait for it: values are collected and written together, a little later. Who reads a
-history asks for `save` first, so that nobody sees the delay.
+Requests do not wait for it: values are collected and written together a little later. A reader of a
+history calls `save` first, so the delay is not visible.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from staging.errors import StoreBusyError
 from staging.store import Database, controls
 from staging.store.controls import Controlled
 
-# How long a value may be in memory only; a crash forgets at most this much.
+# How long a value may be in memory only; a crash loses at most this much.
 FLUSH_SECONDS = 0.5
-# Ten seconds of the fastest bench; beyond, values are dropped rather than requests refused.
+# Ten seconds of the fastest benchmark; beyond that, values are dropped, not requests refused.
 MEMORY_LIMIT = 10_000
 
 _log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Collects the values of control requests and hands them to the store."""
+    """Collects the values of control requests and writes them to the store."""
 
     def __init__(self, database: Database) -> None:
-        """Start with none."""
+        """Create a recorder without values that writes to ``database``."""
         self._database = database
         self._values: list[Controlled] = []
         self._dropped = 0
         self._saving = asyncio.Lock()
 
     def note(self, value: Controlled) -> None:
-        """Remember a value that was read or set."""
+        """Add a value that was read or set."""
         if len(self._values) < MEMORY_LIMIT:
             self._values.append(value)
         else:
             self._dropped += 1
 
     def holds(self, device_id: int) -> bool:
-        """Tell whether a value of the device is not in the store yet."""
+        """Return whether a value of the device is not in the store yet."""
         return self._saving.locked() or any(v.device_id == device_id for v in self._values)
 
     async def save(self) -> None:
-        """Return once everything noted before is in the store, or was given up."""
+        """Write all noted values; returns when they are in the store or were dropped."""
         if not self._values and not self._saving.locked():
             return
         async with self._saving:
@@ -56,12 +56,12 @@ class Recorder:
                     await self._database.write(controls.append, values)
             except (StoreBusyError, SQLAlchemyError) as error:
                 dropped += len(values)
-                _log.warning("control values: %s", type(error).__name__)
+                _log.warning("control values were not stored: %s", type(error).__name__)
         if dropped:
             _log.warning("%d values of control requests are not in the history", dropped)
 
     async def keep_saving(self) -> None:
-        """Save again and again, until cancelled."""
+        """Save every `FLUSH_SECONDS`, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self.save()

@@ -1,7 +1,7 @@
-"""The device gateway: framed CoAP over TLS, one session a device (device protocol, "Link").
+"""The device gateway: framed CoAP over TLS, one session per device (device protocol, "Link").
 
-A connection shakes hands, registers within a deadline, then reports and is asked. What a report
-means is decided in `reports`, what is remembered in `store`; here are connections and deadlines.
+A device connects, registers within a deadline, then sends reports and answers requests. This module
+handles connections and deadlines; `reports` interprets the reports, and `store` stores them.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ from wire.reports import (
     registration_answer,
 )
 
-# A 2017 module needs 2-4 s for an RSA handshake; a second try of it must fit.
+# A 2017 module needs 2-4 s for an RSA handshake; the timeout leaves time for a retry.
 HANDSHAKE_TIMEOUT = 10.0
-# A device registers as its first message; longer means it is none.
+# A device registers with its first message; a peer that takes longer is not a device.
 REGISTRATION_DEADLINE = 10.0
 # How long an app waits for a device's answer; mobile networks stall for several seconds.
 CONTROL_DEADLINE = 10.0
-# Two keepalives may be lost, the third is late by half an interval.
+# By then two keepalives are missing, the second one by half an interval.
 IDLE_TIMEOUT = 2.5 * KEEPALIVE_SECONDS
-# How long a connection may take to close in order; the server must end within 5 s.
+# How long a clean close of a connection may take; the server must stop within 5 s.
 STOP_TIMEOUT = 1.0
 CONNECTION_LIMIT = 5000
-# Requests to one device go one after the other (RFC 7252 NSTART); more than this many do not wait.
+# Requests to one device are sent one by one (RFC 7252 NSTART); beyond this many they are refused.
 REQUEST_LIMIT = 16
-# Reports are small; block-wise transfer must not be a way to make us hold more.
+# Reports are small; a peer must not fill our memory by block-wise transfer.
 PAYLOAD_LIMIT = 64 * 1024
 # A resource's path goes into Uri-Path options of at most 255 bytes each.
 URI_LIMIT = 255
@@ -77,7 +77,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The gateway's deadlines in seconds, and how many connections it holds."""
+    """The gateway's deadlines in seconds, and its maximum number of connections."""
 
     handshake: float = HANDSHAKE_TIMEOUT
     registration: float = REGISTRATION_DEADLINE
@@ -93,9 +93,9 @@ class _Session:
     identity: Identity
     connection: Connection
     waiting: int = 0
-    """Requests under way or in the queue."""
+    """The number of requests in progress or queued."""
     ordering: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """One order at a time: two occasions to send it must not send it twice."""
+    """Held while an order is sent, so that two triggers do not send it twice."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -111,7 +111,7 @@ class Gateway:
         clock: Clock = now_ms,
         pace: Pace | None = None,
     ) -> None:
-        """Prepare a gateway; ``api_url`` is where devices find the packages they are ordered."""
+        """Create a gateway; ``api_url`` returns the base URL from which devices fetch packages."""
         self._database = database
         self._api_url = api_url
         self._limits = limits
@@ -134,16 +134,16 @@ class Gateway:
         self._listeners: list[Callable[[str, Sequence[Effect]], None]] = [self._silent.heard]
 
     def watch(self, watcher: Callable[[str], None]) -> None:
-        """Let ``watcher(uuid)`` be called after each change of what is known of a device.
+        """Call ``watcher(uuid)`` after each change of a device's state.
 
-        It is called in the event loop and must return at once.
+        It is called in the event loop and must not block.
         """
         self._watchers.append(watcher)
 
     def listen(self, listener: Callable[[str, Sequence[Effect]], None]) -> None:
-        """Let ``listener(uuid, effects)`` be called after each report that was committed.
+        """Call ``listener(uuid, effects)`` after each committed report.
 
-        It is called in the event loop and must return at once.
+        It is called in the event loop and must not block.
         """
         self._listeners.append(listener)
 
@@ -152,7 +152,7 @@ class Gateway:
             watcher(uuid)
 
     async def start(self, context: ssl.SSLContext, **listen: Any) -> int:
-        """Begin to accept; ``listen`` goes to asyncio (host and port, or sock). Returns the port."""
+        """Start accepting; asyncio gets ``listen`` (host and port, or sock). Returns the port."""
         self._endpoint = await FramedEndpoint.create(self._handle)
         self._server = await asyncio.start_server(
             self._carry,
@@ -166,18 +166,18 @@ class Gateway:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Close the port and every connection, and end what is under way."""
+        """Close the port and every connection, and cancel the work in progress."""
         if self._server is not None:
             self._server.close()
         for task in self._work:
             task.cancel()
         for result in await asyncio.gather(*self._work, return_exceptions=True):
             if isinstance(result, Exception):
-                _log.error("the gateway's own work failed", exc_info=result)
+                _log.error("a background task of the gateway failed", exc_info=result)
         carriers = dict(self._connections)
         if self._endpoint is not None:
             await self._endpoint.shutdown()
-        # Closing a TLS stream asks the other side; one that does not answer is cut.
+        # A TLS close waits for the peer; the connection is cut if the peer does not answer.
         closing = (connection.wait_closed(STOP_TIMEOUT) for connection in carriers)
         await asyncio.gather(*closing)
         if carriers:
@@ -187,18 +187,18 @@ class Gateway:
         await self._recorder.save()
 
     async def save_controlled(self) -> None:
-        """Return once what control requests read and set is in the devices' history."""
+        """Wait until the values that control requests read and set are in the history."""
         await self._recorder.save()
 
     def is_online(self, uuid: str) -> bool:
-        """Tell whether the device has a registered connection."""
+        """Return whether the device has a registered connection."""
         return uuid in self._sessions
 
     async def control(self, uuid: str, method: str, uri: str, content: str) -> tuple[str, str]:
         """Read or set a resource of a device; returns its answer as ("2.05", content).
 
         Raises:
-            WireError: the uri is none that can be asked for.
+            WireError: ``uri`` is not a valid resource path.
             DeviceOfflineError, DeviceSilentError, DeviceRejectedError, DeviceBusyError: no answer.
         """
         path = tuple(part for part in uri.split("/") if part)
@@ -213,7 +213,7 @@ class Gateway:
         return dotted(reply.code), text
 
     async def order_update(self, uuid: str, order: OtaOrder) -> str | None:
-        """Send an order; returns None when the device took it, else its refusal in words.
+        """Send an order; returns None if the device accepts it, else its refusal as text.
 
         Raises:
             GatewayError: the device did not answer.
@@ -225,30 +225,30 @@ class Gateway:
         return _shown(reply)
 
     async def cancel_update(self, uuid: str) -> OtaTask:
-        """Take back the order that a device is busy with; what it answers decides (docs/adr/0013).
+        """Cancel a device's update; its answer decides how the task ends (docs/adr/0013).
 
         Returns:
-            The task: over, or still under way because the device ends it with its own report.
+            The task: ended, or still active because the device ends it with its own report.
 
         Raises:
             NotFoundError, NoUpdateError: there is nothing to cancel.
-            CancelRefusedError: the device does not give it up.
-            GatewayError: the device is connected and did not answer; ask again.
+            CancelRefusedError: the device refuses to cancel it.
+            GatewayError: the device is connected and did not answer; retry.
         """
         session = self._sessions.get(uuid)
-        # While its order is on the way to the device, what the device has is not known.
+        # While an order is being sent, it is unknown whether the device has it.
         async with session.ordering if session else contextlib.nullcontext():
             task = await self._database.read(ota.under_way, uuid)
             code = await self._tell_cancelled(session, task.id) if session else None
             reason = ota_rules.ends_by_cancel(code, told=task.cancel == Cancel.TOLD)
             told, now = code is not None, self._clock()
             done = await self._database.write(ota.cancel, task.id, reason, now, told=told)
-        _log.info("device %s: update %d cancelled: %s", uuid, task.id, reason or "it gives it up")
+        _log.info("device %s: update %d cancelled: %s", uuid, task.id, reason or "device ends it")
         self._changed(uuid)
         return done
 
     async def _tell_cancelled(self, session: _Session, task_id: int) -> int | None:
-        """Return a device's answer, 2.04 or 4.04, to a cancellation; None: it went offline."""
+        """Send a cancellation; returns the answer, 2.04 or 4.04, or None if it went offline."""
         query, uuid = cancel_query(str(task_id)), session.identity.uuid
         try:
             reply = await self._request(session, "DELETE", ORDER_PATH, query=query)
@@ -259,12 +259,12 @@ class Gateway:
         raise CancelRefusedError(f"device {uuid} does not give it up: {_shown(reply)}")
 
     def send_pending_order(self, uuid: str) -> None:
-        """Begin to send the order that waits for a device; without a connection it goes on waiting."""
+        """Start to send a device's pending order; it stays pending while the device is offline."""
         session = self._sessions.get(uuid)
         if session is not None:
             self._spawn(session, self._send_order(session))
 
-    # The way of one connection.
+    # Connections.
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)
@@ -306,7 +306,7 @@ class Gateway:
         for task in session.tasks:
             task.cancel()
 
-    # What devices ask of us.
+    # Requests from devices.
 
     async def _handle(self, request: Request) -> Reply:
         try:
@@ -317,7 +317,7 @@ class Gateway:
             )
             return Reply(Code.BAD_REQUEST, str(error).encode())
         except (StoreBusyError, SQLAlchemyError) as error:
-            # Not accepted, so that a device's outbox keeps it and tries again.
+            # The report is not accepted, so the device's outbox keeps it and retries.
             _log.error("%s: %s failed: %s", self._name(request.connection), request.method, error)
             return Reply(Code.SERVICE_UNAVAILABLE, b"the store cannot take this now")
 
@@ -370,7 +370,7 @@ class Gateway:
             return Reply(Code.UNAUTHORIZED, b"not the credentials of this connection")
         wanted = decide(credentials.uuid, parse_report(request.payload))
         if self._recorder.holds(identity.id):
-            # What was set before comes before what the device reports of it.
+            # In the history, a value that was set precedes the device's report of it.
             await self._recorder.save()
         notes = await self._database.write(effects.apply, identity.id, wanted, self._clock())
         self._changed(identity.uuid)
@@ -380,7 +380,7 @@ class Gateway:
             _log.warning("device %s: %s", identity.uuid, note)
         return Reply(Code.CHANGED)
 
-    # What we ask of devices.
+    # Requests to devices.
 
     def _session(self, uuid: str) -> _Session:
         session = self._sessions.get(uuid)
@@ -424,30 +424,30 @@ class Gateway:
         task.add_done_callback(session.tasks.discard)
 
     async def _guard(self, session: _Session, work: Coroutine[Any, Any, None]) -> None:
-        """Run a session's own work; its failure is logged and nobody else's."""
+        """Run a background task of a session; a failure is only logged."""
         try:
             await work
         except (GatewayError, StagingError, SQLAlchemyError) as error:
             _log.warning("device %s: %s", session.identity.uuid, error)
 
     async def _greet(self, session: _Session) -> None:
-        """Learn what a device that has just registered is, then send it what waits for it."""
-        # An old record is better than none.
+        """Read a newly registered device's self-description, then send its pending order."""
+        # Without an answer the stored self-description stays valid.
         with contextlib.suppress(DeviceSilentError, DeviceRejectedError):
             await self._read_description(session)
         await self._send_order(session)
 
     async def _send_cancels(self, session: _Session) -> None:
-        """Tell a device what was cancelled while it was away: it would refuse an order meanwhile."""
+        """Send cancellations that a device missed; a device still busy would refuse a new order."""
         told: list[int] = []
         for task_id in await self._database.read(ota.untold_cancels, session.identity.id):
             try:
                 if await self._tell_cancelled(session, task_id) is None:
                     break
-            except DeviceSilentError as error:  # it is told again; its order need not wait for that
+            except DeviceSilentError as error:  # retried later; its order need not wait for that
                 _log.warning("%s", error)
                 break
-            except (CancelRefusedError, DeviceRejectedError) as error:  # it will report its end
+            except (CancelRefusedError, DeviceRejectedError) as error:  # it reports its end itself
                 _log.info("%s", error)
             told.append(task_id)
         if told:
@@ -483,5 +483,5 @@ class Gateway:
 
 
 def _shown(reply: Reply) -> str:
-    """Render an answer of a device for people."""
+    """Render a device's response as text for people."""
     return f"{dotted(reply.code)} {reply.payload.decode('utf-8', 'replace')}".strip()

@@ -1,8 +1,7 @@
-"""What a task's status becomes when its device reports something (docs/adr/0004, "Status from events").
+"""The transitions of an update task's status.
 
-And when it is cancelled (docs/adr/0013).
-
-Pure: a state and one report in, the next state out. `store.ota` keeps states and event lines.
+They follow device reports (docs/adr/0004, "Status from events") and cancellation (docs/adr/0013).
+No I/O: state and report in, next state out. `store.ota` stores states and event lines.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from enum import StrEnum
 from wire.codes import Code
 from wire.ota import OtaEvent, OtaEventReport, OtaState
 
-# Two percent lines of one phase are at least this far apart in a task's event log.
+# The minimum distance between two percent lines of one phase in a task's event log.
 PERCENT_LINE_STEP = 0.05
-# Whatever a device sends, its task's log ends here; the status still follows every report.
+# The maximum length of a task's event log; the status still follows every later report.
 EVENT_LINES_LIMIT = 200
 
 
@@ -23,25 +22,25 @@ class Status(StrEnum):
     """A task's status as the open API names it (section 5.4)."""
 
     CREATED = "CREATED"
-    """Ordered, nothing heard of it yet."""
+    """Ordered; the device has not reported on it yet."""
     RUNNING = "RUNNING"
-    """The device downloads or installs; ``percent`` says how far."""
+    """The device downloads or installs; ``percent`` is its progress."""
     INSTALLED = "INSTALLED"
-    """The package is in place and has not proved itself yet."""
+    """The package is installed, but not confirmed yet."""
     SUCCESS = "SUCCESS"
-    """The device says it is installed, and runs the version. Final."""
+    """The device reported event 10 and runs the version. Final."""
     FAILED = "FAILED"
-    """``failure`` says why; the same task may still come back to life, see `on_event`."""
+    """``failure`` is the reason; later reports may revive the task, see `on_event`."""
 
 
 class Cancel(StrEnum):
-    """Whether a task's order was taken back."""
+    """Whether a task was cancelled."""
 
     NONE = ""
     WANTED = "WANTED"
-    """It was; the device has not answered that yet, and is told when it next registers."""
+    """It was; the device has not answered yet, and is notified when it next registers."""
     TOLD = "TOLD"
-    """It was, and the device answered."""
+    """It was, and the device answered the notification."""
 
 
 ACTIVE = (Status.CREATED, Status.RUNNING, Status.INSTALLED)
@@ -56,7 +55,7 @@ _PROGRESS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """Where a task stands; ``installed``: event 10 was seen; ``cancelled``: its order was taken back."""
+    """A task's state; ``installed``: event 10 was received; ``cancelled``: it was cancelled."""
 
     status: Status = Status.CREATED
     percent: float | None = None
@@ -66,7 +65,7 @@ class TaskState:
 
 
 def on_event(state: TaskState, report: OtaEventReport, *, at_target: bool) -> TaskState:
-    """Follow one ``ota_event``; ``at_target``: the device runs the ordered version now."""
+    """Apply an ``ota_event``; ``at_target``: the device runs the ordered version now."""
     if state.status is Status.SUCCESS:
         return state
     if report.event is OtaEvent.INSTALLED:
@@ -74,21 +73,22 @@ def on_event(state: TaskState, report: OtaEventReport, *, at_target: bool) -> Ta
     if report.event in _PROGRESS:
         return _progress(state, report.percent)
     if report.event is OtaEvent.DELETED and state.status is Status.INSTALLED:
-        return state  # the package file was cleared away after it was installed
+        return state  # the device deletes the package file after the installation
     return fail(state, report.description or _describe(report.event))
 
 
 def on_state(state: TaskState, reported: OtaState) -> TaskState:
-    """Follow one ``ota_state``."""
+    """Apply an ``ota_state``."""
     if state.status is Status.SUCCESS or reported is OtaState.IDLE:
         return state
     return _installed(state) if reported is OtaState.INSTALLED else _progress(state, None)
 
 
 def on_version(state: TaskState, *, at_target: bool) -> TaskState:
-    """Follow a ``package_info``: event 10 and the right version make SUCCESS, in either order.
+    """Apply a ``package_info``: event 10 and the ordered version, in either order, make SUCCESS.
 
-    Also out of FAILED: early firmware numbers some events differently, and what runs is the proof.
+    This also revives FAILED: early firmware numbers some events differently, so the running version
+    decides.
     """
     if not (at_target and state.installed):
         return state
@@ -96,20 +96,20 @@ def on_version(state: TaskState, *, at_target: bool) -> TaskState:
 
 
 def cancel(state: TaskState, reason: str) -> TaskState:
-    """End a task whose order is taken back; SUCCESS stays.
+    """End a task as cancelled; SUCCESS stays.
 
-    From then on only its end counts: late progress does not bring it back to life, a failure's own
-    words replace ``reason``, and a device that was quicker makes it the SUCCESS that it is.
+    From then on only its end counts: late progress does not revive it, a reported failure replaces
+    ``reason``, and if the device had already installed the update, the task becomes SUCCESS.
     """
     return fail(replace(state, cancelled=True), f"cancelled: {reason}")
 
 
 def ends_by_cancel(code: int | None, *, told: bool) -> str | None:
-    """Say why a task ends now that its device was asked to cancel it; None: the device ends it.
+    """Return why a cancelled task ends at once, or None if its device ends it.
 
     Args:
-        code: the device's answer, 2.04 or 4.04; None: it is offline.
-        told: whether it was asked before, and answered.
+        code: the device's answer to the cancellation, 2.04 or 4.04; None: it is offline.
+        told: whether the device answered an earlier cancellation.
     """
     if code is None:
         return "the device is offline"
@@ -126,12 +126,12 @@ def fail(state: TaskState, reason: str) -> TaskState:
 
 
 def keeps_line(previous: float | None, percent: float | None, lines: int) -> bool:
-    """Tell whether the event log takes one more line.
+    """Return whether the event log gets one more line.
 
     Args:
-        previous: percent of the last kept line of the same event, None if there is none.
-        percent: what the new report says, None for events without percent.
-        lines: how many lines the task has.
+        previous: percent of the last stored line of the same event, None if there is none.
+        percent: percent of the new report, None for events without percent.
+        lines: the number of lines that the task has.
     """
     if lines >= EVENT_LINES_LIMIT:
         return False
@@ -142,7 +142,7 @@ def keeps_line(previous: float | None, percent: float | None, lines: int) -> boo
 
 
 def _installed(state: TaskState) -> TaskState:
-    # A failed task becomes a success by its version alone, never half-way.
+    # Only `on_version` turns a failed task into a success; it never becomes INSTALLED.
     if state.status is Status.FAILED:
         return state
     return replace(state, status=Status.INSTALLED)
@@ -154,7 +154,7 @@ def _progress(state: TaskState, percent: float | None) -> TaskState:
     if state.status is Status.FAILED and state.cancelled:
         return state
     before = None if state.status is Status.FAILED else state.percent
-    # Installing counts from 0 again, but a bar that an app shows must not run backwards.
+    # Installing starts again at 0, but an app's progress bar must not go backwards.
     kept = before if percent is None else max(before or 0.0, percent)
     return replace(state, status=Status.RUNNING, percent=kept, failure=None)
 

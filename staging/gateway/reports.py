@@ -1,6 +1,6 @@
-"""What a device's report means: its keys become effects, and nothing is done here.
+"""Translates a device's report into effects, which `store.effects` applies.
 
-Every key is checked before the first effect is carried out, so that a bad report changes nothing.
+Every key is validated before the first effect is applied, so an invalid report changes nothing.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from wire.reports import (
 )
 from wire.voice import parse_segment, unpack_frames
 
-# One report of ours holds a handful; the bound keeps one message from becoming thousands of rows.
+# Our agent's reports have a few keys; the limit keeps one message from adding thousands of rows.
 KEYS_LIMIT = 64
 KEY_LENGTH_LIMIT = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The device lives (``alive``)."""
+    """A keepalive (``alive``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ Effect = Heartbeat | HistoryPoint | RunningVersion | BindTokenSeen | OtaEventSee
 
 
 def decide(uuid: str, data: Mapping[str, object]) -> list[Effect]:
-    """Return what a report of the device ``uuid`` asks for, in the order of its keys.
+    """Return the effects of a report of the device ``uuid``, in the order of its keys.
 
     Raises:
-        WireError: names the key or member that is wrong; then nothing of the report counts.
+        WireError: a key or member is invalid; the message names it. The whole report is refused.
     """
     if len(data) > KEYS_LIMIT:
         raise WireError(f"data: got {len(data)} keys, expected at most {KEYS_LIMIT}")

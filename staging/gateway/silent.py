@@ -1,10 +1,10 @@
-"""Updates that the cloud orders by itself: published silent strategies, and orders of others.
+"""Orders silent updates, and sends the orders that commands and the console left in the store.
 
-A device is considered when it registers, when it reports its version, and when a silent strategy is
-published; each time after a random delay, one at a time, and only while few enough are under way:
-a fleet that comes back from a power cut must not fetch the same package in the same second.
+A device is checked when it registers, when it reports its version, and when a silent strategy is
+published: each time after a random delay, one device at a time, and only below a limit of running
+updates. Otherwise a fleet that returns from a power cut would fetch a package in the same second.
 
-The commands and the console write to the store only; `_scan` finds what they left there.
+The commands and the console only write to the store; `_scan` finds what they wrote.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _random = random.SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast updates begin (seconds)."""
+    """The rate at which updates start; times in seconds."""
 
     scan: float = 3.0
-    """Between two looks for what commands wrote."""
+    """Between two scans of the store."""
     delay_low: float = 2.0
-    """After an occasion, so that the version report that follows a registration is in."""
+    """After a trigger; long enough for the version report that follows a registration."""
     delay_high: float = 10.0
     interval: float = 0.2
     """Between two orders, on average."""
     running: int = 100
-    """Silent updates under way at most: what a small server can feed."""
+    """The maximum number of silent updates in progress: what a small server can serve."""
     stalled: float = 600.0
-    """An update without a sign of life for so long does not count as under way."""
+    """An update without a report for this long does not count as in progress."""
 
 
 class SilentUpdates:
-    """Decides when devices get the orders that nobody gives by hand."""
+    """Decides when devices get automatic orders."""
 
     def __init__(
         self,
@@ -55,20 +55,20 @@ class SilentUpdates:
         send: Callable[[str], None],
         pace: Pace = Pace(),  # frozen
     ) -> None:
-        """Prepare; ``online`` names the connected devices, ``send`` sends a device's waiting order."""
+        """Prepare; ``online`` returns the connected uuids, ``send`` sends a device's order."""
         self._database = database
         self._clock = clock
         self._online = online
         self._send = send
         self._pace = pace
-        # Each connected device is in it at most once, so the gateway's limit bounds it.
+        # Holds each connected device at most once, so the gateway's limit bounds it.
         self._due: dict[str, float] = {}
         self._wanted = asyncio.Event()
         self._published: frozenset[int] = frozenset()
         self._last_task = 0
 
     def consider(self, uuid: str) -> None:
-        """Look in a little while whether a silent strategy has something for a device."""
+        """Schedule a check whether a silent strategy applies to a device."""
         if not self._published:
             return
         delay = _random.uniform(self._pace.delay_low, self._pace.delay_high)
@@ -76,12 +76,12 @@ class SilentUpdates:
         self._wanted.set()
 
     def heard(self, uuid: str, effects: Iterable[Effect]) -> None:
-        """Follow a device's report: a version may be what a strategy waits for."""
+        """Handle a device's report: a strategy may apply to a reported version."""
         if any(isinstance(effect, RunningVersion) for effect in effects):
             self.consider(uuid)
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Scan and order until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_scanning())
             group.create_task(self._keep_ordering())
@@ -91,13 +91,13 @@ class SilentUpdates:
             try:
                 await self._scan()
             except (StagingError, SQLAlchemyError) as error:
-                _log.warning("looking for orders: %s", error)
+                _log.warning("the scan for orders failed: %s", error)
             await asyncio.sleep(self._pace.scan)
 
     async def _scan(self) -> None:
-        """Send new orders that others wrote, and consider everybody when a strategy is new."""
+        """Send orders that are new in the store; if a strategy is new, consider every device."""
         for task_id, uuid in await self._database.read(ota.unsent_after, self._last_task):
-            # Once each: a device that did not take it is sent it again when it registers.
+            # Each is sent once here; a device that did not take it gets it again when it registers.
             self._last_task = task_id
             self._send(uuid)
         before, self._published = (
@@ -126,10 +126,10 @@ class SilentUpdates:
         if not self._due:
             self._wanted.clear()
         if uuid not in self._online():
-            return  # it is considered again when it comes back
+            return  # it is considered again when it registers
         task = await self._database.write(ota.order_silently, uuid, self._clock())
         if task is not None:
-            _log.info("device %s: ordered silently, task %d", uuid, task.id)
+            _log.info("device %s: silent update ordered, task %d", uuid, task.id)
             self._send(uuid)
 
     async def _is_full(self) -> bool:

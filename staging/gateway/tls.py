@@ -1,4 +1,4 @@
-"""The gateway's TLS: what it offers to devices of today, and on request to those of 2017."""
+"""The gateway's TLS settings for current devices and, on request, for 2017 firmware."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import ssl
 
 from staging.identity.ca import Certificates
 
-# Forward secrecy and authenticated encryption only; TLS 1.3 has its own list, all of it good.
+# Forward secrecy and authenticated encryption only; all suites of TLS 1.3 have both.
 MODERN_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-# RSA key exchange with CCM and CBC: what a 2017 module has in its flash. SECLEVEL 0 admits their
+# RSA key exchange with CCM and CBC, which 2017 modules support. SECLEVEL 0 admits their
 # SHA-1 MACs and 64-bit CCM tags.
 LEGACY_CIPHERS = (
     f"{MODERN_CIPHERS}:AES128-CCM8:AES256-CCM8:AES128-CCM:AES256-CCM:AES128-GCM-SHA256:"
@@ -27,5 +27,5 @@ def server_context(certificates: Certificates, *, legacy: bool) -> ssl.SSLContex
 
 
 def load_certificates(context: ssl.SSLContext, certificates: Certificates) -> None:
-    """Show these certificates to connections from now on."""
+    """Use these certificates for new connections."""
     context.load_cert_chain(certificates.server, certificates.server_key)

@@ -1,8 +1,8 @@
-"""The cloud's own certificate authority and the certificate that its device gateway shows.
+"""The cloud's own certificate authority and the server certificate of its device gateway.
 
-The CA is made once and stays, because it is flashed onto devices (profile, ``rsaCaCrt``). The
-server's certificate is made anew when it is about to expire or the host changes. RSA throughout:
-2017 firmware knows nothing else.
+The CA is created once and kept, because it is flashed onto devices (profile, ``rsaCaCrt``). The
+server certificate is replaced before it expires and when the host changes. All keys are RSA:
+2017 firmware supports nothing else.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from staging.data_dir import PUBLIC_MODE, SECRET_MODE, locked, write_file
 from staging.errors import StagingError
 
 CA_KEY_BITS, SERVER_KEY_BITS = 3072, 2048
-# A device in a drawer for years must still find its CA valid.
+# The CA must still be valid for a device that was stored for years.
 CA_LIFETIME = timedelta(days=365 * 20)
-# The longest that current TLS stacks take from a public CA; ours follows suit.
+# The longest lifetime that current TLS stacks accept from a public CA.
 SERVER_LIFETIME = timedelta(days=397)
 RENEW_BEFORE = timedelta(days=30)
-# Devices start with clocks that lag; so may the clock of the machine that made this.
+# A device's clock may be behind when it starts, and so may this machine's.
 CLOCK_SLACK = timedelta(days=1)
 ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Where the PEM files lie."""
+    """The paths of the PEM files."""
 
     ca: Path
     server: Path
@@ -42,10 +42,10 @@ class Certificates:
 
 
 def ensure(folder: Path, hosts: tuple[str, ...], now: datetime | None = None) -> Certificates:
-    """Return certificates that are good for ``hosts`` (names or addresses), made where needed.
+    """Return certificates valid for ``hosts`` (names or addresses); creates them if needed.
 
     Raises:
-        StagingError: the folder cannot be written, or holds something else.
+        StagingError: the folder cannot be written, or its files are not usable certificates.
     """
     moment = now or datetime.now(UTC)
     names = tuple(dict.fromkeys((*ALWAYS_NAMED, *hosts)))
@@ -62,7 +62,7 @@ def ensure(folder: Path, hosts: tuple[str, ...], now: datetime | None = None) ->
 
 
 def ensure_authority(folder: Path) -> str:
-    """Return the CA's certificate in PEM, made if it is new; raises StagingError."""
+    """Return the CA certificate in PEM; creates it if needed. Raises StagingError."""
     path = folder / "ca.crt"
     if not path.exists():
         ensure(folder, ())
@@ -93,7 +93,7 @@ def _ensure_ca(
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
     )
-    # The key first: a certificate without its key would block every later start.
+    # The key is written first: a certificate without its key would block every later start.
     write_file(key_path, _key_pem(key), SECRET_MODE)
     write_file(path, certificate.public_bytes(serialization.Encoding.PEM), PUBLIC_MODE)
     return certificate, key
@@ -146,11 +146,11 @@ def _builder(
 def _is_good(
     paths: Certificates, ca: x509.Certificate, names: tuple[str, ...], now: datetime
 ) -> bool:
-    """Tell whether the server's certificate is there, ours, lasting, and names every host."""
+    """Return whether the server certificate is from our CA, lasts, and names exactly ``names``."""
     if not (paths.server.exists() and paths.server_key.exists()):
         return False
     certificate = x509.load_pem_x509_certificate(paths.server.read_bytes())
-    # A crash between the two files leaves a pair that does not fit; it is simply made again.
+    # A crash between the two writes leaves a mismatched pair, which is then replaced.
     pair = _load_key(paths.server_key).public_key() == certificate.public_key()
     san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return (

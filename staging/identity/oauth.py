@@ -1,7 +1,7 @@
 """The rules of the authorization page (open API 1.1; RFC 6749, implicit grant). No I/O.
 
-An app is only ever answered at a redirect URI that was registered for it, compared whole: a page that
-sends users elsewhere would hand their tokens to strangers.
+A response goes only to a redirect URI that is registered for the app, compared as a whole: a
+redirect to any other address would leak the user's token.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from urllib.parse import quote, urlsplit
 from staging.store.models import ALL_SCOPE
 from wire.errors import FieldError
 
-# The document's request has it without the slash, its answer with one; both are taken.
+# The document's request has no slash at the end, its response has one; both are accepted.
 DOCUMENT_REDIRECT = "http://iam.iot.baidu.com/v1/iam/oauth/receive_implicit_token/"
 REDIRECT_LIMIT = 1024
-# A private-use scheme has a dot (RFC 8252, 7.1), so javascript: and data: are none.
+# A private-use scheme has a dot (RFC 8252, 7.1), so javascript: and data: do not match.
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 
 
 class Scope(StrEnum):
-    """What a user can allow an app; the document names only the first."""
+    """A permission that a user can grant an app; the document names only the first."""
 
     ALL = ALL_SCOPE
     ACCOUNT = "account"
@@ -38,7 +38,7 @@ class Scope(StrEnum):
 
 
 def check_scopes(scopes: Iterable[str]) -> list[str]:
-    """Return scopes without repeats; raises FieldError for one that there is not."""
+    """Return scopes without duplicates; raises FieldError for an unknown one."""
     known = {scope.value for scope in Scope}
     asked = list(dict.fromkeys(scopes))
     for scope in asked:
@@ -48,10 +48,10 @@ def check_scopes(scopes: Iterable[str]) -> list[str]:
 
 
 def grantable(asked: str, allowed: Sequence[str]) -> list[str]:
-    """Return the scopes that a request names by ``a,b``, or all that the app may have for ``""``.
+    """Return the scopes that a request asks for (``a,b``); ``""`` means all that the app may have.
 
     Raises:
-        FieldError: a scope is none, or more than the app was registered for.
+        FieldError: a scope is unknown, or the app is not registered for it.
     """
     names = check_scopes(part.strip() for part in asked.split(",") if part.strip())
     for name in names:
@@ -61,13 +61,13 @@ def grantable(asked: str, allowed: Sequence[str]) -> list[str]:
 
 
 def covers(granted: Iterable[str], scope: str) -> bool:
-    """Tell whether granted scopes include one."""
+    """Return whether the granted scopes include ``scope``."""
     found = set(granted)
     return ALL_SCOPE in found or scope in found
 
 
 def check_redirect_uri(uri: str) -> str:
-    """Return a URI that an app may be registered with; raises FieldError."""
+    """Return ``uri`` if an app may register it; raises FieldError."""
     expected = "an http(s) URL, or a URI of an app's own scheme such as com.example:/x, no fragment"
     try:
         parts = urlsplit(uri)
@@ -86,16 +86,16 @@ def check_redirect_uri(uri: str) -> str:
 
 
 def registered(uri: str, known: Iterable[str]) -> str | None:
-    """Return the registered URI that a request means, None if it means none.
+    """Return the registered URI that matches a request's, or None.
 
-    Compared character by character, but for one slash at the end, where the document differs from
-    itself. The answer goes to the registered one.
+    The comparison is exact, except for one slash at the end, where the document is inconsistent.
+    The response goes to the registered URI.
     """
     return next((one for one in known if one.removesuffix("/") == uri.removesuffix("/")), None)
 
 
 def origin(uri: str) -> str:
-    """Return what a Content-Security-Policy calls the place: scheme, host and port, or ``scheme:``."""
+    """Return a URI's Content-Security-Policy source: scheme, host and port, or ``scheme:``."""
     parts = urlsplit(uri)
     if parts.scheme not in {"http", "https"}:
         return f"{parts.scheme}:"
@@ -103,6 +103,6 @@ def origin(uri: str) -> str:
 
 
 def answer_uri(redirect: str, parameters: Sequence[tuple[str, str]]) -> str:
-    """Return where the browser goes: the redirect URI with the answer as fragment, in order."""
+    """Return the redirect URI with the response's parameters, in order, as its fragment."""
     pairs = (f"{name}={quote(value, safe=',')}" for name, value in parameters)
     return f"{redirect}#{'&'.join(pairs)}"

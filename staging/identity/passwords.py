@@ -1,7 +1,7 @@
-"""Passwords: hashed with scrypt (RFC 7914), checked in constant time. No I/O, but slow by intent.
+"""Passwords: hashed with scrypt (RFC 7914), checked in constant time. No I/O, but slow by design.
 
 A stored password is ``scrypt$N$r$p$salt$hash`` with salt and hash in base64, so that the parameters
-can be raised later and old ones still checked.
+can be raised later and old hashes still verified.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import secrets
 
 from wire.errors import FieldError
 
-# One of OWASP's equal choices: 16 MiB for some 100 ms; a bench may be a Raspberry Pi.
+# One of OWASP's equivalent settings: 16 MiB, some 100 ms. The server may be a Raspberry Pi.
 COST, BLOCK, PARALLEL = 2**14, 8, 5
 SALT_BYTES, HASH_BYTES = 16, 32
 LENGTH_MIN, LENGTH_MAX = 8, 256
-# OpenSSL asks for a little more than 128 * N * r bytes.
+# OpenSSL needs a little more than 128 * N * r bytes.
 _MEMORY = 2 * 128 * COST * BLOCK
 
 
 def hash_password(password: str) -> str:
-    """Return what is kept of a password; raises FieldError when it is too short or too long."""
+    """Return the hash to store for a password; raises FieldError if it is too short or too long."""
     if not LENGTH_MIN <= len(password) <= LENGTH_MAX:
         expected = f"{LENGTH_MIN} to {LENGTH_MAX} characters"
         raise FieldError("password", password, expected, secret=True)
@@ -32,7 +32,7 @@ def hash_password(password: str) -> str:
 
 
 def matches(password: str, stored: str | None) -> bool:
-    """Tell whether a password is the stored one; takes as long when there is none stored."""
+    """Return whether a password is the stored one; takes equally long if none is stored."""
     if len(password) > LENGTH_MAX:
         return False
     _, cost, block, parallel, salt, digest = (stored or _NOBODY).split("$")
@@ -57,7 +57,7 @@ def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-# What a password is compared with where there is none, so that the time does not tell.
+# Compared with when no password is stored, so that the timing does not reveal that.
 _NOBODY = (
     f"scrypt${COST}${BLOCK}${PARALLEL}${_base64(bytes(SALT_BYTES))}${_base64(bytes(HASH_BYTES))}"
 )

@@ -1,4 +1,4 @@
-"""The profile that is flashed onto a device, made from what the store and the server know of it."""
+"""The profile that is flashed onto a device, from its store record and the server's addresses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from staging.errors import StagingError
 from staging.store.models import Device
 from wire.profile import Profile
 
-# Nothing here listens on it; the profile must name one.
+# The profile must have one, but the cloud does not listen on it.
 LWM2M_PORT = 5683
 
 

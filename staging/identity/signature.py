@@ -1,7 +1,7 @@
 """The open API's request signature (section 2.5.2): the only place where SHA-1 is used.
 
 ``X-IOT-Signature: {nonce}:SHA1({nonce}+{apikey}+{secret}+{token})``. SHA-1 is the document's choice;
-nothing else in the cloud relies on it. No I/O here: whether a nonce was used is asked elsewhere.
+nothing else in the cloud relies on it. No I/O: used nonces are checked elsewhere.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def sign(nonce: str, apikey: str, secret: str, token: str = "") -> str:
 
 
 def parse(header: str) -> Signature:
-    """Split the header; raises FieldError when it is not nonce:digest."""
+    """Parse the header; raises FieldError if it is not ``nonce:digest``."""
     match = _SIGNATURE.fullmatch(header)
     if match is None:
         expected = "16 characters a-z, A-Z, 0-9, a colon and a SHA-1 in 40 hexadecimal digits"
@@ -48,7 +48,7 @@ def parse(header: str) -> Signature:
 
 
 def matches(signature: Signature, apikey: str, secret: str, token: str) -> bool:
-    """Tell in constant time whether the signature was made with these secrets."""
+    """Return, in constant time, whether the signature was made with these secrets."""
     return hmac.compare_digest(signature.digest, _digest(signature.nonce, apikey, secret, token))
 
 

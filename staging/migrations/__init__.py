@@ -1,1 +1,1 @@
-"""The schema's revisions and what Alembic needs to run them (docs/staging.md, "The schema")."""
+"""The schema's revisions and Alembic's environment (docs/staging.md, "The schema")."""

@@ -1,4 +1,4 @@
-"""How Alembic is called: on a connection that its caller has opened, and which ends its transaction."""
+"""Alembic's configuration: it runs on the caller's connection, in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 
 def alembic_config(connection: Connection) -> Config:
-    """Return the configuration of one call of an Alembic command."""
+    """Return the configuration to run an Alembic command on ``connection``."""
     config = Config()
     # Alembic expands % in its settings.
     folder = str(Path(__file__).parent).replace("%", "%%")

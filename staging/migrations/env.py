@@ -1,4 +1,4 @@
-"""What Alembic runs for every command: revisions against the connection that the caller holds."""
+"""Alembic's environment, run for every command: applies revisions on the caller's connection."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from staging.store.models import Base
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
-    # SQLite changes a table by making it anew; elsewhere the same revision is a plain ALTER.
+    # SQLite changes a table by recreating it; on PostgreSQL the same revision is a plain ALTER.
     render_as_batch=True,
-    # True of SQLite too, since the store begins its transactions itself.
+    # Holds for SQLite too, because the store begins its transactions itself.
     transactional_ddl=True,
 )
 context.run_migrations()

@@ -10,5 +10,5 @@ down_revision = ${repr(down_revision)}
 
 
 def upgrade() -> None:
-    """Step up; there are no steps down: a copy of the data is the way back."""
+    """Upgrade. There is no downgrade: restore a copy of the data instead."""
     ${upgrades if upgrades else "pass"}

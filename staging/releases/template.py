@@ -1,6 +1,6 @@
-"""The default product: what a device is taken to be that cannot describe itself.
+"""The default product, whose data points stand in for a missing self-description.
 
-The four data points are those of the open API document's example (section 3.1), word for word.
+The four data points are those of the open API document's example (section 3.1), verbatim.
 """
 
 from __future__ import annotations

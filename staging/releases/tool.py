@@ -1,6 +1,6 @@
-"""The TUF repository under DATA/tuf, kept by ``story-release`` in a process of its own.
+"""The TUF repository under DATA/tuf, managed by ``story-release`` in a separate process.
 
-The staging cloud imports nothing of `ota`: it starts the tool's command line and reads its JSON.
+The staging cloud does not import `ota`: it runs the tool's command line and reads its JSON.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from wire.errors import WireError, show
 from wire.fields import get_int, get_string, parse_object
 
 COMMAND = (sys.executable, "-m", "release.cli")
-# Hashing the largest image (wire.ota.SIZE_MAX is far above any of ours) at 20 MB/s of an SD card.
+# Time to hash the largest image on an SD card, at 20 MB/s; none comes near wire.ota.SIZE_MAX.
 TIMEOUT = 600.0
 
 
 def ensure_repository(data: DataDir) -> None:
-    """Make keys and repository if there are none; raises StagingError."""
+    """Create the keys and the repository if there are none; raises StagingError."""
     with _lock(data):
         if not data.tuf_root.exists():
             _run(("init", *_where(data)))
 
 
 def refresh(data: DataDir) -> None:
-    """Sign the repository's timestamp anew, before it expires; raises StagingError."""
+    """Re-sign the repository's timestamp before it expires; raises StagingError."""
     with _lock(data):
         _run(("refresh", *_where(data)))
 
 
 def add(data: DataDir, file: Path, product: str, version: str, installer: str = "slots") -> Target:
-    """Put a package into the repository, for machines with ``installer``; raises StagingError."""
+    """Add a package for devices with ``installer`` to the repository; raises StagingError."""
     if not file.is_file():
         raise StagingError(f"{file}: there is no such file")
     with _lock(data):
@@ -56,7 +56,7 @@ def add(data: DataDir, file: Path, product: str, version: str, installer: str = 
 
 
 def _url_path(data: DataDir, path: str) -> str:
-    """Return the package's path below ``targets/``, as a URL has it."""
+    """Return the package's path below ``targets/``, quoted for a URL."""
     targets = (data.tuf / "targets").resolve()
     file = (data.tuf / path).resolve()
     if not file.is_file() or not file.is_relative_to(targets):

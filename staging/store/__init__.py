@@ -1,7 +1,7 @@
-"""What the cloud remembers: SQLAlchemy tables and the functions that read and change them.
+"""The cloud's persistent state: SQLAlchemy tables and the functions that read and change them.
 
-Each function takes a session as its first argument and is one transaction's work; none knows of
-HTTP, CoAP or asyncio. `database.Database` runs them.
+Each function takes a session as its first argument and does the work of one transaction; none
+depends on HTTP, CoAP or asyncio. `database.Database` runs them.
 """
 
 from staging.store.database import Database

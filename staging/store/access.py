@@ -1,6 +1,6 @@
-"""The one look-up before an API request: who calls, and what of a device they may touch.
+"""The look-up before an API request: the caller, and their access to a device.
 
-It is one statement, because the round trip of a control request has to wait for it.
+It is a single statement, because every control request waits for it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from staging.store.models import (
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the store knows of the caller; None where there is no such row."""
+    """The store's record of a caller and a device; None where there is no such row."""
 
     app_id: int
     secret: str = field(repr=False)
@@ -77,9 +77,9 @@ _LOOK_UP = (
 def look_up(
     session: Session, apikey: str, nonce: str, token_digest: str, uuid: str | None
 ) -> Access | None:
-    """Return what is known of a request's app, nonce, token and device; None: no such app."""
+    """Return the record of a request's app, nonce, token and device; None for an unknown app."""
     values = {"apikey": apikey, "nonce": nonce, "digest": token_digest, "uuid": uuid}
-    # Past the ORM, which has nothing to do for plain columns: a third of the look-up's time.
+    # Bypasses the ORM, which is of no use for plain columns: this saves a third of the time.
     row = session.connection().execute(_LOOK_UP, values).one_or_none()
     if row is None:
         return None
@@ -103,14 +103,14 @@ def look_up(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How an app stands to a device: is it bound to the product, and who owns the device."""
+    """An app's relation to a device: whether it is bound to the product, and the device's owner."""
 
     app_bound: bool
     owner_id: int | None
 
 
 def standings(session: Session, app_id: int, uuids: list[str]) -> dict[str, Standing]:
-    """Return how an app stands to each of the devices that exist."""
+    """Return an app's relation to each of the given devices that exist, by uuid."""
     rows = session.execute(
         select(Device.uuid, AppProduct.app_id, Binding.account_id)
         .outerjoin(Binding, Binding.device_id == Device.id)

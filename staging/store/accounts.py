@@ -1,4 +1,4 @@
-"""Accounts: who they are, and logging in with a password."""
+"""Accounts and their passwords."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME_LIMIT = 64
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a log-in is checked against; ``password`` as `staging.identity.passwords` renders it, or None."""
+    """The data to verify a log-in; ``password`` is a hash of `staging.identity.passwords`, or None."""
 
     account_id: int
     uuid: str
@@ -26,7 +26,7 @@ class Login:
 
 
 def find_or_make(session: Session, user_name: str, now: int) -> Account:
-    """Return the account of a user name, made if it is new; its uuid is ``5_`` and ten digits."""
+    """Return a user's account, created if needed; its uuid is ``5_`` and ten digits."""
     found = _named(session, user_name)
     if found is None:
         uuid = f"5_{10**9 + secrets.randbelow(9 * 10**9)}"
@@ -37,7 +37,7 @@ def find_or_make(session: Session, user_name: str, now: int) -> Account:
 
 
 def add(session: Session, user_name: str, password: str, now: int) -> Account:
-    """Make an account that can log in, or give one that could not yet its password.
+    """Create an account that can log in, or set the password of one that has none.
 
     Args:
         session: the transaction.
@@ -46,8 +46,8 @@ def add(session: Session, user_name: str, password: str, now: int) -> Account:
         now: ms.
 
     Raises:
-        FieldError: the name is none.
-        StagingError: there is such an account with a password already.
+        FieldError: the name is not valid.
+        StagingError: the account exists and has a password.
     """
     if not (user_name.isprintable() and 0 < len(user_name.strip()) <= NAME_LIMIT):
         raise FieldError("name", user_name, f"1 to {NAME_LIMIT} printable characters")
@@ -59,7 +59,7 @@ def add(session: Session, user_name: str, password: str, now: int) -> Account:
 
 
 def set_password(session: Session, user_name: str, password: str) -> Account:
-    """Change an account's password, hashed already; raises NotFoundError."""
+    """Change an account's password, given as a hash; raises NotFoundError."""
     account = _named(session, user_name)
     if account is None:
         raise NotFoundError(f"account {user_name}: there is none")
@@ -68,7 +68,7 @@ def set_password(session: Session, user_name: str, password: str) -> Account:
 
 
 def login(session: Session, user_name: str) -> Login | None:
-    """Return what a log-in is checked against; None: no such account, or a disabled one."""
+    """Return the data to verify a log-in; None if the account is unknown or disabled."""
     account = _named(session, user_name)
     if account is None or account.status != ENABLE:
         return None

@@ -1,4 +1,4 @@
-"""Apps, accounts and what lets one act for the other: access tokens and used nonces."""
+"""Apps, their access tokens for accounts, and used nonces."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from staging.store.products import default_product
 
 # expires_in of the open API's section 1.1, in seconds: 60 days.
 TOKEN_LIFETIME_S = 5_184_000
-# Nonces of tokens that can still be used; past this many the oldest are forgotten (docs/adr/0004).
+# The maximum number of stored nonces; beyond it the oldest are deleted (docs/adr/0004).
 NONCES_LIMIT = 1_000_000
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class AppType(StrEnum):
-    """What an app runs on, which decides what it signs with."""
+    """An app's platform, which determines the secret that it signs with."""
 
     WEB = "web"
     ANDROID = "android"
@@ -44,7 +44,7 @@ class Nonce:
 
 
 def token_digest(token: str) -> str:
-    """Return what the store keeps of an access token; also makes a look-up tell no timing."""
+    """Return the digest to store for a token; it also hides the token from look-up timing."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -58,13 +58,13 @@ def add_app(
     scopes: Sequence[str] = (),
     redirect_uris: Sequence[str] = (),
 ) -> App:
-    """Make an app bound to the default product; a web app's secret is made here.
+    """Create an app bound to the default product; without ``secret`` (web) it gets a random one.
 
-    Without ``scopes`` users may allow it everything; without ``redirect_uris`` they are sent where
-    the open API document sends them.
+    Without ``scopes`` users may grant it everything; without ``redirect_uris`` it gets the redirect
+    URI of the open API document.
 
     Raises:
-        FieldError: a scope or a redirect URI is none.
+        FieldError: a scope or a redirect URI is not valid.
     """
     app = App(
         name=name,
@@ -88,7 +88,7 @@ def list_apps(session: Session) -> list[App]:
 
 
 def summary(app: App) -> dict[str, object]:
-    """Describe an app as the commands and the console show it; its secret is not in it."""
+    """Describe an app as the commands and the console show it, without its secret."""
     return {
         "appId": app.id,
         "name": app.name,
@@ -106,7 +106,7 @@ def find(session: Session, app_id: int) -> App | None:
 
 
 def is_bound(session: Session, app_id: int, product_id: int) -> bool:
-    """Tell whether an app may control a product's devices."""
+    """Return whether an app may control a product's devices."""
     return session.get(AppProduct, (app_id, product_id)) is not None
 
 
@@ -114,7 +114,7 @@ account = accounts.find_or_make
 
 
 def issue_token(session: Session, app_id: int, user_name: str, now: int) -> tuple[str, Account]:
-    """Let an app act for a user, who is made if new; returns the access token and the account.
+    """Grant an app access to a user's account, created if needed; returns token and account.
 
     Raises:
         NotFoundError: there is no such app.
@@ -127,7 +127,7 @@ def issue_token(session: Session, app_id: int, user_name: str, now: int) -> tupl
 
 
 def grant(session: Session, app_id: int, account_id: int, scopes: Sequence[str], now: int) -> str:
-    """Let an app act for an account within ``scopes``; returns the token, which is not kept."""
+    """Grant an app ``scopes`` for an account; returns the token, which is not stored itself."""
     token = secrets.token_hex(16)
     expire_time = now + TOKEN_LIFETIME_S * 1000
     session.add(
@@ -144,9 +144,9 @@ def grant(session: Session, app_id: int, account_id: int, scopes: Sequence[str],
 
 
 def remember_nonces(session: Session, nonces: Iterable[Nonce]) -> None:
-    """Keep nonces that were used.
+    """Store used nonces.
 
-    One that is kept already is no error: the commit before may have lost its answer only.
+    A nonce that is stored already is not an error: an earlier commit may have lost only its reply.
     """
     rows = [
         {"app_id": nonce.app_id, "nonce": nonce.nonce, "use_time": nonce.use_time}
@@ -158,9 +158,9 @@ def remember_nonces(session: Session, nonces: Iterable[Nonce]) -> None:
 
 
 def purge(session: Session, now: int, limit: int = NONCES_LIMIT) -> None:
-    """Forget nonces and tokens that no longer matter, and nonces beyond ``limit``, oldest first."""
+    """Delete outdated nonces and tokens, and the oldest nonces beyond ``limit``."""
     session.execute(delete(UsedNonce).where(UsedNonce.use_time < now - TOKEN_LIFETIME_S * 1000))
-    # An expired token is still told apart from an unknown one (426, 404) for as long again.
+    # Expired tokens stay for one more lifetime: until then they give 426, then 404 (unknown).
     session.execute(
         delete(AccessToken).where(AccessToken.expire_time < now - TOKEN_LIFETIME_S * 1000)
     )

@@ -1,4 +1,4 @@
-"""Values that the cloud itself read from devices or set on them, as entries of their history."""
+"""History entries for the values that the cloud read from devices or set on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wire.errors import WireError
 
 @dataclass(frozen=True, slots=True)
 class Controlled:
-    """One value: of which device and resource, its text, and when (ms)."""
+    """A value: its device and resource, its text, and its time (ms)."""
 
     device_id: int
     uri: str
@@ -26,7 +26,7 @@ class Controlled:
 
 
 def append(session: Session, values: Sequence[Controlled]) -> None:
-    """Add values to their devices' histories; those of a device that is gone are left out."""
+    """Add values to their devices' histories; skips devices that no longer exist."""
     for value in values:
         device = session.get(Device, value.device_id)
         if device is not None:
@@ -41,7 +41,7 @@ def _resources(session: Session, device: Device) -> Iterable[Mapping[str, Any]]:
 
 
 def _point(resources: Iterable[Mapping[str, Any]], value: Controlled) -> tuple[str, object]:
-    """Return the data point's name, and its value in the data point's type if it is of that type."""
+    """Return the data point's name and the value, converted to its type if that is possible."""
     for entry in resources:
         if entry.get("uri") == value.uri:
             try:

@@ -1,12 +1,12 @@
-"""The store's transactions, and the doors to them.
+"""Runs the store's transactions.
 
-`Database.call` runs one function in one transaction right here (commands). `Database.read` and
-`Database.write` do so for the server, off the event loop: reads in a few threads, writes one after
-the other in a single thread that commits what waits together, so that many devices share one fsync.
-A write's future is done only after its commit.
+`Database.call` runs one function in one transaction in the caller's thread (commands).
+`Database.read` and `Database.write` do so for the server, off the event loop: reads in a few
+threads, writes one by one in a single thread that commits all waiting writes together, so that many
+devices share one fsync. A write's future is done only after its commit.
 
-A database that cannot be used for a while (no connection, locked, full) is a `StoreBusyError`, and
-the next call tries again.
+A database that is temporarily not usable (no connection, locked, full) raises `StoreBusyError`, and
+the next call retries.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from staging.errors import StagingError, StoreBusyError
 from staging.store import engine, schema
 
 READ_THREADS = 4
-# What waits for those threads at most: a second or two of look-ups.
+# The maximum number of waiting reads: a second or two of look-ups.
 READ_QUEUE_LIMIT = 2000
-# About two seconds of work on an SD card; what comes on top is refused, not queued.
+# About two seconds of work on an SD card; writes beyond that are refused, not queued.
 WRITE_QUEUE_LIMIT = 2000
-# Writes that share one commit at most: bounds how long the first of them waits.
+# The maximum number of writes in one commit; bounds how long the first of them waits.
 WRITE_BATCH_LIMIT = 64
-# After a failed connection nobody tries another for this long: what waits is refused at once
-# instead of spending the time that a connection may take, one after the other.
+# No new attempt for this long after a failed connection: waiting work is refused at once instead of
+# spending a connection timeout each, one after the other.
 RETRY_SECONDS = 0.5
 
 P = ParamSpec("P")
@@ -51,17 +51,17 @@ class _Job:
 
 
 class Database:
-    """One staging cloud's state; open it once a process."""
+    """The state of one staging cloud; open it once per process."""
 
     def __init__(self, where: Path | str | URL) -> None:
-        """Open a SQLite file or a URL and bring its tables up to date.
+        """Open a SQLite file (path) or a URL and upgrade its schema.
 
         Raises:
-            StagingError: it cannot be used, or its schema is not for this program.
+            StagingError: it is not usable, or its schema is not for this program.
         """
         url = engine.locate(where)
         self.shown = engine.shown(url)
-        """What a message may say of the database: a path, or a URL without its password."""
+        """The database's name for messages: a path, or a URL without its password."""
         self._reader = engine.reading_engine(url, READ_THREADS)
         self._writer = engine.writing_engine(url)
         self._outage = _Outage(self.shown)
@@ -111,8 +111,8 @@ class Database:
             except SQLAlchemyError as error:
                 if not engine.is_disconnect(error):
                     raise
-            # The pool's connection was from before a restart of the database, and all of its
-            # kind are gone now: a new one tells whether the database is back.
+            # The pooled connection was from before a restart of the database, and the pool has now
+            # dropped all of those: a new one shows whether the database is back.
             return job()
 
     async def write(
@@ -121,8 +121,8 @@ class Database:
         """Run ``work(session, …)`` in the writing thread and return once it is committed.
 
         Raises:
-            StoreBusyError: too many writes wait already, or the database cannot be used now; a
-                connection that broke during the commit leaves open whether it was done.
+            StoreBusyError: too many writes wait already, or the database cannot be used now. If the
+                connection broke during the commit, the write may or may not be durable.
         """
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_jobs, name="store-write")
@@ -135,7 +135,7 @@ class Database:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Finish the writes that wait, then close every connection."""
+        """Finish the queued writes, then close every connection."""
         if self._thread is not None:
             self._jobs.put(None)
             self._thread.join()
@@ -168,7 +168,7 @@ class Database:
                     for job in batch
                     if (result := self._run(session, job)) is not _FAILED
                 ]
-        except BaseException as error:  # noqa: BLE001  # each waiting caller gets it; none may hang
+        except BaseException as error:  # noqa: BLE001  # each caller gets it; none may hang
             for job in batch:
                 if not job.future.done():
                     job.future.set_exception(error)
@@ -177,11 +177,11 @@ class Database:
             job.future.set_result(result)
 
     def _run(self, session: Session, job: _Job) -> Any:
-        """Run one job in a savepoint of its own, so that its failure is not the others'."""
+        """Run one job in its own savepoint, so that its failure does not affect the others."""
         try:
             with self._outage.watch(), session.begin_nested():
                 return job.work(session)
-        except Exception as error:  # noqa: BLE001  # handed to the caller that waits for this job
+        except Exception as error:  # noqa: BLE001  # raised in the caller that waits for this job
             job.future.set_exception(error)
             return _FAILED
 
@@ -190,7 +190,7 @@ _FAILED = object()
 
 
 class _Outage:
-    """Turns what passes into `StoreBusyError`, and remembers for a moment that nobody answers."""
+    """Turns transient errors into `StoreBusyError`, and pauses work after a lost connection."""
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
@@ -198,7 +198,7 @@ class _Outage:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Refuse to begin during an outage; convert what the work raises."""
+        """Refuse work during an outage; convert transient errors of the work."""
         if time.monotonic() < self._until:
             raise StoreBusyError(f"{self._shown}: no connection")
         try:

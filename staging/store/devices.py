@@ -1,4 +1,4 @@
-"""Devices: adding them, letting them in, what they say of themselves, and who owns them."""
+"""Devices: creation, registration, self-description and binding to accounts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _UUID_BYTES, _BIND_TOKEN_BYTES = 7, 16
 
 @dataclass(frozen=True, slots=True)
 class DeviceView:
-    """A device with the names of what it refers to; account is None while nobody bound it."""
+    """A device with the names of the rows it refers to; ``account_uuid`` is None while unbound."""
 
     device: Device = field(repr=False)
     os_version: str
@@ -46,23 +46,23 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What the gateway checks a registration against."""
+    """The data to verify a device's registration."""
 
     id: int
     uuid: str
     token: str = field(repr=False)
 
     def accepts(self, token: str) -> bool:
-        """Compare the device's token in constant time."""
+        """Return, in constant time, whether this is the device's token."""
         return hmac.compare_digest(self.token.encode(), token.encode())
 
 
 def add(session: Session, uuid: str | None, now: int) -> Device:
-    """Make a device of the default product; without ``uuid`` it gets a random one.
+    """Create a device of the default product; without ``uuid`` it gets a random one.
 
     Raises:
         FieldError: the uuid is not 14 hexadecimal digits.
-        StagingError: there is such a device already.
+        StagingError: the device exists already.
     """
     uuid = (uuid or secrets.token_hex(_UUID_BYTES)).lower()
     if not UUID_PATTERN.fullmatch(uuid):
@@ -79,8 +79,8 @@ def add(session: Session, uuid: str | None, now: int) -> Device:
 
 
 def make(session: Session, owner: Batch, count: int, version: int, now: int) -> list[Device]:
-    """Make a batch's devices, with random uuids; ``version``: 0 in development, 1 in use."""
-    # 56 random bits: two of a batch alike, or one that is there already, is no case to handle.
+    """Create a batch's devices with random uuids; ``version``: 0 in development, 1 in use."""
+    # With 56 random bits, a collision in the batch or with the store is not worth handling.
     first = os_version(session, owner.product_id, FIRST_VERSION)
     made = [_new(owner, first, secrets.token_hex(_UUID_BYTES), now) for _ in range(count)]
     for device in made:
@@ -104,7 +104,7 @@ def _new(owner: Batch, first: OsVersion, uuid: str, now: int) -> Device:
 
 
 def view(session: Session, uuid: str) -> DeviceView | None:
-    """Return a device with its names, None if there is none."""
+    """Return the view of a device, or None if there is no such device."""
     row = session.execute(_VIEW.where(Device.uuid == uuid)).one_or_none()
     return None if row is None else DeviceView(*row)
 
@@ -117,9 +117,9 @@ def views(session: Session) -> list[DeviceView]:
 def owned(
     session: Session, account_id: int, app_id: int, start: int, limit: int
 ) -> tuple[list[DeviceView], int]:
-    """Return one page of an account's devices, newest first, and how many there are in all.
+    """Return one page of an account's devices, newest first, and their total number.
 
-    Only devices of products that the app is bound to; others are not its business.
+    Only devices of products that the app is bound to.
     """
     of_app = select(AppProduct.product_id).where(AppProduct.app_id == app_id)
     mine = (Binding.account_id == account_id, Device.product_id.in_(of_app))
@@ -156,7 +156,7 @@ def get(session: Session, uuid: str) -> Device:
 
 
 def identity(session: Session, uuid: str) -> Identity | None:
-    """Return what a registration is checked against, None for an unknown uuid."""
+    """Return the data to verify a registration, or None for an unknown uuid."""
     row = session.execute(
         select(Device.id, Device.uuid, Device.token).where(Device.uuid == uuid.lower())
     ).one_or_none()
@@ -164,7 +164,7 @@ def identity(session: Session, uuid: str) -> Identity | None:
 
 
 def note_registration(session: Session, device_id: int, now: int) -> None:
-    """Remember that a device came; the first time activates it."""
+    """Record that a device registered; the first registration activates it."""
     device = session.get_one(Device, device_id)
     if device.status != ACTIVATED:
         device.status, device.activate_time, device.update_time = ACTIVATED, now, now
@@ -172,18 +172,18 @@ def note_registration(session: Session, device_id: int, now: int) -> None:
 
 
 def set_description(session: Session, device_id: int, description: dict[str, Any] | None) -> None:
-    """Keep a device's self-description; None lets the product's data points stand in."""
+    """Store a device's self-description; None means the product's data points."""
     device = session.get_one(Device, device_id)
     if device.description != description:
         device.description = description
 
 
 def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int) -> None:
-    """Give a device to an account.
+    """Bind a device to an account.
 
     Raises:
         RefusedError: 1209, 1211 or 1228.
-        ApiError: 406, somebody has it already.
+        ApiError: 406, the device is bound already.
     """
     device = session.scalar(select(Device).where(Device.uuid == uuid))
     if device is None:
@@ -191,7 +191,7 @@ def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int
     account = session.get(Account, account_id)
     if account is None or account.status != ENABLE:
         raise RefusedError(ErrorCode.ACCOUNT_NOT_FOUND)
-    # A record without a token matches nothing: the device has to tell it first.
+    # A record without a token matches nothing: the device must report its token first.
     if not hmac.compare_digest((device.bind_token or "").lower(), bind_token.lower()):
         raise RefusedError(ErrorCode.TOKEN_DOES_NOT_MATCH, uuid)
     if session.get(Binding, device.id) is not None:
@@ -201,13 +201,13 @@ def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int
 
 
 def rename(session: Session, device_id: int, name: str, now: int) -> None:
-    """Give a device the name that its owner calls it by."""
+    """Set the name that its owner gave a device."""
     device = session.get_one(Device, device_id)
     device.name, device.update_time = name, now
 
 
 def unbind(session: Session, device_id: int, now: int) -> None:
-    """Take a device from its account."""
+    """Unbind a device from its account."""
     binding = session.get(Binding, device_id)
     if binding is not None:
         session.delete(binding)

@@ -1,4 +1,4 @@
-"""Carrying out what a report asks for (`staging.gateway.reports`), all of it in one transaction."""
+"""Applies the effects of a report (`staging.gateway.reports`), all in one transaction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from staging.store.models import Device
 
 
 def apply(session: Session, device_id: int, effects: Sequence[Effect], now: int) -> list[str]:
-    """Carry out a report's effects in order; returns what a person should be told, no secrets."""
+    """Apply a report's effects in order; returns notes to log, without secrets."""
     device = session.get_one(Device, device_id)
     return [note for effect in effects if (note := _apply(session, device, effect, now))]
 

@@ -1,9 +1,9 @@
-"""Engines: SQLite and PostgreSQL opened so that the store behaves alike on both.
+"""Engines that make the store behave alike on SQLite and PostgreSQL.
 
-Every writing transaction is the only one (docs/adr/0008): SQLite has one writer by nature, on
-PostgreSQL each takes the same advisory lock first. So "look, then insert" is right in all of
-`staging.store`, across threads and processes. Readers see one state of the data for as long as
-their transaction lasts and cannot write.
+Writing transactions are serialized (docs/adr/0008): SQLite has a single writer anyway, and on
+PostgreSQL each takes the same advisory lock first. So "look, then insert" is safe in all of
+`staging.store`, across threads and processes. A reader's transaction sees one snapshot and cannot
+write.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from staging.errors import StagingError
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 EXPECTED = "sqlite:////FILE or postgresql://USER:PASSWORD@HOST/NAME"
 
-# Beside a running server a command waits this long for its turn to write (milliseconds).
+# How long a command waits for a running server's writes before its own (milliseconds).
 BUSY_TIMEOUT_MS = 5000
-# A migration may copy a big table, and the processes that start meanwhile wait for it.
+# A migration may copy a large table, and processes that start meanwhile wait for it.
 MIGRATION_TIMEOUT_MS = 600_000
-# The store's statements take milliseconds; one that takes this long will not end well.
+# The store's statements take milliseconds; one that takes this long is cancelled.
 STATEMENT_TIMEOUT_MS = 10_000
 # A process that hangs inside a transaction must not keep the others from writing.
 IDLE_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 5
-# How long a thread waits for a connection of the pool: longer than a statement of the one before.
+# How long a thread waits for a pooled connection: longer than the current user's statement.
 POOL_TIMEOUT_S = 15
 # The lock that every writing transaction holds; any number that stays the same.
 WRITER_LOCK = 0x73746F7279  # "story"
 
 _POSTGRESQL_DRIVERS = {"postgresql", "postgres", "postgresql+psycopg"}
 _SECRET_QUERY = ("password", "sslpassword")
-# What passes by itself or by an operator's hand: locked, full, an I/O error, or not to be opened.
+# Conditions that pass or that an operator can fix: locked, full, an I/O error, cannot be opened.
 _SQLITE_TRANSIENT = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -49,10 +49,10 @@ _SQLITE_TRANSIENT = {
 
 
 def locate(where: Path | str | URL) -> URL:
-    """Return the URL of a SQLite file or of what a user gave as URL.
+    """Return the URL of a SQLite file, or the normalized URL that a user gave.
 
     Raises:
-        StagingError: no URL, or of another kind; the text never has the URL, for its password.
+        StagingError: not a supported URL. The message omits the URL, which may have a password.
     """
     if isinstance(where, Path):
         return URL.create(SQLITE, database=str(where))
@@ -70,7 +70,7 @@ def locate(where: Path | str | URL) -> URL:
 
 
 def shown(url: URL) -> str:
-    """Return what a message may say of a database: a path, or a URL without secrets."""
+    """Return a database's name for messages: a path, or a URL without secrets."""
     if url.get_backend_name() == SQLITE:
         return str(url.database)
     url = url.difference_update_query(_SECRET_QUERY).set(drivername=POSTGRESQL)
@@ -78,7 +78,7 @@ def shown(url: URL) -> str:
 
 
 def reading_engine(url: URL, connections: int) -> Engine:
-    """Make the engine whose transactions only read, each from one snapshot."""
+    """Create the engine for transactions that only read, each from one snapshot."""
     if url.get_backend_name() == SQLITE:
         return _sqlite(url, "BEGIN", connections, BUSY_TIMEOUT_MS, ("query_only=ON",))
     engine = _postgresql(url, connections, STATEMENT_TIMEOUT_MS, BUSY_TIMEOUT_MS)
@@ -92,20 +92,20 @@ def reading_engine(url: URL, connections: int) -> Engine:
 
 
 def writing_engine(url: URL) -> Engine:
-    """Make the engine whose transactions are the only ones that write."""
+    """Create the engine for writing transactions, of which only one runs at a time."""
     if url.get_backend_name() == SQLITE:
         return _sqlite(url, "BEGIN IMMEDIATE", 1, BUSY_TIMEOUT_MS, ("foreign_keys=ON",))
-    # One connection is asked whether it still lives; its transaction is shared by many writes.
+    # pool_pre_ping costs little here: many writes share one transaction of the one connection.
     engine = _postgresql(url, 1, STATEMENT_TIMEOUT_MS, BUSY_TIMEOUT_MS, pool_pre_ping=True)
     event.listen(engine, "begin", _become_writer)
     return engine
 
 
 def migrating_engine(url: URL) -> Engine:
-    """Make an engine like the writing one, with patience, for one migration.
+    """Create an engine like the writing one, but with long timeouts, for one migration.
 
-    On SQLite a table is changed by making it anew, which foreign keys would refuse; the migration
-    checks them itself, at its end.
+    On SQLite a table is changed by recreating it, which foreign keys would prevent; the migration
+    checks them itself at its end.
     """
     if url.get_backend_name() == SQLITE:
         return _sqlite(url, "BEGIN IMMEDIATE", 1, MIGRATION_TIMEOUT_MS, ("foreign_keys=OFF",))
@@ -115,7 +115,7 @@ def migrating_engine(url: URL) -> Engine:
 
 
 def is_transient(error: SQLAlchemyError) -> bool:
-    """Tell whether the same work may succeed later: a lost connection, a lock, a full disk."""
+    """Return whether a retry may succeed: after a lost connection, a lock, a full disk."""
     if isinstance(error, PoolTimeoutError) or is_disconnect(error):
         return True
     cause = getattr(error, "orig", None)
@@ -125,17 +125,17 @@ def is_transient(error: SQLAlchemyError) -> bool:
 
 
 def is_disconnect(error: SQLAlchemyError) -> bool:
-    """Tell whether there is no connection, because it broke or none could be made."""
+    """Return whether the connection broke or could not be made."""
     if not isinstance(error, DBAPIError):
         return False
     cause = error.orig
-    # Without a state the server did not answer at all; class 57P is "shut down", 53300 "too many".
+    # No SQLSTATE: the server did not respond. 57P: shutdown; 08: connection; 53300: too many.
     state = cause.sqlstate if isinstance(cause, psycopg.OperationalError) else "none"
     return error.connection_invalidated or state is None or state.startswith(("57P", "08", "53300"))
 
 
 def reason(error: SQLAlchemyError) -> str:
-    """Return what the driver said, on one line."""
+    """Return the driver's message on one line."""
     return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
@@ -159,11 +159,11 @@ def _postgresql(
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=pool_pre_ping,
-        hide_parameters=True,  # an error's text goes to the log; tokens are among the parameters
+        hide_parameters=True,  # errors are logged, and parameters include tokens
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "story-cloud",
-            # A server that vanished without a word: the kernel gives up, not we after hours.
+            # If the server vanishes silently, the kernel drops the connection, not us after hours.
             "tcp_user_timeout": STATEMENT_TIMEOUT_MS,
             "keepalives_idle": CONNECT_TIMEOUT_S,
             "options": " ".join([*options, *(f"-c {k}={v}" for k, v in settings.items())]).strip(),
@@ -185,7 +185,7 @@ def _sqlite(
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
-        # The driver's own transaction handling knows no savepoints; ours is explicit.
+        # The driver's own transaction handling does not support savepoints; ours is explicit.
         connection.isolation_level = None
         for pragma in (
             f"busy_timeout={busy_ms}", "journal_mode=WAL", "synchronous=FULL", *pragmas

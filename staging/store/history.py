@@ -1,7 +1,7 @@
-"""A device's history: what it reported, newest first, page by page.
+"""A device's history: reported and controlled values, newest first, page by page.
 
 The cursor of a page is the timestamp of its last entry; timestamps are unique within a device, so
-the next page is simply what is older (docs/adr/0004).
+the next page is all that is older (docs/adr/0004).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from staging.store.models import Device, Report
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which entries are wanted; times in ms, both ends included; None does not restrict."""
+    """A filter for entries; times in ms, both ends included; None does not restrict."""
 
     key: str | None = None
     kind: str | None = None
@@ -31,7 +31,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Entries, newest first, and the cursor of the next page, None at the end."""
+    """Entries, newest first, and the cursor of the next page (None on the last page)."""
 
     entries: list[Report]
     next_page: int | None
@@ -65,7 +65,7 @@ def page(session: Session, device_id: int, query: Query) -> Page:
         statement = statement.where(Report.ts <= query.end)
     if query.before is not None:
         statement = statement.where(Report.ts < query.before)
-    # One entry more than asked tells whether there is a next page.
+    # One entry more than requested shows whether there is a next page.
     entries = list(session.scalars(statement.order_by(Report.ts.desc()).limit(query.limit + 1)))
     more = len(entries) > query.limit
     entries = entries[: query.limit]

@@ -1,4 +1,4 @@
-"""The tables. Times are UTC milliseconds; nothing here is SQLite's alone (issue: PostgreSQL later).
+"""The tables, for SQLite and PostgreSQL. Times are UTC milliseconds since 1970.
 
 Names in the database follow the open API document, in snake case.
 """
@@ -22,20 +22,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-# SQLite numbers rows by itself only for a column of type INTEGER.
+# SQLite assigns row ids only for a column of type INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 UNACTIVATED, ACTIVATED = "UNACTIVATED", "ACTIVATED"
 ENABLE, DISABLE = "ENABLE", "DISABLE"
 DRAFT, PUBLISHED, WITHDRAWN = "DRAFT", "PUBLISHED", "WITHDRAWN"
 UNVERIFIED, RELEASED = "UNVERIFIED", "RELEASED"
-# Every scope there is (open API 1.1); the document's example has this one.
+# Stands for every scope (open API 1.1); the document's example uses it.
 ALL_SCOPE = "allScope"
 KIND_REPORT, KIND_RESOURCE = "REPORT", "RESOURCE"
 
 
 class Base(DeclarativeBase):
-    """What all tables share: how Python types become columns."""
+    """The base of all tables: maps Python types to column types."""
 
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         int: BigInteger,
@@ -54,10 +54,10 @@ class Product(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
-    # What the open API shows of a device's product beside its name (2.4).
+    # Shown by the open API next to the product's name (2.4).
     type: Mapped[str] = mapped_column(String(16), default="WIFI", server_default="WIFI")
     series_name: Mapped[str] = mapped_column(default="故事机", server_default="故事机")
-    # What a device without a self-description of its own is taken to have.
+    # Used for a device without a self-description of its own.
     data_points: Mapped[dict[str, Any]]
     create_time: Mapped[int]
 
@@ -94,10 +94,10 @@ class Device(Base):
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), index=True)
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id"))
     os_version_id: Mapped[int] = mapped_column(ForeignKey("os_versions.id"))
-    # Kept readable: `device profile` must be able to print it again.
+    # Stored in plain text, because `device profile` must be able to print it again.
     token: Mapped[str]
     bind_token: Mapped[str | None]
-    # The device told another bind token than the record holds; the record was not changed.
+    # The device reported another bind token than the stored one, which was kept.
     bind_token_differs: Mapped[bool] = mapped_column(default=False)
     # The document's "version": 0 in development, 1 in use.
     version: Mapped[int] = mapped_column(default=1)
@@ -107,14 +107,14 @@ class Device(Base):
     last_heartbeat_time: Mapped[int | None]
     create_time: Mapped[int]
     update_time: Mapped[int]
-    # The self-description as the device sent it; None: the product's data points stand in.
+    # The self-description as the device sent it; None: the product's data points apply.
     description: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    # History timestamps of one device only ever grow, whatever the wall clock does.
+    # A device's history timestamps always increase, even if the wall clock does not.
     last_report_ms: Mapped[int] = mapped_column(default=0)
 
 
 class App(Base):
-    """An app that may call the open API; ``secret`` is what its type signs with."""
+    """An app that may call the open API; ``secret`` depends on its type (`apps.AppType`)."""
 
     __tablename__ = "apps"
 
@@ -123,7 +123,7 @@ class App(Base):
     type: Mapped[str]
     apikey: Mapped[str] = mapped_column(unique=True)
     secret: Mapped[str]
-    # What users may allow it, and where it may have their answer sent (1.1).
+    # The scopes that users may grant it, and its redirect URIs (1.1).
     scopes: Mapped[list[str]] = mapped_column(
         default=lambda: [ALL_SCOPE], server_default='["allScope"]'
     )
@@ -149,20 +149,20 @@ class Account(Base):
     uuid: Mapped[str] = mapped_column(unique=True)
     user_name: Mapped[str] = mapped_column(unique=True)
     status: Mapped[str] = mapped_column(default=ENABLE)
-    # As `staging.identity.passwords` renders it; None: nobody can log in with this account.
+    # A hash of `staging.identity.passwords`; None: the account cannot log in.
     password: Mapped[str | None]
     create_time: Mapped[int]
 
 
 class AccessToken(Base):
-    """What a user allowed an app; the token itself is not kept, only its SHA-256."""
+    """A user's grant to an app; only the token's SHA-256 is stored, not the token."""
 
     __tablename__ = "access_tokens"
 
     digest: Mapped[str] = mapped_column(primary_key=True)
     app_id: Mapped[int] = mapped_column(ForeignKey("apps.id"))
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
-    # Joined by commas, as the open API writes it.
+    # Joined by commas, as in the open API.
     scope: Mapped[str] = mapped_column(default=ALL_SCOPE, server_default=ALL_SCOPE)
     expire_time: Mapped[int] = mapped_column(index=True)
 
@@ -178,7 +178,7 @@ class UsedNonce(Base):
 
 
 class Binding(Base):
-    """Which account a device belongs to; at most one."""
+    """The account that a device belongs to; at most one."""
 
     __tablename__ = "bindings"
 
@@ -188,11 +188,11 @@ class Binding(Base):
 
 
 class Report(Base):
-    """One entry of a device's history; ``ts`` is unique within the device and grows."""
+    """One entry of a device's history; ``ts`` is unique within the device and increases."""
 
     __tablename__ = "reports"
     __table_args__ = (
-        # One for each way to ask, or a page's time would grow with what the device ever sent.
+        # One per query filter, so that a page's time does not grow with the device's history.
         Index("ix_reports_key", "device_id", "key", "ts"),
         Index("ix_reports_kind", "device_id", "kind", "ts"),
         Index("ix_reports_key_kind", "device_id", "key", "kind", "ts"),
@@ -202,7 +202,7 @@ class Report(Base):
     ts: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     key: Mapped[str]
     kind: Mapped[str] = mapped_column(String(16))
-    # none_as_null off: a device may report JSON null, and that is a value.
+    # none_as_null is off: a device may report JSON null, which is a value.
     value: Mapped[Any] = mapped_column(JSON)
 
 
@@ -226,7 +226,7 @@ class Package(Base):
 
 
 class Strategy(Base):
-    """Which devices a package is offered to; an empty list admits every version or batch."""
+    """Which devices a package is offered to; an empty list allows every version or batch."""
 
     __tablename__ = "strategies"
 
@@ -236,7 +236,7 @@ class Strategy(Base):
     status: Mapped[str] = mapped_column(String(16), default=DRAFT)
     from_versions: Mapped[list[str]]
     batches: Mapped[list[str]]
-    # Devices restart into it at once, also out of a story or outside of their window.
+    # Devices restart into it at once, even during a story or outside their window.
     forced: Mapped[bool] = mapped_column(default=False, server_default=false())
     create_time: Mapped[int]
 
@@ -249,16 +249,16 @@ class OtaTask(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
     package_id: Mapped[int] = mapped_column(ForeignKey("packages.id"))
-    # None: the order verifies a package that is not released yet.
+    # None: an order to verify a package that is not released yet.
     strategy_id: Mapped[int | None] = mapped_column(ForeignKey("strategies.id"))
     status: Mapped[str] = mapped_column(String(16))
     percent: Mapped[float | None]
     failure: Mapped[str | None] = mapped_column(Text)
-    # Event 10 was seen; together with the running version it makes SUCCESS.
+    # Event 10 was received; together with the running version it makes SUCCESS.
     installed: Mapped[bool] = mapped_column(default=False)
-    # The device answered the order 2.04; until then it is sent again at each registration.
+    # The device answered the order with 2.04; until then each registration sends it again.
     accepted: Mapped[bool] = mapped_column(default=False)
-    # An `ota_rules.Cancel`.
+    # A value of `ota_rules.Cancel`.
     cancel: Mapped[str] = mapped_column(String(16), default="", server_default="")
     create_time: Mapped[int]
     update_time: Mapped[int]

@@ -1,4 +1,4 @@
-"""OTA tasks: ordering one, following what its device reports, and showing it."""
+"""OTA tasks: creation, updates from device reports, and views."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from staging.store.releases import Offer, StrategyType, offers
 from staging.times import log_time
 from wire.ota import OtaEventReport, OtaOrder, OtaState, version_key
 
-# A device's answer or description can be long; an event log is read by people.
+# A device's answer or description can be long; an event log must stay readable.
 TEXT_LIMIT = 500
-# A silent update that failed is ordered again, but neither at once nor for ever.
+# A failed silent update is retried after a pause, a limited number of times.
 SILENT_TRIES = 3
 SILENT_PAUSE_MS = 3_600_000
-# A device has one update at a time; whatever came before these it has forgotten.
+# A device has one update at a time, so it has forgotten older tasks than these.
 CANCELS_TOLD = 8
-# More digits would be no id of any database.
+# A number with more digits cannot be a database id.
 ID_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """A task with the version it leads to and the lines of its ``eventLog``."""
+    """A task with its target version and the lines of its ``eventLog``."""
 
     task: OtaTask = field(repr=False)
     os_version_id: int
@@ -50,7 +50,7 @@ class TaskView:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """What a device can be or is being updated to; ``task_id`` is 0 while nothing runs."""
+    """A device's offered or current update; ``task_id`` is 0 while no update is in progress."""
 
     package_id: int
     strategy_id: int | None
@@ -62,7 +62,7 @@ class NewVersion:
 
 
 def new_version(session: Session, device_id: int) -> NewVersion | None:
-    """Return what is offered to a device, or what it is being updated to; None: nothing."""
+    """Return a device's current update, or the one offered to it, or None."""
     device = session.get_one(Device, device_id)
     running = _version(session, device.os_version_id)
     task = _active(session, device_id)
@@ -82,7 +82,7 @@ def new_version(session: Session, device_id: int) -> NewVersion | None:
 def create(
     session: Session, device_id: int, package_id: int, strategy_id: int | None, now: int
 ) -> OtaTask:
-    """Order a package for a device; without a strategy, a published one must offer it.
+    """Order a package for a device; without ``strategy_id``, a published strategy must offer it.
 
     Raises:
         RefusedError: 1204, 1506, 1902, 1905, 2004 or 2007.
@@ -100,12 +100,12 @@ def create(
 
 
 def order_verification(session: Session, uuid: str, package_id: int, now: int) -> OtaTask:
-    """Order an unverified package for one device ("立马验证"); a running server sends it at once.
+    """Order an unverified package for a device ("立马验证"); a running server sends it in seconds.
 
     Raises:
         NotFoundError: there is no such device or package.
-        StagingError: the package is of another product, released already, or not newer than what
-            the device runs; or the device is running an update.
+        StagingError: the package is of another product, released already, or not newer than the
+            device's version; or the device has an update in progress.
     """
     device = devices.get(session, uuid)
     package = session.get(Package, package_id)
@@ -123,7 +123,7 @@ def order_verification(session: Session, uuid: str, package_id: int, now: int) -
 
 
 def verifications(session: Session, package_id: int) -> list[tuple[OtaTask, str]]:
-    """Return the orders that verify a package, with their devices' uuids, oldest first."""
+    """Return a package's verification orders with their devices' uuids, oldest first."""
     statement = (
         select(OtaTask, Device.uuid)
         .join(Device, Device.id == OtaTask.device_id)
@@ -134,10 +134,10 @@ def verifications(session: Session, package_id: int) -> list[tuple[OtaTask, str]
 
 
 def order_silently(session: Session, uuid: str, now: int) -> OtaTask | None:
-    """Order what a silent strategy has for a device, if it is its time; None: nothing to do.
+    """Order the package that a silent strategy offers to a device; None if nothing is due.
 
-    A device that runs an update is left alone. One that failed with a strategy is tried again
-    after `SILENT_PAUSE_MS`, and at most `SILENT_TRIES` times in all.
+    A device with an update in progress is skipped. After a failure a strategy is tried
+    again after `SILENT_PAUSE_MS`, and at most `SILENT_TRIES` times in all.
     """
     device = session.scalar(select(Device).where(Device.uuid == uuid))
     if device is None or _active(session, device.id) is not None:
@@ -157,7 +157,7 @@ def order_silently(session: Session, uuid: str, now: int) -> OtaTask | None:
 
 
 def silent_running(session: Session, since: int) -> int:
-    """Count the updates under way that nobody ordered by hand and that moved since ``since``."""
+    """Count the silent updates in progress that changed at or after ``since`` (ms)."""
     statement = (
         select(func.count())
         .select_from(OtaTask)
@@ -172,7 +172,7 @@ def silent_running(session: Session, since: int) -> int:
 
 
 def unsent_after(session: Session, task_id: int) -> list[tuple[int, str]]:
-    """Return the tasks later than ``task_id`` that no device took, with their devices' uuids."""
+    """Return the tasks after ``task_id`` that no device accepted yet, with their devices' uuids."""
     statement = (
         select(OtaTask.id, Device.uuid)
         .join(Device, Device.id == OtaTask.device_id)
@@ -187,7 +187,7 @@ def unsent_after(session: Session, task_id: int) -> list[tuple[int, str]]:
 
 
 def unsent(session: Session, device_id: int, api_url: str) -> OtaOrder | None:
-    """Return the order that a device has not taken yet, None if there is none."""
+    """Return the order that a device has not accepted yet, or None."""
     task = _active(session, device_id)
     if task is None or task.accepted or task.status != Status.CREATED:
         return None
@@ -205,11 +205,11 @@ def unsent(session: Session, device_id: int, api_url: str) -> OtaOrder | None:
 
 
 def under_way(session: Session, uuid: str) -> OtaTask:
-    """Return the task of a device that can be cancelled.
+    """Return a device's task that can be cancelled.
 
     Raises:
         NotFoundError: there is no such device.
-        NoUpdateError: no update of it is under way.
+        NoUpdateError: it has no update in progress.
     """
     task = _active(session, devices.get(session, uuid).id)
     if task is None:
@@ -220,18 +220,18 @@ def under_way(session: Session, uuid: str) -> OtaTask:
 def cancel(
     session: Session, task_id: int, reason: str | None, now: int, *, told: bool = False
 ) -> OtaTask:
-    """Note that an order is taken back.
+    """Record that a task is cancelled.
 
     Args:
         session: the transaction.
-        task_id: whose order.
-        reason: why the task ends now, None: its device ends it (`ota_rules.ends_by_cancel`).
+        task_id: the task.
+        reason: why the task ends now; None if its device ends it (`ota_rules.ends_by_cancel`).
         now: the time, ms.
-        told: whether the device answered; else it is told when it next registers.
+        told: whether the device answered; otherwise it is notified when it next registers.
     """
     task = session.get_one(OtaTask, task_id)
     task.cancel = (Cancel.TOLD if told else Cancel.WANTED).value
-    if reason is not None and task.status in ACTIVE:  # its end may have come meanwhile
+    if reason is not None and task.status in ACTIVE:  # it may have ended meanwhile
         _store_state(task, ota_rules.cancel(_state(task), reason), now)
     return task
 
@@ -248,20 +248,20 @@ def summary(task: OtaTask, uuid: str) -> dict[str, object]:
 
 
 def untold_cancels(session: Session, device_id: int) -> list[int]:
-    """Return the cancelled tasks that a device was not told of yet, newest first."""
+    """Return a device's latest cancelled tasks that it was not notified of yet, newest first."""
     wanted = OtaTask.cancel == Cancel.WANTED.value
     statement = select(OtaTask.id).where(OtaTask.device_id == device_id, wanted)
     return list(session.scalars(statement.order_by(OtaTask.id.desc()).limit(CANCELS_TOLD)))
 
 
 def note_cancels_told(session: Session, task_ids: list[int]) -> None:
-    """Remember that a device was told of tasks that are cancelled."""
+    """Record that a device was notified of cancelled tasks."""
     told = {"cancel": Cancel.TOLD.value}
     session.execute(update(OtaTask).where(OtaTask.id.in_(task_ids)).values(told))
 
 
 def note_answer(session: Session, task_id: int, refusal: str | None, now: int) -> None:
-    """Remember what a device answered to its order; ``refusal`` None: it took it."""
+    """Record a device's answer to its order; ``refusal`` is None if it accepted the order."""
     task = session.get_one(OtaTask, task_id)
     task.accepted = refusal is None
     text = "[Success] OK" if refusal is None else f"[Failed] {refusal[:TEXT_LIMIT]}"
@@ -272,7 +272,7 @@ def note_answer(session: Session, task_id: int, refusal: str | None, now: int) -
 
 
 def note_event(session: Session, device: Device, report: OtaEventReport, now: int) -> bool:
-    """Follow an ``ota_event``; False when the device has no such task."""
+    """Apply an ``ota_event``; returns False if the device has no such task."""
     task = _task_of(session, device.id, report.transaction)
     if task is None:
         return False
@@ -285,7 +285,7 @@ def note_event(session: Session, device: Device, report: OtaEventReport, now: in
 def note_state(
     session: Session, device: Device, transaction: str, reported: OtaState, now: int
 ) -> bool:
-    """Follow an ``ota_state``; False when the device has no such task."""
+    """Apply an ``ota_state``; returns False if the device has no such task."""
     task = _task_of(session, device.id, transaction)
     if task is None:
         return False
@@ -294,7 +294,7 @@ def note_state(
 
 
 def note_version(session: Session, device: Device, now: int) -> None:
-    """Follow a change of the version that a device runs."""
+    """Apply a reported version to the device's latest task."""
     task = _latest(session, device.id)
     if task is not None:
         at_target = _at_target(session, task, device)
@@ -302,7 +302,7 @@ def note_version(session: Session, device: Device, now: int) -> None:
 
 
 def latest(session: Session, device_id: int) -> TaskView | None:
-    """Return a device's latest task, None if it never had one."""
+    """Return the view of a device's latest task, or None if it never had one."""
     task = _latest(session, device_id)
     if task is None:
         return None
@@ -310,7 +310,7 @@ def latest(session: Session, device_id: int) -> TaskView | None:
     lines = session.execute(
         select(OtaEventLine.ts, OtaEventLine.text)
         .where(OtaEventLine.task_id == task.id)
-        # The answer to the order comes first, also when the device's first event overtook it.
+        # The answer to the order comes first, even if the device's first event overtook it.
         .order_by(OtaEventLine.event.is_not(None), OtaEventLine.id)
     )
     return TaskView(task, target.id, target.version, [f"{log_time(ts)} {t}" for ts, t in lines])
@@ -323,7 +323,7 @@ def _latest(session: Session, device_id: int) -> OtaTask | None:
 
 
 def _check_orderable(session: Session, device: Device, package: Package) -> None:
-    """Refuse an order to a device that is busy (2004) or runs what is ordered or newer (2007)."""
+    """Refuse an order if the device is busy (2004) or runs the same or a newer version (2007)."""
     task = _active(session, device.id)
     if task is not None:
         raise RefusedError(ErrorCode.OTA_RUNNING, f"task {task.id} is {task.status}")
@@ -335,14 +335,14 @@ def _check_orderable(session: Session, device: Device, package: Package) -> None
 
 
 def _type(session: Session, task: OtaTask) -> str:
-    # Nobody at the device has to confirm a verification; whoever started it sits at the console.
+    # A verification needs no confirmation at the device: it was started at the console.
     if task.strategy_id is None:
         return StrategyType.SILENT.value
     return session.get_one(Strategy, task.strategy_id).type
 
 
 def _is_forced(session: Session, task: OtaTask) -> bool:
-    # Whoever verifies a package sits beside the device.
+    # A verification need not be forced: the person who verifies is at the device.
     if task.strategy_id is None:
         return False
     return session.get_one(Strategy, task.strategy_id).forced
@@ -370,8 +370,8 @@ def _active(session: Session, device_id: int) -> OtaTask | None:
 
 
 def _task_of(session: Session, device_id: int, transaction: str) -> OtaTask | None:
-    # Only the latest order counts: an older one must not come back to life beside it. One that was
-    # cancelled cannot; it may still end in another way than the cloud had thought.
+    # Only the latest task counts: an older one must not become active next to it. A cancelled one
+    # cannot become active, but it may still end in another way than the cloud recorded.
     task = _latest(session, device_id)
     if task is not None and str(task.id) == transaction:
         return task
@@ -441,7 +441,7 @@ def _add_event(session: Session, task: OtaTask, report: OtaEventReport, now: int
         )
     )
     if lines and lines[-1].text == text:
-        return  # reports come at least once; the same line twice in a row is one event
+        return  # reports arrive at least once; a repeated line is the same event
     previous = [line.percent for line in lines if line.event == event]
     if ota_rules.keeps_line(previous[-1] if previous else None, percent, len(lines)):
         _add_line(session, task, text, now, event, percent)

@@ -1,6 +1,6 @@
-"""What the console's flow sets up: products with test devices, batches, data points, apps' products.
+"""Set-up of products with test devices, batches, data points, and the products of apps.
 
-The document's section 2.5.2 ("使用接口必要的流程和配置") names these steps; each is a function here,
+The document's section 2.5.2 ("使用接口必要的流程和配置") lists these steps. Each is a function here,
 which the commands and the console call.
 """
 
@@ -20,9 +20,9 @@ from staging.store.models import App, AppProduct, Batch, Device, Product
 from wire.datapoints import parse_description
 from wire.errors import FieldError
 
-# "默认会产生20个测试设备": what a new product comes with.
+# "默认会产生20个测试设备": the number of test devices of a new product.
 TEST_DEVICES = 20
-# A batch is one transaction; bigger deliveries are several batches.
+# A batch is created in one transaction; larger deliveries need several batches.
 BATCH_LIMIT = 10_000
 NAME_LIMIT = 64
 DATA_POINTS_LIMIT = 100
@@ -32,7 +32,7 @@ IN_DEVELOPMENT, IN_USE = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class ProductView:
-    """A product with how much belongs to it, and the ids of the apps that may control it."""
+    """A product, how many devices and data points it has, and the ids of the apps bound to it."""
 
     product: Product = field(repr=False)
     devices: int
@@ -53,7 +53,7 @@ def _points() -> dict[str, dict[str, Any]]:
     return {point["name"]: point for point in resources}
 
 
-# What can be added at once; each entry is one of the document's own (3.1).
+# Sets of data points to add in one step; each point is one of the document's (3.1).
 TEMPLATES: Mapping[str, tuple[str, ...]] = {
     PRODUCT_NAME: ("play", "volume", "switch", "power"),
     "voice": ("play", "volume"),
@@ -69,11 +69,11 @@ def add_product(
     test_devices: int = TEST_DEVICES,
     template: str | None = None,
 ) -> Product:
-    """Make a product with a first batch of test devices, and the data points of a template.
+    """Create a product with a first batch of test devices, and the data points of a template.
 
     Raises:
-        FieldError: the name or the number of devices is none.
-        StagingError: there is such a product already.
+        FieldError: the name or the number of devices is not valid.
+        StagingError: the product exists already.
         NotFoundError: there is no such template.
     """
     _check_name("name", name)
@@ -114,11 +114,11 @@ def product(session: Session, name: str) -> Product:
 def add_batch(
     session: Session, product_id: int, name: str, count: int, now: int
 ) -> tuple[Batch, list[Device]]:
-    """Make a batch of devices that are in use; returns the batch and its devices.
+    """Create a batch of devices that are in use; returns the batch and its devices.
 
     Raises:
-        FieldError: the name or the count is none.
-        StagingError: the product has such a batch already.
+        FieldError: the name or the count is not valid.
+        StagingError: the product has a batch of this name already.
         NotFoundError: there is no such product.
     """
     found = _get(session, product_id)
@@ -148,10 +148,10 @@ def data_points(session: Session, product_id: int) -> list[dict[str, Any]]:
 
 
 def add_data_point(session: Session, product_id: int, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Add a data point with the open API's keys (3.1); returns it as it is kept.
+    """Add a data point with the open API's keys (3.1); returns it as stored.
 
     Raises:
-        WireError: names the member that does not follow the document.
+        WireError: a member does not follow the document; the message names it.
         StagingError: the product has one of this name, or too many.
     """
     kept = parse_description(dict(entry)).to_json()
@@ -160,7 +160,7 @@ def add_data_point(session: Session, product_id: int, entry: Mapping[str, Any]) 
 
 
 def remove_data_point(session: Session, product_id: int, name: str) -> None:
-    """Take a data point from a product; raises NotFoundError."""
+    """Remove a data point from a product; raises NotFoundError."""
     present = data_points(session, product_id)
     left = [point for point in present if point["name"] != name]
     if len(left) == len(present):
@@ -169,7 +169,7 @@ def remove_data_point(session: Session, product_id: int, name: str) -> None:
 
 
 def apply_template(session: Session, product_id: int, template: str) -> list[dict[str, Any]]:
-    """Add a template's data points, but those that the product has; returns what was added.
+    """Add those data points of a template that the product does not have; returns the added ones.
 
     Raises:
         NotFoundError: there is no such template or product.
@@ -194,7 +194,7 @@ def bind_app(session: Session, app_id: int, product_id: int) -> None:
 
 
 def unbind_app(session: Session, app_id: int, product_id: int) -> None:
-    """Take a product's devices from an app; raises NotFoundError when it had none of them."""
+    """Unbind an app from a product; raises NotFoundError if it is not bound."""
     bound = session.get(AppProduct, (app_id, product_id))
     if bound is None:
         raise NotFoundError(f"app {app_id}: is not bound to product {product_id}")
@@ -238,6 +238,6 @@ def _extend(session: Session, product_id: int, new: list[dict[str, Any]]) -> Non
 
 def _replace(session: Session, product_id: int, points: list[dict[str, Any]]) -> None:
     found = _get(session, product_id)
-    # A new object: changes inside a JSON column are not seen.
+    # A new object, because SQLAlchemy does not see changes inside a JSON column.
     found.data_points = {**found.data_points, "resources": points}
     session.flush()

@@ -26,17 +26,17 @@ from wire.ota import version_key
 
 
 class StrategyType(StrEnum):
-    """Who decides that an update starts."""
+    """Who starts an update."""
 
     PASSIVE = "PASSIVE"
     """The user orders it."""
     SILENT = "SILENT"
-    """The cloud orders it by itself."""
+    """The cloud orders it automatically."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A package as the release tool added it; ``path`` is below ``targets/``, size in bytes."""
+    """A package from the release tool; ``path`` is below ``targets/``, ``size`` in bytes."""
 
     path: str
     size: int
@@ -56,11 +56,11 @@ class Offer:
 def check_new_version(
     session: Session, version: str, now: int, *, product_id: int | None = None
 ) -> None:
-    """Refuse a version that is not higher than every package of the product.
+    """Check that a version is higher than every package of the product.
 
     Raises:
         FieldError: the version is not numbers joined by dots.
-        StagingError: there is a package of this version, or of a higher one.
+        StagingError: the product has a package of this or a higher version.
     """
     key = version_key(version)
     product_id = product_id or default_product(session, now).id
@@ -81,9 +81,9 @@ def add_package(
     product_id: int | None = None,
     status: str = RELEASED,
 ) -> Package:
-    """Record a package of a product, by default the default one.
+    """Add a package to a product, by default the default product.
 
-    One that is ``UNVERIFIED`` can only be ordered to verify it (`ota.order_verification`) until
+    An ``UNVERIFIED`` package can only be ordered for verification (`ota.order_verification`) until
     `release` makes it ``RELEASED``.
     """
     product_id = product_id or default_product(session, now).id
@@ -105,11 +105,11 @@ def add_package(
 
 
 def release(session: Session, package_id: int, now: int) -> Package:
-    """Let a verified package be offered ("通过验证"): one device at least must have taken it.
+    """Release a verified package ("通过验证"): at least one device must have installed it.
 
     Raises:
         NotFoundError: there is no such package.
-        StagingError: no verifying order of it ended in SUCCESS.
+        StagingError: none of its verification orders ended in SUCCESS.
     """
     package = session.get(Package, package_id)
     if package is None:
@@ -128,13 +128,13 @@ def release(session: Session, package_id: int, now: int) -> Package:
 
 
 def package(session: Session, package_id: int) -> tuple[Package, str] | None:
-    """Return a package with its version, None if there is none."""
+    """Return a package with its version, or None if there is no such package."""
     row = session.execute(_PACKAGES.where(Package.id == package_id)).one_or_none()
     return None if row is None else (row[0], row[1])
 
 
 def package_of(session: Session, product_id: int, version: str) -> Package:
-    """Return the package that brings a product this version; raises NotFoundError."""
+    """Return a product's package of this version; raises NotFoundError."""
     found = _package_of(session, version, product_id)
     if found is None:
         raise NotFoundError(f"version {version}: there is no package")
@@ -147,7 +147,7 @@ _PACKAGES = select(Package, OsVersion.version).join(
 
 
 def packages(session: Session, product_id: int | None = None) -> list[tuple[Package, str]]:
-    """Return every package, or a product's, with its version, oldest first."""
+    """Return all packages, or those of a product, with their versions, oldest first."""
     statement = _PACKAGES.order_by(Package.id)
     if product_id is not None:
         statement = statement.where(Package.product_id == product_id)
@@ -165,12 +165,12 @@ def add_strategy(
     product_id: int | None = None,
     forced: bool = False,
 ) -> Strategy:
-    """Plan to offer a version; nobody sees it before it is published.
+    """Create a draft strategy for a version; it has no effect until it is published.
 
-    ``forced``: devices restart into it at once, also out of a story or outside of their window.
+    ``forced``: devices restart into it at once, even during a story or outside their window.
 
     Raises:
-        NotFoundError: no package has this version, or the product no batch of a name.
+        NotFoundError: no package has this version, or the product has no batch of this name.
         StagingError: the package is not verified.
         FieldError: a version is not numbers joined by dots.
     """
@@ -195,15 +195,15 @@ def add_strategy(
 
 
 def publish_strategy(session: Session, strategy_id: int) -> Strategy:
-    """Let a strategy take effect; raises NotFoundError.
+    """Publish a strategy; raises NotFoundError.
 
-    A running server sees a silent one within seconds and begins to order (`staging.gateway.silent`).
+    A running server finds a silent one within seconds and starts to order (`staging.gateway.silent`).
     """
     return _set_status(session, strategy_id, PUBLISHED)
 
 
 def withdraw_strategy(session: Session, strategy_id: int) -> Strategy:
-    """End a strategy; orders that devices have go on. Raises NotFoundError."""
+    """Withdraw a strategy; existing orders continue. Raises NotFoundError."""
     return _set_status(session, strategy_id, WITHDRAWN)
 
 
@@ -227,9 +227,9 @@ def strategies(session: Session) -> list[tuple[Strategy, str]]:
 
 
 def offers(session: Session, product_id: int, version: str, batch: str) -> list[Offer]:
-    """Return what published strategies offer to a device, the best first.
+    """Return the offers of published strategies to a device, best first.
 
-    Best is the highest version; among strategies for the same one, the latest.
+    The best is the highest version; among strategies for the same version, the latest.
     """
     statement = (
         select(Package, Strategy, OsVersion.version)
@@ -247,7 +247,7 @@ def offers(session: Session, product_id: int, version: str, batch: str) -> list[
 
 
 def applies(offer: Offer, version: str, batch: str) -> bool:
-    """Tell whether a device of this version and batch is meant; empty lists restrict nothing."""
+    """Return whether an offer applies to a version and batch; empty lists do not restrict."""
     running, strategy = version_key(version), offer.strategy
     return (
         version_key(offer.version) > running

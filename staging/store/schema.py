@@ -1,8 +1,8 @@
-"""The tables' own version: made, brought up to date, adopted, or refused, before the store is used.
+"""Schema versions: creates, upgrades, adopts or refuses a database before the store is used.
 
 The steps are the revisions in ``staging/migrations/versions``, numbered 0001, 0002, …; Alembic runs
-them. All steps of one upgrade are one transaction that holds the writer's lock: two processes that
-start at once take turns, and a crash in the middle leaves the schema that was.
+them. All steps of an upgrade are one transaction that holds the writer's lock: processes that start
+at the same time take turns, and a crash in the middle leaves the old schema.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from staging.store.engine import SQLITE, migrating_engine, shown
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 VERSION_TABLE = "alembic_version"
-# Data folders from before the revisions have exactly its tables.
+# Databases from before the revisions have exactly the tables of this one.
 FIRST = "0001"
 FIRST_TABLES = frozenset({
     "access_tokens", "accounts", "app_products", "apps", "batches", "bindings", "devices",
@@ -27,19 +27,19 @@ FIRST_TABLES = frozenset({
 
 
 def revisions() -> list[str]:
-    """Return the revisions that this program knows, in order.
+    """Return this program's revisions, in order.
 
-    Read from the files' names: Alembic, which takes longer to load than a command to run, is only
-    needed when there is something to do.
+    They are read from the file names: Alembic takes longer to load than a command to run, so it is
+    only imported when there is something to do.
     """
     return sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
 def bring_up_to_date(reader: Engine, url: URL) -> None:
-    """Make the tables, or change them to what this program expects.
+    """Create the tables, or upgrade them to this program's revision.
 
     Raises:
-        StagingError: the schema is newer than this program, or not of this program.
+        StagingError: the schema is newer than this program, or of another program.
         SQLAlchemyError: the database cannot be used.
     """
     with reader.connect() as connection:
@@ -54,7 +54,7 @@ def bring_up_to_date(reader: Engine, url: URL) -> None:
 
 
 def version(connection: Connection) -> str | None:
-    """Return a database's revision, None where no revision was run."""
+    """Return a database's revision, or None if no revision was applied."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     found = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608  # a constant
@@ -62,7 +62,7 @@ def version(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection, url: URL) -> None:
-    # Loaded here for the reason that `revisions` gives.
+    # Imported here for the reason given in `revisions`.
     from alembic import command  # noqa: PLC0415
 
     from staging.migrations.config import alembic_config  # noqa: PLC0415
@@ -82,7 +82,7 @@ def _upgrade(connection: Connection, url: URL) -> None:
 
 
 def _has_first_tables(connection: Connection, url: URL) -> bool:
-    """Tell tables from before the revisions from no tables; raises StagingError for others."""
+    """Return whether all tables of `FIRST` exist; raises StagingError if only some do."""
     present = FIRST_TABLES & set(inspect(connection).get_table_names())
     if present and present != FIRST_TABLES:
         raise StagingError(
@@ -93,7 +93,7 @@ def _has_first_tables(connection: Connection, url: URL) -> bool:
 
 
 def _check_foreign_keys(connection: Connection) -> None:
-    """Refuse a migration that left dangling references; PostgreSQL never lets it come this far."""
+    """Refuse a migration that left dangling references; PostgreSQL enforces foreign keys itself."""
     if connection.dialect.name != SQLITE:
         return
     dangling = connection.execute(text("PRAGMA foreign_key_check")).first()

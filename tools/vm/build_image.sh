@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Build the machine of `make test-vm`: a Debian root image with the agent, the kernel and the initrd.
+# Build the virtual machine for `make test-vm`: a Debian root image with the agent, kernel and initrd.
 #
 #   tools/vm/build_image.sh OUT VERSION...      e.g. build/vm 1.0.0 1.1.0
 #
-# Writes OUT/root-VERSION.ext4, OUT/vmlinuz and OUT/initrd. The image is used read-only: /var is a
-# tmpfs, and persistent data are on the disk with the label "state". The agent's VERSION is the image's.
-# Needs root, mmdebstrap, e2fsprogs and a Debian mirror, whose packages are cached in OUT/debian.tar.
+# Writes OUT/root-VERSION.ext4 (used read-only: /var is a tmpfs, persistent data is on the disk with the
+# label "state"), OUT/vmlinuz and OUT/initrd. The agent's version is the image's VERSION. Needs root,
+# mmdebstrap, e2fsprogs and a Debian mirror; OUT/debian.tar caches the mirror's packages.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 [ $# -ge 2 ] || { echo "usage: $0 OUT VERSION..." >&2; exit 2; }
@@ -25,7 +25,7 @@ tar -C "$root" -xf "$out/debian.tar"
 cp "$root"/boot/vmlinuz-* "$out/vmlinuz"
 cp "$root"/boot/initrd.img-* "$out/initrd"
 rm -rf "$root"/boot/* "$root"/usr/share/{doc,man,locale,perl} "$root"/var/cache/apt "$root"/var/lib/apt
-# Modules that a machine without USB, PCI cards and unusual file systems never loads.
+# Modules that a machine without USB, PCI cards and uncommon file systems never loads.
 rm -rf "$root"/usr/lib/modules/*/kernel/{sound,drivers/{gpu,infiniband,media,scsi,target,usb,nvme,hid,input,iio},fs/{btrfs,xfs,ceph,nfs,nfsd,smb,cifs,ocfs2,f2fs,gfs2,jfs}}
 chroot "$root" depmod "$(basename "$root"/usr/lib/modules/*)"
 
@@ -43,7 +43,7 @@ rm -rf "$site"/{staging,release,bin}
 printf '#!/opt/story-agent/bin/python3\nimport sys\nfrom agent.cli import main\nsys.exit(main())\n' \
   >"$root/opt/story-agent/bin/story-agent"
 chmod 755 "$root/opt/story-agent/bin/story-agent"
-chroot "$root" python3 -m compileall -q /opt/story-agent/lib || true  # a package's test data may not compile
+chroot "$root" python3 -m compileall -q /opt/story-agent/lib || true  # some packages have test data that does not compile
 
 install -D -m 644 systemd/story-agent.service "$root/usr/lib/systemd/system/story-agent.service"
 install -D -m 644 systemd/story-agent.sysusers "$root/usr/lib/sysusers.d/story-agent.conf"
@@ -79,7 +79,7 @@ echo story-machine >"$root/etc/hostname"
 echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 mkdir -p "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/system/story-agent.service.d"
 printf '[Journal]\nStorage=volatile\nForwardToConsole=no\n' >"$root/etc/systemd/journald.conf.d/vm.conf"
-# Python starts slowly on an emulated processor. The log goes to the serial port for the host to read.
+# An emulated processor starts Python slowly. The log goes to the serial port, where the host reads it.
 printf '[Unit]\nRequiresMountsFor=/var/lib/story-agent /etc/story-agent\n[Service]\nStandardOutput=journal+console\nStandardError=journal+console\nTimeoutStartSec=300\nWatchdogSec=120\n' \
   >"$root/etc/systemd/system/story-agent.service.d/vm.conf"
 chroot "$root" systemctl --quiet enable systemd-networkd story-agent story-agent-trial.timer
@@ -93,8 +93,8 @@ for version in "$@"; do
   mv -T "$info" "$site/story_agent-$version.dist-info" 2>/dev/null || true
   rm -f "$out/root-$version.ext4"
   truncate -s 400M "$out/root-$version.ext4"
-  # 4 KiB blocks, so that block deltas find a file at any position (docs/adr/0011). The same ids and hash
-  # seed in every image, so that directories keep their layout.
+  # Blocks of 4 KiB, so that block deltas find a file wherever it lies (docs/adr/0011). All images have
+  # the same UUID and hash seed, so that directory blocks stay identical.
   mke2fs -q -t ext4 -b 4096 -O ^has_journal -m 0 -L root -U "$uuid" -E hash_seed="$uuid" \
     -d "$root" "$out/root-$version.ext4"
 done

@@ -1,4 +1,4 @@
-"""The tables of the first release, as they were made before there were revisions."""
+"""The tables of the first release, as created before there were revisions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-# SQLite numbers rows by itself only for a column of type INTEGER.
+# SQLite assigns row ids only for a column of type INTEGER.
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make all tables."""
+    """Create all tables."""
     op.create_table(
         "accounts",
         sa.Column("id", ID, nullable=False),

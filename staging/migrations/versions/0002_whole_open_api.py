@@ -1,4 +1,4 @@
-"""What the whole open API needs: passwords, scopes, redirect URIs, verification, history by kind."""
+"""Columns for the whole open API: passwords, scopes, redirect URIs, verification, history kinds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-# SQLite numbers rows by itself only for a column of type INTEGER.
+# SQLite assigns row ids only for a column of type INTEGER.
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-# Where apps sent their users before they could register a place of their own.
+# The redirect URI of every app before apps could register their own.
 DOCUMENT_REDIRECT = "http://iam.iot.baidu.com/v1/iam/oauth/receive_implicit_token/"
 
 
 def upgrade() -> None:
-    """Add the columns and indexes; what is there keeps meaning what it meant."""
+    """Add the columns and indexes; the defaults keep the meaning of existing rows."""
     _add("products", "type", sa.String(length=16), "WIFI")
     _add("products", "series_name", sa.String(length=255), "故事机")
     _add("apps", "scopes", sa.JSON(), '["allScope"]')

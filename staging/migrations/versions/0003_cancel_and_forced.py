@@ -1,4 +1,4 @@
-"""Orders that are taken back, and strategies whose orders wait for no quiet moment."""
+"""Columns for cancelled tasks, and for strategies whose updates restart devices at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Add the two columns; nothing that is there was cancelled or forced."""
+    """Add the two columns; no existing row is cancelled or forced."""
     cancel = sa.Column("cancel", sa.String(length=16), nullable=False, server_default="")
     op.add_column("ota_tasks", cancel)
     forced: sa.Column[bool] = sa.Column(

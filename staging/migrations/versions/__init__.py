@@ -1,1 +1,1 @@
-"""One file a revision: its number, an underscore, what it is for."""
+"""One file per revision, named by its number, an underscore and its purpose."""
