@@ -22,7 +22,7 @@ from wire.errors import FieldError
 from wire.ota import version_key
 
 # The import packages that run on a device; the staging cloud is not among them.
-PACKAGES = ("wire", "transport", "resources", "ota", "agent")
+PACKAGES = ("wire", "audio", "base", "transport", "machine", "resources", "ota", "agent")
 REQUIRES_PYTHON = ">=3.11"
 # pip downloads and unpacks a few dozen MB at most.
 PIP_TIMEOUT = 600.0

@@ -19,11 +19,11 @@ from release.squash import read_squashfs
 
 
 def make_map(bundle: Path) -> BundleMap:
-    """Make the map of a bundle, and check that its index is the image's.
+    """Make the map of a bundle, and verify that its index matches its image.
 
     Raises:
-        ContentError: the bundle has no block-hash-index, or a form that cannot be mapped.
-        OSError: it cannot be read.
+        ContentError: the bundle has no block-hash-index, or a layout that cannot be mapped.
+        OSError: the bundle cannot be read.
     """
     with bundle.open("rb") as file:
         hashes, length = _hash_chunks(file)

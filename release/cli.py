@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 refused (one line on stderr), 2 usage."""
     options = _parser().parse_args(arguments)
     # The signing modules are imported late, so that `--help` and usage errors are fast.
-    from ota.repository import ReleaseToolError  # noqa: PLC0415
+    from release.repository import ReleaseToolError  # noqa: PLC0415
 
     command: Callable[[argparse.Namespace], Result] = options.command
     try:
@@ -132,7 +132,7 @@ def _map(file: Path) -> tuple[bytes | None, str]:
     Returns:
         The map (None if it cannot be made), and its size or the reason, as text.
     """
-    from ota.fetch.bundle_map import make_map  # noqa: PLC0415
+    from release.bundle_maps import make_map  # noqa: PLC0415
 
     try:
         data = make_map(file).to_bytes()
@@ -146,7 +146,7 @@ def _check_bundle(file: Path) -> None:
 
     Plain and verity bundles start with a squashfs.
     """
-    from ota.repository import ReleaseToolError  # noqa: PLC0415
+    from release.repository import ReleaseToolError  # noqa: PLC0415
 
     with file.open("rb") as opened:
         if opened.read(4) != b"hsqs":

@@ -28,7 +28,7 @@ FORMAT = 1
 CHUNK = 16 * 1024
 # RAUC's index: blocks of this many bytes, with a hash of 32 bytes each.
 BLOCK = 4096
-_HASH = 32
+HASH_BYTES = 32
 # The first bytes of a bundle, always fetched: the kernel and udev read them when the bundle is
 # mounted, and RAUC would reject a bundle with a hole under dm-verity.
 HEAD = 512 * 1024
@@ -98,7 +98,10 @@ class BundleMap:
 
     def fits(self, chunk: int, data: bytes) -> bool:
         """Return whether ``data`` matches the hash of ``chunk``."""
-        return hashlib.sha256(data).digest() == self.hashes[chunk * _HASH : (chunk + 1) * _HASH]
+        return (
+            hashlib.sha256(data).digest()
+            == self.hashes[chunk * HASH_BYTES : (chunk + 1) * HASH_BYTES]
+        )
 
     def always(self) -> list[range]:
         """Return the runs of chunks that every installation reads: all but the image's data."""
@@ -250,51 +253,6 @@ def _place(file: StoredFile, words: memoryview, length: int) -> StoredFile:
     return replace(file, stored=stored, raw=raw)
 
 
-def make_map(bundle: Path) -> BundleMap:
-    """Make the map of a bundle, and verify that its index matches its image.
-
-    Raises:
-        ContentError: the bundle has no block-hash-index, or a layout that cannot be mapped.
-        OSError: the bundle cannot be read.
-    """
-    with bundle.open("rb") as file:
-        hashes, length = _hash_chunks(file)
-        layout = read_squashfs(file)
-        image = max(layout.files, key=lambda stored: stored.size, default=None)
-        if image is None or image.size > IMAGE_MAX:
-            raise _unfit(f"expected an image of at most {IMAGE_MAX} bytes")
-        wanted = image.size // BLOCK * _HASH
-        index = next((stored for stored in layout.files if stored.size == wanted), None)
-        if index is None or not image.is_whole or not index.is_whole or image.size % BLOCK:
-            raise _unfit("expected an image with a block-hash-index, packed with -no-fragments")
-        made = BundleMap(length, hashes, layout.block_size, image, index)
-        _check(made, file)
-    return made
-
-
-def _hash_chunks(file: BinaryIO) -> tuple[bytes, int]:
-    hashes, length = [], 0
-    while data := file.read(CHUNK):
-        hashes.append(hashlib.sha256(data).digest())
-        length += len(data)
-    return b"".join(hashes), length
-
-
-def _check(made: BundleMap, file: BinaryIO) -> None:
-    def read(offset: int, length: int) -> bytes:
-        file.seek(offset)
-        return file.read(length)
-
-    index = hashlib.sha256()
-    for hashes in made.read_index(read):
-        index.update(hashes)
-    found = hashlib.sha256()
-    for data in _unpack(made.image, made.block_size, read):
-        for at in range(0, len(data), BLOCK):
-            found.update(hashlib.sha256(data[at : at + BLOCK]).digest())
-    if found.digest() != index.digest():
-        raise _unfit("the index is not the image's")
-
-
-def _unfit(detail: str) -> ContentError:
+def unfit_bundle(detail: str) -> ContentError:
+    """Return the error for a bundle that no map can describe."""
     return ContentError("bundle without a map", detail, OtaEvent.IMAGE_INVALID)

@@ -83,7 +83,7 @@ def _why_not(record: BootRecord, lib: Path | None) -> str | None:
     return None
 
 
-def base_version(folder: Path = Path(__file__).parents[1]) -> str | None:
+def base_version(folder: Path = Path(__file__).parents[2]) -> str | None:
     """Return the version of the package installed in ``folder``; None if there is not exactly one.
 
     It is read from folder names: importlib.metadata would take longer to load than this whole

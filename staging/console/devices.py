@@ -162,7 +162,7 @@ async def audio(call: Call) -> Response:
     spoken = await call.services.database.read(queries.utterance, row.device.id, start, number)
     if spoken is None:
         raise ConsoleError(404, "not_found", f"utterance {number}: there is none")
-    body = await asyncio.to_thread(lambda: speech.wav(speech.decode(spoken)))
+    body = await asyncio.to_thread(lambda: render_wav(speech.decode(spoken)[0]))
     # Not cached: more segments may still arrive.
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
     try:

@@ -119,7 +119,7 @@ def outcome(entry: dict[str, Any]) -> dict[str, Any]:
 
 def utterance(spoken: Utterance) -> dict[str, Any]:
     """Return an utterance with its waveform; it decodes the sound, so call it in a thread."""
-    sound = decode(spoken)
+    sound, damaged = decode(spoken)
     return {
         "id": spoken.id,
         "start": spoken.start,

@@ -84,17 +84,11 @@ def _is_over(utterance: Utterance) -> bool:
     return utterance.stored[-1].segment.eof or len(utterance.stored) >= SEGMENTS_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """Decoded samples, and the number of damaged frames, which became silence."""
+def decode(utterance: Utterance) -> tuple[Pcm, int]:
+    """Decode an utterance; returns its samples and the number of frames that libspeex rejected.
 
-    rate: int
-    samples: bytes
-    damaged: int
-
-
-def decode(utterance: Utterance) -> Sound:
-    """Decode an utterance; a frame that libspeex rejects becomes 20 ms of silence."""
+    A rejected frame becomes 20 ms of silence.
+    """
     pieces: list[bytes] = []
     damaged = 0
     with SpeexDecoder(utterance.rate) as decoder:
