@@ -1,7 +1,7 @@
 """File writes that survive a power cut: temp file, fsync, rename, fsync of the folder.
 
-Every record of an update is written by `write_atomically`. Standard library only: `launch` imports
-this module before anything else may load.
+Every record that must survive is written by `write_atomically`. This module imports the standard
+library only, and none of ours: `ota.launch` uses it before anything else may load.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The errors of an update, one class per cause; the retry policy depends on the class.
 
-`ContentError`: bad content from outside; a retry gets the same bytes. `TransportError`: it did not
+`ContentError`: bad content from outside; a retry gets the same bytes. `FetchError`: it did not
 arrive; retry. `MachineError`: this machine's disk or set-up. `MisuseError`: a bug in this package.
 """
 
@@ -33,7 +33,7 @@ class ContentError(OtaError):
         self.event = event
 
 
-class TransportError(OtaError):
+class FetchError(OtaError):
     """A server could not be reached, returned a temporary error, or broke the connection."""
 
 

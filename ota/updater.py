@@ -18,9 +18,9 @@ from base.clock import TrustedTime
 from ota.errors import (
     CancelledOrderError,
     ContentError,
+    FetchError,
     MachineError,
     OtaError,
-    TransportError,
 )
 from ota.fetch.choice import Package, fetch_package, install_package
 from ota.fetch.retry import Attempts
@@ -322,7 +322,7 @@ class Updater:
         while True:
             try:
                 return find_target(self._settings.trust(), order, self._running, stop)
-            except TransportError as error:
+            except FetchError as error:
                 _log.info("update %s: %s", _name(order.transaction), error)
                 attempts.failed(error)
 

@@ -23,7 +23,7 @@ from typing import BinaryIO
 from urllib.parse import urljoin
 
 from base.files import make_folder, write_atomically
-from ota.errors import ContentError, MachineError, StoppedError, TransportError
+from ota.errors import ContentError, FetchError, MachineError, StoppedError
 from ota.fetch.bundle_map import BLOCK, BundleMap, block_key, block_keys, blocks_lacking, parse_map
 from ota.fetch.parts import Fetcher, NoDeltaError, SparseFile
 from ota.fetch.retry import Attempts
@@ -168,7 +168,7 @@ class _Parts:
             with self._open(stop) as (fetcher, bundle):
                 fetcher.fetch(bundle.chunks)
         except NoDeltaError as error:
-            raise TransportError(str(error)) from error
+            raise FetchError(str(error)) from error
         with self._path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != self._source.sha256:
@@ -214,10 +214,10 @@ class _Parts:
             try:
                 data = self._ask_map(web, url, spent, stop)
                 break
-            except TransportError as error:
+            except FetchError as error:
                 try:
                     attempts.failed(error)
-                except TransportError as last:
+                except FetchError as last:
                     raise NoDeltaError(f"map: {last}") from last
         if not self._map_file.fits(data):
             raise NoDeltaError("the server's map is not the signed one")
@@ -229,7 +229,7 @@ class _Parts:
         with web.get(url, redirects=self._settings.redirects) as body:
             heed(body)
             if body.status in PASSING_STATUS:
-                raise TransportError(f"the server answered HTTP {body.status}")
+                raise FetchError(f"the server answered HTTP {body.status}")
             if body.status != 200:
                 raise NoDeltaError(f"map: HTTP {body.status}")
             meter = LowSpeed(self._settings.low_speed, self._settings.low_speed_window, monotonic())

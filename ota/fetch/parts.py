@@ -17,7 +17,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
-from ota.errors import ContentError, NoSpaceError, OtaError, StoppedError, TransportError
+from ota.errors import ContentError, FetchError, NoSpaceError, OtaError, StoppedError
 from ota.fetch.bundle_map import CHUNK, BundleMap
 from ota.fetch.retry import Attempts
 from ota.fetch.web import Body, Web, show_url
@@ -162,7 +162,7 @@ class Fetcher:
 
         Raises:
             ContentError: not the signed bytes, a permanent refusal, or the budget is spent.
-            TransportError: no success within the attempts.
+            FetchError: no success within the attempts.
             NoDeltaError: the server does not support ranges.
             NoSpaceError, StoppedError: as in `ota.download.download`.
         """
@@ -176,7 +176,7 @@ class Fetcher:
                         here = sum(map(self.sparse.has, wanted))
                         progress(here * CHUNK, len(wanted) * CHUNK)
                 self.sparse.sync()
-            except TransportError as error:
+            except FetchError as error:
                 gained = sum(map(self.sparse.has, lacking)) * CHUNK
                 attempts.failed(error, progressed=gained >= PROGRESS_BYTES)
             except OSError as error:
@@ -214,7 +214,7 @@ class Fetcher:
                 piece = body.read(min(pacer.piece, length - len(data)))
                 if not piece:
                     where = f"the body ended within the chunk at byte {chunk * CHUNK}"
-                    raise TransportError(f"{show_url(self.source.url)}: {where}")
+                    raise FetchError(f"{show_url(self.source.url)}: {where}")
                 self.spent.take(len(piece))
                 if self.stop.wait(pacer.add(len(piece), monotonic())):
                     raise StoppedError("stopped while downloading")
@@ -230,7 +230,7 @@ def check_range(status: int, content_range: str | None, first: int, last: int, l
     Raises:
         ContentError: a permanent refusal, or a file of another length.
         NoDeltaError: the server does not support ranges.
-        TransportError: a temporary error.
+        FetchError: a temporary error.
     """
     if status == 206:
         match = _CONTENT_RANGE.fullmatch(content_range or "")
@@ -243,6 +243,6 @@ def check_range(status: int, content_range: str | None, first: int, last: int, l
     elif status in {200, 416}:
         raise NoDeltaError(f"the server does not give ranges (HTTP {status})")
     elif status in PASSING_STATUS:
-        raise TransportError(f"the server answered HTTP {status}")
+        raise FetchError(f"the server answered HTTP {status}")
     else:
         raise ContentError("refused by the server", f"HTTP {status}", OtaEvent.DOWNLOAD_FAIL)

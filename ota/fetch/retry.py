@@ -6,7 +6,7 @@ import random
 import threading
 from dataclasses import dataclass
 
-from ota.errors import StoppedError, TransportError
+from ota.errors import FetchError, StoppedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class RetryPolicy:
     longest_asked: float = 3600.0
 
 
-class RetryLaterError(TransportError):
+class RetryLaterError(FetchError):
     """A server asked us to retry later (HTTP Retry-After).
 
     Attributes:
@@ -54,17 +54,17 @@ class Attempts:
         self._row = 0
         self._total = 0
 
-    def failed(self, error: TransportError, *, progressed: bool = False) -> None:
+    def failed(self, error: FetchError, *, progressed: bool = False) -> None:
         """Count a failure and wait before the next attempt; ``progressed`` restarts the count.
 
         Raises:
-            TransportError: no attempts are left; the message gives their number.
+            FetchError: no attempts are left; the message gives their number.
             StoppedError: ``stop`` was set during the wait.
         """
         self._total += 1
         self._row = 1 if progressed else self._row + 1
         if self._row >= self._policy.attempts or self._total >= self._policy.total:
-            raise TransportError(f"{error} (gave up after {self._total} attempts)") from error
+            raise FetchError(f"{error} (gave up after {self._total} attempts)") from error
         wait = self.delay()
         if isinstance(error, RetryLaterError):
             wait = max(wait, min(error.seconds, self._policy.longest_asked))

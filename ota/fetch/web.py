@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 from base.clock import TrustedTime
 from base.tls_dates import DatedContext, dated_context
-from ota.errors import ContentError, MachineError, TransportError
+from ota.errors import ContentError, FetchError, MachineError
 from wire.errors import show
 from wire.ota import OtaEvent
 
@@ -80,7 +80,7 @@ class Web:
             redirects: the maximum number to follow.
 
         Raises:
-            TransportError: no response.
+            FetchError: no response.
             ContentError: the URL is invalid, or a redirect must not be followed.
         """
         left = redirects
@@ -145,7 +145,7 @@ class Body:
         """Return what has arrived, at most ``size`` bytes; empty at the end of the body.
 
         Raises:
-            TransportError: the connection broke or timed out.
+            FetchError: the connection broke or timed out.
         """
         with _faults(self._url):
             return self._response.read1(size, decode_content=False) or b""
@@ -205,7 +205,7 @@ def _faults(url: str) -> Iterator[None]:
         raise ContentError("bad URL", detail, OtaEvent.DOWNLOAD_FAIL) from error
     except (exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
         # ValueError: http.client raises it for some malformed responses.
-        raise TransportError(f"{show_url(url)}: {describe(error)}") from error
+        raise FetchError(f"{show_url(url)}: {describe(error)}") from error
 
 
 def describe(error: BaseException) -> str:

@@ -24,7 +24,7 @@ from time import monotonic
 from typing import Self
 
 from base.files import fsync_path, make_folder, write_atomically
-from ota.errors import ContentError, NoSpaceError, StoppedError, TransportError
+from ota.errors import ContentError, FetchError, NoSpaceError, StoppedError
 from ota.fetch.digests import Digests
 from ota.fetch.retry import Attempts, RetryLaterError, RetryPolicy
 from ota.fetch.web import Body, Web, WebSettings, parse_retry_after, show_url
@@ -125,7 +125,7 @@ def download(
     Raises:
         ContentError: the server's file is not the signed one, the server refuses permanently, or
             the data budget is spent.
-        TransportError: no success within the attempts.
+        FetchError: no success within the attempts.
         NoSpaceError: the disk is too small at the start, or fills up.
         OSError: the disk failed.
     """
@@ -139,7 +139,7 @@ def download(
                 while not part.is_complete:
                     _fetch(web, part, settings, stop)
                 done = part.finish()
-            except TransportError as error:
+            except FetchError as error:
                 attempts.failed(error, progressed=part.here - before >= PROGRESS_BYTES)
                 continue
             if done is not None:
@@ -190,7 +190,7 @@ def judge(
 
     Raises:
         ContentError: a permanent refusal, or a file of another length.
-        TransportError: a temporary error.
+        FetchError: a temporary error.
     """
     if status == 206 and here:
         return _judge_range(content_range, here, length)
@@ -202,7 +202,7 @@ def judge(
     if status == 416 and here:
         return Answer.ASK_AGAIN
     if status in PASSING_STATUS or status == 206:
-        raise TransportError(f"the server answered HTTP {status}")
+        raise FetchError(f"the server answered HTTP {status}")
     raise ContentError("refused by the server", f"HTTP {status}", OtaEvent.DOWNLOAD_FAIL)
 
 
@@ -229,7 +229,7 @@ def _take(body: Body, part: _Part, settings: DownloadSettings, stop: threading.E
         meter.add(len(chunk), monotonic())
     if not part.is_complete:
         detail = f"the body ended at byte {part.here} of {part.source.length}"
-        raise TransportError(f"{show_url(part.source.url)}: {detail}")
+        raise FetchError(f"{show_url(part.source.url)}: {detail}")
 
 
 class LowSpeed:
@@ -243,12 +243,12 @@ class LowSpeed:
         self._bytes = 0
 
     def add(self, size: int, now: float) -> None:
-        """Count ``size`` bytes received by ``now``; raises TransportError if it is too slow."""
+        """Count ``size`` bytes received by ``now``; raises FetchError if it is too slow."""
         self._bytes += size
         if now - self._start >= self._window:
             if self._bytes < self._least:
                 took = f"{self._bytes} bytes in {now - self._start:.0f} s"
-                raise TransportError(f"too slow: {took}")
+                raise FetchError(f"too slow: {took}")
             self._start, self._bytes = now, 0
 
 

@@ -3,7 +3,7 @@
 python-tuf verifies signatures, thresholds, versions and expiry of the repository's metadata against
 a root that came with the machine, at the time of `base.clock`; `ota.trust.terms` and `check_target`
 then check the signed entry against this machine and the order. Other modules download the package
-and retry after a `TransportError`.
+and retry after a `FetchError`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from base.clock import TrustedTime
 from base.files import fsync_tree, make_folder
-from ota.errors import ContentError, MachineError, MisuseError, StoppedError, TransportError
+from ota.errors import ContentError, FetchError, MachineError, MisuseError, StoppedError
 from ota.fetch.web import Web, WebSettings, show_url
 from ota.order.worker import run_blocking
 from ota.trust.terms import DEFAULT_CHANNEL, INSTALLER, Device, MapFile, admit, parse_terms
@@ -118,7 +118,7 @@ def find_target(
 
     Raises:
         ContentError: refused; names the failed check, and the attack it may indicate.
-        TransportError: the repository could not be read; a retry may help.
+        FetchError: the repository could not be read; a retry may help.
         MachineError: the root file or the metadata folder is unusable.
         StoppedError: ``stop`` was set.
     """
@@ -149,7 +149,7 @@ async def check_newer(order: OtaOrder, running: str, settings: TrustSettings) ->
     try:
         async with asyncio.timeout(ASK_TIMEOUT):
             await run_blocking(lambda stop: find_target(settings, order, running, stop))
-    except (TimeoutError, TransportError) as error:
+    except (TimeoutError, FetchError) as error:
         reason = str(error) or f"no answer in {ASK_TIMEOUT:g} s"
         raise ContentError("not newer", f"{detail}; repository: {reason}") from error
 
@@ -216,7 +216,7 @@ class TrustClient:
         """Refresh and return the signed entry of ``path``, or None without an entry or a path.
 
         Raises:
-            ContentError, TransportError, MachineError, StoppedError: as `find_target`.
+            ContentError, FetchError, MachineError, StoppedError: as `find_target`.
         """
         settings = self._settings
         try:
@@ -325,7 +325,7 @@ def _verdicts(settings: TrustSettings, stop: threading.Event) -> Iterator[None]:
     except DownloadError as error:
         if stop.is_set():
             raise StoppedError("stopped while reading metadata") from error
-        raise TransportError(f"repository {show_url(settings.repository)}: {error}") from error
+        raise FetchError(f"repository {show_url(settings.repository)}: {error}") from error
 
 
 def _refusals() -> dict[type[Exception], str]:
@@ -389,7 +389,7 @@ def _make_fetcher(
                     while chunk := body.read(READ_SIZE):
                         yield chunk
                         check()
-            except (TransportError, ContentError, MachineError) as error:
+            except (FetchError, ContentError, MachineError) as error:
                 raise DownloadError(str(error)) from error
 
     return Fetcher()

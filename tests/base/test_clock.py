@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from base.clock import EARLIEST, LIFETIME_SECONDS, WRITE_STEP, TimeSource, TrustedTime
-from ota.errors import ContentError, TransportError
+from ota.errors import ContentError, FetchError
 from ota.fetch.web import Web, WebSettings
 from ota.trust.client import SIGNED_AT, TIME_FORMAT, Target, TrustSettings, find_target
 from release.repository import AddedTarget, Repository
@@ -261,7 +261,7 @@ def test_https_of_a_machine_that_wakes_in_1970(https: Any) -> None:
 
 
 def test_https_with_an_expired_certificate_is_refused(https: Any) -> None:
-    with pytest.raises(TransportError, match="certificate has expired"):
+    with pytest.raises(FetchError, match="certificate has expired"):
         fetch(https(-HOUR, -HOUR / 2), TrustedTime())
 
 
@@ -269,10 +269,10 @@ def test_https_with_a_certificate_that_the_floor_outlived(https: Any) -> None:
     """The clock went wrong, and a stolen certificate that has expired since is shown."""
     clock = TrustedTime(wall=lambda: 0.0)
     clock.note_cloud(EARLIEST + 20 * 365 * DAY)
-    with pytest.raises(TransportError, match="certificate has expired"):
+    with pytest.raises(FetchError, match="certificate has expired"):
         fetch(https(), clock)
 
 
 def test_https_with_a_certificate_of_the_future_and_a_clock_that_is_believed(https: Any) -> None:
-    with pytest.raises(TransportError, match="certificate is not yet valid"):
+    with pytest.raises(FetchError, match="certificate is not yet valid"):
         fetch(https(HOUR / 2, HOUR), TrustedTime())

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ota.errors import ContentError, TransportError
+from ota.errors import ContentError, FetchError
 from ota.fetch.retry import Attempts, RetryLaterError, RetryPolicy
 from ota.fetch.web import WebSettings, follow, parse_retry_after
 from ota.fetch.whole import Downloaded, DownloadSettings, Source, Spent, discard, download
@@ -158,7 +158,7 @@ class TestBudget:
         settings: dict[str, Any] = {"retry": RetryPolicy(attempts=1), "budget_attempts": 4}
         for _ in range(4):
             server.script.append(cut_at(100_000))
-            with pytest.raises(TransportError, match="gave up after 1 attempt"):
+            with pytest.raises(FetchError, match="gave up after 1 attempt"):
                 fetch(url, tmp_path / "d", **settings)
         with pytest.raises(ContentError, match=r"budget: .* in 4 requests"):
             fetch(url, tmp_path / "d", **settings)
@@ -167,7 +167,7 @@ class TestBudget:
     def test_a_new_order_begins_afresh(self, server: Any, url: str, tmp_path: Path) -> None:
         server.script.append(cut_at(100_000))
         once: dict[str, Any] = {"retry": RetryPolicy(attempts=1), "budget_attempts": 1}
-        with pytest.raises(TransportError):
+        with pytest.raises(FetchError):
             fetch(url, tmp_path / "d", **once)
         discard(tmp_path / "d")
         assert fetch(url, tmp_path / "d", **once).path.exists()
@@ -187,7 +187,7 @@ class TestBudget:
 
 def test_it_goes_on_at_another_address(server: Any, url: str, tmp_path: Path) -> None:
     server.script.append(cut_at(500_000))
-    with pytest.raises(TransportError):
+    with pytest.raises(FetchError):
         fetch(url, tmp_path / "d", retry=RetryPolicy(attempts=1))
     have = (tmp_path / "d" / f"{SHA256}.part").stat().st_size
     server.requests.clear()
@@ -292,5 +292,5 @@ class TestNginx:
 
     def test_its_503_when_busy_passes(self, nginx: str, tmp_path: Path) -> None:
         fetch(f"{nginx}/busy/p.tar.gz", tmp_path / "d")
-        with pytest.raises(TransportError, match="HTTP 503"):
+        with pytest.raises(FetchError, match="HTTP 503"):
             fetch(f"{nginx}/busy/p.tar.gz", tmp_path / "e")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ota.errors import ContentError, MachineError, NoSpaceError, StoppedError, TransportError
+from ota.errors import ContentError, FetchError, MachineError, NoSpaceError, StoppedError
 from ota.fetch.bundle_map import BLOCK, CHUNK, parse_map
 from ota.fetch.choice import Package, fetch_package, install_package
 from ota.fetch.parts import runs_of
@@ -286,7 +286,7 @@ class TestFetch:
 
     def test_a_server_that_is_gone_ends_it(self, site: Site) -> None:
         site.server.script.extend([cut_at(0)] * 9)
-        with pytest.raises(TransportError, match="gave up after 3 attempts"):
+        with pytest.raises(FetchError, match="gave up after 3 attempts"):
             site.fetch()
 
     def test_a_wrong_byte_is_refused_and_not_kept(self, site: Site) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ota.errors import ContentError, NoSpaceError, StoppedError, TransportError
+from ota.errors import ContentError, FetchError, NoSpaceError, StoppedError
 from ota.fetch.retry import Attempts, RetryPolicy
 from ota.fetch.web import WebSettings, show_url
 from ota.fetch.whole import (
@@ -101,7 +101,7 @@ def test_a_broken_connection_goes_on_where_it_broke(rig: Rig) -> None:
 
 def test_a_later_start_hashes_what_is_there_and_asks_for_the_rest(rig: Rig) -> None:
     rig.script(cut_at(500_000), status(503), status(503))
-    with pytest.raises(TransportError, match="HTTP 503"):
+    with pytest.raises(FetchError, match="HTTP 503"):
         rig.run()
     have = rig.part.stat().st_size
     assert 0 < have <= 500_000
@@ -145,7 +145,7 @@ def test_a_server_without_etag_is_not_asked_for_a_range(rig: Rig) -> None:
 
 def test_a_file_that_changed_meanwhile_starts_over(rig: Rig) -> None:
     rig.script(cut_at(500_000), status(503), status(503))
-    with pytest.raises(TransportError):
+    with pytest.raises(FetchError):
         rig.run()
     sidecar = rig.folder / f"{SHA256}.json"
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"etag": '"of-yesterday"'}))
@@ -203,19 +203,19 @@ def test_a_passing_answer_is_tried_again_but_not_for_ever(rig: Rig, code: int) -
     discard(rig.folder)
     rig.server.requests.clear()
     rig.script(*[status(code)] * 3)
-    with pytest.raises(TransportError, match="gave up after 3 attempts"):
+    with pytest.raises(FetchError, match="gave up after 3 attempts"):
         rig.run()
     assert len(rig.server.requests) == 3
 
 
 def test_a_server_that_always_breaks_off_after_a_little_is_given_up(rig: Rig) -> None:
     rig.script(*[cut_at(70_000)] * 40)
-    with pytest.raises(TransportError, match="gave up after 20 attempts"):
+    with pytest.raises(FetchError, match="gave up after 20 attempts"):
         rig.run()
 
 
 def test_nobody_listens(rig: Rig) -> None:
-    with pytest.raises(TransportError, match="refused"):
+    with pytest.raises(FetchError, match="refused"):
         rig.run(url="http://127.0.0.1:1/p.tar.gz")
 
 
@@ -267,7 +267,7 @@ def test_a_stalled_server_is_left(rig: Rig) -> None:
 
     rig.script(*[stall] * 3)
     try:
-        with pytest.raises(TransportError, match="no answer in time"):
+        with pytest.raises(FetchError, match="no answer in time"):
             rig.run(replace(FAST, web=WebSettings(read_timeout=0.05)))
     finally:
         release.set()
@@ -278,7 +278,7 @@ def test_low_speed_is_measured_over_a_window() -> None:
     meter.add(999, 9.9)
     meter.add(1, 10.0)
     meter.add(500, 19.0)
-    with pytest.raises(TransportError, match="500 bytes in 10 s"):
+    with pytest.raises(FetchError, match="500 bytes in 10 s"):
         meter.add(0, 20.0)
 
 
@@ -351,7 +351,7 @@ def test_back_off_doubles_up_to_its_cap_and_starts_afresh_after_progress() -> No
 
     attempts = Attempts(policy, Stop(), Half())  # type: ignore[arg-type]
     for progressed in (False, False, False, False, False, True, False):
-        attempts.failed(TransportError("x"), progressed=progressed)
+        attempts.failed(FetchError("x"), progressed=progressed)
     assert waits == [1.0, 2.0, 4.0, 8.0, 8.0, 1.0, 2.0]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tuf.api.exceptions import RepositoryError
 
-from ota.errors import ContentError, MachineError, OtaError, StoppedError, TransportError
+from ota.errors import ContentError, FetchError, MachineError, OtaError, StoppedError
 from ota.fetch.web import WebSettings
 from ota.trust.client import Target, TrustSettings, find_target
 from release.repository import AddedTarget, Repository
@@ -122,7 +122,7 @@ def test_metadata_that_is_none(find: Any, server: Any, data: bytes) -> None:
 
 
 def test_slow_retrieval(find: Any, settings: TrustSettings) -> None:
-    with pytest.raises(TransportError, match="slow retrieval"):
+    with pytest.raises(FetchError, match="slow retrieval"):
         find(changed=replace(settings, deadline=0.0))
 
 
@@ -151,19 +151,19 @@ def test_an_order_that_disagrees(find: Any, check: str, lies: dict[str, Any]) ->
 
 
 def test_unreachable_repository_is_worth_another_try(find: Any, settings: TrustSettings) -> None:
-    with pytest.raises(TransportError, match="refused"):
+    with pytest.raises(FetchError, match="refused"):
         find(changed=replace(settings, repository="http://127.0.0.1:1"))
 
 
 def test_a_repository_that_is_not_there(find: Any, settings: TrustSettings, server: Any) -> None:
-    with pytest.raises(TransportError, match="HTTP 404"):
+    with pytest.raises(FetchError, match="HTTP 404"):
         find(changed=replace(settings, repository=f"{server.url}/elsewhere"))
 
 
 def test_a_connection_that_breaks(find: Any, server: Any) -> None:
     server.scripted = "timestamp.json"
     server.script.append(lambda handler, data, start: handler.send_file(data, start, cut=20))
-    with pytest.raises(TransportError):
+    with pytest.raises(FetchError):
         find()
 
 
