@@ -17,6 +17,7 @@ from audio.speex import DEFAULT_QUALITY
 from ota.restart import parse_window
 from ota.trust.terms import DEFAULT_CHANNEL
 from wire.errors import FieldError, WireError
+from wire.ota import InstallerKind
 from wire.voice import HeaderStyle
 
 
@@ -64,15 +65,6 @@ class SwitchSettings:
 
     armed: bool = False
     """Whether ``switch`` powers the machine off; set it on real machines only."""
-
-
-class InstallerKind(StrEnum):
-    """How a package is installed."""
-
-    SLOTS = "slots"
-    """A release of the agent, in its own folder."""
-    RAUC = "rauc"
-    """An image of the whole system, installed by RAUC; the machine reboots."""
 
 
 class SoundCheck(StrEnum):

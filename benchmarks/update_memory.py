@@ -31,7 +31,7 @@ from ota.trust.client import Target, map_file_name
 from ota.trust.terms import MapFile
 from release.bundle_maps import make_map
 from tools.processes import BenchError
-from wire.ota import OtaOrder
+from wire.ota import InstallerKind, OtaOrder
 
 LARGE, SMALL = 1024, 1
 # Every 50th MiB of the image differs from the running image, in one block.
@@ -131,7 +131,7 @@ def _fetch(package: Package, running: Path | None, url: str, told: Connection) -
             repository=url,
             root_file=Path(state, "root.json"),
             state_dir=Path(state),
-            installer="rauc",
+            installer=InstallerKind.RAUC,
             delta=running is not None,
         )
         installer = Running(Path(state), running or package.similar)

@@ -11,7 +11,8 @@ from ota.fetch.retry import RetryPolicy
 from ota.fetch.web import WebSettings
 from ota.fetch.whole import DownloadSettings
 from ota.trust.client import TrustSettings
-from ota.trust.terms import DEFAULT_CHANNEL, INSTALLER
+from ota.trust.terms import DEFAULT_CHANNEL
+from wire.ota import InstallerKind
 
 # Seconds within which a new version must be confirmed: long enough for a slow boot, Wi-Fi and a
 # restarting cloud, and not longer than an owner should wait for a story.
@@ -47,7 +48,7 @@ class UpdaterSettings:
     percent_interval: float = PERCENT_INTERVAL
     hardware: str = ""
     channel: str = DEFAULT_CHANNEL
-    installer: str = INSTALLER
+    installer: InstallerKind = InstallerKind.SLOTS
     delta: bool = True
     refresh: RetryPolicy = field(default_factory=RetryPolicy)
     download: DownloadSettings = field(default_factory=DownloadSettings)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ota.errors import ContentError, OtaError
-from ota.trust.terms import INSTALLER, Terms
+from ota.trust.terms import Terms
 from wire.errors import WireError
+from wire.ota import InstallerKind
 
 if TYPE_CHECKING:
     from release.repository import Repository
@@ -105,7 +106,7 @@ def _add(options: argparse.Namespace) -> Result:
     from release.repository import ReleaseToolError  # noqa: PLC0415
 
     bundle_map, no_map = None, None
-    if options.installer == INSTALLER:
+    if options.installer == InstallerKind.SLOTS:
         info = _inspect(options.file)
         asked = {"product": options.product, "version": options.version}
         for name, value in asked.items():
@@ -312,7 +313,10 @@ def _parser() -> argparse.ArgumentParser:
     _offer(command)
     command.add_argument("--hold", action="store_true", help="offer it to nobody yet: see promote")
     command.add_argument(
-        "--installer", choices=(INSTALLER, "rauc"), default=INSTALLER, help="default: %(default)s"
+        "--installer",
+        choices=[kind.value for kind in InstallerKind],
+        default=InstallerKind.SLOTS.value,
+        help="default: %(default)s",
     )
     command.add_argument(
         "--hardware", action="append", default=[], metavar="BOARD", help="runs on this board only"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from urllib.parse import urlsplit
 
 from wire.errors import FieldError, MissingFieldError
@@ -21,6 +21,15 @@ VERSION_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}")
 MD5_PATTERN = re.compile(r"[0-9a-fA-F]{32}")
 # 64 GiB: far above the size of any image, far below what would overflow a size field.
 SIZE_MAX = 64 * 2**30
+
+
+class InstallerKind(StrEnum):
+    """What a package is, and so which installer of a machine takes it (signed with the package)."""
+
+    SLOTS = "slots"
+    """A release of the agent, in its own folder; only the agent restarts."""
+    RAUC = "rauc"
+    """An image of the whole system, installed by RAUC; the machine reboots."""
 
 
 class OtaEvent(IntEnum):

@@ -16,7 +16,7 @@ from typing import Protocol
 from agent.link.outbox import Outbox, OutboxError
 from agent.local.client import SOCKET_NAME
 from agent.logs import PLAIN, RedactingFormatter, Redactor
-from agent.settings import InstallerKind, Settings, SoundCheck
+from agent.settings import Settings, SoundCheck
 from agent.updates.health import Health, build_health, forget_sound, note_sound
 from base.clock import TrustedTime
 from machine.board import read_board
@@ -32,6 +32,7 @@ from ota.trial.log import TrialLog, read_lines, trial_log_path
 from ota.updater import Hooks, Updater, UpdaterSettings
 from resources.datapoint import DataPoint
 from resources.play import PlayPoint
+from wire.ota import InstallerKind
 from wire.profile import Profile
 
 # Seconds before a restart for an update in which pending reports may still reach the cloud.

@@ -26,9 +26,9 @@ from base.files import fsync_tree, make_folder
 from ota.errors import ContentError, FetchError, MachineError, MisuseError, StoppedError
 from ota.fetch.web import Web, WebSettings, show_url
 from ota.order.worker import run_blocking
-from ota.trust.terms import DEFAULT_CHANNEL, INSTALLER, Device, MapFile, admit, parse_terms
+from ota.trust.terms import DEFAULT_CHANNEL, MapFile, ThisMachine, admit, parse_terms
 from wire.errors import WireError, show
-from wire.ota import OtaEvent, OtaOrder, version_key
+from wire.ota import InstallerKind, OtaEvent, OtaOrder, version_key
 
 if TYPE_CHECKING:
     from tuf.api._payload import TargetFile  # tuf.api.metadata's, which mypy sees only there
@@ -70,7 +70,7 @@ class TrustSettings:
     web: WebSettings = field(default_factory=WebSettings)
     hardware: str = ""
     channel: str = DEFAULT_CHANNEL
-    installer: str = INSTALLER
+    installer: InstallerKind = InstallerKind.SLOTS
     metadata_url: str = ""
 
     @property
@@ -126,10 +126,10 @@ def find_target(
     signed = _look_up(settings, path, stop)
     if signed is None:
         raise ContentError("unknown target", f"{path} is not in the repository's signed metadata")
-    device = Device(
+    machine = ThisMachine(
         settings.product, running, settings.hardware, settings.channel, settings.installer
     )
-    return check_target(signed, order, device)
+    return check_target(signed, order, machine)
 
 
 async def check_newer(order: OtaOrder, running: str, settings: TrustSettings) -> None:
@@ -154,7 +154,7 @@ async def check_newer(order: OtaOrder, running: str, settings: TrustSettings) ->
         raise ContentError("not newer", f"{detail}; repository: {reason}") from error
 
 
-def check_target(signed: TargetFile, order: OtaOrder, device: Device) -> Target:
+def check_target(signed: TargetFile, order: OtaOrder, machine: ThisMachine) -> Target:
     """Check the signed entry against this machine and the order.
 
     Raises:
@@ -167,7 +167,7 @@ def check_target(signed: TargetFile, order: OtaOrder, device: Device) -> Target:
     sha256 = signed.hashes.get("sha256")
     if sha256 is None:
         raise ContentError("bad target", "no sha256 in the signed hashes")
-    admit(terms, order.version, device)
+    admit(terms, order.version, machine)
     if order.size != signed.length:
         detail = f"ota.size: got {order.size}, expected {signed.length}"
         raise ContentError("wrong size", detail)
@@ -177,7 +177,7 @@ def check_target(signed: TargetFile, order: OtaOrder, device: Device) -> Target:
         signed.length,
         sha256,
         order.version,
-        device.product,
+        machine.product,
         terms.data_budget,
         terms.map,
     )

@@ -15,17 +15,15 @@ from dataclasses import asdict, dataclass
 from ota.errors import ContentError
 from wire.errors import FieldError, show
 from wire.fields import get_int, get_object, get_string, is_object, parse_object
-from wire.ota import SIZE_MAX, version_key
+from wire.ota import SIZE_MAX, InstallerKind, version_key
 
 # The largest map that is fetched, in bytes; the map of the largest image has about 5 MB.
 MAP_MAX = 16 * 2**20
-# The default installer.
-INSTALLER = "slots"
 DEFAULT_CHANNEL = "stable"
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class ThisMachine:
     """The properties of this machine that releases are checked against.
 
     Attributes:
@@ -40,7 +38,7 @@ class Device:
     running: str
     hardware: str = ""
     channel: str = DEFAULT_CHANNEL
-    installer: str = INSTALLER
+    installer: InstallerKind = InstallerKind.SLOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ class Terms:
     Attributes:
         product: the product that it is a release of.
         version: the release's version.
-        installer: the installer that it needs.
+        installer: the `InstallerKind` that it needs; other tools may have signed another word.
         hardware: the boards that it runs on; empty: all boards of the product.
         min_agent: the oldest version that can install it; None: any.
         data_budget: total bytes that its download may cost; None: the machine's default limit.
@@ -100,7 +98,7 @@ class Terms:
 
     product: str
     version: str
-    installer: str = INSTALLER
+    installer: str = InstallerKind.SLOTS
     hardware: tuple[str, ...] = ()
     min_agent: str | None = None
     data_budget: int | None = None
@@ -187,30 +185,30 @@ def _strings(source: Mapping[str, object], name: str, path: str) -> tuple[str, .
     return tuple(value)
 
 
-def admit(terms: Terms, version: str, device: Device) -> None:
+def admit(terms: Terms, version: str, machine: ThisMachine) -> None:
     """Refuse a package that this machine must not install.
 
     Raises:
         ContentError: names the failed check and the two values compared.
     """
-    _agree("wrong product", "product", terms.product, device.product)
+    _agree("wrong product", "product", terms.product, machine.product)
     _agree("wrong version", "version", terms.version, version)
-    _agree("wrong installer", "installer", terms.installer, device.installer)
+    _agree("wrong installer", "installer", terms.installer, machine.installer)
     if terms.revoked is not None:
         raise ContentError("revoked", f"version {version}: {show(terms.revoked)}")
-    if terms.hardware and device.hardware not in terms.hardware:
+    if terms.hardware and machine.hardware not in terms.hardware:
         boards = ", ".join(terms.hardware)
-        detail = f"for {show(boards)}, this machine is {show(device.hardware or 'not known')}"
+        detail = f"for {show(boards)}, this machine is {show(machine.hardware or 'not known')}"
         raise ContentError("wrong hardware", detail)
-    if terms.channels is not None and device.channel not in terms.channels:
+    if terms.channels is not None and machine.channel not in terms.channels:
         offered = ", ".join(terms.channels) or "no channel yet"
         raise ContentError(
-            "not offered", f"to {show(offered)}, this machine is on {device.channel}"
+            "not offered", f"to {show(offered)}, this machine is on {machine.channel}"
         )
-    if terms.min_agent and version_key(device.running) < version_key(terms.min_agent):
-        detail = f"version {version} needs {terms.min_agent}, this machine runs {device.running}"
+    if terms.min_agent and version_key(machine.running) < version_key(terms.min_agent):
+        detail = f"version {version} needs {terms.min_agent}, this machine runs {machine.running}"
         raise ContentError("agent too old", detail)
-    _check_newer(terms, device.running)
+    _check_newer(terms, machine.running)
 
 
 def _check_newer(terms: Terms, running: str) -> None:

@@ -24,6 +24,7 @@ from staging.store import ota, releases
 from staging.store.models import RELEASED, UNVERIFIED, Package, Strategy
 from staging.store.releases import StrategyType
 from staging.times import iso, now_ms
+from wire.ota import InstallerKind
 
 
 def add_commands(
@@ -37,8 +38,8 @@ def add_commands(
     add.add_argument("--description", default="", metavar="T")
     add.add_argument(
         "--installer",
-        choices=("slots", "rauc"),
-        default="slots",
+        choices=[kind.value for kind in InstallerKind],
+        default=InstallerKind.SLOTS.value,
         help="what it is for: a release of the agent, or an image of the system (default: slots)",
     )
     add_product_option(add)

@@ -17,6 +17,7 @@ from staging.errors import StagingError
 from staging.store.releases import Target
 from wire.errors import WireError, show
 from wire.fields import get_int, get_string, parse_object
+from wire.ota import InstallerKind
 
 COMMAND = (sys.executable, "-m", "release.cli")
 # Time to hash the largest image on an SD card, at 20 MB/s; none comes near wire.ota.SIZE_MAX.
@@ -36,7 +37,13 @@ def refresh(data: DataDir) -> None:
         _run(("refresh", *_where(data)))
 
 
-def add(data: DataDir, file: Path, product: str, version: str, installer: str = "slots") -> Target:
+def add(
+    data: DataDir,
+    file: Path,
+    product: str,
+    version: str,
+    installer: str = InstallerKind.SLOTS,
+) -> Target:
     """Add a package for devices with ``installer`` to the repository; raises StagingError."""
     if not file.is_file():
         raise StagingError(f"{file}: there is no such file")

@@ -30,6 +30,7 @@ from tools.kill_proof.images import Images, missing_programs
 from tools.kill_proof.proof import Proof, Tally, release
 from tools.kill_proof.rauc_device import RaucDevice
 from tools.processes import command
+from wire.ota import InstallerKind
 
 
 def open_site(bench: Bench, installer: str, jobs: int) -> list[Device]:
@@ -71,7 +72,11 @@ def prove(proof: Proof, devices: list[Device], kills: int, seed: int) -> Tally:
 def main() -> int:
     """Run the proof; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.kill_proof", description=__doc__)
-    parser.add_argument("--installer", choices=("slots", "rauc"), default="slots")
+    parser.add_argument(
+        "--installer",
+        choices=[kind.value for kind in InstallerKind],
+        default=InstallerKind.SLOTS.value,
+    )
     parser.add_argument("--kills", type=int, default=300, help="at least so many (default: 300)")
     parser.add_argument("--jobs", type=int, default=2, help="updates at a time (default: 2)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")

@@ -44,7 +44,7 @@ from tests.ota.bundle import (
 )
 from wire.codes import Code
 from wire.errors import WireError
-from wire.ota import OtaEvent, OtaOrder, order_payload
+from wire.ota import InstallerKind, OtaEvent, OtaOrder, order_payload
 
 pytestmark = needs_squashfs
 FAST = RetryPolicy(attempts=3, total=20, first=0.001, longest=0.002)
@@ -127,7 +127,7 @@ def site(server: Any, tmp_path: Path, built: tuple[bytes, bytes]) -> Site:
         repository=server.url,
         root_file=tmp_path / "root.json",
         state_dir=tmp_path / "state",
-        installer="rauc",
+        installer=InstallerKind.RAUC,
         download=DownloadSettings(web=WebSettings(5, 5), retry=FAST),
     )
     rauc = Rauc(tmp_path / "a.img", tmp_path / "b.img")

@@ -27,7 +27,7 @@ from ota.trust.client import Target
 from ota.updater import Updater, UpdaterSettings
 from release.repository import AddedTarget
 from tests.ota.box import DEADLINE, Kills, Machine, Outbox, live_through
-from wire.ota import OtaEvent
+from wire.ota import InstallerKind, OtaEvent
 
 OLD, NEW = "1.0.0", "1.1.0"
 
@@ -135,7 +135,7 @@ def box(
         state_dir=tmp_path / "state",
         confirm_timeout=DEADLINE,
         percent_interval=DEADLINE,
-        installer="rauc",
+        installer=InstallerKind.RAUC,
     )
     kills = Kills()
     instance = RaucBox(settings, kills, power_cut=request.param)
