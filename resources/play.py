@@ -13,7 +13,8 @@ from machine.errors import RefusedError, ResourceError
 from machine.player import Player
 from resources.datapoint import DataPoint
 from resources.library import Catalogue, Queue
-from wire.datapoints import DataPointDescription, DataType, Method, Value
+from wire.datapoints import Value
+from wire.story_points import PLAY
 
 _log = logging.getLogger(__name__)
 
@@ -40,15 +41,7 @@ def parse_play(text: str) -> Command | str:
 class PlayPoint(DataPoint):
     """Plays titles, folders and URLs; continues with the next track of a folder by itself."""
 
-    description: ClassVar = DataPointDescription(
-        name="play",
-        resource_type="voice",
-        type=DataType.STRING,
-        label="播放内容",
-        description="可通过“播放儿歌”“播放春天在哪里”“上一首”“下一首”等语音指令控制播放内容",
-        pattern={},
-        methods=(Method.GET, Method.PUT),
-    )
+    description: ClassVar = PLAY
 
     def __init__(
         self, player: Player, catalogue: Catalogue, on_change: Callable[[str], Awaitable[None]]

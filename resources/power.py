@@ -8,20 +8,13 @@ from typing import ClassVar
 
 from machine.battery import read_charge
 from resources.datapoint import DataPoint
-from wire.datapoints import DataPointDescription, DataType, Method, Range
+from wire.story_points import POWER
 
 
 class PowerPoint(DataPoint):
     """The data point ``power``; reads the battery at each request."""
 
-    description: ClassVar = DataPointDescription(
-        name="power",
-        type=DataType.INT,
-        label="电量",
-        description="查询电量",
-        pattern=Range(0, 100),
-        methods=(Method.GET,),
-    )
+    description: ClassVar = POWER
 
     def __init__(self, battery: Path | None) -> None:
         """Read ``battery``, a folder under /sys/class/power_supply; None means mains (100 %)."""

@@ -9,7 +9,8 @@ from typing import ClassVar
 from machine.errors import UnavailableError
 from machine.logind import PowerOff
 from resources.datapoint import DataPoint
-from wire.datapoints import DataPointDescription, DataType, Method, Value
+from wire.datapoints import Value
+from wire.story_points import SWITCH
 
 # Seconds; the answer must reach the cloud before the network goes down.
 POWER_OFF_DELAY = 1.0
@@ -20,13 +21,7 @@ _log = logging.getLogger(__name__)
 class SwitchPoint(DataPoint):
     """Powers off on ``true``; a machine that answers is on, so the value is always ``false``."""
 
-    description: ClassVar = DataPointDescription(
-        name="switch",
-        type=DataType.BOOL,
-        label="关机",
-        description="关闭设备",
-        methods=(Method.GET, Method.PUT),
-    )
+    description: ClassVar = SWITCH
 
     def __init__(self, power_off: PowerOff) -> None:
         """Power off through ``power_off``."""

@@ -6,23 +6,14 @@ from typing import ClassVar
 
 from machine.mixers import Mixer
 from resources.datapoint import DataPoint
-from wire.datapoints import DataPointDescription, DataType, Method, Range, Value
-
-VOLUME_MAX = 16
+from wire.datapoints import Value
+from wire.story_points import VOLUME, VOLUME_RANGE
 
 
 class VolumePoint(DataPoint):
     """Maps the document's 17 steps to the mixer's range."""
 
-    description: ClassVar = DataPointDescription(
-        name="volume",
-        resource_type="voice",
-        type=DataType.INT,
-        label="音量",
-        description="可通过“调高音量”“调低音量”等语音指令调节设备音量",
-        pattern=Range(0, VOLUME_MAX),
-        methods=(Method.GET, Method.PUT),
-    )
+    description: ClassVar = VOLUME
 
     def __init__(self, mixer: Mixer) -> None:
         """Control ``mixer``."""
@@ -35,11 +26,11 @@ class VolumePoint(DataPoint):
 
     async def get(self) -> int:
         """Read the level from the mixer, because a knob on the machine may have changed it."""
-        return round(await self._mixer.get() * VOLUME_MAX)
+        return round(await self._mixer.get() * VOLUME_RANGE.high)
 
     async def put(self, value: Value) -> None:
         """Set the mixer's level."""
-        await self._mixer.set(int(value) / VOLUME_MAX)
+        await self._mixer.set(int(value) / VOLUME_RANGE.high)
 
     async def close(self) -> None:
         """Close the mixer."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from staging.data_dir import DataDir
-from staging.releases.template import PRODUCT_NAME
 from staging.store import Database, products
 from staging.store import product_setup as catalog
 from staging.store.models import Product
+from staging.store.products import PRODUCT_NAME
 from staging.times import now_ms
 
 Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse gives its class no public name

@@ -14,6 +14,7 @@ from typing import Any
 from staging.recognition.intents import PERCENT_MAX, Action, Intent
 from wire.datapoints import DataPointDescription, Range, parse_description
 from wire.errors import WireError, show
+from wire.story_points import VOLUME_RANGE
 
 PLAY, VOLUME = "play", "volume"
 PLAY_PREFIX = "播放"
@@ -24,8 +25,6 @@ PLAY_WORDS = {
     Action.RESUME: "继续",
     Action.STOP: "停止",
 }
-# The range of the open API document, for a device whose description gives none.
-VOLUME_RANGE = Range(0, 16)
 
 Control = Callable[[str, str, str, str], Awaitable[tuple[str, str]]]
 """`Gateway.control`: (uuid, method, uri, content) → ("2.05", content)."""
@@ -85,6 +84,7 @@ class Device:
 
     async def _turn(self, intent: Intent) -> None:
         limits = self._point(VOLUME).pattern
+        # A device whose description gives no range has the document's.
         limits = limits if isinstance(limits, Range) else VOLUME_RANGE
         now = None
         if intent.action is not Action.VOLUME_SET:

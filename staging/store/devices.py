@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from staging.codes import ApiError, ErrorCode, RefusedError
 from staging.errors import NotFoundError, StagingError
-from staging.releases.template import BATCH_NAME, FIRST_VERSION
 from staging.store.models import (
     ACTIVATED,
     ENABLE,
@@ -24,7 +23,13 @@ from staging.store.models import (
     OsVersion,
     Product,
 )
-from staging.store.products import batch, default_product, os_version
+from staging.store.products import (
+    BATCH_NAME,
+    FIRST_VERSION,
+    batch,
+    default_product,
+    os_version,
+)
 from wire.errors import FieldError
 from wire.profile import UUID_PATTERN
 

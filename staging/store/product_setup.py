@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError, StagingError
-from staging.releases.template import BATCH_NAME, DATA_POINTS, PRODUCT_NAME
 from staging.store import devices
 from staging.store.models import App, AppProduct, Batch, Device, Product
+from staging.store.products import BATCH_NAME, DATA_POINTS, PRODUCT_NAME
 from wire.datapoints import parse_description
 from wire.errors import FieldError
 

@@ -1,26 +1,33 @@
-"""Products, their batches and their versions."""
+"""The default product, which exists from the start, and the batches and versions of any product.
+
+The default product has the open API document's four data points. They stand in for the
+self-description of a device that has sent none.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from staging.releases.template import BATCH_NAME, DATA_POINTS, PRODUCT_NAME
 from staging.store.models import Batch, OsVersion, Product
+from wire.datapoints import self_description
+from wire.story_points import STORY_POINTS
+
+PRODUCT_NAME = "story-machine"
+# The name of each product's first batch.
+BATCH_NAME = "0000"
+FIRST_VERSION = "0.0.0.0"  # noqa: S104  # a version, the document's osVersion of a new device
+DATA_POINTS = self_description(STORY_POINTS)
 
 
 def default_product(session: Session, now: int) -> Product:
     """Return the default product; the first call creates it with one batch."""
     product = session.scalar(select(Product).where(Product.name == PRODUCT_NAME))
-    return product or add_product(session, PRODUCT_NAME, now)
-
-
-def add_product(session: Session, name: str, now: int) -> Product:
-    """Create a product with the document's data points and one batch."""
-    product = Product(name=name, data_points=DATA_POINTS, create_time=now)
-    session.add(product)
-    session.flush()
-    batch(session, product, BATCH_NAME)
+    if product is None:
+        product = Product(name=PRODUCT_NAME, data_points=DATA_POINTS, create_time=now)
+        session.add(product)
+        session.flush()
+        batch(session, product, BATCH_NAME)
     return product
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from staging.identity.signature import sign
-from staging.store import apps, devices, products
+from staging.store import apps, devices, product_setup
 from staging.store.models import Account, Binding, Device
 from staging.store.products import batch
 
@@ -117,7 +117,7 @@ async def test_device_of_somebody_else(cloud: Any) -> None:
 
 async def test_device_of_a_product_that_the_app_is_not_bound_to(cloud: Any) -> None:
     def move(session: Any) -> None:
-        product = products.add_product(session, "lamp", 0)
+        product = product_setup.add_product(session, "lamp", 0, test_devices=0)
         device = session.get(Device, cloud.device.id)
         device.product_id, device.batch_id = product.id, batch(session, product, "0000").id
 

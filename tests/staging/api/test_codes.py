@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from staging.store import access, apps, devices, products, releases
-from staging.store import product_setup as catalog
+from staging.store import access, apps, devices, product_setup, releases
 from staging.store.models import AppProduct, Binding, Device, Strategy
 from staging.store.releases import Target
 from transport.framed import Reply
@@ -43,7 +42,7 @@ async def connect(cloud: Any, uuids: object) -> Any:
 
 
 def package_of_another_product(cloud: Any) -> int:
-    lamp = cloud.database.call(catalog.add_product, "lamp", 0, test_devices=0)
+    lamp = cloud.database.call(product_setup.add_product, "lamp", 0, test_devices=0)
     target = Target("9.tar", 1, "0" * 32, "0" * 64)
     package = cloud.database.call(releases.add_package, "9", target, "", 0, product_id=lamp.id)
     return int(package.id)
@@ -119,12 +118,12 @@ async def test_1219_bind_token_that_is_none(cloud: Any, token: object) -> None:
 
 
 async def test_1223_app_that_is_not_bound_to_the_product(bound: Any) -> None:
-    bound.database.call(catalog.unbind_app, bound.app.id, bound.device.product_id)
+    bound.database.call(product_setup.unbind_app, bound.app.id, bound.device.product_id)
     refused(await bound.get("/device/info/by_uuid", deviceUuid=UUID), "1223", 403)
     refused(await connect(bound, [UUID]), "1223", 403)
     package, _ = bound.release("1.1")
     refused(await bound.get("/device/ota/version/info", packageId=package), "1223", 403)
-    bound.database.call(catalog.bind_app, bound.app.id, bound.device.product_id)
+    bound.database.call(product_setup.bind_app, bound.app.id, bound.device.product_id)
     assert (await bound.get("/device/info/by_uuid", deviceUuid=UUID)).status_code == 200
 
 
@@ -240,7 +239,7 @@ def test_standing_of_an_app(cloud: Any) -> None:
     """1209, 1223 and 1802 rest on it."""
 
     def look(session: Any) -> Any:
-        lamp = products.add_product(session, "lamp", 0)
+        lamp = product_setup.add_product(session, "lamp", 0, test_devices=0)
         made = devices.add(session, OTHER, 0)
         session.get(Device, made.id).product_id = lamp.id
         assert session.get(AppProduct, (cloud.app.id, lamp.id)) is None

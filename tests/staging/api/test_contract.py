@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from staging.api import schema
 from staging.codes import ErrorCode
 from staging.identity.passwords import hash_password
-from staging.releases.template import DATA_POINTS
 from staging.store import accounts, apps, devices
+from staging.store.products import DATA_POINTS
 from transport.framed import Reply
 from wire.codes import Code
 from wire.fields import dump_object

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from staging.store import apps, controls, devices
-from staging.store import product_setup as catalog
+from staging.store import apps, controls, devices, product_setup
 from staging.store.controls import Controlled
 from staging.store.models import Device
 from transport.framed import Reply
@@ -154,7 +153,7 @@ async def test_by_token_of_a_device_whose_token_is_not_known(cloud: Any) -> None
 
 async def test_list_pages(cloud: Any) -> None:
     account = cloud.database.call(apps.account, "tester", 0)
-    _, made = cloud.database.call(catalog.add_batch, cloud.device.product_id, "b", 25, 0)
+    _, made = cloud.database.call(product_setup.add_batch, cloud.device.product_id, "b", 25, 0)
 
     def bind_all(session: Any) -> None:
         for device in made:
@@ -175,7 +174,7 @@ async def test_list_is_the_accounts_own_and_the_apps(cloud: Any) -> None:
     assert (await cloud.get("/device/bind/list")).json()["data"] == []
     cloud.bind()
     assert (await cloud.get("/device/bind/list")).json()["total"] == 1
-    cloud.database.call(catalog.unbind_app, cloud.app.id, cloud.device.product_id)
+    cloud.database.call(product_setup.unbind_app, cloud.app.id, cloud.device.product_id)
     assert (await cloud.get("/device/bind/list")).json() == {
         "data": [],
         "code": 0,

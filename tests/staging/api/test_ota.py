@@ -14,8 +14,7 @@ from staging.gateway.order_rules import (
     on_state,
     on_version,
 )
-from staging.store import devices, products, releases
-from staging.store import product_setup as catalog
+from staging.store import devices, product_setup, products, releases
 from staging.store.models import Batch, Device, Strategy
 from staging.store.releases import StrategyType
 from transport.framed import Reply
@@ -111,7 +110,7 @@ async def test_who_is_offered_2_0(
     target = releases.Target("2.0.tar", 521, "0" * 32, "0" * 64)
     cloud.database.call(releases.add_package, "2.0", target, "", 0)
     product = cloud.database.call(products.default_product, 0)
-    cloud.database.call(catalog.add_batch, product.id, "0001", 1, 0)
+    cloud.database.call(product_setup.add_batch, product.id, "0001", 1, 0)
     strategy = cloud.database.call(
         releases.add_strategy, "2.0", StrategyType.PASSIVE, from_versions, batches, 0
     )

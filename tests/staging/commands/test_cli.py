@@ -20,7 +20,7 @@ import pytest
 
 from staging.client import OpenApiClient, OpenApiError
 from staging.commands import cli
-from staging.releases.template import DATA_POINTS
+from staging.store.products import DATA_POINTS
 from transport.connection import Connection
 from transport.framed import FramedEndpoint, Reply, Request
 from wire.codes import Code

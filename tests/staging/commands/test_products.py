@@ -14,9 +14,9 @@ from staging.commands import cli
 from staging.data_dir import DataDir
 from staging.identity import passwords
 from staging.releases import tool as release_tool
-from staging.releases.template import DATA_POINTS
 from staging.store import Database
 from staging.store.models import OtaTask
+from staging.store.products import DATA_POINTS
 from staging.store.releases import Target
 
 Command = Callable[..., Any]

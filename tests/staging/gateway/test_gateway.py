@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from staging.gateway.gateway import Limits
-from staging.releases.template import DATA_POINTS
 from staging.store import devices, effects, history
 from staging.store.models import Device
+from staging.store.products import DATA_POINTS
 from transport.errors import StreamClosedError
 from transport.framed import Reply
 from wire.codes import Code

@@ -11,8 +11,7 @@ import pytest
 from staging.errors import NotFoundError, StagingError, StoreBusyError
 from staging.gateway.gateway import Gateway
 from staging.gateway.silent import Pace, SilentUpdates
-from staging.store import Database, devices, ota, products, releases
-from staging.store import product_setup as catalog
+from staging.store import Database, devices, ota, product_setup, products, releases
 from staging.store.models import RELEASED, UNVERIFIED, OtaTask
 from staging.store.ota import SILENT_PAUSE_MS, SILENT_TRIES
 from staging.store.releases import StrategyType, Target
@@ -95,7 +94,7 @@ class Fleet:
 
     def __init__(self, database: Database, count: int, pace: Pace) -> None:
         product = database.call(products.default_product, 0)
-        _, made = database.call(catalog.add_batch, product.id, "fleet", count, 0)
+        _, made = database.call(product_setup.add_batch, product.id, "fleet", count, 0)
         self.database = database
         self.online = {device.uuid for device in made}
         self.sent: asyncio.Queue[str] = asyncio.Queue()
@@ -256,7 +255,7 @@ def test_a_package_is_offered_only_after_a_device_verified_it(database: Database
 
 def test_what_cannot_be_verified(database: Database) -> None:
     database.call(devices.add, UUID, 0)
-    lamp = database.call(catalog.add_product, "lamp", 0, test_devices=0)
+    lamp = database.call(product_setup.add_product, "lamp", 0, test_devices=0)
     target = Target("1.tar", 1, "0" * 32, "0" * 64)
     other = database.call(
         releases.add_package, "1", target, "", 0, product_id=lamp.id, status=UNVERIFIED

@@ -24,8 +24,8 @@ from staging.recognition.outcomes import FEED_LIMIT, Outcome, OutcomeLog
 from staging.recognition.recogniser import Recogniser
 from staging.recognition.service import BusyError, Recognition
 from staging.recognition.title_lists import Catalogues
-from staging.releases.template import DATA_POINTS
 from staging.store import Database
+from staging.store.products import DATA_POINTS
 from tests.staging.recognition.conftest import DEADLINE, UUID
 from wire.datapoints import Range
 from wire.errors import WireError

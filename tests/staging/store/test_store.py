@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from staging.errors import NotFoundError, StagingError, StoreBusyError
-from staging.store import Database, apps, devices, products, releases
+from staging.store import Database, apps, devices, product_setup, products, releases
 from staging.store import database as database_module
 from staging.store.apps import Nonce
 from staging.store.models import AccessToken, Device, Product, Report, UsedNonce
@@ -253,7 +253,7 @@ def test_strategies_name_what_exists(database: Database) -> None:
 
 def test_every_product_has_its_own_versions(database: Database) -> None:
     def versions(session: Any) -> tuple[int, int, int]:
-        lamp = products.add_product(session, "lamp", 0)
+        lamp = product_setup.add_product(session, "lamp", 0, test_devices=0)
         story = products.default_product(session, 0)
         ids = (lamp.id, story.id, lamp.id)
         rows = [products.os_version(session, product, "1.0").id for product in ids]

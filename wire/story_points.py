@@ -1,0 +1,50 @@
+"""The story machine's four data points, as the open API document describes them (section 3.1).
+
+The device serves these descriptions, and the cloud gives them to its default product. They are
+written once because both must agree with the document to the byte.
+"""
+
+from __future__ import annotations
+
+from wire.datapoints import DataPointDescription, DataType, Method, Range
+
+_BOTH = (Method.GET, Method.PUT)
+
+PLAY = DataPointDescription(
+    name="play",
+    resource_type="voice",
+    type=DataType.STRING,
+    label="播放内容",
+    description="可通过“播放儿歌”“播放春天在哪里”“上一首”“下一首”等语音指令控制播放内容",
+    pattern={},
+    methods=_BOTH,
+)
+# The document's seventeen steps of volume.
+VOLUME_RANGE = Range(0, 16)
+VOLUME = DataPointDescription(
+    name="volume",
+    resource_type="voice",
+    type=DataType.INT,
+    label="音量",
+    description="可通过“调高音量”“调低音量”等语音指令调节设备音量",
+    pattern=VOLUME_RANGE,
+    methods=_BOTH,
+)
+SWITCH = DataPointDescription(
+    name="switch",
+    type=DataType.BOOL,
+    label="关机",
+    description="关闭设备",
+    methods=_BOTH,
+)
+POWER = DataPointDescription(
+    name="power",
+    type=DataType.INT,
+    label="电量",
+    description="查询电量",
+    pattern=Range(0, 100),
+    methods=(Method.GET,),
+)
+
+STORY_POINTS = (PLAY, VOLUME, SWITCH, POWER)
+"""All four, in the document's order."""
