@@ -33,7 +33,7 @@ lint: setup
 	$(BIN)/ruff check --quiet .
 
 types: setup
-	$(BIN)/mypy wire audio base transport machine resources ota release agent staging tools benchmarks tests
+	$(BIN)/mypy wire audio base transport machine resources ota release agent staging cloud tools benchmarks tests
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

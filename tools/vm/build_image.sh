@@ -33,13 +33,13 @@ chroot "$root" depmod "$(basename "$root"/usr/lib/modules/*)"
 tree=$out/tree
 rm -rf "$tree"
 mkdir "$tree"
-find wire audio base transport machine resources ota release agent staging pyproject.toml README.md LICENSE -type f -not -path "*/__pycache__/*" -print0 \
+find wire audio base transport machine resources ota agent pyproject.toml README.md LICENSE -type f -not -path "*/__pycache__/*" -print0 \
   | xargs -0 cp --parents -t "$tree"
 chroot "$root" python3 -m venv --without-pip /opt/story-agent
 site=$(echo "$root"/opt/story-agent/lib/python3*/site-packages)
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
   --target "$site" -c tools/constraints.txt "$tree"
-rm -rf "$site"/{staging,release,bin}
+rm -rf "$site/bin"
 printf '#!/opt/story-agent/bin/python3\nimport sys\nfrom agent.cli import main\nsys.exit(main())\n' \
   >"$root/opt/story-agent/bin/story-agent"
 chmod 755 "$root/opt/story-agent/bin/story-agent"

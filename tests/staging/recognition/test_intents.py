@@ -103,7 +103,7 @@ def test_sentence(sentence: str, expected: Intent | None) -> None:
     assert find_intent(sentence) == expected
 
 
-@pytest.mark.skipif(not has_pinyin(), reason="pypinyin is missing: pip install '.[asr]'")
+@pytest.mark.skipif(not has_pinyin(), reason="pypinyin is missing: pip install . './cloud[asr]'")
 @pytest.mark.parametrize(
     ("heard", "expected"),
     [

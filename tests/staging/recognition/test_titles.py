@@ -18,7 +18,7 @@ TITLES = ["小兔子乖乖", "小兔子拔萝卜", "两只老虎", "春天在哪
 UUID = "01a800000072af"
 
 needs_pinyin = pytest.mark.skipif(
-    not phonetics.has_pinyin(), reason="pypinyin is missing: pip install '.[asr]'"
+    not phonetics.has_pinyin(), reason="pypinyin is missing: pip install . './cloud[asr]'"
 )
 
 
