@@ -40,7 +40,9 @@ Release = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def token(tmp_path: Path) -> dict[str, str]:
     """The environment of a token with a key on each curve: ids 2 and 3."""
-    pytest.importorskip("pkcs11", reason="python-pkcs11 is missing: pip install -e . -e './cloud[hsm]'")
+    pytest.importorskip(
+        "pkcs11", reason="python-pkcs11 is missing: pip install -e . -e './cloud[hsm]'"
+    )
     if UTIL is None or not LIBRARIES:
         pytest.skip("softhsm2 is missing: make setup installs it")
     (tmp_path / "tokens").mkdir()

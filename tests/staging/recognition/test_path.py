@@ -178,7 +178,10 @@ def test_serve_recognise_without_the_extra(
     monkeypatch.setitem(model.MODULES, "no_such_module", "no-such-package")
     assert cli.main(["serve", "--recognise", "--data", str(tmp_path / "data")]) == 1
     error = capsys.readouterr().err
-    assert "no-such-package missing; in the project's folder: pip install -e . -e './cloud[asr]'" in error
+    assert (
+        "no-such-package missing; in the project's folder: pip install -e . -e './cloud[asr]'"
+        in error
+    )
     assert error.count("\n") == 1
     assert not (tmp_path / "data").exists()
 
