@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
-from tests.agent.parts import Authority, Cloud
+from tests.agent.parts import Cloud
+from tests.authority import Authority
 
 
 @pytest.fixture(scope="session")

@@ -1,20 +1,11 @@
-"""What the agent's tests share: a certificate authority, a cloud that follows a script, a profile."""
+"""What the agent's tests share: a cloud that follows a script, a profile."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import ipaddress
 import ssl
-import tempfile
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from transport.connection import Connection
 from transport.framed import FramedEndpoint, Reply, Request
@@ -28,7 +19,6 @@ TOKEN = "device-token-of-the-test-4711"
 BIND_TOKEN = "6dd5790b2163a0132e6c65c6dd6f9ef2"
 # No test depends on it: it turns a hang into a failure.
 DEADLINE = 60.0
-HOUR = dt.timedelta(hours=1)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -36,76 +26,6 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(DEADLINE):
         while not condition():  # what is waited for is state, without an event of its own
             await asyncio.sleep(0.005)
-
-
-class Authority:
-    """A CA that issues server certificates."""
-
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
-        self.certificate = self._sign(self._name, self._key, [], -HOUR, HOUR, ca=True)
-
-    @property
-    def pem(self) -> str:
-        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-    def server_context(
-        self,
-        *hosts: str,
-        start: dt.timedelta = -HOUR,
-        end: dt.timedelta = HOUR,
-    ) -> ssl.SSLContext:
-        """Make a server's TLS context with a certificate for ``hosts`` (127.0.0.1 by default)."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
-        certificate = self._sign(name, key, list(hosts or ("127.0.0.1",)), start, end, ca=False)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with tempfile.TemporaryDirectory() as folder:
-            chain = Path(folder) / "chain.pem"
-            chain.write_bytes(
-                certificate.public_bytes(serialization.Encoding.PEM)
-                + key.private_bytes(
-                    serialization.Encoding.PEM,
-                    serialization.PrivateFormat.PKCS8,
-                    serialization.NoEncryption(),
-                )
-            )
-            context.load_cert_chain(chain)
-        return context
-
-    def _sign(
-        self,
-        name: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
-        hosts: list[str],
-        start: dt.timedelta,
-        end: dt.timedelta,
-        *,
-        ca: bool,
-    ) -> x509.Certificate:
-        now = dt.datetime.now(dt.UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now + start)
-            .not_valid_after(now + end)
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        )
-        if hosts:
-            names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-            builder = builder.add_extension(names, critical=False)
-        return builder.sign(self._key, hashes.SHA256())
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
 
 
 def make_profile(port: int, ca_pem: str, **changes: Any) -> Profile:

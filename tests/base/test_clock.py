@@ -18,7 +18,7 @@ from ota.fetch.web import Web, WebSettings
 from ota.trust.client import SIGNED_AT, TIME_FORMAT, Target, TrustSettings, find_target
 from release.repository import AddedTarget, Repository
 from release.tuf_types import Metadata
-from tests.agent.parts import HOUR, Authority
+from tests.authority import HOUR, Authority
 
 DAY = 86400.0
 THEN = EARLIEST + 100 * DAY

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import ipaddress
 import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.authority import Authority
 from transport.connection import Connection
 from transport.framed import FramedEndpoint, Handler, Reply, Request
 from wire.framing import FrameDecoder, encode_frame
@@ -111,9 +105,9 @@ class Bench:
     option = staticmethod(option)
     encoded_path = option(11, b"x")
 
-    def __init__(self, certificate: tuple[Path, Path] | None) -> None:
+    def __init__(self, authority: Authority | None) -> None:
         self._stack = AsyncExitStack()
-        self._certificate = certificate
+        self._authority = authority
 
     @staticmethod
     async def until(condition: Callable[[], bool]) -> None:
@@ -179,12 +173,9 @@ class Bench:
         return RawPeer(endpoint, connection, end, reader, writer)
 
     def _contexts(self) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
-        if self._certificate is None:
+        if self._authority is None:
             return None, None
-        certificate, key = self._certificate
-        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.load_cert_chain(certificate, key)
-        return server, ssl.create_default_context(cafile=str(certificate))
+        return self._authority.server_context(), self._authority.client_context()
 
 
 def _cut(writer: asyncio.StreamWriter) -> None:
@@ -198,39 +189,13 @@ async def _settle(*tasks: asyncio.Task[str]) -> None:
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1 and its key, as files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
-    now = dt.datetime.now(dt.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return folder / "cert.pem", folder / "key.pem"
+def authority() -> Authority:
+    return Authority()
 
 
 @asynccontextmanager
-async def _bench(certificate: tuple[Path, Path] | None) -> AsyncIterator[Bench]:
-    bench = Bench(certificate)
+async def _bench(authority: Authority | None) -> AsyncIterator[Bench]:
+    bench = Bench(authority)
     try:
         yield bench
     finally:
@@ -238,11 +203,9 @@ async def _bench(certificate: tuple[Path, Path] | None) -> AsyncIterator[Bench]:
 
 
 @pytest.fixture(params=["tcp", "tls"])
-async def bench(
-    request: pytest.FixtureRequest, certificate: tuple[Path, Path]
-) -> AsyncIterator[Bench]:
+async def bench(request: pytest.FixtureRequest, authority: Authority) -> AsyncIterator[Bench]:
     """Connections over TCP, then over TLS."""
-    async with _bench(certificate if request.param == "tls" else None) as made:
+    async with _bench(authority if request.param == "tls" else None) as made:
         yield made
 
 

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, settings
+
+from tests.authority import Authority
 
 # The bench machine is shared and slow at times, which is no fault of the code under test.
 settings.register_profile(
@@ -23,33 +21,16 @@ settings.load_profile("shared machine")
 HERE = Path(__file__).parent
 
 
-def make_certificate(*, ca: bool) -> str:
-    """Make a self-signed certificate in PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench CA")])
-    start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(start)
-        .not_valid_after(start + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
 @pytest.fixture(scope="session")
 def ca_pem() -> str:
-    return make_certificate(ca=True)
+    """An expired CA: reading a profile asks no clock."""
+    start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    return Authority((start, start + dt.timedelta(days=1))).pem
 
 
 @pytest.fixture(scope="session")
 def leaf_pem() -> str:
-    return make_certificate(ca=False)
+    return Authority().leaf().cert_chain_pems[0].bytes().decode()
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import trustme
+
 from tools.kill_proof.device import NEW, OLD
 from tools.processes import BenchError, command
 
@@ -30,7 +32,7 @@ format=plain
 [image.rootfs]
 filename=rootfs.img
 """
-PROGRAMS = ("rauc", "dbus-daemon", "mksquashfs", "openssl", "unshare")
+PROGRAMS = ("rauc", "dbus-daemon", "mksquashfs", "unshare")
 
 
 def missing_programs() -> str:
@@ -48,8 +50,9 @@ class Images:
         self.old, self.new = self._image(OLD), self._image(NEW)
         self.certificate, self.bundle = folder / "rauc.pem", folder / f"{NEW}.raucb"
         key = folder / "rauc.key"
-        _run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=kill-proof",
-             "-days", "30", "-keyout", key, "-out", self.certificate)  # fmt: skip
+        signer = trustme.CA(key_type=trustme.KeyType.RSA)
+        signer.cert_pem.write_to_path(self.certificate)
+        signer.private_key_pem.write_to_path(key)
         with tempfile.TemporaryDirectory(dir=folder) as content:
             Path(content, "rootfs.img").write_bytes(self.new)
             manifest = MANIFEST.format(compatible=COMPATIBLE, version=NEW)

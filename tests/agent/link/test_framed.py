@@ -23,15 +23,14 @@ from resources.volume import VolumePoint
 from tests.agent.parts import (
     BIND_TOKEN,
     DEADLINE,
-    HOUR,
     TOKEN,
     UUID,
-    Authority,
     Cloud,
     accept,
     make_profile,
     until,
 )
+from tests.authority import HOUR, Authority
 from transport.framed import FramedEndpoint, Reply, Request
 from wire.codes import Code
 from wire.datapoints import parse_self_description
@@ -157,6 +156,13 @@ async def test_another_ca_is_refused_though_its_certificate_is_perfect(
 ) -> None:
     context = Authority().server_context()
     await check_refused(context, authority, run, "certificate")
+
+
+async def test_a_ca_that_claims_the_name_and_key_id_of_the_profiles_is_refused(
+    authority: Authority, run: Run
+) -> None:
+    context = Authority(like=authority).server_context()
+    await check_refused(context, authority, run, "certificate signature failure")
 
 
 async def check_refused(

@@ -13,7 +13,8 @@ import pytest
 from agent.link.framed import CloudLink, LinkState
 from agent.settings import LinkSettings
 from base.clock import EARLIEST, TimeSource, TrustedTime
-from tests.agent.parts import HOUR, Authority, Cloud, make_profile, until
+from tests.agent.parts import Cloud, make_profile, until
+from tests.authority import HOUR, Authority
 from transport.framed import Reply, Request
 from wire.codes import Code
 from wire.reports import registration_answer

@@ -37,7 +37,8 @@ from audio.errors import SpeexUnavailableError
 from machine.errors import RefusedError, UnavailableError
 from resources.datapoint import DataPoint
 from resources.dispatch import Dispatch
-from tests.agent.parts import DEADLINE, Authority, Cloud, make_profile
+from tests.agent.parts import DEADLINE, Cloud, make_profile
+from tests.authority import Authority
 from tests.conftest import write_tone
 from transport.framed import Reply
 from wire.codes import Code, dotted

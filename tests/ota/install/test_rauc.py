@@ -38,11 +38,12 @@ from ota.order.task import Task
 from ota.trial.given_up import load_history
 from ota.trust.client import Target
 from ota.updater import Updater, UpdaterSettings
+from tests.authority import write_signer
 from wire.errors import WireError
 from wire.ota import OtaOrder
 
 needs_rauc = pytest.mark.skipif(
-    not all(map(shutil.which, ("rauc", "dbus-daemon", "mksquashfs", "openssl"))),
+    not all(map(shutil.which, ("rauc", "dbus-daemon", "mksquashfs"))),
     reason="needs Debian's rauc, dbus and squashfs-tools",
 )
 
@@ -88,23 +89,6 @@ esac
 """
 
 
-def make_keys(folder: Path, name: str) -> None:
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-subj",
-        "/CN=test",
-        "-days",
-        "30",
-    ]
-    files = ["-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem"]
-    subprocess.run([*command, *files], check=True, capture_output=True)
-
-
 class Machine:
     """A machine with RAUC: its bus, its service, its boot loader's folder, and the agent's STATE."""
 
@@ -129,7 +113,7 @@ class Machine:
         (root / "system.conf").write_text(SYSTEM.format(root=root))
         (root / "backend").write_text(BACKEND.format(root=root))
         (root / "backend").chmod(0o755)
-        make_keys(root, "cert")
+        write_signer(root / "cert.pem", root / "cert.key")
         command = [
             "dbus-daemon",
             f"--config-file={root / 'bus.conf'}",
@@ -355,7 +339,7 @@ class TestRealService:
         assert machine.boot("primary") == "A"
 
     def test_a_bundle_signed_by_somebody_else_is_refused(self, machine: Machine) -> None:
-        make_keys(machine.root, "stranger")
+        write_signer(machine.root / "stranger.pem", machine.root / "stranger.key")
         with pytest.raises(ContentError, match=r"refused by RAUC: .*signature verification failed"):
             install(machine, machine.bundle(cert="stranger"))
         assert not any((machine.root / "b.img").read_bytes())
