@@ -20,8 +20,8 @@ import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.api.app import create_app
-from staging.commands.socket import open_door
-from staging.console.app import Beside, create_console
+from staging.commands.command_socket import open_command_socket
+from staging.console.app import PathSwitch, create_console
 from staging.data_dir import DataDir, Endpoints, locked, write_endpoints
 from staging.errors import StagingError, StoreBusyError
 from staging.gateway import tls
@@ -30,7 +30,7 @@ from staging.identity import ca
 from staging.recognition.model import check_extra
 from staging.recognition.recogniser import CACHE_FOLDER, Recogniser
 from staging.recognition.service import Recognition
-from staging.releases import tool as release_tool
+from staging.releases import tool
 from staging.services import Nonces, Services
 from staging.store import Database, apps, ota, products
 from staging.times import now_ms
@@ -153,10 +153,12 @@ class _Cloud:
         """Serve until ``stop`` is set, then shut down in order."""
         services = Services(self._database, self._gateway, self._nonces, now_ms, self._recognition)
         console = create_console(services, self._options.data)
-        api = _ApiServer(Beside(create_app(services, self._options.data.tuf), console))
+        api = _ApiServer(PathSwitch(create_app(services, self._options.data.tuf), console))
         await self._gateway.start(self._context, sock=device_socket, backlog=BACKLOG)
-        door = open_door(self._options.data.root, {"say": self._say, "cancel": self._cancel})
-        async with door, asyncio.TaskGroup() as group:
+        commands = open_command_socket(
+            self._options.data.root, {"say": self._say, "cancel": self._cancel}
+        )
+        async with commands, asyncio.TaskGroup() as group:
             upkeep = [
                 group.create_task(self._recognition.run()),
                 group.create_task(self._nonces.keep_saving()),
@@ -239,8 +241,8 @@ class _ApiServer(uvicorn.Server):
 def _prepare_repository(data: DataDir) -> None:
     """Create or refresh the update repository; without it everything but updates works."""
     try:
-        release_tool.ensure_repository(data)
-        release_tool.refresh(data)
+        tool.ensure_repository(data)
+        tool.refresh(data)
     except StagingError as error:
         _log.error("update repository: %s", error)
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from staging.data_dir import DataDir
-from staging.store import Database, products
-from staging.store import product_setup as catalog
+from staging.store import Database, product_setup, products
 from staging.store.models import Product
 from staging.store.products import PRODUCT_NAME
 from staging.times import now_ms
@@ -65,7 +64,7 @@ def product_of(options: argparse.Namespace, database: Database) -> Product:
     """Return the product that a command names, or the default one; raises NotFoundError."""
     if options.product is None:
         return database.call(products.default_product, now_ms())
-    return database.call(catalog.product, options.product)
+    return database.call(product_setup.product, options.product)
 
 
 def group(

@@ -26,8 +26,7 @@ from staging.identity import ca
 from staging.identity.oauth import Scope
 from staging.identity.passwords import hash_password
 from staging.identity.profiles import profile_of
-from staging.store import accounts, apps, devices
-from staging.store import product_setup as catalog
+from staging.store import accounts, apps, devices, product_setup
 from staging.store.apps import TOKEN_LIFETIME_S, AppType
 from staging.store.models import Account
 from staging.times import iso_or_none, now_ms
@@ -206,11 +205,11 @@ def _app_list(options: argparse.Namespace) -> Result:
 
 
 def _app_bind(options: argparse.Namespace) -> Result:
-    return _change_binding(options, catalog.bind_app, "is bound to")
+    return _change_binding(options, product_setup.bind_app, "is bound to")
 
 
 def _app_unbind(options: argparse.Namespace) -> Result:
-    return _change_binding(options, catalog.unbind_app, "is no longer bound to")
+    return _change_binding(options, product_setup.unbind_app, "is no longer bound to")
 
 
 def _change_binding(

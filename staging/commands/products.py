@@ -13,7 +13,7 @@ from staging.commands.common import (
     product_of,
     store,
 )
-from staging.store import product_setup as catalog
+from staging.store import product_setup
 from staging.store.product_setup import TEMPLATES, TEST_DEVICES
 from staging.times import iso, now_ms
 from wire.datapoints import DataPointDescription, DataType, Method, Range
@@ -68,7 +68,7 @@ def _add_point_command(
 def _product_add(options: argparse.Namespace) -> Result:
     with store(options) as database:
         product = database.call(
-            catalog.add_product,
+            product_setup.add_product,
             options.name,
             now_ms(),
             test_devices=options.devices,
@@ -80,7 +80,7 @@ def _product_add(options: argparse.Namespace) -> Result:
 
 def _product_list(options: argparse.Namespace) -> Result:
     with store(options) as database:
-        views = database.call(catalog.products)
+        views = database.call(product_setup.products)
     rows = [
         {
             "productId": view.product.id,
@@ -104,7 +104,7 @@ def _batch_add(options: argparse.Namespace) -> Result:
     with store(options) as database:
         product = product_of(options, database)
         batch, made = database.call(
-            catalog.add_batch, product.id, options.name, options.count, now_ms()
+            product_setup.add_batch, product.id, options.name, options.count, now_ms()
         )
     rows = [{"uuid": d.uuid, "token": d.token, "bindToken": d.bind_token} for d in made]
     value = {"batchId": batch.id, "name": batch.name, "product": product.name, "devices": rows}
@@ -116,7 +116,7 @@ def _batch_list(options: argparse.Namespace) -> Result:
         product = product_of(options, database)
         rows = [
             {"batchId": view.batch.id, "name": view.batch.name, "devices": view.devices}
-            for view in database.call(catalog.batches, product.id)
+            for view in database.call(product_setup.batches, product.id)
         ]
     lines = [f"{r['batchId']} {r['name']} devices={r['devices']}" for r in rows]
     return Result({"product": product.name, "batches": rows}, lines or ["no batches"])
@@ -135,7 +135,7 @@ def _point_add(options: argparse.Namespace) -> Result:
     )
     with store(options) as database:
         product = product_of(options, database)
-        kept = database.call(catalog.add_data_point, product.id, entry.to_json())
+        kept = database.call(product_setup.add_data_point, product.id, entry.to_json())
     return _points_result(product.name, [kept])
 
 
@@ -151,22 +151,22 @@ def _range(text: str | None) -> Range | None:
 def _point_template(options: argparse.Namespace) -> Result:
     with store(options) as database:
         product = product_of(options, database)
-        added = database.call(catalog.apply_template, product.id, options.template)
+        added = database.call(product_setup.apply_template, product.id, options.template)
     return _points_result(product.name, added)
 
 
 def _point_remove(options: argparse.Namespace) -> Result:
     with store(options) as database:
         product = product_of(options, database)
-        database.call(catalog.remove_data_point, product.id, options.name)
-        left = database.call(catalog.data_points, product.id)
+        database.call(product_setup.remove_data_point, product.id, options.name)
+        left = database.call(product_setup.data_points, product.id)
     return _points_result(product.name, left)
 
 
 def _point_list(options: argparse.Namespace) -> Result:
     with store(options) as database:
         product = product_of(options, database)
-        points = database.call(catalog.data_points, product.id)
+        points = database.call(product_setup.data_points, product.id)
     return _points_result(product.name, points)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from staging.commands.command_socket import ask
 from staging.commands.common import Commands, Result, command, data_of, group, store
-from staging.commands.socket import ask
 from staging.errors import StagingError
 from staging.recognition.lookup import check_product, look_up
 from staging.recognition.outcomes import PAGE_LIMIT, OutcomeLog

@@ -19,7 +19,7 @@ from staging.commands.common import (
     product_of,
     store,
 )
-from staging.releases import tool as release_tool
+from staging.releases import tool
 from staging.store import ota, releases
 from staging.store.models import RELEASED, UNVERIFIED, Package, Strategy
 from staging.store.releases import StrategyType
@@ -106,8 +106,8 @@ def _release_add(options: argparse.Namespace) -> Result:
     with store(options) as database:
         product = product_of(options, database)
         database.call(releases.check_new_version, version, now_ms(), product_id=product.id)
-        release_tool.ensure_repository(data)
-        target = release_tool.add(data, options.file, product.name, version, options.installer)
+        tool.ensure_repository(data)
+        target = tool.add(data, options.file, product.name, version, options.installer)
         package = database.call(
             releases.add_package,
             version,
@@ -165,7 +165,7 @@ def _package_value(package: Package, version: str) -> dict[str, object]:
 
 def _release_root(options: argparse.Namespace) -> Result:
     data = data_of(options).create()
-    release_tool.ensure_repository(data)
+    tool.ensure_repository(data)
     root = json.loads(data.tuf_root.read_bytes())
     return Result({"path": str(data.tuf_root), "root": root}, [str(data.tuf_root)])
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from staging.commands.command_socket import ask
 from staging.commands.common import Commands, Result, command, data_of, group, store
-from staging.commands.socket import ask
 from staging.errors import NoServerError
 from staging.gateway import order_rules as ota_rules
 from staging.gateway.order_rules import ACTIVE

@@ -115,7 +115,7 @@ async def _page(request: Request) -> Response:
     return console.assets.respond(request, INDEX)
 
 
-class Beside:
+class PathSwitch:
     """Routes requests below /console to the console, and all others to the open API."""
 
     def __init__(self, api: ASGIApp, console: ASGIApp) -> None:

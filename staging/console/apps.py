@@ -9,8 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from staging.console.call import Call, ConsoleError, number_of, text_of, texts_of
 from staging.identity.oauth import Scope
-from staging.store import apps
-from staging.store import product_setup as catalog
+from staging.store import apps, product_setup
 from staging.store.apps import AppType
 from wire.errors import FieldError
 
@@ -36,7 +35,7 @@ async def add(call: Call) -> Response:
     kind = text_of(body, "type")
     if kind not in set(AppType):
         raise FieldError("type", kind, "one of " + ", ".join(AppType))
-    name = text_of(body, "name", limit=catalog.NAME_LIMIT)
+    name = text_of(body, "name", limit=product_setup.NAME_LIMIT)
     if not name.isprintable():
         raise FieldError("name", name, "printable characters")
     app = await call.services.database.write(
@@ -63,14 +62,14 @@ async def secret(call: Call) -> Response:
 async def bind(call: Call) -> Response:
     """Allow an app to control a product's devices."""
     product, app = number_of(call, "product"), number_of(call, "app")
-    await call.services.database.write(catalog.bind_app, app, product)
+    await call.services.database.write(product_setup.bind_app, app, product)
     return JSONResponse({"app": app})
 
 
 async def unbind(call: Call) -> Response:
     """Revoke an app's control of a product's devices."""
     product, app = number_of(call, "product"), number_of(call, "app")
-    await call.services.database.write(catalog.unbind_app, app, product)
+    await call.services.database.write(product_setup.unbind_app, app, product)
     return JSONResponse({"app": app})
 
 
@@ -84,7 +83,7 @@ def _secret(body: dict[str, Any], kind: AppType) -> str | None:
 
 def _apps(session: Session) -> dict[str, Any]:
     bound: dict[int, list[dict[str, Any]]] = {}
-    for view in catalog.products(session):
+    for view in product_setup.products(session):
         for app_id in view.app_ids:
             shown = {"id": view.product.id, "name": view.product.name}
             bound.setdefault(app_id, []).append(shown)

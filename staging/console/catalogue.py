@@ -13,9 +13,8 @@ from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
 from staging.console.call import Call, ConsoleError, id_of, text_of, texts_of
-from staging.releases import tool as release_tool
-from staging.store import apps, ota, releases
-from staging.store import product_setup as catalog
+from staging.releases import tool
+from staging.store import apps, ota, product_setup, releases
 from staging.store.models import UNVERIFIED, Batch, Device, OtaTask, Package, Product, Strategy
 from staging.store.releases import StrategyType
 from wire.errors import FieldError
@@ -37,11 +36,15 @@ async def add_product(call: Call) -> Response:
     """Add a product with its test devices."""
     body = await call.body()
     name, template = text_of(body, "name"), body.get("template") or None
-    if template is not None and template not in catalog.TEMPLATES:
-        raise FieldError("template", template, f"one of {', '.join(catalog.TEMPLATES)}")
-    count = id_of(body, "testDevices") if "testDevices" in body else catalog.TEST_DEVICES
+    if template is not None and template not in product_setup.TEMPLATES:
+        raise FieldError("template", template, f"one of {', '.join(product_setup.TEMPLATES)}")
+    count = id_of(body, "testDevices") if "testDevices" in body else product_setup.TEST_DEVICES
     made = await call.services.database.write(
-        catalog.add_product, name, call.services.clock(), test_devices=count, template=template
+        product_setup.add_product,
+        name,
+        call.services.clock(),
+        test_devices=count,
+        template=template,
     )
     return JSONResponse({"id": made.id}, 201)
 
@@ -55,7 +58,7 @@ async def add_batch(call: Call) -> Response:
         id_of(body, "count"),
     )
     batch, _ = await call.services.database.write(
-        catalog.add_batch, product_id, name, count, call.services.clock()
+        product_setup.add_batch, product_id, name, count, call.services.clock()
     )
     return JSONResponse({"id": batch.id}, 201)
 
@@ -101,8 +104,8 @@ async def upload(call: Call) -> Response:
 
 
 def _sign(call: Call, file: Path, product: str, version: str) -> releases.Target:
-    release_tool.ensure_repository(call.console.data)
-    return release_tool.add(call.console.data, file, product, version)
+    tool.ensure_repository(call.console.data)
+    return tool.add(call.console.data, file, product, version)
 
 
 async def _receive(call: Call, file: Path) -> None:
@@ -181,7 +184,7 @@ async def withdraw(call: Call) -> Response:
 def _products(session: Session) -> dict[str, Any]:
     names = {app.id: app.name for app in apps.list_apps(session)}
     return {
-        "templates": list(catalog.TEMPLATES),
+        "templates": list(product_setup.TEMPLATES),
         "products": [
             {
                 "id": view.product.id,
@@ -191,14 +194,14 @@ def _products(session: Session) -> dict[str, Any]:
                 "apps": [names.get(app_id, str(app_id)) for app_id in view.app_ids],
                 "points": [
                     {"name": point["name"], "label": point.get("label", "")}
-                    for point in catalog.data_points(session, view.product.id)
+                    for point in product_setup.data_points(session, view.product.id)
                 ],
                 "batches": [
                     {"id": b.batch.id, "name": b.batch.name, "devices": b.devices}
-                    for b in catalog.batches(session, view.product.id)
+                    for b in product_setup.batches(session, view.product.id)
                 ],
             }
-            for view in catalog.products(session)
+            for view in product_setup.products(session)
         ],
     }
 
@@ -221,7 +224,7 @@ def _devices_of(session: Session, batch_id: int) -> list[dict[str, Any]]:
 
 
 def _versions(session: Session) -> dict[str, Any]:
-    names = {view.product.id: view.product.name for view in catalog.products(session)}
+    names = {view.product.id: view.product.name for view in product_setup.products(session)}
     return {
         "products": [{"id": number, "name": name} for number, name in names.items()],
         "versions": [
@@ -260,7 +263,7 @@ def _verification(task: OtaTask, uuid: str) -> dict[str, Any]:
 
 def _strategies(session: Session) -> dict[str, Any]:
     packages = {package.id: package for package, _ in releases.packages(session)}
-    names = {view.product.id: view.product.name for view in catalog.products(session)}
+    names = {view.product.id: view.product.name for view in product_setup.products(session)}
     return {
         "strategies": [
             _strategy(strategy, version, names[packages[strategy.package_id].product_id])

@@ -9,8 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
 from staging.console.call import Call, ConsoleError, number_of, text_of, texts_of
-from staging.store import apps
-from staging.store import product_setup as catalog
+from staging.store import apps, product_setup
 from wire.datapoints import DataType
 from wire.errors import FieldError
 
@@ -26,23 +25,23 @@ async def product(call: Call) -> Response:
 async def apply_template(call: Call) -> Response:
     """Add a template's data points to a product, except those that it has already."""
     number, template = number_of(call, "product"), text_of(await call.body(), "template")
-    if template not in catalog.TEMPLATES:
-        raise FieldError("template", template, f"one of {', '.join(catalog.TEMPLATES)}")
-    added = await call.services.database.write(catalog.apply_template, number, template)
+    if template not in product_setup.TEMPLATES:
+        raise FieldError("template", template, f"one of {', '.join(product_setup.TEMPLATES)}")
+    added = await call.services.database.write(product_setup.apply_template, number, template)
     return JSONResponse({"added": [point["name"] for point in added]}, 201)
 
 
 async def add(call: Call) -> Response:
     """Add a data point from the values of the form."""
     number, entry = number_of(call, "product"), _entry(await call.body())
-    kept = await call.services.database.write(catalog.add_data_point, number, entry)
+    kept = await call.services.database.write(product_setup.add_data_point, number, entry)
     return JSONResponse(kept, 201)
 
 
 async def remove(call: Call) -> Response:
     """Remove a data point from a product."""
     number, name = number_of(call, "product"), text_of(await call.body(), "name")
-    await call.services.database.write(catalog.remove_data_point, number, name)
+    await call.services.database.write(product_setup.remove_data_point, number, name)
     return JSONResponse({"name": name})
 
 
@@ -56,7 +55,7 @@ def _entry(body: dict[str, Any]) -> dict[str, Any]:
         "name": name,
         "resourceType": "",
         "type": text_of(body, "type"),
-        "label": text_of(body, "label", limit=catalog.NAME_LIMIT, empty=True),
+        "label": text_of(body, "label", limit=product_setup.NAME_LIMIT, empty=True),
         "description": text_of(body, "description", empty=True),
         "uri": f"/{name}",
         "protocol": ["COAP", "HTTP"],
@@ -70,7 +69,7 @@ def _entry(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _product(session: Session, number: int) -> dict[str, Any]:
-    for view in catalog.products(session):
+    for view in product_setup.products(session):
         if view.product.id == number:
             break
     else:
@@ -83,9 +82,9 @@ def _product(session: Session, number: int) -> dict[str, Any]:
         "id": number,
         "name": view.product.name,
         "devices": view.devices,
-        "points": catalog.data_points(session, number),
+        "points": product_setup.data_points(session, number),
         "templates": [
-            {"name": name, "points": list(names)} for name, names in catalog.TEMPLATES.items()
+            {"name": name, "points": list(names)} for name, names in product_setup.TEMPLATES.items()
         ],
         "types": list(DataType),
         "apps": every,

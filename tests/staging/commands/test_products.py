@@ -13,7 +13,7 @@ import pytest
 from staging.commands import cli
 from staging.data_dir import DataDir
 from staging.identity import passwords
-from staging.releases import tool as release_tool
+from staging.releases import tool
 from staging.store import Database
 from staging.store.models import OtaTask
 from staging.store.products import DATA_POINTS
@@ -163,8 +163,8 @@ def no_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     def add(_data: DataDir, _file: Path, product: str, version: str, _installer: str) -> Target:
         return Target(f"{product}/{version}.tar", 521, "0" * 32, "0" * 64)
 
-    monkeypatch.setattr(release_tool, "ensure_repository", lambda _data: None)
-    monkeypatch.setattr(release_tool, "add", add)
+    monkeypatch.setattr(tool, "ensure_repository", lambda _data: None)
+    monkeypatch.setattr(tool, "add", add)
 
 
 @pytest.mark.usefixtures("no_repository")

@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from staging.store import Database, apps
-from staging.store import product_setup as catalog
+from staging.store import Database, apps, product_setup
 from tests.staging.console.conftest import Stage
 from tests.staging.console.page import PASSWORD, PHONE, USER, Page
 from tests.staging.console.test_access import violations
@@ -74,8 +73,8 @@ def test_from_a_product_to_a_device_that_can_be_flashed(
     page.click("[data-point=switch] [data-role=remove]")
     page.click("dialog [data-role=confirm]")
     page.wait(lambda: not page.all("[data-point=switch]"), "the data point to go")
-    product = read(stage, catalog.product, name)
-    points = read(stage, catalog.data_points, product.id)
+    product = read(stage, product_setup.product, name)
+    points = read(stage, product_setup.data_points, product.id)
     assert [point["name"] for point in points] == ["power", "bright"]
 
     page.click(".tabs a[href$=apps]")

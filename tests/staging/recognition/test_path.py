@@ -16,7 +16,7 @@ from agent.local.client import SOCKET_NAME, LocalClient
 from audio.pcm import Pcm
 from audio.wav import render_wav
 from staging.commands import cli
-from staging.commands.socket import ask
+from staging.commands.command_socket import ask
 from staging.errors import StagingError
 from staging.recognition import model
 from staging.recognition.model import SHA256, join_model, missing_packages, model_folder

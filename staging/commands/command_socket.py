@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_door(root: Path, works: Mapping[str, Work]) -> AsyncIterator[None]:
+async def open_command_socket(root: Path, works: Mapping[str, Work]) -> AsyncIterator[None]:
     """Serve commands while the block runs; the caller must hold the folder's lock.
 
     ``works`` maps a command to its coroutine, which takes arguments and returns an outcome as JSON.
@@ -61,17 +61,17 @@ async def open_door(root: Path, works: Mapping[str, Work]) -> AsyncIterator[None
     except OSError as error:
         sock.close()
         raise StagingError(f"{path}: {error.strerror}") from error
-    door = _Door(works)
-    server = await asyncio.start_unix_server(door.answer, sock=sock, limit=REQUEST_LIMIT)
+    commands = _CommandServer(works)
+    server = await asyncio.start_unix_server(commands.answer, sock=sock, limit=REQUEST_LIMIT)
     try:
         yield
     finally:
         server.close()
-        await door.close()
+        await commands.close()
         path.unlink(missing_ok=True)
 
 
-class _Door:
+class _CommandServer:
     def __init__(self, works: Mapping[str, Work]) -> None:
         self._works = works
         self._tasks: set[asyncio.Task[Any]] = set()
