@@ -96,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temp:
         _make(Path(temp), options.commit)
     for file in sorted(BEFORE.iterdir()):
-        print(f"{file.stat().st_size:8} {file.name}")
+        sys.stdout.write(f"{file.stat().st_size:8} {file.name}\n")
 
 
 def _make(folder: Path, commit: str) -> None:
@@ -156,7 +156,7 @@ def _live(folder: Path, cloud: CloudBefore, tree: Path) -> Machine:
     cloud.service.stop()
     cloud.start()
     with cloud.client(app) as client:
-        said = {"api": answers(client, device)}
+        said: dict[str, Any] = {"api": answers(client, device)}
     cloud.service.stop()
     said |= {name: cloud.command(*words) for name, words in LISTS.items()}
     said["root"] = cloud.command("release", "root")["root"]
@@ -186,16 +186,14 @@ def _use(
         client.send(uuid, "PUT", "volume", value)
     cloud.command("say", uuid, "音量调到六")
     said = folder / "said.wav"
-    with wave.open(str(tree / "tools" / "utterance.wav")) as whole:
-        with wave.open(str(said), "wb") as part:
-            part.setparams(whole.getparams())
-            part.writeframes(whole.readframes(whole.getframerate()))
+    whole = wave.open(str(tree / "tools" / "utterance.wav"))
+    with whole, wave.open(str(said), "wb") as part:
+        part.setparams(whole.getparams())
+        part.writeframes(whole.readframes(whole.getframerate()))
     _expect(machine.ask("say", str(said)))
 
 
-def _update(
-    folder: Path, client: Any, cloud: CloudBefore, machine: Machine, uuid: str
-) -> None:
+def _update(folder: Path, client: Any, cloud: CloudBefore, machine: Machine, uuid: str) -> None:
     """Update it to a version that does not live, then to one that does."""
     dead = folder / "dead"
     for name in PACKAGES:
@@ -218,7 +216,7 @@ def _go_on_offline(machine: Machine) -> None:
     """Let reports pile up while there is no cloud."""
     machine.start()
     machine.wait_for("socket", machine.status, 30)
-    for value in ("8", "2", "7"):
+    for value in ("8", "2", "7"):  # each is a report of its own
         _expect(machine.ask("set", "volume", value))
     machine.stop()
 

@@ -61,7 +61,9 @@ def build_dead(good: Path, folder: Path) -> Path:
     text = cli.read_text("utf-8")
     first = "from __future__ import annotations\n"
     assert first in text
-    cli.write_text(text.replace(first, f"{first}\nraise RuntimeError('dead on arrival')\n"), "utf-8")
+    cli.write_text(
+        text.replace(first, f"{first}\nraise RuntimeError('dead on arrival')\n"), "utf-8"
+    )
     return build(DEAD, folder, "--source", tree)
 
 
@@ -254,4 +256,6 @@ def test_a_newer_base_of_now_displaces_a_release_of_before_and_sends_what_waited
     assert not (machine.state / "slots/current").is_symlink()
     assert_in_order(waited, delivered(client, device["uuid"], 0))
     assert status["update"]["state"] == "SUCCESS"
-    assert [entry["version"] for entry in machine.read("ota/given_up.json")["packages"]] == ["1.0.1"]
+    assert [entry["version"] for entry in machine.read("ota/given_up.json")["packages"]] == [
+        "1.0.1"
+    ]
