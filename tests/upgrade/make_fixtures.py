@@ -10,6 +10,7 @@ reports that wait. Keys, tokens and passwords are made anew each time and are go
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import shutil
@@ -93,7 +94,8 @@ def main() -> None:
     options = parser.parse_args()
     shutil.rmtree(BEFORE, ignore_errors=True)
     BEFORE.mkdir()
-    with tempfile.TemporaryDirectory() as temp:
+    with tempfile.TemporaryDirectory() as temp, contextlib.chdir(temp):
+        # Not in the checkout: where the cloud starts its release tool, Python looks there first.
         _make(Path(temp), options.commit)
     for file in sorted(BEFORE.iterdir()):
         sys.stdout.write(f"{file.stat().st_size:8} {file.name}\n")
@@ -186,8 +188,8 @@ def _use(
         client.send(uuid, "PUT", "volume", value)
     cloud.command("say", uuid, "音量调到六")
     said = folder / "said.wav"
-    whole = wave.open(str(tree / "tools" / "utterance.wav"))
-    with whole, wave.open(str(said), "wb") as part:
+    spoken = tree / "tools" / "utterance.wav"
+    with wave.open(str(spoken)) as whole, wave.open(str(said), "wb") as part:
         part.setparams(whole.getparams())
         part.writeframes(whole.readframes(whole.getframerate()))
     _expect(machine.ask("say", str(said)))

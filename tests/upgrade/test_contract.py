@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import importlib.metadata
 import io
 import json
 import subprocess
@@ -264,6 +265,14 @@ def test_what_a_package_contains(package: Path) -> None:
     # A package without __init__.py would give way to one of that name in the base install.
     folders = {name.rpartition("/")[0] for name in names[1:] if name.endswith(".py")}
     assert {f"{folder}/__init__.py" for folder in folders} <= set(names)
+
+
+def test_no_package_of_ours_hides_one_of_python_or_of_a_dependency(package: Path) -> None:
+    """A release's lib/ comes before both on the import path."""
+    ours = set(info_of(package)["packages"])
+    assert not ours & sys.stdlib_module_names
+    for name, distributions in importlib.metadata.packages_distributions().items():
+        assert name not in ours or set(distributions) == {"story-agent"}
 
 
 def test_a_machine_of_before_has_what_the_package_of_now_requires(package_of_now: Path) -> None:
