@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import importlib
 import importlib.metadata
@@ -265,6 +266,28 @@ def test_what_a_package_contains(package: Path) -> None:
     # A package without __init__.py would give way to one of that name in the base install.
     folders = {name.rpartition("/")[0] for name in names[1:] if name.endswith(".py")}
     assert {f"{folder}/__init__.py" for folder in folders} <= set(names)
+
+
+def test_a_release_brings_each_package_of_ours_that_it_imports(package_of_now: Path) -> None:
+    """What it leaves out would be imported from the base install, of whatever version that is."""
+    ours = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    brought = set(info_of(package_of_now)["packages"])
+    assert brought < ours
+    with tarfile.open(package_of_now) as tar:
+        for member in tar.getmembers():
+            file = tar.extractfile(member)
+            if member.name.endswith(".py") and file is not None:
+                assert not (imports_of(file.read()) & ours) - brought, member.name
+
+
+def imports_of(source: bytes) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
 
 
 def test_no_package_of_ours_hides_one_of_python_or_of_a_dependency(package: Path) -> None:
