@@ -2,5 +2,5 @@
 
 `machine` accepts an order and steps through `states`; `trust` finds the package in signed metadata;
 `fetch` downloads it; `slots` or `rauc` installs and activates it; `launch` starts what is active;
-the new version confirms itself or is rolled back. `release_cli` is the tool that makes releases.
+the new version confirms itself or is rolled back.
 """

@@ -43,6 +43,13 @@ class MachineError(OtaError):
     event = OtaEvent.WRITE_ERROR
 
 
+class IncompletePackageError(MachineError):
+    """The installer reported a failure that missing bytes explain, if the package has holes.
+
+    A package with holes is completed and installed again; a complete one has failed.
+    """
+
+
 class NoSpaceError(MachineError):
     """The disk has too little free space, or ran out of it during the work."""
 

@@ -27,7 +27,7 @@ from ota.fetch.retry import Attempts
 from ota.fetch.whole import discard
 from ota.install.installer import Installer, Progress
 from ota.order.percent import Percent
-from ota.order.recovery import NOT_RESTARTED, Action, Verdict, recover
+from ota.order.recovery import Action, Verdict, recover
 from ota.order.reports import Reporter, UpdateReports
 from ota.order.states import State, Step
 from ota.order.task import Task, read_task, save_task
@@ -85,14 +85,9 @@ class Updater:
         self._running = running_version
         self._rng = rng
         self._task = read_task(settings.state_dir)
-        self._trial = installer.trial()
-        found = self._task, self._trial, installer.last_rollback(), running_version
-        self._verdict = recover(
-            *found,
-            installer.restarts(),
-            given_up=installer.given_up(),
-            record_lost=installer.record_lost(),
-        )
+        standing = installer.standing()
+        self._trial = standing.trial
+        self._verdict = recover(self._task, standing, running_version)
         self._on_trial = self._verdict.action is Action.TRIAL
         # Serializes changes of the task by orders, confirmations and final reports.
         self._gate = asyncio.Lock()
@@ -242,7 +237,7 @@ class Updater:
         elif verdict.action is Action.FAIL:
             await self._enter_trial()
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
-            await self._end_failed_trial(verdict.reason, counts=verdict.reason != NOT_RESTARTED)
+            await self._end_failed_trial(verdict.reason, counts=verdict.counts)
         elif verdict.action is Action.GO_BACK:
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
         if verdict.restart:

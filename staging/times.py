@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 
 from wire.errors import FieldError
 
+# The wall clock, in ms.
 Clock = Callable[[], int]
+# A monotonic clock, in seconds.
+Monotonic = Callable[[], float]
 
 _ISO_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 

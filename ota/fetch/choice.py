@@ -23,7 +23,13 @@ from typing import BinaryIO
 from urllib.parse import urljoin
 
 from base.files import make_folder, write_atomically
-from ota.errors import ContentError, FetchError, MachineError, StoppedError
+from ota.errors import (
+    ContentError,
+    FetchError,
+    IncompletePackageError,
+    MachineError,
+    StoppedError,
+)
 from ota.fetch.bundle_map import BLOCK, BundleMap, block_key, block_keys, blocks_lacking, parse_map
 from ota.fetch.parts import Fetcher, NoDeltaError, SparseFile
 from ota.fetch.retry import Attempts
@@ -41,7 +47,6 @@ from ota.fetch.whole import (
     spent_path,
 )
 from ota.install.installer import ImageInstaller, Installer, Progress
-from ota.install.rauc_bus import RaucRefusedError
 from ota.settings import UpdaterSettings
 from ota.trust.client import Target, map_file_name
 from ota.trust.terms import MapFile
@@ -111,9 +116,8 @@ def install_package(
     """
     try:
         installer.install(package.path, target, stop, progress)
-    except MachineError as error:
-        # Only if RAUC itself reported the error: more bytes do not help if it is absent or silent.
-        if package.fill is None or not isinstance(error.__cause__, RaucRefusedError):
+    except IncompletePackageError as error:
+        if package.fill is None:
             raise
         _log.warning("installing from parts failed, the rest of the package is fetched: %s", error)
         package.fill(stop)

@@ -39,16 +39,44 @@ class UnpackLimits:
 DEFAULT_LIMITS = UnpackLimits()
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an installer's record says at a start of the agent; read once, before anything changes.
+
+    Attributes:
+        trial: the version that is on trial.
+        last_rollback: the version that was last rolled back, and why.
+        restarts: how often this boot has requested a machine restart into the version on trial; 0
+            if none is pending: nothing is on trial, or the machine has restarted or need not.
+        given_up: whether the running version was rolled back and only the restart is pending.
+        record_lost: whether the record is lost; the running version then counts as on trial.
+    """
+
+    trial: Trial | None = None
+    last_rollback: Rollback | None = None
+    restarts: int = 0
+    given_up: bool = False
+    record_lost: bool = False
+
+
 class Installer(Protocol):
     """Installs, activates and rolls back versions; see `ota.install.slots` (releases), `ota.install.rauc` (images).
 
     All methods block, may be repeated after a crash, and raise OSError if the disk fails.
     """
 
+    @property
+    def needs_reboot(self) -> bool:
+        """Whether the machine must restart to change versions; if not, a new process is enough."""
+
     def install(
         self, package: Path, target: Target, stop: threading.Event, progress: Progress
     ) -> None:
-        """Install a verified package; the version that starts next does not change yet."""
+        """Install a verified package; the version that starts next does not change yet.
+
+        Raises:
+            IncompletePackageError: it failed, perhaps for bytes that the package lacks.
+        """
 
     def activate(self, version: str, transaction: str) -> None:
         """Make an installed version start next, on trial for the update ``transaction``."""
@@ -59,23 +87,8 @@ class Installer(Protocol):
     def roll_back(self, reason: str) -> None:
         """End the trial and make the previous version start next; without a trial, do nothing."""
 
-    def trial(self) -> Trial | None:
-        """Return the version that is on trial."""
-
-    def restarts(self) -> int:
-        """Return how often this boot has requested a machine restart into the version on trial.
-
-        0 if none is pending: nothing is on trial, or the machine has restarted or need not restart.
-        """
-
-    def given_up(self) -> bool:
-        """Return whether the running version was rolled back and only the restart is pending."""
-
-    def record_lost(self) -> bool:
-        """Return whether the boot record is lost; the running version then counts as on trial."""
-
-    def last_rollback(self) -> Rollback | None:
-        """Return the version that was last rolled back, and why."""
+    def standing(self) -> Standing:
+        """Return what the record says about the trial and the running version."""
 
     def collect(self, running: str) -> None:
         """Remove every version except the next one, the one to roll back to, and ``running``."""

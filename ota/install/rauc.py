@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
@@ -20,9 +19,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from base.files import make_folder, write_atomically
-from ota.errors import ContentError, MachineError, StoppedError
-from ota.install.installer import Progress
+from ota.errors import ContentError, IncompletePackageError, MachineError, StoppedError
+from ota.install.installer import Progress, Standing
 from ota.install.rauc_bus import (
+    RaucBundleError,
     RaucBus,
     RaucDeadlines,
     RaucError,
@@ -38,13 +38,6 @@ from wire.fields import get_int, get_object, get_string, parse_object
 from wire.ota import OtaEvent
 
 T = TypeVar("T")
-
-# RAUC reports errors as text only (src/bundle.c, src/install.c of 1.8 to 1.13). These are faults of
-# the bundle; every other error is this machine's.
-_REFUSALS = re.compile(
-    r"signature|verif|[Cc]ompatible|[Ii]nvalid bundle|manifest|not a (valid )?bundle|[Bb]undle (size|format)"
-    r"|checksum|too small|No matching (slot|image)|identifier",
-)
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +107,24 @@ def parse_record(data: bytes) -> RaucRecord:
     return RaucRecord(trial, rollback, get_string(source, "given_up_in") if known else None)
 
 
+def interpret(record: RaucRecord, running: str, boot_id: str) -> Standing:
+    """Return what the record means for a machine that runs ``running`` in the boot ``boot_id``.
+
+    A trial whose version runs has begun. One whose version does not run is waiting for the machine
+    to restart, if it was recorded in this boot; otherwise the machine has fallen back.
+    """
+    trial, rollback, restarts = record.trial, record.last_rollback, 0
+    begun = None
+    if trial is not None and trial.version == running:
+        begun = Trial(trial.version, 1, trial.transaction)
+    elif trial is not None and trial.boot_id == boot_id:
+        restarts = trial.restarts
+    elif trial is not None:
+        reason = f"the machine started slot {trial.old_slot} again, not {trial.slot}"
+        rollback = Rollback(trial.version, reason, trial.transaction)
+    return Standing(begun, rollback, restarts, given_up=record.given_up_in == boot_id)
+
+
 def read_boot_id() -> str:
     """Return the kernel's id of this boot of the machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
@@ -121,6 +132,8 @@ def read_boot_id() -> str:
 
 class RaucInstaller:
     """Installs images through RAUC; see `ota.install.installer.Installer` for what each method means."""
+
+    needs_reboot = True
 
     def __init__(
         self,
@@ -153,7 +166,8 @@ class RaucInstaller:
 
         Raises:
             ContentError: RAUC refuses the bundle, or it holds a version other than the signed one.
-            MachineError: RAUC is unavailable, stalls, or cannot write.
+            IncompletePackageError: RAUC cannot read or write it.
+            MachineError: RAUC is unavailable, or stalls.
             StoppedError: ``stop`` was set; RAUC continues, and the next call waits for it.
         """
         progress(0, target.length)
@@ -168,11 +182,11 @@ class RaucInstaller:
             self._with_bus(work)
         except RaucStoppedError as error:
             raise StoppedError(str(error)) from error
-        except RaucRefusedError as error:
-            if _REFUSALS.search(str(error)):
-                detail = str(error)
-                raise ContentError("refused by RAUC", detail, OtaEvent.IMAGE_INVALID) from error
-            raise MachineError(f"RAUC: {error}") from error
+        except RaucBundleError as error:
+            detail = str(error)
+            raise ContentError("refused by RAUC", detail, OtaEvent.IMAGE_INVALID) from error
+        except RaucRefusedError as error:  # RAUC itself failed, rather than being absent or silent
+            raise IncompletePackageError(f"RAUC: {error}") from error
         except RaucError as error:
             raise MachineError(f"RAUC: {error}") from error
         progress(target.length, target.length)
@@ -211,8 +225,9 @@ class RaucInstaller:
 
     def confirm(self) -> None:
         """Mark the booted slot good for the boot loader, then end the trial; raises OSError."""
-        trial = self._record().trial
-        if trial is None and not self.record_lost():
+        record = self._read()
+        trial = record.trial if record else None
+        if record is not None and trial is None:
             return
 
         async def work(rauc: RaucBus) -> None:
@@ -238,53 +253,29 @@ class RaucInstaller:
         given_up_in = self._boot_id() if trial.version == self._running else None
         self._store(RaucRecord(None, rollback, given_up_in))
 
-    def trial(self) -> Trial | None:
-        """Return the version on trial if it runs; if it does not, the machine has fallen back."""
-        trial = self._record().trial
-        if trial is None or trial.version != self._running:
-            return None
-        return Trial(trial.version, 1, trial.transaction)
-
-    def restarts(self) -> int:
-        """Return how often this boot has requested a restart into the trial; 0: none is pending."""
-        trial = self._record().trial
-        if trial is None or trial.version == self._running or trial.boot_id != self._boot_id():
-            return 0
-        return trial.restarts
-
-    def given_up(self) -> bool:
-        """Return whether the running version was rolled back in this boot: a restart is pending."""
-        return self._record().given_up_in == self._boot_id()
-
-    def record_lost(self) -> bool:
-        """Return whether rauc.json, which exists during every trial, is missing or damaged."""
-        try:
-            parse_record(self._path.read_bytes())
-        except (WireError, OSError):
-            return True
-        return False
-
-    def last_rollback(self) -> Rollback | None:
-        """Return the version last rolled back; a trial that did not start after a reboot counts."""
-        record = self._record()
-        trial = record.trial
-        if trial is None or trial.version == self._running or trial.boot_id == self._boot_id():
-            return record.last_rollback
-        reason = f"the machine started slot {trial.old_slot} again, not {trial.slot}"
-        return Rollback(trial.version, reason, trial.transaction)
+    def standing(self) -> Standing:
+        """Return what rauc.json, which exists during every trial, means in this boot."""
+        record = self._read()
+        if record is None:
+            return Standing(record_lost=True)
+        return interpret(record, self._running, self._boot_id())
 
     def collect(self, running: str) -> None:
         """Do nothing: a slot is overwritten, not removed."""
 
     def _record(self) -> RaucRecord:
+        return self._read() or RaucRecord()
+
+    def _read(self) -> RaucRecord | None:
+        """Return rauc.json; None if it is missing or damaged."""
         try:
             return parse_record(self._path.read_bytes())
         except FileNotFoundError:
-            return RaucRecord()
+            return None
         except (WireError, OSError) as error:
             # Not fatal: `recovery` handles an update without its boot record.
             _log.error("rauc.json cannot be read: %s", error)
-            return RaucRecord()
+            return None
 
     def _store(self, record: RaucRecord) -> None:
         make_folder(self._path.parent)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -25,6 +26,12 @@ NAME = "de.pengutronix.rauc"
 INTERFACE = "de.pengutronix.rauc.Installer"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 _DBUS = "org.freedesktop.DBus"
+# RAUC reports errors as text only (src/bundle.c, src/install.c of 1.8 to 1.13). These are faults of
+# the bundle; every other error is this machine's.
+_BUNDLE_FAULTS = re.compile(
+    r"signature|verif|[Cc]ompatible|[Ii]nvalid bundle|manifest|not a (valid )?bundle|[Bb]undle (size|format)"
+    r"|checksum|too small|No matching (slot|image)|identifier",
+)
 # How often a wait checks whether it was asked to stop, in seconds.
 _TICK = 0.2
 
@@ -43,6 +50,10 @@ class RaucTimeoutError(RaucError):
 
 class RaucRefusedError(RaucError):
     """RAUC returned an error; the message is RAUC's own text."""
+
+
+class RaucBundleError(RaucRefusedError):
+    """RAUC refused the bundle: its signature, manifest or content."""
 
 
 class RaucStoppedError(RaucError):
@@ -213,6 +224,7 @@ class RaucBus:
         The image and RAUC's record that the slot is complete are durable when this returns.
 
         Raises:
+            RaucBundleError: RAUC refused the bundle; the message is RAUC's own text.
             RaucRefusedError: the installation failed; the message is RAUC's LastError.
             RaucTimeoutError: no progress, or no end, in time.
             RaucUnavailableError: the service disappeared.
@@ -225,7 +237,8 @@ class RaucBus:
             await self._call(INTERFACE, "InstallBundle", "sa{sv}", [str(bundle), {}])
             await watch.wait(self._deadlines, stop)
             if watch.result != 0:
-                raise RaucRefusedError(str(await self._property("LastError")) or "no reason given")
+                text = str(await self._property("LastError"))
+                raise refusal_of(text or "no reason given")
         finally:
             self._bus.remove_message_handler(watch.hear)
         # RAUC syncs the slot, but not a new status file; a power cut would lose it.
@@ -263,11 +276,11 @@ class RaucBus:
         except (EOFError, OSError) as error:  # dbus-fast raises them when the bus disconnects
             raise RaucUnavailableError(f"{member}: the bus went away") from error
         if reply is None or reply.message_type is MessageType.ERROR:
-            raise _refusal(member, reply)
+            raise _fault_of(member, reply)
         return list(reply.body)
 
 
-def _refusal(member: str, reply: Message | None) -> RaucError:
+def _fault_of(member: str, reply: Message | None) -> RaucError:
     text = show(str(reply.body[0]), 300).strip('"') if reply and reply.body else "no reason given"
     name = (reply.error_name or "") if reply else ""
     # The bus itself sends these when there is no service, or when it died during the call.
@@ -279,7 +292,12 @@ def _refusal(member: str, reply: Message | None) -> RaucError:
         "Spawn.ServiceNotFound",
     }:
         return RaucUnavailableError(f"{member}: {text}")
-    return RaucRefusedError(text)
+    return refusal_of(text)
+
+
+def refusal_of(text: str) -> RaucRefusedError:
+    """Return the error that RAUC's own ``text`` means."""
+    return RaucBundleError(text) if _BUNDLE_FAULTS.search(text) else RaucRefusedError(text)
 
 
 class _Watch:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from base.files import fsync_path, fsync_tree, make_folder, write_atomically
 from ota.errors import NoSpaceError, StoppedError
-from ota.install.installer import DEFAULT_LIMITS, Progress, UnpackLimits
+from ota.install.installer import DEFAULT_LIMITS, Progress, Standing, UnpackLimits
 from ota.launch import boot
-from ota.launch.boot import BootRecord, BootRecordError, Rollback, Trial
+from ota.launch.boot import BootRecord, BootRecordError
 from ota.trust.client import Target
 
 # Holds the package's SHA-256, next to release.json: distinguishes an unpacked release from another
@@ -33,6 +33,8 @@ TICK = 0.2
 
 class SlotInstaller:
     """Installs, activates, confirms and rolls back releases under ``state_dir``/slots."""
+
+    needs_reboot = False
 
     def __init__(
         self,
@@ -148,25 +150,14 @@ class SlotInstaller:
         if record.trial is not None:
             boot.store(self._state_dir, record.rolled_back(reason))
 
-    def trial(self) -> Trial | None:
-        """Return the version that is on trial."""
-        return self._record().trial
+    def standing(self) -> Standing:
+        """Return the trial and the last roll-back of boot.json.
 
-    def restarts(self) -> int:
-        """Return 0: only the agent restarts, not the machine, and `launch` counts its starts."""
-        return 0
-
-    def given_up(self) -> bool:
-        """Return False: `launch` never starts a version that was rolled back."""
-        return False
-
-    def record_lost(self) -> bool:
-        """Return False: without boot.json `launch` starts no release."""
-        return False
-
-    def last_rollback(self) -> Rollback | None:
-        """Return the version that was last rolled back, and why."""
-        return self._record().last_rollback
+        The other facts cannot be: `launch` counts the starts, never starts a version that was
+        rolled back, and starts no release without boot.json.
+        """
+        record = self._record()
+        return Standing(record.trial, record.last_rollback)
 
     def collect(self, running: str) -> None:
         """Remove every release except the active, the previous and the ``running`` one."""

@@ -1,6 +1,6 @@
 """Decide how an interrupted update continues: from its task, the boot record, the running version.
 
-No I/O: `machine` reads the three and carries out the verdict.
+No I/O: `ota.updater` reads the three and carries out the verdict.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from ota.install.installer import Standing
 from ota.launch.boot import Rollback, Trial
 from ota.order.states import State, Step
 from ota.order.task import Task
@@ -44,46 +45,38 @@ class Verdict:
         action: what to do.
         reason: why, with FAIL and GO_BACK only.
         restart: whether the running version must be left afterwards.
+        counts: whether the package has failed a trial, with FAIL only; not if it never started,
+            since the machine did not restart.
     """
 
     action: Action
     reason: str = ""
     restart: bool = False
+    counts: bool = True
 
 
-def recover(
-    task: Task | None,
-    trial: Trial | None,
-    rollback: Rollback | None,
-    running: str,
-    restarts: int = 0,
-    *,
-    given_up: bool = False,
-    record_lost: bool = False,
-) -> Verdict:
+def recover(task: Task | None, standing: Standing, running: str) -> Verdict:
     """Decide how to continue after a start.
 
     Args:
         task: the task in task.json.
-        trial: the version on trial, from the boot record.
-        rollback: the version that was last rolled back.
+        standing: what the installer's record says.
         running: the version that this process runs.
-        restarts: how often this boot has requested a machine restart; see `Installer.restarts`.
-        given_up: whether ``running`` was rolled back but still runs; see `Installer.given_up`.
-        record_lost: whether the boot record is lost; see `Installer.record_lost`.
     """
-    if given_up:
-        return _recover_given_up(task, rollback)
+    trial = standing.trial
+    if standing.given_up:
+        return _recover_given_up(task, standing.last_rollback)
     if task is None or task.state.is_final:
         return _recover_idle(task, trial, running)
     if task.step not in {Step.SWITCH, Step.TRIAL}:
         return Verdict(Action.GO_ON)
     on_trial = trial is not None and trial.transaction == task.transaction
     if running == task.order.version:
-        return Verdict(Action.TRIAL if on_trial or record_lost else Action.SUCCEED)
+        proving = on_trial or standing.record_lost
+        return Verdict(Action.TRIAL if proving else Action.SUCCEED)
     if on_trial:  # `launch` would have started the active version if it could
         return Verdict(Action.FAIL, NOT_STARTED)
-    return _recover_old(task, rollback, restarts)
+    return _recover_old(task, standing.last_rollback, standing.restarts)
 
 
 def _recover_given_up(task: Task | None, rollback: Rollback | None) -> Verdict:
@@ -108,7 +101,9 @@ def _recover_idle(task: Task | None, trial: Trial | None, running: str) -> Verdi
 def _recover_old(task: Task, rollback: Rollback | None, restarts: int) -> Verdict:
     """Decide for the old version, when it runs and no trial is left."""
     if task.step is Step.TRIAL and restarts:  # the agent was killed before the machine restarted
-        return Verdict(Action.GO_ON) if restarts < RESTARTS else Verdict(Action.FAIL, NOT_RESTARTED)
+        if restarts < RESTARTS:
+            return Verdict(Action.GO_ON)
+        return Verdict(Action.FAIL, NOT_RESTARTED, counts=False)
     if rollback is not None and rollback.transaction == task.transaction:
         return Verdict(Action.FAIL, _rolled_back(rollback))
     if task.state is State.RUNNING:  # interrupted before the switch was on disk

@@ -10,8 +10,8 @@ from starlette.staticfiles import StaticFiles
 
 from staging.api import accounts, authorize, control, openapi, ota, schema
 from staging.api.envelope import PREFIX, Boundary, install_handlers
-from staging.console.sessions import Throttle
 from staging.services import Services
+from staging.throttle import Throttle
 
 
 def create_app(services: Services, repository: Path) -> Boundary:

@@ -23,12 +23,12 @@ from staging.api import authorize_page
 from staging.api.auth import Served
 from staging.api.authorize_page import Form, Language
 from staging.codes import ApiError
-from staging.console.sessions import Throttle
 from staging.identity import oauth, passwords
 from staging.services import Services
 from staging.store import accounts, apps
 from staging.store.apps import TOKEN_LIFETIME_S
 from staging.store.models import App
+from staging.throttle import Throttle
 from wire.errors import FieldError
 from wire.fields import INT64_MAX
 

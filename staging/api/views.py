@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from staging.gateway.order_rules import Status
 from staging.store.devices import DeviceView
 from staging.store.models import KIND_REPORT, Account, Package, Report
+from staging.store.order_rules import Status
 from staging.store.ota import NewVersion, TaskView
 from staging.times import iso, iso_or_none
 from wire.reports import KEYS_VOICE

@@ -10,10 +10,9 @@ from sqlalchemy.orm import Session
 from staging.commands.command_socket import ask
 from staging.commands.common import Commands, Result, command, data_of, group, store
 from staging.errors import NoServerError
-from staging.gateway import order_rules as ota_rules
-from staging.gateway.order_rules import ACTIVE
-from staging.store import ota
+from staging.store import order_rules, ota
 from staging.store.models import OtaTask
+from staging.store.order_rules import ACTIVE
 from staging.times import now_ms
 
 
@@ -38,7 +37,7 @@ def _cancel(options: argparse.Namespace) -> Result:
 
 def _end(session: Session, uuid: str) -> OtaTask:
     task = ota.under_way(session, uuid)
-    reason = ota_rules.ends_by_cancel(None, told=False)
+    reason = order_rules.ends_by_cancel(None, answered=False)
     return ota.cancel(session, task.id, reason, now_ms())
 
 

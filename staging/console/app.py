@@ -17,9 +17,10 @@ from staging.console import apps, catalogue, devices, entry, flashing, heard, po
 from staging.console.assets import INDEX, Assets
 from staging.console.call import Console, endpoint, open_endpoint
 from staging.console.live import Hub
-from staging.console.sessions import Sessions, Throttle
+from staging.console.sessions import Sessions
 from staging.data_dir import DataDir
 from staging.services import Services
+from staging.throttle import Throttle
 
 PATH = entry.PATH
 # Nothing is loaded from other sites, there are no inline scripts, and strings cannot become markup.

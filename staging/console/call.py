@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from staging.codes import ApiError
 from staging.console.assets import Assets
 from staging.console.live import Hub, TooManyWatchersError
-from staging.console.sessions import Session, Sessions, Throttle
+from staging.console.sessions import Session, Sessions
 from staging.data_dir import DataDir
 from staging.errors import (
     CancelRefusedError,
@@ -38,6 +38,7 @@ from staging.errors import (
 )
 from staging.recognition.service import BusyError
 from staging.services import Services
+from staging.throttle import Throttle
 from wire.errors import FieldError, MissingFieldError, WireError
 
 COOKIE = "story_console"

@@ -13,8 +13,8 @@ from staging.api.control import find_uri
 from staging.codes import ErrorCode, RefusedError
 from staging.console import queries, shapes, speech
 from staging.console.call import Call, ConsoleError, id_of, text_of
-from staging.gateway.order_rules import ACTIVE, Status
 from staging.store import devices, ota
+from staging.store.order_rules import ACTIVE, Status
 from wire.errors import FieldError, MissingFieldError
 
 UTTERANCES_PAGE = 10

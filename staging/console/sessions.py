@@ -1,4 +1,4 @@
-"""Console logins: sessions in memory, their CSRF tokens, and a throttle on password guessing.
+"""Console logins: sessions in memory, and their CSRF tokens.
 
 A cookie has 256 random bits, of which only the SHA-256 is kept. A restart of the cloud logs
 everybody out, which is acceptable on a bench.
@@ -9,21 +9,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import OrderedDict
 from dataclasses import dataclass, field
+
+from staging.times import Monotonic
 
 # A tester's working day; a forgotten session expires over night.
 IDLE_SECONDS = 8 * 3600.0
 LIFETIME_SECONDS = 24 * 3600.0
 SESSIONS_LIMIT = 1000
-# Room for a few typing errors; an attacker gets at most 60 attempts per hour and account.
-FAILURES_PER_NAME = 5
-FAILURES_PER_ADDRESS = 20
-FAILURE_WINDOW_SECONDS = 300.0
-THROTTLE_LIMIT = 10_000
-
-Monotonic = Callable[[], float]
 
 
 @dataclass(slots=True)
@@ -84,48 +78,6 @@ class Sessions:
     def login_token(self, visitor: str) -> str:
         """Return the CSRF token of a visitor before login, derived from the visitor's cookie."""
         return hmac.new(self._secret, visitor.encode(), hashlib.sha256).hexdigest()
-
-
-class Throttle:
-    """Counts failed logins by account name and by address, in a sliding window."""
-
-    def __init__(self, clock: Monotonic) -> None:
-        """Start without failures; ``clock`` returns seconds and is monotonic."""
-        self._clock = clock
-        self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
-
-    def wait_seconds(self, name: str, address: str) -> float:
-        """Return the seconds until another attempt is allowed; 0: now."""
-        return max(
-            self._wait(("name", name.casefold()), FAILURES_PER_NAME),
-            self._wait(("address", address), FAILURES_PER_ADDRESS),
-        )
-
-    def failed(self, name: str, address: str) -> None:
-        """Count a failure."""
-        for key in (("name", name.casefold()), ("address", address)):
-            times = self._failures.setdefault(key, deque(maxlen=FAILURES_PER_ADDRESS))
-            times.append(self._clock())
-            self._failures.move_to_end(key)
-        while len(self._failures) > THROTTLE_LIMIT:
-            self._failures.popitem(last=False)
-
-    def succeeded(self, name: str) -> None:
-        """Reset an account's failures; those of the address are kept."""
-        self._failures.pop(("name", name.casefold()), None)
-
-    def _wait(self, key: tuple[str, str], limit: int) -> float:
-        times = self._failures.get(key)
-        if times is None:
-            return 0.0
-        while times and self._clock() - times[0] >= FAILURE_WINDOW_SECONDS:
-            times.popleft()
-        if not times:
-            del self._failures[key]
-            return 0.0
-        if len(times) < limit:
-            return 0.0
-        return FAILURE_WINDOW_SECONDS - (self._clock() - times[-limit])
 
 
 def _digest(cookie: str) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 from staging.console.queries import BATTERY, VOLUME, DeviceRow, Value
 from staging.console.speech import Utterance, decode, peaks
-from staging.gateway.order_rules import ACTIVE, Status
 from staging.store.models import Report
+from staging.store.order_rules import ACTIVE, Status
 from staging.store.ota import NewVersion, TaskView
 from wire.errors import WireError
 from wire.reports import KEYS_VOICE

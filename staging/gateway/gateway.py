@@ -26,15 +26,15 @@ from staging.errors import (
     StagingError,
     StoreBusyError,
 )
-from staging.gateway import order_rules as ota_rules
 from staging.gateway.control_history import Recorder
-from staging.gateway.order_rules import Cancel
-from staging.gateway.reports import Effect, decide
+from staging.gateway.reports import decide
 from staging.gateway.silent import Pace, SilentUpdates
-from staging.store import Database, devices, effects, ota
+from staging.store import Database, devices, effects, order_rules, ota
 from staging.store.controls import Controlled
 from staging.store.devices import Identity
+from staging.store.effects import Effect
 from staging.store.models import OtaTask
+from staging.store.order_rules import Cancel
 from staging.times import Clock, now_ms
 from transport.connection import Connection
 from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
@@ -131,7 +131,7 @@ class Gateway:
         )
         self._work: list[asyncio.Task[None]] = []
         self._watchers: list[Callable[[str], None]] = []
-        self._listeners: list[Callable[[str, Sequence[Effect]], None]] = [self._silent.heard]
+        self._listeners: list[Callable[[str, Sequence[Effect]], None]] = [self._silent.note_report]
 
     def watch(self, watcher: Callable[[str], None]) -> None:
         """Call ``watcher(uuid)`` after each change of a device's state.
@@ -239,15 +239,15 @@ class Gateway:
         # While an order is being sent, it is unknown whether the device has it.
         async with session.ordering if session else contextlib.nullcontext():
             task = await self._database.read(ota.under_way, uuid)
-            code = await self._tell_cancelled(session, task.id) if session else None
-            reason = ota_rules.ends_by_cancel(code, told=task.cancel == Cancel.TOLD)
-            told, now = code is not None, self._clock()
-            done = await self._database.write(ota.cancel, task.id, reason, now, told=told)
+            code = await self._send_cancel(session, task.id) if session else None
+            reason = order_rules.ends_by_cancel(code, answered=task.cancel == Cancel.ANSWERED)
+            answered, now = code is not None, self._clock()
+            done = await self._database.write(ota.cancel, task.id, reason, now, answered=answered)
         _log.info("device %s: update %d cancelled: %s", uuid, task.id, reason or "device ends it")
         self._changed(uuid)
         return done
 
-    async def _tell_cancelled(self, session: _Session, task_id: int) -> int | None:
+    async def _send_cancel(self, session: _Session, task_id: int) -> int | None:
         """Send a cancellation; returns the answer, 2.04 or 4.04, or None if it went offline."""
         query, uuid = cancel_query(str(task_id)), session.identity.uuid
         try:
@@ -439,19 +439,19 @@ class Gateway:
 
     async def _send_cancels(self, session: _Session) -> None:
         """Send cancellations that a device missed; a device still busy would refuse a new order."""
-        told: list[int] = []
-        for task_id in await self._database.read(ota.untold_cancels, session.identity.id):
+        answered: list[int] = []
+        for task_id in await self._database.read(ota.unanswered_cancels, session.identity.id):
             try:
-                if await self._tell_cancelled(session, task_id) is None:
+                if await self._send_cancel(session, task_id) is None:
                     break
             except DeviceSilentError as error:  # retried later; its order need not wait for that
                 _log.warning("%s", error)
                 break
             except (CancelRefusedError, DeviceRejectedError) as error:  # it reports its end itself
                 _log.info("%s", error)
-            told.append(task_id)
-        if told:
-            await self._database.write(ota.note_cancels_told, told)
+            answered.append(task_id)
+        if answered:
+            await self._database.write(ota.note_cancels_answered, answered)
 
     async def _read_description(self, session: _Session) -> None:
         reply = await self._request(session, "GET", DESCRIPTION_PATH)

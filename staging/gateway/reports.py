@@ -1,4 +1,4 @@
-"""Translates a device's report into effects, which `store.effects` applies.
+"""Translates a device's report into the effects that the store applies (`staging.store.effects`).
 
 Every key is validated before the first effect is applied, so an invalid report changes nothing.
 """
@@ -6,12 +6,20 @@ Every key is validated before the first effect is applied, so an invalid report 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
-from staging.store.models import KIND_REPORT
+from staging.store.effects import (
+    BindTokenSeen,
+    Effect,
+    Heartbeat,
+    OtaEventSeen,
+    OtaStateSeen,
+    RunningVersion,
+    VoiceSeen,
+)
+from staging.store.history import HistoryPoint
 from wire.errors import FieldError, WireError
 from wire.fields import get_object
-from wire.ota import OtaEventReport, OtaState, parse_event, parse_state, version_key
+from wire.ota import parse_event, parse_state, version_key
 from wire.profile import BIND_TOKEN_PATTERN
 from wire.reports import (
     KEY_ALIVE,
@@ -27,52 +35,6 @@ from wire.voice import parse_segment, unpack_frames
 # Our agent's reports have a few keys; the limit keeps one message from adding thousands of rows.
 KEYS_LIMIT = 64
 KEY_LENGTH_LIMIT = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """A keepalive (``alive``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPoint:
-    """A value for the device's history."""
-
-    key: str
-    value: object
-    kind: str = KIND_REPORT
-
-
-@dataclass(frozen=True, slots=True)
-class RunningVersion:
-    """The version that the device runs (``package_info``)."""
-
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class BindTokenSeen:
-    """The bind token that the device shows to its owner (``device_info``)."""
-
-    bind_token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class OtaEventSeen:
-    """One ``ota_event``."""
-
-    report: OtaEventReport
-
-
-@dataclass(frozen=True, slots=True)
-class OtaStateSeen:
-    """One ``ota_state``."""
-
-    transaction: str
-    state: OtaState
-
-
-Effect = Heartbeat | HistoryPoint | RunningVersion | BindTokenSeen | OtaEventSeen | OtaStateSeen
 
 
 def decide(uuid: str, data: Mapping[str, object]) -> list[Effect]:
@@ -92,7 +54,7 @@ def _effects(uuid: str, key: str, value: object) -> Iterator[Effect]:
     elif key in KEYS_VOICE:
         segment = parse_segment(value)
         unpack_frames(segment.voice_data)
-        yield HistoryPoint(key, segment.to_json())
+        yield VoiceSeen(key, segment)
     elif key == KEY_OTA_EVENT:
         yield OtaEventSeen(parse_event(value))
     elif key == KEY_OTA_STATE:
@@ -109,9 +71,9 @@ def _effects(uuid: str, key: str, value: object) -> Iterator[Effect]:
 
 def _device_info(uuid: str, value: object) -> Iterator[Effect]:
     source = get_object({KEY_DEVICE_INFO: value}, KEY_DEVICE_INFO)
-    told = source.get("uuid", uuid)
-    if told != uuid:
-        raise FieldError("device_info.uuid", told, f"the uuid of this connection, {uuid}")
+    reported = source.get("uuid", uuid)
+    if reported != uuid:
+        raise FieldError("device_info.uuid", reported, f"the uuid of this connection, {uuid}")
     # 2017 firmware sends neither uuid nor bindToken.
     bind_token = source.get("bindToken")
     if bind_token is None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StagingError
-from staging.gateway.reports import Effect, RunningVersion
 from staging.store import Database, ota, releases
+from staging.store.effects import Effect, RunningVersion
 from staging.times import Clock
 
 _log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class SilentUpdates:
         self._due.setdefault(uuid, asyncio.get_running_loop().time() + delay)
         self._wanted.set()
 
-    def heard(self, uuid: str, effects: Iterable[Effect]) -> None:
+    def note_report(self, uuid: str, effects: Iterable[Effect]) -> None:
         """Handle a device's report: a strategy may apply to a reported version."""
         if any(isinstance(effect, RunningVersion) for effect in effects):
             self.consider(uuid)

@@ -17,7 +17,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from audio.errors import AudioError, SpeexUnavailableError
 from staging.data_dir import DataDir
 from staging.errors import GatewayError, StagingError
-from staging.gateway.reports import Effect, HistoryPoint
 from staging.recognition.actions import ActionError, Control, Device
 from staging.recognition.intents import Action, Intent, find_intent
 from staging.recognition.lookup import Known, look_up
@@ -30,10 +29,9 @@ from staging.recognition.summary import summary
 from staging.recognition.title_lists import Catalogues
 from staging.recognition.titles import NoTitleError, TitleIndex
 from staging.store import Database
+from staging.store.effects import Effect, VoiceSeen
 from staging.times import Clock, now_ms
 from wire.errors import FieldError, WireError
-from wire.reports import KEYS_VOICE
-from wire.voice import parse_segment
 
 # Enough for a class of children talking at once; at one second each, the last waits 15 s.
 QUEUE_LIMIT = 16
@@ -94,9 +92,8 @@ class Recognition:
         if self._recogniser is None:
             return
         for effect in effects:
-            if isinstance(effect, HistoryPoint) and effect.key in KEYS_VOICE:
-                segment = parse_segment(effect.value)
-                self._take(self._reassembler.add(uuid, segment, self._monotonic()))
+            if isinstance(effect, VoiceSeen):
+                self._take(self._reassembler.add(uuid, effect.segment, self._monotonic()))
 
     async def run(self) -> None:
         """Recognise and carry out utterances until cancelled."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from staging.gateway.reports import HistoryPoint
 from staging.store import history
+from staging.store.history import HistoryPoint
 from staging.store.models import KIND_RESOURCE, Device, Product
 from wire.datapoints import parse_description, parse_value
 from wire.errors import WireError

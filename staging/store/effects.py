@@ -1,23 +1,75 @@
-"""Applies the effects of a report (`staging.gateway.reports`), all in one transaction."""
+"""The effects that a report can have on the store, and their application in one transaction.
+
+`staging.gateway.reports` decides which effects a report has.
+"""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from staging.gateway.reports import (
-    BindTokenSeen,
-    Effect,
-    Heartbeat,
-    HistoryPoint,
-    OtaEventSeen,
-    OtaStateSeen,
-    RunningVersion,
-)
 from staging.store import history, ota, products
+from staging.store.history import HistoryPoint
 from staging.store.models import Device
+from wire.ota import OtaEventReport, OtaState
+from wire.voice import VoiceSegment
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A keepalive (``alive``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSeen:
+    """One segment of an utterance, for the device's history and for recognition."""
+
+    key: str
+    """The report's key, which depends on the firmware (`wire.reports.KEYS_VOICE`)."""
+    segment: VoiceSegment
+
+
+@dataclass(frozen=True, slots=True)
+class RunningVersion:
+    """The version that the device runs (``package_info``)."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindTokenSeen:
+    """The bind token that the device shows to its owner (``device_info``)."""
+
+    bind_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OtaEventSeen:
+    """One ``ota_event``."""
+
+    report: OtaEventReport
+
+
+@dataclass(frozen=True, slots=True)
+class OtaStateSeen:
+    """One ``ota_state``."""
+
+    transaction: str
+    state: OtaState
+
+
+Effect = (
+    Heartbeat
+    | HistoryPoint
+    | VoiceSeen
+    | RunningVersion
+    | BindTokenSeen
+    | OtaEventSeen
+    | OtaStateSeen
+)
 
 
 def apply(session: Session, device_id: int, effects: Sequence[Effect], now: int) -> list[str]:
@@ -32,6 +84,9 @@ def _apply(session: Session, device: Device, effect: Effect, now: int) -> str | 
             device.last_heartbeat_time = now
         case HistoryPoint():
             history.append(session, device, [effect], now)
+        case VoiceSeen():
+            point = HistoryPoint(effect.key, effect.segment.to_json())
+            history.append(session, device, [point], now)
         case RunningVersion():
             _run_version(session, device, effect.version, now)
         case BindTokenSeen():

@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from staging.gateway.reports import HistoryPoint
-from staging.store.models import Device, Report
+from staging.store.models import KIND_REPORT, Device, Report
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoint:
+    """A value for a device's history; ``value`` is JSON."""
+
+    key: str
+    value: object
+    kind: str = KIND_REPORT
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ class OtaTask(Base):
     installed: Mapped[bool] = mapped_column(default=False)
     # The device answered the order with 2.04; until then each registration sends it again.
     accepted: Mapped[bool] = mapped_column(default=False)
-    # A value of `ota_rules.Cancel`.
+    # A value of `order_rules.Cancel`.
     cancel: Mapped[str] = mapped_column(String(16), default="", server_default="")
     create_time: Mapped[int]
     update_time: Mapped[int]

@@ -10,9 +10,7 @@ from sqlalchemy.orm import Session
 
 from staging.codes import ErrorCode, RefusedError
 from staging.errors import NotFoundError, NoUpdateError, StagingError
-from staging.gateway import order_rules as ota_rules
-from staging.gateway.order_rules import ACTIVE, Cancel, Status, TaskState
-from staging.store import devices
+from staging.store import devices, order_rules
 from staging.store.models import (
     RELEASED,
     Batch,
@@ -23,6 +21,7 @@ from staging.store.models import (
     Package,
     Strategy,
 )
+from staging.store.order_rules import ACTIVE, Cancel, Status, TaskState
 from staging.store.releases import Offer, StrategyType, offers
 from staging.times import log_time
 from wire.ota import OtaEventReport, OtaOrder, OtaState, version_key
@@ -33,7 +32,7 @@ TEXT_LIMIT = 500
 SILENT_TRIES = 3
 SILENT_PAUSE_MS = 3_600_000
 # A device has one update at a time, so it has forgotten older tasks than these.
-CANCELS_TOLD = 8
+CANCELS_AT_ONCE = 8
 # A number with more digits cannot be a database id.
 ID_DIGITS = 18
 
@@ -218,21 +217,21 @@ def under_way(session: Session, uuid: str) -> OtaTask:
 
 
 def cancel(
-    session: Session, task_id: int, reason: str | None, now: int, *, told: bool = False
+    session: Session, task_id: int, reason: str | None, now: int, *, answered: bool = False
 ) -> OtaTask:
     """Record that a task is cancelled.
 
     Args:
         session: the transaction.
         task_id: the task.
-        reason: why the task ends now; None if its device ends it (`ota_rules.ends_by_cancel`).
+        reason: why the task ends now; None if its device ends it (`order_rules.ends_by_cancel`).
         now: the time, ms.
-        told: whether the device answered; otherwise it is notified when it next registers.
+        answered: whether the device answered; otherwise it is notified when it next registers.
     """
     task = session.get_one(OtaTask, task_id)
-    task.cancel = (Cancel.TOLD if told else Cancel.WANTED).value
+    task.cancel = (Cancel.ANSWERED if answered else Cancel.WANTED).value
     if reason is not None and task.status in ACTIVE:  # it may have ended meanwhile
-        _store_state(task, ota_rules.cancel(_state(task), reason), now)
+        _store_state(task, order_rules.cancel(_state(task), reason), now)
     return task
 
 
@@ -247,17 +246,17 @@ def summary(task: OtaTask, uuid: str) -> dict[str, object]:
     }
 
 
-def untold_cancels(session: Session, device_id: int) -> list[int]:
-    """Return a device's latest cancelled tasks that it was not notified of yet, newest first."""
+def unanswered_cancels(session: Session, device_id: int) -> list[int]:
+    """Return a device's latest tasks whose cancellation it did not answer yet, newest first."""
     wanted = OtaTask.cancel == Cancel.WANTED.value
     statement = select(OtaTask.id).where(OtaTask.device_id == device_id, wanted)
-    return list(session.scalars(statement.order_by(OtaTask.id.desc()).limit(CANCELS_TOLD)))
+    return list(session.scalars(statement.order_by(OtaTask.id.desc()).limit(CANCELS_AT_ONCE)))
 
 
-def note_cancels_told(session: Session, task_ids: list[int]) -> None:
-    """Record that a device was notified of cancelled tasks."""
-    told = {"cancel": Cancel.TOLD.value}
-    session.execute(update(OtaTask).where(OtaTask.id.in_(task_ids)).values(told))
+def note_cancels_answered(session: Session, task_ids: list[int]) -> None:
+    """Record that a device answered the cancellation of these tasks."""
+    values = {"cancel": Cancel.ANSWERED.value}
+    session.execute(update(OtaTask).where(OtaTask.id.in_(task_ids)).values(values))
 
 
 def note_answer(session: Session, task_id: int, refusal: str | None, now: int) -> None:
@@ -268,7 +267,7 @@ def note_answer(session: Session, task_id: int, refusal: str | None, now: int) -
     _add_line(session, task, text, now)
     if refusal is not None:
         reason = f"the device refused the order: {refusal[:TEXT_LIMIT]}"
-        _store_state(task, ota_rules.fail(_state(task), reason), now)
+        _store_state(task, order_rules.fail(_state(task), reason), now)
 
 
 def note_event(session: Session, device: Device, report: OtaEventReport, now: int) -> bool:
@@ -278,7 +277,7 @@ def note_event(session: Session, device: Device, report: OtaEventReport, now: in
         return False
     _add_event(session, task, report, now)
     at_target = _at_target(session, task, device)
-    _store_state(task, ota_rules.on_event(_state(task), report, at_target=at_target), now)
+    _store_state(task, order_rules.on_event(_state(task), report, at_target=at_target), now)
     return True
 
 
@@ -289,7 +288,7 @@ def note_state(
     task = _task_of(session, device.id, transaction)
     if task is None:
         return False
-    _store_state(task, ota_rules.on_state(_state(task), reported), now)
+    _store_state(task, order_rules.on_state(_state(task), reported), now)
     return True
 
 
@@ -298,7 +297,7 @@ def note_version(session: Session, device: Device, now: int) -> None:
     task = _latest(session, device.id)
     if task is not None:
         at_target = _at_target(session, task, device)
-        _store_state(task, ota_rules.on_version(_state(task), at_target=at_target), now)
+        _store_state(task, order_rules.on_version(_state(task), at_target=at_target), now)
 
 
 def latest(session: Session, device_id: int) -> TaskView | None:
@@ -443,7 +442,7 @@ def _add_event(session: Session, task: OtaTask, report: OtaEventReport, now: int
     if lines and lines[-1].text == text:
         return  # reports arrive at least once; a repeated line is the same event
     previous = [line.percent for line in lines if line.event == event]
-    if ota_rules.keeps_line(previous[-1] if previous else None, percent, len(lines)):
+    if order_rules.keeps_line(previous[-1] if previous else None, percent, len(lines)):
         _add_line(session, task, text, now, event, percent)
 
 

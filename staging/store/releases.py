@@ -10,7 +10,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError, StagingError
-from staging.gateway.order_rules import Status
 from staging.store.models import (
     PUBLISHED,
     RELEASED,
@@ -21,6 +20,7 @@ from staging.store.models import (
     Package,
     Strategy,
 )
+from staging.store.order_rules import Status
 from staging.store.products import default_product, os_version
 from wire.ota import version_key
 

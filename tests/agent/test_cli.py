@@ -337,8 +337,10 @@ def test_ctrl_c_at_a_command_that_waits_is_quiet(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as deaf:
         deaf.bind(str(tmp_path / "agent.sock"))
         deaf.listen()
+        # Tests in the background inherit an ignored SIGINT from the shell, which a terminal does not set.
         asking = subprocess.Popen(
-            [BIN / "story-agent", "get", "volume", "--state", tmp_path],
+            ["env", "--default-signal=INT",
+             BIN / "story-agent", "get", "volume", "--state", tmp_path],
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         connection, _ = deaf.accept()

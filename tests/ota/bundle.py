@@ -12,11 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ota.errors import MachineError
+from ota.errors import IncompletePackageError
 from ota.fetch.bundle_map import BLOCK
-from ota.install.installer import Progress
-from ota.install.rauc_bus import RaucRefusedError
-from ota.launch.boot import Rollback, Trial
+from ota.install.installer import Progress, Standing
 from ota.trust.client import Target
 from release.squash import read_squashfs
 
@@ -68,6 +66,8 @@ def make_bundle(path: Path, image: bytes | bytearray, index: bytes | None = None
 class Rauc:
     """Installs as RAUC does in adaptive mode; a hole under what it reads is an input/output error."""
 
+    needs_reboot = True
+
     def __init__(self, running: Path, other: Path) -> None:
         self.running = running
         self.other = other
@@ -89,9 +89,7 @@ class Rauc:
         try:
             self.other.write_bytes(self._adapt(package))
         except (zlib.error, ValueError) as error:
-            refusal = RaucRefusedError("Input/output error")
-            refusal.__cause__ = error
-            raise MachineError(f"RAUC: {refusal}") from refusal
+            raise IncompletePackageError("RAUC: Input/output error") from error
         progress(target.length, target.length)
 
     def _adapt(self, package: Path) -> bytes:
@@ -148,20 +146,8 @@ class Rauc:
     def roll_back(self, reason: str) -> None:
         """Nothing of it is looked at."""
 
-    def trial(self) -> Trial | None:
-        return None
-
-    def restarts(self) -> int:
-        return 0
-
-    def given_up(self) -> bool:
-        return False
-
-    def record_lost(self) -> bool:
-        return False
-
-    def last_rollback(self) -> Rollback | None:
-        return None
+    def standing(self) -> Standing:
+        return Standing()
 
     def collect(self, running: str) -> None:
         """Nothing is left over."""

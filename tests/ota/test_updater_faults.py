@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ota import updater as machine
+from ota.install.installer import Standing
 from ota.install.slots import SlotInstaller
 from ota.launch import boot
 from ota.order.states import State, Step
@@ -169,8 +170,8 @@ async def test_an_order_to_a_version_that_was_given_up_waits_also_after_a_start(
     """The machine would not restart, so systemd started the agent again."""
 
     class Left(SlotInstaller):
-        def given_up(self) -> bool:
-            return True
+        def standing(self) -> Standing:
+            return replace(super().standing(), given_up=True)
 
     installer = Left(box.settings.state_dir)
     updater = Updater(box.settings, installer, box.outbox, box.restarts.set, "1.1.0")

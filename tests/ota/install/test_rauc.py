@@ -22,16 +22,26 @@ import pytest
 
 from base.files import write_atomically
 from ota.errors import ContentError, MachineError, StoppedError
-from ota.install.installer import Installer
-from ota.install.rauc import RaucInstaller, RaucRecord, SlotTrial, find_pair, parse_record
+from ota.install.installer import Installer, Standing
+from ota.install.rauc import (
+    RaucInstaller,
+    RaucRecord,
+    SlotTrial,
+    find_pair,
+    interpret,
+    parse_record,
+)
 from ota.install.rauc_bus import (
+    RaucBundleError,
     RaucDeadlines,
     RaucError,
     RaucRefusedError,
     Slot,
     parse_slots,
     rauc_bus,
+    refusal_of,
 )
+from ota.launch.boot import Rollback, Trial
 from ota.order.recovery import NOT_RESTARTED, RESTARTS, Action, recover
 from ota.order.states import State, Step
 from ota.order.task import Task
@@ -266,13 +276,13 @@ class TestRealService:
         assert machine.boot("primary") == "B"
         machine.reboot()
         new = machine.installer("1.1.0")
-        trial = new.trial()
+        trial = new.standing().trial
         assert trial is not None
         assert (trial.version, trial.transaction) == ("1.1.0", "77")
         new.confirm()
         new.confirm()  # a repeat after a crash
-        assert new.trial() is None
-        assert new.last_rollback() is None
+        assert new.standing().trial is None
+        assert new.standing().last_rollback is None
         assert machine.calls[-1] == "set-state B good"
 
     def test_a_failed_trial_goes_back_and_marks_the_slot_bad(self, machine: Machine) -> None:
@@ -283,8 +293,8 @@ class TestRealService:
         assert (machine.boot("primary"), machine.boot("state.B")) == ("A", "bad")
         machine.reboot()
         old = machine.installer()
-        rollback = old.last_rollback()
-        assert old.trial() is None
+        rollback = old.standing().last_rollback
+        assert old.standing().trial is None
         assert rollback is not None
         assert (rollback.version, rollback.reason, rollback.transaction) == (
             "1.1.0",
@@ -295,11 +305,13 @@ class TestRealService:
     def test_a_boot_loader_that_fell_back_is_seen_and_tidied(self, machine: Machine) -> None:
         install(machine, machine.bundle())
         machine.installer().activate("1.1.0", "77")
-        assert machine.installer().last_rollback() is None  # the machine has not restarted yet
+        assert (
+            machine.installer().standing().last_rollback is None
+        )  # the machine has not restarted yet
         machine.reboot("A")
         old = machine.installer()
-        assert old.trial() is None
-        rollback = old.last_rollback()
+        assert old.standing().trial is None
+        rollback = old.standing().last_rollback
         assert rollback is not None
         assert rollback.reason == "the machine started slot rootfs.0 again, not rootfs.1"
         old.roll_back("as it says")
@@ -323,14 +335,14 @@ class TestRealService:
     ) -> None:
         install(machine, machine.bundle())
         installer = machine.installer()
-        assert installer.restarts() == 0
+        assert installer.standing().restarts == 0
         for count in (1, 2):
             installer.activate("1.1.0", "77")
-            assert installer.restarts() == count
+            assert installer.standing().restarts == count
         machine.reboot("A")
-        assert machine.installer().restarts() == 0
+        assert machine.installer().standing().restarts == 0
         machine.reboot("B")
-        assert machine.installer("1.1.0").restarts() == 0
+        assert machine.installer("1.1.0").standing().restarts == 0
 
     def test_a_slot_with_another_version_is_not_activated(self, machine: Machine) -> None:
         install(machine, machine.bundle())
@@ -575,8 +587,8 @@ def test_nothing_on_trial_needs_no_bus(tmp_path: Path) -> None:
     installer.confirm()
     installer.roll_back("no matter")
     installer.collect("1.0.0")
-    assert installer.trial() is None
-    assert installer.last_rollback() is None
+    assert installer.standing().trial is None
+    assert installer.standing().last_rollback is None
 
 
 def test_a_roll_back_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
@@ -612,10 +624,51 @@ def test_a_damaged_record_names_the_member(change: dict[str, object], name: str)
         parse_record(json.dumps(change).encode())
 
 
-def test_a_damaged_record_is_as_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [None, "{"])
+def test_a_missing_or_damaged_record_is_lost(tmp_path: Path, left: str | None) -> None:
     (tmp_path / "ota").mkdir()
-    (tmp_path / "ota" / "rauc.json").write_text("{")
-    assert RaucInstaller(tmp_path, "1.0.0").trial() is None
+    if left is not None:
+        (tmp_path / "ota" / "rauc.json").write_text(left)
+    assert RaucInstaller(tmp_path, "1.0.0").standing() == Standing(record_lost=True)
+
+
+BEFORE = Rollback("1.0.9", "no chime", "70")
+WAITING = SlotTrial("1.1.0", "77", "rootfs.1", "rootfs.0", "boot-1", restarts=2)
+FELL_BACK = Rollback("1.1.0", "the machine started slot rootfs.0 again, not rootfs.1", "77")
+# The record, the running version, the boot; what the three mean.
+STANDINGS = {
+    "nothing": (RaucRecord(), "1.0.0", "boot-1", Standing()),
+    "rolled back long ago": (RaucRecord(None, BEFORE), "1.0.0", "boot-1", Standing(None, BEFORE)),
+    "not restarted": (RaucRecord(WAITING, BEFORE), "1.0.0", "boot-1", Standing(None, BEFORE, 2)),
+    "fallen back": (RaucRecord(WAITING, BEFORE), "1.0.0", "boot-2", Standing(None, FELL_BACK)),
+    "on trial": (
+        RaucRecord(WAITING, BEFORE), "1.1.0", "boot-2", Standing(Trial("1.1.0", 1, "77"), BEFORE),
+    ),
+    "given up, not restarted": (
+        RaucRecord(None, BEFORE, "boot-2"), "1.0.9", "boot-2", Standing(None, BEFORE, given_up=True),
+    ),
+    "given up, restarted": (
+        RaucRecord(None, BEFORE, "boot-2"), "1.0.0", "boot-3", Standing(None, BEFORE),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", STANDINGS, ids=str)
+def test_what_a_record_means_in_this_boot(case: str) -> None:
+    record, running, boot, standing = STANDINGS[case]
+    assert interpret(record, running, boot) == standing
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("signature verification failed: Verify error: self-signed certificate", RaucBundleError),
+        ("Compatible mismatch: Expected 'a' but bundle manifest has 'b'", RaucBundleError),
+        ("Failed updating slot rootfs.1: Input/output error", RaucRefusedError),
+    ],
+)
+def test_a_fault_of_the_bundle_is_told_from_one_of_the_machine(text: str, kind: type) -> None:
+    assert type(refusal_of(text)) is kind
 
 
 @pytest.mark.parametrize("body", [None, 5, [("x",)], [("x", 5)], [(5, {})]])
@@ -637,6 +690,6 @@ def test_a_fall_back_is_reported_as_failed_with_its_reason(tmp_path: Path) -> No
     installer = RaucInstaller(tmp_path, "1.0.0", boot_id=lambda: "boot-2")
     order = OtaOrder("77", "1.1.0", "1.0.0", "http://h/x", 5, "0" * 32)
     task = Task(order).at(Step.CHECK).at(Step.SWITCH, Target("p", 5, "0" * 64, "1.1.0", "p"))
-    verdict = recover(task, installer.trial(), installer.last_rollback(), "1.0.0")
+    verdict = recover(task, installer.standing(), "1.0.0")
     assert verdict.action is Action.FAIL
     assert "started slot rootfs.0 again" in verdict.reason

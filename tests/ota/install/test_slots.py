@@ -303,11 +303,11 @@ def test_switch_confirm_and_collect_keep_active_and_previous(tmp_path: Path) -> 
         target = target_of(package, version)
         installer.install(package, target, threading.Event(), lambda *_: None)
         installer.activate(version, f"T{version}")
-        trial = installer.trial()
+        trial = installer.standing().trial
         assert trial is not None
         assert (trial.version, trial.transaction) == (version, f"T{version}")
         installer.confirm()
-        assert installer.trial() is None
+        assert installer.standing().trial is None
         installer.collect(running=version)
     releases = tmp_path / "slots/releases"
     assert {path.name for path in releases.iterdir()} == {"1.2.0", "1.3.0"}
@@ -321,11 +321,11 @@ def test_roll_back_goes_to_the_previous_and_then_to_the_base(tmp_path: Path) -> 
     installer.activate("1.2.0", "77")
     installer.roll_back("no link")
     assert boot.load(tmp_path).active == "1.1.0"
-    assert installer.last_rollback() == boot.Rollback("1.2.0", "no link", "77")
+    assert installer.standing().last_rollback == boot.Rollback("1.2.0", "no link", "77")
     installer.roll_back("nothing is on trial")
     assert boot.load(tmp_path).active == "1.1.0"
     installer.activate("1.2.0", "78")
-    assert installer.last_rollback() is None
+    assert installer.standing().last_rollback is None
 
 
 def test_a_damaged_record_never_costs_a_release(tmp_path: Path) -> None:
@@ -333,4 +333,4 @@ def test_a_damaged_record_never_costs_a_release(tmp_path: Path) -> None:
     (tmp_path / "slots/boot.json").write_text("{")
     installer.collect(running="1.0.0")
     assert boot.release_folder(tmp_path, "1.1.0").is_dir()
-    assert installer.trial() is None
+    assert installer.standing().trial is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ota.errors import ContentError
+from ota.install.installer import Standing
 from ota.launch.boot import Rollback, Trial
 from ota.order.recovery import LOST_RECORD, NOT_RESTARTED, NOT_STARTED, RESTARTS, Action, recover
 from ota.order.states import Step
@@ -53,7 +54,7 @@ TABLE = {
 @pytest.mark.parametrize("case", TABLE, ids=str)
 def test_what_a_start_does(case: str) -> None:
     task, trial, rollback, running, action, reason = TABLE[case]
-    verdict = recover(task, trial, rollback, running)
+    verdict = recover(task, Standing(trial, rollback), running)
     assert verdict.action is action
     assert reason in verdict.reason
     assert bool(verdict.reason) == (action in {Action.FAIL, Action.GO_BACK})
@@ -73,8 +74,9 @@ WAITING = {
 @pytest.mark.parametrize("case", WAITING, ids=str)
 def test_what_a_start_does_before_the_machine_restarted(case: str) -> None:
     task, running, restarts, action, reason = WAITING[case]
-    verdict = recover(task, None, LONG_AGO, running, restarts)
+    verdict = recover(task, Standing(None, LONG_AGO, restarts), running)
     assert (verdict.action, verdict.reason) == (action, reason)
+    assert verdict.counts == (reason != NOT_RESTARTED)
 
 
 # What gave itself up and was killed before the machine restarted out of it.
@@ -90,19 +92,20 @@ GIVEN_UP = {
 @pytest.mark.parametrize("case", GIVEN_UP, ids=str)
 def test_what_was_given_up_and_still_runs_is_left(case: str) -> None:
     task, rollback, action = GIVEN_UP[case]
-    verdict = recover(task, None, rollback, NEW, given_up=True)
+    verdict = recover(task, Standing(None, rollback, given_up=True), NEW)
     assert (verdict.action, verdict.restart) == (action, True)
     assert bool(verdict.reason) == (action is Action.FAIL)
 
 
 def test_without_its_record_a_new_version_is_on_trial() -> None:
+    lost = Standing(record_lost=True)
     for task in (SWITCH, ON_TRIAL):
-        assert recover(task, None, None, NEW, record_lost=True).action is Action.TRIAL
-        assert recover(task, None, None, NEW).action is Action.SUCCEED
-    assert recover(FAILED, None, None, NEW, record_lost=True).action is Action.IDLE
+        assert recover(task, lost, NEW).action is Action.TRIAL
+        assert recover(task, Standing(), NEW).action is Action.SUCCEED
+    assert recover(FAILED, lost, NEW).action is Action.IDLE
 
 
 def test_a_reason_that_was_kept_before_a_kill_is_told_once() -> None:
-    first = recover(ON_TRIAL, None, BACK, OLD)
-    again = recover(ON_TRIAL, None, Rollback(NEW, first.reason, "77"), OLD)
+    first = recover(ON_TRIAL, Standing(None, BACK), OLD)
+    again = recover(ON_TRIAL, Standing(None, Rollback(NEW, first.reason, "77")), OLD)
     assert again.reason == first.reason == f"version {NEW} was rolled back: why"

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from staging.gateway.order_rules import (
+from staging.store import devices, product_setup, products, releases
+from staging.store.models import Batch, Device, Strategy
+from staging.store.order_rules import (
     EVENT_LINES_LIMIT,
     Status,
     TaskState,
@@ -14,8 +16,6 @@ from staging.gateway.order_rules import (
     on_state,
     on_version,
 )
-from staging.store import devices, product_setup, products, releases
-from staging.store.models import Batch, Device, Strategy
 from staging.store.releases import StrategyType
 from transport.framed import Reply
 from wire.codes import Code

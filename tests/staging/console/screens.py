@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from staging.gateway.reports import HistoryPoint
 from staging.store import Database, devices, history
+from staging.store.history import HistoryPoint
 from staging.times import now_ms
 from tests.staging.console.conftest import Stage
 from tests.staging.console.page import PASSWORD, PHONE, USER, WIDE, Page, start_browser

@@ -7,8 +7,8 @@ import json
 import httpx
 import pytest
 
-from staging.gateway.reports import HistoryPoint
 from staging.store import Database, devices, history
+from staging.store.history import HistoryPoint
 from staging.times import now_ms
 from tests.staging.console.conftest import Stage
 from tests.staging.console.page import PASSWORD, USER, Page

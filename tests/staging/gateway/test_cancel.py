@@ -14,7 +14,9 @@ from staging.errors import (
     NoUpdateError,
 )
 from staging.gateway.gateway import Limits
-from staging.gateway.order_rules import (
+from staging.store import releases
+from staging.store.models import OtaTask, Strategy
+from staging.store.order_rules import (
     Status,
     TaskState,
     cancel,
@@ -24,8 +26,6 @@ from staging.gateway.order_rules import (
     on_state,
     on_version,
 )
-from staging.store import releases
-from staging.store.models import OtaTask, Strategy
 from staging.store.releases import StrategyType
 from transport.framed import Reply
 from wire.codes import Code
@@ -292,7 +292,7 @@ ENDED = cancel(TaskState(Status.RUNNING, 0.3), "the device is offline")
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "reason"),
+    ("code", "answered", "reason"),
     [
         (None, False, "the device is offline"),
         (None, True, "the device is offline"),
@@ -302,8 +302,8 @@ ENDED = cancel(TaskState(Status.RUNNING, 0.3), "the device is offline")
         (Code.CHANGED, True, "the device gave it up before and did not report that"),
     ],
 )
-def test_what_an_answer_ends(code: int | None, reason: str | None, *, told: bool) -> None:
-    assert ends_by_cancel(code, told=told) == reason
+def test_what_an_answer_ends(code: int | None, reason: str | None, *, answered: bool) -> None:
+    assert ends_by_cancel(code, answered=answered) == reason
 
 
 def test_a_cancelled_task_is_failed_and_a_success_stays() -> None:

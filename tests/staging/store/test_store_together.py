@@ -19,10 +19,10 @@ from sqlalchemy import func, select
 
 from staging.codes import ApiError, ErrorCode, RefusedError
 from staging.errors import StoreBusyError
-from staging.gateway.reports import HistoryPoint
 from staging.store import Database, apps, devices, effects, history, ota, products, releases
 from staging.store import engine as engines
 from staging.store.apps import AppType, Nonce
+from staging.store.history import HistoryPoint
 from staging.store.models import Account, Binding, OtaTask, Product, Report, UsedNonce
 from staging.store.releases import StrategyType, Target
 

@@ -39,7 +39,7 @@ class Cancel(StrEnum):
     NONE = ""
     WANTED = "WANTED"
     """It was; the device has not answered yet, and is notified when it next registers."""
-    TOLD = "TOLD"
+    ANSWERED = "TOLD"
     """It was, and the device answered the notification."""
 
 
@@ -104,18 +104,18 @@ def cancel(state: TaskState, reason: str) -> TaskState:
     return fail(replace(state, cancelled=True), f"cancelled: {reason}")
 
 
-def ends_by_cancel(code: int | None, *, told: bool) -> str | None:
+def ends_by_cancel(code: int | None, *, answered: bool) -> str | None:
     """Return why a cancelled task ends at once, or None if its device ends it.
 
     Args:
         code: the device's answer to the cancellation, 2.04 or 4.04; None: it is offline.
-        told: whether the device answered an earlier cancellation.
+        answered: whether the device answered an earlier cancellation.
     """
     if code is None:
         return "the device is offline"
     if code == Code.NOT_FOUND:
         return "the device does not know it"
-    return "the device gave it up before and did not report that" if told else None
+    return "the device gave it up before and did not report that" if answered else None
 
 
 def fail(state: TaskState, reason: str) -> TaskState:
