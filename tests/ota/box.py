@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import time
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from ota.install.slots import SlotInstaller
 from ota.launch import boot, launch
 from ota.order.states import State
 from ota.order.task import Task, load_task, save_task, task_path
+from ota.restart import Host, Restart, Restarter
 from ota.updater import Hooks, Updater, UpdaterSettings
 from wire.codes import Code
 from wire.ota import OtaEvent
@@ -84,6 +86,44 @@ class Outbox:
         ]
 
 
+class Surroundings:
+    """The agent around an updater, as a test sets it; it never restarts."""
+
+    def __init__(self) -> None:
+        self.now = time(12)
+        self.playing = False
+        self.asked = 0
+
+    def local_time(self) -> time:
+        return self.now
+
+    def is_playing(self) -> bool:
+        self.asked += 1
+        return self.playing
+
+    async def prepare(self, restart: Restart) -> None:
+        raise AssertionError(restart)
+
+    async def reboot(self) -> None:
+        raise AssertionError
+
+    def end(self, *, restart: bool) -> None:
+        raise AssertionError(restart)
+
+
+class NotedRestarts(Restarter):
+    """Waits like the real one, and sets an event instead of restarting."""
+
+    def __init__(self, host: Host, wanted: asyncio.Event) -> None:
+        super().__init__(host)
+        self.wanted = wanted
+        self.noted: list[Restart] = []
+
+    def begin(self, restart: Restart) -> None:
+        self.noted.append(restart)
+        self.wanted.set()
+
+
 class Machine:
     """A machine's disk and outbox over any number of starts."""
 
@@ -94,6 +134,8 @@ class Machine:
         self.restarts = asyncio.Event()
         self.running = "1.0.0"
         self.hooks = Hooks()
+        self.host = Surroundings()
+        self.restarter: type[NotedRestarts] = NotedRestarts
 
     def start(self) -> Updater:
         self.restarts = asyncio.Event()
@@ -103,7 +145,7 @@ class Machine:
             self.settings,
             installer,
             self.outbox,
-            self.restarts.set,
+            self.restarter(self.host, self.restarts),
             self.running,
             hooks=self.hooks,
         )

@@ -23,6 +23,7 @@ from release.repository import AddedTarget, Repository
 from tests.ota.box import (
     DEADLINE,
     Machine,
+    NotedRestarts,
     Outbox,
     assert_failed,
     at_rest,
@@ -243,7 +244,9 @@ async def test_a_version_that_cannot_be_started_is_given_up(
     box.running = "1.0.0"  # the launcher's exec failed: the base runs, the trial is pending
     installer = SlotInstaller(box.settings.state_dir)
     box.restarts = asyncio.Event()
-    updater = Updater(box.settings, installer, box.outbox, box.restarts.set, "1.0.0")
+    updater = Updater(
+        box.settings, installer, box.outbox, NotedRestarts(box.host, box.restarts), "1.0.0"
+    )
     runner = asyncio.create_task(updater.run())
     await until(lambda: at_rest(box), runner)
     runner.cancel()
@@ -359,7 +362,9 @@ async def test_a_final_report_that_the_outbox_does_not_take_is_made_later(
 
     monkeypatch.setattr(machine, "RETRY_SECONDS", 0.01)
     installer = SlotInstaller(box.settings.state_dir)
-    updater = Updater(box.settings, installer, report, box.restarts.set, "1.0.0")
+    updater = Updater(
+        box.settings, installer, report, NotedRestarts(box.host, box.restarts), "1.0.0"
+    )
     runner = asyncio.create_task(updater.run())
     await updater.take_order(order(size=5))
     await until(lambda: box.task.state is State.FAILED, runner)

@@ -17,11 +17,12 @@ from ota.install.slots import SlotInstaller
 from ota.launch import boot
 from ota.order.states import State, Step
 from ota.order.task import INSTALLS, Task, save_task
-from ota.updater import Hooks, Updater
+from ota.updater import Updater
 from tests.ota.box import (
     DEADLINE,
     Killed,
     Machine,
+    NotedRestarts,
     assert_failed,
     at_rest,
     live,
@@ -134,7 +135,9 @@ async def test_a_trial_whose_reports_cannot_be_kept_ends_at_its_deadline_all_the
     box.settings = replace(box.settings, confirm_timeout=0.01)
     box.start()
     installer = SlotInstaller(box.settings.state_dir)
-    updater = Updater(box.settings, installer, broken, box.restarts.set, box.running)
+    updater = Updater(
+        box.settings, installer, broken, NotedRestarts(box.host, box.restarts), box.running
+    )
     async with running(updater) as runner:
         await until(box.restarts.is_set, runner)
     assert boot.load(box.settings.state_dir).active is None
@@ -174,7 +177,9 @@ async def test_an_order_to_a_version_that_was_given_up_waits_also_after_a_start(
             return replace(super().standing(), given_up=True)
 
     installer = Left(box.settings.state_dir)
-    updater = Updater(box.settings, installer, box.outbox, box.restarts.set, "1.1.0")
+    updater = Updater(
+        box.settings, installer, box.outbox, NotedRestarts(box.host, box.restarts), "1.1.0"
+    )
     async with running(updater) as runner:
         await until(box.restarts.is_set, runner)
         assert (await updater.take_order(order(version="1.2.0")))[0] is Code.CHANGED
@@ -198,13 +203,15 @@ async def test_a_reason_that_is_not_unicode_still_ends_the_trial(
 async def test_an_update_that_waits_is_not_newer_once_the_base_was_upgraded(
     box: Machine, order: Callable[..., bytes], upgraded: str
 ) -> None:
-    box.hooks = Hooks(may_restart=lambda _forced: "a story is being played")
+    box.host.playing = True
     updater = box.start()
     async with running(updater) as runner:
         await updater.take_order(order())
         await until(lambda: updater.status()["step"] == Step.SWITCH, runner)
     installer = SlotInstaller(box.settings.state_dir)
-    updater = Updater(box.settings, installer, box.outbox, box.restarts.set, upgraded)
+    updater = Updater(
+        box.settings, installer, box.outbox, NotedRestarts(box.host, box.restarts), upgraded
+    )
     async with running(updater) as runner:
         await until(lambda: at_rest(box) or box.restarts.is_set(), runner)
     await settle(box)

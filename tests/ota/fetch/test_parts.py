@@ -38,7 +38,7 @@ from ota.updater import Updater
 from release.bundle_maps import make_map
 from release.cli import main
 from release.repository import ReleaseToolError, Repository
-from tests.ota.box import Kills, Outbox, until
+from tests.ota.box import Kills, NotedRestarts, Outbox, Surroundings, until
 from tests.ota.bundle import (
     TAIL,
     Rauc,
@@ -509,7 +509,7 @@ async def test_a_whole_update_by_parts(
         signature=shown[0]["map"]["md5"],
     )
     outbox, restart = Outbox(Kills()), asyncio.Event()
-    updater = Updater(settings, site.rauc, outbox, restart.set, "1.0.0")
+    updater = Updater(settings, site.rauc, outbox, NotedRestarts(Surroundings(), restart), "1.0.0")
     runner = asyncio.create_task(updater.run())
     answer = await updater.take_order(order_payload(order))
     await until(lambda: restart.is_set() or updater.status()["state"] == State.FAILED, runner)

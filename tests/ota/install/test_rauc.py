@@ -49,6 +49,7 @@ from ota.trial.given_up import load_history
 from ota.trust.client import Target
 from ota.updater import Updater, UpdaterSettings
 from tests.authority import write_signer
+from tests.ota.box import NotedRestarts, Surroundings
 from wire.errors import WireError
 from wire.ota import OtaOrder
 
@@ -541,14 +542,12 @@ class Agent:
         root = self.machine.root / "root.json"
         settings = UpdaterSettings("p", "http://h", root, self.machine.state)
         installer: Installer = self.machine.installer(running)
-        return Updater(settings, installer, self._report, self._restart, running)
+        restarter = NotedRestarts(Surroundings(), self.restarting)
+        return Updater(settings, installer, self._report, restarter, running)
 
     async def run_to_restart(self) -> None:
         self.restarting.clear()
         await run_until(self.updater("1.0.0"), self.restarting)
-
-    def _restart(self) -> None:
-        self.restarting.set()
 
     async def _report(
         self, key: str, value: Mapping[str, object], *, once: str | None = None

@@ -26,7 +26,7 @@ from ota.order.task import Task, save_task
 from ota.trust.client import Target
 from ota.updater import Updater, UpdaterSettings
 from release.repository import AddedTarget
-from tests.ota.box import DEADLINE, Kills, Machine, Outbox, live_through
+from tests.ota.box import DEADLINE, Kills, Machine, NotedRestarts, Outbox, live_through
 from wire.ota import InstallerKind, OtaEvent
 
 OLD, NEW = "1.0.0", "1.1.0"
@@ -120,7 +120,7 @@ class RaucBox(Machine):
         self.running = self.pi.versions[self.pi.booted]
         state = self.settings.state_dir
         installer = RaucInstaller(state, self.running, boot_id=lambda: f"boot-{self.pi.boots}")
-        restart = self.restarts.set
+        restart = NotedRestarts(self.host, self.restarts)
         return Updater(self.settings, installer, self.outbox, restart, self.running)
 
 
