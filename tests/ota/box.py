@@ -1,4 +1,4 @@
-"""A machine for the updater's tests: its disk, outbox and releases over any number of starts."""
+"""A machine for the updater's tests: its disk, outbox and releases, kept over any number of starts."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from wire.codes import Code
 from wire.ota import OtaEvent
 
 QUICK = RetryPolicy(attempts=2, total=5, first=0.001, longest=0.002)
-# Far over what any of these runs takes; only a hang gets there.
+# Much longer than any of these runs takes; only a hang reaches it.
 DEADLINE = 60.0
 
 
 class Killed(BaseException):
-    """The process dies here: nothing of ours may catch it."""
+    """Stands for the process's death; our code must not catch it."""
 
 
 class Kills:
-    """Counts the places where a kill can fall, and kills at one of them."""
+    """Counts the points at which a kill can happen, and kills at one of them."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -55,7 +55,7 @@ class Kills:
 
 
 class Outbox:
-    """Keeps reports over restarts; a key in ``once`` is taken once."""
+    """Keeps reports over restarts; accepts each ``once`` key only once."""
 
     def __init__(self, kills: Kills) -> None:
         self.taken: list[tuple[str, Mapping[str, object]]] = []
@@ -78,7 +78,7 @@ class Outbox:
         return [int(str(v["state"])) for k, v in self.taken if k == "ota_state"]
 
     def finals(self) -> list[Mapping[str, object]]:
-        """What is neither the begin, nor a percent, nor the end of a step."""
+        """The reports other than the start, a percentage, or the end of a step."""
         return [
             value
             for key, value in self.taken
@@ -125,7 +125,7 @@ class NotedRestarts(Restarter):
 
 
 class Machine:
-    """A machine's disk and outbox over any number of starts."""
+    """A machine's disk and outbox, kept over any number of starts."""
 
     def __init__(self, settings: UpdaterSettings, kills: Kills) -> None:
         self.settings = settings
@@ -158,7 +158,7 @@ class Machine:
 
 
 async def until(condition: Callable[[], bool], *tasks: asyncio.Task[Any]) -> None:
-    """Wait for a condition of the test, but not after one of the tasks ended."""
+    """Wait until a condition holds or one of the tasks has ended."""
     async with asyncio.timeout(DEADLINE):
         while not condition() and not any(task.done() for task in tasks):
             await asyncio.sleep(0.001)
@@ -167,7 +167,7 @@ async def until(condition: Callable[[], bool], *tasks: asyncio.Task[Any]) -> Non
 async def live(
     box: Machine, order: bytes | None, *, prove: str = "", answer: list[Code] | None = None
 ) -> bool:
-    """Run one life of the process; True when it was killed. ``prove``: why the trial fails."""
+    """Run the process once; return whether it was killed. ``prove``: why the trial fails."""
     try:
         updater = box.start()
     except Killed:
@@ -197,7 +197,7 @@ def at_rest(box: Machine) -> bool:
 
 
 async def live_through(box: Machine, order: bytes, *, prove: str = "") -> int:
-    """Start again until the update is reported; the cloud repeats its order until it is taken."""
+    """Restart until the update is reported; the cloud repeats its order until it is accepted."""
     kills = 0
     for _life in range(10):
         answered: list[Code] = []
@@ -209,7 +209,7 @@ async def live_through(box: Machine, order: bytes, *, prove: str = "") -> int:
 
 
 def install_kills(box: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make each write to the disk a place to die at, before it and after it."""
+    """Make each write to the disk a point to be killed at, before it and after it."""
     around = box.kills.around
     monkeypatch.setattr(machine, "save_task", around(save_task))
     monkeypatch.setattr(boot, "store", around(boot.store))
@@ -218,7 +218,7 @@ def install_kills(box: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def assert_failed(box: Machine, event: OtaEvent, reason: str) -> None:
-    """One final report, the old version runs, nothing of the package is left, now or later."""
+    """Check for one final report, the old version running, and no remains of the package, now or later."""
     for _start in range(2):
         assert box.task.state is State.FAILED
         assert reason in (box.task.failure or ""), box.task.failure
@@ -231,7 +231,7 @@ async def assert_failed(box: Machine, event: OtaEvent, reason: str) -> None:
 
 
 async def settle(box: Machine) -> None:
-    """Start once more, until what the update left behind is removed."""
+    """Start once more, until the update's remains are removed."""
     updater = box.start()
     runner = asyncio.create_task(updater.run())
     await until(lambda: not list(box.settings.state_dir.glob("slots/releases/*")), runner)

@@ -1,4 +1,4 @@
-"""The updater end to end: real repository, server, disk and releases; restarts and kills are played."""
+"""The updater end to end: real repository, server, disk and releases; simulated restarts and kills."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from wire.ota import OtaEvent, order_payload
 
 @pytest.fixture
 def box(box: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """With a place to die at before and after each write."""
+    """Make a machine that can be killed before and after each write."""
     install_kills(box, monkeypatch)
     return box
 
@@ -76,7 +76,7 @@ async def test_killed_at_each_write_and_report_it_ends_in_one_true_final_report(
     running: str,
     event: int,
 ) -> None:
-    box.settings = replace(box.settings, percent_interval=DEADLINE)  # the same points each time
+    box.settings = replace(box.settings, percent_interval=DEADLINE)  # the same points in each run
     await live_through(box, order(), prove=prove)
     points = box.kills.seen
     assert points > 40
@@ -241,7 +241,7 @@ async def test_a_version_that_cannot_be_started_is_given_up(
     box: Machine, order: Callable[..., bytes]
 ) -> None:
     await live(box, order())
-    box.running = "1.0.0"  # the launcher's exec failed: the base runs, the trial is pending
+    box.running = "1.0.0"  # the launcher's exec failed: the base runs, and the trial is pending
     installer = SlotInstaller(box.settings.state_dir)
     box.restarts = asyncio.Event()
     updater = Updater(
@@ -260,7 +260,7 @@ async def test_a_version_that_cannot_be_started_is_given_up(
 async def test_a_switch_whose_record_the_disk_does_not_take_is_undone(
     box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, *, undo: bool
 ) -> None:
-    """The old version runs after FAILED, also when the fault comes after the switch."""
+    """The old version runs after FAILED, even if the fault comes after the switch."""
 
     def full(state_dir: Path, task: Task) -> None:
         if task.step is Step.TRIAL:

@@ -1,4 +1,4 @@
-"""What must not be lost or lied about: orders that cross each other, faults of the disk, bugs, base upgrades."""
+"""The updater under faults: concurrent orders, disk errors, bugs, upgrades of the base."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_a_cancellation_that_comes_while_the_last_order_is_tidied_up_is_ca
 async def test_a_version_that_runs_on_trial_is_not_cancelled(
     box: Machine, order: Callable[..., bytes]
 ) -> None:
-    """Also not before its trial is on record: the process was killed right after the switch."""
+    """Even before its trial is recorded: the process was killed right after the switch."""
     await live(box, order())
     save_task(box.settings.state_dir, replace(box.task, state=State.RUNNING, step=Step.SWITCH))
     updater = box.start()
@@ -109,7 +109,7 @@ async def test_a_switch_that_could_not_be_undone_proves_nothing_for_the_next_ord
 async def test_a_bug_in_a_step_fails_the_update_and_not_the_machine(
     box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An agent that ended over it would repeat the step at its next start, for ever."""
+    """If the agent exited because of it, it would repeat the step at each start, for ever."""
 
     def bug(*_arguments: Any) -> None:
         raise ZeroDivisionError("by zero")
@@ -149,7 +149,7 @@ async def test_a_trial_whose_reports_cannot_be_kept_ends_at_its_deadline_all_the
 async def test_an_order_to_a_version_that_was_given_up_is_carried_out_by_the_one_before(
     box: Machine, order: Callable[..., bytes]
 ) -> None:
-    """It may wait an hour for the end of a story; an image would go over the slot that is the way back."""
+    """It may wait an hour for the end of a story; an image would overwrite the slot to roll back to."""
     await live(box, order())
     updater = box.start()
     async with running(updater):
@@ -170,7 +170,7 @@ async def test_an_order_to_a_version_that_was_given_up_is_carried_out_by_the_one
 async def test_an_order_to_a_version_that_was_given_up_waits_also_after_a_start(
     box: Machine, order: Callable[..., bytes]
 ) -> None:
-    """The machine would not restart, so systemd started the agent again."""
+    """The machine did not restart, so systemd started the agent again."""
 
     class Left(SlotInstaller):
         def standing(self) -> Standing:
@@ -190,7 +190,7 @@ async def test_an_order_to_a_version_that_was_given_up_waits_also_after_a_start(
 async def test_a_reason_that_is_not_unicode_still_ends_the_trial(
     box: Machine, order: Callable[..., bytes]
 ) -> None:
-    """A health check's name, say, on a disk that was written elsewhere."""
+    """For example the name of a health check, on a disk that was written elsewhere."""
     await live(box, order())
     updater = box.start()
     await updater.fail_trial("checks: l\udce4mp: exit code 1")
@@ -223,7 +223,7 @@ async def test_an_update_that_waits_is_not_newer_once_the_base_was_upgraded(
 async def test_an_installation_that_never_ends_is_given_up(
     box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the kernel ends an agent that took too much memory, in the same step of each start."""
+    """As when the kernel kills an agent that uses too much memory, in the same step at each start."""
     killed = 0
 
     def kill(*_arguments: object) -> None:

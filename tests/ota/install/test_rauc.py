@@ -1,8 +1,8 @@
-"""RAUC over D-Bus: a real `rauc service` on a bus of its own, with two slots that are files.
+"""RAUC over D-Bus: a real `rauc service` on a private bus, with two slots that are files.
 
 The boot loader is a script that keeps its choice in a folder; a restart of the machine is a restart
 of the service from the slot that the script would start. Bundles are of the plain format here:
-verity needs device-mapper, which containers seldom have; the VM proof (tests/vm) uses it.
+verity needs device-mapper, which containers rarely have; the VM proof (tests/vm) uses it.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class Machine:
             self.service.wait()
 
     def reboot(self, slot: str | None = None) -> None:
-        """Start again from the boot loader's choice; ``slot``: what it fell back to."""
+        """Restart in the slot that the boot loader chooses; ``slot``: the slot it fell back to."""
         self.stop_service()
         self.boots += 1
         (self.root / "boot" / "current").write_text((slot or self.boot("primary")) + "\n")
@@ -205,7 +205,7 @@ class Machine:
         )
 
     def drop_mount(self, bundle: Path) -> None:
-        """Undo what a killed service left: its mount, and the loop device below it."""
+        """Remove the mount of a killed service, and the loop device below it."""
         subprocess.run(["umount", "-q", str(self.root / "mnt" / "bundle")], check=False)
         find = ["losetup", "--noheadings", "--output", "NAME", "--associated", str(bundle)]
         for name in subprocess.run(
@@ -441,7 +441,7 @@ class TestRealService:
     async def test_the_updater_with_rauc_from_order_to_restart_to_success(
         self, machine: Machine
     ) -> None:
-        """The parts that stay the same around another installer; only trust's own entry is direct."""
+        """A whole update with this installer; only the signed entry is given directly."""
         agent = await Agent.at_switch(machine)
         await agent.run_to_restart()
         assert machine.boot("primary") == "B"
@@ -456,7 +456,7 @@ class TestRealService:
     async def test_a_version_whose_trial_is_lost_with_its_record_has_to_prove_itself(
         self, machine: Machine, left: bytes | None
     ) -> None:
-        """Taken for confirmed, it would be left at the next restart, and SUCCESS be a lie."""
+        """If it counted as confirmed, the next restart would leave it, and SUCCESS would be false."""
         agent = await Agent.at_switch(machine)
         await agent.run_to_restart()
         machine.reboot()
@@ -515,12 +515,12 @@ class TestRealService:
         await run_until(old, agent.ended)
         assert (old.status()["state"], machine.boot("primary")) == (State.FAILED, "A")
         assert NOT_RESTARTED in str(old.status()["failure"])
-        assert load_history(machine.state) == ()  # it was never tried
+        assert load_history(machine.state) == ()  # there was no trial
         assert machine.boot("state.B") == "bad"
 
 
 class Agent:
-    """Updaters on one machine, one after the other, and what they reported last."""
+    """Successive updaters on one machine, and their last reports."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -530,7 +530,7 @@ class Agent:
 
     @classmethod
     async def at_switch(cls, machine: Machine) -> Agent:
-        """Begin where the bundle is written and the switch comes next."""
+        """Start at the point where the bundle is installed and the switch is next."""
         path = machine.bundle()
         order = OtaOrder("77", "1.1.0", "1.0.0", "http://h/x", path.stat().st_size, "0" * 32)
         task = Task(order).at(Step.CHECK).at(Step.SWITCH, target(path))
@@ -634,7 +634,7 @@ def test_a_missing_or_damaged_record_is_lost(tmp_path: Path, left: str | None) -
 BEFORE = Rollback("1.0.9", "no chime", "70")
 WAITING = SlotTrial("1.1.0", "77", "rootfs.1", "rootfs.0", "boot-1", restarts=2)
 FELL_BACK = Rollback("1.1.0", "the machine started slot rootfs.0 again, not rootfs.1", "77")
-# The record, the running version, the boot; what the three mean.
+# The record, the running version, the boot id, and the state that they mean together.
 STANDINGS = {
     "nothing": (RaucRecord(), "1.0.0", "boot-1", Standing()),
     "rolled back long ago": (RaucRecord(None, BEFORE), "1.0.0", "boot-1", Standing(None, BEFORE)),

@@ -1,8 +1,8 @@
 """The updater with the rauc installer, killed before and after each write and each call to RAUC.
 
-RAUC and the firmware are played here, so that every point is reached in little time; their real selves
-are killed by `tools.kill_proof --installer rauc`. The steps before the installation do not know which
-installer follows: `test_machine` kills them.
+RAUC and the firmware are simulated here, so that every point is reached quickly; the real ones
+are killed by `tools.kill_proof --installer rauc`. The steps before the installation do not depend on the
+installer: tests/ota/test_updater.py kills them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OLD, NEW = "1.0.0", "1.1.0"
 
 
 class Pi:
-    """RAUC's bus and the firmware behind systemd/rauc/tryboot: two slots, a default, a try."""
+    """Simulates RAUC's bus and the firmware behind systemd/rauc/tryboot: two slots, a default, a try."""
 
     def __init__(self, kills: Kills) -> None:
         self.kills = kills
@@ -61,7 +61,7 @@ class Pi:
         return BundleInfo("story-machine-test", NEW)
 
     async def wait_until_idle(self, _stop: threading.Event) -> None:
-        """Nothing is ever left going: an installation is over at once."""
+        """Do nothing: an installation ends at once."""
 
     async def install(
         self, _bundle: Path, _stop: threading.Event, percent: Callable[[int], None]
@@ -92,7 +92,7 @@ class Pi:
 
 
 class RaucBox(Machine):
-    """A machine with RAUC; `power_cut`: what kills the updater switches the machine off and on."""
+    """A machine with RAUC; `power_cut`: a kill of the updater also switches the machine off and on."""
 
     def __init__(self, settings: UpdaterSettings, kills: Kills, *, power_cut: bool) -> None:
         super().__init__(settings, kills)
@@ -152,19 +152,19 @@ def box(
 
 @pytest.fixture
 def task(added: AddedTarget, server: Any, helpers: Any) -> Task:
-    """An order that was checked: its package is to be downloaded."""
+    """Store a checked order, whose package is to be downloaded."""
     target = Target(added.target, added.size, added.sha256, added.version, added.product)
     order = replace(helpers.order_for(added, server.url), old_version=OLD)
     return Task(order).at(Step.CHECK).at(Step.DOWNLOAD, target)
 
 
 async def update(box: RaucBox, task: Task, prove: str, kill_at: int | None) -> int:
-    """Carry the update out on a machine that was just flashed; return how often it was killed."""
+    """Carry out the update on a newly flashed machine; return how often it was killed."""
     box.flash()
     save_task(box.settings.state_dir, task)
     box.kills.seen, box.kills.at = 0, kill_at
     killed = await live_through(box, b"", prove=prove)
-    await start_again(box)  # a kill may have come between the report and the restart
+    await start_again(box)  # the kill may have been between the report and the restart
     while box.restarts.is_set():
         await start_again(box)
     box.kills.at = None
@@ -172,7 +172,7 @@ async def update(box: RaucBox, task: Task, prove: str, kill_at: int | None) -> i
 
 
 async def start_again(box: RaucBox) -> None:
-    """Start an agent whose update is over, and let it do what is left from the last one."""
+    """Start an agent whose update has ended, and let it finish pending work."""
     await box.start()._recover()
 
 
@@ -191,14 +191,14 @@ async def test_killed_at_each_write_and_call_it_ends_old_or_new_with_one_true_re
         where = f"killed at point {point} of {points}: {box.task.failure}"
         assert killed == 1, where
         ends.add(box.task.state)
-        # A machine that loses power in the middle of a trial has fallen back; nothing else excuses it.
+        # A machine that loses power during a trial falls back; only this excuses a failure.
         assert box.task.state is meant or (box.power_cut and box.died_on_trial), where
         await assert_at_rest(box, where)
     assert meant in ends
 
 
 async def assert_at_rest(box: RaucBox, where: str) -> None:
-    """What runs is what the report says, now and after a power cut; nothing is left to be tried."""
+    """Check that the reported version runs, now and after a power cut, and that no try is pending."""
     succeeded = box.task.state is State.SUCCESS
     event = OtaEvent.INSTALLED if succeeded else OtaEvent.IMAGE_INVALID
     runs = "B" if succeeded else "A"

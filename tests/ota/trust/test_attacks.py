@@ -1,7 +1,7 @@
-"""The attack table: each attack by its name, against the whole updater; the old version stays.
+"""The attack table: each attack by its name, against the whole updater; the old version stays active.
 
 Names follow the TUF specification (1.5.2, "Goals to protect against specific attacks") and the
-order's own ways to lie.
+attacks by false members of an order.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ def box(repo: Simulator, tmp_path: Path, helpers: Any) -> Machine:
 
 
 class Attack:
-    """Orders an update under attack and looks at how it ends."""
+    """Orders an update under attack and checks how it ends."""
 
     def __init__(self, box: Machine, repo: Simulator) -> None:
         self.box, self.repo, self.transactions = box, repo, itertools.count(100)
 
     async def sees(self) -> None:
-        """Let the machine verify what is served now: an update that ends for another reason."""
+        """Let the machine verify the served metadata, by an update that fails for another reason."""
         number = str(next(self.transactions))
         await self.order(transaction=number, size=1)
         assert "wrong size" in str(self.box.task.failure)
@@ -134,7 +134,7 @@ async def test_rollback_of_the_targets(attack: Attack) -> None:
 
 
 async def test_rollback_of_the_root(attack: Attack) -> None:
-    """An old root, validly signed, under the name of the next."""
+    """An old root with valid signatures, under the name of the next."""
     repo = attack.repo
     repo.rotate("targets")
     repo.publish()
@@ -144,7 +144,7 @@ async def test_rollback_of_the_root(attack: Attack) -> None:
 
 
 async def test_rollback_of_the_root_to_withdrawn_keys(attack: Attack) -> None:
-    """Without the newer root in sight, what its withdrawn keys sign is refused all the same."""
+    """The signatures of withdrawn keys are refused even if the server hides the newer root."""
     repo = attack.repo
     stolen = repo.signers["targets"]
     repo.rotate("targets")
@@ -157,7 +157,7 @@ async def test_rollback_of_the_root_to_withdrawn_keys(attack: Attack) -> None:
 
 
 async def test_indefinite_freeze(attack: Attack) -> None:
-    """The same state for ever, to a machine whose clock goes right."""
+    """The same state for ever, to a machine with a correct clock."""
     repo = attack.repo
     later = repo.now.timestamp() + 8 * 86400
     attack.box.hooks = Hooks(clock=TrustedTime(wall=lambda: later))
@@ -167,7 +167,7 @@ async def test_indefinite_freeze(attack: Attack) -> None:
 async def test_indefinite_freeze_of_a_machine_that_wakes_in_1970(
     attack: Attack, tmp_path: Path
 ) -> None:
-    """Its clock is not believed: what it last verified says that it is later than that."""
+    """The clock is not trusted, because the last verified metadata is later."""
     repo = attack.repo
     frozen = repo.state()
     path = tmp_path / "time.json"
@@ -176,7 +176,7 @@ async def test_indefinite_freeze_of_a_machine_that_wakes_in_1970(
     repo.publish()
     await attack.sees()
     repo.files = frozen
-    # What was verified is lost with the disk's metadata; the floor is a file of its own.
+    # The verified metadata is lost; the floor is in a separate file.
     for name in ("timestamp", "snapshot", "targets"):
         (attack.box.settings.state_dir / f"ota/metadata/{name}.json").unlink()
     woken = TrustedTime(path, wall=lambda: 0.0, ticks=lambda: 5.0, boot="another")
@@ -187,7 +187,7 @@ async def test_indefinite_freeze_of_a_machine_that_wakes_in_1970(
 
 
 async def test_indefinite_freeze_is_seen_by_boot_ticks_alone(attack: Attack) -> None:
-    """No clock, nothing new: a week of ticks after the metadata was verified it has expired."""
+    """Without a clock or new metadata: the metadata expires after a week of ticks."""
     ticks = [60.0]
     clock = TrustedTime(wall=lambda: 0.0, ticks=lambda: ticks[0], boot="this")
     attack.box.hooks = Hooks(clock=clock)
@@ -203,7 +203,7 @@ async def test_a_machine_that_wakes_in_1970_updates(attack: Attack) -> None:
 
 
 async def test_fast_forward_recovery(attack: Attack) -> None:
-    """Stolen online keys signed versions near the end of counting; new keys in the root void them."""
+    """Stolen online keys signed versions near the maximum; new keys in the root invalidate them."""
     repo = attack.repo
     honest = (repo.snapshot.version, repo.timestamp.version)
     repo.snapshot.version = repo.timestamp.version = 2**31
@@ -219,7 +219,7 @@ async def test_fast_forward_recovery(attack: Attack) -> None:
 
 
 async def test_fast_forward_of_the_time_recovery(attack: Attack, tmp_path: Path) -> None:
-    """A stolen timestamp key signed a time in ten years; new keys in the root void that too."""
+    """A stolen timestamp key signed a time in ten years; new keys in the root invalidate it too."""
     repo, real = attack.repo, attack.repo.now
     attack.box.hooks = Hooks(clock=TrustedTime(tmp_path / "time.json"))
     repo.later(520 * WEEK - timedelta(days=14))
@@ -239,7 +239,7 @@ async def test_fast_forward_of_the_time_recovery(attack: Attack, tmp_path: Path)
 
 
 async def test_mix_and_match(attack: Attack) -> None:
-    """Old targets, validly signed, under the name that the new snapshot gives."""
+    """Old targets with valid signatures, under the name that the new snapshot gives."""
     repo = attack.repo
     old = repo.files[f"metadata/{repo.targets.version}.targets.json"]
     repo.publish()
@@ -259,7 +259,7 @@ async def test_mix_and_match_against_signed_hashes(attack: Attack) -> None:
 async def test_endless_data_in_the_metadata(attack: Attack, name: str) -> None:
     attack.repo.streams[name] = lambda: itertools.repeat(bytes(64 * 1024))
     await attack.ends(INVALID, "metadata without end (endless data)")
-    # python-tuf's largest limit is 5 MB; one read more may be under way.
+    # python-tuf's largest limit is 5 MB; one more read may be in progress.
     assert attack.repo.read_bytes < 5_200_000
 
 
@@ -319,7 +319,7 @@ async def test_key_compromise_below_the_threshold(attack: Attack) -> None:
 
 
 async def test_key_compromise_of_the_root_below_the_threshold(attack: Attack) -> None:
-    """A new root needs the old root's threshold and its own: one stolen key makes none."""
+    """A new root needs the old root's threshold and its own, so one stolen key is not enough."""
     repo = attack.repo
     second = CryptoSigner.generate_ed25519()
     repo.root.add_key(second.public_key, "root")
@@ -343,14 +343,14 @@ async def test_wrong_product_in_the_signed_fields(attack: Attack) -> None:
 
 
 async def test_wrong_product_ordered(attack: Attack) -> None:
-    """Another product's package, honestly signed: this machine never looks outside of its own."""
+    """Another product's package with valid signatures: a machine accepts only its own product's."""
     attack.repo.add(b"toast", "1.2.0", product="toaster")
     attack.repo.publish()
     await attack.ends(REJECT, "unknown target", version="1.2.0", product="toaster")
 
 
 async def test_extraneous_dependencies(attack: Attack, helpers: Any, tmp_path: Path) -> None:
-    """A signed release that needs what is not there is refused; nothing is fetched beside it."""
+    """A signed release with missing dependencies is refused; nothing else is fetched for it."""
     package = helpers.make_package(
         tmp_path / "q.tar.gz", "1.2.0", requires=("evil-dependency==6.6.6",)
     )
@@ -369,7 +369,7 @@ async def test_extraneous_packages_in_the_order(attack: Attack) -> None:
 
 
 async def test_downgrade_by_the_orders_own_fields(attack: Attack) -> None:
-    """The order says that the machine runs 0.8; what it runs is what counts."""
+    """The order claims that the machine runs 0.8; only the version that runs counts."""
     attack.repo.add(b"old", "0.9.0")
     attack.repo.publish()
     order = attack.repo.order("0.9.0", old_version="0.8.0")
@@ -463,7 +463,7 @@ async def test_signed_terms_that_it_meets(attack: Attack) -> None:
 
 
 def test_python_tuf_judges_by_the_time_that_it_is_given(attack: Attack, tmp_path: Path) -> None:
-    """What `ota.trust.client._judge_at` relies on: nothing is judged before, everything after."""
+    """`ota.trust.client._judge_at` sets this attribute; python-tuf first uses it in `refresh`."""
     from tuf.ngclient.updater import Updater
 
     from ota.trust.client import _judge_at
