@@ -1,4 +1,4 @@
-"""Trusted time: what raises the floor, what survives a restart, and TLS by it."""
+"""Trusted time: what raises the floor, what survives a restart, and TLS with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ THEN = EARLIEST + 100 * DAY
 
 
 class Machine:
-    """A clock, ticks and boots under the test's hand."""
+    """A clock, ticks and boots that the test controls."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.clock, self.ticks, self.boot = path, 0.0, 10.0, "first"
@@ -210,7 +210,7 @@ def test_a_server_whose_clock_is_far_ahead_does_not_lock_itself_out(
     helpers: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It says a time after its own certificate's end: no later word of it could be heard."""
+    """It sends a time after its own certificate's end, so no correction could be received."""
     url, ca_file = https()
     clock = TrustedTime(tmp_path / "time.json", wall=lambda: 0.0)
     web = WebSettings(5, 5, ca_file, clock)
@@ -236,7 +236,7 @@ def test_a_frozen_repository_is_refused_by_the_time_that_its_own_server_says(
     helpers: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """First contact of a machine that woke in 1970: what it hears meanwhile counts at once."""
+    """The first contact of a machine that started in 1970: a time that it receives counts at once."""
     past = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
     monkeypatch.setattr("release.repository._expiry", lambda _role: past)
     repository.refresh()
@@ -256,7 +256,7 @@ def fetch(served: tuple[str, Path], clock: TrustedTime) -> bytes:
 
 
 def test_https_of_a_machine_that_wakes_in_1970(https: Any) -> None:
-    """The certificate is "not yet valid", by the clock of OpenSSL too; the floor is not later."""
+    """The certificate is "not yet valid", by OpenSSL's clock too; the floor is not later."""
     assert fetch(https(HOUR / 2, HOUR), TrustedTime(wall=lambda: 0.0)) == b"here"
 
 
@@ -266,7 +266,7 @@ def test_https_with_an_expired_certificate_is_refused(https: Any) -> None:
 
 
 def test_https_with_a_certificate_that_the_floor_outlived(https: Any) -> None:
-    """The clock went wrong, and a stolen certificate that has expired since is shown."""
+    """The clock is wrong, and an attacker uses a stolen certificate that has expired since."""
     clock = TrustedTime(wall=lambda: 0.0)
     clock.note_cloud(EARLIEST + 20 * 365 * DAY)
     with pytest.raises(FetchError, match="certificate has expired"):

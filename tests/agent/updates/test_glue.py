@@ -1,4 +1,4 @@
-"""Updates in the agent: how they are set up and prove themselves; whole updates.
+"""Updates in the agent: their set-up and health checks; whole updates.
 
 The last tests run the real cloud and the real agent, with a story on a real sound server.
 """
@@ -36,7 +36,7 @@ UPDATE_SECONDS = 90.0
 
 
 class Parts:
-    """Updates of a machine that plays by a script."""
+    """Updates of a machine with a scripted player."""
 
     def __init__(self, folder: Path, settings: Settings, play: Any = None, at: str = "") -> None:
         self.play = PlayBench(folder / "media", "a")
@@ -92,7 +92,7 @@ async def test_a_secret_at_the_end_of_what_a_line_may_have_is_cut_out_whole(tmp_
     parts = Parts(tmp_path, Settings())
     token = make_profile(1, "").token
     path = trial_log_path(tmp_path)
-    path.write_text("x" * (LINE_MAX - len(token) // 2) + token + "\n")  # a traceback, say
+    path.write_text("x" * (LINE_MAX - len(token) // 2) + token + "\n")  # for example a traceback
     (line,) = parts.updates.updater._hooks.log_lines()
     assert line.endswith("x[secret]"[: len(token) // 2])
     assert token[:4] not in line
@@ -121,7 +121,7 @@ class Cloud:
 
 
 class OrderedAgent:
-    """A real agent that is ordered the release."""
+    """A real agent that gets an order for the release."""
 
     def __init__(self, cloud: Cloud, folder: Path, settings: str) -> None:
         self.client = cloud.client
@@ -135,7 +135,7 @@ class OrderedAgent:
         self.client.bind(self.uuid, self.bench.device["bindToken"])
 
     def order(self) -> None:
-        # The cloud offers nothing before the device has said what it runs.
+        # The cloud offers nothing before the device has reported its version.
         offer = self.until("offer", lambda: self.client.new_version(self.uuid))
         self.client.update(self.uuid, offer["packageId"], offer["strategyId"])
 
@@ -180,7 +180,7 @@ def machine(
         each.bench.stop()
 
 
-@pytest.mark.timeout(240)  # real processes, and the cloud of both tests is made here
+@pytest.mark.timeout(240)  # real processes; includes creating the cloud for both tests
 def test_an_update_waits_for_the_end_of_the_story_and_is_heard(
     machine: Callable[[str], OrderedAgent],
 ) -> None:
