@@ -1,4 +1,4 @@
-"""When a machine restarts for an update, and how it leaves."""
+"""When a machine restarts for an update, and the steps of the restart."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ async def test_the_restart_out_of_a_version_on_trial_leads_to_no_new_one(
 
 
 class Leaving(Surroundings):
-    """An agent that notes each step of its restart; a story begins while the restart is prepared."""
+    """An agent that records each step of its restart; a story begins while the restart is prepared."""
 
     def __init__(self, *, playing: bool = False) -> None:
         super().__init__()

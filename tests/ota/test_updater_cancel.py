@@ -1,4 +1,4 @@
-"""Cancelling an update: while it downloads, and before it began."""
+"""Cancelling an update: during the download, and before it began."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The release tool's tests have the updater's repository, server and devices."""
+"""The release tool is tested with the updater's repository, server and devices."""
 
 from __future__ import annotations
 

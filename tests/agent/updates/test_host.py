@@ -1,4 +1,4 @@
-"""What the agent does for a restart: the story, the note for the new version, the last reports."""
+"""The agent before a restart: the story, the sound check for the new version, the last reports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WAY_BACK = Restart(to_new=False, reboot=False)
 
 
 class Parts:
-    """The agent around a restart, of a machine that plays by a script."""
+    """The agent before a restart, on a machine with a scripted player."""
 
     def __init__(
         self, folder: Path, sound: SoundCheck = SoundCheck.AUTO, play: Any = None, at: str = ""

@@ -1,4 +1,4 @@
-"""Packages that failed their trial: how often one may, and the record of it."""
+"""Packages that failed their trial: the limit, and the record of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last lines of a trial: what is kept, what fits into a report, and when it is sent."""
+"""The last log lines of a trial: which are stored, which fit into a report, and when it is sent."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ async def test_1228_bind_token_of_another_device(cloud: Any) -> None:
     params = {"deviceUuid": UUID, "token": other.bind_token}
     refused(await cloud.post("/device/bind", **params), "1228", 403)
     refused(await cloud.get("/device/info/by_token", **params), "1228", 403)
-    # The device's own secret is not for apps.
+    # Apps must not know the device's own secret.
     params["token"] = cloud.device.token
     refused(await cloud.get("/device/info/by_token", **params), "1228", 403)
 
@@ -236,7 +236,7 @@ async def test_2007_device_that_runs_it_already_or_newer(bound: Any, running: st
 
 
 def test_standing_of_an_app(cloud: Any) -> None:
-    """1209, 1223 and 1802 rest on it."""
+    """1209, 1223 and 1802 depend on it."""
 
     def look(session: Any) -> Any:
         lamp = product_setup.add_product(session, "lamp", 0, test_devices=0)

@@ -1,4 +1,4 @@
-"""The description of the open API: complete, readable, and kept by what the cloud answers."""
+"""The description of the open API: it is complete and readable, and the cloud's answers follow it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_page_escapes_what_it_shows() -> None:
     assert not re.search("<[biu]>", page)
 
 
-# schemathesis makes requests from the description; the answers must be as described.
+# schemathesis generates requests from the description; the answers must conform to it.
 
 CHECKS = [
     status_code_conformance,
@@ -105,7 +105,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# Bounded: all endpoints together take some twenty seconds.
+# Limited: all endpoints together take about twenty seconds.
 SETTINGS = hypothesis.settings(
     max_examples=20,
     deadline=None,
@@ -116,7 +116,7 @@ SETTINGS = hypothesis.settings(
 
 
 class Fuzzed:
-    """A cloud with one device that is bound to its only user, in the process of the test."""
+    """Run a cloud in the test's process, with one device that is bound to its only user."""
 
     def __init__(self, folder: Path) -> None:
         self.database = Database(folder / "cloud.sqlite")
@@ -135,7 +135,7 @@ class Fuzzed:
         )
 
     def prepare(self, case: schemathesis.Case[Any], *, known: bool) -> None:
-        """Sign a request; a ``known`` one is about what is there."""
+        """Sign a request; a ``known`` one is about existing things."""
         signed = sign(new_nonce(), self.app.apikey, self.app.secret, self.token)
         case.headers.update(
             {"X-IOT-APP": self.app.apikey, "X-IOT-Signature": signed, "X-IOT-Token": self.token}
@@ -196,7 +196,7 @@ def test_nothing_is_told_without_a_signature(fuzzed: Fuzzed, method: str, path: 
         headers = {"X-IOT-APP": fuzzed.app.apikey, "X-IOT-Token": fuzzed.token}
         case.headers.pop("X-IOT-Signature", None)
         response = case.call(headers=headers)
-        # Parameters are looked at first; they tell nothing of the store.
+        # Parameters are checked first; the answer reveals nothing about the store.
         assert response.status_code in {400, 401}, response.text
 
     check()

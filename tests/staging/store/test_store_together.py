@@ -1,6 +1,6 @@
-"""Many at once, as threads of several stores on one database: what may happen once happens once.
+"""Concurrent threads of several stores on one database: what may happen only once happens once.
 
-Each store has its own engines, as a server and commands beside it have; a barrier lets all begin
+Each store has its own engines, like a server and the commands; a barrier lets all begin
 together.
 """
 
@@ -38,7 +38,7 @@ def stores(where: Path | str) -> Iterator[list[Database]]:
 
 
 def together(stores: list[Database], work: Callable[[Database, int], Any]) -> list[Any]:
-    """Run ``work(store, number)`` twice a store at once; returns results and exceptions."""
+    """Run ``work(store, number)`` twice per store concurrently; return results and exceptions."""
     barrier = threading.Barrier(2 * STORES)
 
     def run(number: int) -> Any:
