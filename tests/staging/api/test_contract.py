@@ -16,7 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 from staging.api import schema
-from staging.codes import ErrorCode
+from staging.errors import ErrorCode
 from staging.identity.passwords import hash_password
 from staging.store import accounts, apps, devices
 from staging.store.products import DATA_POINTS

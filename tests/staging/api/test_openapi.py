@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 import schemathesis
+from fastapi import APIRouter
 from hypothesis import strategies
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import (
@@ -20,8 +21,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from staging.api import openapi
-from staging.api.app import create_app
-from staging.codes import ErrorCode
+from staging.api.app import ROUTERS, create_app
+from staging.api.auth import SignedRequest
+from staging.api.failures import errors, page_errors
+from staging.errors import ErrorCode
 from staging.gateway.gateway import Gateway
 from staging.identity.oauth import DOCUMENT_REDIRECT
 from staging.identity.signature import new_nonce, sign
@@ -72,6 +75,36 @@ async def test_every_endpoint_of_the_document_is_described(cloud: Any) -> None:
         for operation in operations.values():
             assert ("security" in operation) is (path != "/v1/account/authorize")
             assert "422" not in operation["responses"]
+
+
+def undeclared(routers: Iterable[APIRouter]) -> list[str]:
+    """Return the routes that lack an error which every route of their kind can answer."""
+    any_route, signed = {400, 413}, {401, 404, 426, 500, 503}
+    return [
+        route.name
+        for route in openapi.routes_of(routers)
+        if not any_route | (signed if openapi.is_signed(route) else set()) <= set(route.responses)
+    ]
+
+
+def test_every_route_declares_its_errors() -> None:
+    assert len(openapi.routes_of(ROUTERS)) == len(OPERATIONS)
+    assert undeclared(ROUTERS) == []
+
+
+def test_a_route_without_declared_errors_is_noticed() -> None:
+    router = APIRouter()
+
+    @router.get("/bare")
+    async def bare() -> None: ...
+
+    @router.get("/signed", responses=page_errors({}))
+    async def signed(_signed: SignedRequest) -> None: ...
+
+    @router.get("/good", responses=errors())
+    async def good(_signed: SignedRequest) -> None: ...
+
+    assert undeclared([router]) == ["bare", "signed"]
 
 
 async def test_page_shows_all_of_it_and_fetches_nothing(cloud: Any) -> None:
