@@ -23,7 +23,7 @@ from ota.install.package import ReleaseInfo
 from ota.settings import UpdaterSettings
 from release.build import build_package
 from release.repository import AddedTarget, Repository
-from tests.ota.box import DEADLINE, QUICK, Kills, Machine
+from tests.ota.updater_rig import DEADLINE, QUICK, Kills, UpdaterRig
 from wire.ota import OtaOrder, order_payload
 
 PRODUCT = "story-machine"
@@ -200,7 +200,7 @@ def added(repository: Repository, tmp_path: Path) -> AddedTarget:
 
 
 @pytest.fixture
-def box(server: Server, repository: Repository, tmp_path: Path, helpers: Any) -> Machine:
+def rig(server: Server, repository: Repository, tmp_path: Path, helpers: Any) -> UpdaterRig:
     """Make a machine whose updater reads the repository of this server."""
     settings = UpdaterSettings(
         product=helpers.PRODUCT,
@@ -212,7 +212,7 @@ def box(server: Server, repository: Repository, tmp_path: Path, helpers: Any) ->
         refresh=QUICK,
         download=DownloadSettings(web=WebSettings(5, 5), retry=QUICK),
     )
-    return Machine(settings, Kills())
+    return UpdaterRig(settings, Kills())
 
 
 @pytest.fixture

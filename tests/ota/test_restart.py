@@ -12,10 +12,10 @@ from ota import restart
 from ota.order.states import State
 from ota.order.worker import Interruptible
 from ota.restart import Host, Restart, Restarter, Window, find_reason_to_wait, parse_window
-from tests.ota.box import (
-    Machine,
+from tests.ota.updater_rig import (
     NotedRestarts,
     Surroundings,
+    UpdaterRig,
     assert_failed,
     live,
     settle,
@@ -52,30 +52,30 @@ def test_reason_to_wait(now: time, reason: str | None, *, playing: bool, forced:
 
 @pytest.mark.parametrize("end", ["story ends", "cancelled"])
 async def test_no_restart_into_a_story(
-    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, end: str
+    rig: UpdaterRig, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     monkeypatch.setattr(restart, "QUIET_POLL", 0.001)
-    box.host.playing = True
-    updater = box.start()
+    rig.host.playing = True
+    updater = rig.start()
     runner = asyncio.create_task(updater.run())
     await updater.take_order(order())
-    await until(lambda: box.host.asked > 3, runner)
+    await until(lambda: rig.host.asked > 3, runner)
     assert updater.status()["state"] == "RUNNING"
-    assert not box.restarts.is_set()
+    assert not rig.restarts.is_set()
     if end == "cancelled":
         assert (await updater.cancel("77"))[0] is Code.CHANGED
-        await until(lambda: box.task.reported, runner)
-        assert box.task.failure == "cancelled: by an order"
+        await until(lambda: rig.task.reported, runner)
+        assert rig.task.failure == "cancelled: by an order"
     else:
-        box.host.playing = False
-        await until(box.restarts.is_set, runner)
-        assert box.task.state is State.INSTALLED
+        rig.host.playing = False
+        await until(rig.restarts.is_set, runner)
+        assert rig.task.state is State.INSTALLED
     runner.cancel()
     await asyncio.wait([runner])
 
 
 async def test_a_forced_order_is_one_after_a_restart_too(
-    box: Machine, order: Callable[..., bytes]
+    rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:
     made: list[NotedRestarts] = []
     asked: list[bool] = []
@@ -93,34 +93,34 @@ async def test_a_forced_order_is_one_after_a_restart_too(
                 await asyncio.Event().wait()
             await super().wait_until_quiet(work, transaction, forced=forced)
 
-    box.restarter = FirstNeverMay
-    box.host.playing = True
-    updater = box.start()
+    rig.restarter = FirstNeverMay
+    rig.host.playing = True
+    updater = rig.start()
     runner = asyncio.create_task(updater.run())
     await updater.take_order(order(forced=True))
     await until(lambda: bool(asked), runner)
     runner.cancel()
     await asyncio.wait([runner])
-    await live(box, None)
+    await live(rig, None)
     assert asked == [True, True]
-    assert box.task.state is State.INSTALLED
+    assert rig.task.state is State.INSTALLED
     assert made[1].noted == [Restart(to_new=True, reboot=False, forced=True)]
 
 
 async def test_a_quiet_moment_that_never_comes(
-    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    rig: UpdaterRig, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(restart, "QUIET_POLL", 0.001)
     clock = iter(range(0, 10**9, 10**5))
     monkeypatch.setattr(restart, "monotonic", lambda: float(next(clock)))
-    box.host.playing = True
-    await live(box, order())
-    await settle(box)
-    await assert_failed(box, OtaEvent.REJECT, "no quiet moment in 48 h: a story")
+    rig.host.playing = True
+    await live(rig, order())
+    await settle(rig)
+    await assert_failed(rig, OtaEvent.REJECT, "no quiet moment in 48 h: a story")
 
 
 async def test_the_restart_out_of_a_version_on_trial_leads_to_no_new_one(
-    box: Machine, order: Callable[..., bytes]
+    rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:
     made: list[NotedRestarts] = []
 
@@ -129,9 +129,9 @@ async def test_the_restart_out_of_a_version_on_trial_leads_to_no_new_one(
             super().__init__(host, wanted)
             made.append(self)
 
-    box.restarter = Kept
-    await live(box, order(forced=True))
-    await live(box, None, prove="no link")
+    rig.restarter = Kept
+    await live(rig, order(forced=True))
+    await live(rig, None, prove="no link")
     noted = [each for restarter in made for each in restarter.noted]
     into, out_of = (
         Restart(to_new=True, reboot=False, forced=True),

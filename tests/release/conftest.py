@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.ota.conftest import added, box, helpers, order, repository, server
+from tests.ota.conftest import added, helpers, order, repository, rig, server
 
-__all__ = ["added", "box", "helpers", "order", "repository", "server"]
+__all__ = ["added", "helpers", "order", "repository", "rig", "server"]

@@ -38,7 +38,6 @@ from ota.updater import Updater
 from release.bundle_maps import make_map
 from release.cli import main
 from release.repository import ReleaseToolError, Repository
-from tests.ota.box import Kills, NotedRestarts, Outbox, Surroundings, until
 from tests.ota.bundle import (
     TAIL,
     Rauc,
@@ -48,6 +47,7 @@ from tests.ota.bundle import (
     make_image,
     needs_squashfs,
 )
+from tests.ota.updater_rig import Kills, NotedRestarts, Outbox, Surroundings, until
 from wire.codes import Code
 from wire.errors import WireError
 from wire.ota import InstallerKind, OtaEvent, OtaOrder, order_payload

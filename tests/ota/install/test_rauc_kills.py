@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 import ota.install.rauc
-from ota import updater as machine
 from ota.install.rauc import RaucInstaller, parse_record
 from ota.install.rauc_bus import BundleInfo, Slot
 from ota.order.states import State, Step
@@ -26,7 +25,7 @@ from ota.order.task import Task, save_task
 from ota.trust.client import Target
 from ota.updater import Updater, UpdaterSettings
 from release.repository import AddedTarget
-from tests.ota.box import DEADLINE, Kills, Machine, NotedRestarts, Outbox, live_through
+from tests.ota.updater_rig import DEADLINE, Kills, NotedRestarts, Outbox, UpdaterRig, live_through
 from wire.ota import InstallerKind, OtaEvent
 
 OLD, NEW = "1.0.0", "1.1.0"
@@ -91,7 +90,7 @@ class Pi:
                 self.tried = ""
 
 
-class RaucBox(Machine):
+class RaucUpdaterRig(UpdaterRig):
     """A machine with RAUC; `power_cut`: a kill of the updater also switches the machine off and on."""
 
     def __init__(self, settings: UpdaterSettings, kills: Kills, *, power_cut: bool) -> None:
@@ -125,9 +124,9 @@ class RaucBox(Machine):
 
 
 @pytest.fixture(params=[False, True], ids=["agent killed", "power cut"])
-def box(
+def rig(
     request: pytest.FixtureRequest, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> RaucBox:
+) -> RaucUpdaterRig:
     settings = UpdaterSettings(
         product="story-machine",
         repository=server.url,
@@ -138,8 +137,8 @@ def box(
         installer=InstallerKind.RAUC,
     )
     kills = Kills()
-    instance = RaucBox(settings, kills, power_cut=request.param)
-    monkeypatch.setattr(machine, "save_task", kills.around(save_task))
+    instance = RaucUpdaterRig(settings, kills, power_cut=request.param)
+    monkeypatch.setattr("ota.updater.save_task", kills.around(save_task))
     monkeypatch.setattr(RaucInstaller, "_store", kills.around(RaucInstaller._store))
 
     @contextlib.asynccontextmanager
@@ -158,56 +157,56 @@ def task(added: AddedTarget, server: Any, helpers: Any) -> Task:
     return Task(order).at(Step.CHECK).at(Step.DOWNLOAD, target)
 
 
-async def update(box: RaucBox, task: Task, prove: str, kill_at: int | None) -> int:
+async def update(rig: RaucUpdaterRig, task: Task, prove: str, kill_at: int | None) -> int:
     """Carry out the update on a newly flashed machine; return how often it was killed."""
-    box.flash()
-    save_task(box.settings.state_dir, task)
-    box.kills.seen, box.kills.at = 0, kill_at
-    killed = await live_through(box, b"", prove=prove)
-    await start_again(box)  # the kill may have been between the report and the restart
-    while box.restarts.is_set():
-        await start_again(box)
-    box.kills.at = None
+    rig.flash()
+    save_task(rig.settings.state_dir, task)
+    rig.kills.seen, rig.kills.at = 0, kill_at
+    killed = await live_through(rig, b"", prove=prove)
+    await start_again(rig)  # the kill may have been between the report and the restart
+    while rig.restarts.is_set():
+        await start_again(rig)
+    rig.kills.at = None
     return killed
 
 
-async def start_again(box: RaucBox) -> None:
+async def start_again(rig: RaucUpdaterRig) -> None:
     """Start an agent whose update has ended, and let it finish pending work."""
-    await box.start()._recover()
+    await rig.start()._recover()
 
 
 @pytest.mark.parametrize("prove", ["", "no link"], ids=["confirmed", "failed trial"])
 @pytest.mark.timeout(240)
 async def test_killed_at_each_write_and_call_it_ends_old_or_new_with_one_true_report(
-    box: RaucBox, task: Task, prove: str
+    rig: RaucUpdaterRig, task: Task, prove: str
 ) -> None:
-    await update(box, task, prove, None)
-    points = box.kills.seen
+    await update(rig, task, prove, None)
+    points = rig.kills.seen
     assert points > 30
     meant = State.FAILED if prove else State.SUCCESS
     ends = set()
     for point in range(points):
-        killed = await update(box, task, prove, point)
-        where = f"killed at point {point} of {points}: {box.task.failure}"
+        killed = await update(rig, task, prove, point)
+        where = f"killed at point {point} of {points}: {rig.task.failure}"
         assert killed == 1, where
-        ends.add(box.task.state)
+        ends.add(rig.task.state)
         # A machine that loses power during a trial falls back; only this excuses a failure.
-        assert box.task.state is meant or (box.power_cut and box.died_on_trial), where
-        await assert_at_rest(box, where)
+        assert rig.task.state is meant or (rig.power_cut and rig.died_on_trial), where
+        await assert_at_rest(rig, where)
     assert meant in ends
 
 
-async def assert_at_rest(box: RaucBox, where: str) -> None:
+async def assert_at_rest(rig: RaucUpdaterRig, where: str) -> None:
     """Check that the reported version runs, now and after a power cut, and that no try is pending."""
-    succeeded = box.task.state is State.SUCCESS
+    succeeded = rig.task.state is State.SUCCESS
     event = OtaEvent.INSTALLED if succeeded else OtaEvent.IMAGE_INVALID
     runs = "B" if succeeded else "A"
     for _start in range(2):
-        assert box.running == (NEW if succeeded else OLD), where
-        assert (box.pi.default, box.pi.booted, box.pi.tried) == (runs, runs, ""), where
-        assert box.pi.good == {"A": "good", "B": "good" if succeeded else "bad"}, where
-        assert not box.on_trial, where
-        assert [final["event"] for final in box.outbox.finals()] == [event], where
-        assert not box.settings.download_dir.exists(), where
-        box.pi.boot(orderly=False)
-        await start_again(box)
+        assert rig.running == (NEW if succeeded else OLD), where
+        assert (rig.pi.default, rig.pi.booted, rig.pi.tried) == (runs, runs, ""), where
+        assert rig.pi.good == {"A": "good", "B": "good" if succeeded else "bad"}, where
+        assert not rig.on_trial, where
+        assert [final["event"] for final in rig.outbox.finals()] == [event], where
+        assert not rig.settings.download_dir.exists(), where
+        rig.pi.boot(orderly=False)
+        await start_again(rig)

@@ -19,7 +19,7 @@ from ota.trial.given_up import (
     noted,
     save_history,
 )
-from tests.ota.box import Machine, assert_failed, live
+from tests.ota.updater_rig import UpdaterRig, assert_failed, live
 from wire.ota import OtaEvent
 
 
@@ -45,17 +45,17 @@ def test_history(tmp_path: Path) -> None:
 
 
 async def test_a_version_that_fails_its_trial_again_and_again_is_refused(
-    box: Machine, order: Callable[..., bytes], server: Any
+    rig: UpdaterRig, order: Callable[..., bytes], server: Any
 ) -> None:
     for number in range(TRIAL_BUDGET):
         transaction = f"t{number}"
-        await live(box, order(transaction=transaction))
-        await live(box, None, prove="no link")
-        await live(box, None)
-        assert box.task.transaction == transaction
-        assert "version 1.1.0 was rolled back: no link" in str(box.task.failure)
+        await live(rig, order(transaction=transaction))
+        await live(rig, None, prove="no link")
+        await live(rig, None)
+        assert rig.task.transaction == transaction
+        assert "version 1.1.0 was rolled back: no link" in str(rig.task.failure)
     server.requests.clear()
-    box.outbox.taken.clear()
-    await live(box, order())
-    await assert_failed(box, OtaEvent.REJECT, "given up before: version 1.1.0 failed its trial 3 ")
+    rig.outbox.taken.clear()
+    await live(rig, order())
+    await assert_failed(rig, OtaEvent.REJECT, "given up before: version 1.1.0 failed its trial 3 ")
     assert not [path for path, _range in server.requests if path.endswith(".tar.gz")]

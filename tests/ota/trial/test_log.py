@@ -11,19 +11,19 @@ import pytest
 from ota.order.states import State
 from ota.trial.log import LINE_MAX, LINES, TOTAL_MAX, TrialLog, read_lines
 from ota.updater import Hooks
-from tests.ota.box import Machine, live
+from tests.ota.updater_rig import UpdaterRig, live
 from transport.blocks import BODY_LIMIT
 from wire.reports import report_payload
 
 
 async def test_the_last_lines_of_a_failed_trial_are_reported_once(
-    box: Machine, order: Callable[..., bytes]
+    rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:
-    box.hooks = Hooks(log_lines=lambda: ["one", "two"])
-    await live(box, order())
-    await live(box, None, prove="no link")
-    await live(box, None)
-    logs = [value for key, value in box.outbox.taken if key == "ota_log"]
+    rig.hooks = Hooks(log_lines=lambda: ["one", "two"])
+    await live(rig, order())
+    await live(rig, None, prove="no link")
+    await live(rig, None)
+    logs = [value for key, value in rig.outbox.taken if key == "ota_log"]
     assert logs == [{"transaction": "77", "version": "1.1.0", "lines": ["one", "two"]}]
 
 
@@ -53,11 +53,11 @@ def test_a_log_fits_into_a_report_whatever_it_says(tmp_path: Path, character: st
 
 
 async def test_a_new_trial_begins_with_an_empty_log(
-    box: Machine, order: Callable[..., bytes]
+    rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:
-    path = box.settings.state_dir / "ota/trial.log"
+    path = rig.settings.state_dir / "ota/trial.log"
     path.parent.mkdir(parents=True)
     path.write_text("of another version\n")
-    await live(box, order())
-    assert box.task.state is State.INSTALLED
+    await live(rig, order())
+    assert rig.task.state is State.INSTALLED
     assert not path.exists()

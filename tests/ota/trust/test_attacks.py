@@ -22,8 +22,8 @@ from ota.fetch.web import Web, WebSettings
 from ota.fetch.whole import DownloadSettings
 from ota.order.states import State
 from ota.updater import Hooks, UpdaterSettings
-from tests.ota.box import DEADLINE, QUICK, Kills, Machine, assert_failed, live
 from tests.ota.simulator import URL, WEEK, Simulator
+from tests.ota.updater_rig import DEADLINE, QUICK, Kills, UpdaterRig, assert_failed, live
 from wire.codes import Code
 from wire.ota import OtaEvent, order_payload
 
@@ -43,7 +43,7 @@ def repo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, helpers: Any) -> Simul
 
 
 @pytest.fixture
-def box(repo: Simulator, tmp_path: Path, helpers: Any) -> Machine:
+def rig(repo: Simulator, tmp_path: Path, helpers: Any) -> UpdaterRig:
     root = tmp_path / "shipped-root.json"
     root.write_bytes(repo.trusted_root)
     settings = UpdaterSettings(
@@ -55,40 +55,40 @@ def box(repo: Simulator, tmp_path: Path, helpers: Any) -> Machine:
         refresh=QUICK,
         download=DownloadSettings(web=WebSettings(5, 5), retry=QUICK),
     )
-    return Machine(settings, Kills())
+    return UpdaterRig(settings, Kills())
 
 
 class Attack:
     """Orders an update under attack and checks how it ends."""
 
-    def __init__(self, box: Machine, repo: Simulator) -> None:
-        self.box, self.repo, self.transactions = box, repo, itertools.count(100)
+    def __init__(self, rig: UpdaterRig, repo: Simulator) -> None:
+        self.rig, self.repo, self.transactions = rig, repo, itertools.count(100)
 
     async def sees(self) -> None:
         """Let the machine verify the served metadata, by an update that fails for another reason."""
         number = str(next(self.transactions))
         await self.order(transaction=number, size=1)
-        assert "wrong size" in str(self.box.task.failure)
-        self.box.outbox.taken.clear()
+        assert "wrong size" in str(self.rig.task.failure)
+        self.rig.outbox.taken.clear()
 
     async def order(self, version: str = "1.1.0", **lies: Any) -> None:
         answer: list[Code] = []
-        await live(self.box, order_payload(self.repo.order(version, **lies)), answer=answer)
+        await live(self.rig, order_payload(self.repo.order(version, **lies)), answer=answer)
         assert answer == [Code.CHANGED]
 
     async def ends(self, event: OtaEvent, reason: str, **lies: Any) -> None:
         await self.order(**lies)
-        await assert_failed(self.box, event, reason)
+        await assert_failed(self.rig, event, reason)
 
 
 @pytest.fixture
-def attack(box: Machine, repo: Simulator) -> Attack:
-    return Attack(box, repo)
+def attack(rig: UpdaterRig, repo: Simulator) -> Attack:
+    return Attack(rig, repo)
 
 
 async def test_no_attack(attack: Attack) -> None:
     await attack.order()
-    assert attack.box.task.state is State.INSTALLED
+    assert attack.rig.task.state is State.INSTALLED
 
 
 async def test_arbitrary_software_in_the_package(attack: Attack) -> None:
@@ -160,7 +160,7 @@ async def test_indefinite_freeze(attack: Attack) -> None:
     """The same state for ever, to a machine with a correct clock."""
     repo = attack.repo
     later = repo.now.timestamp() + 8 * 86400
-    attack.box.hooks = Hooks(clock=TrustedTime(wall=lambda: later))
+    attack.rig.hooks = Hooks(clock=TrustedTime(wall=lambda: later))
     await attack.ends(INVALID, "expired metadata (freeze)")
 
 
@@ -171,18 +171,18 @@ async def test_indefinite_freeze_of_a_machine_that_wakes_in_1970(
     repo = attack.repo
     frozen = repo.state()
     path = tmp_path / "time.json"
-    attack.box.hooks = Hooks(clock=TrustedTime(path, wall=lambda: 0.0, ticks=lambda: 60.0))
+    attack.rig.hooks = Hooks(clock=TrustedTime(path, wall=lambda: 0.0, ticks=lambda: 60.0))
     repo.later(timedelta(days=30))
     repo.publish()
     await attack.sees()
     repo.files = frozen
     # The verified metadata is lost; the floor is in a separate file.
     for name in ("timestamp", "snapshot", "targets"):
-        (attack.box.settings.state_dir / f"ota/metadata/{name}.json").unlink()
+        (attack.rig.settings.state_dir / f"ota/metadata/{name}.json").unlink()
     woken = TrustedTime(path, wall=lambda: 0.0, ticks=lambda: 5.0, boot="another")
-    attack.box.hooks = Hooks(clock=woken)
+    attack.rig.hooks = Hooks(clock=woken)
     await attack.ends(INVALID, "expired metadata (freeze)")
-    failure = str(attack.box.task.failure)
+    failure = str(attack.rig.task.failure)
     assert "the clock says 1970-01-01 00:00:00Z, metadata says it is" in failure
 
 
@@ -190,16 +190,16 @@ async def test_indefinite_freeze_is_seen_by_boot_ticks_alone(attack: Attack) -> 
     """Without a clock or new metadata: the metadata expires after a week of ticks."""
     ticks = [60.0]
     clock = TrustedTime(wall=lambda: 0.0, ticks=lambda: ticks[0], boot="this")
-    attack.box.hooks = Hooks(clock=clock)
+    attack.rig.hooks = Hooks(clock=clock)
     await attack.sees()
     ticks[0] += WEEK.total_seconds() + 60
     await attack.ends(INVALID, "expired metadata (freeze)")
 
 
 async def test_a_machine_that_wakes_in_1970_updates(attack: Attack) -> None:
-    attack.box.hooks = Hooks(clock=TrustedTime(wall=lambda: 0.0))
+    attack.rig.hooks = Hooks(clock=TrustedTime(wall=lambda: 0.0))
     await attack.order()
-    assert attack.box.task.state is State.INSTALLED
+    assert attack.rig.task.state is State.INSTALLED
 
 
 async def test_fast_forward_recovery(attack: Attack) -> None:
@@ -215,13 +215,13 @@ async def test_fast_forward_recovery(attack: Attack) -> None:
     repo.targets.version -= 1
     repo.publish()
     await attack.order()
-    assert attack.box.task.state is State.INSTALLED
+    assert attack.rig.task.state is State.INSTALLED
 
 
 async def test_fast_forward_of_the_time_recovery(attack: Attack, tmp_path: Path) -> None:
     """A stolen timestamp key signed a time in ten years; new keys in the root invalidate it too."""
     repo, real = attack.repo, attack.repo.now
-    attack.box.hooks = Hooks(clock=TrustedTime(tmp_path / "time.json"))
+    attack.rig.hooks = Hooks(clock=TrustedTime(tmp_path / "time.json"))
     repo.later(520 * WEEK - timedelta(days=14))
     repo.targets.expires = repo.now + WEEK
     repo.publish()
@@ -230,12 +230,12 @@ async def test_fast_forward_of_the_time_recovery(attack: Attack, tmp_path: Path)
     repo.later(timedelta())
     repo.publish()
     await attack.order(transaction="200")
-    assert "expired metadata (freeze)" in str(attack.box.task.failure)
+    assert "expired metadata (freeze)" in str(attack.rig.task.failure)
     repo.rotate("timestamp")
     repo.timestamp.version += 1
     repo.publish()
     await attack.order()
-    assert attack.box.task.state is State.INSTALLED
+    assert attack.rig.task.state is State.INSTALLED
 
 
 async def test_mix_and_match(attack: Attack) -> None:
@@ -315,7 +315,7 @@ async def test_key_compromise_below_the_threshold(attack: Attack) -> None:
     repo.signers["targets"].append(owners[0])
     repo.publish()
     await attack.order(transaction="78")
-    assert attack.box.task.state is State.INSTALLED
+    assert attack.rig.task.state is State.INSTALLED
 
 
 async def test_key_compromise_of_the_root_below_the_threshold(attack: Attack) -> None:
@@ -364,7 +364,7 @@ async def test_extraneous_dependencies(attack: Attack, helpers: Any, tmp_path: P
 async def test_extraneous_packages_in_the_order(attack: Attack) -> None:
     order = json.loads(order_payload(attack.repo.order("1.1.0")))
     order["more"] = order["ota"]
-    code, text = await attack.box.start().take_order(json.dumps(order).encode())
+    code, text = await attack.rig.start().take_order(json.dumps(order).encode())
     assert (code, "one object in one object" in text) == (Code.BAD_REQUEST, True)
 
 
@@ -373,7 +373,7 @@ async def test_downgrade_by_the_orders_own_fields(attack: Attack) -> None:
     attack.repo.add(b"old", "0.9.0")
     attack.repo.publish()
     order = attack.repo.order("0.9.0", old_version="0.8.0")
-    code, text = await attack.box.start().take_order(order_payload(order))
+    code, text = await attack.rig.start().take_order(order_payload(order))
     assert code is Code.BAD_REQUEST
     assert text == "not newer: version 0.9.0, this machine runs 1.0.0"
 
@@ -393,16 +393,16 @@ async def test_a_downgrade_that_the_metadata_permits_is_no_attack(
     attack.repo.add(package, "0.9.0", downgrade_from=["1.0", "0.9.9"])
     attack.repo.publish()
     await attack.order("0.9.0")
-    assert attack.box.task.state is State.INSTALLED
-    await live(attack.box, None)
-    assert (attack.box.running, attack.box.task.state) == ("0.9.0", State.SUCCESS)
+    assert attack.rig.task.state is State.INSTALLED
+    await live(attack.rig, None)
+    assert (attack.rig.running, attack.rig.task.state) == ("0.9.0", State.SUCCESS)
 
 
 async def test_a_downgrade_without_a_repository_to_ask_is_refused(attack: Attack) -> None:
     honest = attack.repo.order("1.1.0")
     attack.repo.files.clear()
     order = replace(honest, version="0.9.0")
-    code, text = await attack.box.start().take_order(order_payload(order))
+    code, text = await attack.rig.start().take_order(order_payload(order))
     assert code is Code.BAD_REQUEST
     assert text.startswith("not newer: version 0.9.0, this machine runs 1.0.0; repository: ")
 
@@ -420,8 +420,8 @@ LIES: dict[str, tuple[dict[str, Any], OtaEvent, str]] = {
 async def test_an_order_that_disagrees_with_the_signed_metadata(attack: Attack, name: str) -> None:
     lies, event, reason = LIES[name]
     order = replace(attack.repo.order("1.1.0"), **lies)
-    await live(attack.box, order_payload(order))
-    await assert_failed(attack.box, event, reason)
+    await live(attack.rig, order_payload(order))
+    await assert_failed(attack.rig, event, reason)
 
 
 TERMS: dict[str, tuple[dict[str, Any], str]] = {
@@ -448,7 +448,7 @@ async def test_signed_terms_that_this_machine_does_not_meet(attack: Attack, name
 
 
 async def test_signed_terms_that_it_meets(attack: Attack) -> None:
-    attack.box.settings = replace(attack.box.settings, hardware="pi4", channel="beta")
+    attack.rig.settings = replace(attack.rig.settings, hardware="pi4", channel="beta")
     target = attack.repo.targets.targets["story-machine/1.1.0.tar.gz"]
     target.unrecognized_fields["custom"].update({
         "compatible": {"hardware": ["pi3", "pi4"], "min_agent": "1.0"},
@@ -457,9 +457,9 @@ async def test_signed_terms_that_it_meets(attack: Attack) -> None:
     })  # fmt: skip
     attack.repo.publish()
     await attack.order()
-    assert attack.box.task.state is State.INSTALLED
-    assert attack.box.task.target is not None
-    assert attack.box.task.target.data_budget == 10_000_000
+    assert attack.rig.task.state is State.INSTALLED
+    assert attack.rig.task.target is not None
+    assert attack.rig.task.target.data_budget == 10_000_000
 
 
 def test_python_tuf_judges_by_the_time_that_it_is_given(attack: Attack, tmp_path: Path) -> None:
@@ -478,5 +478,5 @@ async def test_the_signed_data_budget_limits_the_download(attack: Attack) -> Non
     target.unrecognized_fields["custom"]["data_budget"] = 100
     attack.repo.publish()
     await attack.order()
-    assert attack.box.task.state is State.FAILED
-    assert "budget: " in str(attack.box.task.failure)
+    assert attack.rig.task.state is State.FAILED
+    assert "budget: " in str(attack.rig.task.failure)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from ota import updater as machine
 from ota.fetch.retry import RetryPolicy
 from ota.install.slots import SlotInstaller
 from ota.launch import boot, launch
@@ -124,7 +123,7 @@ class NotedRestarts(Restarter):
         self.wanted.set()
 
 
-class Machine:
+class UpdaterRig:
     """A machine's disk and outbox, kept over any number of starts."""
 
     def __init__(self, settings: UpdaterSettings, kills: Kills) -> None:
@@ -165,11 +164,11 @@ async def until(condition: Callable[[], bool], *tasks: asyncio.Task[Any]) -> Non
 
 
 async def live(
-    box: Machine, order: bytes | None, *, prove: str = "", answer: list[Code] | None = None
+    rig: UpdaterRig, order: bytes | None, *, prove: str = "", answer: list[Code] | None = None
 ) -> bool:
     """Run the process once; return whether it was killed. ``prove``: why the trial fails."""
     try:
-        updater = box.start()
+        updater = rig.start()
     except Killed:
         return True
     runner = asyncio.create_task(updater.run())
@@ -180,7 +179,7 @@ async def live(
                 answer.append(code)
         if updater.on_trial:
             await (updater.fail_trial(prove) if prove else updater.confirm())
-        await until(lambda: box.restarts.is_set() or at_rest(box), runner)
+        await until(lambda: rig.restarts.is_set() or at_rest(rig), runner)
         if runner.done():
             runner.result()
     except Killed:
@@ -191,49 +190,49 @@ async def live(
     return False
 
 
-def at_rest(box: Machine) -> bool:
-    path = task_path(box.settings.state_dir)
-    return path.exists() and box.task.reported
+def at_rest(rig: UpdaterRig) -> bool:
+    path = task_path(rig.settings.state_dir)
+    return path.exists() and rig.task.reported
 
 
-async def live_through(box: Machine, order: bytes, *, prove: str = "") -> int:
+async def live_through(rig: UpdaterRig, order: bytes, *, prove: str = "") -> int:
     """Restart until the update is reported; the cloud repeats its order until it is accepted."""
     kills = 0
     for _life in range(10):
         answered: list[Code] = []
-        again = order if load_task(box.settings.state_dir) is None else None
-        kills += await live(box, again, prove=prove, answer=answered)
-        if at_rest(box) and not box.restarts.is_set():
+        again = order if load_task(rig.settings.state_dir) is None else None
+        kills += await live(rig, again, prove=prove, answer=answered)
+        if at_rest(rig) and not rig.restarts.is_set():
             break
     return kills
 
 
-def install_kills(box: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def install_kills(rig: UpdaterRig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make each write to the disk a point to be killed at, before it and after it."""
-    around = box.kills.around
-    monkeypatch.setattr(machine, "save_task", around(save_task))
+    around = rig.kills.around
+    monkeypatch.setattr("ota.updater.save_task", around(save_task))
     monkeypatch.setattr(boot, "store", around(boot.store))
     monkeypatch.setattr(SlotInstaller, "_unpack", around(SlotInstaller._unpack))
     monkeypatch.setattr(SlotInstaller, "_remove", staticmethod(around(SlotInstaller._remove)))
 
 
-async def assert_failed(box: Machine, event: OtaEvent, reason: str) -> None:
+async def assert_failed(rig: UpdaterRig, event: OtaEvent, reason: str) -> None:
     """Check for one final report, the old version running, and no remains of the package, now or later."""
     for _start in range(2):
-        assert box.task.state is State.FAILED
-        assert reason in (box.task.failure or ""), box.task.failure
-        assert [final["event"] for final in box.outbox.finals()] == [event]
-        assert reason in str(box.outbox.finals()[0]["description"])
-        assert not box.settings.download_dir.exists()
-        assert not list(box.settings.state_dir.glob("slots/releases/*"))
-        await live(box, None)
-    assert (box.running, box.restarts.is_set()) == ("1.0.0", False)
+        assert rig.task.state is State.FAILED
+        assert reason in (rig.task.failure or ""), rig.task.failure
+        assert [final["event"] for final in rig.outbox.finals()] == [event]
+        assert reason in str(rig.outbox.finals()[0]["description"])
+        assert not rig.settings.download_dir.exists()
+        assert not list(rig.settings.state_dir.glob("slots/releases/*"))
+        await live(rig, None)
+    assert (rig.running, rig.restarts.is_set()) == ("1.0.0", False)
 
 
-async def settle(box: Machine) -> None:
+async def settle(rig: UpdaterRig) -> None:
     """Start once more, until the update's remains are removed."""
-    updater = box.start()
+    updater = rig.start()
     runner = asyncio.create_task(updater.run())
-    await until(lambda: not list(box.settings.state_dir.glob("slots/releases/*")), runner)
+    await until(lambda: not list(rig.settings.state_dir.glob("slots/releases/*")), runner)
     runner.cancel()
     await asyncio.wait([runner])
