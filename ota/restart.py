@@ -1,16 +1,19 @@
-"""When the machine may restart for an update: inside its window, and never during a story.
+"""When and how the machine restarts for an update: one decision, and the way out of the process.
 
-`why_not_now` decides without I/O, from the caller's clock and player; `until_quiet` waits.
+`find_reason_to_wait` decides without I/O on window, story and force together. `Restarter` asks it
+until the machine may restart, before anything is switched; after the switch, only a story that
+began in the meantime still delays the restart.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import time
 from time import monotonic
+from typing import Protocol
 
 from ota.errors import NotNowError
 from ota.order.worker import Interruptible
@@ -20,6 +23,10 @@ from wire.errors import FieldError
 # comes once a day.
 QUIET_POLL = 5.0
 QUIET_TIMEOUT = 48 * 3600.0
+# How often a story that began after the switch is checked for its end, and how long one may delay
+# the way back from a version that was given up.
+STORY_POLL = 1.0
+STORY_TIMEOUT = 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +57,7 @@ def parse_window(text: str, field: str = "window") -> Window:
     return window
 
 
-def why_not_now(
+def find_reason_to_wait(
     now: time, window: Window | None, *, playing: bool, forced: bool = False
 ) -> str | None:
     """Return why the machine must not restart now, or None if it may.
@@ -70,32 +77,108 @@ def why_not_now(
     return None
 
 
-async def until_quiet(
-    may_restart: Callable[[bool], str | None],
-    work: Interruptible,
-    transaction: str,
-    *,
-    forced: bool = False,
-) -> None:
-    """Wait until the machine may restart for the update ``transaction``.
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """One restart that an update needs.
 
-    Args:
-        may_restart: called with ``forced``; returns a reason against a restart, or None.
-        work: the order's work; its `cancel` ends the wait.
-        transaction: the transaction's name in the log.
-        forced: whether the order says that it must not wait.
-
-    Raises:
-        NotNowError: no such moment came within `QUIET_TIMEOUT`.
-        CancelledOrderError: ``work`` was cancelled during the wait.
+    Attributes:
+        to_new: whether it leads to a new version; if not, out of one that was given up.
+        reboot: whether the machine restarts; if not, the agent alone.
+        forced: whether no story may delay it.
     """
-    end, told = monotonic() + QUIET_TIMEOUT, None
-    while (reason := may_restart(forced)) is not None:
+
+    to_new: bool
+    reboot: bool
+    forced: bool = False
+
+    @property
+    def story_timeout(self) -> float:
+        """How long a story may delay it, in seconds."""
+        return QUIET_TIMEOUT if self.to_new else STORY_TIMEOUT
+
+
+class Host(Protocol):
+    """What a restart needs of the agent."""
+
+    def local_time(self) -> time:
+        """Return the local time of day, from trusted time."""
+        ...
+
+    def is_playing(self) -> bool:
+        """Return whether a story is being played, or is paused."""
+        ...
+
+    async def prepare(self, restart: Restart) -> None:
+        """Do what must be done before ``restart``; returns within a bounded time."""
+
+    async def reboot(self) -> None:
+        """Order the machine's restart; returns only if the machine refuses."""
+
+    def end(self, *, restart: bool) -> None:
+        """Stop the agent, and return at once; ``restart``: the process then runs the next version."""
+
+
+class Restarter:
+    """Waits for the moment at which the machine may restart, and restarts it."""
+
+    def __init__(self, host: Host, window: Window | None = None) -> None:
+        """Restart through ``host``, for updates only inside ``window``; None: at any time."""
+        self._host = host
+        self._window = window
+        self._leaving: asyncio.Task[None] | None = None
+
+    def find_reason_to_wait(self, *, forced: bool = False) -> str | None:
+        """Return why the machine must not restart now, or None if it may."""
+        host = self._host
+        return find_reason_to_wait(
+            host.local_time(), self._window, playing=host.is_playing(), forced=forced
+        )
+
+    async def wait_until_quiet(
+        self, work: Interruptible, transaction: str, *, forced: bool = False
+    ) -> None:
+        """Wait until the machine may restart for the update ``transaction``.
+
+        Args:
+            work: the order's work; its `cancel` ends the wait.
+            transaction: the transaction's name in the log.
+            forced: whether the order says that it must not wait.
+
+        Raises:
+            NotNowError: no such moment came within `QUIET_TIMEOUT`.
+            CancelledOrderError: ``work`` was cancelled during the wait.
+        """
+        end, logged = monotonic() + QUIET_TIMEOUT, None
+        while (reason := self.find_reason_to_wait(forced=forced)) is not None:
+            work.check()
+            if monotonic() > end:
+                raise NotNowError(f"no quiet moment in {QUIET_TIMEOUT / 3600:.0f} h: {reason}")
+            if reason != logged:
+                _log.info("update %s waits: %s", transaction, reason)
+                logged = reason
+            await asyncio.sleep(QUIET_POLL)
         work.check()
-        if monotonic() > end:
-            raise NotNowError(f"no quiet moment in {QUIET_TIMEOUT / 3600:.0f} h: {reason}")
-        if reason != told:
-            _log.info("update %s waits: %s", transaction, reason)
-            told = reason
-        await asyncio.sleep(QUIET_POLL)
-    work.check()
+
+    def begin(self, restart: Restart) -> None:
+        """Start to leave this process for ``restart``, and return at once."""
+        self._leaving = asyncio.create_task(self.leave(restart))
+
+    async def leave(self, restart: Restart) -> None:
+        """Prepare the restart, let a story that began meanwhile end, then restart."""
+        await self._host.prepare(restart)
+        await self._wait_for_story(restart)
+        if restart.reboot:
+            await self._host.reboot()
+            # The machine refused: the agent ends, and its next start orders the restart again.
+            await self._wait_for_story(restart)
+        self._host.end(restart=not restart.reboot)
+
+    async def _wait_for_story(self, restart: Restart) -> None:
+        logged = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(restart.story_timeout):
+                while self._host.is_playing() and not restart.forced:
+                    if not logged:
+                        _log.info("the restart waits: a story is being played")
+                    logged = True
+                    await asyncio.sleep(STORY_POLL)

@@ -93,13 +93,10 @@ class Hooks:
 
     Attributes:
         clock: trusted time; None: the updater creates one, stored in ``STATE/ota/time.json``.
-        may_restart: called with whether the order is forced; returns why the machine must not
-            restart now, or None if it may (see `window`).
         unproven: returns which checks a version on trial has not passed yet.
         log_lines: returns the last log lines of a version that failed its trial, without secrets.
     """
 
     clock: TrustedTime | None = None
-    may_restart: Callable[[bool], str | None] = lambda _forced: None
     unproven: Callable[[], str] = lambda: "nothing confirmed it"
     log_lines: Callable[[], Sequence[str]] = list

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 
 from base.clock import TrustedTime
@@ -32,7 +31,7 @@ from ota.order.reports import Reporter, UpdateReports
 from ota.order.states import State, Step
 from ota.order.task import Task, read_task, save_task
 from ota.order.worker import Interruptible
-from ota.restart import until_quiet
+from ota.restart import Restart, Restarter
 from ota.settings import Hooks, UpdaterSettings
 from ota.trial.given_up import GivenUp, check_budget, count_trial, load_history
 from ota.trial.log import discard_trial_log
@@ -59,7 +58,7 @@ class Updater:
         settings: UpdaterSettings,
         installer: Installer,
         report: Reporter,
-        request_restart: Callable[[], None],
+        restarter: Restarter,
         running_version: str,
         *,
         rng: random.Random | None = None,
@@ -71,7 +70,7 @@ class Updater:
             settings: the settings.
             installer: installs, activates and rolls back versions.
             report: the outbox.
-            request_restart: asks the agent to stop and restart; returns at once.
+            restarter: decides when the machine may restart, and restarts it.
             running_version: the version that this process runs.
             rng: the jitter of waits.
             hooks: callbacks and objects that the agent provides.
@@ -81,7 +80,7 @@ class Updater:
         self._settings = settings.with_clock(self._clock)
         self._installer = installer
         self._report = report
-        self._request_restart = request_restart
+        self._restarter = restarter
         self._running = running_version
         self._rng = rng
         self._task = read_task(settings.state_dir)
@@ -241,8 +240,7 @@ class Updater:
         elif verdict.action is Action.GO_BACK:
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
         if verdict.restart:
-            self._given_up = True
-            self._request_restart()
+            self._leave_given_up()
         self._verdict = Verdict(Action.IDLE)
 
     async def _go_on(self) -> None:
@@ -353,14 +351,17 @@ class Updater:
         await self._tidy()
 
     async def _switch(self, task: Task) -> None:
-        may_restart, order = self._hooks.may_restart, task.order
-        await until_quiet(may_restart, self._effort, _name(order.transaction), forced=order.forced)
+        order = task.order
+        await self._restarter.wait_until_quiet(
+            self._effort, _name(order.transaction), forced=order.forced
+        )
         self._switching = True
         await asyncio.to_thread(discard_trial_log, self._settings.state_dir)
-        await asyncio.to_thread(self._installer.activate, task.order.version, task.transaction)
+        await asyncio.to_thread(self._installer.activate, order.version, order.transaction)
         await self._enter_trial()
-        _log.info("update %s: restarting into %s", _name(task.transaction), task.order.version)
-        self._request_restart()
+        _log.info("update %s: restarting into %s", _name(order.transaction), order.version)
+        reboot = self._installer.needs_reboot
+        self._restarter.begin(Restart(to_new=True, reboot=reboot, forced=order.forced))
 
     async def confirm(self) -> None:
         """Confirm that this new version works, so that it stays; without a trial, do nothing.
@@ -394,8 +395,12 @@ class Updater:
             await asyncio.to_thread(self._installer.roll_back, reason)
             await self._end_failed_trial(f"version {self._running} was rolled back: {reason}")
             self._end_trial()
-            self._given_up = True
-        self._request_restart()
+        self._leave_given_up()
+
+    def _leave_given_up(self) -> None:
+        """Restart out of this version, which was rolled back; orders wait for the next start."""
+        self._given_up = True
+        self._restarter.begin(Restart(to_new=False, reboot=self._installer.needs_reboot))
 
     def _end_trial(self) -> None:
         self._on_trial = False

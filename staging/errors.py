@@ -1,10 +1,13 @@
 """Exceptions of the staging cloud, grouped by who has to act.
 
-`StagingError` is for the user of the command line, `GatewayError` is a failed request to a device.
-The errors that are sent to apps are in `staging.codes`.
+`StagingError` is for the user of the command line, `RefusedError` for an app or a person at the
+console, `GatewayError` is a failed request to a device. The HTTP statuses of these errors are in
+`staging.api.failures`.
 """
 
 from __future__ import annotations
+
+from enum import IntEnum
 
 
 class StagingError(Exception):
@@ -25,6 +28,81 @@ class NoUpdateError(StagingError):
 
 class StoreBusyError(StagingError):
     """The store cannot take the request now; a retry may succeed."""
+
+
+class ErrorCode(IntEnum):
+    """The business errors of the open API document's table (section 2.5.2), by its numbers."""
+
+    PROJECT_ID_ERROR = 1204
+    DEVICE_UUID_INVALID = 1208
+    DEVICE_NOT_EXIST = 1209
+    ACCOUNT_NOT_FOUND = 1211
+    NOT_BOUND = 1212
+    NO_PERMISSION = 1218
+    DEVICE_TOKEN_INVALID = 1219
+    APP_NOT_BOUND = 1223
+    TOKEN_DOES_NOT_MATCH = 1228
+    COMMAND_NAME_INVALID = 1305
+    METHOD_INVALID = 1308
+    QUERY_PARAMS_INVALID = 1401
+    PACKAGE_ID_INVALID = 1506
+    DEVICE_ID_EMPTY = 1801
+    ACCOUNT_HAS_NO_POWER = 1802
+    TOO_MANY_DEVICES = 1803
+    STRATEGY_INVALID = 1902
+    STRATEGY_NOT_FOR_USER = 1905
+    OTA_PARAMS_ERROR = 2001
+    OTA_RUNNING = 2004
+    OTA_TASK_ERROR = 2005
+    OTA_VERSION_NOT_NEWER = 2007
+
+    @property
+    def meaning(self) -> str:
+        """The document's text for the code, which API, console and command line show."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: dict[ErrorCode, str] = {
+    ErrorCode.PROJECT_ID_ERROR: "project id error",
+    ErrorCode.DEVICE_UUID_INVALID: "device uuid invalid",
+    ErrorCode.DEVICE_NOT_EXIST: "device not exist",
+    ErrorCode.ACCOUNT_NOT_FOUND: "accountUuid not found",
+    ErrorCode.NOT_BOUND: "user and devices do not bind",
+    ErrorCode.NO_PERMISSION: "user no permissions",
+    ErrorCode.DEVICE_TOKEN_INVALID: "device token invalid",
+    ErrorCode.APP_NOT_BOUND: "app not bind project",
+    ErrorCode.TOKEN_DOES_NOT_MATCH: "token and device do not match",
+    ErrorCode.COMMAND_NAME_INVALID: "command name invalid",
+    ErrorCode.METHOD_INVALID: "method invalid",
+    ErrorCode.QUERY_PARAMS_INVALID: "data query params invalid",
+    ErrorCode.PACKAGE_ID_INVALID: "package id invalid",
+    ErrorCode.DEVICE_ID_EMPTY: "device id is empty",
+    ErrorCode.ACCOUNT_HAS_NO_POWER: "account has not power to access this device",
+    ErrorCode.TOO_MANY_DEVICES: "the number of device beyond 20",
+    ErrorCode.STRATEGY_INVALID: "lack of strategy id or valid",
+    ErrorCode.STRATEGY_NOT_FOR_USER: "user can not use this strategy id",
+    ErrorCode.OTA_PARAMS_ERROR: "create ota task params is error",
+    ErrorCode.OTA_RUNNING: "device is running to update",
+    ErrorCode.OTA_TASK_ERROR: "task id or device uuid is error",
+    ErrorCode.OTA_VERSION_NOT_NEWER: "device version is higher than package version",
+}
+
+
+class RefusedError(StagingError):
+    """A rule of the open API document refuses a request; ``code`` says which."""
+
+    def __init__(self, code: ErrorCode, detail: str = "") -> None:
+        """Build the message from the document's text and ``detail``, the exact reason."""
+        super().__init__(f"{code.meaning}: {detail}" if detail else code.meaning)
+        self.code = code
+
+
+class AlreadyBoundError(StagingError):
+    """The device is bound to an account already; the document has no code for it, only a text."""
+
+    def __init__(self) -> None:
+        """Take the document's text (section 2.1)."""
+        super().__init__("device has been bind!")
 
 
 class GatewayError(Exception):

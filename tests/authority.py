@@ -66,7 +66,7 @@ class Authority:
 
 
 def write_signer(certificate: Path, key: Path) -> None:
-    """Write a certificate and key that sign bundles for RAUC and are their own keyring.
+    """Write a self-signed certificate and key that sign bundles for RAUC; the certificate is also the keyring.
 
     RSA, as the key of `make test-vm` is.
     """

@@ -1,4 +1,4 @@
-"""Real parts that several folders' tests share: a PulseAudio server and tones to play."""
+"""Fixtures that several folders' tests share: a PulseAudio server and tones to play."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_tone(
 
 @pytest.fixture(scope="session")
 def pulse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PulseAudio daemon of its own with one null sink; yields its PULSE_SERVER address."""
+    """Start a PulseAudio daemon with one null sink; yields its PULSE_SERVER address."""
     program = shutil.which("pulseaudio")
     assert program, "pulseaudio is missing: make setup installs it"
     folder = tmp_path_factory.mktemp("pulse")

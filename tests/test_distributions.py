@@ -1,4 +1,4 @@
-"""Both wheels as they are built, and a machine that has only the agent's (docs/adr/0015)."""
+"""Both wheels, and a machine that has only the agent's (docs/adr/0015)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def folders(wheel: Path) -> set[str]:
 
 
 def sources(*packages: str) -> set[str]:
-    """The files of packages in the tree."""
+    """Return the files of packages in the source tree."""
     found = (path for name in packages for path in (ROOT / name).rglob("*") if path.is_file())
     return {path.relative_to(ROOT).as_posix() for path in found if "__pycache__" not in path.parts}
 

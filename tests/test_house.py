@@ -1,4 +1,4 @@
-"""The house rules that a tool can hold (docs/adr/0001): who imports whom, where tests are, how long a file is."""
+"""The house rules that a tool can check (docs/adr/0001): imports, places of tests, lengths of files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OTHER_TESTS = {
     "systemd": "units and shell scripts, which are no modules",
     "vm": "the proof on an emulated machine, whose images tools/vm makes",
 }
-# Modules that have no test file of their own: where they are tested instead.
+# Modules without a test file of their own, and the files that test them.
 TESTED_IN: dict[str, str] = {}
 
 KNOWN = modules()
@@ -72,7 +72,7 @@ def test_arrows_go_down_only() -> None:
 
 @pytest.mark.xfail(reason="agent.cli, agent.commands and agent.daemon: seam 7 is under way")
 def test_no_circle_of_modules() -> None:
-    """Imports inside functions and for type checkers count: both only hide a circle."""
+    """Imports inside functions and for type checkers count: both only hide a cycle."""
     assert circles(GRAPH) == []
 
 
@@ -82,7 +82,7 @@ def test_wire_has_no_input_output_no_clock_and_no_calls_into_c() -> None:
 
 
 def test_what_starts_at_boot_imports_the_standard_library_only() -> None:
-    """Beside itself, base.files: a boot record is written as every other durable file is."""
+    """It imports only itself and base.files, since a boot record is written as every other durable file is."""
     launch = [name for name in of("ota") if name.startswith("ota.launch.")]
     assert launch
     for name in launch:
@@ -93,7 +93,7 @@ def test_what_starts_at_boot_imports_the_standard_library_only() -> None:
 
 @pytest.mark.parametrize("package", ["ota", "ota.launch", "base", "agent"])
 def test_the_packages_around_what_starts_at_boot_are_empty(package: str) -> None:
-    """Python runs them before `ota.launch.launch`, whoever names them or not."""
+    """Python runs them before `ota.launch.launch` in any case."""
     assert not has_code(KNOWN[package])
 
 

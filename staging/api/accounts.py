@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from staging.api import schema, views
 from staging.api.auth import Served, SignedRequest, authenticate, authorize, check_device
 from staging.api.envelope import answer
+from staging.api.failures import BOUND_DEVICE, DEVICE, errors
 from staging.api.params import (
     BindBody,
     DeviceBody,
@@ -18,7 +19,7 @@ from staging.api.params import (
     TokenQuery,
     UuidQuery,
 )
-from staging.codes import ErrorCode, RefusedError
+from staging.errors import ErrorCode, RefusedError
 from staging.identity.oauth import Scope
 from staging.services import Services
 from staging.store import accounts, devices
@@ -28,14 +29,14 @@ from staging.store.devices import DeviceView
 router = APIRouter()
 
 
-@router.get("/account/validate", response_model=schema.Done)
+@router.get("/account/validate", response_model=schema.Done, responses=errors())
 async def validate(services: Served, signed: SignedRequest) -> JSONResponse:
     """1.2: check whether the token is valid."""
     await authenticate(services, signed, None)
     return answer(data=True)
 
 
-@router.get("/account/infos", response_model=schema.AccountInfo)
+@router.get("/account/infos", response_model=schema.AccountInfo, responses=errors())
 async def infos(services: Served, signed: SignedRequest) -> JSONResponse:
     """1.3: return the account that the token belongs to."""
     found = await authenticate(services, signed, Scope.ACCOUNT)
@@ -45,7 +46,11 @@ async def infos(services: Served, signed: SignedRequest) -> JSONResponse:
     return answer(views.account_info(account))
 
 
-@router.post("/device/bind", response_model=schema.Done)
+@router.post(
+    "/device/bind",
+    response_model=schema.Done,
+    responses=errors(*DEVICE, ErrorCode.DEVICE_TOKEN_INVALID, ErrorCode.TOKEN_DOES_NOT_MATCH, 406),
+)
 async def bind(services: Served, signed: SignedRequest, body: BindBody) -> JSONResponse:
     """2.1: bind a device to the caller's account; the device's owner can see its bind token."""
     found = await authenticate(services, signed, Scope.DEVICE, body.deviceUuid)
@@ -57,7 +62,12 @@ async def bind(services: Served, signed: SignedRequest, body: BindBody) -> JSONR
     return answer(data=True)
 
 
-@router.put("/device/name/update", status_code=201, response_model=schema.DeviceNamed)
+@router.put(
+    "/device/name/update",
+    status_code=201,
+    response_model=schema.DeviceNamed,
+    responses=errors(*BOUND_DEVICE),
+)
 async def name_update(services: Served, signed: SignedRequest, body: NameBody) -> JSONResponse:
     """2.2: give a bound device a name."""
     _, device_id = await authorize(services, signed, Scope.DEVICE, body.deviceUuid)
@@ -66,7 +76,7 @@ async def name_update(services: Served, signed: SignedRequest, body: NameBody) -
     return answer(views.device(view), total=1, status=201)
 
 
-@router.post("/device/unbind", response_model=schema.DoneByNumber)
+@router.post("/device/unbind", response_model=schema.DoneByNumber, responses=errors(*BOUND_DEVICE))
 async def unbind(services: Served, signed: SignedRequest, body: DeviceBody) -> JSONResponse:
     """2.3: unbind a device from its account; here the document's code is a number."""
     _, device_id = await authorize(services, signed, Scope.DEVICE, body.deviceUuid)
@@ -74,7 +84,11 @@ async def unbind(services: Served, signed: SignedRequest, body: DeviceBody) -> J
     return JSONResponse({"data": True, "code": 0, "message": ""})
 
 
-@router.get("/device/bind/list", response_model=schema.DeviceList)
+@router.get(
+    "/device/bind/list",
+    response_model=schema.DeviceList,
+    responses=errors(ErrorCode.QUERY_PARAMS_INVALID),
+)
 async def bind_list(services: Served, signed: SignedRequest, query: ListQuery) -> JSONResponse:
     """2.4: list the account's devices, newest first; here too the document's code is a number."""
     found = await authenticate(services, signed, Scope.DEVICE)
@@ -93,7 +107,11 @@ async def bind_list(services: Served, signed: SignedRequest, query: ListQuery) -
     )
 
 
-@router.get("/device/info/by_token", response_model=schema.DeviceByToken)
+@router.get(
+    "/device/info/by_token",
+    response_model=schema.DeviceByToken,
+    responses=errors(*DEVICE, ErrorCode.DEVICE_TOKEN_INVALID, ErrorCode.TOKEN_DOES_NOT_MATCH),
+)
 async def info_by_token(
     services: Served, signed: SignedRequest, uuid: UuidQuery, token: TokenQuery
 ) -> JSONResponse:
@@ -108,7 +126,9 @@ async def info_by_token(
     return answer(views.device_by_token(view), total=1)
 
 
-@router.get("/device/info/by_uuid", response_model=schema.DeviceInfo)
+@router.get(
+    "/device/info/by_uuid", response_model=schema.DeviceInfo, responses=errors(*BOUND_DEVICE)
+)
 async def info_by_uuid(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """2.6: return a bound device."""
     await authorize(services, signed, Scope.DEVICE, uuid)

@@ -8,10 +8,13 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from staging.api import accounts, authorize, control, openapi, ota, schema
+from staging.api import accounts, authorize, control, openapi, ota
 from staging.api.envelope import PREFIX, Boundary, install_handlers
 from staging.services import Services
 from staging.throttle import Throttle
+
+ROUTERS = (control.router, accounts.router, ota.router, authorize.router)
+"""The routers of all endpoints below ``/v1``."""
 
 
 def create_app(services: Services, repository: Path) -> Boundary:
@@ -23,12 +26,11 @@ def create_app(services: Services, repository: Path) -> Boundary:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        responses={400: {"model": schema.Failure}},
     )
     app.state.services = services
     app.state.log_ins = authorize.LogIns(Throttle(lambda: services.clock() / 1000))
     install_handlers(app)
-    for router in (control.router, accounts.router, ota.router, authorize.router):
+    for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
     _add_description(app)
     # Only these two folders are for devices; nothing else in the repository is served.
@@ -41,10 +43,10 @@ def create_app(services: Services, repository: Path) -> Boundary:
 
 def _add_description(app: FastAPI) -> None:
     async def as_json() -> JSONResponse:
-        return JSONResponse(openapi.describe(app))
+        return JSONResponse(openapi.describe(app, ROUTERS))
 
     async def as_page() -> HTMLResponse:
-        return HTMLResponse(openapi.page(openapi.describe(app)), headers=_PAGE_HEADERS)
+        return HTMLResponse(openapi.page(openapi.describe(app, ROUTERS)), headers=_PAGE_HEADERS)
 
     app.add_api_route("/openapi.json", as_json, include_in_schema=False)
     app.add_api_route("/docs", as_page, include_in_schema=False)

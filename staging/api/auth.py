@@ -15,7 +15,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from staging.codes import ApiError, ErrorCode, RefusedError
+from staging.api.failures import ApiError
+from staging.errors import ErrorCode, RefusedError
 from staging.identity import signature
 from staging.identity.oauth import Scope, covers
 from staging.identity.signature import Signature
@@ -74,8 +75,8 @@ async def authenticate(
     ``scope`` is the scope that the token must have; None requires no scope.
 
     Raises:
-        ApiError: 401 names the header at fault; 404 and 426 are about the token, 1211 about its
-            account, 1218 about its scope.
+        ApiError: 401 names the header at fault; 404 and 426 are about the token.
+        RefusedError: 1211 is about its account, 1218 about its scope.
     """
     digest = token_digest(signed.token)
     nonce = signed.signature.nonce
@@ -100,7 +101,8 @@ async def authorize(
     Returns the access, and the device's numeric id.
 
     Raises:
-        ApiError: also 1209, 1223 and 1212.
+        ApiError: as `authenticate`.
+        RefusedError: also 1209, 1223 and 1212.
     """
     found = await authenticate(services, signed, scope, uuid)
     device_id = check_device(found, uuid)

@@ -22,7 +22,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from staging.api import authorize_page
 from staging.api.auth import Served
 from staging.api.authorize_page import Form, Language
-from staging.codes import ApiError
+from staging.api.failures import ApiError, page_errors
 from staging.identity import oauth, passwords
 from staging.services import Services
 from staging.store import accounts, apps
@@ -131,7 +131,22 @@ async def _asked(
 AskedFor = Annotated[Asked, Depends(_asked)]
 
 
-@router.get("/account/authorize", response_class=HTMLResponse)
+_RESPONSES = page_errors(
+    {
+        401: "the page again: wrong account or password",
+        403: "the page again: its form was too old",
+        429: "the page again: too many failed log-ins",
+    }
+) | {
+    302: {
+        "description": "to the redirect URI, with `#access_token=…&state=…&scope=…&expires_in=…`"
+        " or `#error=…&state=…`",
+        "headers": {"Location": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get("/account/authorize", response_class=HTMLResponse, responses=_RESPONSES)
 async def show(request: Request, asked: AskedFor) -> Response:
     """1.1: ask the user to log in and to grant the app access."""
     scopes = _scopes(asked)
@@ -140,7 +155,9 @@ async def show(request: Request, asked: AskedFor) -> Response:
     return _page(request, asked, scopes)
 
 
-@router.post("/account/authorize", status_code=302, response_class=RedirectResponse)
+@router.post(
+    "/account/authorize", status_code=302, response_class=RedirectResponse, responses=_RESPONSES
+)
 async def decide(request: Request, services: Served, asked: AskedFor) -> Response:
     """1.1: redirect the browser to the app with the token, or with the user's refusal."""
     scopes = _scopes(asked)

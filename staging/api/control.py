@@ -11,8 +11,9 @@ from fastapi.responses import JSONResponse
 from staging.api import schema, views
 from staging.api.auth import Served, SignedRequest, authenticate, authorize
 from staging.api.envelope import OK, answer
+from staging.api.failures import BOUND_DEVICE, DEVICE, ApiError, errors
 from staging.api.params import ControlBody, DevicesBody, HistoryQuery, RealtimeKey, UuidQuery
-from staging.codes import ApiError, ErrorCode, RefusedError
+from staging.errors import ErrorCode, RefusedError
 from staging.identity.oauth import Scope
 from staging.store import access, history
 from wire.errors import MissingFieldError
@@ -20,7 +21,7 @@ from wire.errors import MissingFieldError
 router = APIRouter()
 
 
-@router.get("/device/resource", response_model=schema.Resource)
+@router.get("/device/resource", response_model=schema.Resource, responses=errors(*BOUND_DEVICE))
 async def resource(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """3.1: return the device's self-description as the device sent it."""
     found, _ = await authorize(services, signed, Scope.CONTROL, uuid)
@@ -29,7 +30,13 @@ async def resource(services: Served, signed: SignedRequest, uuid: UuidQuery) -> 
     return answer(description, total=1)
 
 
-@router.post("/device/control/send", response_model=schema.Control)
+@router.post(
+    "/device/control/send",
+    response_model=schema.Control,
+    responses=errors(
+        *BOUND_DEVICE, ErrorCode.COMMAND_NAME_INVALID, ErrorCode.METHOD_INVALID, 502, 504
+    ),
+)
 async def send(services: Served, signed: SignedRequest, body: ControlBody) -> JSONResponse:
     """3.4: read or set a data point and return the device's answer, also a refusal."""
     found, _ = await authorize(services, signed, Scope.CONTROL, body.deviceUuid)
@@ -50,7 +57,16 @@ def find_uri(description: Mapping[str, Any], name: str) -> str:
     raise RefusedError(ErrorCode.COMMAND_NAME_INVALID, f"the device has no data point {name!r}")
 
 
-@router.post("/device/query/data/connect", response_model=schema.Connect)
+@router.post(
+    "/device/query/data/connect",
+    response_model=schema.Connect,
+    responses=errors(
+        *DEVICE,
+        ErrorCode.DEVICE_ID_EMPTY,
+        ErrorCode.ACCOUNT_HAS_NO_POWER,
+        ErrorCode.TOO_MANY_DEVICES,
+    ),
+)
 async def connect(services: Served, signed: SignedRequest, body: DevicesBody) -> JSONResponse:
     """4.1: return which devices are online; each must be the caller's own, or unbound."""
     found = await authenticate(services, signed, Scope.DATA)
@@ -71,7 +87,11 @@ async def connect(services: Served, signed: SignedRequest, body: DevicesBody) ->
     return answer(data, total=1)
 
 
-@router.get("/device/query/data/history", response_model=schema.History)
+@router.get(
+    "/device/query/data/history",
+    response_model=schema.History,
+    responses=errors(*BOUND_DEVICE, ErrorCode.QUERY_PARAMS_INVALID),
+)
 async def get_history(
     services: Served, signed: SignedRequest, uuid: UuidQuery, query: HistoryQuery
 ) -> JSONResponse:
@@ -90,7 +110,11 @@ async def get_history(
     )
 
 
-@router.get("/device/query/data/realtime", response_model=schema.Realtime)
+@router.get(
+    "/device/query/data/realtime",
+    response_model=schema.Realtime,
+    responses=errors(*BOUND_DEVICE, ErrorCode.QUERY_PARAMS_INVALID),
+)
 async def get_realtime(
     services: Served, signed: SignedRequest, uuid: UuidQuery, key: RealtimeKey
 ) -> JSONResponse:

@@ -14,14 +14,16 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from staging.api.failures import ApiError, response_to
 from staging.api.params import validation_error
-from staging.codes import ApiError
 from staging.errors import (
+    AlreadyBoundError,
     DeviceBusyError,
     DeviceOfflineError,
     DeviceRejectedError,
     DeviceSilentError,
     GatewayError,
+    RefusedError,
     StoreBusyError,
 )
 from wire.errors import WireError
@@ -60,6 +62,8 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _refuse_parameters)
     for kind, convert in (
         (ApiError, _as_is),
+        (RefusedError, response_to),
+        (AlreadyBoundError, response_to),
         (HTTPException, _from_http),
         (GatewayError, _from_gateway),
         (StoreBusyError, _from_busy_store),

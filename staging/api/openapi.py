@@ -1,21 +1,23 @@
 """The OpenAPI description of the open API, served as ``/openapi.json`` and readable at ``/docs``.
 
-FastAPI provides parameters and responses. This module adds the three headers and each endpoint's
-errors. The page is our own, without a form to try requests, because a form could not sign them.
+FastAPI provides parameters and responses; each route declares its errors (`staging.api.failures`).
+This module adds the three headers. The page is our own, without a form to try requests, because a form could not sign them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
+from staging.api.auth import read_headers
 from staging.api.envelope import PREFIX
-from staging.codes import ErrorCode as Code
 
 _HEADERS = {
     "app": ("X-IOT-APP", "the app's apikey"),
@@ -28,123 +30,47 @@ _HEADERS = {
     ),
     "token": ("X-IOT-Token", "the access_token"),
 }
-# Errors of every signed request: headers, token, account, scope, and the cloud's own failures.
-_SIGNED: tuple[int | Code, ...] = (
-    401,
-    404,
-    426,
-    Code.ACCOUNT_NOT_FOUND,
-    Code.NO_PERMISSION,
-    500,
-    503,
-)
-_DEVICE = (Code.DEVICE_UUID_INVALID, Code.DEVICE_NOT_EXIST, Code.APP_NOT_BOUND)
-_BOUND = (*_DEVICE, Code.NOT_BOUND)
-_ERRORS: Mapping[str, tuple[int | Code, ...]] = {
-    "/account/validate": (),
-    "/account/infos": (),
-    "/device/bind": (*_DEVICE, Code.DEVICE_TOKEN_INVALID, Code.TOKEN_DOES_NOT_MATCH, 406),
-    "/device/name/update": _BOUND,
-    "/device/unbind": _BOUND,
-    "/device/bind/list": (Code.QUERY_PARAMS_INVALID,),
-    "/device/info/by_token": (*_DEVICE, Code.DEVICE_TOKEN_INVALID, Code.TOKEN_DOES_NOT_MATCH),
-    "/device/info/by_uuid": _BOUND,
-    "/device/resource": _BOUND,
-    "/device/control/send": (*_BOUND, Code.COMMAND_NAME_INVALID, Code.METHOD_INVALID, 502, 504),
-    "/device/query/data/connect": (
-        *_DEVICE,
-        Code.DEVICE_ID_EMPTY,
-        Code.ACCOUNT_HAS_NO_POWER,
-        Code.TOO_MANY_DEVICES,
-    ),
-    "/device/query/data/history": (*_BOUND, Code.QUERY_PARAMS_INVALID),
-    "/device/query/data/realtime": (*_BOUND, Code.QUERY_PARAMS_INVALID),
-    "/device/ota/new_version": _BOUND,
-    "/device/ota/version/info": (Code.PACKAGE_ID_INVALID, Code.APP_NOT_BOUND),
-    "/device/ota/update": (
-        *_BOUND,
-        Code.PROJECT_ID_ERROR,
-        Code.PACKAGE_ID_INVALID,
-        Code.STRATEGY_INVALID,
-        Code.STRATEGY_NOT_FOR_USER,
-        Code.OTA_PARAMS_ERROR,
-        Code.OTA_RUNNING,
-        Code.OTA_VERSION_NOT_NEWER,
-    ),
-    "/device/ota/update/status": (*_BOUND, Code.OTA_TASK_ERROR),
-}
-_WORDS = {
-    400: "not of the form that is asked for",
-    401: "a header is missing or wrong, or the nonce was used",
-    404: "no such access_token",
-    406: "device has been bind!",
-    413: "the body is too long",
-    426: "the access_token expired",
-    429: "too many failed log-ins",
-    500: "the cloud failed",
-    502: "the device's answer is not usable",
-    503: "the device is offline or busy, or the cloud's store is",
-    504: "the device did not answer in time",
-}
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the description; the first call creates it."""
+def describe(app: FastAPI, routers: Iterable[APIRouter]) -> dict[str, Any]:
+    """Return the description of the routers' routes; the first call creates it."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
         schema["components"]["securitySchemes"] = {
             name: {"type": "apiKey", "in": "header", "name": header, "description": text}
             for name, (header, text) in _HEADERS.items()
         }
-        for path, operations in schema["paths"].items():
-            for operation in operations.values():
-                _complete(operation, path.removeprefix(PREFIX))
+        for route in routes_of(routers):
+            for method in route.methods or ():
+                operation = schema["paths"][PREFIX + route.path][method.lower()]
+                _complete(operation, signed=is_signed(route))
         schema["components"]["schemas"].pop("HTTPValidationError", None)
         schema["components"]["schemas"].pop("ValidationError", None)
         app.openapi_schema = schema
     return app.openapi_schema
 
 
-def _complete(operation: dict[str, Any], path: str) -> None:
-    """Add an endpoint's headers and errors; where FastAPI documents 422, we send 400."""
+def routes_of(routers: Iterable[APIRouter]) -> list[APIRoute]:
+    """Return the routers' routes; their paths are without the prefix ``/v1``."""
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+
+
+def is_signed(route: APIRoute) -> bool:
+    """Return whether a route's requests have the three headers."""
+    return _depends_on(route.dependant, read_headers)
+
+
+def _depends_on(dependant: Dependant, wanted: object) -> bool:
+    return any(
+        inner.call is wanted or _depends_on(inner, wanted) for inner in dependant.dependencies
+    )
+
+
+def _complete(operation: dict[str, Any], *, signed: bool) -> None:
+    """Add an endpoint's headers; where FastAPI documents 422, we send 400."""
     operation["responses"].pop("422", None)
-    errors: tuple[int | Code, ...] = (400, 413)
-    if path in _ERRORS:
+    if signed:
         operation["security"] = [{name: [] for name in _HEADERS}]
-        errors += (*_SIGNED, *_ERRORS[path])
-    for status, lines in sorted(_by_status(errors).items()):
-        operation["responses"][str(status)] = {
-            "description": "; ".join(lines),
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
-        }
-    if path not in _ERRORS:
-        _describe_page(operation)
-
-
-def _describe_page(operation: dict[str, Any]) -> None:
-    """Describe the responses that only browsers get: the page and its redirect."""
-    page = {"content": {"text/html": {"schema": {"type": "string"}}}}
-    for status, text in (
-        (401, "the page again: wrong account or password"),
-        (403, "the page again: its form was too old"),
-        (429, "the page again: too many failed log-ins"),
-    ):
-        operation["responses"][str(status)] = {"description": text, **page}
-    operation["responses"]["302"] = {
-        "description": "to the redirect URI, with `#access_token=…&state=…&scope=…&expires_in=…`"
-        " or `#error=…&state=…`",
-        "headers": {"Location": {"schema": {"type": "string"}}},
-    }
-
-
-def _by_status(errors: tuple[int | Code, ...]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for error in dict.fromkeys(errors):
-        if isinstance(error, Code):
-            found.setdefault(error.http_status, []).append(f"{int(error)} {error.meaning}")
-        else:
-            found.setdefault(error, []).append(f"{error} {_WORDS[error]}")
-    return found
 
 
 _STYLE = """

@@ -8,15 +8,16 @@ from fastapi.responses import JSONResponse
 from staging.api import schema, views
 from staging.api.auth import Served, SignedRequest, authenticate, authorize
 from staging.api.envelope import answer
+from staging.api.failures import BOUND_DEVICE, errors
 from staging.api.params import PackageQuery, UpdateBody, UuidQuery
-from staging.codes import ErrorCode, RefusedError
+from staging.errors import ErrorCode, RefusedError
 from staging.identity.oauth import Scope
 from staging.store import apps, ota, releases
 
 router = APIRouter(prefix="/device/ota")
 
 
-@router.get("/new_version", response_model=schema.NewVersion)
+@router.get("/new_version", response_model=schema.NewVersion, responses=errors(*BOUND_DEVICE))
 async def new_version(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """5.1: return the update that is offered to the device; null if there is none."""
     _, device_id = await authorize(services, signed, Scope.OTA, uuid)
@@ -24,7 +25,11 @@ async def new_version(services: Served, signed: SignedRequest, uuid: UuidQuery) 
     return answer(None if offer is None else views.new_version(uuid, offer), total=1)
 
 
-@router.get("/version/info", response_model=schema.VersionInfo)
+@router.get(
+    "/version/info",
+    response_model=schema.VersionInfo,
+    responses=errors(ErrorCode.PACKAGE_ID_INVALID, ErrorCode.APP_NOT_BOUND),
+)
 async def version_info(
     services: Served, signed: SignedRequest, package_id: PackageQuery
 ) -> JSONResponse:
@@ -39,7 +44,21 @@ async def version_info(
     return answer(views.version_info(package, version), total=1)
 
 
-@router.post("/update", status_code=201, response_model=schema.Ordered)
+@router.post(
+    "/update",
+    status_code=201,
+    response_model=schema.Ordered,
+    responses=errors(
+        *BOUND_DEVICE,
+        ErrorCode.PROJECT_ID_ERROR,
+        ErrorCode.PACKAGE_ID_INVALID,
+        ErrorCode.STRATEGY_INVALID,
+        ErrorCode.STRATEGY_NOT_FOR_USER,
+        ErrorCode.OTA_PARAMS_ERROR,
+        ErrorCode.OTA_RUNNING,
+        ErrorCode.OTA_VERSION_NOT_NEWER,
+    ),
+)
 async def update(services: Served, signed: SignedRequest, body: UpdateBody) -> JSONResponse:
     """5.3: order an update; the device gets the order now, or when it next registers."""
     uuid = body.deviceUuid
@@ -51,7 +70,11 @@ async def update(services: Served, signed: SignedRequest, body: UpdateBody) -> J
     return answer(data=True, total=1, status=201)
 
 
-@router.get("/update/status", response_model=schema.UpdateStatus)
+@router.get(
+    "/update/status",
+    response_model=schema.UpdateStatus,
+    responses=errors(*BOUND_DEVICE, ErrorCode.OTA_TASK_ERROR),
+)
 async def status(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """5.4: return the status of the device's latest update."""
     _, device_id = await authorize(services, signed, Scope.OTA, uuid)

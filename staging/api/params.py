@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
-from staging.codes import ApiError, ErrorCode, RefusedError
+from staging.api.failures import ApiError, response_to
+from staging.errors import ErrorCode, RefusedError
 from staging.store import history
 from staging.times import parse_iso
 from wire.errors import FieldError, MissingFieldError
@@ -20,32 +21,48 @@ DEVICES_LIMIT = 20
 LIST_LIMIT, LIST_LIMIT_DEFAULT = 1000, 20
 NAME_LIMIT = 64
 
-# The document's error code for an invalid field, and the expected value.
-_FIELDS: Mapping[str, tuple[ErrorCode | None, str]] = {
-    "deviceUuid": (ErrorCode.DEVICE_UUID_INVALID, "14 hexadecimal digits"),
-    "token": (ErrorCode.DEVICE_TOKEN_INVALID, "a bind token, 32 hexadecimal digits"),
-    "method": (ErrorCode.METHOD_INVALID, '"GET" or "PUT"'),
-    "name": (ErrorCode.COMMAND_NAME_INVALID, "the name of a data point"),
-    "content": (None, "a string"),
-    "deviceUuids": (ErrorCode.DEVICE_UUID_INVALID, "a list of uuids of 14 hexadecimal digits"),
-    "propertyKey": (ErrorCode.QUERY_PARAMS_INVALID, "the key of a data point"),
-    "propertyType": (ErrorCode.QUERY_PARAMS_INVALID, '"REPORT" or "RESOURCE"'),
-    "startTime": (ErrorCode.QUERY_PARAMS_INVALID, "a UTC time such as 2017-04-14T08:31:10Z"),
-    "endTime": (ErrorCode.QUERY_PARAMS_INVALID, "a UTC time such as 2017-04-14T08:31:10Z"),
-    "limit": (ErrorCode.QUERY_PARAMS_INVALID, f"an integer from 1 to {HISTORY_LIMIT}"),
-    "nextPage": (ErrorCode.QUERY_PARAMS_INVALID, "the nextPage of an answer, in ms"),
-    "packageId": (ErrorCode.OTA_PARAMS_ERROR, "the id of a package, an integer"),
-    "strategyId": (ErrorCode.OTA_PARAMS_ERROR, "the id of a strategy, an integer"),
-    "start": (ErrorCode.QUERY_PARAMS_INVALID, "an integer from 0"),
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A parameter: the error code of an invalid value, None for 400, and what is expected.
+
+    A ``secret`` value is not repeated in the message.
+    """
+
+    code: ErrorCode | None
+    expected: str
+    secret: bool = False
+
+
+_FIELDS: Mapping[str, _Field] = {
+    "deviceUuid": _Field(ErrorCode.DEVICE_UUID_INVALID, "14 hexadecimal digits"),
+    "token": _Field(
+        ErrorCode.DEVICE_TOKEN_INVALID, "a bind token, 32 hexadecimal digits", secret=True
+    ),
+    "method": _Field(ErrorCode.METHOD_INVALID, '"GET" or "PUT"'),
+    "name": _Field(ErrorCode.COMMAND_NAME_INVALID, "the name of a data point"),
+    "content": _Field(None, "a string"),
+    "deviceUuids": _Field(
+        ErrorCode.DEVICE_UUID_INVALID, "a list of uuids of 14 hexadecimal digits"
+    ),
+    "propertyKey": _Field(ErrorCode.QUERY_PARAMS_INVALID, "the key of a data point"),
+    "propertyType": _Field(ErrorCode.QUERY_PARAMS_INVALID, '"REPORT" or "RESOURCE"'),
+    "startTime": _Field(ErrorCode.QUERY_PARAMS_INVALID, "a UTC time such as 2017-04-14T08:31:10Z"),
+    "endTime": _Field(ErrorCode.QUERY_PARAMS_INVALID, "a UTC time such as 2017-04-14T08:31:10Z"),
+    "limit": _Field(ErrorCode.QUERY_PARAMS_INVALID, f"an integer from 1 to {HISTORY_LIMIT}"),
+    "nextPage": _Field(ErrorCode.QUERY_PARAMS_INVALID, "the nextPage of an answer, in ms"),
+    "packageId": _Field(ErrorCode.OTA_PARAMS_ERROR, "the id of a package, an integer"),
+    "strategyId": _Field(ErrorCode.OTA_PARAMS_ERROR, "the id of a strategy, an integer"),
+    "start": _Field(ErrorCode.QUERY_PARAMS_INVALID, "an integer from 0"),
 }
 # Endpoints where the same name has another meaning.
-_FIELDS_OF: Mapping[tuple[str, str], tuple[ErrorCode | None, str]] = {
-    ("/device/name/update", "name"): (None, f"0 to {NAME_LIMIT} printable characters"),
-    ("/device/bind/list", "limit"): (
+_FIELDS_OF: Mapping[tuple[str, str], _Field] = {
+    ("/device/name/update", "name"): _Field(None, f"0 to {NAME_LIMIT} printable characters"),
+    ("/device/bind/list", "limit"): _Field(
         ErrorCode.QUERY_PARAMS_INVALID,
         f"an integer from 1 to {LIST_LIMIT}",
     ),
-    ("/device/ota/version/info", "packageId"): (
+    ("/device/ota/version/info", "packageId"): _Field(
         ErrorCode.PACKAGE_ID_INVALID,
         "the id of a package, an integer",
     ),
@@ -201,10 +218,11 @@ def validation_error(path: str, errors: Sequence[Any]) -> ApiError:
         got = FieldError("body", first.get("input"), "a JSON object", secret=True)
         return ApiError("400", 400, f"body: not JSON ({got.expected} expected)")
     field = places[0]
-    known = _FIELDS_OF.get((path, field)) or _FIELDS.get(field)
-    code, expected = known or (None, first["msg"])
+    known = _FIELDS_OF.get((path, field)) or _FIELDS.get(field) or _Field(None, first["msg"])
     if first["type"] == "missing":
-        problem: FieldError = MissingFieldError(field, expected)
+        problem: FieldError = MissingFieldError(field, known.expected)
     else:
-        problem = FieldError(field, first["input"], expected, secret=field == "token")
-    return ApiError("400", 400, str(problem)) if code is None else RefusedError(code, str(problem))
+        problem = FieldError(field, first["input"], known.expected, secret=known.secret)
+    if known.code is None:
+        return ApiError("400", 400, str(problem))
+    return response_to(RefusedError(known.code, str(problem)))

@@ -20,12 +20,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from staging.codes import ApiError
+from staging.api.failures import response_to
 from staging.console.assets import Assets
 from staging.console.live import Hub, TooManyWatchersError
 from staging.console.sessions import Session, Sessions
 from staging.data_dir import DataDir
 from staging.errors import (
+    AlreadyBoundError,
     CancelRefusedError,
     DeviceBusyError,
     DeviceOfflineError,
@@ -33,6 +34,7 @@ from staging.errors import (
     GatewayError,
     NotFoundError,
     NoUpdateError,
+    RefusedError,
     StagingError,
     StoreBusyError,
 )
@@ -231,8 +233,9 @@ def _convert(  # noqa: PLR0911  # one line for each kind of error
     match error:
         case ConsoleError():
             return error
-        case ApiError():
-            return ConsoleError(error.status, error.code, error.message)
+        case RefusedError() | AlreadyBoundError():
+            known = response_to(error)
+            return ConsoleError(known.status, known.code, known.message)
         case GatewayError():
             status, code = _GATEWAY.get(type(error), (502, "device_failed"))
             return ConsoleError(status, code, str(error))

@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from audio.wav import render_wav
 from staging.api.control import find_uri
-from staging.codes import ErrorCode, RefusedError
 from staging.console import queries, shapes, speech
 from staging.console.call import Call, ConsoleError, id_of, text_of
+from staging.errors import ErrorCode, RefusedError
 from staging.store import devices, ota
 from staging.store.order_rules import ACTIVE, Status
 from wire.errors import FieldError, MissingFieldError

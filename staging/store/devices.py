@@ -10,8 +10,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from staging.codes import ApiError, ErrorCode, RefusedError
-from staging.errors import NotFoundError, StagingError
+from staging.errors import (
+    AlreadyBoundError,
+    ErrorCode,
+    NotFoundError,
+    RefusedError,
+    StagingError,
+)
 from staging.store.models import (
     ACTIVATED,
     ENABLE,
@@ -188,7 +193,7 @@ def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int
 
     Raises:
         RefusedError: 1209, 1211 or 1228.
-        ApiError: 406, the device is bound already.
+        AlreadyBoundError: it is bound, to this account or another.
     """
     device = session.scalar(select(Device).where(Device.uuid == uuid))
     if device is None:
@@ -200,7 +205,7 @@ def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int
     if not hmac.compare_digest((device.bind_token or "").lower(), bind_token.lower()):
         raise RefusedError(ErrorCode.TOKEN_DOES_NOT_MATCH, uuid)
     if session.get(Binding, device.id) is not None:
-        raise ApiError("406", 406, "device has been bind!")
+        raise AlreadyBoundError
     session.add(Binding(device_id=device.id, account_id=account_id, create_time=now))
     device.update_time = now
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from staging.codes import ErrorCode, RefusedError
-from staging.errors import NotFoundError, NoUpdateError, StagingError
+from staging.errors import ErrorCode, NotFoundError, NoUpdateError, RefusedError, StagingError
 from staging.store import devices, order_rules
 from staging.store.models import (
     RELEASED,
@@ -117,7 +116,7 @@ def order_verification(session: Session, uuid: str, package_id: int, now: int) -
     try:
         _check_orderable(session, device, package)
     except RefusedError as error:
-        raise StagingError(f"device {uuid}: {error.message}") from error
+        raise StagingError(f"device {uuid}: {error}") from error
     return _add_task(session, device.id, package.id, None, now)
 
 

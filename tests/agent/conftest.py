@@ -1,4 +1,4 @@
-"""A cloud under the test's control, and a guard against code that blocks the event loop."""
+"""A cloud under the test's control, and a check for code that blocks the event loop."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ def authority() -> Authority:
 
 @pytest.fixture
 async def cloud(authority: Authority) -> AsyncIterator[Cloud]:
-    """A cloud that accepts everything, unless the test gives it another script."""
+    """Run a cloud that accepts everything, unless the test gives it another script."""
     made = Cloud(authority.server_context())
     await made.start()
     yield made
     await made.stop()
 
 
-# Calls that may block, with the file and functions that make them: once at the agent's start or end.
+# Calls that may block, with the file and functions that make them, because they happen only once, at the
+# agent's start or end.
 ALLOWED = {
     "io.TextIOWrapper.read": (
         "base/clock.py",
         {"boot_id"},
-    ),  # a file of the kernel's, not of a disk
+    ),  # a file of the kernel, not on a disk
     "os.unlink": ("agent/local/http.py", {"unix_socket"}),  # before the first request is served
     "threading.Lock.acquire": ("agent/link/outbox.py", {"close"}),  # joins an idle thread
 }
@@ -38,7 +39,7 @@ ALLOWED = {
 
 @pytest.fixture
 def no_blocking() -> Iterator[None]:
-    """Let each call of ours that blocks the event loop raise: known by its name, not by a clock."""
+    """Make each blocking call of our code in the event loop raise; it is found by name, not by time."""
     with blockbuster_ctx(scanned_modules=["agent", "resources", "transport", "wire"]) as guard:
         for call, (file, functions) in ALLOWED.items():
             guard.functions[call].can_block_in(file, functions)

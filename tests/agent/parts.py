@@ -1,4 +1,4 @@
-"""What the agent's tests share: a cloud that follows a script, a profile."""
+"""Helpers that the agent's tests share: a scripted cloud, a profile."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from wire.reports import REGISTER_PATH, parse_report
 UUID = "0083000000000a"
 TOKEN = "device-token-of-the-test-4711"
 BIND_TOKEN = "6dd5790b2163a0132e6c65c6dd6f9ef2"
-# No test depends on it: it turns a hang into a failure.
+# Only turns a hang into a failure.
 DEADLINE = 60.0
 
 
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop run until ``condition`` holds."""
     async with asyncio.timeout(DEADLINE):
-        while not condition():  # what is waited for is state, without an event of its own
+        while not condition():  # the condition has no event to wait for
             await asyncio.sleep(0.005)
 
 
@@ -50,7 +50,7 @@ def accept(request: Request) -> Reply:
 
 
 class Cloud:
-    """A TLS server of framed CoAP; ``answer`` is the script."""
+    """A TLS server for framed CoAP; ``answer`` is the script."""
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
@@ -64,7 +64,7 @@ class Cloud:
 
     @property
     def reports(self) -> list[dict[str, object]]:
-        """The ``data`` objects that came, in order."""
+        """The received ``data`` objects, in order."""
         return [parse_report(r.payload) for r in self.requests if r.path != REGISTER_PATH]
 
     @property
@@ -83,7 +83,7 @@ class Cloud:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Be gone, as a cloud that is restarted is: the port is closed, connections end."""
+        """Close the port and all connections, as when the cloud restarts."""
         if self._server is None or self.endpoint is None:
             return
         self._server.close()

@@ -1,4 +1,4 @@
-"""The agent as a process against a real staging cloud: what its commands print, and how it ends."""
+"""The agent as a process against a real staging cloud: the output of its commands, and its shutdown."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.conftest import write_tone
 
 BIN = Path(sys.executable).parent
 START_TIMEOUT = 40.0
-# What a user may wait for after Ctrl-C or systemctl stop.
+# The longest that a user may have to wait after Ctrl-C or systemctl stop.
 END_SECONDS = 5.0
-# In asyncio's debug mode and on a busy machine; what blocks by mistake blocks for seconds.
+# Allows for asyncio's debug mode and a busy machine; a call that blocks by mistake blocks for seconds.
 BLOCKING_SECONDS = 1.0
-# Imported at idle, each would cost memory that a small machine does not have.
+# Imported while idle, each would take memory that a small machine does not have.
 HEAVY = ("tuf", "urllib3", "mpv", "dbus_fast", "cryptography", "numpy", "fastapi", "sqlalchemy")
 
 
@@ -45,7 +45,7 @@ def run_cli(*words: str | Path, **more: Any) -> subprocess.CompletedProcess[str]
 
 
 class Agent:
-    """One device's files, and the process that runs on them."""
+    """One device's files, and the process that uses them."""
 
     def __init__(self, folder: Path, profile: Path) -> None:
         self.state = folder / "state"
@@ -86,7 +86,7 @@ class Agent:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """A staging cloud on free ports; yields what runs its commands."""
+    """Run a staging cloud on free ports; yields a function that runs its commands."""
     data = tmp_path_factory.mktemp("cloud")
     server = subprocess.Popen(
         [BIN / "story-cloud", "serve", "--data", data, "--api-port", "0", "--device-port", "0"],
@@ -216,7 +216,7 @@ def test_without_its_cloud_the_agent_serves_the_machine(agent: Agent) -> None:
 
 
 def test_a_frozen_cloud_does_not_hold_up_the_end(agent: Agent) -> None:
-    """TCP connects, nothing is ever answered: in the middle of the TLS handshake SIGTERM comes."""
+    """TCP connects, but no answer ever comes; SIGTERM arrives during the TLS handshake."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -388,7 +388,7 @@ def test_an_idle_agent_imports_nothing_heavy() -> None:
 
 
 def test_a_file_name_of_an_old_card_is_played_and_reported(agent: Agent) -> None:
-    """GBK names, as USB sticks from old PCs have them: no UTF-8, and yet a song."""
+    """GBK names, as on USB sticks from old PCs: not UTF-8, but playable."""
     tone = write_tone(agent.profile.parent / "tone.wav", seconds=60)
     media = agent.state / "media"
     media.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What a version says that dies on trial before it can log: real processes, then the report's lines."""
+"""The report of a version that dies on trial before it can log: real processes, then the report's lines."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def unfinished(state: Path, *, step: str = "INSTALLED") -> Path:
-    """A state folder in which an update is at that state."""
+    """Make a state folder with an update in the given state."""
     (state / "ota").mkdir(parents=True)
     (state / "ota" / "task.json").write_text(json.dumps({"state": step}))
     return state
 
 
 def run_release(state: Path, broken: str, text: str) -> subprocess.CompletedProcess[str]:
-    """Start, from the base, a release on trial one of whose modules holds another text."""
+    """Start, from the base, a release on trial, with the text of one of its modules replaced."""
     folder = boot.release_folder(state, "1.1.0")
     for part in PACKAGES:
         shutil.copytree(

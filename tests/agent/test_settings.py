@@ -1,4 +1,4 @@
-"""The settings file: each member, each limit, each way to get it wrong; and the back-off."""
+"""The settings file: each member, each limit, each kind of error; and the back-off."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 
 class NoChance(random.Random):
-    """Draws the given number each time."""
+    """Returns the given number each time."""
 
     def __init__(self, value: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The document's own speech, which the codec must decode."""
+"""The speech in the document's example, which the codec must decode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How loud a tone is in samples: what tests of sound measure with."""
+"""The level of a tone in samples, for tests of sound."""
 
 from __future__ import annotations
 

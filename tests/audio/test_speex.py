@@ -1,4 +1,4 @@
-"""Speex by libspeex: the document's real speech, our own frames, and what is no speech."""
+"""Speex by libspeex: the document's real speech, our own frames, and invalid input."""
 
 from __future__ import annotations
 

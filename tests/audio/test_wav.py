@@ -1,4 +1,4 @@
-"""WAV files to samples: what is converted, and what is refused by name."""
+"""WAV files to samples: the supported formats, and the errors for the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trusted time meets the updater's repository and its server."""
+"""Trusted time is tested with the updater's repository and its server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trusted time: what raises the floor, what survives a restart, and TLS by it."""
+"""Trusted time: what raises the floor, what survives a restart, and TLS with it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ DAY = 86400.0
 THEN = EARLIEST + 100 * DAY
 
 
-class Machine:
-    """A clock, ticks and boots under the test's hand."""
+class ClockRig:
+    """A clock, ticks and boots that the test controls."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.clock, self.ticks, self.boot = path, 0.0, 10.0, "first"
@@ -37,54 +37,54 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path / "ota/time.json")
+def rig(tmp_path: Path) -> ClockRig:
+    return ClockRig(tmp_path / "ota/time.json")
 
 
-def test_a_clock_over_the_floor_is_believed(machine: Machine) -> None:
-    machine.clock = THEN
-    time = machine.start()
+def test_a_clock_over_the_floor_is_believed(rig: ClockRig) -> None:
+    rig.clock = THEN
+    time = rig.start()
     assert (time.now(), time.believes_clock, time.disbelief()) == (THEN, True, None)
 
 
 def test_a_machine_that_wakes_in_1970_knows_when_it_was_built(
-    machine: Machine, caplog: pytest.LogCaptureFixture
+    rig: ClockRig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    time = machine.start(built=THEN)
+    time = rig.start(built=THEN)
     assert time.floor() == (THEN, TimeSource.BUILD)
     assert not time.believes_clock
     assert "the clock says 1970-01-01 00:00:00Z, build says it is 2027-03-02" in caplog.text
 
 
-def test_ticks_count_while_the_clock_is_wrong(machine: Machine) -> None:
-    time = machine.start()
+def test_ticks_count_while_the_clock_is_wrong(rig: ClockRig) -> None:
+    time = rig.start()
     time.note_cloud(THEN)
-    machine.ticks += 3 * DAY
+    rig.ticks += 3 * DAY
     assert time.now() == THEN + 3 * DAY
 
 
-def test_the_floor_survives_restart_and_reboot(machine: Machine) -> None:
-    machine.start().note_cloud(THEN)
-    machine.ticks += 60
-    assert machine.start().now() == THEN + 60
-    machine.boot, machine.ticks = "second", 25.0
-    assert machine.start().now() == THEN + 25
-    assert machine.start().floor()[1] is TimeSource.CLOUD
+def test_the_floor_survives_restart_and_reboot(rig: ClockRig) -> None:
+    rig.start().note_cloud(THEN)
+    rig.ticks += 60
+    assert rig.start().now() == THEN + 60
+    rig.boot, rig.ticks = "second", 25.0
+    assert rig.start().now() == THEN + 25
+    assert rig.start().floor()[1] is TimeSource.CLOUD
 
 
-def test_it_is_written_seldom(machine: Machine) -> None:
-    time = machine.start()
+def test_it_is_written_seldom(rig: ClockRig) -> None:
+    time = rig.start()
     time.note_cloud(THEN)
-    before = machine.path.stat().st_mtime_ns, machine.path.read_bytes()
+    before = rig.path.stat().st_mtime_ns, rig.path.read_bytes()
     for minute in range(60):
         time.note_cloud(THEN + minute * 60)
-    assert (machine.path.stat().st_mtime_ns, machine.path.read_bytes()) == before
+    assert (rig.path.stat().st_mtime_ns, rig.path.read_bytes()) == before
     time.note_cloud(THEN + WRITE_STEP)
-    assert machine.path.read_bytes() != before[1]
+    assert rig.path.read_bytes() != before[1]
 
 
-def test_metadata_only_goes_forward_and_the_cloud_corrects_itself(machine: Machine) -> None:
-    time = machine.start()
+def test_metadata_only_goes_forward_and_the_cloud_corrects_itself(rig: ClockRig) -> None:
+    time = rig.start()
     time.note_metadata(THEN, ["k"])
     time.note_metadata(THEN - DAY, ["k"])
     assert time.floor() == (THEN, TimeSource.METADATA)
@@ -98,55 +98,55 @@ def test_metadata_only_goes_forward_and_the_cloud_corrects_itself(machine: Machi
 @pytest.mark.parametrize(
     "seconds", [0.0, EARLIEST - 1, EARLIEST + LIFETIME_SECONDS + 1, math.inf, math.nan]
 )
-def test_impossible_times_are_ignored(machine: Machine, seconds: float) -> None:
-    time = machine.start()
+def test_impossible_times_are_ignored(rig: ClockRig, seconds: float) -> None:
+    time = rig.start()
     assert not time.note_cloud(seconds)
     assert not time.note_metadata(seconds, ["k"])
     assert time.floor()[0] == EARLIEST
-    assert not machine.path.exists()
+    assert not rig.path.exists()
 
 
-def test_the_word_of_withdrawn_keys_is_forgotten(machine: Machine) -> None:
-    time = machine.start()
+def test_the_word_of_withdrawn_keys_is_forgotten(rig: ClockRig) -> None:
+    time = rig.start()
     time.note_cloud(THEN)
     time.note_metadata(THEN + 1000 * DAY, ["stolen"])
     assert not time.forget_metadata(["stolen"])
     assert time.forget_metadata(["new"])
     assert time.floor() == (THEN, TimeSource.CLOUD)
-    assert machine.start().floor() == (THEN, TimeSource.CLOUD)
+    assert rig.start().floor() == (THEN, TimeSource.CLOUD)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"known": 5, "keys": []}', b"\xff"])
 def test_a_damaged_file_is_as_good_as_none(
-    machine: Machine, data: bytes, caplog: pytest.LogCaptureFixture
+    rig: ClockRig, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    machine.path.parent.mkdir()
-    machine.path.write_bytes(data)
-    assert machine.start().floor()[1] is TimeSource.BUILD
+    rig.path.parent.mkdir()
+    rig.path.write_bytes(data)
+    assert rig.start().floor()[1] is TimeSource.BUILD
     assert "cannot be read" in caplog.text
-    assert machine.start().note_cloud(THEN)
-    assert json.loads(machine.path.read_bytes())["known"]["cloud"]["seconds"] == THEN
+    assert rig.start().note_cloud(THEN)
+    assert json.loads(rig.path.read_bytes())["known"]["cloud"]["seconds"] == THEN
 
 
 @pytest.mark.parametrize("source", ["cloud", "metadata"])
 def test_a_time_on_disk_that_no_source_may_claim_is_dropped(
-    machine: Machine, caplog: pytest.LogCaptureFixture, source: str
+    rig: ClockRig, caplog: pytest.LogCaptureFixture, source: str
 ) -> None:
     """One flipped bit, and every certificate and all metadata would have expired for ever."""
-    machine.start().note_metadata(THEN, ["k"])
-    machine.start().note_cloud(THEN)
-    record = json.loads(machine.path.read_bytes())
+    rig.start().note_metadata(THEN, ["k"])
+    rig.start().note_cloud(THEN)
+    record = json.loads(rig.path.read_bytes())
     record["known"][source]["seconds"] = EARLIEST + LIFETIME_SECONDS + 1
-    machine.path.write_text(json.dumps(record))
-    assert machine.start().floor()[0] == THEN
+    rig.path.write_text(json.dumps(record))
+    assert rig.start().floor()[0] == THEN
     assert f"{source} on disk gives an impossible time" in caplog.text
 
 
 def test_a_disk_that_fails_leaves_the_floor_in_memory(
-    machine: Machine, caplog: pytest.LogCaptureFixture
+    rig: ClockRig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    machine.path.parent.write_bytes(b"no folder")
-    time = machine.start()
+    rig.path.parent.write_bytes(b"no folder")
+    time = rig.start()
     assert time.note_cloud(THEN)
     assert time.floor() == (THEN, TimeSource.CLOUD)
     assert "not on disk" in caplog.text
@@ -210,7 +210,7 @@ def test_a_server_whose_clock_is_far_ahead_does_not_lock_itself_out(
     helpers: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It says a time after its own certificate's end: no later word of it could be heard."""
+    """It sends a time after its own certificate's end, so no correction could be received."""
     url, ca_file = https()
     clock = TrustedTime(tmp_path / "time.json", wall=lambda: 0.0)
     web = WebSettings(5, 5, ca_file, clock)
@@ -236,7 +236,7 @@ def test_a_frozen_repository_is_refused_by_the_time_that_its_own_server_says(
     helpers: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """First contact of a machine that woke in 1970: what it hears meanwhile counts at once."""
+    """The first contact of a machine that started in 1970: a time that it receives counts at once."""
     past = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
     monkeypatch.setattr("release.repository._expiry", lambda _role: past)
     repository.refresh()
@@ -256,7 +256,7 @@ def fetch(served: tuple[str, Path], clock: TrustedTime) -> bytes:
 
 
 def test_https_of_a_machine_that_wakes_in_1970(https: Any) -> None:
-    """The certificate is "not yet valid", by the clock of OpenSSL too; the floor is not later."""
+    """The certificate is "not yet valid", by OpenSSL's clock too; the floor is not later."""
     assert fetch(https(HOUR / 2, HOUR), TrustedTime(wall=lambda: 0.0)) == b"here"
 
 
@@ -266,7 +266,7 @@ def test_https_with_an_expired_certificate_is_refused(https: Any) -> None:
 
 
 def test_https_with_a_certificate_that_the_floor_outlived(https: Any) -> None:
-    """The clock went wrong, and a stolen certificate that has expired since is shown."""
+    """The clock is wrong, and an attacker uses a stolen certificate that has expired since."""
     clock = TrustedTime(wall=lambda: 0.0)
     clock.note_cloud(EARLIEST + 20 * 365 * DAY)
     with pytest.raises(FetchError, match="certificate has expired"):

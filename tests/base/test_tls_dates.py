@@ -1,4 +1,4 @@
-"""The dates of a verified chain, judged at trusted time: the CA's count as the server's do."""
+"""The dates of a verified chain, compared with trusted time: the CA's count as well as the server's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ YEAR = timedelta(days=365)
 
 
 def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
-    """Return the client's end of a handshake in memory; raises what the client finds."""
+    """Return the client's end of a handshake in memory; raises the client's error."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (
         client.wrap_bio(to_client, to_server, server_hostname=LOOPBACK),

@@ -1,4 +1,4 @@
-"""The chime: what it proves with a scripted player, and with mpv on a real sound server."""
+"""The chime, with a scripted player, and with mpv on a real sound server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.resources.parts import DEADLINE, Bench, ScriptedPlayer
 
 
 class Chimer(ScriptedPlayer):
-    """Answers the chime as the test says."""
+    """Plays the chime according to the test's script."""
 
     def __init__(self, *, at: float | None = None, end: tuple[str | None] | None = None) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ async def test_a_story_that_plays_is_proof_enough(
     await bench.point.put("a")
     bench.player.at = at
     assert await bench.point.prove_sound(10) == SoundProof("scripted", fault)
-    assert bench.player.played == ["a"]  # the child's story goes on, and nothing rang into it
+    assert bench.player.played == ["a"]  # the child's story continues, without a chime in it
 
 
 async def test_an_order_waits_for_the_chime_and_is_played_at_full_volume(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_the_chime_is_soft_at_both_ends(tmp_path: Path) -> None:
 
 @pytest.fixture
 def loud(pulse_server: str) -> str:
-    """The sound server at full volume: another test may have turned it down."""
+    """Set the sound server to full volume: another test may have turned it down."""
     environment = {**os.environ, "PULSE_SERVER": pulse_server}
     for setting, value in (("volume", "100%"), ("mute", "0")):
         command = ["pactl", f"set-sink-{setting}", "bench", value]
@@ -160,14 +160,14 @@ async def test_the_real_chime_is_captured_behind_the_sound_server(
     assert recorder.stdout
     try:
         async with asyncio.timeout(DEADLINE):
-            await recorder.stdout.readexactly(800)  # it listens
+            await recorder.stdout.readexactly(800)  # it is recording
             assert await point.prove_sound(100) == SoundProof("pulse")
             while max(array.array("h", await recorder.stdout.readexactly(800))) < 1000:
                 pass
     finally:
         recorder.terminate()
         await recorder.wait()
-    assert point.back_end == "mpv: not started yet"  # its 50 MB are given back
+    assert point.back_end == "mpv: not started yet"  # its 50 MB are freed
 
 
 async def test_the_real_chime_proves_the_path_without_a_sound(point: PlayPoint) -> None:

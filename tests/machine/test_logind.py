@@ -1,4 +1,4 @@
-"""The restart of the machine: what logind is asked, on a bus of its own with a stand-in for logind."""
+"""The restart of the machine: the requests to a stand-in for logind, on a private bus."""
 
 from __future__ import annotations
 

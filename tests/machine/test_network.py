@@ -1,4 +1,4 @@
-"""What the agent reads of its machine, and what it writes to the log."""
+"""The network state that the agent reads from its machine, and its log lines."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SECRETS = ("tok", "token-4711", 'quo"te\\ü')
 
 
 def logged(message: str, *arguments: object, error: Exception | None = None) -> str:
-    """Return what the log's handler writes."""
+    """Return the output of the log's handler."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(RedactingFormatter("%(levelname)s %(name)s: %(message)s", SECRETS))

@@ -1,4 +1,4 @@
-"""Bundles without RAUC: squashfs with an image and its block-hash-index, and a reader that does as RAUC does."""
+"""Bundles without RAUC: a squashfs with an image and its block-hash-index, and a reader that reads as RAUC does."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ needs_squashfs = pytest.mark.skipif(
     shutil.which("mksquashfs") is None, reason="needs Debian's squashfs-tools"
 )
 BLOCKS = 1024
-# Stands for the hash tree and the signature, which follow the squashfs in a bundle.
+# In place of the hash tree and the signature, which follow the squashfs in a bundle.
 TAIL = b"tree and signature" * 1000
 
 
 def make_image(seed: int = 1) -> bytearray:
-    """An image that hardly compresses, with some blocks of zeros."""
+    """Return an image that hardly compresses, with some blocks of zeros."""
     image = bytearray(random.Random(seed).randbytes(BLOCKS * BLOCK))
     image[100 * BLOCK : 120 * BLOCK] = bytes(20 * BLOCK)
     return image
 
 
 def change(image: bytearray, *blocks: int) -> bytearray:
-    """The image with other bytes in some blocks."""
+    """Return the image with other bytes in some blocks."""
     changed = bytearray(image)
     for block in blocks:
         changed[block * BLOCK : (block + 1) * BLOCK] = random.Random(block).randbytes(BLOCK)
@@ -64,7 +64,7 @@ def make_bundle(path: Path, image: bytes | bytearray, index: bytes | None = None
 
 
 class Rauc:
-    """Installs as RAUC does in adaptive mode; a hole under what it reads is an input/output error."""
+    """Installs as RAUC does in adaptive mode; reading a hole is an input/output error."""
 
     needs_reboot = True
 
@@ -150,4 +150,4 @@ class Rauc:
         return Standing()
 
     def collect(self, running: str) -> None:
-        """Nothing is left over."""
+        """Do nothing: there are no remains."""

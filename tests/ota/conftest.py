@@ -1,4 +1,4 @@
-"""A real repository, a real HTTP server whose faults are scripted, and packages small enough to read."""
+"""A real repository, a real HTTP server with scripted faults, and very small packages."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from ota.install.package import ReleaseInfo
 from ota.settings import UpdaterSettings
 from release.build import build_package
 from release.repository import AddedTarget, Repository
-from tests.ota.box import DEADLINE, QUICK, Kills, Machine
+from tests.ota.updater_rig import DEADLINE, QUICK, Kills, UpdaterRig
 from wire.ota import OtaOrder, order_payload
 
 PRODUCT = "story-machine"
 
-# What a scripted answer does with one request: the handler, the file's bytes, the asked-for start.
+# A scripted answer to one request; takes the handler, the file's bytes and the requested start.
 Fault = Callable[["Handler", bytes, int], None]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves files with Range, If-Range and ETag; the script may answer instead."""
+    """Serves files with Range, If-Range and ETag, unless the script answers instead."""
 
     protocol_version = "HTTP/1.1"
     server: Server
@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         return int(match[1]) if match else 0
 
     def wanted_stop(self, data: bytes) -> int | None:
-        """Where a range ends; None: it is open, or there is none."""
+        """Return the end of the requested range; None if it is open or there is no range."""
         match = re.fullmatch(r"bytes=\d+-(\d+)", self.headers.get("Range", ""))
         return min(int(match[1]) + 1, len(data)) if match else None
 
@@ -104,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
             super().finish()
 
     def log_message(self, *_args: Any) -> None:
-        """Keep the test's output quiet."""
+        """Log nothing."""
 
 
 class Server(ThreadingHTTPServer):
@@ -119,12 +119,12 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is part of the tests."""
+        """Ignore the error: some tests disconnect."""
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """Serve tmp_path/www; faults go to packages (and with ``scripted`` changed, to other files)."""
+    """Serve tmp_path/www; faults apply to packages, or to other files if ``scripted`` is changed."""
     instance = Server(("127.0.0.1", 0), Handler)
     instance.root = tmp_path / "www"
     instance.root.mkdir()
@@ -165,7 +165,7 @@ def make_package(
 
 
 def order_for(added: AddedTarget, base_url: str, **changes: Any) -> OtaOrder:
-    """The order that the cloud would send for a package; ``changes`` are its lies."""
+    """Return the order that the cloud would send for a package; ``changes`` are false members."""
     fields: dict[str, Any] = {
         "transaction": "77",
         "version": added.version,
@@ -178,7 +178,7 @@ def order_for(added: AddedTarget, base_url: str, **changes: Any) -> OtaOrder:
 
 
 class Helpers:
-    """What tests share; importlib mode has no sibling imports."""
+    """Helpers that tests share, since importlib mode has no sibling imports."""
 
     PRODUCT = PRODUCT
     make_package = staticmethod(make_package)
@@ -192,7 +192,7 @@ def helpers() -> type[Helpers]:
 
 @pytest.fixture
 def added(repository: Repository, tmp_path: Path) -> AddedTarget:
-    """Version 1.1.0, signed into the repository."""
+    """Sign version 1.1.0 into the repository."""
     package = make_package(
         tmp_path / "p.tar.gz", "1.1.0", content=random.Random(1).randbytes(500_000)
     )
@@ -200,8 +200,8 @@ def added(repository: Repository, tmp_path: Path) -> AddedTarget:
 
 
 @pytest.fixture
-def box(server: Server, repository: Repository, tmp_path: Path, helpers: Any) -> Machine:
-    """A machine whose updater reads the repository of this server."""
+def rig(server: Server, repository: Repository, tmp_path: Path, helpers: Any) -> UpdaterRig:
+    """Make a machine whose updater reads the repository of this server."""
     settings = UpdaterSettings(
         product=helpers.PRODUCT,
         repository=server.url,
@@ -212,10 +212,10 @@ def box(server: Server, repository: Repository, tmp_path: Path, helpers: Any) ->
         refresh=QUICK,
         download=DownloadSettings(web=WebSettings(5, 5), retry=QUICK),
     )
-    return Machine(settings, Kills())
+    return UpdaterRig(settings, Kills())
 
 
 @pytest.fixture
 def order(added: AddedTarget, server: Server, helpers: Any) -> Callable[..., bytes]:
-    """What makes the payload of an order for the package that was added; members may lie."""
+    """Return a function that makes an order's payload for the added package; members may be false."""
     return lambda **lies: order_payload(helpers.order_for(added, server.url, **lies))

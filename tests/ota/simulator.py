@@ -1,7 +1,7 @@
-"""A repository in memory, on the seam where the updater opens URLs: each attack is a few lines.
+"""A repository in memory, so that each attack is a few lines.
 
-Signed with real keys by python-tuf's Metadata API; `Simulator.get` stands in for `ota.fetch.web.Web.get`,
-so that metadata and packages alike come from here.
+It is signed with real keys by python-tuf's Metadata API. `Simulator.get` replaces `ota.fetch.web.Web.get`,
+so that metadata and packages both come from here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WEEK = timedelta(days=7)
 
 
 class Answer:
-    """What `ota.fetch.web.Body` is: a status, headers, bytes as they come."""
+    """Replaces `ota.fetch.web.Body`: a status, headers, and the bytes in chunks."""
 
     def __init__(self, status: int, chunks: Iterator[bytes], headers: Mapping[str, str]) -> None:
         self.status = status
@@ -45,7 +45,7 @@ class Answer:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
     def header(self, name: str) -> str | None:
         return self._headers.get(name)
@@ -57,7 +57,7 @@ class Answer:
 
 
 class Simulator:
-    """Keys, roles and packages; `publish` makes them what is served."""
+    """Keys, roles and packages; `publish` starts to serve them."""
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC).replace(microsecond=0)
@@ -71,7 +71,7 @@ class Simulator:
         self.snapshot = Snapshot(expires=self.now + WEEK)
         self.timestamp = Timestamp(expires=self.now + WEEK)
         self.files: dict[str, bytes] = {}
-        # By the end of a path: chunks that are served instead of the file.
+        # Chunks that are served instead of a file, by the end of its path.
         self.streams: dict[str, Callable[[], Iterator[bytes]]] = {}
         self.asked: list[str] = []
         self.read_bytes = 0
@@ -93,7 +93,7 @@ class Simulator:
         return self.files["metadata/1.root.json"]
 
     def publish_root(self, *, bump: bool = True, old: list[CryptoSigner] | None = None) -> None:
-        """Serve the root; ``old`` are the keys that it replaces, which must sign it too."""
+        """Sign and serve the root; ``old`` are the replaced keys, which must sign it too."""
         self.root.version += bump
         metadata: Metadata[Any] = Metadata(self.root)
         for signer in [*self.signers["root"], *(old or [])]:
@@ -101,7 +101,7 @@ class Simulator:
         self.files[f"metadata/{self.root.version}.root.json"] = metadata.to_bytes()
 
     def publish(self, *, bump: bool = True) -> None:
-        """Serve targets, snapshot and timestamp as they are now."""
+        """Serve the current targets, snapshot and timestamp."""
         for signed in (self.targets, self.snapshot, self.timestamp):
             signed.version += bump
         self.snapshot.meta["targets.json"] = MetaFile(self.targets.version)
@@ -110,7 +110,7 @@ class Simulator:
         self.serve(self.targets, self.snapshot, self.timestamp)
 
     def serve(self, *roles: Any) -> None:
-        """Sign roles and serve them under their names, whatever they say."""
+        """Sign roles and serve them under their names, without any check."""
         for signed in roles:
             name = f"{signed.type}.json"
             if signed.type != "timestamp":
@@ -126,7 +126,7 @@ class Simulator:
         self.publish_root(old=old if role == "root" else None)
 
     def later(self, delta: timedelta) -> None:
-        """Let time pass for what is signed from here on."""
+        """Advance the time for later signatures."""
         self.now += delta
         self.snapshot.expires = self.timestamp.expires = self.now + WEEK
 
@@ -143,7 +143,7 @@ class Simulator:
         self.files[f"targets/{product}/{sha256}.{version}.tar.gz"] = package
 
     def order(self, version: str, product: str = "story-machine", **lies: Any) -> OtaOrder:
-        """The order that an honest cloud sends; ``lies`` are members that it does not."""
+        """Return the order that an honest cloud sends; ``lies`` replace members."""
         target = self.targets.targets[f"{product}/{version}.tar.gz"]
         path = f"targets/{product}/{target.hashes['sha256']}.{version}.tar.gz"
         fields: dict[str, Any] = {
@@ -157,7 +157,7 @@ class Simulator:
         return OtaOrder(**(fields | lies))
 
     def state(self) -> dict[str, bytes]:
-        """What is served now; an attacker may keep it."""
+        """Return a copy of the served files, as an attacker may keep one."""
         return copy.copy(self.files)
 
     def get(self, url: str, _headers: Mapping[str, str] | None = None) -> Answer:

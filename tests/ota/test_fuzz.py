@@ -1,4 +1,4 @@
-"""Hostile and damaged bytes: whatever they are, only errors of ours come out."""
+"""Hostile and damaged input: any bytes lead only to the project's own errors."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ TERMS = {
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a document, the whole first."""
+    """Return the path of every value in a document, the root first."""
     inner = (
         value.items()
         if isinstance(value, dict)
@@ -120,13 +120,13 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def changed(document: Any) -> st.SearchStrategy[Any]:
-    """The document with something else, or nothing, at some of its places."""
+    """Return the document with some values replaced or removed."""
 
     def apply(edits: list[tuple[tuple[Any, ...], Any, bool]]) -> Any:
         holder = {"": json.loads(json.dumps(document))}
         for place, value, remove in edits:
             node: Any = holder
-            with contextlib.suppress(KeyError, IndexError, TypeError):  # an earlier edit took it
+            with contextlib.suppress(KeyError, IndexError, TypeError):  # removed by an earlier edit
                 *way, last = ("", *place)
                 for key in way:
                     node = node[key]
@@ -141,7 +141,7 @@ def changed(document: Any) -> st.SearchStrategy[Any]:
 
 
 def damaged(document: Any) -> st.SearchStrategy[bytes]:
-    """What a disk or a peer may give instead of the document: changed, cut, or anything."""
+    """Return what a disk or a peer may give instead of the document: changed, truncated, or any bytes."""
     whole = changed(document).map(lambda value: json.dumps(value).encode())
     cut = st.integers(0, 400).map(lambda size: json.dumps(document).encode()[:size])
     nested = st.integers(1, 3000).map(lambda depth: b"[" * depth)
@@ -219,7 +219,7 @@ def test_signed_terms(custom: Any) -> None:
 @FEW
 @given(data=damaged(BOOT))
 def test_boot_record(data: bytes, tmp_path: Path) -> None:
-    """The launcher never raises for what the disk holds, and starts nothing that is not there."""
+    """Whatever is on the disk, the launcher does not raise, and starts no missing release."""
     path = tmp_path / "slots/boot.json"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
@@ -241,7 +241,7 @@ def repo() -> Simulator:
 def test_metadata(
     role: str, repo: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hostile metadata from outside, and damaged metadata on the disk."""
+    """Hostile metadata from the server, and damaged metadata on the disk."""
     root = tmp_path / "root.json"
     root.write_bytes(repo.trusted_root)
     name = f"metadata/{role}.json"
@@ -265,7 +265,7 @@ def test_metadata(
         if local.exists() and "root" not in role:
             local.write_bytes(data)
         repo.files = dict(honest)
-        # A changed version, validly signed, is newer from then on; nothing else may stick.
+        # A changed version with a valid signature counts as newer from then on; nothing else may persist.
         allowed = contextlib.suppress(ContentError) if sign else contextlib.nullcontext()
         with allowed:
             find_target(trust, order, "1.0.0", threading.Event())
@@ -276,7 +276,7 @@ def test_metadata(
 
 
 def resigned(repo: Simulator, role: str, data: bytes) -> bytes:
-    """Sign what is in there with the role's own key: what a stolen one could do."""
+    """Sign the content with the role's own key, as a thief of the key could."""
     from securesystemslib.formats import encode_canonical
 
     kind = role.rpartition(".")[2]
@@ -297,7 +297,7 @@ def resigned(repo: Simulator, role: str, data: bytes) -> bytes:
 def test_a_release_repository(
     name: str, repository: Repository, added: AddedTarget, tmp_path: Path
 ) -> None:
-    """What the release tool reads may be damaged, or another's: a line, and no key signs it blindly."""
+    """Damaged or foreign metadata gives the release tool an error of one line, and no key signs it."""
     repository.change_keys("toaster", 1)
     folder, keys = repository.folder, tmp_path / "keys"
     path = folder / name

@@ -1,4 +1,4 @@
-"""What must not be lost or lied about: orders that cross each other, faults of the disk, bugs, base upgrades."""
+"""The updater under faults: concurrent orders, disk errors, bugs, upgrades of the base."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from ota import updater as machine
 from ota.install.installer import Standing
 from ota.install.slots import SlotInstaller
 from ota.launch import boot
 from ota.order.states import State, Step
 from ota.order.task import INSTALLS, Task, save_task
-from ota.updater import Hooks, Updater
-from tests.ota.box import (
+from ota.updater import Updater
+from tests.ota.updater_rig import (
     DEADLINE,
     Killed,
-    Machine,
+    NotedRestarts,
+    UpdaterRig,
     assert_failed,
     at_rest,
     live,
@@ -43,10 +43,10 @@ async def running(updater: Updater) -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def test_a_cancellation_that_comes_while_the_last_order_is_tidied_up_is_carried_out(
-    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    rig: UpdaterRig, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tidying, go_on = threading.Event(), threading.Event()
-    updater = box.start()
+    updater = rig.start()
 
     def hold(_self: SlotInstaller, _running: str) -> None:
         if updater.status()["state"] == State.FAILED:
@@ -62,24 +62,24 @@ async def test_a_cancellation_that_comes_while_the_last_order_is_tidied_up_is_ca
         await asyncio.sleep(0)
         go_on.set()
         assert await cancelling == (Code.CHANGED, "update 78 is cancelled")
-        assert (box.task.state, box.task.failure) == (State.FAILED, "cancelled: by an order")
-    assert not box.restarts.is_set()
+        assert (rig.task.state, rig.task.failure) == (State.FAILED, "cancelled: by an order")
+    assert not rig.restarts.is_set()
 
 
 async def test_a_version_that_runs_on_trial_is_not_cancelled(
-    box: Machine, order: Callable[..., bytes]
+    rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:
-    """Also not before its trial is on record: the process was killed right after the switch."""
-    await live(box, order())
-    save_task(box.settings.state_dir, replace(box.task, state=State.RUNNING, step=Step.SWITCH))
-    updater = box.start()
+    """Even before its trial is recorded: the process was killed right after the switch."""
+    await live(rig, order())
+    save_task(rig.settings.state_dir, replace(rig.task, state=State.RUNNING, step=Step.SWITCH))
+    updater = rig.start()
     assert (await updater.cancel("77"))[0] is Code.CONFLICT
     await updater.confirm()
-    assert box.task.state is State.SUCCESS
+    assert rig.task.state is State.SUCCESS
 
 
 async def test_a_switch_that_could_not_be_undone_proves_nothing_for_the_next_order(
-    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    rig: UpdaterRig, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(state_dir: Any, task: Task) -> None:
         if task.step is Step.TRIAL:
@@ -89,134 +89,140 @@ async def test_a_switch_that_could_not_be_undone_proves_nothing_for_the_next_ord
     def stuck(_self: SlotInstaller, _reason: str) -> None:
         raise OSError(5, "Input/output error")
 
-    updater = box.start()
+    updater = rig.start()
     async with running(updater) as runner:
         with monkeypatch.context() as patch:
-            patch.setattr(machine, "save_task", full)
+            patch.setattr("ota.updater.save_task", full)
             patch.setattr(SlotInstaller, "roll_back", stuck)
             await updater.take_order(order())
-            await until(lambda: at_rest(box), runner)
+            await until(lambda: at_rest(rig), runner)
         assert (await updater.take_order(order(transaction="78")))[0] is Code.CHANGED
-        await until(box.restarts.is_set, runner)
-    updater = box.start()
+        await until(rig.restarts.is_set, runner)
+    updater = rig.start()
     assert updater.on_trial
     trial = boot.Trial("1.1.0", 1, "78")
-    record = boot.load(box.settings.state_dir)
+    record = boot.load(rig.settings.state_dir)
     assert (record.trial, record.previous) == (trial, None)
 
 
 async def test_a_bug_in_a_step_fails_the_update_and_not_the_machine(
-    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    rig: UpdaterRig, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An agent that ended over it would repeat the step at its next start, for ever."""
+    """If the agent exited because of it, it would repeat the step at each start, for ever."""
 
     def bug(*_arguments: Any) -> None:
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr(SlotInstaller, "_unpack", bug)
-    updater = box.start()
+    updater = rig.start()
     async with running(updater) as runner:
         await updater.take_order(order())
-        await until(lambda: at_rest(box), runner)
-    await settle(box)
-    await assert_failed(box, OtaEvent.WRITE_ERROR, "bug: ZeroDivisionError: by zero")
+        await until(lambda: at_rest(rig), runner)
+    await settle(rig)
+    await assert_failed(rig, OtaEvent.WRITE_ERROR, "bug: ZeroDivisionError: by zero")
 
 
 async def test_a_trial_whose_reports_cannot_be_kept_ends_at_its_deadline_all_the_same(
-    box: Machine, order: Callable[..., bytes]
+    rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:
-    await live(box, order())
-    save_task(box.settings.state_dir, replace(box.task, state=State.RUNNING, step=Step.SWITCH))
+    await live(rig, order())
+    save_task(rig.settings.state_dir, replace(rig.task, state=State.RUNNING, step=Step.SWITCH))
 
     async def broken(key: str, value: Mapping[str, object], *, once: str | None = None) -> None:
         raise OSError(5, f"not kept: {key}, {value}, {once}")
 
-    box.settings = replace(box.settings, confirm_timeout=0.01)
-    box.start()
-    installer = SlotInstaller(box.settings.state_dir)
-    updater = Updater(box.settings, installer, broken, box.restarts.set, box.running)
+    rig.settings = replace(rig.settings, confirm_timeout=0.01)
+    rig.start()
+    installer = SlotInstaller(rig.settings.state_dir)
+    updater = Updater(
+        rig.settings, installer, broken, NotedRestarts(rig.host, rig.restarts), rig.running
+    )
     async with running(updater) as runner:
-        await until(box.restarts.is_set, runner)
-    assert boot.load(box.settings.state_dir).active is None
-    await live(box, None)
-    await settle(box)
-    await assert_failed(box, OtaEvent.IMAGE_INVALID, "within 0.01 s")
+        await until(rig.restarts.is_set, runner)
+    assert boot.load(rig.settings.state_dir).active is None
+    await live(rig, None)
+    await settle(rig)
+    await assert_failed(rig, OtaEvent.IMAGE_INVALID, "within 0.01 s")
 
 
 async def test_an_order_to_a_version_that_was_given_up_is_carried_out_by_the_one_before(
-    box: Machine, order: Callable[..., bytes]
+    rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:
-    """It may wait an hour for the end of a story; an image would go over the slot that is the way back."""
-    await live(box, order())
-    updater = box.start()
+    """It may wait an hour for the end of a story; an image would overwrite the slot to roll back to."""
+    await live(rig, order())
+    updater = rig.start()
     async with running(updater):
         await updater.fail_trial("checks: lamp: exit code 1")
         answer = await updater.take_order(order(transaction="78", version="1.2.0"))
         assert answer == (Code.CHANGED, "update 78 is taken")
         await asyncio.sleep(0.05)
-        assert (box.task.transaction, box.task.step) == ("78", Step.BEGIN)
-    updater = box.start()
-    assert box.running == "1.0.0"
+        assert (rig.task.transaction, rig.task.step) == ("78", Step.BEGIN)
+    updater = rig.start()
+    assert rig.running == "1.0.0"
     async with running(updater) as runner:
-        await until(lambda: at_rest(box), runner)
-    ends = [final["event"] for final in box.outbox.finals()]
+        await until(lambda: at_rest(rig), runner)
+    ends = [final["event"] for final in rig.outbox.finals()]
     assert ends == [OtaEvent.IMAGE_INVALID, OtaEvent.REJECT]
-    assert "unknown target" in str(box.task.failure)
+    assert "unknown target" in str(rig.task.failure)
 
 
 async def test_an_order_to_a_version_that_was_given_up_waits_also_after_a_start(
-    box: Machine, order: Callable[..., bytes]
+    rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:
-    """The machine would not restart, so systemd started the agent again."""
+    """The machine did not restart, so systemd started the agent again."""
 
     class Left(SlotInstaller):
         def standing(self) -> Standing:
             return replace(super().standing(), given_up=True)
 
-    installer = Left(box.settings.state_dir)
-    updater = Updater(box.settings, installer, box.outbox, box.restarts.set, "1.1.0")
+    installer = Left(rig.settings.state_dir)
+    updater = Updater(
+        rig.settings, installer, rig.outbox, NotedRestarts(rig.host, rig.restarts), "1.1.0"
+    )
     async with running(updater) as runner:
-        await until(box.restarts.is_set, runner)
+        await until(rig.restarts.is_set, runner)
         assert (await updater.take_order(order(version="1.2.0")))[0] is Code.CHANGED
         await asyncio.sleep(0.05)
-        assert box.task.step is Step.BEGIN
+        assert rig.task.step is Step.BEGIN
 
 
 async def test_a_reason_that_is_not_unicode_still_ends_the_trial(
-    box: Machine, order: Callable[..., bytes]
+    rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:
-    """A health check's name, say, on a disk that was written elsewhere."""
-    await live(box, order())
-    updater = box.start()
+    """For example the name of a health check, on a disk that was written elsewhere."""
+    await live(rig, order())
+    updater = rig.start()
     await updater.fail_trial("checks: l\udce4mp: exit code 1")
-    assert boot.load(box.settings.state_dir).active is None
-    assert box.task.failure is not None
-    assert box.task.failure.endswith("was rolled back: checks: l?mp: exit code 1")
+    assert boot.load(rig.settings.state_dir).active is None
+    assert rig.task.failure is not None
+    assert rig.task.failure.endswith("was rolled back: checks: l?mp: exit code 1")
 
 
 @pytest.mark.parametrize("upgraded", ["1.2.0", "1.1"])
 async def test_an_update_that_waits_is_not_newer_once_the_base_was_upgraded(
-    box: Machine, order: Callable[..., bytes], upgraded: str
+    rig: UpdaterRig, order: Callable[..., bytes], upgraded: str
 ) -> None:
-    box.hooks = Hooks(may_restart=lambda _forced: "a story is being played")
-    updater = box.start()
+    rig.host.playing = True
+    updater = rig.start()
     async with running(updater) as runner:
         await updater.take_order(order())
         await until(lambda: updater.status()["step"] == Step.SWITCH, runner)
-    installer = SlotInstaller(box.settings.state_dir)
-    updater = Updater(box.settings, installer, box.outbox, box.restarts.set, upgraded)
+    installer = SlotInstaller(rig.settings.state_dir)
+    updater = Updater(
+        rig.settings, installer, rig.outbox, NotedRestarts(rig.host, rig.restarts), upgraded
+    )
     async with running(updater) as runner:
-        await until(lambda: at_rest(box) or box.restarts.is_set(), runner)
-    await settle(box)
+        await until(lambda: at_rest(rig) or rig.restarts.is_set(), runner)
+    await settle(rig)
     await assert_failed(
-        box, OtaEvent.REJECT, f"not newer: version 1.1.0, this machine runs {upgraded}"
+        rig, OtaEvent.REJECT, f"not newer: version 1.1.0, this machine runs {upgraded}"
     )
 
 
 async def test_an_installation_that_never_ends_is_given_up(
-    box: Machine, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    rig: UpdaterRig, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the kernel ends an agent that took too much memory, in the same step of each start."""
+    """As when the kernel kills an agent that uses too much memory, in the same step at each start."""
     killed = 0
 
     def kill(*_arguments: object) -> None:
@@ -226,9 +232,9 @@ async def test_an_installation_that_never_ends_is_given_up(
 
     with monkeypatch.context() as patch:
         patch.setattr(SlotInstaller, "install", kill)
-        assert await live(box, order())
-        while await live(box, None):
+        assert await live(rig, order())
+        while await live(rig, None):
             assert killed < 2 * INSTALLS
     assert killed == INSTALLS
     reason = f"the installation was begun {INSTALLS} times and never ended"
-    await assert_failed(box, OtaEvent.WRITE_ERROR, reason)
+    await assert_failed(rig, OtaEvent.WRITE_ERROR, reason)

@@ -1,7 +1,7 @@
-"""The release tool's tests have the updater's repository, server and devices."""
+"""The release tool is tested with the updater's repository, server and devices."""
 
 from __future__ import annotations
 
-from tests.ota.conftest import added, box, helpers, order, repository, server
+from tests.ota.conftest import added, helpers, order, repository, rig, server
 
-__all__ = ["added", "box", "helpers", "order", "repository", "server"]
+__all__ = ["added", "helpers", "order", "repository", "rig", "server"]

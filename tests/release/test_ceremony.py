@@ -1,4 +1,4 @@
-"""Keys that several people hold: thresholds, staged signatures, rotation, and what devices make of it."""
+"""Keys that several people hold: thresholds, staged signatures, rotation, and how devices follow."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Ceremony:
         return made
 
     def add(self, version: str, *holders: str) -> AddedTarget:
-        """Add a package and have it signed and published."""
+        """Add a package, sign it and publish it."""
         added = self.of("online").add(self.package(version), PRODUCT, version)
         for holder in holders:
             self.of(holder).sign()
@@ -66,7 +66,7 @@ class Ceremony:
         return added
 
     def device(self, added: AddedTarget, running: str = "1.0.0") -> Target:
-        """What a machine with the first root makes of an order."""
+        """Return the result of an order on a machine with the first root."""
         settings = TrustSettings(PRODUCT, self.server.url, self.shipped, self.folder / "metadata")
         order = self.helpers.order_for(added, self.server.url)
         return find_target(settings, order, running, threading.Event())
@@ -123,7 +123,7 @@ def test_devices_follow_a_rotation(ceremony: Ceremony, role: str) -> None:
     assert "root" in published.published
     added = ceremony.add("1.2.0", *({"root": ("ann", "ben"), "targets": ("dora",)}.get(role, ("ann", "ben"))))  # fmt: skip
     assert ceremony.device(added).version == "1.2.0"
-    shutil.rmtree(ceremony.folder / "metadata")  # one that was in a drawer all the while
+    shutil.rmtree(ceremony.folder / "metadata")  # a machine that was switched off all the time
     assert ceremony.device(added).version == "1.2.0"
     assert ceremony.of("online").verify()["valid"]
 
@@ -152,7 +152,7 @@ def test_a_rotation_of_targets_waits_for_what_its_keys_have_to_sign(ceremony: Ce
 
 
 def test_a_product_gets_a_role_of_its_own(ceremony: Ceremony) -> None:
-    """Its releases need neither root nor targets keys from then on; what there was moves along."""
+    """From then on its releases need neither root nor targets keys; existing packages move along."""
     before = ceremony.add("1.1.0", "ann", "ben")
     key = KeyRing(ceremony.folder / "online").make("product")
     ceremony.of("online").change_keys(PRODUCT, [key])
@@ -226,7 +226,7 @@ def test_a_refused_change_of_keys_makes_none(ceremony: Ceremony, tmp_path: Path)
             online.change_keys(role, 1)
     with pytest.raises(ReleaseToolError, match="no such folder"):
         Repository(tmp_path / "none", folder).change_keys("root", 1)
-    (folder / "timestamp.pem").chmod(0o640)  # as good as one that needs another passphrase
+    (folder / "timestamp.pem").chmod(0o640)  # equivalent to a key with another passphrase
     with pytest.raises(ReleaseToolError, match="chmod 600 it"):
         ceremony.of("online").change_keys(PRODUCT, 1)
     assert sorted(folder.iterdir()) == before
@@ -234,7 +234,7 @@ def test_a_refused_change_of_keys_makes_none(ceremony: Ceremony, tmp_path: Path)
 
 
 def test_verify_finds_what_a_machine_from_a_drawer_would_refuse(ceremony: Ceremony) -> None:
-    """The newest state alone is sound; the way to it, or a file's version, is not."""
+    """Only the newest state is valid; the chain to it, or a file's version, is not."""
     online, folder = ceremony.of("online"), ceremony.server.root / "metadata"
     ceremony.add("1.1.0", "ann", "ben")
     online.change_keys("timestamp", 1, None)
@@ -297,7 +297,7 @@ def test_encrypted_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_is_no_passphrase(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, reason: str
 ) -> None:
-    """One line, without the passphrase, and no key: from a file and from the environment."""
+    """An error of one line without the passphrase, and no key; from a file and from the environment."""
     file = tmp_path / "passphrase"
     file.write_bytes(data)
     ways = [Passphrase(file)]
@@ -313,7 +313,7 @@ def test_what_is_no_passphrase(
 
 
 def test_a_new_key_is_encrypted_with_what_is_typed(tmp_path: Path) -> None:
-    """Asked for twice, once for all the keys of a command, and not again to use them."""
+    """It is entered twice, for all the keys of a command together, and not again when they are used."""
     asked: list[str] = []
 
     def typing(*answers: str) -> Passphrase:
@@ -346,7 +346,7 @@ NO_NAMES = ("../out", "", ".", "a/b", "ann.pub", "x" * 65, "ann\n", "\udcff")
 
 @pytest.mark.parametrize("name", NO_NAMES, ids=ascii)
 def test_what_is_no_name_of_a_key(tmp_path: Path, name: str) -> None:
-    """A key outside of its folder, or one that no command would find again."""
+    """A key outside its folder, or one that no command would find again."""
     with pytest.raises(WireError, match="key name: got"):
         KeyRing(tmp_path / "keys").make(name)
     with pytest.raises(WireError, match="key name: got"):
@@ -355,7 +355,7 @@ def test_what_is_no_name_of_a_key(tmp_path: Path, name: str) -> None:
 
 
 def test_a_signature_that_does_not_hold_is_given_anew(ceremony: Ceremony) -> None:
-    """Damaged on its way, or put there so that the holder's own does not come to count."""
+    """Damaged in transit, or put there so that the holder's own signature does not count."""
     ceremony.of("online").add(ceremony.package("1.1.0"), PRODUCT, "1.1.0")
     ceremony.of("ann").sign()
     staged = ceremony.server.root / "staged/targets.json"
@@ -367,7 +367,7 @@ def test_a_signature_that_does_not_hold_is_given_anew(ceremony: Ceremony) -> Non
 
 
 def test_who_signs_sees_what_they_sign(ceremony: Ceremony) -> None:
-    """Whoever has had the folder may have staged what they like: here, a root of their own."""
+    """Anyone who has had the folder may have staged anything: here, a root of their own."""
     online = ceremony.of("online")
     assert online.show()["changes"] == {}
     thief = KeyRing(ceremony.folder / "thief").make("thief")

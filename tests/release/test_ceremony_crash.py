@@ -1,4 +1,4 @@
-"""story-release killed at any write to the disk while keys change, then repeated; devices that looked in between."""
+"""story-release killed at each write while keys change, then repeated; devices that read in between."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from release.package_files import describe
 from release.repository import AddedTarget, KeyCount, Outcome, ReleaseToolError, Repository
 
 PRODUCT = "story-machine"
-# More than any command writes.
+# More writes than any command makes.
 POINTS = 40
 
 
 class Death(BaseException):
-    """The tool is killed here."""
+    """Stands for the kill of the tool."""
 
 
 @contextmanager
 def killed_at(point: int) -> Iterator[list[str]]:
-    """Die instead of the write (or removal) with that number; gives the files that came before."""
+    """Raise instead of the write (or removal) with this number; yields the files written before it."""
     done: list[str] = []
     patch = pytest.MonkeyPatch()
 
@@ -52,7 +52,7 @@ def killed_at(point: int) -> Iterator[list[str]]:
 
 
 class Bench:
-    """A repository, copied back to its first state for each point of death, and a device of it."""
+    """A repository, restored to its first state for each kill, and a device that uses it."""
 
     def __init__(self, server: Any, folder: Path, helpers: Any) -> None:
         self.server, self.folder, self.helpers = server, folder, helpers
@@ -74,7 +74,7 @@ class Bench:
         return made
 
     def device(self, added: AddedTarget | None = None) -> Target:
-        """What a machine with the first root, and whatever it saw before, makes of an order."""
+        """Return the result of an order on a machine with the first root and its earlier metadata."""
         shipped = self.folder / "first/metadata/1.root.json"
         settings = TrustSettings(PRODUCT, self.server.url, shipped, self.folder / "device")
         order = self.helpers.order_for(added or self.added, self.server.url)
@@ -90,14 +90,14 @@ def bench(server: Any, tmp_path: Path, helpers: Any) -> Bench:
 
 
 def rotate(repo: Repository, role: str) -> Outcome:
-    """What `key rotate ROLE` (a product: `key add`) does, with a new key each time."""
+    """Do what `key rotate ROLE` (for a product `key add`) does, with a new key each time."""
     fresh = Repository(repo.folder, repo.keys.folder)
     return fresh.change_keys(role, 1, () if role == PRODUCT else None)
 
 
 @pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp", PRODUCT])
 def test_a_kill_at_any_write_of_a_rotation(bench: Bench, role: str) -> None:
-    """After the repetition a device that looked in between, and one that did not, are served."""
+    """After the repetition a device that read in between, and one that did not, can update."""
     for point in range(POINTS):
         bench.reset()
         try:
@@ -107,13 +107,13 @@ def test_a_kill_at_any_write_of_a_rotation(bench: Bench, role: str) -> None:
             pass
         else:
             break
-        # Between the new root and what its keys signed a device refuses, and must not be lost.
+        # Between the new root and its keys' signatures a device refuses, but must recover later.
         with contextlib.suppress(ContentError):
             bench.device()
         assert rotate(bench.repo, role).staged == {}, done
         assert bench.repo.verify()["targets"] == 1, done
         bench.device()
-        # One more root: devices that follow another root of the same version would end here.
+        # One more root: a device that follows a different root of the same version would fail here.
         assert rotate(bench.repo, "timestamp").staged == {}, done
         added = Repository(bench.repo.folder, bench.folder / "keys").add(
             bench.package("1.2.0"), PRODUCT, "1.2.0"
@@ -146,7 +146,7 @@ def test_a_root_that_is_out_before_the_rest_is_told_and_finished(bench: Bench) -
 
 
 def apart(bench: Bench) -> Path:
-    """Take the targets key away, to a holder of its own; returns the holder's folder."""
+    """Move the targets key to its holder; returns the holder's folder."""
     holder = bench.folder / "holder"
     shutil.rmtree(holder, ignore_errors=True)
     holder.mkdir()
@@ -156,7 +156,7 @@ def apart(bench: Bench) -> Path:
 
 @pytest.mark.parametrize("role", ["targets", PRODUCT])
 def test_a_kill_at_any_write_of_what_waits_for_signatures(bench: Bench, role: str) -> None:
-    """Half of a staged change must not lose what the other half was to hold."""
+    """A half-staged change must not lose the other half's content."""
     for point in range(POINTS):
         bench.reset()
         holder = apart(bench)
@@ -179,13 +179,13 @@ def test_a_kill_at_any_write_of_what_waits_for_signatures(bench: Bench, role: st
         Repository(bench.repo.folder, holder).sign()
         bench.repo.publish()
         assert bench.repo.verify()["targets"] == 2, done
-        for version in ("1.1.0", "1.2.0"):  # a device keeps what it saw: versions must go on
+        for version in ("1.1.0", "1.2.0"):  # a device keeps its metadata, so versions must increase
             assert bench.device(bench.describe(version)).version == version, done
     assert 4 <= point < POINTS - 1
 
 
 def test_a_draft_that_nobody_delegates_to_is_no_hindrance(bench: Bench) -> None:
-    """A kill came between the draft of a product and that of targets."""
+    """The kill was between the draft of a product and that of targets."""
     holder = apart(bench)
     with contextlib.suppress(Death), killed_at(2):
         rotate(bench.repo, PRODUCT)

@@ -39,7 +39,7 @@ Release = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def token(tmp_path: Path) -> dict[str, str]:
-    """The environment of a token with a key on each curve: ids 2 and 3."""
+    """Return the environment of a token with a key on each curve: ids 2 and 3."""
     pytest.importorskip(
         "pkcs11", reason="python-pkcs11 is missing: pip install -e . -e './cloud[hsm]'"
     )
@@ -81,7 +81,7 @@ def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def refusal(done: subprocess.CompletedProcess[str]) -> str:
-    """Check that a command failed with one line; the PIN is not in it."""
+    """Check that a command failed with one line, without the PIN."""
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert PIN not in done.stderr
@@ -107,7 +107,7 @@ def test_a_product_whose_releases_two_keys_on_a_token_sign(
     words = ("add", package, *both, online, "--product", product, "--version", "1.1.0")
     added = answer(release(*words))
     assert "0/2" in json.dumps(added["staged"])
-    # The card is locked, away, or another one: nothing is signed, and the line says why.
+    # The token is locked, missing, or another one: nothing is signed, and the line gives the reason.
     assert "the token needs a PIN; give STORY_RELEASE_PIN" in refusal(
         release("sign", *both, stick, STORY_RELEASE_PIN="")
     )

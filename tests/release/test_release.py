@@ -1,4 +1,4 @@
-"""The release side: the repository's crash safety, and story-release as a command."""
+"""The release tool: the repository's crash safety, and story-release as a command."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ PACKAGES = ("wire", "audio", "base", "transport", "machine", "resources", "ota",
 
 
 class Death(BaseException):
-    """The tool is killed here."""
+    """Stands for the kill of the tool."""
 
 
 def finds(repo: Repository, url: str, added: AddedTarget, folder: Path, helpers: Any) -> bool:
-    """Whether a device that starts from nothing accepts the repository and finds the package."""
+    """Whether a new device accepts the repository and finds the package."""
     settings = TrustSettings(added.product, url, repo.root_file, folder)
     find_target(settings, helpers.order_for(added, url), "1.0.0", threading.Event())
     return True
@@ -69,7 +69,7 @@ def test_a_crash_at_any_write_of_add_leaves_a_repository_that_clients_accept(
         else:
             break
     monkeypatch.setattr(Path, "replace", real)
-    # Package, targets, snapshot, timestamp: the add after the crashes went through all four.
+    # Package, targets, snapshot, timestamp: the `add` after the crashes wrote all four.
     assert point == 4
     assert finds(repository, server.url, second, tmp_path / "last", helpers)
     assert finds(repository, server.url, added, tmp_path / "last", helpers)
@@ -120,7 +120,7 @@ BAD_TERMS: dict[str, tuple[dict[str, Any], str]] = {
 def test_terms_that_no_machine_could_read_are_not_signed(
     repository: Repository, added: AddedTarget, tmp_path: Path, helpers: Any, name: str
 ) -> None:
-    """Signed once, they could be neither changed nor verified any more."""
+    """Once signed, they could be neither changed nor verified."""
     changes, reason = BAD_TERMS[name]
     before = {path for path in repository.folder.rglob("*") if path.is_file()}
     package = helpers.make_package(tmp_path / "q.tar.gz", "1.2.0")
@@ -166,7 +166,7 @@ def test_verify_finds_a_changed_package_and_an_expired_role(
 
 
 def test_a_version_that_is_no_number(repository: Repository) -> None:
-    """TUF's parser takes it; no canonical JSON has it."""
+    """TUF's parser accepts it, but canonical JSON cannot represent it."""
     path = repository.metadata_dir / "root.json"
     path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":1.5'))
     for act in (repository.verify, repository.show, repository.refresh):
@@ -177,7 +177,7 @@ def test_a_version_that_is_no_number(repository: Repository) -> None:
 def test_a_clock_that_cannot_be_right_signs_nothing(
     repository: Repository, added: AddedTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An offline machine that woke in 1970 would publish what has expired for every machine."""
+    """An offline machine that started in 1970 would publish metadata that is expired everywhere."""
     monkeypatch.setattr("release.repository._now", lambda: datetime(1970, 1, 1, tzinfo=UTC))
     before = {p: p.read_bytes() for p in repository.folder.rglob("*") if p.is_file()}
     for act in (
@@ -232,7 +232,7 @@ def test_running_release_of_a_checkout_that_is_not_installed(
 
 
 class Tool:
-    """story-release in a folder of its own."""
+    """story-release in a temporary folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -378,7 +378,7 @@ def test_a_build_date_that_is_none(tool: Tool) -> None:
 
 
 def test_what_the_terminal_has_no_characters_for(tool: Tool) -> None:
-    """The change is made by then; its report must not end in a traceback."""
+    """The change has been made by then; its output must not end in a traceback."""
     done = tool("init", "--repo", "geschichten-ü", "--keys", "k", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("repository: geschichten-\\xfc\n")

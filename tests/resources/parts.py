@@ -1,4 +1,4 @@
-"""What the players' tests share: a player that follows a script, and a play point with it."""
+"""Helpers that the players' tests share: a scripted player, and a play point that uses it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEADLINE = 60.0
 
 
 class ScriptedPlayer:
-    """Plays nothing; fails for the titles it is told, and ends when the test says so."""
+    """Plays nothing; fails for given titles, and ends when the test says so."""
 
     name = "scripted"
 

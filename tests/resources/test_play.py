@@ -1,4 +1,4 @@
-"""The play queue with a scripted player: faults, ends and orders that cross each other."""
+"""The play queue with a scripted player: faults, ends and concurrent orders."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_two_orders_at_once_are_carried_out_one_after_the_other(bench: Ben
 
 
 async def test_what_is_being_loaded_counts_as_playing_also_between_two_tracks(bench: Bench) -> None:
-    """An update must not take the pause between two chapters for the end of the story."""
+    """An update must not mistake the pause between two chapters for the end of the story."""
     bench.player.loading = asyncio.Event()
     order = asyncio.create_task(bench.point.put("a"))
     await asyncio.sleep(0)
@@ -145,7 +145,7 @@ async def test_an_order_that_fails_ends_what_played_and_tells_so(bench: Bench) -
     with pytest.raises(RefusedError):
         await bench.point.put("c")
     assert await bench.change() == ""
-    with pytest.raises(RefusedError):  # nothing plays and nothing changes: nothing to tell
+    with pytest.raises(RefusedError):  # nothing plays and nothing changes, so there is no report
         await bench.point.put("c")
     assert bench.changes.empty()
 
@@ -234,7 +234,7 @@ async def _ignore(*_: object) -> None:
 async def test_what_loads_when_the_asker_gives_up_never_sounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server takes the connection and sends nothing; real mpv waits for it."""
+    """A server accepts the connection and sends nothing; real mpv waits for it."""
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -248,7 +248,7 @@ async def test_what_loads_when_the_asker_gives_up_never_sounds(
         answer = await Dispatch([point], _ignore).request("PUT", "play", url)
         assert answer.code is Code.SERVICE_UNAVAILABLE
         async with asyncio.timeout(DEADLINE):
-            # What loads is its one entry; on a busy machine mpv may not even be there yet.
+            # mpv's only entry is the loading one; on a busy machine mpv may not have started yet.
             while player._mpv is not None and player._mpv.playlist_count:
                 await asyncio.sleep(0.01)
     assert await point.get() == ""

@@ -56,7 +56,7 @@ def test_no_sysfs_at_all(tmp_path: Path) -> None:
 
 def test_attributes_that_cannot_be_read_pass_the_supply_over(tmp_path: Path) -> None:
     broken = supply(tmp_path, "a-broken", capacity="5")
-    (broken / "type").mkdir()  # reading it is an error, as of a gauge that went away
+    (broken / "type").mkdir()  # reading it is an error, as after a gauge was removed
     supply(tmp_path, "b-noise", type=b"\xff\xfe", capacity="5")
     odd = supply(tmp_path, "c-odd", type="Battery", capacity="60")
     (odd / "scope").mkdir()

@@ -44,7 +44,7 @@ class Logind(ServiceInterface):
 
 @pytest.fixture
 def bus_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A D-Bus daemon of our own in the system bus's place."""
+    """Run a private D-Bus daemon in place of the system bus."""
     program = shutil.which("dbus-daemon")
     assert program, "dbus-daemon is missing: make setup installs it"
     address = f"unix:path={tmp_path}/bus"

@@ -1,9 +1,9 @@
 """One cloud for a test: a real store, real TLS on loopback, the API called in the same process.
 
-A test that uses the store runs twice, on SQLite and on PostgreSQL: what the store's functions do, what
-the API answers and what the gateway keeps must not depend on which. Marked ``one_database`` are those
-whose subject lies before or beyond the store (framing, TLS, deadlines, a file of SQLite's), which the
-second run would only make longer.
+A test that uses the store runs twice, on SQLite and on PostgreSQL: the store's functions, the API's
+answers and the gateway's records must not depend on the database. The mark ``one_database`` is for
+tests that do not depend on it (framing, TLS, deadlines, a file of SQLite's), where a second run would
+only take time.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ from wire.reports import (
 
 DEADLINE = 60.0
 START_MS = 1_495_000_000_000
-# Long for everything that a test does not want to run out.
+# Long, for timeouts that must not expire in a test.
 LIMITS = Limits(registration=30.0, control=5.0, idle=30.0)
 MD5 = "0" * 32
 API_URL = "http://127.0.0.1:8080"
 
 
 class FakeClock:
-    """A wall clock in ms that a test moves."""
+    """A wall clock in ms that the test sets."""
 
     def __init__(self) -> None:
         self.now = START_MS
@@ -87,13 +87,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """One server for all tests."""
+    """Run one server for all tests."""
     with postgresql() as server:
         yield server
 
 
 class Databases:
-    """Databases in the server: new ones, and one with all tables that the tests share in turns."""
+    """Databases in the server: new ones, and one with all tables that the tests use in turn."""
 
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
@@ -112,9 +112,9 @@ class Databases:
             connection.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
     def shared(self) -> str:
-        """Return the URL of the shared one, without rows and with every number back at 1.
+        """Return the URL of the shared database, without rows and with every sequence reset to 1.
 
-        Emptying a few rows takes a tenth of what a copy of a template takes.
+        Deleting a few rows takes a tenth of the time of copying a template.
         """
         if self._shared is None:
             self._shared = self.new()
@@ -139,7 +139,7 @@ def databases(postgres: PostgresServer) -> Databases:
 
 @pytest.fixture
 def where(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Path | str:
-    """Where a store without rows is; a SQLite file comes to be when it is opened."""
+    """Return the place of a store without rows; a SQLite file is created when it is opened."""
     if database_kind == SQLITE:
         return tmp_path / "cloud.sqlite"
     made: Databases = request.getfixturevalue("databases")
@@ -150,7 +150,7 @@ def where(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) ->
 def empty(
     database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Path | str]:
-    """Where no tables are yet."""
+    """Return the place of a database without tables."""
     if database_kind == SQLITE:
         yield tmp_path / "empty.sqlite"
         return
@@ -169,7 +169,7 @@ def database(where: Path | str) -> Iterator[Database]:
 
 @dataclass
 class Cloud:
-    """The parts of a running cloud, and short ways to use them."""
+    """The parts of a running cloud, and helpers to use them."""
 
     database: Database
     gateway: Gateway
@@ -206,7 +206,7 @@ class Cloud:
         )
 
     def release(self, version: str, kind: StrategyType = StrategyType.PASSIVE) -> tuple[int, int]:
-        """Add and publish a package that is a row only; returns package and strategy id."""
+        """Add and publish a package that is only a row; returns package and strategy id."""
         target = Target(f"{version}.tar", 521, MD5, "0" * 64)
         now = self.clock()
         package = self.database.call(releases.add_package, version, target, "", now)
@@ -229,7 +229,7 @@ class Cloud:
         return scripted
 
     async def settle(self) -> None:
-        """Wait until what the gateway began on its own is done."""
+        """Wait until the gateway's own background tasks are done."""
         for session in list(self.gateway._sessions.values()):
             if session.tasks:
                 async with asyncio.timeout(DEADLINE):
@@ -243,7 +243,7 @@ class Cloud:
 
 
 class ScriptedDevice:
-    """A device made of transport and wire; answers by a table and notes what it is asked."""
+    """A device made of transport and wire; answers from a table and records the requests."""
 
     def __init__(
         self,
@@ -268,7 +268,7 @@ class ScriptedDevice:
         self.connection = Connection(reader, writer)
         self.endpoint = await FramedEndpoint.create(self._answer)
         self._serving = asyncio.create_task(self.endpoint.serve(self.connection))
-        await asyncio.sleep(0)  # the endpoint knows the connection once serve has begun
+        await asyncio.sleep(0)  # the endpoint has the connection once serve has begun
 
     async def _answer(self, request: Request) -> Reply:
         self.asked.put_nowait(request)
@@ -280,7 +280,7 @@ class ScriptedDevice:
         return Reply(Code.NOT_FOUND, b"no such resource")
 
     async def expect(self, method: str, path: str) -> Request:
-        """Return the next request, which must be this one."""
+        """Return the next request, and check that it is the given one."""
         async with asyncio.timeout(DEADLINE):
             request = await self.asked.get()
         assert (request.method, "/".join(request.path)) == (method, path)
@@ -313,7 +313,7 @@ class ScriptedDevice:
         )
 
     async def ended(self) -> str:
-        """Wait until the connection ended; returns why, as this side sees it."""
+        """Wait until the connection has ended; returns the reason on this side."""
         assert self._serving is not None
         async with asyncio.timeout(DEADLINE):
             return await self._serving
@@ -331,7 +331,7 @@ def limits() -> Limits:
 
 @pytest.fixture
 def pace() -> Pace:
-    """Slow enough that only tests about silent updates, which have their own, see any."""
+    """A pace so slow that no silent update starts; tests of silent updates have their own."""
     return Pace(scan=3600.0)
 
 

@@ -1,4 +1,4 @@
-"""The throttle on password guessing: by name, by address, in a window, within a bounded memory."""
+"""The limit on password guessing: by name, by address, in a time window, with bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tryboot script against a folder that stands for the firmware's partition."""
+"""The tryboot script on a folder in place of the firmware's partition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AUTOBOOT = "[all]\ntryboot_a_b=1\nboot_partition={}\n[tryboot]\nboot_partition={
 
 
 class Pi:
-    """What the firmware and the kernel show; `start` does what the firmware would do."""
+    """The files of the firmware and the kernel; `start` does what the firmware would do."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / "select"
@@ -72,7 +72,7 @@ def test_a_new_machine_runs_its_default(pi: Pi) -> None:
 def test_a_system_on_trial_is_told_from_one_that_stays(pi: Pi) -> None:
     pi.ask("committed")
     pi.ask("set-primary", "B")
-    pi.ask("committed")  # the old system, which has yet to restart
+    pi.ask("committed")  # the old system, which has not restarted yet
     assert pi.start() == "B"
     on_trial = pi.call("committed")
     assert (on_trial.returncode, on_trial.stderr) == (
@@ -109,7 +109,7 @@ esac
 
 
 def end_trial(pi: Pi, uptime: int, state: str = "activating", since: int = 0) -> tuple[int, str]:
-    """Ask whether the machine has to restart, so many seconds after its boot; and what systemd was told.
+    """Run trial-end at ``uptime`` seconds after the boot; return its exit code and its systemctl calls.
 
     ``state``: the agent's, as systemd has it; ``since``: when it was last active, in seconds.
     """
@@ -138,13 +138,13 @@ STAY, RESTART = 0, 10
 @pytest.mark.parametrize(
     ("uptime", "state", "since", "code"),
     [
-        (900, "activating", 0, RESTART),  # it was never up, and systemd starts it again
+        (900, "activating", 0, RESTART),  # it never started, and systemd restarts it
         (900, "failed", 0, RESTART),
-        (900, "activating", 890, RESTART),  # it comes up, and ends each time
+        (900, "activating", 890, RESTART),  # it starts, and exits each time
         (900, "active", 895, RESTART),
-        (900, "active", 30, STAY),  # it gives the trial up, and waits for the end of a story
+        (900, "active", 30, STAY),  # it ends the trial itself, and waits for the end of a story
         (1200, "active", 895, STAY),
-        (4500, "active", 30, RESTART),  # it could not even that
+        (4500, "active", 30, RESTART),  # it has failed to do so
     ],
 )
 def test_a_system_on_trial_is_left_unless_its_agent_does_it(
@@ -179,7 +179,7 @@ def test_the_service_restarts_the_machine_when_it_is_told_to() -> None:
 
 
 def test_a_new_slot_is_tried_once_and_stays_when_it_is_good(pi: Pi) -> None:
-    pi.ask("set-state", "B", "bad")  # RAUC does so before it writes
+    pi.ask("set-state", "B", "bad")  # RAUC does this before it writes
     pi.ask("set-primary", "B")
     assert (pi.ask("get-primary"), pi.ask("get-state", "B")) == ("B", "good")
     assert pi.start() == "B"
@@ -232,7 +232,7 @@ def test_the_way_back_to_the_first_slot(pi: Pi) -> None:
 
 
 def test_the_firmware_s_folder_sees_one_file_overwritten_in_place(pi: Pi) -> None:
-    """FAT has no journal: a rename may reach the card as a name whose clusters are free already."""
+    """FAT has no journal: after a rename, the name on the card may point to clusters that are free."""
     path = pi.folder / "autoboot.txt"
     before = path.stat()
     pi.ask("set-state", "B", "bad")
@@ -297,7 +297,7 @@ def test_nobody_says_which_slot_runs(pi: Pi) -> None:
 
 
 def test_killed_anywhere_the_machine_starts_one_of_the_two(pi: Pi) -> None:
-    """SIGKILL at spread moments of the script that makes the running slot the default."""
+    """SIGKILL the script at various moments while it makes the running slot the default."""
     whole = {AUTOBOOT.format(2, 3), AUTOBOOT.format(3, 2)}
     chance = random.Random(7)
     began = time.monotonic()
@@ -314,7 +314,7 @@ def test_killed_anywhere_the_machine_starts_one_of_the_two(pi: Pi) -> None:
         assert (pi.folder / "autoboot.txt").read_text() in whole
         assert pi.start(asked=False) in {"A", "B"}
         pi.ask("get-primary")
-    # And one that nobody kills gets there.
+    # Without a kill it succeeds.
     (pi.folder / "autoboot.txt").write_text(AUTOBOOT.format(2, 3))
     pi.cmdline.write_text("rauc.slot=B\n")
     pi.ask("set-state", "B", "good")

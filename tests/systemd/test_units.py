@@ -1,4 +1,4 @@
-"""What the unit and the polkit rule grant and take away."""
+"""The permissions that the unit and the polkit rule grant and remove."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
-# Each of these lets a unit open no device but those that are listed (systemd.resource-control(5)).
+# With each of these a unit can open only the listed devices (systemd.resource-control(5)).
 DEVICE_LISTS = {"DeviceAllow", "DevicePolicy", "PrivateDevices", "ProtectClock"}
 
 
 @pytest.mark.parametrize("what", ["power-off", "reboot"])
 def test_the_machine_goes_down_also_while_somebody_is_logged_in(what: str) -> None:
-    """logind asks for another action then (verify_shutdown_creds)."""
+    """logind then checks another polkit action (verify_shutdown_creds)."""
     rule = (SYSTEMD / "50-story-agent.rules").read_text()
     allowed = set(re.findall(r'"org\.freedesktop\.login1\.([a-z-]+)"', rule))
     assert {what, f"{what}-multiple-sessions"} <= allowed

@@ -1,4 +1,4 @@
-"""The tools' tests have the updater's repository and server."""
+"""The tools are tested with the updater's repository and server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The short form of tools/kill_proof.py: real processes, kill -9, and what is left afterwards."""
+"""The short form of tools/kill_proof.py: real processes, kill -9, and the state afterwards."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The conformance command against a simulated repository behind a real server.
 
-The cases are those of the TUF project's suite by subject (it is no package that could be installed
+The cases cover the subjects of the TUF project's suite (which is not on PyPI and cannot be installed
 here): basic workflow, expiry, rollback, key rotation, thresholds, delegation, download and caching.
 """
 
@@ -24,7 +24,7 @@ NAME = "story-machine/1.1.0.tar.gz"
 
 
 class Client:
-    """The command with its folders, and the repository that it is shown."""
+    """The command with its folders, and the repository that it reads."""
 
     def __init__(self, repo: Simulator, server: Any, folder: Path) -> None:
         self.repo, self.server = repo, server
@@ -47,7 +47,7 @@ class Client:
             path.write_bytes(data)
 
     def trusted(self, role: str) -> int:
-        """The version that the client trusts."""
+        """Return the version that the client trusts."""
         signed = json.loads((self.metadata / f"{role}.json").read_bytes())["signed"]
         return int(signed["version"])
 
@@ -240,14 +240,14 @@ def test_download_of_other_bytes_than_signed(client: Client) -> None:
 
 
 def served(repo: Simulator) -> str:
-    """The name under which the package is served."""
+    """Return the name under which the package is served."""
     return next(path for path in repo.files if path.startswith("targets/"))
 
 
 def test_a_refused_download_costs_the_next_one_nothing(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ota.fetch.whole.SPENT_STEP", 1000)  # as a package of many MiB is counted
+    monkeypatch.setattr("ota.fetch.whole.SPENT_STEP", 1000)  # as for a package of many MiB
     path = served(client.repo)
     good = client.repo.files[path]
     client.repo.files[path] = bytes(len(good))
@@ -273,7 +273,7 @@ def test_every_signed_hash_is_held_against_the_bytes(client: Client, *, right: b
 def test_a_target_without_sha256_is_refused_unread(
     client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # As an update refuses it: its files, its order and its map go by SHA-256.
+    # An update refuses it too: its files, its order and its map use SHA-256.
     data = client.repo.files[served(client.repo)]
     client.repo.targets.targets[NAME].hashes = {"sha512": hashlib.sha512(data).hexdigest()}
     client.repo.publish()

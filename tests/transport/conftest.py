@@ -18,12 +18,12 @@ from transport.framed import FramedEndpoint, Handler, Reply, Request
 from wire.framing import FrameDecoder, encode_frame
 
 CON, NON, ACK, RST = range(4)
-# No test depends on it: it turns a hang into a failure.
+# Only turns a hang into a failure.
 DEADLINE = 60.0
 
 
 async def echo(request: Request) -> Reply:
-    """Answer 2.05 with the payload that came."""
+    """Answer 2.05 with the request's payload."""
     return Reply(0x45, request.payload)
 
 
@@ -41,7 +41,7 @@ def coap(
 
 
 def option(delta: int, value: bytes) -> bytes:
-    """Encode one option: ``delta`` from the one before, under 269 (as the value's length is)."""
+    """Encode one option: ``delta`` from the one before; it and the value's length are under 269."""
 
     def nibble(number: int) -> tuple[int, bytes]:
         return (number, b"") if number < 13 else (13, bytes([number - 13]))
@@ -64,7 +64,7 @@ class Pair:
 
 @dataclass
 class RawPeer:
-    """A peer of the endpoint that writes what the test wants and reads frames."""
+    """A peer of the endpoint that writes any bytes and reads frames."""
 
     endpoint: FramedEndpoint
     connection: Connection
@@ -94,9 +94,9 @@ class RawPeer:
 
 
 class Bench:
-    """Makes connections; everything it made is closed when the test ends.
+    """Makes connections; all of them are closed when the test ends.
 
-    Test files cannot import this one, so what they need of it is here too.
+    Test files cannot import this file, so the helpers that they need are methods here.
     """
 
     CON, NON, ACK, RST = CON, NON, ACK, RST
@@ -113,7 +113,7 @@ class Bench:
     async def until(condition: Callable[[], bool]) -> None:
         """Let the loop run until ``condition`` holds."""
         async with asyncio.timeout(DEADLINE):
-            while not condition():  # what is waited for is inside aiocoap or asyncio
+            while not condition():  # the condition is inside aiocoap or asyncio
                 await asyncio.sleep(0.005)
 
     async def close(self) -> None:
@@ -128,7 +128,7 @@ class Bench:
         self,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Connection]:
         """Open a connection: the client's streams and the server's Connection."""
-        # A queue, because a future would keep the connection alive, and one test watches that.
+        # A queue, because a future would keep the connection alive, and one test checks its release.
         accepted: asyncio.Queue[Connection] = asyncio.Queue()
 
         async def on_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -179,7 +179,7 @@ class Bench:
 
 
 def _cut(writer: asyncio.StreamWriter) -> None:
-    # Holding the writer keeps asyncio from warning that the test let go of an open one.
+    # Keep the writer, or asyncio warns that an open one was dropped.
     writer.transport.abort()
 
 

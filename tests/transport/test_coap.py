@@ -1,4 +1,4 @@
-"""The CoAP decoder: what RFC 7252 allows is read, all else is a MessageFormatError."""
+"""The CoAP decoder: it reads what RFC 7252 allows, and raises MessageFormatError for all else."""
 
 from __future__ import annotations
 

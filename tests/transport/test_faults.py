@@ -1,4 +1,4 @@
-"""A peer that breaks the rules: it loses its message, its exchange or its connection, no more."""
+"""A peer that breaks the protocol loses only its message, its exchange or its connection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GET, POST = 1, 2
 
 
 async def still_answers(bench: Bench, peer: RawPeer, mid: int = 0xFFF0) -> None:
-    """Show that the connection still serves; answers to what came before are passed over."""
+    """Check that the connection still works; answers to earlier requests are skipped."""
     peer.send(bench.coap(bench.CON, GET, mid, b"ok", bench.encoded_path, b"alive"))
     while (answer := await receive(peer)).token != b"ok":
         pass
@@ -58,7 +58,7 @@ async def test_a_slow_answer_comes_apart_from_its_acknowledgement(bench: Bench) 
     release.set()
     answer = await receive(peer)
     assert (answer.mtype, answer.code, answer.token) == (bench.CON, Code.CONTENT, b"t")
-    # Never acknowledged: it neither comes again nor holds back what follows.
+    # Never acknowledged: it is neither retransmitted nor delays later messages.
     await still_answers(bench, peer)
 
 
@@ -168,7 +168,7 @@ async def test_a_silent_peer_is_given_up(bench: Bench) -> None:
 async def test_a_network_that_gives_up_is_no_silence(
     tcp_bench: Bench, idle_timeout: float | None
 ) -> None:
-    """ETIMEDOUT arrives as TimeoutError, as the idle time-out does."""
+    """ETIMEDOUT arrives as TimeoutError, like the idle timeout."""
     peer = await tcp_bench.raw(idle_timeout=idle_timeout)
     error = OSError(errno.ETIMEDOUT, "Connection timed out")
     assert isinstance(error, TimeoutError)
@@ -213,7 +213,7 @@ async def test_a_cancelled_server_does_not_wait_for_a_peer_that_never_reads(
     peer.end.cancel()
     async with asyncio.timeout(DEADLINE):
         await asyncio.wait([lost])
-    lost.exception()  # of the stream; that it is over is what counts
+    lost.exception()  # of the stream; only its end matters
 
 
 async def test_a_reset_is_a_rejection_and_late_ones_are_nothing(bench: Bench) -> None:
@@ -234,7 +234,7 @@ async def test_a_reset_is_a_rejection_and_late_ones_are_nothing(bench: Bench) ->
 
 
 async def test_a_request_never_acknowledged_does_not_hold_back_the_next(bench: Bench) -> None:
-    """2017 firmware may answer with a message of its own and no ACK."""
+    """2017 firmware may answer with a separate message and no ACK."""
     peer = await bench.raw()
     for n in range(3):
         pending = asyncio.create_task(
@@ -249,7 +249,7 @@ async def test_a_request_never_acknowledged_does_not_hold_back_the_next(bench: B
     ("number", "value", "payload"),
     [
         (27, block(5, more=False), b"Block1 that answers no Block1"),
-        (23, block(3, more=True), bytes(1024)),  # Block2 that starts in the middle
+        (23, block(3, more=True), bytes(1024)),  # a Block2 transfer that starts in the middle
     ],
 )
 async def test_an_answer_with_a_block_of_another_exchange_is_rejected(
@@ -384,7 +384,7 @@ async def test_more_requests_than_handlers_are_answered_503(bench: Bench) -> Non
 
 
 def arbitrary(bench: Bench, source: random.Random, asked: Message) -> bytes:
-    """Make a message that is nearly right, so that it gets past the decoder."""
+    """Make an almost valid message, so that it passes the decoder."""
     number = source.choice([3, 4, 6, 11, 12, 15, 17, 23, 27, 28, 60, 258])
     options = bench.option(number, source.randbytes(source.randint(0, 4)))
     return bench.coap(
@@ -408,7 +408,7 @@ async def test_arbitrary_messages_leave_the_connection_serving(
                 peer.endpoint.request(peer.connection, "POST", ("x",), bytes(3000), deadline=0.1)
             )
             while (asked := await receive(peer)).code != POST:
-                pass  # answers to the messages before
+                pass  # answers to earlier messages
             peer.send(*(arbitrary(tcp_bench, source, asked) for _ in range(80)))
             peer.send(tcp_bench.coap(tcp_bench.NON, 0x45, 1, asked.token))
             outcome = (await asyncio.gather(pending, return_exceptions=True))[0]

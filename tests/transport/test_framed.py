@@ -1,4 +1,4 @@
-"""Two endpoints on one connection: both ask, both answer, whatever the size and the pace."""
+"""Two endpoints on one connection: both send requests and answers, of any size and at any rate."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def test_a_handler_that_raises_answers_500_and_the_connection_lives(
         return Reply(Code.CONTENT)
 
     pair = await bench.pair(on_server=handler)
-    with caplog.at_level(logging.CRITICAL, "coap"):  # it is logged; that is aiocoap's part
+    with caplog.at_level(logging.CRITICAL, "coap"):  # aiocoap logs it
         bad = await pair.client.request(pair.to_server, "GET", ("bad",), deadline=DEADLINE)
     assert bad == Reply(Code.INTERNAL_SERVER_ERROR, b"")
     good = await pair.client.request(pair.to_server, "GET", ("good",), deadline=DEADLINE)
@@ -132,7 +132,7 @@ async def test_the_deadline_ends_a_request(bench: Bench, *, confirmable: bool) -
         await pair.client.request(
             pair.to_server, "GET", ("slow",), deadline=0.05, confirmable=confirmable
         )
-    release.set()  # the late answer is nobody's now
+    release.set()  # no request waits for the late answer
     reply = await pair.client.request(pair.to_server, "GET", ("x",), deadline=DEADLINE)
     assert reply.payload == b"prompt"
 

@@ -1,4 +1,4 @@
-"""What is remembered of a peer's last requests: enough for its retransmissions, and no more."""
+"""The memory of a peer's last requests: enough for its retransmissions, and bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One emulated machine: its disks, its firmware's choice of a slot, and its power cord."""
+"""One emulated machine: its disks, its firmware's choice of a slot, and its power supply."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from tools.processes import die_with_parent
 
 MEMORY_MIB = 384
-# What a machine that has booted and registered is saved as, in its disks.
+# The name of the snapshot, in its disks, of a machine that has booted and registered.
 READY = "ready"
 SAVE_SECONDS = 120.0
-# What the kernel says when it was asked to restart with an argument, as `reboot "0 tryboot"` does.
+# The kernel's line before a restart with an argument, for example `reboot "0 tryboot"`.
 _TRYBOOT = re.compile(r"reboot: Restarting system with command '0 tryboot'")
 _SECTION = re.compile(r"\[(all|tryboot)\][^\[]*?boot_partition=(\d+)", re.DOTALL)
 _SLOTS = {"2": "A", "3": "B"}
@@ -25,7 +25,7 @@ _SLOTS = {"2": "A", "3": "B"}
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """What a machine is started from: kernel, initrd, and the root image of each slot's first start."""
+    """The files that a machine is started from: kernel, initrd, and each slot's first root image."""
 
     kernel: Path
     initrd: Path
@@ -35,8 +35,8 @@ class Images:
 class Emulator:
     """A machine with its files in ``folder``; killing it is a power cut.
 
-    With ``slots`` both root slots and a partition for the firmware are there, and this class is the
-    firmware: at each start it reads autoboot.txt and whether the last restart asked for a try.
+    With ``slots`` it has both root slots and a partition for the firmware, and this class acts as the
+    firmware: at each start it reads autoboot.txt and whether the last restart requested a try.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Emulator:
     ) -> None:
         """Make fresh disks: ``state`` and ``select`` (None: one root only) are copied on write.
 
-        ``saved``: the folder of a machine that `save` was called on; this one goes on from there.
+        ``saved``: the folder of a machine that was saved by `save`; this one continues from there.
         """
         self.folder = folder
         self.log = folder / "serial.log"
@@ -121,12 +121,12 @@ class Emulator:
         ]
 
     def _firmware(self) -> str:
-        # It keeps what the restart asked for in a register, which a power cut clears.
+        # The Pi's firmware keeps the request in a register, which a power cut clears.
         asked = not self._lost_power and _TRYBOOT.search(self.serial())
         return self.chosen("tryboot" if asked else "all")
 
     def chosen(self, section: str = "all") -> str:
-        """Return the slot that a section of autoboot.txt names: "all" is what any other start starts."""
+        """Return the slot that a section of autoboot.txt names; "all" is for starts without a try."""
         if not self._two_slots:
             return "A"
         raw = self._raw("select")
@@ -137,16 +137,16 @@ class Emulator:
         return _SLOTS[dict(_SECTION.findall(text.replace("\r", "")))[section]]
 
     def console(self) -> str:
-        """Return what the machine wrote to its serial port since its first start."""
+        """Return the serial output since the machine's first start."""
         return "".join(self.serial(number + 1) for number in range(len(self.starts)))
 
     def serial(self, number: int | None = None) -> str:
-        """Return what the machine wrote to its serial port since its last start (or ``number``)."""
+        """Return the serial output since the machine's last start, or since start ``number``."""
         path = self.folder / f"serial-{number or len(self.starts)}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def save(self) -> None:
-        """Keep the running machine, memory and disks, for others to go on from; it ends here."""
+        """Save memory and disks of the running machine, for others to continue from, and end it."""
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.settimeout(SAVE_SECONDS)
             monitor.connect(str(self.folder / "qmp"))
@@ -170,11 +170,11 @@ class Emulator:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it restarted by itself: QEMU ends then, and `start` is the firmware's turn."""
+        """Whether the machine has restarted: QEMU exits then, and `start` acts as the firmware."""
         return self._process is not None and self._process.poll() is not None
 
     def cut_power(self) -> None:
-        """SIGKILL the emulator: what the guest had not written to its disk is gone."""
+        """SIGKILL the emulator: data that the guest had not written to its disk is lost."""
         self._lost_power = True
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
@@ -186,7 +186,7 @@ class Emulator:
         return raw
 
     def read_state(self, *paths: str) -> list[str]:
-        """Return files of the state disk, after a journal replay and a check; '' for one not there."""
+        """Return files of the state disk, after a journal replay and a check; '' for a missing one."""
         raw = self._raw("state")
         check = subprocess.run(
             ["e2fsck", "-p", str(raw)], capture_output=True, text=True, check=False

@@ -1,7 +1,7 @@
-"""When the power goes: at a phase of the update that was seen to begin, plus some seconds.
+"""The moments of the power cuts: some seconds after the detected start of a phase of the update.
 
-A phase is known by what the machine told: its events at the cloud, its lines on the serial console. So
-the cuts fall into all phases however busy the host is, which moments of a clock do not.
+A phase is detected from the machine's events in the cloud and its lines on the serial console, so that
+the cuts fall into all phases however busy the host is. Fixed times would not do this.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from wire.ota import OtaEvent
 
 OVER = "over"
-# These do not end an update; every other event does.
+# All other events end an update.
 UNDER_WAY = {
     OtaEvent.BEGIN,
     OtaEvent.DOWNLOADING,
@@ -25,7 +25,7 @@ UNDER_WAY = {
 
 
 class Event(NamedTuple):
-    """An event of an update as the cloud keeps it; ``percent`` from 0 to 1."""
+    """An event of an update as stored in the cloud; ``percent`` from 0 to 1."""
 
     number: int
     percent: float | None = None
@@ -33,21 +33,21 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What is known of a run: the update's events so far, and all that the console said."""
+    """The observations of a run: the update's events so far, and the whole console output."""
 
     events: Sequence[Event] = ()
     console: str = ""
 
     def heard(self, number: int, at_least: float = 0.0) -> bool:
-        """Whether there was such an event, with that much done."""
+        """Whether there was an event with this number and at least this percentage (0 to 1)."""
         return any(e.number == number and (e.percent or 0.0) >= at_least for e in self.events)
 
     def said(self, words: str) -> bool:
-        """Whether the console has a line with this (a regular expression)."""
+        """Whether a regular expression is found in the console output."""
         return re.search(words, self.console) is not None
 
 
-# In order; one that is not seen, as the machine's restart where only the agent is replaced, is passed over.
+# In order; phases that do not occur are skipped (the machine's restart, if only the agent is replaced).
 PHASES: Mapping[str, Callable[[Signs], bool]] = {
     "check": lambda _signs: True,
     "download": lambda signs: signs.heard(OtaEvent.DOWNLOADING),
@@ -62,24 +62,24 @@ _ORDER = list(PHASES)
 
 
 def finals(events: Iterable[Event]) -> list[int]:
-    """Return those that end an update."""
+    """Return the numbers of the events that end an update."""
     return [event.number for event in events if event.number not in UNDER_WAY]
 
 
 def phase_of(signs: Signs) -> str:
-    """Return the last phase that has begun, for all that is known."""
+    """Return the last phase that has begun, according to the observations."""
     return [name for name, has_begun in PHASES.items() if has_begun(signs)][-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """The phase to cut in, and the seconds after its beginning; the phase's end comes first."""
+    """The phase to cut in, and the seconds after its start; a phase that ends earlier is cut at its end."""
 
     phase: str
     offset: float
 
     def is_reached(self, watch: Watch, now: float) -> bool:
-        """Whether the power has to go now."""
+        """Whether to cut the power now."""
         if _ORDER.index(watch.phase) > _ORDER.index(self.phase):
             return True
         began = watch.began.get(self.phase)
@@ -88,28 +88,28 @@ class Aim:
 
 @dataclass(slots=True)
 class Watch:
-    """The phases of one update as they were seen: when each began, by the host's monotonic clock."""
+    """The detected phases of one update: the start of each, by the host's monotonic clock."""
 
     began: dict[str, float] = field(default_factory=dict)
 
     def look(self, signs: Signs, now: float) -> None:
-        """Take note of the phase that is reached."""
+        """Record the current phase."""
         phase = phase_of(signs)
         if _ORDER.index(phase) >= _ORDER.index(self.phase):
             self.began.setdefault(phase, now)
 
     @property
     def phase(self) -> str:
-        """The last phase that was seen; the first one before any was."""
+        """The last phase that was detected, initially the first phase."""
         return max(self.began, key=_ORDER.index, default=_ORDER[0])
 
     def lengths(self) -> dict[str, float]:
-        """Return the seconds that each phase but the last took."""
+        """Return the duration in seconds of each phase but the last."""
         return {name: self.began[after] - self.began[name] for name, after in pairwise(self.began)}
 
 
 def spread(lengths: Mapping[str, float], runs: int) -> list[Aim]:
-    """Share ``runs`` among the phases in turn, and those of one phase out over its length (seconds)."""
+    """Divide ``runs`` among the phases in turn; spread those of one phase over its length (seconds)."""
     names = list(lengths)
     aims = []
     for number in range(runs):

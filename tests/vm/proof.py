@@ -4,11 +4,11 @@
                              [--phases NAME,NAME] [--write FILE]
     python -m tests.vm.proof --images DIR --dead [--write FILE]
 
-A machine is booted once and saved when it has registered; every run goes on from a copy of it. A first
-update is watched to its end to learn its phases and how long each takes. Then each run orders the update,
-cuts the power some seconds after its phase was seen to begin, switches the machine on again and waits
-for the end. A run is good when the machine ends on the old or the new version, says so at the cloud in exactly
-one final report that agrees with what runs, and its disk is consistent. Exit code 0 only if all are.
+A machine is booted once and saved when it has registered; every run starts from a copy of it. A first
+update runs to its end to measure the duration of its phases. Then each run orders the update,
+cuts the power some seconds after its phase was detected, starts the machine again and waits
+for the end. A run is good if the machine ends on the old or the new version, the cloud has exactly
+one final report that agrees with it, and its disk is consistent. The exit code is 0 only if all runs are good.
 """
 
 # ruff: noqa: T201  # a command line prints
@@ -34,11 +34,11 @@ from tests.vm.site import NEW, OLD, Site, make_select
 from tools.processes import command
 from wire.ota import OtaEvent
 
-# A busy host emulates ten times slower than an idle one.
+# Emulation on a busy host is ten times slower than on an idle one.
 BOOT_SECONDS, ORDER_SECONDS, UPDATE_SECONDS = 600.0, 120.0, 1800.0
 POLL_SECONDS = 0.5
 REGISTERED = "agent.link.framed: link: registered with"
-# Between two looks at which phase an update is in.
+# Between two checks of the update's phase.
 WATCH_SECONDS = 0.05
 PROGRAMS = ("qemu-system-x86_64", "qemu-img", "mke2fs", "debugfs", "rauc", "mkfs.vfat", "mtype")
 
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run: when the power went, what the update was doing, and how it ended."""
+    """One run: the moment of the cut, the update's state at that moment, and how it ended."""
 
     run: int
     aim: str
@@ -65,7 +65,7 @@ class Result:
 
 
 class Run:
-    """One machine's life from its first start to the end of its update."""
+    """One machine, from its first start to the end of its update."""
 
     def __init__(
         self, site: Site, uuid: str, state: Path, name: str, saved: Path | None = None
@@ -88,12 +88,12 @@ class Run:
         return self._is_back() and self.version() == OLD
 
     def _is_back(self) -> bool:
-        """Whether it is online since its last start; the cloud may not have missed it before."""
+        """Whether it is online since its last start; the cloud may not have noticed that it was offline."""
         online = self.site.ask(lambda client: client.online([self.uuid]))
         return REGISTERED in self.machine.serial() and bool(online and online[self.uuid])
 
     def version(self) -> str:
-        """Return the version that the cloud believes to run."""
+        """Return the version that runs according to the cloud."""
         info = self.site.ask(lambda client: client.info(self.uuid))
         return str(info["osVersion"]) if info else ""
 
@@ -118,7 +118,7 @@ class Run:
         return task or {"status": "?", "transaction": 0}
 
     def finish(self) -> dict[str, Any]:
-        """Keep the machine on until its update has ended and the device is back online."""
+        """Run the machine until its update has ended and the device is back online."""
 
         def ended() -> dict[str, Any] | None:
             if self.machine.has_ended:
@@ -129,7 +129,7 @@ class Run:
         return self._wait("end of the update", ended, UPDATE_SECONDS)
 
     def watch(self, transaction: int, aim: Aim) -> Watch:
-        """Let the machine go on until the ``aim`` is reached; a restart of its own is carried out."""
+        """Run the machine, with its own restarts, until the ``aim`` is reached."""
         watch = Watch()
         deadline = now() + UPDATE_SECONDS
         while True:
@@ -143,7 +143,7 @@ class Run:
             self.live(WATCH_SECONDS)
 
     def live(self, seconds: float) -> None:
-        """Let the machine go on for a while; a restart of its own is carried out."""
+        """Run the machine, with its own restarts, for some seconds."""
         end = now() + seconds
         while now() < end:
             if self.machine.has_ended:
@@ -163,13 +163,13 @@ class Run:
 
 
 def saved_machine(site: Site, uuid: str, state: Path) -> Path:
-    """Boot a machine once and keep it as it is when it has registered; return where."""
+    """Boot a machine, save it when it has registered, and return its folder."""
     folder = site.folder / f"saved-{uuid}"
     if not folder.exists():
         run = Run(site, uuid, state, folder.name)
         try:
             run.boot()
-            run.live(10.0)  # what follows a registration is told and written
+            run.live(10.0)  # for the reports and writes that follow a registration
             run.machine.save()
         finally:
             run.machine.cut_power()
@@ -177,7 +177,7 @@ def saved_machine(site: Site, uuid: str, state: Path) -> Path:
 
 
 def learn(site: Site, uuid: str, state: Path) -> dict[str, float]:
-    """Watch one update without a cut; return the seconds that each phase took."""
+    """Run one update without a cut; return the duration in seconds of each phase."""
     run = Run(site, uuid, state, "run-0", saved_machine(site, uuid, state))
     try:
         run.boot()
@@ -191,7 +191,7 @@ def learn(site: Site, uuid: str, state: Path) -> dict[str, float]:
 
 
 def cut(site: Site, uuid: str, state: Path, number: int, aim: Aim | None) -> Result:
-    """Cut the power where the ``aim`` is, if there is one, and see how it ends."""
+    """Run one update, with a power cut at the ``aim`` if there is one; return the result."""
     run = Run(site, uuid, state, f"run-{number}", saved_machine(site, uuid, state))
     began = now()
     at, phase = 0.0, "?"
@@ -209,7 +209,7 @@ def cut(site: Site, uuid: str, state: Path, number: int, aim: Aim | None) -> Res
             before = run.status()
             run.machine.start()
         run.finish()
-        run.live(3.0)  # a second final report, or another version, would come now
+        run.live(3.0)  # time for a wrong second final report, or another version
         after, running, ends = run.status(), run.version(), finals(site.events(transaction))
         run.machine.cut_power()
         fault = "; ".join([*judge(after, running, ends), *judge_disks(after, run.machine)])
@@ -226,7 +226,7 @@ def cut(site: Site, uuid: str, state: Path, number: int, aim: Aim | None) -> Res
 
 
 def judge(task: dict[str, Any], running: str, ends: list[int]) -> list[str]:
-    """Say what is wrong with what the cloud knows of the end."""
+    """Return the faults in the cloud's records of the end."""
     expected, is_new = (NEW, True) if task["status"] == "SUCCESS" else (OLD, False)
     checks = {
         f"{task['status']}, and {running} runs": running == expected,
@@ -236,7 +236,7 @@ def judge(task: dict[str, Any], running: str, ends: list[int]) -> list[str]:
 
 
 def judge_disks(task: dict[str, Any], machine: Emulator) -> list[str]:
-    """Say what is wrong with what the machine, which is off, has on its disks."""
+    """Return the faults on the disks of the machine, which is switched off."""
     folder = "/story-agent/ota"
     texts = machine.read_state(f"{folder}/task.json", f"{folder}/rauc.json")
     kept, rauc = (json.loads(text) if text else {} for text in texts)
@@ -276,7 +276,7 @@ def table(results: list[Result], lengths: Mapping[str, float], installer: str) -
 
 
 def open_site(site: Site, jobs: int) -> list[tuple[str, Path]]:
-    """Make the devices of ``jobs`` machines, bound to the app; return their uuids and state disks."""
+    """Create the devices of ``jobs`` machines, bound to the app; return their uuids and state disks."""
     flashed = site.open(jobs)
     assert site.client is not None
     for uuid, _disk in flashed:
@@ -290,7 +290,7 @@ def open_site(site: Site, jobs: int) -> list[tuple[str, Path]]:
 
 
 def leave_dead_system(site: Site) -> tuple[str, bool]:
-    """Update one machine to a system whose agent never starts; return how it ended, and if well."""
+    """Update one machine to a system whose agent never starts; return the result, and if it is good."""
     result = cut(site, *open_site(site, 1)[0], 1, None)
     good = not result.fault and result.status == "FAILED"
     text = (
@@ -304,7 +304,7 @@ def leave_dead_system(site: Site) -> tuple[str, bool]:
 def prove(
     site: Site, runs: int, jobs: int, phases: Sequence[str]
 ) -> tuple[list[Result], dict[str, float]]:
-    """Learn how long its phases take, then cut ``runs`` times, ``jobs`` machines at a time."""
+    """Measure the phases, then cut ``runs`` times, with ``jobs`` machines at a time."""
     flashed = open_site(site, jobs)
     lengths = learn(site, *flashed[0])
     print("an update without a cut:", json.dumps(lengths), flush=True)
@@ -344,7 +344,7 @@ def main() -> int:
     )
     parser.add_argument("--write", type=Path, help="file that the table goes to")
     options = parser.parse_args()
-    # Ctrl-C ends all at once: the machines and the cloud die with us, and no run is worth waiting for.
+    # Ctrl-C ends everything at once, the machines and the cloud too, without waiting for a run.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:

@@ -1,4 +1,4 @@
-"""What the power-cut proof starts from: the cloud with its release, and the machine's first disks."""
+"""The initial state of the power-cut proof: the cloud with its release, and the machine's first disks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ confirm_timeout_seconds = 300
 [link]
 keepalive_seconds = 3
 """
-# A few hundred kilobytes in some seconds, so that cuts fall into the download too.
+# A few hundred kilobytes then take some seconds, so that cuts fall into the download too.
 SLOTS_RATE = "max_bytes_per_second = 65536\n"
 UID = 996
 
@@ -40,7 +40,7 @@ class Site:
     """The cloud with its release, and the disks that every machine starts from."""
 
     def __init__(self, folder: Path, images: Path, installer: str, *, dead: bool = False) -> None:
-        """Use ``folder`` for everything that is made here; ``dead``: the new system's agent never starts."""
+        """Create all files in ``folder``; ``dead``: the new system's agent never starts."""
         self.folder = folder
         self.images = Images(images / "vmlinuz", images / "initrd", images / f"root-{OLD}.ext4")
         self.installer = installer
@@ -58,7 +58,7 @@ class Site:
         return [self._flash(number) for number in range(devices)]
 
     def _start_cloud(self) -> None:
-        """Name it localhost: in the machine that is the host, as its /etc/hosts says."""
+        """Name the server localhost: in the machine, /etc/hosts maps this name to the host."""
         words = ["serve", "--data", str(self.bench.cloud_data), "--host", "localhost"]
         ports = ["--api-port", "0", "--device-port", "0"]
         self.bench.cloud = Service("story-cloud", [*words, *ports], self.folder / "cloud.log")
@@ -80,7 +80,7 @@ class Site:
         self.bench.story_cloud("strategy", "publish", str(strategy["strategyId"]))
 
     def _flash(self, number: int) -> tuple[str, Path]:
-        """Make one device and the disk that holds what stays."""
+        """Create one device and the disk with its persistent data."""
         device = self.bench.story_cloud("device", "add")
         tree = self.folder / f"flash-{number}"
         (tree / "etc").mkdir(parents=True)
@@ -106,14 +106,14 @@ class Site:
         return self.bench.cloud_data / "cloud.sqlite"
 
     def forget_updates(self, uuid: str) -> None:
-        """Have the cloud know of no update, as the machine does that goes on from its copy."""
+        """Delete all updates in the cloud, since the machine's copy has none either."""
         with sqlite3.connect(self.database, timeout=30) as cloud:
             cloud.execute(
                 "UPDATE devices SET os_version_id = (SELECT id FROM os_versions WHERE version = ?)"
                 " WHERE uuid = ?",
                 (OLD, uuid),
             )
-            # One that a bad run left under way would refuse the next order.
+            # An update that a bad run left in progress would cause the next order to be refused.
             cloud.execute(
                 "UPDATE ota_tasks SET status = 'FAILED', failure = 'left by a bad run'"
                 " WHERE status NOT IN ('SUCCESS', 'FAILED')"
@@ -122,7 +122,7 @@ class Site:
             )
 
     def events(self, transaction: int) -> list[Event]:
-        """Return the events that the cloud holds for an update, with their percent (0..1)."""
+        """Return an update's events in the cloud, with their percent (0..1)."""
         with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30) as cloud:
             rows = cloud.execute(
                 "SELECT event, percent FROM ota_events WHERE task_id = ? AND event IS NOT NULL"
@@ -132,7 +132,7 @@ class Site:
         return [Event(*row) for row in rows]
 
     def ask(self, call: Callable[[OpenApiClient], T]) -> T | None:
-        """Ask the open API; None while it cannot answer."""
+        """Call the open API; None while it cannot answer."""
         assert self.client is not None
         with self.lock:
             try:
@@ -142,7 +142,7 @@ class Site:
 
 
 def kill_agent(image: Path) -> Path:
-    """Return a copy of a root image in which the agent ends as soon as it is started."""
+    """Return a copy of a root image in which the agent exits as soon as it is started."""
     dead = image.with_name("root-dead.ext4")
     shutil.copyfile(image, dead)
     program = "/opt/story-agent/bin/story-agent"
@@ -159,7 +159,7 @@ def kill_agent(image: Path) -> Path:
 
 
 def make_bundle(images: Path, image: Path) -> Path:
-    """Sign a root image as the new version's verity bundle, unless that was done."""
+    """Sign a root image as the new version's verity bundle, unless it exists."""
     path = images / f"{image.stem.removeprefix('root-')}.raucb"
     if path.exists() and path.stat().st_mtime > image.stat().st_mtime:
         return path
@@ -171,7 +171,7 @@ def make_bundle(images: Path, image: Path) -> Path:
             "[image.rootfs]\nfilename=rootfs.img\nadaptive=block-hash-index\n"
         )
         keys = [f"--cert={images}/keyring.pem", f"--key={images}/rauc.key"]
-        # Small data blocks: a change costs the whole of the one it is in.
+        # Small data blocks: for any change, the whole block must be fetched.
         words = [
             "rauc",
             *keys,
@@ -185,7 +185,7 @@ def make_bundle(images: Path, image: Path) -> Path:
 
 
 def make_select(path: Path) -> Path:
-    """Make the partition that the firmware reads."""
+    """Create the partition that the firmware reads."""
     subprocess.run(["truncate", "-s", "16M", str(path)], check=True)
     subprocess.run(["mkfs.vfat", "-n", "SELECT", str(path)], check=True, capture_output=True)
     text = "[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n"

@@ -1,4 +1,4 @@
-"""The proof's own aim: which phase an update is in, and when the power goes."""
+"""The moments of the proof's power cuts: the phase of an update, and when to cut."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.authority import Authority
 
-# The bench machine is shared and slow at times, which is no fault of the code under test.
+# The test machine is shared and sometimes slow, which is not a fault of the code under test.
 settings.register_profile(
     "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def ca_pem() -> str:
-    """An expired CA: reading a profile asks no clock."""
+    """Return an expired CA: reading a profile does not check the time."""
     start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     return Authority((start, start + dt.timedelta(days=1))).pem
 
@@ -35,7 +35,7 @@ def leaf_pem() -> str:
 
 @pytest.fixture
 def profile_source(ca_pem: str) -> dict[str, Any]:
-    """A factory profile as a dictionary, every key of the document's table."""
+    """A factory profile as a dictionary, with every key of the document's table."""
     return {
         "uuid": "0083000000000a",
         "token": "device-token-that-is-secret",

@@ -1,4 +1,4 @@
-"""Response codes, as the open API writes them and as HTTP says them."""
+"""Response codes, in the open API's notation and as HTTP statuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data points: the document's description to the byte, and the rules for values."""
+"""Data points: the document's description byte for byte, and the rules for values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON from a peer: whatever it holds, an object that can be rendered again, or a WireError."""
+"""JSON from a peer: any input gives an object that can be rendered again, or a WireError."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VALUE_PARSERS: list[Callable[[object], object]] = [
     parse_package_version,
     parse_description,
 ]
-# The members' own names, so that the fuzz gets past the first check.
+# The members' own names, so that the fuzzed input passes the first check.
 NAMES = st.sampled_from(
     [
         "data",
@@ -108,7 +108,7 @@ BOMBS = [
 
 
 def complaint(parse: Callable[[Any], object], given_value: object) -> str:
-    """Return what the parser says of a value: nothing when it takes it."""
+    """Return the parser's error for a value, an empty text if it accepts it."""
     try:
         parse(given_value)
     except WireError as error:
@@ -208,5 +208,5 @@ def test_a_value_that_cannot_be_shown_is_said_so() -> None:
         nested = [nested]
     assert show(nested) == "a list that cannot be shown"
     assert show(10**5000) == "a int that cannot be shown"
-    while nested:  # or its end would recurse as deep
+    while nested:  # otherwise its deallocation would recurse as deep
         nested = nested.pop()

@@ -1,4 +1,4 @@
-"""The 0xBEEFDEAD framing: any cut of the stream gives the same messages; faults are final."""
+"""The 0xBEEFDEAD framing: the messages do not depend on how the stream is split; faults are final."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The factory profile: every key checked, every mistake named, no secret told."""
+"""The factory profile: every key is checked, every error is named, no secret is shown."""
 
 from __future__ import annotations
 

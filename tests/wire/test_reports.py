@@ -1,4 +1,4 @@
-"""Registration and reports: what a device sends up, and what of it is refused."""
+"""Registration and reports: the messages of a device, and the refused ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four data points are the document's, to the byte."""
+"""The four data points equal the document's, byte for byte."""
 
 from __future__ import annotations
 

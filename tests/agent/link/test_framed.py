@@ -1,4 +1,4 @@
-"""The cloud link against a scripted cloud with real certificates: whom it trusts, when it comes back."""
+"""The cloud link against a scripted cloud with real certificates: trust and reconnection."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from wire.reports import REGISTER_PATH
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
-# Waits are short, but the slow retry, which no test waits for.
+# Short waits, except for the slow retry, which no test waits for.
 SETTINGS = LinkSettings(
     keepalive_seconds=30, connect_timeout_seconds=5, retry_max_seconds=0.02, refused_retry_seconds=3600
 )  # fmt: skip
@@ -348,7 +348,7 @@ async def test_the_keepalive_is_the_documents_and_goes_on(
 async def test_a_half_open_link_is_found_by_the_keepalive(
     cloud: Cloud, authority: Authority, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cloud's machine is frozen: TCP takes our bytes, and nothing ever comes back."""
+    """The cloud's machine is frozen: TCP accepts our bytes, and no answer ever comes."""
     monkeypatch.setattr(agent.link.framed, "REPORT_TIMEOUT", 0.1)
     monkeypatch.setattr(agent.link.framed, "GOODBYE_TIMEOUT", 0.1)
     settings = LinkSettings(keepalive_seconds=0.05, retry_max_seconds=0.02)
@@ -369,7 +369,7 @@ async def test_a_half_open_link_does_not_hold_up_the_agents_end(
     await link.registered.wait()
     cloud.connections[0]._writer.transport.pause_reading()  # type: ignore[attr-defined]
     task.cancel()
-    # asyncio itself would wait 30 s for the TLS farewell.
+    # asyncio itself would wait 30 s for the TLS shutdown.
     ended, _ = await asyncio.wait({task}, timeout=5)
     assert ended
     assert link.status.state is LinkState.STOPPED
@@ -413,7 +413,7 @@ async def test_what_the_answer_to_a_report_means(
     with pytest.raises(error, match=code.dotted):
         await link.report({"volume": 3})
     cloud.answer = accept
-    if code is Code.UNAUTHORIZED:  # the cloud lost the registration: it is made again
+    if code is Code.UNAUTHORIZED:  # the cloud lost the registration, so the agent registers again
         await until(lambda: len(cloud.registrations) == 2)
     else:
         await link.report({"volume": 4})
@@ -421,7 +421,7 @@ async def test_what_the_answer_to_a_report_means(
 
 
 class Level:
-    """A mixer that keeps what it is told."""
+    """A mixer that stores the volume it is set to."""
 
     name = "level"
 
@@ -496,7 +496,7 @@ async def test_the_first_failure_is_news_its_repetitions_are_not(
     authority: Authority, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "agent.link.framed")
-    link = await run(make_profile(9, authority.pem))  # nothing listens on discard
+    link = await run(make_profile(9, authority.pem))  # nothing listens on the discard port
     await until(lambda: link.status.tries >= 4)
     levels = [r.levelno for r in caplog.records if "next try" in r.getMessage()]
     assert levels[:3] == [logging.WARNING, logging.DEBUG, logging.DEBUG]
@@ -504,7 +504,7 @@ async def test_the_first_failure_is_news_its_repetitions_are_not(
 
 
 async def test_two_endpoints_do_not_share_state(cloud: Cloud, authority: Authority) -> None:
-    """A link that was run and ended can be run again, as after a restart."""
+    """A link that has run and ended can be run again, as after a restart."""
     link = CloudLink(make_profile(cloud.port, authority.pem), SETTINGS, refuse)
     for _ in range(2):
         task = asyncio.create_task(link.run())

@@ -1,4 +1,4 @@
-"""The link of a machine whose clock is wrong: certificates are judged at trusted time."""
+"""The link of a machine whose clock is wrong: certificates are checked against trusted time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def running(
 
 
 async def test_a_machine_that_wakes_in_1970_registers(authority: Authority) -> None:
-    """The certificate is "not yet valid", by the clock of OpenSSL too; the floor is not later."""
+    """The certificate is "not yet valid", by OpenSSL's clock too; the floor is not later."""
     cloud = Cloud(authority.server_context(start=HOUR / 2))
     await cloud.start()
     async with running(cloud, authority, TrustedTime(wall=lambda: 0.0)) as link:

@@ -1,4 +1,4 @@
-"""The outbox on real files: order, durability, the cap, damage, a full disk, kill -9; and delivery."""
+"""The outbox on real files: order, durability, the size limit, damage, a full disk, kill -9; delivery."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def outbox(path: Path) -> AsyncIterator[Outbox]:
 
 
 async def reopened(path: Path, max_bytes: int = MEGABYTE) -> list[Report]:
-    """Open the file anew, and take everything out of it in order."""
+    """Reopen the file, and take all reports out of it in order."""
     other = Outbox(path, max_bytes)
     await other.open()
     reports = []
@@ -64,7 +64,7 @@ async def test_reports_come_out_in_order_also_after_a_restart(outbox: Outbox, pa
 
 
 async def test_a_commit_is_on_disk_before_put_returns(outbox: Outbox) -> None:
-    """kill -9 cannot show it, only a power cut: FULL (2) syncs the log at each commit."""
+    """Only a power cut could show this, not kill -9: FULL (2) syncs the log at each commit."""
     assert await outbox._run(outbox._one, "PRAGMA synchronous") == 2
 
 
@@ -180,7 +180,7 @@ async def test_an_outbox_that_was_never_opened_says_so(path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 kB of its own."""
+    """Mount a file system of 256 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
@@ -236,7 +236,7 @@ asyncio.run(main())
 
 
 def write_and_kill(path: Path, round_: int) -> list[int]:
-    """Run a writer, kill it after some reports; return the numbers that it said were on disk."""
+    """Run a writer, kill it after some reports; return the numbers that it printed as stored."""
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, path, str(round_ * 100_000)],
         stdout=subprocess.PIPE, text=True,
@@ -254,7 +254,7 @@ async def test_kill_9_loses_nothing_that_put_returned_from(path: Path) -> None:
     kept = [r.data["volume"] for r in await reopened(path, 10**7)]
     assert set(told) <= set(kept)
     assert kept == sorted(kept)  # type: ignore[type-var]
-    # One more of each round may have been on disk before it could be said.
+    # One more of each round may have been stored before it was printed.
     assert len(kept) <= len(told) + 6
 
 
@@ -301,7 +301,7 @@ async def test_a_put_that_nobody_waits_for_any_more_still_wakes_the_delivery(
 
 
 async def test_a_full_disk_does_not_keep_the_agent_from_starting(path: Path) -> None:
-    """Limited is what each file may grow to: SQLite's -shm file would have 32 KiB."""
+    """The limit is on the size of each file: SQLite's -shm file would have 32 KiB."""
     outbox = Outbox(path, 65536)
     await outbox.open()
     await outbox.put("a", 1)
@@ -347,7 +347,7 @@ async def test_text_that_no_json_can_carry_is_marked_not_raised(outbox: Outbox) 
 
 
 class ScriptedLink:
-    """A link whose answers are given; it notes what was sent."""
+    """A link with given answers; it records what is sent."""
 
     def __init__(self, *answers: Exception | None) -> None:
         self.registered = asyncio.Event()
@@ -411,7 +411,7 @@ async def test_nothing_is_sent_until_the_link_is_registered(
 async def test_a_broken_link_repeats_the_report_and_keeps_the_order(
     outbox: Outbox, delivering: Delivering
 ) -> None:
-    """The cloud may have taken it before its answer was lost: at least once."""
+    """The cloud may have stored it before its answer was lost: at-least-once delivery."""
     await put_levels(outbox, 3)
     link = ScriptedLink(None, LinkDownError("gone"), LinkDownError("5.03 busy"), None)
     delivering(link)

@@ -1,4 +1,4 @@
-"""CoAP over UDP on loopback: a real socket, hand-made messages, and nothing beyond the machine."""
+"""CoAP over UDP on loopback: a real socket, hand-made messages, not reachable from outside."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def option(delta: int, value: bytes) -> bytes:
 
 
 class Client:
-    """One local program: a socket of its own."""
+    """A local program with its own socket."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -55,7 +55,7 @@ class Client:
         self._socket.connect(("127.0.0.1", port))
 
     async def ask(self, code: int, options: bytes, payload: bytes = b"") -> tuple[int, bytes]:
-        """Send a CON with the token "T" and return the answer's code and what follows the token."""
+        """Send a CON with the token "T"; return the answer's code and the bytes after the token."""
         mid = next(_MID)
         head = struct.pack("!BBH", 0x41, code, mid) + b"T"
         loop = asyncio.get_running_loop()

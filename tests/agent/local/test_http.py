@@ -1,4 +1,4 @@
-"""One table of requests over the cloud link, CoAP/UDP and HTTP: the same codes, the same texts."""
+"""One table of requests over the cloud link, CoAP/UDP and HTTP, with the same codes and texts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ SECRET = "/home/secret-internals"
 
 
 class Kept(DataPoint):
-    """Keeps a value; says no, fails, crashes or hangs when told to."""
+    """Stores a value; refuses, fails, crashes or hangs for certain values."""
 
     def __init__(self, name: str, kind: DataType, pattern: Range | None, value: Value) -> None:
         self._description = DataPointDescription(name, kind, name, "", BOTH, pattern)
@@ -113,7 +113,7 @@ class Bench:
         self.changes.append((name, value))
 
     async def send(self, method: str, name: str, payload: bytes) -> Reply:
-        """Send over each protocol; the answers must agree."""
+        """Send the request over each protocol; the answers must be equal."""
         replies = {
             protocol: await send(method, name, payload) for protocol, send in self.senders.items()
         }
@@ -149,7 +149,7 @@ def free_port() -> int:
 async def serving(
     dispatch: Dispatch, path: Path, port: int = 0
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve HTTP on a Unix socket, and on a port of 127.0.0.1 if one is named."""
+    """Serve HTTP on a Unix socket, and on a port of 127.0.0.1 if one is given."""
     voice = VoiceSender(DeafLink(), VoiceSettings())
     with unix_socket(path) as bound:
         server = LocalServer(build_app(dispatch, voice, no_status, cancel))

@@ -1,4 +1,4 @@
-"""Cancelling from the machine and from the cloud: a real agent, a real cloud, their own commands."""
+"""Cancelling from the machine and from the cloud: a real agent, a real cloud, their commands."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from staging.client import OpenApiClient
 from tools.bench import Bench
 from tools.processes import BIN, command
 
-# The package is a few hundred kilobytes: whatever a test does, it comes before the download's end.
+# The package is a few hundred kilobytes, so the download is still running whatever a test does.
 SLOW_CONFIG = "[ota]\nmax_bytes_per_second = 2048\n"
 DEADLINE = 60.0
 
 
 class House(Bench):
-    """The bench with an agent that downloads slowly, and a release that it is offered."""
+    """A cloud that offers a release, and an agent that downloads slowly."""
 
     def prepare(self) -> None:
         self.start_cloud(0, 0)
@@ -45,12 +45,12 @@ class House(Bench):
         return str(self.api_client.update_status(self.uuid)["taskId"])
 
     def downloads(self, transaction: str) -> None:
-        """Wait until the agent downloads, and the cloud has heard of it."""
+        """Wait until the agent downloads, and the cloud has received its report."""
         self.wait("download", lambda: self.of(transaction).get("step") == "download")
         self.wait("RUNNING", lambda: self.in_cloud()[0] == "RUNNING")
 
     def of(self, transaction: str) -> dict[str, Any]:
-        """Return what the agent says of an update, {} while it is about another one."""
+        """Return the agent's status of an update, {} while the status is about another one."""
         update: dict[str, Any] = self.agent_status().get("update") or {}
         return update if update.get("transaction") == transaction else {}
 
@@ -101,7 +101,7 @@ def test_an_update_is_cancelled_from_each_side(house: House) -> None:
     assert again.stderr == f'story-agent: no update is under way: "{first}" is FAILED\n'
     assert not (house.state / "ota" / "download").exists()
 
-    # In the cloud, the device being there; it may be ordered again at once.
+    # In the cloud, with the device online; it can be ordered again at once.
     second = house.order()
     house.downloads(second)
     answer = house.story_cloud("update", "cancel", house.uuid)
@@ -109,7 +109,7 @@ def test_an_update_is_cancelled_from_each_side(house: House) -> None:
     house.wait("end", lambda: house.in_cloud() == ("FAILED", "cancelled: by an order"))
     assert house.of(second)["state"] == "FAILED"
 
-    # In the cloud, the device being away: it is told before it is sent the next order.
+    # In the cloud, with the device offline: it receives the cancellation before the next order.
     third = house.order()
     house.downloads(third)
     assert house.agent is not None

@@ -1,4 +1,4 @@
-"""The agent's side of updates: when it may restart, what it leaves for the new version; whole updates.
+"""Updates in the agent: their set-up and health checks; whole updates.
 
 The last tests run the real cloud and the real agent, with a story on a real sound server.
 """
@@ -6,7 +6,6 @@ The last tests run the real cloud and the real agent, with a story on a real sou
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -18,14 +17,12 @@ import pytest
 
 from agent.app import Agent
 from agent.link.outbox import Outbox
-from agent.settings import HealthSettings, OtaSettings, Settings, SoundCheck
+from agent.settings import OtaSettings, Settings
 from agent.updates.glue import Updates
-from agent.updates.health import Health, note_sound, sound_needed
+from agent.updates.health import Health
 from base.clock import TrustedTime
-from machine.chime import SoundProof
 from ota.launch import boot
 from ota.trial.log import LINE_MAX, trial_log_path
-from resources.volume import VolumePoint
 from tests.agent.parts import make_profile
 from tests.agent.updates.test_health import program
 from tests.conftest import write_tone
@@ -34,11 +31,12 @@ from tools.bench import Bench
 from tools.processes import command
 
 OLD, NEW = "1.0.0", "1.1.0"
+
 UPDATE_SECONDS = 90.0
 
 
 class Parts:
-    """Updates of a machine that plays by a script."""
+    """Updates of a machine with a scripted player."""
 
     def __init__(self, folder: Path, settings: Settings, play: Any = None, at: str = "") -> None:
         self.play = PlayBench(folder / "media", "a")
@@ -70,115 +68,7 @@ WINDOW = Settings(ota=OtaSettings(window="22:00-05:00"))
 def test_the_window_is_local_time(
     tmp_path: Path, settings: Settings, at: str, why: str | None
 ) -> None:
-    assert Parts(tmp_path, settings, at=at).updates.why_not_now() == why
-
-
-async def test_no_restart_into_a_story_not_even_a_paused_one(tmp_path: Path) -> None:
-    parts = Parts(tmp_path, WINDOW, at="23:30")
-    await parts.play.point.put("a")
-    assert parts.updates.why_not_now() == "a story is being played"
-    await parts.play.point.put("暂停")
-    assert parts.updates.why_not_now() == "a story is being played"
-    assert parts.updates.why_not_now(forced=True) is None
-    await parts.play.point.put("停止")
-    assert parts.updates.why_not_now() is None
-
-
-async def test_a_product_with_a_play_of_its_own_is_not_asked(tmp_path: Path) -> None:
-    parts = Parts(tmp_path, Settings(), play=VolumePoint(None))  # type: ignore[arg-type]
-    assert parts.updates.why_not_now() is None
-    proof = await parts.updates._chime(10)
-    assert proof == SoundProof(None, "this product plays by a data point of its own")
-
-
-@pytest.mark.parametrize("sound", SoundCheck)
-async def test_the_old_version_notes_what_can_be_heard_without_a_sound(
-    tmp_path: Path, sound: SoundCheck
-) -> None:
-    parts = Parts(tmp_path, Settings(health=HealthSettings(sound=sound)))
-    parts.play.player.at = 1.0
-    await parts.updates._note_sound()
-    note = tmp_path / "ota" / "sound.json"
-    if sound is SoundCheck.AUTO:
-        expected = {"heard": True, "output": "scripted", "fault": None}
-        assert json.loads(note.read_bytes()) == expected
-        assert parts.play.player.volumes == [0]
-    else:
-        assert not note.exists()
-        assert parts.play.player.played == []
-
-
-async def test_a_sound_card_that_hangs_does_not_hold_the_restart_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("agent.updates.glue.LAST_CHIME_SECONDS", 0.01)
-    parts = Parts(tmp_path, Settings())
-    parts.play.player.loading = asyncio.Event()
-    await parts.updates._note_sound()
-    assert "what this version can play is not noted: no end of it" in caplog.text
-
-
-async def test_a_note_of_long_ago_asks_nothing_of_the_new_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.updates.glue.LAST_CHIME_SECONDS", 0.01)
-    parts = Parts(tmp_path, Settings())
-    note_sound(tmp_path, SoundProof("pulse"))
-    parts.play.player.loading = asyncio.Event()
-    await parts.updates._note_sound()
-    assert not sound_needed(SoundCheck.AUTO, tmp_path)
-
-
-async def test_a_player_that_fails_in_its_own_way_does_not_hold_the_restart_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    parts = Parts(tmp_path, Settings())
-
-    async def play(*_arguments: object, **_words: object) -> None:
-        raise RuntimeError("python-mpv requires libmpv with another API version")
-
-    monkeypatch.setattr(parts.play.player, "play", play)
-    monkeypatch.setattr(parts.updates.updater, "status", lambda: {"state": "INSTALLED"})
-    await parts.updates._leave()
-    assert parts.ends == [True]
-    assert "is not noted: python-mpv requires libmpv with another API version" in caplog.text
-
-
-@pytest.mark.parametrize("state", ["INSTALLED", "FAILED"])
-async def test_a_story_that_begins_before_the_restart_is_heard_to_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
-) -> None:
-    monkeypatch.setattr("agent.updates.glue.STORY_POLL_SECONDS", 0.0)
-    parts = Parts(tmp_path, Settings())
-    monkeypatch.setattr(parts.updates.updater, "status", lambda: {"state": state})
-    parts.outbox.emptied.clear()
-    leaving = asyncio.create_task(parts.updates._leave())
-    await parts.play.point.put("a")
-    parts.outbox.emptied.set()
-    for _turn in range(20):
-        await asyncio.sleep(0)
-    assert not leaving.done()
-    await parts.play.point.put("停止")
-    await leaving
-    assert parts.ends == [True]
-
-
-async def test_a_forced_restart_waits_for_no_story(tmp_path: Path) -> None:
-    parts = Parts(tmp_path, Settings())
-    await parts.play.point.put("a")
-    assert parts.updates._may_restart(True) is None
-    await parts.updates._leave()
-    assert parts.ends == [True]
-
-
-async def test_a_story_without_end_holds_up_the_way_back_for_so_long_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.updates.glue.STORY_MAX_SECONDS", 0.0)
-    parts = Parts(tmp_path, Settings())
-    await parts.play.point.put("a")
-    await parts.updates._leave()
-    assert parts.ends == [True]
+    assert Parts(tmp_path, settings, at=at).updates.restarter.find_reason_to_wait() == why
 
 
 async def test_what_is_logged_after_the_trial_is_not_of_the_trial(
@@ -202,18 +92,10 @@ async def test_a_secret_at_the_end_of_what_a_line_may_have_is_cut_out_whole(tmp_
     parts = Parts(tmp_path, Settings())
     token = make_profile(1, "").token
     path = trial_log_path(tmp_path)
-    path.write_text("x" * (LINE_MAX - len(token) // 2) + token + "\n")  # a traceback, say
+    path.write_text("x" * (LINE_MAX - len(token) // 2) + token + "\n")  # for example a traceback
     (line,) = parts.updates.updater._hooks.log_lines()
     assert line.endswith("x[secret]"[: len(token) // 2])
     assert token[:4] not in line
-
-
-async def test_on_the_way_back_the_note_of_the_good_version_stays(tmp_path: Path) -> None:
-    parts = Parts(tmp_path, Settings())
-    await parts.updates._leave()  # no update was installed
-    assert parts.ends == [True]
-    assert parts.play.player.played == []
-    assert not (tmp_path / "ota" / "sound.json").exists()
 
 
 async def test_who_stops_the_agent_does_not_see_it_come_back_for_an_update(tmp_path: Path) -> None:
@@ -238,8 +120,8 @@ class Cloud:
         self.bench.story_cloud("strategy", "publish", str(strategy["strategyId"]))
 
 
-class Machine:
-    """A real agent that is ordered the release."""
+class OrderedAgent:
+    """A real agent that gets an order for the release."""
 
     def __init__(self, cloud: Cloud, folder: Path, settings: str) -> None:
         self.client = cloud.client
@@ -253,7 +135,7 @@ class Machine:
         self.client.bind(self.uuid, self.bench.device["bindToken"])
 
     def order(self) -> None:
-        # The cloud offers nothing before the device has said what it runs.
+        # The cloud offers nothing before the device has reported its version.
         offer = self.until("offer", lambda: self.client.new_version(self.uuid))
         self.client.update(self.uuid, offer["packageId"], offer["strategyId"])
 
@@ -285,12 +167,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 @pytest.fixture
 def machine(
     cloud: Cloud, tmp_path: Path, pulse_server: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[str], Machine]]:
+) -> Iterator[Callable[[str], OrderedAgent]]:
     monkeypatch.setenv("PULSE_SERVER", pulse_server)
-    made: list[Machine] = []
+    made: list[OrderedAgent] = []
 
-    def make(settings: str) -> Machine:
-        made.append(Machine(cloud, tmp_path, settings))
+    def make(settings: str) -> OrderedAgent:
+        made.append(OrderedAgent(cloud, tmp_path, settings))
         return made[0]
 
     yield make
@@ -298,9 +180,9 @@ def machine(
         each.bench.stop()
 
 
-@pytest.mark.timeout(240)  # real processes, and the cloud of both tests is made here
+@pytest.mark.timeout(240)  # real processes; includes creating the cloud for both tests
 def test_an_update_waits_for_the_end_of_the_story_and_is_heard(
-    machine: Callable[[str], Machine],
+    machine: Callable[[str], OrderedAgent],
 ) -> None:
     one = machine('[health]\nsound = "device"\n')
     one.client.send(one.uuid, "PUT", "play", "故事")
@@ -316,7 +198,7 @@ def test_an_update_waits_for_the_end_of_the_story_and_is_heard(
 
 @pytest.mark.timeout(240)
 def test_a_new_version_that_fails_a_check_of_the_machine_is_rolled_back_with_the_reason(
-    machine: Callable[[str], Machine], tmp_path: Path
+    machine: Callable[[str], OrderedAgent], tmp_path: Path
 ) -> None:
     program(tmp_path / "checks", "10-lamp", "echo the lamp stays dark; exit 1")
     one = machine(

@@ -1,4 +1,4 @@
-"""What a new version must show: each check, their order, and the machine's own programs."""
+"""The health checks of a new version: each check, their order, and the machine's own programs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_auto_asks_for_less_where_there_is_no_note(tmp_path: Path, note: bytes |
 
 
 class Parts:
-    """A machine whose every part works, until the test breaks one."""
+    """A machine whose parts all work, until the test breaks one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -100,7 +100,7 @@ async def test_every_part_is_asked_in_order_and_the_missing_one_is_named(tmp_pat
     async with serving(Bench().dispatch, tmp_path / "agent.sock"):
         async with asyncio.timeout(DEADLINE):
             await proof
-    assert parts.chimes == [7, 7]  # the first stood still
+    assert parts.chimes == [7, 7]  # the first did not advance
     assert health.missing == ""
 
 
@@ -218,7 +218,7 @@ async def test_a_program_sees_no_secret_of_ours(
 async def test_a_program_that_does_not_end_is_killed_with_its_children(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    # Its child holds the pipe open for as long as it lives.
+    # Its child holds the pipe open until it exits.
     program(tmp_path / "checks", "hang", f"sleep 1000 >{fifo} &", "sleep 1000")
     reader = asyncio.create_task(asyncio.to_thread(fifo.read_bytes))
     assert await run(tmp_path / "checks", 0.2) == "hang: no end within 0.2 s"
@@ -227,7 +227,7 @@ async def test_a_program_that_does_not_end_is_killed_with_its_children(tmp_path:
 
 
 async def test_what_a_program_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
-    """It ended, with 0 or not; a daemon that it started holds its output open."""
+    """The program has exited, with 0 or not; a daemon that it started holds its output open."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     keep = os.open(fifo, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""Samples to the document's segments on a link that may be down."""
+"""Sending samples as the document's segments over a link that may be down."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DOCUMENT = Path(__file__).parents[2] / "wire" / "document_segments.json"
 
 
 class NotingLink:
-    """Keeps the reports; breaks after ``good`` of them."""
+    """Stores the reports; fails after ``good`` of them."""
 
     def __init__(self, good: int = 10**9) -> None:
         self.reports: list[dict[str, object]] = []

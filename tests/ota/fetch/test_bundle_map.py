@@ -1,4 +1,4 @@
-"""Which blocks of an image a machine lacks: right for any images, and small however large they are."""
+"""The computation of the blocks that a machine lacks: its result for any images, and its memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ota.errors import ContentError
 from ota.fetch.bundle_map import BLOCK, BundleMap, StoredFile, block_key, block_keys, blocks_lacking
 
-PIECE = 64 * 1024  # what one data block of the index holds
+PIECE = 64 * 1024  # the size of one data block of the index
 
 
 def pieces(index: bytes) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""What a download may cost and where it may be sent: redirects, Retry-After, the data budget; nginx."""
+"""The limits of a download: redirects, Retry-After, the data budget; also against nginx."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class TestRetryAfter:
         policy = RetryPolicy(attempts=3, first=0.001, longest=0.002, longest_asked=0.05)
         began = time.monotonic()
         assert fetch(url, tmp_path / "d", retry=policy).path.read_bytes() == DATA
-        assert time.monotonic() - began >= 0.05  # a wait has a least length, whatever the machine
+        assert time.monotonic() - began >= 0.05  # the minimum of a wait, on any machine
 
     def test_it_is_never_less_than_our_own_back_off(self) -> None:
         waits: list[float] = []
@@ -196,13 +196,13 @@ def test_it_goes_on_at_another_address(server: Any, url: str, tmp_path: Path) ->
     assert [asked for _path, asked in server.requests] == [f"bytes={have}-"]
 
 
-# Where Debian installs it, and where tools/setup.sh unpacks it.
+# Debian's path, and the one to which tools/setup.sh unpacks it.
 NGINX_PATH = f"/usr/sbin:{Path(__file__).parents[3]}/build/nginx/usr/sbin"
 
 
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[str]:
-    """Debian's nginx with tmp_path/www behind a rate, and an address that redirects to it."""
+    """Run Debian's nginx, serving tmp_path/www with a rate limit, and an address that redirects to it."""
     if (program := shutil.which("nginx", path=NGINX_PATH)) is None:
         pytest.skip("Debian's nginx is missing: make setup fetches it")
     with socket.socket() as probe:

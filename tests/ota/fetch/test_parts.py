@@ -1,4 +1,4 @@
-"""Parts of an image instead of the whole: what is fetched, what is checked, and what falls back."""
+"""Fetching parts of an image: the requested ranges, the checks, and the fallback to the whole."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ from ota.updater import Updater
 from release.bundle_maps import make_map
 from release.cli import main
 from release.repository import ReleaseToolError, Repository
-from tests.ota.box import Kills, Outbox, until
 from tests.ota.bundle import (
     TAIL,
     Rauc,
@@ -48,6 +47,7 @@ from tests.ota.bundle import (
     make_image,
     needs_squashfs,
 )
+from tests.ota.updater_rig import Kills, NotedRestarts, Outbox, Surroundings, until
 from wire.codes import Code
 from wire.errors import WireError
 from wire.ota import InstallerKind, OtaEvent, OtaOrder, order_payload
@@ -89,7 +89,7 @@ class Site:
 
     @property
     def whole(self) -> bool:
-        """Whether the package was asked for as a whole."""
+        """Whether the package was requested as a whole."""
         return self.package_requests[-1:] == [None]
 
     @property
@@ -102,7 +102,7 @@ class Site:
         return size
 
     def remap(self, data: bytes, *, signed: bool = True) -> None:
-        """Serve another map; ``signed``: as the signed metadata would say."""
+        """Serve another map; ``signed``: with matching signed metadata."""
         assert self.target.map is not None
         name = map_file_name("1.1.0", self.target.map.sha256)
         if signed:
@@ -241,7 +241,7 @@ class TestFetch:
         site.install(package)
         assert site.rauc.other.read_bytes() == NEW
         assert site.rauc.tries == 1
-        # The head, two places with a change, and what follows the image.
+        # The head, two changed places, and the part after the image.
         assert site.fetched < len(site.bundle) // 4
         assert len(site.package_requests) <= 4
 
@@ -258,7 +258,7 @@ class TestFetch:
         site.server.requests.clear()
         site.install(site.fetch())
         assert site.rauc.other.read_bytes() == NEW
-        # 7 bytes of a chunk are not a chunk; the map is here.
+        # 7 bytes of a chunk do not count; the map is complete.
         assert site.package_requests[0] == f"bytes={3 * CHUNK}-{512 * 1024 - 1}"
         assert not [path for path, _asked in site.server.requests if path.endswith(".map")]
 
@@ -340,7 +340,7 @@ class TestFetch:
 
 
 class TestWhole:
-    """What speaks against parts, and not against the package."""
+    """A fault that prevents fetching parts but not the whole package."""
 
     @pytest.fixture(autouse=True)
     def _ends_whole(self, site: Site, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
@@ -395,7 +395,7 @@ class TestFill:
     def test_rauc_that_fails_on_parts_gets_the_rest(self, site: Site) -> None:
         package = site.fetch()
         fetched = site.fetched
-        site.rauc.running.write_bytes(make_image(2))  # not what it was when the parts were chosen
+        site.rauc.running.write_bytes(make_image(2))  # changed after the parts were chosen
         site.install(package)
         assert site.rauc.tries == 2
         assert site.rauc.other.read_bytes() == NEW
@@ -473,7 +473,7 @@ class TestRelease:
         path.write_bytes(path.read_bytes()[:-1] + b"x")
         with pytest.raises(ReleaseToolError, match="its map has other bytes than signed"):
             repository.verify()
-        assert add(repository, bundle, tmp_path / "keys") == 0  # the same again mends it
+        assert add(repository, bundle, tmp_path / "keys") == 0  # adding it again repairs it
         repository.verify()
         path.unlink()
         with pytest.raises(ReleaseToolError, match="No such file"):
@@ -509,7 +509,7 @@ async def test_a_whole_update_by_parts(
         signature=shown[0]["map"]["md5"],
     )
     outbox, restart = Outbox(Kills()), asyncio.Event()
-    updater = Updater(settings, site.rauc, outbox, restart.set, "1.0.0")
+    updater = Updater(settings, site.rauc, outbox, NotedRestarts(Surroundings(), restart), "1.0.0")
     runner = asyncio.create_task(updater.run())
     answer = await updater.take_order(order_payload(order))
     await until(lambda: restart.is_set() or updater.status()["state"] == State.FAILED, runner)

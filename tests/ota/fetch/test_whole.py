@@ -1,4 +1,4 @@
-"""Downloads against a real server with scripted faults: what resumes, what starts over, what ends."""
+"""Downloads from a real server with scripted faults: which resume, start over, or fail."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FAST = DownloadSettings(
 
 
 class Rig:
-    """One download and what it left behind."""
+    """One download and the files that it leaves."""
 
     def __init__(self, server: Any, folder: Path) -> None:
         self.server = server

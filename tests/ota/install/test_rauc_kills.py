@@ -1,8 +1,8 @@
 """The updater with the rauc installer, killed before and after each write and each call to RAUC.
 
-RAUC and the firmware are played here, so that every point is reached in little time; their real selves
-are killed by `tools.kill_proof --installer rauc`. The steps before the installation do not know which
-installer follows: `test_machine` kills them.
+RAUC and the firmware are simulated here, so that every point is reached quickly; the real ones
+are killed by `tools.kill_proof --installer rauc`. The steps before the installation do not depend on the
+installer: tests/ota/test_updater.py kills them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 import ota.install.rauc
-from ota import updater as machine
 from ota.install.rauc import RaucInstaller, parse_record
 from ota.install.rauc_bus import BundleInfo, Slot
 from ota.order.states import State, Step
@@ -26,14 +25,14 @@ from ota.order.task import Task, save_task
 from ota.trust.client import Target
 from ota.updater import Updater, UpdaterSettings
 from release.repository import AddedTarget
-from tests.ota.box import DEADLINE, Kills, Machine, Outbox, live_through
+from tests.ota.updater_rig import DEADLINE, Kills, NotedRestarts, Outbox, UpdaterRig, live_through
 from wire.ota import InstallerKind, OtaEvent
 
 OLD, NEW = "1.0.0", "1.1.0"
 
 
 class Pi:
-    """RAUC's bus and the firmware behind systemd/rauc/tryboot: two slots, a default, a try."""
+    """Simulates RAUC's bus and the firmware behind systemd/rauc/tryboot: two slots, a default, a try."""
 
     def __init__(self, kills: Kills) -> None:
         self.kills = kills
@@ -61,7 +60,7 @@ class Pi:
         return BundleInfo("story-machine-test", NEW)
 
     async def wait_until_idle(self, _stop: threading.Event) -> None:
-        """Nothing is ever left going: an installation is over at once."""
+        """Do nothing: an installation ends at once."""
 
     async def install(
         self, _bundle: Path, _stop: threading.Event, percent: Callable[[int], None]
@@ -91,8 +90,8 @@ class Pi:
                 self.tried = ""
 
 
-class RaucBox(Machine):
-    """A machine with RAUC; `power_cut`: what kills the updater switches the machine off and on."""
+class RaucUpdaterRig(UpdaterRig):
+    """A machine with RAUC; `power_cut`: a kill of the updater also switches the machine off and on."""
 
     def __init__(self, settings: UpdaterSettings, kills: Kills, *, power_cut: bool) -> None:
         super().__init__(settings, kills)
@@ -120,14 +119,14 @@ class RaucBox(Machine):
         self.running = self.pi.versions[self.pi.booted]
         state = self.settings.state_dir
         installer = RaucInstaller(state, self.running, boot_id=lambda: f"boot-{self.pi.boots}")
-        restart = self.restarts.set
+        restart = NotedRestarts(self.host, self.restarts)
         return Updater(self.settings, installer, self.outbox, restart, self.running)
 
 
 @pytest.fixture(params=[False, True], ids=["agent killed", "power cut"])
-def box(
+def rig(
     request: pytest.FixtureRequest, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> RaucBox:
+) -> RaucUpdaterRig:
     settings = UpdaterSettings(
         product="story-machine",
         repository=server.url,
@@ -138,8 +137,8 @@ def box(
         installer=InstallerKind.RAUC,
     )
     kills = Kills()
-    instance = RaucBox(settings, kills, power_cut=request.param)
-    monkeypatch.setattr(machine, "save_task", kills.around(save_task))
+    instance = RaucUpdaterRig(settings, kills, power_cut=request.param)
+    monkeypatch.setattr("ota.updater.save_task", kills.around(save_task))
     monkeypatch.setattr(RaucInstaller, "_store", kills.around(RaucInstaller._store))
 
     @contextlib.asynccontextmanager
@@ -152,62 +151,62 @@ def box(
 
 @pytest.fixture
 def task(added: AddedTarget, server: Any, helpers: Any) -> Task:
-    """An order that was checked: its package is to be downloaded."""
+    """Store a checked order, whose package is to be downloaded."""
     target = Target(added.target, added.size, added.sha256, added.version, added.product)
     order = replace(helpers.order_for(added, server.url), old_version=OLD)
     return Task(order).at(Step.CHECK).at(Step.DOWNLOAD, target)
 
 
-async def update(box: RaucBox, task: Task, prove: str, kill_at: int | None) -> int:
-    """Carry the update out on a machine that was just flashed; return how often it was killed."""
-    box.flash()
-    save_task(box.settings.state_dir, task)
-    box.kills.seen, box.kills.at = 0, kill_at
-    killed = await live_through(box, b"", prove=prove)
-    await start_again(box)  # a kill may have come between the report and the restart
-    while box.restarts.is_set():
-        await start_again(box)
-    box.kills.at = None
+async def update(rig: RaucUpdaterRig, task: Task, prove: str, kill_at: int | None) -> int:
+    """Carry out the update on a newly flashed machine; return how often it was killed."""
+    rig.flash()
+    save_task(rig.settings.state_dir, task)
+    rig.kills.seen, rig.kills.at = 0, kill_at
+    killed = await live_through(rig, b"", prove=prove)
+    await start_again(rig)  # the kill may have been between the report and the restart
+    while rig.restarts.is_set():
+        await start_again(rig)
+    rig.kills.at = None
     return killed
 
 
-async def start_again(box: RaucBox) -> None:
-    """Start an agent whose update is over, and let it do what is left from the last one."""
-    await box.start()._recover()
+async def start_again(rig: RaucUpdaterRig) -> None:
+    """Start an agent whose update has ended, and let it finish pending work."""
+    await rig.start()._recover()
 
 
 @pytest.mark.parametrize("prove", ["", "no link"], ids=["confirmed", "failed trial"])
 @pytest.mark.timeout(240)
 async def test_killed_at_each_write_and_call_it_ends_old_or_new_with_one_true_report(
-    box: RaucBox, task: Task, prove: str
+    rig: RaucUpdaterRig, task: Task, prove: str
 ) -> None:
-    await update(box, task, prove, None)
-    points = box.kills.seen
+    await update(rig, task, prove, None)
+    points = rig.kills.seen
     assert points > 30
     meant = State.FAILED if prove else State.SUCCESS
     ends = set()
     for point in range(points):
-        killed = await update(box, task, prove, point)
-        where = f"killed at point {point} of {points}: {box.task.failure}"
+        killed = await update(rig, task, prove, point)
+        where = f"killed at point {point} of {points}: {rig.task.failure}"
         assert killed == 1, where
-        ends.add(box.task.state)
-        # A machine that loses power in the middle of a trial has fallen back; nothing else excuses it.
-        assert box.task.state is meant or (box.power_cut and box.died_on_trial), where
-        await assert_at_rest(box, where)
+        ends.add(rig.task.state)
+        # A machine that loses power during a trial falls back; only this excuses a failure.
+        assert rig.task.state is meant or (rig.power_cut and rig.died_on_trial), where
+        await assert_at_rest(rig, where)
     assert meant in ends
 
 
-async def assert_at_rest(box: RaucBox, where: str) -> None:
-    """What runs is what the report says, now and after a power cut; nothing is left to be tried."""
-    succeeded = box.task.state is State.SUCCESS
+async def assert_at_rest(rig: RaucUpdaterRig, where: str) -> None:
+    """Check that the reported version runs, now and after a power cut, and that no try is pending."""
+    succeeded = rig.task.state is State.SUCCESS
     event = OtaEvent.INSTALLED if succeeded else OtaEvent.IMAGE_INVALID
     runs = "B" if succeeded else "A"
     for _start in range(2):
-        assert box.running == (NEW if succeeded else OLD), where
-        assert (box.pi.default, box.pi.booted, box.pi.tried) == (runs, runs, ""), where
-        assert box.pi.good == {"A": "good", "B": "good" if succeeded else "bad"}, where
-        assert not box.on_trial, where
-        assert [final["event"] for final in box.outbox.finals()] == [event], where
-        assert not box.settings.download_dir.exists(), where
-        box.pi.boot(orderly=False)
-        await start_again(box)
+        assert rig.running == (NEW if succeeded else OLD), where
+        assert (rig.pi.default, rig.pi.booted, rig.pi.tried) == (runs, runs, ""), where
+        assert rig.pi.good == {"A": "good", "B": "good" if succeeded else "bad"}, where
+        assert not rig.on_trial, where
+        assert [final["event"] for final in rig.outbox.finals()] == [event], where
+        assert not rig.settings.download_dir.exists(), where
+        rig.pi.boot(orderly=False)
+        await start_again(rig)

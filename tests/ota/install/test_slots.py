@@ -1,4 +1,4 @@
-"""The slots installer: attacks on unpacking, releases that do not fit, the switch and its end."""
+"""The slots installer: attacks on unpacking, unfit releases, the switch, and its confirmation or undoing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def file(name: str, data: bytes = b"x", **fields: Any) -> Member:
 
 
 def pack(path: Path, *members: Member, info: ReleaseInfo | bytes | None = INFO) -> Path:
-    """Write a package of exactly these members; release.json counts them right."""
+    """Write a package of exactly these members; release.json has the right counts."""
     size = sum(member.size for member, _data in members)
     if isinstance(info, ReleaseInfo):
         info = dataclasses.replace(info, unpacked_bytes=size).to_bytes()
@@ -234,7 +234,7 @@ def test_stopping_leaves_nothing(tmp_path: Path) -> None:
 def test_an_installation_waits_for_one_that_was_stopped_and_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slow card takes longer over its fsyncs than a cancelled order waits."""
+    """The fsyncs of a slow card take longer than a cancelled order waits."""
     syncing, go_on = threading.Event(), threading.Event()
 
     def slow(folder: Path) -> None:
@@ -263,7 +263,7 @@ def test_an_installation_waits_for_one_that_was_stopped_and_not_waited_for(
     stop.set()
     second = threading.Thread(target=run, args=("1.2.0", threading.Event()))
     second.start()
-    second.join(0.3)  # what would get in the way has begun by then
+    second.join(0.3)  # a conflicting step would have begun by then
     go_on.set()
     first.join(10)
     second.join(10)

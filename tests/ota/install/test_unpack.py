@@ -1,4 +1,4 @@
-"""Packages whose tar is built by hand: headers without end, numbers that are none, impossible names."""
+"""Packages with a hand-made tar: endless headers, invalid numbers, impossible names."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_members_that_were_read_are_not_kept(tmp_path: Path) -> None:
 def test_more_than_was_announced_does_not_reach_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The room on the disk was looked at for what was announced."""
+    """The free space was checked only for the announced size."""
     written: list[str] = []
     monkeypatch.setattr(
         _Unpacker, "_copy", lambda _self, source, _file: written.append(source.name)

@@ -1,4 +1,4 @@
-"""What starts: the table of decisions, the record on disk, and a real hand-over between processes."""
+"""The choice of the version to start: the decision table, the record on disk, and a real exec."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_newer_base(case: str) -> None:
         assert decide(decision.record, LIBS.get, base).note is None
         assert (decision.record.last_rollback is None) is (record.trial is None)
     elif record.trial == TRIAL:
-        # Confirmed, it stays over the base that it began over, and gives way to a newer one.
+        # A confirmed release runs instead of the base at its trial, but not instead of a newer base.
         confirmed = decision.record.confirmed()
         assert decide(confirmed, LIBS.get, base).version == version
         assert decide(confirmed, LIBS.get, "9.0").version is None
@@ -185,7 +185,7 @@ def test_what_is_on_trial_for_another_update_is_no_way_back() -> None:
 
 
 def test_a_folder_in_the_place_of_current_undoes_no_switch(tmp_path: Path) -> None:
-    """As a backup leaves it that was put back without its links."""
+    """As after restoring a backup without its links."""
     (tmp_path / "slots/current/lib").mkdir(parents=True)
     make_release(tmp_path, "1.1.0")
     boot.store(tmp_path, BootRecord().activated("1.1.0", "77"))

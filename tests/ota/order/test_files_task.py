@@ -1,4 +1,4 @@
-"""Atomic files, and the task record that is read back strictly."""
+"""Atomic files, and the strict reading of the task record."""
 
 from __future__ import annotations
 

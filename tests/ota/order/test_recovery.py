@@ -1,4 +1,4 @@
-"""The table of what a start does, for each thing that a crash can leave."""
+"""The table of the actions at a start, for each state that a crash can leave."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_a_start_does(case: str) -> None:
     assert bool(verdict.reason) == (action in {Action.FAIL, Action.GO_BACK})
 
 
-# The machine, not the agent alone, has to restart: what an agent does that was killed before that.
+# The machine, not only the agent, has to restart: the agent was killed before that.
 WAITING = {
     "switching": (SWITCH, OLD, 1, Action.GO_ON, ""),
     "told to restart once": (ON_TRIAL, OLD, 1, Action.GO_ON, ""),
@@ -79,7 +79,7 @@ def test_what_a_start_does_before_the_machine_restarted(case: str) -> None:
     assert verdict.counts == (reason != NOT_RESTARTED)
 
 
-# What gave itself up and was killed before the machine restarted out of it.
+# A version that failed its trial and was killed before the machine restarted.
 GIVEN_UP = {
     "not reported": (SWITCH, BACK, Action.FAIL),
     "not reported, installed": (ON_TRIAL, BACK, Action.FAIL),

@@ -1,4 +1,4 @@
-"""Every pair of states, and that the table, the steps and the drawing agree."""
+"""Every pair of states, and the agreement of the table, the steps and the diagram."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocking work is left in time when the update is cancelled."""
+"""Blocking work ends in time when the update is cancelled."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The attack table: each attack by its name, against the whole updater; the old version stays.
+"""The attack table: each attack by its name, against the whole updater; the old version stays active.
 
 Names follow the TUF specification (1.5.2, "Goals to protect against specific attacks") and the
-order's own ways to lie.
+attacks by false members of an order.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ota.fetch.web import Web, WebSettings
 from ota.fetch.whole import DownloadSettings
 from ota.order.states import State
 from ota.updater import Hooks, UpdaterSettings
-from tests.ota.box import DEADLINE, QUICK, Kills, Machine, assert_failed, live
 from tests.ota.simulator import URL, WEEK, Simulator
+from tests.ota.updater_rig import DEADLINE, QUICK, Kills, UpdaterRig, assert_failed, live
 from wire.codes import Code
 from wire.ota import OtaEvent, order_payload
 
@@ -43,7 +43,7 @@ def repo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, helpers: Any) -> Simul
 
 
 @pytest.fixture
-def box(repo: Simulator, tmp_path: Path, helpers: Any) -> Machine:
+def rig(repo: Simulator, tmp_path: Path, helpers: Any) -> UpdaterRig:
     root = tmp_path / "shipped-root.json"
     root.write_bytes(repo.trusted_root)
     settings = UpdaterSettings(
@@ -55,40 +55,40 @@ def box(repo: Simulator, tmp_path: Path, helpers: Any) -> Machine:
         refresh=QUICK,
         download=DownloadSettings(web=WebSettings(5, 5), retry=QUICK),
     )
-    return Machine(settings, Kills())
+    return UpdaterRig(settings, Kills())
 
 
 class Attack:
-    """Orders an update under attack and looks at how it ends."""
+    """Orders an update under attack and checks how it ends."""
 
-    def __init__(self, box: Machine, repo: Simulator) -> None:
-        self.box, self.repo, self.transactions = box, repo, itertools.count(100)
+    def __init__(self, rig: UpdaterRig, repo: Simulator) -> None:
+        self.rig, self.repo, self.transactions = rig, repo, itertools.count(100)
 
     async def sees(self) -> None:
-        """Let the machine verify what is served now: an update that ends for another reason."""
+        """Let the machine verify the served metadata, by an update that fails for another reason."""
         number = str(next(self.transactions))
         await self.order(transaction=number, size=1)
-        assert "wrong size" in str(self.box.task.failure)
-        self.box.outbox.taken.clear()
+        assert "wrong size" in str(self.rig.task.failure)
+        self.rig.outbox.taken.clear()
 
     async def order(self, version: str = "1.1.0", **lies: Any) -> None:
         answer: list[Code] = []
-        await live(self.box, order_payload(self.repo.order(version, **lies)), answer=answer)
+        await live(self.rig, order_payload(self.repo.order(version, **lies)), answer=answer)
         assert answer == [Code.CHANGED]
 
     async def ends(self, event: OtaEvent, reason: str, **lies: Any) -> None:
         await self.order(**lies)
-        await assert_failed(self.box, event, reason)
+        await assert_failed(self.rig, event, reason)
 
 
 @pytest.fixture
-def attack(box: Machine, repo: Simulator) -> Attack:
-    return Attack(box, repo)
+def attack(rig: UpdaterRig, repo: Simulator) -> Attack:
+    return Attack(rig, repo)
 
 
 async def test_no_attack(attack: Attack) -> None:
     await attack.order()
-    assert attack.box.task.state is State.INSTALLED
+    assert attack.rig.task.state is State.INSTALLED
 
 
 async def test_arbitrary_software_in_the_package(attack: Attack) -> None:
@@ -134,7 +134,7 @@ async def test_rollback_of_the_targets(attack: Attack) -> None:
 
 
 async def test_rollback_of_the_root(attack: Attack) -> None:
-    """An old root, validly signed, under the name of the next."""
+    """An old root with valid signatures, under the name of the next."""
     repo = attack.repo
     repo.rotate("targets")
     repo.publish()
@@ -144,7 +144,7 @@ async def test_rollback_of_the_root(attack: Attack) -> None:
 
 
 async def test_rollback_of_the_root_to_withdrawn_keys(attack: Attack) -> None:
-    """Without the newer root in sight, what its withdrawn keys sign is refused all the same."""
+    """The signatures of withdrawn keys are refused even if the server hides the newer root."""
     repo = attack.repo
     stolen = repo.signers["targets"]
     repo.rotate("targets")
@@ -157,53 +157,53 @@ async def test_rollback_of_the_root_to_withdrawn_keys(attack: Attack) -> None:
 
 
 async def test_indefinite_freeze(attack: Attack) -> None:
-    """The same state for ever, to a machine whose clock goes right."""
+    """The same state for ever, to a machine with a correct clock."""
     repo = attack.repo
     later = repo.now.timestamp() + 8 * 86400
-    attack.box.hooks = Hooks(clock=TrustedTime(wall=lambda: later))
+    attack.rig.hooks = Hooks(clock=TrustedTime(wall=lambda: later))
     await attack.ends(INVALID, "expired metadata (freeze)")
 
 
 async def test_indefinite_freeze_of_a_machine_that_wakes_in_1970(
     attack: Attack, tmp_path: Path
 ) -> None:
-    """Its clock is not believed: what it last verified says that it is later than that."""
+    """The clock is not trusted, because the last verified metadata is later."""
     repo = attack.repo
     frozen = repo.state()
     path = tmp_path / "time.json"
-    attack.box.hooks = Hooks(clock=TrustedTime(path, wall=lambda: 0.0, ticks=lambda: 60.0))
+    attack.rig.hooks = Hooks(clock=TrustedTime(path, wall=lambda: 0.0, ticks=lambda: 60.0))
     repo.later(timedelta(days=30))
     repo.publish()
     await attack.sees()
     repo.files = frozen
-    # What was verified is lost with the disk's metadata; the floor is a file of its own.
+    # The verified metadata is lost; the floor is in a separate file.
     for name in ("timestamp", "snapshot", "targets"):
-        (attack.box.settings.state_dir / f"ota/metadata/{name}.json").unlink()
+        (attack.rig.settings.state_dir / f"ota/metadata/{name}.json").unlink()
     woken = TrustedTime(path, wall=lambda: 0.0, ticks=lambda: 5.0, boot="another")
-    attack.box.hooks = Hooks(clock=woken)
+    attack.rig.hooks = Hooks(clock=woken)
     await attack.ends(INVALID, "expired metadata (freeze)")
-    failure = str(attack.box.task.failure)
+    failure = str(attack.rig.task.failure)
     assert "the clock says 1970-01-01 00:00:00Z, metadata says it is" in failure
 
 
 async def test_indefinite_freeze_is_seen_by_boot_ticks_alone(attack: Attack) -> None:
-    """No clock, nothing new: a week of ticks after the metadata was verified it has expired."""
+    """Without a clock or new metadata: the metadata expires after a week of ticks."""
     ticks = [60.0]
     clock = TrustedTime(wall=lambda: 0.0, ticks=lambda: ticks[0], boot="this")
-    attack.box.hooks = Hooks(clock=clock)
+    attack.rig.hooks = Hooks(clock=clock)
     await attack.sees()
     ticks[0] += WEEK.total_seconds() + 60
     await attack.ends(INVALID, "expired metadata (freeze)")
 
 
 async def test_a_machine_that_wakes_in_1970_updates(attack: Attack) -> None:
-    attack.box.hooks = Hooks(clock=TrustedTime(wall=lambda: 0.0))
+    attack.rig.hooks = Hooks(clock=TrustedTime(wall=lambda: 0.0))
     await attack.order()
-    assert attack.box.task.state is State.INSTALLED
+    assert attack.rig.task.state is State.INSTALLED
 
 
 async def test_fast_forward_recovery(attack: Attack) -> None:
-    """Stolen online keys signed versions near the end of counting; new keys in the root void them."""
+    """Stolen online keys signed versions near the maximum; new keys in the root invalidate them."""
     repo = attack.repo
     honest = (repo.snapshot.version, repo.timestamp.version)
     repo.snapshot.version = repo.timestamp.version = 2**31
@@ -215,13 +215,13 @@ async def test_fast_forward_recovery(attack: Attack) -> None:
     repo.targets.version -= 1
     repo.publish()
     await attack.order()
-    assert attack.box.task.state is State.INSTALLED
+    assert attack.rig.task.state is State.INSTALLED
 
 
 async def test_fast_forward_of_the_time_recovery(attack: Attack, tmp_path: Path) -> None:
-    """A stolen timestamp key signed a time in ten years; new keys in the root void that too."""
+    """A stolen timestamp key signed a time in ten years; new keys in the root invalidate it too."""
     repo, real = attack.repo, attack.repo.now
-    attack.box.hooks = Hooks(clock=TrustedTime(tmp_path / "time.json"))
+    attack.rig.hooks = Hooks(clock=TrustedTime(tmp_path / "time.json"))
     repo.later(520 * WEEK - timedelta(days=14))
     repo.targets.expires = repo.now + WEEK
     repo.publish()
@@ -230,16 +230,16 @@ async def test_fast_forward_of_the_time_recovery(attack: Attack, tmp_path: Path)
     repo.later(timedelta())
     repo.publish()
     await attack.order(transaction="200")
-    assert "expired metadata (freeze)" in str(attack.box.task.failure)
+    assert "expired metadata (freeze)" in str(attack.rig.task.failure)
     repo.rotate("timestamp")
     repo.timestamp.version += 1
     repo.publish()
     await attack.order()
-    assert attack.box.task.state is State.INSTALLED
+    assert attack.rig.task.state is State.INSTALLED
 
 
 async def test_mix_and_match(attack: Attack) -> None:
-    """Old targets, validly signed, under the name that the new snapshot gives."""
+    """Old targets with valid signatures, under the name that the new snapshot gives."""
     repo = attack.repo
     old = repo.files[f"metadata/{repo.targets.version}.targets.json"]
     repo.publish()
@@ -259,7 +259,7 @@ async def test_mix_and_match_against_signed_hashes(attack: Attack) -> None:
 async def test_endless_data_in_the_metadata(attack: Attack, name: str) -> None:
     attack.repo.streams[name] = lambda: itertools.repeat(bytes(64 * 1024))
     await attack.ends(INVALID, "metadata without end (endless data)")
-    # python-tuf's largest limit is 5 MB; one read more may be under way.
+    # python-tuf's largest limit is 5 MB; one more read may be in progress.
     assert attack.repo.read_bytes < 5_200_000
 
 
@@ -315,11 +315,11 @@ async def test_key_compromise_below_the_threshold(attack: Attack) -> None:
     repo.signers["targets"].append(owners[0])
     repo.publish()
     await attack.order(transaction="78")
-    assert attack.box.task.state is State.INSTALLED
+    assert attack.rig.task.state is State.INSTALLED
 
 
 async def test_key_compromise_of_the_root_below_the_threshold(attack: Attack) -> None:
-    """A new root needs the old root's threshold and its own: one stolen key makes none."""
+    """A new root needs the old root's threshold and its own, so one stolen key is not enough."""
     repo = attack.repo
     second = CryptoSigner.generate_ed25519()
     repo.root.add_key(second.public_key, "root")
@@ -343,14 +343,14 @@ async def test_wrong_product_in_the_signed_fields(attack: Attack) -> None:
 
 
 async def test_wrong_product_ordered(attack: Attack) -> None:
-    """Another product's package, honestly signed: this machine never looks outside of its own."""
+    """Another product's package with valid signatures: a machine accepts only its own product's."""
     attack.repo.add(b"toast", "1.2.0", product="toaster")
     attack.repo.publish()
     await attack.ends(REJECT, "unknown target", version="1.2.0", product="toaster")
 
 
 async def test_extraneous_dependencies(attack: Attack, helpers: Any, tmp_path: Path) -> None:
-    """A signed release that needs what is not there is refused; nothing is fetched beside it."""
+    """A signed release with missing dependencies is refused; nothing else is fetched for it."""
     package = helpers.make_package(
         tmp_path / "q.tar.gz", "1.2.0", requires=("evil-dependency==6.6.6",)
     )
@@ -364,16 +364,16 @@ async def test_extraneous_dependencies(attack: Attack, helpers: Any, tmp_path: P
 async def test_extraneous_packages_in_the_order(attack: Attack) -> None:
     order = json.loads(order_payload(attack.repo.order("1.1.0")))
     order["more"] = order["ota"]
-    code, text = await attack.box.start().take_order(json.dumps(order).encode())
+    code, text = await attack.rig.start().take_order(json.dumps(order).encode())
     assert (code, "one object in one object" in text) == (Code.BAD_REQUEST, True)
 
 
 async def test_downgrade_by_the_orders_own_fields(attack: Attack) -> None:
-    """The order says that the machine runs 0.8; what it runs is what counts."""
+    """The order claims that the machine runs 0.8; only the version that runs counts."""
     attack.repo.add(b"old", "0.9.0")
     attack.repo.publish()
     order = attack.repo.order("0.9.0", old_version="0.8.0")
-    code, text = await attack.box.start().take_order(order_payload(order))
+    code, text = await attack.rig.start().take_order(order_payload(order))
     assert code is Code.BAD_REQUEST
     assert text == "not newer: version 0.9.0, this machine runs 1.0.0"
 
@@ -393,16 +393,16 @@ async def test_a_downgrade_that_the_metadata_permits_is_no_attack(
     attack.repo.add(package, "0.9.0", downgrade_from=["1.0", "0.9.9"])
     attack.repo.publish()
     await attack.order("0.9.0")
-    assert attack.box.task.state is State.INSTALLED
-    await live(attack.box, None)
-    assert (attack.box.running, attack.box.task.state) == ("0.9.0", State.SUCCESS)
+    assert attack.rig.task.state is State.INSTALLED
+    await live(attack.rig, None)
+    assert (attack.rig.running, attack.rig.task.state) == ("0.9.0", State.SUCCESS)
 
 
 async def test_a_downgrade_without_a_repository_to_ask_is_refused(attack: Attack) -> None:
     honest = attack.repo.order("1.1.0")
     attack.repo.files.clear()
     order = replace(honest, version="0.9.0")
-    code, text = await attack.box.start().take_order(order_payload(order))
+    code, text = await attack.rig.start().take_order(order_payload(order))
     assert code is Code.BAD_REQUEST
     assert text.startswith("not newer: version 0.9.0, this machine runs 1.0.0; repository: ")
 
@@ -420,8 +420,8 @@ LIES: dict[str, tuple[dict[str, Any], OtaEvent, str]] = {
 async def test_an_order_that_disagrees_with_the_signed_metadata(attack: Attack, name: str) -> None:
     lies, event, reason = LIES[name]
     order = replace(attack.repo.order("1.1.0"), **lies)
-    await live(attack.box, order_payload(order))
-    await assert_failed(attack.box, event, reason)
+    await live(attack.rig, order_payload(order))
+    await assert_failed(attack.rig, event, reason)
 
 
 TERMS: dict[str, tuple[dict[str, Any], str]] = {
@@ -448,7 +448,7 @@ async def test_signed_terms_that_this_machine_does_not_meet(attack: Attack, name
 
 
 async def test_signed_terms_that_it_meets(attack: Attack) -> None:
-    attack.box.settings = replace(attack.box.settings, hardware="pi4", channel="beta")
+    attack.rig.settings = replace(attack.rig.settings, hardware="pi4", channel="beta")
     target = attack.repo.targets.targets["story-machine/1.1.0.tar.gz"]
     target.unrecognized_fields["custom"].update({
         "compatible": {"hardware": ["pi3", "pi4"], "min_agent": "1.0"},
@@ -457,13 +457,13 @@ async def test_signed_terms_that_it_meets(attack: Attack) -> None:
     })  # fmt: skip
     attack.repo.publish()
     await attack.order()
-    assert attack.box.task.state is State.INSTALLED
-    assert attack.box.task.target is not None
-    assert attack.box.task.target.data_budget == 10_000_000
+    assert attack.rig.task.state is State.INSTALLED
+    assert attack.rig.task.target is not None
+    assert attack.rig.task.target.data_budget == 10_000_000
 
 
 def test_python_tuf_judges_by_the_time_that_it_is_given(attack: Attack, tmp_path: Path) -> None:
-    """What `ota.trust.client._judge_at` relies on: nothing is judged before, everything after."""
+    """`ota.trust.client._judge_at` sets this attribute; python-tuf first uses it in `refresh`."""
     from tuf.ngclient.updater import Updater
 
     from ota.trust.client import _judge_at
@@ -478,5 +478,5 @@ async def test_the_signed_data_budget_limits_the_download(attack: Attack) -> Non
     target.unrecognized_fields["custom"]["data_budget"] = 100
     attack.repo.publish()
     await attack.order()
-    assert attack.box.task.state is State.FAILED
-    assert "budget: " in str(attack.box.task.failure)
+    assert attack.rig.task.state is State.FAILED
+    assert "budget: " in str(attack.rig.task.failure)

@@ -1,4 +1,4 @@
-"""Each attack on the metadata and each lie of an order, by name, against a real repository and server."""
+"""Each attack on the metadata and each false member of an order, against a real repository and server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def settings(server: Any, repository: Repository, tmp_path: Path, helpers: Any) 
 
 @pytest.fixture
 def find(settings: TrustSettings, added: AddedTarget, server: Any, helpers: Any) -> Any:
-    """Ask for ``added``; keyword arguments are the order's lies."""
+    """Request ``added``; keyword arguments are false members of the order."""
 
     def ask(running: str = "1.0.0", changed: TrustSettings = settings, **lies: Any) -> Target:
         order = helpers.order_for(added, server.url, **lies)
@@ -104,7 +104,7 @@ def test_rollback_of_the_timestamp(find: Any, repository: Repository) -> None:
 
 
 def test_mix_and_match(find: Any, server: Any) -> None:
-    """An old, validly signed targets file under the name of the new one."""
+    """Serve an old targets file with valid signatures under the name of the new one."""
     old = (server.root / "metadata/1.targets.json").read_bytes()
     (server.root / "metadata/2.targets.json").write_bytes(old)
     refused("older metadata (rollback)", find)

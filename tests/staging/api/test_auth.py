@@ -1,4 +1,4 @@
-"""Every way in which a request can be refused before its endpoint is reached."""
+"""Every reason to refuse a request before it reaches its endpoint."""
 
 from __future__ import annotations
 

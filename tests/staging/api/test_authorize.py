@@ -1,4 +1,4 @@
-"""The log-in and consent page: what it grants, and everything it must not be talked into."""
+"""The log-in and consent page: what it grants, and the attacks that it must resist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from staging.store import accounts, apps
 from staging.store.models import Account
 from wire.errors import FieldError
 
-# Only what the store keeps could differ between databases, and other tests cover that.
+# Only the stored data could differ between databases, and other tests cover that.
 pytestmark = pytest.mark.one_database
 
 PATH = "/v1/account/authorize"
@@ -115,7 +115,7 @@ async def test_scopes_are_shown_and_granted(cloud: Any, parent: Account) -> None
     headers = cloud.headers(token=fragment(response)["access_token"])
     infos = await cloud.http.get("/v1/account/infos", headers=headers)
     assert (infos.status_code, infos.json()["code"]) == (403, "1218")
-    # What every token may.
+    # Permitted with every token.
     headers = cloud.headers(token=fragment(response)["access_token"])
     assert (await cloud.http.get("/v1/account/validate", headers=headers)).status_code == 200
 
@@ -217,7 +217,7 @@ async def test_refusing_tells_the_app(cloud: Any) -> None:
 async def test_form_of_another_site(cloud: Any, parent: Account, csrf: str) -> None:
     del parent
     form = {"answer": "allow", "user": NAME, "password": PASSWORD, "csrf": csrf}
-    assert (await send(cloud, form)).status_code == 403  # a browser that never saw the page
+    assert (await send(cloud, form)).status_code == 403  # a browser that never loaded the page
     await show(cloud)
     response = await send(cloud, form)
     assert response.status_code == 403
@@ -237,7 +237,7 @@ async def test_form_of_another_site(cloud: Any, parent: Account, csrf: str) -> N
 async def test_wrong_account_or_password(
     cloud: Any, parent: Account, name: str, password: str
 ) -> None:
-    """All alike, also for an account that has no password."""
+    """All are answered the same, also for an account without a password."""
     del parent
     response = await log_in(cloud, name, password)
     assert response.status_code == 401
@@ -272,7 +272,7 @@ async def test_simultaneous_guesses_count_one_by_one(cloud: Any, parent: Account
     responses = await asyncio.gather(*(send(cloud, form) for _ in range(40)))
     statuses = [response.status_code for response in responses]
     assert set(statuses) == {401, 429}
-    # One more than the limit may be under way already when it is reached.
+    # When the limit is reached, one more may already be in progress.
     assert statuses.count(401) <= 5 + authorize.CHECKS_AT_ONCE - 1
 
 

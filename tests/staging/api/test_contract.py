@@ -1,4 +1,4 @@
-"""The answers beside the open API document's own examples (document.json holds them).
+"""The answers compared with the open API document's own examples (in document.json).
 
 Where the example is a device's own data, the values must be equal too; elsewhere the members, their
 order and their types.
@@ -16,7 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 from staging.api import schema
-from staging.codes import ErrorCode
+from staging.errors import ErrorCode
 from staging.identity.passwords import hash_password
 from staging.store import accounts, apps, devices
 from staging.store.products import DATA_POINTS
@@ -98,7 +98,7 @@ async def test_connect(cloud: Any) -> None:
 
 
 async def test_history(cloud: Any) -> None:
-    """What the document's device reported comes back as the document shows it."""
+    """The reports of the document's device are returned as the document shows them."""
     cloud.bind()
     device = await cloud.register()
     entries = DOCUMENT["history"]["entries"]
@@ -143,7 +143,7 @@ async def test_update_and_its_status(cloud: Any) -> None:
         assert all(EVENT_LINE.fullmatch(line) for line in log.splitlines())
     expected = [line[20:].replace('"77"', '"1"') for line in example["eventLog"].splitlines()]
     ours = [line[20:] for line in data["eventLog"].splitlines()]
-    # The example's 6 and 2 are of another numbering; here the device does not send them.
+    # The example's 6 and 2 belong to another numbering; here the device does not send them.
     assert ours == [*expected[:3], expected[5]]
 
 
@@ -166,7 +166,7 @@ async def test_new_name(cloud: Any) -> None:
 
 
 async def test_list_of_devices(cloud: Any) -> None:
-    """Newest first, and the numbers that the document's example has."""
+    """Newest first, with the numbers of the document's example."""
     cloud.bind()
     other = cloud.database.call(devices.add, "0083000000000b", cloud.clock())
     account = cloud.database.call(apps.account, "tester", 0)
@@ -212,7 +212,7 @@ async def test_version_info(cloud: Any) -> None:
 
 
 async def test_where_authorize_sends_the_browser(cloud: Any) -> None:
-    """The same but for the token; the page itself is tested in test_api_authorize."""
+    """Equal except for the token; test_authorize.py tests the page itself."""
     expected = urlsplit(DOCUMENT["authorize"]["location"])
     cloud.database.call(accounts.add, "parent", hash_password("12345678"), 0)
     params = {

@@ -1,4 +1,4 @@
-"""Binding, control, connection and history: what each endpoint does, and each error it has."""
+"""Binding, control, connection and history: the effects and errors of each endpoint."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat(cloud: Any, device:
         values += [entry["value"] for entry in body["data"]]
         cursor, pages = body["nextPage"], pages + 1
         if pages == 1:
-            # What arrives meanwhile is newer than the cursor and does not move the pages.
+            # New entries are newer than the cursor and do not shift the pages.
             await device.report({"light": "new"})
     assert (values, pages) == ([6, 5, 4, 3, 2, 1, 0], 3)
 

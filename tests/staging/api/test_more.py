@@ -1,4 +1,4 @@
-"""Names, lists, tokens, values that the cloud read itself: the parts that the first tour did without."""
+"""Names, lists, tokens, and values that the cloud read itself."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def device(cloud: Any) -> Any:
     return await cloud.register(answers=ANSWERS)
 
 
-# What control requests read and set is history of type RESOURCE.
+# Values that control requests read and set are stored with type RESOURCE.
 
 
 async def test_values_that_were_read_or_set_are_resource_history(cloud: Any, device: Any) -> None:

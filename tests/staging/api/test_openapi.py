@@ -1,15 +1,16 @@
-"""The description of the open API: complete, readable, and kept by what the cloud answers."""
+"""The description of the open API: it is complete and readable, and the cloud's answers follow it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 import schemathesis
+from fastapi import APIRouter
 from hypothesis import strategies
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import (
@@ -20,8 +21,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from staging.api import openapi
-from staging.api.app import create_app
-from staging.codes import ErrorCode
+from staging.api.app import ROUTERS, create_app
+from staging.api.auth import SignedRequest
+from staging.api.failures import errors, page_errors
+from staging.errors import ErrorCode
 from staging.gateway.gateway import Gateway
 from staging.identity.oauth import DOCUMENT_REDIRECT
 from staging.identity.signature import new_nonce, sign
@@ -74,6 +77,36 @@ async def test_every_endpoint_of_the_document_is_described(cloud: Any) -> None:
             assert "422" not in operation["responses"]
 
 
+def undeclared(routers: Iterable[APIRouter]) -> list[str]:
+    """Return the routes that lack an error which every route of their kind can answer."""
+    any_route, signed = {400, 413}, {401, 404, 426, 500, 503}
+    return [
+        route.name
+        for route in openapi.routes_of(routers)
+        if not any_route | (signed if openapi.is_signed(route) else set()) <= set(route.responses)
+    ]
+
+
+def test_every_route_declares_its_errors() -> None:
+    assert len(openapi.routes_of(ROUTERS)) == len(OPERATIONS)
+    assert undeclared(ROUTERS) == []
+
+
+def test_a_route_without_declared_errors_is_noticed() -> None:
+    router = APIRouter()
+
+    @router.get("/bare")
+    async def bare() -> None: ...
+
+    @router.get("/signed", responses=page_errors({}))
+    async def signed(_signed: SignedRequest) -> None: ...
+
+    @router.get("/good", responses=errors())
+    async def good(_signed: SignedRequest) -> None: ...
+
+    assert undeclared([router]) == ["bare", "signed"]
+
+
 async def test_page_shows_all_of_it_and_fetches_nothing(cloud: Any) -> None:
     response = await cloud.http.get("/docs")
     schema = (await cloud.http.get("/openapi.json")).json()
@@ -97,7 +130,7 @@ def test_page_escapes_what_it_shows() -> None:
     assert not re.search("<[biu]>", page)
 
 
-# schemathesis makes requests from the description; the answers must be as described.
+# schemathesis generates requests from the description; the answers must conform to it.
 
 CHECKS = [
     status_code_conformance,
@@ -105,7 +138,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# Bounded: all endpoints together take some twenty seconds.
+# Limited: all endpoints together take about twenty seconds.
 SETTINGS = hypothesis.settings(
     max_examples=20,
     deadline=None,
@@ -116,7 +149,7 @@ SETTINGS = hypothesis.settings(
 
 
 class Fuzzed:
-    """A cloud with one device that is bound to its only user, in the process of the test."""
+    """Run a cloud in the test's process, with one device that is bound to its only user."""
 
     def __init__(self, folder: Path) -> None:
         self.database = Database(folder / "cloud.sqlite")
@@ -135,7 +168,7 @@ class Fuzzed:
         )
 
     def prepare(self, case: schemathesis.Case[Any], *, known: bool) -> None:
-        """Sign a request; a ``known`` one is about what is there."""
+        """Sign a request; a ``known`` one is about existing things."""
         signed = sign(new_nonce(), self.app.apikey, self.app.secret, self.token)
         case.headers.update(
             {"X-IOT-APP": self.app.apikey, "X-IOT-Signature": signed, "X-IOT-Token": self.token}
@@ -196,7 +229,7 @@ def test_nothing_is_told_without_a_signature(fuzzed: Fuzzed, method: str, path: 
         headers = {"X-IOT-APP": fuzzed.app.apikey, "X-IOT-Token": fuzzed.token}
         case.headers.pop("X-IOT-Signature", None)
         response = case.call(headers=headers)
-        # Parameters are looked at first; they tell nothing of the store.
+        # Parameters are checked first; the answer reveals nothing about the store.
         assert response.status_code in {400, 401}, response.text
 
     check()

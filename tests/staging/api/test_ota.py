@@ -1,4 +1,4 @@
-"""Updates from offer to outcome: the endpoints, the order, and the status that events make."""
+"""Updates from offer to outcome: the endpoints, the order, and the status derived from events."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def runs(device: Any, version: str) -> None:
 
 @pytest.fixture
 async def ordered(cloud: Any) -> Any:
-    """A device that has just taken the order of version 1.1."""
+    """A device that has just accepted the order of version 1.1."""
     cloud.bind()
     package, _ = cloud.release("1.1")
     device = await cloud.register(answers=TAKES)
@@ -237,7 +237,7 @@ async def test_offline_device_gets_the_order_when_it_registers(cloud: Any) -> No
     assert parse_order((await device.expect("PUT", "newfirmware")).payload).version == "1.1"
     await cloud.settle()
     assert (await status(cloud))["eventLog"].endswith("[Success] OK\n")
-    # It was taken, so a later connection does not get it again.
+    # The device accepted it, so a later connection does not get it again.
     again = await cloud.register(answers=TAKES)
     assert again.asked.empty()
 
@@ -254,7 +254,7 @@ async def test_created_running_installed_success(cloud: Any, ordered: Any) -> No
     assert (await status(cloud))["percent"] == 0.5
     await event(ordered, 5)
     assert (await status(cloud))["percent"] == 0.5
-    # Installing counts from 0 again; the bar waits until it has caught up.
+    # The installation counts from 0 again; the bar stays until the number has caught up.
     await event(ordered, 7, percent=0.25)
     assert (await status(cloud))["percent"] == 0.5
     await event(ordered, 7, percent=0.75)
@@ -281,7 +281,7 @@ async def test_installed_before_the_version_is_known(cloud: Any, ordered: Any) -
 
 
 async def test_the_documents_own_log_ends_in_success(cloud: Any, ordered: Any) -> None:
-    """0, 4, 6, 2, 10: early firmware numbers failures differently; what runs is the proof."""
+    """0, 4, 6, 2, 10: early firmware numbers failures differently; the running version decides."""
     for number in (0, 4, 6, 2):
         await event(ordered, number, **({"percent": 0} if number == 4 else {}))
     assert (await status(cloud))["status"] == "FAILED"
@@ -305,7 +305,7 @@ async def test_new_order_after_a_failure(cloud: Any, ordered: Any) -> None:
     request = await ordered.expect("PUT", "newfirmware")
     assert parse_order(request.payload).transaction == "2"
     await cloud.settle()
-    # The older task's events do not touch the new one.
+    # The older task's events do not affect the new one.
     await event(ordered, 10)
     assert (await status(cloud))["status"] == "CREATED"
 

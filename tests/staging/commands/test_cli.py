@@ -1,4 +1,4 @@
-"""``story-cloud`` as people and scripts run it: real processes, beside a running server."""
+"""``story-cloud`` as people and scripts run it: real processes, while a server runs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def client(cloud: Cloud, profile: Profile) -> Iterator[OpenApiClient]:
 
 
 def package(path: Path, version: str) -> Path:
-    """Let the release tool make a package of the code that is here."""
+    """Let the release tool build a package of this source tree."""
     file = path / f"{version}.tar.gz"
     command = (sys.executable, "-m", "release.cli", "build")
     options = ("--version", version, "--output", str(file))
@@ -156,7 +156,7 @@ def test_client_raises_by_code(cloud: Cloud, client: OpenApiClient) -> None:
 async def test_a_device_over_the_link(
     cloud: Cloud, profile: Profile, client: OpenApiClient
 ) -> None:
-    """The tour without updates: register, describe, control, report, history."""
+    """Go through the tour without updates: register, describe, control, report, history."""
 
     async def answer(request: Request) -> Reply:
         if request.path == ("resource",):
@@ -343,7 +343,7 @@ def test_sigint_ends_it_and_nothing_is_forgotten(tmp_path: Path) -> None:
     keys = (app["apikey"], app["secret"], token)
     with OpenApiClient(first.api, *keys, nonce=lambda: "n" * 16) as client:
         assert client.validate()
-        # A connection that is kept open must not hold the end up.
+        # An open connection must not delay the shutdown.
         first.stop(signal.SIGINT)
     assert first.process.returncode == 0
     authority = (tmp_path / "ca" / "ca.crt").read_bytes()

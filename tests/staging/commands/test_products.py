@@ -1,4 +1,4 @@
-"""The console's flow as commands: product, batch, data points, app, account, version, strategy."""
+"""The console's workflow as commands: product, batch, data points, app, account, version, strategy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def mistake(data: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     def run(*words: str) -> str:
         assert cli.main([*words, "--data", str(data)]) == 1
         printed = capsys.readouterr()
-        # Other tests of this process may have left a log on stderr.
+        # Other tests in this process may have left log lines on stderr.
         said = [line for line in printed.err.splitlines() if line.startswith("story-cloud: ")]
         assert (printed.out, len(said)) == ("", 1)
         return said[0]
@@ -73,7 +73,7 @@ def test_batch(command: Command, mistake: Command) -> None:
     assert "count: got -1" in mistake("batch", "add", "x", "--count", "-1")
     assert "count: got 10001" in mistake("batch", "add", "x", "--count", "10001")
     assert 'name: got ""' in mistake("batch", "add", "", "--count", "1")
-    # What was refused left nothing behind.
+    # The refused commands stored nothing.
     assert len(command("batch", "list")["batches"]) == 2
 
 
@@ -155,7 +155,7 @@ def test_password_from_a_file(command: Command, mistake: Command, tmp_path: Path
     assert "No such file" in mistake("account", "add", "b", "--password-file", "/nowhere")
 
 
-# Versions; the release tool itself is run by test_cli and the tour.
+# Versions; test_cli and the tour run the release tool itself.
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A real cloud, a real agent and a real browser, once for the folder."""
+"""A real cloud, a real agent and a real browser, shared by the folder's tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 class Stage:
-    """The bench, and short ways to what tests ask of it."""
+    """The cloud and agent under test, with helpers."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -50,7 +50,7 @@ class Stage:
 
 @contextlib.contextmanager
 def offered(folder: Path, config: str) -> Iterator[Stage]:
-    """A bench of its own in ``folder``, whose agent with these settings is offered version 1.1.0."""
+    """Run a separate cloud and agent in ``folder``, with these settings; version 1.1.0 is offered."""
     bench = Bench(folder)
     try:
         bench.start_cloud(0, 0)
@@ -92,7 +92,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def page(stage: Stage, browser: Any) -> Iterator[Page]:
-    """The log-in page of a browser that was never here, in English."""
+    """The log-in page in a browser without cookies or storage, in English."""
     made = Page(browser, stage.bench.api)
     browser.delete_all_cookies()
     made.resize(WIDE)

@@ -1,4 +1,4 @@
-"""A page of the console in headless Chromium: finding, typing, clicking, each with a deadline."""
+"""A page of the console in headless Chromium: find, type and click, each with a deadline."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def start_browser(profile: Path) -> webdriver.Chrome:
-    """Start Debian's Chromium with an own, empty profile."""
+    """Start Debian's Chromium with a new, empty profile."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     assert program, "chromium is missing: make setup installs it"
     assert driver, "chromium-driver is missing: make setup installs it"
@@ -54,7 +54,7 @@ def start_browser(profile: Path) -> webdriver.Chrome:
 
 
 class Page:
-    """What one looks at and works with."""
+    """A page in the browser, as a user sees and uses it."""
 
     def __init__(self, browser: webdriver.Chrome, base: str) -> None:
         self.browser = browser
@@ -75,7 +75,7 @@ class Page:
         return self.browser.execute_script(script, *arguments)
 
     def wait(self, look: Callable[[], T], what: str = "", seconds: float = DEADLINE) -> T:
-        """Return what ``look`` finds as soon as it is true."""
+        """Return the result of ``look`` as soon as it is true."""
         stale = (StaleElementReferenceException, IndexError, AttributeError)
         waiting = WebDriverWait(self.browser, seconds, 0.05, ignored_exceptions=stale)
         return waiting.until(lambda _: look(), what)
@@ -92,7 +92,7 @@ class Page:
         return self.get(css).text
 
     def see(self, css: str, text: str, seconds: float = DEADLINE) -> None:
-        """Wait until the element says ``text``."""
+        """Wait until the element shows ``text``."""
         try:
             self.wait(lambda: text in self.get(css).text, seconds=seconds)
         except WebDriverException as error:
@@ -116,11 +116,11 @@ class Page:
             element.send_keys(Keys.ENTER)
 
     def keys(self, *keys: str) -> None:
-        """Press keys where the focus is."""
+        """Send keys to the focused element."""
         self.browser.switch_to.active_element.send_keys(*keys)
 
     def focused(self) -> dict[str, Any]:
-        """Describe the element that has the focus, and whether one can see that."""
+        """Describe the focused element, and whether the focus is visible."""
         script = """
           const e = document.activeElement, s = getComputedStyle(e);
           return {tag: e.tagName, name: e.getAttribute('name') || '', text: e.textContent.slice(0, 60),
@@ -143,6 +143,6 @@ class Page:
         return self.browser.execute_async_script(script, method, path, headers, content)
 
     def errors(self) -> list[str]:
-        """Return what the page complained about since the last look."""
+        """Return the page's console errors since the last call."""
         entries = self.browser.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
         return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]

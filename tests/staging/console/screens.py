@@ -42,7 +42,7 @@ def shoot(page: Page, name: str, *sizes: str) -> None:
 
 
 def prepare(stage: Stage) -> None:
-    """Make what the pages show: titles, values, voice, a second device."""
+    """Create the content of the pages: titles, values, voice, a second device."""
     write_tone(stage.bench.state / "media" / "小兔子乖乖.wav", seconds=60)
     for level in (9, 12, 7, 10, 6, 8):
         stage.agent("set", "volume", str(level))
@@ -69,7 +69,7 @@ def walk(page: Page, stage: Stage) -> None:
     page.type("input[name=name]", "Bench speaker", enter=True)
     page.type("[data-point=play] input", "小兔子乖乖", enter=True)
     page.see("[data-point=play] [data-role=now]", "小兔子乖乖")
-    # A device does not restart into a story.
+    # A device does not restart during a story.
     page.click("[data-point=play] [data-command='停止']")
     page.see("[data-point=play] [data-role=now]", "nothing")
     upload(page, stage, "1.1.0", "Faster start, calmer volume steps")
@@ -131,7 +131,7 @@ def upload(page: Page, stage: Stage, version: str, description: str) -> None:
 
 
 def remember(stage: Stage) -> None:
-    """Give the device a day's history, as a device that was there would have reported it."""
+    """Write a day's history, as the device would have reported it."""
     database = Database(stage.bench.cloud_data / "cloud.sqlite")
     start = now_ms() - DAY_MS
     device = database.call(devices.get, stage.uuid)
@@ -161,7 +161,7 @@ def main() -> int:
         finally:
             browser.quit()
             bench.stop()
-    # Fewer colours are a third of the bytes, and nobody sees it.
+    # With fewer colours the file is a third of the size, without a visible difference.
     if shutil.which("pngquant"):
         files = [str(file) for file in FOLDER.glob("*.png")]
         subprocess.run(["pngquant", "--force", "--ext", ".png", *files], check=True)

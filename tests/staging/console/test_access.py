@@ -1,4 +1,4 @@
-"""The console for everybody: by keyboard alone, on a phone, with a screen reader, in the dark."""
+"""The console's accessibility: keyboard only, phone, screen reader, dark mode."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PAGES = ("devices", "products", "versions", "strategies")
 
 
 def violations(page: Page) -> list[str]:
-    """Let axe-core look at the page; returns what breaks WCAG 2.1 AA, contrast included."""
-    # The page's own policy forbids what axe does to reach into scripts; the debugger may.
+    """Run axe-core on the page; returns violations of WCAG 2.1 AA, contrast included."""
+    # The page's own policy forbids injecting axe as a script; the debugger may do it.
     page.cdp("Page.setBypassCSP", enabled=True)
     page.js(AXE)
     found = page.browser.execute_async_script(
@@ -71,7 +71,7 @@ def test_everything_can_be_done_by_keyboard(device: Page, stage: Stage) -> None:
     walk_to(page, lambda at: at["href"].endswith(stage.uuid))
     page.keys(Keys.ENTER)
     page.get("[data-point=volume] input:enabled")
-    assert page.focused()["tag"] == "H1"  # the new page begins at its title
+    assert page.focused()["tag"] == "H1"  # the focus of a new page is on its title
     stage.agent("set", "volume", "6")
     page.see("[data-point=volume] output", "6")
     walk_to(page, lambda at: at["label"] == "音量")
@@ -84,13 +84,13 @@ def test_everything_can_be_done_by_keyboard(device: Page, stage: Stage) -> None:
     page.keys(Keys.ESCAPE)
     page.wait(lambda: page.focused()["data"].get("role") == "power-off", "the focus to come back")
     page.js("scrollTo(0, 0); document.activeElement.blur()")
-    walk_to(page, lambda at: at["href"] == "#main")  # past the navigation at once
+    walk_to(page, lambda at: at["href"] == "#main")  # skips the navigation
     page.keys(Keys.ENTER)
     assert page.focused()["tag"] == "MAIN"
 
 
 def walk_to(page: Page, there: Callable[[dict[str, Any]], bool], limit: int = 60) -> None:
-    """Press Tab until the focus is where ``there`` says; each stop must be seen."""
+    """Press Tab until ``there`` is true for the focus; each focus must be visible."""
     body = page.browser.switch_to.active_element
     for _ in range(limit):
         body.send_keys(Keys.TAB)

@@ -1,4 +1,4 @@
-"""The static files: each ships, and none holds what the page's policy forbids."""
+"""The static files: each is shipped, and none contains anything that the page's policy forbids."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def test_a_wrong_password_is_said_and_the_right_one_opens_the_list(page: Page) -
     page.log_in(USER, PASSWORD)
     page.see("main h1", "Devices")
     page.open("/console/products")
-    page.see("main h1", "Products")  # the cookie is the session; nothing was in the address
+    page.see("main h1", "Products")  # the session is in the cookie, not in the address
     page.click("[data-role=logout]")
     page.get("input[name=user]")
 
@@ -34,7 +34,7 @@ def test_device_is_bound_and_its_slider_moves_the_agent(device: Page, stage: Sta
     slider.send_keys(*[Keys.ARROW_RIGHT if wanted > before else Keys.ARROW_LEFT] * 3)
     device.wait(lambda: stage.agent("get", "volume") == str(wanted), "the agent's volume")
     device.see("[data-point=volume] .answer", "Done")
-    # The other way round: what changes on the machine moves the slider, without reloading.
+    # In the other direction, a change on the machine moves the slider without reloading.
     stage.agent("set", "volume", "5")
     device.see("[data-point=volume] output", "5")
     device.see("[data-fact=volume]", "5")
@@ -65,7 +65,7 @@ def test_an_utterance_arrives_and_plays_in_the_page(device: Page, stage: Stage) 
     device.see("[data-utterance] .when", "3.5 s")
     assert len(line.find_elements("css selector", "svg rect")) == 120
     device.see(".log [data-key=voice_control]", "utterance")
-    # Its samples, decoded by the browser, are loud; a range of them is answered as one.
+    # Its samples, decoded by the browser, are loud; a range request gets a range.
     heard = device.browser.execute_async_script(
         """const done = arguments[0];
         (async () => {
@@ -113,7 +113,7 @@ def test_the_list_follows_the_device_without_reloading(inside: Page, stage: Stag
     inside.see(f"{row} [data-cell=presence]", "Offline")
     stage.bench.start_agent()
     inside.see(f"{row} [data-cell=presence]", "Online")
-    # What another process did beside the server is seen too.
+    # A change by another process appears too.
     other = stage.cloud("device", "add")
     inside.see(f"tr[data-uuid='{other['uuid']}'] [data-cell=presence]", "Never seen")
     assert inside.js("return window.stayed") is True
@@ -134,7 +134,7 @@ def test_an_update_is_uploaded_verified_passed_published_ordered_and_ends_in_suc
     page.see("[data-version='1.1.0'] li .chip", "Success", seconds=45)
     page.click("[data-version='1.1.0'] [data-role=pass]")
     page.see("[data-version='1.1.0'] .card-head .chip", "Released")
-    # The second is released without the page, so that it can be ordered from the device's.
+    # The second version is released without the page, so that it can be ordered from the device's page.
     release = ("release", "add", stage.bench.folder / "1.2.0.tar.gz", "--version", "1.2.0")
     stage.cloud(*release)
     page.open("/console/strategies")
@@ -163,7 +163,7 @@ def _upload(page: Page, stage: Stage, version: str) -> None:
 
 
 def _watch(page: Page) -> list[str]:
-    """Return the statuses that the page showed, up to the end of the update."""
+    """Return the statuses that the page shows, up to the end of the update."""
     script = """
       const [end, done] = arguments, seen = [];
       const look = () => {

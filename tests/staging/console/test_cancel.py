@@ -10,7 +10,7 @@ import pytest
 from tests.staging.console.conftest import Stage, offered
 from tests.staging.console.page import Page
 
-# The first of them waits for a bench of its own to start, on a machine that may be busy.
+# The first of them waits for a separate cloud and agent to start, on a machine that may be busy.
 pytestmark = pytest.mark.timeout(150)
 PART = "[data-part=update]"
 CANCEL = f"{PART} [data-role=cancel-update]"
@@ -18,7 +18,7 @@ CANCEL = f"{PART} [data-role=cancel-update]"
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A bench whose agent would download for minutes; version 1.1.0 is offered to it."""
+    """A cloud and an agent that would download for minutes; version 1.1.0 is offered."""
     config = "[ota]\nmax_bytes_per_second = 2048\n"
     with offered(tmp_path_factory.mktemp("cancel"), config) as made:
         yield made

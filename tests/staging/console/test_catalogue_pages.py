@@ -1,4 +1,4 @@
-"""The document's necessary flow in a browser: product, data points, app, binding, profile."""
+"""The document's required steps in a browser: product, data points, app, binding, profile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Ask = Callable[..., httpx.Response]
 
 @contextmanager
 def entered(stage: Stage, user: str) -> Iterator[tuple[httpx.Client, dict[str, str]]]:
-    """Log in without a browser; gives the client and the header of its changes."""
+    """Log in without a browser; return the client and the header for requests that change something."""
     with httpx.Client(base_url=f"{stage.bench.api}/console/api") as client:
         csrf = client.get("/session").json()["csrf"]
         body = {"user": user, "password": PASSWORD}
@@ -38,7 +38,7 @@ def ask(stage: Stage) -> Iterator[Ask]:
 
 @pytest.fixture
 def number(stage: Stage, ask: Ask) -> int:
-    """A new product without data points; its id."""
+    """Create a product without data points; return its id."""
     name = f"product-{stage.number()}"
     made: int = ask("/products", {"name": name, "template": "", "testDevices": 1}).json()["id"]
     return made

@@ -1,4 +1,4 @@
-"""What was heard, on the device's page: typed there or elsewhere, live, escaped, for the owner only."""
+"""The list of heard sentences on the device's page: typed there or elsewhere, live, escaped, for the owner."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_typed_sentence_is_understood_and_done_and_the_list_is_live(
     device.see(f"{NEWEST} .chip", "Done")
     device.see(f"{CARD} [role=status]", "Done")
     assert stage.agent("get", "volume") == "3"
-    # Said elsewhere, it appears above without reloading.
+    # A sentence from elsewhere appears above without reloading.
     device.js("window.stayed = true")
     stage.cloud("say", stage.uuid, "大声一点")
     device.see(f"{NEWEST} [data-role=intent]", "Volume up by 2")
@@ -98,7 +98,7 @@ async def test_a_watcher_is_woken_by_the_outcomes_of_its_device(tmp_path: Path) 
         hub.watch("a") as watcher,
         heard.listening(recognition, watcher, "a") as news,
     ):
-        assert news.take()  # for what was missed before
+        assert news.take()  # for changes that were missed before
         await asyncio.sleep(0)  # lets the listener begin
         recognition.outcomes.tell(Outcome("b", 1, TYPED, text="下一首"))
         recognition.outcomes.tell(Outcome("a", 1, TYPED, text="下一首"))
@@ -111,7 +111,7 @@ async def test_a_watcher_is_woken_by_the_outcomes_of_its_device(tmp_path: Path) 
 
 @pytest.fixture
 async def inner(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Starlette]]:
-    """A console inside the test, with nobody else's server, and a client that is logged in."""
+    """A console in the test's process, without other servers, and a client that is logged in."""
     database = Database(tmp_path / "cloud.sqlite")
     made = database.call(devices.add, UUID, now_ms())
     assert made.bind_token is not None

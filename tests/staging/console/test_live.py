@@ -1,4 +1,4 @@
-"""Live pages: what a watcher holds, and the form of server-sent events."""
+"""Live pages: the memory of a watcher, and the format of server-sent events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_a_watcher_is_told_once_and_holds_a_bounded_set() -> None:
         hub.close()
         await every.wait(60)  # returns at once: the server ends
         assert every.closed
-    assert hub.is_full  # closed: takes none any more
+    assert hub.is_full  # closed: accepts no more watchers
 
 
 def test_events_are_one_line_of_json_whatever_they_hold() -> None:

@@ -1,4 +1,4 @@
-"""What must hold whatever a device, another site or a guesser does."""
+"""The console's protection against hostile devices, other sites and password guessing."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ RATE = 8000
 
 
 def say(number: int, frames: int, *, start: int = 0) -> list[StoredSegment]:
-    """Speak a tone: the segments as the store holds them."""
+    """Return the segments of a tone, as the store holds them."""
     segmenter = Segmenter(number, RATE, HeaderStyle.LENGTH32)
     segments: list[VoiceSegment] = []
     with SpeexEncoder(RATE) as encoder:

@@ -1,4 +1,4 @@
-"""A version that was given up: the page shows why, and what it logged; real browser, cloud and agent."""
+"""A version that failed its trial: the page shows the reason and its log; real browser, cloud and agent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIG = '[ota]\nconfirm_timeout_seconds = 5\n[health]\nchecks_folder = "health.
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A bench whose machine finds that every new version leaves its lamp dark."""
+    """A cloud and a machine whose own check, ``lamp``, fails for every new version."""
     with offered(tmp_path_factory.mktemp("trial"), CONFIG) as made:
         check = made.bench.state / "health.d" / "lamp"
         check.parent.mkdir()

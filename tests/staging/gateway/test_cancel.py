@@ -1,4 +1,4 @@
-"""Taking an order back: what the device answers decides; what it reports later is still believed."""
+"""Cancelling an order: the device's answer decides, and its later reports still count."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def runs(device: Any, version: str) -> None:
 
 
 async def drop(cloud: Any, device: Any) -> None:
-    """Take the device off the network, and wait until the cloud has seen it."""
+    """Disconnect the device, and wait until the cloud has noticed."""
     await device.close()
     async with asyncio.timeout(10):
         while cloud.gateway.is_online(UUID):
@@ -67,7 +67,7 @@ async def drop(cloud: Any, device: Any) -> None:
 
 @pytest.fixture
 async def ordered(cloud: Any) -> Any:
-    """A device that took the order of version 1.1 and began."""
+    """A device that has accepted the order of version 1.1 and begun the update."""
     cloud.bind()
     device = await cloud.register(answers=dict(TAKES))
     assert (await order(cloud)).status_code == 201
@@ -84,7 +84,7 @@ async def test_a_device_that_gives_it_up_ends_the_task_with_its_report(
     assert task.status == "RUNNING"
     request = await ordered.expect(*DELETE)
     assert (parse_cancel_query(request.query), request.payload) == ("1", b"")
-    await event(ordered, 4, percent=0.5)  # was on its way when the device was asked
+    await event(ordered, 4, percent=0.5)  # was in transit when the cancellation was sent
     assert await status(cloud) == ("RUNNING", None)
     await event(ordered, 12, description="cancelled: by an order")
     assert await status(cloud) == ("FAILED", "cancelled: by an order")
@@ -107,7 +107,7 @@ async def test_a_device_that_lost_its_disk_does_not_keep_the_task(cloud: Any, or
     ordered.answers[DELETE] = Reply(Code.NOT_FOUND, b"there is no update 1")
     task = await cloud.gateway.cancel_update(UUID)
     assert (task.status, task.failure) == ("FAILED", "cancelled: the device does not know it")
-    # Not told again when it comes back.
+    # The cancellation is not sent again when the device reconnects.
     again = await cloud.register(answers=TAKES)
     assert again.asked.empty()
 
@@ -314,7 +314,7 @@ def test_a_cancelled_task_is_failed_and_a_success_stays() -> None:
 
 @pytest.mark.parametrize("number", list(OtaEvent))
 def test_each_event_after_the_end(number: OtaEvent) -> None:
-    """Progress changes nothing, a failure has its own words, and event 10 alone is no success yet."""
+    """Progress changes nothing, a failure has its own text, and event 10 alone is not yet a success."""
     percent = 0.9 if number.has_percent else None
     found = on_event(ENDED, OtaEventReport("1", number, "why", percent), at_target=False)
     assert found.status is Status.FAILED

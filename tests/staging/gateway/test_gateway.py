@@ -1,4 +1,4 @@
-"""The device gateway over real TLS: who gets in, what reports do, and how connections end."""
+"""The device gateway over real TLS: registration, reports, and the ends of connections."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ async def test_device_without_one_has_the_products_data_points(cloud: Any, reply
 
 
 async def test_no_message_to_a_device_is_longer_than_it_can_read(cloud: Any) -> None:
-    """2017 firmware reads 2,048 bytes; a long value goes in blocks, a long path not at all."""
+    """2017 firmware reads 2,048 bytes; a long value is sent in blocks, a long path is not sent at all."""
     device = await cloud.register(answers={("PUT", "play"): Reply(Code.CHANGED)})
     sizes: list[int] = []
     feed = device.connection.reader.feed_data
@@ -341,7 +341,7 @@ class TestRegistrationLimit:
 class TestIdleLimit:
     @pytest.fixture
     def limits(self) -> Limits:
-        # Long enough for a busy machine to register in.
+        # Long enough for a registration on a busy machine.
         return Limits(idle=2.0)
 
     async def test_a_silent_connection_is_given_up(

@@ -1,4 +1,4 @@
-"""Updates that nobody orders by hand: silent strategies, and orders that commands leave in the store."""
+"""Automatic updates: silent strategies, and orders that commands write to the store."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ def publish(database: Database, version: str = "1.1") -> int:
     return int(package.id)
 
 
-# The pace, with real stores and a list for a gateway.
+# The pace, with real stores and a list in place of a gateway.
 
 
 class Fleet:
-    """So many connected devices, and the orders that were sent to them."""
+    """A number of connected devices, and the orders that were sent to them."""
 
     def __init__(self, database: Database, count: int, pace: Pace) -> None:
         product = database.call(products.default_product, 0)
@@ -108,7 +108,7 @@ class Fleet:
         )
 
     def _send(self, uuid: str) -> None:
-        # The gateway, too, sends an order that was taken only once, however often it is told to.
+        # The gateway, too, sends an accepted order only once, however often it is called.
         if uuid not in self._seen:
             self._seen.add(uuid)
             self.sent.put_nowait(uuid)
@@ -185,7 +185,7 @@ async def test_nothing_is_considered_without_a_silent_strategy(fleet: Fleet) -> 
     assert not fleet.updates._due
 
 
-# What the store decides
+# Decisions of the store
 
 
 def fail_latest(session: Any, uuid: str, now: int) -> None:
@@ -200,12 +200,12 @@ def test_a_failed_silent_update_is_tried_again_later_and_not_for_ever(database: 
     now = 0
     for _ in range(SILENT_TRIES):
         assert database.call(ota.order_silently, UUID, now) is not None
-        assert database.call(ota.order_silently, UUID, now) is None  # it runs
+        assert database.call(ota.order_silently, UUID, now) is None  # in progress
         database.call(fail_latest, UUID, now)
         assert database.call(ota.order_silently, UUID, now + SILENT_PAUSE_MS - 1) is None
         now += SILENT_PAUSE_MS
     assert database.call(ota.order_silently, UUID, now + 10 * SILENT_PAUSE_MS) is None
-    # A newer release is a new beginning.
+    # A newer release starts the count again.
     publish(database, "1.2")
     assert database.call(ota.order_silently, UUID, now) is not None
 

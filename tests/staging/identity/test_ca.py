@@ -18,7 +18,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture(autouse=True)
 def _small_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Key length is not what these tests are about; the first two below look at the real one.
+    # For speed: these tests do not depend on the key length; the first one below uses the real one.
     monkeypatch.setattr(ca, "CA_KEY_BITS", 2048)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of recognition share: a store with a device, and a recogniser that follows a script."""
+"""Fixtures that the tests of recognition share: a store with a device, and a scripted recogniser."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from staging.data_dir import DataDir
 from staging.store import Database, devices
 
 UUID = "01a800000072af"
-# No test depends on it: it turns a hang into a failure.
+# Only turns a hang into a failure.
 DEADLINE = 60.0
 
-# Speaks the worker's side of the protocol; the mode says how badly.
+# Implements the worker's side of the protocol, with the fault that the mode selects.
 _WORKER = """
 import json, sys, time
 mode, cache = sys.argv[1], sys.argv[2]
@@ -41,7 +41,7 @@ while line := sys.stdin.buffer.readline():
 
 @pytest.fixture
 def worker(tmp_path: Path) -> tuple[str, str]:
-    """The scripted recogniser's command, without its mode."""
+    """Return the scripted recogniser's command, without its mode."""
     path = tmp_path / "worker.py"
     path.write_text(_WORKER)
     return sys.executable, str(path)

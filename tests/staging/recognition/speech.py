@@ -1,7 +1,7 @@
-"""Mandarin for the bench: espeak-ng speaking pinyin, through Speex as a device sends it.
+"""Mandarin speech for tests: espeak-ng speaking pinyin, through Speex as a device sends it.
 
-Debian's ``-v cmn`` reads characters with English sounds; pinyin with tone numbers and the voice
-``cmn-latn-pinyin`` at a low rate is Mandarin. ``python -m tests.staging.recognition.speech`` prints the
+Debian's ``-v cmn`` reads characters with English sounds. Pinyin with tone numbers and the voice
+``cmn-latn-pinyin`` at a low rate gives Mandarin. ``python -m tests.staging.recognition.speech`` prints the
 figures of docs/recognition.md.
 """
 
@@ -29,7 +29,7 @@ from staging.recognition.recogniser import Recogniser
 from staging.recognition.sound import decode
 from wire.voice import MAX_FRAMES
 
-# Words a minute; faster than this the recogniser understands next to nothing.
+# Words per minute; above this rate the recogniser understands almost nothing.
 ESPEAK_RATE = 120
 TITLES = ["小兔子乖乖", "两只老虎", "春天在哪里", "三只小猪", "数鸭子"]
 SENTENCES = [
@@ -40,7 +40,7 @@ SENTENCES = [
 
 
 def missing() -> list[str]:
-    """Name what this machine lacks for speech: the extra's packages, and espeak-ng."""
+    """Return what is missing on this machine for speech: the extra's packages, or espeak-ng."""
     return missing_packages() + ([] if shutil.which("espeak-ng") else ["espeak-ng"])
 
 
@@ -71,13 +71,13 @@ def through_speex(sound: Pcm) -> Pcm:
 
 
 def memory_of(pid: int) -> list[str]:
-    """Return the present and the greatest memory of a process, as /proc has them."""
+    """Return the current and the peak memory of a process, from /proc."""
     lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
     return [line for line in lines if line.startswith(("VmRSS", "VmHWM"))]
 
 
 async def measure(cache: Path, rate: int) -> None:
-    """Print what became of each sentence at a rate, and what it cost."""
+    """Print the result of each sentence at a rate, and the time and memory used."""
     recogniser = Recogniser(cache)
     prompt = build_prompt(TITLES)
     started = time.monotonic()
@@ -100,7 +100,7 @@ async def measure(cache: Path, rate: int) -> None:
 
 
 async def main(cache: Path) -> None:
-    """Measure at both rates of the device protocol."""
+    """Run the measurement at both rates of the device protocol."""
     for rate in (16000, 8000):
         await measure(cache, rate)
 

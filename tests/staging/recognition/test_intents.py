@@ -1,4 +1,4 @@
-"""What sentences mean, as a table; how words sound is only needed where the row says so."""
+"""The intents of sentences, as a table; pronunciation is needed only where the row says so."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SENTENCES: dict[str, Intent | None] = {
     "Play Twinkle, Twinkle": play("twinkle twinkle"),
     "播放停止的钟": play("停止的钟"),
     "播放大声唱": play("大声唱"),
-    # The earliest command counts, and 播放 may be followed by another one.
+    # The earliest command counts, and 播放 may be followed by another command.
     "播放下一首": Intent(Action.NEXT),
     "播放上一首歌": Intent(Action.PREVIOUS),
     "播放": Intent(Action.RESUME),
@@ -61,7 +61,7 @@ SENTENCES: dict[str, Intent | None] = {
     "停": Intent(Action.STOP),
     "别放了": Intent(Action.STOP),
     "不要播放小兔子": Intent(Action.STOP),
-    # Louder, quieter, this loud.
+    # Louder, quieter, a given volume.
     "调高音量": UP,
     "把音量调高一点": UP,
     "請把聲音調大一點": UP,
@@ -85,7 +85,7 @@ SENTENCES: dict[str, Intent | None] = {
     "声音开到最小": share(0),
     "音量设为一半": share(50),
     "静音": share(0),
-    # Nothing to do.
+    # No command.
     "": None,
     "，。！": None,
     "你好": None,
@@ -147,7 +147,7 @@ class TestPrompt:
         assert len(prompt) < 110
 
     def test_names_no_number(self) -> None:
-        # Whisper hears the number of its prompt in every other one.
+        # Whisper recognises every other number as the one in its prompt.
         assert not any(parse_numeral(c) for c in build_prompt([]).replace("一首", ""))
 
     @pytest.mark.parametrize(

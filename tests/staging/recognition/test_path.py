@@ -33,12 +33,12 @@ needs_speech = pytest.mark.skipif(bool(LACKING), reason=f"missing: {', '.join(LA
 needs_extra = pytest.mark.skipif(
     bool(missing_packages()), reason=f"missing: {', '.join(missing_packages())}"
 )
-# Joining and loading the model, and the first clip, on a busy machine.
+# For assembling and loading the model, and the first clip, on a busy machine.
 SPEECH_TIMEOUT = 50.0
 
 
 class House(Bench):
-    """A cloud that recognises if it can, with an agent whose card has the catalogue's titles."""
+    """A cloud, with recognition if installed, and an agent whose card has the catalogue's titles."""
 
     def start_cloud(self, *_ports: int) -> None:
         words = ["serve", "--data", str(self.cloud_data), "--api-port", "0", "--device-port", "0"]
@@ -56,7 +56,7 @@ class House(Bench):
         return done
 
     def say(self, sentence: str) -> dict[str, Any]:
-        """Do what `story-cloud say` does, without a new process each time."""
+        """Do what `story-cloud say` does, without starting a process."""
         outcome = ask(self.cloud_data, "say", {"uuid": self.device["uuid"], "text": sentence})
         assert outcome["text"] == sentence
         return outcome
@@ -67,11 +67,11 @@ class House(Bench):
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, pulse_server: str) -> Iterator[House]:
-    # Deeper than the 108 bytes that a Unix socket's address holds.
+    # Longer than the 108 bytes of a Unix socket's address.
     folder = tmp_path_factory.mktemp("house") / ("deep-" * 20)
     folder.mkdir()
     made = House(folder)
-    # The agent's own socket has to be short.
+    # The path of the agent's own socket has to be short.
     made.state = tmp_path_factory.mktemp("agent") / "state"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PULSE_SERVER", pulse_server)
@@ -186,8 +186,8 @@ def test_serve_recognise_without_the_extra(
     assert not (tmp_path / "data").exists()
 
 
-# What is recognised well of espeak-ng's Mandarin at each rate, and what the device is asked for;
-# docs/recognition.md has what is not.
+# The sentences that are recognised well from espeak-ng's Mandarin at each rate, and the requests to the
+# device; docs/recognition.md lists the others.
 SPOKEN = {
     16000: {"播放两只老虎": "播放两只老虎", "下一首": "下一首", "上一首": "上一首", "暂停播放": "暂停",
             "继续播放": "继续", "停止播放": "停止"},

@@ -1,4 +1,4 @@
-"""Segments to utterances: every order, loss and excess."""
+"""Segments to utterances: any order, loss and excess."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_late_double_does_not_begin_it_again() -> None:
     feed(parts, reassembler)
     assert reassembler.add(UUID, parts[1], REMEMBER_SECONDS - 1) == []
     assert len(reassembler) == 0
-    # Ids come round again: the same number later is another utterance.
+    # Ids are reused: the same number later is another utterance.
     again = [e for part in parts for e in reassembler.add(UUID, part, REMEMBER_SECONDS + 1)]
     assert len(again) == 1
 

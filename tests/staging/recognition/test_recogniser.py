@@ -1,4 +1,4 @@
-"""The recognising process from the server's side: its deadlines, its deaths, its rests."""
+"""The recogniser process from the server's side: deadlines, crashes, idle times."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def recogniser(
     )
 
 
-# Only a hang takes that long.
+# Only a hang takes this long.
 START_TIMEOUT = 30.0
 
 
@@ -49,7 +49,7 @@ def runs(made: Recogniser) -> bool:
 
 
 async def started(made: Recogniser) -> None:
-    """Wait until its process is there, which nothing tells."""
+    """Poll until its process exists; there is no event for it."""
     async with asyncio.timeout(START_TIMEOUT):
         while not runs(made):
             await asyncio.sleep(0.01)
@@ -65,7 +65,7 @@ def is_alive(pid: int) -> bool:
 
 async def test_one_process_answers_many(worker: tuple[str, str]) -> None:
     made = recogniser(worker, GOOD)
-    assert not runs(made)  # nothing is loaded before somebody speaks
+    assert not runs(made)  # nothing is loaded before the first utterance
     assert await made.recognise(SOUND, "提示") == Heard("下一首", -0.3, 0.1, 0.0)
     first = made.pid
     assert first

@@ -1,4 +1,4 @@
-"""From segments or a typed sentence to control requests, over every way it can end."""
+"""From segments or a typed sentence to control requests, with every possible outcome."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from wire.voice import HeaderStyle, Segmenter
 
 
 class Machine:
-    """A device as `Gateway.control` shows it: keeps a volume, plays anything, or fails as told."""
+    """A device behind `Gateway.control`: stores a volume, plays anything, or fails as scripted."""
 
     def __init__(self) -> None:
         self.volume = "7"
@@ -209,7 +209,7 @@ def test_levels_keep_to_the_range_and_its_step(
     assert new_level(intent, now, limits) == level
 
 
-# Spoken: segments in, a scripted recogniser in between.
+# Spoken: segments as input, and a scripted recogniser.
 
 
 def voice_reports(number: int = 10000, frames: int = 33) -> list[dict[str, object]]:
@@ -224,7 +224,7 @@ def voice_reports(number: int = 10000, frames: int = 33) -> list[dict[str, objec
 async def listening(
     database: Database, data: DataDir, machine: Machine, command: tuple[str, ...]
 ) -> AsyncIterator[tuple[Callable[[list[dict[str, object]]], None], Callable[[], Any]]]:
-    """Run a recognition; yields how to let it hear reports, and how to await the next outcome."""
+    """Run a recognition; yields functions that pass it reports and await the next outcome."""
     recognition = Recognition(
         database, machine.control, data, Recogniser(Path("cache"), command=command)
     )

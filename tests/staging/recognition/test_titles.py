@@ -1,4 +1,4 @@
-"""Titles by ear, and the lists they come from."""
+"""Finding titles by their sound, and the title lists."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_typed_titles(heard: str, title: str) -> None:
 @pytest.mark.parametrize(
     ("heard", "title"),
     [
-        # What Whisper made of real titles (docs/recognition.md).
+        # Whisper's output for real titles (docs/recognition.md).
         ("小兔子买买", "小兔子乖乖"), ("小兔子呆呆", "小兔子乖乖"), ("两句老虎", "两只老虎"),
         ("2只老虎", "两只老虎"), ("春天在那里", "春天在哪里"), ("三只小竹", "三只小猪"),
         ("山只小猪", "三只小猪"), ("买火柴的小女孩", "卖火柴的小女孩"), ("树鸭子", "数鸭子"),

@@ -1,4 +1,4 @@
-"""The schema's revisions: equal to the models, run by the first who comes, whole or not at all."""
+"""The schema's revisions: equal to the models, run by the first process, atomic."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OLD_ROWS = f"""
 
 @contextmanager
 def connected(where: Path | str) -> Iterator[Connection]:
-    """Be the one who writes, without the store's own opening."""
+    """Connect as the writer, without the store's own opening."""
     engine: Engine = engines.migrating_engine(engines.locate(where))
     try:
         with engine.begin() as connection:
@@ -51,7 +51,7 @@ def connected(where: Path | str) -> Iterator[Connection]:
 
 
 def fill_first_schema(where: Path | str) -> None:
-    """Make the first revision's tables, with a device in them."""
+    """Create the first revision's tables, with a device in them."""
     with connected(where) as connection:
         command.upgrade(alembic_config(connection), schema.FIRST)
         for statement in OLD_ROWS.split(";"):

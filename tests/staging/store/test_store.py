@@ -1,4 +1,4 @@
-"""The store as such: transactions, the writer's queue, what is bounded, and two processes at once."""
+"""The store itself: transactions, the writer's queue, its limits, and two processes at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page of history is read off an index, on both databases: its cost does not grow with the table."""
+"""A page of history is read from an index, on both databases, so its cost does not grow with the table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WALKS_THE_INDEX = {
 
 
 def plan_of(database: Database, device_id: int, query: Query) -> str:
-    """Return how the database answers the very statement that the store sends."""
+    """Return the database's query plan for the exact statement that the store sends."""
 
     def explain(session: Any) -> str:
         connection = session.connection()

@@ -1,4 +1,4 @@
-"""What only PostgreSQL can do to us: go away and come back, ask for a password, be shared by name."""
+"""Cases that only PostgreSQL has: outages, passwords, a shared server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEADLINE = 60.0
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    """A server of this file's own, that is stopped and started, and whose commits outlive that."""
+    """Run a server for this file, which is stopped and started, and whose commits survive that."""
     with postgresql(durable=True) as own:
         yield own
 

@@ -1,34 +1,35 @@
-"""A machine for the updater's tests: its disk, outbox and releases over any number of starts."""
+"""A machine for the updater's tests: its disk, outbox and releases, kept over any number of starts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import time
 from typing import Any
 
 import pytest
 
-from ota import updater as machine
 from ota.fetch.retry import RetryPolicy
 from ota.install.slots import SlotInstaller
 from ota.launch import boot, launch
 from ota.order.states import State
 from ota.order.task import Task, load_task, save_task, task_path
+from ota.restart import Host, Restart, Restarter
 from ota.updater import Hooks, Updater, UpdaterSettings
 from wire.codes import Code
 from wire.ota import OtaEvent
 
 QUICK = RetryPolicy(attempts=2, total=5, first=0.001, longest=0.002)
-# Far over what any of these runs takes; only a hang gets there.
+# Much longer than any of these runs takes; only a hang reaches it.
 DEADLINE = 60.0
 
 
 class Killed(BaseException):
-    """The process dies here: nothing of ours may catch it."""
+    """Stands for the process's death; our code must not catch it."""
 
 
 class Kills:
-    """Counts the places where a kill can fall, and kills at one of them."""
+    """Counts the points at which a kill can happen, and kills at one of them."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -53,7 +54,7 @@ class Kills:
 
 
 class Outbox:
-    """Keeps reports over restarts; a key in ``once`` is taken once."""
+    """Keeps reports over restarts; accepts each ``once`` key only once."""
 
     def __init__(self, kills: Kills) -> None:
         self.taken: list[tuple[str, Mapping[str, object]]] = []
@@ -76,7 +77,7 @@ class Outbox:
         return [int(str(v["state"])) for k, v in self.taken if k == "ota_state"]
 
     def finals(self) -> list[Mapping[str, object]]:
-        """What is neither the begin, nor a percent, nor the end of a step."""
+        """The reports other than the start, a percentage, or the end of a step."""
         return [
             value
             for key, value in self.taken
@@ -84,8 +85,46 @@ class Outbox:
         ]
 
 
-class Machine:
-    """A machine's disk and outbox over any number of starts."""
+class Surroundings:
+    """The agent around an updater, as a test sets it; it never restarts."""
+
+    def __init__(self) -> None:
+        self.now = time(12)
+        self.playing = False
+        self.asked = 0
+
+    def local_time(self) -> time:
+        return self.now
+
+    def is_playing(self) -> bool:
+        self.asked += 1
+        return self.playing
+
+    async def prepare(self, restart: Restart) -> None:
+        raise AssertionError(restart)
+
+    async def reboot(self) -> None:
+        raise AssertionError
+
+    def end(self, *, restart: bool) -> None:
+        raise AssertionError(restart)
+
+
+class NotedRestarts(Restarter):
+    """Waits like the real one, and sets an event instead of restarting."""
+
+    def __init__(self, host: Host, wanted: asyncio.Event) -> None:
+        super().__init__(host)
+        self.wanted = wanted
+        self.noted: list[Restart] = []
+
+    def begin(self, restart: Restart) -> None:
+        self.noted.append(restart)
+        self.wanted.set()
+
+
+class UpdaterRig:
+    """A machine's disk and outbox, kept over any number of starts."""
 
     def __init__(self, settings: UpdaterSettings, kills: Kills) -> None:
         self.settings = settings
@@ -94,6 +133,8 @@ class Machine:
         self.restarts = asyncio.Event()
         self.running = "1.0.0"
         self.hooks = Hooks()
+        self.host = Surroundings()
+        self.restarter: type[NotedRestarts] = NotedRestarts
 
     def start(self) -> Updater:
         self.restarts = asyncio.Event()
@@ -103,7 +144,7 @@ class Machine:
             self.settings,
             installer,
             self.outbox,
-            self.restarts.set,
+            self.restarter(self.host, self.restarts),
             self.running,
             hooks=self.hooks,
         )
@@ -116,18 +157,18 @@ class Machine:
 
 
 async def until(condition: Callable[[], bool], *tasks: asyncio.Task[Any]) -> None:
-    """Wait for a condition of the test, but not after one of the tasks ended."""
+    """Wait until a condition holds or one of the tasks has ended."""
     async with asyncio.timeout(DEADLINE):
         while not condition() and not any(task.done() for task in tasks):
             await asyncio.sleep(0.001)
 
 
 async def live(
-    box: Machine, order: bytes | None, *, prove: str = "", answer: list[Code] | None = None
+    rig: UpdaterRig, order: bytes | None, *, prove: str = "", answer: list[Code] | None = None
 ) -> bool:
-    """Run one life of the process; True when it was killed. ``prove``: why the trial fails."""
+    """Run the process once; return whether it was killed. ``prove``: why the trial fails."""
     try:
-        updater = box.start()
+        updater = rig.start()
     except Killed:
         return True
     runner = asyncio.create_task(updater.run())
@@ -138,7 +179,7 @@ async def live(
                 answer.append(code)
         if updater.on_trial:
             await (updater.fail_trial(prove) if prove else updater.confirm())
-        await until(lambda: box.restarts.is_set() or at_rest(box), runner)
+        await until(lambda: rig.restarts.is_set() or at_rest(rig), runner)
         if runner.done():
             runner.result()
     except Killed:
@@ -149,49 +190,49 @@ async def live(
     return False
 
 
-def at_rest(box: Machine) -> bool:
-    path = task_path(box.settings.state_dir)
-    return path.exists() and box.task.reported
+def at_rest(rig: UpdaterRig) -> bool:
+    path = task_path(rig.settings.state_dir)
+    return path.exists() and rig.task.reported
 
 
-async def live_through(box: Machine, order: bytes, *, prove: str = "") -> int:
-    """Start again until the update is reported; the cloud repeats its order until it is taken."""
+async def live_through(rig: UpdaterRig, order: bytes, *, prove: str = "") -> int:
+    """Restart until the update is reported; the cloud repeats its order until it is accepted."""
     kills = 0
     for _life in range(10):
         answered: list[Code] = []
-        again = order if load_task(box.settings.state_dir) is None else None
-        kills += await live(box, again, prove=prove, answer=answered)
-        if at_rest(box) and not box.restarts.is_set():
+        again = order if load_task(rig.settings.state_dir) is None else None
+        kills += await live(rig, again, prove=prove, answer=answered)
+        if at_rest(rig) and not rig.restarts.is_set():
             break
     return kills
 
 
-def install_kills(box: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make each write to the disk a place to die at, before it and after it."""
-    around = box.kills.around
-    monkeypatch.setattr(machine, "save_task", around(save_task))
+def install_kills(rig: UpdaterRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each write to the disk a point to be killed at, before it and after it."""
+    around = rig.kills.around
+    monkeypatch.setattr("ota.updater.save_task", around(save_task))
     monkeypatch.setattr(boot, "store", around(boot.store))
     monkeypatch.setattr(SlotInstaller, "_unpack", around(SlotInstaller._unpack))
     monkeypatch.setattr(SlotInstaller, "_remove", staticmethod(around(SlotInstaller._remove)))
 
 
-async def assert_failed(box: Machine, event: OtaEvent, reason: str) -> None:
-    """One final report, the old version runs, nothing of the package is left, now or later."""
+async def assert_failed(rig: UpdaterRig, event: OtaEvent, reason: str) -> None:
+    """Check for one final report, the old version running, and no remains of the package, now or later."""
     for _start in range(2):
-        assert box.task.state is State.FAILED
-        assert reason in (box.task.failure or ""), box.task.failure
-        assert [final["event"] for final in box.outbox.finals()] == [event]
-        assert reason in str(box.outbox.finals()[0]["description"])
-        assert not box.settings.download_dir.exists()
-        assert not list(box.settings.state_dir.glob("slots/releases/*"))
-        await live(box, None)
-    assert (box.running, box.restarts.is_set()) == ("1.0.0", False)
+        assert rig.task.state is State.FAILED
+        assert reason in (rig.task.failure or ""), rig.task.failure
+        assert [final["event"] for final in rig.outbox.finals()] == [event]
+        assert reason in str(rig.outbox.finals()[0]["description"])
+        assert not rig.settings.download_dir.exists()
+        assert not list(rig.settings.state_dir.glob("slots/releases/*"))
+        await live(rig, None)
+    assert (rig.running, rig.restarts.is_set()) == ("1.0.0", False)
 
 
-async def settle(box: Machine) -> None:
-    """Start once more, until what the update left behind is removed."""
-    updater = box.start()
+async def settle(rig: UpdaterRig) -> None:
+    """Start once more, until the update's remains are removed."""
+    updater = rig.start()
     runner = asyncio.create_task(updater.run())
-    await until(lambda: not list(box.settings.state_dir.glob("slots/releases/*")), runner)
+    await until(lambda: not list(rig.settings.state_dir.glob("slots/releases/*")), runner)
     runner.cancel()
     await asyncio.wait([runner])

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from staging.api import failures
+from staging.errors import AlreadyBoundError, ErrorCode, RefusedError
 from staging.store import access, apps, devices, product_setup, releases
 from staging.store.models import AppProduct, Binding, Device, Strategy
 from staging.store.releases import Target
@@ -132,7 +134,7 @@ async def test_1228_bind_token_of_another_device(cloud: Any) -> None:
     params = {"deviceUuid": UUID, "token": other.bind_token}
     refused(await cloud.post("/device/bind", **params), "1228", 403)
     refused(await cloud.get("/device/info/by_token", **params), "1228", 403)
-    # The device's own secret is not for apps.
+    # Apps must not know the device's own secret.
     params["token"] = cloud.device.token
     refused(await cloud.get("/device/info/by_token", **params), "1228", 403)
 
@@ -236,7 +238,7 @@ async def test_2007_device_that_runs_it_already_or_newer(bound: Any, running: st
 
 
 def test_standing_of_an_app(cloud: Any) -> None:
-    """1209, 1223 and 1802 rest on it."""
+    """1209, 1223 and 1802 depend on it."""
 
     def look(session: Any) -> Any:
         lamp = product_setup.add_product(session, "lamp", 0, test_devices=0)
@@ -247,3 +249,23 @@ def test_standing_of_an_app(cloud: Any) -> None:
 
     standings = cloud.database.call(look)
     assert standings == {UUID: access.Standing(True, None), OTHER: access.Standing(False, None)}
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_every_code_has_a_status(code: ErrorCode) -> None:
+    answer = failures.response_to(RefusedError(code, "why"))
+    assert 400 <= answer.status < 500
+    assert (answer.code, answer.message) == (str(int(code)), f"{code.meaning}: why")
+
+
+def test_a_bound_device_has_the_documents_status_and_text() -> None:
+    answer = failures.response_to(AlreadyBoundError())
+    assert (answer.code, answer.status, answer.message) == ("406", 406, "device has been bind!")
+
+
+def test_declared_errors_of_one_status_are_one_description() -> None:
+    declared = failures.errors(ErrorCode.DEVICE_NOT_EXIST, 406, ErrorCode.DEVICE_NOT_EXIST)
+    assert list(declared) == [400, 401, 403, 404, 406, 413, 426, 500, 503]
+    assert declared[404]["description"] == (
+        "404 no such access_token; 1211 accountUuid not found; 1209 device not exist"
+    )
