@@ -19,7 +19,7 @@ from agent.local.client import SOCKET_NAME
 from agent.local.coap import DatagramServer
 from agent.local.http import LocalServer, build_app, loopback_socket, unix_socket
 from agent.points import build_points
-from agent.routes import cloud_handler, serve
+from agent.routes import cloud_handler
 from agent.settings import Settings
 from agent.systemd import ServiceManager
 from agent.updates.glue import Updates
@@ -30,7 +30,6 @@ from machine import network as netinfo
 from ota.launch.running import running_release
 from resources.dispatch import Dispatch
 from resources.play import PlayPoint
-from transport.framed import Reply
 from wire.datapoints import Value
 from wire.profile import Profile
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, DeviceInfo, PackageInfo
@@ -136,11 +135,7 @@ class Agent:
         if not port:
             yield
             return
-
-        async def handle(method: str, path: tuple[str, ...], payload: bytes) -> Reply:
-            return await serve(self._dispatch, method, path, payload)
-
-        server = await DatagramServer.create(handle, "127.0.0.1", port)
+        server = await DatagramServer.create(self._dispatch.handle, "127.0.0.1", port)
         try:
             yield
         finally:

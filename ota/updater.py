@@ -38,6 +38,7 @@ from ota.trial.log import discard_trial_log
 from ota.trust.client import Target, check_newer, find_target
 from wire.codes import Code
 from wire.errors import WireError, show
+from wire.exchange import Answer
 from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order, version_key
 
 # Seconds until a write to the disk, or a RAUC call, that failed at an update's end is retried.
@@ -117,8 +118,8 @@ class Updater:
             "failure": task.failure if task else None,
         }
 
-    async def take_order(self, payload: bytes) -> tuple[Code, str]:
-        """Answer ``PUT /newfirmware``; returns a CoAP code and a text for people.
+    async def take_order(self, payload: bytes) -> Answer:
+        """Answer ``PUT /newfirmware``; the answer's text is for people.
 
         2.04: the order is stored and will be carried out, or is the current one already. 4.00: not
         an order, or not newer than the running version. 4.09: another update is running. 5.03: the
@@ -127,49 +128,51 @@ class Updater:
         try:
             order = parse_order(payload)
         except WireError as error:
-            return Code.BAD_REQUEST, str(error)
+            return Answer.from_text(Code.BAD_REQUEST, str(error))
         async with self._gate:
             return await self._take(order)
 
-    async def _take(self, order: OtaOrder) -> tuple[Code, str]:
-        task = self._task
+    async def _take(self, order: OtaOrder) -> Answer:
+        task, name = self._task, _name(order.transaction)
         if task is not None and task.transaction == order.transaction:
-            return Code.CHANGED, f"update {_name(order.transaction)} is {task.state}"
+            return Answer.from_text(Code.CHANGED, f"update {name} is {task.state}")
         if (busy := self._busy_with()) is not None:
-            return Code.CONFLICT, f"update {_name(busy)} is running"
+            return Answer.from_text(Code.CONFLICT, f"update {_name(busy)} is running")
         try:
             await check_newer(order, self._running, self._settings.trust())
             await self._report_final()  # before the record of the last update is overwritten
             await self._save(Task(order))
         except OtaError as error:
-            return Code.BAD_REQUEST, str(error)
+            return Answer.from_text(Code.BAD_REQUEST, str(error))
         except OSError as error:
-            return Code.SERVICE_UNAVAILABLE, f"the order cannot be kept: {error}"
+            return Answer.from_text(Code.SERVICE_UNAVAILABLE, f"the order cannot be kept: {error}")
         self._effort, self._switching = Interruptible(), False  # the last one may still clean up
         if not self._given_up:  # else wait for the restart: the other slot is the roll-back target
             self._wake.set()
-        return Code.CHANGED, f"update {_name(order.transaction)} is taken"
+        return Answer.from_text(Code.CHANGED, f"update {name} is taken")
 
-    async def cancel(self, transaction: str) -> tuple[Code, str]:
-        """Cancel an update before it is INSTALLED; returns a CoAP code and a text for people.
+    async def cancel(self, transaction: str) -> Answer:
+        """Cancel an update before it is INSTALLED; the answer's text is for people.
 
         2.04: it is cancelled, or was over already. 4.04: no such update. 4.09: the machine is
         already switching to the new version. The update ends FAILED ("cancelled") before this
         returns, unless that takes longer than `CANCEL_PATIENCE`; another order may follow at once.
         """
+        name = _name(transaction)
         async with self._gate:
             task = self._task
             if task is None or task.transaction != transaction:
-                return Code.NOT_FOUND, f"there is no update {_name(transaction)}"
+                return Answer.from_text(Code.NOT_FOUND, f"there is no update {name}")
             if task.state.is_final:
-                return Code.CHANGED, f"update {_name(transaction)} is {task.state}"
+                return Answer.from_text(Code.CHANGED, f"update {name} is {task.state}")
             if self._switching or self._on_trial or task.state is State.INSTALLED:
-                return Code.CONFLICT, f"update {_name(transaction)} is being switched to"
+                return Answer.from_text(Code.CONFLICT, f"update {name} is being switched to")
             effort = self._effort
             effort.cancel(CancelledOrderError("cancelled: by an order"))
             self._wake.set()
         over = await effort.wait_until_over(CANCEL_PATIENCE)
-        return Code.CHANGED, f"update {_name(transaction)} is {'' if over else 'being '}cancelled"
+        ended = "cancelled" if over else "being cancelled"
+        return Answer.from_text(Code.CHANGED, f"update {name} is {ended}")
 
     def _busy_with(self) -> str | None:
         if self._task is not None and not self._task.state.is_final:

@@ -1,7 +1,7 @@
 """The request dispatch shared by the cloud link, local CoAP and local HTTP.
 
-A request is a method, a name and a text; an answer is a CoAP code and a text. The protocols differ
-only in how they carry these, so values and errors are the same everywhere.
+The protocols differ only in how they carry a request and its answer (`wire.exchange`), so values
+and errors are the same everywhere.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 
 from machine.errors import RefusedError, UnavailableError
 from resources.datapoint import DataPoint
 from wire.codes import Code
 from wire.datapoints import Method, Value, format_value, parse_value, self_description
 from wire.errors import WireError, show
+from wire.exchange import Answer, Request
+from wire.fields import dump_object
+from wire.reports import DESCRIPTION_PATH
 
 # Seconds; under the cloud's 10 s for a control request, so that the reason still reaches it.
 HANDLER_TIMEOUT = 8.0
@@ -25,14 +27,6 @@ CHANGE_TIMEOUT = 1.5
 _log = logging.getLogger(__name__)
 
 ChangeListener = Callable[[str, Value], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A CoAP code, and the value or the error's reason as text."""
-
-    code: Code
-    text: str = ""
 
 
 class Dispatch:
@@ -47,16 +41,35 @@ class Dispatch:
         """Return the self-description (open API 3.1), generated from the data points."""
         return self_description(point.description for point in self.points.values())
 
+    async def handle(self, request: Request) -> Answer:
+        """Answer a request for a data point or the self-description; the query is ignored.
+
+        Every error is returned as an answer, none is raised.
+        """
+        name = "/".join(request.path)
+        if request.path == DESCRIPTION_PATH:
+            if request.method != Method.GET:
+                return Answer.from_text(Code.METHOD_NOT_ALLOWED, f"{name}: only GET")
+            return Answer(Code.CONTENT, dump_object(self.describe()))
+        try:
+            text = request.payload.decode()
+        except UnicodeDecodeError:
+            reason = f"{show(name)}: got {show(request.payload)}, expected UTF-8 text"
+            return Answer.from_text(Code.BAD_REQUEST, reason)
+        return await self.request(request.method, name, text)
+
     async def request(self, method: str, name: str, text: str = "") -> Answer:
-        """Handle one request; every error is returned as an answer, none is raised."""
+        """Read or set the data point ``name``; every error is returned as an answer."""
         point = self.points.get(name)
         if point is None:
             known = ", ".join(self.points)
-            return Answer(Code.NOT_FOUND, f"{show(name)}: no such data point, expected {known}")
+            return Answer.from_text(
+                Code.NOT_FOUND, f"{show(name)}: no such data point, expected {known}"
+            )
         allowed = point.description.methods
         if method not in set(allowed):
             only = ", ".join(allowed)
-            return Answer(
+            return Answer.from_text(
                 Code.METHOD_NOT_ALLOWED, f"{name}: {show(method)} not allowed, only {only}"
             )
         try:
@@ -71,7 +84,7 @@ class Dispatch:
     @staticmethod
     async def _run(point: DataPoint, method: Method, text: str) -> Answer:
         if method is Method.GET:
-            return Answer(Code.CONTENT, format_value(await point.get()))
+            return Answer.from_text(Code.CONTENT, format_value(await point.get()))
         await point.put(parse_value(point.description, text))
         return Answer(Code.CHANGED)
 
@@ -94,11 +107,13 @@ def _answer_to(name: str, error: Exception) -> Answer:
     """Turn a handler's error into an answer; an unexpected one is logged with its traceback."""
     match error:
         case WireError() | RefusedError():
-            return Answer(Code.BAD_REQUEST, str(error))
+            return Answer.from_text(Code.BAD_REQUEST, str(error))
         case UnavailableError():
-            return Answer(Code.SERVICE_UNAVAILABLE, str(error))
+            return Answer.from_text(Code.SERVICE_UNAVAILABLE, str(error))
         case TimeoutError():
-            return Answer(Code.SERVICE_UNAVAILABLE, f"{name}: no result in {HANDLER_TIMEOUT:g} s")
+            return Answer.from_text(
+                Code.SERVICE_UNAVAILABLE, f"{name}: no result in {HANDLER_TIMEOUT:g} s"
+            )
         case _:
             _log.error("%s: the handler failed", name, exc_info=error)
-            return Answer(Code.INTERNAL_SERVER_ERROR, f"{name}: internal error")
+            return Answer.from_text(Code.INTERNAL_SERVER_ERROR, f"{name}: internal error")

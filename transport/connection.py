@@ -10,6 +10,7 @@ from aiocoap import interfaces
 
 from transport.blocks import BlockTransfers
 from transport.messages import RecentRequests
+from wire.exchange import Handler
 from wire.framing import encode_frame
 
 # Bytes, about 200 control messages: limits the memory that a peer that stops reading can use.
@@ -34,7 +35,8 @@ class Connection(interfaces.EndpointAddress):
         self._writer = writer
         self._why: str | None = None
         self._closing = False
-        # The state needed to serve this peer; it is discarded with the connection.
+        # What is needed to serve this peer; it is discarded with the connection.
+        self.handler: Handler | None = None
         self.recent = RecentRequests()
         self.transfers = BlockTransfers()
         self.serving = 0

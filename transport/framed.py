@@ -1,16 +1,15 @@
 """CoAP in both directions over framed streams, on top of aiocoap.
 
 aiocoap handles message ids, deduplication, separate responses and block-wise transfer. This module
-is its MessageInterface (for UDP that would be a socket) and hides it: callers use only `Request`,
-`Reply` and `FramedEndpoint`.
+is its MessageInterface (for UDP that would be a socket) and hides it: callers use only
+`FramedEndpoint` and `wire.exchange`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 import aiocoap
@@ -28,6 +27,7 @@ from transport.connection import Connection
 from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
 from transport.messages import StreamMessages
 from wire.errors import WireError
+from wire.exchange import Answer, Handler, Request
 from wire.framing import MAX_LENGTH, FrameDecoder, FramingError
 
 READ_SIZE = 16 * 1024
@@ -56,28 +56,6 @@ _CONFIRMABLE = _Confirmable()
 _NON_CONFIRMABLE = _NonConfirmable()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A received request; ``path`` and ``query`` are the decoded options, in order."""
-
-    connection: Connection
-    method: str
-    path: tuple[str, ...]
-    query: tuple[str, ...]
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer: a CoAP code byte (`wire.codes` or any other) and its payload."""
-
-    code: int
-    payload: bytes = b""
-
-
-Handler = Callable[[Request], Awaitable[Reply]]
-
-
 class FramedEndpoint:
     """Sends and serves requests on any number of framed connections."""
 
@@ -88,11 +66,9 @@ class FramedEndpoint:
         self._is_shut_down = False
 
     @classmethod
-    async def create(cls, handler: Handler) -> FramedEndpoint:
-        """Create an endpoint that passes every incoming request to ``handler``."""
-        context = _Context(
-            loop=asyncio.get_running_loop(), serversite=_Site(handler), loggername="coap"
-        )
+    async def create(cls) -> FramedEndpoint:
+        """Create an endpoint without connections."""
+        context = _Context(loop=asyncio.get_running_loop(), serversite=_Site(), loggername="coap")
 
         # The same set-up as in aiocoap's Context for its own transports, with our layers.
         tokens = TokenManager(context)
@@ -105,16 +81,19 @@ class FramedEndpoint:
     async def serve(
         self,
         connection: Connection,
+        handler: Handler,
         *,
         idle_timeout: float | None = None,
         max_length: int = MAX_LENGTH,
     ) -> str:
         """Serve a connection until it ends; return the reason, in words.
 
-        Requests pending on it then fail with StreamClosedError. The connection is closed after
-        ``idle_timeout`` seconds without data from the other side. ``max_length`` limits a received
-        message, in bytes.
+        Requests received on it go to ``handler``; if it raises, the answer is 5.00. When the
+        connection ends, our own requests pending on it fail with StreamClosedError. It is closed
+        after ``idle_timeout`` seconds without data from the other side. ``max_length`` limits a
+        received message, in bytes.
         """
+        connection.handler = handler
         reason = "the endpoint shut down"
         try:
             reason = await self._interface.read(connection, idle_timeout, max_length)
@@ -138,7 +117,7 @@ class FramedEndpoint:
         query: tuple[str, ...] = (),
         deadline: float,
         confirmable: bool = True,
-    ) -> Reply:
+    ) -> Answer:
         """Send a request and return the answer, including error codes.
 
         Raises:
@@ -174,7 +153,7 @@ class FramedEndpoint:
             # with AssertionError and AttributeError. The answer is always at fault.
             what = str(error) or type(error).__name__
             raise RequestRejectedError(f"the exchange failed: {what}") from error
-        return Reply(int(response.code), response.payload)
+        return Answer(int(response.code), response.payload)
 
     async def shutdown(self) -> None:
         """Close every connection, cancel the running handlers and wait for them.
@@ -283,11 +262,10 @@ class _FramedInterface(interfaces.MessageInterface):
 
 
 class _Site(Resource):
-    """A resource that passes every request, on any path, to the handler."""
+    """A resource that passes every request, on any path, to its connection's handler."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._handler = handler
         self._running: set[asyncio.Task[Any]] = set()
 
     async def render_to_pipe(self, pipe: Any) -> None:
@@ -315,9 +293,8 @@ class _Site(Resource):
             await asyncio.wait(self._running, timeout=deadline)
 
     async def render(self, request: Any) -> Any:
-        reply = await self._handler(
+        answer = await request.remote.handler(
             Request(
-                connection=request.remote,
                 method=str(request.code),
                 path=tuple(request.opt.uri_path),
                 query=tuple(request.opt.uri_query),
@@ -325,8 +302,8 @@ class _Site(Resource):
             )
         )
         return aiocoap.Message(
-            code=CoapCode(reply.code),
-            payload=reply.payload,
+            code=CoapCode(answer.code),
+            payload=answer.payload,
             no_response=request.opt.no_response,
         )
 

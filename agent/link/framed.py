@@ -22,9 +22,10 @@ from base.clock import TrustedTime
 from base.tls_dates import check_dates, leave_dates
 from transport.connection import Connection
 from transport.errors import TransportError
-from transport.framed import FramedEndpoint, Handler, Reply
+from transport.framed import FramedEndpoint
 from wire.codes import Code, dotted
 from wire.errors import WireError, show
+from wire.exchange import Answer, Handler
 from wire.profile import Profile
 from wire.reports import (
     KEEPALIVE,
@@ -147,7 +148,7 @@ class CloudLink:
 
     async def run(self) -> None:
         """Connect, serve, wait and repeat until cancelled."""
-        self._endpoint = await FramedEndpoint.create(self._handler)
+        self._endpoint = await FramedEndpoint.create()
         try:
             while True:
                 await self._wait(await self._live_once(self._endpoint))
@@ -180,7 +181,7 @@ class CloudLink:
         self._check_answer(connection, reply)
 
     @staticmethod
-    def _check_answer(connection: Connection, reply: Reply) -> None:
+    def _check_answer(connection: Connection, reply: Answer) -> None:
         """Raise the error that a report's answer stands for (classes: RFC 7252 section 5.9)."""
         text = f"{dotted(reply.code)} {show(reply.payload)}"
         if reply.code == Code.UNAUTHORIZED:
@@ -241,7 +242,7 @@ class CloudLink:
 
     async def _serve(self, endpoint: FramedEndpoint, connection: Connection) -> None:
         """Register on an open connection and keep it alive until it ends."""
-        serving = asyncio.create_task(endpoint.serve(connection))
+        serving = asyncio.create_task(endpoint.serve(connection, self._handler))
         try:
             await self._register(endpoint, connection)
             async with asyncio.TaskGroup() as group:

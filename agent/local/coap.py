@@ -6,7 +6,6 @@ On a LAN, CoAP would need OSCORE (RFC 8613). It is not implemented, so other add
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiocoap
@@ -15,10 +14,7 @@ from aiocoap.resource import Resource
 
 from transport.blocks import BlockTransfers
 from transport.errors import TransportError
-from transport.framed import Reply
-
-DatagramHandler = Callable[[str, tuple[str, ...], bytes], Awaitable[Reply]]
-"""Called with method, path and payload; returns the reply."""
+from wire.exchange import Handler, Request
 
 
 class DatagramServer:
@@ -29,7 +25,7 @@ class DatagramServer:
         self._context = context
 
     @classmethod
-    async def create(cls, handler: DatagramHandler, host: str, port: int) -> DatagramServer:
+    async def create(cls, handler: Handler, host: str, port: int) -> DatagramServer:
         """Bind and serve; raises TransportError if the address is in use or not loopback."""
         if not ipaddress.ip_address(host).is_loopback:
             raise TransportError(f"CoAP on {host}: got a LAN address, expected a loopback address")
@@ -47,7 +43,7 @@ class DatagramServer:
 
 
 class _Site(Resource):
-    def __init__(self, handler: DatagramHandler) -> None:
+    def __init__(self, handler: Handler) -> None:
         super().__init__()
         self._handler = handler
         self._transfers = BlockTransfers()
@@ -59,5 +55,12 @@ class _Site(Resource):
         pipe.add_response(reply, is_last=True)
 
     async def render(self, request: Any) -> Any:
-        reply = await self._handler(str(request.code), tuple(request.opt.uri_path), request.payload)
-        return aiocoap.Message(code=CoapCode(reply.code), payload=reply.payload)
+        answer = await self._handler(
+            Request(
+                method=str(request.code),
+                path=tuple(request.opt.uri_path),
+                query=tuple(request.opt.uri_query),
+                payload=request.payload,
+            )
+        )
+        return aiocoap.Message(code=CoapCode(answer.code), payload=answer.payload)

@@ -24,12 +24,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from agent.link.framed import LinkError, ReportRejectedError
-from agent.routes import Canceller, serve, serve_cancel
+from agent.routes import Canceller, serve_cancel
 from agent.voice.sender import VoiceSender
 from audio.errors import AudioError, SpeexUnavailableError
 from audio.wav import read_wav
 from resources.dispatch import Dispatch
-from transport.framed import Reply
+from wire import exchange
 from wire.codes import Code
 from wire.ota import ORDER_PATH
 from wire.reports import DESCRIPTION_PATH
@@ -63,31 +63,32 @@ def build_app(
 
     async def data_point(request: Request) -> Response:
         body = await _read(request, VALUE_LIMIT)
-        if isinstance(body, Reply):
+        if isinstance(body, exchange.Answer):
             return _respond(body)
         path = tuple(request.path_params["path"].split("/"))
-        reply = await serve(dispatch, request.method, path, body)
-        json = path == DESCRIPTION_PATH and reply.code == Code.CONTENT
-        return _respond(reply, "application/json" if json else "text/plain; charset=utf-8")
+        asked = exchange.Request(request.method, path, payload=body)
+        answer = await dispatch.handle(asked)
+        json = path == DESCRIPTION_PATH and answer.code == Code.CONTENT
+        return _respond(answer, "application/json" if json else "text/plain; charset=utf-8")
 
     async def say(request: Request) -> Response:
         body = await _read(request, WAV_LIMIT)
-        if isinstance(body, Reply):
+        if isinstance(body, exchange.Answer):
             return _respond(body)
         try:
             sound = await asyncio.to_thread(read_wav, body)
             return JSONResponse((await voice.say(sound)).to_json())
         except AudioError as error:
-            return _respond(Reply(Code.BAD_REQUEST, str(error).encode()))
+            return _respond(exchange.Answer.from_text(Code.BAD_REQUEST, str(error)))
         except (LinkError, ReportRejectedError, SpeexUnavailableError) as error:
             reason = f"the utterance was dropped: {error}"
-            return _respond(Reply(Code.SERVICE_UNAVAILABLE, reason.encode()))
+            return _respond(exchange.Answer.from_text(Code.SERVICE_UNAVAILABLE, reason))
 
     async def cancel_update(request: Request) -> Response:
         # The socket's file mode restricts access; a port on 127.0.0.1 is open to every program.
         if request.client is not None:
             reason = b"newfirmware: only over the agent's socket (story-agent update cancel)"
-            return _respond(Reply(Code.FORBIDDEN, reason))
+            return _respond(exchange.Answer(Code.FORBIDDEN, reason))
         query = [f"{name}={value}" for name, value in request.query_params.items()]
         return _respond(await serve_cancel(cancel, query))
 
@@ -103,22 +104,24 @@ def build_app(
     )
 
 
-async def _read(request: Request, limit: int) -> bytes | Reply:
-    """Return the body, or an error reply if it is cut short or over ``limit`` bytes."""
+async def _read(request: Request, limit: int) -> bytes | exchange.Answer:
+    """Return the body, or an error answer if it is cut short or over ``limit`` bytes."""
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > limit:
-                return Reply(Code.TOO_LARGE, f"body: expected at most {limit} bytes".encode())
+                return exchange.Answer(
+                    Code.TOO_LARGE, f"body: expected at most {limit} bytes".encode()
+                )
     except ClientDisconnect:
-        return Reply(Code.BAD_REQUEST, b"body: cut short")
+        return exchange.Answer(Code.BAD_REQUEST, b"body: cut short")
     return bytes(body)
 
 
-def _respond(reply: Reply, media_type: str = "text/plain; charset=utf-8") -> Response:
-    code = Code(reply.code)
-    body = reply.payload if code.is_success else reply.payload + b"\n"
+def _respond(answer: exchange.Answer, media_type: str = "text/plain; charset=utf-8") -> Response:
+    code = Code(answer.code)
+    body = answer.payload if code.is_success else answer.payload + b"\n"
     headers = {"X-CoAP-Code": code.dotted}
     return Response(body, code.http_status, headers=headers, media_type=media_type)
 
@@ -174,7 +177,7 @@ class _Interruptible:
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            answer = _respond(Reply(Code.SERVICE_UNAVAILABLE, b"the agent ends"))
+            answer = _respond(exchange.Answer(Code.SERVICE_UNAVAILABLE, b"the agent ends"))
             await answer(scope, receive, send)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
@@ -38,10 +39,11 @@ from staging.store.order_rules import Cancel
 from staging.times import Clock, now_ms
 from transport.connection import Connection
 from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
-from transport.framed import FramedEndpoint, Reply, Request
+from transport.framed import FramedEndpoint
 from wire.codes import Code, dotted
 from wire.datapoints import parse_self_description
 from wire.errors import WireError, show
+from wire.exchange import Answer, Request
 from wire.ota import ORDER_PATH, OtaOrder, cancel_query, order_payload
 from wire.reports import (
     DESCRIPTION_PATH,
@@ -153,7 +155,7 @@ class Gateway:
 
     async def start(self, context: ssl.SSLContext, **listen: Any) -> int:
         """Start accepting; asyncio gets ``listen`` (host and port, or sock). Returns the port."""
-        self._endpoint = await FramedEndpoint.create(self._handle)
+        self._endpoint = await FramedEndpoint.create()
         self._server = await asyncio.start_server(
             self._carry,
             ssl=context,
@@ -281,7 +283,8 @@ class Gateway:
             limit, self._check_registered, connection, f"did not register within {limit:g} s"
         )
         try:
-            reason = await self._endpoint.serve(connection, idle_timeout=self._limits.idle)
+            handler = functools.partial(self._handle, connection)
+            reason = await self._endpoint.serve(connection, handler, idle_timeout=self._limits.idle)
             _log.info("%s: connection ended: %s", self._name(connection), reason)
         finally:
             watchdog.cancel()
@@ -308,47 +311,45 @@ class Gateway:
 
     # Requests from devices.
 
-    async def _handle(self, request: Request) -> Reply:
+    async def _handle(self, connection: Connection, request: Request) -> Answer:
         try:
-            return await self._answer(request)
+            return await self._answer(connection, request)
         except WireError as error:
-            _log.warning(
-                "%s: %s refused: %s", self._name(request.connection), request.method, error
-            )
-            return Reply(Code.BAD_REQUEST, str(error).encode())
+            _log.warning("%s: %s refused: %s", self._name(connection), request.method, error)
+            return Answer(Code.BAD_REQUEST, str(error).encode())
         except (StoreBusyError, SQLAlchemyError) as error:
             # The report is not accepted, so the device's outbox keeps it and retries.
-            _log.error("%s: %s failed: %s", self._name(request.connection), request.method, error)
-            return Reply(Code.SERVICE_UNAVAILABLE, b"the store cannot take this now")
+            _log.error("%s: %s failed: %s", self._name(connection), request.method, error)
+            return Answer(Code.SERVICE_UNAVAILABLE, b"the store cannot take this now")
 
-    async def _answer(self, request: Request) -> Reply:
+    async def _answer(self, connection: Connection, request: Request) -> Answer:
         if len(request.payload) > PAYLOAD_LIMIT:
-            return Reply(Code.TOO_LARGE, f"expected at most {PAYLOAD_LIMIT} bytes".encode())
+            return Answer(Code.TOO_LARGE, f"expected at most {PAYLOAD_LIMIT} bytes".encode())
         if request.path == REGISTER_PATH and request.method == "POST":
-            return await self._register(request)
-        session = self._by_connection.get(request.connection)
+            return await self._register(connection, request)
+        session = self._by_connection.get(connection)
         if session is None:
-            return Reply(Code.UNAUTHORIZED, b"not registered")
+            return Answer(Code.UNAUTHORIZED, b"not registered")
         if request.path != REPORT_PATH:
-            return Reply(Code.NOT_FOUND, b"no such resource")
+            return Answer(Code.NOT_FOUND, b"no such resource")
         if request.method != "POST":
-            return Reply(Code.METHOD_NOT_ALLOWED, b"expected POST")
+            return Answer(Code.METHOD_NOT_ALLOWED, b"expected POST")
         return await self._report(session, request)
 
-    async def _register(self, request: Request) -> Reply:
+    async def _register(self, connection: Connection, request: Request) -> Answer:
         credentials = parse_registration(request.payload)
         identity = await self._database.read(devices.identity, credentials.uuid)
         if identity is None:
-            _log.warning("%r: unknown device %s", request.connection, show(credentials.uuid))
-            return Reply(Code.NOT_FOUND, b"unknown device")
+            _log.warning("%r: unknown device %s", connection, show(credentials.uuid))
+            return Answer(Code.NOT_FOUND, b"unknown device")
         if not identity.accepts(credentials.token):
-            _log.warning("%r: device %s: wrong token", request.connection, identity.uuid)
-            return Reply(Code.UNAUTHORIZED, b"wrong token")
+            _log.warning("%r: device %s: wrong token", connection, identity.uuid)
+            return Answer(Code.UNAUTHORIZED, b"wrong token")
         await self._database.write(devices.note_registration, identity.id, self._clock())
-        if request.connection not in self._connections:
-            return Reply(Code.SERVICE_UNAVAILABLE, b"the connection ended")
-        self._admit(identity, request.connection)
-        return Reply(Code.CONTENT, registration_answer(self._clock() / 1000))
+        if connection not in self._connections:
+            return Answer(Code.SERVICE_UNAVAILABLE, b"the connection ended")
+        self._admit(identity, connection)
+        return Answer(Code.CONTENT, registration_answer(self._clock() / 1000))
 
     def _admit(self, identity: Identity, connection: Connection) -> None:
         self._forget(connection)
@@ -362,12 +363,12 @@ class Gateway:
         self._silent.consider(identity.uuid)
         self._spawn(session, self._greet(session))
 
-    async def _report(self, session: _Session, request: Request) -> Reply:
+    async def _report(self, session: _Session, request: Request) -> Answer:
         credentials = parse_report_query(request.query)
         identity = session.identity
         if credentials.uuid.lower() != identity.uuid or not identity.accepts(credentials.token):
             _log.warning("device %s: report with other credentials", identity.uuid)
-            return Reply(Code.UNAUTHORIZED, b"not the credentials of this connection")
+            return Answer(Code.UNAUTHORIZED, b"not the credentials of this connection")
         wanted = decide(credentials.uuid, parse_report(request.payload))
         if self._recorder.holds(identity.id):
             # In the history, a value that was set precedes the device's report of it.
@@ -378,7 +379,7 @@ class Gateway:
             listener(identity.uuid, wanted)
         for note in notes:
             _log.warning("device %s: %s", identity.uuid, note)
-        return Reply(Code.CHANGED)
+        return Answer(Code.CHANGED)
 
     # Requests to devices.
 
@@ -395,7 +396,7 @@ class Gateway:
         path: tuple[str, ...],
         payload: bytes = b"",
         query: tuple[str, ...] = (),
-    ) -> Reply:
+    ) -> Answer:
         uuid, endpoint = session.identity.uuid, self._endpoint
         if endpoint is None or session.waiting >= REQUEST_LIMIT:
             raise DeviceBusyError(f"device {uuid}: {session.waiting} requests wait already")
@@ -482,6 +483,6 @@ class Gateway:
             self._changed(identity.uuid)
 
 
-def _shown(reply: Reply) -> str:
+def _shown(reply: Answer) -> str:
     """Render a device's response as text for people."""
     return f"{dotted(reply.code)} {reply.payload.decode('utf-8', 'replace')}".strip()

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from transport.connection import Connection
-from transport.framed import FramedEndpoint, Reply, Request
+from transport.framed import FramedEndpoint
 from wire.codes import Code
+from wire.exchange import Answer, Request
 from wire.fields import parse_object
 from wire.profile import Profile
 from wire.reports import REGISTER_PATH, parse_report
@@ -44,9 +45,9 @@ def make_profile(port: int, ca_pem: str, **changes: Any) -> Profile:
     return Profile(**(fields | changes))
 
 
-def accept(request: Request) -> Reply:
+def accept(request: Request) -> Answer:
     """Accept a registration with 2.05 and a report with 2.04."""
-    return Reply(Code.CONTENT if request.path == REGISTER_PATH else Code.CHANGED)
+    return Answer(Code.CONTENT if request.path == REGISTER_PATH else Code.CHANGED)
 
 
 class Cloud:
@@ -56,7 +57,7 @@ class Cloud:
         self._context = context
         self.requests: list[Request] = []
         self.connections: list[Connection] = []
-        self.answer: Callable[[Request], Reply | Awaitable[Reply]] = accept
+        self.answer: Callable[[Request], Answer | Awaitable[Answer]] = accept
         self.port = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
@@ -76,7 +77,7 @@ class Cloud:
         ]
 
     async def start(self) -> None:
-        self.endpoint = await FramedEndpoint.create(self._handle)
+        self.endpoint = await FramedEndpoint.create()
         self._server = await asyncio.start_server(
             self._carry, "127.0.0.1", self.port, ssl=self._context
         )
@@ -93,7 +94,7 @@ class Cloud:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._server = None
 
-    async def ask(self, method: str, name: str, payload: bytes = b"", *query: str) -> Reply:
+    async def ask(self, method: str, name: str, payload: bytes = b"", *query: str) -> Answer:
         """Send the device a request on its newest connection."""
         assert self.endpoint
         path = tuple(name.split("/"))
@@ -101,10 +102,10 @@ class Cloud:
             self.connections[-1], method, path, payload, query=query, deadline=DEADLINE
         )
 
-    async def _handle(self, request: Request) -> Reply:
+    async def _handle(self, request: Request) -> Answer:
         self.requests.append(request)
         answer = self.answer(request)
-        return answer if isinstance(answer, Reply) else await answer
+        return answer if isinstance(answer, Answer) else await answer
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self.endpoint
@@ -113,4 +114,4 @@ class Cloud:
         self._tasks.add(task)
         connection = Connection(reader, writer)
         self.connections.append(connection)
-        await self.endpoint.serve(connection)
+        await self.endpoint.serve(connection, self._handle)

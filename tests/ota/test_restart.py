@@ -63,7 +63,7 @@ async def test_no_restart_into_a_story(
     assert updater.status()["state"] == "RUNNING"
     assert not rig.restarts.is_set()
     if end == "cancelled":
-        assert (await updater.cancel("77"))[0] is Code.CHANGED
+        assert (await updater.cancel("77")).code is Code.CHANGED
         await until(lambda: rig.task.reported, runner)
         assert rig.task.failure == "cancelled: by an order"
     else:

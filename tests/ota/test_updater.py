@@ -33,6 +33,7 @@ from tests.ota.updater_rig import (
     until,
 )
 from wire.codes import Code
+from wire.exchange import Answer
 from wire.ota import OtaEvent, order_payload
 
 
@@ -297,17 +298,17 @@ async def test_a_lost_boot_record_is_said(rig: UpdaterRig, order: Callable[..., 
 
 async def test_orders(rig: UpdaterRig, order: Callable[..., bytes]) -> None:
     updater = rig.start()
-    code, text = await updater.take_order(b"{}")
-    assert (code, "order" in text) == (Code.BAD_REQUEST, True)
-    code, text = await updater.take_order(order(version="1.0"))
-    assert (code, "not newer" in text) == (Code.BAD_REQUEST, True)
+    answer = await updater.take_order(b"{}")
+    assert (answer.code, "order" in answer.text) == (Code.BAD_REQUEST, True)
+    answer = await updater.take_order(order(version="1.0"))
+    assert (answer.code, "not newer" in answer.text) == (Code.BAD_REQUEST, True)
     assert updater.status()["state"] is None
-    assert (await updater.take_order(order()))[0] is Code.CHANGED
+    assert (await updater.take_order(order())).code is Code.CHANGED
     assert rig.task.state is State.CREATED
-    assert (await updater.take_order(order(version="5.0")))[0] is Code.CHANGED
+    assert (await updater.take_order(order(version="5.0"))).code is Code.CHANGED
     assert rig.task.order.version == "1.1.0"
-    code, text = await updater.take_order(order(transaction="78"))
-    assert (code, text) == (Code.CONFLICT, "update 77 is running")
+    answer = await updater.take_order(order(transaction="78"))
+    assert answer == Answer.from_text(Code.CONFLICT, "update 77 is running")
     assert rig.outbox.taken == []
 
 
@@ -317,9 +318,9 @@ async def test_a_finished_order_repeated_changes_nothing_and_a_new_one_starts(
     await live(rig, order(size=5))
     updater = rig.start()
     runner = asyncio.create_task(updater.run())
-    assert (await updater.take_order(order()))[0] is Code.CHANGED
+    assert (await updater.take_order(order())).code is Code.CHANGED
     assert updater.status()["state"] == "FAILED"
-    assert (await updater.take_order(order(transaction="78")))[0] is Code.CHANGED
+    assert (await updater.take_order(order(transaction="78"))).code is Code.CHANGED
     await until(rig.restarts.is_set, runner)
     runner.cancel()
     await asyncio.wait([runner])
@@ -333,7 +334,7 @@ async def test_the_report_of_the_last_update_is_made_before_its_record_goes(
     await live(rig, order(size=5))
     rig.outbox = Outbox(rig.kills)
     save_task(rig.settings.state_dir, replace(rig.task, reported=False))
-    assert (await rig.start().take_order(order(transaction="78")))[0] is Code.CHANGED
+    assert (await rig.start().take_order(order(transaction="78"))).code is Code.CHANGED
     assert rig.outbox.once == {"77:final"}
 
 
@@ -345,8 +346,8 @@ async def test_an_order_that_the_disk_does_not_take(
 
     updater = rig.start()
     monkeypatch.setattr("ota.updater.save_task", full)
-    code, text = await updater.take_order(order())
-    assert (code, "No space" in text) == (Code.SERVICE_UNAVAILABLE, True)
+    answer = await updater.take_order(order())
+    assert (answer.code, "No space" in answer.text) == (Code.SERVICE_UNAVAILABLE, True)
     assert updater.status()["state"] is None
 
 
@@ -396,8 +397,8 @@ async def test_a_record_damaged_during_the_trial_still_ends_in_its_report(
     task_path(rig.settings.state_dir).write_bytes(b"")
     updater = rig.start()
     assert updater.on_trial
-    code, text = await updater.take_order(order(transaction="78", version="2.0"))
-    assert (code, text) == (Code.CONFLICT, "update 77 is running")
+    answer = await updater.take_order(order(transaction="78", version="2.0"))
+    assert answer == Answer.from_text(Code.CONFLICT, "update 77 is running")
     await (updater.fail_trial(prove) if prove else updater.confirm())
     assert [(f["transaction"], f["event"]) for f in rig.outbox.finals()] == [("77", event)]
     assert boot.load(rig.settings.state_dir).trial is None

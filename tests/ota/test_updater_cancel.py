@@ -11,6 +11,7 @@ import pytest
 
 from tests.ota.updater_rig import DEADLINE, QUICK, UpdaterRig, assert_failed, until
 from wire.codes import Code
+from wire.exchange import Answer
 from wire.ota import OtaEvent
 
 
@@ -30,14 +31,14 @@ async def test_cancelled_while_downloading(
     runner = asyncio.create_task(updater.run())
     await updater.take_order(order())
     await until(held.is_set, runner)
-    assert (await updater.cancel("78"))[0] is Code.NOT_FOUND
-    assert (await updater.cancel("77")) == (Code.CHANGED, "update 77 is cancelled")
+    assert (await updater.cancel("78")).code is Code.NOT_FOUND
+    assert (await updater.cancel("77")) == Answer.from_text(Code.CHANGED, "update 77 is cancelled")
     assert rig.task.reported
-    assert (await updater.cancel("77")) == (Code.CHANGED, "update 77 is FAILED")
-    assert (await updater.take_order(order(transaction="79")))[0] is Code.CHANGED
+    assert (await updater.cancel("77")) == Answer.from_text(Code.CHANGED, "update 77 is FAILED")
+    assert (await updater.take_order(order(transaction="79"))).code is Code.CHANGED
     await until(rig.restarts.is_set, runner)
     assert rig.task.transaction == "79"
-    assert (await updater.cancel("79"))[0] is Code.CONFLICT
+    assert (await updater.cancel("79")).code is Code.CONFLICT
     runner.cancel()
     await asyncio.wait([runner])
     assert [final["event"] for final in rig.outbox.finals()] == [OtaEvent.REJECT]
@@ -50,7 +51,9 @@ async def test_cancelled_before_it_began(
     monkeypatch.setattr("ota.updater.CANCEL_PATIENCE", 0.01)
     updater = rig.start()
     await updater.take_order(order())
-    assert (await updater.cancel("77")) == (Code.CHANGED, "update 77 is being cancelled")
+    assert (await updater.cancel("77")) == Answer.from_text(
+        Code.CHANGED, "update 77 is being cancelled"
+    )
     runner = asyncio.create_task(updater.run())
     await until(lambda: rig.task.reported, runner)
     runner.cancel()

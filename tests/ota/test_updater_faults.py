@@ -29,6 +29,7 @@ from tests.ota.updater_rig import (
     until,
 )
 from wire.codes import Code
+from wire.exchange import Answer
 from wire.ota import OtaEvent
 
 
@@ -57,11 +58,11 @@ async def test_a_cancellation_that_comes_while_the_last_order_is_tidied_up_is_ca
     async with running(updater) as runner:
         await updater.take_order(order(size=5))
         await until(tidying.is_set, runner)
-        assert (await updater.take_order(order(transaction="78")))[0] is Code.CHANGED
+        assert (await updater.take_order(order(transaction="78"))).code is Code.CHANGED
         cancelling = asyncio.create_task(updater.cancel("78"))
         await asyncio.sleep(0)
         go_on.set()
-        assert await cancelling == (Code.CHANGED, "update 78 is cancelled")
+        assert await cancelling == Answer.from_text(Code.CHANGED, "update 78 is cancelled")
         assert (rig.task.state, rig.task.failure) == (State.FAILED, "cancelled: by an order")
     assert not rig.restarts.is_set()
 
@@ -73,7 +74,7 @@ async def test_a_version_that_runs_on_trial_is_not_cancelled(
     await live(rig, order())
     save_task(rig.settings.state_dir, replace(rig.task, state=State.RUNNING, step=Step.SWITCH))
     updater = rig.start()
-    assert (await updater.cancel("77"))[0] is Code.CONFLICT
+    assert (await updater.cancel("77")).code is Code.CONFLICT
     await updater.confirm()
     assert rig.task.state is State.SUCCESS
 
@@ -96,7 +97,7 @@ async def test_a_switch_that_could_not_be_undone_proves_nothing_for_the_next_ord
             patch.setattr(SlotInstaller, "roll_back", stuck)
             await updater.take_order(order())
             await until(lambda: at_rest(rig), runner)
-        assert (await updater.take_order(order(transaction="78")))[0] is Code.CHANGED
+        assert (await updater.take_order(order(transaction="78"))).code is Code.CHANGED
         await until(rig.restarts.is_set, runner)
     updater = rig.start()
     assert updater.on_trial
@@ -154,7 +155,7 @@ async def test_an_order_to_a_version_that_was_given_up_is_carried_out_by_the_one
     async with running(updater):
         await updater.fail_trial("checks: lamp: exit code 1")
         answer = await updater.take_order(order(transaction="78", version="1.2.0"))
-        assert answer == (Code.CHANGED, "update 78 is taken")
+        assert answer == Answer.from_text(Code.CHANGED, "update 78 is taken")
         await asyncio.sleep(0.05)
         assert (rig.task.transaction, rig.task.step) == ("78", Step.BEGIN)
     updater = rig.start()
@@ -181,7 +182,7 @@ async def test_an_order_to_a_version_that_was_given_up_waits_also_after_a_start(
     )
     async with running(updater) as runner:
         await until(rig.restarts.is_set, runner)
-        assert (await updater.take_order(order(version="1.2.0")))[0] is Code.CHANGED
+        assert (await updater.take_order(order(version="1.2.0"))).code is Code.CHANGED
         await asyncio.sleep(0.05)
         assert rig.task.step is Step.BEGIN
 

@@ -16,7 +16,7 @@ from ota.order.states import State
 from ota.order.task import Task, load_task, save_task, task_path
 from ota.restart import Host, Restart, Restarter
 from ota.updater import Hooks, Updater, UpdaterSettings
-from wire.codes import Code
+from wire.exchange import Answer
 from wire.ota import OtaEvent
 
 QUICK = RetryPolicy(attempts=2, total=5, first=0.001, longest=0.002)
@@ -164,7 +164,7 @@ async def until(condition: Callable[[], bool], *tasks: asyncio.Task[Any]) -> Non
 
 
 async def live(
-    rig: UpdaterRig, order: bytes | None, *, prove: str = "", answer: list[Code] | None = None
+    rig: UpdaterRig, order: bytes | None, *, prove: str = "", answers: list[Answer] | None = None
 ) -> bool:
     """Run the process once; return whether it was killed. ``prove``: why the trial fails."""
     try:
@@ -174,9 +174,9 @@ async def live(
     runner = asyncio.create_task(updater.run())
     try:
         if order is not None:
-            code, _text = await updater.take_order(order)
-            if answer is not None:
-                answer.append(code)
+            answered = await updater.take_order(order)
+            if answers is not None:
+                answers.append(answered)
         if updater.on_trial:
             await (updater.fail_trial(prove) if prove else updater.confirm())
         await until(lambda: rig.restarts.is_set() or at_rest(rig), runner)
@@ -199,9 +199,9 @@ async def live_through(rig: UpdaterRig, order: bytes, *, prove: str = "") -> int
     """Restart until the update is reported; the cloud repeats its order until it is accepted."""
     kills = 0
     for _life in range(10):
-        answered: list[Code] = []
+        answered: list[Answer] = []
         again = order if load_task(rig.settings.state_dir) is None else None
-        kills += await live(rig, again, prove=prove, answer=answered)
+        kills += await live(rig, again, prove=prove, answers=answered)
         if at_rest(rig) and not rig.restarts.is_set():
             break
     return kills

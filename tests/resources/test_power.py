@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from machine.battery import find_battery
-from resources.dispatch import Answer, Dispatch
+from resources.dispatch import Dispatch
 from resources.power import PowerPoint
 from wire.codes import Code
 from wire.datapoints import Value
+from wire.exchange import Answer
 
 
 def supply(folder: Path, name: str, **attributes: str | bytes) -> Path:
@@ -35,7 +36,7 @@ async def test_the_machines_battery_is_found_among_other_supplies(tmp_path: Path
     supply(tmp_path, "a-gauge-without-charge", type="Battery", voltage_now="3700000")
     mine = supply(tmp_path, "rpi-battery", type="Battery", scope="System", capacity="75")
     assert find_battery(tmp_path) == mine
-    assert await read(mine) == Answer(Code.CONTENT, "75")
+    assert await read(mine) == Answer.from_text(Code.CONTENT, "75")
     assert PowerPoint(mine).back_end == "battery: rpi-battery"
 
 
@@ -46,7 +47,7 @@ async def test_without_a_battery_the_machine_is_on_mains(
     if supplies:
         supply(tmp_path, "AC", **supplies)
     assert find_battery(tmp_path) is None
-    assert await read(None) == Answer(Code.CONTENT, "100")
+    assert await read(None) == Answer.from_text(Code.CONTENT, "100")
     assert "no battery found" in PowerPoint(None).back_end
 
 
@@ -67,7 +68,7 @@ def test_attributes_that_cannot_be_read_pass_the_supply_over(tmp_path: Path) -> 
     ("raw", "shown"), [("0", "0"), ("100", "100"), ("117", "100"), ("-3", "0")]
 )
 async def test_gauges_out_of_range_are_kept_in_it(tmp_path: Path, raw: str, shown: str) -> None:
-    assert await read(supply(tmp_path, "b", type="Battery", capacity=raw)) == Answer(
+    assert await read(supply(tmp_path, "b", type="Battery", capacity=raw)) == Answer.from_text(
         Code.CONTENT, shown
     )
 

@@ -16,10 +16,11 @@ import machine.logind
 import resources.switch
 from machine.errors import UnavailableError
 from machine.logind import LogindPowerOff, StandInPowerOff
-from resources.dispatch import Answer, Dispatch
+from resources.dispatch import Dispatch
 from resources.switch import SwitchPoint
 from wire.codes import Code
 from wire.datapoints import Value
+from wire.exchange import Answer
 
 DEADLINE = 60.0
 
@@ -149,7 +150,7 @@ async def test_a_bus_that_says_nothing_is_given_up(
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/bus")
     async with await asyncio.start_unix_server(listen, tmp_path / "bus"):
         answer = await put(point, "true")
-    assert answer == Answer(Code.SERVICE_UNAVAILABLE, "logind: no answer in 0.05 s")
+    assert answer == Answer.from_text(Code.SERVICE_UNAVAILABLE, "logind: no answer in 0.05 s")
 
 
 async def test_an_order_that_fails_later_is_said_and_can_be_given_again(

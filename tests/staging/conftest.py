@@ -35,8 +35,9 @@ from staging.store.products import DATA_POINTS
 from staging.store.releases import StrategyType, Target
 from tools.postgresql import PostgresServer, postgresql
 from transport.connection import Connection
-from transport.framed import FramedEndpoint, Reply, Request
+from transport.framed import FramedEndpoint
 from wire.codes import Code
+from wire.exchange import Answer, Request
 from wire.fields import dump_object
 from wire.reports import (
     REGISTER_PATH,
@@ -250,12 +251,12 @@ class ScriptedDevice:
         device: Device,
         certificates: ca.Certificates,
         *,
-        answers: dict[tuple[str, str], Reply] | None = None,
+        answers: dict[tuple[str, str], Answer] | None = None,
         context: ssl.SSLContext | None = None,
     ) -> None:
         self.credentials = Credentials(device.uuid, device.token)
         self.answers = {
-            ("GET", "resource"): Reply(Code.CONTENT, dump_object(DATA_POINTS)),
+            ("GET", "resource"): Answer(Code.CONTENT, dump_object(DATA_POINTS)),
             **(answers or {}),
         }
         self.asked: asyncio.Queue[Request] = asyncio.Queue()
@@ -266,18 +267,18 @@ class ScriptedDevice:
     async def connect(self, port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=self._context)
         self.connection = Connection(reader, writer)
-        self.endpoint = await FramedEndpoint.create(self._answer)
-        self._serving = asyncio.create_task(self.endpoint.serve(self.connection))
+        self.endpoint = await FramedEndpoint.create()
+        self._serving = asyncio.create_task(self.endpoint.serve(self.connection, self._answer))
         await asyncio.sleep(0)  # the endpoint has the connection once serve has begun
 
-    async def _answer(self, request: Request) -> Reply:
+    async def _answer(self, request: Request) -> Answer:
         self.asked.put_nowait(request)
         key = (request.method, "/".join(request.path))
         if key in self.answers:
             return self.answers[key]
         if self.silent.is_set():
             await asyncio.Event().wait()
-        return Reply(Code.NOT_FOUND, b"no such resource")
+        return Answer(Code.NOT_FOUND, b"no such resource")
 
     async def expect(self, method: str, path: str) -> Request:
         """Return the next request, and check that it is the given one."""
@@ -286,12 +287,12 @@ class ScriptedDevice:
         assert (request.method, "/".join(request.path)) == (method, path)
         return request
 
-    async def request(self, method: str, path: tuple[str, ...], payload: bytes = b"") -> Reply:
+    async def request(self, method: str, path: tuple[str, ...], payload: bytes = b"") -> Answer:
         return await self.endpoint.request(
             self.connection, method, path, payload, deadline=DEADLINE
         )
 
-    async def register(self, token: str | None = None, uuid: str | None = None) -> Reply:
+    async def register(self, token: str | None = None, uuid: str | None = None) -> Answer:
         told = Credentials(uuid or self.credentials.uuid, token or self.credentials.token)
         return await self.request("POST", REGISTER_PATH, registration_payload(told))
 
@@ -301,7 +302,7 @@ class ScriptedDevice:
         *,
         confirmable: bool = True,
         credentials: Credentials | None = None,
-    ) -> Reply:
+    ) -> Answer:
         return await self.endpoint.request(
             self.connection,
             "POST",

@@ -14,7 +14,8 @@ import pytest
 
 from tests.authority import Authority
 from transport.connection import Connection
-from transport.framed import FramedEndpoint, Handler, Reply, Request
+from transport.framed import FramedEndpoint
+from wire.exchange import Answer, Handler, Request
 from wire.framing import FrameDecoder, encode_frame
 
 CON, NON, ACK, RST = range(4)
@@ -22,9 +23,9 @@ CON, NON, ACK, RST = range(4)
 DEADLINE = 60.0
 
 
-async def echo(request: Request) -> Reply:
+async def echo(request: Request) -> Answer:
     """Answer 2.05 with the request's payload."""
-    return Reply(0x45, request.payload)
+    return Answer(0x45, request.payload)
 
 
 def coap(
@@ -119,8 +120,8 @@ class Bench:
     async def close(self) -> None:
         await self._stack.aclose()
 
-    async def endpoint(self, handler: Handler = echo) -> FramedEndpoint:
-        endpoint = await FramedEndpoint.create(handler)
+    async def endpoint(self) -> FramedEndpoint:
+        endpoint = await FramedEndpoint.create()
         self._stack.push_async_callback(endpoint.shutdown)
         return endpoint
 
@@ -144,8 +145,17 @@ class Bench:
         server.close()
         return reader, writer, connection
 
+    def serve(
+        self, endpoint: FramedEndpoint, connection: Connection, handler: Handler, **limits: Any
+    ) -> asyncio.Task[str]:
+        """Serve a connection until it ends or the test does."""
+        serving = asyncio.create_task(endpoint.serve(connection, handler, **limits))
+        self._stack.push_async_callback(_settle, serving)
+        self._stack.push_async_callback(endpoint.shutdown)
+        return serving
+
     async def pair(self, on_client: Handler = echo, on_server: Handler = echo) -> Pair:
-        client, server = await self.endpoint(on_client), await self.endpoint(on_server)
+        client, server = await self.endpoint(), await self.endpoint()
         reader, writer, to_client = await self.streams()
         to_server = Connection(reader, writer)
         pair = Pair(
@@ -153,21 +163,16 @@ class Bench:
             server,
             to_server,
             to_client,
-            asyncio.create_task(client.serve(to_server)),
-            asyncio.create_task(server.serve(to_client)),
+            self.serve(client, to_server, on_client),
+            self.serve(server, to_client, on_server),
         )
-        self._stack.push_async_callback(_settle, pair.client_end, pair.server_end)
-        self._stack.push_async_callback(client.shutdown)
-        self._stack.push_async_callback(server.shutdown)
         await asyncio.sleep(0)
         return pair
 
     async def raw(self, handler: Handler = echo, **serve: Any) -> RawPeer:
-        endpoint = await self.endpoint(handler)
+        endpoint = await self.endpoint()
         reader, writer, connection = await self.streams()
-        end = asyncio.create_task(endpoint.serve(connection, **serve))
-        self._stack.push_async_callback(_settle, end)
-        self._stack.push_async_callback(endpoint.shutdown)
+        end = self.serve(endpoint, connection, handler, **serve)
         self._stack.callback(_cut, writer)
         await asyncio.sleep(0)
         return RawPeer(endpoint, connection, end, reader, writer)

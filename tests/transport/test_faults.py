@@ -14,9 +14,10 @@ from transport.blocks import BODY_LIMIT, MAX_TRANSFERS
 from transport.coap import decode_message
 from transport.connection import WRITE_BUFFER_LIMIT
 from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
-from transport.framed import MAX_SERVING, Reply, Request
+from transport.framed import MAX_SERVING
 from transport.messages import MAX_RECENT
 from wire.codes import Code
+from wire.exchange import Answer, Request
 from wire.framing import encode_frame
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def block(number: int, *, more: bool, exponent: int = 6) -> bytes:
 async def test_a_slow_answer_comes_apart_from_its_acknowledgement(bench: Bench) -> None:
     release = asyncio.Event()
 
-    async def handler(request: Request) -> Reply:
+    async def handler(request: Request) -> Answer:
         await release.wait()
-        return Reply(Code.CONTENT, request.payload)
+        return Answer(Code.CONTENT, request.payload)
 
     peer = await bench.raw(handler)
     peer.send(bench.coap(bench.CON, GET, 9, b"t", bench.encoded_path, b"p"))
@@ -66,14 +67,14 @@ async def test_a_slow_answer_comes_apart_from_its_acknowledgement(bench: Bench) 
 async def test_a_confirmable_sent_twice_is_handled_once(bench: Bench, *, in_progress: bool) -> None:
     release, entered, calls = asyncio.Event(), asyncio.Event(), 0
 
-    async def handler(request: Request) -> Reply:
+    async def handler(request: Request) -> Answer:
         nonlocal calls
         if request.payload == b"alive":
-            return Reply(Code.CONTENT, request.payload)
+            return Answer(Code.CONTENT, request.payload)
         calls += 1
         entered.set()
         await release.wait()
-        return Reply(Code.CHANGED, b"%d" % calls)
+        return Answer(Code.CHANGED, b"%d" % calls)
 
     peer = await bench.raw(handler)
     message = bench.coap(bench.CON, POST, 9, b"t", bench.encoded_path)
@@ -95,10 +96,10 @@ async def test_a_confirmable_sent_twice_is_handled_once(bench: Bench, *, in_prog
 async def test_a_non_confirmable_sent_twice_is_handled_and_answered_once(bench: Bench) -> None:
     calls = 0
 
-    async def handler(request: Request) -> Reply:
+    async def handler(request: Request) -> Answer:
         nonlocal calls
         calls += request.payload == b"once"
-        return Reply(Code.CONTENT, request.payload)
+        return Answer(Code.CONTENT, request.payload)
 
     peer = await bench.raw(handler)
     peer.send(*[bench.coap(bench.NON, POST, 9, b"t", bench.encoded_path, b"once")] * 3)
@@ -150,7 +151,7 @@ async def test_messages_before_the_fault_are_delivered(tcp_bench: Bench) -> None
     answer = bench.coap(bench.ACK, Code.CONTENT, asked.mid, asked.token, b"", b"in time")
     peer.writer.write(encode_frame(answer) + b"\xbe\xef\xde\xad\x00\x00\x00\x03")
     assert await peer.ended() == "frame length: got 3 bytes, expected 4 to 16384"
-    assert await pending == Reply(Code.CONTENT, b"in time")
+    assert await pending == Answer(Code.CONTENT, b"in time")
 
 
 async def test_the_callers_limit_on_length_is_kept(tcp_bench: Bench) -> None:
@@ -242,7 +243,7 @@ async def test_a_request_never_acknowledged_does_not_hold_back_the_next(bench: B
         )
         asked = await receive(peer)
         peer.send(bench.coap(bench.NON, Code.CONTENT, n, asked.token, b"", b"%d" % n))
-        assert await pending == Reply(Code.CONTENT, b"%d" % n)
+        assert await pending == Answer(Code.CONTENT, b"%d" % n)
 
 
 @pytest.mark.parametrize(
@@ -320,8 +321,8 @@ def upload(bench: Bench, mid: int, number: int, *, more: bool, size: int = 1024)
 async def test_blocks_that_make_no_body(
     bench: Bench, blocks: list[tuple[int, bool]], codes: list[str]
 ) -> None:
-    async def handler(request: Request) -> Reply:
-        return Reply(Code.CONTENT, b"" if request.payload[:1] == b"\0" else request.payload)
+    async def handler(request: Request) -> Answer:
+        return Answer(Code.CONTENT, b"" if request.payload[:1] == b"\0" else request.payload)
 
     peer = await bench.raw(handler)
     got = []
@@ -344,8 +345,8 @@ async def test_a_body_without_end_is_refused_at_the_limit(tcp_bench: Bench) -> N
 async def test_what_a_peer_makes_us_hold_is_bounded(tcp_bench: Bench) -> None:
     bench = tcp_bench
 
-    async def handler(request: Request) -> Reply:
-        return Reply(Code.CONTENT, request.payload or bytes(3000))
+    async def handler(request: Request) -> Answer:
+        return Answer(Code.CONTENT, request.payload or bytes(3000))
 
     peer = await bench.raw(handler)
     for mid in range(1000):
@@ -364,10 +365,10 @@ async def test_what_a_peer_makes_us_hold_is_bounded(tcp_bench: Bench) -> None:
 async def test_more_requests_than_handlers_are_answered_503(bench: Bench) -> None:
     release = asyncio.Event()
 
-    async def handler(request: Request) -> Reply:
+    async def handler(request: Request) -> Answer:
         if request.payload != b"alive":
             await release.wait()
-        return Reply(Code.CONTENT, request.payload)
+        return Answer(Code.CONTENT, request.payload)
 
     peer = await bench.raw(handler)
     extra = 10
@@ -412,7 +413,7 @@ async def test_arbitrary_messages_leave_the_connection_serving(
             peer.send(*(arbitrary(tcp_bench, source, asked) for _ in range(80)))
             peer.send(tcp_bench.coap(tcp_bench.NON, 0x45, 1, asked.token))
             outcome = (await asyncio.gather(pending, return_exceptions=True))[0]
-            assert isinstance(outcome, Reply | RequestRejectedError | RequestTimeoutError)
+            assert isinstance(outcome, Answer | RequestRejectedError | RequestTimeoutError)
         await still_answers(tcp_bench, peer)
     assert not peer.end.done()
     assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []

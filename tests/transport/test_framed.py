@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from transport.connection import Connection
 from transport.errors import RequestTimeoutError, StreamClosedError
-from transport.framed import Reply, Request
 from wire.codes import Code
+from wire.exchange import Answer, Handler, Request
 from wire.framing import FrameLengthError
 
 if TYPE_CHECKING:
@@ -23,23 +24,44 @@ BIG = bytes(range(256)) * 20
 
 
 async def test_both_ends_ask_on_one_connection(bench: Bench) -> None:
-    seen: list[Request] = []
+    seen: list[tuple[str, Request]] = []
 
-    async def handler(request: Request) -> Reply:
-        seen.append(request)
-        return Reply(Code.CHANGED, b"done")
+    def handler(end: str) -> Handler:
+        async def handle(request: Request) -> Answer:
+            seen.append((end, request))
+            return Answer(Code.CHANGED, b"done")
 
-    pair = await bench.pair(handler, handler)
+        return handle
+
+    pair = await bench.pair(handler("client"), handler("server"))
     up = await pair.client.request(
         pair.to_server, "POST", ("v1", "数据"), b"{}", query=("a=1", "b=="), deadline=DEADLINE
     )
     down = await pair.server.request(pair.to_client, "PUT", ("volume",), b"7", deadline=DEADLINE)
-    assert (up, down) == (Reply(0x44, b"done"), Reply(0x44, b"done"))
-    assert [(r.method, r.path, r.query, r.payload) for r in seen] == [
-        ("POST", ("v1", "数据"), ("a=1", "b=="), b"{}"),
-        ("PUT", ("volume",), (), b"7"),
+    assert (up, down) == (Answer(0x44, b"done"), Answer(0x44, b"done"))
+    assert seen == [
+        ("server", Request("POST", ("v1", "数据"), ("a=1", "b=="), b"{}")),
+        ("client", Request("PUT", ("volume",), (), b"7")),
     ]
-    assert [r.connection for r in seen] == [pair.to_client, pair.to_server]
+
+
+async def test_one_endpoint_gives_each_connections_requests_to_its_own_handler(
+    tcp_bench: Bench,
+) -> None:
+    endpoint, clients = await tcp_bench.endpoint(), await tcp_bench.endpoint()
+    ends: list[Connection] = []
+    for name in (b"first", b"second"):
+
+        async def handle(_request: Request, name: bytes = name) -> Answer:
+            return Answer(Code.CONTENT, name)
+
+        reader, writer, served = await tcp_bench.streams()
+        ends.append(Connection(reader, writer))
+        tcp_bench.serve(endpoint, served, handle)
+        tcp_bench.serve(clients, ends[-1], handle)
+    await asyncio.sleep(0)
+    answers = [await clients.request(end, "GET", ("x",), deadline=DEADLINE) for end in ends]
+    assert [answer.payload for answer in answers] == [b"first", b"second"]
 
 
 @pytest.mark.parametrize("confirmable", [True, False])
@@ -49,7 +71,7 @@ async def test_five_kilobytes_go_both_ways_in_blocks(bench: Bench, *, confirmabl
         reply = await endpoint.request(
             connection, "POST", ("big",), BIG, deadline=DEADLINE, confirmable=confirmable
         )
-        assert reply == Reply(Code.CONTENT, BIG)
+        assert reply == Answer(Code.CONTENT, BIG)
 
 
 async def test_fifty_requests_at_once_each_way(bench: Bench) -> None:
@@ -72,13 +94,13 @@ async def test_slow_answers_do_not_hold_back_the_others(tcp_bench: Bench) -> Non
     arrived = 0
     all_there = asyncio.Event()
 
-    async def handler(request: Request) -> Reply:
+    async def handler(request: Request) -> Answer:
         nonlocal arrived
         arrived += 1
         if arrived == 50:
             all_there.set()
         await all_there.wait()
-        return Reply(Code.CONTENT, request.payload)
+        return Answer(Code.CONTENT, request.payload)
 
     pair = await tcp_bench.pair(on_server=handler)
     replies = await asyncio.gather(
@@ -91,41 +113,41 @@ async def test_slow_answers_do_not_hold_back_the_others(tcp_bench: Bench) -> Non
 
 
 async def test_any_code_comes_through(tcp_bench: Bench) -> None:
-    async def handler(request: Request) -> Reply:
-        return Reply(int(request.payload))
+    async def handler(request: Request) -> Answer:
+        return Answer(int(request.payload))
 
     pair = await tcp_bench.pair(on_server=handler)
     for code in [*Code, 0x9D, 0xA8]:
         reply = await pair.client.request(
             pair.to_server, "PUT", ("x",), b"%d" % code, deadline=DEADLINE
         )
-        assert reply == Reply(code)
+        assert reply == Answer(code)
 
 
 async def test_a_handler_that_raises_answers_500_and_the_connection_lives(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def handler(request: Request) -> Reply:
+    async def handler(request: Request) -> Answer:
         if request.path == ("bad",):
             raise RuntimeError("the reason is ours alone")
-        return Reply(Code.CONTENT)
+        return Answer(Code.CONTENT)
 
     pair = await bench.pair(on_server=handler)
     with caplog.at_level(logging.CRITICAL, "coap"):  # aiocoap logs it
         bad = await pair.client.request(pair.to_server, "GET", ("bad",), deadline=DEADLINE)
-    assert bad == Reply(Code.INTERNAL_SERVER_ERROR, b"")
+    assert bad == Answer(Code.INTERNAL_SERVER_ERROR, b"")
     good = await pair.client.request(pair.to_server, "GET", ("good",), deadline=DEADLINE)
-    assert good == Reply(Code.CONTENT)
+    assert good == Answer(Code.CONTENT)
 
 
 @pytest.mark.parametrize("confirmable", [True, False])
 async def test_the_deadline_ends_a_request(bench: Bench, *, confirmable: bool) -> None:
     release = asyncio.Event()
 
-    async def handler(request: Request) -> Reply:
+    async def handler(request: Request) -> Answer:
         if request.path == ("slow",):
             await release.wait()
-        return Reply(Code.CONTENT, b"late" if request.path == ("slow",) else b"prompt")
+        return Answer(Code.CONTENT, b"late" if request.path == ("slow",) else b"prompt")
 
     pair = await bench.pair(on_server=handler)
     with pytest.raises(RequestTimeoutError, match=r"no answer within 0\.05 s"):
@@ -158,7 +180,7 @@ async def test_shutdown_fails_what_waits_and_leaves_no_task(bench: Bench) -> Non
     entered: asyncio.Queue[None] = asyncio.Queue()
     cancelled = 0
 
-    async def handler(request: Request) -> Reply:
+    async def handler(request: Request) -> Answer:
         nonlocal cancelled
         del request
         entered.put_nowait(None)
@@ -167,7 +189,7 @@ async def test_shutdown_fails_what_waits_and_leaves_no_task(bench: Bench) -> Non
         except asyncio.CancelledError:
             cancelled += 1
             raise
-        return Reply(Code.CONTENT)
+        return Answer(Code.CONTENT)
 
     before = asyncio.all_tasks()
     pair = await bench.pair(handler, handler)
@@ -193,10 +215,10 @@ async def test_a_closed_connection_is_not_kept_alive(bench: Bench) -> None:
     """Devices reconnect for ever; aiocoap alone would keep each stream for minutes."""
     release = asyncio.Event()
 
-    async def handler(request: Request) -> Reply:
+    async def handler(request: Request) -> Answer:
         if request.path == ("never",):
             await release.wait()
-        return Reply(Code.CONTENT, BIG)
+        return Answer(Code.CONTENT, BIG)
 
     async def live() -> weakref.ref[object]:
         pair = await bench.pair(handler, handler)

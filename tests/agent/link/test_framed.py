@@ -31,9 +31,10 @@ from tests.agent.parts import (
     until,
 )
 from tests.authority import HOUR, Authority
-from transport.framed import FramedEndpoint, Reply, Request
+from transport.framed import FramedEndpoint
 from wire.codes import Code
 from wire.datapoints import parse_self_description
+from wire.exchange import Answer, Request
 from wire.framing import FrameDecoder
 from wire.profile import Profile
 from wire.reports import REGISTER_PATH
@@ -48,13 +49,13 @@ SETTINGS = LinkSettings(
 Run = Callable[..., Awaitable[CloudLink]]
 
 
-async def no_cancel(transaction: str) -> tuple[Code, str]:
-    return Code.NOT_FOUND, f"there is no update {transaction}"
+async def no_cancel(transaction: str) -> Answer:
+    return Answer.from_text(Code.NOT_FOUND, f"there is no update {transaction}")
 
 
-async def refuse(request: Request) -> Reply:
+async def refuse(request: Request) -> Answer:
     del request
-    return Reply(Code.NOT_FOUND)
+    return Answer(Code.NOT_FOUND)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ async def run() -> AsyncIterator[Run]:
     async def start(
         profile: Profile,
         settings: LinkSettings = SETTINGS,
-        handler: Callable[[Request], Awaitable[Reply]] = refuse,
+        handler: Callable[[Request], Awaitable[Answer]] = refuse,
     ) -> CloudLink:
         link = CloudLink(profile, settings, handler)
         tasks.append(asyncio.create_task(link.run()))
@@ -195,7 +196,7 @@ async def test_tls_1_1_is_not_spoken(authority: Authority) -> None:
 async def test_a_refused_registration_is_tried_again_slowly(
     cloud: Cloud, authority: Authority, run: Run, code: Code
 ) -> None:
-    cloud.answer = lambda _request: Reply(code, b"wrong token")
+    cloud.answer = lambda _request: Answer(code, b"wrong token")
     link = await run(make_profile(cloud.port, authority.pem))
     await until(lambda: is_waiting(link))
     assert link.status.last_error == (f'the cloud refuses this device: {code.dotted} "wrong token"')
@@ -208,7 +209,7 @@ async def test_a_refused_registration_is_tried_again_slowly(
 async def test_a_cloud_that_quotes_the_token_does_not_put_it_into_the_status(
     cloud: Cloud, authority: Authority, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cloud.answer = lambda request: Reply(Code.UNAUTHORIZED, request.payload)
+    cloud.answer = lambda request: Answer(Code.UNAUTHORIZED, request.payload)
     link = await run(make_profile(cloud.port, authority.pem))
     await until(lambda: is_waiting(link))
     assert "4.01" in link.status.last_error
@@ -219,7 +220,7 @@ async def test_a_cloud_that_quotes_the_token_does_not_put_it_into_the_status(
 async def test_a_cloud_in_trouble_is_tried_again_quickly(
     cloud: Cloud, authority: Authority, run: Run
 ) -> None:
-    answers = iter([Reply(Code.SERVICE_UNAVAILABLE, b"busy"), Reply(Code.INTERNAL_SERVER_ERROR)])
+    answers = iter([Answer(Code.SERVICE_UNAVAILABLE, b"busy"), Answer(Code.INTERNAL_SERVER_ERROR)])
     cloud.answer = lambda request: next(answers, accept(request))
     link = await run(make_profile(cloud.port, authority.pem))
     async with asyncio.timeout(DEADLINE):
@@ -248,7 +249,7 @@ async def test_a_port_that_says_nothing_is_given_up_at_the_deadline(
 async def test_a_cloud_that_does_not_answer_the_registration_is_given_up(
     cloud: Cloud, authority: Authority, run: Run
 ) -> None:
-    async def never(_request: Request) -> Reply:
+    async def never(_request: Request) -> Answer:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -321,11 +322,11 @@ async def test_the_link_comes_back_by_itself_when_the_cloud_does(
 async def test_a_report_under_way_when_the_connection_is_cut_fails_as_link_down(
     cloud: Cloud, authority: Authority, run: Run
 ) -> None:
-    def cut(request: Request) -> Reply:
+    def cut(request: Request) -> Answer:
         if request.path == REGISTER_PATH:
             return accept(request)
-        request.connection.abort()
-        return Reply(Code.CHANGED)
+        cloud.connections[-1].abort()
+        return Answer(Code.CHANGED)
 
     cloud.answer = cut
     link = await run(make_profile(cloud.port, authority.pem))
@@ -378,8 +379,8 @@ async def test_a_half_open_link_does_not_hold_up_the_agents_end(
 async def test_the_back_off_grows_to_its_limit_and_begins_anew_after_a_stable_link(
     cloud: Cloud, authority: Authority, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def drop(request: Request) -> Reply:
-        asyncio.get_running_loop().call_later(0.01, request.connection.abort)
+    def drop(request: Request) -> Answer:
+        asyncio.get_running_loop().call_later(0.01, cloud.connections[-1].abort)
         return accept(request)
 
     cloud.answer = drop
@@ -409,7 +410,7 @@ async def test_what_the_answer_to_a_report_means(
 ) -> None:
     link = await run(make_profile(cloud.port, authority.pem))
     await link.registered.wait()
-    cloud.answer = lambda _request: Reply(code, b"why")
+    cloud.answer = lambda _request: Answer(code, b"why")
     with pytest.raises(error, match=code.dotted):
         await link.report({"volume": 3})
     cloud.answer = accept
@@ -446,8 +447,8 @@ async def test_the_cloud_is_served_on_the_same_connection(
     async def changed(name: str, value: object) -> None:
         changes.append((name, value))
 
-    async def no_order(_payload: bytes) -> tuple[Code, str]:
-        return Code.BAD_REQUEST, "transaction: missing"
+    async def no_order(_payload: bytes) -> Answer:
+        return Answer(Code.BAD_REQUEST, b"transaction: missing")
 
     dispatch = Dispatch([VolumePoint(Level()), PowerPoint(None)], changed)
     link = await run(
@@ -455,15 +456,15 @@ async def test_the_cloud_is_served_on_the_same_connection(
         handler=cloud_handler(dispatch, no_order, no_cancel),
     )
     await link.registered.wait()
-    assert await cloud.ask("PUT", "volume", b"9") == Reply(Code.CHANGED)
-    assert await cloud.ask("GET", "volume") == Reply(Code.CONTENT, b"9")
+    assert await cloud.ask("PUT", "volume", b"9") == Answer(Code.CHANGED)
+    assert await cloud.ask("GET", "volume") == Answer(Code.CONTENT, b"9")
     assert changes == [("volume", 9)]
     assert (await cloud.ask("PUT", "newfirmware", b"{}")).payload == b"transaction: missing"
     assert (await cloud.ask("GET", "newfirmware")).code == Code.METHOD_NOT_ALLOWED
     missing = b"transaction: missing, expected a Uri-Query option with a value"
-    assert await cloud.ask("DELETE", "newfirmware") == Reply(Code.BAD_REQUEST, missing)
+    assert await cloud.ask("DELETE", "newfirmware") == Answer(Code.BAD_REQUEST, missing)
     reply = await cloud.ask("DELETE", "newfirmware", b"", "transaction=7")
-    assert reply == Reply(Code.NOT_FOUND, b"there is no update 7")
+    assert reply == Answer(Code.NOT_FOUND, b"there is no update 7")
     assert len(cloud.connections) == 1
 
 
@@ -475,7 +476,7 @@ async def test_a_long_self_description_comes_block_by_block(
     async def changed(*_: object) -> None:
         raise AssertionError
 
-    async def no_order(_payload: bytes) -> tuple[Code, str]:
+    async def no_order(_payload: bytes) -> Answer:
         raise AssertionError
 
     handler = cloud_handler(Dispatch(points, changed), no_order, no_cancel)

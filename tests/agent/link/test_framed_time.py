@@ -15,15 +15,15 @@ from agent.settings import LinkSettings
 from base.clock import EARLIEST, TimeSource, TrustedTime
 from tests.agent.parts import Cloud, make_profile, until
 from tests.authority import HOUR, Authority
-from transport.framed import Reply, Request
 from wire.codes import Code
+from wire.exchange import Answer, Request
 from wire.reports import registration_answer
 
 YEAR = 365 * 86400.0
 
 
-async def refuse(_request: Request) -> Reply:
-    return Reply(Code.NOT_FOUND)
+async def refuse(_request: Request) -> Answer:
+    return Answer(Code.NOT_FOUND)
 
 
 @contextlib.asynccontextmanager
@@ -74,7 +74,7 @@ async def test_a_wrong_clock_loosens_nothing_else(authority: Authority, wrong: s
 async def said(authority: Authority, payload: bytes, clock: TrustedTime) -> None:
     """Register at a cloud that answers with ``payload``."""
     cloud = Cloud(authority.server_context(end=2 * HOUR))
-    cloud.answer = lambda _request: Reply(Code.CONTENT, payload)
+    cloud.answer = lambda _request: Answer(Code.CONTENT, payload)
     await cloud.start()
     async with running(cloud, authority, clock) as link:
         await until(link.registered.is_set)

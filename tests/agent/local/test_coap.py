@@ -12,7 +12,7 @@ import pytest
 from agent.local.coap import DatagramServer
 from transport.blocks import BODY_LIMIT
 from transport.errors import TransportError
-from transport.framed import Reply
+from wire.exchange import Answer, Request
 
 DEADLINE = 60.0
 _MID = iter(range(1, 65536))
@@ -24,12 +24,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def echo(method: str, path: tuple[str, ...], payload: bytes) -> Reply:
-    if path == ("crash",):
+async def echo(request: Request) -> Answer:
+    if request.path == ("crash",):
         raise ValueError("internals")
-    if path == ("long",):
-        return Reply(0x45, b"a" * 2000)
-    return Reply(0x45, f"{method} {'/'.join(path)} {len(payload)} ".encode() + payload)
+    if request.path == ("long",):
+        return Answer(0x45, b"a" * 2000)
+    head = f"{request.method} {'/'.join(request.path)} {len(request.payload)} "
+    return Answer(0x45, head.encode() + request.payload)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from agent.local.http import (
     loopback_socket,
     unix_socket,
 )
-from agent.routes import cloud_handler, serve
+from agent.routes import cloud_handler
 from agent.settings import LinkSettings, VoiceSettings
 from agent.voice.sender import VoiceSender
 from audio.errors import SpeexUnavailableError
@@ -40,7 +40,6 @@ from resources.dispatch import Dispatch
 from tests.agent.parts import DEADLINE, Cloud, make_profile
 from tests.authority import Authority
 from tests.conftest import write_tone
-from transport.framed import Reply
 from wire.codes import Code, dotted
 from wire.datapoints import (
     STRING_LIMIT,
@@ -51,6 +50,7 @@ from wire.datapoints import (
     Value,
     parse_self_description,
 )
+from wire.exchange import Answer, Request
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
@@ -107,12 +107,12 @@ class Bench:
             ],
             self.changed,
         )
-        self.senders: dict[str, Callable[[str, str, bytes], Awaitable[Reply]]] = {}
+        self.senders: dict[str, Callable[[str, str, bytes], Awaitable[Answer]]] = {}
 
     async def changed(self, name: str, value: Value) -> None:
         self.changes.append((name, value))
 
-    async def send(self, method: str, name: str, payload: bytes) -> Reply:
+    async def send(self, method: str, name: str, payload: bytes) -> Answer:
         """Send the request over each protocol; the answers must be equal."""
         replies = {
             protocol: await send(method, name, payload) for protocol, send in self.senders.items()
@@ -121,12 +121,12 @@ class Bench:
         return next(iter(replies.values()))
 
 
-async def no_order(_payload: bytes) -> tuple[Code, str]:
-    return Code.CHANGED, ""
+async def no_order(_payload: bytes) -> Answer:
+    return Answer(Code.CHANGED)
 
 
-async def cancel(transaction: str) -> tuple[Code, str]:
-    return Code.CONFLICT, f"update {transaction} is being switched to"
+async def cancel(transaction: str) -> Answer:
+    return Answer.from_text(Code.CONFLICT, f"update {transaction} is being switched to")
 
 
 async def no_status() -> Mapping[str, object]:
@@ -174,30 +174,27 @@ async def bench(cloud: Cloud, authority: Authority, tmp_path: Path) -> AsyncIter
     link = CloudLink(make_profile(cloud.port, authority.pem), settings, handler)
     linked = asyncio.create_task(link.run())
 
-    async def handle(method: str, path: tuple[str, ...], payload: bytes) -> Reply:
-        return await serve(made.dispatch, method, path, payload)
-
     port = free_port()
-    datagrams = await DatagramServer.create(handle, "127.0.0.1", port)
+    datagrams = await DatagramServer.create(made.dispatch.handle, "127.0.0.1", port)
     local = await aiocoap.Context.create_client_context(transports=["simple6"])
 
-    async def send_coap(method: str, name: str, payload: bytes) -> Reply:
+    async def send_coap(method: str, name: str, payload: bytes) -> Answer:
         message = aiocoap.Message(
             code=aiocoap.Code[method], payload=payload, uri=f"coap://127.0.0.1:{port}"
         )
         message.opt.uri_path = tuple(name.split("/"))
         reply = await local.request(message).response
-        return Reply(int(reply.code), reply.payload)
+        return Answer(int(reply.code), reply.payload)
 
     async with serving(made.dispatch, tmp_path / "agent.sock") as client:
 
-        async def send_http(method: str, name: str, payload: bytes) -> Reply:
+        async def send_http(method: str, name: str, payload: bytes) -> Answer:
             answer = await client.request(method, f"/{name}", content=payload)
             major, _, minor = answer.headers["X-CoAP-Code"].partition(".")
             code = Code(int(major) << 5 | int(minor))
             assert answer.status_code == code.http_status
             body = answer.content
-            return Reply(code, body if code.is_success else body.removesuffix(b"\n"))
+            return Answer(code, body if code.is_success else body.removesuffix(b"\n"))
 
         made.senders = {"cloud": cloud.ask, "coap": send_coap, "http": send_http}
         await link.registered.wait()
@@ -325,7 +322,7 @@ async def test_what_no_protocol_can_carry_is_marked_not_raised() -> None:
         return
 
     dispatch = Dispatch([Kept("title", DataType.STRING, None, "\udcb9")], ignore)
-    assert await serve(dispatch, "GET", ("title",), b"") == Reply(Code.CONTENT, b"?")
+    assert await dispatch.handle(Request("GET", ("title",))) == Answer(Code.CONTENT, b"?")
 
 
 @pytest.fixture

@@ -515,7 +515,7 @@ async def test_a_whole_update_by_parts(
     await until(lambda: restart.is_set() or updater.status()["state"] == State.FAILED, runner)
     runner.cancel()
     await asyncio.wait([runner])
-    assert answer[0] is Code.CHANGED
+    assert answer.code is Code.CHANGED
     assert updater.status()["failure"] is None
     assert site.rauc.other.read_bytes() == NEW
     assert outbox.states() == [1, 2, 3, 4]

@@ -25,6 +25,7 @@ from ota.updater import Hooks, UpdaterSettings
 from tests.ota.simulator import URL, WEEK, Simulator
 from tests.ota.updater_rig import DEADLINE, QUICK, Kills, UpdaterRig, assert_failed, live
 from wire.codes import Code
+from wire.exchange import Answer
 from wire.ota import OtaEvent, order_payload
 
 INVALID, REJECT = OtaEvent.IMAGE_INVALID, OtaEvent.REJECT
@@ -72,9 +73,9 @@ class Attack:
         self.rig.outbox.taken.clear()
 
     async def order(self, version: str = "1.1.0", **lies: Any) -> None:
-        answer: list[Code] = []
-        await live(self.rig, order_payload(self.repo.order(version, **lies)), answer=answer)
-        assert answer == [Code.CHANGED]
+        answers: list[Answer] = []
+        await live(self.rig, order_payload(self.repo.order(version, **lies)), answers=answers)
+        assert [answer.code for answer in answers] == [Code.CHANGED]
 
     async def ends(self, event: OtaEvent, reason: str, **lies: Any) -> None:
         await self.order(**lies)
@@ -364,8 +365,8 @@ async def test_extraneous_dependencies(attack: Attack, helpers: Any, tmp_path: P
 async def test_extraneous_packages_in_the_order(attack: Attack) -> None:
     order = json.loads(order_payload(attack.repo.order("1.1.0")))
     order["more"] = order["ota"]
-    code, text = await attack.rig.start().take_order(json.dumps(order).encode())
-    assert (code, "one object in one object" in text) == (Code.BAD_REQUEST, True)
+    answer = await attack.rig.start().take_order(json.dumps(order).encode())
+    assert (answer.code, "one object in one object" in answer.text) == (Code.BAD_REQUEST, True)
 
 
 async def test_downgrade_by_the_orders_own_fields(attack: Attack) -> None:
@@ -373,9 +374,9 @@ async def test_downgrade_by_the_orders_own_fields(attack: Attack) -> None:
     attack.repo.add(b"old", "0.9.0")
     attack.repo.publish()
     order = attack.repo.order("0.9.0", old_version="0.8.0")
-    code, text = await attack.rig.start().take_order(order_payload(order))
-    assert code is Code.BAD_REQUEST
-    assert text == "not newer: version 0.9.0, this machine runs 1.0.0"
+    answer = await attack.rig.start().take_order(order_payload(order))
+    assert answer.code is Code.BAD_REQUEST
+    assert answer.text == "not newer: version 0.9.0, this machine runs 1.0.0"
 
 
 async def test_downgrade_to_another_version_than_the_package_is(attack: Attack) -> None:
@@ -402,9 +403,9 @@ async def test_a_downgrade_without_a_repository_to_ask_is_refused(attack: Attack
     honest = attack.repo.order("1.1.0")
     attack.repo.files.clear()
     order = replace(honest, version="0.9.0")
-    code, text = await attack.rig.start().take_order(order_payload(order))
-    assert code is Code.BAD_REQUEST
-    assert text.startswith("not newer: version 0.9.0, this machine runs 1.0.0; repository: ")
+    answer = await attack.rig.start().take_order(order_payload(order))
+    assert answer.code is Code.BAD_REQUEST
+    assert answer.text.startswith("not newer: version 0.9.0, this machine runs 1.0.0; repository: ")
 
 
 LIES: dict[str, tuple[dict[str, Any], OtaEvent, str]] = {

@@ -20,8 +20,8 @@ from staging.errors import ErrorCode
 from staging.identity.passwords import hash_password
 from staging.store import accounts, apps, devices
 from staging.store.products import DATA_POINTS
-from transport.framed import Reply
 from wire.codes import Code
+from wire.exchange import Answer
 from wire.fields import dump_object
 from wire.voice import parse_history_text
 
@@ -85,7 +85,7 @@ def test_the_default_product_is_the_documents_example() -> None:
 
 async def test_control(cloud: Any) -> None:
     cloud.bind()
-    await cloud.register(answers={("GET", "power"): Reply(Code.CONTENT, b"75")})
+    await cloud.register(answers={("GET", "power"): Answer(Code.CONTENT, b"75")})
     response = await cloud.post("/device/control/send", deviceUuid=UUID, method="GET", name="power")
     data = check(response, "control_send")
     assert data == DOCUMENT["control_send"]["body"]["data"]
@@ -124,7 +124,7 @@ async def test_new_version(cloud: Any) -> None:
 async def test_update_and_its_status(cloud: Any) -> None:
     cloud.bind()
     package, strategy = cloud.release("4.0.0.2")
-    device = await cloud.register(answers={("PUT", "newfirmware"): Reply(Code.CHANGED)})
+    device = await cloud.register(answers={("PUT", "newfirmware"): Answer(Code.CHANGED)})
     body = {"packageId": package, "deviceUuid": UUID, "strategyId": strategy}
     assert check(await cloud.post("/device/ota/update", **body), "update") is True
     await device.expect("PUT", "newfirmware")

@@ -10,8 +10,8 @@ import pytest
 from staging.gateway.gateway import REQUEST_LIMIT, Limits
 from staging.store import devices
 from staging.store.models import Device
-from transport.framed import Reply
 from wire.codes import Code
+from wire.exchange import Answer
 
 UUID = "0083000000000a"
 
@@ -96,15 +96,15 @@ async def test_missing_uuid(cloud: Any) -> None:
 async def device(cloud: Any) -> Any:
     cloud.bind()
     answers = {
-        ("GET", "power"): Reply(Code.CONTENT, b"75"),
-        ("PUT", "power"): Reply(Code.METHOD_NOT_ALLOWED, "nur lesen …".encode()),
-        ("PUT", "volume"): Reply(Code.BAD_REQUEST, b"volume: got 17"),
+        ("GET", "power"): Answer(Code.CONTENT, b"75"),
+        ("PUT", "power"): Answer(Code.METHOD_NOT_ALLOWED, "nur lesen …".encode()),
+        ("PUT", "volume"): Answer(Code.BAD_REQUEST, b"volume: got 17"),
     }
     return await cloud.register(answers=answers)
 
 
 async def test_put_reaches_the_device_with_its_content(cloud: Any, device: Any) -> None:
-    device.answers["PUT", "play"] = Reply(Code.CHANGED)
+    device.answers["PUT", "play"] = Answer(Code.CHANGED)
     response = await control(cloud, method="PUT", name="play", content="春天在哪里")
     assert response.json()["data"] == {"code": "2.04", "content": "", "name": "play"}
     request = await device.expect("PUT", "play")

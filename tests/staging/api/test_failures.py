@@ -11,8 +11,8 @@ from staging.errors import AlreadyBoundError, ErrorCode, RefusedError
 from staging.store import access, apps, devices, product_setup, releases
 from staging.store.models import AppProduct, Binding, Device, Strategy
 from staging.store.releases import Target
-from transport.framed import Reply
 from wire.codes import Code
+from wire.exchange import Answer
 
 UUID = "0083000000000a"
 OTHER = "0083000000000b"
@@ -232,7 +232,7 @@ async def test_2005_device_that_was_never_updated(bound: Any) -> None:
 @pytest.mark.parametrize("running", ["1.1", "2.0"])
 async def test_2007_device_that_runs_it_already_or_newer(bound: Any, running: str) -> None:
     package, _ = bound.release("1.1")
-    device = await bound.register(answers={("GET", "power"): Reply(Code.CONTENT, b"1")})
+    device = await bound.register(answers={("GET", "power"): Answer(Code.CONTENT, b"1")})
     await device.report({"package_info": {"os": {"version": running}}})
     refused(await order(bound, package), "2007", 409)
 

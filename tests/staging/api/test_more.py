@@ -9,17 +9,17 @@ import pytest
 from staging.store import apps, controls, devices, product_setup
 from staging.store.controls import Controlled
 from staging.store.models import Device
-from transport.framed import Reply
 from wire.codes import Code
+from wire.exchange import Answer
 
 UUID = "0083000000000a"
 ANSWERS = {
-    ("GET", "power"): Reply(Code.CONTENT, b"75"),
-    ("PUT", "power"): Reply(Code.METHOD_NOT_ALLOWED, b"read only"),
-    ("GET", "switch"): Reply(Code.CONTENT, b"false"),
-    ("GET", "play"): Reply(Code.CONTENT, "春天在哪里".encode()),
-    ("PUT", "volume"): Reply(Code.CHANGED),
-    ("GET", "volume"): Reply(Code.CONTENT, b"loud"),
+    ("GET", "power"): Answer(Code.CONTENT, b"75"),
+    ("PUT", "power"): Answer(Code.METHOD_NOT_ALLOWED, b"read only"),
+    ("GET", "switch"): Answer(Code.CONTENT, b"false"),
+    ("GET", "play"): Answer(Code.CONTENT, "春天在哪里".encode()),
+    ("PUT", "volume"): Answer(Code.CHANGED),
+    ("GET", "volume"): Answer(Code.CONTENT, b"loud"),
 }
 
 

@@ -17,12 +17,12 @@ from staging.store.order_rules import (
     on_version,
 )
 from staging.store.releases import StrategyType
-from transport.framed import Reply
 from wire.codes import Code
+from wire.exchange import Answer
 from wire.ota import OtaEvent, OtaEventReport, OtaState, parse_order
 
 UUID = "0083000000000a"
-TAKES = {("PUT", "newfirmware"): Reply(Code.CHANGED)}
+TAKES = {("PUT", "newfirmware"): Answer(Code.CHANGED)}
 
 
 def failed(response: Any, status: int, code: str) -> str:
@@ -214,7 +214,7 @@ async def test_status_of_a_device_that_was_never_ordered_anything(cloud: Any) ->
 async def test_refusal_by_the_device(cloud: Any) -> None:
     cloud.bind()
     package, _ = cloud.release("1.1")
-    answers = {("PUT", "newfirmware"): Reply(Code.BAD_REQUEST, b"ota.url: got ...")}
+    answers = {("PUT", "newfirmware"): Answer(Code.BAD_REQUEST, b"ota.url: got ...")}
     device = await cloud.register(answers=answers)
     await order(cloud, package)
     await device.expect("PUT", "newfirmware")

@@ -22,8 +22,9 @@ from staging.client import OpenApiClient, OpenApiError
 from staging.commands import cli
 from staging.store.products import DATA_POINTS
 from transport.connection import Connection
-from transport.framed import FramedEndpoint, Reply, Request
+from transport.framed import FramedEndpoint
 from wire.codes import Code
+from wire.exchange import Answer, Request
 from wire.fields import dump_object
 from wire.profile import Profile, parse_profile
 from wire.reports import (
@@ -158,18 +159,18 @@ async def test_a_device_over_the_link(
 ) -> None:
     """Go through the tour without updates: register, describe, control, report, history."""
 
-    async def answer(request: Request) -> Reply:
+    async def answer(request: Request) -> Answer:
         if request.path == ("resource",):
-            return Reply(Code.CONTENT, dump_object(DATA_POINTS))
-        return Reply(Code.CONTENT, b"75")
+            return Answer(Code.CONTENT, dump_object(DATA_POINTS))
+        return Answer(Code.CONTENT, b"75")
 
     context = ssl.create_default_context(cadata=profile.rsa_ca_crt)
     reader, writer = await asyncio.open_connection(
         profile.server_addr, profile.coap_port, ssl=context
     )
-    endpoint = await FramedEndpoint.create(answer)
+    endpoint = await FramedEndpoint.create()
     connection = Connection(reader, writer)
-    serving = asyncio.create_task(endpoint.serve(connection))
+    serving = asyncio.create_task(endpoint.serve(connection, answer))
     await asyncio.sleep(0)
     me = Credentials(profile.uuid, profile.token)
     payload = registration_payload(me)

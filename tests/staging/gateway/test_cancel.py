@@ -27,13 +27,13 @@ from staging.store.order_rules import (
     on_version,
 )
 from staging.store.releases import StrategyType
-from transport.framed import Reply
 from wire.codes import Code
+from wire.exchange import Answer
 from wire.ota import OtaEvent, OtaEventReport, OtaState, parse_cancel_query, parse_order
 
 UUID = "0083000000000a"
 PUT, DELETE = ("PUT", "newfirmware"), ("DELETE", "newfirmware")
-TAKES = {PUT: Reply(Code.CHANGED), DELETE: Reply(Code.CHANGED, b"update 1 is cancelled")}
+TAKES = {PUT: Answer(Code.CHANGED), DELETE: Answer(Code.CHANGED, b"update 1 is cancelled")}
 CANCELLED = "cancelled: the device is offline"
 
 
@@ -104,7 +104,7 @@ async def test_a_device_that_never_reports_it_is_not_waited_for_a_second_time(
 
 
 async def test_a_device_that_lost_its_disk_does_not_keep_the_task(cloud: Any, ordered: Any) -> None:
-    ordered.answers[DELETE] = Reply(Code.NOT_FOUND, b"there is no update 1")
+    ordered.answers[DELETE] = Answer(Code.NOT_FOUND, b"there is no update 1")
     task = await cloud.gateway.cancel_update(UUID)
     assert (task.status, task.failure) == ("FAILED", "cancelled: the device does not know it")
     # The cancellation is not sent again when the device reconnects.
@@ -119,7 +119,7 @@ async def test_a_device_that_lost_its_disk_does_not_keep_the_task(cloud: Any, or
 async def test_a_device_that_refuses_keeps_its_update(
     cloud: Any, ordered: Any, code: Code, text: str
 ) -> None:
-    ordered.answers[DELETE] = Reply(code, text[5:].encode())
+    ordered.answers[DELETE] = Answer(code, text[5:].encode())
     with pytest.raises(CancelRefusedError, match=f"device {UUID} does not give it up: {text}"):
         await cloud.gateway.cancel_update(UUID)
     assert await status(cloud) == ("RUNNING", None)
@@ -162,7 +162,7 @@ async def test_a_device_that_refuses_when_it_comes_back_is_not_asked_for_ever(
 ) -> None:
     await drop(cloud, ordered)
     await cloud.gateway.cancel_update(UUID)
-    late = {**TAKES, DELETE: Reply(Code.CONFLICT, b"update 1 is being switched to")}
+    late = {**TAKES, DELETE: Answer(Code.CONFLICT, b"update 1 is being switched to")}
     device = await cloud.register(answers=late)
     await device.expect(*DELETE)
     await cloud.settle()
@@ -227,7 +227,7 @@ async def test_an_order_that_was_never_sent(cloud: Any) -> None:
     cloud.bind()
     await order(cloud)
     assert (await cloud.gateway.cancel_update(UUID)).failure == CANCELLED
-    device = await cloud.register(answers={DELETE: Reply(Code.NOT_FOUND)})
+    device = await cloud.register(answers={DELETE: Answer(Code.NOT_FOUND)})
     await device.expect(*DELETE)
     await cloud.settle()
     assert device.asked.empty()
@@ -241,11 +241,11 @@ async def test_a_cancellation_waits_for_the_order_that_is_on_its_way(cloud: Any)
     device = await cloud.register(answers=answers)
     held = asyncio.Event()
 
-    async def hold(request: Any) -> Reply:
+    async def hold(request: Any) -> Answer:
         device.asked.put_nowait(request)
         if request.method == "PUT":
             await held.wait()
-        return Reply(Code.CHANGED)
+        return Answer(Code.CHANGED)
 
     device.endpoint._context.serversite._handler = hold
     await order(cloud)

@@ -17,8 +17,8 @@ from staging.store import devices, effects, history
 from staging.store.models import Device
 from staging.store.products import DATA_POINTS
 from transport.errors import StreamClosedError
-from transport.framed import Reply
 from wire.codes import Code
+from wire.exchange import Answer
 from wire.fields import dump_object
 from wire.framing import LEGACY_READ_LIMIT
 from wire.reports import REGISTER_PATH, Credentials, report_query
@@ -102,7 +102,7 @@ async def test_before_registration_everything_else_is_unauthorized(cloud: Any) -
 
 async def test_newer_connection_replaces_the_older(cloud: Any) -> None:
     first = await cloud.register()
-    second = await cloud.register(answers={("GET", "power"): Reply(Code.CONTENT, b"2")})
+    second = await cloud.register(answers={("GET", "power"): Answer(Code.CONTENT, b"2")})
     await first.ended()
     assert await cloud.gateway.control(UUID, "GET", "/power", "") == ("2.05", "2")
     second.connection.close("bye")
@@ -121,14 +121,14 @@ async def test_registering_again_on_the_same_connection(cloud: Any) -> None:
 
 async def test_self_description_is_kept_as_it_came(cloud: Any) -> None:
     own = {"resources": [DATA_POINTS["resources"][3]], "report": [], "extra": 1}  # type: ignore[index]
-    await cloud.register(answers={("GET", "resource"): Reply(Code.CONTENT, dump_object(own))})
+    await cloud.register(answers={("GET", "resource"): Answer(Code.CONTENT, dump_object(own))})
     assert json.dumps(stored(cloud).description) == json.dumps(own)
 
 
 @pytest.mark.parametrize(
-    "reply", [Reply(Code.NOT_FOUND), Reply(Code.CONTENT, b"{}"), Reply(Code.CONTENT, b"\xff")]
+    "reply", [Answer(Code.NOT_FOUND), Answer(Code.CONTENT, b"{}"), Answer(Code.CONTENT, b"\xff")]
 )
-async def test_device_without_one_has_the_products_data_points(cloud: Any, reply: Reply) -> None:
+async def test_device_without_one_has_the_products_data_points(cloud: Any, reply: Answer) -> None:
     cloud.bind()
     await cloud.register(answers={("GET", "resource"): reply})
     assert stored(cloud).description is None
@@ -138,7 +138,7 @@ async def test_device_without_one_has_the_products_data_points(cloud: Any, reply
 
 async def test_no_message_to_a_device_is_longer_than_it_can_read(cloud: Any) -> None:
     """2017 firmware reads 2,048 bytes; a long value is sent in blocks, a long path is not sent at all."""
-    device = await cloud.register(answers={("PUT", "play"): Reply(Code.CHANGED)})
+    device = await cloud.register(answers={("PUT", "play"): Answer(Code.CHANGED)})
     sizes: list[int] = []
     feed = device.connection.reader.feed_data
 
@@ -419,8 +419,8 @@ class TestLegacy:
         device = await cloud.register(
             context=context,
             answers={
-                ("GET", "resource"): Reply(Code.NOT_FOUND),
-                ("GET", "volume"): Reply(Code.CONTENT, b"7"),
+                ("GET", "resource"): Answer(Code.NOT_FOUND),
+                ("GET", "volume"): Answer(Code.CONTENT, b"7"),
             },
         )
         assert device.connection.get_extra_info("cipher")[0] == "AES128-SHA"

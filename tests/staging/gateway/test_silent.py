@@ -15,12 +15,12 @@ from staging.store import Database, devices, ota, product_setup, products, relea
 from staging.store.models import RELEASED, UNVERIFIED, OtaTask
 from staging.store.ota import SILENT_PAUSE_MS, SILENT_TRIES
 from staging.store.releases import StrategyType, Target
-from transport.framed import Reply
 from wire.codes import Code
+from wire.exchange import Answer
 from wire.ota import parse_order
 
 UUID = "0083000000000a"
-TAKES = {("PUT", "newfirmware"): Reply(Code.CHANGED)}
+TAKES = {("PUT", "newfirmware"): Answer(Code.CHANGED)}
 DEADLINE = 60.0
 
 

@@ -1,0 +1,42 @@
+"""One request and its answer, the same for every protocol: framed CoAP, local CoAP and HTTP.
+
+An answer's code is CoAP's (`wire.codes`), because the device document is written in them; a
+protocol with codes of its own maps them at its border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request: method ("GET"), decoded path and query parts in order, and payload."""
+
+    method: str
+    path: tuple[str, ...]
+    query: tuple[str, ...] = ()
+    payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer: a CoAP code byte (`wire.codes` or any other) and its payload."""
+
+    code: int
+    payload: bytes = b""
+
+    @classmethod
+    def from_text(cls, code: int, text: str) -> Answer:
+        """Return an answer with ``text`` as its payload; lone surrogates become "?"."""
+        return cls(code, text.encode(errors="replace"))
+
+    @property
+    def text(self) -> str:
+        """The payload as text; bytes that are not UTF-8 become replacement characters."""
+        return self.payload.decode(errors="replace")
+
+
+Handler = Callable[[Request], Awaitable[Answer]]
+"""Answers one request; an exception is the handler's bug and becomes 5.00."""
