@@ -247,7 +247,7 @@ async def test_a_cancellation_waits_for_the_order_that_is_on_its_way(cloud: Any)
             await held.wait()
         return Answer(Code.CHANGED)
 
-    device.endpoint._context.serversite._handler = hold
+    device.connection.handler = hold
     await order(cloud)
     await device.expect(*PUT)
     cancelling = asyncio.create_task(cloud.gateway.cancel_update(UUID))
