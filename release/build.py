@@ -17,7 +17,7 @@ from pathlib import Path
 from base.files import fsync_path
 from ota.install.package import INFO_NAME, LIB, ReleaseInfo, check_product, installed_version
 from ota.launch.running import DISTRIBUTION
-from release.repository import ReleaseToolError
+from release.errors import ReleaseToolError
 from wire.errors import FieldError
 from wire.ota import version_key
 

@@ -7,15 +7,8 @@ and not by its file name, so files may be moved and renamed. ``NAME.pem`` is a p
 
 from __future__ import annotations
 
-import getpass
 import itertools
-import json
-import os
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -35,95 +28,14 @@ from cryptography.hazmat.primitives.serialization import (
 
 from base.files import make_folder, write_atomically
 from ota.install.package import PRODUCT_PATTERN
-from release.tuf_types import CryptoSigner, HSMSigner, Key, Signer, SSlibKey
+from release.errors import ReleaseToolError
+from release.passphrase import PASSPHRASE_ENV, Passphrase
+from release.tokens import find_token_key, open_token_key
+from release.tuf_types import CryptoSigner, Key, Signer, SSlibKey
 from wire.errors import FieldError
 
-# Names, not secrets; S105 is a false alarm.
-PASSPHRASE_ENV = "STORY_RELEASE_PASSPHRASE"  # noqa: S105
-PIN_ENV = "STORY_RELEASE_PIN"
-TOKEN_SUFFIX = ".token.json"  # noqa: S105
+TOKEN_SUFFIX = ".token.json"  # noqa: S105  # a name, not a secret
 PUBLIC_SUFFIX = ".pub.pem"
-# OpenSSL's limit, in bytes.
-PASSPHRASE_MAX = 1023
-
-
-class ReleaseToolError(Exception):
-    """A release command cannot be carried out; the message is shown to the user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Passphrase:
-    """The source of the passphrase for encrypted keys.
-
-    Attributes:
-        file: its first line is the passphrase; None: STORY_RELEASE_PASSPHRASE of the environment.
-        ask: prompts for a passphrase if neither gives one and a key needs it; None: no prompt.
-    """
-
-    file: Path | None = None
-    ask: Callable[[str], str] | None = None
-
-    def get(self, what: str = "") -> bytes | None:
-        """Return the passphrase, or None if there is none.
-
-        Args:
-            what: name of the key that needs it, for the prompt; empty: do not prompt.
-
-        Raises:
-            ReleaseToolError: the given value cannot be a passphrase.
-            OSError: the file cannot be read.
-        """
-        if self.file is not None:
-            # Read as bytes: the error for an invalid byte shows its position and none of the text.
-            data = self.file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
-            if not data:
-                raise ReleaseToolError(f"{self.file}: its first line is empty")
-            return _checked(data, str(self.file))
-        text = os.environ.get(PASSPHRASE_ENV, "")
-        if text:
-            return _checked(text.encode("utf-8", "surrogateescape"), PASSPHRASE_ENV)
-        return self._ask(f"Passphrase of {what}: ") if what else None
-
-    def get_new(self, what: str) -> bytes | None:
-        """Return the passphrase for the new key ``what``; None: do not encrypt it.
-
-        On a terminal it is asked for twice.
-
-        Raises:
-            ReleaseToolError, OSError: as in `get`; also if the two answers differ.
-        """
-        found = self.get()
-        if found is None:
-            found = self._ask(f"New passphrase for {what} (nothing: not encrypted): ")
-            if found is not None and found != self._ask("The same again: "):
-                raise ReleaseToolError(f"{what}: the two passphrases differ; no key was made")
-        return found
-
-    def _ask(self, prompt: str) -> bytes | None:
-        if self.ask is None:
-            return None
-        try:
-            text = self.ask(prompt)
-        except EOFError as error:
-            raise ReleaseToolError("no passphrase was typed") from error
-        return _checked(text.encode("utf-8", "surrogateescape"), "the passphrase") if text else None
-
-
-def _checked(passphrase: bytes, where: str) -> bytes:
-    """Return ``passphrase`` if keys can be encrypted with it; the error never shows it."""
-    try:
-        passphrase.decode()
-    except UnicodeDecodeError as error:
-        raise ReleaseToolError(f"{where}: not UTF-8 text (byte {error.start})") from None
-    if len(passphrase) > PASSPHRASE_MAX:
-        reason = f"a passphrase of {len(passphrase)} bytes, expected at most {PASSPHRASE_MAX}"
-        raise ReleaseToolError(f"{where}: {reason}")
-    return passphrase
-
-
-def ask_on_terminal() -> Callable[[str], str] | None:
-    """Return a prompt function for secrets, or None if stdin is not a terminal."""
-    return getpass.getpass if sys.stdin.isatty() else None
 
 
 class KeyRing:
@@ -196,14 +108,10 @@ class KeyRing:
     def adopt_token(self, name: str, label: str, key_id: int) -> Key:
         """Record a key of the PKCS#11 token ``label``; raises ReleaseToolError, WireError."""
         _check_name(name)
-        try:
-            uri, key = HSMSigner.import_(key_id, label)
-        except Exception as error:  # PKCS#11 libraries raise arbitrary exceptions
-            raise ReleaseToolError(f"token {label}: {error or type(error).__name__}") from error
-        record = {"uri": uri, "keyid": key.keyid, "key": key.to_dict()}
+        key, record = find_token_key(label, key_id)
         make_folder(self.folder)
         path = self.folder / f"{name}{TOKEN_SUFFIX}"
-        write_atomically(path, json.dumps(record, indent=1).encode(), mode=0o600)
+        write_atomically(path, record, mode=0o600)
         self._signers = None
         return key
 
@@ -219,7 +127,7 @@ class KeyRing:
                 raise ReleaseToolError(f"{self.folder}: no such keys")
             opened = [self._open(path) for path in sorted(self.folder.glob("*.pem"))
                       if not path.name.endswith(PUBLIC_SUFFIX)]  # fmt: skip
-            tokens = [_token(path) for path in sorted(self.folder.glob(f"*{TOKEN_SUFFIX}"))]
+            tokens = [open_token_key(path) for path in sorted(self.folder.glob(f"*{TOKEN_SUFFIX}"))]
             self._signers = {signer.public_key.keyid: signer for signer in [*opened, *tokens]}
         return self._signers
 
@@ -261,27 +169,6 @@ def _check_name(name: str) -> str:
         expected = 'letters, digits, dots, dashes; at most 64 characters, not ending in ".pub"'
         raise FieldError("key name", name, expected)
     return name
-
-
-def _token(path: Path) -> Signer:
-    try:
-        record: dict[str, Any] = json.loads(path.read_bytes())
-        key = SSlibKey.from_dict(record["keyid"], record["key"])
-        uri = record["uri"]
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ReleaseToolError(f"{path}: not what `key new --token` writes") from error
-    try:
-        return HSMSigner.from_priv_key_uri(uri, key, _pin)
-    except Exception as error:  # PKCS#11 libraries raise arbitrary exceptions
-        raise ReleaseToolError(f"{path}: {error or type(error).__name__}") from error
-
-
-def _pin(_what: str) -> str:
-    ask = ask_on_terminal()
-    pin = os.environ.get(PIN_ENV) or (ask("PIN of the token: ") if ask else "")
-    if not pin:
-        raise ReleaseToolError(f"the token needs a PIN; give {PIN_ENV}")
-    return pin
 
 
 def read_public_key(path: Path) -> Key:

@@ -11,7 +11,7 @@ from tuf.api.exceptions import RepositoryError
 from base.files import Replacement, make_folder, write_atomically
 from ota.trust.client import map_file_name, target_file_names, target_path
 from ota.trust.terms import MapFile, parse_terms
-from release.keys import ReleaseToolError
+from release.errors import ReleaseToolError
 from release.tuf_types import TargetFile
 from wire.errors import WireError
 

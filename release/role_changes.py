@@ -13,8 +13,18 @@ from typing import Any
 
 from securesystemslib.formats import encode_canonical
 
+from release.roles import Roles
+
 # Members that change with every version, or that are described in separate lines.
-_TOLD = {"version", "expires", "keys", "roles", "delegations", "targets"}
+_DESCRIBED = {"version", "expires", "keys", "roles", "delegations", "targets"}
+
+
+def describe_staged(published: Roles, staged: Roles) -> dict[str, list[str]]:
+    """Return for each staged role what it would change, line by line."""
+    return {
+        role: describe_changes(published[role].signed if role in published else None, draft.signed)
+        for role, draft in staged.items()
+    }
 
 
 def describe_changes(before: Any | None, after: Any) -> list[str]:
@@ -29,7 +39,7 @@ def describe_changes(before: Any | None, after: Any) -> list[str]:
     lines += _misnamed(new)
     lines += _members("target", old.get("targets", {}), new.get("targets", {}))
     names = old.keys() | new.keys() if old else set()
-    lines += _members("", *({k: d.get(k) for k in sorted(names - _TOLD)} for d in (old, new)))
+    lines += _members("", *({k: d.get(k) for k in sorted(names - _DESCRIBED)} for d in (old, new)))
     return lines
 
 

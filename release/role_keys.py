@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ota.install.package import check_product
-from release.keys import ReleaseToolError
-from release.metadata_store import ONLINE_ROLES, TOP_ROLES, Roles, delegator_of
+from release.errors import ReleaseToolError
+from release.roles import ONLINE_ROLES, TOP_ROLES, Roles, delegated, delegator_of
 from release.tuf_types import DelegatedRole, Delegations, Key, TargetFile, Targets
 
 # By role: the function that changes its signed part.
@@ -92,11 +92,6 @@ class KeyChange:
 
 def _as_it_is(_signed: Any) -> None:
     """Change nothing; the caller sets a new version and expiry."""
-
-
-def delegated(targets: Targets) -> Mapping[str, DelegatedRole]:
-    """Return the delegated roles, by product."""
-    return (targets.delegations.roles if targets.delegations else None) or {}
 
 
 def role_of(product: str, roles: Roles) -> str:

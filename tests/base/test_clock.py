@@ -16,7 +16,8 @@ from base.clock import EARLIEST, LIFETIME_SECONDS, WRITE_STEP, TimeSource, Trust
 from ota.errors import ContentError, FetchError
 from ota.fetch.web import Web, WebSettings
 from ota.trust.client import SIGNED_AT, TIME_FORMAT, Target, TrustSettings, find_target
-from release.repository import AddedTarget, Repository
+from release.package_files import AddedTarget
+from release.repository import Repository
 from release.tuf_types import Metadata
 from tests.authority import HOUR, Authority
 
@@ -238,7 +239,7 @@ def test_a_frozen_repository_is_refused_by_the_time_that_its_own_server_says(
 ) -> None:
     """The first contact of a machine that started in 1970: a time that it receives counts at once."""
     past = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
-    monkeypatch.setattr("release.repository._expiry", lambda _role: past)
+    monkeypatch.setattr("release.lifetimes.expiry", lambda _role: past)
     repository.refresh()
     url, ca_file = https()
     clock = TrustedTime(tmp_path / "time.json", wall=lambda: 0.0)

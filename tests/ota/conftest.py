@@ -22,7 +22,8 @@ from ota.fetch.whole import DownloadSettings
 from ota.install.package import ReleaseInfo
 from ota.settings import UpdaterSettings
 from release.build import build_package
-from release.repository import AddedTarget, Repository
+from release.package_files import AddedTarget
+from release.repository import Repository
 from tests.ota.updater_rig import DEADLINE, QUICK, Kills, UpdaterRig
 from wire.ota import OtaOrder, order_payload
 
@@ -196,7 +197,7 @@ def added(repository: Repository, tmp_path: Path) -> AddedTarget:
     package = make_package(
         tmp_path / "p.tar.gz", "1.1.0", content=random.Random(1).randbytes(500_000)
     )
-    return repository.add(package, PRODUCT, "1.1.0")
+    return repository.add(package, PRODUCT, "1.1.0")[0]
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ from ota.order.task import Task, parse_task
 from ota.trial.given_up import parse_history
 from ota.trust.client import TrustSettings, find_target
 from ota.trust.terms import parse_terms
-from release.repository import AddedTarget, ReleaseToolError, Repository
+from release.errors import ReleaseToolError
+from release.package_files import AddedTarget
+from release.repository import Repository
 from tests.ota.simulator import URL, Simulator
 from wire.errors import WireError
 from wire.ota import OtaOrder, order_payload, parse_order

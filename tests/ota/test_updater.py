@@ -18,7 +18,8 @@ from ota.launch import boot, launch
 from ota.order.states import State, Step
 from ota.order.task import Task, save_task, task_path
 from ota.updater import Updater
-from release.repository import AddedTarget, Repository
+from release.package_files import AddedTarget
+from release.repository import Repository
 from tests.ota.updater_rig import (
     DEADLINE,
     NotedRestarts,
@@ -174,7 +175,7 @@ async def test_signed_package_that_is_no_release(
 ) -> None:
     package = tmp_path / "junk"
     package.write_bytes(b"no tar")
-    junk = repository.add(package, helpers.PRODUCT, "1.2.0")
+    junk = repository.add(package, helpers.PRODUCT, "1.2.0")[0]
     await live(rig, order_payload(helpers.order_for(junk, server.url)))
     await assert_failed(rig, OtaEvent.UNPACK_FAIL, "broken package")
 
@@ -183,7 +184,7 @@ async def test_package_that_calls_itself_another_version(
     rig: UpdaterRig, repository: Repository, server: Any, helpers: Any, tmp_path: Path
 ) -> None:
     package = helpers.make_package(tmp_path / "p2.tar.gz", "1.3.0")
-    lying = repository.add(package, helpers.PRODUCT, "1.2.0")
+    lying = repository.add(package, helpers.PRODUCT, "1.2.0")[0]
     await live(rig, order_payload(helpers.order_for(lying, server.url)))
     await assert_failed(rig, OtaEvent.IMAGE_INVALID, "release.version")
 

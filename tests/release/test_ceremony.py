@@ -16,15 +16,12 @@ import pytest
 from ota.errors import ContentError
 from ota.trust.client import Target, TrustSettings, find_target
 from ota.trust.terms import Terms
-from release.keys import (
-    PASSPHRASE_ENV,
-    KeyRing,
-    Passphrase,
-    ReleaseToolError,
-    read_public_key,
-    write_public_key,
-)
-from release.repository import AddedTarget, KeyCount, Repository
+from release.errors import ReleaseToolError
+from release.keys import KeyRing, read_public_key, write_public_key
+from release.package_files import AddedTarget
+from release.passphrase import PASSPHRASE_ENV, Passphrase
+from release.repository import Repository
+from release.role_keys import KeyCount
 from release.tuf_types import Metadata
 from wire.errors import WireError
 
@@ -59,7 +56,7 @@ class Ceremony:
 
     def add(self, version: str, *holders: str) -> AddedTarget:
         """Add a package, sign it and publish it."""
-        added = self.of("online").add(self.package(version), PRODUCT, version)
+        added = self.of("online").add(self.package(version), PRODUCT, version)[0]
         for holder in holders:
             self.of(holder).sign()
         self.of("online").publish()
@@ -79,7 +76,7 @@ def ceremony(server: Any, tmp_path: Path, helpers: Any) -> Ceremony:
 
 def test_a_release_is_published_when_the_threshold_has_signed(ceremony: Ceremony) -> None:
     online = ceremony.of("online")
-    added, outcome = online.add_and_tell(ceremony.package("1.1.0"), PRODUCT, "1.1.0")
+    added, outcome = online.add(ceremony.package("1.1.0"), PRODUCT, "1.1.0")
     assert outcome.published == ()
     assert outcome.staged == {"targets": "targets was signed by 0/2 keys"}
     assert ceremony.of("ann").sign().staged == {"targets": "targets was signed by 1/2 keys"}
@@ -98,7 +95,7 @@ def test_a_release_is_published_when_the_threshold_has_signed(ceremony: Ceremony
 
 def test_changes_of_a_staged_role_add_up_and_need_new_signatures(ceremony: Ceremony) -> None:
     ceremony.of("ann").add(ceremony.package("1.1.0"), PRODUCT, "1.1.0")
-    second = ceremony.of("ben").add(ceremony.package("1.2.0"), PRODUCT, "1.2.0")
+    second = ceremony.of("ben").add(ceremony.package("1.2.0"), PRODUCT, "1.2.0")[0]
     assert "1/2" in str(ceremony.of("ben").sign().staged["targets"])
     ceremony.of("ann").sign()
     assert ceremony.of("online").publish().published == ("targets",)
@@ -174,7 +171,7 @@ def test_a_products_key_signs_for_no_other_product(ceremony: Ceremony) -> None:
     for name in ("ann", "ben"):
         ceremony.of(name).sign()
     ceremony.of("online").publish()
-    added = ceremony.of("online").add(ceremony.package("1.1.0"), PRODUCT, "1.1.0")
+    added = ceremony.of("online").add(ceremony.package("1.1.0"), PRODUCT, "1.1.0")[0]
     with pytest.raises(ContentError, match="unknown target"):
         ceremony.device(added)
 
@@ -399,7 +396,7 @@ def test_changes_of_releases_and_products_are_shown(ceremony: Ceremony) -> None:
     online = ceremony.of("online")
     added = ceremony.add("1.1.0", "ann", "ben")
     online.edit_terms(PRODUCT, "1.1.0", lambda terms: replace(terms, revoked="deletes songs"))
-    second = online.add(ceremony.package("1.2.0"), PRODUCT, "1.2.0")
+    second = online.add(ceremony.package("1.2.0"), PRODUCT, "1.2.0")[0]
     shown: Any = online.show()
     version, revoked, new = shown["changes"]["targets"]
     assert version.startswith("version 2 -> 3, until ")
@@ -432,10 +429,10 @@ def test_the_same_package_again_tells_what_it_waits_for_and_the_terms_that_stand
     online, package = ceremony.of("online"), ceremony.package("1.1.0")
     hold = Terms(PRODUCT, "1.1.0", channels=())
     online.add(package, PRODUCT, "1.1.0", hold)
-    outcome = online.add_and_tell(package, PRODUCT, "1.1.0", hold)[1]
+    outcome = online.add(package, PRODUCT, "1.1.0", hold)[1]
     assert outcome.staged == {"targets": "targets was signed by 0/2 keys"}
     assert outcome.kept == {}
-    outcome = online.add_and_tell(package, PRODUCT, "1.1.0", replace(hold, data_budget=5))[1]
+    outcome = online.add(package, PRODUCT, "1.1.0", replace(hold, data_budget=5))[1]
     assert outcome.kept == hold.to_json()
 
 

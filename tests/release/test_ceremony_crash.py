@@ -14,8 +14,11 @@ import pytest
 
 from ota.errors import ContentError
 from ota.trust.client import Target, TrustSettings, find_target
-from release.package_files import describe
-from release.repository import AddedTarget, KeyCount, Outcome, ReleaseToolError, Repository
+from release.errors import ReleaseToolError
+from release.package_files import AddedTarget, describe
+from release.publication import Outcome
+from release.repository import Repository
+from release.role_keys import KeyCount
 
 PRODUCT = "story-machine"
 # More writes than any command makes.
@@ -58,7 +61,7 @@ class Bench:
         self.server, self.folder, self.helpers = server, folder, helpers
         self.repo = Repository(server.root, folder / "keys")
         self.repo.create()
-        self.added = self.repo.add(self.package("1.1.0"), PRODUCT, "1.1.0")
+        self.added = self.repo.add(self.package("1.1.0"), PRODUCT, "1.1.0")[0]
         shutil.copytree(server.root, folder / "first")
         shutil.copytree(folder / "keys", folder / "first-keys")
 
@@ -115,7 +118,7 @@ def test_a_kill_at_any_write_of_a_rotation(bench: Bench, role: str) -> None:
         bench.device()
         # One more root: a device that follows a different root of the same version would fail here.
         assert rotate(bench.repo, "timestamp").staged == {}, done
-        added = Repository(bench.repo.folder, bench.folder / "keys").add(
+        added, _ = Repository(bench.repo.folder, bench.folder / "keys").add(
             bench.package("1.2.0"), PRODUCT, "1.2.0"
         )
         assert bench.device(added).version == "1.2.0", done

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ota.trust.client import TrustSettings, find_target
-from release.repository import AddedTarget
+from release.package_files import AddedTarget
 
 UTIL = shutil.which("softhsm2-util")
 LIBRARIES = (

@@ -19,8 +19,10 @@ import pytest
 from ota.launch import running as release
 from ota.trust.client import TrustSettings, find_target
 from ota.trust.terms import Terms
-from release import repository
-from release.repository import AddedTarget, ReleaseToolError, Repository
+from release import lifetimes
+from release.errors import ReleaseToolError
+from release.package_files import AddedTarget
+from release.repository import Repository
 from wire.errors import WireError
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +62,7 @@ def test_a_crash_at_any_write_of_add_leaves_a_repository_that_clients_accept(
 
         monkeypatch.setattr(Path, "replace", replace)
         try:
-            second = repository.add(package, helpers.PRODUCT, "1.2.0")
+            second = repository.add(package, helpers.PRODUCT, "1.2.0")[0]
         except Death:
             monkeypatch.setattr(Path, "replace", real)
             assert finds(repository, server.url, added, tmp_path / f"m{point}", helpers)
@@ -81,7 +83,7 @@ def test_the_same_bytes_again_change_nothing_and_other_bytes_are_refused(
     package = tmp_path / "p.tar.gz"
     before = {p: p.read_bytes() for p in repository.metadata_dir.iterdir()}
     (repository.folder / added.path).unlink()
-    assert repository.add(package, helpers.PRODUCT, "1.1.0") == added
+    assert repository.add(package, helpers.PRODUCT, "1.1.0")[0] == added
     assert {p: p.read_bytes() for p in repository.metadata_dir.iterdir()} == before
     package.write_bytes(b"other")
     with pytest.raises(ReleaseToolError, match="already there with other bytes"):
@@ -159,7 +161,7 @@ def test_verify_finds_a_changed_package_and_an_expired_role(
         repository.verify()
     path.write_bytes(data)
     lifetime = dict.fromkeys(_lifetime(), -_lifetime()["timestamp"])
-    monkeypatch.setattr("release.repository.LIFETIME", lifetime)
+    monkeypatch.setattr("release.lifetimes.LIFETIME", lifetime)
     repository.refresh()
     with pytest.raises(ReleaseToolError, match="timestamp: expired"):
         repository.verify()
@@ -207,7 +209,7 @@ def test_init_writes_over_no_repository_that_lost_its_root(
 
 
 def _lifetime() -> dict[str, Any]:
-    return dict(repository.LIFETIME)
+    return dict(lifetimes.LIFETIME)
 
 
 def test_running_release(tmp_path: Path) -> None:

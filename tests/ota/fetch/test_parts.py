@@ -37,7 +37,8 @@ from ota.trust.terms import MapFile, parse_map_file
 from ota.updater import Updater
 from release.bundle_maps import make_map
 from release.cli import main
-from release.repository import ReleaseToolError, Repository
+from release.errors import ReleaseToolError
+from release.repository import Repository
 from tests.ota.bundle import (
     TAIL,
     Rauc,

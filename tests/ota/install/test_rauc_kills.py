@@ -24,7 +24,7 @@ from ota.order.states import State, Step
 from ota.order.task import Task, save_task
 from ota.trust.client import Target
 from ota.updater import Updater, UpdaterSettings
-from release.repository import AddedTarget
+from release.package_files import AddedTarget
 from tests.ota.updater_rig import DEADLINE, Kills, NotedRestarts, Outbox, UpdaterRig, live_through
 from wire.ota import InstallerKind, OtaEvent
 

@@ -16,7 +16,8 @@ from tuf.api.exceptions import RepositoryError
 from ota.errors import ContentError, FetchError, MachineError, OtaError, StoppedError
 from ota.fetch.web import WebSettings
 from ota.trust.client import Target, TrustSettings, find_target
-from release.repository import AddedTarget, Repository
+from release.package_files import AddedTarget
+from release.repository import Repository
 from wire.ota import OtaEvent
 
 
@@ -89,7 +90,7 @@ def test_expired_timestamp(
     find: Any, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     past = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
-    monkeypatch.setattr("release.repository._expiry", lambda _role: past)
+    monkeypatch.setattr("release.lifetimes.expiry", lambda _role: past)
     repository.refresh()
     refused("expired metadata (freeze)", find)
 

@@ -1,0 +1,1 @@
+"""The commands of ``story-release``: each adds its parser, and names the function that runs it."""
