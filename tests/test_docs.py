@@ -1,0 +1,100 @@
+"""What the documents name exists: modules and what is in them, files, folders, and the targets of links."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from agent.settings import OtaSettings
+from tools.architecture import modules
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
+FOLDERS = (
+    "wire", "audio", "base", "transport", "machine", "resources", "ota", "agent", "release", "staging",
+    "cloud", "systemd", "tools", "benchmarks", "tests", "examples", "docs",
+)  # fmt: skip
+KNOWN = modules(ROOT, FOLDERS)
+FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+A_FOLDER = rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})"
+DOTTED = re.compile(rf"{A_FOLDER}(?:\.\w+)+(?![\w/-])")
+RUN = re.compile(r"python3? -m ([\w.]+)")
+# A path with a suffix or a closing slash; `ota/update` is the end of a URL.
+PATH = re.compile(rf"{A_FOLDER}(?:/[\w.-]+)*/(?:[\w-]+(?:\.[\w-]+)+)?(?![\w{{*])")
+PYTHON_FILE = re.compile(r"(?<![\w/.-])[\w-]+\.py\b")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+# What else is written as a folder's name and a dot: files, and the members of agent.toml's [ota].
+NOT_MODULES = {"agent.sock", "agent.toml", "release.json", "cloud.sqlite"}
+SETTINGS = {f"ota.{field.name}" for field in dataclasses.fields(OtaSettings)}
+
+
+def prose(path: Path) -> str:
+    return FENCE.sub("", path.read_text("utf-8"))
+
+
+def exists(name: str) -> bool:
+    """Return whether a dotted name is a module, or a name in one, or in a class of one."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        path = KNOWN.get(".".join(parts[:count]))
+        if path is not None:
+            return defines(ast.parse(path.read_text("utf-8")), parts[count:])
+    return Path(ROOT, *parts).is_dir()  # a folder of scripts, which is no package
+
+
+def defines(node: ast.AST, names: list[str]) -> bool:
+    if not names:
+        return True
+    return any(defines(child, names[1:]) for child in ast.walk(node) if name_of(child) == names[0])
+
+
+def name_of(node: ast.AST) -> str | None:
+    match node:
+        case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return name
+        case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+            return name
+        case _:
+            return None
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_document_names_exists(path: Path) -> None:
+    text, whole = prose(path), path.read_text("utf-8")
+    found = {*DOTTED.findall(text)} - NOT_MODULES - SETTINGS
+    dotted = {name for name in found if not name.endswith(".md")}
+    ours = {name for name in RUN.findall(whole) if name.partition(".")[0] in FOLDERS}
+    paths = {*PATH.findall(text)}
+    missing = [
+        *(name for name in dotted | ours if not exists(name)),
+        *(name for name in paths if not (ROOT / name).exists()),
+        *(name for name in PYTHON_FILE.findall(text) if not any(ROOT.glob(f"*/**/{name}"))),
+        *(name for name in LINK.findall(whole) if not is_there(path, name)),
+    ]
+    assert sorted(missing) == []
+
+
+def is_there(document: Path, target: str) -> bool:
+    if re.match(r"\w+:|#", target):
+        return True
+    return (document.parent / unquote(target.partition("#")[0])).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("wire.codes", True),
+        ("wire.codes.Code", True),
+        ("wire.codes.Code.CONTENT", True),
+        ("wire.codes.Code.CONTENTS", False),
+        ("wire.kodes", False),
+        ("tools.kill_proof", True),
+    ],
+)
+def test_a_name_is_looked_up_in_the_source(name: str, *, there: bool) -> None:
+    assert exists(name) is there
