@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 
 from agent.settings import _LIMITS, Settings, SettingsError, load_settings, parse_settings
-from base.backoff import FIRST_SECONDS, Backoff
 from wire.errors import WireError
 from wire.voice import HeaderStyle
 
@@ -143,40 +141,3 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     path.write_bytes(b'[ota]\nproduct = "\xb9\xca"')
     with pytest.raises(SettingsError, match=f"settings {path}: not UTF-8 text"):
         load_settings(path)
-
-
-class NoChance(random.Random):
-    """Returns the given number each time."""
-
-    def __init__(self, value: float) -> None:
-        super().__init__()
-        self._value = value
-
-    def random(self) -> float:
-        return self._value
-
-
-def test_the_back_off_doubles_to_its_maximum_and_begins_anew() -> None:
-    backoff = Backoff(60.0, NoChance(0.0))
-    assert [backoff.next() for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
-    backoff.reset()
-    assert backoff.next() == FIRST_SECONDS
-
-
-def test_no_wait_is_over_the_maximum_not_even_the_first() -> None:
-    assert Backoff(0.1, NoChance(0.0)).next() == 0.1
-
-
-def test_jitter_takes_away_up_to_half() -> None:
-    assert Backoff(60.0, NoChance(0.999999)).next() == pytest.approx(0.25, rel=1e-3)
-    backoff = Backoff(8.0, random.Random(1))
-    for _ in range(10):
-        backoff.next()
-    waits = [backoff.next() for _ in range(1000)]
-    assert all(4.0 <= wait <= 8.0 for wait in waits)
-    assert max(waits) - min(waits) > 3.5
-
-
-def test_a_year_of_waiting_does_not_overflow() -> None:
-    backoff = Backoff(60.0, NoChance(0.0))
-    assert {backoff.next() for _ in range(600_000)} == {0.5, 1, 2, 4, 8, 16, 32, 60}

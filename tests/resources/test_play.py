@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
 
 import resources.dispatch
-from machine.errors import RefusedError, UnavailableError
+from machine.errors import RefusedError
 from machine.player import MpvPlayer
 from resources.dispatch import Dispatch
 from resources.library import Catalogue
@@ -184,33 +183,6 @@ async def test_blanks_are_no_title(bench: Bench) -> None:
     with pytest.raises(RefusedError, match='got ""'):
         await bench.point.put("   ")
     assert bench.player.played == []
-
-
-def test_a_link_that_leads_to_itself_is_no_track(tmp_path: Path) -> None:
-    (tmp_path / "loop.mp3").symlink_to(tmp_path / "loop.mp3")
-    (tmp_path / "song.mp3").touch()
-    assert Catalogue(tmp_path).titles() == ["song"]
-
-
-def test_names_that_are_no_utf_8_are_titles_with_marks(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"\xb9\xca story.mp3")).touch()
-    catalogue = Catalogue(tmp_path)
-    assert catalogue.titles() == ["\N{REPLACEMENT CHARACTER}" * 2 + " story"]
-    track = catalogue.find("story").current
-    assert track
-    assert os.fsencode(track.source).endswith(b"/\xb9\xca story.mp3")
-    assert catalogue.find(track.title).current == track
-
-
-async def test_a_card_that_cannot_be_read_is_unavailable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_self: Path, _pattern: str) -> list[Path]:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(Path, "rglob", fail)
-    with pytest.raises(UnavailableError, match="the media cannot be read: Input/output error"):
-        Catalogue(tmp_path).find("song")
 
 
 async def test_libmpv_that_cannot_be_loaded_is_5_03(

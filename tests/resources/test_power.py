@@ -51,19 +51,6 @@ async def test_without_a_battery_the_machine_is_on_mains(
     assert "no battery found" in PowerPoint(None).back_end
 
 
-def test_no_sysfs_at_all(tmp_path: Path) -> None:
-    assert find_battery(tmp_path / "none") is None
-
-
-def test_attributes_that_cannot_be_read_pass_the_supply_over(tmp_path: Path) -> None:
-    broken = supply(tmp_path, "a-broken", capacity="5")
-    (broken / "type").mkdir()  # reading it is an error, as after a gauge was removed
-    supply(tmp_path, "b-noise", type=b"\xff\xfe", capacity="5")
-    odd = supply(tmp_path, "c-odd", type="Battery", capacity="60")
-    (odd / "scope").mkdir()
-    assert find_battery(tmp_path) == odd
-
-
 @pytest.mark.parametrize(
     ("raw", "shown"), [("0", "0"), ("100", "100"), ("117", "100"), ("-3", "0")]
 )

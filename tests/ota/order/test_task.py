@@ -1,4 +1,4 @@
-"""Atomic files, and the strict reading of the task record."""
+"""The strict reading of the task record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from base.files import Replacement, replace_symlink, write_atomically
 from ota.errors import ContentError
 from ota.order.states import IllegalTransitionError, State, Step
 from ota.order.task import Task, load_task, parse_task, save_task, task_path
@@ -18,31 +17,6 @@ from wire.ota import OtaEvent, OtaOrder
 
 ORDER = OtaOrder("77", "1.1.0", "1.0.0", "http://h/1.1.0.tar.gz", 10, "0" * 32)
 TARGET = Target("p/1.1.0.tar.gz", 10, "a" * 64, "1.1.0", "p")
-
-
-def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"old", mode=0o600)
-    with pytest.raises(TypeError), Replacement(path) as file:
-        file.write(b"half" + bytes(None))  # type: ignore[call-overload]
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_a_stale_temp_file_does_not_stand_in_the_way(tmp_path: Path) -> None:
-    (tmp_path / ".file.tmp").write_bytes(b"of a crash")
-    write_atomically(tmp_path / "file", b"new")
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_link_is_switched_and_removed(tmp_path: Path) -> None:
-    link = tmp_path / "current"
-    for target in ("a", "b"):
-        replace_symlink(link, target)
-        assert link.readlink() == Path(target)
-    replace_symlink(link, None)
-    assert not link.is_symlink()
 
 
 TASKS = [

@@ -1,122 +1,26 @@
-"""Volume and play on real parts: PulseAudio's null sink, amixer over it, and mpv."""
+"""Play on real parts: mpv, and PulseAudio's null sink."""
 
 from __future__ import annotations
 
 import array
 import asyncio
 import os
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from machine.errors import RefusedError, UnavailableError
-from machine.mixers import AlsaMixer, PulseMixer, StandInMixer, find_mixer, parse_amixer
+from machine.errors import RefusedError
 from machine.player import MpvPlayer, StandInPlayer, find_player
-from resources.dispatch import Dispatch
 from resources.library import Catalogue
 from resources.play import PlayPoint
-from resources.volume import VolumePoint
 from tests.conftest import write_tone
-from wire.codes import Code
-
-
-def pactl(server: str, *arguments: str) -> str:
-    result = subprocess.run(
-        ["pactl", *arguments], env={**os.environ, "PULSE_SERVER": server},
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    return result.stdout
 
 
 @pytest.fixture
 def pulse(pulse_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("PULSE_SERVER", pulse_server)
     return pulse_server
-
-
-async def test_volume_sets_the_real_sink_and_reads_it_back(pulse: str) -> None:
-    mixer = await find_mixer()
-    assert isinstance(mixer, PulseMixer)
-    point = VolumePoint(mixer)
-    for step in (0, 7, 16):
-        await point.put(step)
-        assert await point.get() == step
-        assert f"{round(step / 16 * 100)}%" in pactl(pulse, "get-sink-volume", "@DEFAULT_SINK@")
-    await point.close()
-
-
-async def test_volume_sees_a_knob_and_a_mute_on_the_machine(pulse: str) -> None:
-    mixer = await PulseMixer.find()
-    assert mixer
-    point = VolumePoint(mixer)
-    pactl(pulse, "set-sink-volume", "@DEFAULT_SINK@", "25%")
-    assert await point.get() == 4
-    pactl(pulse, "set-sink-mute", "@DEFAULT_SINK@", "1")
-    assert await point.get() == 0
-    await point.put(8)
-    assert "no" in pactl(pulse, "get-sink-mute", "@DEFAULT_SINK@")
-    await point.close()
-
-
-async def test_pulse_that_went_away_is_unavailable_not_a_crash(
-    pulse: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert pulse
-    mixer = await PulseMixer.find()
-    assert mixer
-    monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere/native")
-    answer = await Dispatch([VolumePoint(mixer)], _ignore).request("PUT", "volume", "3")
-    assert answer.code is Code.SERVICE_UNAVAILABLE
-    assert "pactl: " in answer.text
-
-
-async def test_without_a_sound_server_or_card_the_stand_in_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    mixer = await find_mixer()
-    assert isinstance(mixer, StandInMixer)
-    assert mixer.name == "no mixer found: volume is kept but not heard"
-    await mixer.set(0.25)
-    assert await mixer.get() == 0.25
-
-
-async def test_alsa_mixer_drives_a_real_control_through_amixer(
-    pulse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = tmp_path / "asoundrc"
-    config.write_text("ctl.!default { type pulse }\npcm.!default { type pulse }\n")
-    monkeypatch.setenv("ALSA_CONFIG_PATH", f"/usr/share/alsa/alsa.conf:{config}")
-    mixer = await AlsaMixer.find()
-    assert mixer
-    assert mixer.name == "ALSA: Master"
-    await mixer.set(0.5)
-    assert abs(await mixer.get() - 0.5) < 0.02
-    assert "no" in pactl(pulse, "get-sink-mute", "@DEFAULT_SINK@")
-
-
-@pytest.mark.parametrize(
-    ("text", "level"),
-    [
-        ("  Mono: Playback 100 [40%] [-10.00dB] [on]", 0.4),
-        ("  Front Left: 1 [20%] [on]\n  Front Right: 1 [40%] [on]", 0.3),
-        ("  Mono: Playback 100 [40%] [off]", 0.0),
-    ],
-)
-def test_parse_amixer(text: str, level: float) -> None:
-    assert parse_amixer(text) == pytest.approx(level)
-
-
-def test_parse_amixer_names_a_control_without_volume() -> None:
-    with pytest.raises(UnavailableError, match="no volume"):
-        parse_amixer("Simple mixer control 'Auto-Mute Mode',0")
-
-
-async def _ignore(*_: object) -> None:
-    return
 
 
 @pytest.fixture
@@ -199,17 +103,6 @@ async def test_a_new_order_while_the_old_track_ends_is_not_taken_for_a_failure(
         await point.put("小兔子乖乖")
         await point.put("两只老虎")
         assert await point.get() == "2 两只老虎"
-
-
-@pytest.mark.parametrize("wanted", ["../secret", "/etc/passwd", "..", "file:///etc/passwd"])
-def test_nothing_outside_the_media_folder_is_found(tmp_path: Path, wanted: str) -> None:
-    folder = tmp_path / "media"
-    write_tone(tmp_path / "secret.wav")
-    folder.mkdir()
-    (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
-    with pytest.raises(RefusedError, match="0 titles"):
-        Catalogue(folder).find(wanted)
-    assert Catalogue(folder).titles() == []
 
 
 async def test_without_libmpv_the_stand_in_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,58 @@
+"""Files and links that are replaced atomically."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from base.files import Replacement, fsync_tree, make_folder, replace_symlink, write_atomically
+
+
+def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old", mode=0o600)
+    with pytest.raises(TypeError), Replacement(path) as file:
+        file.write(b"half" + bytes(None))  # type: ignore[call-overload]
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_stale_temp_file_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".file.tmp").write_bytes(b"of a crash")
+    write_atomically(tmp_path / "file", b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_link_is_switched_and_removed(tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    for target in ("a", "b"):
+        replace_symlink(link, target)
+        assert link.readlink() == Path(target)
+    replace_symlink(link, None)
+    assert not link.is_symlink()
+
+
+def test_each_new_folder_is_durable_in_the_one_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr("base.files.fsync_path", flushed.append)
+    make_folder(tmp_path / "a/b")
+    assert (tmp_path / "a/b").is_dir()
+    assert flushed == [tmp_path, tmp_path / "a"]
+    make_folder(tmp_path / "a/b")
+    assert len(flushed) == 2
+
+
+def test_a_tree_is_flushed_from_its_leaves_up_without_its_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/file").touch()
+    (tmp_path / "a/link").symlink_to("/nowhere")
+    flushed: list[Path] = []
+    monkeypatch.setattr("base.files.fsync_path", flushed.append)
+    fsync_tree(tmp_path)
+    assert flushed == [tmp_path / "a/file", tmp_path / "a", tmp_path]
