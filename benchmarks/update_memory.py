@@ -27,7 +27,7 @@ from ota.fetch.bundle_map import BLOCK
 from ota.fetch.choice import fetch_package
 from ota.install.rauc import RaucInstaller
 from ota.settings import UpdaterSettings
-from ota.trust.client import Target, map_file_name
+from ota.trust.target import Target, map_file_name
 from ota.trust.terms import MapFile
 from release.bundle_maps import make_map
 from tools.processes import BenchError

@@ -33,6 +33,14 @@ class ContentError(OtaError):
         self.event = event
 
 
+class ExpiredMetadataError(ContentError):
+    """The repository's metadata has expired, by trusted time: an attacker may be freezing it."""
+
+    def __init__(self, detail: str) -> None:
+        """Build the message from ``detail``."""
+        super().__init__("expired metadata (freeze)", detail, OtaEvent.IMAGE_INVALID)
+
+
 class FetchError(OtaError):
     """A server could not be reached, returned a temporary error, or broke the connection."""
 

@@ -35,7 +35,8 @@ from ota.restart import Restart, Restarter
 from ota.settings import Hooks, UpdaterSettings
 from ota.trial.given_up import GivenUp, check_budget, count_trial, load_history
 from ota.trial.log import discard_trial_log
-from ota.trust.client import Target, check_newer, find_target
+from ota.trust.client import check_newer, find_target
+from ota.trust.target import Target
 from wire.codes import Code
 from wire.errors import WireError, show
 from wire.exchange import Answer

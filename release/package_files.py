@@ -9,7 +9,7 @@ from pathlib import Path
 from tuf.api.exceptions import RepositoryError
 
 from base.files import Replacement, make_folder, write_atomically
-from ota.trust.client import map_file_name, target_file_names, target_path
+from ota.trust.target import map_file_name, target_file_names, target_path
 from ota.trust.terms import MapFile, parse_terms
 from release.errors import ReleaseToolError
 from release.tuf_types import TargetFile

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from base.files import make_folder
 from ota.install.package import check_product
-from ota.trust.client import target_path
+from ota.trust.target import target_path
 from ota.trust.terms import Terms, check_terms, parse_terms
 from release import lifetimes
 from release.errors import ReleaseToolError

@@ -48,7 +48,7 @@ from ota.fetch.whole import (
 )
 from ota.install.installer import ImageInstaller, Installer, Progress
 from ota.settings import UpdaterSettings
-from ota.trust.client import Target, map_file_name
+from ota.trust.target import Target, map_file_name
 from ota.trust.terms import MapFile
 from wire.errors import WireError
 from wire.ota import OtaEvent, OtaOrder

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from ota.errors import ContentError
 from ota.launch.boot import Rollback, Trial
-from ota.trust.client import Target
+from ota.trust.target import Target
 from wire.ota import OtaEvent
 
 # Called with (bytes done, total bytes), from the thread that does the work.

@@ -32,7 +32,7 @@ from ota.install.rauc_bus import (
     rauc_bus,
 )
 from ota.launch.boot import Rollback, Trial
-from ota.trust.client import Target
+from ota.trust.target import Target
 from wire.errors import FieldError, WireError
 from wire.fields import get_int, get_object, get_string, parse_object
 from wire.ota import OtaEvent

@@ -20,7 +20,7 @@ from ota.errors import NoSpaceError, StoppedError
 from ota.install.installer import DEFAULT_LIMITS, Progress, Standing, UnpackLimits
 from ota.launch import boot
 from ota.launch.boot import BootRecord, BootRecordError
-from ota.trust.client import Target
+from ota.trust.target import Target
 
 # Holds the package's SHA-256, next to release.json: distinguishes an unpacked release from another
 # build of the same version.

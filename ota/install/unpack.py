@@ -24,7 +24,7 @@ from ota.install.package import (
     open_package,
     read_first_info,
 )
-from ota.trust.client import Target
+from ota.trust.target import Target
 from wire.ota import OtaEvent
 
 COPY_SIZE = 256 * 1024

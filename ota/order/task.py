@@ -14,7 +14,7 @@ from pathlib import Path
 from base.files import make_folder, write_atomically
 from ota.errors import MachineError, MisuseError, OtaError
 from ota.order.states import STEPS, State, Step, check_transition
-from ota.trust.client import Target
+from ota.trust.target import Target
 from ota.trust.terms import parse_map_file
 from wire.errors import FieldError, WireError
 from wire.fields import dump_object, get_int, get_object, get_string, parse_object

@@ -1,9 +1,8 @@
-"""Decide which package may be installed: The Update Framework admits it, an order can only refuse.
+"""Read which package may be installed from a repository, through The Update Framework (TUF).
 
 python-tuf verifies signatures, thresholds, versions and expiry of the repository's metadata against
-a root that came with the machine, at the time of `base.clock`; `ota.trust.terms` and `check_target`
-then check the signed entry against this machine and the order. Other modules download the package
-and retry after a `FetchError`.
+a root that came with the machine, at the time of `base.clock`; `ota.trust.target` then decides, without
+I/O, on the signed entry. Other modules download the package and retry after a `FetchError`.
 """
 
 from __future__ import annotations
@@ -19,15 +18,22 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from base.clock import TrustedTime
 from base.files import fsync_tree, make_folder
-from ota.errors import ContentError, FetchError, MachineError, MisuseError, StoppedError
+from ota.errors import (
+    ContentError,
+    ExpiredMetadataError,
+    FetchError,
+    MachineError,
+    MisuseError,
+    StoppedError,
+)
 from ota.fetch.web import Web, WebSettings, show_url
 from ota.order.worker import run_blocking
-from ota.trust.terms import DEFAULT_CHANNEL, MapFile, ThisMachine, admit, parse_terms
-from wire.errors import WireError, show
+from ota.trust.target import Target, check_target, target_path
+from ota.trust.terms import DEFAULT_CHANNEL, ThisMachine
+from wire.errors import show
 from wire.ota import InstallerKind, OtaEvent, OtaOrder, version_key
 
 if TYPE_CHECKING:
@@ -79,38 +85,6 @@ class TrustSettings:
         return self.web.clock
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A package that signed metadata admits: its path there, length in bytes and SHA-256 (hex).
-
-    ``data_budget``: total bytes that its download may cost; None: the machine's default limit.
-    ``map``: the map for fetching only missing parts of an image; None: it is fetched whole.
-    """
-
-    path: str
-    length: int
-    sha256: str
-    version: str
-    product: str
-    data_budget: int | None = None
-    map: MapFile | None = None
-
-
-def target_path(product: str, version: str) -> str:
-    """Return the target path of a product's version."""
-    return f"{product}/{version}.tar.gz"
-
-
-def map_file_name(version: str, sha256: str) -> str:
-    """Return the name of the map with that hash, which is next to the package of ``version``."""
-    return f"{sha256}.{version}.map"
-
-
-def target_file_names(version: str, sha256: str) -> tuple[str, str]:
-    """Return the names that a package's URL may end in: consistent-snapshot, and plain."""
-    return f"{sha256}.{version}.tar.gz", f"{version}.tar.gz"
-
-
 def find_target(
     settings: TrustSettings, order: OtaOrder, running: str, stop: threading.Event
 ) -> Target:
@@ -154,52 +128,13 @@ async def check_newer(order: OtaOrder, running: str, settings: TrustSettings) ->
         raise ContentError("not newer", f"{detail}; repository: {reason}") from error
 
 
-def check_target(signed: TargetFile, order: OtaOrder, machine: ThisMachine) -> Target:
-    """Check the signed entry against this machine and the order.
-
-    Raises:
-        ContentError: they disagree; names the field.
-    """
-    try:
-        terms = parse_terms(signed.custom)
-    except WireError as error:
-        raise ContentError("bad target", str(error)) from error
-    sha256 = signed.hashes.get("sha256")
-    if sha256 is None:
-        raise ContentError("bad target", "no sha256 in the signed hashes")
-    admit(terms, order.version, machine)
-    if order.size != signed.length:
-        detail = f"ota.size: got {order.size}, expected {signed.length}"
-        raise ContentError("wrong size", detail)
-    _check_url(order, sha256)
-    return Target(
-        signed.path,
-        signed.length,
-        sha256,
-        order.version,
-        machine.product,
-        terms.data_budget,
-        terms.map,
-    )
-
-
-def _check_url(order: OtaOrder, sha256: str) -> None:
-    names = target_file_names(order.version, sha256)
-    try:
-        name = unquote(urlsplit(order.url).path).rpartition("/")[2]
-    except ValueError as error:
-        raise ContentError("wrong URL", f"ota.url: {show(order.url)} is no URL") from error
-    if name not in names:
-        raise ContentError("wrong URL", f"ota.url: ends in {show(name)}, expected {names[0]}")
-
-
 def _look_up(settings: TrustSettings, path: str, stop: threading.Event) -> TargetFile | None:
     client = TrustClient(settings, stop)
     try:
         return client.look_up(path)
-    except ContentError as error:
+    except ExpiredMetadataError:
         # A time signed with a key revoked since must not make all later metadata look expired.
-        if not error.check.startswith("expired") or not client.forget_withdrawn_time():
+        if not client.forget_withdrawn_time():
             raise
     return TrustClient(settings, stop).look_up(path)
 
@@ -224,7 +159,7 @@ class TrustClient:
             make_folder(settings.metadata_dir)
         except OSError as error:
             raise MachineError(f"trusted root: {error}") from error
-        with Web(settings.web) as web, _verdicts(settings, self._stop):
+        with Web(settings.web) as web, _converted_errors(settings, self._stop):
             try:
                 updater = self._updater(web, root)
                 updater.refresh()
@@ -243,17 +178,19 @@ class TrustClient:
         if (note := settings.clock.disbelief()) is not None:
             _log.warning("the expiry of metadata is checked at trusted time: %s", note)
 
-        def judge() -> None:
-            _judge_at(updater, settings.clock.now())
+        def use_trusted_time() -> None:
+            _set_reference_time(updater, settings.clock.now())
 
         updater = Updater(
             str(settings.metadata_dir),
             settings.metadata_url or f"{settings.repository.rstrip('/')}/metadata/",
             # The server's time is used at once: it may be the first that this machine receives.
-            fetcher=_make_fetcher(web, monotonic() + settings.deadline, self._stop, judge),
+            fetcher=_make_fetcher(
+                web, monotonic() + settings.deadline, self._stop, use_trusted_time
+            ),
             bootstrap=root,
         )
-        judge()
+        use_trusted_time()
         return updater
 
     @property
@@ -287,7 +224,7 @@ class TrustClient:
             return False
 
 
-def _judge_at(updater: Updater, seconds: float) -> None:
+def _set_reference_time(updater: Updater, seconds: float) -> None:
     """Make python-tuf check expiry at trusted time.
 
     It has no parameter for that: on creation it stores the clock's time as ``reference_time``,
@@ -307,25 +244,29 @@ def _load(path: Path) -> Any:
 
 
 @contextmanager
-def _verdicts(settings: TrustSettings, stop: threading.Event) -> Iterator[None]:
+def _converted_errors(settings: TrustSettings, stop: threading.Event) -> Iterator[None]:
     """Convert python-tuf's exceptions to ours."""
-    from tuf.api.exceptions import DownloadError  # noqa: PLC0415  # only an update needs it
+    from tuf.api import exceptions as tuf  # noqa: PLC0415  # only an update needs it
 
     refusals = _refusals()
     try:
         yield
     except OSError as error:
         raise MachineError(f"metadata folder: {error}") from error
+    except tuf.ExpiredMetadataError as error:
+        note = settings.clock.disbelief()
+        raise ExpiredMetadataError(_detail(error) + (f" ({note})" if note else "")) from error
     except tuple(refusals) as error:
         check = next(text for kind, text in refusals.items() if isinstance(error, kind))
-        detail = show(str(error), 200).strip('"')
-        note = settings.clock.disbelief() if check.startswith("expired") else None
-        detail += f" ({note})" if note else ""
-        raise ContentError(check, detail, OtaEvent.IMAGE_INVALID) from error
-    except DownloadError as error:
+        raise ContentError(check, _detail(error), OtaEvent.IMAGE_INVALID) from error
+    except tuf.DownloadError as error:
         if stop.is_set():
             raise StoppedError("stopped while reading metadata") from error
         raise FetchError(f"repository {show_url(settings.repository)}: {error}") from error
+
+
+def _detail(error: Exception) -> str:
+    return show(str(error), 200).strip('"')
 
 
 def _refusals() -> dict[type[Exception], str]:
@@ -334,7 +275,6 @@ def _refusals() -> dict[type[Exception], str]:
 
     return {
         tuf.UnsignedMetadataError: "wrong signature (arbitrary software)",
-        tuf.ExpiredMetadataError: "expired metadata (freeze)",
         tuf.BadVersionNumberError: "older metadata (rollback)",
         tuf.LengthOrHashMismatchError: "metadata of another state (mix-and-match)",
         tuf.RepositoryError: "bad metadata",
@@ -356,11 +296,11 @@ def _note_date(web: Web, date: str | None) -> None:
 
 
 def _make_fetcher(
-    web: Web, deadline: float, stop: threading.Event, heard: Callable[[], None]
+    web: Web, deadline: float, stop: threading.Event, date_noted: Callable[[], None]
 ) -> FetcherInterface:
     """Return a fetcher for python-tuf; all our errors become DownloadError, also while iterating.
 
-    ``heard`` is called after a response with the server's time was received.
+    ``date_noted`` is called after a response with the server's time was received.
     """
     from tuf.api.exceptions import (  # noqa: PLC0415  # only an update needs it
         DownloadError,
@@ -382,7 +322,7 @@ def _make_fetcher(
                 with web.get(url) as body:
                     if url.startswith("https:"):
                         _note_date(web, body.header("Date"))
-                        heard()
+                        date_noted()
                     if body.status != 200:
                         text = f"{show_url(url)} answered HTTP {body.status}"
                         raise DownloadHTTPError(text, body.status)

@@ -15,7 +15,7 @@ import pytest
 from ota.errors import IncompletePackageError
 from ota.fetch.bundle_map import BLOCK
 from ota.install.installer import Progress, Standing
-from ota.trust.client import Target
+from ota.trust.target import Target
 from release.squash import read_squashfs
 
 needs_squashfs = pytest.mark.skipif(

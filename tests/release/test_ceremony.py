@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from ota.errors import ContentError
-from ota.trust.client import Target, TrustSettings, find_target
+from ota.trust.client import TrustSettings, find_target
+from ota.trust.target import Target
 from ota.trust.terms import Terms
 from release.errors import ReleaseToolError
 from release.keys import KeyRing, read_public_key, write_public_key

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from ota.errors import ContentError
-from ota.trust.client import Target, TrustSettings, find_target
+from ota.trust.client import TrustSettings, find_target
+from ota.trust.target import Target
 from release.errors import ReleaseToolError
 from release.package_files import AddedTarget, describe
 from release.publication import Outcome

@@ -22,7 +22,7 @@ from ota.install.rauc import (
 from ota.install.rauc_bus import (
     RaucDeadlines,
 )
-from ota.trust.client import Target
+from ota.trust.target import Target
 from tests.authority import write_signer
 
 needs_rauc = pytest.mark.skipif(

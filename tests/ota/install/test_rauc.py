@@ -29,7 +29,7 @@ from ota.launch.boot import Rollback, Trial
 from ota.order.recovery import Action, recover
 from ota.order.states import Step
 from ota.order.task import Task
-from ota.trust.client import Target
+from ota.trust.target import Target
 from tests.authority import write_signer
 from tests.ota.install.rauc_rig import IMAGE, RaucRig, install, needs_rauc, prepared, target
 from wire.errors import WireError

@@ -22,7 +22,7 @@ from ota.install.rauc import RaucInstaller, parse_record
 from ota.install.rauc_bus import BundleInfo, Slot
 from ota.order.states import State, Step
 from ota.order.task import Task, save_task
-from ota.trust.client import Target
+from ota.trust.target import Target
 from ota.updater import Updater, UpdaterSettings
 from release.package_files import AddedTarget
 from tests.ota.updater_rig import DEADLINE, Kills, NotedRestarts, Outbox, UpdaterRig, live_through

@@ -21,7 +21,7 @@ from ota.install.package import ReleaseInfo, check_runtime
 from ota.install.slots import SlotInstaller
 from ota.install.unpack import _Unpacker, inspect_package
 from ota.launch import boot
-from ota.trust.client import Target
+from ota.trust.target import Target
 from wire.ota import OtaEvent
 
 INFO = ReleaseInfo("story-machine", "1.1.0", ">=3.11", (), ("agent",), 0)

@@ -10,7 +10,7 @@ from ota.launch.boot import Rollback, Trial
 from ota.order.recovery import LOST_RECORD, NOT_RESTARTED, NOT_STARTED, RESTARTS, Action, recover
 from ota.order.states import Step
 from ota.order.task import Task
-from ota.trust.client import Target
+from ota.trust.target import Target
 from wire.ota import OtaOrder
 
 OLD, NEW = "1.0.0", "1.1.0"

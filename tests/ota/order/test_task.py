@@ -11,7 +11,7 @@ import pytest
 from ota.errors import ContentError
 from ota.order.states import IllegalTransitionError, State, Step
 from ota.order.task import Task, load_task, parse_task, save_task, task_path
-from ota.trust.client import Target
+from ota.trust.target import Target
 from wire.errors import WireError
 from wire.ota import OtaEvent, OtaOrder
 

@@ -464,13 +464,13 @@ async def test_signed_terms_that_it_meets(attack: Attack) -> None:
 
 
 def test_python_tuf_judges_by_the_time_that_it_is_given(attack: Attack, tmp_path: Path) -> None:
-    """`ota.trust.client._judge_at` sets this attribute; python-tuf first uses it in `refresh`."""
+    """`ota.trust.client._set_reference_time` sets this attribute; python-tuf first uses it in `refresh`."""
     from tuf.ngclient.updater import Updater
 
-    from ota.trust.client import _judge_at
+    from ota.trust.client import _set_reference_time
 
     past = Updater(str(tmp_path / "m"), URL, bootstrap=attack.repo.trusted_root)
-    _judge_at(past, datetime(2020, 1, 1, tzinfo=UTC).timestamp())
+    _set_reference_time(past, datetime(2020, 1, 1, tzinfo=UTC).timestamp())
     assert past._trusted_set.reference_time.year == 2020
 
 

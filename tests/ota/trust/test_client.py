@@ -13,9 +13,17 @@ from typing import Any
 import pytest
 from tuf.api.exceptions import RepositoryError
 
-from ota.errors import ContentError, FetchError, MachineError, OtaError, StoppedError
+from ota.errors import (
+    ContentError,
+    ExpiredMetadataError,
+    FetchError,
+    MachineError,
+    OtaError,
+    StoppedError,
+)
 from ota.fetch.web import WebSettings
-from ota.trust.client import Target, TrustSettings, find_target
+from ota.trust.client import TrustSettings, find_target
+from ota.trust.target import Target
 from release.package_files import AddedTarget
 from release.repository import Repository
 from wire.ota import OtaEvent
@@ -92,7 +100,8 @@ def test_expired_timestamp(
     past = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
     monkeypatch.setattr("release.lifetimes.expiry", lambda _role: past)
     repository.refresh()
-    refused("expired metadata (freeze)", find)
+    error = refused("expired metadata (freeze)", find)
+    assert isinstance(error, ExpiredMetadataError)
 
 
 def test_rollback_of_the_timestamp(find: Any, repository: Repository) -> None:
