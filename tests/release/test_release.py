@@ -180,7 +180,7 @@ def test_a_clock_that_cannot_be_right_signs_nothing(
     repository: Repository, added: AddedTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An offline machine that started in 1970 would publish metadata that is expired everywhere."""
-    monkeypatch.setattr("release.repository._now", lambda: datetime(1970, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr("release.lifetimes.now", lambda: datetime(1970, 1, 1, tzinfo=UTC))
     before = {p: p.read_bytes() for p in repository.folder.rglob("*") if p.is_file()}
     for act in (
         repository.refresh,
