@@ -27,10 +27,11 @@ from staging.gateway.gateway import Gateway, Limits
 from staging.gateway.silent import Pace
 from staging.identity import ca
 from staging.identity.signature import new_nonce, sign
-from staging.services import Nonces, Services
+from staging.services import Services
 from staging.store import Database, apps, devices, releases
 from staging.store.apps import AppType
 from staging.store.models import App, Base, Device
+from staging.store.nonces import Nonces
 from staging.store.products import DATA_POINTS
 from staging.store.releases import StrategyType, Target
 from tools.postgresql import PostgresServer, postgresql

@@ -28,9 +28,10 @@ from staging.errors import ErrorCode
 from staging.gateway.gateway import Gateway
 from staging.identity.oauth import DOCUMENT_REDIRECT
 from staging.identity.signature import new_nonce, sign
-from staging.services import Nonces, Services
+from staging.services import Services
 from staging.store import Database, apps, devices, releases
 from staging.store.models import Binding
+from staging.store.nonces import Nonces
 from staging.store.releases import StrategyType, Target
 
 pytestmark = pytest.mark.one_database

@@ -20,8 +20,9 @@ from staging.gateway.gateway import Gateway
 from staging.recognition.intents import Action
 from staging.recognition.outcomes import TYPED, Outcome, OutcomeLog
 from staging.recognition.service import Recognition
-from staging.services import Nonces, Services
+from staging.services import Services
 from staging.store import Database, accounts, devices
+from staging.store.nonces import Nonces
 from staging.times import now_ms
 from tests.staging.console.conftest import Stage
 from tests.staging.console.page import Page

@@ -1,0 +1,65 @@
+"""Work that the server repeats every few hours: old rows, repository signatures, the certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from staging.data_dir import DataDir
+from staging.errors import StagingError, StoreBusyError
+from staging.gateway import tls
+from staging.identity import ca
+from staging.releases import tool
+from staging.store import Database, apps
+from staging.times import now_ms
+
+# TUF's timestamp is valid for days; four signatures a day leave room for failures.
+UPKEEP_SECONDS = 6 * 3600.0
+
+_log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """Repeats the work; a part that fails is logged and tried again next time."""
+
+    def __init__(
+        self, data: DataDir, database: Database, context: ssl.SSLContext, host: str
+    ) -> None:
+        """Keep up these parts; ``context`` gets the renewed certificate, which names ``host``."""
+        self._data = data
+        self._database = database
+        self._context = context
+        self._host = host
+
+    async def run(self) -> None:
+        """Purge at once; then again every `UPKEEP_SECONDS`, with the other work, until cancelled."""
+        while True:
+            await self._purge()
+            await asyncio.sleep(UPKEEP_SECONDS)
+            await asyncio.to_thread(prepare_repository, self._data)
+            self._renew_certificate()
+
+    async def _purge(self) -> None:
+        try:
+            await self._database.write(apps.purge, now_ms())
+        except (StoreBusyError, SQLAlchemyError) as error:
+            _log.warning("old nonces were not purged: %s", error)
+
+    def _renew_certificate(self) -> None:
+        try:
+            certificates = ca.ensure(self._data.ca, (self._host,))
+            tls.load_certificates(self._context, certificates)
+        except (StagingError, OSError) as error:
+            _log.error("the gateway's certificate was not renewed: %s", error)
+
+
+def prepare_repository(data: DataDir) -> None:
+    """Create or refresh the update repository; without it everything but updates works."""
+    try:
+        tool.ensure_repository(data)
+        tool.refresh(data)
+    except StagingError as error:
+        _log.error("update repository: %s", error)
