@@ -12,8 +12,8 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
+from agent.link.build import build_link
 from agent.link.delivery import deliver
-from agent.link.framed import CloudLink
 from agent.link.outbox import Outbox, OutboxError
 from agent.local.client import SOCKET_NAME
 from agent.local.coap import DatagramServer
@@ -87,7 +87,7 @@ class Agent:
         )  # fmt: skip
         self._updater = self._updates.updater
         handler = cloud_handler(self._dispatch, self._updater.take_order, self._updater.cancel)
-        self._link = CloudLink(self._profile, self._settings.link, handler, self._clock)
+        self._link = build_link(self._profile, self._settings.link, handler, self._clock)
         self._voice = VoiceSender(self._link, self._settings.voice)
         for name, point in self._dispatch.points.items():
             _log.info("%s: %s", name, point.back_end)
@@ -151,7 +151,7 @@ class Agent:
             "version": self._version,
             "code": str(running_release().folder),
             "uuid": self._profile.uuid,
-            "link": self._link.status.to_json(self._link.server),
+            "link": self._link.status.to_json(),
             "outbox": {"waiting": waiting, "dropped": self._outbox.dropped},
             "update": self._updater.status(),
             "play": await self._play_status(),

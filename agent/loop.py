@@ -31,8 +31,10 @@ class AgentLoop(asyncio.SelectorEventLoop):
         def look_up() -> None:
             try:
                 result: list[Any] | OSError = socket.getaddrinfo(host, port, **hints)
-            except (OSError, UnicodeError) as error:
-                result = error if isinstance(error, OSError) else OSError(f"{host}: no host name")
+            except OSError as error:
+                result = error
+            except UnicodeError:
+                result = socket.gaierror(socket.EAI_NONAME, f"{host}: no host name")
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self.call_soon_threadsafe(settle, result)
 

@@ -1,1 +1,115 @@
-"""The link to the cloud, the durable outbox, and the delivery of its reports."""
+"""The cloud link as the agent's other parts see it: a protocol, its states, its errors by phase.
+
+`agent.link.build` alone knows which link there is. A link of another kind is one file beside
+`agent.link.framed` and one line there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class LinkState(Enum):
+    """The state of the link; the values are shown in ``status``."""
+
+    STOPPED = "stopped: the agent is starting or ending"
+    CONNECTING = "connecting: TCP and TLS"
+    REGISTERING = "registering: the cloud has not accepted us yet"
+    ONLINE = "online: registered"
+    WAITING = "waiting before the next try"
+
+
+class LinkError(Exception):
+    """The link is down; ``slow`` is true if retrying soon is pointless."""
+
+    slow = False
+
+
+class ResolveError(LinkError):
+    """The cloud's host name has no address, or no name server answers."""
+
+
+class ConnectError(LinkError):
+    """No connection to the cloud's address, or none in time."""
+
+
+class TlsError(LinkError):
+    """TLS failed, or the server's certificate is invalid: wrong CA, wrong host, or expired."""
+
+    slow = True
+
+
+class RegisterError(LinkError):
+    """The cloud did not answer the registration, or cannot accept any device now."""
+
+
+class RegistrationRefusedError(RegisterError):
+    """The cloud does not accept this uuid and token."""
+
+    slow = True
+
+
+class LostError(LinkError):
+    """There is no registered connection, or it ended before the answer."""
+
+
+class CloudBusyError(LinkError):
+    """The cloud is connected, but cannot take reports now."""
+
+
+class ReportRejectedError(Exception):
+    """The cloud rejected a report with an error code; a retry would not help."""
+
+
+@dataclass(slots=True)
+class LinkStatus:
+    """The link's status; ``server`` is host and port, times are seconds of the monotonic clock."""
+
+    server: str
+    state: LinkState = LinkState.STOPPED
+    last_error: str = ""
+    tries: int = 0
+    registered_since: float | None = None
+    next_try: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Render for the local API's ``/status``, times as seconds from now."""
+        now = time.monotonic()
+        since, until = self.registered_since, self.next_try
+        return {
+            "server": self.server,
+            "state": self.state.name.lower(),
+            "meaning": self.state.value,
+            "last_error": self.last_error or None,
+            "tries": self.tries,
+            "online_seconds": None if since is None else round(now - since, 1),
+            "next_try_seconds": None if until is None else round(max(0.0, until - now), 1),
+        }
+
+
+class Link(Protocol):
+    """Keeps this device registered with its cloud."""
+
+    @property
+    def registered(self) -> asyncio.Event:
+        """Set while the cloud accepts this device's reports."""
+
+    @property
+    def status(self) -> LinkStatus:
+        """What the link does now, for people."""
+
+    async def run(self) -> None:
+        """Connect, serve the cloud's requests, wait and repeat until cancelled."""
+
+    async def report(self, data: Mapping[str, object]) -> None:
+        """Send one report and wait for the cloud's answer.
+
+        Raises:
+            LinkError: the report may not have arrived; the same report may be sent again.
+            ReportRejectedError: the cloud answered with an error code.
+        """

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
 
-from agent.link.framed import LinkDownError, ReportRejectedError
+from agent.link import Link, LinkError, ReportRejectedError
 from agent.link.outbox import Outbox, OutboxError
 from base.backoff import Backoff
 
@@ -15,16 +14,7 @@ RETRY_MAX_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-class ReportLink(Protocol):
-    """The part of the link that delivery uses."""
-
-    registered: asyncio.Event
-
-    async def report(self, data: dict[str, object]) -> None:
-        """Send one report; see `agent.link.framed.CloudLink.report`."""
-
-
-async def deliver(outbox: Outbox, link: ReportLink) -> None:
+async def deliver(outbox: Outbox, link: Link) -> None:
     """Deliver until cancelled; a report is removed only after the cloud has answered it."""
     backoff = Backoff(RETRY_MAX_SECONDS)
     while True:
@@ -32,7 +22,7 @@ async def deliver(outbox: Outbox, link: ReportLink) -> None:
         await outbox.filled.wait()
         try:
             await _deliver_head(outbox, link)
-        except LinkDownError:
+        except LinkError:
             # The link paces its own retries: `registered` stays cleared until it is up again.
             await asyncio.sleep(backoff.next())
         except OutboxError as error:
@@ -42,7 +32,7 @@ async def deliver(outbox: Outbox, link: ReportLink) -> None:
             backoff.reset()
 
 
-async def _deliver_head(outbox: Outbox, link: ReportLink) -> None:
+async def _deliver_head(outbox: Outbox, link: Link) -> None:
     report = await outbox.head()
     if report is None:
         return

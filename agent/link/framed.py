@@ -1,23 +1,31 @@
-"""The cloud link: one framed CoAP connection over TLS, reconnected whenever it ends.
+"""The link by framed CoAP over TLS: how to connect and register, and one session.
 
-Connect, verify the server, register, then serve the cloud's requests and send reports until the
-connection ends; wait and repeat. The certificate must chain to the profile's CA and match the
-profile's host. The token is never sent to a server that fails this check.
+The server's certificate must chain to the profile's CA and match the profile's host. The token is
+never sent to a server that fails this check.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
 import ssl
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import AsyncIterator, Callable, Mapping
 
-from agent.logs import Redactor
+from agent.link import (
+    CloudBusyError,
+    ConnectError,
+    LinkError,
+    LinkState,
+    LostError,
+    RegisterError,
+    RegistrationRefusedError,
+    ReportRejectedError,
+    ResolveError,
+    TlsError,
+)
 from agent.settings import LinkSettings
-from base.backoff import Backoff
 from base.clock import TrustedTime
 from base.tls_dates import check_dates, leave_dates
 from transport.connection import Connection
@@ -40,176 +48,51 @@ from wire.reports import (
 
 # Seconds. A report takes well under one, but a cloud that commits to a slow disk takes longer.
 REPORT_TIMEOUT = 20.0
-# Seconds after which a link counts as stable, so that the back-off starts again.
-STABLE_SECONDS = 30.0
 # Seconds to wait for TLS close_notify; asyncio's 30 s would delay the end of a half-open link.
 GOODBYE_TIMEOUT = 2.0
 
 _log = logging.getLogger(__name__)
 
 
-class LinkState(Enum):
-    """The state of the link; the values are shown in ``status``."""
-
-    STOPPED = "stopped: the agent is starting or ending"
-    CONNECTING = "connecting: TCP and TLS"
-    REGISTERING = "registering: the cloud has not accepted us yet"
-    ONLINE = "online: registered"
-    WAITING = "waiting before the next try"
-
-
-class LinkError(Exception):
-    """The link is down; ``slow`` is true if retrying soon is pointless."""
-
-    slow = False
-
-
-class LinkDownError(LinkError):
-    """There is no registered connection, or it was lost."""
-
-
-class ServerUntrustedError(LinkError):
-    """The server's certificate is invalid: wrong CA, wrong host, or expired."""
-
-    slow = True
-
-
-class RegistrationRefusedError(LinkError):
-    """The cloud does not accept this uuid and token."""
-
-    slow = True
-
-
-class ReportRejectedError(Exception):
-    """The cloud rejected a report with an error code; a retry would not help."""
-
-
-@dataclass(slots=True)
-class LinkStatus:
-    """The link's status; times are seconds of the monotonic clock."""
-
-    state: LinkState = LinkState.STOPPED
-    last_error: str = ""
-    tries: int = 0
-    registered_since: float | None = None
-    next_try: float | None = None
-
-    def to_json(self, server: str) -> dict[str, object]:
-        """Render for the local API's ``/status``, times as seconds from now."""
-        now = time.monotonic()
-        return {
-            "server": server,
-            "state": self.state.name.lower(),
-            "meaning": self.state.value,
-            "last_error": self.last_error or None,
-            "tries": self.tries,
-            "online_seconds": _rounded(self.registered_since, lambda at: now - at),
-            "next_try_seconds": _rounded(self.next_try, lambda at: max(0.0, at - now)),
-        }
-
-
-def _rounded(at: float | None, difference: object) -> float | None:
-    return None if at is None else round(difference(at), 1)  # type: ignore[operator]
-
-
-class CloudLink:
-    """Maintains one connection to the cloud; `run` never returns by itself."""
+class FramedConnector:
+    """Connects to the profile's cloud and registers there."""
 
     def __init__(
-        self,
-        profile: Profile,
-        settings: LinkSettings,
-        handler: Handler,
-        clock: TrustedTime | None = None,
+        self, profile: Profile, settings: LinkSettings, handler: Handler, clock: TrustedTime
     ) -> None:
-        """Connect to the profile's cloud; its requests go to ``handler``.
+        """Pass the cloud's requests to ``handler``.
 
         The server certificate's dates are checked against ``clock``, because the machine's clock
         may be wrong. ``clock`` also learns the time from the cloud.
         """
-        self._clock = clock or TrustedTime()
-        self._chain_end = 0.0
         self._profile = profile
         self._settings = settings
         self._handler = handler
-        self._credentials = Credentials(profile.uuid, profile.token)
-        self._redactor = Redactor(profile.secrets)
+        self._clock = clock
         self._tls = tls_context(profile.rsa_ca_crt)
-        self._endpoint: FramedEndpoint | None = None
-        self._connection: Connection | None = None
-        self._backoff = Backoff(settings.retry_max_seconds)
-        self.registered = asyncio.Event()
-        self.status = LinkStatus()
 
     @property
     def server(self) -> str:
         """The cloud's host and port."""
         return f"{self._profile.server_addr}:{self._profile.coap_port}"
 
-    async def run(self) -> None:
-        """Connect, serve, wait and repeat until cancelled."""
-        self._endpoint = await FramedEndpoint.create()
+    @contextlib.asynccontextmanager
+    async def connect(self, enter: Callable[[LinkState], None]) -> AsyncIterator[FramedSession]:
+        """Connect and register; leaving the context closes the connection. Raises LinkError."""
+        connection, chain_end = await self._open()
+        credentials = Credentials(self._profile.uuid, self._profile.token)
+        session = FramedSession(
+            await FramedEndpoint.create(), connection, credentials, self._settings, self._handler
+        )
         try:
-            while True:
-                await self._wait(await self._live_once(self._endpoint))
+            enter(LinkState.REGISTERING)
+            await self._note_time(await session.register(), chain_end)
+            yield session
         finally:
-            self._set(LinkState.STOPPED)
-            await self._endpoint.shutdown()
+            await session.close()
 
-    async def report(self, data: Mapping[str, object]) -> None:
-        """Send one report and wait for the cloud's answer.
-
-        Raises:
-            LinkDownError: not registered, or the link was lost before the answer.
-            ReportRejectedError: the cloud answered with an error code.
-        """
-        endpoint, connection = self._endpoint, self._connection
-        if endpoint is None or connection is None or not self.registered.is_set():
-            raise LinkDownError("the link to the cloud is down")
-        try:
-            reply = await endpoint.request(
-                connection,
-                "POST",
-                REPORT_PATH,
-                report_payload(data),
-                query=report_query(self._credentials),
-                deadline=REPORT_TIMEOUT,
-            )
-        except TransportError as error:
-            connection.close(f"a report failed: {error}")
-            raise LinkDownError(str(error)) from error
-        self._check_answer(connection, reply)
-
-    @staticmethod
-    def _check_answer(connection: Connection, reply: Answer) -> None:
-        """Raise the error that a report's answer stands for (classes: RFC 7252 section 5.9)."""
-        text = f"{dotted(reply.code)} {show(reply.payload)}"
-        if reply.code == Code.UNAUTHORIZED:
-            connection.close("the cloud no longer knows this registration")
-            raise LinkDownError(text)
-        if reply.code >> 5 == 5:
-            raise LinkDownError(f"the cloud cannot take reports now: {text}")
-        if reply.code >> 5 != 2:
-            raise ReportRejectedError(text)
-
-    async def _live_once(self, endpoint: FramedEndpoint) -> LinkError:
-        """Run one connection from connect to end; return why it ended."""
-        started = time.monotonic()
-        try:
-            connection = await self._connect()
-            await self._serve(endpoint, connection)
-        except LinkError as error:
-            return error
-        finally:
-            lived = self.status.registered_since
-            if lived is not None and time.monotonic() - lived > STABLE_SECONDS:
-                self._backoff.reset()
-            _log.debug("link: this try took %.1f s", time.monotonic() - started)
-        return LinkDownError("the connection ended")
-
-    async def _connect(self) -> Connection:
-        self._set(LinkState.CONNECTING)
-        self.status.tries += 1
+    async def _open(self) -> tuple[Connection, float]:
+        """Return a connection to a trusted server, and the end of its certificate chain."""
         host, timeout = self._profile.server_addr, self._settings.connect_timeout_seconds
         try:
             async with asyncio.timeout(timeout):
@@ -220,109 +103,136 @@ class CloudLink:
                     server_hostname=host,
                     ssl_shutdown_timeout=GOODBYE_TIMEOUT,
                 )
-            self._check_dates(writer)
-        except ssl.SSLCertVerificationError as error:
-            reason = f"the server's certificate is refused: {error.verify_message}"
-            raise ServerUntrustedError(reason) from error
-        except ssl.SSLError as error:
-            raise ServerUntrustedError(f"TLS failed: {error.reason or error}") from error
-        except TimeoutError as error:
-            raise LinkDownError(f"no connection within {timeout:g} s") from error
-        except OSError as error:
-            raise LinkDownError(f"cannot connect: {error.strerror or error}") from error
-        return Connection(reader, writer)
+            return Connection(reader, writer), self._check_dates(writer)
+        except (OSError, TimeoutError) as error:
+            raise _connect_error(error, timeout) from error
 
-    def _check_dates(self, writer: asyncio.StreamWriter) -> None:
+    def _check_dates(self, writer: asyncio.StreamWriter) -> float:
         """Check the certificate dates before anything is sent; raises SSLCertVerificationError."""
         try:
-            self._chain_end = check_dates(writer.get_extra_info("ssl_object"), self._clock)
+            return check_dates(writer.get_extra_info("ssl_object"), self._clock)
         except ssl.SSLCertVerificationError:
             writer.transport.abort()
             raise
 
-    async def _serve(self, endpoint: FramedEndpoint, connection: Connection) -> None:
-        """Register on an open connection and keep it alive until it ends."""
-        serving = asyncio.create_task(endpoint.serve(connection, self._handler))
-        try:
-            await self._register(endpoint, connection)
-            async with asyncio.TaskGroup() as group:
-                alive = group.create_task(self._keep_alive(connection))
-                reason = await asyncio.shield(serving)
-                alive.cancel()
-            raise LinkDownError(reason)
-        finally:
-            self.registered.clear()
-            self._connection = None
-            connection.close("the link ends")
-            await serving
-
-    async def _register(self, endpoint: FramedEndpoint, connection: Connection) -> None:
-        self._set(LinkState.REGISTERING)
-        try:
-            reply = await endpoint.request(
-                connection,
-                "POST",
-                REGISTER_PATH,
-                registration_payload(self._credentials),
-                deadline=self._settings.connect_timeout_seconds,
-            )
-        except TransportError as error:
-            raise LinkDownError(f"registration: {error}") from error
-        if reply.code >> 5 == 5:
-            raise LinkDownError(f"registration: {dotted(reply.code)} {show(reply.payload)}")
-        if reply.code != Code.CONTENT:
-            text = f"the cloud refuses this device: {dotted(reply.code)} {show(reply.payload)}"
-            raise RegistrationRefusedError(text)
-        await self._note_time(reply.payload)
-        self._connection = connection
-        self._set(LinkState.ONLINE)
-        self.status.registered_since = time.monotonic()
-        self.status.last_error = ""
-        self.registered.set()
-        _log.info("link: registered with %s", self.server)
-
-    async def _note_time(self, payload: bytes) -> None:
+    async def _note_time(self, payload: bytes, chain_end: float) -> None:
         try:
             seconds = parse_registration_answer(payload)
         except WireError as error:  # the document does not specify the payload
             _log.debug("link: the answer to the registration has no valid time: %s", error)
             return
         if seconds is not None:  # in a thread: it may write to disk
-            await asyncio.to_thread(self._clock.note_cloud, seconds, self._chain_end)
+            await asyncio.to_thread(self._clock.note_cloud, seconds, chain_end)
 
-    async def _keep_alive(self, connection: Connection) -> None:
-        """Report ``alive`` regularly; a failure closes the connection, which ends `_serve`."""
+
+class FramedSession:
+    """One connection to the cloud, and what belongs to it alone."""
+
+    def __init__(
+        self,
+        endpoint: FramedEndpoint,
+        connection: Connection,
+        credentials: Credentials,
+        settings: LinkSettings,
+        handler: Handler,
+    ) -> None:
+        """Start to serve ``connection``; the cloud's requests go to ``handler``."""
+        self._endpoint = endpoint
+        self._connection = connection
+        self._credentials = credentials
+        self._settings = settings
+        self._serving = asyncio.create_task(endpoint.serve(connection, handler))
+
+    async def register(self) -> bytes:
+        """Register this device; return the payload of the cloud's answer. Raises RegisterError."""
+        payload = registration_payload(self._credentials)
+        deadline = self._settings.connect_timeout_seconds
+        try:
+            answer = await self._endpoint.request(
+                self._connection, "POST", REGISTER_PATH, payload, deadline=deadline
+            )
+        except TransportError as error:
+            raise RegisterError(f"registration: {error}") from error
+        text = f"{dotted(answer.code)} {show(answer.payload)}"
+        if answer.code >> 5 == 5:
+            raise RegisterError(f"registration: {text}")
+        if answer.code != Code.CONTENT:
+            raise RegistrationRefusedError(f"the cloud refuses this device: {text}")
+        return answer.payload
+
+    async def report(self, data: Mapping[str, object]) -> None:
+        """Send one report and wait for the cloud's answer.
+
+        Raises:
+            LostError: the connection ended before the answer, or the cloud no longer knows us.
+            CloudBusyError: the cloud cannot take reports now.
+            ReportRejectedError: the cloud answered with another error code.
+        """
+        try:
+            answer = await self._endpoint.request(
+                self._connection,
+                "POST",
+                REPORT_PATH,
+                report_payload(data),
+                query=report_query(self._credentials),
+                deadline=REPORT_TIMEOUT,
+            )
+        except TransportError as error:
+            self._connection.close(f"a report failed: {error}")
+            raise LostError(str(error)) from error
+        self._check_answer(answer)
+
+    def _check_answer(self, answer: Answer) -> None:
+        """Raise the error that a report's answer stands for (classes: RFC 7252 section 5.9)."""
+        text = f"{dotted(answer.code)} {show(answer.payload)}"
+        if answer.code == Code.UNAUTHORIZED:
+            self._connection.close("the cloud no longer knows this registration")
+            raise LostError(text)
+        if answer.code >> 5 == 5:
+            raise CloudBusyError(f"the cloud cannot take reports now: {text}")
+        if answer.code >> 5 != 2:
+            raise ReportRejectedError(text)
+
+    async def run(self) -> str:
+        """Keep the connection alive until it ends; return the reason, in words."""
+        async with asyncio.TaskGroup() as group:
+            alive = group.create_task(self._keep_alive())
+            reason = await asyncio.shield(self._serving)
+            alive.cancel()
+        return reason
+
+    async def _keep_alive(self) -> None:
+        """Report ``alive`` regularly; a failure closes the connection, which ends `run`."""
         while True:
             await asyncio.sleep(self._settings.keepalive_seconds)
             try:
                 await self.report(KEEPALIVE)
-            except (LinkDownError, ReportRejectedError) as error:
-                connection.close(f"keepalive: {error}")
+            except (LinkError, ReportRejectedError) as error:
+                self._connection.close(f"keepalive: {error}")
                 return
 
-    async def _wait(self, error: LinkError) -> None:
-        if error.slow:
-            seconds = self._backoff.jittered(self._settings.refused_retry_seconds)
-        else:
-            seconds = self._backoff.next()
-        # The cloud's answer may quote our token, and this text appears in the status and the log.
-        text = self._redactor.cut(str(error))
-        # Repetitions of the same error are logged at DEBUG only.
-        news = text != self.status.last_error
-        _log.log(
-            logging.WARNING if news else logging.DEBUG,
-            "link: %s; next try in %.1f s", text, seconds,
-        )  # fmt: skip
-        self.status.last_error = text
-        self._set(LinkState.WAITING)
-        self.status.next_try = time.monotonic() + seconds
-        await asyncio.sleep(seconds)
+    async def close(self) -> None:
+        """Close the connection, and wait for the handlers of its requests."""
+        try:
+            self._connection.close("the link ends")
+            await self._serving
+        finally:
+            await self._endpoint.shutdown()
 
-    def _set(self, state: LinkState) -> None:
-        self.status.state = state
-        self.status.next_try = None
-        if state is not LinkState.ONLINE:
-            self.status.registered_since = None
+
+def _connect_error(error: OSError, timeout: float) -> LinkError:
+    """Return the error of the phase in which no connection came about."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return TlsError(f"the server's certificate is refused: {error.verify_message}")
+        case ssl.SSLError():
+            return TlsError(f"TLS failed: {error.reason or error}")
+        case TimeoutError():
+            return ConnectError(f"no connection within {timeout:g} s")
+        case socket.gaierror():
+            return ResolveError(f"cannot connect: {error.strerror or error}")
+        case _:
+            return ConnectError(f"cannot connect: {error.strerror or error}")
 
 
 def tls_context(ca_pem: str) -> ssl.SSLContext:

@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from agent.link.framed import LinkError, ReportRejectedError
+from agent.link import LinkError, ReportRejectedError
 from agent.routes import Canceller, serve_cancel
 from agent.voice.sender import VoiceSender
 from audio.errors import AudioError, SpeexUnavailableError

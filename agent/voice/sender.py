@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
+from agent.link import Link
 from agent.settings import VoiceSettings
 from audio.pcm import Pcm
 from audio.speex import SpeexEncoder
@@ -25,13 +25,6 @@ from wire.voice import (
 )
 
 _log = logging.getLogger(__name__)
-
-
-class VoiceLink(Protocol):
-    """The part of the link that voice uses."""
-
-    async def report(self, data: Mapping[str, object]) -> None:
-        """Send one report; see `agent.link.framed.CloudLink.report`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +47,7 @@ class Utterance:
 class VoiceSender:
     """Sends one utterance at a time."""
 
-    def __init__(self, link: VoiceLink, settings: VoiceSettings) -> None:
+    def __init__(self, link: Link, settings: VoiceSettings) -> None:
         """Send on ``link``; the first id is random, as in the document."""
         self._link = link
         self._settings = settings
@@ -64,7 +57,7 @@ class VoiceSender:
     async def say(self, sound: Pcm) -> Utterance:
         """Send a sound as one utterance; returns when the cloud has received all of it.
 
-        A sound is cut at the settings' limit. Raises LinkDownError or ReportRejectedError; the
+        A sound is cut at the settings' limit. Raises LinkError or ReportRejectedError; the
         rest of the utterance is then dropped.
         """
         async with self._lock:

@@ -37,7 +37,7 @@ from wire.ota import OtaEvent
 # Emulation on a busy host is ten times slower than on an idle one.
 BOOT_SECONDS, ORDER_SECONDS, UPDATE_SECONDS = 600.0, 120.0, 1800.0
 POLL_SECONDS = 0.5
-REGISTERED = "agent.link.framed: link: registered with"
+REGISTERED = "agent.link.reconnect: link: registered with"
 # Between two checks of the update's phase.
 WATCH_SECONDS = 0.05
 PROGRAMS = ("qemu-system-x86_64", "qemu-img", "mke2fs", "debugfs", "rauc", "mkfs.vfat", "mtype")

@@ -1,27 +1,41 @@
-"""The cloud link against a scripted cloud with real certificates: trust and reconnection."""
+"""The framed link against a scripted cloud with real certificates: trust, phases, reports, its end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import datetime as dt
-import logging
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 import agent.link.framed
-from agent.link.framed import CloudLink, LinkDownError, LinkState, ReportRejectedError, tls_context
+import agent.link.reconnect
+from agent.link import (
+    CloudBusyError,
+    ConnectError,
+    Link,
+    LinkError,
+    LinkState,
+    LostError,
+    RegisterError,
+    RegistrationRefusedError,
+    ReportRejectedError,
+    ResolveError,
+    TlsError,
+)
+from agent.link.build import build_link
+from agent.link.framed import FramedConnector, tls_context
 from agent.routes import cloud_handler
 from agent.settings import LinkSettings
-from base.backoff import Backoff
+from base.clock import TrustedTime
 from resources.dispatch import Dispatch
 from resources.power import PowerPoint
 from resources.volume import VolumePoint
 from tests.agent.parts import (
-    BIND_TOKEN,
     DEADLINE,
     TOKEN,
     UUID,
@@ -46,7 +60,7 @@ SETTINGS = LinkSettings(
     keepalive_seconds=30, connect_timeout_seconds=5, retry_max_seconds=0.02, refused_retry_seconds=3600
 )  # fmt: skip
 
-Run = Callable[..., Awaitable[CloudLink]]
+Run = Callable[..., Awaitable[Link]]
 
 
 async def no_cancel(transaction: str) -> Answer:
@@ -67,8 +81,8 @@ async def run() -> AsyncIterator[Run]:
         profile: Profile,
         settings: LinkSettings = SETTINGS,
         handler: Callable[[Request], Awaitable[Answer]] = refuse,
-    ) -> CloudLink:
-        link = CloudLink(profile, settings, handler)
+    ) -> Link:
+        link = build_link(profile, settings, handler, TrustedTime())
         tasks.append(asyncio.create_task(link.run()))
         await asyncio.sleep(0)
         return link
@@ -80,12 +94,12 @@ async def run() -> AsyncIterator[Run]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def is_waiting(link: CloudLink) -> bool:
+def is_waiting(link: Link) -> bool:
     return link.status.state is LinkState.WAITING
 
 
-def next_try(link: CloudLink) -> float:
-    value = link.status.to_json(link.server)["next_try_seconds"]
+def next_try(link: Link) -> float:
+    value = link.status.to_json()["next_try_seconds"]
     assert isinstance(value, float)
     return value
 
@@ -130,7 +144,7 @@ async def test_a_registered_link_reports_with_uuid_and_token(
     assert (report.method, report.path) == ("POST", ("v1", "device", "data"))
     assert report.query == (f"deviceUuid={UUID}", f"token={TOKEN}")
     assert report.payload == b'{"data":{"volume":7}}'
-    status = link.status.to_json(link.server)
+    status = link.status.to_json()
     assert status["state"] == "online"
     assert status["last_error"] is None
 
@@ -202,7 +216,7 @@ async def test_a_refused_registration_is_tried_again_slowly(
     assert link.status.last_error == (f'the cloud refuses this device: {code.dotted} "wrong token"')
     assert next_try(link) >= 1800
     assert not link.registered.is_set()
-    with pytest.raises(LinkDownError):
+    with pytest.raises(LostError):
         await link.report({"volume": 1})
 
 
@@ -213,7 +227,7 @@ async def test_a_cloud_that_quotes_the_token_does_not_put_it_into_the_status(
     link = await run(make_profile(cloud.port, authority.pem))
     await until(lambda: is_waiting(link))
     assert "4.01" in link.status.last_error
-    assert TOKEN not in str(link.status.to_json(link.server))
+    assert TOKEN not in str(link.status.to_json())
     assert TOKEN not in caplog.text
 
 
@@ -304,6 +318,38 @@ async def test_a_host_name_that_does_not_resolve_is_said_so(authority: Authority
     assert link.status.last_error.startswith("cannot connect: ")
 
 
+async def first_error(profile: Profile) -> LinkError:
+    """Return the error of one try to connect and register."""
+    connector = FramedConnector(profile, SETTINGS, refuse, TrustedTime())
+    with pytest.raises(LinkError) as caught:
+        async with connector.connect(lambda _state: None):
+            pass
+    return caught.value
+
+
+async def test_an_error_names_its_phase(cloud: Cloud, authority: Authority) -> None:
+    profile = make_profile(cloud.port, authority.pem)
+    nowhere = replace(profile, server_addr="no-such-host.invalid")
+    assert type(await first_error(nowhere)) is ResolveError
+    assert type(await first_error(replace(profile, coap_port=9))) is ConnectError
+    assert type(await first_error(replace(profile, rsa_ca_crt=Authority().pem))) is TlsError
+    cloud.answer = lambda _request: Answer(Code.SERVICE_UNAVAILABLE)
+    assert type(await first_error(profile)) is RegisterError
+    cloud.answer = lambda _request: Answer(Code.UNAUTHORIZED)
+    assert type(await first_error(profile)) is RegistrationRefusedError
+
+
+async def test_leaving_a_session_closes_its_connection(cloud: Cloud, authority: Authority) -> None:
+    profile, states = make_profile(cloud.port, authority.pem), list[LinkState]()
+    connector = FramedConnector(profile, SETTINGS, refuse, TrustedTime())
+    async with connector.connect(states.append) as session:
+        await session.report({"volume": 1})
+    assert states == [LinkState.REGISTERING]
+    with pytest.raises(LostError):
+        await session.report({"volume": 2})
+    assert cloud.reports == [{"volume": 1}]
+
+
 async def test_the_link_comes_back_by_itself_when_the_cloud_does(
     cloud: Cloud, authority: Authority, run: Run
 ) -> None:
@@ -319,7 +365,7 @@ async def test_the_link_comes_back_by_itself_when_the_cloud_does(
     assert len(cloud.registrations) == 3
 
 
-async def test_a_report_under_way_when_the_connection_is_cut_fails_as_link_down(
+async def test_a_report_under_way_when_the_connection_is_cut_fails_as_lost(
     cloud: Cloud, authority: Authority, run: Run
 ) -> None:
     def cut(request: Request) -> Answer:
@@ -332,7 +378,7 @@ async def test_a_report_under_way_when_the_connection_is_cut_fails_as_link_down(
     link = await run(make_profile(cloud.port, authority.pem))
     await link.registered.wait()
     async with asyncio.timeout(DEADLINE):
-        with pytest.raises(LinkDownError):
+        with pytest.raises(LostError):
             await link.report({"volume": 3})
 
 
@@ -365,7 +411,7 @@ async def test_a_half_open_link_does_not_hold_up_the_agents_end(
     cloud: Cloud, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agent.link.framed, "GOODBYE_TIMEOUT", 0.1)
-    link = CloudLink(make_profile(cloud.port, authority.pem), SETTINGS, refuse)
+    link = build_link(make_profile(cloud.port, authority.pem), SETTINGS, refuse, TrustedTime())
     task = asyncio.create_task(link.run())
     await link.registered.wait()
     cloud.connections[0]._writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -376,33 +422,14 @@ async def test_a_half_open_link_does_not_hold_up_the_agents_end(
     assert link.status.state is LinkState.STOPPED
 
 
-async def test_the_back_off_grows_to_its_limit_and_begins_anew_after_a_stable_link(
-    cloud: Cloud, authority: Authority, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def drop(request: Request) -> Answer:
-        asyncio.get_running_loop().call_later(0.01, cloud.connections[-1].abort)
-        return accept(request)
-
-    cloud.answer = drop
-    link = await run(make_profile(cloud.port, authority.pem), LinkSettings(retry_max_seconds=0.04))
-    await until(lambda: len(cloud.registrations) >= 4)
-    assert link._backoff._next > 0.04
-    monkeypatch.setattr(agent.link.framed, "STABLE_SECONDS", 0.0)
-    resets: list[bool] = []
-    monkeypatch.setattr(Backoff, "reset", lambda _self: resets.append(True))
-    seen = len(cloud.registrations)
-    await until(lambda: len(cloud.registrations) >= seen + 2)
-    assert resets
-
-
 @pytest.mark.parametrize(
     ("code", "error"),
     [
         (Code.BAD_REQUEST, ReportRejectedError),
         (Code.NOT_FOUND, ReportRejectedError),
-        (Code.INTERNAL_SERVER_ERROR, LinkDownError),
-        (Code.SERVICE_UNAVAILABLE, LinkDownError),
-        (Code.UNAUTHORIZED, LinkDownError),
+        (Code.INTERNAL_SERVER_ERROR, CloudBusyError),
+        (Code.SERVICE_UNAVAILABLE, CloudBusyError),
+        (Code.UNAUTHORIZED, LostError),
     ],
 )
 async def test_what_the_answer_to_a_report_means(
@@ -493,20 +520,9 @@ def _renamed(number: int) -> object:
     return dataclasses.replace(PowerPoint.description, name=f"power{number}")
 
 
-async def test_the_first_failure_is_news_its_repetitions_are_not(
-    authority: Authority, run: Run, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG, "agent.link.framed")
-    link = await run(make_profile(9, authority.pem))  # nothing listens on the discard port
-    await until(lambda: link.status.tries >= 4)
-    levels = [r.levelno for r in caplog.records if "next try" in r.getMessage()]
-    assert levels[:3] == [logging.WARNING, logging.DEBUG, logging.DEBUG]
-    assert BIND_TOKEN not in caplog.text
-
-
 async def test_two_endpoints_do_not_share_state(cloud: Cloud, authority: Authority) -> None:
     """A link that has run and ended can be run again, as after a restart."""
-    link = CloudLink(make_profile(cloud.port, authority.pem), SETTINGS, refuse)
+    link = build_link(make_profile(cloud.port, authority.pem), SETTINGS, refuse, TrustedTime())
     for _ in range(2):
         task = asyncio.create_task(link.run())
         await link.registered.wait()

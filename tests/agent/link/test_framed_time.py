@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.link.framed import CloudLink, LinkState
+from agent.link import Link, LinkState
+from agent.link.build import build_link
 from agent.settings import LinkSettings
 from base.clock import EARLIEST, TimeSource, TrustedTime
 from tests.agent.parts import Cloud, make_profile, until
@@ -27,10 +28,8 @@ async def refuse(_request: Request) -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def running(
-    cloud: Cloud, authority: Authority, clock: TrustedTime
-) -> AsyncIterator[CloudLink]:
-    link = CloudLink(make_profile(cloud.port, authority.pem), LinkSettings(), refuse, clock)
+async def running(cloud: Cloud, authority: Authority, clock: TrustedTime) -> AsyncIterator[Link]:
+    link = build_link(make_profile(cloud.port, authority.pem), LinkSettings(), refuse, clock)
     task = asyncio.create_task(link.run())
     yield link
     task.cancel()

@@ -1,26 +1,22 @@
-"""The outbox on real files: order, durability, the size limit, damage, a full disk, kill -9; delivery."""
+"""The outbox on real files: order, durability, the size limit, damage, a full disk, kill -9."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import resource
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-import agent.link.delivery
-from agent.link.delivery import deliver
-from agent.link.framed import LinkDownError, ReportRejectedError
 from agent.link.outbox import Outbox, OutboxError, Report
-from tests.agent.parts import DEADLINE, until
+from tests.agent.parts import DEADLINE
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 MEGABYTE = 1024 * 1024
@@ -344,105 +340,3 @@ async def test_text_that_no_json_can_carry_is_marked_not_raised(outbox: Outbox) 
     report = await outbox.head()
     assert report
     assert report.data == {"play": "??"}
-
-
-class ScriptedLink:
-    """A link with given answers; it records what is sent."""
-
-    def __init__(self, *answers: Exception | None) -> None:
-        self.registered = asyncio.Event()
-        self.registered.set()
-        self.sent: list[object] = []
-        self._answers = list(answers)
-
-    async def report(self, data: dict[str, object]) -> None:
-        self.sent.append(json.loads(json.dumps(data)).get("volume"))
-        answer = self._answers.pop(0) if self._answers else None
-        if answer is not None:
-            raise answer
-
-
-Delivering = Callable[[ScriptedLink], None]
-
-
-@pytest.fixture
-async def delivering(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Delivering]:
-    monkeypatch.setattr(agent.link.delivery, "RETRY_MAX_SECONDS", 0.01)
-    tasks: list[asyncio.Task[None]] = []
-    yield lambda link: tasks.append(asyncio.create_task(deliver(outbox, link)))
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def put_levels(outbox: Outbox, count: int) -> None:
-    for level in range(count):
-        await outbox.put("volume", level)
-
-
-async def test_reports_are_delivered_in_order_and_leave_the_outbox(
-    outbox: Outbox, delivering: Delivering
-) -> None:
-    await put_levels(outbox, 5)
-    link = ScriptedLink()
-    delivering(link)
-    await until(outbox.emptied.is_set)
-    assert link.sent == [0, 1, 2, 3, 4]
-    await outbox.put("volume", 5)
-    await until(outbox.emptied.is_set)
-    assert link.sent[-1] == 5
-
-
-async def test_nothing_is_sent_until_the_link_is_registered(
-    outbox: Outbox, delivering: Delivering
-) -> None:
-    await put_levels(outbox, 1)
-    link = ScriptedLink()
-    link.registered.clear()
-    delivering(link)
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert link.sent == []
-    link.registered.set()
-    await until(outbox.emptied.is_set)
-    assert link.sent == [0]
-
-
-async def test_a_broken_link_repeats_the_report_and_keeps_the_order(
-    outbox: Outbox, delivering: Delivering
-) -> None:
-    """The cloud may have stored it before its answer was lost: at-least-once delivery."""
-    await put_levels(outbox, 3)
-    link = ScriptedLink(None, LinkDownError("gone"), LinkDownError("5.03 busy"), None)
-    delivering(link)
-    await until(outbox.emptied.is_set)
-    assert link.sent == [0, 1, 1, 1, 2]
-
-
-async def test_a_rejected_report_is_dropped_said_so_and_blocks_nothing(
-    outbox: Outbox, delivering: Delivering, caplog: pytest.LogCaptureFixture
-) -> None:
-    await put_levels(outbox, 3)
-    link = ScriptedLink(None, ReportRejectedError("4.00 bad"), None)
-    delivering(link)
-    await until(outbox.emptied.is_set)
-    assert link.sent == [0, 1, 2]
-    assert "the cloud rejects a report of volume, dropped: 4.00 bad" in caplog.text
-
-
-async def test_a_disk_that_fails_while_removing_repeats_later(
-    outbox: Outbox, delivering: Delivering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await put_levels(outbox, 2)
-    remove, failures = outbox.remove, [OutboxError("disk full"), OutboxError("disk full")]
-
-    async def fail_twice(report: Report) -> None:
-        if failures:
-            raise failures.pop()
-        await remove(report)
-
-    monkeypatch.setattr(outbox, "remove", fail_twice)
-    link = ScriptedLink()
-    delivering(link)
-    await until(outbox.emptied.is_set)
-    assert link.sent == [0, 0, 0, 1]

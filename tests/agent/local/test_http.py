@@ -18,7 +18,7 @@ import pytest
 
 import agent.voice.sender
 import resources.dispatch
-from agent.link.framed import CloudLink, LinkDownError
+from agent.link.build import build_link
 from agent.local.coap import DatagramServer
 from agent.local.http import (
     CONNECTION_LIMIT,
@@ -34,9 +34,11 @@ from agent.routes import cloud_handler
 from agent.settings import LinkSettings, VoiceSettings
 from agent.voice.sender import VoiceSender
 from audio.errors import SpeexUnavailableError
+from base.clock import TrustedTime
 from machine.errors import RefusedError, UnavailableError
 from resources.datapoint import DataPoint
 from resources.dispatch import Dispatch
+from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import DEADLINE, Cloud, make_profile
 from tests.authority import Authority
 from tests.conftest import write_tone
@@ -133,12 +135,6 @@ async def no_status() -> Mapping[str, object]:
     return {}
 
 
-class DeafLink:
-    async def report(self, data: Mapping[str, object]) -> None:
-        del data
-        raise LinkDownError("the link to the cloud is down")
-
-
 def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -150,7 +146,7 @@ async def serving(
     dispatch: Dispatch, path: Path, port: int = 0
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Serve HTTP on a Unix socket, and on a port of 127.0.0.1 if one is given."""
-    voice = VoiceSender(DeafLink(), VoiceSettings())
+    voice = VoiceSender(MemoryLink(is_up=False), VoiceSettings())
     with unix_socket(path) as bound:
         server = LocalServer(build_app(dispatch, voice, no_status, cancel))
         sockets = [bound, *([loopback_socket(port)] if port else [])]
@@ -171,7 +167,7 @@ async def bench(cloud: Cloud, authority: Authority, tmp_path: Path) -> AsyncIter
     made = Bench()
     settings = LinkSettings(keepalive_seconds=60)
     handler = cloud_handler(made.dispatch, no_order, cancel)
-    link = CloudLink(make_profile(cloud.port, authority.pem), settings, handler)
+    link = build_link(make_profile(cloud.port, authority.pem), settings, handler, TrustedTime())
     linked = asyncio.create_task(link.run())
 
     port = free_port()

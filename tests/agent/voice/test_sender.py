@@ -6,33 +6,20 @@ import array
 import base64
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from agent.link.framed import LinkDownError
+from agent.link import LostError
 from agent.settings import VoiceSettings
 from agent.voice.sender import Utterance, VoiceSender
 from audio.pcm import Pcm
 from audio.speex import SpeexDecoder
+from tests.agent.memory_link import MemoryLink
 from tests.audio.levels import power_at
 from wire.voice import ID_FIRST, ID_LAST, HeaderStyle, parse_segment, unpack_frames
 
 DOCUMENT = Path(__file__).parents[2] / "wire" / "document_segments.json"
-
-
-class NotingLink:
-    """Stores the reports; fails after ``good`` of them."""
-
-    def __init__(self, good: int = 10**9) -> None:
-        self.reports: list[dict[str, object]] = []
-        self.good = good
-
-    async def report(self, data: Mapping[str, object]) -> None:
-        if len(self.reports) >= self.good:
-            raise LinkDownError("the link to the cloud is down")
-        self.reports.append(dict(data))
 
 
 def sine(seconds: float, rate: int = 8000) -> Pcm:
@@ -43,7 +30,7 @@ def sine(seconds: float, rate: int = 8000) -> Pcm:
 
 
 async def say(sound: Pcm, **changes: object) -> tuple[Utterance, list[dict[str, object]]]:
-    link = NotingLink()
+    link = MemoryLink()
     sent = await VoiceSender(link, VoiceSettings(**changes)).say(sound)  # type: ignore[arg-type]
     return sent, link.reports
 
@@ -84,19 +71,18 @@ async def test_both_styles_at_both_rates_decode_to_what_was_said(
 
 
 async def test_ids_count_up_also_after_an_utterance_that_was_dropped() -> None:
-    link = NotingLink()
+    link = MemoryLink()
     sender = VoiceSender(link, VoiceSettings())
     first = await sender.say(sine(0.1))
-    link.good = len(link.reports) + 1
-    with pytest.raises(LinkDownError):
+    link.script = [None, LostError("gone")]
+    with pytest.raises(LostError):
         await sender.say(sine(1.0))
-    link.good = 10**9
     third = await sender.say(sine(0.1))
     assert (third.id - first.id) % (ID_LAST - ID_FIRST + 1) in {2, 2 + ID_LAST - ID_FIRST}
 
 
 async def test_the_id_begins_anew_after_the_last_of_the_documents_range() -> None:
-    sender = VoiceSender(NotingLink(), VoiceSettings())
+    sender = VoiceSender(MemoryLink(), VoiceSettings())
     sender._last_id = ID_LAST
     assert (await sender.say(sine(0.1))).id == ID_FIRST
 
@@ -116,8 +102,8 @@ async def test_exactly_the_limit_is_not_cut() -> None:
 
 
 async def test_without_a_link_the_utterance_is_dropped_not_kept() -> None:
-    link = NotingLink(good=2)
-    with pytest.raises(LinkDownError, match="link to the cloud is down"):
+    link = MemoryLink(None, None, LostError("gone"))
+    with pytest.raises(LostError, match="gone"):
         await VoiceSender(link, VoiceSettings()).say(sine(3.0))
     assert len(link.reports) == 2
 

@@ -1,0 +1,187 @@
+"""The loop that every kind of link shares, with a scripted kind: states, waits, what is logged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+import pytest
+
+import agent.link.reconnect
+from agent.link import (
+    CloudBusyError,
+    ConnectError,
+    LinkError,
+    LinkState,
+    LostError,
+    RegisterError,
+    RegistrationRefusedError,
+    ResolveError,
+    TlsError,
+)
+from agent.link.reconnect import ReconnectingLink
+from agent.settings import LinkSettings
+from base.backoff import Backoff
+from tests.agent.parts import DEADLINE, until
+
+pytestmark = pytest.mark.usefixtures("no_blocking")
+
+QUICK = LinkSettings(retry_max_seconds=0.02, refused_retry_seconds=3600)
+
+
+class ScriptedSession:
+    """A session that ends when the test says why."""
+
+    def __init__(self) -> None:
+        self.end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.reports: list[Mapping[str, object]] = []
+        self.is_open = True
+
+    async def report(self, data: Mapping[str, object]) -> None:
+        self.reports.append(data)
+
+    async def run(self) -> str:
+        return await self.end
+
+
+class ScriptedConnector:
+    """Raises the given errors, one a try, and connects after the last."""
+
+    server = "scripted:1"
+
+    def __init__(self, *errors: LinkError) -> None:
+        self.errors = list(errors)
+        self.sessions: list[ScriptedSession] = []
+
+    @contextlib.asynccontextmanager
+    async def connect(self, enter: Callable[[LinkState], None]) -> AsyncIterator[ScriptedSession]:
+        enter(LinkState.REGISTERING)
+        if self.errors:
+            raise self.errors.pop(0)
+        session = ScriptedSession()
+        self.sessions.append(session)
+        try:
+            yield session
+        finally:
+            session.is_open = False
+
+
+Run = Callable[..., Awaitable[ReconnectingLink]]
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[Run]:
+    """Run a link in the background; it is cancelled when the test ends."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def start(
+        connector: ScriptedConnector, settings: LinkSettings = QUICK, secrets: tuple[str, ...] = ()
+    ) -> ReconnectingLink:
+        link = ReconnectingLink(connector, settings, secrets)
+        tasks.append(asyncio.create_task(link.run()))
+        await asyncio.sleep(0)
+        return link
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_reports_go_to_the_session_and_to_none_after_its_end(run: Run) -> None:
+    connector = ScriptedConnector()
+    link = await run(connector, LinkSettings(retry_max_seconds=3600))
+    await link.registered.wait()
+    assert link.status.to_json()["state"] == "online"
+    await link.report({"volume": 1})
+    session = connector.sessions[0]
+    assert session.reports == [{"volume": 1}]
+    session.end.set_result("closed by the other side")
+    await until(lambda: link.status.state is LinkState.WAITING)
+    assert (link.registered.is_set(), session.is_open) == (False, False)
+    assert link.status.last_error == "closed by the other side"
+    with pytest.raises(LostError, match="the link to the cloud is down"):
+        await link.report({"volume": 2})
+
+
+async def test_before_the_first_connection_a_report_is_lost() -> None:
+    link = ReconnectingLink(ScriptedConnector(), QUICK, ())
+    assert link.status.to_json()["state"] == "stopped"
+    with pytest.raises(LostError):
+        await link.report({"volume": 1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "slow"),
+    [
+        (ResolveError, False), (ConnectError, False), (TlsError, True), (RegisterError, False),
+        (RegistrationRefusedError, True), (LostError, False), (CloudBusyError, False),
+    ],
+)  # fmt: skip
+async def test_the_error_decides_how_long_to_wait(
+    run: Run, kind: type[LinkError], *, slow: bool
+) -> None:
+    settings = LinkSettings(retry_max_seconds=60, refused_retry_seconds=3600)
+    link = await run(ScriptedConnector(kind("why")), settings)
+    await until(lambda: link.status.state is LinkState.WAITING)
+    status = link.status.to_json()
+    assert status["last_error"] == "why"
+    seconds = status["next_try_seconds"]
+    assert isinstance(seconds, float)
+    assert seconds > 1000 if slow else seconds <= 0.5
+
+
+async def test_the_back_off_grows_to_its_limit_and_begins_anew_after_a_stable_link(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = ScriptedConnector(*[ConnectError("down")] * 4)
+    link = await run(connector, LinkSettings(retry_max_seconds=0.04))
+    await link.registered.wait()
+    assert link._backoff._next > 0.04
+    resets: list[bool] = []
+    monkeypatch.setattr(Backoff, "reset", lambda _self: resets.append(True))
+    connector.sessions[-1].end.set_result("too soon")
+    await until(lambda: len(connector.sessions) == 2)
+    assert not resets
+    monkeypatch.setattr(agent.link.reconnect, "STABLE_SECONDS", 0.0)
+    connector.sessions[-1].end.set_result("after a while")
+    await until(lambda: len(connector.sessions) == 3)
+    assert resets
+
+
+async def test_the_first_failure_is_news_its_repetitions_are_not(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "agent.link.reconnect")
+    errors = [ConnectError("down"), ConnectError("down"), ConnectError("down"), LostError("gone")]
+    link = await run(ScriptedConnector(*errors))
+    await link.registered.wait()
+    levels = [r.levelno for r in caplog.records if "next try" in r.getMessage()]
+    assert levels == [logging.WARNING, logging.DEBUG, logging.DEBUG, logging.WARNING]
+    assert link.status.tries == 5
+
+
+async def test_a_secret_in_an_error_is_shown_nowhere(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = RegistrationRefusedError('4.01 "token s3cr3t"')
+    link = await run(ScriptedConnector(error), secrets=("s3cr3t",))
+    await until(lambda: link.status.state is LinkState.WAITING)
+    assert link.status.last_error.startswith("4.01")
+    assert "s3cr3t" not in str(link.status.to_json()) + caplog.text
+
+
+async def test_a_link_that_is_stopped_closes_its_session_and_can_be_run_again() -> None:
+    connector = ScriptedConnector()
+    link = ReconnectingLink(connector, QUICK, ())
+    for _ in range(2):
+        task = asyncio.create_task(link.run())
+        await link.registered.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert not link.registered.is_set()
+        assert link.status.state is LinkState.STOPPED
+    assert [session.is_open for session in connector.sessions] == [False, False]

@@ -1,0 +1,55 @@
+"""A second kind of link, in memory: what of the agent works with it needs the seam alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+from agent.link import LinkError, LinkState, LinkStatus, LostError, ReportRejectedError
+from wire.exchange import Answer, Handler, Request
+
+
+class MemoryLink:
+    """A link to a cloud in this process; ``script`` holds the errors of the next reports, in order."""
+
+    def __init__(
+        self,
+        *script: LinkError | ReportRejectedError | None,
+        handler: Handler | None = None,
+        is_up: bool = True,
+    ) -> None:
+        self.script = list(script)
+        self.tried: list[dict[str, object]] = []
+        self.reports: list[dict[str, object]] = []
+        self.registered = asyncio.Event()
+        self.status = LinkStatus("memory")
+        self._handler = handler
+        if is_up:
+            self.registered.set()
+
+    async def run(self) -> None:
+        """Register, and stay registered until cancelled."""
+        self.status.state = LinkState.ONLINE
+        self.registered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.registered.clear()
+            self.status.state = LinkState.STOPPED
+
+    async def report(self, data: Mapping[str, object]) -> None:
+        """Take a report as a cloud gets it, after JSON, or fail as the script says."""
+        if not self.registered.is_set():
+            raise LostError("the link to the cloud is down")
+        report = json.loads(json.dumps(data))
+        self.tried.append(report)
+        error = self.script.pop(0) if self.script else None
+        if error is not None:
+            raise error
+        self.reports.append(report)
+
+    async def ask(self, method: str, name: str, payload: bytes = b"") -> Answer:
+        """Send the device a request, as the cloud does."""
+        assert self._handler
+        return await self._handler(Request(method, tuple(name.split("/")), payload=payload))
