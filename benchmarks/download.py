@@ -27,7 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Aim, Figure, command_line, figure
-from ota.fetch.whole import DownloadSettings, Source, discard, download
+from ota.fetch.folder import discard
+from ota.fetch.source import DownloadSettings, Source
+from ota.fetch.whole import download
 from tools.processes import BenchError
 
 MIB = 2**20

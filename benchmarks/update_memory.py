@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.download import MIB, server
 from benchmarks.figures import Aim, Figure, command_line, figure
 from ota.fetch.bundle_map import BLOCK
-from ota.fetch.choice import fetch_package
+from ota.fetch.packages import fetch_package
 from ota.install.rauc import RaucInstaller
 from ota.settings import UpdaterSettings
 from ota.trust.target import Target, map_file_name

@@ -1,6 +1,8 @@
 """Over-the-air updates: verify an order's package, install it, put it on trial, report the result.
 
-`machine` accepts an order and steps through `states`; `trust` finds the package in signed metadata;
-`fetch` downloads it; `slots` or `rauc` installs and activates it; `launch` starts what is active;
-the new version confirms itself or is rolled back.
+`updater` accepts an order and carries it out. `order` stores it and decides what a start after a
+crash does; `trust` finds the package in signed metadata; `fetch` downloads it; `install` puts it in
+place; `restart` waits for the moment and restarts; `launch` starts what is active; `trial` keeps
+what a new version logged, and which packages failed. A new version confirms itself or is rolled
+back.
 """

@@ -45,6 +45,10 @@ class FetchError(OtaError):
     """A server could not be reached, returned a temporary error, or broke the connection."""
 
 
+class NoDeltaError(OtaError):
+    """The package must be fetched whole; nothing is wrong with the package itself."""
+
+
 class MachineError(OtaError):
     """A fault of this machine: its disk, its files or its set-up."""
 

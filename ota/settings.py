@@ -8,8 +8,8 @@ from pathlib import Path
 
 from base.clock import TrustedTime
 from ota.fetch.retry import RetryPolicy
+from ota.fetch.source import DownloadSettings
 from ota.fetch.web import WebSettings
-from ota.fetch.whole import DownloadSettings
 from ota.trust.client import TrustSettings
 from ota.trust.terms import DEFAULT_CHANNEL
 from wire.ota import InstallerKind

@@ -21,9 +21,9 @@ from ota.errors import (
     MachineError,
     OtaError,
 )
-from ota.fetch.choice import Package, fetch_package, install_package
+from ota.fetch.folder import discard
+from ota.fetch.packages import Package, fetch_package, install_package
 from ota.fetch.retry import Attempts
-from ota.fetch.whole import discard
 from ota.install.installer import Installer, Progress
 from ota.order.percent import Percent
 from ota.order.recovery import Action, Verdict, recover

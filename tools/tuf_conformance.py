@@ -21,9 +21,11 @@ from urllib.parse import quote
 from base.clock import TrustedTime
 from base.files import Replacement, make_folder, write_atomically
 from ota.errors import ContentError, MachineError, OtaError
+from ota.fetch.folder import discard
 from ota.fetch.retry import RetryPolicy
+from ota.fetch.source import DownloadSettings, Source
 from ota.fetch.web import WebSettings
-from ota.fetch.whole import DownloadSettings, Source, discard, download
+from ota.fetch.whole import download
 from ota.trust.client import TrustClient, TrustSettings
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from agent.updates.health import Health, build_health
 from agent.updates.host import AgentHost, End
 from base.clock import TrustedTime
 from machine.board import read_board
-from ota.fetch.whole import DownloadSettings
+from ota.fetch.source import DownloadSettings
 from ota.install.installer import Installer
 from ota.install.rauc import RaucInstaller
 from ota.install.slots import SlotInstaller

@@ -17,32 +17,21 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
-from ota.errors import ContentError, FetchError, NoSpaceError, OtaError, StoppedError
+from ota.errors import ContentError, FetchError, NoSpaceError, StoppedError
 from ota.fetch.bundle_map import CHUNK, BundleMap
+from ota.fetch.pace import LowSpeed, Pacer
+from ota.fetch.responses import check_range, check_retry_after
 from ota.fetch.retry import Attempts
+from ota.fetch.source import PROGRESS_BYTES, DownloadSettings, Source
+from ota.fetch.spent import Spent
 from ota.fetch.web import Body, Web, show_url
-from ota.fetch.whole import (
-    PASSING_STATUS,
-    PROGRESS_BYTES,
-    DownloadSettings,
-    LowSpeed,
-    Pacer,
-    Source,
-    Spent,
-    heed,
-)
 from ota.install.installer import Progress
-from wire.errors import show
 from wire.ota import OtaEvent
 
 # Maximum number of requests for one set of chunks: runs are joined, and the gaps between them
 # fetched too, until this number is reached. Each request costs a round trip and about 1 kB.
 RUNS_MAX = 128
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
-
-
-class NoDeltaError(OtaError):
-    """The package must be fetched whole; nothing is wrong with the package itself."""
 
 
 class SparseFile:
@@ -200,7 +189,7 @@ class Fetcher:
         self.spent.attempt()
         headers = {"Range": f"bytes={first}-{last}"}
         with self.web.get(self.source.url, headers, redirects=self.settings.redirects) as body:
-            heed(body)
+            check_retry_after(body)
             check_range(body.status, body.header("Content-Range"), first, last, self.source.length)
             self._take(body, run)
 
@@ -222,27 +211,3 @@ class Fetcher:
                 data += piece
             if not self.sparse.has(chunk):
                 self.sparse.write(chunk, bytes(data))
-
-
-def check_range(status: int, content_range: str | None, first: int, last: int, length: int) -> None:
-    """Check that a response holds exactly the requested bytes ``first`` to ``last``.
-
-    Raises:
-        ContentError: a permanent refusal, or a file of another length.
-        NoDeltaError: the server does not support ranges.
-        FetchError: a temporary error.
-    """
-    if status == 206:
-        match = _CONTENT_RANGE.fullmatch(content_range or "")
-        if match is not None and int(match[3]) != length:
-            detail = f"the server's file has {match[3]} bytes, {length} are signed"
-            raise ContentError("wrong length", detail, OtaEvent.IMAGE_INVALID)
-        if match is None or (int(match[1]), int(match[2])) != (first, last):
-            detail = f"asked for bytes {first} to {last}, got {show(content_range)}"
-            raise NoDeltaError(f"the server does not keep to ranges: {detail}")
-    elif status in {200, 416}:
-        raise NoDeltaError(f"the server does not give ranges (HTTP {status})")
-    elif status in PASSING_STATUS:
-        raise FetchError(f"the server answered HTTP {status}")
-    else:
-        raise ContentError("refused by the server", f"HTTP {status}", OtaEvent.DOWNLOAD_FAIL)

@@ -247,7 +247,7 @@ def served(repo: Simulator) -> str:
 def test_a_refused_download_costs_the_next_one_nothing(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ota.fetch.whole.SPENT_STEP", 1000)  # as for a package of many MiB
+    monkeypatch.setattr("ota.fetch.spent.SPENT_STEP", 1000)  # as for a package of many MiB
     path = served(client.repo)
     good = client.repo.files[path]
     client.repo.files[path] = bytes(len(good))

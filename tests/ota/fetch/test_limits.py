@@ -16,9 +16,13 @@ from typing import Any
 import pytest
 
 from ota.errors import ContentError, FetchError
+from ota.fetch.folder import discard
+from ota.fetch.partial import Downloaded
 from ota.fetch.retry import Attempts, RetryLaterError, RetryPolicy
+from ota.fetch.source import DownloadSettings, Source
+from ota.fetch.spent import Spent
 from ota.fetch.web import WebSettings, follow, parse_retry_after
-from ota.fetch.whole import Downloaded, DownloadSettings, Source, Spent, discard, download
+from ota.fetch.whole import download
 
 DATA = bytes(range(256)) * 8000
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -24,11 +24,11 @@ from ota.errors import (
     StoppedError,
 )
 from ota.fetch.bundle_map import BLOCK, CHUNK, parse_map
-from ota.fetch.choice import Package, fetch_package, install_package
+from ota.fetch.packages import Package, fetch_package, install_package
 from ota.fetch.parts import runs_of
 from ota.fetch.retry import RetryPolicy
+from ota.fetch.source import DownloadSettings
 from ota.fetch.web import WebSettings
-from ota.fetch.whole import DownloadSettings
 from ota.order.states import State
 from ota.order.task import Task, parse_task
 from ota.settings import UpdaterSettings

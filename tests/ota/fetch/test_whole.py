@@ -14,20 +14,14 @@ from typing import Any
 import pytest
 
 from ota.errors import ContentError, FetchError, NoSpaceError, StoppedError
+from ota.fetch.folder import discard
+from ota.fetch.pace import LowSpeed, Pacer
+from ota.fetch.partial import Downloaded, PartialFile
+from ota.fetch.responses import BodyUse, interpret
 from ota.fetch.retry import Attempts, RetryPolicy
+from ota.fetch.source import DownloadSettings, Source
 from ota.fetch.web import WebSettings, show_url
-from ota.fetch.whole import (
-    Answer,
-    Downloaded,
-    DownloadSettings,
-    LowSpeed,
-    Pacer,
-    Source,
-    _Part,
-    discard,
-    download,
-    judge,
-)
+from ota.fetch.whole import download
 from wire.ota import OtaEvent
 
 DATA = bytes(range(256)) * 8000
@@ -169,22 +163,22 @@ def test_a_wrong_content_range_starts_over(rig: Rig, content_range: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("code", "here", "content_range", "content_length", "answer"),
+    ("code", "here", "content_range", "content_length", "use"),
     [
-        (200, 0, None, "1000", Answer.WHOLE),
-        (200, 0, None, None, Answer.WHOLE),
-        (200, 10, None, "1000", Answer.WHOLE),
-        (206, 10, "bytes 10-999/1000", "990", Answer.APPEND),
-        (206, 10, "bytes 11-999/1000", "989", Answer.ASK_AGAIN),
-        (206, 10, "bytes 10-500/1000", "491", Answer.ASK_AGAIN),
-        (206, 10, None, "990", Answer.ASK_AGAIN),
-        (416, 10, "bytes */1000", "0", Answer.ASK_AGAIN),
+        (200, 0, None, "1000", BodyUse.WHOLE),
+        (200, 0, None, None, BodyUse.WHOLE),
+        (200, 10, None, "1000", BodyUse.WHOLE),
+        (206, 10, "bytes 10-999/1000", "990", BodyUse.APPEND),
+        (206, 10, "bytes 11-999/1000", "989", BodyUse.ASK_AGAIN),
+        (206, 10, "bytes 10-500/1000", "491", BodyUse.ASK_AGAIN),
+        (206, 10, None, "990", BodyUse.ASK_AGAIN),
+        (416, 10, "bytes */1000", "0", BodyUse.ASK_AGAIN),
     ],
 )
 def test_what_an_answer_means(
-    code: int, here: int, content_range: str | None, content_length: str | None, answer: Answer
+    code: int, here: int, content_range: str | None, content_length: str | None, use: BodyUse
 ) -> None:
-    assert judge(code, content_range, content_length, here, 1000) is answer
+    assert interpret(code, content_range, content_length, here, 1000) is use
 
 
 @pytest.mark.parametrize("code", [404, 410, 401, 403, 301, 302, 304, 416])
@@ -302,7 +296,7 @@ def test_a_disk_that_fills_up_meanwhile(rig: Rig, monkeypatch: pytest.MonkeyPatc
     def full(_self: Any, _chunk: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_Part, "_write", full)
+    monkeypatch.setattr(PartialFile, "_write", full)
     with pytest.raises(NoSpaceError, match="no space: needs"):
         rig.run()
 
@@ -313,7 +307,7 @@ def test_another_fault_of_the_disk_is_left_as_it_is(
     def broken(_self: Any, _chunk: bytes) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(_Part, "_write", broken)
+    monkeypatch.setattr(PartialFile, "_write", broken)
     with pytest.raises(OSError, match="Input/output"):
         rig.run()
 

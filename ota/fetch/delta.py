@@ -1,9 +1,8 @@
-"""Fetch a package: only the parts of it that this machine lacks, or all of it.
+"""Fetch only the parts of an image's package that this machine lacks.
 
-Parts work for images only: RAUC copies blocks that the running image has from there, so a bundle
-with holes in their place is enough (`ota.fetch.bundle_map`). If parts cannot be used (no map, a server
-without ranges, a device that must not be read), the whole package is fetched, within the same data
-budget. If the package itself is refused, the update fails in both cases.
+RAUC copies the blocks that the running image has from there, so a bundle with holes in their place is
+enough (`ota.fetch.bundle_map`). A signed map tells which parts hold which blocks. The file is
+``<sha256>.sparse`` in the download folder, the map ``<sha256>.map``.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ import logging
 import random
 import threading
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from time import monotonic
@@ -26,106 +24,33 @@ from base.files import make_folder, write_atomically
 from ota.errors import (
     ContentError,
     FetchError,
-    IncompletePackageError,
     MachineError,
+    NoDeltaError,
     StoppedError,
 )
 from ota.fetch.bundle_map import BLOCK, BundleMap, block_key, block_keys, blocks_lacking, parse_map
-from ota.fetch.parts import Fetcher, NoDeltaError, SparseFile
+from ota.fetch.folder import clear
+from ota.fetch.pace import LowSpeed
+from ota.fetch.parts import Fetcher, SparseFile
+from ota.fetch.responses import PASSING_STATUS, check_retry_after
 from ota.fetch.retry import Attempts
+from ota.fetch.source import DownloadSettings, Source
+from ota.fetch.spent import Spent, open_spent, spent_path
 from ota.fetch.web import Web
-from ota.fetch.whole import (
-    PASSING_STATUS,
-    DownloadSettings,
-    LowSpeed,
-    Source,
-    Spent,
-    clear,
-    download,
-    heed,
-    open_spent,
-    spent_path,
-)
 from ota.install.installer import ImageInstaller, Installer, Progress
 from ota.settings import UpdaterSettings
 from ota.trust.target import Target, map_file_name
 from ota.trust.terms import MapFile
 from wire.errors import WireError
-from wire.ota import OtaEvent, OtaOrder
+from wire.ota import OtaEvent
 
 READ_SIZE = 64 * 1024
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A package on disk; ``fill`` fetches its missing chunks, None: it is complete."""
-
-    path: Path
-    fill: Callable[[threading.Event], None] | None = None
-
-
-def fetch_package(
-    order: OtaOrder,
-    target: Target,
-    settings: UpdaterSettings,
-    installer: Installer,
-    stop: threading.Event,
-    progress: Progress,
-    rng: random.Random | None = None,
-) -> Package:
-    """Fetch a package, or the parts that this machine lacks; resume an earlier call. Blocks.
-
-    Raises:
-        OtaError, OSError: as `ota.fetch.whole.download`; ContentError also for an MD5 other than the
-            order's.
-    """
-    source = Source(order.url, target.length, target.sha256, target.data_budget)
-    folder = settings.download_dir
-    if target.map is not None:
-        _check_md5(target.map.md5, order)
-        try:
-            return _Parts(source, target, target.map, settings, rng).fetch(
-                installer, stop, progress
-            )
-        except NoDeltaError as error:
-            _log.info("the package is fetched whole: %s", error)
-    done = download(source, folder, settings.download, stop, progress, rng)
-    _check_md5(done.md5, order)
-    return Package(done.path)
-
-
-def _check_md5(md5: str, order: OtaOrder) -> None:
-    if md5 != order.signature:
-        detail = f"package has {md5}, the order says {order.signature}"
-        raise ContentError("wrong MD5", detail, OtaEvent.CHECKSUM_FAIL)
-
-
-def install_package(
-    installer: Installer,
-    package: Package,
-    target: Target,
-    stop: threading.Event,
-    progress: Progress,
-) -> None:
-    """Install a package; if RAUC fails on one with holes, fill it and install it again. Blocks.
-
-    Raises:
-        OtaError, OSError: as `Installer.install` and `fetch_package`.
-    """
-    try:
-        installer.install(package.path, target, stop, progress)
-    except IncompletePackageError as error:
-        if package.fill is None:
-            raise
-        _log.warning("installing from parts failed, the rest of the package is fetched: %s", error)
-        package.fill(stop)
-        installer.install(package.path, target, stop, progress)
-
-
-class _Parts:
-    """A package of which only parts are fetched."""
+class Delta:
+    """One package of which only the parts are fetched that this machine lacks."""
 
     def __init__(
         self,
@@ -133,8 +58,9 @@ class _Parts:
         target: Target,
         map_file: MapFile,
         settings: UpdaterSettings,
-        rng: random.Random | None,
+        rng: random.Random | None = None,
     ) -> None:
+        """Fetch the package ``source`` by the map ``map_file``; ``rng`` is the jitter of the waits."""
         self._source = source
         self._target = target
         self._map_file = map_file
@@ -145,29 +71,38 @@ class _Parts:
         self._path = self._folder / f"{source.sha256}.sparse"
         self._map_path = self._folder / f"{source.sha256}.map"
 
-    def fetch(self, installer: Installer, stop: threading.Event, progress: Progress) -> Package:
-        """Fetch what an installation reads and the running image does not have."""
+    def fetch(self, installer: Installer, stop: threading.Event, progress: Progress) -> Path:
+        """Fetch what an installation reads and the running image does not have; return the file.
+
+        Raises:
+            NoDeltaError: parts cannot be used; the package must be fetched whole.
+            OtaError, OSError: as `ota.fetch.parts.Fetcher.fetch`.
+        """
         if not self._wanted:
             raise NoDeltaError("parts are switched off")
         if not isinstance(installer, ImageInstaller):
             raise NoDeltaError("this installer takes whole packages")
         if (self._folder / f"{self._source.sha256}.part").exists():
             raise NoDeltaError("that was begun")
-        device = _open_running(installer)
+        device = _open_running_image(installer)
         with device, self._open(stop) as (fetcher, bundle):
             progress(0, self._source.length)
             fetcher.fetch(bundle.union(bundle.always()))
-            chunks = _needed(bundle, fetcher.sparse, device, stop)
+            chunks = find_needed(bundle, fetcher.sparse, device, stop)
             fetcher.fetch(chunks, progress)
             _log.info(
                 "fetched %d of the package's %d bytes, of which an installation needs %d",
                 fetcher.spent.bytes, self._source.length, sum(bundle.span(n)[1] for n in chunks),
             )  # fmt: skip
         progress(self._source.length, self._source.length)
-        return Package(self._path, self.fill)
+        return self._path
 
     def fill(self, stop: threading.Event) -> None:
-        """Fetch all missing chunks and verify the signed hash of the whole package."""
+        """Fetch all missing chunks and verify the signed hash of the whole package.
+
+        Raises:
+            OtaError, OSError: as `ota.fetch.parts.Fetcher.fetch`, but never NoDeltaError.
+        """
         try:
             with self._open(stop) as (fetcher, bundle):
                 fetcher.fetch(bundle.chunks)
@@ -231,7 +166,7 @@ class _Parts:
         spent.attempt()
         data = bytearray()
         with web.get(url, redirects=self._settings.redirects) as body:
-            heed(body)
+            check_retry_after(body)
             if body.status in PASSING_STATUS:
                 raise FetchError(f"the server answered HTTP {body.status}")
             if body.status != 200:
@@ -248,14 +183,14 @@ class _Parts:
         return bytes(data)
 
 
-def _open_running(installer: ImageInstaller) -> BinaryIO:
+def _open_running_image(installer: ImageInstaller) -> BinaryIO:
     try:
         return installer.running_image().open("rb", buffering=0)
     except (OSError, MachineError) as error:
         raise NoDeltaError(f"the running image: {error}") from error
 
 
-def _needed(
+def find_needed(
     bundle: BundleMap, sparse: SparseFile, device: BinaryIO, stop: threading.Event
 ) -> list[int]:
     """Return the chunks that an installation reads; those of `BundleMap.always` must be present.
@@ -263,11 +198,11 @@ def _needed(
     Blocks that the running image on ``device`` has are not needed.
     """
     wanted = block_keys(bundle.read_index(sparse.read))
-    lacking = blocks_lacking(wanted, _blocks_here(device, stop))
+    lacking = blocks_lacking(wanted, _read_block_keys(device, stop))
     return bundle.union(chain(bundle.always(), bundle.holding(lacking)))
 
 
-def _blocks_here(device: BinaryIO, stop: threading.Event) -> array[int]:
+def _read_block_keys(device: BinaryIO, stop: threading.Event) -> array[int]:
     """Return the keys of the device's blocks, and of the zero block, which is never fetched."""
     keys = array("Q", [block_key(bytes(BLOCK))])
     try:

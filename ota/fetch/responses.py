@@ -1,0 +1,94 @@
+"""What an HTTP response means for a download; no I/O."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+
+from ota.errors import ContentError, FetchError, NoDeltaError
+from ota.fetch.retry import RetryLaterError
+from ota.fetch.web import Body, parse_retry_after
+from wire.errors import show
+from wire.ota import OtaEvent
+
+# Temporary errors (RFC 9110): request timeout, too early, too many requests, 5xx.
+PASSING_STATUS = frozenset({408, 425, 429}) | frozenset(range(500, 600))
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+
+
+class BodyUse(Enum):
+    """What an HTTP response means for the bytes that are already on disk."""
+
+    APPEND = auto()
+    """The body is the rest of the file."""
+    WHOLE = auto()
+    """The body is the whole file; discard the bytes on disk."""
+    ASK_AGAIN = auto()
+    """Discard the bytes on disk and request the whole file."""
+
+
+def check_retry_after(body: Body) -> None:
+    """Honour a Retry-After header of a temporary error: raises RetryLaterError."""
+    if body.status in PASSING_STATUS:
+        seconds = parse_retry_after(body.header("Retry-After"), body.header("Date"))
+        if seconds is not None:
+            raise RetryLaterError(f"the server answered HTTP {body.status}", seconds)
+
+
+def interpret(
+    status: int, content_range: str | None, content_length: str | None, here: int, length: int
+) -> BodyUse:
+    """Interpret the response to a request for the bytes from ``here`` on, of ``length`` in total.
+
+    Raises:
+        ContentError: a permanent refusal, or a file of another length.
+        FetchError: a temporary error.
+    """
+    if status == 206 and here:
+        return _interpret_range(content_range, here, length)
+    if status == 200:
+        if content_length is not None and content_length != str(length):
+            detail = f"the server's file has {show(content_length)} bytes, {length} are signed"
+            raise ContentError("wrong length", detail, OtaEvent.IMAGE_INVALID)
+        return BodyUse.WHOLE
+    if status == 416 and here:
+        return BodyUse.ASK_AGAIN
+    if status in PASSING_STATUS or status == 206:
+        raise FetchError(f"the server answered HTTP {status}")
+    raise ContentError("refused by the server", f"HTTP {status}", OtaEvent.DOWNLOAD_FAIL)
+
+
+def _interpret_range(content_range: str | None, here: int, length: int) -> BodyUse:
+    match = _CONTENT_RANGE.fullmatch(content_range or "")
+    if match is None:
+        return BodyUse.ASK_AGAIN
+    if int(match[3]) != length:
+        detail = f"the server's file has {match[3]} bytes, {length} are signed"
+        raise ContentError("wrong length", detail, OtaEvent.IMAGE_INVALID)
+    # A server that sends a different range cannot be used to resume: request the whole file.
+    asked = (int(match[1]), int(match[2])) == (here, length - 1)
+    return BodyUse.APPEND if asked else BodyUse.ASK_AGAIN
+
+
+def check_range(status: int, content_range: str | None, first: int, last: int, length: int) -> None:
+    """Check that a response holds exactly the requested bytes ``first`` to ``last``.
+
+    Raises:
+        ContentError: a permanent refusal, or a file of another length.
+        NoDeltaError: the server does not support ranges.
+        FetchError: a temporary error.
+    """
+    if status == 206:
+        match = _CONTENT_RANGE.fullmatch(content_range or "")
+        if match is not None and int(match[3]) != length:
+            detail = f"the server's file has {match[3]} bytes, {length} are signed"
+            raise ContentError("wrong length", detail, OtaEvent.IMAGE_INVALID)
+        if match is None or (int(match[1]), int(match[2])) != (first, last):
+            detail = f"asked for bytes {first} to {last}, got {show(content_range)}"
+            raise NoDeltaError(f"the server does not keep to ranges: {detail}")
+    elif status in {200, 416}:
+        raise NoDeltaError(f"the server does not give ranges (HTTP {status})")
+    elif status in PASSING_STATUS:
+        raise FetchError(f"the server answered HTTP {status}")
+    else:
+        raise ContentError("refused by the server", f"HTTP {status}", OtaEvent.DOWNLOAD_FAIL)

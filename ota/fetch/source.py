@@ -1,0 +1,55 @@
+"""What is downloaded, and within which limits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ota.fetch.retry import RetryPolicy
+from ota.fetch.web import WebSettings
+
+# An attempt that received this many bytes counts as progress and restarts the count of failures.
+PROGRESS_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file to fetch: its URL, and the signed length (bytes) and SHA-256 (hex).
+
+    ``budget``: total bytes that it may cost on the network, over all attempts and restarts; None:
+    `DownloadSettings.budget_factor` times the length.
+    """
+
+    url: str
+    length: int
+    sha256: str
+    budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadSettings:
+    """Limits of a download.
+
+    Attributes:
+        low_speed: minimum rate in bytes per second, averaged over ``low_speed_window`` seconds; a
+            slower server is treated as a broken connection.
+        reserve: bytes to leave free on the disk, for state that must still be written.
+        max_rate: maximum rate in bytes per second, so that a story keeps streaming; 0: no limit.
+        redirects: maximum number of redirects in a row; never from https to http.
+        budget_factor: the data budget as a multiple of the length, if the release sets none.
+        budget_attempts: maximum number of requests, over all restarts; a machine that crashes in
+            every attempt must not retry forever.
+    """
+
+    web: WebSettings = field(default_factory=WebSettings)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    low_speed: int = 1024
+    low_speed_window: float = 30.0
+    reserve: int = 4 * 2**20
+    max_rate: int = 0
+    redirects: int = 5
+    budget_factor: float = 4.0
+    budget_attempts: int = 500
+    free_space: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
