@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from ota.trust.client import TrustSettings, find_target
+from release.errors import ReleaseToolError
+from release.keys import KeyRing
 from release.package_files import AddedTarget
 
 UTIL = shutil.which("softhsm2-util")
@@ -125,3 +127,10 @@ def test_a_product_whose_releases_two_keys_on_a_token_sign(
     )
     order = helpers.order_for(target, server.url)
     assert find_target(settings, order, "1.0.0", threading.Event()).version == "1.1.0"
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"keyid": 5, "key": []}', b"\xff"])
+def test_a_tokens_file_that_is_none(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "ann.token.json").write_bytes(data)
+    with pytest.raises(ReleaseToolError, match=r"ann\.token\.json: not what `key new --token`"):
+        KeyRing(tmp_path).signers()

@@ -1,4 +1,4 @@
-"""story-release killed at each write while keys change, then repeated; devices that read in between."""
+"""story-release killed at any write to the disk while keys change, then repeated; devices that looked in between."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from release.repository import Repository
 from release.role_keys import KeyCount
 
 PRODUCT = "story-machine"
+
+
 # More writes than any command makes.
 POINTS = 40
 

@@ -1,0 +1,68 @@
+"""The package of a release: what is in it, what never is, and when it was built."""
+
+from __future__ import annotations
+
+import ast
+import tarfile
+from collections.abc import Iterator
+
+import pytest
+
+from release.build import PACKAGES as BUILT_PACKAGES
+from tests.release.tool import BUILD, PACKAGES, Tool
+
+NEVER_IMPORTED = {"release", "staging", "pkcs11"}
+# What makes or opens a private key, in cryptography and securesystemslib. Verifying needs none of them.
+NEVER_NAMED = (
+    "pkcs11",
+    "hsm",
+    "cryptosigner",
+    "private_key",
+    "privatekey",
+    "story-release",
+    "story-cloud",
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a package that the real command builds from this tree."""
+    folder = tmp_path_factory.mktemp("package")
+    Tool(folder).json("build", "--version", "1.1.0", "--output", "p.tar.gz")
+    found = {}
+    with tarfile.open(folder / "p.tar.gz") as tar:
+        for member in tar:
+            opened = tar.extractfile(member)
+            found[member.name] = opened.read() if opened else b""
+    return found
+
+
+def imports(source: bytes) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_a_package_has_the_folders_of_a_device_and_no_others(files: dict[str, bytes]) -> None:
+    assert BUILT_PACKAGES == PACKAGES
+    assert {name.split("/")[1] for name in files if name.startswith("lib/")} == set(PACKAGES)
+    assert [name for name in files if not name.startswith("lib/")] == ["release.json"]
+    assert "lib/agent/cli.py" in files
+
+
+def test_a_package_has_nothing_that_signs(files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        if name.endswith(".py"):
+            assert not NEVER_IMPORTED & set(imports(data)), name
+        lower = data.decode(errors="replace").lower()
+        assert not [word for word in NEVER_NAMED if word in lower], name
+
+
+def test_a_build_date_that_is_none(tool: Tool) -> None:
+    for value in ("tomorrow", "²", "9" * 5000):
+        done = tool(*BUILD, "o", SOURCE_DATE_EPOCH=value)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "SOURCE_DATE_EPOCH: got" in done.stderr
+    assert not (tool.folder / "o").exists()
