@@ -6,8 +6,6 @@ import pytest
 
 from staging.recognition.intents import VOLUME_STEP, Action, Intent, find_intent
 from staging.recognition.phonetics import has_pinyin
-from staging.recognition.prompt import build_prompt, is_echo
-from staging.recognition.text import normalise, parse_numeral
 
 UP = Intent(Action.VOLUME_UP, amount=VOLUME_STEP)
 DOWN = Intent(Action.VOLUME_DOWN, amount=VOLUME_STEP)
@@ -119,41 +117,7 @@ def test_commands_in_other_characters(heard: str, expected: Intent | None) -> No
     assert find_intent(heard) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("十", 10), ("十五", 15), ("二十", 20), ("两", 2), ("五十六", 56), ("一百", 100),
-     ("一百零五", 105), ("一百五", 150), ("一五", 15), ("零", 0), ("〇", 0), ("16", 16), ("007", 7),
-     ("十十", None), ("二三十", None), ("", None), ("1000", None), ("百分", None), ("-1", None)],
-)  # fmt: skip
-def test_numerals(text: str, number: int | None) -> None:
-    assert parse_numeral(text) == number
-
-
-def test_normalise_keeps_words_of_letters_apart() -> None:
-    assert normalise("　Ｐlay “Twinkle,  twinkle” 星 星! 50％") == "play twinkle twinkle星星50%"
-
-
 def test_an_intent_shows_only_what_means_something() -> None:
     assert play("儿歌").to_json() == {"action": "play", "title": "儿歌"}
     assert share(50).to_json() == {"action": "volume-set", "amount": 50, "percent": True}
     assert Intent(Action.NEXT).to_json() == {"action": "next"}
-
-
-class TestPrompt:
-    def test_begins_with_titles_as_many_as_there_is_room(self) -> None:
-        prompt = build_prompt([f"第{n}个故事" for n in range(100)])
-        assert prompt.startswith("播放第0个故事，播放第1个故事，")
-        assert "上一首" in prompt
-        assert len(prompt) < 110
-
-    def test_names_no_number(self) -> None:
-        # Whisper recognises every other number as the one in its prompt.
-        assert not any(parse_numeral(c) for c in build_prompt([]).replace("一首", ""))
-
-    @pytest.mark.parametrize(
-        ("text", "echo"),
-        [("播放儿歌，上一首，下一首，暂停，继续，停止，调高音量，调低音量，音量调到。", True),
-         ("上一首、下一首、暂停、", True), ("下一首。", False), ("播放儿歌", False), ("", False)],
-    )  # fmt: skip
-    def test_knows_its_echo(self, text: str, *, echo: bool) -> None:
-        assert is_echo(text, build_prompt(["儿歌"])) is echo

@@ -14,13 +14,12 @@ import pytest
 
 from audio.speex import SpeexEncoder
 from staging.data_dir import DataDir
-from staging.errors import DeviceOfflineError, NotFoundError, StagingError
+from staging.errors import DeviceOfflineError, NotFoundError
 from staging.gateway.reports import decide
-from staging.recognition import outcomes as outcomes_module
 from staging.recognition import service
 from staging.recognition.actions import ActionError, Device, new_level
 from staging.recognition.intents import Action, Intent, find_intent
-from staging.recognition.outcomes import FEED_LIMIT, Outcome, OutcomeLog
+from staging.recognition.outcomes import Outcome
 from staging.recognition.recogniser import Recogniser
 from staging.recognition.service import BusyError, Recognition
 from staging.recognition.title_lists import Catalogues
@@ -311,33 +310,6 @@ async def test_without_a_recogniser_nothing_is_collected(recognition: Recognitio
     assert len(recognition._reassembler) == 0
 
 
-# The record.
-
-
-def made(uuid: str = UUID, text: str = "暂停") -> Outcome:
-    return Outcome(uuid, 1_495_000_000_000, "typed", text=text)
-
-
-def test_the_record_pages_and_keeps_the_newest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outcomes_module, "KEEP_PER_DEVICE", 3)
-    log = OutcomeLog(tmp_path)
-    assert log.recent() == []
-    kept = [log.add(made(text=str(n))) for n in range(5)]
-    other = log.add(made("0" * 14))
-    assert [o.id for o in kept] == [1, 2, 3, 4, 5]
-    assert [row["text"] for row in log.recent(UUID)] == ["4", "3", "2"]
-    assert [row["id"] for row in log.recent(limit=2)] == [other.id, 5]
-    assert [row["id"] for row in log.recent(limit=2, before=5)] == [4, 3]
-
-
-def test_a_damaged_record_is_an_error_with_its_path(tmp_path: Path) -> None:
-    (tmp_path / "recognition.sqlite").write_text("not a database, but long enough to be looked at")
-    with pytest.raises(StagingError, match=r"recognition\.sqlite: "):
-        OutcomeLog(tmp_path).add(made())
-
-
 async def test_what_was_done_counts_also_when_the_record_fails(
     recognition: Recognition, data: DataDir, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -347,14 +319,3 @@ async def test_what_was_done_counts_also_when_the_record_fails(
         assert (await anext(feed.__aiter__())).done
     assert machine.asked
     assert "the outcome is not kept" in caplog.text
-
-
-async def test_a_slow_listener_loses_the_oldest(tmp_path: Path) -> None:
-    log = OutcomeLog(tmp_path)
-    with log.subscribe(UUID) as feed:
-        log.tell(made("0" * 14))
-        for number in range(FEED_LIMIT + 2):
-            log.tell(made(text=str(number)))
-        assert (await anext(feed.__aiter__())).text == "2"
-    log.tell(made())
-    assert not log._feeds

@@ -76,17 +76,6 @@ def test_without_pypinyin_characters_count(monkeypatch: pytest.MonkeyPatch) -> N
         TitleIndex(TITLES).find("小吐资怪怪")
 
 
-@needs_pinyin
-def test_distance_of_syllables() -> None:
-    def apart(left: str, right: str) -> float:
-        return phonetics.distance(phonetics.sounds(left), phonetics.sounds(right))
-
-    assert apart("暂停", "赞停") == 0
-    assert 0 < apart("妈", "马") < apart("四", "十") < apart("妈", "虎") <= 1
-    assert apart("妈妈", "妈") == 1
-    assert apart("女", "女") == 0
-
-
 class TestCatalogues:
     @pytest.mark.parametrize(
         "content",

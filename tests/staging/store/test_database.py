@@ -11,12 +11,10 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from staging.errors import NotFoundError, StagingError, StoreBusyError
-from staging.store import Database, apps, devices, product_setup, products, releases
+from staging.errors import StagingError, StoreBusyError
+from staging.store import Database, devices
 from staging.store import database as database_module
-from staging.store.apps import Nonce
-from staging.store.models import AccessToken, Device, Product, Report, UsedNonce
-from wire.errors import FieldError
+from staging.store.models import Device, Product, Report
 
 
 def count(session: Any, table: type) -> int:
@@ -182,83 +180,3 @@ async def test_closing_finishes_what_waits(where: Path | str) -> None:
     await asyncio.sleep(0)
     await asyncio.to_thread(database.close)
     assert len({device.uuid for device in await asyncio.gather(*tasks)}) == 100
-
-
-def test_devices_must_be_new_and_well_named(database: Database) -> None:
-    device = database.call(devices.add, "01A800000072AF", 0)
-    assert device.uuid == "01a800000072af"
-    assert (len(device.token), len(device.bind_token or "")) == (32, 32)
-    with pytest.raises(StagingError, match="there is one already"):
-        database.call(devices.add, "01a800000072af", 0)
-    with pytest.raises(FieldError, match="14 hexadecimal digits"):
-        database.call(devices.add, "01a8", 0)
-    with pytest.raises(NotFoundError):
-        database.call(devices.get, "f" * 14)
-
-
-def test_tokens_are_not_kept_readable(database: Database) -> None:
-    app = database.call(apps.add_app, "app", apps.AppType.WEB, None, 0)
-    token, _ = database.call(apps.issue_token, app.id, "tester", 0)
-
-    def kept(session: Any) -> str:
-        return str(session.scalar(select(AccessToken.digest)))
-
-    assert database.call(kept) == apps.token_digest(token) != token
-
-
-def test_one_account_a_user_name(database: Database) -> None:
-    first = database.call(apps.account, "tester", 0)
-    assert database.call(apps.account, "tester", 1).uuid == first.uuid
-    assert database.call(apps.account, "other", 1).uuid != first.uuid
-
-
-def test_nonces_and_tokens_are_forgotten_when_they_no_longer_matter(database: Database) -> None:
-    app = database.call(apps.add_app, "app", apps.AppType.WEB, None, 0)
-    database.call(apps.issue_token, app.id, "tester", 0)
-    database.call(apps.remember_nonces, [Nonce(app.id, f"n{n}", n) for n in range(10)])
-    life = apps.TOKEN_LIFETIME_S * 1000
-
-    def left(session: Any) -> list[str]:
-        return list(session.scalars(select(UsedNonce.nonce).order_by(UsedNonce.use_time)))
-
-    database.call(apps.purge, life + 2)
-    assert database.call(left) == [f"n{n}" for n in range(2, 10)]
-    database.call(apps.purge, life, 3)
-    assert database.call(left) == ["n7", "n8", "n9"]
-    database.call(apps.purge, 2 * life)
-    assert database.call(count, AccessToken) == 1
-    database.call(apps.purge, 2 * life + 1)
-    assert database.call(count, AccessToken) == 0
-
-
-def test_one_package_a_version(database: Database) -> None:
-    target = releases.Target("1.tar", 1, "0" * 32, "0" * 64)
-    database.call(releases.check_new_version, "1.0", 0)
-    database.call(releases.add_package, "1.0", target, "", 0)
-    with pytest.raises(StagingError, match="there is a package already"):
-        database.call(releases.check_new_version, "1.0", 0)
-    with pytest.raises(FieldError, match="version"):
-        database.call(releases.check_new_version, "newest", 0)
-
-
-def test_strategies_name_what_exists(database: Database) -> None:
-    kind = releases.StrategyType.PASSIVE
-    with pytest.raises(NotFoundError, match=r"version 1\.0"):
-        database.call(releases.add_strategy, "1.0", kind, [], [], 0)
-    with pytest.raises(NotFoundError, match="strategy 5"):
-        database.call(releases.publish_strategy, 5)
-    with pytest.raises(FieldError, match="from"):
-        database.call(releases.add_strategy, "1.0", kind, ["old"], [], 0)
-
-
-def test_every_product_has_its_own_versions(database: Database) -> None:
-    def versions(session: Any) -> tuple[int, int, int]:
-        lamp = product_setup.add_product(session, "lamp", 0, test_devices=0)
-        story = products.default_product(session, 0)
-        ids = (lamp.id, story.id, lamp.id)
-        rows = [products.os_version(session, product, "1.0").id for product in ids]
-        return rows[0], rows[1], rows[2]
-
-    first, second, third = database.call(versions)
-    assert first != second
-    assert first == third

@@ -1,0 +1,47 @@
+"""The record of outcomes, and those who listen to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from staging.errors import StagingError
+from staging.recognition import outcomes as outcomes_module
+from staging.recognition.outcomes import FEED_LIMIT, Outcome, OutcomeLog
+from tests.staging.recognition.conftest import UUID
+
+
+def made(uuid: str = UUID, text: str = "暂停") -> Outcome:
+    return Outcome(uuid, 1_495_000_000_000, "typed", text=text)
+
+
+def test_the_record_pages_and_keeps_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes_module, "KEEP_PER_DEVICE", 3)
+    log = OutcomeLog(tmp_path)
+    assert log.recent() == []
+    kept = [log.add(made(text=str(n))) for n in range(5)]
+    other = log.add(made("0" * 14))
+    assert [o.id for o in kept] == [1, 2, 3, 4, 5]
+    assert [row["text"] for row in log.recent(UUID)] == ["4", "3", "2"]
+    assert [row["id"] for row in log.recent(limit=2)] == [other.id, 5]
+    assert [row["id"] for row in log.recent(limit=2, before=5)] == [4, 3]
+
+
+def test_a_damaged_record_is_an_error_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "recognition.sqlite").write_text("not a database, but long enough to be looked at")
+    with pytest.raises(StagingError, match=r"recognition\.sqlite: "):
+        OutcomeLog(tmp_path).add(made())
+
+
+async def test_a_slow_listener_loses_the_oldest(tmp_path: Path) -> None:
+    log = OutcomeLog(tmp_path)
+    with log.subscribe(UUID) as feed:
+        log.tell(made("0" * 14))
+        for number in range(FEED_LIMIT + 2):
+            log.tell(made(text=str(number)))
+        assert (await anext(feed.__aiter__())).text == "2"
+    log.tell(made())
+    assert not log._feeds

@@ -1,0 +1,21 @@
+"""Devices in the store: their uuids, names and tokens."""
+
+from __future__ import annotations
+
+import pytest
+
+from staging.errors import NotFoundError, StagingError
+from staging.store import Database, devices
+from wire.errors import FieldError
+
+
+def test_devices_must_be_new_and_well_named(database: Database) -> None:
+    device = database.call(devices.add, "01A800000072AF", 0)
+    assert device.uuid == "01a800000072af"
+    assert (len(device.token), len(device.bind_token or "")) == (32, 32)
+    with pytest.raises(StagingError, match="there is one already"):
+        database.call(devices.add, "01a800000072af", 0)
+    with pytest.raises(FieldError, match="14 hexadecimal digits"):
+        database.call(devices.add, "01a8", 0)
+    with pytest.raises(NotFoundError):
+        database.call(devices.get, "f" * 14)
