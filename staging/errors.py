@@ -26,6 +26,10 @@ class NoUpdateError(StagingError):
     """A device has no update in progress."""
 
 
+class PackageTooLargeError(StagingError):
+    """An uploaded package is larger than allowed, or than the disk has room for."""
+
+
 class StoreBusyError(StagingError):
     """The store cannot take the request now; a retry may succeed."""
 

@@ -22,15 +22,13 @@ from staging.commands.common import (
 )
 from staging.data_dir import Endpoints, read_endpoints
 from staging.errors import StagingError
-from staging.identity import ca
 from staging.identity.oauth import Scope
 from staging.identity.passwords import hash_password
-from staging.identity.profiles import profile_of
+from staging.identity.profiles import profile_file
 from staging.store import accounts, apps, devices, product_setup
 from staging.store.apps import TOKEN_LIFETIME_S, AppType
 from staging.store.models import Account
 from staging.times import iso_or_none, now_ms
-from wire.profile import render_profile
 
 
 def add_commands(
@@ -139,10 +137,9 @@ def _device_list(options: argparse.Namespace) -> Result:
 
 def _device_profile(options: argparse.Namespace) -> Result:
     endpoints = _endpoints(options)
-    authority = ca.ensure_authority(data_of(options).ca)
     with store(options) as database:
         device = database.call(devices.get, options.uuid)
-    text = render_profile(profile_of(device, endpoints, authority)).decode()
+    text = profile_file(data_of(options), device, endpoints).decode()
     # The profile is JSON, with and without --json.
     options.json = False
     return Result({}, [text])

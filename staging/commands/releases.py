@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ from staging.commands.common import (
     product_of,
     store,
 )
-from staging.releases import tool
+from staging.releases import tool, uploads
+from staging.releases.uploads import NewRelease
 from staging.store import ota, releases
 from staging.store.models import RELEASED, UNVERIFIED, Package, Strategy
 from staging.store.releases import StrategyType
@@ -101,23 +103,17 @@ def _add_strategy_command(
 
 
 def _release_add(options: argparse.Namespace) -> Result:
-    data = data_of(options)
-    version, description = options.version, options.description
     with store(options) as database:
-        product = product_of(options, database)
-        database.call(releases.check_new_version, version, now_ms(), product_id=product.id)
-        tool.ensure_repository(data)
-        target = tool.add(data, options.file, product.name, version, options.installer)
-        package = database.call(
-            releases.add_package,
-            version,
-            target,
-            description,
-            now_ms(),
-            product_id=product.id,
-            status=UNVERIFIED if options.unverified else RELEASED,
+        new = NewRelease(
+            product_of(options, database),
+            options.version,
+            options.description,
+            UNVERIFIED if options.unverified else RELEASED,
+            InstallerKind(options.installer),
         )
-    value = _package_value(package, version)
+        adding = uploads.add(database, data_of(options), new, options.file, now_ms())
+        package = asyncio.run(adding)
+    value = _package_value(package, options.version)
     return Result(value, [f"{name} {text}" for name, text in value.items()])
 
 

@@ -13,16 +13,32 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from staging.console import apps, catalogue, devices, entry, flashing, heard, points, streams
+from staging.console import (
+    apps,
+    controls,
+    device,
+    devices,
+    heard,
+    history,
+    live,
+    login,
+    product,
+    products,
+    profile,
+    speech,
+    strategies,
+    update,
+    versions,
+)
 from staging.console.assets import INDEX, Assets
 from staging.console.call import Console, endpoint, open_endpoint
-from staging.console.live import Hub
 from staging.console.sessions import Sessions
+from staging.console.watchers import Hub
 from staging.data_dir import DataDir
 from staging.services import Services
 from staging.throttle import Throttle
 
-PATH = entry.PATH
+PATH = login.PATH
 # Nothing is loaded from other sites, there are no inline scripts, and strings cannot become markup.
 HEADERS = {
     "Content-Security-Policy": (
@@ -55,46 +71,46 @@ def create_console(services: Services, data: DataDir) -> Starlette:
 
 def _routes() -> list[Route]:
     return [
-        Route("/api/session", open_endpoint(entry.show)),
-        Route("/api/session", open_endpoint(entry.log_in), methods=["POST"]),
-        Route("/api/session", endpoint(entry.log_out), methods=["DELETE"]),
+        Route("/api/session", open_endpoint(login.show)),
+        Route("/api/session", open_endpoint(login.log_in), methods=["POST"]),
+        Route("/api/session", endpoint(login.log_out), methods=["DELETE"]),
         Route("/api/devices", endpoint(devices.listing)),
-        Route("/api/live", endpoint(streams.all_devices)),
-        Route(_DEVICE, endpoint(devices.one)),
-        Route(f"{_DEVICE}/live", endpoint(streams.one_device)),
-        Route(f"{_DEVICE}/bind", endpoint(devices.bind), methods=["POST"]),
-        Route(f"{_DEVICE}/unbind", endpoint(devices.unbind), methods=["POST"]),
-        Route(f"{_DEVICE}/name", endpoint(devices.rename), methods=["PUT"]),
-        Route(f"{_DEVICE}/control", endpoint(devices.control), methods=["POST"]),
-        Route(f"{_DEVICE}/utterances", endpoint(devices.utterances)),
-        Route(f"{_DEVICE}/utterances/{{start:int}}-{{number:int}}.wav", endpoint(devices.audio)),
+        Route("/api/live", endpoint(live.all_devices)),
+        Route(_DEVICE, endpoint(device.one)),
+        Route(f"{_DEVICE}/live", endpoint(live.one_device)),
+        Route(f"{_DEVICE}/bind", endpoint(device.bind), methods=["POST"]),
+        Route(f"{_DEVICE}/unbind", endpoint(device.unbind), methods=["POST"]),
+        Route(f"{_DEVICE}/name", endpoint(device.rename), methods=["PUT"]),
+        Route(f"{_DEVICE}/control", endpoint(controls.control), methods=["POST"]),
+        Route(f"{_DEVICE}/utterances", endpoint(speech.listing)),
+        Route(f"{_DEVICE}/utterances/{{start:int}}-{{number:int}}.wav", endpoint(speech.audio)),
         Route(f"{_DEVICE}/outcomes", endpoint(heard.outcomes)),
         Route(f"{_DEVICE}/say", endpoint(heard.say), methods=["POST"]),
-        Route(f"{_DEVICE}/series", endpoint(devices.series)),
-        Route(f"{_DEVICE}/update", endpoint(devices.update), methods=["POST"]),
-        Route(f"{_DEVICE}/update/cancel", endpoint(devices.cancel_update), methods=["POST"]),
-        Route(f"{_DEVICE}/profile", endpoint(flashing.profile), methods=["POST"]),
+        Route(f"{_DEVICE}/series", endpoint(history.values)),
+        Route(f"{_DEVICE}/update", endpoint(update.order), methods=["POST"]),
+        Route(f"{_DEVICE}/update/cancel", endpoint(update.cancel), methods=["POST"]),
+        Route(f"{_DEVICE}/profile", endpoint(profile.download), methods=["POST"]),
         Route("/api/apps", endpoint(apps.listing)),
         Route("/api/apps", endpoint(apps.add), methods=["POST"]),
         Route("/api/apps/{app:int}/secret", endpoint(apps.secret), methods=["POST"]),
-        Route("/api/products", endpoint(catalogue.products)),
-        Route("/api/products", endpoint(catalogue.add_product), methods=["POST"]),
-        Route(_PRODUCT, endpoint(points.product)),
-        Route(f"{_PRODUCT}/batches", endpoint(catalogue.add_batch), methods=["POST"]),
-        Route(_POINTS, endpoint(points.add), methods=["POST"]),
-        Route(f"{_POINTS}/template", endpoint(points.apply_template), methods=["POST"]),
-        Route(f"{_POINTS}/remove", endpoint(points.remove), methods=["POST"]),
+        Route("/api/products", endpoint(products.listing)),
+        Route("/api/products", endpoint(products.add), methods=["POST"]),
+        Route(_PRODUCT, endpoint(product.one)),
+        Route(f"{_PRODUCT}/batches", endpoint(products.add_batch), methods=["POST"]),
+        Route(_POINTS, endpoint(product.add_point), methods=["POST"]),
+        Route(f"{_POINTS}/template", endpoint(product.apply_template), methods=["POST"]),
+        Route(f"{_POINTS}/remove", endpoint(product.remove_point), methods=["POST"]),
         Route(f"{_PRODUCT}/apps/{{app:int}}/bind", endpoint(apps.bind), methods=["POST"]),
         Route(f"{_PRODUCT}/apps/{{app:int}}/unbind", endpoint(apps.unbind), methods=["POST"]),
-        Route("/api/batches/{batch:int}/devices", endpoint(catalogue.batch_devices)),
-        Route("/api/versions", endpoint(catalogue.versions)),
-        Route("/api/versions", endpoint(catalogue.upload), methods=["PUT"]),
-        Route("/api/versions/{package:int}/verify", endpoint(catalogue.verify), methods=["POST"]),
-        Route("/api/versions/{package:int}/pass", endpoint(catalogue.passed), methods=["POST"]),
-        Route("/api/strategies", endpoint(catalogue.strategies)),
-        Route("/api/strategies", endpoint(catalogue.add_strategy), methods=["POST"]),
-        Route("/api/strategies/{strategy:int}/publish", endpoint(catalogue.publish), methods=["POST"]),
-        Route("/api/strategies/{strategy:int}/withdraw", endpoint(catalogue.withdraw), methods=["POST"]),
+        Route("/api/batches/{batch:int}/devices", endpoint(products.batch_devices)),
+        Route("/api/versions", endpoint(versions.listing)),
+        Route("/api/versions", endpoint(versions.upload), methods=["PUT"]),
+        Route("/api/versions/{package:int}/verify", endpoint(versions.verify), methods=["POST"]),
+        Route("/api/versions/{package:int}/pass", endpoint(versions.passed), methods=["POST"]),
+        Route("/api/strategies", endpoint(strategies.listing)),
+        Route("/api/strategies", endpoint(strategies.add), methods=["POST"]),
+        Route("/api/strategies/{strategy:int}/publish", endpoint(strategies.publish), methods=["POST"]),
+        Route("/api/strategies/{strategy:int}/withdraw", endpoint(strategies.withdraw), methods=["POST"]),
         Route("/api/{rest:path}", endpoint(_nothing)),
         Route("/static/{name:path}", _file),
         # Every other path is a page of the same document; its modules interpret the path.

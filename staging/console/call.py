@@ -22,8 +22,8 @@ from starlette.responses import JSONResponse, Response
 
 from staging.api.failures import response_to
 from staging.console.assets import Assets
-from staging.console.live import Hub, TooManyWatchersError
 from staging.console.sessions import Session, Sessions
+from staging.console.watchers import Hub, TooManyWatchersError
 from staging.data_dir import DataDir
 from staging.errors import (
     AlreadyBoundError,
@@ -34,6 +34,7 @@ from staging.errors import (
     GatewayError,
     NotFoundError,
     NoUpdateError,
+    PackageTooLargeError,
     RefusedError,
     StagingError,
     StoreBusyError,
@@ -241,6 +242,8 @@ def _convert(  # noqa: PLR0911  # one line for each kind of error
             return ConsoleError(status, code, str(error))
         case TooManyWatchersError() | StoreBusyError() | BusyError():
             return ConsoleError(503, "busy", str(error), retry_after=5)
+        case PackageTooLargeError():
+            return ConsoleError(413, "413", str(error))
         case NoUpdateError():
             return ConsoleError(409, "no_update", str(error))
         case NotFoundError():

@@ -1,106 +1,135 @@
-"""Live pages: their watchers, and server-sent events.
+"""Streams of server-sent events: the list of devices, and one device with its reports.
 
-A watcher has no queue of events, but the set of devices that changed since it was last read. So a
-slow browser costs a bounded set and still misses nothing: events are read from the store when the
-browser can receive them. A report's timestamp is its event's id, and a browser that reconnects gets
-the reports after it.
+A stream ends with its session, or when the server stops. The browser reconnects by itself, after
+the time in the first line.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
-# With more changed devices, a watcher assumes that all may have changed.
-DIRTY_LIMIT = 256
-WATCHERS_LIMIT = 256
+from starlette.responses import Response, StreamingResponse
 
+from staging.console import device, devices, heard, shapes
+from staging.console.call import Call, ConsoleError
+from staging.console.watchers import Watcher
+from staging.store import history
 
-class TooManyWatchersError(Exception):
-    """The maximum number of live pages is open."""
+# Well under the one minute after which proxies close an idle connection.
+BEAT_SECONDS = 15.0
+# Changes by another process (a command-line command) are seen after at most this time.
+REFRESH_SECONDS = 5.0
+RETRY_MS = 2000
+STREAMS_PER_SESSION = 12
+REPORTS_AT_ONCE = 100
+REPORTS_FIRST = 30
 
-
-@dataclass(eq=False, slots=True)
-class Watcher:
-    """One open page, and the devices that changed since its last `take`."""
-
-    uuid: str | None
-    """The device to watch; None: all devices."""
-    dirty: set[str] = field(default_factory=set)
-    everything: bool = False
-    closed: bool = False
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def note(self, uuid: str) -> None:
-        """Record that a device changed."""
-        if len(self.dirty) >= DIRTY_LIMIT:
-            self.everything = True
-            self.dirty.clear()
-        if not self.everything:
-            self.dirty.add(uuid)
-        self._changed.set()
-
-    def close(self) -> None:
-        """Wake the stream and make it end."""
-        self.closed = True
-        self._changed.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Wait until something has changed, at most for ``seconds``."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-
-    def take(self) -> set[str] | None:
-        """Return the changed devices and reset them; None: any may have changed."""
-        taken = None if self.everything else set(self.dirty)
-        self.dirty.clear()
-        self.everything = False
-        if not self.closed:
-            self._changed.clear()
-        return taken
+Produce = Callable[[Watcher], AsyncIterator[bytes]]
 
 
-class Hub:
-    """All watchers; `notify` is the callback for `Gateway.watch`, called in the event loop."""
+async def all_devices(call: Call) -> Response:
+    """Stream the list: first all devices, then each one that changed."""
+    return _stream(call, None, lambda watcher: _watch_list(call, watcher))
 
-    def __init__(self, limit: int = WATCHERS_LIMIT) -> None:
-        """Allow at most ``limit`` watchers at a time."""
-        self._watchers: set[Watcher] = set()
-        self._limit = limit
-        self._closed = False
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no more watchers are accepted."""
-        return self._closed or len(self._watchers) >= self._limit
+async def one_device(call: Call) -> Response:
+    """Stream one device: its state at each change, and every report exactly once."""
+    row = await device.find(call)
+    uuid = row.device.uuid
+    return _stream(call, uuid, lambda watcher: _watch_device(call, watcher, uuid))
 
-    @contextmanager
-    def watch(self, uuid: str | None) -> Iterator[Watcher]:
-        """Watch one device, or all, until the block ends; raises TooManyWatchersError."""
-        if self.is_full:
-            raise TooManyWatchersError("too many live pages are open")
-        watcher = Watcher(uuid)
-        self._watchers.add(watcher)
+
+def _stream(call: Call, uuid: str | None, produce: Produce) -> Response:
+    if call.session.streams >= STREAMS_PER_SESSION or call.console.hub.is_full:
+        raise ConsoleError(503, "busy", "too many live pages are open", retry_after=RETRY_MS / 1000)
+
+    async def body() -> AsyncIterator[bytes]:
+        call.session.streams += 1
         try:
-            yield watcher
+            with call.console.hub.watch(uuid) as watcher:
+                yield f"retry: {RETRY_MS}\n\n".encode()
+                async for piece in produce(watcher):
+                    yield piece
         finally:
-            self._watchers.discard(watcher)
+            call.session.streams -= 1
 
-    def notify(self, uuid: str) -> None:
-        """Notify the watchers of a device that it changed."""
-        for watcher in self._watchers:
-            if watcher.uuid in {None, uuid}:
-                watcher.note(uuid)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(body(), media_type="text/event-stream", headers=headers)
 
-    def close(self) -> None:
-        """End every stream and accept no more, because the server stops."""
-        self._closed = True
-        for watcher in self._watchers:
-            watcher.close()
+
+async def _ticks(call: Call, watcher: Watcher) -> AsyncIterator[bool]:
+    """Yield whenever to poll, until the stream ends; True: something is known to have changed."""
+    yield True
+    while True:
+        await watcher.wait(REFRESH_SECONDS)
+        if watcher.closed or not call.console.sessions.is_alive(call.session):
+            return
+        yield bool(watcher.dirty or watcher.everything)
+
+
+async def _watch_list(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
+    known: dict[str, Any] = {}
+    silent = 0.0
+    first = True
+    async for changed in _ticks(call, watcher):
+        taken = watcher.take()
+        found = await devices.snapshot(call, taken if changed and not first else None)
+        rows = {row["uuid"]: row for row in found["devices"]}
+        fresh = [row for uuid, row in rows.items() if known.get(uuid) != row]
+        if first:
+            yield event("devices", found)
+        else:
+            for row in fresh:
+                yield event("device", row)
+        known |= rows
+        silent = 0.0 if fresh or first else silent + REFRESH_SECONDS
+        first = False
+        if silent >= BEAT_SECONDS:
+            silent = 0.0
+            yield event("beat", {"time": call.services.clock()})
+
+
+async def _watch_device(call: Call, watcher: Watcher, uuid: str) -> AsyncIterator[bytes]:
+    with heard.listening(call.services.recognition, watcher, uuid) as sentences:
+        async for piece in _tell_device(call, watcher, sentences):
+            yield piece
+
+
+async def _tell_device(call: Call, watcher: Watcher, sentences: heard.News) -> AsyncIterator[bytes]:
+    shown: dict[str, Any] | None = None
+    # The header is set when the browser reconnects, the parameter when the page reopens the stream.
+    header = call.request.headers.get("last-event-id") or call.query("after")
+    after = last_event_id(header)
+    silent = 0.0
+    async for _ in _ticks(call, watcher):
+        watcher.take()
+        row = await device.find(call)
+        state = await device.state(call, row)
+        news = [] if state == shown else [event("state", state)]
+        shown = state
+        if state["device"]["mine"]:
+            reports, after = await _reports(call, row.device.id, after)
+            news += reports
+            if sentences.take():
+                news.append(event("heard", {"time": call.services.clock()}))
+            if len(reports) >= REPORTS_AT_ONCE:
+                watcher.note(row.device.uuid)  # there is more: do not wait
+        for piece in news:
+            yield piece
+        silent = 0.0 if news else silent + REFRESH_SECONDS
+        if silent >= BEAT_SECONDS:
+            silent = 0.0
+            yield event("beat", {"time": call.services.clock()})
+
+
+async def _reports(call: Call, device_id: int, after: int | None) -> tuple[list[bytes], int]:
+    """Return the reports after ``after`` as events, and the time to continue from."""
+    limit = REPORTS_FIRST if after is None else REPORTS_AT_ONCE
+    found = await call.services.database.read(history.reports, device_id, after, limit)
+    events = [event("report", shapes.report(entry), entry.ts) for entry in found]
+    return events, found[-1].ts if found else after or 0
 
 
 def event(name: str, data: object, event_id: int | None = None) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from staging.console.queries import BATTERY, VOLUME, DeviceRow, Value
-from staging.console.speech import Utterance, decode, peaks
+from staging.console.sound import decode, peaks
 from staging.store.models import Report
 from staging.store.order_rules import ACTIVE, Status
 from staging.store.ota import NewVersion, TaskView
+from staging.store.overview import BATTERY, VOLUME, DeviceRow
+from staging.store.series import Value
+from staging.store.utterances import Utterance
 from wire.errors import WireError
 from wire.reports import KEYS_VOICE
 from wire.voice import parse_segment, unpack_frames

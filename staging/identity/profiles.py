@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from staging.data_dir import Endpoints
+from staging.data_dir import DataDir, Endpoints, read_endpoints
 from staging.errors import StagingError
+from staging.identity import ca
 from staging.store.models import Device
-from wire.profile import Profile
+from wire.profile import Profile, render_profile
 
 # The profile must have one, but the cloud does not listen on it.
 LWM2M_PORT = 5683
@@ -31,3 +32,20 @@ def profile_of(device: Device, endpoints: Endpoints, authority: str) -> Profile:
         mac_id="",
         version=device.version,
     )
+
+
+def profile_file(data: DataDir, device: Device, endpoints: Endpoints | None = None) -> bytes:
+    """Return the file that is flashed onto a device; creates the CA if there is none.
+
+    Args:
+        data: the cloud's data folder.
+        device: the device.
+        endpoints: the addresses for the device; None: those of the last server run.
+
+    Raises:
+        StagingError: the device's bind token or the addresses are not known yet.
+    """
+    found = endpoints or read_endpoints(data)
+    if found is None:
+        raise StagingError(f"device {device.uuid}: how it reaches this cloud is not known yet")
+    return render_profile(profile_of(device, found, ca.ensure_authority(data.ca)))

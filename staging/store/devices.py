@@ -113,6 +113,14 @@ def _new(owner: Batch, first: OsVersion, uuid: str, now: int) -> Device:
     )
 
 
+def of_batch(session: Session, batch_id: int, limit: int) -> list[Device]:
+    """Return the first devices of a batch, at most ``limit``; raises NotFoundError."""
+    if session.get(Batch, batch_id) is None:
+        raise NotFoundError(f"batch {batch_id}: there is none")
+    of_batch = select(Device).where(Device.batch_id == batch_id)
+    return list(session.scalars(of_batch.order_by(Device.id).limit(limit)))
+
+
 def view(session: Session, uuid: str) -> DeviceView | None:
     """Return the view of a device, or None if there is no such device."""
     row = session.execute(_VIEW.where(Device.uuid == uuid)).one_or_none()

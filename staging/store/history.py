@@ -1,4 +1,4 @@
-"""A device's history: reported and controlled values, newest first, page by page.
+"""A device's history: reported and controlled values by page, and as a stream of reports.
 
 The cursor of a page is the timestamp of its last entry; timestamps are unique within a device, so
 the next page is all that is older (docs/adr/0004).
@@ -13,6 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from staging.store.models import KIND_REPORT, Device, Report
+from wire.reports import KEY_OTA_LOG
+
+# How many of a device's newest logs to search for the latest update's; some may be of earlier ones.
+LOGS_LIMIT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +82,29 @@ def page(session: Session, device_id: int, query: Query) -> Page:
     more = len(entries) > query.limit
     entries = entries[: query.limit]
     return Page(entries, entries[-1].ts if more else None)
+
+
+def reports(session: Session, device_id: int, after: int | None, limit: int) -> list[Report]:
+    """Return a device's reports after ``after`` (ms), oldest first; None: its latest ones."""
+    statement = select(Report).where(Report.device_id == device_id, Report.kind == KIND_REPORT)
+    if after is None:
+        latest = session.scalars(statement.order_by(Report.ts.desc()).limit(limit))
+        return list(reversed(list(latest)))
+    return list(
+        session.scalars(statement.where(Report.ts > after).order_by(Report.ts).limit(limit))
+    )
+
+
+def trial_log(session: Session, device_id: int, task_id: int) -> list[str]:
+    """Return the last log lines of a version that was rolled back; [] if none were reported."""
+    logs = select(Report.value).where(Report.device_id == device_id, Report.key == KEY_OTA_LOG)
+    return lines_of(session.scalars(logs.order_by(Report.ts.desc()).limit(LOGS_LIMIT)), task_id)
+
+
+def lines_of(logs: Iterable[object], task_id: int) -> list[str]:
+    """Return the lines of the first log of that update; values from a device may have any form."""
+    for log in logs:
+        if isinstance(log, dict) and log.get("transaction") == str(task_id):
+            lines = log.get("lines")
+            return [str(line) for line in lines] if isinstance(lines, list) else []
+    return []

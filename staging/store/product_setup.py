@@ -103,6 +103,11 @@ def products(session: Session) -> list[ProductView]:
     ]
 
 
+def find(session: Session, product_id: int) -> Product | None:
+    """Return a product by its id, or None."""
+    return session.get(Product, product_id)
+
+
 def product(session: Session, name: str) -> Product:
     """Return a product by its name; raises NotFoundError."""
     found = session.scalar(select(Product).where(Product.name == name))
@@ -141,9 +146,14 @@ def batches(session: Session, product_id: int) -> list[BatchView]:
     return [BatchView(batch, count) for batch, count in rows]
 
 
+def description(session: Session, product_id: int) -> dict[str, Any]:
+    """Return the self-description of a product's devices that sent none; raises NotFoundError."""
+    return _get(session, product_id).data_points
+
+
 def data_points(session: Session, product_id: int) -> list[dict[str, Any]]:
     """Return a product's data points, as the self-description has them; raises NotFoundError."""
-    resources: list[dict[str, Any]] = _get(session, product_id).data_points["resources"]
+    resources: list[dict[str, Any]] = description(session, product_id)["resources"]
     return list(resources)
 
 
@@ -203,7 +213,7 @@ def unbind_app(session: Session, app_id: int, product_id: int) -> None:
 
 
 def _get(session: Session, product_id: int) -> Product:
-    found = session.get(Product, product_id)
+    found = find(session, product_id)
     if found is None:
         raise NotFoundError(f"product {product_id}: there is none")
     return found

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from staging.console import heard, live, shapes
+from staging.console import heard, shapes, watchers
 from staging.console.app import create_console
 from staging.console.call import COOKIE, CSRF_HEADER
 from staging.data_dir import DataDir
@@ -94,7 +94,7 @@ async def test_a_watcher_is_woken_by_the_outcomes_of_its_device(tmp_path: Path) 
     database = Database(tmp_path / "cloud.sqlite")
     gateway = Gateway(database, api_url=lambda: "")
     recognition = Recognition(database, gateway.control, DataDir(tmp_path))
-    hub = live.Hub()
+    hub = watchers.Hub()
     with (
         hub.watch("a") as watcher,
         heard.listening(recognition, watcher, "a") as news,
@@ -196,7 +196,7 @@ async def test_too_many_sentences_at_once_are_put_off(
 
 
 def test_without_recognition_a_stream_owes_nothing() -> None:
-    with live.Hub().watch("a") as watcher, heard.listening(None, watcher, "a") as news:
+    with watchers.Hub().watch("a") as watcher, heard.listening(None, watcher, "a") as news:
         assert not news.take()
 
 

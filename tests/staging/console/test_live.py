@@ -6,20 +6,20 @@ import json
 
 import pytest
 
-from staging.console import live
+from staging.console import live, watchers
 
 
 async def test_a_watcher_is_told_once_and_holds_a_bounded_set() -> None:
-    hub = live.Hub(limit=2)
+    hub = watchers.Hub(limit=2)
     with hub.watch(None) as every, hub.watch("a") as one:
-        with pytest.raises(live.TooManyWatchersError), hub.watch(None):
+        with pytest.raises(watchers.TooManyWatchersError), hub.watch(None):
             pass
         hub.notify("a")
         hub.notify("a")
         hub.notify("b")
         assert (every.take(), one.take()) == ({"a", "b"}, {"a"})
         assert every.take() == set()
-        for number in range(live.DIRTY_LIMIT + 5):
+        for number in range(watchers.DIRTY_LIMIT + 5):
             hub.notify(str(number))
         assert every.take() is None
         hub.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from staging.console.queries import lines_of
+from staging.store.history import lines_of
 from tests.staging.console.conftest import Stage, offered
 from tests.staging.console.page import Page
 

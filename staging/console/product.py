@@ -17,7 +17,7 @@ from wire.errors import FieldError
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
-async def product(call: Call) -> Response:
+async def one(call: Call) -> Response:
     """Return a product with the descriptions of its data points, and every app."""
     return JSONResponse(await call.services.database.read(_product, number_of(call, "product")))
 
@@ -31,14 +31,14 @@ async def apply_template(call: Call) -> Response:
     return JSONResponse({"added": [point["name"] for point in added]}, 201)
 
 
-async def add(call: Call) -> Response:
+async def add_point(call: Call) -> Response:
     """Add a data point from the values of the form."""
     number, entry = number_of(call, "product"), _entry(await call.body())
     kept = await call.services.database.write(product_setup.add_data_point, number, entry)
     return JSONResponse(kept, 201)
 
 
-async def remove(call: Call) -> Response:
+async def remove_point(call: Call) -> Response:
     """Remove a data point from a product."""
     number, name = number_of(call, "product"), text_of(await call.body(), "name")
     await call.services.database.write(product_setup.remove_data_point, number, name)

@@ -1,0 +1,100 @@
+"""One device: its page, its owner's access to it, its binding and its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from staging.console import shapes
+from staging.console.call import Call, ConsoleError, text_of
+from staging.errors import ErrorCode, RefusedError
+from staging.store import devices, history, ota, overview, product_setup
+from staging.store.order_rules import Status
+from staging.store.overview import DeviceRow
+from wire.errors import FieldError
+
+
+async def find(call: Call) -> DeviceRow:
+    """Return the device that the path names; raises ConsoleError 404."""
+    uuid = call.param("uuid")
+    rows = await call.services.database.read(overview.rows, {uuid})
+    if not rows:
+        raise ConsoleError(404, "not_found", f"device {uuid}: there is none")
+    return rows[0]
+
+
+async def owned(call: Call) -> DeviceRow:
+    """Return the device that the path names; it must be bound to the caller (★ in the open API).
+
+    Raises:
+        ConsoleError: 404, there is no such device.
+        RefusedError: it is not bound to the caller.
+    """
+    row = await find(call)
+    if row.account_id != call.session.account_id:
+        raise RefusedError(ErrorCode.NOT_BOUND, row.device.uuid)
+    return row
+
+
+async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
+    """Return the content of a device's page: its row; for its owner also controls and update."""
+    mine = row.account_id == call.session.account_id
+    online = call.services.gateway.is_online(row.device.uuid)
+    shown = shapes.device(row, online=online, account_id=call.session.account_id)
+    if not mine:
+        return {"device": shown, "points": [], "task": None, "offer": None}
+    database, device_id = call.services.database, row.device.id
+    described = await description(call, row)
+    view = await database.read(ota.latest, device_id)
+    trial_log: list[str] = []
+    if view is not None and view.task.status == Status.FAILED:
+        trial_log = await database.read(history.trial_log, device_id, view.task.id)
+    return {
+        "device": shown,
+        "points": described.get("resources", []),
+        "task": shapes.task(view, trial_log),
+        "offer": shapes.offer(await database.read(ota.new_version, device_id)),
+    }
+
+
+async def one(call: Call) -> Response:
+    """Return one device."""
+    return JSONResponse(await state(call, await find(call)))
+
+
+async def bind(call: Call) -> Response:
+    """Bind a device to the caller by its bind token (open API 2.1)."""
+    token = text_of(await call.body(), "token", limit=64).strip()
+    uuid, now = call.param("uuid").lower(), call.services.clock()
+    await call.services.database.write(devices.bind, uuid, token, call.session.account_id, now)
+    call.console.hub.notify(uuid)
+    return JSONResponse({"bound": True})
+
+
+async def unbind(call: Call) -> Response:
+    """Unbind a device (open API 2.3)."""
+    row = await owned(call)
+    await call.services.database.write(devices.unbind, row.device.id, call.services.clock())
+    call.console.hub.notify(row.device.uuid)
+    return JSONResponse({"bound": False})
+
+
+async def rename(call: Call) -> Response:
+    """Rename a device (open API 2.2); an empty name removes it."""
+    row = await owned(call)
+    name = text_of(await call.body(), "name", limit=64, empty=True)
+    if not name.isprintable():
+        raise FieldError("name", name, "printable characters")
+    now = call.services.clock()
+    await call.services.database.write(devices.rename, row.device.id, name, now)
+    call.console.hub.notify(row.device.uuid)
+    return JSONResponse({"name": name})
+
+
+async def description(call: Call, row: DeviceRow) -> dict[str, Any]:
+    """Return a device's self-description, or that of its product if the device sent none."""
+    if row.device.description is not None:
+        return row.device.description
+    read = call.services.database.read
+    return await read(product_setup.description, row.device.product_id)

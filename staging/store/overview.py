@@ -1,0 +1,141 @@
+"""The list of devices: one row each, with its latest values, its owner and its latest update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from staging.store.models import (
+    KIND_REPORT,
+    KIND_RESOURCE,
+    Account,
+    Batch,
+    Binding,
+    Device,
+    OsVersion,
+    OtaTask,
+    Package,
+    Product,
+    Report,
+)
+from staging.store.series import Value
+
+# The data points that the list shows of each device, by their names in open API 3.1.
+BATTERY, VOLUME = "power", "volume"
+DEVICES_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """One line of the list of devices."""
+
+    device: Device
+    os_version: str
+    batch: str
+    product: str
+    account_id: int | None
+    owner: str | None
+    values: dict[str, Value]
+    task: OtaTask | None
+    target: str | None
+    """The target version of the latest task."""
+
+
+def _latest(key: str) -> ColumnElement[int | None]:
+    """Return the time of a value's last report; without any, the last time it was read."""
+
+    # One index seek for each device, however long its history is.
+    def newest(kind: str) -> ScalarSelect[int | None]:
+        return (
+            select(func.max(Report.ts))
+            .where(Report.device_id == Device.id, Report.kind == kind, Report.key == key)
+            .correlate(Device)
+            .scalar_subquery()
+        )
+
+    return func.coalesce(newest(KIND_REPORT), newest(KIND_RESOURCE))
+
+
+_TASK_ID = (
+    select(func.max(OtaTask.id))
+    .where(OtaTask.device_id == Device.id)
+    .correlate(Device)
+    .scalar_subquery()
+)
+_BATTERY, _VOLUME = aliased(Report), aliased(Report)
+_TARGET = aliased(OsVersion)
+_ROWS = (
+    select(
+        Device,
+        OsVersion.version,
+        Batch.name,
+        Product.name,
+        Account.id,
+        Account.user_name,
+        _BATTERY,
+        _VOLUME,
+        OtaTask,
+        _TARGET.version,
+    )
+    .join(OsVersion, OsVersion.id == Device.os_version_id)
+    .join(Batch, Batch.id == Device.batch_id)
+    .join(Product, Product.id == Device.product_id)
+    .outerjoin(Binding, Binding.device_id == Device.id)
+    .outerjoin(Account, Account.id == Binding.account_id)
+    .outerjoin(_BATTERY, (_BATTERY.device_id == Device.id) & (_BATTERY.ts == _latest(BATTERY)))
+    .outerjoin(_VOLUME, (_VOLUME.device_id == Device.id) & (_VOLUME.ts == _latest(VOLUME)))
+    .outerjoin(OtaTask, OtaTask.id == _TASK_ID)
+    .outerjoin(Package, Package.id == OtaTask.package_id)
+    .outerjoin(_TARGET, _TARGET.id == Package.os_version_id)
+)
+
+
+def rows(session: Session, uuids: set[str] | None = None, search: str = "") -> list[DeviceRow]:
+    """Return devices, those with the latest heartbeat first, at most DEVICES_LIMIT.
+
+    Args:
+        session: the transaction.
+        uuids: only these devices; None: all.
+        search: only devices whose uuid or name contains it.
+    """
+    statement = _matching(_ROWS, search)
+    if uuids is not None:
+        statement = statement.where(Device.uuid.in_(uuids))
+    newest = func.coalesce(Device.last_heartbeat_time, 0).desc()
+    found = session.execute(statement.order_by(newest, Device.id).limit(DEVICES_LIMIT))
+    return [_row(*row) for row in found]
+
+
+def count(session: Session, search: str = "") -> int:
+    """Return the number of devices that match ``search``."""
+    statement = _matching(select(func.count()).select_from(Device), search)
+    return session.scalar(statement) or 0
+
+
+def _matching(statement: Any, search: str) -> Any:
+    if not search:
+        return statement
+    found = (
+        Device.uuid.contains(search.lower(), autoescape=True),
+        Device.name.contains(search, autoescape=True),
+    )
+    return statement.where(or_(*found))
+
+
+def _row(  # noqa: PLR0913, PLR0917  # the columns of one statement
+    device: Device,
+    version: str,
+    batch: str,
+    product: str,
+    account_id: int | None,
+    owner: str | None,
+    battery: Report | None,
+    volume: Report | None,
+    task: OtaTask | None,
+    target: str | None,
+) -> DeviceRow:
+    values = {r.key: Value(r.ts, r.value) for r in (battery, volume) if r is not None}
+    return DeviceRow(device, version, batch, product, account_id, owner, values, task, target)

@@ -1,0 +1,67 @@
+"""Voice segments in the store become utterances, page by page, and one by its start."""
+
+from __future__ import annotations
+
+from staging.store import Database, devices, utterances
+from staging.store.models import Device, Report
+from staging.store.utterances import SEGMENTS_LIMIT, StoredSegment, group
+from wire.reports import KEYS_VOICE
+from wire.voice import HeaderStyle, VoiceSegment, pack_frame
+
+RATE = 8000
+
+
+def spoken(number: int, count: int, *, start: int) -> list[StoredSegment]:
+    """Return an utterance of ``count`` segments, of which the last is its end."""
+    frame = pack_frame(b"sound", HeaderStyle.LENGTH32, RATE)
+    return [
+        StoredSegment(start + n, VoiceSegment(number, n, RATE, n == count - 1, frame))
+        for n in range(count)
+    ]
+
+
+def store(database: Database, *said: list[StoredSegment]) -> Device:
+    """Return a device that reported these segments, and a value that is none."""
+    device = database.call(devices.add, None, 0)
+    key = min(KEYS_VOICE)
+
+    def add(session: object, ts: int, value: object) -> None:
+        row = Report(device_id=device.id, ts=ts, key=key, kind="REPORT", value=value)
+        session.add(row)  # type: ignore[attr-defined]
+
+    for stored in (segment for segments in said for segment in segments):
+        database.call(add, stored.ts, stored.segment.to_json())
+    database.call(add, 10**6, "no segment")
+    return device
+
+
+def test_an_id_that_comes_again_is_another_utterance() -> None:
+    found = group([*spoken(10000, 2, start=0), *spoken(10000, 2, start=50)])
+    assert [u.start for u in found] == [0, 50]
+
+
+def test_an_utterance_without_an_end_is_cut_off() -> None:
+    endless = spoken(1, SEGMENTS_LIMIT + 2, start=0)[:-1]
+    assert [len(u.stored) for u in group(endless)] == [SEGMENTS_LIMIT, 1]
+
+
+def test_pages_are_newest_first_and_lose_nothing(database: Database) -> None:
+    device = store(database, *(spoken(n, 3, start=n * 10) for n in range(1, 6)))
+    found: list[tuple[int, int, bool]] = []
+    before: int | None = None
+    while True:
+        page, before = database.call(utterances.page, device.id, before, 2)
+        found += [(u.id, u.start, u.complete) for u in page]
+        if before is None:
+            break
+    assert found == [(n, n * 10, True) for n in range(5, 0, -1)]
+
+
+def test_one_is_found_by_its_start_and_its_number(database: Database) -> None:
+    device = store(database, spoken(7, 3, start=10), spoken(8, 2, start=20))
+    found = database.call(utterances.find, device.id, 10, 7)
+    assert found is not None
+    assert (found.id, len(found.stored), found.missing) == (7, 3, 0)
+    assert database.call(utterances.find, device.id, 10, 8) is None
+    assert database.call(utterances.find, device.id, 9, 7) is None
+    assert database.call(utterances.find, device.id, 23, 8) is None
