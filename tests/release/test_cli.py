@@ -1,4 +1,8 @@
-"""``story-release`` as a command: what it prints, and how it refuses."""
+"""``story-release`` as a command: what it prints, and how it refuses.
+
+The modules behind it, release.commands.common, release.commands.packages and release.commands.repository, are
+tested here too.
+"""
 
 from __future__ import annotations
 
