@@ -1,4 +1,7 @@
-"""Keys that never leave their token: story-release with a PKCS#11 library (softhsm2), and a device."""
+"""Keys that never leave their token: story-release with a PKCS#11 library (softhsm2), and a device.
+
+The commands are those of release.commands.keys.
+"""
 
 from __future__ import annotations
 
