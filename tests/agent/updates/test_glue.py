@@ -24,7 +24,7 @@ from base.clock import TrustedTime
 from ota.launch import boot
 from ota.trial.log import LINE_MAX, trial_log_path
 from tests.agent.parts import make_profile
-from tests.agent.updates.test_health import program
+from tests.agent.updates.test_checks import program
 from tests.conftest import write_tone
 from tests.resources.parts import Bench as PlayBench
 from tools.bench import Bench

@@ -281,16 +281,3 @@ async def test_form_that_is_none(cloud: Any) -> None:
     for body in (b"", b"\xff=\xff", b"&".join([b"a=b"] * 50), b"{}"):
         response = await cloud.http.post(PATH, params=asked(cloud), content=body, headers=headers)
         assert response.status_code == 403
-
-
-def test_passwords() -> None:
-    hashed = passwords.hash_password(PASSWORD)
-    assert hashed.startswith("scrypt$16384$8$5$")
-    assert PASSWORD not in hashed
-    assert hashed != passwords.hash_password(PASSWORD)
-    assert passwords.matches(PASSWORD, hashed)
-    assert not passwords.matches(PASSWORD + "x", hashed)
-    assert not passwords.matches(PASSWORD, None)
-    for short in ("", "1234567", "x" * 257):
-        with pytest.raises(FieldError, match="password: got"):
-            passwords.hash_password(short)

@@ -9,9 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.errors import SpeexDecodeError
-from audio.speex import SpeexEncoder
-from audio.wav import render_wav
 from staging.recognition import reassembly
 from staging.recognition.reassembly import (
     GAP_SECONDS,
@@ -24,7 +21,6 @@ from staging.recognition.reassembly import (
     Reassembler,
     Utterance,
 )
-from staging.recognition.sound import decode
 from wire.voice import HeaderStyle, Segmenter, VoiceSegment, pack_frame
 
 UUID, OTHER = "01a800000072af", "01a800000072b0"
@@ -164,29 +160,3 @@ def test_all_devices_together_keep_a_bounded_number_of_bytes(
     assert feed(utterance()[:2], reassembler) == []
     (ended,) = feed(utterance()[:1], reassembler, uuid=OTHER)
     assert ended == Broken(UUID, 10000, "open utterances hold over 570 bytes")
-
-
-def encoded(rate: int, lost: int | None = None) -> Utterance:
-    with SpeexEncoder(rate) as encoder:
-        frame = encoder.encode(bytes(encoder.frame_bytes))
-    whole = [(frame,) * 15, (frame,) * 15, (frame,) * 3]
-    return Utterance(UUID, 1, rate, tuple(None if n == lost else p for n, p in enumerate(whole)))
-
-
-@pytest.mark.parametrize("rate", [8000, 16000])
-def test_decoding(rate: int) -> None:
-    sound = decode(encoded(rate))
-    assert sound.rate == rate
-    assert sound.seconds == pytest.approx(0.66)
-    assert render_wav(sound)[:4] == b"RIFF"
-
-
-def test_a_lost_segment_is_silence_of_its_length() -> None:
-    sound = decode(encoded(8000, lost=1))
-    assert sound.seconds == pytest.approx(0.66)
-    assert not any(sound.samples[15 * 320 : 30 * 320])
-
-
-def test_a_corrupt_frame_is_said_so() -> None:
-    with pytest.raises(SpeexDecodeError):
-        decode(Utterance(UUID, 1, 8000, ((b"",),)))
