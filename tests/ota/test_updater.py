@@ -273,7 +273,7 @@ async def test_a_switch_whose_record_the_disk_does_not_take_is_undone(
     def stuck(_self: SlotInstaller, _reason: str) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("ota.updater.save_task", full)
+    monkeypatch.setattr("ota.order.record.save_task", full)
     with monkeypatch.context() as patch:
         if not undo:
             patch.setattr(SlotInstaller, "roll_back", stuck)
@@ -346,7 +346,7 @@ async def test_an_order_that_the_disk_does_not_take(
         raise OSError(28, "No space left on device")
 
     updater = rig.start()
-    monkeypatch.setattr("ota.updater.save_task", full)
+    monkeypatch.setattr("ota.order.record.save_task", full)
     answer = await updater.take_order(order())
     assert (answer.code, "No space" in answer.text) == (Code.SERVICE_UNAVAILABLE, True)
     assert updater.status()["state"] is None

@@ -93,7 +93,7 @@ async def test_a_switch_that_could_not_be_undone_proves_nothing_for_the_next_ord
     updater = rig.start()
     async with running(updater) as runner:
         with monkeypatch.context() as patch:
-            patch.setattr("ota.updater.save_task", full)
+            patch.setattr("ota.order.record.save_task", full)
             patch.setattr(SlotInstaller, "roll_back", stuck)
             await updater.take_order(order())
             await until(lambda: at_rest(rig), runner)

@@ -210,7 +210,7 @@ async def live_through(rig: UpdaterRig, order: bytes, *, prove: str = "") -> int
 def install_kills(rig: UpdaterRig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make each write to the disk a point to be killed at, before it and after it."""
     around = rig.kills.around
-    monkeypatch.setattr("ota.updater.save_task", around(save_task))
+    monkeypatch.setattr("ota.order.record.save_task", around(save_task))
     monkeypatch.setattr(boot, "store", around(boot.store))
     monkeypatch.setattr(SlotInstaller, "_unpack", around(SlotInstaller._unpack))
     monkeypatch.setattr(SlotInstaller, "_remove", staticmethod(around(SlotInstaller._remove)))

@@ -138,7 +138,7 @@ def rig(
     )
     kills = Kills()
     instance = RaucUpdaterRig(settings, kills, power_cut=request.param)
-    monkeypatch.setattr("ota.updater.save_task", kills.around(save_task))
+    monkeypatch.setattr("ota.order.record.save_task", kills.around(save_task))
     monkeypatch.setattr(RaucInstaller, "_store", kills.around(RaucInstaller._store))
 
     @contextlib.asynccontextmanager
