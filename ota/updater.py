@@ -32,7 +32,7 @@ from ota.order.task import Task
 from ota.order.worker import Interruptible
 from ota.restart import Restart, Restarter
 from ota.settings import Hooks, UpdaterSettings
-from ota.trial.given_up import check_budget, load_history
+from ota.trial.given_up import check_budget, load_given_up
 from ota.trial.log import discard_trial_log
 from ota.trial.running_trial import RunningTrial
 from ota.trust.client import check_newer, find_target
@@ -305,8 +305,8 @@ class Updater:
         reports = self._record.reports(task.transaction)
         await reports.begin()
         target = await self._effort.run(lambda stop: self._find_target(task.order, stop))
-        known = await asyncio.to_thread(load_history, self._settings.state_dir)
-        check_budget(known, target.sha256)
+        given_up = await asyncio.to_thread(load_given_up, self._settings.state_dir)
+        check_budget(given_up, target.sha256)
         await self._record.save(task.at(Step.DOWNLOAD, target))
 
     def _find_target(self, order: OtaOrder, stop: threading.Event) -> Target:
@@ -326,7 +326,9 @@ class Updater:
 
         reports = self._record.reports(task.transaction)
         await reports.state(OtaState.DOWNLOADING)
-        self._package = await self._percent.told(self._effort, reports, OtaEvent.DOWNLOADING, work)
+        self._package = await self._percent.report_during(
+            self._effort, reports, OtaEvent.DOWNLOADING, work
+        )
         await reports.download_complete()
         await reports.state(OtaState.DOWNLOADED)
         await self._record.save(task.at(Step.INSTALL))
@@ -344,7 +346,7 @@ class Updater:
         reports = self._record.reports(task.transaction)
         await self._record.save(task.installing())
         await reports.state(OtaState.INSTALLING)
-        await self._percent.told(self._effort, reports, OtaEvent.INSTALLING, work)
+        await self._percent.report_during(self._effort, reports, OtaEvent.INSTALLING, work)
         self._package = None
         await self._record.save(task.at(Step.SWITCH))
         await self._tidy()

@@ -119,7 +119,7 @@ class Updates:
         path = self._state / SOCKET_NAME
         health = self._settings.health
         self._health = build_health(health, self._state, registered, path, self._host.chime)
-        await self._health.proven()
+        await self._health.wait_until_passed()
         await self._confirm()
         if self._trial_log is not None:  # later lines do not belong to a trial
             logging.getLogger().removeHandler(self._trial_log)

@@ -40,7 +40,7 @@ class Health:
         self._checks = checks
         self.missing = "nothing was checked yet"
 
-    async def proven(self) -> None:
+    async def wait_until_passed(self) -> None:
         """Retry each check until it passes; return after the last. The caller sets the deadline."""
         for name, check in self._checks:
             self.missing = f"{name}: not known yet"
@@ -83,11 +83,11 @@ def build_health(
         await registered.wait()
 
     async def is_served() -> str | None:
-        return await asyncio.to_thread(_why_not_served, socket_path)
+        return await asyncio.to_thread(_find_serving_fault, socket_path)
 
     async def is_heard() -> str | None:
         needed = await asyncio.to_thread(sound_needed, settings.sound, state)
-        return why_not_heard(await chime(settings.chime_volume), needed=needed)
+        return find_sound_fault(await chime(settings.chime_volume), needed=needed)
 
     checks: list[tuple[str, Check]] = [
         ("registration", is_registered),
@@ -99,7 +99,7 @@ def build_health(
     return Health([*checks, ("checks", own.run)])
 
 
-def _why_not_served(socket_path: Path) -> str | None:
+def _find_serving_fault(socket_path: Path) -> str | None:
     try:
         answer = LocalClient(socket_path).request("GET", "/resource")
         if answer.status == 200 and parse_self_description(answer.body)["resources"]:
@@ -109,7 +109,7 @@ def _why_not_served(socket_path: Path) -> str | None:
     return f"GET /resource is answered {answer.status}, expected 200 and data points"
 
 
-def why_not_heard(proof: SoundProof, *, needed: bool) -> str | None:
+def find_sound_fault(proof: SoundProof, *, needed: bool) -> str | None:
     """Return why a chime fails the check, None if it passes.
 
     Args:

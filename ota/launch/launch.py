@@ -65,7 +65,7 @@ def decide(
             note = newer if note is None else f"{note}; {newer}"
             return LaunchDecision(None, None, record.displaced(base), note)
         lib = find_lib(record.active)
-        reason = _why_not(record, lib)
+        reason = _find_fault(record, lib)
         if reason is None:
             return LaunchDecision(record.active, lib, record.attempted(base), note)
         note = f"release {record.active} is given up: {reason}"
@@ -75,7 +75,7 @@ def decide(
     return LaunchDecision(None, None, record, note)
 
 
-def _why_not(record: BootRecord, lib: Path | None) -> str | None:
+def _find_fault(record: BootRecord, lib: Path | None) -> str | None:
     if lib is None:
         return "its folder is missing"
     if record.trial is not None and record.trial.attempts >= TRIAL_ATTEMPTS:

@@ -22,7 +22,7 @@ class Percent:
         self._interval = interval
         self.part: float | None = None
 
-    async def told(
+    async def report_during(
         self,
         effort: Interruptible,
         reports: UpdateReports,
@@ -34,15 +34,15 @@ class Percent:
         def seen(done: int, total: int) -> None:  # called in the worker; one store needs no lock
             self.part = done / total
 
-        self.part = told = 0.0
+        self.part = reported = 0.0
         await reports.percent(event, 0.0)
 
-        async def tell() -> None:
-            nonlocal told
-            if told != (part := self.part) and part is not None and part < 1.0:
-                told = part
+        async def report() -> None:
+            nonlocal reported
+            if reported != (part := self.part) and part is not None and part < 1.0:
+                reported = part
                 await reports.percent(event, part)
 
-        result = await effort.run(lambda stop: work(stop, seen), tell, self._interval)
+        result = await effort.run(lambda stop: work(stop, seen), report, self._interval)
         await reports.percent(event, 1.0)
         return result

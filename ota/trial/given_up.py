@@ -39,31 +39,31 @@ class GivenUp:
     reason: str
 
 
-History = tuple[GivenUp, ...]
+GivenUpPackages = tuple[GivenUp, ...]
 
 
-def noted(history: History, new: GivenUp) -> History:
-    """Return the history with one more failed trial; a transaction counts once.
+def add_failure(packages: GivenUpPackages, new: GivenUp) -> GivenUpPackages:
+    """Return the packages with one more failed trial; a transaction counts once.
 
     ``new.times`` is ignored.
     """
-    old = next((entry for entry in history if entry.sha256 == new.sha256), None)
+    old = next((entry for entry in packages if entry.sha256 == new.sha256), None)
     if old is not None and old.transaction == new.transaction:
-        return history
+        return packages
     times = 1 if old is None else old.times + 1
-    rest = tuple(entry for entry in history if entry.sha256 != new.sha256)
+    rest = tuple(entry for entry in packages if entry.sha256 != new.sha256)
     return (*rest, replace(new, times=times))[-KEEP:]
 
 
-def check_budget(history: History, sha256: str) -> None:
+def check_budget(packages: GivenUpPackages, sha256: str) -> None:
     """Refuse a package that has no trials left; raises ContentError."""
-    for entry in history:
+    for entry in packages:
         if entry.sha256 == sha256 and entry.times >= TRIAL_BUDGET:
             detail = f"version {entry.version} failed its trial {entry.times} times: {entry.reason}"
             raise ContentError("given up before", detail)
 
 
-def parse_history(data: bytes) -> History:
+def parse_given_up(data: bytes) -> GivenUpPackages:
     """Read given_up.json strictly; raises WireError naming the member and what was expected."""
     source = parse_object(data, "given_up.json")
     get_int(source, "format", low=FORMAT, high=FORMAT)
@@ -83,15 +83,15 @@ def _parse_entry(source: Mapping[str, object]) -> GivenUp:
     )
 
 
-def history_path(state_dir: Path) -> Path:
+def given_up_path(state_dir: Path) -> Path:
     """Return the path of given_up.json."""
     return state_dir / "ota" / "given_up.json"
 
 
-def load_history(state_dir: Path) -> History:
-    """Read the history; a damaged file is logged and counts as empty. Raises OSError."""
+def load_given_up(state_dir: Path) -> GivenUpPackages:
+    """Read given_up.json; a damaged file is logged and counts as empty. Raises OSError."""
     try:
-        return parse_history(history_path(state_dir).read_bytes())
+        return parse_given_up(given_up_path(state_dir).read_bytes())
     except FileNotFoundError:
         return ()
     except WireError as error:
@@ -99,12 +99,11 @@ def load_history(state_dir: Path) -> History:
         return ()
 
 
-def save_history(state_dir: Path, history: History) -> None:
-    """Write the history to disk; it is durable when this returns. Raises OSError."""
-    path = history_path(state_dir)
+def save_given_up(state_dir: Path, packages: GivenUpPackages) -> None:
+    """Write given_up.json; it is durable when this returns. Raises OSError."""
+    path = given_up_path(state_dir)
     make_folder(path.parent)
-    packages = [asdict(entry) for entry in history]
-    record = {"format": FORMAT, "packages": packages}
+    record = {"format": FORMAT, "packages": [asdict(entry) for entry in packages]}
     text = json.dumps(record, ensure_ascii=False, indent=1)
     # A reason may quote a file name, which need not be valid Unicode.
     write_atomically(path, text.encode(errors="replace"))
@@ -112,7 +111,7 @@ def save_history(state_dir: Path, history: History) -> None:
 
 def count_trial(state_dir: Path, failed: GivenUp) -> None:
     """Count a failed trial on disk; it is durable when this returns. Raises OSError."""
-    before = load_history(state_dir)
-    after = noted(before, failed)
+    before = load_given_up(state_dir)
+    after = add_failure(before, failed)
     if after != before:
-        save_history(state_dir, after)
+        save_given_up(state_dir, after)

@@ -22,7 +22,7 @@ from ota.install.package import parse_info
 from ota.launch import boot
 from ota.launch.launch import choose_release
 from ota.order.task import Task, parse_task
-from ota.trial.given_up import parse_history
+from ota.trial.given_up import parse_given_up
 from ota.trust.client import TrustSettings, find_target
 from ota.trust.terms import parse_terms
 from release.errors import ReleaseToolError
@@ -207,7 +207,7 @@ def test_the_map_that_is_damaged_is_one() -> None:
 @given(damaged(HISTORY))
 def test_failed_trials(data: bytes) -> None:
     with contextlib.suppress(WireError):
-        parse_history(data)
+        parse_given_up(data)
 
 
 @MANY

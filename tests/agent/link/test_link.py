@@ -69,7 +69,7 @@ async def test_the_health_check_waits_for_the_registration_of_any_link(tmp_path:
     link, path = MemoryLink(is_up=False), tmp_path / "agent.sock"
     settings = HealthSettings(sound=SoundCheck.OFF)
     health = build_health(settings, tmp_path, link.registered, path, chime)
-    async with serving(Bench().dispatch, path), running(health.proven()):
+    async with serving(Bench().dispatch, path), running(health.wait_until_passed()):
         await until(lambda: health.missing == "registration: not known yet")
         async with running(link.run()):
             await until(lambda: not health.missing)

@@ -13,7 +13,7 @@ import pytest
 import agent.updates.health
 from agent.local.http import unix_socket
 from agent.settings import HealthSettings, SoundCheck
-from agent.updates.health import Health, build_health, note_sound, sound_needed, why_not_heard
+from agent.updates.health import Health, build_health, find_sound_fault, note_sound, sound_needed
 from machine.chime import SoundProof
 from tests.agent.local.test_http import Bench, serving
 from tests.agent.parts import DEADLINE
@@ -42,7 +42,7 @@ def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_chime_is_judged_by_what_the_machine_could_do(
     proof: SoundProof, *, needed: bool, why: str | None
 ) -> None:
-    assert why_not_heard(proof, needed=needed) == why
+    assert find_sound_fault(proof, needed=needed) == why
 
 
 @pytest.mark.parametrize("proof", [HEARD, NO_DEVICE, NO_PLAYER, STILL])
@@ -91,7 +91,7 @@ async def test_every_part_is_asked_in_order_and_the_missing_one_is_named(tmp_pat
     parts.proofs = [STILL, HEARD]
     health = parts.health()
     assert health.missing == "nothing was checked yet"
-    proof = asyncio.create_task(health.proven())
+    proof = asyncio.create_task(health.wait_until_passed())
     await turn_until(lambda: health.missing == "registration: not known yet")
     parts.registered.set()
     await turn_until(lambda: health.missing.startswith("self-description: no agent runs on "))
@@ -111,7 +111,7 @@ async def test_what_is_missing_is_said_once_and_kept_for_the_report(
     parts.registered.set()
     health = parts.health()
     async with serving(Bench().dispatch, tmp_path / "agent.sock"):
-        proof = asyncio.create_task(health.proven())
+        proof = asyncio.create_task(health.wait_until_passed())
         await turn_until(lambda: len(parts.chimes) > 2)
         proof.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -126,7 +126,7 @@ async def test_the_machines_own_checks_come_last(tmp_path: Path) -> None:
     parts.registered.set()
     health = parts.health()
     async with serving(Bench().dispatch, tmp_path / "agent.sock"):
-        proof = asyncio.create_task(health.proven())
+        proof = asyncio.create_task(health.wait_until_passed())
         await turn_until(lambda: health.missing == "checks: lamp: exit code 1: dark")
         (tmp_path / "lit").touch()
         async with asyncio.timeout(DEADLINE):
@@ -144,7 +144,7 @@ async def test_a_check_that_raises_is_missing_and_does_not_end_the_agent(
             raise AttributeError("undefined symbol: mpv_render")
         return None
 
-    await Health([("sound", check)]).proven()
+    await Health([("sound", check)]).wait_until_passed()
     assert len(asked) == 2
     assert "sound: AttributeError: undefined symbol: mpv_render" in caplog.text
 
@@ -154,7 +154,7 @@ async def test_without_the_sound_check_nothing_rings(tmp_path: Path) -> None:
     parts.registered.set()
     async with serving(Bench().dispatch, tmp_path / "agent.sock"):
         async with asyncio.timeout(DEADLINE):
-            await parts.health(SoundCheck.OFF).proven()
+            await parts.health(SoundCheck.OFF).wait_until_passed()
     assert not parts.chimes
 
 
@@ -169,7 +169,7 @@ async def test_a_socket_that_answers_something_else_is_no_self_description(tmp_p
     health = parts.health()
     with unix_socket(tmp_path / "agent.sock") as bound:
         server = await asyncio.start_unix_server(answer, sock=bound)
-        proof = asyncio.create_task(health.proven())
+        proof = asyncio.create_task(health.wait_until_passed())
         expected = "self-description: GET /resource is answered 503, expected 200 and data points"
         await turn_until(lambda: health.missing == expected)
         proof.cancel()
@@ -178,7 +178,7 @@ async def test_a_socket_that_answers_something_else_is_no_self_description(tmp_p
 
 def test_the_log_of_a_check_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        asyncio.run(Health([("nothing", _holds)]).proven())
+        asyncio.run(Health([("nothing", _holds)]).wait_until_passed())
     assert "health check passed: nothing" in caplog.text
 
 

@@ -16,7 +16,7 @@ from ota.install.rauc import (
 from ota.order.recovery import NOT_RESTARTED, RESTARTS
 from ota.order.states import State, Step
 from ota.order.task import Task
-from ota.trial.given_up import load_history
+from ota.trial.given_up import load_given_up
 from ota.updater import Updater, UpdaterSettings
 from tests.ota.install.rauc_rig import RaucRig, install, needs_rauc, prepared, target
 from tests.ota.updater_rig import NotedRestarts, Surroundings
@@ -93,7 +93,7 @@ async def test_a_fall_back_while_rauc_is_not_up_yet_is_reported_when_it_is(
     await ended
     assert (old.status()["state"], rauc_rig.boot("state.B")) == (State.FAILED, "bad")
     assert "started slot rootfs.0 again" in str(old.status()["failure"])
-    assert [entry.times for entry in load_history(rauc_rig.state)] == [1]
+    assert [entry.times for entry in load_given_up(rauc_rig.state)] == [1]
 
 
 @needs_rauc
@@ -107,7 +107,7 @@ async def test_a_machine_that_does_not_restart_is_given_up_for_that_reason(
     await run_until(old, agent.ended)
     assert (old.status()["state"], rauc_rig.boot("primary")) == (State.FAILED, "A")
     assert NOT_RESTARTED in str(old.status()["failure"])
-    assert load_history(rauc_rig.state) == ()  # there was no trial
+    assert load_given_up(rauc_rig.state) == ()  # there was no trial
     assert rauc_rig.boot("state.B") == "bad"
 
 

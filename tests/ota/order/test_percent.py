@@ -34,7 +34,7 @@ async def test_what_moved_is_reported_and_what_stands_still_is_not() -> None:
 
     percent = Percent(interval=0.001)
     reports = UpdateReports(take, "7")
-    ran = percent.told(Interruptible(), reports, OtaEvent.DOWNLOADING, work)
+    ran = percent.report_during(Interruptible(), reports, OtaEvent.DOWNLOADING, work)
     assert await ran == "done"
     assert seen == [0.0, 0.5, 1.0]
     assert percent.part == 1.0
@@ -51,7 +51,7 @@ async def test_work_that_fails_is_never_reported_as_whole() -> None:
     def work(_stop: threading.Event, _progress: Progress) -> None:
         raise OSError(28, "No space left on device")
 
-    ran = Percent(interval=60).told(
+    ran = Percent(interval=60).report_during(
         Interruptible(), UpdateReports(take, "7"), OtaEvent.DOWNLOADING, work
     )
     with pytest.raises(OSError, match="No space"):

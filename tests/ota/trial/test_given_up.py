@@ -13,11 +13,11 @@ from ota.trial.given_up import (
     KEEP,
     TRIAL_BUDGET,
     GivenUp,
+    add_failure,
     check_budget,
-    history_path,
-    load_history,
-    noted,
-    save_history,
+    given_up_path,
+    load_given_up,
+    save_given_up,
 )
 from tests.ota.updater_rig import UpdaterRig, assert_failed, live
 from wire.ota import OtaEvent
@@ -27,21 +27,23 @@ def entry(sha256: str, transaction: str) -> GivenUp:
     return GivenUp(sha256, "1.1.0", 1, transaction, "no link")
 
 
-def test_history(tmp_path: Path) -> None:
-    history = noted(noted(noted((), entry("a", "1")), entry("a", "1")), entry("a", "2"))
-    assert [(e.sha256, e.times) for e in history] == [("a", 2)]
-    check_budget(history, "a")
-    history = noted(noted(history, entry("b", "3")), entry("a", "4"))
+def test_failures_are_counted_by_package_and_kept(tmp_path: Path) -> None:
+    packages = add_failure(
+        add_failure(add_failure((), entry("a", "1")), entry("a", "1")), entry("a", "2")
+    )
+    assert [(e.sha256, e.times) for e in packages] == [("a", 2)]
+    check_budget(packages, "a")
+    packages = add_failure(add_failure(packages, entry("b", "3")), entry("a", "4"))
     with pytest.raises(ContentError, match="given up before"):
-        check_budget(history, "a")
-    check_budget(history, "b")
+        check_budget(packages, "a")
+    check_budget(packages, "b")
     for number in range(KEEP):
-        history = noted(history, entry(f"x{number}", "5"))
-    assert len(history) == KEEP
-    save_history(tmp_path, history)
-    assert load_history(tmp_path) == history
-    history_path(tmp_path).write_bytes(b"{")
-    assert load_history(tmp_path) == ()
+        packages = add_failure(packages, entry(f"x{number}", "5"))
+    assert len(packages) == KEEP
+    save_given_up(tmp_path, packages)
+    assert load_given_up(tmp_path) == packages
+    given_up_path(tmp_path).write_bytes(b"{")
+    assert load_given_up(tmp_path) == ()
 
 
 async def test_a_version_that_fails_its_trial_again_and_again_is_refused(
