@@ -1,7 +1,8 @@
 """The command line: ``story-agent run`` is the daemon, the other commands send it requests.
 
 ``run`` first switches to the release that an update has activated, before it imports anything
-large. So this module imports only the standard library, `ota.launch.launch` and `last_words` at its head.
+large. So this module, and what it imports at its head, needs only the standard library, and little
+of that (docs/launcher.md).
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agent import commands
+from agent.exits import EX_FAILED, EX_INTERRUPTED
 from agent.last_words import last_words
 from ota.launch.launch import enter_active_release, restart
 
@@ -19,21 +22,15 @@ DEFAULT_STATE = "/var/lib/story-agent"
 DEFAULT_PROFILE = "/etc/story-agent/profile.json"
 DEFAULT_CONFIG = "/etc/story-agent/agent.toml"
 ENV_STATE = "STORY_AGENT_STATE"
-# sysexits(3). The systemd unit restarts the agent even after 78: the previous version, which
-# returns after several failed starts, may accept the configuration.
-EX_OK, EX_FAILED, EX_CONFIG = 0, 1, 78
-# The shell's convention for an end by SIGINT (128 + 2).
-EX_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 done, 1 refused or failed, 78 bad configuration."""
     words = list(sys.argv[1:] if argv is None else argv)
-    options = _parser().parse_args(words)
+    options = _parser().parse_args(words, argparse.Namespace(words=words))
+    run: Callable[[argparse.Namespace], int] = options.run
     try:
-        if options.command == "run":
-            return _run(options, words)
-        code = _ask(options)
+        code = run(options)
         # Flush here: an error at the interpreter's exit would print a traceback.
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -56,46 +53,30 @@ def _parser() -> argparse.ArgumentParser:
         prog="story-agent", description="The agent of a story machine.",
         epilog="Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 78 bad configuration.",
     )  # fmt: skip
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", parents=[state], help="run the agent")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = subparsers.add_parser("run", parents=[state], help="run the agent")
     run.add_argument("--profile", type=Path, metavar="FILE", default=Path(DEFAULT_PROFILE))
     run.add_argument(
         "--config", type=Path, metavar="FILE", help=f"default {DEFAULT_CONFIG} if it exists"
     )
     run.add_argument("--verbose", action="store_true", help="log more")
-    status = commands.add_parser("status", parents=[state], help="show the running agent's state")
-    status.add_argument("--json", action="store_true", help="as one JSON object")
-    get = commands.add_parser("get", parents=[state], help="read a data point")
-    get.add_argument("name", metavar="NAME")
-    put = commands.add_parser("set", parents=[state], help="set a data point")
-    put.add_argument("name", metavar="NAME")
-    put.add_argument("value", metavar="VALUE")
-    say = commands.add_parser("say", parents=[state], help="send a WAV file as an utterance")
-    say.add_argument("file", type=Path, metavar="FILE.wav")
-    update = commands.add_parser(
-        "update", parents=[state], help="show the last update, or cancel it"
-    )
-    update.add_argument("action", nargs="?", choices=["show", "cancel"], default="show")
-    update.add_argument("--json", action="store_true", help="as one JSON object")
+    run.set_defaults(run=_run)
+    commands.register(subparsers, state)
     return parser
 
 
-def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
-    enter_active_release(options.state, words)
+def _run(options: argparse.Namespace) -> int:
+    enter_active_release(options.state, options.words)
     # From here on this process runs the active version.
     with last_words(options.state):
         from agent.daemon import run_daemon  # noqa: PLC0415
 
+        if options.config is None and Path(DEFAULT_CONFIG).exists():
+            options.config = Path(DEFAULT_CONFIG)
         code, wants_restart = run_daemon(options)
     if wants_restart:
-        restart(words)
+        restart(options.words)
     return code
-
-
-def _ask(options: argparse.Namespace) -> int:
-    from agent.commands import ask  # noqa: PLC0415
-
-    return ask(options)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""The commands that send requests to the running agent: status, get, set, say, update."""
+"""The commands that send requests to the running agent: status, get, set, say, update.
+
+`agent.cli` imports this module before it knows the command, so what a command needs beyond the
+standard library's light parts is imported when the command runs.
+"""
 
 from __future__ import annotations
 
@@ -6,83 +10,114 @@ import argparse
 import json
 import os
 import sys
-import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
-from agent.cli import EX_FAILED, EX_OK
-from agent.local.client import SOCKET_NAME, AgentUnreachableError, LocalAnswer, LocalClient
-from ota.order.states import State
-from wire.errors import show
-from wire.ota import ORDER_PATH
+from agent.exits import EX_FAILED, EX_OK
 
-HTTP_OK, HTTP_CONFLICT = 200, 409
+if TYPE_CHECKING:
+    from agent.local.client import LocalAnswer, LocalClient
+
+Work = Callable[["LocalClient", argparse.Namespace], str]
+"""Sends a command's requests; returns the text to print, or raises _RefusedError or OSError."""
 
 
-def ask(options: argparse.Namespace) -> int:
-    """Send one command to the agent, print its answer and return the exit code."""
-    client = LocalClient(options.state / SOCKET_NAME)
+class _RefusedError(Exception):
+    """The agent, or the command itself, refuses; the message says why."""
+
+
+def register(subparsers: Any, state: argparse.ArgumentParser) -> None:
+    """Add the commands to the command line; ``state`` has the option that all share."""
+
+    def command(name: str, work: Work, text: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = subparsers.add_parser(name, parents=[state], help=text)
+        parser.set_defaults(run=lambda options: _ask(work, options))
+        return parser
+
+    status = command("status", _show_status, "show the running agent's state")
+    status.add_argument("--json", action="store_true", help="as one JSON object")
+    get = command("get", _get, "read a data point")
+    get.add_argument("name", metavar="NAME")
+    put = command("set", _set, "set a data point")
+    put.add_argument("name", metavar="NAME")
+    put.add_argument("value", metavar="VALUE")
+    say = command("say", _say, "send a WAV file as an utterance")
+    say.add_argument("file", type=Path, metavar="FILE.wav")
+    update = command("update", _update, "show the last update, or cancel it")
+    update.add_argument("action", nargs="?", choices=["show", "cancel"], default="show")
+    update.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def _ask(work: Work, options: argparse.Namespace) -> int:
+    """Run one command's ``work``, print its text or its error, and return the exit code."""
+    from agent.local.client import SOCKET_NAME, AgentUnreachableError, LocalClient  # noqa: PLC0415
+
     try:
-        answer = _send(client, options)
-    except AgentUnreachableError as error:
+        text = work(LocalClient(options.state / SOCKET_NAME), options)
+    except (AgentUnreachableError, _RefusedError) as error:
         print(f"story-agent: {error}", file=sys.stderr)
         return EX_FAILED
     except OSError as error:
         print(f"story-agent: {error.filename}: {error.strerror}", file=sys.stderr)
         return EX_FAILED
-    if answer.status >= 300:
-        print(f"story-agent: {answer.text}", file=sys.stderr)
-        return EX_FAILED
-    text = _render(options, answer)
     if text:
         print(text)
     return EX_OK
 
 
-def _send(client: LocalClient, options: argparse.Namespace) -> LocalAnswer:
-    match options.command:
-        case "status":
-            return client.request("GET", "/status")
-        case "get":
-            return client.request("GET", _target(options.name))
-        case "set":
-            return client.request("PUT", _target(options.name), os.fsencode(options.value))
-        case "update":
-            return _update(client, options.action)
-        case _:
-            return client.request("POST", "/voice", options.file.read_bytes())
+def _request(client: LocalClient, method: str, target: str, body: bytes = b"") -> LocalAnswer:
+    answer = client.request(method, target, body)
+    if answer.status >= 300:
+        raise _RefusedError(answer.text)
+    return answer
 
 
-def _update(client: LocalClient, action: str) -> LocalAnswer:
-    answer = client.request("GET", "/status")
-    if answer.status != HTTP_OK or action == "show":
-        return answer
-    update = json.loads(answer.body)["update"]
+def _show_status(client: LocalClient, options: argparse.Namespace) -> str:
+    answer = _request(client, "GET", "/status")
+    return answer.text if options.json else "\n".join(_lines(json.loads(answer.body)))
+
+
+def _get(client: LocalClient, options: argparse.Namespace) -> str:
+    return _request(client, "GET", _target(options.name)).text
+
+
+def _set(client: LocalClient, options: argparse.Namespace) -> str:
+    return _request(client, "PUT", _target(options.name), os.fsencode(options.value)).text
+
+
+def _say(client: LocalClient, options: argparse.Namespace) -> str:
+    sent = json.loads(_request(client, "POST", "/voice", options.file.read_bytes()).body)
+    cut = ", cut at the limit" if sent["cut"] else ""
+    return f"utterance {sent['id']}: {sent['segments']} segments, {sent['seconds']} s{cut}"
+
+
+def _update(client: LocalClient, options: argparse.Namespace) -> str:
+    update = json.loads(_request(client, "GET", "/status").body)["update"]
+    if options.action == "cancel":
+        text = _cancel(client, update)
+        return json.dumps({"answer": text}) if options.json else text
+    return json.dumps(update) if options.json else "\n".join(_lines(update))
+
+
+def _cancel(client: LocalClient, update: dict[str, Any]) -> str:
+    from ota.order.states import State  # noqa: PLC0415
+    from wire.errors import show  # noqa: PLC0415
+    from wire.ota import ORDER_PATH  # noqa: PLC0415
+
     if update["transaction"] is None:
-        return LocalAnswer(HTTP_CONFLICT, b"no update was ever ordered")
+        raise _RefusedError("no update was ever ordered")
     if State(update["state"]).is_final:
         name, state = show(update["transaction"]), update["state"]
-        return LocalAnswer(HTTP_CONFLICT, f"no update is under way: {name} is {state}".encode())
+        raise _RefusedError(f"no update is under way: {name} is {state}")
     # The transaction is sent so that an update that has begun meanwhile is not cancelled.
-    query = urllib.parse.urlencode({"transaction": update["transaction"]})
-    return client.request("DELETE", f"{_target('/'.join(ORDER_PATH))}?{query}")
+    query = urlencode({"transaction": update["transaction"]})
+    return _request(client, "DELETE", f"{_target('/'.join(ORDER_PATH))}?{query}").text
 
 
 def _target(name: str) -> str:
-    return "/" + urllib.parse.quote(os.fsencode(name), safe="")
-
-
-def _render(options: argparse.Namespace, answer: LocalAnswer) -> str:
-    if options.command == "status" and not options.json:
-        return "\n".join(_lines(json.loads(answer.body)))
-    if options.command == "update" and options.action == "show":
-        update = json.loads(answer.body)["update"]
-        return json.dumps(update) if options.json else "\n".join(_lines(update))
-    if options.command == "update" and options.json:
-        return json.dumps({"answer": answer.text})
-    if options.command == "say":
-        sent = json.loads(answer.body)
-        cut = ", cut at the limit" if sent["cut"] else ""
-        return f"utterance {sent['id']}: {sent['segments']} segments, {sent['seconds']} s{cut}"
-    return answer.text
+    return "/" + quote(os.fsencode(name), safe="")
 
 
 def _lines(status: dict[str, object], indent: str = "") -> list[str]:

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 from agent.app import Agent, AgentBusyError
-from agent.cli import DEFAULT_CONFIG, EX_CONFIG, EX_FAILED, EX_OK
+from agent.exits import EX_CONFIG, EX_FAILED, EX_OK
 from agent.last_words import keep
 from agent.link.outbox import OutboxError
 from agent.local.http import LocalAccessError
@@ -74,10 +74,7 @@ def _say(state: Path, text: str) -> None:
 
 
 def _read_configuration(options: argparse.Namespace) -> tuple[Profile, Settings]:
-    config = options.config
-    if config is None and Path(DEFAULT_CONFIG).exists():
-        config = Path(DEFAULT_CONFIG)
-    return _read_profile(options.profile), load_settings(config)
+    return _read_profile(options.profile), load_settings(options.config)
 
 
 def _read_profile(path: Path) -> Profile:

@@ -80,7 +80,6 @@ def test_arrows_go_down_only() -> None:
         assert MAY_IMPORT[folder] <= set(FOLDERS[:place])
 
 
-@pytest.mark.xfail(reason="agent.cli, agent.commands and agent.daemon: seam 7 is under way")
 def test_no_circle_of_modules() -> None:
     """Imports inside functions and for type checkers count: both only hide a cycle."""
     assert circles(GRAPH) == []
