@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from agent.settings import OtaSettings
-from tools.architecture import modules
+from tools.architecture import DOCUMENT, document, modules
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
@@ -103,3 +103,8 @@ def is_there(document: Path, target: str) -> bool:
 )
 def test_a_name_is_looked_up_in_the_source(name: str, *, there: bool) -> None:
     assert exists(name) is there
+
+
+def test_the_table_of_imports_is_what_the_imports_are() -> None:
+    text = DOCUMENT.read_text("utf-8")
+    assert document(text) == text, "run python -m tools.architecture"
