@@ -105,11 +105,11 @@ def room(module: str, known: Mapping[str, Path]) -> str:
 
 
 def table(edges: Mapping[str, frozenset[Import]], known: Mapping[str, Path]) -> str:
-    """Return the table in Markdown: each room, its modules, and what they import."""
+    """Return the table in Markdown: each room, and what its modules import."""
     rows: dict[str, list[str]] = {}
     for name in known:
         rows.setdefault(room(name, known), []).append(name)
-    lines = ["| room | modules | imports of ours | libraries |", "|---|---|---|---|"]
+    lines = ["| room | imports of ours | libraries |", "|---|---|---|"]
     for where, names in rows.items():
         found = {item for name in names for item in edges[name]}
         ours = _marked({Import(room(i.target, known), i.when) for i in found if i.target in known})
@@ -117,8 +117,7 @@ def table(edges: Mapping[str, frozenset[Import]], known: Mapping[str, Path]) -> 
         libraries = _marked(
             {Import(top, i.when) for i in found if (top := _top(i.target)) not in _NOT_LIBRARIES}
         )
-        count = sum(known[name].name != "__init__.py" for name in names)
-        cells = (f"`{where}`", str(count), _cell(ours), _cell(libraries))
+        cells = (f"`{where}`", _cell(ours), _cell(libraries))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
