@@ -115,6 +115,16 @@ def test_a_device_reaches_no_release_tool_and_no_cloud() -> None:
         assert not quoted, f"{name} names {quoted}"
 
 
+def test_the_store_knows_no_http_and_no_coap() -> None:
+    carriers = {"fastapi", "starlette", "uvicorn", "httpx", "aiocoap", "transport"}
+    rooms = {f"staging.{room}" for room in ("api", "console", "gateway", "commands", "recognition")}
+    for name in (name for name in KNOWN if name.startswith("staging.store")):
+        for target in targets(name):
+            above = {target, ".".join(target.split(".")[:2])} & rooms
+            assert not above, f"{name} imports {target}"
+            assert top(target) not in carriers, f"{name} imports {target}"
+
+
 def strings(path: Path) -> set[str]:
     nodes = ast.walk(ast.parse(path.read_text("utf-8")))
     return {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
