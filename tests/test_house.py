@@ -37,7 +37,6 @@ OTHER_TESTS = {
 }
 # Modules without a test file of their own, and the files that test them.
 TESTED_IN: dict[str, str] = {
-    "release.bundle_maps": "tests/ota/fetch/test_parts.py",
     "release.commands.common": "tests/release/test_cli.py",
     "release.commands.keys": "tests/release/test_tokens.py",
     "release.commands.packages": "tests/release/test_cli.py",

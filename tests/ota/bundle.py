@@ -16,6 +16,8 @@ from ota.errors import IncompletePackageError
 from ota.fetch.bundle_map import BLOCK
 from ota.install.installer import Progress, Standing
 from ota.trust.target import Target
+from release.cli import main
+from release.repository import Repository
 from release.squash import read_squashfs
 
 needs_squashfs = pytest.mark.skipif(
@@ -151,3 +153,8 @@ class Rauc:
 
     def collect(self, running: str) -> None:
         """Do nothing: there are no remains."""
+
+
+def add_bundle(repository: Repository, file: Path, keys: Path) -> int:
+    words = ["add", str(file), "--repo", str(repository.folder), "--keys", str(keys)]
+    return main([*words, "--product", "p", "--version", "1.1.0", "--installer", "rauc"])

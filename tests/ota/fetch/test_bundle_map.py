@@ -13,8 +13,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ota.errors import ContentError
-from ota.fetch.bundle_map import BLOCK, BundleMap, StoredFile, block_key, block_keys, blocks_lacking
+from ota.errors import (
+    ContentError,
+)
+from ota.fetch.bundle_map import (
+    BLOCK,
+    BundleMap,
+    StoredFile,
+    block_key,
+    block_keys,
+    blocks_lacking,
+    parse_map,
+)
+from tests.ota.bundle import (
+    needs_squashfs,
+)
+from wire.errors import WireError
 
 PIECE = 64 * 1024  # the size of one data block of the index
 
@@ -88,3 +102,48 @@ def test_runs_of_chunks_are_joined_each_chunk_once() -> None:
     found = BundleMap(10 * 16384 + 1, bytes(32 * 11), 65536, image, image)
     runs = chain([range(3, 5), range(4, 7)], [range(0), range(10, 11)])
     assert found.union(runs) == [3, 4, 5, 6, 10]
+
+
+@needs_squashfs
+def test_it_reads_as_it_was_written(built: tuple[bytes, bytes]) -> None:
+    bundle, data = built
+    found = parse_map(data)
+    assert found.to_bytes() == data
+    assert found.length == len(bundle)
+    assert all(
+        found.fits(chunk, bundle[start : start + length])
+        for chunk in found.chunks
+        for start, length in [found.span(chunk)]
+    )
+
+
+@needs_squashfs
+def test_what_is_no_map_is_refused_by_name(built: tuple[bytes, bytes]) -> None:
+    line, tables = built[1].split(b"\n", 1)
+    for data in (
+        b"",
+        b"{}",
+        line,
+        line + b"\n" + tables[:-1],
+        line + b"\n" + tables + b"x",
+        line.replace(b'"format": 1', b'"format": 2') + b"\n" + tables,
+        line.replace(b'"blockSize": 65536', b'"blockSize": 65535') + b"\n" + tables,
+        line.replace(b'"blockSize": 65536', b'"blockSize": 0') + b"\n" + tables,
+        line + b"\n" + tables[:-4] + b"\xff\xff\xff\x00",
+    ):
+        with pytest.raises(WireError, match=r"map|format|blockSize|image|index"):
+            parse_map(data)
+
+
+@needs_squashfs
+def test_any_bytes_are_a_map_or_refused(built: tuple[bytes, bytes]) -> None:
+    chance = random.Random(3)
+    for _case in range(300):
+        data = bytearray(built[1])
+        for _change in range(chance.randrange(1, 4)):
+            data[chance.randrange(min(len(data), 400))] = chance.randrange(256)
+        try:
+            found = parse_map(bytes(data))
+        except WireError:
+            continue
+        assert set(found.union(found.always())) <= set(found.chunks)

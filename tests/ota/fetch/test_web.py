@@ -1,0 +1,90 @@
+"""The HTTP client: redirects, Retry-After, and what its messages show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ota.errors import ContentError, FetchError
+from ota.fetch.web import follow, parse_retry_after, show_url
+from tests.ota.fetch.rig import DATA, DownloadRig, Fault, cut_at, fetch
+
+DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
+
+
+def lead_to(location: str, code: int = 302) -> Fault:
+    return lambda handler, _data, _start: handler.answer(code, b"", [("Location", location)])
+
+
+class TestRedirects:
+    @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+    def test_one_is_followed(self, server: Any, url: str, tmp_path: Path, code: int) -> None:
+        server.script.append(lead_to("/p.tar.gz", code))
+        assert fetch(url, tmp_path / "d").path.read_bytes() == DATA
+
+    def test_a_resumed_download_asks_the_new_place_for_the_rest(
+        self, server: Any, url: str, tmp_path: Path
+    ) -> None:
+        server.script.extend([cut_at(500_000), lead_to("/p.tar.gz")])
+        assert fetch(url, tmp_path / "d").path.read_bytes() == DATA
+        asked = [asked for _path, asked in server.requests]
+        assert asked[0] is None
+        assert asked[1] == asked[2] != None  # noqa: E711  # both, and a range
+
+    def test_a_loop_ends(self, server: Any, url: str, tmp_path: Path) -> None:
+        server.script.extend([lead_to("/p.tar.gz")] * 9)
+        with pytest.raises(ContentError, match=r"bad redirect: .* one too many"):
+            fetch(url, tmp_path / "d")
+        assert len(server.requests) == 6
+
+    @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://h/p", "//["])
+    def test_nowhere_but_http(self, server: Any, url: str, tmp_path: Path, location: str) -> None:
+        server.script.append(lead_to(location))
+        with pytest.raises(ContentError, match="bad redirect"):
+            fetch(url, tmp_path / "d")
+
+    def test_never_out_of_tls(self) -> None:
+        with pytest.raises(ContentError, match="out of TLS"):
+            follow("https://h/a", "http://h/a", 5)
+        assert follow("https://h/a", "/b", 5) == "https://h/b"
+        assert follow("http://h/a", "https://h/b", 5) == "https://h/b"
+
+    def test_the_message_shows_no_secret(self) -> None:
+        with pytest.raises(ContentError) as caught:
+            follow("https://h/a?token=1", "http://u:pass@h/a?key=2", 5)
+        assert "pass" not in str(caught.value)
+        assert "key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "seconds"),
+    [
+        ("120", None, 120.0),
+        ("Sun, 22 Nov 2026 10:02:00 GMT", DATE, 120.0),
+        ("Sun, 22 Nov 2026 09:00:00 GMT", DATE, 0.0),
+        ("Sun, 22 Nov 2026 10:02:00 GMT", None, None),
+        ("soon", DATE, None),
+        ("-5", DATE, None),
+        (None, DATE, None),
+    ],
+)
+def test_the_wait_that_a_server_asks_for(
+    value: str | None, date: str | None, seconds: float | None
+) -> None:
+    assert parse_retry_after(value, date) == seconds
+
+
+def test_messages_show_no_secret_of_a_url() -> None:
+    assert show_url("https://user:pass@h.example/a/b?token=t#f") == "https://h.example/a/b"
+
+
+def test_nobody_listens(rig: DownloadRig) -> None:
+    with pytest.raises(FetchError, match="refused"):
+        rig.run(url="http://127.0.0.1:1/p.tar.gz")
+
+
+def test_a_url_that_is_none(rig: DownloadRig) -> None:
+    with pytest.raises(ContentError, match="bad URL"):
+        rig.run(url="http://[/p.tar.gz")
