@@ -1,30 +1,56 @@
 """``story-cloud``: the server, and the commands that work on its data folder, also while it runs.
 
 Each command prints short lines, or one JSON object with ``--json``. An error is one line on stderr
-and exit code 1 (2 for a wrong command line).
+and a code of `staging.commands.exits`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import sys
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from staging import logs, server
-from staging.commands import devices, products, recognition, releases, updates
-from staging.commands.common import DATABASE_VARIABLE, Commands, Result, data_of, database_of
-from staging.data_dir import Endpoints
+from staging.commands import (
+    accounts,
+    apps,
+    batches,
+    data_points,
+    devices,
+    exits,
+    products,
+    releases,
+    sentences,
+    serve,
+    strategies,
+    title_lists,
+    tokens,
+    updates,
+)
+from staging.commands.common import DATABASE_VARIABLE, Result
 from staging.errors import StagingError
 from staging.store import engine
 from wire.errors import WireError
 
-PORT_MAX = 65535
-API_PORT, DEVICE_PORT = 8080, 9001
+# In the order of the help. Each adds its commands itself, with the functions that run them.
+SUBJECTS = (
+    serve,
+    devices,
+    apps,
+    accounts,
+    tokens,
+    products,
+    batches,
+    data_points,
+    releases,
+    strategies,
+    updates,
+    sentences,
+    title_lists,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,11 +65,11 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror}")
     except KeyboardInterrupt:
-        return 130
+        return exits.INTERRUPTED
     if result is not None:
         lines = [json.dumps(result.value, ensure_ascii=False)] if options.json else result.lines
         print("\n".join(lines))
-    return 0
+    return exits.DONE
 
 
 def default_data() -> Path:
@@ -54,7 +80,7 @@ def default_data() -> Path:
 
 def _fail(message: str) -> int:
     print(f"story-cloud: {' '.join(message.split())}", file=sys.stderr)
-    return 1
+    return exits.FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,12 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     _add_common(common, default=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_serve(commands, common)
-    devices.add_commands(commands, common)
-    products.add_commands(commands, common)
-    releases.add_commands(commands, common)
-    updates.add_commands(commands, common)
-    recognition.add_commands(commands, common)
+    for subject in SUBJECTS:
+        subject.add_commands(commands, common)
     return parser
 
 
@@ -94,53 +116,6 @@ def _add_common(parser: argparse.ArgumentParser, *, default: bool) -> None:
         default=False if default else kept,
         help="print one JSON object",
     )
-
-
-def _add_serve(
-    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
-    serve = commands.add_parser("serve", parents=[common], help="run the cloud until SIGTERM")
-    serve.add_argument("--host", default="127.0.0.1", metavar="ADDR", help="where to listen")
-    serve.add_argument("--api-port", type=_port, default=API_PORT, metavar="N")
-    serve.add_argument("--device-port", type=_port, default=DEVICE_PORT, metavar="N")
-    serve.add_argument(
-        "--legacy-tls",
-        action="store_true",
-        help="admit the weak suites of 2017 firmware; on a bench only",
-    )
-    serve.add_argument(
-        "--recognise",
-        action="store_true",
-        help="let what devices hear control them; needs the extra [asr] (docs/recognition.md)",
-    )
-    serve.set_defaults(run=_serve)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= PORT_MAX):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a port from 0 to {PORT_MAX}")
-    return int(text)
-
-
-def _serve(options: argparse.Namespace) -> None:
-    logs.set_up(logging.INFO)
-    wanted = server.ServeOptions(
-        data=data_of(options),
-        database=database_of(options),
-        host=options.host,
-        api_port=options.api_port,
-        device_port=options.device_port,
-        legacy_tls=options.legacy_tls,
-        recognise=options.recognise,
-    )
-
-    def ready(endpoints: Endpoints) -> None:
-        if options.json:
-            print(json.dumps({"api": endpoints.api, "device": endpoints.device}), flush=True)
-        else:
-            print(f"ready api={endpoints.api} device={endpoints.device}", flush=True)
-
-    server.run(wanted, ready)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ def data_of(options: argparse.Namespace) -> DataDir:
 
 def database_of(options: argparse.Namespace) -> Path | str:
     """Return the database: the option, the environment variable, or the data folder's own file."""
-    told = options.database or os.environ.get(DATABASE_VARIABLE)
-    return told or data_of(options).database
+    named = options.database or os.environ.get(DATABASE_VARIABLE)
+    return named or data_of(options).database
 
 
 @contextmanager
@@ -58,6 +58,12 @@ def store(options: argparse.Namespace) -> Iterator[Database]:
 def add_product_option(parser: argparse.ArgumentParser) -> None:
     """Add the option ``--product``."""
     parser.add_argument("--product", metavar="NAME", help=f"default: {PRODUCT_NAME}")
+
+
+def add_release_option(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a release."""
+    parser.add_argument("--version", required=True, metavar="V", help="the version of the package")
+    add_product_option(parser)
 
 
 def product_of(options: argparse.Namespace, database: Database) -> Product:

@@ -42,7 +42,7 @@ def _end(session: Session, uuid: str) -> OtaTask:
 
 
 def _line(value: dict[str, Any]) -> str:
-    told = f"task {value['taskId']} {value['status']}"
+    text = f"task {value['taskId']} {value['status']}"
     if value["status"] in ACTIVE:
-        return f"{told}: the device gives it up and will report so"
-    return f"{told}: {value['failure']}" if value["failure"] else told
+        return f"{text}: the device gives it up and will report so"
+    return f"{text}: {value['failure']}" if value["failure"] else text

@@ -1,0 +1,123 @@
+"""Apps: added, listed, and bound to products."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
+from staging.commands.common import (
+    Commands,
+    Result,
+    add_product_option,
+    command,
+    group,
+    product_of,
+    store,
+)
+from staging.errors import StagingError
+from staging.identity.oauth import Scope
+from staging.store import apps, product_setup
+from staging.store.apps import AppType
+from staging.times import now_ms
+
+
+def add_commands(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add the group ``app``."""
+    app = group(commands, "app", common, "add and list apps, bind them to products")
+    _add_app_command(app, common)
+    command(app, "list", common, _list, "list the apps")
+    for name, run, text in (
+        ("bind", _bind, "let an app control a product's devices"),
+        ("unbind", _unbind, "take a product's devices from an app"),
+    ):
+        changed = command(app, name, common, run, text)
+        changed.add_argument("app", type=int, metavar="APPID")
+        add_product_option(changed)
+
+
+def _add_app_command(
+    app: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    add = command(app, "add", common, _add, "make an app, bound to the default product")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--type", choices=[kind.value for kind in AppType], required=True)
+    add.add_argument("--package", metavar="P", help="Android: the package name")
+    add.add_argument("--apk-signature", metavar="S", help="Android: the signature of the apk")
+    add.add_argument("--bundle-id", metavar="B", help="iOS: the bundle id")
+    add.add_argument(
+        "--scope",
+        dest="scopes",
+        action="append",
+        default=[],
+        choices=[scope.value for scope in Scope],
+        help="what users may allow it (default: all)",
+    )
+    add.add_argument(
+        "--redirect-uri",
+        dest="redirect_uris",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="where users come back to (default: the open API document's address)",
+    )
+
+
+def _add(options: argparse.Namespace) -> Result:
+    kind = AppType(options.type)
+    with store(options) as database:
+        app = database.call(
+            apps.add_app,
+            options.name,
+            kind,
+            _app_secret(options),
+            now_ms(),
+            scopes=options.scopes,
+            redirect_uris=options.redirect_uris,
+        )
+    value = apps.summary(app) | {"secret": app.secret}
+    return Result(value, [f"{name} {text}" for name, text in value.items()])
+
+
+def _app_secret(options: argparse.Namespace) -> str | None:
+    """Return the secret that the app signs with (2.5.2), or None to generate a secret key."""
+    parts = {
+        AppType.WEB: {},
+        AppType.ANDROID: {
+            "--package": options.package,
+            "--apk-signature": options.apk_signature,
+        },
+        AppType.IOS: {"--bundle-id": options.bundle_id},
+    }[AppType(options.type)]
+    missing = [name for name, value in parts.items() if not value]
+    if missing:
+        raise StagingError(f"app add --type {options.type}: {' and '.join(missing)} missing")
+    return "".join(parts.values()) or None
+
+
+def _list(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        rows = [apps.summary(app) for app in database.call(apps.list_apps)]
+    lines = [f"{r['appId']} {r['type']} apikey={r['apikey']} {r['name']}" for r in rows]
+    return Result({"apps": rows}, lines or ["no apps"])
+
+
+def _bind(options: argparse.Namespace) -> Result:
+    return _change_binding(options, product_setup.bind_app, "is bound to")
+
+
+def _unbind(options: argparse.Namespace) -> Result:
+    return _change_binding(options, product_setup.unbind_app, "is no longer bound to")
+
+
+def _change_binding(
+    options: argparse.Namespace, change: Callable[[Session, int, int], None], says: str
+) -> Result:
+    with store(options) as database:
+        product = product_of(options, database)
+        database.call(change, options.app, product.id)
+    value = {"appId": options.app, "product": product.name}
+    return Result(value, [f"app {options.app} {says} {product.name}"])
