@@ -1,0 +1,42 @@
+"""Accounts as commands: their passwords are generated or read from a file, and stored as a hash."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from staging.identity import passwords
+from tests.staging.commands.conftest import Command
+
+
+def test_account(
+    command: Command, mistake: Command, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "COST", 2**4)
+    added = command("account", "add", "家长")
+    assert len(added["password"]) == 16
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+    stored = b"".join(file.read_bytes() for file in data.glob("cloud.sqlite*"))
+    assert b"scrypt$" in stored
+    assert added["password"].encode() not in stored
+    assert "account 家长: there is one already" in mistake("account", "add", "家长")
+    # A user that `token` made gets a password later.
+    command("app", "add", "a", "--type", "web")
+    command("token", "--app", "1", "--user", "guest")
+    assert [a["canLogIn"] for a in command("account", "list")["accounts"]] == [True, False]
+    command("account", "add", "guest")
+    assert command("account", "password", "guest")["userName"] == "guest"
+    assert "account x: there is none" in mistake("account", "password", "x")
+
+
+def test_password_from_a_file(command: Command, mistake: Command, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("correct horse\n")
+    assert "password" not in command("account", "add", "a", "--password-file", str(file))
+    file.write_text("short\n")
+    said = mistake("account", "add", "b", "--password-file", str(file))
+    assert "password: got" in said
+    assert "short" not in said.replace("8 to 256 characters", "")
+    assert "No such file" in mistake("account", "add", "b", "--password-file", "/nowhere")
