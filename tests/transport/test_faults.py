@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import random
 from typing import TYPE_CHECKING
 
 import pytest
 
-from transport.blocks import BODY_LIMIT, MAX_TRANSFERS
-from transport.coap import decode_message
-from transport.connection import WRITE_BUFFER_LIMIT
+from tests.transport.raw import GET, POST, receive, still_answers
 from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
 from transport.framed import MAX_SERVING
-from transport.messages import MAX_RECENT
 from wire.codes import Code
 from wire.exchange import Answer, Request
 from wire.framing import encode_frame
@@ -23,26 +19,9 @@ from wire.framing import encode_frame
 if TYPE_CHECKING:
     from aiocoap import Message
 
-    from tests.transport.conftest import Bench, RawPeer
+    from tests.transport.conftest import Bench
 
 DEADLINE = 60.0
-GET, POST = 1, 2
-
-
-async def still_answers(bench: Bench, peer: RawPeer, mid: int = 0xFFF0) -> None:
-    """Check that the connection still works; answers to earlier requests are skipped."""
-    peer.send(bench.coap(bench.CON, GET, mid, b"ok", bench.encoded_path, b"alive"))
-    while (answer := await receive(peer)).token != b"ok":
-        pass
-    assert (answer.mid, answer.payload) == (mid, b"alive")
-
-
-async def receive(peer: RawPeer) -> Message:
-    return decode_message(await peer.receive(), None)
-
-
-def block(number: int, *, more: bool, exponent: int = 6) -> bytes:
-    return (number << 4 | more << 3 | exponent).to_bytes(3, "big")
 
 
 async def test_a_slow_answer_comes_apart_from_its_acknowledgement(bench: Bench) -> None:
@@ -160,63 +139,6 @@ async def test_the_callers_limit_on_length_is_kept(tcp_bench: Bench) -> None:
     assert "got 2049 bytes, expected 4 to 2048" in await peer.ended()
 
 
-async def test_a_silent_peer_is_given_up(bench: Bench) -> None:
-    peer = await bench.raw(idle_timeout=0.05)
-    assert await peer.ended() == "silent for 0.05 s"
-
-
-@pytest.mark.parametrize("idle_timeout", [None, 60.0])
-async def test_a_network_that_gives_up_is_no_silence(
-    tcp_bench: Bench, idle_timeout: float | None
-) -> None:
-    """ETIMEDOUT arrives as TimeoutError, like the idle timeout."""
-    peer = await tcp_bench.raw(idle_timeout=idle_timeout)
-    error = OSError(errno.ETIMEDOUT, "Connection timed out")
-    assert isinstance(error, TimeoutError)
-    peer.connection.reader.set_exception(error)
-    assert await peer.ended() == "connection lost: Connection timed out"
-
-
-async def test_a_peer_that_goes_away_is_told_apart(bench: Bench) -> None:
-    peer = await bench.raw()
-    peer.writer.transport.abort()
-    assert await peer.ended() in {
-        "closed by the other side",
-        "connection lost: Connection reset by peer",
-    }
-
-
-async def test_a_peer_that_never_reads_is_cut_at_the_limit(bench: Bench) -> None:
-    peer = await bench.raw()
-    peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
-    sent = 0
-    while peer.connection.close_reason is None:
-        peer.connection.send(bytes(1024))
-        sent += 1024
-        await asyncio.sleep(0)
-        assert sent < 64 * 1024 * 1024
-    assert sent > WRITE_BUFFER_LIMIT
-    assert await peer.ended() == "the other side stopped reading"
-    peer.connection.send(b"after the end")  # dropped
-
-
-async def test_a_cancelled_server_does_not_wait_for_a_peer_that_never_reads(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("transport.framed.CLOSE_TIMEOUT", 0.05)
-    peer = await bench.raw()
-    peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
-    transport = peer.connection._writer.transport
-    while transport.get_write_buffer_size() == 0:
-        peer.connection.send(bytes(8192))
-        await asyncio.sleep(0)
-    lost = asyncio.ensure_future(peer.connection._writer.wait_closed())
-    peer.end.cancel()
-    async with asyncio.timeout(DEADLINE):
-        await asyncio.wait([lost])
-    lost.exception()  # of the stream; only its end matters
-
-
 async def test_a_reset_is_a_rejection_and_late_ones_are_nothing(bench: Bench) -> None:
     peer = await bench.raw()
 
@@ -244,122 +166,6 @@ async def test_a_request_never_acknowledged_does_not_hold_back_the_next(bench: B
         asked = await receive(peer)
         peer.send(bench.coap(bench.NON, Code.CONTENT, n, asked.token, b"", b"%d" % n))
         assert await pending == Answer(Code.CONTENT, b"%d" % n)
-
-
-@pytest.mark.parametrize(
-    ("number", "value", "payload"),
-    [
-        (27, block(5, more=False), b"Block1 that answers no Block1"),
-        (23, block(3, more=True), bytes(1024)),  # a Block2 transfer that starts in the middle
-    ],
-)
-async def test_an_answer_with_a_block_of_another_exchange_is_rejected(
-    bench: Bench, number: int, value: bytes, payload: bytes
-) -> None:
-    peer = await bench.raw()
-    pending = asyncio.create_task(
-        peer.endpoint.request(peer.connection, "GET", ("x",), deadline=DEADLINE)
-    )
-    asked = await receive(peer)
-    options = bench.option(number, value)
-    peer.send(bench.coap(bench.ACK, Code.CONTENT, asked.mid, asked.token, options, payload))
-    with pytest.raises(RequestRejectedError, match="the exchange failed"):
-        await pending
-    await still_answers(bench, peer)
-
-
-@pytest.mark.parametrize(
-    ("number", "payload"),
-    [
-        (0, b"shorter than its block"),
-        (BODY_LIMIT // 1024, bytes(1024)),
-    ],
-)
-async def test_an_answer_that_fits_no_body_is_ignored(
-    bench: Bench, number: int, payload: bytes
-) -> None:
-    peer = await bench.raw()
-    pending = asyncio.create_task(
-        peer.endpoint.request(peer.connection, "GET", ("x",), deadline=0.2)
-    )
-    asked = await receive(peer)
-    option = bench.option(23, block(number, more=True))
-    peer.send(bench.coap(bench.ACK, Code.CONTENT, asked.mid, asked.token, option, payload))
-    with pytest.raises(RequestTimeoutError):
-        await pending
-    await still_answers(bench, peer)
-
-
-async def test_an_answer_without_end_is_not_collected(tcp_bench: Bench) -> None:
-    bench, peer = tcp_bench, await tcp_bench.raw()
-    pending = asyncio.create_task(
-        peer.endpoint.request(peer.connection, "GET", ("x",), deadline=1.0)
-    )
-    for number in range(BODY_LIMIT // 1024 + 1):
-        asked = await receive(peer)
-        option = bench.option(23, block(number, more=True))
-        peer.send(bench.coap(bench.ACK, 0x45, asked.mid, asked.token, option, bytes(1024)))
-    with pytest.raises(RequestTimeoutError):
-        await pending
-    await still_answers(bench, peer)
-
-
-def upload(bench: Bench, mid: int, number: int, *, more: bool, size: int = 1024) -> bytes:
-    options = bench.encoded_path + bench.option(16, block(number, more=more))
-    return bench.coap(bench.CON, POST, mid, b"up", options, bytes(size))
-
-
-@pytest.mark.parametrize(
-    ("blocks", "codes"),
-    [
-        ([(0, True), (2, True)], ["2.31", "4.08"]),
-        ([(1, False)], ["4.08"]),
-        ([(0, True), (1, False), (1, False)], ["2.31", "2.05", "4.08"]),
-        ([(BODY_LIMIT // 1024, True)], ["4.13"]),
-    ],
-)
-async def test_blocks_that_make_no_body(
-    bench: Bench, blocks: list[tuple[int, bool]], codes: list[str]
-) -> None:
-    async def handler(request: Request) -> Answer:
-        return Answer(Code.CONTENT, b"" if request.payload[:1] == b"\0" else request.payload)
-
-    peer = await bench.raw(handler)
-    got = []
-    for mid, (number, more) in enumerate(blocks):
-        peer.send(upload(bench, mid, number, more=more))
-        got.append((await receive(peer)).code.dotted)
-    assert got == codes
-    await still_answers(bench, peer)
-
-
-async def test_a_body_without_end_is_refused_at_the_limit(tcp_bench: Bench) -> None:
-    peer = await tcp_bench.raw()
-    codes = []
-    for number in range(BODY_LIMIT // 1024 + 1):
-        peer.send(upload(tcp_bench, number, number, more=True))
-        codes.append((await receive(peer)).code.dotted)
-    assert codes == ["2.31"] * (BODY_LIMIT // 1024) + ["4.13"]
-
-
-async def test_what_a_peer_makes_us_hold_is_bounded(tcp_bench: Bench) -> None:
-    bench = tcp_bench
-
-    async def handler(request: Request) -> Answer:
-        return Answer(Code.CONTENT, request.payload or bytes(3000))
-
-    peer = await bench.raw(handler)
-    for mid in range(1000):
-        path = bench.option(11, b"%d" % mid)
-        code, options = (POST, bench.option(16, block(0, more=True))) if mid % 2 else (GET, b"")
-        payload = bytes(1024) if mid % 2 else b""
-        peer.send(bench.coap(bench.NON, code, mid, b"t", path + options, payload))
-        await receive(peer)
-    held = peer.connection.transfers
-    assert len(held._uploads._assemblies) == MAX_TRANSFERS
-    assert len(held._replies._completes) == MAX_TRANSFERS
-    assert len(peer.connection.recent) == MAX_RECENT
-    assert peer.connection.serving == 0
 
 
 async def test_more_requests_than_handlers_are_answered_503(bench: Bench) -> None:

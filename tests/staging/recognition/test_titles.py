@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
-from staging.errors import StagingError
 from staging.recognition import phonetics
-from staging.recognition.title_lists import TITLE_LIMIT, TITLES_LIMIT, Catalogues, parse_titles
 from staging.recognition.titles import NoTitleError, TitleIndex
-from wire.errors import WireError
 
 TITLES = ["小兔子乖乖", "小兔子拔萝卜", "两只老虎", "春天在哪里", "三只小猪", "儿歌", "数鸭子",
           "Twinkle Twinkle Little Star", "卖火柴的小女孩", "世上只有妈妈好", "丑小鸭"]  # fmt: skip
@@ -74,62 +68,3 @@ def test_without_pypinyin_characters_count(monkeypatch: pytest.MonkeyPatch) -> N
     assert TitleIndex(TITLES).find("小兔子拔萝").title == "小兔子拔萝卜"
     with pytest.raises(NoTitleError):
         TitleIndex(TITLES).find("小吐资怪怪")
-
-
-class TestCatalogues:
-    @pytest.mark.parametrize(
-        "content",
-        ['{"titles": ["儿歌", "两只老虎"]}', '["儿歌", "两只老虎"]', "儿歌\n\n  两只老虎\r\n"],
-    )
-    def test_forms_of_a_file(self, content: str) -> None:
-        assert parse_titles(content.encode(), "list") == ["儿歌", "两只老虎"]
-
-    @pytest.mark.parametrize(
-        ("content", "message"),
-        [
-            (b"", "list: titles: got"),
-            (b"[]", "expected a list of titles"),
-            (b"{}", "expected a list of titles"),
-            (b'["a", 1]', r"list: titles\[1\]: got 1, expected"),
-            (b'["a", " "]', r"titles\[1\]"),
-            (b'["a\\u0000b"]', "printable"),
-            (b"[", "not JSON"),
-            (b"\xff", "not UTF-8"),
-            (b"a" * (TITLE_LIMIT + 1), f"1 to {TITLE_LIMIT} bytes"),
-            (b"a\n" * (TITLES_LIMIT + 1), f"expected at most {TITLES_LIMIT}"),
-        ],
-    )
-    def test_a_bad_file_is_named(self, content: bytes, message: str) -> None:
-        with pytest.raises(WireError, match=message):
-            parse_titles(content, "list")
-
-    def test_a_device_goes_before_its_product(self, tmp_path: Path) -> None:
-        lists = Catalogues(tmp_path)
-        assert lists.index(UUID, "story/machine") is None
-        lists.set(["儿歌"], product="story/machine")
-        assert self._titles(lists) == ["儿歌"]
-        lists.set(["两只老虎"], uuid=UUID.upper())
-        assert self._titles(lists) == ["两只老虎"]
-        assert lists.remove(uuid=UUID)
-        assert not lists.remove(uuid=UUID)
-        assert self._titles(lists) == ["儿歌"]
-
-    def test_a_list_that_was_replaced_is_read_anew(self, tmp_path: Path) -> None:
-        lists, command = Catalogues(tmp_path), Catalogues(tmp_path)
-        command.set(["儿歌"], uuid=UUID)
-        assert self._titles(lists) == ["儿歌"]
-        command.set(["数鸭子"], uuid=UUID)
-        assert self._titles(lists) == ["数鸭子"]
-
-    def test_a_damaged_list_is_an_error(self, tmp_path: Path) -> None:
-        lists = Catalogues(tmp_path)
-        lists.set(["儿歌"], uuid=UUID)
-        (tmp_path / "catalogues" / f"device-{UUID}.json").write_text(json.dumps({"titles": [1]}))
-        with pytest.raises(StagingError, match="titles"):
-            lists.index(UUID, "p")
-
-    @staticmethod
-    def _titles(lists: Catalogues) -> list[str]:
-        index = lists.index(UUID, "story/machine")
-        assert index is not None
-        return index.titles
