@@ -214,8 +214,6 @@ class _FramedInterface(interfaces.MessageInterface):
                     self._dispatch(connection, message)
             except FramingError as error:
                 return str(error)
-            if decoder.error:
-                return str(decoder.error)
             # Reading buffered data does not yield; let handlers start before more requests arrive.
             await asyncio.sleep(0)
 

@@ -7,6 +7,7 @@ follows), then one CoAP message in the UDP encoding of RFC 7252. This is not RFC
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from wire.errors import WireError
 
@@ -46,7 +47,7 @@ def encode_frame(message: bytes) -> bytes:
 class FrameDecoder:
     """Splits a byte stream, received in arbitrary chunks, into messages.
 
-    An error is permanent: every later call of `feed` raises the same error.
+    An error is permanent: whatever is fed later, the same error is raised.
     """
 
     def __init__(self, max_length: int = MAX_LENGTH) -> None:
@@ -55,31 +56,30 @@ class FrameDecoder:
         self._max_length = max_length
         self._error: FramingError | None = None
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take the next bytes of the stream and return the messages they complete, in order.
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take the next bytes of the stream; yield the messages they complete, in order.
+
+        Messages completed before an error are yielded before it is raised. Messages that the caller
+        does not take are yielded by the next call.
 
         Raises:
             BadMagicError: a header does not start with the magic.
             FrameLengthError: a header announces a length outside 4..max_length.
         """
-        messages: list[bytes] = []
         if self._error is None:
             self._buffer += data
-            try:
-                while (message := self._next()) is not None:
-                    messages.append(message)
-            except FramingError as error:
-                self._error = error
-                self._buffer.clear()
-        # Messages completed before the error are still returned; the next call raises it.
-        if self._error is not None and not messages:
-            raise self._error
-        return messages
+        return self._messages()
 
-    @property
-    def error(self) -> FramingError | None:
-        """The error that ended this stream; set even if the last `feed` still returned messages."""
-        return self._error
+    def _messages(self) -> Iterator[bytes]:
+        if self._error is not None:
+            raise self._error
+        try:
+            while (message := self._next()) is not None:
+                yield message
+        except FramingError as error:
+            self._error = error
+            self._buffer.clear()
+            raise
 
     @property
     def pending(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
@@ -37,7 +38,7 @@ def test_the_header_is_magic_and_length_in_big_endian() -> None:
 
 @given(MESSAGES)
 def test_whole_stream_gives_its_messages(messages: list[bytes]) -> None:
-    assert FrameDecoder().feed(b"".join(map(encode_frame, messages))) == messages
+    assert list(FrameDecoder().feed(b"".join(map(encode_frame, messages)))) == messages
 
 
 @given(MESSAGES)
@@ -57,7 +58,7 @@ def test_any_cuts_and_a_tail_give_the_same(
     got, decoder = feed_in_cuts(b"".join(map(encode_frame, messages)) + tail, cuts)
     assert got == messages
     assert decoder.pending == len(tail)
-    assert decoder.feed(frame[len(tail) :]) == [last]
+    assert list(decoder.feed(frame[len(tail) :])) == [last]
 
 
 @pytest.mark.parametrize("place", range(4))
@@ -67,23 +68,23 @@ def test_a_wrong_magic_is_refused_at_its_first_wrong_byte(place: int, *, one_by_
     head[place] ^= 0x01
     decoder = FrameDecoder()
     if one_by_one:
-        assert [decoder.feed(bytes(head[i : i + 1])) for i in range(place)] == [[]] * place
+        assert [list(decoder.feed(bytes(head[i : i + 1]))) for i in range(place)] == [[]] * place
         head = head[place : place + 1]
     with pytest.raises(BadMagicError, match="expected 0xbeefdead"):
-        decoder.feed(bytes(head))
+        list(decoder.feed(bytes(head)))
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 2049, MAX_LENGTH + 1, 0xFFFFFFFF])
 def test_a_length_out_of_bounds_is_refused_before_the_body_comes(length: int) -> None:
     decoder = FrameDecoder(max_length=2048)
     with pytest.raises(FrameLengthError, match=f"got {length} bytes, expected 4 to 2048"):
-        decoder.feed(HEADER.pack(MAGIC, length))
+        list(decoder.feed(HEADER.pack(MAGIC, length)))
 
 
 @pytest.mark.parametrize("length", [4, 2048])
 def test_the_limits_themselves_are_taken(length: int) -> None:
     message = bytes(length)
-    assert FrameDecoder(max_length=2048).feed(encode_frame(message)) == [message]
+    assert list(FrameDecoder(max_length=2048).feed(encode_frame(message))) == [message]
 
 
 @pytest.mark.parametrize("length", [0, 3, MAX_LENGTH + 1])
@@ -95,24 +96,30 @@ def test_nothing_is_sent_that_the_other_side_would_refuse(length: int) -> None:
 def test_messages_before_the_fault_are_delivered_and_the_fault_is_final() -> None:
     decoder = FrameDecoder()
     good = encode_frame(b"good")
-    assert decoder.feed(good + good + b"HTTP/1.1 400") == [b"good", b"good"]
-    first = decoder.error
-    assert isinstance(first, BadMagicError)
+    messages = decoder.feed(good + good + b"HTTP/1.1 400")
+    assert [next(messages), next(messages)] == [b"good", b"good"]
+    with pytest.raises(BadMagicError) as first:
+        next(messages)
     for later in (good, b""):
         with pytest.raises(BadMagicError) as caught:
-            decoder.feed(later)
-        assert caught.value is first
+            list(decoder.feed(later))
+        assert caught.value is first.value
     assert decoder.pending == 0
+
+
+def test_messages_that_are_not_taken_come_with_the_next_bytes() -> None:
+    decoder = FrameDecoder()
+    frames = encode_frame(b"first") + encode_frame(b"second")
+    assert next(decoder.feed(frames)) == b"first"
+    assert list(decoder.feed(encode_frame(b"third"))) == [b"second", b"third"]
 
 
 @given(st.lists(st.binary(max_size=40), max_size=20))
 def test_arbitrary_bytes_raise_framing_errors_alone_and_hold_little(pieces: list[bytes]) -> None:
     decoder = FrameDecoder(max_length=64)
     for piece in pieces:
-        try:
-            messages = decoder.feed(piece)
-        except FramingError:
-            messages = []
-            assert decoder.error is not None
+        messages: list[bytes] = []
+        with contextlib.suppress(FramingError):
+            messages.extend(decoder.feed(piece))
         assert all(4 <= len(message) <= 64 for message in messages)
         assert decoder.pending < HEADER.size + 64
