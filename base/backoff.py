@@ -13,15 +13,27 @@ JITTER = 0.5
 
 @dataclass(slots=True)
 class Backoff:
-    """Doubling waits (seconds) with jitter, up to ``maximum``; retries never stop."""
+    """Doubling waits (seconds) with jitter, up to ``maximum``; retries never stop.
+
+    Attributes:
+        maximum: the longest wait.
+        rng: the source of the jitter.
+        first: the shortest wait.
+        jitter: the part of a wait (0 to 1) that chance may take away.
+    """
 
     maximum: float
     rng: random.Random = field(default_factory=random.Random)
-    _next: float = FIRST_SECONDS
+    first: float = FIRST_SECONDS
+    jitter: float = JITTER
+    _next: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._next = self.first
 
     def reset(self) -> None:
         """Start again with the shortest wait, after a success."""
-        self._next = FIRST_SECONDS
+        self._next = self.first
 
     def next(self) -> float:
         """Return the seconds to wait now, and double the following wait."""
@@ -30,5 +42,5 @@ class Backoff:
         return self.jittered(base)
 
     def jittered(self, seconds: float) -> float:
-        """Return ``seconds``, randomly shortened by up to half."""
-        return seconds * (1 - JITTER * self.rng.random())
+        """Return ``seconds``, randomly shortened by up to the part ``jitter``."""
+        return seconds * (1 - self.jitter * self.rng.random())

@@ -16,6 +16,7 @@ from pathlib import Path
 from agent.local.client import AgentUnreachableError, LocalClient
 from agent.settings import HealthSettings, SoundCheck
 from agent.updates.checks import CheckFolder
+from base.backoff import Backoff
 from base.files import write_atomically
 from machine.chime import SoundProof
 from wire.datapoints import parse_self_description
@@ -44,13 +45,13 @@ class Health:
         """Retry each check until it passes; return after the last. The caller sets the deadline."""
         for name, check in self._checks:
             self.missing = f"{name}: not known yet"
-            delay = RETRY_FIRST
+            # Without jitter: no other machine waits for what this one checks.
+            backoff = Backoff(RETRY_MAX, first=RETRY_FIRST, jitter=0.0)
             while (reason := await _ask(check)) is not None:
                 if self.missing != f"{name}: {reason}":
                     self.missing = f"{name}: {reason}"
                     _log.warning("health check not passed yet: %s", self.missing)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, RETRY_MAX)
+                await asyncio.sleep(backoff.next())
             _log.info("health check passed: %s", name)
         self.missing = ""
 

@@ -6,6 +6,7 @@ import random
 import threading
 from dataclasses import dataclass
 
+from base.backoff import Backoff
 from ota.errors import FetchError, StoppedError
 
 
@@ -16,7 +17,7 @@ class RetryPolicy:
     Attributes:
         attempts: attempts in a row without progress before giving up.
         total: attempts altogether, against a server that always breaks off after a few bytes.
-        first: seconds before the second attempt; each further wait doubles.
+        first: seconds before the second attempt; each further wait doubles, and chance takes up to half of it.
         longest: the cap on a wait, in seconds.
         longest_asked: the cap on a wait that a server asks for (Retry-After), in seconds.
     """
@@ -50,7 +51,8 @@ class Attempts:
         """Start with no failures; setting ``stop`` ends a wait early, ``rng`` gives the jitter."""
         self._policy = policy
         self._stop = stop
-        self._rng = rng or random.Random()  # noqa: S311  # jitter needs no secrecy
+        jitter = rng or random.Random()  # noqa: S311  # jitter needs no secrecy
+        self._backoff = Backoff(policy.longest, jitter, first=policy.first)
         self._row = 0
         self._total = 0
 
@@ -65,14 +67,10 @@ class Attempts:
         self._row = 1 if progressed else self._row + 1
         if self._row >= self._policy.attempts or self._total >= self._policy.total:
             raise FetchError(f"{error} (gave up after {self._total} attempts)") from error
-        wait = self.delay()
+        if progressed:
+            self._backoff.reset()
+        wait = self._backoff.next()
         if isinstance(error, RetryLaterError):
             wait = max(wait, min(error.seconds, self._policy.longest_asked))
         if self._stop.wait(wait):
             raise StoppedError("stopped while waiting to try again") from error
-
-    def delay(self) -> float:
-        """Return the seconds before the next attempt: doubled each time, the upper half random."""
-        # Bound the exponent: the result is capped anyway, and a large power would overflow.
-        longest = min(self._policy.longest, self._policy.first * 2.0 ** min(self._row - 1, 30))
-        return longest * self._rng.uniform(0.5, 1.0)

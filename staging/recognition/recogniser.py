@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import random
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from audio.pcm import Pcm
 from audio.wav import render_wav
+from base.backoff import Backoff
 
 CACHE_FOLDER = "models"
 # Joining the model's halves and loading it took 3.6 s with cold caches; a busy machine may need ten
@@ -88,7 +88,7 @@ class Recogniser:
         self._process: Process | None = None
         self._used = 0.0
         self._busy = False
-        self._failures = 0
+        self._backoff = Backoff(BACKOFF_MAX, first=BACKOFF_FIRST)
         self._not_before = 0.0
 
     @property
@@ -148,17 +148,11 @@ class Recogniser:
                 raise RecogniserError(str(answer.get("error", answer)))
         except (OSError, RecogniserError) as error:
             await self._end()
-            self._back_off()
+            self._not_before = self._clock() + self._backoff.next()
             raise RecogniserError(f"the recogniser does not start: {error}") from error
-        self._failures = 0
+        self._backoff.reset()
         _log.info("recognition: model loaded in %s s", answer["ready"])
         return self._process
-
-    def _back_off(self) -> None:
-        delay = min(BACKOFF_MAX, BACKOFF_FIRST * 2**self._failures)
-        self._failures = min(self._failures + 1, 16)
-        jitter = random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries; not for security
-        self._not_before = self._clock() + delay * jitter
 
     async def _converse(
         self, process: Process, request: bytes, deadline: float

@@ -44,3 +44,10 @@ def test_jitter_takes_away_up_to_half() -> None:
 def test_a_year_of_waiting_does_not_overflow() -> None:
     backoff = Backoff(60.0, NoChance(0.0))
     assert {backoff.next() for _ in range(600_000)} == {0.5, 1, 2, 4, 8, 16, 32, 60}
+
+
+def test_the_first_wait_and_the_jitter_can_be_set() -> None:
+    backoff = Backoff(15.0, NoChance(0.999999), first=1.0, jitter=0.0)
+    assert [backoff.next() for _ in range(6)] == [1, 2, 4, 8, 15, 15]
+    backoff.reset()
+    assert backoff.next() == 1.0

@@ -15,9 +15,9 @@ from tests.ota.fetch.rig import DATA, fetch
 
 
 def test_back_off_doubles_up_to_its_cap_and_starts_afresh_after_progress() -> None:
-    class Half:
-        def uniform(self, _low: float, high: float) -> float:
-            return high
+    class NoChance:
+        def random(self) -> float:
+            return 0.0
 
     policy = RetryPolicy(attempts=100, total=100, first=1.0, longest=8.0)
     waits: list[float] = []
@@ -27,7 +27,7 @@ def test_back_off_doubles_up_to_its_cap_and_starts_afresh_after_progress() -> No
             waits.append(timeout or 0)
             return False
 
-    attempts = Attempts(policy, Stop(), Half())  # type: ignore[arg-type]
+    attempts = Attempts(policy, Stop(), NoChance())  # type: ignore[arg-type]
     for progressed in (False, False, False, False, False, True, False):
         attempts.failed(FetchError("x"), progressed=progressed)
     assert waits == [1.0, 2.0, 4.0, 8.0, 8.0, 1.0, 2.0]
