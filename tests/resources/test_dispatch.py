@@ -1,0 +1,161 @@
+"""The one dispatch: what it answers whatever the data point does, and what it reports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+import pytest
+
+import resources.dispatch
+from machine.errors import RefusedError, UnavailableError
+from resources.datapoint import DataPoint
+from resources.dispatch import Dispatch
+from wire.codes import Code
+from wire.datapoints import Value
+from wire.exchange import Answer, Request
+from wire.reports import DESCRIPTION_PATH
+from wire.story_points import POWER, VOLUME
+
+
+class Knob(DataPoint):
+    """A volume of 5 that does what the test wants when it is set."""
+
+    description: ClassVar = VOLUME
+
+    def __init__(self, act: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.value: Value = 5
+        self.act = act
+        self.closed = False
+
+    async def get(self) -> Value:
+        return self.value
+
+    async def put(self, value: Value) -> None:
+        if self.act is not None:
+            await self.act()
+        self.value = value
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Gauge(DataPoint):
+    description: ClassVar = POWER
+
+    async def get(self) -> Value:
+        return 100
+
+
+class Reports(list[tuple[str, Value]]):
+    async def take(self, name: str, value: Value) -> None:
+        self.append((name, value))
+
+
+def dispatch(knob: Knob | None = None) -> tuple[Dispatch, Reports]:
+    reports = Reports()
+    return Dispatch([knob or Knob(), Gauge()], reports.take), reports
+
+
+def put(payload: bytes = b"9", *path: str, method: str = "PUT") -> Request:
+    return Request(method, path or ("volume",), payload=payload)
+
+
+async def test_a_value_is_set_read_and_reported() -> None:
+    made, reports = dispatch()
+    assert await made.handle(put()) == Answer(Code.CHANGED)
+    assert await made.handle(put(b"", method="GET")) == Answer(Code.CONTENT, b"9")
+    assert reports == [("volume", 9)]
+
+
+async def test_the_description_lists_the_points_in_their_order() -> None:
+    made, _ = dispatch()
+    answer = await made.handle(Request("GET", DESCRIPTION_PATH))
+    assert answer.code == Code.CONTENT
+    points = json.loads(answer.payload)["resources"]
+    assert [point["name"] for point in points] == ["volume", "power"]
+    assert (await made.handle(Request("PUT", DESCRIPTION_PATH))).code == Code.METHOD_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "reason"),
+    [
+        (put(b"9", "lamp"), Code.NOT_FOUND, '"lamp": no such data point, expected volume, power'),
+        (put(b"9", "volume", "x"), Code.NOT_FOUND, '"volume/x": no such data point'),
+        (put(b"1", "power"), Code.METHOD_NOT_ALLOWED, 'power: "PUT" not allowed, only GET'),
+        (put(method="POST"), Code.METHOD_NOT_ALLOWED, 'volume: "POST" not allowed, only GET, PUT'),
+        (put(b"17"), Code.BAD_REQUEST, "volume: got 17, expected an integer from 0 to 16"),
+        (put(b"\xff"), Code.BAD_REQUEST, "expected UTF-8 text"),
+    ],
+)
+async def test_what_cannot_be_asked_for_is_refused_by_name(
+    request_: Request, code: Code, reason: str
+) -> None:
+    knob = Knob()
+    made, reports = dispatch(knob)
+    answer = await made.handle(request_)
+    assert answer.code == code
+    assert reason in answer.text
+    assert (knob.value, reports) == (5, [])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (RefusedError("volume: not now"), Code.BAD_REQUEST, "volume: not now"),
+        (UnavailableError("volume: no card"), Code.SERVICE_UNAVAILABLE, "volume: no card"),
+        (KeyError("secret"), Code.INTERNAL_SERVER_ERROR, "volume: internal error"),
+    ],
+)
+async def test_every_error_of_a_data_point_is_an_answer(
+    error: Exception, code: Code, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise error
+
+    made, reports = dispatch(Knob(fail))
+    assert await made.handle(put()) == Answer.from_text(code, text)
+    assert reports == []
+    assert ("the handler failed" in caplog.text) is (code is Code.INTERNAL_SERVER_ERROR)
+
+
+async def test_a_data_point_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources.dispatch, "HANDLER_TIMEOUT", 0.01)
+    knob = Knob(asyncio.Event().wait)  # type: ignore[arg-type]
+    answer = await dispatch(knob)[0].handle(put())
+    assert answer == Answer.from_text(Code.SERVICE_UNAVAILABLE, "volume: no result in 0.01 s")
+    assert knob.value == 5
+
+
+async def test_a_report_that_fails_does_not_change_the_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(_name: str, _value: Value) -> None:
+        raise OSError(28, "No space left on device")
+
+    assert (await Dispatch([Knob()], fail).handle(put())).code == Code.CHANGED
+    assert "volume: its change is not reported" in caplog.text
+
+
+async def test_a_report_that_hangs_does_not_hold_the_answer_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hang(_name: str, _value: Value) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(resources.dispatch, "CHANGE_TIMEOUT", 0.01)
+    assert (await Dispatch([Knob()], hang).handle(put())).code == Code.CHANGED
+
+
+async def test_the_end_closes_every_data_point() -> None:
+    knob = Knob()
+    await dispatch(knob)[0].close()
+    assert knob.closed
+
+
+async def test_a_data_point_without_put_is_never_asked_to_set_anything() -> None:
+    with pytest.raises(AssertionError, match="power takes no value"):
+        await Gauge().put(1)
+    assert Gauge().back_end == "built in"
