@@ -37,6 +37,10 @@ OTHER_TESTS = {
 }
 # Modules without a test file of their own, and the files that test them.
 TESTED_IN: dict[str, str] = {
+    "ota.errors": "tests/ota/trust/test_client.py",
+    "ota.fetch.folder": "tests/ota/fetch/test_spent.py",
+    "ota.fetch.source": "tests/ota/trust/test_attacks.py",
+    "ota.install.installer": "tests/ota/install/test_slots.py",
     "release.commands.common": "tests/release/test_cli.py",
     "release.commands.keys": "tests/release/test_tokens.py",
     "release.commands.packages": "tests/release/test_cli.py",

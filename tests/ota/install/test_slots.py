@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import gzip
-import io
 import tarfile
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,56 +14,20 @@ import pytest
 from base.files import fsync_tree
 from ota.errors import ContentError, NoSpaceError, StoppedError
 from ota.install.installer import UnpackLimits
-from ota.install.package import ReleaseInfo, check_runtime
+from ota.install.package import ReleaseInfo
 from ota.install.slots import SlotInstaller
 from ota.install.unpack import _Unpacker, inspect_package
 from ota.launch import boot
-from ota.trust.target import Target
+from tests.ota.install.package_rig import (
+    INFO,
+    Member,
+    file,
+    install,
+    pack,
+    target_of,
+    tree,
+)
 from wire.ota import OtaEvent
-
-INFO = ReleaseInfo("story-machine", "1.1.0", ">=3.11", (), ("agent",), 0)
-ENDLESS = 2**62
-LIMITS = UnpackLimits()
-
-Member = tuple[tarfile.TarInfo, bytes]
-
-
-def target_of(package: Path, version: str = "1.1.0", sha256: str = "a" * 64) -> Target:
-    size = package.stat().st_size
-    return Target(f"story-machine/{version}.tar.gz", size, sha256, version, "story-machine")
-
-
-def file(name: str, data: bytes = b"x", **fields: Any) -> Member:
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    for field, value in fields.items():
-        setattr(member, field, value)
-    return member, data
-
-
-def pack(path: Path, *members: Member, info: ReleaseInfo | bytes | None = INFO) -> Path:
-    """Write a package of exactly these members; release.json has the right counts."""
-    size = sum(member.size for member, _data in members)
-    if isinstance(info, ReleaseInfo):
-        info = dataclasses.replace(info, unpacked_bytes=size).to_bytes()
-    first = [] if info is None else [file("release.json", info)]
-    with tarfile.open(path, "w:gz") as tar:
-        for member, data in [*first, *members]:
-            tar.addfile(member, io.BytesIO(data))
-    return path
-
-
-def install(
-    state: Path, package: Path, limits: UnpackLimits = LIMITS, **changes: Any
-) -> SlotInstaller:
-    installer = SlotInstaller(state, limits, lambda _path: changes.pop("free", ENDLESS))
-    target = dataclasses.replace(target_of(package), **changes.pop("target", {}))
-    installer.install(package, target, threading.Event(), changes.pop("seen", lambda *_: None))
-    return installer
-
-
-def tree(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def test_a_package_becomes_a_release(tmp_path: Path) -> None:
@@ -136,30 +97,6 @@ def test_bombs(tmp_path: Path, limits: UnpackLimits) -> None:
     assert tree(tmp_path / "state") == {"slots", "slots/releases"}
 
 
-def test_a_bomb_in_a_header_does_not_reach_the_memory(tmp_path: Path) -> None:
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w") as tar:
-        member, data = file("release.json", INFO.to_bytes())
-        tar.addfile(member, io.BytesIO(data))
-    header = tarfile.TarInfo("bomb")
-    header.type, header.size = tarfile.XHDTYPE, 100 * 2**20
-    bomb = header.tobuf(tarfile.GNU_FORMAT)
-    (tmp_path / "p").write_bytes(gzip.compress(raw.getvalue()[: 512 + 512] + bomb))
-    with pytest.raises(ContentError, match="a header of 104857600 bytes"):
-        install(tmp_path / "state", tmp_path / "p")
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [lambda _data: b"", lambda _data: b"no gzip", lambda data: data[:-20], lambda data: data[:60]],
-)
-def test_a_broken_archive(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    package = pack(tmp_path / "p", file("lib/a", bytes(range(256)) * 100))
-    package.write_bytes(damage(package.read_bytes()))
-    with pytest.raises(ContentError, match="broken package"):
-        install(tmp_path / "state", package)
-
-
 @pytest.mark.parametrize(
     ("info", "named"),
     [
@@ -189,18 +126,6 @@ def test_a_size_that_release_json_does_not_say(tmp_path: Path) -> None:
     package = pack(tmp_path / "p", file("lib/a"), info=INFO.to_bytes())
     with pytest.raises(ContentError, match=r"holds 1 bytes, release\.json says 0"):
         install(tmp_path / "state", package)
-
-
-@pytest.mark.parametrize(
-    ("have", "fits"), [("2.0", True), ("2.0.0", True), ("2.1", True), ("3", True), ("1.9", False)]
-)
-def test_a_newer_dependency_passes_an_older_one_does_not(have: str, *, fits: bool) -> None:
-    info = dataclasses.replace(INFO, requires=("tuf==2.0",))
-    if fits:
-        check_runtime(info, lambda _name: have)
-    else:
-        with pytest.raises(ContentError, match=r"this machine has 1\.9"):
-            check_runtime(info, lambda _name: have)
 
 
 def test_too_little_space_is_said_before_unpacking(tmp_path: Path) -> None:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ota.launch import boot
 from ota.launch.boot import BootRecord, BootRecordError, Rollback, Trial, parse_boot
@@ -26,14 +24,12 @@ from ota.launch.launch import (
     decide,
     release_environment,
 )
-from wire.ota import version_key
 
 ROOT = Path(__file__).parents[3]
 OURS = {"wire", "audio", "base", "transport", "machine", "resources", "ota", "agent"}
 TRIAL = Trial("1.1.0", 0, "77")
 USED_UP = Trial("1.1.0", TRIAL_ATTEMPTS, "77")
 LIBS = {"1.0.5": Path("/r/1.0.5/lib"), "1.1.0": Path("/r/1.1.0/lib")}
-
 TABLE = {
     "nothing was ever installed: the base": (BootRecord(), "all", None, None),
     "a confirmed release runs": (BootRecord("1.1.0", "1.0.5"), "all", "1.1.0", None),
@@ -77,7 +73,6 @@ def test_decision(case: str) -> None:
 OVER_BASE = BootRecord("1.1.0", "1.0.5", base="1.0.0")
 DOWNGRADED = BootRecord("1.1.0", "1.3.0", base="2.0.0")
 RAN_ONCE = Trial("1.1.0", 1, "77")
-
 DISPLACING: dict[str, tuple[BootRecord, str | None, str | None]] = {
     # the record, the base install's version, what runs
     "the base that it was installed over": (OVER_BASE, "1.0.0", "1.1.0"),
@@ -126,22 +121,6 @@ def test_a_newer_base(case: str) -> None:
         assert decide(decision.record.confirmed(), LIBS.get, base).version is None
 
 
-def test_a_failed_trial_does_not_forget_what_the_previous_release_was_installed_over() -> None:
-    record = DOWNGRADED.activated("1.1.5", "78").rolled_back("no link")
-    assert (record.active, record.base) == ("1.1.0", "2.0.0")
-
-
-@given(
-    st.lists(st.integers(0, 999), min_size=1, max_size=8), st.lists(st.integers(0, 9), max_size=7)
-)
-def test_versions_are_ordered_as_on_the_wire(parts: list[int], more: list[int]) -> None:
-    one, other = ".".join(map(str, parts)), ".".join(map(str, [parts[0], *more]))
-    assert boot.version_order(one) == version_key(one)
-    assert (boot.version_order(one) > boot.version_order(other)) is (
-        version_key(one) > version_key(other)
-    )
-
-
 @pytest.mark.parametrize(
     ("names", "version"),
     [
@@ -177,13 +156,6 @@ def test_of_two_given_up_the_newest_is_remembered_with_its_update() -> None:
     assert decision.record.last_rollback == Rollback("1.1.0", "its folder is missing", "77")
 
 
-def test_what_is_on_trial_for_another_update_is_no_way_back() -> None:
-    before = BootRecord("1.1.0", "1.0.5", Trial("1.1.0", 2, "77"), base="1.0.0")
-    again = before.activated("1.1.0", "78")
-    assert again == BootRecord("1.1.0", "1.0.5", Trial("1.1.0", 0, "78"), base="1.0.0")
-    assert before.activated("1.2.0", "78").previous == "1.0.5"
-
-
 def test_a_folder_in_the_place_of_current_undoes_no_switch(tmp_path: Path) -> None:
     """As after restoring a backup without its links."""
     (tmp_path / "slots/current/lib").mkdir(parents=True)
@@ -192,12 +164,6 @@ def test_a_folder_in_the_place_of_current_undoes_no_switch(tmp_path: Path) -> No
     decision = choose_release(tmp_path)
     assert (decision.version, decision.note) == ("1.1.0", None)
     assert boot.load(tmp_path).trial == Trial("1.1.0", 1, "77")
-
-
-def test_activating_the_same_again_keeps_previous_and_attempts() -> None:
-    record = BootRecord("1.0.5").activated("1.1.0", "77").attempted()
-    assert record.activated("1.1.0", "77") == record
-    assert (record.previous, record.trial) == ("1.0.5", Trial("1.1.0", 1, "77"))
 
 
 def make_release(state: Path, version: str) -> Path:

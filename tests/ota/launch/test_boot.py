@@ -1,0 +1,65 @@
+"""The boot record: what each change of it keeps, and what is damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ota.launch import boot
+from ota.launch.boot import BootRecord, BootRecordError, Rollback, Trial, parse_boot
+from wire.ota import version_key
+
+DOWNGRADED = BootRecord("1.1.0", "1.3.0", base="2.0.0")
+
+
+@given(
+    st.lists(st.integers(0, 999), min_size=1, max_size=8), st.lists(st.integers(0, 9), max_size=7)
+)
+def test_versions_are_ordered_as_on_the_wire(parts: list[int], more: list[int]) -> None:
+    one, other = ".".join(map(str, parts)), ".".join(map(str, [parts[0], *more]))
+    assert boot.version_order(one) == version_key(one)
+    assert (boot.version_order(one) > boot.version_order(other)) is (
+        version_key(one) > version_key(other)
+    )
+
+
+def test_a_failed_trial_does_not_forget_what_the_previous_release_was_installed_over() -> None:
+    record = DOWNGRADED.activated("1.1.5", "78").rolled_back("no link")
+    assert (record.active, record.base) == ("1.1.0", "2.0.0")
+
+
+def test_what_is_on_trial_for_another_update_is_no_way_back() -> None:
+    before = BootRecord("1.1.0", "1.0.5", Trial("1.1.0", 2, "77"), base="1.0.0")
+    again = before.activated("1.1.0", "78")
+    assert again == BootRecord("1.1.0", "1.0.5", Trial("1.1.0", 0, "78"), base="1.0.0")
+    assert before.activated("1.2.0", "78").previous == "1.0.5"
+
+
+def test_activating_the_same_again_keeps_previous_and_attempts() -> None:
+    record = BootRecord("1.0.5").activated("1.1.0", "77").attempted()
+    assert record.activated("1.1.0", "77") == record
+    assert (record.previous, record.trial) == ("1.0.5", Trial("1.1.0", 1, "77"))
+
+
+def test_a_record_reads_as_it_was_written(tmp_path: Path) -> None:
+    assert boot.load(tmp_path) == BootRecord()
+    record = BootRecord(
+        "1.1.0", "1.0.5", Trial("1.1.0", 2, "77"), Rollback("1.0.9", "no l?nk", "76"), "1.0.0"
+    )
+    boot.store(tmp_path, record)
+    assert boot.load(tmp_path) == record
+    assert (tmp_path / "slots/current").readlink() == Path("releases/1.1.0")
+    boot.store(tmp_path, record.rolled_back("no chime").rolled_back("nor there"))
+    assert boot.load(tmp_path).active is None
+    assert not (tmp_path / "slots/current").is_symlink()
+
+
+def test_a_trial_that_is_not_of_the_active_version_is_damage() -> None:
+    text = '{"active": "1.1", "previous": null, "trial": TRIAL, "last_rollback": null}'
+    trial = '{"version": "1.1", "attempts": 0, "transaction": "7"}'
+    assert parse_boot(text.replace("TRIAL", trial)).trial == Trial("1.1", 0, "7")
+    with pytest.raises(BootRecordError, match="not the active one"):
+        parse_boot(text.replace("TRIAL", trial.replace("1.1", "1.2")))
