@@ -9,14 +9,14 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent.link.build import build_link
 from agent.link.delivery import deliver
 from agent.link.outbox import Outbox, OutboxError
 from agent.local.client import SOCKET_NAME
-from agent.local.coap import DatagramServer
+from agent.local.coap import local_coap
 from agent.local.http import LocalServer, build_app, loopback_socket, unix_socket
 from agent.points import build_points
 from agent.routes import cloud_handler
@@ -26,7 +26,7 @@ from agent.updates.glue import Updates
 from agent.voice.sender import VoiceSender
 from agent.watch import Watcher
 from base.clock import TrustedTime
-from machine import network as netinfo
+from machine.network import read_network
 from ota.launch.running import running_release
 from resources.dispatch import Dispatch
 from resources.play import PlayPoint
@@ -105,7 +105,8 @@ class Agent:
         sockets = [bound]
         if self._settings.local.http_port:
             sockets.append(loopback_socket(self._settings.local.http_port))
-        async with self._local_coap(), asyncio.TaskGroup() as group:
+        coap = local_coap(self._dispatch.handle, self._settings.local.coap_port)
+        async with coap, asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(sockets))
             tasks = [
                 group.create_task(work)
@@ -128,18 +129,6 @@ class Agent:
             await serving
         for extra in sockets[1:]:
             extra.close()
-
-    @contextlib.asynccontextmanager
-    async def _local_coap(self) -> AsyncIterator[None]:
-        port = self._settings.local.coap_port
-        if not port:
-            yield
-            return
-        server = await DatagramServer.create(self._dispatch.handle, "127.0.0.1", port)
-        try:
-            yield
-        finally:
-            await server.shutdown()
 
     async def status(self) -> Mapping[str, object]:
         """Return the agent's status for ``story-agent status``; it contains no secrets."""
@@ -166,7 +155,7 @@ class Agent:
 
     async def _introduce(self) -> None:
         """Queue the reports of each start: ``device_info`` and ``package_info``."""
-        network = await asyncio.to_thread(netinfo.read_network)
+        network = await asyncio.to_thread(read_network)
         device = DeviceInfo(
             uuid=self._profile.uuid,
             bind_token=self._profile.bind_token,

@@ -13,7 +13,7 @@ from machine.logind import LogindPowerOff, StandInPowerOff
 from machine.mixers import find_mixer
 from machine.player import find_player
 from resources.datapoint import DataPoint
-from resources.library import Catalogue
+from resources.library import Library
 from resources.play import PlayPoint
 from resources.power import PowerPoint
 from resources.switch import SwitchPoint
@@ -36,9 +36,9 @@ async def build_points(
     async def title_changed(title: str) -> None:
         await on_change("play", title)
 
-    catalogue = Catalogue(state / settings.play.media_folder)
+    library = Library(state / settings.play.media_folder)
     return [
-        PlayPoint(find_player(), catalogue, title_changed),
+        PlayPoint(find_player(), library, title_changed),
         VolumePoint(await find_mixer()),
         SwitchPoint(LogindPowerOff() if settings.switch.armed else StandInPowerOff()),
         PowerPoint(find_battery()),

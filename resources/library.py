@@ -44,7 +44,7 @@ class Queue:
         return Queue(self.tracks, index) if 0 <= index < len(self.tracks) else None
 
 
-class Catalogue:
+class Library:
     """Looks up titles in the media folder, which is read each time because the card may change."""
 
     def __init__(self, folder: Path) -> None:

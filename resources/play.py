@@ -12,7 +12,7 @@ from machine.chime import SoundProof, judge_position, play_chime
 from machine.errors import RefusedError, ResourceError
 from machine.player import Player
 from resources.datapoint import DataPoint
-from resources.library import Catalogue, Queue
+from resources.library import Library, Queue
 from wire.datapoints import Value
 from wire.story_points import PLAY
 
@@ -44,15 +44,15 @@ class PlayPoint(DataPoint):
     description: ClassVar = PLAY
 
     def __init__(
-        self, player: Player, catalogue: Catalogue, on_change: Callable[[str], Awaitable[None]]
+        self, player: Player, library: Library, on_change: Callable[[str], Awaitable[None]]
     ) -> None:
-        """Play tracks of ``catalogue`` on ``player``.
+        """Play tracks of ``library`` on ``player``.
 
         ``on_change`` is called with the title, "" for none, when it changes without a
         successful request.
         """
         self._player = player
-        self._catalogue = catalogue
+        self._library = library
         self._on_change = on_change
         self._queue = Queue()
         self._lock = asyncio.Lock()
@@ -83,7 +83,7 @@ class PlayPoint(DataPoint):
                 if isinstance(wanted, Command):
                     await self._obey(wanted)
                 else:
-                    await self._start(await asyncio.to_thread(self._catalogue.find, wanted))
+                    await self._start(await asyncio.to_thread(self._library.find, wanted))
             except ResourceError:
                 # The previous track has ended nevertheless, and nothing else reports that.
                 if await self.get() != before:

@@ -1,66 +1,35 @@
-"""A CoAP server over UDP (aiocoap's own) for local programs; it binds loopback addresses only.
+"""CoAP over UDP for local programs, on loopback addresses only.
 
 On a LAN, CoAP would need OSCORE (RFC 8613). It is not implemented, so other addresses are refused.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
-from typing import Any
+from collections.abc import AsyncIterator
 
-import aiocoap
-from aiocoap.numbers.codes import Code as CoapCode
-from aiocoap.resource import Resource
-
-from transport.blocks import BlockTransfers
+from transport.datagram import DatagramServer
 from transport.errors import TransportError
-from wire.exchange import Handler, Request
+from wire.exchange import Handler
+
+HOST = "127.0.0.1"
 
 
-class DatagramServer:
-    """A UDP port that passes every request to one handler."""
+@contextlib.asynccontextmanager
+async def local_coap(handler: Handler, port: int, host: str = HOST) -> AsyncIterator[None]:
+    """Serve ``handler`` on a loopback address while the context is open; not at all on port 0.
 
-    def __init__(self, context: aiocoap.Context) -> None:
-        """Use `create`."""
-        self._context = context
-
-    @classmethod
-    async def create(cls, handler: Handler, host: str, port: int) -> DatagramServer:
-        """Bind and serve; raises TransportError if the address is in use or not loopback."""
-        if not ipaddress.ip_address(host).is_loopback:
-            raise TransportError(f"CoAP on {host}: got a LAN address, expected a loopback address")
-        try:
-            context = await aiocoap.Context.create_server_context(
-                _Site(handler), bind=(host, port), transports=["simplesocketserver"]
-            )
-        except OSError as error:
-            raise TransportError(f"CoAP on {host}:{port}: {error.strerror}") from error
-        return cls(context)
-
-    async def shutdown(self) -> None:
-        """Stop serving and close the socket."""
-        await self._context.shutdown()
-
-
-class _Site(Resource):
-    def __init__(self, handler: Handler) -> None:
-        super().__init__()
-        self._handler = handler
-        self._transfers = BlockTransfers()
-
-    async def render_to_pipe(self, pipe: Any) -> None:
-        """Answer one request; all peers together share the limits on block-wise transfers."""
-        whole = self._transfers.assemble(pipe.request)
-        reply = await self._transfers.reply(whole, lambda: self.render(whole))
-        pipe.add_response(reply, is_last=True)
-
-    async def render(self, request: Any) -> Any:
-        answer = await self._handler(
-            Request(
-                method=str(request.code),
-                path=tuple(request.opt.uri_path),
-                query=tuple(request.opt.uri_query),
-                payload=request.payload,
-            )
-        )
-        return aiocoap.Message(code=CoapCode(answer.code), payload=answer.payload)
+    Raises:
+        TransportError: the address is in use, or not loopback.
+    """
+    if not ipaddress.ip_address(host).is_loopback:
+        raise TransportError(f"CoAP on {host}: got a LAN address, expected a loopback address")
+    if not port:
+        yield
+        return
+    server = await DatagramServer.create(handler, host, port)
+    try:
+        yield
+    finally:
+        await server.shutdown()

@@ -15,7 +15,7 @@ import machine.chime
 from machine.chime import MOVED_SECONDS, SoundProof, play_chime, write_chime
 from machine.errors import UnavailableError
 from machine.player import EndListener, MpvPlayer, StandInPlayer
-from resources.library import Catalogue
+from resources.library import Library
 from resources.play import PlayPoint
 from tests.conftest import write_tone
 from tests.resources.parts import DEADLINE, Bench, ScriptedPlayer
@@ -146,7 +146,7 @@ async def point(loud: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
         return
 
     write_tone(tmp_path / "media" / "tone.wav", seconds=0.5)
-    return PlayPoint(MpvPlayer(), Catalogue(tmp_path / "media"), ignore)
+    return PlayPoint(MpvPlayer(), Library(tmp_path / "media"), ignore)
 
 
 async def test_the_real_chime_is_captured_behind_the_sound_server(

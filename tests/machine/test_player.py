@@ -12,7 +12,7 @@ import pytest
 
 from machine.errors import RefusedError
 from machine.player import MpvPlayer, StandInPlayer, find_player
-from resources.library import Catalogue
+from resources.library import Library
 from resources.play import PlayPoint
 from tests.conftest import write_tone
 
@@ -33,7 +33,7 @@ async def point(pulse: str, tmp_path: Path) -> AsyncIterator[PlayPoint]:
     player = find_player()
     assert isinstance(player, MpvPlayer)
     changes: asyncio.Queue[str] = asyncio.Queue()
-    point = PlayPoint(player, Catalogue(folder), changes.put)
+    point = PlayPoint(player, Library(folder), changes.put)
     point.changes = changes  # type: ignore[attr-defined]
     yield point
     await point.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from machine.errors import RefusedError, UnavailableError
 from machine.player import EndListener
-from resources.library import Catalogue
+from resources.library import Library
 from resources.play import PlayPoint
 
 DEADLINE = 60.0
@@ -61,7 +61,7 @@ class Bench:
             (folder / f"{title}.mp3").touch()
         self.player = ScriptedPlayer()
         self.changes: asyncio.Queue[str] = asyncio.Queue()
-        self.point = PlayPoint(self.player, Catalogue(folder), self.changes.put)
+        self.point = PlayPoint(self.player, Library(folder), self.changes.put)
 
     async def change(self) -> str:
         async with asyncio.timeout(DEADLINE):

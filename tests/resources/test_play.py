@@ -11,7 +11,7 @@ import resources.dispatch
 from machine.errors import RefusedError
 from machine.player import MpvPlayer
 from resources.dispatch import Dispatch
-from resources.library import Catalogue
+from resources.library import Library
 from resources.play import Command, PlayPoint, parse_play
 from tests.resources.parts import DEADLINE, Bench
 from wire.codes import Code
@@ -214,7 +214,7 @@ async def test_what_loads_when_the_asker_gives_up_never_sounds(
 
     monkeypatch.setattr(resources.dispatch, "HANDLER_TIMEOUT", 0.5)
     player = MpvPlayer()
-    point = PlayPoint(player, Catalogue(tmp_path), _ignore)
+    point = PlayPoint(player, Library(tmp_path), _ignore)
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/song.mp3"
         answer = await Dispatch([point], _ignore).request("PUT", "play", url)

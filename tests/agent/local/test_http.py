@@ -19,7 +19,7 @@ import pytest
 import agent.voice.sender
 import resources.dispatch
 from agent.link.build import build_link
-from agent.local.coap import DatagramServer
+from agent.local.coap import local_coap
 from agent.local.http import (
     CONNECTION_LIMIT,
     VALUE_LIMIT,
@@ -171,7 +171,6 @@ async def bench(cloud: Cloud, authority: Authority, tmp_path: Path) -> AsyncIter
     linked = asyncio.create_task(link.run())
 
     port = free_port()
-    datagrams = await DatagramServer.create(made.dispatch.handle, "127.0.0.1", port)
     local = await aiocoap.Context.create_client_context(transports=["simple6"])
 
     async def send_coap(method: str, name: str, payload: bytes) -> Answer:
@@ -182,7 +181,11 @@ async def bench(cloud: Cloud, authority: Authority, tmp_path: Path) -> AsyncIter
         reply = await local.request(message).response
         return Answer(int(reply.code), reply.payload)
 
-    async with serving(made.dispatch, tmp_path / "agent.sock") as client:
+    coap, http = (
+        local_coap(made.dispatch.handle, port),
+        serving(made.dispatch, tmp_path / "agent.sock"),
+    )
+    async with coap, http as client:
 
         async def send_http(method: str, name: str, payload: bytes) -> Answer:
             answer = await client.request(method, f"/{name}", content=payload)
@@ -196,7 +199,6 @@ async def bench(cloud: Cloud, authority: Authority, tmp_path: Path) -> AsyncIter
         await link.registered.wait()
         yield made
     await local.shutdown()
-    await datagrams.shutdown()
     linked.cancel()
     await asyncio.gather(linked, return_exceptions=True)
 
