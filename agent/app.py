@@ -78,7 +78,7 @@ class Agent:
 
     async def _start(self) -> None:
         points = await build_points(self._settings, self._state, self._report_value)
-        self._dispatch = Dispatch(points, self._value_was_put)
+        self._dispatch = Dispatch(points, self._report_put)
         self._watcher = Watcher(self._dispatch, self._report_value)
         self._updates = Updates(
             self._profile, self._settings, self._state, self._version,
@@ -92,7 +92,7 @@ class Agent:
         for name, point in self._dispatch.points.items():
             _log.info("%s: %s", name, point.back_end)
         try:
-            await self._introduce()
+            await self._queue_start_reports()
             with unix_socket(self._state / SOCKET_NAME) as bound:
                 await self._work(bound)
         finally:
@@ -114,9 +114,9 @@ class Agent:
                     self._link.run(),
                     deliver(self._outbox, self._link),
                     self._updater.run(),
-                    self._updates.prove(self._link.registered),
+                    self._updates.confirm_when_healthy(self._link.registered),
                     self._watcher.run(),
-                    self._service.keep_watchdog_quiet(),
+                    self._service.feed_watchdog(),
                 )
             ]
             self._service.ready()
@@ -153,7 +153,7 @@ class Agent:
             return {}
         return {"title": await point.get() or None, "seconds": await point.position()}
 
-    async def _introduce(self) -> None:
+    async def _queue_start_reports(self) -> None:
         """Queue the reports of each start: ``device_info`` and ``package_info``."""
         network = await asyncio.to_thread(read_network)
         device = DeviceInfo(
@@ -176,8 +176,8 @@ class Agent:
         await self._report_value(KEY_DEVICE_INFO, device.to_json())
         await self._report_value(KEY_PACKAGE_INFO, package.to_json())
 
-    async def _value_was_put(self, name: str, value: Value) -> None:
-        self._watcher.told(name, value)
+    async def _report_put(self, name: str, value: Value) -> None:
+        self._watcher.note_reported(name, value)
         await self._report_value(name, value)
 
     async def _report_value(self, name: str, value: Value | Mapping[str, object]) -> None:

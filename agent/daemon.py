@@ -35,7 +35,7 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
         profile, settings = _read_configuration(options)
         _make_state(options.state)
     except WireError as error:
-        _say(options.state, str(error))
+        _print_error(options.state, str(error))
         return EX_CONFIG, False
     set_up_logging(profile.secrets, verbose=options.verbose)
     agent: Agent | None = None
@@ -49,25 +49,25 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
         with asyncio.Runner(loop_factory=AgentLoop) as runner:
             runner.run(run())
     except Exception as error:  # noqa: BLE001  # sorted into expected errors and bugs
-        return _cannot(options.state, error, Redactor(profile.secrets))
+        return _report_error(options.state, error, Redactor(profile.secrets))
     return EX_OK, agent is not None and agent.restart_wanted
 
 
-def _cannot(state: Path, error: Exception, redactor: Redactor) -> tuple[int, bool]:
+def _report_error(state: Path, error: Exception, redactor: Redactor) -> tuple[int, bool]:
     """Report an expected error in one line; log a bug with its traceback, without secrets."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, _EXPECTED):
-        _say(state, redactor.cut(str(error)))
+        _print_error(state, redactor.redact(str(error)))
         return EX_FAILED, False
     _log.critical("the agent stops on an unexpected %s", type(error).__name__, exc_info=error)
     if not any(isinstance(handler, TrialLog) for handler in logging.getLogger().handlers):
         # The error came before the trial log was set up.
-        keep(state, redactor.cut("".join(traceback.format_exception(error))))
+        keep(state, redactor.redact("".join(traceback.format_exception(error))))
     return EX_FAILED, False
 
 
-def _say(state: Path, text: str) -> None:
+def _print_error(state: Path, text: str) -> None:
     line = f"story-agent: {text}"
     print(line, file=sys.stderr)
     keep(state, line)

@@ -35,7 +35,7 @@ class Redactor:
         # Longest first, because one secret may start with another.
         self._spelled = sorted(spelled, key=len, reverse=True)
 
-    def cut(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Return ``text`` with the secrets replaced."""
         for secret in self._spelled:
             text = text.replace(secret, REDACTED)
@@ -52,7 +52,7 @@ class RedactingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format the record and redact the result."""
-        return self._redactor.cut(super().format(record))
+        return self._redactor.redact(super().format(record))
 
 
 def set_up_logging(secrets: Iterable[str] = (), *, verbose: bool = False) -> None:

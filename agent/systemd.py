@@ -25,7 +25,7 @@ class ServiceManager:
         """Report that the agent is stopping."""
         self._notifier.notify("STOPPING=1")
 
-    async def keep_watchdog_quiet(self) -> None:
+    async def feed_watchdog(self) -> None:
         """Notify systemd's watchdog, if enabled, at half its interval while the event loop runs."""
         limit = os.environ.get("WATCHDOG_USEC", "")
         if not limit.isdigit() or int(limit) == 0:

@@ -29,19 +29,19 @@ class Watcher:
         """Poll the data points of ``dispatch``; ``on_change`` reports a value."""
         self._dispatch = dispatch
         self._on_change = on_change
-        self._told: dict[str, Value] = {}
+        self._reported: dict[str, Value] = {}
 
-    def told(self, name: str, value: Value) -> None:
+    def note_reported(self, name: str, value: Value) -> None:
         """Record a value that was reported by other means."""
-        self._told[name] = value
+        self._reported[name] = value
 
     async def run(self) -> None:
         """Poll until cancelled; the first poll reports all values."""
         while True:
-            await self.look()
+            await self.poll()
             await asyncio.sleep(WATCH_SECONDS)
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Poll once and report each changed value; skip values that cannot be read."""
         for name, point in self._dispatch.points.items():
             if not _is_watched(point):
@@ -51,8 +51,8 @@ class Watcher:
                 _log.debug("%s cannot be read: %s", name, answer.text)
                 continue
             value = parse_value(point.description, answer.text)
-            if self._told.get(name) != value:
-                self._told[name] = value
+            if self._reported.get(name) != value:
+                self._reported[name] = value
                 await self._on_change(name, value)
 
 

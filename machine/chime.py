@@ -85,7 +85,7 @@ async def play_chime(player: Player, volume: int) -> SoundProof:
         return SoundProof(None, f"the chime cannot be written: {error.strerror}")
 
 
-def judge_position(output: str | None, position: float | None) -> SoundProof:
+def check_position(output: str | None, position: float | None) -> SoundProof:
     """Return the result for an ``output`` on which ``position`` seconds have been played."""
     moved = (position or 0.0) >= MOVED_SECONDS
     return SoundProof(output, None if moved else f"only {position or 0:.2f} s were played")

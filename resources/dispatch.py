@@ -78,7 +78,7 @@ class Dispatch:
         except Exception as error:  # noqa: BLE001  # every error of a handler becomes a code
             return _answer_to(name, error)
         if answer.code is Code.CHANGED:
-            await self._tell(point)
+            await self._report_change(point)
         return answer
 
     @staticmethod
@@ -88,7 +88,7 @@ class Dispatch:
         await point.put(parse_value(point.description, text))
         return Answer(Code.CHANGED)
 
-    async def _tell(self, point: DataPoint) -> None:
+    async def _report_change(self, point: DataPoint) -> None:
         """Report the new value; a failure does not change the request's result."""
         name = point.description.name
         try:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import ClassVar
 
-from machine.chime import SoundProof, judge_position, play_chime
+from machine.chime import SoundProof, check_position, play_chime
 from machine.errors import RefusedError, ResourceError
 from machine.player import Player
 from resources.datapoint import DataPoint
@@ -81,7 +81,7 @@ class PlayPoint(DataPoint):
             before = await self.get()
             try:
                 if isinstance(wanted, Command):
-                    await self._obey(wanted)
+                    await self._carry_out(wanted)
                 else:
                     await self._start(await asyncio.to_thread(self._library.find, wanted))
             except ResourceError:
@@ -101,7 +101,7 @@ class PlayPoint(DataPoint):
         """
         async with self._lock:
             if self._queue.current is not None:
-                return judge_position(self._player.output, await self.position())
+                return check_position(self._player.output, await self.position())
             return await play_chime(self._player, volume)
 
     async def close(self) -> None:
@@ -110,7 +110,7 @@ class PlayPoint(DataPoint):
             self._advance.cancel()
         await self._player.close()
 
-    async def _obey(self, command: Command) -> None:
+    async def _carry_out(self, command: Command) -> None:
         if command is Command.STOP:
             self._queue = Queue()
             await self._player.stop()

@@ -68,7 +68,7 @@ def is_within_limit(block: Any, payload: bytes) -> bool:
     return len(payload) + (block.start if block is not None else 0) <= BODY_LIMIT
 
 
-def is_sound(block: Any, payload: bytes) -> bool:
+def is_valid_block(block: Any, payload: bytes) -> bool:
     """Return whether a reply's block is valid; aiocoap does not check the first one."""
     return block is None or (
         bool(block.is_valid_for_payload_size(len(payload))) and is_within_limit(block, payload)

@@ -21,7 +21,7 @@ from aiocoap.pipe import error_to_message, run_driving_pipe
 from aiocoap.resource import Resource
 from aiocoap.tokenmanager import TokenManager
 
-from transport.blocks import is_sound
+from transport.blocks import is_valid_block
 from transport.coap import MessageFormatError, decode_message
 from transport.connection import Connection
 from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
@@ -220,7 +220,9 @@ class _FramedInterface(interfaces.MessageInterface):
     def _dispatch(self, connection: Connection, data: bytes) -> None:
         try:
             message = decode_message(data, connection)
-            if message.code.is_response() and not is_sound(message.opt.block2, message.payload):
+            if message.code.is_response() and not is_valid_block(
+                message.opt.block2, message.payload
+            ):
                 raise MessageFormatError("an answer's block that fits no body")
         except MessageFormatError as error:
             # The framing is intact, so only this message is dropped (RFC 7252 section 4.2).

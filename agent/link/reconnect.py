@@ -88,8 +88,8 @@ class ReconnectingLink:
         except LinkError as error:
             return error
         finally:
-            lived = self.status.registered_since
-            if lived is not None and time.monotonic() - lived > STABLE_SECONDS:
+            since = self.status.registered_since
+            if since is not None and time.monotonic() - since > STABLE_SECONDS:
                 self._backoff.reset()
             _log.debug("link: this try took %.1f s", time.monotonic() - started)
 
@@ -112,11 +112,11 @@ class ReconnectingLink:
         else:
             seconds = self._backoff.next()
         # The cloud's answer may quote our token, and this text appears in the status and the log.
-        text = self._redactor.cut(str(error))
+        text = self._redactor.redact(str(error))
         # Repetitions of the same error are logged at DEBUG only.
-        news = text != self.status.last_error
+        is_new = text != self.status.last_error
         _log.log(
-            logging.WARNING if news else logging.DEBUG,
+            logging.WARNING if is_new else logging.DEBUG,
             "link: %s; next try in %.1f s", text, seconds,
         )  # fmt: skip
         self.status.last_error = text

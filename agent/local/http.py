@@ -77,7 +77,7 @@ def build_app(
             return _respond(body)
         try:
             sound = await asyncio.to_thread(read_wav, body)
-            return JSONResponse((await voice.say(sound)).to_json())
+            return JSONResponse((await voice.send(sound)).to_json())
         except AudioError as error:
             return _respond(exchange.Answer.from_text(Code.BAD_REQUEST, str(error)))
         except (LinkError, ReportRejectedError, SpeexUnavailableError) as error:

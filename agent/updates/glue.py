@@ -81,7 +81,7 @@ class Updates:
             hooks=Hooks(
                 clock=clock,
                 unproven=lambda: self._health.missing,
-                log_lines=lambda: read_lines(log, redactor.cut),
+                log_lines=lambda: read_lines(log, redactor.redact),
             ),
         )
 
@@ -112,7 +112,7 @@ class Updates:
             return RaucInstaller(self._state, version)
         return SlotInstaller(self._state)
 
-    async def prove(self, registered: asyncio.Event) -> None:
+    async def confirm_when_healthy(self, registered: asyncio.Event) -> None:
         """Confirm a new version once it passes its health check; the updater sets the deadline."""
         if not self.updater.on_trial:
             return

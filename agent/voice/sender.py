@@ -54,7 +54,7 @@ class VoiceSender:
         self._last_id = random.randint(ID_FIRST, ID_LAST)  # noqa: S311  # a number, not a secret
         self._lock = asyncio.Lock()
 
-    async def say(self, sound: Pcm) -> Utterance:
+    async def send(self, sound: Pcm) -> Utterance:
         """Send a sound as one utterance; returns when the cloud has received all of it.
 
         A sound is cut at the settings' limit. Raises LinkError or ReportRejectedError; the

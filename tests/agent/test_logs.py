@@ -45,10 +45,10 @@ def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
                                    lambda s: json.dumps(s, ensure_ascii=False)])  # fmt: skip
 def test_a_secret_is_found_however_it_is_spelled(spell: object) -> None:
     spelled = spell(SECRETS[2])  # type: ignore[operator]
-    text = Redactor(SECRETS).cut(f"<{spelled}>")
+    text = Redactor(SECRETS).redact(f"<{spelled}>")
     assert "quo" not in text
     assert REDACTED in text
 
 
 def test_an_empty_secret_cuts_nothing() -> None:
-    assert Redactor(["", "x"]).cut("a b") == "a b"
+    assert Redactor(["", "x"]).redact("a b") == "a b"

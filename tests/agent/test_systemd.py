@@ -15,5 +15,5 @@ async def test_without_a_watchdog_systemd_hears_nothing(
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     manager = ServiceManager()
     manager.ready()
-    await manager.keep_watchdog_quiet()
+    await manager.feed_watchdog()
     manager.stopping()

@@ -35,14 +35,14 @@ class Bench:
         (self.battery / "capacity").write_text(str(percent))
 
     async def put(self, name: str, value: Value) -> None:
-        self.watcher.told(name, value)
+        self.watcher.note_reported(name, value)
 
     async def report(self, name: str, value: Value) -> None:
         self.told.append((name, value))
 
     async def look(self) -> list[tuple[str, Value]]:
         self.told.clear()
-        await self.watcher.look()
+        await self.watcher.poll()
         return list(self.told)
 
 

@@ -52,10 +52,10 @@ async def test_delivery_and_voice_share_a_link(tmp_path: Path) -> None:
     await outbox.put("volume", 7)
     voice = VoiceSender(link, VoiceSettings())
     with pytest.raises(LostError):
-        await voice.say(Pcm(8000, b"\1\0"))
+        await voice.send(Pcm(8000, b"\1\0"))
     async with running(link.run(), deliver(outbox, link)):
         await until(outbox.emptied.is_set)
-        await voice.say(Pcm(8000, b"\1\0"))
+        await voice.send(Pcm(8000, b"\1\0"))
     await outbox.close()
     assert [key for report in memory.reports for key in report] == [
         "volume", "voice_control", "voice_control",

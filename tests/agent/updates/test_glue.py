@@ -79,7 +79,7 @@ async def test_what_is_logged_after_the_trial_is_not_of_the_trial(
     monkeypatch.setattr("agent.updates.glue.build_health", lambda *_parts: Health([]))
     logging.getLogger().error("while on trial")
     await parts.outbox.open()
-    await parts.updates.prove(asyncio.Event())
+    await parts.updates.confirm_when_healthy(asyncio.Event())
     logging.getLogger().error("the next update begins")
     await parts.outbox.close()
     assert not parts.updates.updater.on_trial

@@ -31,7 +31,7 @@ def sine(seconds: float, rate: int = 8000) -> Pcm:
 
 async def say(sound: Pcm, **changes: object) -> tuple[Utterance, list[dict[str, object]]]:
     link = MemoryLink()
-    sent = await VoiceSender(link, VoiceSettings(**changes)).say(sound)  # type: ignore[arg-type]
+    sent = await VoiceSender(link, VoiceSettings(**changes)).send(sound)  # type: ignore[arg-type]
     return sent, link.reports
 
 
@@ -73,18 +73,18 @@ async def test_both_styles_at_both_rates_decode_to_what_was_said(
 async def test_ids_count_up_also_after_an_utterance_that_was_dropped() -> None:
     link = MemoryLink()
     sender = VoiceSender(link, VoiceSettings())
-    first = await sender.say(sine(0.1))
+    first = await sender.send(sine(0.1))
     link.script = [None, LostError("gone")]
     with pytest.raises(LostError):
-        await sender.say(sine(1.0))
-    third = await sender.say(sine(0.1))
+        await sender.send(sine(1.0))
+    third = await sender.send(sine(0.1))
     assert (third.id - first.id) % (ID_LAST - ID_FIRST + 1) in {2, 2 + ID_LAST - ID_FIRST}
 
 
 async def test_the_id_begins_anew_after_the_last_of_the_documents_range() -> None:
     sender = VoiceSender(MemoryLink(), VoiceSettings())
     sender._last_id = ID_LAST
-    assert (await sender.say(sine(0.1))).id == ID_FIRST
+    assert (await sender.send(sine(0.1))).id == ID_FIRST
 
 
 async def test_an_utterance_is_cut_at_the_limit_and_said_so(
@@ -104,7 +104,7 @@ async def test_exactly_the_limit_is_not_cut() -> None:
 async def test_without_a_link_the_utterance_is_dropped_not_kept() -> None:
     link = MemoryLink(None, None, LostError("gone"))
     with pytest.raises(LostError, match="gone"):
-        await VoiceSender(link, VoiceSettings()).say(sine(3.0))
+        await VoiceSender(link, VoiceSettings()).send(sine(3.0))
     assert len(link.reports) == 2
 
 
