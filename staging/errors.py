@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from wire.errors import MissingFieldError
+
 
 class StagingError(Exception):
     """A command or the server cannot continue; the message is one line for the user."""
@@ -107,6 +109,14 @@ class AlreadyBoundError(StagingError):
     def __init__(self) -> None:
         """Take the document's text (section 2.1)."""
         super().__init__("device has been bind!")
+
+
+class NoValueError(StagingError):
+    """A request to set a data point has no value."""
+
+    def __init__(self) -> None:
+        """Name the member that lacks, as the open API calls it (3.4)."""
+        super().__init__(str(MissingFieldError("content", "the value to set")))
 
 
 class GatewayError(Exception):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from staging.api import schema, views
 from staging.api.auth import Served, SignedRequest, authenticate, authorize
 from staging.api.envelope import OK, answer
-from staging.api.failures import BOUND_DEVICE, DEVICE, ApiError, errors
+from staging.api.failures import BOUND_DEVICE, DEVICE, errors
 from staging.api.params import ControlBody, DevicesBody, HistoryQuery, RealtimeKey, UuidQuery
 from staging.errors import ErrorCode, RefusedError
 from staging.identity.oauth import Scope
-from staging.store import access, history
-from wire.errors import MissingFieldError
+from staging.store import access, devices, history
 
 router = APIRouter()
 
@@ -24,8 +20,8 @@ router = APIRouter()
 @router.get("/device/resource", response_model=schema.Resource, responses=errors(*BOUND_DEVICE))
 async def resource(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """3.1: return the device's self-description as the device sent it."""
-    found, _ = await authorize(services, signed, Scope.CONTROL, uuid)
-    description = dict(found.description or {})
+    await authorize(services, signed, Scope.CONTROL, uuid)
+    description = dict(await services.database.read(devices.description, uuid))
     description.setdefault("report", [])
     return answer(description, total=1)
 
@@ -39,22 +35,11 @@ async def resource(services: Served, signed: SignedRequest, uuid: UuidQuery) -> 
 )
 async def send(services: Served, signed: SignedRequest, body: ControlBody) -> JSONResponse:
     """3.4: read or set a data point and return the device's answer, also a refusal."""
-    found, _ = await authorize(services, signed, Scope.CONTROL, body.deviceUuid)
-    uri = find_uri(found.description or {}, body.name)
-    if body.method == "PUT" and body.content is None:
-        raise ApiError("400", 400, str(MissingFieldError("content", "the value to set")))
-    content = (body.content or "") if body.method == "PUT" else ""
-    code, text = await services.gateway.control(body.deviceUuid, body.method, uri, content)
+    await authorize(services, signed, Scope.CONTROL, body.deviceUuid)
+    code, text = await services.gateway.control(
+        body.deviceUuid, body.name, body.method, body.content
+    )
     return answer({"code": code, "content": text, "name": body.name}, total=1)
-
-
-def find_uri(description: Mapping[str, Any], name: str) -> str:
-    """Return a data point's path on the device; raises RefusedError 1305."""
-    for point in description.get("resources", []):
-        if point.get("name") == name:
-            uri = point.get("uri")
-            return uri if isinstance(uri, str) and uri else f"/{name}"
-    raise RefusedError(ErrorCode.COMMAND_NAME_INVALID, f"the device has no data point {name!r}")
 
 
 @router.post(

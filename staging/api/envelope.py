@@ -23,6 +23,7 @@ from staging.errors import (
     DeviceRejectedError,
     DeviceSilentError,
     GatewayError,
+    NoValueError,
     RefusedError,
     StoreBusyError,
 )
@@ -63,6 +64,7 @@ def install_handlers(app: FastAPI) -> None:
     for kind, convert in (
         (ApiError, _as_is),
         (RefusedError, response_to),
+        (NoValueError, _from_missing_value),
         (AlreadyBoundError, response_to),
         (HTTPException, _from_http),
         (GatewayError, _from_gateway),
@@ -98,6 +100,10 @@ def _from_http(error: HTTPException) -> ApiError:
 def _from_gateway(error: GatewayError) -> ApiError:
     status = _GATEWAY_STATUS.get(type(error), 502)
     return ApiError(str(status), status, str(error))
+
+
+def _from_missing_value(error: NoValueError) -> ApiError:
+    return ApiError("400", 400, str(error))
 
 
 def _from_busy_store(error: StoreBusyError) -> ApiError:

@@ -6,7 +6,6 @@ import time
 
 from starlette.responses import JSONResponse, Response
 
-from staging.api.control import find_uri
 from staging.console import device
 from staging.console.call import Call, text_of
 from staging.errors import ErrorCode, RefusedError
@@ -26,8 +25,7 @@ async def control(call: Call) -> Response:
         raise MissingFieldError("content", "the value to set")
     if not isinstance(content, str) or len(content) > CONTENT_LIMIT:
         raise FieldError("content", content, f"text of at most {CONTENT_LIMIT} characters")
-    uri = find_uri(await device.description(call, row), name)
     began = time.monotonic()
-    code, text = await call.services.gateway.control(row.device.uuid, method, uri, content)
+    code, text = await call.services.gateway.control(row.device.uuid, name, method, content)
     took = round((time.monotonic() - began) * 1000)
     return JSONResponse({"code": code, "content": text, "name": name, "ms": took})

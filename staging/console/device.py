@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from staging.console import shapes
 from staging.console.call import Call, ConsoleError, text_of
 from staging.errors import ErrorCode, RefusedError
-from staging.store import devices, history, ota, overview, product_setup
+from staging.store import devices, history, ota, overview
 from staging.store.order_rules import Status
 from staging.store.overview import DeviceRow
 from wire.errors import FieldError
@@ -45,7 +45,7 @@ async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
     if not mine:
         return {"device": shown, "points": [], "task": None, "offer": None}
     database, device_id = call.services.database, row.device.id
-    described = await description(call, row)
+    described = await database.read(devices.description, row.device.uuid)
     view = await database.read(ota.latest, device_id)
     trial_log: list[str] = []
     if view is not None and view.task.status == Status.FAILED:
@@ -90,11 +90,3 @@ async def rename(call: Call) -> Response:
     await call.services.database.write(devices.rename, row.device.id, name, now)
     call.console.hub.notify(row.device.uuid)
     return JSONResponse({"name": name})
-
-
-async def description(call: Call, row: DeviceRow) -> dict[str, Any]:
-    """Return a device's self-description, or that of its product if the device sent none."""
-    if row.device.description is not None:
-        return row.device.description
-    read = call.services.database.read
-    return await read(product_setup.description, row.device.product_id)

@@ -23,11 +23,11 @@ MEMORY_LIMIT = 10_000
 _log = logging.getLogger(__name__)
 
 
-class Recorder:
+class ControlHistory:
     """Collects the values of control requests and writes them to the store."""
 
     def __init__(self, database: Database) -> None:
-        """Create a recorder without values that writes to ``database``."""
+        """Start without values; they are written to ``database``."""
         self._database = database
         self._values: list[Controlled] = []
         self._dropped = 0

@@ -1,8 +1,8 @@
 """Turns an intent into control requests to the same device, and records the answers.
 
-The device's self-description gives the values that it understands: the range of its volume and the
-paths of its data points. The words for play are those of open API 3.1, which both the agent and the
-firmware of 2017 understand.
+The device's self-description gives the data points that it has, and the range of its volume. The
+words for play are those of open API 3.1, which both the agent and the firmware of 2017
+understand.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLAY_WORDS = {
 }
 
 Control = Callable[[str, str, str, str], Awaitable[tuple[str, str]]]
-"""`Gateway.control`: (uuid, method, uri, content) → ("2.05", content)."""
+"""`Gateway.control`: (uuid, name, method, value) → ("2.05", content)."""
 
 
 class ActionError(Exception):
@@ -92,8 +92,8 @@ class Device:
         await self._ask("PUT", VOLUME, str(new_level(intent, now, limits)))
 
     async def _ask(self, method: str, name: str, content: str = "") -> Step:
-        uri = self._point(name).uri
-        code, answer = await self._control(self._uuid, method, uri, content)
+        self._point(name)  # the device must have it
+        code, answer = await self._control(self._uuid, name, method, content)
         step = Step(method, name, content, code, answer)
         self.steps.append(step)
         return step

@@ -6,7 +6,6 @@ It is a single statement, because every control request waits for it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
@@ -18,7 +17,6 @@ from staging.store.models import (
     AppProduct,
     Binding,
     Device,
-    Product,
     UsedNonce,
 )
 
@@ -37,8 +35,6 @@ class Access:
     device_id: int | None
     owner_id: int | None
     app_bound: bool
-    description: dict[str, Any] | None
-    """The device's self-description, or its product's data points."""
 
 
 _LOOK_UP = (
@@ -53,8 +49,6 @@ _LOOK_UP = (
         Device.id,
         Binding.account_id,
         AppProduct.product_id,
-        Device.description,
-        Product.data_points,
     )
     .select_from(App)
     .outerjoin(UsedNonce, and_(UsedNonce.app_id == App.id, UsedNonce.nonce == bindparam("nonce")))
@@ -69,7 +63,6 @@ _LOOK_UP = (
         AppProduct,
         and_(AppProduct.app_id == App.id, AppProduct.product_id == Device.product_id),
     )
-    .outerjoin(Product, Product.id == Device.product_id)
     .where(App.apikey == bindparam("apikey"))
 )
 
@@ -83,9 +76,7 @@ def look_up(
     row = session.connection().execute(_LOOK_UP, values).one_or_none()
     if row is None:
         return None
-    app_id, secret, used, expire, scope, account, status, device, owner, product, own, template = (
-        row
-    )
+    app_id, secret, used, expire, scope, account, status, device, owner, product = row
     return Access(
         app_id=app_id,
         secret=secret,
@@ -97,7 +88,6 @@ def look_up(
         device_id=device,
         owner_id=owner,
         app_bound=product is not None,
-        description=template if own is None else own,
     )
 
 

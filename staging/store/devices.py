@@ -196,6 +196,18 @@ def set_description(session: Session, device_id: int, description: dict[str, Any
         device.description = description
 
 
+def description(session: Session, uuid: str) -> dict[str, Any]:
+    """Return a device's self-description, or its product's data points; raises NotFoundError."""
+    return points_of(session, get(session, uuid))
+
+
+def points_of(session: Session, device: Device) -> dict[str, Any]:
+    """Return a device's self-description, or its product's data points if it has sent none."""
+    if device.description is not None:
+        return device.description
+    return session.get_one(Product, device.product_id).data_points
+
+
 def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int) -> None:
     """Bind a device to an account.
 

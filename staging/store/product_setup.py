@@ -146,14 +146,9 @@ def batches(session: Session, product_id: int) -> list[BatchView]:
     return [BatchView(batch, count) for batch, count in rows]
 
 
-def description(session: Session, product_id: int) -> dict[str, Any]:
-    """Return the self-description of a product's devices that sent none; raises NotFoundError."""
-    return _get(session, product_id).data_points
-
-
 def data_points(session: Session, product_id: int) -> list[dict[str, Any]]:
     """Return a product's data points, as the self-description has them; raises NotFoundError."""
-    resources: list[dict[str, Any]] = description(session, product_id)["resources"]
+    resources: list[dict[str, Any]] = _get(session, product_id).data_points["resources"]
     return list(resources)
 
 

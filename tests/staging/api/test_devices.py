@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from staging.gateway.gateway import REQUEST_LIMIT, Limits
+from staging.gateway.gateway import Limits
+from staging.gateway.session import REQUEST_LIMIT
 from staging.store import devices
 from staging.store.models import Device
 from wire.codes import Code

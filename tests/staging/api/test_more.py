@@ -95,7 +95,7 @@ async def test_realtime_of_what_was_never_seen(cloud: Any) -> None:
 def test_values_of_devices_that_are_gone_or_describe_nothing(cloud: Any) -> None:
     def work(session: Any) -> Any:
         session.get(Device, cloud.device.id).description = {"resources": [], "report": []}
-        values = [Controlled(99, "/x", "1", 0), Controlled(cloud.device.id, "/x/y", "1", 0)]
+        values = [Controlled(99, "x", "1", 0), Controlled(cloud.device.id, "y", "1", 0)]
         controls.append(session, values)
 
     cloud.database.call(work)

@@ -104,7 +104,7 @@ async def test_newer_connection_replaces_the_older(cloud: Any) -> None:
     first = await cloud.register()
     second = await cloud.register(answers={("GET", "power"): Answer(Code.CONTENT, b"2")})
     await first.ended()
-    assert await cloud.gateway.control(UUID, "GET", "/power", "") == ("2.05", "2")
+    assert await cloud.gateway.control(UUID, "power", "GET", None) == ("2.05", "2")
     second.connection.close("bye")
     await offline(cloud)
 
@@ -148,12 +148,18 @@ async def test_no_message_to_a_device_is_longer_than_it_can_read(cloud: Any) -> 
 
     device.connection.reader.feed_data = watch
     text = "春" * 1024
-    assert await cloud.gateway.control(UUID, "PUT", "/play", text) == ("2.04", "")
+    assert await cloud.gateway.control(UUID, "play", "PUT", text) == ("2.04", "")
     assert (await device.expect("PUT", "play")).payload.decode() == text
     assert len(sizes) >= 3
     assert max(sizes) <= LEGACY_READ_LIMIT
+
+
+async def test_a_path_that_a_device_cannot_read_is_not_sent(cloud: Any) -> None:
+    long = {**DATA_POINTS["resources"][3], "uri": "/x" * 200}  # type: ignore[index]
+    own = {"resources": [long], "report": []}
+    await cloud.register(answers={("GET", "resource"): Answer(Code.CONTENT, dump_object(own))})
     with pytest.raises(ValueError, match=r"^uri: got"):
-        await cloud.gateway.control(UUID, "GET", "/x" * 200, "")
+        await cloud.gateway.control(UUID, "power", "GET", None)
 
 
 # Reports

@@ -24,7 +24,6 @@ from staging.recognition.recogniser import Recogniser
 from staging.recognition.service import BusyError, Recognition
 from staging.recognition.title_lists import Catalogues
 from staging.store import Database
-from staging.store.products import DATA_POINTS
 from tests.staging.recognition.conftest import DEADLINE, UUID
 from wire.datapoints import Range
 from wire.errors import WireError
@@ -40,15 +39,15 @@ class Machine:
         self.failure: Exception | None = None
         self.answers: dict[tuple[str, str], tuple[str, str]] = {}
 
-    async def control(self, uuid: str, method: str, uri: str, content: str) -> tuple[str, str]:
+    async def control(self, uuid: str, name: str, method: str, value: str) -> tuple[str, str]:
         assert uuid == UUID
-        self.asked.append((method, uri, content))
+        self.asked.append((method, name, value))
         if self.failure:
             raise self.failure
-        if (method, uri) in self.answers:
-            return self.answers[method, uri]
-        if uri == "/volume" and method == "PUT":
-            self.volume = content
+        if (method, name) in self.answers:
+            return self.answers[method, name]
+        if name == "volume" and method == "PUT":
+            self.volume = value
         return ("2.05", self.volume) if method == "GET" else ("2.04", "")
 
 
@@ -63,20 +62,20 @@ def recognition(database: Database, data: DataDir, machine: Machine) -> Recognit
 
 
 SAID: dict[str, list[tuple[str, str, str]]] = {
-    "播放小兔子乖乖": [("PUT", "/play", "播放小兔子乖乖")],
-    "下一首": [("PUT", "/play", "下一首")],
-    "上一首": [("PUT", "/play", "上一首")],
-    "暂停": [("PUT", "/play", "暂停")],
-    "继续": [("PUT", "/play", "继续")],
-    "停止": [("PUT", "/play", "停止")],
-    "调高音量": [("GET", "/volume", ""), ("PUT", "/volume", "9")],
-    "调低音量": [("GET", "/volume", ""), ("PUT", "/volume", "5")],
-    "调低八格": [("GET", "/volume", ""), ("PUT", "/volume", "0")],
-    "调高一百": [("GET", "/volume", ""), ("PUT", "/volume", "16")],
-    "音量调到十五": [("PUT", "/volume", "15")],
-    "音量调到百分之五十": [("PUT", "/volume", "8")],
-    "静音": [("PUT", "/volume", "0")],
-    "音量调到最大": [("PUT", "/volume", "16")],
+    "播放小兔子乖乖": [("PUT", "play", "播放小兔子乖乖")],
+    "下一首": [("PUT", "play", "下一首")],
+    "上一首": [("PUT", "play", "上一首")],
+    "暂停": [("PUT", "play", "暂停")],
+    "继续": [("PUT", "play", "继续")],
+    "停止": [("PUT", "play", "停止")],
+    "调高音量": [("GET", "volume", ""), ("PUT", "volume", "9")],
+    "调低音量": [("GET", "volume", ""), ("PUT", "volume", "5")],
+    "调低八格": [("GET", "volume", ""), ("PUT", "volume", "0")],
+    "调高一百": [("GET", "volume", ""), ("PUT", "volume", "16")],
+    "音量调到十五": [("PUT", "volume", "15")],
+    "音量调到百分之五十": [("PUT", "volume", "8")],
+    "静音": [("PUT", "volume", "0")],
+    "音量调到最大": [("PUT", "volume", "16")],
 }
 
 
@@ -97,7 +96,7 @@ async def test_titles_are_those_of_the_catalogue(
     Catalogues(data.root).set(["小兔子乖乖", "两只老虎"], product="story-machine")
     outcome = await recognition.say(UUID, "播放小兔子")
     assert outcome.intent == {"action": "play", "title": "小兔子乖乖"}
-    assert machine.asked == [("PUT", "/play", "播放小兔子乖乖")]
+    assert machine.asked == [("PUT", "play", "播放小兔子乖乖")]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ async def test_what_is_not_asked_of_the_device(
 async def test_a_refusal_of_the_device_is_the_outcome(
     recognition: Recognition, machine: Machine
 ) -> None:
-    machine.answers["PUT", "/play"] = "4.00", "play: nothing is playing"
+    machine.answers["PUT", "play"] = "4.00", "play: nothing is playing"
     outcome = await recognition.say(UUID, "下一首")
     assert outcome.error == "the device answered 4.00 play: nothing is playing"
     assert outcome.steps[0]["code"] == "4.00"
@@ -134,7 +133,7 @@ async def test_a_refusal_of_the_device_is_the_outcome(
 async def test_a_volume_that_cannot_be_read_is_not_set(
     recognition: Recognition, machine: Machine, answer: tuple[str, str], error: str
 ) -> None:
-    machine.answers["GET", "/volume"] = answer
+    machine.answers["GET", "volume"] = answer
     outcome = await recognition.say(UUID, "大声一点")
     assert error in (outcome.error or "")
     assert [step["method"] for step in outcome.steps] == ["GET"]
@@ -184,13 +183,6 @@ async def test_a_device_without_the_data_point() -> None:
         await Device(UUID, {"resources": [{"name": "volume"}]}, control).carry_out(intent)
     with pytest.raises(ActionError, match="description of play"):
         await Device(UUID, {"resources": [{"name": "play"}]}, control).carry_out(intent)
-
-
-async def test_the_path_is_the_one_of_the_description(machine: Machine) -> None:
-    play: dict[str, Any] = {**DATA_POINTS["resources"][0], "uri": "/media/play"}  # type: ignore[index]
-    device = Device(UUID, {"resources": [play]}, machine.control)
-    await device.carry_out(Intent(Action.NEXT))
-    assert machine.asked == [("PUT", "/media/play", "下一首")]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +247,7 @@ async def test_a_spoken_sentence_asks_the_device(
         hear([{"alive": 0}, {"volume": 3}, *voice_reports()])
         outcome = await next_outcome()
     assert outcome.done
-    assert machine.asked == [("PUT", "/play", "播放两只老虎")]
+    assert machine.asked == [("PUT", "play", "播放两只老虎")]
     assert (outcome.source, outcome.utterance, outcome.audio_seconds) == ("voice", 10000, 0.66)
 
 

@@ -1,0 +1,83 @@
+"""Reads and sets a device's data points: the one way for the open API, console and recognition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from staging.errors import ErrorCode, NoValueError, RefusedError
+from staging.gateway.control_history import ControlHistory
+from staging.gateway.session import Sessions
+from staging.store import Database, devices
+from staging.store.controls import Controlled
+from staging.times import Clock
+from wire.codes import Code, dotted
+from wire.errors import WireError, show
+
+# A resource's path goes into Uri-Path options of at most 255 bytes each.
+URI_LIMIT = 255
+
+
+class Control:
+    """Sends control requests, and notes in the history what they read and set."""
+
+    def __init__(
+        self, database: Database, sessions: Sessions, history: ControlHistory, clock: Clock
+    ) -> None:
+        """Send to the devices of ``sessions``; ``database`` has their self-descriptions."""
+        self._database = database
+        self._sessions = sessions
+        self._history = history
+        self._clock = clock
+
+    async def send(self, uuid: str, name: str, method: str, value: str | None) -> tuple[str, str]:
+        """Read or set a data point of a device; returns its answer as ("2.05", content).
+
+        Args:
+            uuid: the device.
+            name: the data point, as the device's stored self-description names it.
+            method: "GET" or "PUT".
+            value: the value to set, as text; ignored with GET.
+
+        Raises:
+            NotFoundError: there is no such device.
+            RefusedError: 1305, it has no such data point.
+            NoValueError: a PUT without a value.
+            WireError: the self-description gives no usable path.
+            DeviceOfflineError, DeviceSilentError, DeviceRejectedError, DeviceBusyError: no answer.
+        """
+        path = path_of(find_uri(await self._description(uuid), name))
+        content = ""
+        if method == "PUT":
+            if value is None:
+                raise NoValueError
+            content = value
+        session = self._sessions.get(uuid)
+        answer = await session.request(method, path, content.encode())
+        done, noted = (Code.CONTENT, answer.text) if method == "GET" else (Code.CHANGED, content)
+        if answer.code == done:
+            self._history.note(Controlled(session.identity.id, name, noted, self._clock()))
+        return dotted(answer.code), answer.text
+
+    async def _description(self, uuid: str) -> Mapping[str, Any]:
+        session = self._sessions.find(uuid)
+        if session is not None and session.description is not None:
+            return session.description  # the same as the store's, without a look-up per request
+        return await self._database.read(devices.description, uuid)
+
+
+def find_uri(description: Mapping[str, Any], name: str) -> str:
+    """Return a data point's path on the device; raises RefusedError 1305."""
+    for point in description.get("resources", []):
+        if point.get("name") == name:
+            uri = point.get("uri")
+            return uri if isinstance(uri, str) and uri else f"/{name}"
+    raise RefusedError(ErrorCode.COMMAND_NAME_INVALID, f"the device has no data point {name!r}")
+
+
+def path_of(uri: str) -> tuple[str, ...]:
+    """Split a path into its parts; raises WireError if it is empty or too long."""
+    path = tuple(part for part in uri.split("/") if part)
+    if not path or len(uri.encode()) > URI_LIMIT:
+        raise WireError(f"uri: got {show(uri)}, expected a path of 1 to {URI_LIMIT} bytes")
+    return path

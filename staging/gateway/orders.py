@@ -1,0 +1,140 @@
+"""Sends update orders and their cancellations to devices, and records the devices' answers."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+from staging.errors import (
+    CancelRefusedError,
+    DeviceOfflineError,
+    DeviceRejectedError,
+    DeviceSilentError,
+)
+from staging.gateway.session import Session, Sessions
+from staging.store import Database, order_rules, ota
+from staging.store.models import OtaTask
+from staging.store.order_rules import Cancel
+from staging.times import Clock
+from wire.codes import Code, dotted
+from wire.exchange import Answer
+from wire.ota import ORDER_PATH, OtaOrder, cancel_query, order_payload
+
+_log = logging.getLogger(__name__)
+
+
+class Orders:
+    """The update orders of connected devices; an order is pending until its device accepts it."""
+
+    def __init__(
+        self,
+        database: Database,
+        sessions: Sessions,
+        clock: Clock,
+        *,
+        api_url: Callable[[], str],
+        changed: Callable[[str], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            database: the store, which has the orders.
+            sessions: the connected devices.
+            clock: UTC milliseconds.
+            api_url: returns the base URL from which devices fetch packages.
+            changed: is called with the uuid of a device whose update changed.
+        """
+        self._database = database
+        self._sessions = sessions
+        self._clock = clock
+        self._api_url = api_url
+        self._changed = changed
+
+    def send_pending(self, uuid: str) -> None:
+        """Start to send a device's pending order; it stays pending while the device is offline."""
+        session = self._sessions.find(uuid)
+        if session is not None:
+            session.spawn(self.send(session))
+
+    async def send(self, session: Session) -> None:
+        """Send a device's pending order, if there is one, after the cancellations it missed.
+
+        Raises:
+            GatewayError: the device did not answer; the order stays pending.
+        """
+        identity = session.identity
+        async with session.ordering:
+            await self._send_missed_cancels(session)
+            order = await self._database.read(ota.unsent, identity.id, self._api_url())
+            if order is None:
+                return
+            self._changed(identity.uuid)
+            sent = self._clock()
+            refusal = await self._order(identity.uuid, order)
+            _log.info(
+                "device %s: order %s %s", identity.uuid, order.transaction, refusal or "taken"
+            )
+            await self._database.write(ota.note_answer, int(order.transaction), refusal, sent)
+            self._changed(identity.uuid)
+
+    async def cancel(self, uuid: str) -> OtaTask:
+        """Cancel a device's update; its answer decides how the task ends (docs/adr/0013).
+
+        Returns:
+            The task: ended, or still active because the device ends it with its own report.
+
+        Raises:
+            NotFoundError, NoUpdateError: there is nothing to cancel.
+            CancelRefusedError: the device refuses to cancel it.
+            GatewayError: the device is connected and did not answer; retry.
+        """
+        session = self._sessions.find(uuid)
+        # While an order is being sent, it is unknown whether the device has it.
+        async with session.ordering if session else contextlib.nullcontext():
+            task = await self._database.read(ota.under_way, uuid)
+            code = await _send_cancel(session, task.id) if session else None
+            reason = order_rules.ends_by_cancel(code, answered=task.cancel == Cancel.ANSWERED)
+            answered, now = code is not None, self._clock()
+            done = await self._database.write(ota.cancel, task.id, reason, now, answered=answered)
+        _log.info("device %s: update %d cancelled: %s", uuid, task.id, reason or "device ends it")
+        self._changed(uuid)
+        return done
+
+    async def _order(self, uuid: str, order: OtaOrder) -> str | None:
+        """Send an order; returns None if the device accepts it, else its refusal as text."""
+        answer = await self._sessions.get(uuid).request("PUT", ORDER_PATH, order_payload(order))
+        return None if answer.code >> 5 == 2 else _shown(answer)
+
+    async def _send_missed_cancels(self, session: Session) -> None:
+        """Send cancellations that a device missed; a device still busy would refuse a new order."""
+        answered: list[int] = []
+        for task_id in await self._database.read(ota.unanswered_cancels, session.identity.id):
+            try:
+                if await _send_cancel(session, task_id) is None:
+                    break
+            except DeviceSilentError as error:  # retried later; its order need not wait for that
+                _log.warning("%s", error)
+                break
+            except (CancelRefusedError, DeviceRejectedError) as error:  # it reports its end itself
+                _log.info("%s", error)
+            answered.append(task_id)
+        if answered:
+            await self._database.write(ota.note_cancels_answered, answered)
+
+
+async def _send_cancel(session: Session, task_id: int) -> int | None:
+    """Send a cancellation; returns the answer, 2.04 or 4.04, or None if the device went offline."""
+    try:
+        answer = await session.request("DELETE", ORDER_PATH, query=cancel_query(str(task_id)))
+    except DeviceOfflineError:
+        return None
+    if answer.code in {Code.CHANGED, Code.NOT_FOUND}:
+        return answer.code
+    uuid = session.identity.uuid
+    raise CancelRefusedError(f"device {uuid} does not give it up: {_shown(answer)}")
+
+
+def _shown(answer: Answer) -> str:
+    """Render a device's answer as text for people."""
+    return f"{dotted(answer.code)} {answer.text}".strip()
