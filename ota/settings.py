@@ -93,10 +93,10 @@ class Hooks:
 
     Attributes:
         clock: trusted time; None: the updater creates one, stored in ``STATE/ota/time.json``.
-        unproven: returns which checks a version on trial has not passed yet.
+        missing_checks: returns which checks a version on trial has not passed yet.
         log_lines: returns the last log lines of a version that failed its trial, without secrets.
     """
 
     clock: TrustedTime | None = None
-    unproven: Callable[[], str] = lambda: "nothing confirmed it"
+    missing_checks: Callable[[], str] = lambda: "nothing confirmed it"
     log_lines: Callable[[], Sequence[str]] = list

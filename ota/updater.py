@@ -402,4 +402,6 @@ class Updater:
     async def _await_confirmation(self) -> None:
         timeout = self._settings.confirm_timeout
         if not await self._trial.wait_until_over(timeout):
-            await self.fail_trial(f"not proven within {timeout:g} s: {self._hooks.unproven()}")
+            await self.fail_trial(
+                f"not proven within {timeout:g} s: {self._hooks.missing_checks()}"
+            )

@@ -80,7 +80,7 @@ class Updates:
             version,
             hooks=Hooks(
                 clock=clock,
-                unproven=lambda: self._health.missing,
+                missing_checks=lambda: self._health.missing,
                 log_lines=lambda: read_lines(log, redactor.redact),
             ),
         )

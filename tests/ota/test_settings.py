@@ -43,4 +43,8 @@ def test_trust_is_told_which_machine_this_is() -> None:
 
 def test_an_agent_that_hands_in_nothing_has_said_nothing() -> None:
     hooks = Hooks()
-    assert (hooks.clock, hooks.unproven(), hooks.log_lines()) == (None, "nothing confirmed it", [])
+    assert (hooks.clock, hooks.missing_checks(), hooks.log_lines()) == (
+        None,
+        "nothing confirmed it",
+        [],
+    )

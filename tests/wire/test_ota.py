@@ -9,9 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.settings import parse_settings
+from release.cli import _parser as release_parser
+from staging.commands.cli import _parser as cloud_parser
 from wire.errors import FieldError, MissingFieldError, WireError
 from wire.ota import (
     SIZE_MAX,
+    InstallerKind,
     OtaEvent,
     OtaEventReport,
     OtaOrder,
@@ -266,3 +270,12 @@ def test_states_round_trip(state: OtaState) -> None:
 def test_a_state_that_is_wrong_is_refused(value: object) -> None:
     with pytest.raises(WireError, match=r"^ota_state"):
         parse_state(value)
+
+
+@pytest.mark.parametrize("kind", InstallerKind)
+def test_settings_and_both_commands_take_each_kind_of_installer(kind: InstallerKind) -> None:
+    assert parse_settings(f'[ota]\ninstaller = "{kind}"\n').ota.installer is kind
+    words = ["release", "add", "f", "--version", "1.1.0", "--installer", kind]
+    assert cloud_parser().parse_args(words).installer == kind
+    words = ["add", "f", "--repo", "r", "--keys", "k", "--product", "p", "--version", "1.1.0"]
+    assert release_parser().parse_args([*words, "--installer", kind]).installer == kind
