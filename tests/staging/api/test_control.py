@@ -1,4 +1,4 @@
-"""Binding, control, connection and history: the effects and errors of each endpoint."""
+"""Control, connection and history: the effects and errors of each endpoint (staging.api.control)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from staging.gateway.gateway import Limits
 from staging.gateway.session import REQUEST_LIMIT
 from staging.store import devices
-from staging.store.models import Device
 from wire.codes import Code
 from wire.exchange import Answer
 
@@ -30,64 +29,6 @@ async def control(cloud: Any, **body: Any) -> Any:
 
 async def history(cloud: Any, **params: Any) -> Any:
     return await cloud.get("/device/query/data/history", deviceUuid=UUID, **params)
-
-
-# Binding
-
-
-async def test_bind_shows_in_info_and_unbind_takes_it_away(cloud: Any) -> None:
-    body = {"deviceUuid": UUID.upper(), "token": cloud.device.bind_token.upper()}
-    assert (await cloud.post("/device/bind", **body)).status_code == 200
-    info = (await cloud.get("/device/info/by_uuid", deviceUuid=UUID)).json()["data"]
-    assert info["bindToken"] == cloud.device.bind_token
-    assert (await cloud.post("/device/unbind", deviceUuid=UUID)).status_code == 200
-    failed(await cloud.get("/device/info/by_uuid", deviceUuid=UUID), 403, "1212")
-
-
-async def test_bind_twice(cloud: Any) -> None:
-    body = {"deviceUuid": UUID, "token": cloud.device.bind_token}
-    await cloud.post("/device/bind", **body)
-    response = await cloud.post("/device/bind", **body)
-    failed(response, 406, "406")
-    assert response.json()["message"] == "device has been bind!"
-
-
-async def test_bind_with_anothers_token(cloud: Any) -> None:
-    failed(await cloud.post("/device/bind", deviceUuid=UUID, token="f" * 32), 403, "1228", UUID)
-
-
-async def test_bind_with_an_ill_formed_token_does_not_show_it(cloud: Any) -> None:
-    response = await cloud.post("/device/bind", deviceUuid=UUID, token="secret")
-    failed(response, 400, "1219", "token: got", "32 hexadecimal digits")
-    assert "secret" not in response.text
-
-
-async def test_bind_of_a_device_whose_bind_token_is_not_known(cloud: Any) -> None:
-    def clear(session: Any) -> None:
-        session.get(Device, cloud.device.id).bind_token = None
-
-    cloud.database.call(clear)
-    body = {"deviceUuid": UUID, "token": cloud.device.bind_token}
-    failed(await cloud.post("/device/bind", **body), 403, "1228")
-
-
-async def test_bind_unknown_device(cloud: Any) -> None:
-    response = await cloud.post("/device/bind", deviceUuid="f" * 14, token="f" * 32)
-    failed(response, 404, "1209", "f" * 14)
-
-
-async def test_bind_without_token(cloud: Any) -> None:
-    failed(await cloud.post("/device/bind", deviceUuid=UUID), 400, "1219", "token: missing")
-
-
-@pytest.mark.parametrize("uuid", ["", "xyz", 5, "0" * 15, None])
-async def test_ill_formed_uuid(cloud: Any, uuid: object) -> None:
-    response = await cloud.post("/device/unbind", deviceUuid=uuid)
-    failed(response, 400, "1208", "deviceUuid: got", "14 hexadecimal digits")
-
-
-async def test_missing_uuid(cloud: Any) -> None:
-    failed(await cloud.get("/device/info/by_uuid"), 400, "1208", "deviceUuid: missing")
 
 
 # Control
