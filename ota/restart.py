@@ -129,10 +129,7 @@ class Restarter:
 
     def find_reason_to_wait(self, *, forced: bool = False) -> str | None:
         """Return why the machine must not restart now, or None if it may."""
-        host = self._host
-        return find_reason_to_wait(
-            host.local_time(), self._window, playing=host.is_playing(), forced=forced
-        )
+        return self._find_reason(self._window, forced=forced)
 
     async def wait_until_quiet(
         self, work: Interruptible, transaction: str, *, forced: bool = False
@@ -174,11 +171,18 @@ class Restarter:
         self._host.end(restart=not restart.reboot)
 
     async def _wait_for_story(self, restart: Restart) -> None:
+        """Wait by the same rule without the window, which was decided on before the switch."""
         logged = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(restart.story_timeout):
-                while self._host.is_playing() and not restart.forced:
+                while (reason := self._find_reason(None, forced=restart.forced)) is not None:
                     if not logged:
-                        _log.info("the restart waits: a story is being played")
+                        _log.info("the restart waits: %s", reason)
                     logged = True
                     await asyncio.sleep(STORY_POLL)
+
+    def _find_reason(self, window: Window | None, *, forced: bool) -> str | None:
+        host = self._host
+        return find_reason_to_wait(
+            host.local_time(), window, playing=host.is_playing(), forced=forced
+        )
