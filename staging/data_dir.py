@@ -1,17 +1,17 @@
-"""The data directory, atomic file writes, and file locks."""
+"""The data directory: which files it has, the server's addresses, and locks between processes."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from base.files import write_atomically
 from staging.errors import StagingError
 from wire.errors import WireError
 from wire.fields import get_string, parse_object
@@ -90,7 +90,7 @@ def write_endpoints(data: DataDir, endpoints: Endpoints) -> None:
         "deviceHost": endpoints.device_host,
         "devicePort": endpoints.device_port,
     }
-    write_file(data.endpoints, json.dumps(value).encode(), PUBLIC_MODE)
+    write_atomically(data.endpoints, json.dumps(value).encode(), mode=PUBLIC_MODE)
 
 
 def read_endpoints(data: DataDir) -> Endpoints | None:
@@ -107,34 +107,17 @@ def read_endpoints(data: DataDir) -> Endpoints | None:
         raise StagingError(f"{data.endpoints}: {error}") from error
 
 
-def write_file(path: Path, content: bytes, mode: int) -> None:
-    """Write a file atomically and durably: temporary file, fsync, rename, fsync of the folder."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 @contextmanager
 def locked(path: Path, what: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
-    """Hold a lock file against other processes; the lock ends with its process.
+    """Hold a lock on a file or a folder against other processes; it ends with its process.
+
+    A file is made if there is none.
 
     Raises:
         StagingError: another process held it for ``timeout`` seconds; ``what`` is the message.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SECRET_MODE)
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    handle = os.open(path, flags | os.O_CLOEXEC, SECRET_MODE)
     try:
         deadline = time.monotonic() + timeout
         while not _try_lock(handle):

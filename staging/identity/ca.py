@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from staging.data_dir import PUBLIC_MODE, SECRET_MODE, locked, write_file
+from base.files import write_atomically
+from staging.data_dir import PUBLIC_MODE, SECRET_MODE, locked
 from staging.errors import StagingError
 
 CA_KEY_BITS, SERVER_KEY_BITS = 3072, 2048
@@ -94,8 +95,8 @@ def _ensure_ca(
         .sign(key, hashes.SHA256())
     )
     # The key is written first: a certificate without its key would block every later start.
-    write_file(key_path, _key_pem(key), SECRET_MODE)
-    write_file(path, certificate.public_bytes(serialization.Encoding.PEM), PUBLIC_MODE)
+    write_atomically(key_path, _key_pem(key), mode=SECRET_MODE)
+    _write_certificate(path, certificate)
     return certificate, key
 
 
@@ -120,8 +121,13 @@ def _make_server(
         )
         .sign(ca_key, hashes.SHA256())
     )
-    write_file(paths.server_key, _key_pem(key), SECRET_MODE)
-    write_file(paths.server, certificate.public_bytes(serialization.Encoding.PEM), PUBLIC_MODE)
+    write_atomically(paths.server_key, _key_pem(key), mode=SECRET_MODE)
+    _write_certificate(paths.server, certificate)
+
+
+def _write_certificate(path: Path, certificate: x509.Certificate) -> None:
+    content = certificate.public_bytes(serialization.Encoding.PEM)
+    write_atomically(path, content, mode=PUBLIC_MODE)
 
 
 def _builder(

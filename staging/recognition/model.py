@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
+from base.files import fsync_path, fsync_tree
 from staging.errors import StagingError
 
 # Everything from the extra story-cloud[asr] that recognition imports: module and package.
@@ -85,9 +85,7 @@ def _fill(folder: Path) -> None:
                     out.write(chunk)
     if digest.hexdigest() != SHA256:
         raise StagingError(f"the speech model: the two packages do not make it; {INSTALL} again")
-    for path in folder.iterdir():
-        _sync(path)
-    _sync(folder)
+    fsync_tree(folder)
 
 
 def _put_in_place(made: Path, folder: Path) -> None:
@@ -97,7 +95,7 @@ def _put_in_place(made: Path, folder: Path) -> None:
         # Another process made it first; a folder of this name is always complete.
         if not folder.is_dir():
             raise
-    _sync(folder.parent)
+    fsync_path(folder.parent)
 
 
 def _forget_leftovers(cache: Path) -> None:
@@ -111,11 +109,3 @@ def _data_file(package: str, name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise StagingError(f"the speech model: {MODULES[package]} is missing; {INSTALL}")
     return Path(spec.submodule_search_locations[0]) / "data" / name
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

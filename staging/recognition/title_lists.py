@@ -12,7 +12,8 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
-from staging.data_dir import PUBLIC_MODE, write_file
+from base.files import write_atomically
+from staging.data_dir import PUBLIC_MODE, locked
 from staging.errors import StagingError
 from staging.recognition.titles import TitleIndex
 from wire.datapoints import STRING_LIMIT
@@ -81,7 +82,9 @@ class Catalogues:
         path = self._path(uuid, product)
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            write_file(path, content + b"\n", PUBLIC_MODE)
+            # `write_atomically` allows one writer at a time; commands may run at the same time.
+            with locked(self._folder, "another process is changing the lists of titles"):
+                write_atomically(path, content + b"\n", mode=PUBLIC_MODE)
         except OSError as error:
             raise StagingError(f"{path}: {error.strerror}") from error
 
