@@ -114,10 +114,10 @@ def _unbind(options: argparse.Namespace) -> Result:
 
 
 def _change_binding(
-    options: argparse.Namespace, change: Callable[[Session, int, int], None], says: str
+    options: argparse.Namespace, change: Callable[[Session, int, int], None], outcome: str
 ) -> Result:
     with store(options) as database:
         product = product_of(options, database)
         database.call(change, options.app, product.id)
     value = {"appId": options.app, "product": product.name}
-    return Result(value, [f"app {options.app} {says} {product.name}"])
+    return Result(value, [f"app {options.app} {outcome} {product.name}"])

@@ -31,14 +31,14 @@ Produce = Callable[[Watcher], AsyncIterator[bytes]]
 
 async def all_devices(call: Call) -> Response:
     """Stream the list: first all devices, then each one that changed."""
-    return _stream(call, None, lambda watcher: _watch_list(call, watcher))
+    return _stream(call, None, lambda watcher: _list_events(call, watcher))
 
 
 async def one_device(call: Call) -> Response:
     """Stream one device: its state at each change, and every report exactly once."""
     row = await device.find(call)
     uuid = row.device.uuid
-    return _stream(call, uuid, lambda watcher: _watch_device(call, watcher, uuid))
+    return _stream(call, uuid, lambda watcher: _device_with_sentences(call, watcher, uuid))
 
 
 def _stream(call: Call, uuid: str | None, produce: Produce) -> Response:
@@ -69,7 +69,7 @@ async def _ticks(call: Call, watcher: Watcher) -> AsyncIterator[bool]:
         yield bool(watcher.dirty or watcher.everything)
 
 
-async def _watch_list(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
+async def _list_events(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
     known: dict[str, Any] = {}
     silent = 0.0
     first = True
@@ -91,13 +91,13 @@ async def _watch_list(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
             yield event("beat", {"time": call.services.clock()})
 
 
-async def _watch_device(call: Call, watcher: Watcher, uuid: str) -> AsyncIterator[bytes]:
+async def _device_with_sentences(call: Call, watcher: Watcher, uuid: str) -> AsyncIterator[bytes]:
     with heard.listening(call.services.recognition, watcher, uuid) as sentences:
-        async for piece in _tell_device(call, watcher, sentences):
+        async for piece in _device_events(call, watcher, sentences):
             yield piece
 
 
-async def _tell_device(call: Call, watcher: Watcher, sentences: heard.News) -> AsyncIterator[bytes]:
+async def _device_events(call: Call, watcher: Watcher, sentences: heard.News) -> AsyncIterator[bytes]:
     shown: dict[str, Any] | None = None
     # The header is set when the browser reconnects, the parameter when the page reopens the stream.
     header = call.request.headers.get("last-event-id") or call.query("after")

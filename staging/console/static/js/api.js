@@ -1,5 +1,5 @@
-// Requests to the cloud. The session is a cookie that scripts cannot read; each change carries the
-// CSRF token, which came with the session and lives in this module only.
+// Requests to the cloud. The session is a cookie that scripts cannot read. Each request that changes
+// something carries the CSRF token, which comes with the session and is kept in this module only.
 
 const BASE = "/console/api";
 let csrf = "";
@@ -13,12 +13,12 @@ export class ApiError extends Error {
   }
 }
 
-/** Let `listener` be called when the session is over. */
+/** Call `listener` when the session has ended. */
 export function onSessionLost(listener) {
   lost = listener;
 }
 
-/** Return the name of who is logged in, null when nobody is. */
+/** Return the name of the user who is logged in, or null. */
 export async function session() {
   const answer = await request("GET", "/session");
   csrf = answer.csrf;
@@ -40,7 +40,7 @@ export const get = (path) => request("GET", path);
 export const post = (path, body = {}) => request("POST", path, body);
 export const putJson = (path, body) => request("PUT", path, body);
 
-/** Ask for a file that no address may hold, by POST; returns its Blob. */
+/** Fetch a file that must have no URL, by POST; returns its Blob. */
 export async function download(path) {
   const response = await send("POST", path, {});
   return response.ok ? response.blob() : read(response.status, await response.text(), path);
@@ -71,14 +71,14 @@ function read(status, text, path) {
   let answer = null;
   try {
     answer = JSON.parse(text);
-  } catch { /* an answer without JSON is judged by its status */ }
+  } catch { /* without JSON, the status decides */ }
   if (status >= 200 && status < 300 && answer !== null) return answer;
   const error = answer?.error ?? {};
   if (status === 401 && path !== "/session") lost();
   throw new ApiError(status, error.code ?? String(status), error.message ?? `HTTP ${status}`);
 }
 
-/** Send a file and tell how far it is, 0..1. fetch() cannot tell, XMLHttpRequest can. */
+/** Upload a file; `progress` gets the part that is sent, 0..1. XMLHttpRequest reports it, fetch() does not. */
 export function upload(path, file, progress) {
   return new Promise((resolve, reject) => {
     const sending = new XMLHttpRequest();

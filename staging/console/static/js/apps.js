@@ -1,16 +1,16 @@
-// Apps: what they sign their requests with, to be copied, and which products they are bound to.
+// Apps: the keys that they sign requests with, and the products that they are bound to.
 
 import { get, post } from "./api.js";
-import { field, h, put, say, set } from "./dom.js";
+import { announce, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { empty, form, pageHead } from "./shell.js";
 
-// What an app of each type signs with, besides its apikey; the cloud makes a web app's secret.
+// The parts of the secret of each type of app; the cloud generates a web app's secret.
 const PARTS = { web: [], android: ["package", "apkSignature"], ios: ["bundleId"] };
 
 export async function show(main, { signal }) {
   const list = h("div", { class: "stack wide" });
-  // Secrets that were asked for, as long as the page is open.
+  // The secrets that the user revealed; kept while the page is open.
   const secrets = new Map();
   const first = await get("/apps");
   if (signal.aborted) return;
@@ -47,7 +47,7 @@ export async function show(main, { signal }) {
         secrets.set(app.appId, secret);
         shown();
       } catch (error) {
-        say(errorText(error));
+        announce(errorText(error));
       }
     };
     return h("button", { type: "button", data: { role: "show-secret" }, on: { click: reveal } }, t("showSecret"));
@@ -81,7 +81,7 @@ export async function show(main, { signal }) {
       secrets.set(app.appId, app.secret);
       made.reset();
       drawParts();
-      say(t("appAdded", { name: app.name }));
+      announce(t("appAdded", { name: app.name }));
       await load();
     });
     return made;
@@ -98,10 +98,10 @@ function copyable(name, value) {
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(value);
-      say(t("copied", { name: t(name) }));
-    } catch {  // no clipboard without HTTPS, or it was refused; then by hand
+      announce(t("copied", { name: t(name) }));
+    } catch {  // no clipboard without HTTPS, or the browser refused it: the user copies by hand
       input.select();
-      say(t("copyFailed"));
+      announce(t("copyFailed"));
     }
   };
   return field(t(name), (attributes) => h("div", { class: "row" },

@@ -1,4 +1,4 @@
-// A step chart in SVG: a value holds until the next one is reported.
+// A step chart in SVG: a value is valid until the next one is reported.
 
 import { h, svg } from "./dom.js";
 import { dateTime } from "./format.js";
@@ -50,7 +50,7 @@ function levels(bottom, top) {
   return [...new Set([bottom, middle, top])];
 }
 
-/** Round times of the clock within the range, with their words. */
+/** Return round clock times within the range, with their labels. */
 function times(start, end) {
   const hours = (end - start) / HOUR;
   const step = hours <= 1 ? HOUR / 4 : hours <= 24 ? 6 * HOUR : hours <= 168 ? 48 * HOUR : 168 * HOUR;
@@ -59,7 +59,7 @@ function times(start, end) {
   const offset = new Date(end).getTimezoneOffset() * 60000;
   const found = [];
   for (let ts = Math.ceil((start - offset) / step) * step + offset; ts <= end; ts += step) {
-    // A word at the very edge would be cut.
+    // A label at the edge would be cut off.
     if (ts - start > (end - start) * 0.04 && end - ts > (end - start) * 0.04) found.push([ts, format.format(ts)]);
   }
   return found;

@@ -1,5 +1,5 @@
-// A device's self-description as working controls, made from type, pattern and methods.
-// play, switch and power get controls of their own; everything else one by its type.
+// The controls of a device, made from its self-description: type, pattern and methods.
+// play, switch and power have special controls; every other data point has one by its type.
 
 import { post } from "./api.js";
 import { confirm, field, h, put, uid } from "./dom.js";
@@ -8,11 +8,11 @@ import { empty } from "./shell.js";
 
 const COMMANDS = [["上一首", "previous"], ["暂停", "pause"], ["继续", "resume"], ["停止", "stop"], ["下一首", "next"]];
 const LOW_BATTERY = 20;
-// As long after a hand moved a slider, answers to its earlier places must not move it back.
+// For this long after the user moved a slider, answers to earlier positions must not move it back.
 const SETTLE_MS = 800;
 const QUEUE_LIMIT = 16;
 
-/** The card of all controls; `update` when the device's state changed, `reported` for a value it told. */
+/** The card of all controls; call `update` when the device's state changed, `reported` for a reported value. */
 export function controls(path, signal) {
   const list = h("div", { class: "controls" });
   const hint = h("p", { class: "note", hidden: true }, t("offlineControls"));
@@ -60,15 +60,15 @@ function makeControl(path, point, signal) {
     point.description ? h("p", { class: "small soft" }, point.description) : null,
     parts.body, answer);
 
-  // Orders go one after the other, or the network might turn two of them round. What the device tells
-  // by itself is newer than an answer that is still under way.
+  // Requests are sent one after the other, because the network may reorder them. A value that the device
+  // reports is newer than an answer that has not arrived yet.
   const queue = [];
   let working = false;
-  let told = 0;
+  let reports = 0;
 
   async function order(method, content) {
     const last = queue.at(-1);
-    // Of the places that a slider passed only the newest counts.
+    // Of the positions that a slider passed, only the newest is sent.
     if (parts.latest && last?.[0] === "PUT" && method === "PUT") last[1] = content;
     else if (queue.length < QUEUE_LIMIT) queue.push([method, content]);
     if (working) return;
@@ -78,32 +78,32 @@ function makeControl(path, point, signal) {
   }
 
   async function exchange(method, content) {
-    const before = told;
-    tell(t(method === "PUT" ? "sending" : "reading"), false);
+    const before = reports;
+    showAnswer(t(method === "PUT" ? "sending" : "reading"), false);
     try {
       const body = { method, name: point.name, ...(method === "PUT" ? { content } : {}) };
       const reply = await post(`${path}/control`, body);
       if (signal.aborted) return;
-      if (!reply.code.startsWith("2.")) tell(t("deviceSaid", { code: reply.code, text: reply.content }), true);
+      if (!reply.code.startsWith("2.")) showAnswer(t("deviceSaid", { code: reply.code, text: reply.content }), true);
       else {
-        tell(t("took", { code: reply.code, ms: reply.ms }), false);
-        if (told === before) parts.show(method === "PUT" ? content : reply.content, method === "PUT");
+        showAnswer(t("took", { code: reply.code, ms: reply.ms }), false);
+        if (reports === before) parts.show(method === "PUT" ? content : reply.content, method === "PUT");
         if (method === "GET") return;
       }
-      // What the device holds now, whether it took the value or not.
+      // Show the device's value, whether it accepted the new one or not.
       if (point.method.includes("GET") && queue.length === 0) await refresh();
     } catch (error) {
-      if (!signal.aborted) tell(errorText(error), true);
+      if (!signal.aborted) showAnswer(errorText(error), true);
     }
   }
 
   async function refresh() {
-    const before = told;
+    const before = reports;
     const reply = await post(`${path}/control`, { method: "GET", name: point.name });
-    if (reply.code.startsWith("2.") && told === before) parts.show(reply.content, false);
+    if (reply.code.startsWith("2.") && reports === before) parts.show(reply.content, false);
   }
 
-  function tell(text, bad) {
+  function showAnswer(text, bad) {
     answer.textContent = text;
     answer.className = `answer ${bad ? "bad" : "soft"}`;
   }
@@ -112,7 +112,7 @@ function makeControl(path, point, signal) {
     name: point.name,
     element,
     show(value) {
-      told += 1;
+      reports += 1;
       parts.show(value, false);
     },
     read: () => { if (point.method.includes("GET")) order("GET"); },
@@ -140,7 +140,7 @@ function slider({ point, label, put: send }) {
   const output = h("output", {}, "–");
   const input = h("input", { type: "range", min, max, step, value: min, "aria-label": label });
   let settling = 0;
-  let heard = null;
+  let pending = null;
   const apply = (value) => {
     input.value = value;
     output.textContent = value;
@@ -148,10 +148,10 @@ function slider({ point, label, put: send }) {
   input.addEventListener("input", () => {
     output.textContent = input.value;
     clearTimeout(settling);
-    heard = null;
+    pending = null;
     settling = setTimeout(() => {
       settling = 0;
-      if (heard !== null) apply(heard);
+      if (pending !== null) apply(pending);
     }, SETTLE_MS);
   });
   input.addEventListener("change", () => send(input.value));
@@ -160,7 +160,7 @@ function slider({ point, label, put: send }) {
     output,
     body: h("div", {}, input, h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, min), h("span", {}, max))),
     show(value) {
-      if (settling) heard = value;
+      if (settling) pending = value;
       else apply(value);
     },
   };

@@ -3,7 +3,7 @@
 import { get, post, putJson } from "./api.js";
 import { controls } from "./controls.js";
 import { liveChip, presence, reported } from "./devices.js";
-import { confirm, field, h, put, say, set } from "./dom.js";
+import { announce, confirm, field, h, put, set } from "./dom.js";
 import { ago, clock, value } from "./format.js";
 import { heardCard } from "./heard.js";
 import { historyCard } from "./history.js";
@@ -80,7 +80,7 @@ function bindCard(path, device) {
     problem.textContent = "";
     try {
       await post(`${path}/bind`, { token: token.value.trim() });
-      say(t("bound"));
+      announce(t("bound"));
     } catch (error) {
       problem.textContent = errorText(error);
       token.focus();
@@ -89,7 +89,7 @@ function bindCard(path, device) {
   return h("section", { class: "card stack", data: { part: "bind" } }, h("h2", {}, t("bindTitle")), h("p", { class: "soft" }, t("bindLead")), form);
 }
 
-/** What the owner of a device sees of it. */
+/** The part of the page that only the device's owner sees. */
 function own(path, device, signal) {
   const control = controls(path, signal);
   const update = updateCard(path);
@@ -144,18 +144,18 @@ function settings(path, device) {
     event.preventDefault();
     try {
       await putJson(`${path}/name`, { name: name.value });
-      say(t("renamed"));
+      announce(t("renamed"));
     } catch (error) {
-      say(errorText(error));
+      announce(errorText(error));
     }
   };
   const unbind = async () => {
     if (!await confirm({ title: t("unbindTitle"), text: t("unbindText"), yes: t("unbind"), no: t("cancel") })) return;
     try {
       await post(`${path}/unbind`);
-      say(t("unboundDone"));
+      announce(t("unboundDone"));
     } catch (error) {
-      say(errorText(error));
+      announce(errorText(error));
     }
   };
   return h("section", { class: "card stack", data: { part: "settings" } },

@@ -33,7 +33,7 @@ export function show(main, { signal }) {
     follow(`/live?q=${encodeURIComponent(search)}`, { devices: all, device: one }, live.set, stream.signal);
   }
   signal.addEventListener("abort", () => { stream.abort(); clearInterval(clock); });
-  // Times are told relative to now, so they age by themselves.
+  // Times are shown relative to now, so they are redrawn regularly.
   const clock = setInterval(() => {
     for (const [, { row, device }] of known) row.querySelector("[data-cell=heartbeat]").replaceWith(heartbeat(device));
   }, 5000);
@@ -85,7 +85,7 @@ function line(device) {
     cell("owner", device.mine ? t("mine") : device.owner ?? h("span", { class: "soft" }, t("unbound"))));
 }
 
-/** Whether a device is there, and whether it is being updated. */
+/** Whether a device is online, and whether it is being updated. */
 export function presence(device) {
   if (device.update?.active) return h("span", { class: "chip accent" }, t("updating", { percent: percent(device.update.percent) }));
   if (device.online) return h("span", { class: "chip good" }, t("online"));
@@ -102,7 +102,7 @@ function heartbeat(device) {
   return h("td", { data: { label: t("heartbeat"), cell: "heartbeat" } }, h("span", { title: at ? dateTime(at) : null }, ago(at)));
 }
 
-/** The sign that a page is live. */
+/** The chip that shows whether the page's stream is open. */
 export function liveChip() {
   const element = h("span", { class: "chip warn", role: "status", data: { role: "live" } }, t("reconnecting"));
   const set = (open) => {

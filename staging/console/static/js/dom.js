@@ -1,4 +1,4 @@
-// Making elements. Text only ever becomes a text node, so nothing that a device says is markup.
+// Functions that make elements. Text always becomes a text node, so a device cannot inject markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -33,7 +33,7 @@ function flat(children) {
   return children.flat(9).filter((child) => child !== null && child !== undefined && child !== false);
 }
 
-/** Put new children into an element, if they differ from nothing to something. */
+/** Replace the children of an element. */
 export function put(element, ...children) {
   element.replaceChildren(...flat(children));
   return element;
@@ -63,16 +63,17 @@ export function set(input, attributes) {
   return input;
 }
 
-/** Say something to everybody, screen readers included; it goes after some seconds. */
 let timer = 0;
-export function say(text) {
+
+/** Show a message for some seconds; screen readers read it too. */
+export function announce(text) {
   const status = document.getElementById("status");
   status.textContent = text;
   clearTimeout(timer);
   timer = setTimeout(() => { status.textContent = ""; }, 6000);
 }
 
-/** Ask before something that cannot be undone; resolves to true or false. */
+/** Ask the user to confirm something that cannot be undone; resolves to true or false. */
 export function confirm({ title, text, yes, no }) {
   return new Promise((resolve) => {
     const titleId = uid("dialog");
@@ -96,12 +97,12 @@ const PATHS = {
   pause: "M7 5h4v14H7zm6 0h4v14h-4z",
 };
 
-/** A small picture for a button; what it means is the button's label. */
+/** An icon for a button, whose label says what it means. */
 export function icon(name) {
   return svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: PATHS[name] }));
 }
 
-/** The mark of the product. */
+/** The product's logo. */
 export function mark() {
   return svg("svg", { viewBox: "0 0 32 32", "aria-hidden": "true" },
     svg("rect", { width: 32, height: 32, rx: 8, fill: "#0b6e63" }),

@@ -1,4 +1,4 @@
-// Times, sizes and values as people read them, in the language that is chosen.
+// Times, sizes and values as text, in the chosen language.
 
 import { language, t } from "./i18n.js";
 

@@ -1,14 +1,14 @@
-// What was understood of what was said to a device, and what the device did; and a box to type it.
+// The sentences that a device heard, how they were understood and what the device did; and a box to type one.
 
 import { get, post } from "./api.js";
-import { field, h, put, say, set } from "./dom.js";
+import { announce, field, h, put, set } from "./dom.js";
 import { dateTime } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { empty } from "./shell.js";
 
 const SENTENCE_LIMIT = 500;
 
-/** The card; `changed` when the cloud tells that there is a new outcome. */
+/** The card; call `changed` when the stream reports a new outcome. */
 export function heardCard(path, signal) {
   const list = h("ol", { class: "outcomes", tabindex: "0", "aria-label": t("heard"), hidden: true });
   const notice = h("div", {});
@@ -21,7 +21,7 @@ export function heardCard(path, signal) {
   let again = false;
 
   async function load(before) {
-    // While a list is under way, another wish for the newest is one more list after it.
+    // While a list is being fetched, any number of requests for the newest become one fetch after it.
     if (loading) {
       again = true;
       return;
@@ -31,7 +31,7 @@ export function heardCard(path, signal) {
       const page = await get(`${path}/outcomes${before ? `?before=${before}` : ""}`);
       if (!signal.aborted) draw(page, before !== null);
     } catch (error) {
-      if (!signal.aborted) say(errorText(error));
+      if (!signal.aborted) announce(errorText(error));
     }
     loading = false;
     if (again && !signal.aborted) {
@@ -60,7 +60,7 @@ function sayForm(path, signal, done) {
   const input = h("input", { name: "sentence", maxlength: SENTENCE_LIMIT, required: true, autocomplete: "off" });
   const button = h("button", { type: "submit", class: "primary" }, t("saySentence"));
   const answer = h("p", { class: "answer small soft", role: "status" });
-  const tell = (text, bad) => {
+  const showNotice = (text, bad) => {
     answer.textContent = text;
     answer.className = `answer small ${bad ? "bad" : "soft"}`;
   };
@@ -70,15 +70,15 @@ function sayForm(path, signal, done) {
     const text = input.value.trim();
     if (!text || button.disabled) return;
     button.disabled = true;
-    tell(t("sending"), false);
+    showNotice(t("sending"), false);
     try {
       const outcome = await post(`${path}/say`, { text });
       if (signal.aborted) return;
-      tell(outcome.error ?? t("sentenceDone"), !outcome.done);
+      showNotice(outcome.error ?? t("sentenceDone"), !outcome.done);
       if (input.value.trim() === text) input.value = "";
       done();
     } catch (error) {
-      if (!signal.aborted) tell(errorText(error), true);
+      if (!signal.aborted) showNotice(errorText(error), true);
     } finally {
       button.disabled = false;
     }

@@ -25,7 +25,7 @@ export function historyCard(path, signal) {
   const slots = new Map();
   const drawn = new Map();
   let width = 0;
-  // Charts are drawn at their real width, so that their words have the page's size.
+  // Charts are drawn at their real width, so that their labels have the page's font size.
   const resized = new ResizeObserver(() => {
     if (Math.abs(body.clientWidth - width) < 2) return;
     width = body.clientWidth;

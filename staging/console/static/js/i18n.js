@@ -1,4 +1,4 @@
-// Two languages; the choice is remembered by this browser.
+// Two languages; the browser stores the choice.
 
 import { WORDS } from "./words.js";
 
@@ -12,7 +12,7 @@ function stored() {
     const kept = localStorage.getItem(KEY);
     return kept in CODES ? kept : null;
   } catch {
-    return null;  // storage may be forbidden; then the browser's language decides each time
+    return null;  // storage may be forbidden; then the browser's language is used
   }
 }
 
@@ -26,13 +26,13 @@ export function choose(language) {
   } catch { /* not remembered, but chosen */ }
 }
 
-/** Return words by their key; `{name}` in them is replaced by the value of that name. */
+/** Return the text of a key; `{name}` in it is replaced by the value of that name. */
 export function t(key, values = {}) {
   const words = WORDS[key]?.[current === "zh" ? 0 : 1] ?? key;
   return words.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }
 
-/** Say an error: in our words if it is one of ours, else as the cloud or the device said it. */
+/** Return an error's text: translated if its code is known, otherwise the cloud's or the device's message. */
 export function errorText(error) {
   const key = `error.${error.code}`;
   return key in WORDS ? t(key) : error.message;

@@ -1,16 +1,16 @@
-// Live streams: server-sent events that come back by themselves after a break.
+// Live streams: server-sent events, with reconnects.
 
 const BASE = "/console/api";
-// The cloud beats every 15 s; a stream that is silent for longer is dead without saying so.
+// The cloud sends a heartbeat every 15 s; a stream that is silent for longer is dead.
 const SILENCE_MS = 40000;
 const RETRY_MS = 3000;
-// A browser opens six connections to a cloud, for all its tabs; those that nobody sees let go of theirs.
+// A browser opens at most six connections to one server, for all tabs, so hidden tabs close theirs.
 const HIDDEN_MS = 20000;
 
 /**
  * Follow a stream until `signal` aborts.
- * `handlers` maps event names to functions of the event's data; `onState(open)` tells whether it runs.
- * Reports have ids: whoever comes back names the last one, and the cloud goes on there.
+ * `handlers` maps event names to functions of the event's data; `onState(open)` is called when the stream opens or breaks.
+ * Reports have ids: a reconnect sends the last one, and the cloud continues after it.
  */
 export function follow(path, handlers, onState, signal) {
   let source = null;
@@ -26,7 +26,7 @@ export function follow(path, handlers, onState, signal) {
     source.addEventListener("open", () => { onState(true); alive(); });
     source.addEventListener("error", () => {
       onState(false);
-      // The browser retries a broken stream, but gives up on a refused one.
+      // The browser retries a broken stream, but not a refused one.
       if (source?.readyState === EventSource.CLOSED) later();
     });
     source.addEventListener("beat", alive);
@@ -64,7 +64,7 @@ export function follow(path, handlers, onState, signal) {
   }
 
   document.addEventListener("visibilitychange", visibility, { signal });
-  // A page that is kept for "back" would keep its connection.
+  // A page in the back-forward cache would keep its connection.
   addEventListener("pagehide", close, { signal });
   addEventListener("pageshow", (event) => { if (event.persisted) open(); }, { signal });
   signal.addEventListener("abort", () => { close(); clearTimeout(hiding); });

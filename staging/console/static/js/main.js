@@ -1,4 +1,4 @@
-// The start: who is logged in, and which page the address names.
+// The entry point: finds who is logged in, and shows the page of the URL.
 
 import { onSessionLost, session } from "./api.js";
 import { h, put } from "./dom.js";
@@ -19,7 +19,7 @@ let user = null;
 let leaving = new AbortController();
 let shown = 0;
 
-/** Go to a page of the console. */
+/** Navigate to a page of the console. */
 function navigate(path) {
   history.pushState(null, "", path);
   return render({ focus: true });

@@ -1,7 +1,7 @@
 // One product: its data points, from a template or defined here, and the apps that may control it.
 
 import { get, post } from "./api.js";
-import { confirm, field, h, put, say, set } from "./dom.js";
+import { announce, confirm, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { empty, form, pageHead } from "./shell.js";
 
@@ -33,15 +33,15 @@ export async function show(main, { match, signal }) {
       bindForm(path, product.apps.filter((app) => !app.bound), load));
   }
 
-  /** Ask, do it, say so, show what is so now. */
+  /** Ask the user to confirm, send the request, announce it, and reload. */
   async function act(words, where, body, done) {
     if (!await confirm({ ...words, no: t("cancel") })) return;
     try {
       await post(`${path}/${where}`, body);
-      say(done);
+      announce(done);
       await load();
     } catch (error) {
-      say(errorText(error));
+      announce(errorText(error));
     }
   }
 
@@ -85,7 +85,7 @@ function bindForm(path, others, load) {
     try {
       const chosen = others.find(({ id }) => id === Number(app.value));
       await post(`${path}/apps/${chosen.id}/bind`);
-      say(t("appBound", chosen));
+      announce(t("appBound", chosen));
       await load();
     } catch (error) {
       problem.textContent = errorText(error);
@@ -101,7 +101,7 @@ function fromTemplate(path, templates, load) {
     templates.map(({ name, points }) => h("option", { value: name }, `${name}: ${points.join(", ")}`)));
   const made = form(t("addTemplate"), field(t("template"), (attributes) => set(template, attributes)), t("add"), async () => {
     const { added } = await post(`${path}/points/template`, { template: template.value });
-    say(added.length ? t("templateAdded", { names: added.join(", ") }) : t("templateHad"));
+    announce(added.length ? t("templateAdded", { names: added.join(", ") }) : t("templateHad"));
     await load();
   });
   made.dataset.role = "template";
@@ -140,7 +140,7 @@ function newPoint(path, types, load) {
     });
     made.reset();
     drawPattern();
-    say(t("pointAdded", added));
+    announce(t("pointAdded", added));
     await load();
   });
   made.dataset.role = "new-point";

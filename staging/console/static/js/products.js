@@ -1,7 +1,7 @@
 // Products, their batches, and the devices of a batch with the tokens that bind them.
 
 import { get, post } from "./api.js";
-import { field, h, put, say, set } from "./dom.js";
+import { announce, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { profileButton } from "./profile.js";
 import { form, pageHead } from "./shell.js";
@@ -28,7 +28,7 @@ export async function show(main, { signal }) {
       field(t("testDevices"), (attributes) => set(count, attributes)),
     ], t("create"), async () => {
       await post("/products", { name: name.value, template: template.value, testDevices: Number(count.value) });
-      say(t("productAdded"));
+      announce(t("productAdded"));
       await load();
     });
   }
@@ -56,7 +56,7 @@ export async function show(main, { signal }) {
         opened = batch.id;
         put(place, deviceTable(batch, found));
       } catch (error) {
-        say(errorText(error));
+        announce(errorText(error));
       }
     };
     return h("tr", { data: { batch: batch.name } },
@@ -73,7 +73,7 @@ export async function show(main, { signal }) {
       problem.textContent = "";
       try {
         await post(`/products/${product.id}/batches`, { name: name.value, count: Number(count.value) });
-        say(t("batchAdded"));
+        announce(t("batchAdded"));
         await load();
       } catch (error) {
         problem.textContent = errorText(error);

@@ -1,8 +1,8 @@
-// The profile of a device as a file. It holds the device's token, so it is asked for by POST and is
-// never at an address: the browser saves what came, and forgets it.
+// The profile of a device as a file. It contains the device's token, so it is fetched by POST and has no
+// URL: the browser saves the answer and keeps no copy.
 
 import { download } from "./api.js";
-import { h, say } from "./dom.js";
+import { announce, h } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 
 const KEPT_MS = 10_000;
@@ -15,9 +15,9 @@ export function profileButton(uuid) {
     button.disabled = true;
     try {
       save(await download(`/devices/${uuid}/profile`), `profile-${uuid}.json`);
-      say(t("profileSaved"));
+      announce(t("profileSaved"));
     } catch (error) {
-      say(errorText(error));
+      announce(errorText(error));
     } finally {
       button.disabled = false;
     }
@@ -31,6 +31,6 @@ function save(blob, name) {
   document.body.append(link);
   link.click();
   link.remove();
-  // The browser reads the blob after the click; it says nothing when it is done.
+  // The browser reads the blob after the click, and gives no event when it is done.
   setTimeout(() => URL.revokeObjectURL(href), KEPT_MS);
 }

@@ -1,4 +1,4 @@
-// The frame around every page: who is logged in, where one is, which language.
+// The frame around every page: the user, the tabs and the language.
 
 import { logOut } from "./api.js";
 import { h, mark } from "./dom.js";
@@ -29,19 +29,19 @@ export function languageButton(render) {
   }, t("language"));
 }
 
-/** The head of a page; its title takes the focus when one comes here. */
+/** The head of a page; its title gets the focus when the page opens. */
 export function pageHead(title, lead, ...extra) {
   return h("div", { class: "page-head" },
     h("div", { class: "stack tight" }, h("h1", { tabindex: "-1" }, title), lead ? h("p", {}, lead) : null),
     extra);
 }
 
-/** What stands where nothing is yet: that, and what to do. */
+/** The text of an empty list: that it is empty, and what to do. */
 export function empty(title, hint) {
   return h("div", { class: "empty" }, h("strong", {}, title), h("p", {}, hint));
 }
 
-/** A card with a form; `work` is done when it is sent, and its error is shown in it. */
+/** A card with a form; submitting it calls `work`, whose error is shown in the card. */
 export function form(title, fields, action, work) {
   const problem = h("p", { class: "bad", role: "alert" });
   const button = h("button", { class: "primary", type: "submit" }, action);

@@ -1,13 +1,13 @@
-// What was said to a device: listed with length and waveform, and played here.
+// The utterances of a device: a list with length and waveform, and a player.
 
 import { get } from "./api.js";
-import { h, icon, put, say, svg } from "./dom.js";
+import { announce, h, icon, put, svg } from "./dom.js";
 import { dateTime } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { empty } from "./shell.js";
 
 const HEIGHT = 48;
-// Segments come three a second; the list is asked for again once they pause.
+// Segments arrive three a second; the list is fetched again once they pause.
 const SETTLE_MS = 700;
 
 export function speechCard(path, signal) {
@@ -30,7 +30,7 @@ export function speechCard(path, signal) {
       next = page.next;
       more.hidden = next === null;
     } catch (error) {
-      if (!signal.aborted) say(errorText(error));
+      if (!signal.aborted) announce(errorText(error));
     }
   }
 
@@ -42,7 +42,7 @@ export function speechCard(path, signal) {
       return;
     }
     put(list);
-    // The one that plays keeps its line, and with it its button and its place.
+    // The utterance that plays keeps its line, and with it its button and position.
     for (const spoken of utterances) {
       const key = `${spoken.start}-${spoken.id}-${spoken.segments}`;
       append(spoken, before.get(key));
@@ -90,7 +90,7 @@ export function speechCard(path, signal) {
       } catch (error) {
         if (error.name === "AbortError") return;  // stopped before it began
         stop();
-        say(t("cannotPlay"));
+        announce(t("cannotPlay"));
       }
     }
     return line;

@@ -1,7 +1,7 @@
 // Strategies: which devices are offered a released version, and when that begins.
 
 import { get, post } from "./api.js";
-import { confirm, field, h, put, say, set } from "./dom.js";
+import { announce, confirm, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { empty, form, pageHead } from "./shell.js";
 
@@ -56,10 +56,10 @@ export async function show(main, { signal }) {
   async function act(path, words) {
     try {
       await post(path);
-      say(words);
+      announce(words);
       await load();
     } catch (error) {
-      say(errorText(error));
+      announce(errorText(error));
     }
   }
 
@@ -90,7 +90,7 @@ export async function show(main, { signal }) {
         from: from.value.split(/[,，\s]+/).filter(Boolean),
         batches: [...batches.querySelectorAll("input:checked")].map(({ value }) => value),
       });
-      say(t("strategyAdded"));
+      announce(t("strategyAdded"));
       await load();
     });
   }

@@ -1,7 +1,7 @@
-// A device's update: what is offered, the order and taking it back, the bar and the event log.
+// A device's update: the offer, the order and its cancellation, the progress bar and the event log.
 
 import { post } from "./api.js";
-import { confirm, h, put, say } from "./dom.js";
+import { announce, confirm, h, put } from "./dom.js";
 import { percent } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { empty } from "./shell.js";
@@ -12,13 +12,13 @@ export function updateCard(path) {
   const offered = h("div", {});
   const steps = h("ol", { class: "steps" });
   const bar = h("progress", { max: 1, value: 0, "aria-label": t("progress") });
-  const told = h("p", { class: "row between", role: "status" });
+  const summary = h("p", { class: "row between", role: "status" });
   const problem = h("p", { class: "note bad", role: "alert", hidden: true });
   const stop = h("button", { type: "button", class: "danger", hidden: true, data: { role: "cancel-update" }, on: { click: () => cancel() } }, t("cancelUpdate"));
   const log = h("ol", { class: "log lines", tabindex: "0", "aria-label": t("eventLog") });
   const trialLog = h("ol", { class: "log lines", tabindex: "0", "aria-label": t("trialLog") });
   const trial = h("details", { hidden: true, data: { part: "trial-log" } }, h("summary", {}, t("trialLog")), trialLog);
-  const running = h("div", { class: "stack", hidden: true }, told, bar, steps, problem, h("div", {}, stop),
+  const running = h("div", { class: "stack", hidden: true }, summary, bar, steps, problem, h("div", {}, stop),
     h("details", { open: true }, h("summary", {}, t("eventLog")), log), trial);
   const element = h("section", { class: "card", data: { part: "update" } }, h("h2", {}, t("update")), h("div", { class: "stack" }, offered, running));
   let lines = [];
@@ -29,9 +29,9 @@ export function updateCard(path) {
     button.disabled = true;
     try {
       await post(`${path}/update`, { packageId: offer.packageId, strategyId: offer.strategyId });
-      say(t("ordered"));
+      announce(t("ordered"));
     } catch (error) {
-      say(errorText(error));
+      announce(errorText(error));
       button.disabled = false;
     }
   }
@@ -41,9 +41,9 @@ export function updateCard(path) {
     stop.disabled = true;
     try {
       const { over } = await post(`${path}/update/cancel`, {});
-      say(t(over ? "updateCancelled" : "updateCancelling"));
+      announce(t(over ? "updateCancelled" : "updateCancelling"));
     } catch (error) {
-      say(errorText(error));
+      announce(errorText(error));
     } finally {
       stop.disabled = false;
     }
@@ -72,7 +72,7 @@ export function updateCard(path) {
       put(log);
       put(trialLog);
     }
-    put(told, h("strong", {}, t("updateTo", { version: task.version })),
+    put(summary, h("strong", {}, t("updateTo", { version: task.version })),
       h("span", { class: `chip ${tone(task.status)}`, data: { status: task.status } }, t(`status.${task.status}`), task.status === "RUNNING" ? ` ${percent(task.percent)}` : ""));
     bar.value = task.percent ?? 0;
     put(steps, STEPS.map((name, index) => step(name, index, task)));

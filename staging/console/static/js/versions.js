@@ -1,7 +1,7 @@
-// Versions: upload a package, verify it on one device, let it pass.
+// Versions: upload a package, verify it on one device, and pass it.
 
 import { get, post, upload } from "./api.js";
-import { field, h, put, say, set } from "./dom.js";
+import { announce, field, h, put, set } from "./dom.js";
 import { bytes, dateTime, percent } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { follow } from "./live.js";
@@ -19,7 +19,7 @@ export async function show(main, { signal }) {
   put(main, pageHead(t("versions"), t("versionsLead")),
     h("div", { class: "grid" }, h("div", { class: "c8" }, list), h("div", { class: "c4" }, newVersion(found.products))));
   draw();
-  // A verification moves when its device reports.
+  // A verification progresses when its device reports.
   follow("/live?q=", { device: () => { clearTimeout(waiting); waiting = setTimeout(load, RELOAD_MS); } }, () => {}, signal);
   signal.addEventListener("abort", () => clearTimeout(waiting));
 
@@ -28,13 +28,13 @@ export async function show(main, { signal }) {
       found = await get("/versions");
       if (!signal.aborted) draw();
     } catch (error) {
-      say(errorText(error));
+      announce(errorText(error));
     }
   }
 
   function draw() {
     const now = JSON.stringify(found.versions);
-    // What is being typed into a card must not go.
+    // Text that is being typed into a card must not be lost.
     if (now === drawn || list.contains(document.activeElement) && document.activeElement.value) return;
     drawn = now;
     put(list, found.versions.length ? found.versions.map((version) => card(version, load)) : h("div", { class: "card" }, empty(t("noVersions"), t("noVersionsHint"))));
@@ -55,7 +55,7 @@ export async function show(main, { signal }) {
       await upload(`/versions?${query}`, file.files[0], (part) => {
         button.textContent = part < 1 ? t("uploading", { percent: percent(part) }) : t("signing");
       });
-      say(t("uploaded", { version: version.value }));
+      announce(t("uploaded", { version: version.value }));
       version.value = description.value = file.value = "";
       await load();
     });
@@ -91,10 +91,10 @@ function verifyForm(version, load) {
     try {
       await work();
       uuid.value = "";
-      say(words);
+      announce(words);
       await load();
     } catch (error) {
-      say(errorText(error));
+      announce(errorText(error));
     }
   };
   const submit = (event) => {

@@ -1,4 +1,4 @@
-// Everything that the console says: [Chinese, English].
+// All texts of the console: [Chinese, English].
 
 export const WORDS = {
   brand: ["故事机控制台", "Story console"],
