@@ -97,7 +97,9 @@ async def _device_with_sentences(call: Call, watcher: Watcher, uuid: str) -> Asy
             yield piece
 
 
-async def _device_events(call: Call, watcher: Watcher, sentences: heard.News) -> AsyncIterator[bytes]:
+async def _device_events(
+    call: Call, watcher: Watcher, sentences: heard.News
+) -> AsyncIterator[bytes]:
     shown: dict[str, Any] | None = None
     # The header is set when the browser reconnects, the parameter when the page reopens the stream.
     header = call.request.headers.get("last-event-id") or call.query("after")
