@@ -37,6 +37,9 @@ OTHER_TESTS = {
 }
 # Modules without a test file of their own, and the files that test them.
 TESTED_IN: dict[str, str] = {
+    "agent.app": "tests/agent/link/test_link.py",
+    "agent.exits": "tests/agent/test_commands.py",
+    "transport.errors": "tests/transport/test_framed.py",
     "ota.errors": "tests/ota/trust/test_client.py",
     "ota.fetch.folder": "tests/ota/fetch/test_spent.py",
     "ota.fetch.source": "tests/ota/trust/test_attacks.py",

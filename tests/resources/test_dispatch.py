@@ -129,24 +129,34 @@ async def test_a_data_point_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPat
     assert knob.value == 5
 
 
-async def test_a_report_that_fails_does_not_change_the_answer(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize("error", [OSError("disk full"), RuntimeError("closed"), UnicodeError()])
+async def test_a_report_that_fails_does_not_undo_what_was_done(
+    caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     async def fail(_name: str, _value: Value) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
-    assert (await Dispatch([Knob()], fail).handle(put())).code == Code.CHANGED
+    knob = Knob()
+    assert await Dispatch([knob], fail).handle(put()) == Answer(Code.CHANGED)
+    assert knob.value == 9
     assert "volume: its change is not reported" in caplog.text
 
 
-async def test_a_report_that_hangs_does_not_hold_the_answer_back(
+async def test_a_report_that_hangs_does_not_keep_the_asker_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def hang(_name: str, _value: Value) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(resources.dispatch, "CHANGE_TIMEOUT", 0.01)
-    assert (await Dispatch([Knob()], hang).handle(put())).code == Code.CHANGED
+    monkeypatch.setattr(resources.dispatch, "CHANGE_TIMEOUT", 0.02)
+    assert (await Dispatch([Knob()], hang).handle(put())).code is Code.CHANGED
+
+
+async def test_what_no_protocol_can_carry_is_marked_not_raised() -> None:
+    knob = Knob()
+    knob.value = "\udcb9"
+    answer = await dispatch(knob)[0].handle(put(b"", method="GET"))
+    assert answer == Answer(Code.CONTENT, b"?")
 
 
 async def test_the_end_closes_every_data_point() -> None:

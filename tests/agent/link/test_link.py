@@ -25,7 +25,7 @@ from machine.chime import SoundProof
 from machine.mixers import StandInMixer
 from resources.datapoint import DataPoint
 from resources.volume import VolumePoint
-from tests.agent.local.test_http import Bench, serving
+from tests.agent.local.rig import Bench, serving
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import DEADLINE, UUID, make_profile, until
 from tests.resources.parts import Bench as PlayBench

@@ -15,7 +15,7 @@ from agent.local.http import unix_socket
 from agent.settings import HealthSettings, SoundCheck
 from agent.updates.health import Health, build_health, find_sound_fault, note_sound, sound_needed
 from machine.chime import SoundProof
-from tests.agent.local.test_http import Bench, serving
+from tests.agent.local.rig import Bench, serving
 from tests.agent.parts import DEADLINE
 from tests.agent.updates.test_checks import program
 
