@@ -38,7 +38,12 @@ OTHER_TESTS = {
 # Modules without a test file of their own, and the files that test them.
 TESTED_IN: dict[str, str] = {
     "agent.app": "tests/agent/link/test_link.py",
+    "agent.daemon": "tests/agent/test_cli.py",
     "agent.exits": "tests/agent/test_commands.py",
+    "audio.errors": "tests/audio/test_speex.py",
+    "audio.pcm": "tests/audio/test_resample.py",
+    "machine.errors": "tests/resources/test_dispatch.py",
+    "resources.datapoint": "tests/resources/test_dispatch.py",
     "transport.errors": "tests/transport/test_framed.py",
     "ota.errors": "tests/ota/trust/test_client.py",
     "ota.fetch.folder": "tests/ota/fetch/test_spent.py",

@@ -15,6 +15,8 @@ from aiocoap.message import Direction
 from aiocoap.numbers.optionnumbers import OptionNumber
 from aiocoap.numbers.types import Type
 
+from wire.exchange import Request
+
 _HEADER = struct.Struct("!BBH")
 _VERSION = 1
 _TOKEN_MAX = 8
@@ -65,6 +67,16 @@ def decode_message(data: bytes, remote: object) -> aiocoap.Message:
     message.remote, message.direction = remote, Direction.INCOMING
     _read_body(message, data, body)
     return message
+
+
+def to_request(message: aiocoap.Message) -> Request:
+    """Return what a handler sees of a received request: the decoded options, in order."""
+    return Request(
+        method=str(message.code),
+        path=tuple(message.opt.uri_path),
+        query=tuple(message.opt.uri_query),
+        payload=message.payload,
+    )
 
 
 def _is_code(code: int) -> bool:

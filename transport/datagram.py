@@ -9,8 +9,9 @@ from aiocoap.numbers.codes import Code as CoapCode
 from aiocoap.resource import Resource
 
 from transport.blocks import BlockTransfers
+from transport.coap import to_request
 from transport.errors import TransportError
-from wire.exchange import Handler, Request
+from wire.exchange import Handler
 
 
 class DatagramServer:
@@ -49,12 +50,5 @@ class _Site(Resource):
         pipe.add_response(reply, is_last=True)
 
     async def render(self, request: Any) -> Any:
-        answer = await self._handler(
-            Request(
-                method=str(request.code),
-                path=tuple(request.opt.uri_path),
-                query=tuple(request.opt.uri_query),
-                payload=request.payload,
-            )
-        )
+        answer = await self._handler(to_request(request))
         return aiocoap.Message(code=CoapCode(answer.code), payload=answer.payload)

@@ -22,12 +22,12 @@ from aiocoap.resource import Resource
 from aiocoap.tokenmanager import TokenManager
 
 from transport.blocks import is_valid_block
-from transport.coap import MessageFormatError, decode_message
+from transport.coap import MessageFormatError, decode_message, to_request
 from transport.connection import Connection
 from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
 from transport.messages import StreamMessages
 from wire.errors import WireError
-from wire.exchange import Answer, Handler, Request
+from wire.exchange import Answer, Handler
 from wire.framing import MAX_LENGTH, FrameDecoder, FramingError
 
 READ_SIZE = 16 * 1024
@@ -293,14 +293,7 @@ class _Site(Resource):
             await asyncio.wait(self._running, timeout=deadline)
 
     async def render(self, request: Any) -> Any:
-        answer = await request.remote.handler(
-            Request(
-                method=str(request.code),
-                path=tuple(request.opt.uri_path),
-                query=tuple(request.opt.uri_query),
-                payload=request.payload,
-            )
-        )
+        answer = await request.remote.handler(to_request(request))
         return aiocoap.Message(
             code=CoapCode(answer.code),
             payload=answer.payload,
