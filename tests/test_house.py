@@ -41,7 +41,7 @@ TESTED_IN: dict[str, str] = {
     "agent.daemon": "tests/agent/test_cli.py",
     "agent.exits": "tests/agent/test_commands.py",
     "audio.errors": "tests/audio/test_speex.py",
-    "audio.pcm": "tests/audio/test_resample.py",
+    "audio.pcm": "tests/audio/test_speex.py",
     "machine.errors": "tests/resources/test_dispatch.py",
     "resources.datapoint": "tests/resources/test_dispatch.py",
     "transport.errors": "tests/transport/test_framed.py",
