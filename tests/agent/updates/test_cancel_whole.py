@@ -1,4 +1,7 @@
-"""Cancelling from the machine and from the cloud: a real agent, a real cloud, their commands."""
+"""Cancelling from the machine and from the cloud: a real agent, a real cloud, their commands.
+
+Tests staging.commands.updates too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every reason to refuse a request before it reaches its endpoint."""
+"""Every reason to refuse a request before it reaches its endpoint.
+
+Tests staging.store.access and staging.store.nonces too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The log-in and consent page: what it grants, and the attacks that it must resist."""
+"""The log-in and consent page: what it grants, and the attacks that it must resist.
+
+Tests staging.api.authorize_page too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Control, connection and history: the effects and errors of each endpoint (staging.api.control)."""
+"""Control, connection and history: the effects and errors of each endpoint (staging.api.control).
+
+Tests staging.api.params and staging.api.views too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Each error code of the document's table, by a request that causes it (docs/adr/0007)."""
+"""Each error code of the document's table, by a request that causes it (docs/adr/0007).
+
+Tests staging.api.envelope too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Updates from offer to outcome: the endpoints, the order, and the status derived from events."""
+"""Updates from offer to outcome: the endpoints, the order, and the status derived from events.
+
+Tests staging.store.ota too.
+"""
 
 from __future__ import annotations
 

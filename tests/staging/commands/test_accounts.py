@@ -1,4 +1,7 @@
-"""Accounts as commands: their passwords are generated or read from a file, and stored as a hash."""
+"""Accounts as commands: their passwords are generated or read from a file, and stored as a hash.
+
+Tests staging.commands.tokens too.
+"""
 
 from __future__ import annotations
 

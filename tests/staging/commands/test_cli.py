@@ -1,4 +1,7 @@
-"""``story-cloud`` as people and scripts run it: one line for a mistake, and the default folder."""
+"""``story-cloud`` as people and scripts run it: one line for a mistake, and the default folder.
+
+Tests staging.commands.common and staging.commands.exits too.
+"""
 
 from __future__ import annotations
 

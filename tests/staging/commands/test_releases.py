@@ -1,4 +1,7 @@
-"""Releases as commands: signed by the real tool, offered, verified, and their order."""
+"""Releases as commands: signed by the real tool, offered, verified, and their order.
+
+Tests staging.commands.strategies too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The server as a process: its ports, its folder, its end."""
+"""The server as a process: its ports, its folder, its end.
+
+Tests staging.api.http_server and staging.server too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The console as a tester uses it: real Chromium, a real cloud, a real agent."""
+"""The console as a tester uses it: real Chromium, a real cloud, a real agent.
+
+Tests staging.console.controls, staging.console.device, staging.console.devices,
+staging.console.history, staging.console.strategies and staging.console.versions too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Cancelling an update in the page: a real browser, and an agent that downloads slowly."""
+"""Cancelling an update in the page: a real browser, and an agent that downloads slowly.
+
+Tests staging.console.update too.
+"""
 
 from __future__ import annotations
 

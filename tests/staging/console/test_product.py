@@ -1,4 +1,7 @@
-"""The document's required steps in a browser: product, data points, app, binding, profile."""
+"""The document's required steps in a browser: product, data points, app, binding, profile.
+
+Tests staging.console.apps, staging.console.products and staging.console.profile too.
+"""
 
 from __future__ import annotations
 

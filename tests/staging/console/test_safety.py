@@ -1,4 +1,7 @@
-"""The console's protection against hostile devices, other sites and password guessing."""
+"""The console's protection against hostile devices, other sites and password guessing.
+
+Tests staging.console.call and staging.console.login too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Cancelling an order: the device's answer decides, and its later reports still count."""
+"""Cancelling an order: the device's answer decides, and its later reports still count.
+
+Tests staging.gateway.orders too.
+"""
 
 from __future__ import annotations
 

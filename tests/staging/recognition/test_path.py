@@ -1,4 +1,7 @@
-"""The whole path with real programs: story-cloud, a real story-agent, sentences typed and spoken."""
+"""The whole path with real programs: story-cloud, a real story-agent, sentences typed and spoken.
+
+Tests staging.commands.sentences and staging.commands.title_lists too.
+"""
 
 from __future__ import annotations
 

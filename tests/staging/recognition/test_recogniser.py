@@ -1,4 +1,7 @@
-"""The recogniser process from the server's side: deadlines, crashes, idle times."""
+"""The recogniser process from the server's side: deadlines, crashes, idle times.
+
+Tests staging.recognition.worker too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""From segments or a typed sentence to control requests, with every possible outcome."""
+"""From segments or a typed sentence to control requests, with every possible outcome.
+
+Tests staging.recognition.lookup too.
+"""
 
 from __future__ import annotations
 
