@@ -105,7 +105,6 @@ def test_a_name_is_looked_up_in_the_source(name: str, *, there: bool) -> None:
     assert exists(name) is there
 
 
-@pytest.mark.xfail(reason="others are changing imports; to be made anew when they are done")
 def test_the_table_of_imports_is_what_the_imports_are() -> None:
     text = DOCUMENT.read_text("utf-8")
     assert document(text) == text, "run python -m tools.architecture"
