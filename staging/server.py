@@ -128,7 +128,7 @@ class _Cloud:
             options.data,
             Recogniser(options.data.root / CACHE_FOLDER) if options.recognise else None,
         )
-        self._gateway.listen(self._recognition.hear)
+        self._gateway.listen(self._recognition.collect)
 
     async def run(
         self,

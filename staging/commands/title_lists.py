@@ -8,7 +8,7 @@ from pathlib import Path
 from staging.commands.common import Commands, Result, command, data_of, group, store
 from staging.errors import StagingError
 from staging.recognition.lookup import check_product, look_up
-from staging.recognition.title_lists import FILE_LIMIT, Catalogues, parse_titles
+from staging.recognition.title_lists import FILE_LIMIT, TitleLists, parse_titles
 from wire.errors import WireError
 
 
@@ -34,13 +34,13 @@ def _set(options: argparse.Namespace) -> Result:
     with path.open("rb") as file:
         titles = parse_titles(file.read(FILE_LIMIT + 1), str(path))
     owner = _owner(options)
-    Catalogues(data_of(options).root).set(titles, **owner)
+    TitleLists(data_of(options).root).set(titles, **owner)
     return Result({**owner, "titles": len(titles)}, [f"{_shown(owner)}: {len(titles)} titles"])
 
 
 def _show(options: argparse.Namespace) -> Result:
     owner = _owner(options)
-    titles = Catalogues(data_of(options).root).get(**owner)
+    titles = TitleLists(data_of(options).root).get(**owner)
     if titles is None:
         raise StagingError(f"{_shown(owner)}: there is no catalogue")
     return Result({**owner, "titles": titles}, titles)
@@ -48,7 +48,7 @@ def _show(options: argparse.Namespace) -> Result:
 
 def _remove(options: argparse.Namespace) -> Result:
     owner = _owner(options)
-    if not Catalogues(data_of(options).root).remove(**owner):
+    if not TitleLists(data_of(options).root).remove(**owner):
         raise StagingError(f"{_shown(owner)}: there is no catalogue")
     return Result(owner, [f"{_shown(owner)}: removed"])
 

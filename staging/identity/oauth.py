@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
-from staging.store.models import ALL_SCOPE
 from wire.errors import FieldError
 
 # The document's request has no slash at the end, its response has one; both are accepted.
@@ -19,6 +18,8 @@ DOCUMENT_REDIRECT = "http://iam.iot.baidu.com/v1/iam/oauth/receive_implicit_toke
 REDIRECT_LIMIT = 1024
 # A private-use scheme has a dot (RFC 8252, 7.1), so javascript: and data: do not match.
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
+# Stands for every scope (open API 1.1); the document's example uses it.
+ALL_SCOPE = "allScope"
 
 
 class Scope(StrEnum):

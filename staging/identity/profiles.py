@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from staging.data_dir import DataDir, Endpoints, read_endpoints
 from staging.errors import StagingError
 from staging.identity import ca
-from staging.store.models import Device
 from wire.profile import Profile, render_profile
 
 # The profile must have one, but the cloud does not listen on it.
 LWM2M_PORT = 5683
 
 
-def profile_of(device: Device, endpoints: Endpoints, authority: str) -> Profile:
+class DeviceRecord(Protocol):
+    """What a profile says of a device; the store's devices have it."""
+
+    @property
+    def uuid(self) -> str:
+        """Its uuid."""
+
+    @property
+    def token(self) -> str:
+        """The secret with which it registers."""
+
+    @property
+    def bind_token(self) -> str | None:
+        """The secret that its owner reads from it; None: not known yet."""
+
+    @property
+    def version(self) -> int:
+        """0 in development, 1 in use."""
+
+
+def profile_of(device: DeviceRecord, endpoints: Endpoints, authority: str) -> Profile:
     """Return a device's profile; ``authority`` is the CA's certificate in PEM.
 
     Raises:
@@ -34,7 +55,7 @@ def profile_of(device: Device, endpoints: Endpoints, authority: str) -> Profile:
     )
 
 
-def profile_file(data: DataDir, device: Device, endpoints: Endpoints | None = None) -> bytes:
+def profile_file(data: DataDir, device: DeviceRecord, endpoints: Endpoints | None = None) -> bytes:
     """Return the file that is flashed onto a device; creates the CA if there is none.
 
     Args:

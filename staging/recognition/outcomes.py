@@ -75,7 +75,7 @@ class Outcome:
 
 
 class OutcomeLog:
-    """The newest outcomes of each device; methods other than `tell` and `subscribe` do disk I/O."""
+    """The newest outcomes of each device; methods other than `publish` and `subscribe` do disk I/O."""
 
     def __init__(self, root: Path) -> None:
         """Use the file in the data folder ``root``; the first `add` creates it."""
@@ -118,7 +118,7 @@ class OutcomeLog:
             ).fetchall()
         return [json.loads(body) | {"id": number} for number, body in rows]
 
-    def tell(self, outcome: Outcome) -> None:
+    def publish(self, outcome: Outcome) -> None:
         """Send an outcome to the subscribers; call it in the event loop."""
         for feed in self._feeds:
             feed.put(outcome)

@@ -1,7 +1,7 @@
 """Builds the recogniser's prompt, and detects a text that only echoes it.
 
 The prompt is in simplified script, because Whisper writes its answer in the script of the prompt.
-It begins with titles of the device's catalogue, which improves their recognition more than any
+It begins with titles of the device's list, which improves their recognition more than any
 setting. It contains no number, because Whisper would hear that number in place of others
 (docs/recognition.md). On sound without speech Whisper repeats its prompt; such an echo must not
 start or stop anything.

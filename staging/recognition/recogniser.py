@@ -51,7 +51,7 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Transcript:
     """The result for one sound."""
 
     text: str
@@ -96,7 +96,7 @@ class Recogniser:
         """The id of the running process, or None."""
         return self._process.pid if self._process else None
 
-    async def recognise(self, sound: Pcm, prompt: str) -> Heard:
+    async def recognise(self, sound: Pcm, prompt: str) -> Transcript:
         """Return the text of a sound; ``prompt`` is Whisper's initial prompt.
 
         Raises:
@@ -109,7 +109,7 @@ class Recogniser:
         finally:
             self._busy, self._used = False, self._clock()
 
-    async def _recognise(self, process: Process, sound: Pcm, prompt: str) -> Heard:
+    async def _recognise(self, process: Process, sound: Pcm, prompt: str) -> Transcript:
         started = self._clock()
         wav = render_wav(sound)
         request = json.dumps({"bytes": len(wav), "prompt": prompt}).encode() + b"\n" + wav
@@ -182,7 +182,7 @@ class Recogniser:
             await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
 
 
-def _read(answer: dict[str, object], seconds: float) -> Heard:
+def _read(answer: dict[str, object], seconds: float) -> Transcript:
     text, confidence, silence = (answer.get(k) for k in ("text", "confidence", "silence"))
     if not (
         isinstance(text, str)
@@ -190,7 +190,7 @@ def _read(answer: dict[str, object], seconds: float) -> Heard:
         and isinstance(silence, float | int)
     ):
         raise ValueError("an answer without text, confidence and silence")  # noqa: TRY004  # bad content
-    return Heard(text, confidence, silence, round(seconds, 3))
+    return Transcript(text, confidence, silence, round(seconds, 3))
 
 
 async def _exchange(process: Process, request: bytes) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """The recognition service: from a device's voice segments, or a typed sentence, to the outcome.
 
-It never blocks the gateway's event loop: `hear` only collects segments, one utterance at a time is
+It never blocks the gateway's event loop: `collect` only takes in segments, one utterance at a time is
 recognised in another process, and utterances that do not fit into the queue are dropped and logged.
 """
 
@@ -26,7 +26,7 @@ from staging.recognition.reassembly import Broken, Reassembler, Utterance
 from staging.recognition.recogniser import Recogniser, RecogniserError
 from staging.recognition.sound import decode
 from staging.recognition.summary import summary
-from staging.recognition.title_lists import Catalogues
+from staging.recognition.title_lists import TitleLists
 from staging.recognition.titles import NoTitleError, TitleIndex
 from staging.store import Database
 from staging.store.effects import Effect, VoiceSeen
@@ -80,14 +80,14 @@ class Recognition:
         self._recogniser = recogniser
         self._clock = clock
         self._monotonic = monotonic
-        self._catalogues = Catalogues(data.root)
+        self._title_lists = TitleLists(data.root)
         self._reassembler = Reassembler()
         self._queue: asyncio.Queue[Utterance | Broken] = asyncio.Queue(QUEUE_LIMIT)
         self._typed = 0
         self.outcomes = OutcomeLog(data.root)
         """The outcome of each sentence; the console reads it and subscribes to it."""
 
-    def hear(self, uuid: str, effects: Sequence[Effect]) -> None:
+    def collect(self, uuid: str, effects: Sequence[Effect]) -> None:
         """Collect the voice segments of a report; a listener for `Gateway.listen`."""
         if self._recogniser is None:
             return
@@ -124,7 +124,7 @@ class Recognition:
         self._typed += 1
         try:
             outcome = Outcome(known.uuid, self._clock(), TYPED, text=text)
-            return await self._keep(await self._obey(outcome, known))
+            return await self._keep(await self._act_on(outcome, known))
         finally:
             self._typed -= 1
 
@@ -179,11 +179,11 @@ class Recognition:
             return replace(outcome, text=None, error="no speech was heard: the prompt came back")
         if heard.confidence < CONFIDENCE_MIN:
             return replace(outcome, error="it was not heard well enough to act on")
-        return await self._obey(outcome, known)
+        return await self._act_on(outcome, known)
 
     # From text to what the device did.
 
-    async def _obey(self, outcome: Outcome, known: Known) -> Outcome:
+    async def _act_on(self, outcome: Outcome, known: Known) -> Outcome:
         intent = find_intent(outcome.text or "")
         if intent is None:
             return replace(outcome, error="there is no command in it")
@@ -205,7 +205,7 @@ class Recognition:
         return replace(outcome, steps=steps, error=error)
 
     async def _with_title(self, intent: Intent, known: Known) -> Intent:
-        """Replace the heard title by the catalogue's spelling, if there is a catalogue."""
+        """Replace the recognised title by the spelling of the title list, if there is one."""
         if intent.action is not Action.PLAY:
             return intent
         index = await self._index(known)
@@ -215,7 +215,7 @@ class Recognition:
         return replace(intent, title=match.title)
 
     async def _index(self, known: Known) -> TitleIndex | None:
-        return await asyncio.to_thread(self._catalogues.index, known.uuid, known.product)
+        return await asyncio.to_thread(self._title_lists.index, known.uuid, known.product)
 
     async def _keep(self, outcome: Outcome) -> Outcome:
         """Store an outcome and send it to subscribers, even if storing fails: it has happened."""
@@ -223,6 +223,6 @@ class Recognition:
             outcome = await asyncio.to_thread(self.outcomes.add, outcome)
         except StagingError as error:
             _log.error("device %s: the outcome is not kept: %s", outcome.uuid, error)
-        self.outcomes.tell(outcome)
+        self.outcomes.publish(outcome)
         _log.info("device %s: %s", outcome.uuid, summary(outcome.to_json()))
         return outcome

@@ -26,7 +26,7 @@ TITLES_LIMIT = 10_000
 FILE_LIMIT = 4 * 1024 * 1024
 # UTF-8 bytes: the limit of the data point play, less the word 播放 before the title.
 TITLE_LIMIT = STRING_LIMIT - len("播放".encode())
-# How many catalogues' indexes are cached.
+# How many lists' indexes are cached.
 CACHE_LIMIT = 64
 
 
@@ -68,7 +68,7 @@ def _check_title(field: str, title: object) -> str:
     return title.strip()
 
 
-class Catalogues:
+class TitleLists:
     """The lists in one data folder; commands write them, and the running server rereads them."""
 
     def __init__(self, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""Finds the title of a catalogue that sounds most like what was heard."""
+"""Finds the title of a list that sounds most like what was heard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Match:
 
 
 class TitleIndex:
-    """A catalogue prepared for searches; made once and used many times."""
+    """A title list prepared for searches; made once and used many times."""
 
     def __init__(self, titles: Iterable[str]) -> None:
         """Index ``titles``, which need not be normalised."""

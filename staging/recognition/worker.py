@@ -74,7 +74,7 @@ def _serve(model: Any, line: bytes) -> dict[str, object]:
 
 
 def transcribe(model: Any, wav: bytes, prompt: str) -> dict[str, object]:
-    """Return the text ("" for silence), confidence and silence, as in `recogniser.Heard`.
+    """Return the text ("" for silence), confidence and silence, as in `recogniser.Transcript`.
 
     The settings and their reasons are in docs/recognition.md.
     """

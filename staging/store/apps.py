@@ -14,9 +14,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError
-from staging.identity.oauth import DOCUMENT_REDIRECT, check_redirect_uri, check_scopes
+from staging.identity.oauth import ALL_SCOPE, DOCUMENT_REDIRECT, check_redirect_uri, check_scopes
 from staging.store import accounts
-from staging.store.models import ALL_SCOPE, AccessToken, Account, App, AppProduct, UsedNonce
+from staging.store.models import AccessToken, Account, App, AppProduct, UsedNonce
 from staging.store.products import default_product
 
 # expires_in of the open API's section 1.1, in seconds: 60 days.

@@ -22,6 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from staging.identity.oauth import ALL_SCOPE
+
 # SQLite assigns row ids only for a column of type INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -29,8 +31,6 @@ UNACTIVATED, ACTIVATED = "UNACTIVATED", "ACTIVATED"
 ENABLE, DISABLE = "ENABLE", "DISABLE"
 DRAFT, PUBLISHED, WITHDRAWN = "DRAFT", "PUBLISHED", "WITHDRAWN"
 UNVERIFIED, RELEASED = "UNVERIFIED", "RELEASED"
-# Stands for every scope (open API 1.1); the document's example uses it.
-ALL_SCOPE = "allScope"
 KIND_REPORT, KIND_RESOURCE = "REPORT", "RESOURCE"
 
 

@@ -101,8 +101,8 @@ async def test_a_watcher_is_woken_by_the_outcomes_of_its_device(tmp_path: Path) 
     ):
         assert news.take()  # for changes that were missed before
         await asyncio.sleep(0)  # lets the listener begin
-        recognition.outcomes.tell(Outcome("b", 1, TYPED, text="下一首"))
-        recognition.outcomes.tell(Outcome("a", 1, TYPED, text="下一首"))
+        recognition.outcomes.publish(Outcome("b", 1, TYPED, text="下一首"))
+        recognition.outcomes.publish(Outcome("a", 1, TYPED, text="下一首"))
         async with asyncio.timeout(DEADLINE):
             await watcher.wait(DEADLINE)
         assert watcher.take() == {"a"}

@@ -39,9 +39,9 @@ def test_a_damaged_record_is_an_error_with_its_path(tmp_path: Path) -> None:
 async def test_a_slow_listener_loses_the_oldest(tmp_path: Path) -> None:
     log = OutcomeLog(tmp_path)
     with log.subscribe(UUID) as feed:
-        log.tell(made("0" * 14))
+        log.publish(made("0" * 14))
         for number in range(FEED_LIMIT + 2):
-            log.tell(made(text=str(number)))
+            log.publish(made(text=str(number)))
         assert (await anext(feed.__aiter__())).text == "2"
-    log.tell(made())
+    log.publish(made())
     assert not log._feeds

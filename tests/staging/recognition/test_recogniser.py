@@ -15,9 +15,9 @@ from audio.pcm import Pcm
 from staging.recognition.recogniser import (
     BACKOFF_FIRST,
     Deadlines,
-    Heard,
     Recogniser,
     RecogniserError,
+    Transcript,
 )
 
 SOUND = Pcm(8000, bytes(16000))
@@ -69,7 +69,7 @@ def is_alive(pid: int) -> bool:
 async def test_one_process_answers_many(worker: tuple[str, str]) -> None:
     made = recogniser(worker, GOOD)
     assert not runs(made)  # nothing is loaded before the first utterance
-    assert await made.recognise(SOUND, "提示") == Heard("下一首", -0.3, 0.1, 0.0)
+    assert await made.recognise(SOUND, "提示") == Transcript("下一首", -0.3, 0.1, 0.0)
     first = made.pid
     assert first
     await made.recognise(SOUND, "提示")

@@ -25,7 +25,7 @@ from staging.recognition.intents import Action, Intent, find_intent
 from staging.recognition.outcomes import Outcome
 from staging.recognition.recogniser import Recogniser
 from staging.recognition.service import BusyError, Recognition
-from staging.recognition.title_lists import Catalogues
+from staging.recognition.title_lists import TitleLists
 from staging.store import Database
 from tests.staging.recognition.conftest import DEADLINE, UUID
 from wire.datapoints import Range
@@ -96,7 +96,7 @@ async def test_a_typed_sentence_asks_the_device(
 async def test_titles_are_those_of_the_catalogue(
     recognition: Recognition, machine: Machine, data: DataDir
 ) -> None:
-    Catalogues(data.root).set(["小兔子乖乖", "两只老虎"], product="story-machine")
+    TitleLists(data.root).set(["小兔子乖乖", "两只老虎"], product="story-machine")
     outcome = await recognition.say(UUID, "播放小兔子")
     assert outcome.intent == {"action": "play", "title": "小兔子乖乖"}
     assert machine.asked == [("PUT", "play", "播放小兔子乖乖")]
@@ -113,7 +113,7 @@ async def test_titles_are_those_of_the_catalogue(
 async def test_what_is_not_asked_of_the_device(
     recognition: Recognition, machine: Machine, data: DataDir, sentence: str, error: str
 ) -> None:
-    Catalogues(data.root).set(["小兔子乖乖"], uuid=UUID)
+    TitleLists(data.root).set(["小兔子乖乖"], uuid=UUID)
     outcome = await recognition.say(UUID, sentence)
     assert not outcome.done
     assert error in (outcome.error or "")
@@ -226,7 +226,7 @@ async def listening(
 
     def hear(reports: list[dict[str, object]]) -> None:
         for report in reports:
-            recognition.hear(UUID, decide(UUID, report))
+            recognition.collect(UUID, decide(UUID, report))
 
     with recognition.outcomes.subscribe(UUID) as feed:
         queue = feed.__aiter__()
@@ -245,7 +245,7 @@ async def test_a_spoken_sentence_asks_the_device(
     database: Database, data: DataDir, machine: Machine, worker: tuple[str, str]
 ) -> None:
     mode = json.dumps(["播放两句老虎。", -0.3, 0.05])
-    Catalogues(data.root).set(["两只老虎", "小兔子乖乖"], uuid=UUID)
+    TitleLists(data.root).set(["两只老虎", "小兔子乖乖"], uuid=UUID)
     async with listening(database, data, machine, (*worker, mode)) as (hear, next_outcome):
         hear([{"alive": 0}, {"volume": 3}, *voice_reports()])
         outcome = await next_outcome()
@@ -294,13 +294,13 @@ async def test_the_queue_is_bounded(
     recognition = Recognition(database, machine.control, data, Recogniser(Path("cache")))
     for number in range(service.QUEUE_LIMIT + 1):
         for report in voice_reports(10000 + number):
-            recognition.hear(UUID, decide(UUID, report))
+            recognition.collect(UUID, decide(UUID, report))
     assert f"utterance {10000 + service.QUEUE_LIMIT} dropped" in caplog.text
 
 
 async def test_without_a_recogniser_nothing_is_collected(recognition: Recognition) -> None:
     for report in voice_reports():
-        recognition.hear(UUID, decide(UUID, report))
+        recognition.collect(UUID, decide(UUID, report))
     assert recognition.outcomes.recent() == []
     assert len(recognition._reassembler) == 0
 

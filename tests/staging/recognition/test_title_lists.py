@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from staging.errors import StagingError
-from staging.recognition.title_lists import TITLE_LIMIT, TITLES_LIMIT, Catalogues, parse_titles
+from staging.recognition.title_lists import TITLE_LIMIT, TITLES_LIMIT, TitleLists, parse_titles
 from wire.errors import WireError
 
 UUID = "01a800000072af"
@@ -42,7 +42,7 @@ class TestCatalogues:
             parse_titles(content, "list")
 
     def test_a_device_goes_before_its_product(self, tmp_path: Path) -> None:
-        lists = Catalogues(tmp_path)
+        lists = TitleLists(tmp_path)
         assert lists.index(UUID, "story/machine") is None
         lists.set(["儿歌"], product="story/machine")
         assert self._titles(lists) == ["儿歌"]
@@ -53,21 +53,21 @@ class TestCatalogues:
         assert self._titles(lists) == ["儿歌"]
 
     def test_a_list_that_was_replaced_is_read_anew(self, tmp_path: Path) -> None:
-        lists, command = Catalogues(tmp_path), Catalogues(tmp_path)
+        lists, command = TitleLists(tmp_path), TitleLists(tmp_path)
         command.set(["儿歌"], uuid=UUID)
         assert self._titles(lists) == ["儿歌"]
         command.set(["数鸭子"], uuid=UUID)
         assert self._titles(lists) == ["数鸭子"]
 
     def test_a_damaged_list_is_an_error(self, tmp_path: Path) -> None:
-        lists = Catalogues(tmp_path)
+        lists = TitleLists(tmp_path)
         lists.set(["儿歌"], uuid=UUID)
         (tmp_path / "catalogues" / f"device-{UUID}.json").write_text(json.dumps({"titles": [1]}))
         with pytest.raises(StagingError, match="titles"):
             lists.index(UUID, "p")
 
     @staticmethod
-    def _titles(lists: Catalogues) -> list[str]:
+    def _titles(lists: TitleLists) -> list[str]:
         index = lists.index(UUID, "story/machine")
         assert index is not None
         return index.titles
