@@ -106,7 +106,6 @@ TESTED_IN: dict[str, str] = {
     "staging.store.access": "tests/staging/api/test_auth.py",
     "staging.store.accounts": "tests/staging/api/test_authorize.py",
     "staging.store.controls": "tests/staging/gateway/test_control_history.py",
-    "staging.store.effects": "tests/staging/store/test_store_together.py",
     "staging.store.engine": "tests/staging/store/test_store_postgresql.py",
     "staging.store.models": "tests/staging/store/test_database.py",
     "staging.store.nonces": "tests/staging/api/test_auth.py",
