@@ -1,7 +1,4 @@
-"""Accounts as commands: their passwords are generated or read from a file, and stored as a hash.
-
-Tests staging.commands.tokens too.
-"""
+"""Accounts as commands: their passwords are generated or read from a file, and stored as a hash."""
 
 from __future__ import annotations
 

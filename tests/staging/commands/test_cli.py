@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from staging.commands import cli
+from staging.commands import cli, exits, products
+from staging.commands.common import DATABASE_VARIABLE
+from staging.data_dir import DataDir
+from staging.errors import StagingError
 from tests.staging.commands.conftest import Cloud, run
 
 
@@ -43,3 +46,46 @@ def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     run("device", "add")
     assert (tmp_path / "story-cloud" / "cloud.sqlite").exists()
     assert (tmp_path / "story-cloud").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (StagingError("two\nlines"), exits.FAILED, "story-cloud: two lines\n"),
+        (
+            PermissionError(13, "Permission denied", "f"),
+            exits.FAILED,
+            "story-cloud: f: Permission denied\n",
+        ),
+        (OSError(28, "No space left"), exits.FAILED, "story-cloud: system: No space left\n"),
+        (KeyboardInterrupt(), exits.INTERRUPTED, ""),
+    ],
+)
+def test_how_a_command_ends(
+    error: BaseException,
+    code: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(products, "_list", fail)
+    assert cli.main(["product", "list"]) == code
+    assert capsys.readouterr() == ("", line)
+    assert (exits.DONE, exits.FAILED, exits.INTERRUPTED) == (0, 1, 130)
+
+
+def test_options_are_taken_before_and_after_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, other = tmp_path / "before", tmp_path / "other.sqlite"
+    assert cli.main(["--json", "--data", str(before), "product", "list"]) == 0
+    assert capsys.readouterr().out == '{"products": []}\n'
+    assert cli.main(["product", "list", "--data", str(before)]) == 0
+    assert capsys.readouterr().out == "no products\n"
+    assert DataDir(before).database.exists()
+    monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{other}")
+    assert cli.main(["product", "list", "--data", str(before)]) == 0
+    assert other.exists()

@@ -1,7 +1,4 @@
-"""Releases as commands: signed by the real tool, offered, verified, and their order.
-
-Tests staging.commands.strategies too.
-"""
+"""Releases as commands: signed by the real tool, offered, verified, and their order."""
 
 from __future__ import annotations
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from staging.store import Database
 from tests.staging.console.page import PASSWORD, USER, WIDE, Page, start_browser
 from tools.bench import Bench
 from tools.processes import command
 
-HERE = Path(__file__).parent
+Ask = Callable[..., httpx.Response]
 
 
 class Stage:
@@ -126,6 +127,33 @@ def device(inside: Page, stage: Stage) -> Page:
     return inside
 
 
-def rows(answer: str) -> Any:
-    """Read an answer of the console."""
-    return json.loads(answer)
+@contextlib.contextmanager
+def entered(stage: Stage, user: str) -> Iterator[tuple[httpx.Client, dict[str, str]]]:
+    """Log in without a browser; return the client and the header for requests that change something."""
+    with httpx.Client(base_url=f"{stage.bench.api}/console/api") as client:
+        csrf = client.get("/session").json()["csrf"]
+        body = {"user": user, "password": PASSWORD}
+        answer = client.post("/session", json=body, headers={"X-CSRF-Token": csrf})
+        yield client, {"X-CSRF-Token": answer.json()["csrf"]}
+
+
+@pytest.fixture
+def ask(stage: Stage) -> Iterator[Ask]:
+    with entered(stage, USER) as (client, headers):
+        yield lambda path, body=None: client.post(path, json=body or {}, headers=headers)
+
+
+@pytest.fixture
+def number(stage: Stage, ask: Ask) -> int:
+    """Create a product without data points; return its id."""
+    name = f"product-{stage.number()}"
+    made: int = ask("/products", {"name": name, "template": "", "testDevices": 1}).json()["id"]
+    return made
+
+
+def read(stage: Stage, function: Callable[..., Any], *arguments: Any) -> Any:
+    database = Database(stage.bench.cloud_data / "cloud.sqlite")
+    try:
+        return database.call(function, *arguments)
+    finally:
+        database.close()

@@ -1,4 +1,4 @@
-"""Live pages: the memory of a watcher, and the format of server-sent events."""
+"""The format of server-sent events, and the id that a browser reconnects with."""
 
 from __future__ import annotations
 
@@ -6,26 +6,7 @@ import json
 
 import pytest
 
-from staging.console import live, watchers
-
-
-async def test_a_watcher_is_told_once_and_holds_a_bounded_set() -> None:
-    hub = watchers.Hub(limit=2)
-    with hub.watch(None) as every, hub.watch("a") as one:
-        with pytest.raises(watchers.TooManyWatchersError), hub.watch(None):
-            pass
-        hub.notify("a")
-        hub.notify("a")
-        hub.notify("b")
-        assert (every.take(), one.take()) == ({"a", "b"}, {"a"})
-        assert every.take() == set()
-        for number in range(watchers.DIRTY_LIMIT + 5):
-            hub.notify(str(number))
-        assert every.take() is None
-        hub.close()
-        await every.wait(60)  # returns at once: the server ends
-        assert every.closed
-    assert hub.is_full  # closed: accepts no more watchers
+from staging.console import live
 
 
 def test_events_are_one_line_of_json_whatever_they_hold() -> None:

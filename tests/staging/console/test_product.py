@@ -1,58 +1,21 @@
 """The document's required steps in a browser: product, data points, app, binding, profile.
 
-Tests staging.console.apps, staging.console.products and staging.console.profile too.
+The pages are staging.console.products and staging.console.product.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from staging.store import Database, apps, product_setup
-from tests.staging.console.conftest import Stage
-from tests.staging.console.page import PASSWORD, PHONE, USER, Page
+from staging.store import apps, product_setup
+from tests.staging.console.conftest import Ask, Stage, read
+from tests.staging.console.page import PHONE, Page
 from tests.staging.console.test_access import violations
 from wire.profile import parse_profile
-
-Ask = Callable[..., httpx.Response]
-
-
-@contextmanager
-def entered(stage: Stage, user: str) -> Iterator[tuple[httpx.Client, dict[str, str]]]:
-    """Log in without a browser; return the client and the header for requests that change something."""
-    with httpx.Client(base_url=f"{stage.bench.api}/console/api") as client:
-        csrf = client.get("/session").json()["csrf"]
-        body = {"user": user, "password": PASSWORD}
-        answer = client.post("/session", json=body, headers={"X-CSRF-Token": csrf})
-        yield client, {"X-CSRF-Token": answer.json()["csrf"]}
-
-
-@pytest.fixture
-def ask(stage: Stage) -> Iterator[Ask]:
-    with entered(stage, USER) as (client, headers):
-        yield lambda path, body=None: client.post(path, json=body or {}, headers=headers)
-
-
-@pytest.fixture
-def number(stage: Stage, ask: Ask) -> int:
-    """Create a product without data points; return its id."""
-    name = f"product-{stage.number()}"
-    made: int = ask("/products", {"name": name, "template": "", "testDevices": 1}).json()["id"]
-    return made
-
-
-def read(stage: Stage, function: Callable[..., Any], *arguments: Any) -> Any:
-    database = Database(stage.bench.cloud_data / "cloud.sqlite")
-    try:
-        return database.call(function, *arguments)
-    finally:
-        database.close()
 
 
 def test_from_a_product_to_a_device_that_can_be_flashed(
@@ -140,51 +103,6 @@ def test_a_mistake_is_said_at_the_form(inside: Page, number: int) -> None:
     inside.see("form [role=alert]", 'bundleId: got "com example", expected printable ASCII')
 
 
-@pytest.mark.parametrize(
-    ("kind", "parts", "secret"),
-    [
-        ("android", {"package": "com.example.app", "apkSignature": "0a1b"}, "com.example.app0a1b"),
-        ("ios", {"bundleId": "com.example.app"}, "com.example.app"),
-    ],
-)
-def test_an_apps_type_decides_what_it_signs_with(
-    stage: Stage, ask: Ask, kind: str, parts: dict[str, str], secret: str
-) -> None:
-    made = ask("/apps", {"name": kind, "type": kind, "scopes": ["device"], **parts}).json()
-    kept = read(stage, apps.find, made["appId"])
-    assert (kept.type, kept.secret, kept.scopes) == (kind, secret, ["device"])
-    revealed = ask(f"/apps/{made['appId']}/secret")
-    assert revealed.json() == {"secret": secret}
-    assert revealed.headers["cache-control"] == "no-store"
-
-
-def test_secrets_are_in_no_list(stage: Stage, ask: Ask) -> None:
-    made = ask("/apps", {"name": "quiet", "type": "web"}).json()
-    with entered(stage, USER) as (client, _):
-        for path in ("/apps", "/products", "/products/1"):
-            assert made["secret"] not in client.get(path).text
-        assert client.get(f"/apps/{made['appId']}/secret").status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "says"),
-    [
-        ({"type": "web"}, 400, "name: missing"),
-        ({"name": "a", "type": "desktop"}, 400, 'type: got "desktop", expected one of web'),
-        ({"name": "a", "type": "android", "package": "p"}, 400, "apkSignature: missing"),
-        ({"name": "a", "type": "web", "scopes": ["all"]}, 400, 'scope: got "all", expected of'),
-        ({"name": "a", "type": "web", "redirectUris": ["javascript:1"]}, 400, "javascript:1"),
-        ({"name": "a\u202eb", "type": "web"}, 400, "name: got"),
-    ],
-)
-def test_an_app_that_cannot_be_is_refused(
-    ask: Ask, body: dict[str, Any], status: int, says: str
-) -> None:
-    answer = ask("/apps", body)
-    assert answer.status_code == status
-    assert says in answer.json()["error"]["message"]
-
-
 POINT = {"name": "p", "label": "", "description": "", "type": "int", "method": ["GET"]}
 
 
@@ -220,34 +138,6 @@ def test_what_is_not_there_is_said_to_be_not_there(ask: Ask, number: int) -> Non
     ):
         answer = ask(path, body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), path
-
-
-def test_the_profile_is_a_file_that_nothing_keeps(stage: Stage, ask: Ask) -> None:
-    uuid = stage.cloud("device", "add")["uuid"]
-    answer = ask(f"/devices/{uuid}/profile")
-    assert answer.status_code == 200
-    assert answer.headers["content-disposition"] == f'attachment; filename="profile-{uuid}.json"'
-    assert answer.headers["cache-control"] == "no-store"
-    by_command = stage.cloud("device", "profile", uuid)
-    assert json.loads(answer.text) == by_command
-
-
-def test_the_profile_is_not_for_everybody(stage: Stage, ask: Ask) -> None:
-    device = stage.cloud("device", "add")
-    path = f"/devices/{device['uuid']}/profile"
-    api = f"{stage.bench.api}/console/api"
-    assert httpx.post(api + path, json={}).status_code == 401
-    with entered(stage, USER) as (client, _):
-        assert client.get(path).status_code == 404
-        assert client.post(path, json={}).json()["error"]["code"] == "csrf"
-    assert ask(f"/devices/{device['uuid']}/bind", {"token": device["bindToken"]}).is_success
-    assert ask(path).status_code == 200
-    other = f"other-{stage.number()}"
-    stage.account(other)
-    with entered(stage, other) as (client, headers):
-        refused = client.post(path, json={}, headers=headers)
-    assert refused.status_code == 403
-    assert refused.json()["error"]["code"] == "not_yours"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

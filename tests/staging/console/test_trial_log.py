@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from staging.store.history import lines_of
 from tests.staging.console.conftest import Stage, offered
 from tests.staging.console.page import Page
 
@@ -37,19 +35,3 @@ def test_what_a_version_logged_that_was_given_up_is_on_the_page(device: Page) ->
     page.click(f"{LOG} summary")
     page.see(f"{LOG} ol", "WARNING agent.updates.health: health check not passed yet: checks: lamp")
     assert page.errors() == []
-
-
-LOGS: dict[str, tuple[list[Any], list[str]]] = {
-    "none": ([], []),
-    "another update's": ([{"transaction": "6", "lines": ["x"]}], []),
-    "one of two": ([{"transaction": "7", "lines": ["a", "b"]}, {"transaction": "6"}], ["a", "b"]),
-    "no lines": ([{"transaction": "7", "lines": "x"}], []),
-    "no text": ([{"transaction": "7", "lines": [1, None]}], ["1", "None"]),
-    "no object": (["x", None, ["transaction"]], []),
-}
-
-
-@pytest.mark.parametrize("case", LOGS, ids=str)
-def test_whatever_a_device_told_as_its_log(case: str) -> None:
-    told, lines = LOGS[case]
-    assert lines_of(told, 7) == lines

@@ -170,11 +170,6 @@ def test_mistakes_are_one_line(
         assert error.count("\n") == 1
 
 
-def test_say_without_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["say", "0" * 14, "暂停", "--data", str(tmp_path)]) == 1
-    assert "no story-cloud serves" in capsys.readouterr().err
-
-
 def test_serve_recognise_without_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""A page of history is read from an index, on both databases, so its cost does not grow with the table."""
+"""A page of history is read from an index, on both databases; and the logs that devices report."""
 
 from __future__ import annotations
 
@@ -73,3 +73,19 @@ def test_a_page_walks_an_index_backwards(
     assert WALKS_THE_INDEX[database_kind].search(plan), plan
     assert "B-TREE" not in plan, plan
     assert "Sort" not in plan, plan
+
+
+LOGS: dict[str, tuple[list[Any], list[str]]] = {
+    "none": ([], []),
+    "another update's": ([{"transaction": "6", "lines": ["x"]}], []),
+    "one of two": ([{"transaction": "7", "lines": ["a", "b"]}, {"transaction": "6"}], ["a", "b"]),
+    "no lines": ([{"transaction": "7", "lines": "x"}], []),
+    "no text": ([{"transaction": "7", "lines": [1, None]}], ["1", "None"]),
+    "no object": (["x", None, ["transaction"]], []),
+}
+
+
+@pytest.mark.parametrize("case", LOGS, ids=str)
+def test_the_log_of_an_update_whatever_a_device_reported(case: str) -> None:
+    logs, lines = LOGS[case]
+    assert history.lines_of(logs, 7) == lines

@@ -1,7 +1,4 @@
-"""Cancelling an update in the page: a real browser, and an agent that downloads slowly.
-
-Tests staging.console.update too.
-"""
+"""Cancelling an update in the page: a real browser, and an agent that downloads slowly."""
 
 from __future__ import annotations
 

@@ -1,0 +1,26 @@
+"""Watchers of live pages: what each remembers, and how many there may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from staging.console import watchers
+
+
+async def test_a_watcher_is_told_once_and_holds_a_bounded_set() -> None:
+    hub = watchers.Hub(limit=2)
+    with hub.watch(None) as every, hub.watch("a") as one:
+        with pytest.raises(watchers.TooManyWatchersError), hub.watch(None):
+            pass
+        hub.notify("a")
+        hub.notify("a")
+        hub.notify("b")
+        assert (every.take(), one.take()) == ({"a", "b"}, {"a"})
+        assert every.take() == set()
+        for number in range(watchers.DIRTY_LIMIT + 5):
+            hub.notify(str(number))
+        assert every.take() is None
+        hub.close()
+        await every.wait(60)  # returns at once: the server ends
+        assert every.closed
+    assert hub.is_full  # closed: accepts no more watchers
