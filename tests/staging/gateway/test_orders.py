@@ -1,7 +1,4 @@
-"""Cancelling an order: the device's answer decides, and its later reports still count.
-
-Tests staging.gateway.orders too.
-"""
+"""Cancelling an order: the device's answer decides, and its later reports still count."""
 
 from __future__ import annotations
 
