@@ -119,7 +119,7 @@ def peak(package: Package, running: Path | None, url: str) -> float:
         process.join()
 
 
-def _fetch(package: Package, running: Path | None, url: str, told: Connection) -> None:
+def _fetch(package: Package, running: Path | None, url: str, sender: Connection) -> None:
     import urllib3  # noqa: F401, PLC0415  # loaded before the measurement, as all other modules
 
     target = package.target
@@ -138,7 +138,7 @@ def _fetch(package: Package, running: Path | None, url: str, told: Connection) -
         before = _status("VmRSS")
         Path("/proc/self/clear_refs").write_text("5", "ascii")  # resets VmHWM
         fetch_package(order, target, settings, installer, threading.Event(), lambda _a, _b: None)
-        told.send((_status("VmHWM") - before) / 1e6)
+        sender.send((_status("VmHWM") - before) / 1e6)
 
 
 def _status(name: str) -> int:

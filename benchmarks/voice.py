@@ -67,11 +67,11 @@ def _say(bench: Bench, api: OpenApiClient, sound: bytes) -> float:
     answer = LocalClient(bench.state / SOCKET_NAME).request("POST", "/voice", sound)
     if answer.status != 200:
         raise BenchError(f"say: {answer.status} {answer.text}")
-    said = json.loads(answer.body)
-    _wait_for_end(api, uuid, said["id"])
+    sent = json.loads(answer.body)
+    _wait_for_end(api, uuid, sent["id"])
     took = time.perf_counter() - started
-    _check_all_there(api, uuid, said["id"], said["segments"])
-    return float(said["segments"]) / took
+    _check_all_there(api, uuid, sent["id"], sent["segments"])
+    return float(sent["segments"]) / took
 
 
 def _wait_for_end(api: OpenApiClient, uuid: str, utterance: int) -> None:

@@ -66,7 +66,6 @@ TESTED_IN: dict[str, str] = {
     "staging.api.views": "tests/staging/api/test_control.py",
     "staging.commands.common": "tests/staging/commands/test_cli.py",
     "staging.commands.exits": "tests/staging/commands/test_cli.py",
-    "staging.console.call": "tests/staging/console/test_safety.py",
     "staging.console.device": "tests/staging/console/test_versions.py",
     "staging.console.products": "tests/staging/console/test_product.py",
     "staging.console.shapes": "tests/staging/console/test_heard.py",

@@ -185,12 +185,21 @@ def failure(error: ConsoleError) -> JSONResponse:
     return JSONResponse(value, error.status, headers)
 
 
-def text_of(body: dict[str, Any], name: str, *, limit: int = 255, empty: bool = False) -> str:
-    """Return a text member, stripped unless it is a secret; raises FieldError naming it."""
+def text_of(
+    body: dict[str, Any], name: str, *, limit: int = 255, empty: bool = False, secret: bool = False
+) -> str:
+    """Return a text member; raises FieldError naming it.
+
+    Args:
+        body: the request's JSON object.
+        name: the member.
+        limit: the maximum number of characters.
+        empty: whether blank text is allowed.
+        secret: whether to keep the text as it is, unstripped, and to leave it out of the error.
+    """
     if name not in body:
         raise MissingFieldError(name, "text")
     value = body[name]
-    secret = "pass" in name.lower() or "token" in name.lower()
     if not isinstance(value, str) or len(value) > limit or not (value.strip() or empty):
         raise FieldError(name, value, f"1 to {limit} characters", secret=secret)
     return value.strip() if not secret else value

@@ -65,7 +65,7 @@ async def one(call: Call) -> Response:
 
 async def bind(call: Call) -> Response:
     """Bind a device to the caller by its bind token (open API 2.1)."""
-    token = text_of(await call.body(), "token", limit=64).strip()
+    token = text_of(await call.body(), "token", limit=64, secret=True).strip()
     uuid, now = call.param("uuid").lower(), call.services.clock()
     await call.services.database.write(devices.bind, uuid, token, call.session.account_id, now)
     call.console.hub.notify(uuid)

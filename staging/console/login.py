@@ -41,7 +41,7 @@ async def log_in(visit: Visit) -> Response:
     visitor = visit.request.cookies.get(VISITOR_COOKIE, "")
     check_csrf(visit.request, visit.console.sessions.login_token(visitor))
     body = await visit.body()
-    name, password = text_of(body, "user"), text_of(body, "password")
+    name, password = text_of(body, "user"), text_of(body, "password", secret=True)
     client = visit.request.client
     address = client.host if client else "unknown"
     wait = visit.console.throttle.wait_seconds(name, address)

@@ -1,6 +1,6 @@
 """The console's protection against hostile devices, other sites and password guessing.
 
-Tests staging.console.call and staging.console.login too.
+Tests staging.console.login too.
 """
 
 from __future__ import annotations
