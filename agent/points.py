@@ -9,8 +9,9 @@ from pathlib import Path
 
 from agent.settings import Settings
 from machine.battery import find_battery
+from machine.errors import UnavailableError
+from machine.level import KeptLevel
 from machine.logind import LogindPowerOff, StandInPowerOff
-from machine.mixers import find_mixer
 from machine.player import find_player
 from resources.datapoint import DataPoint
 from resources.library import Library
@@ -37,13 +38,23 @@ async def build_points(
         await on_change("play", title)
 
     library = Library(state / settings.play.media_folder)
+    level = KeptLevel()
+    await _find_level(level)
     return [
-        PlayPoint(find_player(), library, title_changed),
-        VolumePoint(await find_mixer()),
+        PlayPoint(find_player(level.restore), library, title_changed),
+        VolumePoint(level),
         SwitchPoint(LogindPowerOff() if settings.switch.armed else StandInPowerOff()),
         PowerPoint(find_battery()),
         *_product_points(),
     ]
+
+
+async def _find_level(level: KeptLevel) -> None:
+    """Find the mixer for the log; one that fails is looked for again at each use."""
+    try:
+        await level.restore()
+    except UnavailableError as error:
+        _log.warning("volume: %s", error)
 
 
 def _product_points() -> list[DataPoint]:

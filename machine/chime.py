@@ -1,6 +1,6 @@
 """The chime: a short sound that checks the audio path.
 
-It uses the path of a story (libmpv, the sound server, the sound card): a player's position advances
+It uses the path of a story (mpv, the sound server, the sound card): a player's position advances
 only while something consumes its samples.
 """
 
@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from machine.errors import ResourceError
+from machine.mpv_options import NO_DEVICE
 from machine.player import Player, StandInPlayer
 
-# mpv's output that keeps time without a sound device.
-NO_DEVICE = "null"
 # Two falling notes, like a door bell (Hz, seconds); faded in and out to avoid clicks.
 RATE = 16000
 NOTES = ((784.0, 0.45), (659.3, 0.75))

@@ -18,6 +18,7 @@ PULSE_FULL = 65536
 # Names that Raspberry Pi and USB sound cards use, in the order in which they are tried.
 ALSA_CONTROLS = ("Master", "PCM", "Digital", "Headphone", "Speaker")
 DEFAULT_LEVEL = 0.5
+CARDS = Path("/proc/asound/cards")
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,12 @@ class Mixer(Protocol):
 
     async def set(self, level: float) -> None:
         """Set the level; raises UnavailableError."""
+
+    async def identify(self) -> str:
+        """Return which device it is now: text that differs for another one; raises UnavailableError.
+
+        A sound server that was restarted is another one: it may have forgotten its levels.
+        """
 
     async def close(self) -> None:
         """Release the device."""
@@ -65,6 +72,10 @@ class StandInMixer:
     async def set(self, level: float) -> None:
         """Store the level."""
         self._level = level
+
+    async def identify(self) -> str:
+        """Return "": there is no device."""
+        return ""
 
     async def close(self) -> None:
         """Do nothing: there is no device."""
@@ -110,6 +121,10 @@ class PulseMixer:
         )
         await _run(self._program, "set-sink-mute", "@DEFAULT_SINK@", "0")
 
+    async def identify(self) -> str:
+        """Return the default sink's name and the server's cookie, which each start makes anew."""
+        return parse_pactl_info(await _run(self._program, "info"))
+
     async def close(self) -> None:
         """Do nothing: no device is held between calls."""
 
@@ -124,6 +139,12 @@ def parse_pactl(text: str) -> float:
     if not raw:
         raise UnavailableError("pactl: the default sink has no volume")
     return min(1.0, max(raw) / PULSE_FULL)
+
+
+def parse_pactl_info(text: str) -> str:
+    """Return the lines of ``pactl info`` that name the server's run and its default sink."""
+    wanted = ("Cookie:", "Default Sink:")
+    return " ".join(line for line in text.splitlines() if line.startswith(wanted))
 
 
 async def _run(program: str, *arguments: str) -> str:
@@ -197,8 +218,19 @@ class AlsaMixer:
         percent = f"{round(level * 100)}%"
         await _run(self._program, "-M", "sset", self._control, percent, "unmute")
 
+    async def identify(self) -> str:
+        """Return the kernel's list of cards: the control is of the default one."""
+        return await asyncio.to_thread(_read_cards)
+
     async def close(self) -> None:
         """Do nothing: no device is held between calls."""
+
+
+def _read_cards() -> str:
+    try:
+        return CARDS.read_text(errors="replace")
+    except OSError:  # a machine without ALSA in its kernel, whose control is a plug-in's
+        return ""
 
 
 def parse_amixer(text: str) -> float:

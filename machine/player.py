@@ -1,21 +1,35 @@
-"""The players: mpv through libmpv, or a stand-in where libmpv is missing."""
+"""The players: mpv in a process of its own, or a stand-in where mpv is missing.
+
+What decodes strangers' bytes must not hold the device's token, and its memory must not stay in the
+agent (docs/adr/0016).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes.util
 import logging
-import os
-from collections.abc import Callable
-from typing import Any, Protocol
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
 
-from machine.errors import RefusedError, UnavailableError
+from machine.errors import RefusedError, ResourceError, UnavailableError
+from machine.mpv_options import NO_DEVICE, is_single_source
+from machine.mpv_process import MpvError, MpvProcess
+from machine.playback import BeforeSound, Playback, Sound
 
-# mpv reports a dead server after NETWORK_TIMEOUT; a local file starts in about 50 ms.
-NETWORK_TIMEOUT = 5.0
-LOAD_TIMEOUT = 7.0
-# Bytes of read-ahead: a minute at 256 kbit/s; more would cost too much of a Pi's memory.
-DEMUXER_MAX_BYTES = 2 * 1024 * 1024
+# A play order's answer: within the dispatch's 8 s, and long enough for a slow server or for a sound
+# server that is being restarted.
+PLAY_SECONDS = 7.5
+# A stop must be silent within 0.3 s: a process that has not stopped by then is killed.
+STOP_SECONDS = 0.2
+# An idle mpv is let go after this: the next story of a child comes within a minute or much later.
+IDLE_SECONDS = 60.0
+PROGRAM = "mpv"
+LIBMPV_CHILD = str(Path(__file__).with_name("libmpv_child.py"))
 
 _log = logging.getLogger(__name__)
 
@@ -53,23 +67,45 @@ class Player(Protocol):
         """Release the sound device."""
 
 
-def find_player() -> Player:
-    """Return mpv if libmpv is installed, else the stand-in; libmpv is loaded at first use."""
+def find_program() -> list[str]:
+    """Return the command that runs mpv, an empty list if neither mpv nor libmpv is installed.
+
+    Machines that were set up for an earlier version have libmpv alone, and an update of the agent
+    cannot install mpv.
+    """
+    if found := shutil.which(PROGRAM):
+        return [found]
     if ctypes.util.find_library("mpv"):
-        return MpvPlayer()
+        return [sys.executable, "-I", "-S", LIBMPV_CHILD]
+    return []
+
+
+async def leave_level(*, renewed: bool) -> None:
+    """Change nothing before a sound: for a player without a mixer."""
+    del renewed
+
+
+def find_player(before_sound: BeforeSound = leave_level) -> Player:
+    """Return mpv or libmpv in a process of its own, started at the first play, else the stand-in.
+
+    ``before_sound`` sets the machine's volume; it is awaited before a device plays anything, and
+    told whether the device was away.
+    """
+    if program := find_program():
+        return MpvPlayer(before_sound, program=program)
     _log.warning("%s", StandInPlayer.name)
     return StandInPlayer()
 
 
 class StandInPlayer:
-    """Accepts every request and plays nothing, for machines without libmpv."""
+    """Accepts every request and plays nothing, for machines without mpv."""
 
-    name = "no player found (libmpv is missing): what is asked for is kept but not heard"
+    name = "no player found (mpv is missing): what is asked for is kept but not heard"
     output = None
 
     async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
         """Accept any source; ``on_end`` is never called."""
-        _log.info("not played, libmpv is missing: %s", source)
+        _log.info("not played, mpv is missing: %s", source)
         del on_end, volume
 
     async def pause(self, *, paused: bool) -> None:
@@ -87,124 +123,157 @@ class StandInPlayer:
 
 
 class MpvPlayer:
-    """libmpv in this process, loaded at the first `play`: an idle agent saves its 50 MB."""
+    """mpv as a child process, started at the first `play` and let go when idle."""
 
-    def __init__(self) -> None:
-        """Do not load libmpv yet."""
-        self._mpv: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._loading: asyncio.Future[None] | None = None
-        self._started = False
-        self._on_end: EndListener = lambda _reason: None
+    def __init__(
+        self,
+        before_sound: BeforeSound = leave_level,
+        *,
+        program: Sequence[str] = (PROGRAM,),
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        """Start nothing yet; ``before_sound`` as for `find_player`, ``program`` of `find_program`."""
+        self._set_level = before_sound
+        self._program = program
+        self._idle_seconds = idle_seconds
+        self._mpv: MpvProcess | None = None
+        self._opening = asyncio.Lock()
+        self._sound = Sound()
+        self._playback: Playback | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._idle: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
         """The name mpv and its current audio output."""
-        if self._mpv is None:
+        if self._playback is not None and self._sound.lost:
+            return f"mpv: no sound device: waits at {self._playback.progress.describe()}"
+        if self._mpv is None or not self._mpv.alive:
             return "mpv: not started yet"
-        if self.output == "null":
+        if self.output == NO_DEVICE:
             return "mpv: no sound device found: what plays is not heard"
         return f"mpv: {self.output or 'idle'}"
 
     @property
     def output(self) -> str | None:
         """The value of mpv's ``current-ao``."""
-        return None if self._mpv is None else self._mpv.current_ao
+        return None if self._mpv is None else self._mpv.output
+
+    @property
+    def pid(self) -> int | None:
+        """The id of mpv's process, None while none runs."""
+        return self._mpv.pid if self._mpv is not None and self._mpv.alive else None
 
     async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
-        """Load ``source`` in place of the current track."""
-        if self._mpv is None:
-            self._loop = asyncio.get_running_loop()
-            try:
-                self._mpv = await asyncio.to_thread(self._create)
-            except OSError as error:
-                raise UnavailableError(f"play: libmpv cannot be loaded: {error}") from error
-        self._on_end = on_end
-        loading = self._loading = asyncio.get_running_loop().create_future()
-        self._started = False
-        self._mpv.pause = False
-        self._mpv.volume = volume
-        # As bytes: a file's name need not be UTF-8, but python-mpv's loadfile requires it.
-        self._mpv.string_command("loadfile", os.fsencode(source), "replace")
+        """Load ``source`` in place of the current track; another `play` or `stop` gives it up."""
+        if not is_single_source(source):
+            raise RefusedError("play: cannot be played: expected a file or an http(s) URL")
+        await self._give_up()
+        playback = self._playback = Playback(
+            source, volume, self._open, self._before_sound, self._sound
+        )
+        self._task = asyncio.create_task(self._play_to_end(playback, on_end))
         try:
-            async with asyncio.timeout(LOAD_TIMEOUT):
-                await loading
+            async with asyncio.timeout(PLAY_SECONDS):
+                await asyncio.shield(playback.loaded)
         except TimeoutError as error:
-            await self.stop()
-            raise UnavailableError(f"play: nothing to hear in {LOAD_TIMEOUT:g} s") from error
+            why = (
+                "no sound device" if self._sound.lost else f"nothing to hear in {PLAY_SECONDS:g} s"
+            )
+            if self._playback is playback:
+                await self.stop()
+            raise UnavailableError(f"play: {why}") from error
         except asyncio.CancelledError:
             # The caller has given up: the source must not start playing later.
-            await self.stop()
+            if self._playback is playback:
+                await self.stop()
             raise
-        finally:
-            self._loading = None
 
     async def pause(self, *, paused: bool) -> None:
         """Set mpv's pause flag."""
-        if self._mpv is not None:
-            self._mpv.pause = paused
+        if self._playback is not None:
+            with contextlib.suppress(UnavailableError, MpvError):  # the next mpv starts so
+                await self._playback.pause(paused=paused)
 
     async def stop(self) -> None:
-        """Unload the track."""
-        if self._mpv is not None:
-            self._mpv.command("stop")
+        """Unload the track, or give up the one that is loading."""
+        await self._give_up()
+        if self._mpv is not None and self._mpv.alive:
+            with contextlib.suppress(UnavailableError, MpvError):  # killed: as silent
+                await self._mpv.request("stop", seconds=STOP_SECONDS)
+                await self._mpv.request("get_property", "idle-active", seconds=STOP_SECONDS)
+        self._let_go_later()
 
     async def position(self) -> float | None:
-        """Return mpv's time-pos in seconds."""
-        return None if self._mpv is None else self._mpv.time_pos
+        """Return the seconds played; while there is no sound device, those that were heard."""
+        return None if self._playback is None else await self._playback.position()
 
     async def close(self) -> None:
-        """End mpv's core and its thread."""
-        player, self._mpv = self._mpv, None
-        if player is not None:
-            await asyncio.to_thread(player.terminate)
+        """End mpv."""
+        await self._give_up()
+        if self._idle is not None:
+            self._idle.cancel()
+        await self._let_go()
 
-    def _create(self) -> Any:
-        import mpv  # noqa: PLC0415  # loads libmpv
+    async def _play_to_end(self, playback: Playback, on_end: EndListener) -> None:
+        try:
+            reason = await playback.run()
+        except (ResourceError, MpvError) as error:
+            self._forget(playback)
+            if not playback.loaded.done():
+                refused = error if isinstance(error, ResourceError) else None
+                playback.loaded.set_exception(
+                    refused or RefusedError(f"play: cannot be played: {error}")
+                )
+            return
+        self._forget(playback)
+        on_end(reason)
 
-        player = mpv.MPV(
-            audio_client_name="story-agent",
-            # "null" keeps time without a sound device, so that a queue still advances.
-            ao="pulse,alsa,null",
-            config=False,
-            demuxer_max_bytes=DEMUXER_MAX_BYTES,
-            input_default_bindings=False,
-            load_scripts=False,
-            network_timeout=NETWORK_TIMEOUT,
-            terminal=False,
-            video=False,
-            ytdl=False,
-        )
-        player.event_callback("start-file")(lambda _event: self._post(self._begun))
-        player.event_callback("file-loaded")(lambda _event: self._post(self._loaded))
-        player.event_callback("end-file")(self._end_file)
-        return player
+    def _forget(self, playback: Playback) -> None:
+        if self._playback is playback:
+            self._playback = None
+            self._sound.lost = False
+            self._let_go_later()
 
-    def _post(self, call: Callable[..., None], *arguments: object) -> None:
-        """Run ``call`` in the event loop; mpv's events arrive in mpv's own thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(call, *arguments)
+    async def _give_up(self) -> None:
+        """End the current playback; one that was loading fails."""
+        playback, self._playback = self._playback, None
+        task, self._task = self._task, None
+        self._sound.lost = False
+        if self._idle is not None:
+            self._idle.cancel()
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait([task])
+        if playback is not None and not playback.loaded.done():
+            playback.loaded.set_exception(UnavailableError("play: given up for a newer order"))
+            playback.loaded.exception()  # seen, also if nobody waits any more
 
-    def _begun(self) -> None:
-        self._started = True
+    async def _open(self) -> MpvProcess:
+        async with self._opening:
+            if self._mpv is None or not self._mpv.alive:
+                await self._let_go()
+                self._mpv = await MpvProcess.start(self._program)
+            return self._mpv
 
-    def _loaded(self) -> None:
-        if self._loading is not None and not self._loading.done():
-            self._loading.set_result(None)
+    async def _let_go(self) -> None:
+        mpv, self._mpv = self._mpv, None
+        if mpv is not None:
+            await mpv.close()
 
-    def _end_file(self, event: Any) -> None:
-        import mpv  # noqa: PLC0415  # loaded by _create
+    def _let_go_later(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.create_task(self._let_go_when_idle())
 
-        if event.data.reason == mpv.MpvEventEndFile.EOF:
-            self._post(self._ended, None)
-        elif event.data.reason == mpv.MpvEventEndFile.ERROR:
-            self._post(self._ended, mpv.ErrorCode.human_readable(event.data.error))
+    async def _let_go_when_idle(self) -> None:
+        await asyncio.sleep(self._idle_seconds)
+        if self._playback is None:
+            await self._let_go()
 
-    def _ended(self, reason: str | None) -> None:
-        # A very short track may end before `play` has resumed and cleared `_loading`.
-        if self._loading is None or self._loading.done():
-            self._on_end(reason)
-        # Before the new track's start-file event, an end-file is of the track that it replaces.
-        elif self._started:
-            text = reason or "it holds no sound"
-            self._loading.set_exception(RefusedError(f"play: cannot be played: {text}"))
+    async def _before_sound(self, *, renewed: bool) -> None:
+        """Set the machine's volume; a mixer that fails must not keep a story silent."""
+        try:
+            await self._set_level(renewed=renewed)
+        except ResourceError as error:
+            _log.warning("play: the volume is not set before the sound: %s", error)

@@ -56,6 +56,8 @@ class PlayPoint(DataPoint):
         self._on_change = on_change
         self._queue = Queue()
         self._lock = asyncio.Lock()
+        self._loading = False
+        self._orders = 0
         self._advance: asyncio.Task[None] | None = None
 
     @property
@@ -67,7 +69,7 @@ class PlayPoint(DataPoint):
     def playing(self) -> bool:
         """Whether a track is playing, paused or being loaded."""
         # Between two tracks of a folder nothing is loaded, but the lock is held.
-        return self._queue.current is not None or self._lock.locked()
+        return self._queue.current is not None or self._lock.locked() or self._orders > 0
 
     async def get(self) -> str:
         """Return the title (or URL) of the loaded track, "" if there is none."""
@@ -76,14 +78,25 @@ class PlayPoint(DataPoint):
 
     async def put(self, value: Value) -> None:
         """Carry out a command, or play what ``value`` names; returns when it plays."""
-        wanted = parse_play(str(value))
+        self._orders += 1
+        try:
+            await self._put(parse_play(str(value)))
+        finally:
+            self._orders -= 1
+
+    async def _put(self, wanted: Command | str) -> None:
+        found = None
+        if not isinstance(wanted, Command):
+            found = await asyncio.to_thread(self._library.find, wanted)
+        if self._loading and (found or wanted is Command.STOP):
+            await self._player.stop()  # the order that loads a slow source fails, and lets go
         async with self._lock:
             before = await self.get()
             try:
                 if isinstance(wanted, Command):
                     await self._carry_out(wanted)
-                else:
-                    await self._start(await asyncio.to_thread(self._library.find, wanted))
+                elif found is not None:
+                    await self._start(found)
             except ResourceError:
                 # The previous track has ended nevertheless, and nothing else reports that.
                 if await self.get() != before:
@@ -130,7 +143,11 @@ class PlayPoint(DataPoint):
         if track is None:
             raise RefusedError("play: an empty folder")
         self._queue = Queue()  # the previous track ends here, even if the new one fails
-        await self._player.play(track.source, lambda reason: self._on_end(queue, reason))
+        self._loading = True
+        try:
+            await self._player.play(track.source, lambda reason: self._on_end(queue, reason))
+        finally:
+            self._loading = False
         self._queue = queue
 
     def _on_end(self, ended: Queue, reason: str | None) -> None:

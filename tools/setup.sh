@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
 # The device's packages (the first line), and those that the bench and the tests add.
-packages=(libspeex1 libspeexdsp1 libmpv2 alsa-utils pulseaudio-utils python3-venv
+packages=(libspeex1 libspeexdsp1 mpv alsa-utils pulseaudio-utils python3-venv
           pulseaudio libasound2-plugins curl openssl dbus rauc squashfs-tools softhsm2 postgresql
           chromium chromium-driver fonts-noto-cjk)
 

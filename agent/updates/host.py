@@ -101,7 +101,7 @@ class AgentHost:
             async with asyncio.timeout(LAST_CHIME_SECONDS):
                 proof = await self.chime(0)
             await asyncio.to_thread(note_sound, self._state, proof)
-        except Exception as error:  # noqa: BLE001  # libmpv must not prevent the restart
+        except Exception as error:  # noqa: BLE001  # the player must not prevent the restart
             _log.warning(
                 "what this version can play is not noted: %s", str(error) or "no end of it"
             )

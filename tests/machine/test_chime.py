@@ -69,9 +69,9 @@ async def test_a_chime_that_breaks_off_is_a_fault() -> None:
 
 async def test_a_player_that_refuses_is_a_fault_in_its_own_words() -> None:
     player = Chimer()
-    player.fault = UnavailableError("play: libmpv cannot be loaded: no such file")
+    player.fault = UnavailableError("play: mpv cannot be started: no such file")
     proof = await play_chime(player, 10)
-    assert proof.fault == "play: libmpv cannot be loaded: no such file"
+    assert proof.fault == "play: mpv cannot be started: no such file"
     assert not proof.is_heard
 
 
@@ -81,10 +81,10 @@ async def test_a_full_disk_is_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert proof == SoundProof(None, "the chime cannot be written: No such file or directory")
 
 
-async def test_without_libmpv_nothing_is_heard() -> None:
+async def test_without_mpv_nothing_is_heard() -> None:
     proof = await play_chime(StandInPlayer(), 10)
     assert proof.output is None
-    assert "libmpv is missing" in str(proof.fault)
+    assert "mpv is missing" in str(proof.fault)
 
 
 @pytest.mark.parametrize(("output", "heard"), [("pulse", True), ("null", False), (None, False)])

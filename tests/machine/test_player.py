@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from machine.errors import RefusedError
-from machine.player import MpvPlayer, StandInPlayer, find_player
+from machine.player import LIBMPV_CHILD, MpvPlayer, StandInPlayer, find_player, find_program
 from resources.library import Library
 from resources.play import PlayPoint
 from tests.conftest import write_tone
@@ -105,8 +105,16 @@ async def test_a_new_order_while_the_old_track_ends_is_not_taken_for_a_failure(
         assert await point.get() == "2 两只老虎"
 
 
-async def test_without_libmpv_the_stand_in_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_libmpv_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that was set up for an earlier version has no program mpv."""
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    assert find_program()[-1] == LIBMPV_CHILD
+    assert isinstance(find_player(), MpvPlayer)
+
+
+async def test_without_mpv_the_stand_in_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _name: None)
     monkeypatch.setattr("ctypes.util.find_library", lambda _name: None)
     player = find_player()
     assert isinstance(player, StandInPlayer)
-    assert "libmpv is missing" in player.name
+    assert "mpv is missing" in player.name

@@ -23,6 +23,7 @@ class ScriptedPlayer:
         self.broken: set[str] = set()
         self.paused: bool | None = None
         self.loading: asyncio.Event | None = None
+        self.given_up = asyncio.Event()
         self.on_end: EndListener = lambda _reason: None
         self.output: str | None = "scripted"
         self.at: float | None = None
@@ -33,9 +34,10 @@ class ScriptedPlayer:
         self.volumes.append(volume)
         self.played.append(title)
         self.on_end = on_end
+        self.given_up.clear()
         await asyncio.sleep(0)
         if self.loading is not None:
-            await self.loading.wait()
+            await self._load(self.loading)
         if title in self.broken:
             raise RefusedError(f"play: cannot be played: {title}")
         if title == "offline":
@@ -46,6 +48,18 @@ class ScriptedPlayer:
 
     async def stop(self) -> None:
         self.played.append("(stop)")
+        self.given_up.set()
+
+    async def _load(self, loaded: asyncio.Event) -> None:
+        """Wait for the test's sign; a stop meanwhile gives the source up, as mpv does."""
+        waits = [asyncio.create_task(event.wait()) for event in (loaded, self.given_up)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not loaded.is_set():
+            raise UnavailableError("play: given up for a newer order")
 
     async def position(self) -> float | None:
         return self.at

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import resources.dispatch
-from machine.errors import RefusedError
+from machine.errors import RefusedError, UnavailableError
 from machine.player import MpvPlayer
 from resources.dispatch import Dispatch
 from resources.library import Library
@@ -101,10 +101,30 @@ async def test_an_end_that_crosses_a_stop_stays_stopped(bench: Bench) -> None:
     assert bench.player.played[-1] == "(stop)"
 
 
-async def test_two_orders_at_once_are_carried_out_one_after_the_other(bench: Bench) -> None:
-    await asyncio.gather(bench.point.put("a"), bench.point.put("c"))
-    assert bench.player.played == ["a", "c"]
+async def test_of_two_orders_at_once_the_later_one_plays(bench: Bench) -> None:
+    bench.player.loading = asyncio.Event()
+    first = asyncio.create_task(bench.point.put("a"))
+    while not bench.player.played:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(bench.point.put("c"))
+    with pytest.raises(UnavailableError, match="given up"):
+        await first
+    bench.player.loading.set()
+    await second
+    assert bench.player.played == ["a", "(stop)", "c"]
     assert await bench.point.get() == "c"
+
+
+async def test_an_order_for_nothing_known_leaves_what_loads(bench: Bench) -> None:
+    bench.player.loading = asyncio.Event()
+    loading = asyncio.create_task(bench.point.put("a"))
+    while not bench.player.played:
+        await asyncio.sleep(0)
+    with pytest.raises(RefusedError, match="狮子王"):
+        await bench.point.put("狮子王")
+    bench.player.loading.set()
+    await loading
+    assert await bench.point.get() == "a"
 
 
 async def test_what_is_being_loaded_counts_as_playing_also_between_two_tracks(bench: Bench) -> None:
@@ -126,16 +146,31 @@ async def test_what_is_being_loaded_counts_as_playing_also_between_two_tracks(be
     assert bench.point.playing
 
 
-async def test_a_stop_while_a_track_loads_comes_after_it(bench: Bench) -> None:
-    bench.player.loading = asyncio.Event()
+async def test_a_stop_does_not_wait_for_a_slow_source(bench: Bench) -> None:
+    bench.player.loading = asyncio.Event()  # which is never set
     start = asyncio.create_task(bench.point.put("a"))
-    stop = asyncio.create_task(bench.point.put("stop"))
     while not bench.player.played:
         await asyncio.sleep(0)
-    bench.player.loading.set()
-    await asyncio.gather(start, stop)
-    assert bench.player.played == ["a", "(stop)"]
+    async with asyncio.timeout(DEADLINE):
+        await bench.point.put("stop")
+        with pytest.raises(UnavailableError, match="given up"):
+            await start
     assert await bench.point.get() == ""
+
+
+async def test_a_stop_while_the_next_chapter_loads_ends_the_queue(bench: Bench) -> None:
+    await bench.point.put("a")
+    bench.player.loading = asyncio.Event()
+    bench.player.on_end(None)
+    while len(bench.player.played) < 2:
+        await asyncio.sleep(0)
+    async with asyncio.timeout(DEADLINE):
+        await bench.point.put("stop")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert bench.player.played[:3] == ["a", "b", "(stop)"]
+    assert "c" not in bench.player.played
+    assert not bench.point.playing
 
 
 async def test_an_order_that_fails_ends_what_played_and_tells_so(bench: Bench) -> None:
@@ -185,18 +220,12 @@ async def test_blanks_are_no_title(bench: Bench) -> None:
     assert bench.player.played == []
 
 
-async def test_libmpv_that_cannot_be_loaded_is_5_03(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_self: MpvPlayer) -> None:
-        raise OSError("Cannot find libmpv")
-
-    monkeypatch.setattr(MpvPlayer, "_create", fail)
+async def test_mpv_that_cannot_be_started_is_5_03(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "media", "a")
-    bench.point._player = MpvPlayer()
+    bench.point._player = MpvPlayer(program=[str(tmp_path / "mpv")])
     answer = await Dispatch([bench.point], _ignore).request("PUT", "play", "a")
     assert answer.code is Code.SERVICE_UNAVAILABLE
-    assert answer.text == "play: libmpv cannot be loaded: Cannot find libmpv"
+    assert answer.text == "play: mpv cannot be started: No such file or directory"
 
 
 async def _ignore(*_: object) -> None:
@@ -221,7 +250,7 @@ async def test_what_loads_when_the_asker_gives_up_never_sounds(
         assert answer.code is Code.SERVICE_UNAVAILABLE
         async with asyncio.timeout(DEADLINE):
             # mpv's only entry is the loading one; on a busy machine mpv may not have started yet.
-            while player._mpv is not None and player._mpv.playlist_count:
+            while player._mpv is not None and await player._mpv.ask("playlist-count"):
                 await asyncio.sleep(0.01)
     assert await point.get() == ""
     await point.close()

@@ -19,7 +19,7 @@ from tests.agent.local.rig import Bench, serving
 from tests.agent.parts import DEADLINE
 from tests.agent.updates.test_checks import program
 
-HEARD, NO_DEVICE, NO_PLAYER = SoundProof("pulse"), SoundProof("null"), SoundProof(None, "no libmpv")
+HEARD, NO_DEVICE, NO_PLAYER = SoundProof("pulse"), SoundProof("null"), SoundProof(None, "no mpv")
 STILL, STILL_NOWHERE = SoundProof("pulse", "it stands still"), SoundProof("null", "it stands still")
 GONE = "there is no sound device, and there was one before"
 
@@ -34,7 +34,7 @@ def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (HEARD, True, None), (HEARD, False, None),
         (NO_DEVICE, True, GONE), (NO_DEVICE, False, None),
-        (NO_PLAYER, True, "no libmpv"), (NO_PLAYER, False, None),
+        (NO_PLAYER, True, "no mpv"), (NO_PLAYER, False, None),
         (STILL, True, "it stands still"), (STILL, False, "it stands still"),
         (STILL_NOWHERE, True, "it stands still"), (STILL_NOWHERE, False, "it stands still"),
     ],

@@ -1,0 +1,95 @@
+"""How mpv is started: options that keep it to one source at a time, and an environment without secrets.
+
+What mpv's own programs expand (playlists, EDL, cue sheets, archives, folders), it could play behind
+the agent's back: only libavformat may open a source, and only the formats of one recording.
+Every option was checked against ``mpv --list-options`` of 0.35.1 (docs/adr/0016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+# mpv gives a silent server up after this; a local file starts in about 50 ms.
+NETWORK_SECONDS = 5.0
+# Bytes of read-ahead: a minute at 256 kbit/s; more would cost too much of a Pi's memory.
+DEMUXER_MAX_BYTES = 2 * 1024 * 1024
+# For going back: only what a seek of a few seconds needs.
+DEMUXER_BACK_BYTES = 256 * 1024
+
+# mpv's output that keeps time without a sound device.
+NO_DEVICE = "null"
+
+# libavformat's names of the formats that hold one recording. Those that name other files or
+# addresses (hls, dash, concat, imf, sdp, rtsp, ...) are not among them.
+FORMATS = (
+    "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "caf", "dsf", "eac3", "flac", "loas",
+    "matroska", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg", "tta", "w64", "wav", "wv",
+)  # fmt: skip
+
+# What the player's process needs: where the sound server is, the language, the web's proxy.
+_KEPT = frozenset({
+    "ALSA_CONFIG_PATH", "HOME", "LANG", "PATH", "PIPEWIRE_REMOTE", "PIPEWIRE_RUNTIME_DIR",
+    "PULSE_COOKIE", "PULSE_RUNTIME_PATH", "PULSE_SERVER", "PULSE_SINK", "TMPDIR", "TZ",
+    "XDG_RUNTIME_DIR", "http_proxy", "no_proxy",
+})  # fmt: skip
+
+
+def build_command(program: Sequence[str], descriptor: int) -> list[str]:
+    """Return the command line of ``program`` and mpv's options; it takes its orders on the socket ``descriptor``.
+
+    mpv ends when the other side of that socket is closed, also by the agent's death.
+    """
+    options = {
+        "access-references": "no",  # of MOV and Matroska to other files
+        "ao": f"pulse,alsa,{NO_DEVICE}",
+        "audio-client-name": "story-agent",
+        "audio-file-auto": "no",
+        "autoload-files": "no",
+        "config": "no",
+        "cover-art-auto": "no",
+        "demuxer": "lavf",
+        "demuxer-lavf-o": f"format_whitelist=[{','.join(FORMATS)}]",
+        "demuxer-max-back-bytes": str(DEMUXER_BACK_BYTES),
+        "demuxer-max-bytes": str(DEMUXER_MAX_BYTES),
+        "idle": "yes",
+        "input-builtin-bindings": "no",
+        "input-default-bindings": "no",
+        "input-ipc-client": f"fd://{descriptor}",
+        "load-auto-profiles": "no",
+        "load-osd-console": "no",
+        "load-scripts": "no",
+        "load-stats-overlay": "no",
+        "load-unsafe-playlists": "no",
+        "network-timeout": f"{NETWORK_SECONDS:g}",
+        "ordered-chapters": "no",
+        "osc": "no",
+        "resume-playback": "no",
+        "sub-auto": "no",
+        "terminal": "no",
+        "video": "no",
+        "ytdl": "no",
+    }
+    return [*program, *(f"--{name}={value}" for name, value in options.items())]
+
+
+def build_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what mpv may see of ``environment``: never the service manager's or a secret."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in _KEPT or name.startswith("LC_")
+    }
+
+
+def is_single_source(source: str) -> bool:
+    """Return whether ``source`` is an absolute path or an http(s) URL, the only two kinds taken.
+
+    mpv knows some 60 other schemes (``edl://``, ``memory://``, ``lavf://``); the scheme may have
+    any case (RFC 3986, section 3.1).
+    """
+    return source.startswith("/") or is_stream(source)
+
+
+def is_stream(source: str) -> bool:
+    """Return whether ``source`` is an http(s) URL."""
+    return source[:8].lower().startswith(("http://", "https://"))

@@ -1,0 +1,289 @@
+"""One source from its loading to its end, on an mpv that may die and a sound device that may go.
+
+mpv is paused whenever nothing can be heard: while a source loads, until the machine's volume is set,
+and while there is no sound device. It goes on at the position that was heard last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from machine.errors import RefusedError, UnavailableError
+from machine.mpv_options import NO_DEVICE, is_stream
+from machine.mpv_process import DIED, OUTPUT_CHANGED, Event, MpvError, MpvProcess
+from machine.progress import End, Progress, Tries, is_beginning_instead, judge_end
+
+# mpv gives a server up after NETWORK_SECONDS; a local file starts in about 50 ms.
+LOAD_SECONDS = 7.0
+# How often the position is read: after a death the story goes on at most this much earlier.
+POLL_SECONDS = 0.5
+# The waits between tries to open a sound device again.
+SOUND_BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Sound:
+    """What is known of the machine's sound device, for as long as the agent runs.
+
+    Attributes:
+        was_heard: whether a device has played anything. If not, a source keeps time unheard: a
+            bench without a device plays a queue through. After a device it waits for one.
+        lost: whether a source waits for the device that played before.
+    """
+
+    was_heard: bool = False
+    lost: bool = False
+
+
+class BeforeSound(Protocol):
+    """Sets the machine's volume before a device plays anything."""
+
+    async def __call__(self, *, renewed: bool) -> None:
+        """Set it; ``renewed`` means that the device was away. Raises ResourceError."""
+
+
+class Playback:
+    """Plays ``source``; `run` it in a task of its own, and cancel that to give it up."""
+
+    def __init__(
+        self,
+        source: str,
+        volume: int,
+        open_mpv: Callable[[], Awaitable[MpvProcess]],
+        before_sound: BeforeSound,
+        sound: Sound,
+    ) -> None:
+        """Play ``source`` at ``volume`` percent of the machine's.
+
+        Args:
+            source: an absolute path or an http(s) URL.
+            volume: 0 to 100.
+            open_mpv: returns the running mpv, or starts one; raises UnavailableError.
+            before_sound: sets the machine's volume; awaited before a device plays anything, with
+                ``renewed`` if the device was away.
+            sound: the machine's sound device.
+        """
+        self._source = source
+        self._volume = volume
+        self._open_mpv = open_mpv
+        self._before_sound = before_sound
+        self._sound = sound
+        self._mpv: MpvProcess | None = None
+        self._entry = 0
+        self._paused = False
+        self._tries = Tries()
+        self._retries = 0
+        self._quiet_polls = 0
+        self.progress = Progress()
+        self.loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> str | None:
+        """Play to the end; return why it broke off, None at the source's own end.
+
+        ``loaded`` is done when it plays. Raises RefusedError and UnavailableError before that.
+        """
+        await self._begin(0.0)
+        if not self.loaded.done():
+            self.loaded.set_result(None)
+        while True:
+            try:
+                end = await self._step()
+            except MpvError as error:
+                return f"mpv: {error}"
+            except UnavailableError as error:
+                if self._running.alive:
+                    return str(error)
+                continue  # its death is the next event
+            except _BrokenOffError as error:
+                return str(error)
+            if end is not None:
+                return end or None
+
+    async def pause(self, *, paused: bool) -> None:
+        """Pause or resume; while there is no sound device, resume when there is one."""
+        self._paused = paused
+        if self._mpv is not None and self.loaded.done() and not self._sound.lost:
+            await self._poll()
+            await self._mpv.request("set_property", "pause", paused)
+
+    async def position(self) -> float:
+        """Return the seconds played."""
+        if self._mpv is None or not self._mpv.alive or self._sound.lost:
+            return self.progress.at
+        try:
+            found = await self._mpv.ask("time-pos")
+        except UnavailableError:
+            found = None
+        return _number(found) or self.progress.at
+
+    async def _step(self) -> str | None:
+        """Await one event; return the end's reason, "" for the source's own, None to go on."""
+        event = await self._next_event(POLL_SECONDS)
+        if event is None:
+            await self._poll()
+            await self._look_for_sound()
+        elif event["event"] == DIED:
+            await self._go_on("mpv ended unexpectedly")
+        elif event["event"] == OUTPUT_CHANGED:
+            if self._running.output == NO_DEVICE and self._sound.was_heard:
+                await self._wait_for_sound()
+        elif self._is_end(event):
+            return await self._end(event)
+        return None
+
+    async def _end(self, event: Event) -> str | None:
+        reason = str(event.get("reason"))
+        verdict = judge_end(reason, self.progress, stream=is_stream(self._source))
+        if verdict is End.FINISHED:
+            return ""
+        why = str(event.get("file_error") or "the transfer ended early")
+        if verdict is End.FAILED:
+            return f"at {self.progress.describe()}: {why}"
+        await self._go_on(why)
+        return None
+
+    async def _go_on(self, why: str) -> None:
+        """Load the source again at the last position; raises _BrokenOffError after the last try."""
+        while (wait := self._tries.next_wait(self.progress.at)) is not None:
+            _log.warning("play: goes on at %s: %s", self.progress.describe(), why)
+            await asyncio.sleep(wait)
+            try:
+                await self._begin(self.progress.at)
+            except (RefusedError, UnavailableError, MpvError) as error:
+                why = str(error).removeprefix("play: ")
+            else:
+                return
+        raise _BrokenOffError(f"at {self.progress.describe()}: {why}")
+
+    async def _begin(self, start: float) -> None:
+        """Load the source at ``start`` seconds, silently, then let it sound."""
+        self._mpv = mpv = await self._open_mpv()
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                await self._load(mpv, start)
+        except TimeoutError as error:
+            raise UnavailableError(f"play: nothing to hear in {LOAD_SECONDS:g} s") from error
+        if is_beginning_instead(start, _number(await mpv.ask("time-pos"))):
+            await mpv.request("stop")
+            raise UnavailableError("play: the server cannot go on in the middle")
+        self.progress.duration = _number(await mpv.ask("duration"))
+        if await mpv.read_output() == NO_DEVICE and self._sound.was_heard:
+            await self._wait_for_sound()
+        else:
+            await self._let_sound()
+
+    async def _load(self, mpv: MpvProcess, start: float) -> None:
+        await mpv.request("set_property", "pause", True)
+        await mpv.request("set_property", "volume", self._volume)
+        answer = await mpv.request(
+            name="loadfile", url=self._source, flags="replace", options=f"start={start:.3f}"
+        )
+        self._entry = answer.get("playlist_entry_id", 0) if isinstance(answer, dict) else 0
+        started = False
+        while True:
+            event = await self._next_event(None)
+            if event is None or event["event"] == DIED:
+                raise UnavailableError("play: mpv ended unexpectedly")
+            if event["event"] == "start-file":
+                started = event.get("playlist_entry_id") == self._entry
+            elif event["event"] == "playback-restart" and started:
+                return
+            elif self._is_end(event):
+                text = event.get("file_error") or "it holds no sound"
+                raise RefusedError(f"play: cannot be played: {text}")
+
+    async def _let_sound(self) -> None:
+        """Set the machine's volume, then resume unless the source is paused."""
+        renewed, self._sound.lost = self._sound.lost, False
+        if self._running.output not in {None, NO_DEVICE}:
+            self._sound.was_heard = True
+            await self._before_sound(renewed=renewed)
+        if not self._paused:
+            await self._running.request("set_property", "pause", False)
+
+    async def _poll(self) -> None:
+        """Note the position, and how much of the source has been read."""
+        mpv = self._running
+        position = _number(await mpv.ask("time-pos"))
+        read, size = await mpv.ask("stream-pos"), await mpv.ask("stream-end")
+        # A position on the output without a device is not heard, unless there never was one.
+        if position is not None and not (mpv.output == NO_DEVICE and self._sound.was_heard):
+            self.progress.at = position
+        if (duration := _number(await mpv.ask("duration"))) is not None:
+            self.progress.duration = duration
+        if (now := _number(read)) is not None:
+            self.progress.read = max(int(now), self.progress.read or 0)
+        if (whole := _number(size)) is not None:
+            self.progress.size = int(whole)
+
+    async def _look_for_sound(self) -> None:
+        """Try to open a device if there never was one; what was not heard is played again."""
+        if self._running.output != NO_DEVICE:
+            return
+        if self._sound.was_heard:  # its event was lost with a process
+            await self._wait_for_sound()
+            return
+        self._quiet_polls += 1
+        if self._quiet_polls * POLL_SECONDS >= _back_off(self._retries):
+            self._quiet_polls = 0
+            self._retries += 1
+            if await self._open_output():
+                await self._resume_at(0.0)
+
+    async def _wait_for_sound(self) -> None:
+        """Hold the source at the last position that was heard until a device plays again."""
+        await self._running.request("set_property", "pause", True)
+        self._sound.lost = True
+        _log.warning("play: no sound device: paused at %s", self.progress.describe())
+        tries = 0
+        while not await self._open_output():
+            await asyncio.sleep(_back_off(tries))
+            tries += 1
+        _log.info("play: the sound device is back: goes on at %s", self.progress.describe())
+        await self._resume_at(self.progress.at)
+
+    async def _open_output(self) -> bool:
+        """Return whether mpv has opened a sound device, after a try to do so."""
+        if await self._running.read_output() in {None, NO_DEVICE}:
+            await self._running.request("ao-reload")
+        return await self._running.read_output() not in {None, NO_DEVICE}
+
+    async def _resume_at(self, seconds: float) -> None:
+        await self._running.request("set_property", "pause", True)
+        await self._running.request("seek", seconds, "absolute+exact")
+        await self._let_sound()
+
+    @property
+    def _running(self) -> MpvProcess:
+        if self._mpv is None:
+            raise UnavailableError("play: mpv is not started")
+        return self._mpv
+
+    async def _next_event(self, seconds: float | None) -> Event | None:
+        """Return the next event, None if there is none in ``seconds``."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._running.events.get()
+        except TimeoutError:
+            return None
+
+    def _is_end(self, event: Event) -> bool:
+        return event["event"] == "end-file" and event.get("playlist_entry_id") == self._entry
+
+
+class _BrokenOffError(Exception):
+    """The source cannot be played any further; the message says where and why."""
+
+
+def _back_off(tries: int) -> float:
+    return SOUND_BACK_OFF[min(tries, len(SOUND_BACK_OFF) - 1)]
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,179 @@
+"""Parts that the player's tests share: a sound server that dies, a web server that cuts, an ear."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import math
+import os
+import re
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from machine.player import MpvPlayer
+
+DEADLINE = 60.0
+RATE = 8000
+BLOCK_SECONDS = 0.1
+# The tones of write_tone have a peak of 12000.
+AUDIBLE = 100
+
+
+class PulseServer:
+    """A PulseAudio daemon with one null sink, which a test kills and starts again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = f"unix:{folder / 'native'}"
+        self.environment = {
+            **os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder),
+            "PULSE_RUNTIME_PATH": str(folder / "run"), "PULSE_SERVER": self.address,
+        }  # fmt: skip
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the daemon and wait until it answers; its sink is at 100 %."""
+        self._daemon = subprocess.Popen(
+            ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
+             "--disable-shm=yes", "--log-level=error",
+             "-L", f"module-native-protocol-unix socket={self.folder / 'native'} auth-anonymous=1",
+             "-L", "module-null-sink sink_name=bench"],
+            env={k: v for k, v in self.environment.items() if k != "PULSE_SERVER"},
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        subprocess.run(
+            ["bash", "-c", "until pactl info >/dev/null 2>&1; do sleep 0.05; done"],
+            env=self.environment, timeout=DEADLINE, check=True,
+        )  # fmt: skip
+
+    def kill(self) -> None:
+        """Kill the daemon at once."""
+        if self._daemon is not None:
+            self._daemon.kill()
+            self._daemon.wait(10)
+            self._daemon = None
+
+    def pactl(self, *words: str) -> str:
+        """Run pactl and return its output."""
+        done = subprocess.run(
+            ["pactl", *words], env={**self.environment, "LC_ALL": "C"},
+            capture_output=True, text=True, timeout=DEADLINE, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    @asynccontextmanager
+    async def ear(self, sink: str = "bench") -> AsyncIterator[Ear]:
+        """Record the sink's monitor."""
+        process = await asyncio.create_subprocess_exec(
+            "parec", f"--device={sink}.monitor", f"--rate={RATE}", "--channels=1", "--format=s16le",
+            "--latency-msec=20", env=self.environment, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        ear = Ear(process.stdout)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await ear.block()  # it records: a monitor begins with a delay
+            yield ear
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+class Ear:
+    """Recognises tones in a recording."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    async def block(self) -> array.array[int]:
+        """Return the next tenth of a second of samples."""
+        return array.array("h", await self._reader.readexactly(int(RATE * BLOCK_SECONDS) * 2))
+
+    async def tone(self, *candidates: float) -> float:
+        """Wait for a sound, and return which of the frequencies it is."""
+        async with asyncio.timeout(DEADLINE):
+            while max(samples := await self.block()) < AUDIBLE:
+                pass
+            samples = await self.block()
+        return max(candidates, key=lambda hertz: power(samples, hertz))
+
+    async def silence(self) -> None:
+        """Wait until a tenth of a second is silent."""
+        async with asyncio.timeout(DEADLINE):
+            while max(await self.block()) >= AUDIBLE:
+                pass
+
+
+def power(samples: array.array[int], hertz: float) -> float:
+    """Return the power of one frequency."""
+    angles = [2 * math.pi * hertz * number / RATE for number in range(len(samples))]
+    pairs = list(zip(samples, angles, strict=True))
+    real = sum(sample * math.cos(angle) for sample, angle in pairs)
+    imaginary = sum(sample * math.sin(angle) for sample, angle in pairs)
+    return real * real + imaginary * imaginary
+
+
+async def until(look: Callable[[], Any]) -> None:
+    """Wait until ``look`` returns something true."""
+    async with asyncio.timeout(DEADLINE):
+        while not look():
+            await asyncio.sleep(0.01)
+
+
+async def until_position(player: MpvPlayer, seconds: float) -> float:
+    """Wait until ``player`` has played ``seconds``; return its position."""
+    async with asyncio.timeout(DEADLINE):
+        while (position := await player.position() or 0.0) < seconds:
+            await asyncio.sleep(0.01)
+    return position
+
+
+class CuttingServer:
+    """Serves one body over HTTP, each transfer cut after some of its bytes.
+
+    Attributes:
+        starts: the first byte of each request.
+    """
+
+    def __init__(self, body: bytes, cuts: list[int], *, ranges: bool = True) -> None:
+        """Cut the n-th answer after ``cuts[n]`` bytes, later ones not at all."""
+        self._body = body
+        self._cuts = cuts
+        self._ranges = ranges
+        self.starts: list[int] = []
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request, then close."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        found = re.search(r"(?i)^range: bytes=(\d+)-", head, re.MULTILINE) if self._ranges else None
+        first = int(found[1]) if found else 0
+        cut = (
+            self._cuts[len(self.starts)] if len(self.starts) < len(self._cuts) else len(self._body)
+        )
+        self.starts.append(first)
+        lines = [
+            "HTTP/1.1 206 Partial Content" if found else "HTTP/1.1 200 OK",
+            "Content-Type: audio/wav", f"Content-Length: {len(self._body) - first}",
+            "Connection: close",
+        ]  # fmt: skip
+        if self._ranges:
+            lines.append("Accept-Ranges: bytes")
+        if found:
+            lines.append(f"Content-Range: bytes {first}-{len(self._body) - 1}/{len(self._body)}")
+        writer.write("\r\n".join([*lines, "", ""]).encode() + self._body[first : first + cut])
+        with contextlib.suppress(OSError):
+            await writer.drain()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[str]:
+        """Serve; yields the URL."""
+        async with await asyncio.start_server(self.answer, "127.0.0.1", 0) as server:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/story.wav"

@@ -1,0 +1,365 @@
+"""mpv's process, a sound server that dies and a web server that cuts: what sounds is recognised."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from machine.errors import RefusedError, UnavailableError
+from machine.mpv_options import is_stream
+from machine.player import LIBMPV_CHILD, MpvPlayer
+from tests.conftest import write_tone
+from tests.machine.parts import DEADLINE, CuttingServer, PulseServer, until, until_position
+
+LOW, HIGH = 440.0, 880.0
+
+
+@pytest.fixture
+def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
+    folder = tmp_path / "pulse"
+    folder.mkdir()
+    server = PulseServer(folder)
+    monkeypatch.setenv("PULSE_SERVER", server.address)
+    # Without the server there is no device: ALSA has none either.
+    (folder / "asoundrc").write_text("pcm.!default { type hw card 31 }\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(folder / "asoundrc"))
+    server.start()
+    yield server
+    server.kill()
+
+
+def is_running(pid: int | None) -> bool:
+    return Path(f"/proc/{pid}/exe").exists()
+
+
+class Ends:
+    """Collects the ends that a player tells."""
+
+    def __init__(self) -> None:
+        self.told: list[str | None] = []
+
+    def __call__(self, reason: str | None) -> None:
+        self.told.append(reason)
+
+
+@pytest.fixture
+async def player() -> AsyncIterator[MpvPlayer]:
+    player = MpvPlayer()
+    yield player
+    await player.close()
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> str:
+    return str(write_tone(tmp_path / "story.wav", seconds=60, hertz=LOW))
+
+
+@pytest.mark.parametrize(
+    "program", [("mpv",), (sys.executable, "-I", "-S", LIBMPV_CHILD)], ids=["mpv", "libmpv"]
+)
+async def test_what_plays_is_what_sounds(
+    sound: PulseServer, story: str, tmp_path: Path, program: tuple[str, ...]
+) -> None:
+    other = str(write_tone(tmp_path / "other.wav", seconds=60, hertz=HIGH))
+    player, ends = MpvPlayer(program=program), Ends()
+    assert player.name == "mpv: not started yet"
+    async with sound.ear() as ear:
+        await player.play(story, ends)
+        assert await ear.tone(LOW, HIGH) == LOW
+        await player.play(other, ends)
+        await ear.silence()
+        assert await ear.tone(LOW, HIGH) == HIGH
+        assert player.name == "mpv: pulse"
+        await player.stop()
+        await ear.silence()
+    pid = player.pid
+    await player.close()
+    assert not is_running(pid)
+    assert ends.told == []  # both were ended by an order
+
+
+async def test_a_sound_server_that_dies_pauses_the_story_where_it_was_heard(
+    sound: PulseServer, story: str, player: MpvPlayer
+) -> None:
+    ends = Ends()
+    for _ in range(3):
+        await player.play(story, ends)
+        heard = await until_position(player, 1.0)
+        sound.kill()
+        await until(lambda: player.name.startswith("mpv: no sound device: waits at "))
+        held = await player.position()
+        assert held is not None
+        assert heard - 1.0 <= held <= heard + 0.5
+        await player.pause(paused=True)  # an order meanwhile is kept
+        await player.pause(paused=False)
+        assert await player.position() == held
+        sound.start()
+        async with sound.ear() as ear:
+            assert await ear.tone(LOW, HIGH) == LOW
+        assert player.name == "mpv: pulse"
+        assert held - 0.1 <= await until_position(player, held) <= held + 3.0
+    assert ends.told == []
+
+
+async def test_a_pause_while_the_device_is_away_stays(
+    sound: PulseServer, story: str, player: MpvPlayer
+) -> None:
+    await player.play(story, Ends())
+    await until_position(player, 0.5)
+    sound.pactl("unload-module", "module-null-sink")  # a USB card is unplugged
+    await until(lambda: "waits at" in player.name)
+    await player.pause(paused=True)
+    sound.pactl("load-module", "module-null-sink", "sink_name=replugged")
+    await until(lambda: player.name == "mpv: pulse")
+    held = await player.position()
+    async with sound.ear("replugged") as ear:
+        for _ in range(5):
+            assert max(await ear.block()) == 0
+        assert await player.position() == pytest.approx(held, abs=0.01)
+        await player.pause(paused=False)
+        assert await ear.tone(LOW, HIGH) == LOW
+
+
+async def test_an_order_without_a_device_is_not_answered_with_success(
+    sound: PulseServer, story: str, player: MpvPlayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await player.play(story, Ends())
+    await until_position(player, 0.2)
+    sound.kill()
+    monkeypatch.setattr("machine.player.PLAY_SECONDS", 1.0)
+    with pytest.raises(UnavailableError, match="play: no sound device"):
+        await player.play(story, Ends())
+    assert await player.position() is None  # it does not begin later
+
+
+async def test_a_device_that_comes_late_hears_the_story_from_its_beginning(
+    sound: PulseServer, story: str, player: MpvPlayer
+) -> None:
+    sound.kill()
+    await player.play(story, Ends())
+    await until_position(player, 0.3)
+    assert player.name == "mpv: no sound device found: what plays is not heard"
+    sound.start()
+    await until(lambda: player.name == "mpv: pulse")
+    assert (await player.position() or 0.0) < 0.3
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_player_that_dies_or_hangs_is_started_again_and_goes_on(
+    sound: PulseServer, story: str, player: MpvPlayer, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("machine.mpv_process.REQUEST_SECONDS", 0.5)
+    ends = Ends()
+    await player.play(story, ends)
+    heard = await until_position(player, 1.5)
+    first = player.pid
+    assert first
+    os.kill(first, number)
+    await until(lambda: player.pid not in {None, first})
+    async with sound.ear() as ear:
+        assert await ear.tone(LOW, HIGH) == LOW
+    assert await until_position(player, heard) < heard + 5.0
+    assert ends.told == []
+
+
+async def test_a_source_that_kills_every_player_is_told_as_broken_off(
+    sound: PulseServer, story: str, player: MpvPlayer
+) -> None:
+    ends = Ends()
+    await player.play(story, ends)
+    killed: set[int] = set()
+    async with asyncio.timeout(DEADLINE):
+        while not ends.told:
+            if player.pid and player.pid not in killed and player.name == "mpv: pulse":
+                killed.add(player.pid)
+                os.kill(player.pid, signal.SIGKILL)
+            await asyncio.sleep(0.01)
+    assert ends.told == ["at 0.0 s of 60.0 s: mpv ended unexpectedly"]
+    assert len(killed) == 5
+    await player.play(story, ends)  # and the next order plays
+    async with sound.ear() as ear:
+        assert await ear.tone(LOW, HIGH) == LOW
+
+
+async def test_an_idle_player_is_let_go_and_comes_back(sound: PulseServer, story: str) -> None:
+    assert sound
+    player = MpvPlayer(idle_seconds=0.05)
+    await player.play(story, Ends())
+    pid = player.pid
+    await player.stop()
+    await until(lambda: player.pid is None)
+    assert not is_running(pid)
+    await player.play(story, Ends())
+    assert player.pid not in {None, pid}
+    await player.close()
+
+
+@pytest.mark.parametrize("program", ["mpv", "libmpv"])
+def test_the_player_dies_with_the_agent(tmp_path: Path, program: str) -> None:
+    """The agent is killed: nothing of it can run; the socket's end is what mpv sees."""
+    words = ["mpv"] if program == "mpv" else [sys.executable, "-I", "-S", LIBMPV_CHILD]
+    code = (
+        "import asyncio, os, signal\n"
+        "from machine.mpv_process import MpvProcess\n"
+        "async def main():\n"
+        f"    mpv = await MpvProcess.start({words!r})\n"
+        "    print(mpv.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    pid = int(done.stdout)
+    deadline = time.monotonic() + DEADLINE
+    while is_running(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert tmp_path
+
+
+def write_traps(folder: Path, target: Path) -> None:
+    """Write files with an audio name that lead elsewhere."""
+    (folder / "m3u.mp3").write_text(f"#EXTM3U\n#EXTINF:5,x\n{target}\n")
+    (folder / "plain.mp3").write_text(f"{target}\n")
+    (folder / "edl.mp3").write_text(f"# mpv EDL v0\n{target}\n")
+    (folder / "hls.mp3").write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{target}\n#EXT-X-ENDLIST\n"
+    )
+    (folder / "concat.mp3").write_text(f"ffconcat version 1.0\nfile '{target}'\n")
+    (folder / "pls.mp3").write_text(f"[playlist]\nFile1={target}\nNumberOfEntries=1\n")
+    (folder / "cue.mp3").write_text(
+        f'FILE "{target}" WAVE\n  TRACK 01 AUDIO\n    INDEX 01 00:00:00\n'
+    )
+    (folder / "folder.mp3").mkdir()
+    shutil.copy(target, folder / "folder.mp3" / "a.wav")
+    with zipfile.ZipFile(folder / "zip.mp3", "w") as archive:
+        archive.write(target, "a.wav")
+
+
+async def test_what_only_names_another_source_is_refused(
+    sound: PulseServer, tmp_path: Path, player: MpvPlayer
+) -> None:
+    assert sound
+    target = write_tone(tmp_path / "elsewhere" / "secret.wav", seconds=5, hertz=HIGH)
+    traps = tmp_path / "card"
+    traps.mkdir()
+    write_traps(traps, target)
+    ends = Ends()
+    for trap in sorted(traps.iterdir()):
+        with pytest.raises(RefusedError, match="play: cannot be played: "):
+            await player.play(str(trap), ends)
+        assert await player.position() is None
+    for source in (f"edl://{target}", f"file://{target}", "memory://#EXTM3U", "lavf://x"):
+        with pytest.raises(RefusedError, match="expected a file or an http"):
+            await player.play(source, ends)
+    assert ends.told == []
+
+
+async def test_a_list_from_the_web_is_refused_and_its_entries_are_not_asked_for(
+    sound: PulseServer, player: MpvPlayer
+) -> None:
+    assert sound
+    other = CuttingServer(b"", [])
+    async with other.serve() as entry:
+        listing = CuttingServer(f"#EXTM3U\n#EXTINF:5,x\n{entry}\n".encode(), [])
+        async with listing.serve() as url:
+            with pytest.raises(RefusedError, match="cannot be played"):
+                await player.play(url, Ends())
+    assert listing.starts
+    assert other.starts == []
+
+
+async def test_a_stop_or_a_new_order_ends_the_loading_of_a_silent_server(
+    sound: PulseServer, story: str, player: MpvPlayer
+) -> None:
+    asked: list[bytes] = []
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/song.mp3"
+        for order in (player.stop(), player.play(story, Ends())):
+            loading = asyncio.create_task(player.play(url, Ends()))
+            await until(lambda: asked)
+            asked.clear()
+            await order
+            with pytest.raises(UnavailableError, match="given up for a newer order"):
+                await loading
+        async with sound.ear() as ear:
+            assert await ear.tone(LOW, HIGH) == LOW
+
+
+async def test_a_cut_transfer_goes_on_where_it_was_heard(
+    sound: PulseServer, tmp_path: Path, player: MpvPlayer
+) -> None:
+    body = write_tone(tmp_path / "s.wav", seconds=8, rate=48000, hertz=LOW).read_bytes()
+    server = CuttingServer(body, [len(body) // 2] * 3)
+    ends = Ends()
+    async with server.serve() as url:
+        assert is_stream(url)
+        await player.play(url, ends)
+        await until(lambda: ends.told)
+    assert ends.told == [None]
+    assert server.starts[0] == 0
+    assert max(server.starts) >= len(body) // 2  # the rest was asked for by its first byte
+    assert sound
+
+
+async def test_a_server_without_ranges_is_told_as_broken_off_and_nothing_is_heard_twice(
+    sound: PulseServer, tmp_path: Path, player: MpvPlayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("machine.progress.BACK_OFF", (0.0, 0.1))
+    body = write_tone(tmp_path / "s.wav", seconds=40, rate=48000, hertz=LOW).read_bytes()
+    server = CuttingServer(body, [len(body) // 8] * 100, ranges=False)
+    ends = Ends()
+    async with server.serve() as url:
+        await player.play(url, ends)
+        await until(lambda: ends.told)
+    assert str(ends.told[0]).startswith("at ")
+    assert "of 40.0 s" in str(ends.told[0])
+    assert sound
+
+
+async def test_the_level_is_set_before_the_first_sound(sound: PulseServer, story: str) -> None:
+    sound.pactl("set-sink-volume", "bench", "100%")
+
+    async def turn_down(*, renewed: bool) -> None:
+        assert not renewed
+        sound.pactl("set-sink-volume", "bench", "25%")
+
+    player = MpvPlayer(turn_down)
+    async with sound.ear() as ear:
+        await player.play(story, Ends())
+        await ear.tone(LOW, HIGH)
+        loudest = max([max(await ear.block()) for _ in range(10)])
+    await player.close()
+    assert 12000 * 0.25**3 * 0.8 < loudest < 12000 * 0.25**3 * 1.2  # PulseAudio's scale is cubic
+
+
+async def test_the_agents_memory_does_not_grow_while_it_plays(
+    sound: PulseServer, tmp_path: Path, player: MpvPlayer
+) -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096
+
+    assert sound
+    story = str(write_tone(tmp_path / "short.wav", seconds=0.2, hertz=LOW))
+    await player.play(story, Ends())
+    before = resident()
+    for _ in range(50):
+        await player.play(story, Ends())
+    assert resident() - before < 2_000_000
