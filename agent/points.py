@@ -41,7 +41,7 @@ async def build_points(
     level = KeptLevel()
     await _find_level(level)
     return [
-        PlayPoint(find_player(level.restore), library, title_changed),
+        PlayPoint(find_player(level), library, title_changed),
         VolumePoint(level),
         SwitchPoint(LogindPowerOff() if settings.switch.armed else StandInPowerOff()),
         PowerPoint(find_battery()),

@@ -7,11 +7,15 @@ them begins at a level of its own, often the loudest. The mixer is therefore loo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
 from machine.errors import UnavailableError
 from machine.mixers import Mixer, PulseMixer, StandInMixer, find_mixer
+
+# A watch ends with the sound server; one that starts later is watched at most this late.
+WATCH_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +67,21 @@ class KeptLevel:
             if renewed:
                 self._device = None
             await self._settle()
+
+    async def is_dummy(self) -> bool:
+        """Return whether the sound server plays to nobody; False if there is no server to ask."""
+        try:
+            return isinstance(self._mixer, PulseMixer) and await self._mixer.is_dummy()
+        except UnavailableError:
+            return False
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Call ``on_change`` when devices come or go, until cancelled."""
+        while True:
+            if isinstance(self._mixer, PulseMixer):
+                with contextlib.suppress(OSError, ValueError):  # not started; an endless line
+                    await self._mixer.watch(on_change)
+            await asyncio.sleep(WATCH_AGAIN_SECONDS)
 
     async def identify(self) -> str:
         """Return which device is in use."""

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,10 @@ PULSE_FULL = 65536
 # Names that Raspberry Pi and USB sound cards use, in the order in which they are tried.
 ALSA_CONTROLS = ("Master", "PCM", "Digital", "Headphone", "Speaker")
 DEFAULT_LEVEL = 0.5
+# module-always-sink (PulseAudio) and pipewire-pulse name it so.
+DUMMY_SINK = "auto_null"
+# Of `pactl subscribe`; a sink's own changes are its level and state.
+SINK_EVENT = re.compile(rb"on server #|'(?:new|remove)' on sink #")
 CARDS = Path("/proc/asound/cards")
 
 _log = logging.getLogger(__name__)
@@ -124,6 +129,25 @@ class PulseMixer:
     async def identify(self) -> str:
         """Return the default sink's name and the server's cookie, which each start makes anew."""
         return parse_pactl_info(await _run(self._program, "info"))
+
+    async def is_dummy(self) -> bool:
+        """Return whether the server has no device: its default sink is the one it makes then."""
+        return (await _run(self._program, "get-default-sink")).strip() == DUMMY_SINK
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Call ``on_change`` when sinks come or go or the default changes, until the server ends."""
+        process = await asyncio.create_subprocess_exec(
+            self._program, "subscribe", env={**os.environ, "LC_ALL": "C"},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            while process.stdout and (line := await process.stdout.readline()):
+                if SINK_EVENT.search(line):
+                    on_change()
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
     async def close(self) -> None:
         """Do nothing: no device is held between calls."""

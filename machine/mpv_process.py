@@ -36,11 +36,12 @@ _EVENTS = frozenset({"start-file", "file-loaded", "playback-restart", "end-file"
 # The events that are not mpv's.
 DIED = "died"
 OUTPUT_CHANGED = "output-changed"
+DEVICES_CHANGED = "devices-changed"
 
 _log = logging.getLogger(__name__)
 
 Event = Mapping[str, Any]
-"""``{"event": name, ...}`` in mpv's words, or `DIED` or `OUTPUT_CHANGED` as the name."""
+"""``{"event": name, ...}`` in mpv's words, or one of the three names above."""
 
 
 class MpvError(Exception):
@@ -136,6 +137,11 @@ class MpvProcess:
         output = await self.ask(CURRENT_AO)
         self._take_output(output)
         return self.output
+
+    def tell_devices_changed(self) -> None:
+        """Put `DEVICES_CHANGED`, unless so many events wait that one more tells nothing."""
+        if self.alive and self.events.qsize() < EVENT_LIMIT // 2:
+            self.events.put_nowait({"event": DEVICES_CHANGED})
 
     def kill(self, reason: str) -> None:
         """End the process at once; the reader then puts `DIED`."""

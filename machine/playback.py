@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from machine.errors import RefusedError, UnavailableError
+from machine.errors import RefusedError, ResourceError, UnavailableError
 from machine.mpv_options import NO_DEVICE, is_stream
-from machine.mpv_process import DIED, OUTPUT_CHANGED, Event, MpvError, MpvProcess
+from machine.mpv_process import DEVICES_CHANGED, DIED, OUTPUT_CHANGED, Event, MpvError, MpvProcess
 from machine.progress import End, Progress, Tries, is_beginning_instead, judge_end
 
 # mpv gives a server up after NETWORK_SECONDS; a local file starts in about 50 ms.
@@ -35,17 +35,26 @@ class Sound:
         was_heard: whether a device has played anything. If not, a source keeps time unheard: a
             bench without a device plays a queue through. After a device it waits for one.
         lost: whether a source waits for the device that played before.
+        dummy: whether the sound server plays to nobody: PulseAudio and PipeWire move what plays to
+            a dummy output when the last device is unplugged.
     """
 
     was_heard: bool = False
     lost: bool = False
+    dummy: bool = False
 
 
-class BeforeSound(Protocol):
-    """Sets the machine's volume before a device plays anything."""
+class Device(Protocol):
+    """The sound device as its mixer knows it."""
 
-    async def __call__(self, *, renewed: bool) -> None:
-        """Set it; ``renewed`` means that the device was away. Raises ResourceError."""
+    async def restore(self, *, renewed: bool) -> None:
+        """Set the machine's volume; ``renewed``: the device was away. Raises ResourceError."""
+
+    async def is_dummy(self) -> bool:
+        """Return whether the sound server has no device and plays to nobody."""
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Call ``on_change`` when devices come or go, or the default one changes."""
 
 
 class Playback:
@@ -56,7 +65,7 @@ class Playback:
         source: str,
         volume: int,
         open_mpv: Callable[[], Awaitable[MpvProcess]],
-        before_sound: BeforeSound,
+        device: Device,
         sound: Sound,
     ) -> None:
         """Play ``source`` at ``volume`` percent of the machine's.
@@ -65,14 +74,13 @@ class Playback:
             source: an absolute path or an http(s) URL.
             volume: 0 to 100.
             open_mpv: returns the running mpv, or starts one; raises UnavailableError.
-            before_sound: sets the machine's volume; awaited before a device plays anything, with
-                ``renewed`` if the device was away.
+            device: its volume is set before anything sounds.
             sound: the machine's sound device.
         """
         self._source = source
         self._volume = volume
         self._open_mpv = open_mpv
-        self._before_sound = before_sound
+        self._device = device
         self._sound = sound
         self._mpv: MpvProcess | None = None
         self._entry = 0
@@ -133,9 +141,18 @@ class Playback:
         elif event["event"] == OUTPUT_CHANGED:
             if self._running.output == NO_DEVICE and self._sound.was_heard:
                 await self._wait_for_sound()
+        elif event["event"] == DEVICES_CHANGED:
+            await self._follow_device()
         elif self._is_end(event):
             return await self._end(event)
         return None
+
+    async def _follow_device(self) -> None:
+        """Wait if the sound server has only its dummy left, else set the new default's volume."""
+        if await self._has_device():
+            await self._restore_level(renewed=False)
+        elif self._sound.was_heard:
+            await self._wait_for_sound()
 
     async def _end(self, event: Event) -> str | None:
         reason = str(event.get("reason"))
@@ -173,7 +190,7 @@ class Playback:
             await mpv.request("stop")
             raise UnavailableError("play: the server cannot go on in the middle")
         self.progress.duration = _number(await mpv.ask("duration"))
-        if await mpv.read_output() == NO_DEVICE and self._sound.was_heard:
+        if self._sound.was_heard and not await self._has_device():
             await self._wait_for_sound()
         else:
             await self._let_sound()
@@ -201,9 +218,9 @@ class Playback:
     async def _let_sound(self) -> None:
         """Set the machine's volume, then resume unless the source is paused."""
         renewed, self._sound.lost = self._sound.lost, False
-        if self._running.output not in {None, NO_DEVICE}:
+        if await self._has_device():
             self._sound.was_heard = True
-            await self._before_sound(renewed=renewed)
+            await self._restore_level(renewed=renewed)
         if not self._paused:
             await self._running.request("set_property", "pause", False)
 
@@ -213,7 +230,8 @@ class Playback:
         position = _number(await mpv.ask("time-pos"))
         read, size = await mpv.ask("stream-pos"), await mpv.ask("stream-end")
         # A position on the output without a device is not heard, unless there never was one.
-        if position is not None and not (mpv.output == NO_DEVICE and self._sound.was_heard):
+        unheard = mpv.output == NO_DEVICE or self._sound.dummy
+        if position is not None and not (unheard and self._sound.was_heard):
             self.progress.at = position
         if (duration := _number(await mpv.ask("duration"))) is not None:
             self.progress.duration = duration
@@ -224,7 +242,7 @@ class Playback:
 
     async def _look_for_sound(self) -> None:
         """Try to open a device if there never was one; what was not heard is played again."""
-        if self._running.output != NO_DEVICE:
+        if self._running.output != NO_DEVICE and not self._sound.dummy:
             return
         if self._sound.was_heard:  # its event was lost with a process
             await self._wait_for_sound()
@@ -252,7 +270,21 @@ class Playback:
         """Return whether mpv has opened a sound device, after a try to do so."""
         if await self._running.read_output() in {None, NO_DEVICE}:
             await self._running.request("ao-reload")
-        return await self._running.read_output() not in {None, NO_DEVICE}
+        return await self._has_device()
+
+    async def _has_device(self) -> bool:
+        """Return whether mpv plays to a device, not to nothing or to a sound server's dummy."""
+        if await self._running.read_output() in {None, NO_DEVICE}:
+            return False
+        self._sound.dummy = await self._device.is_dummy()
+        return not self._sound.dummy
+
+    async def _restore_level(self, *, renewed: bool) -> None:
+        """Set the machine's volume; a mixer that fails must not keep a story silent."""
+        try:
+            await self._device.restore(renewed=renewed)
+        except ResourceError as error:
+            _log.warning("play: the volume is not set before the sound: %s", error)
 
     async def _resume_at(self, seconds: float) -> None:
         await self._running.request("set_property", "pause", True)

@@ -19,7 +19,7 @@ from typing import Protocol
 from machine.errors import RefusedError, ResourceError, UnavailableError
 from machine.mpv_options import NO_DEVICE, is_single_source
 from machine.mpv_process import MpvError, MpvProcess
-from machine.playback import BeforeSound, Playback, Sound
+from machine.playback import Device, Playback, Sound
 
 # A play order's answer: within the dispatch's 8 s, and long enough for a slow server or for a sound
 # server that is being restarted.
@@ -80,19 +80,27 @@ def find_program() -> list[str]:
     return []
 
 
-async def leave_level(*, renewed: bool) -> None:
-    """Change nothing before a sound: for a player without a mixer."""
-    del renewed
+class AnyDevice:
+    """A `Device` of which nothing is known: for a player without a mixer."""
+
+    async def restore(self, *, renewed: bool) -> None:
+        """Leave the volume."""
+
+    async def is_dummy(self) -> bool:
+        """Return False."""
+        return False
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """See nothing."""
 
 
-def find_player(before_sound: BeforeSound = leave_level) -> Player:
+def find_player(device: Device | None = None) -> Player:
     """Return mpv or libmpv in a process of its own, started at the first play, else the stand-in.
 
-    ``before_sound`` sets the machine's volume; it is awaited before a device plays anything, and
-    told whether the device was away.
+    ``device`` sets the machine's volume before anything sounds.
     """
     if program := find_program():
-        return MpvPlayer(before_sound, program=program)
+        return MpvPlayer(device, program=program)
     _log.warning("%s", StandInPlayer.name)
     return StandInPlayer()
 
@@ -127,13 +135,13 @@ class MpvPlayer:
 
     def __init__(
         self,
-        before_sound: BeforeSound = leave_level,
+        device: Device | None = None,
         *,
         program: Sequence[str] = (PROGRAM,),
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        """Start nothing yet; ``before_sound`` as for `find_player`, ``program`` of `find_program`."""
-        self._set_level = before_sound
+        """Start nothing yet; ``device`` as for `find_player`, ``program`` of `find_program`."""
+        self._device = device or AnyDevice()
         self._program = program
         self._idle_seconds = idle_seconds
         self._mpv: MpvProcess | None = None
@@ -156,7 +164,9 @@ class MpvPlayer:
 
     @property
     def output(self) -> str | None:
-        """The value of mpv's ``current-ao``."""
+        """The value of mpv's ``current-ao``; a sound server without a device is none either."""
+        if self._mpv is not None and self._mpv.output and self._sound.dummy:
+            return NO_DEVICE
         return None if self._mpv is None else self._mpv.output
 
     @property
@@ -169,9 +179,7 @@ class MpvPlayer:
         if not is_single_source(source):
             raise RefusedError("play: cannot be played: expected a file or an http(s) URL")
         await self._give_up()
-        playback = self._playback = Playback(
-            source, volume, self._open, self._before_sound, self._sound
-        )
+        playback = self._playback = Playback(source, volume, self._open, self._device, self._sound)
         self._task = asyncio.create_task(self._play_to_end(playback, on_end))
         try:
             async with asyncio.timeout(PLAY_SECONDS):
@@ -216,6 +224,7 @@ class MpvPlayer:
         await self._let_go()
 
     async def _play_to_end(self, playback: Playback, on_end: EndListener) -> None:
+        watching = asyncio.create_task(self._device.watch(self._tell_devices_changed))
         try:
             reason = await playback.run()
         except (ResourceError, MpvError) as error:
@@ -226,8 +235,14 @@ class MpvPlayer:
                     refused or RefusedError(f"play: cannot be played: {error}")
                 )
             return
+        finally:
+            watching.cancel()
         self._forget(playback)
         on_end(reason)
+
+    def _tell_devices_changed(self) -> None:
+        if self._mpv is not None:
+            self._mpv.tell_devices_changed()
 
     def _forget(self, playback: Playback) -> None:
         if self._playback is playback:
@@ -270,10 +285,3 @@ class MpvPlayer:
         await asyncio.sleep(self._idle_seconds)
         if self._playback is None:
             await self._let_go()
-
-    async def _before_sound(self, *, renewed: bool) -> None:
-        """Set the machine's volume; a mixer that fails must not keep a story silent."""
-        try:
-            await self._set_level(renewed=renewed)
-        except ResourceError as error:
-            _log.warning("play: the volume is not set before the sound: %s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from machine.mixers import Mixer, PulseMixer, StandInMixer, parse_pactl_info
 from machine.player import MpvPlayer
 from resources.volume import VolumePoint
 from tests.conftest import write_tone
-from tests.machine.parts import PulseServer, until_position
+from tests.machine.parts import DEADLINE, PulseServer, until, until_position
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ async def test_a_level_set_before_the_sound_server_starts_is_in_force_at_the_fir
     sound: PulseServer, tmp_path: Path
 ) -> None:
     level = KeptLevel()
-    point, player = VolumePoint(level), MpvPlayer(level.restore)
+    point, player = VolumePoint(level), MpvPlayer(level)
     await point.put(4)
     assert point.back_end == StandInMixer.name
     sound.start()
@@ -57,7 +58,7 @@ async def test_a_level_is_put_on_a_restarted_server_before_the_story_goes_on(
 ) -> None:
     sound.start()
     level = KeptLevel()
-    player = MpvPlayer(level.restore)
+    player = MpvPlayer(level)
     await level.set(0.25)
     await player.play(str(write_tone(tmp_path / "story.wav", seconds=60)), lambda _reason: None)
     held = await until_position(player, 0.5)
@@ -171,3 +172,46 @@ def test_a_server_is_recognised_by_its_cookie_and_its_default_sink() -> None:
     text = "Server Name: pulseaudio\nDefault Sink: bench\nDefault Source: x\nCookie: 1ab2:c3d4\n"
     assert parse_pactl_info(text) == "Default Sink: bench Cookie: 1ab2:c3d4"
     assert parse_pactl_info("") == ""
+
+
+async def test_a_story_waits_while_the_sound_server_has_only_its_dummy_output(
+    sound: PulseServer, tmp_path: Path
+) -> None:
+    """PulseAudio's own settings: what plays is moved to a dummy when the last card is unplugged."""
+    sound.start()
+    for module in ("module-always-sink", "module-rescue-streams"):
+        sound.pactl("load-module", module)
+    level = KeptLevel()
+    await level.set(0.25)
+    player = MpvPlayer(level)
+    await player.play(str(write_tone(tmp_path / "story.wav", seconds=60)), lambda _reason: None)
+    heard = await until_position(player, 0.5)
+    sound.pactl("unload-module", "module-null-sink")
+    await until(lambda: "no sound device: waits at" in player.name)
+    assert player.output == "null"
+    held = await player.position() or 0.0
+    assert held <= heard + 1.0
+    sound.pactl("load-module", "module-null-sink", "sink_name=bench")  # at 100 %
+    await until(lambda: player.name == "mpv: pulse")
+    async with sound.ear() as ear:
+        await ear.tone(440.0)
+        assert max(await ear.block()) < 12000 * 0.25**3 * 1.2
+    assert held - 0.1 <= await until_position(player, held) <= held + 5.0
+    await player.close()
+
+
+async def test_another_default_output_while_a_story_plays_gets_its_level(
+    sound: PulseServer, tmp_path: Path
+) -> None:
+    sound.start()
+    level = KeptLevel()
+    await level.set(0.25)
+    player = MpvPlayer(level)
+    await player.play(str(write_tone(tmp_path / "story.wav", seconds=60)), lambda _reason: None)
+    await until_position(player, 0.5)
+    sound.pactl("load-module", "module-null-sink", "sink_name=usb")
+    sound.pactl("set-default-sink", "usb")
+    async with asyncio.timeout(DEADLINE):
+        while level_of(sound, "usb") != "25%":
+            await asyncio.sleep(0.01)
+    await player.close()

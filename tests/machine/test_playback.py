@@ -17,7 +17,7 @@ import pytest
 
 from machine.errors import RefusedError, UnavailableError
 from machine.mpv_options import is_stream
-from machine.player import LIBMPV_CHILD, MpvPlayer
+from machine.player import LIBMPV_CHILD, AnyDevice, MpvPlayer
 from tests.conftest import write_tone
 from tests.machine.parts import DEADLINE, CuttingServer, PulseServer, until, until_position
 
@@ -337,11 +337,12 @@ async def test_a_server_without_ranges_is_told_as_broken_off_and_nothing_is_hear
 async def test_the_level_is_set_before_the_first_sound(sound: PulseServer, story: str) -> None:
     sound.pactl("set-sink-volume", "bench", "100%")
 
-    async def turn_down(*, renewed: bool) -> None:
-        assert not renewed
-        sound.pactl("set-sink-volume", "bench", "25%")
+    class Quiet(AnyDevice):
+        async def restore(self, *, renewed: bool) -> None:
+            assert not renewed
+            sound.pactl("set-sink-volume", "bench", "25%")
 
-    player = MpvPlayer(turn_down)
+    player = MpvPlayer(Quiet())
     async with sound.ear() as ear:
         await player.play(story, Ends())
         await ear.tone(LOW, HIGH)
