@@ -14,6 +14,7 @@ from benchmarks import (
     history_page,
     load,
     memory,
+    playback,
     roundtrip,
     start,
     update_memory,
@@ -23,7 +24,13 @@ from benchmarks.figures import Figure, command_line
 from benchmarks.stage import stage
 
 STAGED = (start.measure, memory.measure, roundtrip.measure, voice.measure, fleet.measure)
-UNSTAGED = (download.measure, update_memory.measure, history_page.measure, load.measure)
+UNSTAGED = (
+    download.measure,
+    update_memory.measure,
+    history_page.measure,
+    load.measure,
+    playback.measure,
+)
 
 
 def measure() -> list[Figure]:

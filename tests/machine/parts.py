@@ -6,15 +6,13 @@ import array
 import asyncio
 import contextlib
 import math
-import os
 import re
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from machine.player import MpvPlayer
+from tools import pulse
 
 DEADLINE = 60.0
 RATE = 8000
@@ -23,47 +21,8 @@ BLOCK_SECONDS = 0.1
 AUDIBLE = 100
 
 
-class PulseServer:
-    """A PulseAudio daemon with one null sink, which a test kills and starts again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.address = f"unix:{folder / 'native'}"
-        self.environment = {
-            **os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder),
-            "PULSE_RUNTIME_PATH": str(folder / "run"), "PULSE_SERVER": self.address,
-        }  # fmt: skip
-        self._daemon: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the daemon and wait until it answers; its sink is at 100 %."""
-        self._daemon = subprocess.Popen(
-            ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
-             "--disable-shm=yes", "--log-level=error",
-             "-L", f"module-native-protocol-unix socket={self.folder / 'native'} auth-anonymous=1",
-             "-L", "module-null-sink sink_name=bench"],
-            env={k: v for k, v in self.environment.items() if k != "PULSE_SERVER"},
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        subprocess.run(
-            ["bash", "-c", "until pactl info >/dev/null 2>&1; do sleep 0.05; done"],
-            env=self.environment, timeout=DEADLINE, check=True,
-        )  # fmt: skip
-
-    def kill(self) -> None:
-        """Kill the daemon at once."""
-        if self._daemon is not None:
-            self._daemon.kill()
-            self._daemon.wait(10)
-            self._daemon = None
-
-    def pactl(self, *words: str) -> str:
-        """Run pactl and return its output."""
-        done = subprocess.run(
-            ["pactl", *words], env={**self.environment, "LC_ALL": "C"},
-            capture_output=True, text=True, timeout=DEADLINE, check=True,
-        )  # fmt: skip
-        return done.stdout
+class PulseServer(pulse.PulseServer):
+    """A sound server that a test listens to."""
 
     @asynccontextmanager
     async def ear(self, sink: str = "bench") -> AsyncIterator[Ear]:
@@ -101,6 +60,12 @@ class Ear:
                 pass
             samples = await self.block()
         return max(candidates, key=lambda hertz: power(samples, hertz))
+
+    async def until_tone(self, hertz: float, *, not_any_more: float) -> None:
+        """Wait until one tone has taken the other's place."""
+        async with asyncio.timeout(DEADLINE):
+            while await self.tone(hertz, not_any_more) != hertz:
+                pass
 
     async def silence(self) -> None:
         """Wait until a tenth of a second is silent."""

@@ -77,8 +77,7 @@ async def test_what_plays_is_what_sounds(
         await player.play(story, ends)
         assert await ear.tone(LOW, HIGH) == LOW
         await player.play(other, ends)
-        await ear.silence()
-        assert await ear.tone(LOW, HIGH) == HIGH
+        await ear.until_tone(HIGH, not_any_more=LOW)
         assert player.name == "mpv: pulse"
         await player.stop()
         await ear.silence()
