@@ -6,9 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -146,11 +144,13 @@ async def test_a_device_that_comes_late_hears_the_story_from_its_beginning(
 ) -> None:
     sound.kill()
     await player.play(story, Ends())
-    await until_position(player, 0.3)
+    unheard = await until_position(player, 0.3)
     assert player.name == "mpv: no sound device found: what plays is not heard"
     sound.start()
     await until(lambda: player.name == "mpv: pulse")
-    assert (await player.position() or 0.0) < 0.3
+    async with asyncio.timeout(DEADLINE):
+        while (await player.position() or 0.0) >= unheard:  # without a device it only rises
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
@@ -201,30 +201,6 @@ async def test_an_idle_player_is_let_go_and_comes_back(sound: PulseServer, story
     await player.play(story, Ends())
     assert player.pid not in {None, pid}
     await player.close()
-
-
-@pytest.mark.parametrize("program", ["mpv", "libmpv"])
-def test_the_player_dies_with_the_agent(tmp_path: Path, program: str) -> None:
-    """The agent is killed: nothing of it can run; the socket's end is what mpv sees."""
-    words = ["mpv"] if program == "mpv" else [sys.executable, "-I", "-S", LIBMPV_CHILD]
-    code = (
-        "import asyncio, os, signal\n"
-        "from machine.mpv_process import MpvProcess\n"
-        "async def main():\n"
-        f"    mpv = await MpvProcess.start({words!r})\n"
-        "    print(mpv.pid, flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "asyncio.run(main())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
-    pid = int(done.stdout)
-    deadline = time.monotonic() + DEADLINE
-    while is_running(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert tmp_path
 
 
 def write_traps(folder: Path, target: Path) -> None:
