@@ -206,10 +206,7 @@ class MpvPlayer:
     async def stop(self) -> None:
         """Unload the track, or give up the one that is loading."""
         await self._give_up()
-        if self._mpv is not None and self._mpv.alive:
-            with contextlib.suppress(UnavailableError, MpvError):  # killed: as silent
-                await self._mpv.request("stop", seconds=STOP_SECONDS)
-                await self._mpv.request("get_property", "idle-active", seconds=STOP_SECONDS)
+        await self._unload()
         self._let_go_later()
 
     async def position(self) -> float | None:
@@ -228,6 +225,7 @@ class MpvPlayer:
         try:
             reason = await playback.run()
         except (ResourceError, MpvError) as error:
+            await self._unload()  # nothing of it may be opened later
             self._forget(playback)
             if not playback.loaded.done():
                 refused = error if isinstance(error, ResourceError) else None
@@ -243,6 +241,11 @@ class MpvPlayer:
     def _tell_devices_changed(self) -> None:
         if self._mpv is not None:
             self._mpv.tell_devices_changed()
+
+    async def _unload(self) -> None:
+        if self._mpv is not None and self._mpv.alive:
+            with contextlib.suppress(UnavailableError, MpvError):  # killed: as silent
+                await self._mpv.request("stop", seconds=STOP_SECONDS)
 
     def _forget(self, playback: Playback) -> None:
         if self._playback is playback:

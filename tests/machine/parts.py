@@ -7,8 +7,11 @@ import asyncio
 import contextlib
 import math
 import re
+import shutil
+import zipfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from machine.player import MpvPlayer
@@ -96,6 +99,25 @@ async def until_position(player: MpvPlayer, seconds: float) -> float:
         while (position := await player.position() or 0.0) < seconds:
             await asyncio.sleep(0.01)
     return position
+
+
+def write_traps(folder: Path, target: Path) -> None:
+    """Write files with an audio name that lead elsewhere."""
+    (folder / "m3u.mp3").write_text(f"#EXTM3U\n#EXTINF:5,x\n{target}\n")
+    (folder / "plain.mp3").write_text(f"{target}\n")
+    (folder / "edl.mp3").write_text(f"# mpv EDL v0\n{target}\n")
+    (folder / "hls.mp3").write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{target}\n#EXT-X-ENDLIST\n"
+    )
+    (folder / "concat.mp3").write_text(f"ffconcat version 1.0\nfile '{target}'\n")
+    (folder / "pls.mp3").write_text(f"[playlist]\nFile1={target}\nNumberOfEntries=1\n")
+    (folder / "cue.mp3").write_text(
+        f'FILE "{target}" WAVE\n  TRACK 01 AUDIO\n    INDEX 01 00:00:00\n'
+    )
+    (folder / "folder.mp3").mkdir()
+    shutil.copy(target, folder / "folder.mp3" / "a.wav")
+    with zipfile.ZipFile(folder / "zip.mp3", "w") as archive:
+        archive.write(target, "a.wav")
 
 
 class CuttingServer:

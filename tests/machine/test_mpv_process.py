@@ -17,7 +17,8 @@ from machine import mpv_process
 from machine.errors import UnavailableError
 from machine.mpv_process import DIED, MpvError, MpvProcess
 from machine.player import LIBMPV_CHILD
-from tests.machine.parts import DEADLINE
+from tests.conftest import write_tone
+from tests.machine.parts import DEADLINE, write_traps
 
 LIBMPV = [sys.executable, "-I", "-S", LIBMPV_CHILD]
 # Answers the first request as mpv does, then runs the test's code with its socket as `peer`.
@@ -104,6 +105,24 @@ async def test_a_hanging_process_is_killed_at_the_close(monkeypatch: pytest.Monk
     async with asyncio.timeout(DEADLINE):
         await mpv.close()
     assert not Path(f"/proc/{mpv.pid}/exe").exists()  # noqa: ASYNC240
+
+
+@pytest.mark.parametrize("program", [["mpv"], LIBMPV], ids=["mpv", "libmpv"])
+async def test_mpv_itself_expands_nothing(program: list[str], tmp_path: Path) -> None:
+    """Its end-file's reason would be "redirect", and it would go on with what the file names."""
+    target = write_tone(tmp_path / "elsewhere" / "secret.wav", seconds=5)
+    traps = tmp_path / "card"
+    traps.mkdir()
+    write_traps(traps, target)
+    mpv = await MpvProcess.start(program)
+    for trap in sorted(traps.iterdir()):
+        await mpv.request("loadfile", str(trap))
+        async with asyncio.timeout(DEADLINE):
+            while (event := await mpv.events.get())["event"] != "end-file":
+                assert event["event"] == "start-file"
+        assert event["reason"] == "error"
+        assert await mpv.ask("playlist-count") in {0, 1}
+    await mpv.close()
 
 
 @pytest.mark.parametrize("program", [["mpv"], LIBMPV], ids=["mpv", "libmpv"])

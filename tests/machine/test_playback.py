@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
-import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,7 +15,14 @@ from machine.errors import RefusedError, UnavailableError
 from machine.mpv_options import is_stream
 from machine.player import LIBMPV_CHILD, AnyDevice, MpvPlayer
 from tests.conftest import write_tone
-from tests.machine.parts import DEADLINE, CuttingServer, PulseServer, until, until_position
+from tests.machine.parts import (
+    DEADLINE,
+    CuttingServer,
+    PulseServer,
+    until,
+    until_position,
+    write_traps,
+)
 
 LOW, HIGH = 440.0, 880.0
 
@@ -201,25 +206,6 @@ async def test_an_idle_player_is_let_go_and_comes_back(sound: PulseServer, story
     await player.play(story, Ends())
     assert player.pid not in {None, pid}
     await player.close()
-
-
-def write_traps(folder: Path, target: Path) -> None:
-    """Write files with an audio name that lead elsewhere."""
-    (folder / "m3u.mp3").write_text(f"#EXTM3U\n#EXTINF:5,x\n{target}\n")
-    (folder / "plain.mp3").write_text(f"{target}\n")
-    (folder / "edl.mp3").write_text(f"# mpv EDL v0\n{target}\n")
-    (folder / "hls.mp3").write_text(
-        f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{target}\n#EXT-X-ENDLIST\n"
-    )
-    (folder / "concat.mp3").write_text(f"ffconcat version 1.0\nfile '{target}'\n")
-    (folder / "pls.mp3").write_text(f"[playlist]\nFile1={target}\nNumberOfEntries=1\n")
-    (folder / "cue.mp3").write_text(
-        f'FILE "{target}" WAVE\n  TRACK 01 AUDIO\n    INDEX 01 00:00:00\n'
-    )
-    (folder / "folder.mp3").mkdir()
-    shutil.copy(target, folder / "folder.mp3" / "a.wav")
-    with zipfile.ZipFile(folder / "zip.mp3", "w") as archive:
-        archive.write(target, "a.wav")
 
 
 async def test_what_only_names_another_source_is_refused(
