@@ -198,8 +198,10 @@ class Playback:
     async def _load(self, mpv: MpvProcess, start: float) -> None:
         await mpv.request("set_property", "pause", True)
         await mpv.request("set_property", "volume", self._volume)
+        # Without it mpv asks a server for the beginning once; a seek to 0 would ask again.
+        options = f"start={start:.3f}" if start else ""
         answer = await mpv.request(
-            name="loadfile", url=self._source, flags="replace", options=f"start={start:.3f}"
+            name="loadfile", url=self._source, flags="replace", options=options
         )
         self._entry = answer.get("playlist_entry_id", 0) if isinstance(answer, dict) else 0
         started = False

@@ -128,7 +128,7 @@ class CuttingServer:
     """
 
     def __init__(self, body: bytes, cuts: list[int], *, ranges: bool = True) -> None:
-        """Cut the n-th answer after ``cuts[n]`` bytes, later ones not at all."""
+        """Cut the n-th answer after ``cuts[n]`` bytes, later ones not at all; -1 refuses it."""
         self._body = body
         self._cuts = cuts
         self._ranges = ranges
@@ -143,6 +143,10 @@ class CuttingServer:
             self._cuts[len(self.starts)] if len(self.starts) < len(self._cuts) else len(self._body)
         )
         self.starts.append(first)
+        if cut < 0:
+            writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.close()
+            return
         lines = [
             "HTTP/1.1 206 Partial Content" if found else "HTTP/1.1 200 OK",
             "Content-Type: audio/wav", f"Content-Length: {len(self._body) - first}",

@@ -108,8 +108,8 @@ async def test_a_sound_server_that_dies_pauses_the_story_where_it_was_heard(
         sound.start()
         async with sound.ear() as ear:
             assert await ear.tone(LOW, HIGH) == LOW
+            assert held - 0.1 <= (await player.position() or 0.0) <= held + 3.0
         assert player.name == "mpv: pulse"
-        assert held - 0.1 <= await until_position(player, held) <= held + 3.0
     assert ends.told == []
 
 
@@ -172,7 +172,7 @@ async def test_a_player_that_dies_or_hangs_is_started_again_and_goes_on(
     await until(lambda: player.pid not in {None, first})
     async with sound.ear() as ear:
         assert await ear.tone(LOW, HIGH) == LOW
-    assert await until_position(player, heard) < heard + 5.0
+        assert heard - 1.0 <= (await player.position() or 0.0) <= heard + 5.0
     assert ends.told == []
 
 
@@ -268,7 +268,8 @@ async def test_a_cut_transfer_goes_on_where_it_was_heard(
     sound: PulseServer, tmp_path: Path, player: MpvPlayer
 ) -> None:
     body = write_tone(tmp_path / "s.wav", seconds=8, rate=48000, hertz=LOW).read_bytes()
-    server = CuttingServer(body, [len(body) // 2] * 3)
+    # mpv's own new try is refused; ours come later.
+    server = CuttingServer(body, [len(body) // 2, -1, -1])
     ends = Ends()
     async with server.serve() as url:
         assert is_stream(url)
@@ -276,7 +277,7 @@ async def test_a_cut_transfer_goes_on_where_it_was_heard(
         await until(lambda: ends.told)
     assert ends.told == [None]
     assert server.starts[0] == 0
-    assert max(server.starts) >= len(body) // 2  # the rest was asked for by its first byte
+    assert max(server.starts[3:]) >= len(body) // 4, server.starts  # the rest was asked for
     assert sound
 
 
