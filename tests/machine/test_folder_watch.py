@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import machine.folder_watch
-from machine.folder_watch import IN_Q_OVERFLOW, IN_UNMOUNT, FolderWatch, MountWatch, parse_events
+from machine.folder_watch import (
+    IN_Q_OVERFLOW,
+    IN_UNMOUNT,
+    FolderWatch,
+    MountWatch,
+    mounts_around,
+    parse_events,
+)
 
 
 @pytest.fixture
@@ -103,6 +110,23 @@ def test_events_are_parsed_whatever_the_length_of_their_names(
     assert list(parse_events(data)) == [(number, mask) for number, mask, _ in events]
 
 
+TABLE = rb"""22 1 8:2 / / rw - ext4 /dev/sda2 rw
+30 22 8:17 / /media/my\040card rw - vfat /dev/sdb1 rw
+31 30 8:18 / /media/my\040card/inner rw - vfat /dev/sdb2 rw
+32 22 0:5 / /media/my rw - tmpfs none rw
+33 22 0:6 / /run/user/0 rw - tmpfs none rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "numbers"),
+    [(b"/media/my card", [22, 30, 31]), (b"/media/my card/songs", [22, 30]), (b"/media", [22, 30, 31, 32]),
+     (b"/media/my", [22, 32]), (b"/", [22, 30, 31, 32, 33])],
+)  # fmt: skip
+def test_the_mounts_that_concern_a_folder(folder: bytes, numbers: list[int]) -> None:
+    assert [int(line.split()[0]) for line in mounts_around(TABLE, folder)] == numbers
+
+
 def test_a_mount_and_its_end_are_told(tmp_path: Path) -> None:
     watch = MountWatch()
     mount = ["mount", "-t", "tmpfs", "none", str(tmp_path)]
@@ -114,4 +138,5 @@ def test_a_mount_and_its_end_are_told(tmp_path: Path) -> None:
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
     assert watch.changed()
+    assert MountWatch.around(os.fsencode(tmp_path))
     watch.close()

@@ -165,6 +165,20 @@ def test_a_card_is_mounted_and_taken_out(media: MediaFolder, card: Path, place: 
     assert found(media) == ALL
 
 
+def test_a_mount_elsewhere_makes_nothing_be_read_again(
+    media: MediaFolder, tmp_path: Path, kernel: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    before = media.index()
+    mount = ["mount", "-t", "tmpfs", "none", str(tmp_path / "elsewhere")]
+    if kernel != "watched" or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount; what is unwatched is read again at any mount")
+    try:
+        assert media.index() is before
+    finally:
+        subprocess.run(["umount", str(tmp_path / "elsewhere")], check=True)
+
+
 def test_a_folder_mounted_inside_itself_ends(media: MediaFolder, card: Path) -> None:
     (card / "again").mkdir()
     mount = ["mount", "--bind", str(card), str(card / "again")]
@@ -231,6 +245,24 @@ def test_what_is_beyond_the_limits_is_left_out_and_told(
     monkeypatch.setattr(resources.media_folder, "FOLDERS_LIMIT", 3)
     make_sounds(card / "Album", "0.mp3")
     assert found(media) == ["Album/0.mp3", "Album/CD1/1.mp3", "Album/CD1/2.mp3"]
+
+
+def test_a_reading_ends_when_the_folder_is_closed(
+    media: MediaFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+
+    def close_meanwhile(path: bytes, root: bytes) -> Listing:
+        read.append(path)
+        monkeypatch.setattr(media, "_closing", True)
+        return list_folder(path, root)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resources.media_folder, "list_folder", close_meanwhile)
+        media.index()
+    assert len(read) == 1
+    media.close()
+    assert found(media) == ALL
 
 
 def test_a_closed_folder_begins_anew(media: MediaFolder, card: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import resources.dispatch
+import resources.play
 from machine.errors import RefusedError, UnavailableError
 from machine.player import MpvPlayer
 from resources.dispatch import Dispatch
@@ -338,3 +339,25 @@ async def test_the_media_folder_is_watched_no_longer_after_the_end(bench: Bench)
     assert descriptors() > before
     await bench.point.close()
     assert descriptors() == before
+
+
+async def test_the_card_is_read_ahead_of_orders(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resources.play, "MEDIA_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(resources.play, "MEDIA_SECONDS", 0.0)
+    caplog.set_level("INFO")
+    media = bench.point._library._media
+    reading = asyncio.create_task(bench.point.keep_media_read())
+    async with asyncio.timeout(DEADLINE):
+        while len(media._index) != 4:
+            await asyncio.sleep(0)
+        make_sounds(tmp_path / "media", "e.mp3")
+        while len(media._index) != 5:
+            await asyncio.sleep(0)
+        (tmp_path / "media").rename(tmp_path / "old")
+        (tmp_path / "media").touch()
+        while "the media cannot be read: Not a directory" not in caplog.text:
+            await asyncio.sleep(0)
+    assert not reading.done()
+    reading.cancel()
