@@ -1,7 +1,7 @@
 """What counts as a sound file: the ending of its name, and the first bytes of its content.
 
-The endings are the containers that mpv plays with FFmpeg (Debian 12's are tried in the tests); of a
-video only the sound is heard. A playlist or an archive under such a name would make the player open
+The endings are those of the containers that mpv plays with FFmpeg (the tests try them); of a video only
+the sound is heard. A playlist or an archive under such a name would make the player open
 other files and addresses, so `find_list` tells it from sound by its beginning. Sources: mpv's
 demux_playlist.c, demux_edl.c, demux_cue.c and demux_libarchive.c, FFmpeg's probes of hls, concat,
 dash, sdp and rtsp; id3.org, "ID3 tag version 2.4.0", section 3.1.
@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import re
 
-SOUND_ENDINGS = frozenset(
-    {"3gp", "aac", "ac3", "aif", "aifc", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dts",
-     "eac3", "flac", "flv", "m2ts", "m4a", "m4b", "m4r", "m4v", "mka", "mkv", "mov", "mp2", "mp3",
-     "mp4", "mpa", "mpc", "mpeg", "mpg", "oga", "ogg", "ogv", "ogx", "opus", "rm", "snd", "spx",
-     "ts", "tta", "voc", "w64", "wav", "weba", "webm", "wma", "wmv", "wv"}
-)  # fmt: skip
+FORMATS = {
+    "aac": "aac", "ac3": "ac3", "aiff": "aif aifc aiff", "amr": "amr", "ape": "ape",
+    "asf": "asf wma wmv", "au": "au snd", "caf": "caf", "dsf": "dsf", "eac3": "eac3",
+    "flac": "flac", "matroska": "mka mkv weba webm", "mov": "3gp m4a m4b m4r m4v mov mp4",
+    "mp3": "mp2 mp3 mpa", "mpc": "mpc", "mpeg": "mpeg mpg", "mpegts": "m2ts ts",
+    "ogg": "oga ogg ogv ogx opus spx", "tta": "tta", "w64": "w64", "wav": "wav", "wv": "wv",
+}  # fmt: skip
+"""FFmpeg's demuxers for files that hold one recording, each with the endings of its files."""
+
+SOUND_ENDINGS = frozenset(ending for endings in FORMATS.values() for ending in endings.split())
 """The endings of sound files, in lower case and without the dot."""
 
 # Bytes. The players' own probes of lists look at 512 to 2,048.
