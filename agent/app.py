@@ -106,6 +106,7 @@ class Agent:
         if self._settings.local.http_port:
             sockets.append(loopback_socket(self._settings.local.http_port))
         coap = local_coap(self._dispatch.handle, self._settings.local.coap_port)
+        points = self._dispatch.points.values()
         async with coap, asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(sockets))
             tasks = [
@@ -117,6 +118,7 @@ class Agent:
                     self._updates.confirm_when_healthy(self._link.registered),
                     self._watcher.run(),
                     self._service.feed_watchdog(),
+                    *(p.keep_media_read() for p in points if isinstance(p, PlayPoint)),
                 )
             ]
             self._service.ready()
@@ -151,7 +153,11 @@ class Agent:
         point = self._dispatch.points["play"]
         if not isinstance(point, PlayPoint):
             return {}
-        return {"title": await point.get() or None, "seconds": await point.position()}
+        return {
+            "title": await point.get() or None,
+            "seconds": await point.position(),
+            "skipped": point.skipped,
+        }
 
     async def _queue_start_reports(self) -> None:
         """Queue the reports of each start: ``device_info`` and ``package_info``."""

@@ -18,6 +18,7 @@ from ota.restart import parse_window
 from ota.trust.terms import DEFAULT_CHANNEL
 from wire.errors import FieldError, WireError
 from wire.ota import InstallerKind
+from wire.text import is_printable, kept
 from wire.voice import HeaderStyle
 
 
@@ -226,14 +227,14 @@ def _convert(name: str, kind: type[Any], value: object) -> object:
         case int() | float() if kind in (int, float) and not isinstance(value, bool):
             if (kind is float or isinstance(value, int)) and low <= value <= high:
                 return kind(value)
-        case str() if kind is Path and value and value.isprintable():
+        case str() if kind is Path and value and is_printable(value):
             return Path(value)
         case str() if name in _FORMS:
             if value:
                 _FORMS[name](value, name)
             return value
-        case str() if kind is str and value.isprintable() and (value or name not in _NOT_EMPTY):
-            return value
+        case str() if kind is str and is_printable(value) and (value or name not in _NOT_EMPTY):
+            return kept(value)
         case str() if issubclass(kind, StrEnum) and value in set(kind):
             return kind(value)
     raise FieldError(name, value, _expectation(kind, low, high))

@@ -1,21 +1,34 @@
-"""What the machine can play: the audio files in its media folder, and http(s) URLs.
+"""What the machine can play: the sound files in its media folder, and http(s) URLs.
 
-A title is a file's name without its extension; a folder's name stands for all files in it. No name
-or link can select a file outside the media folder.
+A title is a file's name without its ending; a folder's name stands for all titles in it and below it,
+in natural order. No name or link can select a file outside the media folder.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from typing import overload
 
 from machine.errors import RefusedError, UnavailableError
+from resources.media_folder import MediaFolder
+from resources.title_index import Folder, Hit, TitleIndex, title_of
 from wire.errors import show
+from wire.media import SOUND_ENDINGS, sound_ending
+from wire.text import cleaned, fold, kept
 
-AUDIO_ENDINGS = frozenset({".mp3", ".m4a", ".aac", ".ogg", ".opus", ".flac", ".wav"})
-# A card full of songs; even a Pi lists that many in well under a second.
-TRACK_LIMIT = 10_000
+_URL = re.compile("(https?)://", re.IGNORECASE)
+# Titles of the same name among which the one in the asker's own spelling is looked for.
+_SPELLINGS_LIMIT = 100
+_EXPECTED = (
+    "a folder of them, an http(s) URL, or next, previous, pause, resume, stop; titles are files that"
+    f" end in {' '.join(sorted(SOUND_ENDINGS))}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +38,58 @@ class Track:
     title: str
     source: str
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file on this machine."""
+        return self.source.startswith("/")
+
+
+class Tracks(Sequence[Track]):
+    """The titles of some folders in order, as they were when asked for; each is made when used.
+
+    A folder may stand for 50,000 titles, of which few are ever played.
+    """
+
+    def __init__(self, root: bytes, folders: Sequence[Folder]) -> None:
+        """Use ``folders`` of the media folder ``root``."""
+        self._root = root
+        self._folders = folders
+        self._starts = list(accumulate((folder.count for folder in folders), initial=0))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> Track: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Track]: ...
+    def __getitem__(self, index: int | slice) -> Track | Sequence[Track]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        place = bisect_right(self._starts, number) - 1
+        folder = self._folders[place]
+        return self._track(folder, folder.every_name()[number - self._starts[place]])
+
+    def __iter__(self) -> Iterator[Track]:
+        return (self._track(f, name) for f in self._folders for name in f.every_name())
+
+    def _track(self, folder: Folder, name: bytes) -> Track:
+        path = os.path.join(self._root, folder.path, name)  # noqa: PTH118  # bytes: no Path
+        return Track(title_of(name), os.fsdecode(path))
+
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """An ordered list of tracks; ``index`` is the current one."""
+    """An ordered list of tracks; ``index`` is the current one.
 
-    tracks: tuple[Track, ...] = ()
+    ``whole`` tells that all of it was asked for, so that a first track that cannot be played is no
+    failure.
+    """
+
+    tracks: Sequence[Track] = ()
     index: int = 0
+    whole: bool = False
 
     @property
     def current(self) -> Track | None:
@@ -41,81 +99,119 @@ class Queue:
     def move(self, step: int) -> Queue | None:
         """Return the queue moved by ``step`` tracks, None past either end."""
         index = self.index + step
-        return Queue(self.tracks, index) if 0 <= index < len(self.tracks) else None
+        return Queue(self.tracks, index, self.whole) if 0 <= index < len(self.tracks) else None
 
 
 class Library:
-    """Looks up titles in the media folder, which is read each time because the card may change."""
+    """Looks up titles in the media folder as it is at that moment."""
 
     def __init__(self, folder: Path) -> None:
         """Look in the media folder ``folder``, which need not exist."""
-        self._folder = folder
+        self._media = MediaFolder(folder)
 
     def find(self, wanted: str) -> Queue:
         """Return the queue for a title, a folder's name or an http(s) URL.
 
-        The queue of a title is its whole folder, starting at the title.
+        The queue of a title is its whole folder, starting at the title. Titles and names are compared
+        by `wire.text.fold`. The first of these that exists is taken: a title, a file's name with its
+        ending, a folder, "folder/title" or "folder/folder", a title that contains ``wanted``.
 
         Raises:
             RefusedError: nothing has that name.
             UnavailableError: the media folder cannot be read.
         """
-        if wanted.startswith(("http://", "https://")):
-            return Queue((Track(wanted, wanted),))
-        files = self._files() if wanted else []
-        for matches in (_named_exactly(files, wanted), _in_folder(files, wanted),
-                        _named_like(files, wanted)):  # fmt: skip
-            if matches:
-                return _queue_of_folder(files, matches)
+        scheme = _URL.match(wanted)
+        if scheme:
+            # Not every player knows a scheme in capitals.
+            return Queue((Track(wanted, scheme[0].lower() + wanted[scheme.end() :]),))
+        index = self._index()
+        found = _find(index, wanted)
+        if found is None and self._media.unreadable():
+            index = self._index(again=True)
+            found = _find(index, wanted)
+        if found is not None:
+            return found
+        error = self._media.unreadable()
+        if error is not None:
+            raise UnavailableError(
+                f"play: {show(wanted)} was not found, and a folder of the media cannot be read:"
+                f" {error.strerror}"
+            )
         raise RefusedError(
-            f"play: got {show(wanted)}, expected one of {len(files)} titles, a folder of them,"
-            " an http(s) URL, or next, previous, pause, resume, stop"
+            f"play: got {show(wanted)}, expected one of {len(index)} titles, {_EXPECTED}"
         )
 
     def titles(self) -> list[str]:
-        """Return all titles, sorted by path."""
-        return [_title(path) for path in self._files()]
+        """Return all titles in order."""
+        index = self._index()
+        return [track.title for track in Tracks(index.root, index.folders)]
 
-    def _files(self) -> list[Path]:
-        # A symbolic link on the card must not lead out of the folder. os.path.realpath, because
-        # Path.resolve raises RuntimeError for a link to itself.
-        root = Path(os.path.realpath(self._folder))
+    def refresh(self) -> None:
+        """Read what changed in the media folder; raises UnavailableError if it cannot be read."""
+        self._index()
+
+    def close(self) -> None:
+        """Watch the media folder no longer."""
+        self._media.close()
+
+    def _index(self, *, again: bool = False) -> TitleIndex:
         try:
-            inside = [
-                path
-                for path in self._folder.rglob("*")
-                if path.suffix.lower() in AUDIO_ENDINGS
-                and Path(os.path.realpath(path)).is_relative_to(root)
-                and path.is_file()
-            ]
+            return self._media.index(again=again)
         except OSError as error:
             raise UnavailableError(f"play: the media cannot be read: {error.strerror}") from error
-        return sorted(inside)[:TRACK_LIMIT]
 
 
-def _title(path: Path) -> str:
-    """Return a file's title; bytes that are not UTF-8 (old cards) become replacement characters."""
-    return path.stem.encode(errors="surrogateescape").decode(errors="replace")
+def _find(index: TitleIndex, wanted: str) -> Queue | None:
+    folded = fold(cleaned(wanted))
+    if not folded:
+        return None
+    *parents, last = folded.split("/")
+    return (
+        _named_exactly(index, wanted, folded)
+        or _folder(index, folded)
+        or (_in_path(index, parents, last) if parents and last else None)
+        or _part(index, folded)
+    )
 
 
-def _named_exactly(files: list[Path], wanted: str) -> list[Path]:
-    return [
-        path
-        for path in files
-        if wanted.casefold() in (_title(path).casefold(), path.name.casefold())
-    ]
+def _named_exactly(index: TitleIndex, wanted: str, folded: str) -> Queue | None:
+    """Return the queue at the title ``wanted``, or at the file whose name with its ending that is."""
+    first: Queue | None = None
+    for _, hit in zip(range(_SPELLINGS_LIMIT), index.titled(folded), strict=False):
+        queue = _queue_at(index, hit)
+        if queue.tracks[queue.index].title == kept(wanted):
+            return queue
+        first = first or queue
+    ending = sound_ending(folded)
+    if first is not None or ending is None:
+        return first
+    named = index.titled(folded.removesuffix(f".{ending}").rstrip())
+    queues = (_queue_at(index, hit) for hit in named)
+    return next((q for q in queues if sound_ending(q.tracks[q.index].source) == ending), None)
 
 
-def _in_folder(files: list[Path], wanted: str) -> list[Path]:
-    return [path for path in files if path.parent.name.casefold() == wanted.casefold()]
+def _folder(index: TitleIndex, folded: str) -> Queue | None:
+    for below in index.named(folded):
+        return Queue(Tracks(index.root, index.folders[below.start : below.stop]), whole=True)
+    return None
 
 
-def _named_like(files: list[Path], wanted: str) -> list[Path]:
-    return [path for path in files if wanted.casefold() in _title(path).casefold()]
+def _in_path(index: TitleIndex, parents: Sequence[str], last: str) -> Queue | None:
+    """Return the queue for a title or folder whose path ends with ``parents``: Big Album/CD1/Track 2."""
+    for hit in index.titled(last):
+        if index.is_in(hit.folder, parents):
+            return _queue_at(index, hit)
+    for below in index.named(last):
+        if index.is_in(below.start, [*parents, last]):
+            return Queue(Tracks(index.root, index.folders[below.start : below.stop]), whole=True)
+    return None
 
 
-def _queue_of_folder(files: list[Path], matches: list[Path]) -> Queue:
-    first = matches[0]
-    siblings = [path for path in files if path.parent == first.parent]
-    tracks = tuple(Track(_title(path), str(path)) for path in siblings)
-    return Queue(tracks, siblings.index(first))
+def _part(index: TitleIndex, folded: str) -> Queue | None:
+    hit = index.containing(folded)
+    return None if hit is None else _queue_at(index, hit)
+
+
+def _queue_at(index: TitleIndex, hit: Hit) -> Queue:
+    tracks = Tracks(index.root, index.folders[hit.folder : hit.folder + 1])
+    return Queue(tracks, hit.title)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from staging.times import Monotonic
+from wire.text import fold
 
 # Room for a few typing errors; an attacker gets at most 60 attempts per hour and account.
 FAILURES_PER_NAME = 5
@@ -31,13 +32,13 @@ class Throttle:
     def wait_seconds(self, name: str, address: str) -> float:
         """Return the seconds until another attempt is allowed; 0: now."""
         return max(
-            self._wait(("name", name.casefold()), FAILURES_PER_NAME),
+            self._wait(("name", fold(name)), FAILURES_PER_NAME),
             self._wait(("address", address), FAILURES_PER_ADDRESS),
         )
 
     def failed(self, name: str, address: str) -> None:
         """Count a failure."""
-        for key in (("name", name.casefold()), ("address", address)):
+        for key in (("name", fold(name)), ("address", address)):
             times = self._failures.setdefault(key, deque(maxlen=FAILURES_PER_ADDRESS))
             times.append(self._clock())
             self._failures.move_to_end(key)
@@ -46,7 +47,7 @@ class Throttle:
 
     def succeeded(self, name: str) -> None:
         """Reset an account's failures; those of the address are kept."""
-        self._failures.pop(("name", name.casefold()), None)
+        self._failures.pop(("name", fold(name)), None)
 
     def _wait(self, key: tuple[str, str], limit: int) -> float:
         times = self._failures.get(key)

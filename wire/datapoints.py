@@ -12,8 +12,9 @@ from enum import StrEnum
 
 from wire.errors import FieldError
 from wire.fields import INT64_MAX, get_int, get_object, get_string, parse_object
+from wire.text import is_printable
 
-# Bytes of UTF-8: longer than any real title or URL, and still fits in one block (RFC 7959).
+# Bytes of UTF-8: longer than any real title, and still fits in one block (RFC 7959).
 STRING_LIMIT = 1024
 # Characters: enough for any 64-bit integer with its sign.
 INT_TEXT_LIMIT = 20
@@ -59,6 +60,7 @@ class DataPointDescription:
 
     ``pattern`` is a Range for integers, ``{}`` where the document shows an empty pattern, and None
     where it shows none. ``path`` is the resource's path on the device; empty means ``/{name}``.
+    ``limit`` is the most bytes of UTF-8 of a string value; the self-description does not tell it.
     """
 
     name: str
@@ -70,6 +72,7 @@ class DataPointDescription:
     resource_type: str = ""
     protocols: tuple[str, ...] = ("COAP", "HTTP")
     path: str = ""
+    limit: int = STRING_LIMIT
 
     @property
     def uri(self) -> str:
@@ -140,8 +143,8 @@ def parse_value(point: DataPointDescription, text: str) -> Value:
     if point.type is DataType.BOOL:
         return _parse_bool(point, text)
     # A lone surrogate is not printable, so encode() cannot fail here.
-    if not text or not text.isprintable() or len(text.encode()) > STRING_LIMIT:
-        raise FieldError(point.name, text, f"1 to {STRING_LIMIT} bytes of printable text")
+    if not text or not is_printable(text) or len(text.encode()) > point.limit:
+        raise FieldError(point.name, text, f"1 to {point.limit} bytes of printable text")
     return text
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from wire.errors import FieldError, MissingFieldError
 from wire.fields import dump_object, get_int, get_object, get_string, is_object, parse_object
+from wire.text import is_printable
 
 ORDER_PATH = ("newfirmware",)
 VERSION_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}")
@@ -153,8 +154,8 @@ def _get_url(source: Mapping[str, object]) -> str:
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError as error:  # invalid address in brackets, or non-numeric port
         raise FieldError("ota.url", value, expected) from error
-    # urlsplit silently drops line breaks, and a space would split the HTTP request line.
-    if not usable or not value.isprintable() or " " in value:
+    # urlsplit silently drops line breaks, and a blank would split the HTTP request line.
+    if not usable or not is_printable(value) or any(character.isspace() for character in value):
         raise FieldError("ota.url", value, expected)
     return value
 

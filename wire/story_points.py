@@ -9,6 +9,8 @@ from __future__ import annotations
 from wire.datapoints import DataPointDescription, DataType, Method, Range
 
 _BOTH = (Method.GET, Method.PUT)
+# Bytes: signed URLs of shops and podcasts have 1,500 and more; web servers take 4,096 to 8,192.
+PLAY_LIMIT = 4096
 
 PLAY = DataPointDescription(
     name="play",
@@ -18,6 +20,7 @@ PLAY = DataPointDescription(
     description="可通过“播放儿歌”“播放春天在哪里”“上一首”“下一首”等语音指令控制播放内容",
     pattern={},
     methods=_BOTH,
+    limit=PLAY_LIMIT,
 )
 # The document's seventeen steps of volume.
 VOLUME_RANGE = Range(0, 16)

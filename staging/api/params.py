@@ -12,14 +12,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJson
 from staging.api.failures import ApiError, response_to
 from staging.errors import ErrorCode, RefusedError
 from staging.store import history
+from staging.store.devices import NAME_LIMIT
 from staging.times import parse_iso
 from wire.errors import FieldError, MissingFieldError
 from wire.fields import INT64_MAX
+from wire.text import parse_text
 
 HISTORY_LIMIT, HISTORY_LIMIT_DEFAULT = 100, 20
 DEVICES_LIMIT = 20
 LIST_LIMIT, LIST_LIMIT_DEFAULT = 1000, 20
-NAME_LIMIT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,8 @@ def _list_of_uuids(values: list[str]) -> list[str]:
     return values
 
 
-def _printable(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("not printable")
-    return value
+def _name(value: str) -> str:
+    return parse_text("name", value, NAME_LIMIT, empty=True)
 
 
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{14}$"), AfterValidator(str.lower)]
@@ -178,7 +177,8 @@ class BindBody(DeviceBody):
 class NameBody(DeviceBody):
     """PUT /device/name/update."""
 
-    name: Annotated[str, Field(max_length=NAME_LIMIT), AfterValidator(_printable)]
+    # The limit is of the name as it is kept, so it is only documented here.
+    name: Annotated[str, Field(json_schema_extra={"maxLength": NAME_LIMIT}), AfterValidator(_name)]
 
 
 class ControlBody(DeviceBody):

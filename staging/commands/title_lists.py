@@ -7,8 +7,8 @@ from pathlib import Path
 
 from staging.commands.common import Commands, Result, command, data_of, group, store
 from staging.errors import StagingError
-from staging.recognition.lookup import check_product, look_up
-from staging.recognition.title_lists import FILE_LIMIT, TitleLists, parse_titles
+from staging.recognition.lookup import find_product, look_up
+from staging.recognition.title_lists import FILE_LIMIT, TitleLists, sort_titles
 from wire.errors import WireError
 
 
@@ -32,10 +32,12 @@ def add_commands(
 def _set(options: argparse.Namespace) -> Result:
     path = Path(options.file)
     with path.open("rb") as file:
-        titles = parse_titles(file.read(FILE_LIMIT + 1), str(path))
+        titles, left_out = sort_titles(file.read(FILE_LIMIT + 1), str(path))
     owner = _owner(options)
     TitleLists(data_of(options).root).set(titles, **owner)
-    return Result({**owner, "titles": len(titles)}, [f"{_shown(owner)}: {len(titles)} titles"])
+    value = {**owner, "titles": len(titles), "leftOut": [str(error) for error in left_out]}
+    lines = [f"left out: {error}" for error in left_out]
+    return Result(value, [*lines, f"{_shown(owner)}: {len(titles)} titles"])
 
 
 def _show(options: argparse.Namespace) -> Result:
@@ -59,8 +61,7 @@ def _owner(options: argparse.Namespace) -> dict[str, str]:
         raise WireError("catalogue: name either a device (U) or --product NAME")
     with store(options) as database:
         if options.product:
-            database.call(check_product, options.product)
-            return {"product": options.product}
+            return {"product": database.call(find_product, options.product)}
         return {"uuid": database.call(look_up, options.uuid).uuid}
 
 

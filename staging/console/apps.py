@@ -35,9 +35,7 @@ async def add(call: Call) -> Response:
     kind = text_of(body, "type")
     if kind not in set(AppType):
         raise FieldError("type", kind, "one of " + ", ".join(AppType))
-    name = text_of(body, "name", limit=product_setup.NAME_LIMIT)
-    if not name.isprintable():
-        raise FieldError("name", name, "printable characters")
+    name = text_of(body, "name")
     app = await call.services.database.write(
         apps.add_app,
         name,

@@ -12,7 +12,7 @@ from staging.errors import ErrorCode, RefusedError
 from staging.store import devices, history, ota, overview
 from staging.store.order_rules import Status
 from staging.store.overview import DeviceRow
-from wire.errors import FieldError
+from wire.text import parse_text
 
 
 async def find(call: Call) -> DeviceRow:
@@ -83,9 +83,8 @@ async def unbind(call: Call) -> Response:
 async def rename(call: Call) -> Response:
     """Rename a device (open API 2.2); an empty name removes it."""
     row = await owned(call)
-    name = text_of(await call.body(), "name", limit=64, empty=True)
-    if not name.isprintable():
-        raise FieldError("name", name, "printable characters")
+    given = text_of(await call.body(), "name", empty=True)
+    name = parse_text("name", given, devices.NAME_LIMIT, empty=True)
     now = call.services.clock()
     await call.services.database.write(devices.rename, row.device.id, name, now)
     call.console.hub.notify(row.device.uuid)

@@ -30,6 +30,7 @@ from wire.reports import (
     KEYS_VOICE,
     parse_package_version,
 )
+from wire.text import is_printable
 from wire.voice import parse_segment, unpack_frames
 
 # Our agent's reports have a few keys; the limit keeps one message from adding thousands of rows.
@@ -85,6 +86,6 @@ def _device_info(uuid: str, value: object) -> Iterator[Effect]:
 
 
 def _data_point(key: str, value: object) -> HistoryPoint:
-    if not (key.isprintable() and 0 < len(key) <= KEY_LENGTH_LIMIT):
+    if not (is_printable(key) and 0 < len(key) <= KEY_LENGTH_LIMIT):
         raise FieldError("data", key, f"keys of 1 to {KEY_LENGTH_LIMIT} printable characters")
     return HistoryPoint(key, value)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError
 from staging.store.models import Device, Product
+from staging.store.product_setup import product
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,6 @@ def look_up(session: Session, uuid: str) -> Known:
     return Known(known, product, template if own is None else own)
 
 
-def check_product(session: Session, name: str) -> None:
-    """Check that a product of this name exists; raises NotFoundError."""
-    if session.scalar(select(Product.id).where(Product.name == name)) is None:
-        raise NotFoundError(f"product {name}: there is none")
+def find_product(session: Session, name: str) -> str:
+    """Return the name of a product as it is stored; raises NotFoundError."""
+    return product(session, name).name

@@ -31,7 +31,8 @@ from staging.recognition.titles import NoTitleError, TitleIndex
 from staging.store import Database
 from staging.store.effects import Effect, VoiceSeen
 from staging.times import Clock, now_ms
-from wire.errors import FieldError, WireError
+from wire.errors import WireError
+from wire.text import parse_text
 
 # Enough for a class of children talking at once; at one second each, the last waits 15 s.
 QUEUE_LIMIT = 16
@@ -115,9 +116,7 @@ class Recognition:
             WireError: the sentence is empty, too long or not printable.
             BusyError: too many sentences are being carried out.
         """
-        text = sentence.strip()
-        if not text.isprintable() or not 0 < len(text) <= SENTENCE_LIMIT:
-            raise FieldError("text", sentence, f"1 to {SENTENCE_LIMIT} printable characters")
+        text = parse_text("text", sentence.strip(), SENTENCE_LIMIT)
         known = await self._database.read(look_up, uuid)
         if self._typed >= TYPED_LIMIT:
             raise BusyError(f"{TYPED_LIMIT} sentences are being carried out already")

@@ -19,25 +19,50 @@ from staging.recognition.titles import TitleIndex
 from wire.datapoints import STRING_LIMIT
 from wire.errors import FieldError, WireError
 from wire.fields import parse_object
+from wire.text import fold, is_printable, kept
 
 FOLDER = "catalogues"
-# The same as the agent's limit for tracks on its card (resources.library.TRACK_LIMIT).
+# Finding one of so many by its sound takes about a second.
 TITLES_LIMIT = 10_000
 FILE_LIMIT = 4 * 1024 * 1024
-# UTF-8 bytes: the limit of the data point play, less the word 播放 before the title.
+# UTF-8 bytes: what a data point takes, less the word 播放 before the title.
 TITLE_LIMIT = STRING_LIMIT - len("播放".encode())
+_EXPECTED = f"1 to {TITLE_LIMIT} bytes of printable text"
 # How many lists' indexes are cached.
 CACHE_LIMIT = 64
 
 
 def parse_titles(content: bytes, name: str) -> list[str]:
+    """Return the titles of a list as `sort_titles` does, without those that it leaves out."""
+    return sort_titles(content, name)[0]
+
+
+def sort_titles(content: bytes, name: str) -> tuple[list[str], list[FieldError]]:
     """Parse a list of titles: ``{"titles": [...]}``, a JSON list, or plain text, one title a line.
 
-    ``name`` is the source's name, for error messages.
+    ``name`` is the source's name, for error messages. Returns the titles, and an error for each that
+    is left out because no request could name it: it is too long or not printable.
 
     Raises:
-        WireError: the content is not UTF-8, too long, or has an entry that is not a title.
+        WireError: the content is not UTF-8, too long, has an entry that is empty or no string, or no
+            title that can be used.
     """
+    titles, left_out = [], []
+    for index, entry in enumerate(_entries(content, name)):
+        title = _title(entry)
+        problem = FieldError(f"{name}: titles[{index}]", entry, _EXPECTED)
+        if not title:
+            raise problem
+        if is_printable(title) and len(title.encode()) <= TITLE_LIMIT:
+            titles.append(title)
+        else:
+            left_out.append(problem)
+    if not titles:
+        raise left_out[0]
+    return titles, left_out
+
+
+def _entries(content: bytes, name: str) -> list[object]:
     if len(content) > FILE_LIMIT:
         raise WireError(f"{name}: got {len(content)} bytes, expected at most {FILE_LIMIT}")
     try:
@@ -49,23 +74,17 @@ def parse_titles(content: bytes, name: str) -> list[str]:
     if text.startswith("{"):
         found = parse_object(text, name).get("titles")
     else:
-        found = [line.strip() for line in text.splitlines() if line.strip()]
+        # Not splitlines(), which would make two titles of one with a line separator in it.
+        found = [line.strip() for line in text.split("\n") if line.strip()]
     if not isinstance(found, list) or not found:
         raise FieldError(f"{name}: titles", found, "a list of titles")
     if len(found) > TITLES_LIMIT:
         raise WireError(f"{name}: got {len(found)} titles, expected at most {TITLES_LIMIT}")
-    return [_check_title(f"{name}: titles[{index}]", title) for index, title in enumerate(found)]
+    return found
 
 
-def _check_title(field: str, title: object) -> str:
-    if (
-        not isinstance(title, str)
-        or not title.strip()
-        or not title.isprintable()
-        or len(title.encode()) > TITLE_LIMIT
-    ):
-        raise FieldError(field, title, f"1 to {TITLE_LIMIT} bytes of printable text")
-    return title.strip()
+def _title(entry: object) -> str:
+    return kept(entry.strip()) if isinstance(entry, str) and fold(entry) else ""
 
 
 class TitleLists:

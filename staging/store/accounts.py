@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError, StagingError
 from staging.store.models import ENABLE, Account
-from wire.errors import FieldError
+from wire.text import kept, parse_text, spellings
 
 NAME_LIMIT = 64
 
@@ -30,7 +30,7 @@ def find_or_make(session: Session, user_name: str, now: int) -> Account:
     found = _named(session, user_name)
     if found is None:
         uuid = f"5_{10**9 + secrets.randbelow(9 * 10**9)}"
-        found = Account(uuid=uuid, user_name=user_name, create_time=now)
+        found = Account(uuid=uuid, user_name=kept(user_name), create_time=now)
         session.add(found)
         session.flush()
     return found
@@ -49,9 +49,7 @@ def add(session: Session, user_name: str, password: str, now: int) -> Account:
         FieldError: the name is not valid.
         StagingError: the account exists and has a password.
     """
-    if not (user_name.isprintable() and 0 < len(user_name.strip()) <= NAME_LIMIT):
-        raise FieldError("name", user_name, f"1 to {NAME_LIMIT} printable characters")
-    account = find_or_make(session, user_name, now)
+    account = find_or_make(session, parse_text("name", user_name, NAME_LIMIT), now)
     if account.password is not None:
         raise StagingError(f"account {user_name}: there is one already")
     account.password = password
@@ -86,4 +84,6 @@ def every(session: Session) -> list[Account]:
 
 
 def _named(session: Session, user_name: str) -> Account | None:
-    return session.scalar(select(Account).where(Account.user_name == user_name))
+    found = session.scalars(select(Account).where(Account.user_name.in_(spellings(user_name))))
+    # Two that differ in spelling alone may have been added by an older version.
+    return min(found, key=lambda account: account.user_name != user_name, default=None)

@@ -18,6 +18,7 @@ from staging.identity.oauth import ALL_SCOPE, DOCUMENT_REDIRECT, check_redirect_
 from staging.store import accounts
 from staging.store.models import AccessToken, Account, App, AppProduct, UsedNonce
 from staging.store.products import default_product
+from wire.text import parse_text
 
 # expires_in of the open API's section 1.1, in seconds: 60 days.
 TOKEN_LIFETIME_S = 5_184_000
@@ -64,10 +65,10 @@ def add_app(
     URI of the open API document.
 
     Raises:
-        FieldError: a scope or a redirect URI is not valid.
+        FieldError: the name, a scope or a redirect URI is not valid.
     """
     app = App(
-        name=name,
+        name=parse_text("name", name, accounts.NAME_LIMIT),
         type=kind.value,
         apikey=secrets.token_hex(16),
         secret=secret or secrets.token_hex(16),

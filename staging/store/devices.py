@@ -38,6 +38,8 @@ from staging.store.products import (
 from wire.errors import FieldError
 from wire.profile import UUID_PATTERN
 
+# Characters of the name that its owner gives a device.
+NAME_LIMIT = 64
 _UUID_BYTES, _BIND_TOKEN_BYTES = 7, 16
 
 

@@ -22,6 +22,7 @@ from staging.store.models import (
     Report,
 )
 from staging.store.series import Value
+from wire.text import spellings
 
 # The data points that the list shows of each device, by their names in open API 3.1.
 BATTERY, VOLUME = "power", "volume"
@@ -120,7 +121,7 @@ def _matching(statement: Any, search: str) -> Any:
         return statement
     found = (
         Device.uuid.contains(search.lower(), autoescape=True),
-        Device.name.contains(search, autoescape=True),
+        *(Device.name.contains(form, autoescape=True) for form in spellings(search)),
     )
     return statement.where(or_(*found))
 

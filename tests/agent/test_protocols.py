@@ -15,7 +15,7 @@ from agent.local.coap import local_coap
 from agent.routes import cloud_handler
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
-from tests.agent.local.rig import SECRET, Bench, cancel, free_port, serving
+from tests.agent.local.rig import SECRET, Bench, Kept, cancel, free_port, serving
 from tests.agent.parts import Cloud, make_profile
 from tests.authority import Authority
 from wire.codes import Code, dotted
@@ -24,6 +24,7 @@ from wire.datapoints import (
     parse_self_description,
 )
 from wire.exchange import Answer
+from wire.story_points import PLAY_LIMIT
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
@@ -137,6 +138,21 @@ async def test_the_same_answer_on_every_protocol(
         assert answer == expected, (method, name, value)
     done = sum(expected.startswith("2.04") for *_, expected in TABLE)
     assert len(bench.changes) == done * len(bench.senders)
+
+
+async def test_a_long_url_passes_every_protocol_whole(bench: Bench) -> None:
+    """Beyond a block of CoAP (1,024 bytes), in both directions."""
+    title = bench.dispatch.points["title"]
+    assert isinstance(title, Kept)
+    title.limit = PLAY_LIMIT
+    url = "Https://h/" + "x" * (PLAY_LIMIT - 10)
+    assert await bench.send("PUT", "title", url.encode()) == Answer(Code.CHANGED)
+    assert await bench.send("GET", "title", b"") == Answer(Code.CONTENT, url.encode())
+    refused = await bench.send("PUT", "title", f"{url}x".encode())
+    assert (refused.code, b"expected 1 to 4096 bytes" in refused.payload) == (
+        Code.BAD_REQUEST,
+        True,
+    )
 
 
 async def test_bytes_that_are_no_text_are_refused_alike(bench: Bench) -> None:

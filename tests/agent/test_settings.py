@@ -77,6 +77,14 @@ def test_every_member_can_be_set() -> None:
     assert settings.play.media_folder == Path("/media/card")
 
 
+def test_names_and_paths_are_any_text() -> None:
+    settings = parse_settings(
+        '[play]\nmedia_folder = "/media/a\u0308\u3000卡"\n[ota]\nbatch = "a\u0308\u3000\\U0001f467"'
+    )
+    assert settings.play.media_folder == Path("/media/a\u0308\u3000卡")  # a file's name: as it is
+    assert settings.ota.batch == "ä\u3000\U0001f467"
+
+
 def test_an_empty_file_and_no_file_give_the_defaults() -> None:
     assert parse_settings("") == Settings() == load_settings(None)
 
@@ -108,6 +116,7 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ("[play]\nmedia_folder = 3", "play.media_folder: got 3, expected a path"),
         ('[play]\nmedia_folder = ""', 'play.media_folder: got "", expected a path'),
         ('[play]\nmedia_folder = "a\\u0000"', "play.media_folder: got .*, expected a path"),
+        ('[ota]\nbatch = "a\\u202eb"', "ota.batch: got .*, expected a string of printable"),
         ('[ota]\nproduct = ""', 'ota.product: got "", expected a string of printable'),
         ('[ota]\nchannel = ""', 'ota.channel: got "", expected a string of printable'),
         ('[ota]\nwindow = "2-5"', 'ota.window: got "2-5", expected two local times such as '),

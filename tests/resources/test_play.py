@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 import resources.dispatch
+import resources.play
 from machine.errors import RefusedError, UnavailableError
 from machine.player import MpvPlayer
 from resources.dispatch import Dispatch
 from resources.library import Library
-from resources.play import Command, PlayPoint, parse_play
-from tests.resources.parts import DEADLINE, Bench
+from resources.play import SKIP_LIMIT, Command, PlayPoint, parse_play
+from tests.resources.parts import DEADLINE, Bench, descriptors, make_sounds
 from wire.codes import Code
+from wire.story_points import PLAY_LIMIT
 
 
 @pytest.fixture
@@ -206,7 +208,7 @@ async def test_close_ends_the_player_and_what_was_about_to_play(bench: Bench) ->
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        ("下一首", Command.NEXT), ("NEXT", Command.NEXT), (" 暂停 ", Command.PAUSE),
+        ("下一首", Command.NEXT), ("NEXT", Command.NEXT), ("\uff2e\uff25\uff38\uff34\u3000", Command.NEXT), (" 暂停 ", Command.PAUSE),
         ("播放儿歌", "儿歌"), ("播放", "播放"), ("播放 儿歌", "儿歌"), ("next song", "next song"),
     ],
 )  # fmt: skip
@@ -254,3 +256,137 @@ async def test_what_loads_when_the_asker_gives_up_never_sounds(
                 await asyncio.sleep(0.01)
     assert await point.get() == ""
     await point.close()
+
+
+async def test_an_order_for_a_folder_begins_with_the_first_title_that_plays(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.player.broken = {"a", "b"}
+    await bench.point.put("media")
+    assert await bench.point.get() == "c"
+    assert bench.player.played == ["a", "b", "c"]
+    assert bench.point.skipped == [f"{t}: play: cannot be played: {t}" for t in ("a", "b")]
+    assert "play: a is skipped: play: cannot be played: a" in caplog.text
+    assert bench.changes.empty()  # the answer to the order tells the title
+
+
+async def test_an_order_for_a_title_that_cannot_be_played_plays_no_other(bench: Bench) -> None:
+    bench.player.broken = {"a"}
+    with pytest.raises(RefusedError, match=r"^play: cannot be played: a$"):
+        await bench.point.put("a")
+    assert bench.player.played == ["a"]
+    assert await bench.point.get() == ""
+
+
+@pytest.mark.parametrize(("order", "start", "end"), [("next", "a", "d"), ("previous", "d", "a")])
+async def test_next_and_previous_pass_over_what_cannot_be_played(
+    bench: Bench, order: str, start: str, end: str
+) -> None:
+    bench.player.broken = {"b", "c"}
+    await bench.point.put(start)
+    await bench.point.put(order)
+    assert await bench.point.get() == end
+    assert len(bench.point.skipped) == 2
+    await bench.point.put("暂停")
+    assert bench.point.skipped == []
+
+
+async def test_nothing_that_plays_is_an_error_that_names_what_was_tried(bench: Bench) -> None:
+    bench.player.broken = {"a", "b", "c", "d"}
+    expected = r"^play: none of 4 titles can be played: a: .*cannot be played: a; b: .*; c: .*; …$"
+    with pytest.raises(RefusedError, match=expected):
+        await bench.point.put("media")
+    assert await bench.point.get() == ""
+    assert not bench.point.playing
+
+
+async def test_what_an_order_passes_over_is_bounded(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "media", *(f"{number:03}" for number in range(200)))
+    bench.player.broken = {f"{number:03}" for number in range(199)}
+    with pytest.raises(RefusedError, match=f"none of {SKIP_LIMIT} titles"):
+        await bench.point.put("media")
+    assert len(bench.player.played) == SKIP_LIMIT
+
+
+async def test_a_server_that_is_away_is_not_passed_over(bench: Bench, tmp_path: Path) -> None:
+    """The next title would be as far away, and each try takes seconds."""
+    make_sounds(tmp_path / "media" / "x", "1.mp3", "offline.mp3", "z.mp3")
+    await bench.point.put("1")
+    with pytest.raises(UnavailableError):
+        await bench.point.put("next")
+    assert bench.player.played == ["1", "offline"]
+
+
+async def test_a_playlist_under_a_songs_name_never_reaches_the_player(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "media" / "b.mp3").write_text("#EXTM3U\n/etc/hostname\n")
+    await bench.point.put("a")
+    with pytest.raises(RefusedError, match=r'"b\.mp3" cannot be played: its content is an m3u'):
+        await bench.point.put("b")
+    assert await bench.point.get() == "a"  # it was not touched, and sounds on
+    assert bench.changes.empty()
+    await bench.point.put("next")
+    assert await bench.point.get() == "c"
+    await bench.point.put("a")
+    bench.player.on_end(None)
+    assert await bench.change() == "c"
+    assert "b" not in bench.player.played
+
+
+@pytest.mark.parametrize(
+    "url", ["Http://h/a.mp3", "HTTPS://h/a.mp3", "http://h/" + "x" * (PLAY_LIMIT - 9)]
+)
+async def test_a_url_of_any_case_and_length_is_played(bench: Bench, url: str) -> None:
+    answer = await Dispatch([bench.point], _ignore).request("PUT", "play", url)
+    assert answer.code is Code.CHANGED, answer.text
+    assert await bench.point.get() == url
+    longer = await Dispatch([bench.point], _ignore).request(
+        "PUT", "play", url.ljust(PLAY_LIMIT + 1)
+    )
+    assert longer.code is Code.BAD_REQUEST
+    assert f"expected 1 to {PLAY_LIMIT} bytes of printable text" in longer.text
+
+
+@pytest.mark.parametrize(
+    "title", ["a\u3000b", "a\u00a0b", "\U0001f468\u200d\U0001f467", "a\u0308", "\uff21"]
+)
+async def test_a_title_of_any_text_is_played_and_told(
+    bench: Bench, tmp_path: Path, title: str
+) -> None:
+    make_sounds(tmp_path / "media", f"{title}.mp3")
+    dispatch = Dispatch([bench.point], _ignore)
+    shown = (await dispatch.request("PUT", "play", title), await dispatch.request("GET", "play"))
+    assert [answer.code for answer in shown] == [Code.CHANGED, Code.CONTENT]
+    again = await dispatch.request("PUT", "play", shown[1].text)
+    assert again.code is Code.CHANGED
+
+
+async def test_the_media_folder_is_watched_no_longer_after_the_end(bench: Bench) -> None:
+    before = descriptors()
+    await bench.point.put("a")
+    assert descriptors() > before
+    await bench.point.close()
+    assert descriptors() == before
+
+
+async def test_the_card_is_read_ahead_of_orders(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resources.play, "MEDIA_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(resources.play, "MEDIA_SECONDS", 0.0)
+    caplog.set_level("INFO")
+    media = bench.point._library._media
+    reading = asyncio.create_task(bench.point.keep_media_read())
+    async with asyncio.timeout(DEADLINE):
+        while len(media._index) != 4:
+            await asyncio.sleep(0)
+        make_sounds(tmp_path / "media", "e.mp3")
+        while len(media._index) != 5:
+            await asyncio.sleep(0)
+        (tmp_path / "media").rename(tmp_path / "old")
+        (tmp_path / "media").touch()
+        while "the media cannot be read: Not a directory" not in caplog.text:
+            await asyncio.sleep(0)
+    assert not reading.done()
+    reading.cancel()

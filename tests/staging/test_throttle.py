@@ -25,7 +25,7 @@ def test_a_name_waits_for_the_window_and_success_resets_it() -> None:
     for _ in range(FAILURES_PER_NAME):
         assert throttle.wait_seconds("Tester", "a") == 0
         throttle.failed("Tester", "a")
-    assert throttle.wait_seconds("tester", "b") == FAILURE_WINDOW_SECONDS
+    assert throttle.wait_seconds("\uff34ester", "b") == FAILURE_WINDOW_SECONDS
     assert throttle.wait_seconds("other", "a") == 0
     clock.now = FAILURE_WINDOW_SECONDS
     assert throttle.wait_seconds("tester", "a") == 0

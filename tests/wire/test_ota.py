@@ -114,6 +114,8 @@ def test_a_member_of_another_type_is_named(member: str, value: object) -> None:
         ("url", "https://cloud.example:port/p"),
         ("url", "https://cloud.example:65536/p"),
         ("url", "https://cloud.example/a b"),
+        ("url", "https://cloud.example/a\u3000b"),
+        ("url", "https://cloud.example/a\u202eb"),
         ("url", "https://cloud.example/a\r\nHost: other"),
         ("url", "java\nscript:x"),
         ("size", 0),

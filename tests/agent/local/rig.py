@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import DEADLINE
 from wire.codes import Code
 from wire.datapoints import (
+    STRING_LIMIT,
     DataPointDescription,
     DataType,
     Method,
@@ -44,10 +46,11 @@ class Kept(DataPoint):
     def __init__(self, name: str, kind: DataType, pattern: Range | None, value: Value) -> None:
         self._description = DataPointDescription(name, kind, name, "", BOTH, pattern)
         self.value = value
+        self.limit = STRING_LIMIT
 
     @property
     def description(self) -> DataPointDescription:  # type: ignore[override]
-        return self._description
+        return replace(self._description, limit=self.limit)
 
     async def get(self) -> Value:
         return self.value

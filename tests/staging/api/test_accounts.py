@@ -83,7 +83,18 @@ async def test_new_name_shows_everywhere(cloud: Any) -> None:
     assert (await cloud.put("/device/name/update", deviceUuid=UUID, name="")).status_code == 201
 
 
-@pytest.mark.parametrize("name", [None, 5, "x" * 65, "a\nb", "\u0000"])
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("小熊\u3000二号", "小熊\u3000二号"), ("a\u00a0b", "a\u00a0b"), ("a\u0308" * 64, "ä" * 64),
+     ("\U0001f468\u200d\U0001f467", "\U0001f468\u200d\U0001f467"), ("\uff21", "\uff21")],
+)  # fmt: skip
+async def test_a_name_is_any_text_and_kept_in_nfc(cloud: Any, name: str, shown: str) -> None:
+    cloud.bind()
+    response = await cloud.put("/device/name/update", deviceUuid=UUID, name=name)
+    assert (response.status_code, response.json()["data"]["name"]) == (201, shown)
+
+
+@pytest.mark.parametrize("name", [None, 5, "x" * 65, "a\nb", "\u0000", "a\u2028b", "a\u202eb"])
 async def test_name_that_is_none(cloud: Any, name: object) -> None:
     cloud.bind()
     response = await cloud.put("/device/name/update", deviceUuid=UUID, name=name)

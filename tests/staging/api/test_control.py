@@ -15,6 +15,7 @@ from staging.gateway.session import REQUEST_LIMIT
 from staging.store import devices
 from wire.codes import Code
 from wire.exchange import Answer
+from wire.story_points import PLAY_LIMIT
 
 UUID = "0083000000000a"
 
@@ -54,6 +55,29 @@ async def test_put_reaches_the_device_with_its_content(cloud: Any, device: Any) 
     assert response.json()["data"] == {"code": "2.04", "content": "", "name": "play"}
     request = await device.expect("PUT", "play")
     assert request.payload.decode() == "春天在哪里"
+
+
+async def test_a_long_url_reaches_the_device_and_the_history_whole(cloud: Any, device: Any) -> None:
+    url = "https://h/" + "x" * (PLAY_LIMIT - 10)
+    device.answers["PUT", "play"] = Answer(Code.CHANGED)
+    device.answers["GET", "play"] = Answer(Code.CONTENT, url.encode())
+    response = await control(cloud, method="PUT", name="play", content=url)
+    assert response.json()["data"] == {"code": "2.04", "content": "", "name": "play"}
+    assert (await device.expect("PUT", "play")).payload.decode() == url
+    response = await control(cloud, method="GET", name="play")
+    assert response.json()["data"] == {"code": "2.05", "content": url, "name": "play"}
+    assert (await device.report({"play": url})).code == Code.CHANGED
+    kept = await history(cloud, propertyKey="play", propertyType="REPORT")
+    assert kept.json()["data"][0]["value"] == url
+
+
+@pytest.mark.parametrize(
+    "text", ["春天\u3000在哪里", "a\u00a0b", "\U0001f468\u200d\U0001f467", "a\u0308"]
+)
+async def test_any_title_reaches_the_device_as_it_is(cloud: Any, device: Any, text: str) -> None:
+    device.answers["PUT", "play"] = Answer(Code.CHANGED)
+    await control(cloud, method="PUT", name="play", content=text)
+    assert (await device.expect("PUT", "play")).payload.decode() == text
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,18 @@ def test_account(
     assert "account x: there is none" in mistake("account", "password", "x")
 
 
+def test_a_name_is_any_text_and_found_however_it_is_composed(
+    command: Command, mistake: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "COST", 2**4)
+    command("account", "add", "a\u0308\u3000\U0001f467")
+    shown = "ä\u3000\U0001f467"
+    assert [a["userName"] for a in command("account", "list")["accounts"]] == [shown]
+    assert "there is one already" in mistake("account", "add", shown)
+    assert command("account", "password", shown)["userName"] == shown
+    assert "name: got" in mistake("account", "add", "a\u202eb")
+
+
 def test_password_from_a_file(command: Command, mistake: Command, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("correct horse\n")

@@ -71,6 +71,7 @@ def test_firmware_of_2017_tells_nothing_of_itself() -> None:
         ({"package_info": {"os": {"version": "newest"}}}, "package_info.os.version: got"),
         ({"": 1}, 'data: got ""'),
         ({"a\n": 1}, "data: got"),
+        ({"a\u202e": 1}, "data: got"),
         ({"k" * (KEY_LENGTH_LIMIT + 1): 1}, "data: got"),
         ({f"k{n}": n for n in range(KEYS_LIMIT)}, f"got {KEYS_LIMIT + 1} keys, expected"),
     ],

@@ -18,6 +18,7 @@ import pytest
 from agent.local.client import SOCKET_NAME, LocalClient
 from audio.pcm import Pcm
 from audio.wav import render_wav
+from resources.natural import natural_key
 from staging.commands import cli
 from staging.commands.command_socket import ask
 from staging.errors import StagingError
@@ -102,7 +103,7 @@ def test_typed_title(house: House) -> None:
 
 def test_typed_part_of_a_title_then_the_tracks_around_it(house: House) -> None:
     assert house.say("我想听两只老虎")["done"]
-    order = sorted(speech.TITLES)
+    order = sorted(speech.TITLES, key=natural_key)
     place = order.index("两只老虎")
     house.say("下一首")
     assert house.agent_get("play") == order[place + 1]

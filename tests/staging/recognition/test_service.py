@@ -147,10 +147,18 @@ async def test_a_device_that_is_away_is_said_so(recognition: Recognition, machin
     assert (await recognition.say(UUID, "暂停")).error == f"device {UUID} is offline"
 
 
+async def test_a_sentence_of_any_text_is_carried_out(
+    recognition: Recognition, machine: Machine
+) -> None:
+    for sentence in ("下一首\u3000\U0001f600", "\u3000下一首", "下一首\u00a0", "下\u200b一首"):
+        assert (await recognition.say(UUID, sentence)).done, sentence
+    assert {content for *_, content in machine.asked} == {"下一首"}
+
+
 async def test_bad_requests(recognition: Recognition) -> None:
     with pytest.raises(NotFoundError, match="there is none"):
         await recognition.say("0" * 14, "暂停")
-    for text in ("", " ", "停\n停", "停" * 501):
+    for text in ("", " ", "\u3000", "停\n停", "停\u2028停", "停" * 501):
         with pytest.raises(WireError, match="text: got"):
             await recognition.say(UUID, text)
 

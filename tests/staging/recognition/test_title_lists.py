@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 
 from staging.errors import StagingError
-from staging.recognition.title_lists import TITLE_LIMIT, TITLES_LIMIT, TitleLists, parse_titles
+from staging.recognition.title_lists import (
+    TITLE_LIMIT,
+    TITLES_LIMIT,
+    TitleLists,
+    parse_titles,
+    sort_titles,
+)
 from wire.errors import WireError
+from wire.text import kept
 
 UUID = "01a800000072af"
 
@@ -40,6 +47,24 @@ class TestCatalogues:
     def test_a_bad_file_is_named(self, content: bytes, message: str) -> None:
         with pytest.raises(WireError, match=message):
             parse_titles(content, "list")
+
+    def test_a_title_is_any_text_and_kept_in_nfc(self) -> None:
+        titles = [
+            "春天\u3000在哪里",
+            "a\u00a0b",
+            "\U0001f468\u200d\U0001f467",
+            "Ma\u0308rchen",
+            "\uff21",
+        ]
+        for content in (json.dumps(titles), "\n".join(titles)):
+            assert parse_titles(content.encode(), "list") == [kept(title) for title in titles]
+
+    @pytest.mark.parametrize("bad", ["a\u2028b", "a\u202eb", "a\x85b", "x" * (TITLE_LIMIT + 1)])
+    def test_a_title_that_no_request_can_name_costs_no_other(self, bad: str) -> None:
+        for content in (json.dumps(["儿歌", bad, "数鸭子"]), f"儿歌\n{bad}\n数鸭子"):
+            titles, left_out = sort_titles(content.encode(), "list")
+            assert titles == ["儿歌", "数鸭子"]
+            assert [error.field for error in left_out] == ["list: titles[1]"]
 
     def test_a_device_goes_before_its_product(self, tmp_path: Path) -> None:
         lists = TitleLists(tmp_path)

@@ -24,6 +24,7 @@ def test_the_latest_heartbeat_is_first_and_the_search_is_literal(database: Datab
         device_of(database, uuid * 14, at) for uuid, at in (("a", None), ("b", 5), ("c", 9))
     )
     database.call(devices.rename, early.id, "50%_bear", 0)
+    database.call(devices.rename, silent.id, "bär", 0)
     order = [row.device.uuid for row in database.call(overview.rows)]
     assert order == [late.uuid, early.uuid, silent.uuid]
     for search, uuids in (
@@ -31,6 +32,8 @@ def test_the_latest_heartbeat_is_first_and_the_search_is_literal(database: Datab
         ("%_b", [early.uuid]),
         ("_%", []),
         ("%", [early.uuid]),
+        ("ba\u0308r", [silent.uuid]),
+        ("bär", [silent.uuid]),
     ):
         found = database.call(overview.rows, None, search)
         assert [row.device.uuid for row in found] == uuids

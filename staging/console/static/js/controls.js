@@ -11,6 +11,8 @@ const LOW_BATTERY = 20;
 // For this long after the user moved a slider, answers to earlier positions must not move it back.
 const SETTLE_MS = 800;
 const QUEUE_LIMIT = 16;
+// wire.story_points.PLAY_LIMIT: a URL may be this long.
+const PLAY_LIMIT = 4096;
 
 /** The card of all controls; call `update` when the device's state changed, `reported` for a reported value. */
 export function controls(path, signal) {
@@ -168,7 +170,7 @@ function slider({ point, label, put: send }) {
 
 function playBox({ put: send }) {
   const output = h("span", { class: "small soft", data: { role: "now" } });
-  const input = h("input", { name: "play", maxlength: 1024, autocomplete: "off" });
+  const input = h("input", { name: "play", maxlength: PLAY_LIMIT, autocomplete: "off" });
   const submit = (event) => {
     event.preventDefault();
     if (input.value.trim()) send(input.value.trim());
