@@ -462,6 +462,9 @@ class Level:
     async def set(self, level: float) -> None:
         self.level = level
 
+    async def identify(self) -> str:
+        return "level"
+
     async def close(self) -> None:
         return
 
