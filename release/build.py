@@ -21,7 +21,7 @@ from release.errors import ReleaseToolError
 from wire.errors import FieldError
 from wire.ota import version_key
 
-# The import packages that run on a device; the staging cloud is not among them.
+# The import packages that run on a device; staging/ and release/ are not among them.
 PACKAGES = ("wire", "audio", "base", "transport", "machine", "resources", "ota", "agent")
 REQUIRES_PYTHON = ">=3.11"
 # pip downloads and unpacks a few dozen MB at most.

@@ -232,7 +232,9 @@ def _connect_error(error: OSError, timeout: float) -> LinkError:
         case socket.gaierror():
             return ResolveError(f"cannot connect: {error.strerror or error}")
         case _:
-            return ConnectError(f"cannot connect: {error.strerror or error}")
+            # asyncio's error has no text if the server hangs up during the TLS handshake.
+            reason = error.strerror or str(error) or "closed by the other side"
+            return ConnectError(f"cannot connect: {reason}")
 
 
 def tls_context(ca_pem: str) -> ssl.SSLContext:

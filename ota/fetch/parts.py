@@ -153,7 +153,7 @@ class Fetcher:
             ContentError: not the signed bytes, a permanent refusal, or the budget is spent.
             FetchError: no success within the attempts.
             NoDeltaError: the server does not support ranges.
-            NoSpaceError, StoppedError: as in `ota.download.download`.
+            NoSpaceError, StoppedError: as in `ota.fetch.whole.download`.
         """
         attempts = Attempts(self.settings.retry, self.stop, self.rng)
         while lacking := [chunk for chunk in wanted if not self.sparse.has(chunk)]:

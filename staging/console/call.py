@@ -48,7 +48,7 @@ COOKIE = "story_console"
 VISITOR_COOKIE = "story_visitor"
 CSRF_HEADER = "x-csrf-token"
 BODY_LIMIT = 64 * 1024
-# No id of a database has more digits.
+# No id has more digits; a longer number overflows the database's integers.
 ID_DIGITS = 18
 SAFE_METHODS = {"GET", "HEAD"}
 
@@ -134,7 +134,7 @@ class Call(Visit):
         text = self.query(name)
         if not text:
             return None
-        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        if not (text.isascii() and text.isdigit() and len(text) <= ID_DIGITS):
             raise FieldError(name, text, "a whole number")
         return int(text)
 
@@ -216,7 +216,7 @@ def texts_of(body: dict[str, Any], name: str) -> list[str]:
 def id_of(body: dict[str, Any], name: str) -> int:
     """Return a member that is an id; raises FieldError."""
     value = body.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**ID_DIGITS:
         raise FieldError(name, value, "an id, a whole number")
     return value
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
-from staging.console.call import Call, id_of, text_of
+from staging.console.call import Call, id_of, number_of, text_of
 from staging.store import apps, devices, product_setup
 from wire.errors import FieldError
 
@@ -40,7 +40,7 @@ async def add_batch(call: Call) -> Response:
     """Add a batch of devices."""
     body = await call.body()
     product_id, name, count = (
-        int(call.param("product")),
+        number_of(call, "product"),
         text_of(body, "name"),
         id_of(body, "count"),
     )
@@ -52,7 +52,7 @@ async def add_batch(call: Call) -> Response:
 
 async def batch_devices(call: Call) -> Response:
     """Return the devices of a batch with their bind tokens."""
-    batch_id = int(call.param("batch"))
+    batch_id = number_of(call, "batch")
     found = await call.services.database.read(devices.of_batch, batch_id, DEVICES_SHOWN)
     shown = [{"uuid": d.uuid, "bindToken": d.bind_token, "name": d.name} for d in found]
     return JSONResponse({"devices": shown, "limit": DEVICES_SHOWN})

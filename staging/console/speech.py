@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from audio.wav import render_wav
 from staging.console import device, shapes, sound
-from staging.console.call import Call, ConsoleError
+from staging.console.call import Call, ConsoleError, number_of
 from staging.store import utterances
 
 UTTERANCES_PAGE = 10
@@ -27,7 +27,7 @@ async def listing(call: Call) -> Response:
 async def audio(call: Call) -> Response:
     """Return an utterance as WAV, or a byte range of it."""
     row = await device.owned(call)
-    start, number = int(call.param("start")), int(call.param("number"))
+    start, number = number_of(call, "start"), number_of(call, "number")
     spoken = await call.services.database.read(utterances.find, row.device.id, start, number)
     if spoken is None:
         raise ConsoleError(404, "not_found", f"utterance {number}: there is none")

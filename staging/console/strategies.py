@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
-from staging.console.call import Call, id_of, text_of, texts_of
+from staging.console.call import Call, id_of, number_of, text_of, texts_of
 from staging.store import product_setup, releases
 from staging.store.models import Strategy
 from staging.store.releases import StrategyType
@@ -39,14 +39,14 @@ async def add(call: Call) -> Response:
 
 async def publish(call: Call) -> Response:
     """Publish a strategy; it takes effect."""
-    strategy_id = int(call.param("strategy"))
+    strategy_id = number_of(call, "strategy")
     strategy = await call.services.database.write(releases.publish_strategy, strategy_id)
     return JSONResponse({"status": strategy.status})
 
 
 async def withdraw(call: Call) -> Response:
     """Withdraw a strategy; it ends."""
-    strategy_id = int(call.param("strategy"))
+    strategy_id = number_of(call, "strategy")
     strategy = await call.services.database.write(releases.withdraw_strategy, strategy_id)
     return JSONResponse({"status": strategy.status})
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
-from staging.console.call import Call, text_of
+from staging.console.call import Call, number_of, text_of
 from staging.releases import uploads
 from staging.releases.uploads import NewRelease
 from staging.store import ota, product_setup, releases
@@ -42,7 +42,7 @@ async def upload(call: Call) -> Response:
 async def verify(call: Call) -> Response:
     """Order an update to an unverified version for one device ("立马验证")."""
     uuid = text_of(await call.body(), "uuid").lower()
-    package_id, now = int(call.param("package")), call.services.clock()
+    package_id, now = number_of(call, "package"), call.services.clock()
     task = await call.services.database.write(ota.order_verification, uuid, package_id, now)
     call.services.gateway.send_pending_order(uuid)
     call.console.hub.notify(uuid)
@@ -51,7 +51,7 @@ async def verify(call: Call) -> Response:
 
 async def passed(call: Call) -> Response:
     """Release a verified version, so that it can be offered ("通过验证")."""
-    package_id, now = int(call.param("package")), call.services.clock()
+    package_id, now = number_of(call, "package"), call.services.clock()
     package = await call.services.database.write(releases.release, package_id, now)
     return JSONResponse({"status": package.status})
 

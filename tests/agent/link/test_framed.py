@@ -312,7 +312,22 @@ async def test_plain_text_instead_of_tls_is_not_the_profiles_server(
     assert link.status.last_error.startswith("TLS failed: ")
 
 
-async def test_a_host_name_that_does_not_resolve_is_said_so(authority: Authority, run: Run) -> None:
+async def test_a_server_that_hangs_up_during_the_handshake_is_reported_in_words(
+    authority: Authority,
+) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)  # the whole hello: unread bytes would make this a reset
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        error = await first_error(make_profile(server.sockets[0].getsockname()[1], authority.pem))
+    assert type(error) is ConnectError
+    assert str(error) == "cannot connect: closed by the other side"
+
+
+async def test_a_host_name_that_does_not_resolve_is_reported(
+    authority: Authority, run: Run
+) -> None:
     link = await run(make_profile(9, authority.pem, server_addr="no-such-host.invalid"))
     await until(lambda: is_waiting(link))
     assert link.status.last_error.startswith("cannot connect: ")

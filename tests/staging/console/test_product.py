@@ -134,10 +134,20 @@ def test_what_is_not_there_is_said_to_be_not_there(ask: Ask, number: int) -> Non
         (f"/products/{number}/apps/{10**17}/bind", {}),
         (f"/products/{number}/apps/1/unbind", {}),
         ("/apps/999999/secret", {}),
+        (f"/strategies/{10**20}/publish", {}),
+        (f"/strategies/{10**20}/withdraw", {}),
+        (f"/versions/{10**20}/pass", {}),
+        (f"/products/{10**20}/batches", {"name": "b", "count": 1}),
         ("/devices/0000000000000a/profile", {}),
     ):
         answer = ask(path, body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), path
+
+
+def test_an_id_that_no_database_can_hold_is_refused(ask: Ask, number: int) -> None:
+    answer = ask(f"/products/{number}/batches", {"name": "big", "count": 10**20})
+    assert answer.status_code == 400
+    assert "count: got 100000000000000000000" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
