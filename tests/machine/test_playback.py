@@ -201,8 +201,7 @@ async def test_an_idle_player_is_let_go_and_comes_back(sound: PulseServer, story
     await player.play(story, Ends())
     pid = player.pid
     await player.stop()
-    await until(lambda: player.pid is None)
-    assert not is_running(pid)
+    await until(lambda: player.pid is None and not is_running(pid))
     await player.play(story, Ends())
     assert player.pid not in {None, pid}
     await player.close()
