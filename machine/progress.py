@@ -86,7 +86,6 @@ class Tries:
     """Counts the tries in a row that have not played anything new."""
 
     def __init__(self) -> None:
-        """No try yet."""
         self._count = 0
         self._reached = 0.0
 

@@ -33,7 +33,6 @@ class BlockTransfers:
     """The block-wise transfers of one connection: request bodies and replies."""
 
     def __init__(self) -> None:
-        """Start without open transfers."""
         self._uploads, self._replies = Block1Spool(), Block2Cache()
         self._uploads._assemblies = _Newest()  # noqa: SLF001  # its own dictionary has no bound
         self._replies._completes = _Newest()  # noqa: SLF001  # the same

@@ -24,7 +24,6 @@ class RecentRequests:
     """The ids of a connection's latest requests and, once sent, their encoded answers."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._answers: OrderedDict[int, tuple[float, bytes]] = OrderedDict()
 
     def add(self, mid: int, now: float) -> bool:

@@ -185,7 +185,6 @@ class LocalServer(uvicorn.Server):
     """uvicorn in the agent's event loop; the agent handles signals and logging."""
 
     def __init__(self, app: Starlette) -> None:
-        """Serve ``app``."""
         super().__init__(
             uvicorn.Config(
                 _Interruptible(app),

@@ -17,7 +17,6 @@ class Digests:
     """Hashes chunks in order; `finish` returns the digests, `close` ends the threads."""
 
     def __init__(self) -> None:
-        """Start the threads."""
         # The order's hint is an MD5 (device protocol); it never admits a package.
         md5 = hashlib.md5(usedforsecurity=False)
         self._lanes = (_Lane(hashlib.sha256()), _Lane(md5))

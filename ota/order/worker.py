@@ -59,7 +59,6 @@ class Interruptible:
     """The blocking work of one order; `cancel` stops it permanently."""
 
     def __init__(self) -> None:
-        """Start with no work running."""
         self._job: asyncio.Future[Any] | None = None
         self._reason: CancelledOrderError | None = None
         self._over = asyncio.Event()

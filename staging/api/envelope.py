@@ -123,7 +123,6 @@ class Boundary:
     """The outermost application: refuses large bodies, and turns unexpected errors into a 500."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wrap the application ``app``."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

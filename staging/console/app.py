@@ -136,7 +136,6 @@ class PathSwitch:
     """Routes requests below /console to the console, and all others to the open API."""
 
     def __init__(self, api: ASGIApp, console: ASGIApp) -> None:
-        """Dispatch to these two applications."""
         self._api, self._console = api, console
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

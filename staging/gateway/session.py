@@ -98,7 +98,6 @@ class Sessions:
     """The registered connections, by device and by connection."""
 
     def __init__(self) -> None:
-        """Start without sessions."""
         self.by_uuid: dict[str, Session] = {}
         self._by_connection: dict[Connection, Session] = {}
 

@@ -77,7 +77,6 @@ class Reassembler:
     """Collects the segments of many devices within fixed bounds; times are seconds, any origin."""
 
     def __init__(self) -> None:
-        """Start without open utterances."""
         self._open: OrderedDict[_Key, _Open] = OrderedDict()
         self._finished: OrderedDict[_Key, float] = OrderedDict()
         self._size = 0
