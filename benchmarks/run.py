@@ -17,6 +17,7 @@ from benchmarks import (
     playback,
     roundtrip,
     start,
+    titles,
     update_memory,
     voice,
 )
@@ -25,6 +26,7 @@ from benchmarks.stage import stage
 
 STAGED = (start.measure, memory.measure, roundtrip.measure, voice.measure, fleet.measure)
 UNSTAGED = (
+    titles.measure,
     download.measure,
     update_memory.measure,
     history_page.measure,

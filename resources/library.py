@@ -166,25 +166,33 @@ def _find(index: TitleIndex, wanted: str) -> Queue | None:
     if not folded:
         return None
     *parents, last = folded.split("/")
+    # First, because what no title contains is no title either: that saves a second search.
+    part = index.containing(folded)
     return (
-        _named_exactly(index, wanted, folded)
+        (_titled(index, wanted, folded) if part is not None else None)
+        or _with_ending(index, folded)
         or _folder(index, folded)
         or (_in_path(index, parents, last) if parents and last else None)
-        or _part(index, folded)
+        or (_queue_at(index, part) if part is not None else None)
     )
 
 
-def _named_exactly(index: TitleIndex, wanted: str, folded: str) -> Queue | None:
-    """Return the queue at the title ``wanted``, or at the file whose name with its ending that is."""
+def _titled(index: TitleIndex, wanted: str, folded: str) -> Queue | None:
+    """Return the queue at the title ``wanted``: the one that is spelled so, else the first."""
     first: Queue | None = None
     for _, hit in zip(range(_SPELLINGS_LIMIT), index.titled(folded), strict=False):
         queue = _queue_at(index, hit)
         if queue.tracks[queue.index].title == kept(wanted):
             return queue
         first = first or queue
+    return first
+
+
+def _with_ending(index: TitleIndex, folded: str) -> Queue | None:
+    """Return the queue at the file whose name with its ending is asked for."""
     ending = sound_ending(folded)
-    if first is not None or ending is None:
-        return first
+    if ending is None:
+        return None
     named = index.titled(folded.removesuffix(f".{ending}").rstrip())
     queues = (_queue_at(index, hit) for hit in named)
     return next((q for q in queues if sound_ending(q.tracks[q.index].source) == ending), None)
@@ -205,11 +213,6 @@ def _in_path(index: TitleIndex, parents: Sequence[str], last: str) -> Queue | No
         if index.is_in(below.start, [*parents, last]):
             return Queue(Tracks(index.root, index.folders[below.start : below.stop]), whole=True)
     return None
-
-
-def _part(index: TitleIndex, folded: str) -> Queue | None:
-    hit = index.containing(folded)
-    return None if hit is None else _queue_at(index, hit)
 
 
 def _queue_at(index: TitleIndex, hit: Hit) -> Queue:

@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -100,3 +101,9 @@ def test_the_endings_of_the_issue_are_there() -> None:
 )
 def test_the_size_of_an_id3_tag(head: bytes, size: int) -> None:
     assert tag_size(head) == size
+
+
+def test_the_documents_list_is_this_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "titles.md").read_text("utf-8")
+    listed = page.partition("<!-- endings: begin -->")[2].partition("<!-- endings: end -->")[0]
+    assert listed.split() == sorted(SOUND_ENDINGS)
