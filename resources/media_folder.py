@@ -276,8 +276,7 @@ class MediaFolder:
         return number if self._paths.get(number, path) == path else None
 
     def _end_watch(self, node: _Node) -> None:
-        # A folder that was moved keeps its watch, which then belongs to its new path.
-        if node.watch is not None and self._paths.get(node.watch) == node.folder.path:
+        if node.watch is not None:
             del self._paths[node.watch]
             if self._watch is not None:
                 self._watch.remove(node.watch)

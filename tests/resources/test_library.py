@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,11 @@ def test_of_titles_that_differ_in_case_the_one_that_is_spelled_so_is_taken(tmp_p
     for title in ("abc", "Abc", "ABC"):
         assert current(Library(tmp_path).find(title)) == title
     assert current(Library(tmp_path).find("aBC")) == "ABC"
+    make_sounds(tmp_path, "A\u0308.mp3", "a\u0308.mp3")
+    for title in ("ä", "Ä"):
+        for form in ("NFC", "NFD"):
+            wanted = unicodedata.normalize(form, title)
+            assert current(Library(tmp_path).find(wanted)) == title
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,9 @@ def test_files_that_come_and_go(media: MediaFolder, card: Path) -> None:
 
 
 def test_a_file_that_is_empty_at_first_is_a_title_when_it_is_filled(
-    media: MediaFolder, card: Path
+    media: MediaFolder, card: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(resources.media_folder, "TIME_STEP", 0)
     with (card / "b.mp3").open("wb") as copied:
         assert found(media) == ALL
         copied.write(SOUND)
@@ -127,6 +128,28 @@ def test_a_folder_that_is_replaced_by_one_of_its_name(media: MediaFolder, card: 
     shutil.rmtree(card / "Album")
     make_sounds(card / "Album", "new.mp3")
     assert found(media) == ["a.mp3", "Album/new.mp3"]
+
+
+def test_a_folder_is_exchanged_for_one_with_the_same_folders(
+    media: MediaFolder, card: Path, tmp_path: Path
+) -> None:
+    """The inner folder itself has neither moved nor changed: another is where it was."""
+    make_sounds(tmp_path / "other" / "CD1", "new.mp3")
+    assert found(media) == ALL
+    (card / "Album").rename(tmp_path / "old")
+    (tmp_path / "other").rename(card / "Album")
+    assert found(media) == ["a.mp3", "Album/CD1/new.mp3"]
+
+
+def test_a_folder_above_the_card_is_exchanged(tmp_path: Path) -> None:
+    make_sounds(tmp_path / "slot" / "card", "a.mp3")
+    make_sounds(tmp_path / "other" / "card", "b.mp3")
+    media = MediaFolder(tmp_path / "slot" / "card")
+    assert found(media) == ["a.mp3"]
+    (tmp_path / "slot").rename(tmp_path / "old")
+    (tmp_path / "other").rename(tmp_path / "slot")
+    assert found(media) == ["b.mp3"]
+    media.close()
 
 
 def test_the_whole_card_is_replaced(media: MediaFolder, card: Path, tmp_path: Path) -> None:
@@ -210,9 +233,26 @@ def test_a_folder_that_cannot_be_read_costs_no_other(
         media.index(again=True)
         make_sounds(card, "b.mp3")
         assert found(media) == ["a.mp3", "b.mp3", "Album/CD2/1.mp3"]
+        assert media.unreadable() is not None
     media.index(again=True)
     assert media.unreadable() is None
     assert found(media) == ["a.mp3", "b.mp3", *ALL[1:]]
+
+
+def test_an_unreadable_folder_is_tried_again_when_the_one_above_changes(
+    media: MediaFolder, card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: bytes, root: bytes) -> Listing:
+        if path.endswith(b"CD1"):
+            raise OSError(13, "Permission denied")
+        return list_folder(path, root)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resources.media_folder, "list_folder", fail)
+        assert found(media) == ["a.mp3", "Album/CD2/1.mp3"]
+        assert media.unreadable() is None  # it is not meant to be read
+    make_sounds(card / "Album", "0.mp3")
+    assert found(media) == ["a.mp3", "Album/0.mp3", *ALL[1:]]
 
 
 def test_a_card_that_cannot_be_read_at_all_is_tried_again(
