@@ -19,7 +19,11 @@ def test_a_list_is_stored_shown_and_removed(
     file.write_text(text)
     device = command("device", "add")["uuid"]
     product = ("--product", "story-machine")
-    assert command("catalogue", "set", device, str(file)) == {"uuid": device, "titles": 2}
+    assert command("catalogue", "set", device, str(file)) == {
+        "uuid": device,
+        "titles": 2,
+        "leftOut": [],
+    }
     assert command("catalogue", "show", device)["titles"] == ["两只老虎", "小星星"]
     assert "there is no catalogue" in mistake("catalogue", "show", *product)
     assert command("catalogue", "set", *product, str(file))["product"] == "story-machine"
