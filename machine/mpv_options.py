@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import wire.media
+
 # mpv gives a silent server up after this; a local file starts in about 50 ms.
 NETWORK_SECONDS = 5.0
 # Bytes of read-ahead: a minute at 256 kbit/s; more would cost too much of a Pi's memory.
@@ -19,12 +21,10 @@ DEMUXER_BACK_BYTES = 256 * 1024
 # mpv's output that keeps time without a sound device.
 NO_DEVICE = "null"
 
-# libavformat's names of the formats that hold one recording. Those that name other files or
+# libavformat's names of the formats that hold one recording: those of the titles, and two that have
+# no ending of their own. Those that name other files or
 # addresses (hls, dash, concat, imf, sdp, rtsp, ...) are not among them.
-FORMATS = (
-    "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "caf", "dsf", "eac3", "flac", "loas",
-    "matroska", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg", "tta", "w64", "wav", "wv",
-)  # fmt: skip
+FORMATS = (*wire.media.FORMATS, "loas", "mpc8")
 
 # What the player's process needs: where the sound server is, the language, the web's proxy.
 _KEPT = frozenset({

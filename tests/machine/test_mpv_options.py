@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from machine.mpv_options import build_command, build_environment, is_single_source
+from wire.media import FORMATS
 
 
 def test_the_installed_mpv_knows_every_option() -> None:
@@ -45,3 +46,12 @@ def test_the_child_sees_the_sound_server_and_no_secret() -> None:
 )  # fmt: skip
 def test_only_a_path_or_a_web_address_is_a_source(source: str, *, taken: bool) -> None:
     assert is_single_source(source) is taken
+
+
+def test_every_kind_of_title_may_be_opened() -> None:
+    """A title that is found and cannot be opened would be passed over each time."""
+    words = build_command(["mpv"], 7)
+    option = next(word for word in words if word.startswith("--demuxer-lavf-o=format_whitelist="))
+    opened = option.partition("[")[2].rstrip("]").split(",")
+    assert set(FORMATS) < set(opened)
+    assert not {"hls", "dash", "concat", "sdp", "rtsp", "imf"} & set(opened)

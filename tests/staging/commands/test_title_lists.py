@@ -32,3 +32,15 @@ def test_a_list_is_stored_shown_and_removed(
     assert command("catalogue", "show", *product)["titles"] == ["两只老虎", "小星星"]
     assert "name either a device" in mistake("catalogue", "show")
     assert "there is none" in mistake("catalogue", "show", "f" * 14)
+
+
+def test_a_title_that_no_request_can_name_is_left_out_and_told(
+    command: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "titles"
+    file.write_text("两只老虎\na\u2028b\n春天\u3000在哪里\n")
+    device = command("device", "add")["uuid"]
+    said = command("catalogue", "set", device, str(file))
+    assert (said["titles"], len(said["leftOut"])) == (2, 1)
+    assert "titles[1]: got" in said["leftOut"][0]
+    assert command("catalogue", "show", device)["titles"] == ["两只老虎", "春天\u3000在哪里"]
