@@ -1,7 +1,8 @@
 """The machine's level: kept by the agent, and put on each sound device before it plays anything.
 
 A sound server may start after the agent, be restarted, or get another default output, and each of
-them begins at a level of its own, often the loudest. The mixer is therefore looked for at each use.
+them begins at a level of its own, often the loudest. The mixer is therefore looked for again at each use
+before which a sound server or a card may have come or gone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from machine.errors import UnavailableError
-from machine.mixers import Mixer, PulseMixer, StandInMixer, find_mixer
+from machine.mixers import Mixer, PulseMixer, StandInMixer, find_mixer, read_surroundings
 
 # A watch ends with the sound server; one that starts later is watched at most this late.
 WATCH_AGAIN_SECONDS = 1.0
@@ -21,11 +22,21 @@ _log = logging.getLogger(__name__)
 
 
 class KeptLevel:
-    """A `Mixer` that finds the machine's mixer at each use, and keeps the level across devices."""
+    """A `Mixer` that finds the machine's mixer, and keeps the level across devices."""
 
-    def __init__(self, find: Callable[[], Awaitable[Mixer]] = find_mixer) -> None:
-        """Find the mixer with ``find``, which never fails: a stand-in means none."""
+    def __init__(
+        self,
+        find: Callable[[], Awaitable[Mixer]] = find_mixer,
+        surroundings: Callable[[], str | None] = read_surroundings,
+    ) -> None:
+        """Find the mixer with ``find``, which never fails: a stand-in means none.
+
+        It is called again if ``surroundings`` differs from the last time, or is None: it runs
+        programs, for 30 ms where nothing is to be found.
+        """
         self._find = find
+        self._surroundings = surroundings
+        self._looked_at: str | None = None
         self._mixer: Mixer = StandInMixer()
         self._device: str | None = None
         self._kept: float | None = None
@@ -108,10 +119,14 @@ class KeptLevel:
         """
         if isinstance(self._mixer, PulseMixer):
             return
+        surroundings = await asyncio.to_thread(self._surroundings)
+        if surroundings is not None and surroundings == self._looked_at:
+            return
         found = await self._find()
         if isinstance(found, StandInMixer) and not isinstance(self._mixer, StandInMixer):
-            self._device = None
+            self._device = self._looked_at = None
             raise UnavailableError(f"{self._mixer.name}: not found any more")
+        self._looked_at = surroundings
         if isinstance(found, StandInMixer) or found.name == self._mixer.name:
             return
         _log.info("volume: %s", found.name)

@@ -61,6 +61,14 @@ async def find_mixer() -> Mixer:
     return StandInMixer()
 
 
+def read_surroundings() -> str | None:
+    """Return text that changes if another mixer may be found; None: one may come at any moment.
+
+    The latter is while a sound server's socket is there, since the server may be starting.
+    """
+    return None if _pulse_socket_exists() else _read_cards()
+
+
 class StandInMixer:
     """Stores the level on a machine without a mixer."""
 

@@ -138,7 +138,9 @@ def revoke(commands: Commands) -> None:
     command = add_command(commands, "revoke", _revoke, "let a release never be installed again")
     add_folders(command)
     _add_release(command)
-    command.add_argument("--reason", required=True, help="the reason that every device which refuses it reports")
+    command.add_argument(
+        "--reason", required=True, help="the reason that every device which refuses it reports"
+    )
 
 
 def _revoke(options: argparse.Namespace) -> Result:

@@ -125,7 +125,7 @@ async def test_a_card_that_goes_is_an_error_and_the_level_is_not_kept() -> None:
     async def find() -> Mixer:
         return found[0]
 
-    level = KeptLevel(find)
+    level = KeptLevel(find, lambda: None)
     await level.set(0.7)
     found[0] = StandInMixer()
     for order in (level.set(0.2), level.get(), level.restore()):
@@ -136,13 +136,30 @@ async def test_a_card_that_goes_is_an_error_and_the_level_is_not_kept() -> None:
     assert await level.get() == 0.7
 
 
+async def test_a_mixer_is_looked_for_again_only_if_one_may_have_come_or_gone() -> None:
+    looks, around = 0, ["no card"]
+
+    async def find() -> Mixer:
+        nonlocal looks
+        looks += 1
+        return StandInMixer()
+
+    level = KeptLevel(find, lambda: around[0])
+    await level.get()
+    await level.set(0.5)
+    assert looks == 1
+    around[0] = "a card"
+    assert await level.get() == 0.5
+    assert looks == 2
+
+
 async def test_a_device_that_was_away_gets_the_level_though_it_bears_the_same_name() -> None:
     card = Card()
 
     async def find() -> Mixer:
         return card
 
-    level = KeptLevel(find)
+    level = KeptLevel(find, lambda: None)
     await level.set(0.7)
     card.level = 1.0
     await level.restore(renewed=True)
@@ -160,7 +177,7 @@ async def test_a_sound_server_is_preferred_to_the_card_that_was_found_first(
     async def find() -> Mixer:
         return found[0]
 
-    level = KeptLevel(find)
+    level = KeptLevel(find, lambda: None)
     await level.set(0.5)
     found[0] = pulse
     await level.restore()
