@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ota.trust.client import TIME_FORMAT
 from release import lifetimes
 from release.errors import ReleaseToolError
@@ -37,7 +39,7 @@ def show_repository(store: MetadataStore) -> dict[str, object]:
         }
     targets = [
         {"target": path, "size": target.length, "sha256": target.hashes.get("sha256")}
-        | (target.custom or {})
+        | _members(target.custom)
         for path, target in sorted(_all_targets(published).items())
     ]
     staged = live_roles(published, store.staged())
@@ -78,3 +80,8 @@ def _all_targets(roles: Roles) -> dict[str, TargetFile]:
         if role not in {"root", *ONLINE_ROLES}:
             found = metadata.signed.targets | found
     return found
+
+
+def _members(custom: object) -> dict[str, Any]:
+    """Return the members that a target's ``custom`` adds: none if a damaged file has no object there."""
+    return custom if isinstance(custom, dict) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from tests.conftest import write_tone
 @pytest.fixture
 def pulse(pulse_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("PULSE_SERVER", pulse_server)
+    # The server is shared, and a test before may have left it at another level.
+    for change in (("set-sink-volume", "100%"), ("set-sink-mute", "0")):
+        subprocess.run(["pactl", change[0], "bench", change[1]], check=True, timeout=10)
     return pulse_server
 
 
