@@ -29,7 +29,7 @@ from base.clock import TrustedTime
 from machine.network import read_network
 from ota.launch.running import running_release
 from resources.dispatch import Dispatch
-from resources.play import PlayPoint
+from resources.points.play import PlayPoint
 from wire.datapoints import Value
 from wire.profile import Profile
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, DeviceInfo, PackageInfo

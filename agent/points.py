@@ -14,11 +14,11 @@ from machine.level import KeptLevel
 from machine.logind import LogindPowerOff, StandInPowerOff
 from machine.player import find_player
 from resources.datapoint import DataPoint
-from resources.library import Library
-from resources.play import PlayPoint
-from resources.power import PowerPoint
-from resources.switch import SwitchPoint
-from resources.volume import VolumePoint
+from resources.points.play import PlayPoint
+from resources.points.power import PowerPoint
+from resources.points.switch import SwitchPoint
+from resources.points.volume import VolumePoint
+from resources.titles.library import Library
 from wire.datapoints import Value
 
 # Other products add their own data points in this group of entry points.

@@ -20,7 +20,7 @@ from unittest import mock
 
 from benchmarks.figures import Aim, Figure, command_line, figure
 from machine.errors import RefusedError
-from resources.library import Library
+from resources.titles.library import Library
 from tools.processes import BenchError
 
 TITLES, FOLDERS = 50_000, 2_500
@@ -122,7 +122,7 @@ def _lookups(card: Path, titles: list[str]) -> list[Figure]:
 def _unwatched(card: Path) -> Library:
     """Return a library to which the kernel granted no watch, and that has been read."""
     refused = OSError(24, "Too many open files")
-    with mock.patch("resources.media_folder.FolderWatch", side_effect=refused):
+    with mock.patch("resources.titles.media_folder.FolderWatch", side_effect=refused):
         library = Library(card)
         time.sleep(4)  # until no folder is so new that it would be read again
         library.titles()

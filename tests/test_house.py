@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "base": {"wire"},
     "transport": {"wire"},
     "machine": {"wire", "audio", "base"},
-    "resources": {"wire", "machine"},
+    "resources": {"wire", "audio", "base", "machine"},
     "ota": {"wire", "base"},
     "agent": {"wire", "audio", "base", "transport", "machine", "resources", "ota"},
     "release": {"wire", "base", "ota"},

@@ -23,7 +23,7 @@ FOLDERS = (
     "wire", "audio", "base", "transport", "machine", "resources", "ota", "agent", "release", "staging",
 )  # fmt: skip
 # The folders whose rooms have a line of their own in the table.
-WITH_ROOMS = ("ota", "agent", "staging")
+WITH_ROOMS = ("resources", "ota", "agent", "staging")
 
 
 class When(Enum):

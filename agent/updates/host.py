@@ -20,7 +20,7 @@ from machine.chime import SoundProof
 from machine.logind import reboot_machine
 from ota.restart import Restart
 from resources.datapoint import DataPoint
-from resources.play import PlayPoint
+from resources.points.play import PlayPoint
 
 # Seconds before a restart for an update in which pending reports may still reach the cloud.
 FAREWELL_SECONDS = 3.0

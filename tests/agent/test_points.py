@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.points import _product_points
-from resources.power import PowerPoint
+from resources.points.power import PowerPoint
 
 
 class _Entry:

@@ -10,9 +10,9 @@ from agent.watch import Watcher
 from machine.logind import StandInPowerOff
 from machine.mixers import StandInMixer
 from resources.dispatch import Dispatch
-from resources.power import PowerPoint
-from resources.switch import SwitchPoint
-from resources.volume import VolumePoint
+from resources.points.power import PowerPoint
+from resources.points.switch import SwitchPoint
+from resources.points.volume import VolumePoint
 from wire.datapoints import Value
 
 

@@ -15,8 +15,8 @@ import machine.chime
 from machine.chime import MOVED_SECONDS, SoundProof, play_chime, write_chime
 from machine.errors import UnavailableError
 from machine.player import EndListener, MpvPlayer, StandInPlayer
-from resources.library import Library
-from resources.play import PlayPoint
+from resources.points.play import PlayPoint
+from resources.titles.library import Library
 from tests.conftest import write_tone
 from tests.resources.parts import DEADLINE, Bench, ScriptedPlayer
 

@@ -12,7 +12,7 @@ from machine.errors import UnavailableError
 from machine.level import KeptLevel
 from machine.mixers import Mixer, PulseMixer, StandInMixer, parse_pactl_info
 from machine.player import MpvPlayer
-from resources.volume import VolumePoint
+from resources.points.volume import VolumePoint
 from tests.conftest import write_tone
 from tests.machine.parts import DEADLINE, PulseServer, until, until_position
 

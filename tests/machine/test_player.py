@@ -13,8 +13,8 @@ import pytest
 
 from machine.errors import RefusedError
 from machine.player import LIBMPV_CHILD, MpvPlayer, StandInPlayer, find_player, find_program
-from resources.library import Library
-from resources.play import PlayPoint
+from resources.points.play import PlayPoint
+from resources.titles.library import Library
 from tests.conftest import write_tone
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from machine.errors import RefusedError, UnavailableError
 from machine.player import EndListener
-from resources.library import Library
-from resources.play import PlayPoint
+from resources.points.play import PlayPoint
+from resources.titles.library import Library
 
 DEADLINE = 60.0
 # The head of an MP3 frame, for files that no player opens.

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from machine.errors import RefusedError
-from resources.listing import is_sound_name
-from resources.sound_file import check_sound
+from resources.titles.listing import is_sound_name
+from resources.titles.sound_file import check_sound
 from tests.conftest import write_tone
 from wire.media import FORMATS, SOUND_ENDINGS
 

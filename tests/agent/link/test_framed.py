@@ -33,8 +33,8 @@ from agent.routes import cloud_handler
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
 from resources.dispatch import Dispatch
-from resources.power import PowerPoint
-from resources.volume import VolumePoint
+from resources.points.power import PowerPoint
+from resources.points.volume import VolumePoint
 from tests.agent.parts import (
     DEADLINE,
     TOKEN,

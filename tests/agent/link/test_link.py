@@ -24,7 +24,7 @@ from audio.pcm import Pcm
 from machine.chime import SoundProof
 from machine.mixers import StandInMixer
 from resources.datapoint import DataPoint
-from resources.volume import VolumePoint
+from resources.points.volume import VolumePoint
 from tests.agent.local.rig import Bench, serving
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import DEADLINE, UUID, make_profile, until

@@ -18,7 +18,7 @@ from agent.updates.host import AgentHost
 from base.clock import TrustedTime
 from machine.chime import SoundProof
 from ota.restart import Restart, Restarter
-from resources.volume import VolumePoint
+from resources.points.volume import VolumePoint
 from tests.resources.parts import Bench as PlayBench
 
 INTO_NEW = Restart(to_new=True, reboot=False)

@@ -18,7 +18,7 @@ import pytest
 from agent.local.client import SOCKET_NAME, LocalClient
 from audio.pcm import Pcm
 from audio.wav import render_wav
-from resources.natural import natural_key
+from resources.titles.natural import natural_key
 from staging.commands import cli
 from staging.commands.command_socket import ask
 from staging.errors import StagingError

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import resources.dispatch
-import resources.play
+import resources.points.play
 from machine.errors import RefusedError, UnavailableError
 from machine.player import MpvPlayer
 from resources.dispatch import Dispatch
-from resources.library import Library
-from resources.play import SKIP_LIMIT, Command, PlayPoint, parse_play
+from resources.points.play import SKIP_LIMIT, Command, PlayPoint, parse_play
+from resources.titles.library import Library
 from tests.resources.parts import DEADLINE, Bench, descriptors, make_sounds
 from wire.codes import Code
 from wire.story_points import PLAY_LIMIT
@@ -373,8 +373,8 @@ async def test_the_media_folder_is_watched_no_longer_after_the_end(bench: Bench)
 async def test_the_card_is_read_ahead_of_orders(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(resources.play, "MEDIA_FIRST_SECONDS", 0.0)
-    monkeypatch.setattr(resources.play, "MEDIA_SECONDS", 0.0)
+    monkeypatch.setattr(resources.points.play, "MEDIA_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(resources.points.play, "MEDIA_SECONDS", 0.0)
     caplog.set_level("INFO")
     media = bench.point._library._media
     reading = asyncio.create_task(bench.point.keep_media_read())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.title_index import Folder, Hit, TitleIndex, make_folder, title_of
+from resources.titles.title_index import Folder, Hit, TitleIndex, make_folder, title_of
 from wire.text import fold
 
 PARTS = st.sampled_from([b"a", b"A", b"CD1", b"CD10", b"CD2", b"\xe5\x84\xbf", b"\xff", b"a b"])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import resources.media_folder
+import resources.titles.media_folder
 from machine.errors import RefusedError, UnavailableError
-from resources.library import Library, Queue, Tracks
-from resources.listing import Listing, list_folder
+from resources.titles.library import Library, Queue, Tracks
+from resources.titles.listing import Listing, list_folder
 from tests.conftest import write_tone
 from tests.resources.parts import make_sounds
 from wire.media import SOUND_ENDINGS
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_read_is_told_if_a_title_is_not_found(
 
     library = Library(card)
     with monkeypatch.context() as patched:
-        patched.setattr(resources.media_folder, "list_folder", fail)
+        patched.setattr(resources.titles.media_folder, "list_folder", fail)
         assert current(library.find("两只老虎")) == "两只老虎"
         with pytest.raises(UnavailableError, match=r"第三集.*cannot be read: Input/output error"):
             library.find("第三集")
@@ -189,7 +189,7 @@ def test_a_card_that_cannot_be_read_is_unavailable(
     def fail(_path: bytes, _root: bytes) -> Listing:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(resources.media_folder, "list_folder", fail)
+    monkeypatch.setattr(resources.titles.media_folder, "list_folder", fail)
     with pytest.raises(UnavailableError, match="the media cannot be read: Input/output error"):
         Library(tmp_path).find("song")
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from machine.folder_watch import FolderWatch, MountWatch
-from resources.listing import Listing, folder_times, list_folder
-from resources.title_index import Folder, TitleIndex, in_order, make_folder
+from resources.titles.listing import Listing, folder_times, list_folder
+from resources.titles.title_index import Folder, TitleIndex, in_order, make_folder
 
 # Titles; each takes about 200 bytes, and the largest cards for children hold 50,000.
 TITLES_LIMIT = 100_000

@@ -12,8 +12,8 @@ from machine.chime import SoundProof, check_position, play_chime
 from machine.errors import RefusedError, ResourceError
 from machine.player import Player
 from resources.datapoint import DataPoint
-from resources.library import Library, Queue
-from resources.sound_file import check_sound
+from resources.titles.library import Library, Queue
+from resources.titles.sound_file import check_sound
 from wire.datapoints import Value
 from wire.story_points import PLAY
 from wire.text import fold

@@ -8,7 +8,7 @@ import pytest
 
 from machine.battery import find_battery
 from resources.dispatch import Dispatch
-from resources.power import PowerPoint
+from resources.points.power import PowerPoint
 from wire.codes import Code
 from wire.datapoints import Value
 from wire.exchange import Answer

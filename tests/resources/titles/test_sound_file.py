@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from machine.errors import RefusedError
-from resources.sound_file import check_sound
+from resources.titles.sound_file import check_sound
 from tests.conftest import write_tone
 from tests.resources.parts import SOUND
 

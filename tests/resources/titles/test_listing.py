@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.listing import folder_times, is_searched, is_sound_name, list_folder
+from resources.titles.listing import folder_times, is_searched, is_sound_name, list_folder
 from tests.resources.parts import make_sounds
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from machine.mixers import PulseMixer, find_mixer
 from resources.dispatch import Dispatch
-from resources.volume import VolumePoint
+from resources.points.volume import VolumePoint
 from wire.codes import Code
 
 

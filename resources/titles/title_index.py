@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from resources.natural import Key, folded_key, natural_key
+from resources.titles.natural import Key, folded_key, natural_key
 from wire.text import cleaned, fold
 
 FolderKey = tuple[tuple[Key, bytes], ...]

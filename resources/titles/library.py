@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import overload
 
 from machine.errors import RefusedError, UnavailableError
-from resources.media_folder import MediaFolder
-from resources.title_index import Folder, Hit, TitleIndex, title_of
+from resources.titles.media_folder import MediaFolder
+from resources.titles.title_index import Folder, Hit, TitleIndex, title_of
 from wire.errors import show
 from wire.media import SOUND_ENDINGS, sound_ending
 from wire.text import cleaned, fold, kept

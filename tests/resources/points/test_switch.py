@@ -13,11 +13,11 @@ from dbus_fast.aio import MessageBus
 from dbus_fast.service import ServiceInterface, method
 
 import machine.logind
-import resources.switch
+import resources.points.switch
 from machine.errors import UnavailableError
 from machine.logind import LogindPowerOff, StandInPowerOff
 from resources.dispatch import Dispatch
-from resources.switch import SwitchPoint
+from resources.points.switch import SwitchPoint
 from wire.codes import Code
 from wire.datapoints import Value
 from wire.exchange import Answer
@@ -74,7 +74,7 @@ async def logind(bus_address: str) -> AsyncIterator[Logind]:
 
 @pytest.fixture
 async def point(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SwitchPoint]:
-    monkeypatch.setattr(resources.switch, "POWER_OFF_DELAY", 0.01)
+    monkeypatch.setattr(resources.points.switch, "POWER_OFF_DELAY", 0.01)
     made = SwitchPoint(LogindPowerOff())
     yield made
     await made.close()
@@ -175,7 +175,7 @@ async def test_an_order_that_fails_later_is_said_and_can_be_given_again(
 async def test_the_agents_end_drops_an_order(
     logind: Logind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resources.switch, "POWER_OFF_DELAY", 3600)
+    monkeypatch.setattr(resources.points.switch, "POWER_OFF_DELAY", 3600)
     point = SwitchPoint(LogindPowerOff())
     await put(point, "true")
     pending = point._pending
@@ -189,7 +189,7 @@ async def test_the_agents_end_drops_an_order(
 async def test_unarmed_the_order_is_noted_and_the_machine_stays_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(resources.switch, "POWER_OFF_DELAY", 0)
+    monkeypatch.setattr(resources.points.switch, "POWER_OFF_DELAY", 0)
     point = SwitchPoint(StandInPowerOff())
     assert await put(point, "true") == Answer(Code.CHANGED)
     async with asyncio.timeout(DEADLINE):

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-import resources.media_folder
+import resources.titles.media_folder
 from machine.folder_watch import FolderWatch
-from resources.listing import Listing, list_folder
-from resources.media_folder import MediaFolder
-from resources.title_index import title_of
+from resources.titles.listing import Listing, list_folder
+from resources.titles.media_folder import MediaFolder
+from resources.titles.title_index import title_of
 from tests.resources.parts import SOUND, descriptors, make_sounds
 
 
@@ -83,7 +83,7 @@ def test_a_folder_is_read_once(
         read.append(path)
         return list_folder(path, root)
 
-    monkeypatch.setattr(resources.media_folder, "list_folder", watched_list)
+    monkeypatch.setattr(resources.titles.media_folder, "list_folder", watched_list)
     assert found(media) == ALL
     assert len(read) == 4
     assert media.index() is media.index()
@@ -105,7 +105,7 @@ def test_files_that_come_and_go(media: MediaFolder, card: Path) -> None:
 def test_a_file_that_is_empty_at_first_is_a_title_when_it_is_filled(
     media: MediaFolder, card: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resources.media_folder, "TIME_STEP", 0)
+    monkeypatch.setattr(resources.titles.media_folder, "TIME_STEP", 0)
     with (card / "b.mp3").open("wb") as copied:
         assert found(media) == ALL
         copied.write(SOUND)
@@ -225,7 +225,7 @@ def test_a_folder_that_cannot_be_read_costs_no_other(
         return list_folder(path, root)
 
     with monkeypatch.context() as patched:
-        patched.setattr(resources.media_folder, "list_folder", fail)
+        patched.setattr(resources.titles.media_folder, "list_folder", fail)
         assert found(media) == ["a.mp3", "Album/CD2/1.mp3"]
         error = media.unreadable()
         assert error is not None
@@ -248,7 +248,7 @@ def test_an_unreadable_folder_is_tried_again_when_the_one_above_changes(
         return list_folder(path, root)
 
     with monkeypatch.context() as patched:
-        patched.setattr(resources.media_folder, "list_folder", fail)
+        patched.setattr(resources.titles.media_folder, "list_folder", fail)
         assert found(media) == ["a.mp3", "Album/CD2/1.mp3"]
         assert media.unreadable() is None  # it is not meant to be read
     make_sounds(card / "Album", "0.mp3")
@@ -264,7 +264,7 @@ def test_a_card_that_cannot_be_read_at_all_is_tried_again(
     assert found(media) == ALL
     make_sounds(card, "b.mp3")
     with monkeypatch.context() as patched:
-        patched.setattr(resources.media_folder, "list_folder", fail)
+        patched.setattr(resources.titles.media_folder, "list_folder", fail)
         for _ in range(2):
             with pytest.raises(OSError, match="Input/output error"):
                 media.index()
@@ -277,12 +277,12 @@ def test_what_is_beyond_the_limits_is_left_out_and_told(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(resources.media_folder, "TITLES_LIMIT", 3)
+    monkeypatch.setattr(resources.titles.media_folder, "TITLES_LIMIT", 3)
     assert found(media) == ALL[:3]
     assert "media: more than 3 titles" in caplog.text
     (card / "a.mp3").unlink()
     assert found(media) == ALL[1:]
-    monkeypatch.setattr(resources.media_folder, "FOLDERS_LIMIT", 3)
+    monkeypatch.setattr(resources.titles.media_folder, "FOLDERS_LIMIT", 3)
     make_sounds(card / "Album", "0.mp3")
     assert found(media) == ["Album/0.mp3", "Album/CD1/1.mp3", "Album/CD1/2.mp3"]
 
@@ -298,7 +298,7 @@ def test_a_reading_ends_when_the_folder_is_closed(
         return list_folder(path, root)
 
     with monkeypatch.context() as patched:
-        patched.setattr(resources.media_folder, "list_folder", close_meanwhile)
+        patched.setattr(resources.titles.media_folder, "list_folder", close_meanwhile)
         media.index()
     assert len(read) == 1
     media.close()

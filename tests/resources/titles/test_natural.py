@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.natural import natural_key
+from resources.titles.natural import natural_key
 
 WIDE_10 = "\uff11\uff10"
 
