@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,8 @@ class Session:
     """How long a request waits for the device's answer, in seconds."""
     description: dict[str, Any] | None = None
     """The stored self-description, if the device sent it on this connection."""
+    stored: tuple[float, Mapping[str, Any]] | None = None
+    """When the store was last asked for a device that sent none (monotonic seconds), its answer."""
     waiting: int = 0
     """The number of requests in progress or queued."""
     ordering: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -8,15 +8,30 @@ from typing import Any
 import pytest
 
 from staging.errors import DeviceOfflineError, ErrorCode, NotFoundError, NoValueError, RefusedError
-from staging.gateway.control import find_uri, path_of
-from staging.store import devices, history, product_setup
+from staging.gateway.control import STORED_SECONDS, Control, find_uri, path_of
+from staging.store import Database, devices, history, product_setup
 from staging.store.products import DATA_POINTS
+from staging.times import now_ms
 from wire.codes import Code
 from wire.errors import WireError
 from wire.exchange import Answer
 from wire.fields import dump_object
 
 UUID = "0083000000000a"
+
+
+class CountingDatabase:
+    """A database that counts its reads."""
+
+    def __init__(self, real: Database) -> None:
+        self._real = real
+        self.reads = 0
+
+    async def read(self, *args: Any) -> Any:
+        self.reads += 1
+        return await self._real.read(*args)
+
+
 POWER: dict[str, Any] = DATA_POINTS["resources"][3]  # type: ignore[index]
 ELSEWHERE = {"resources": [{**POWER, "uri": "/battery/charge"}], "report": []}
 
@@ -50,6 +65,31 @@ async def test_a_device_that_sent_none_has_its_products_present_data_points(clou
     lamp = {**POWER, "name": "lamp", "uri": "/lamp", "method": ["GET", "PUT"]}
     cloud.database.call(product_setup.add_data_point, cloud.device.product_id, lamp)
     assert await cloud.gateway.control(UUID, "lamp", "PUT", "1") == ("2.04", "")
+
+
+async def test_a_device_that_sent_none_costs_no_look_up_a_request(cloud: Any) -> None:
+    answers = {
+        ("GET", "resource"): Answer(Code.NOT_FOUND),
+        ("GET", "power"): Answer(Code.CONTENT, b"75"),
+        ("GET", "battery/charge"): Answer(Code.CONTENT, b"76"),
+    }
+    await cloud.register(answers=answers)
+    database, now = CountingDatabase(cloud.database), [100.0]
+    control = Control(
+        database,  # type: ignore[arg-type]  # it counts what goes on to the real one
+        cloud.gateway._sessions,
+        cloud.gateway._history,
+        now_ms,
+        lambda: now[0],
+    )
+    assert [await control.send(UUID, "power", "GET", None) for _ in range(3)] == [
+        ("2.05", "75")
+    ] * 3
+    assert database.reads == 1
+    cloud.database.call(devices.set_description, cloud.device.id, ELSEWHERE)
+    now[0] += STORED_SECONDS  # what changed in the store is seen a second later
+    assert await control.send(UUID, "power", "GET", None) == ("2.05", "76")
+    assert database.reads == 2
 
 
 async def test_until_the_device_sends_a_new_description_the_stored_one_counts(cloud: Any) -> None:
