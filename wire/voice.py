@@ -172,15 +172,27 @@ class Segmenter:
         self._packed: list[bytes] = []
 
     def add(self, frame: bytes) -> VoiceSegment | None:
-        """Add a frame; return a segment if the frames before this one filled it, else None."""
+        """Add a frame; return the segment that it fills, else None.
+
+        A segment leaves with its last frame, not with the first of the next one, since voice is live:
+        it is full when another frame as long as this one would exceed its frames or its bytes. A
+        frame that is longer than those before it may find no room; what is returned are then those.
+
+        Raises:
+            VoiceError: the frame is empty, or too long for any segment; nothing is added.
+        """
         packed = pack_frame(frame, self._style, self._next.rate)
         if len(packed) > self._style.max_bytes:
             raise VoiceError(f"frame: got {len(frame)} bytes, too long for any segment")
-        size = sum(map(len, self._packed)) + len(packed)
-        full = len(self._packed) >= self._max_frames or size > self._style.max_bytes
-        segment = self._flush() if full and self._packed else None
+        before = self._flush() if self._packed and not self._has_room(len(packed)) else None
         self._packed.append(packed)
-        return segment
+        if before is not None:
+            return before
+        return None if self._has_room(len(packed)) else self._flush()
+
+    def _has_room(self, size: int) -> bool:
+        held = sum(map(len, self._packed))
+        return len(self._packed) < self._max_frames and held + size <= self._style.max_bytes
 
     def finish(self) -> Sequence[VoiceSegment]:
         """End the utterance; return the remaining segment, if any, and the one with ``eof``."""

@@ -234,20 +234,56 @@ def test_a_report_at_default_quality_fits_one_block(
         assert len(report_payload({style.report_key: segment.to_json()})) <= 1024
 
 
-def test_fifteen_narrowband_frames_fill_the_documents_segment() -> None:
+def test_fifteen_narrowband_frames_fill_the_documents_segment_which_leaves_with_the_last() -> None:
     segmenter = Segmenter(10000, 8000, HeaderStyle.LENGTH32)
-    assert [segmenter.add(bytes(38)) for _ in range(15)] == [None] * 15
+    assert [segmenter.add(bytes(38)) for _ in range(14)] == [None] * 14
     full = segmenter.add(bytes(38))
     assert full is not None
     assert len(full.voice_data) == 630
     assert len(unpack_frames(full.voice_data)) == MAX_FRAMES
 
 
+@pytest.mark.parametrize(
+    ("style", "rate", "frame_bytes", "frames"),
+    [
+        (HeaderStyle.LENGTH32, 8000, 38, 15),
+        (HeaderStyle.LENGTH32, 8000, 20, 15),  # quality 4: the frames are the limit
+        (HeaderStyle.LENGTH32, 8000, 62, 9),  # quality 10: the bytes are
+        (HeaderStyle.LENGTH32, 16000, 70, 8),
+        (HeaderStyle.LENGTH32, 16000, 106, 5),
+        (HeaderStyle.SPX, 8000, 38, 14),
+        (HeaderStyle.SPX, 16000, 70, 8),
+        (HeaderStyle.LENGTH32, 8000, 626, 1),
+        (HeaderStyle.LENGTH32, 8000, 312, 1),
+        (HeaderStyle.LENGTH32, 8000, 311, 2),
+    ],
+)
+def test_a_segment_leaves_when_its_last_frame_is_there(
+    style: HeaderStyle, rate: int, frame_bytes: int, frames: int
+) -> None:
+    segmenter = Segmenter(10000, rate, style)
+    for _ in range(3):
+        given = [segmenter.add(bytes(frame_bytes)) for _ in range(frames)]
+        assert [segment is not None for segment in given] == [False] * (frames - 1) + [True]
+    assert [segment.eof for segment in segmenter.finish()] == [True]
+
+
+def test_a_longer_frame_sends_those_before_it() -> None:
+    segmenter = Segmenter(10000, 8000, HeaderStyle.LENGTH32)
+    assert segmenter.add(bytes(38)) is None
+    before = segmenter.add(bytes(600))
+    assert before is not None
+    assert [len(frame) for frame in unpack_frames(before.voice_data)] == [38]
+    rest, end = segmenter.finish()
+    assert [len(frame) for frame in unpack_frames(rest.voice_data)] == [600]
+    assert end.eof
+
+
 def test_a_frame_too_long_for_any_segment_is_refused() -> None:
     segmenter = Segmenter(10000, 8000, HeaderStyle.LENGTH32)
     with pytest.raises(VoiceError, match="too long for any segment"):
         segmenter.add(bytes(627))
-    assert segmenter.add(bytes(626)) is None
+    assert segmenter.add(bytes(626)) is not None
 
 
 def test_an_utterance_without_frames_is_only_its_end() -> None:
