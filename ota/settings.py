@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from base.clock import TrustedTime
 from ota.fetch.retry import RetryPolicy
 from ota.fetch.source import DownloadSettings
 from ota.fetch.web import WebSettings
-from ota.trust.client import TrustSettings
 from ota.trust.terms import DEFAULT_CHANNEL
 from wire.ota import InstallerKind
+
+if TYPE_CHECKING:
+    from ota.trust.client import TrustSettings
 
 # Seconds within which a new version must be confirmed: long enough for a slow boot, Wi-Fi and a
 # restarting cloud, and not longer than an owner should wait for a story.
@@ -64,7 +67,9 @@ class UpdaterSettings:
         return self.state_dir / "ota" / "download"
 
     def trust(self) -> TrustSettings:
-        """Return the settings of `ota.trust.client`."""
+        """Return the settings of `ota.trust.client`, which only an order needs."""
+        from ota.trust.client import TrustSettings  # noqa: PLC0415  # see above
+
         return TrustSettings(
             product=self.product,
             repository=self.repository,

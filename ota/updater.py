@@ -2,7 +2,8 @@
 
 Each step is stored on disk before it is taken, so that a start after a crash repeats it; every step
 is repeatable. Other modules decide (`states`, `recovery`, `trust`, `launch`); this one connects
-them with the disk, the installer, the outbox and time.
+them with the disk, the installer, the outbox and time. What fetches and verifies is imported when an
+order comes: each start of the agent would pay for it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import logging
 import random
 import threading
+from typing import TYPE_CHECKING
 
 from base.clock import TrustedTime
 from ota.errors import (
@@ -20,7 +22,6 @@ from ota.errors import (
     OtaError,
 )
 from ota.fetch.folder import discard
-from ota.fetch.packages import Package, fetch_package, install_package
 from ota.fetch.retry import Attempts
 from ota.install.installer import Installer, Progress
 from ota.order.percent import Percent
@@ -35,12 +36,14 @@ from ota.settings import Hooks, UpdaterSettings
 from ota.trial.given_up import check_budget, load_given_up
 from ota.trial.log import discard_trial_log
 from ota.trial.running_trial import RunningTrial
-from ota.trust.client import check_newer, find_target
 from ota.trust.target import Target
 from wire.codes import Code
 from wire.errors import WireError
 from wire.exchange import Answer
 from wire.ota import OtaEvent, OtaOrder, OtaState, parse_order, version_key
+
+if TYPE_CHECKING:
+    from ota.fetch.packages import Package
 
 # Seconds until a write to the disk, or a RAUC call, that failed at an update's end is retried.
 RETRY_SECONDS = 60.0
@@ -144,6 +147,8 @@ class Updater:
             return Answer.from_text(Code.CHANGED, f"update {name} is {task.state}")
         if (busy := self._busy_with()) is not None:
             return Answer.from_text(Code.CONFLICT, f"update {show_transaction(busy)} is running")
+        from ota.trust.client import check_newer  # noqa: PLC0415  # see the module's head
+
         try:
             await check_newer(order, self._running, self._settings.trust())
             await self._record.report_final()  # before the record of the last update is overwritten
@@ -310,6 +315,8 @@ class Updater:
         await self._record.save(task.at(Step.DOWNLOAD, target))
 
     def _find_target(self, order: OtaOrder, stop: threading.Event) -> Target:
+        from ota.trust.client import find_target  # noqa: PLC0415  # see the module's head
+
         attempts = Attempts(self._settings.refresh, stop, self._rng)
         while True:
             try:
@@ -322,6 +329,8 @@ class Updater:
         order, target, settings = task.order, task.admitted, self._settings
 
         def work(stop: threading.Event, seen: Progress) -> Package:
+            from ota.fetch.packages import fetch_package  # noqa: PLC0415  # see the module's head
+
             return fetch_package(order, target, settings, self._installer, stop, seen, self._rng)
 
         reports = self._record.reports(task.transaction)
@@ -341,6 +350,8 @@ class Updater:
             return
 
         def work(stop: threading.Event, seen: Progress) -> None:
+            from ota.fetch.packages import install_package  # noqa: PLC0415  # see the module's head
+
             install_package(self._installer, package, target, stop, seen)
 
         reports = self._record.reports(task.transaction)

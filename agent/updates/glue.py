@@ -20,8 +20,6 @@ from base.clock import TrustedTime
 from machine.board import read_board
 from ota.fetch.source import DownloadSettings
 from ota.install.installer import Installer
-from ota.install.rauc import RaucInstaller
-from ota.install.slots import SlotInstaller
 from ota.restart import Restarter, parse_window
 from ota.trial.log import TrialLog, read_lines, trial_log_path
 from ota.updater import Hooks, Updater, UpdaterSettings
@@ -108,8 +106,13 @@ class Updates:
         )
 
     def _build_installer(self, version: str) -> Installer:
+        """Create the machine's installer; the other kind is not imported: each start would pay for it."""
         if self._settings.ota.installer is InstallerKind.RAUC:
+            from ota.install.rauc import RaucInstaller  # noqa: PLC0415  # see above
+
             return RaucInstaller(self._state, version)
+        from ota.install.slots import SlotInstaller  # noqa: PLC0415  # see above
+
         return SlotInstaller(self._state)
 
     async def confirm_when_healthy(self, registered: asyncio.Event) -> None:
