@@ -10,6 +10,7 @@ import asyncio
 import logging
 from typing import Protocol
 
+from base.dbus import DBusError, Method, call, connect
 from machine.errors import UnavailableError
 
 # logind answers at once. A request waits for a power-off's answer, so it gives up soon; a restart
@@ -108,27 +109,11 @@ async def call_logind(
     Raises:
         LogindError: no bus, no answer within ``deadline``, or logind refuses.
     """
-    # Imported here because it takes 3 MB and is rarely needed.
-    from dbus_fast import BusType, Message, MessageType  # noqa: PLC0415
-    from dbus_fast.aio import MessageBus  # noqa: PLC0415
-
-    message = Message(
-        destination=_NAME,
-        path="/org/freedesktop/login1",
-        interface=f"{_NAME}.Manager",
-        member=member,
-        signature="b" * len(flags),
-        body=list(flags),
-    )
+    method = Method(_NAME, "/org/freedesktop/login1", f"{_NAME}.Manager", member, "b" * len(flags))
     try:
-        async with asyncio.timeout(deadline):
-            bus = await MessageBus(bus_address=address, bus_type=BusType.SYSTEM).connect()
-            try:
-                reply = await bus.call(message)
-            finally:
-                bus.disconnect()
-    except Exception as error:  # the only class that connect and call document
-        raise LogindError(str(error) or f"no answer in {deadline:g} s") from error
-    if reply is None or reply.message_type is MessageType.ERROR:
-        raise LogindError(f"{reply.body if reply else 'no answer'}")
-    return list(reply.body)
+        async with asyncio.timeout(deadline), connect(deadline, address) as bus:
+            return list(await call(bus, method, *flags, deadline=deadline))
+    except TimeoutError as error:
+        raise LogindError(f"no answer in {deadline:g} s") from error
+    except DBusError as error:
+        raise LogindError(str(error) or "it refuses without a reason") from error

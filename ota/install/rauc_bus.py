@@ -16,6 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from base.dbus import (
+    DBusError,
+    DBusTimeoutError,
+    DBusUnavailableError,
+    Method,
+    call,
+    connect,
+)
 from wire.errors import show
 
 if TYPE_CHECKING:
@@ -154,20 +162,11 @@ async def rauc_bus(deadlines: RaucDeadlines, address: str | None = None) -> Asyn
     Raises:
         RaucUnavailableError: there is no bus.
     """
-    from dbus_fast import BusType  # noqa: PLC0415  # 3 MB that only an image update needs
-    from dbus_fast.aio import MessageBus  # noqa: PLC0415
-
     try:
-        bus = MessageBus(bus_address=address, bus_type=BusType.SYSTEM)
-        async with asyncio.timeout(deadlines.connect):
-            await bus.connect()
-    except Exception as error:  # MessageBus and connect are documented to raise it
-        reason = str(error) or f"no answer in {deadlines.connect:g} s"
-        raise RaucUnavailableError(f"D-Bus: {reason}") from error
-    try:
-        yield RaucBus(bus, deadlines)
-    finally:
-        bus.disconnect()
+        async with connect(deadlines.connect, address) as bus:
+            yield RaucBus(bus, deadlines)
+    except DBusError as error:  # of the connection: those of calls are RaucErrors
+        raise RaucUnavailableError(f"D-Bus: {error}") from error
 
 
 class RaucBus:
@@ -257,42 +256,22 @@ class RaucBus:
     async def _call(
         self, interface: str, member: str, signature: str = "", body: list[object] | None = None
     ) -> list[Any]:
-        from dbus_fast import Message, MessageType  # noqa: PLC0415  # see rauc_bus
-
-        message = Message(
-            destination=_DBUS if interface == _DBUS else NAME,
-            path="/org/freedesktop/DBus" if interface == _DBUS else "/",
-            interface=interface,
-            member=member,
-            signature=signature,
-            body=body or [],
+        method = Method(
+            _DBUS if interface == _DBUS else NAME,
+            "/org/freedesktop/DBus" if interface == _DBUS else "/",
+            interface,
+            member,
+            signature,
         )
         try:
-            async with asyncio.timeout(self._deadlines.call):
-                reply = await self._bus.call(message)
-        except TimeoutError as error:
-            text = f"{member}: no answer in {self._deadlines.call:g} s"
-            raise RaucTimeoutError(text) from error
-        except (EOFError, OSError) as error:  # dbus-fast raises them when the bus disconnects
-            raise RaucUnavailableError(f"{member}: the bus went away") from error
-        if reply is None or reply.message_type is MessageType.ERROR:
-            raise _fault_of(member, reply)
-        return list(reply.body)
-
-
-def _fault_of(member: str, reply: Message | None) -> RaucError:
-    text = show(str(reply.body[0]), 300).strip('"') if reply and reply.body else "no reason given"
-    name = (reply.error_name or "") if reply else ""
-    # The bus itself sends these when there is no service, or when it died during the call.
-    if name.startswith(f"{_DBUS}.Error.") and name.rpartition(".")[2] in {
-        "ServiceUnknown",
-        "NameHasNoOwner",
-        "NoReply",
-        "Disconnected",
-        "Spawn.ServiceNotFound",
-    }:
-        return RaucUnavailableError(f"{member}: {text}")
-    return refusal_of(text)
+            reply = await call(self._bus, method, *(body or ()), deadline=self._deadlines.call)
+        except DBusTimeoutError as error:
+            raise RaucTimeoutError(f"{member}: {error}") from error
+        except DBusUnavailableError as error:
+            raise RaucUnavailableError(f"{member}: {error}") from error
+        except DBusError as error:
+            raise refusal_of(show(str(error), 300).strip('"') or "no reason given") from error
+        return list(reply)
 
 
 def refusal_of(text: str) -> RaucRefusedError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,32 +10,13 @@ from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
 from machine.logind import RebootError, reboot_machine
-
-CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*"/><allow own="*"/><allow user="*"/>
-<allow receive_sender="*"/></policy></busconfig>"""
+from tests.base.private_bus import private_bus
 
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("needs Debian's dbus")
-    (tmp_path / "bus.conf").write_text(CONFIG.format(path=tmp_path / "bus"))
-    command = [
-        "dbus-daemon",
-        f"--config-file={tmp_path / 'bus.conf'}",
-        "--nofork",
-        "--print-address",
-    ]
-    daemon = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert daemon.stdout is not None
-    daemon.stdout.readline()
-    yield f"unix:path={tmp_path / 'bus'}"
-    daemon.kill()
-    daemon.wait()
-    daemon.stdout.close()
+    with private_bus(tmp_path) as bus:
+        yield bus.address
 
 
 async def logind(address: str, asked: list[Message], error: str | None = None) -> MessageBus:
