@@ -96,7 +96,7 @@ def find_list(head: bytes) -> str | None:
     for offset, magic, kind in _ARCHIVES:
         if head.startswith(magic, offset):
             return kind
-    plain = _plain(head)
+    plain = plain_head(head)
     text = plain.lstrip(_BLANK).lower()
     for start, kind in _STARTS:
         if text.startswith(start):
@@ -105,10 +105,10 @@ def find_list(head: bytes) -> str | None:
         return "a cue sheet"
     if _SDP.search(plain):
         return "an SDP description"
-    return "text" if _is_text(head) else None
+    return "text" if is_text(head) else None
 
 
-def _plain(head: bytes) -> bytes:
+def plain_head(head: bytes) -> bytes:
     """Return the head without a byte order mark, UTF-16 as UTF-8."""
     encoding = _UTF16.get(head[:2])
     if encoding is not None:
@@ -116,6 +116,7 @@ def _plain(head: bytes) -> bytes:
     return head.removeprefix(b"\xef\xbb\xbf")
 
 
-def _is_text(head: bytes) -> bool:
+def is_text(head: bytes) -> bool:
+    """Return whether ``head`` begins with text: no byte of it is one that text does not have."""
     begin = head[:_TEXT_SIZE]
     return bool(begin) and len(begin.translate(None, _CONTROL)) == len(begin)

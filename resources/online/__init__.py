@@ -1,0 +1,1 @@
+"""Stories from the web: fetched by the agent itself, kept, and handed to the player on this machine."""
