@@ -16,7 +16,7 @@ from wire.datapoints import DataPointDescription, Range, parse_description
 from wire.errors import WireError, show
 from wire.story_points import VOLUME_RANGE
 
-PLAY, VOLUME = "play", "volume"
+PLAY, VOLUME, SLEEP_TIMER = "play", "volume", "sleep_timer"
 PLAY_PREFIX = "播放"
 PLAY_WORDS = {
     Action.NEXT: "下一首",
@@ -79,6 +79,8 @@ class Device:
             await self._ask("PUT", PLAY, PLAY_PREFIX + intent.title)
         elif intent.action in PLAY_WORDS:
             await self._ask("PUT", PLAY, PLAY_WORDS[intent.action])
+        elif intent.action is Action.SLEEP_TIMER:
+            await self._ask("PUT", SLEEP_TIMER, intent.timer)
         else:
             await self._turn(intent)
 

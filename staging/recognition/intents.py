@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from staging.recognition import phonetics
-from staging.recognition.text import NUMERAL, normalise, parse_numeral
+from staging.recognition.text import NUMERAL, parse_numeral
+from wire.sentence import normalise
+from wire.spoken import read_timer
 
 # "a bit louder": two of the document's seventeen steps are audible and do not startle.
 VOLUME_STEP = 2
@@ -33,11 +35,14 @@ class Action(StrEnum):
     VOLUME_UP = "volume-up"
     VOLUME_DOWN = "volume-down"
     VOLUME_SET = "volume-set"
+    SLEEP_TIMER = "sleep-timer"
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What a sentence asks for; ``title`` belongs to PLAY, ``amount`` to the volume actions.
+
+    ``timer`` belongs to SLEEP_TIMER: the value of the data point ``sleep_timer``.
 
     ``amount`` is the number of steps up or down, or the level to set: in the units of the data
     point, or with ``percent`` in per cent of its range (0 to 100).
@@ -47,12 +52,15 @@ class Intent:
     title: str = ""
     amount: int | None = None
     percent: bool = False
+    timer: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object for the console, with only the members that the action uses."""
         value: dict[str, object] = {"action": self.action.value}
         if self.action is Action.PLAY:
             value["title"] = self.title
+        if self.action is Action.SLEEP_TIMER:
+            value["timer"] = self.timer
         if self.amount is not None:
             value |= {"amount": self.amount, "percent": self.percent}
         return value
@@ -111,14 +119,24 @@ _AFTER_TITLE = re.compile(
 )
 _TITLE_FIRST = re.compile("把(?P<title>.+?)(?:播放?|放|唱|讲)(?:出来|一下|一遍|给我听)?$")
 
+_GO_ON = re.compile("^(?:先|都)?(?:别|不要|不许|不用)(?:自动)?(?:停|关)")
+
 # Commands that a recogniser may write with other characters of the same sound.
 _SAID = ("下一首", "上一首", "暂停", "继续", "停止", "播放", "调高音量", "调低音量", "音量调到",
          "调高", "调低", "大一点", "小一点", "大声", "小声")  # fmt: skip
 
 
 def find_intent(sentence: str) -> Intent | None:
-    """Return what a sentence asks for, or None if it contains no command."""
+    """Return what a sentence asks for, or None if it contains no command.
+
+    Raises:
+        FieldError: it sets a sleep timer that is too long or too short.
+    """
+    timer = read_timer(sentence)
     text = normalise(sentence)
+    # 别停 and 不要停 mean what sounds, and 继续 keeps that on in a timer's last minute too.
+    if timer is not None and not _GO_ON.search(text):
+        return Intent(Action.SLEEP_TIMER, timer=str(timer))
     return _read(text) or _read(_as_heard(text))
 
 

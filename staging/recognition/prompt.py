@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from staging.recognition.text import normalise
+from wire.sentence import normalise
 
 COMMANDS = "上一首，下一首，暂停，继续，停止，调高音量，调低音量，音量调到。"
 # Whisper uses only the last 224 tokens of a prompt; a character takes one or two tokens.

@@ -183,7 +183,10 @@ class Recognition:
     # From text to what the device did.
 
     async def _act_on(self, outcome: Outcome, known: Known) -> Outcome:
-        intent = find_intent(outcome.text or "")
+        try:
+            intent = find_intent(outcome.text or "")
+        except WireError as failure:
+            return replace(outcome, error=str(failure))
         if intent is None:
             return replace(outcome, error="there is no command in it")
         device = Device(known.uuid, known.description, self._control)

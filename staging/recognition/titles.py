@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from staging.recognition.phonetics import Sound, distance, distance_within, sounds
-from staging.recognition.text import normalise
+from wire.sentence import normalise
 
 # A third of the syllables may be wrong: a recogniser's texts for five real titles stayed below
 # this.

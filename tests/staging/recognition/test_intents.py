@@ -83,6 +83,13 @@ SENTENCES: dict[str, Intent | None] = {
     "声音开到最小": share(0),
     "音量设为一半": share(50),
     "静音": share(0),
+    "二十分钟后停": Intent(Action.SLEEP_TIMER, timer="20"),
+    "听完这个就停": Intent(Action.SLEEP_TIMER, timer="end"),
+    "再听两个就停": Intent(Action.SLEEP_TIMER, timer="after 2"),
+    "取消定时": Intent(Action.SLEEP_TIMER, timer="off"),
+    "stop in half an hour": Intent(Action.SLEEP_TIMER, timer="30"),
+    # What sounds goes on; this has no word of a timer.
+    "别停": Intent(Action.RESUME),
     # No command.
     "": None,
     "，。！": None,

@@ -10,6 +10,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ from staging.recognition.service import BusyError, Recognition
 from staging.recognition.title_lists import TitleLists
 from staging.store import Database
 from tests.staging.recognition.conftest import DEADLINE, UUID
-from wire.datapoints import Range
+from wire.datapoints import Range, self_description
 from wire.errors import WireError
+from wire.story_points import PLAY
 from wire.voice import HeaderStyle, Segmenter
 
 
@@ -108,6 +110,8 @@ async def test_titles_are_those_of_the_catalogue(
         ("你好", "there is no command in it"),
         ("播放世上只有妈妈好", "no title sounds like 世上只有妈妈好"),
         ("音量调到二十", "volume: got 20, expected an integer from 0 to 16"),
+        ("二十小时后停", 'sleep_timer: got "二十小时后停", expected "off", minutes from 1 to 600'),
+        ("半小时后关", "the device has no data point sleep_timer"),
     ],
 )
 async def test_what_is_not_asked_of_the_device(
@@ -118,6 +122,15 @@ async def test_what_is_not_asked_of_the_device(
     assert not outcome.done
     assert error in (outcome.error or "")
     assert machine.asked == []
+
+
+async def test_a_sleep_timer_is_set_where_there_is_one(machine: Machine) -> None:
+    points = self_description([replace(PLAY, name="sleep_timer", resource_type="")])
+    intent = find_intent("半小时后关")
+    assert intent is not None
+    await Device(UUID, points, machine.control).carry_out(intent)
+    assert machine.asked == [("PUT", "sleep_timer", "30")]
+    assert intent.to_json() == {"action": "sleep-timer", "timer": "30"}
 
 
 async def test_a_refusal_of_the_device_is_the_outcome(

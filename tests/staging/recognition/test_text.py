@@ -1,10 +1,10 @@
-"""Recognised text: normalised, and its numerals read."""
+"""The amounts in sentences."""
 
 from __future__ import annotations
 
 import pytest
 
-from staging.recognition.text import normalise, parse_numeral
+from staging.recognition.text import parse_numeral
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,3 @@ from staging.recognition.text import normalise, parse_numeral
 )  # fmt: skip
 def test_numerals(text: str, number: int | None) -> None:
     assert parse_numeral(text) == number
-
-
-def test_normalise_keeps_words_of_letters_apart() -> None:
-    assert normalise("　Ｐlay “Twinkle,  twinkle” 星 星! 50％") == "play twinkle twinkle星星50%"

@@ -102,8 +102,8 @@ function makeLine(outcome) {
     outcome.error ? h("p", { class: "bad" }, outcome.error) : null);
 }
 
-function intentText({ action, title, amount, percent }) {
-  return t(`intent.${action}`, { title, amount: percent ? `${amount}%` : amount });
+function intentText({ action, title, amount, percent, timer }) {
+  return t(`intent.${action}`, { title, timer, amount: percent ? `${amount}%` : amount });
 }
 
 function stepText({ method, name, content, code, answer }) {

@@ -138,6 +138,7 @@ export const WORDS = {
   "intent.volume-up": ["音量调高 {amount} 格", "Volume up by {amount}"],
   "intent.volume-down": ["音量调低 {amount} 格", "Volume down by {amount}"],
   "intent.volume-set": ["音量调到 {amount}", "Set the volume to {amount}"],
+  "intent.sleep-timer": ["睡眠定时：{timer}", "Sleep timer: {timer}"],
 
   update: ["升级", "Update"],
   upToDate: ["没有可用的新版本", "No newer version is offered"],

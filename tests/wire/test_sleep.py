@@ -1,0 +1,42 @@
+"""The sleep timer's grammar: each value is read and written in the same words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire.errors import FieldError
+from wire.sleep import END, MINUTES_MAX, OFF, STORIES_MAX, after, minutes, parse_timer
+
+TIMERS = st.one_of(
+    st.just(OFF),
+    st.just(END),
+    st.integers(1, MINUTES_MAX).map(minutes),
+    st.integers(1, STORIES_MAX).map(after),
+)
+
+
+@given(TIMERS)
+def test_what_is_written_is_read_again(timer: object) -> None:
+    assert parse_timer(str(timer)) == timer
+
+
+@pytest.mark.parametrize(
+    ("text", "timer"),
+    [("off", OFF), (" OFF ", OFF), ("20", minutes(20)), ("020", minutes(20)), ("End", END),
+     ("after  2", after(2)), ("1", minutes(1)), ("600", minutes(600))],
+)  # fmt: skip
+def test_blanks_and_case_do_not_count(text: str, timer: object) -> None:
+    assert parse_timer(text) == timer
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "601", "-1", "2.5", "after", "after 0", "after 100", "after two", "end 2", "on",
+             "20 min", "٢٠", "9" * 5000, "after " + "9" * 5000]
+)  # fmt: skip
+def test_what_is_refused_names_field_value_and_expectation(text: str) -> None:
+    with pytest.raises(
+        FieldError, match=r'sleep_timer: got .* expected "off", minutes from 1 to 600'
+    ):
+        parse_timer(text)
