@@ -38,6 +38,39 @@ def resample(samples: bytes, rate: int, target: int) -> bytes:
         library.speex_resampler_destroy(state)
 
 
+class Resampler:
+    """Converts a stream of mono samples piece by piece; its state joins the pieces without clicks."""
+
+    def __init__(self, rate: int, target: int) -> None:
+        """Convert from ``rate`` to ``target`` samples/s; raises AudioError as `resample` does."""
+        self._library = _speexdsp(rate)
+        self._rate, self._target = rate, target
+        failure = ctypes.c_int()
+        self._state: int | None = self._library.speex_resampler_init(
+            1, rate, target, RESAMPLER_QUALITY, ctypes.byref(failure)
+        )
+        if failure.value:
+            self._state = None
+            raise AudioError(f"resampling from {rate} samples/s failed: error {failure.value}")
+        self._library.speex_resampler_skip_zeros(self._state)
+
+    def convert(self, samples: bytes) -> bytes:
+        """Return what can be given so far; the filter holds back the last few milliseconds."""
+        count = len(samples) // SAMPLE_BYTES
+        room = count * self._target // self._rate + self._target // 100  # and a filter's rounding
+        taken, given = ctypes.c_uint32(count), ctypes.c_uint32(room)
+        out = (ctypes.c_int16 * room)()
+        self._library.speex_resampler_process_int(
+            self._state, 0, samples, ctypes.byref(taken), out, ctypes.byref(given)
+        )
+        return bytes(memoryview(out).cast("B")[: given.value * SAMPLE_BYTES])
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", None) is not None:
+            self._library.speex_resampler_destroy(self._state)
+            self._state = None
+
+
 @cache
 def _speexdsp(rate: int) -> ctypes.CDLL:
     try:

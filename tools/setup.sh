@@ -8,7 +8,7 @@ python=${PYTHON:-python3}
 # The device's packages (the first line), and those that the bench and the tests add.
 packages=(libspeex1 libspeexdsp1 mpv alsa-utils pulseaudio-utils python3-venv
           pulseaudio libasound2-plugins curl openssl dbus rauc squashfs-tools softhsm2 postgresql
-          chromium chromium-driver fonts-noto-cjk)
+          chromium chromium-driver fonts-noto-cjk libportaudio2 espeak-ng)
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -75,7 +75,7 @@ install_project() {
   .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv; "$python" -m venv .venv; }
   say "installing the project and what it needs into .venv"
   .venv/bin/python -m pip install -qq --disable-pip-version-check \
-    -c tools/constraints.txt -e '.[dev]' -e './cloud[hsm]' \
+    -c tools/constraints.txt -e '.[dev,mic,vad]' -e './cloud[hsm]' \
     || fail "pip could not install the project; is the package index reachable?"
   # The metadata of an earlier set-up with setuptools would be found before the installed one.
   rm -rf story_agent.egg-info

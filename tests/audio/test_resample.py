@@ -11,7 +11,7 @@ import pytest
 
 from audio import resample as module
 from audio.errors import AudioError
-from audio.resample import resample
+from audio.resample import Resampler, resample
 from tests.audio.levels import power_at
 
 HERTZ = 440
@@ -56,3 +56,21 @@ def test_without_the_library_the_error_says_which_package(monkeypatch: pytest.Mo
     monkeypatch.setattr(ctypes, "CDLL", fail)
     with pytest.raises(AudioError, match=r"WAV rate: got 44100, .*libspeexdsp1"):
         resample(b"\0\0", 44100, 8000)
+
+
+@pytest.mark.parametrize(("rate", "target"), [(16000, 8000), (48000, 16000), (44100, 16000)])
+def test_a_stream_converted_in_pieces_is_the_whole_converted(rate: int, target: int) -> None:
+    whole = tone(rate, rate)
+    piece = rate // 50 * 2
+    resampler = Resampler(rate, target)
+    streamed = b"".join(
+        resampler.convert(whole[at : at + piece]) for at in range(0, len(whole), piece)
+    )
+    expected = resample(whole, rate, target)
+    assert 0 <= len(expected) - len(streamed) < target // 50 * 2  # what the filter holds back
+    assert streamed == expected[: len(streamed)]
+
+
+def test_a_stream_of_a_rate_that_the_library_refuses_is_named() -> None:
+    with pytest.raises(AudioError, match=r"resampling from 0 samples/s failed: error \d+"):
+        Resampler(0, 8000)
