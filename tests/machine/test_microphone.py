@@ -47,6 +47,7 @@ async def record(back_end: BackEnd) -> tuple[int, MicrophoneError]:
 
 @pytest.fixture(autouse=True)
 def no_child_is_left() -> Iterator[None]:
+    before = children()
     yield
     assert children() <= before
 
