@@ -16,6 +16,8 @@ from typing import Any, get_type_hints
 from audio.speex import DEFAULT_QUALITY
 from ota.restart import parse_window
 from ota.trust.terms import DEFAULT_CHANNEL
+from resources.announce.cues import Kind
+from resources.announce.files import Language
 from wire.errors import FieldError, WireError
 from wire.ota import InstallerKind
 from wire.text import is_printable, kept
@@ -58,6 +60,18 @@ class PlaySettings:
 
     media_folder: Path = Path("media")
     """Songs and stories; relative to the state folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundsSettings:
+    """The machine's own sounds (docs/sounds.md)."""
+
+    folder: Path = Path("/etc/story-agent/sounds")
+    """A maker's files, which go before the package's by their names; may be missing."""
+    language: Language = Language.AUTO
+    """The prompts' language: ``auto`` (the locale's), ``zh`` or ``en``."""
+    kinds: Kind = Kind.ALL
+    """Which are heard: ``all``, ``tones`` (no speech) or ``none``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +160,7 @@ class Settings:
     link: LinkSettings = field(default_factory=LinkSettings)
     voice: VoiceSettings = field(default_factory=VoiceSettings)
     play: PlaySettings = field(default_factory=PlaySettings)
+    sounds: SoundsSettings = field(default_factory=SoundsSettings)
     switch: SwitchSettings = field(default_factory=SwitchSettings)
     ota: OtaSettings = field(default_factory=OtaSettings)
     health: HealthSettings = field(default_factory=HealthSettings)

@@ -24,6 +24,10 @@ quality = 5
 max_seconds = 20
 [play]
 media_folder = "/media/card"
+[sounds]
+folder = "/media/sounds"
+language = "en"
+kinds = "tones"
 [switch]
 armed = true
 [ota]

@@ -1,0 +1,1 @@
+"""The machine's own sounds: why nothing happened, and what it is about to do."""
