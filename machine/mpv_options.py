@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import wire.media
+from machine.gain import VOLUME_MAX
 
 # mpv gives a silent server up after this; a local file starts in about 50 ms.
 NETWORK_SECONDS = 5.0
@@ -44,6 +45,8 @@ def build_command(program: Sequence[str], descriptor: int) -> list[str]:
         "ao": f"pulse,alsa,{NO_DEVICE}",
         "audio-client-name": "story-agent",
         "audio-file-auto": "no",
+        # With integer samples mpv's gain has 256 steps: -38.6 dB instead of -40, silence below -54.
+        "audio-format": "float",
         "autoload-files": "no",
         "config": "no",
         "cover-art-auto": "no",
@@ -67,6 +70,7 @@ def build_command(program: Sequence[str], descriptor: int) -> list[str]:
         "sub-auto": "no",
         "terminal": "no",
         "video": "no",
+        "volume-max": str(VOLUME_MAX),
         "ytdl": "no",
     }
     return [*program, *(f"--{name}={value}" for name, value in options.items())]

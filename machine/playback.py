@@ -7,12 +7,14 @@ and while there is no sound device. It goes on at the position that was heard la
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
+from machine.gain import Gain
 from machine.mpv_options import NO_DEVICE, is_stream
 from machine.mpv_process import DEVICES_CHANGED, DIED, OUTPUT_CHANGED, Event, MpvError, MpvProcess
 from machine.progress import End, Progress, Tries, is_beginning_instead, judge_end
@@ -63,22 +65,26 @@ class Playback:
     def __init__(
         self,
         source: str,
-        volume: int,
+        start: float,
+        gain: Gain,
         open_mpv: Callable[[], Awaitable[MpvProcess]],
         device: Device,
         sound: Sound,
     ) -> None:
-        """Play ``source`` at ``volume`` percent of the machine's.
+        """Play ``source`` from ``start`` seconds on.
 
         Args:
             source: an absolute path or an http(s) URL.
-            volume: 0 to 100.
+            start: beyond the end it is the last second.
+            gain: how loud it is now, whenever a process loads it.
             open_mpv: returns the running mpv, or starts one; raises UnavailableError.
             device: its volume is set before anything sounds.
             sound: the machine's sound device.
         """
         self._source = source
-        self._volume = volume
+        self._start = start
+        self._gain = gain
+        self._unheard_from = 0.0
         self._open_mpv = open_mpv
         self._device = device
         self._sound = sound
@@ -96,7 +102,7 @@ class Playback:
 
         ``loaded`` is done when it plays. Raises RefusedError and UnavailableError before that.
         """
-        await self._begin(0.0)
+        await self._begin_first()
         if not self.loaded.done():
             self.loaded.set_result(None)
         while True:
@@ -129,6 +135,26 @@ class Playback:
         except UnavailableError:
             found = None
         return _number(found) or self.progress.at
+
+    async def seek(self, seconds: float) -> None:
+        """Go to a place, at most the last second.
+
+        Raises:
+            RefusedError: the source's server sends it from the beginning only.
+            MpvError: mpv refuses.
+        """
+        at = self.progress.clamp(seconds)
+        if self._mpv is not None and self._mpv.alive and not self._sound.lost:
+            with contextlib.suppress(UnavailableError):  # it died: it goes on there
+                if await self._mpv.ask("seekable") is False:
+                    raise RefusedError("play: its server cannot go to a place in the middle")
+                await self._mpv.request("seek", at, "absolute+exact")
+        self.progress.at = self._unheard_from = at
+
+    async def apply_gain(self) -> None:
+        """Give mpv the gain as it is now; one that loads gets it then."""
+        if self._mpv is not None and self._mpv.alive:
+            await self._mpv.request("set_property", "volume", self._gain.volume)
 
     async def _step(self) -> str | None:
         """Await one event; return the end's reason, "" for the source's own, None to go on."""
@@ -178,18 +204,43 @@ class Playback:
                 return
         raise _BrokenOffError(f"at {self.progress.describe()}: {why}")
 
+    async def _begin_first(self) -> None:
+        """Load the source at its start; mpv cannot begin beyond the end, which only it knows."""
+        start, begun = self._start, False
+        if start > 0:
+            with contextlib.suppress(RefusedError):
+                begun = await self._load_at(start)
+        if not begun:
+            await self._load_at(0.0)
+            if start > 0 and (last := self.progress.clamp(start)) < start:
+                await self._load_at(last)
+        self.progress.at = self._unheard_from = await self._ask_position() or 0.0
+        await self._begin_sound()
+
     async def _begin(self, start: float) -> None:
         """Load the source at ``start`` seconds, silently, then let it sound."""
+        await self._load_at(start)
+        if is_beginning_instead(start, await self._ask_position()):
+            await self._running.request("stop")
+            raise UnavailableError("play: the server cannot go on in the middle")
+        await self._begin_sound()
+
+    async def _load_at(self, start: float) -> bool:
+        """Load the source, silently; return whether ``start`` is not at or beyond its end."""
         self._mpv = mpv = await self._open_mpv()
         try:
             async with asyncio.timeout(LOAD_SECONDS):
                 await self._load(mpv, start)
         except TimeoutError as error:
             raise UnavailableError(f"play: nothing to hear in {LOAD_SECONDS:g} s") from error
-        if is_beginning_instead(start, _number(await mpv.ask("time-pos"))):
-            await mpv.request("stop")
-            raise UnavailableError("play: the server cannot go on in the middle")
+        position = await self._ask_position()
         self.progress.duration = _number(await mpv.ask("duration"))
+        return position is not None and start <= self.progress.clamp(start)
+
+    async def _ask_position(self) -> float | None:
+        return _number(await self._running.ask("time-pos"))
+
+    async def _begin_sound(self) -> None:
         if self._sound.was_heard and not await self._has_device():
             await self._wait_for_sound()
         else:
@@ -197,7 +248,7 @@ class Playback:
 
     async def _load(self, mpv: MpvProcess, start: float) -> None:
         await mpv.request("set_property", "pause", True)
-        await mpv.request("set_property", "volume", self._volume)
+        await mpv.request("set_property", "volume", self._gain.volume)
         # Without it mpv asks a server for the beginning once; a seek to 0 would ask again.
         options = f"start={start:.3f}" if start else ""
         answer = await mpv.request(
@@ -254,7 +305,7 @@ class Playback:
             self._quiet_polls = 0
             self._retries += 1
             if await self._open_output():
-                await self._resume_at(0.0)
+                await self._resume_at(self._unheard_from)
 
     async def _wait_for_sound(self) -> None:
         """Hold the source at the last position that was heard until a device plays again."""

@@ -12,11 +12,13 @@ import ctypes.util
 import logging
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
+from machine.gain import Gain
 from machine.mpv_options import NO_DEVICE, is_single_source
 from machine.mpv_process import MpvError, MpvProcess
 from machine.playback import Device, Playback, Sound
@@ -48,10 +50,27 @@ class Player(Protocol):
     def output(self) -> str | None:
         """The audio output in use, by mpv's name, None if there is none."""
 
-    async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
+    async def play(
+        self,
+        source: str,
+        on_end: EndListener,
+        *,
+        start: float = 0.0,
+        gain: float = 0.0,
+        volume: int = 100,
+        keep_fade: bool = False,
+    ) -> None:
         """Start a path or URL; returns when it plays. Raises RefusedError, UnavailableError.
 
-        ``volume`` is for this source only, in percent of the machine's volume.
+        Args:
+            source: an absolute path or an http(s) URL.
+            on_end: called when the source ends by itself.
+            start: the seconds to begin at; beyond the end it is the last second. A server that
+                cannot go on in the middle begins at the beginning: `position` tells.
+            gain: of this source, in dB (-60, silence, to 12).
+            volume: of this source, in percent of the machine's volume.
+            keep_fade: let a fade that runs go on: for what follows by itself. Else the source
+                begins at its gain.
         """
 
     async def pause(self, *, paused: bool) -> None:
@@ -62,6 +81,22 @@ class Player(Protocol):
 
     async def position(self) -> float | None:
         """Return the seconds played of the current track, None without one."""
+
+    async def length(self) -> float | None:
+        """Return the current track's length in seconds, None if it is unknown or there is none."""
+
+    async def seek(self, seconds: float) -> None:
+        """Go to a place of the current track, at most its last second. Raises RefusedError."""
+
+    async def set_gain(self, db: float) -> None:
+        """Set the current track's gain at once, in dB (-60, silence, to 12)."""
+
+    async def fade(self, to_db: float, seconds: float) -> bool:
+        """Fade to ``to_db`` over the track's gain (0: as without a fade), linear in dB.
+
+        Returns when it is over: True, or False if a newer order, fade or stop has ended it.
+        Cancelled, it stays where it is. It is over with the track, and runs on while that is paused.
+        """
 
     async def close(self) -> None:
         """Release the sound device."""
@@ -111,10 +146,19 @@ class StandInPlayer:
     name = "no player found (mpv is missing): what is asked for is kept but not heard"
     output = None
 
-    async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
+    async def play(
+        self,
+        source: str,
+        on_end: EndListener,
+        *,
+        start: float = 0.0,
+        gain: float = 0.0,
+        volume: int = 100,
+        keep_fade: bool = False,
+    ) -> None:
         """Accept any source; ``on_end`` is never called."""
         _log.info("not played, mpv is missing: %s", source)
-        del on_end, volume
+        del on_end, start, gain, volume, keep_fade
 
     async def pause(self, *, paused: bool) -> None:
         """Do nothing."""
@@ -125,6 +169,21 @@ class StandInPlayer:
     async def position(self) -> float | None:
         """Return None."""
         return None
+
+    async def length(self) -> float | None:
+        """Return None."""
+        return None
+
+    async def seek(self, seconds: float) -> None:
+        """Do nothing."""
+
+    async def set_gain(self, db: float) -> None:
+        """Do nothing."""
+
+    async def fade(self, to_db: float, seconds: float) -> bool:
+        """Return at once: there is nothing to hear."""
+        del to_db, seconds
+        return True
 
     async def close(self) -> None:
         """Do nothing."""
@@ -139,8 +198,10 @@ class MpvPlayer:
         *,
         program: Sequence[str] = (PROGRAM,),
         idle_seconds: float = IDLE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start nothing yet; ``device`` as for `find_player`, ``program`` of `find_program`."""
+        self._gain = Gain(clock)
         self._device = device or AnyDevice()
         self._program = program
         self._idle_seconds = idle_seconds
@@ -174,12 +235,24 @@ class MpvPlayer:
         """The id of mpv's process, None while none runs."""
         return self._mpv.pid if self._mpv is not None and self._mpv.alive else None
 
-    async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
+    async def play(
+        self,
+        source: str,
+        on_end: EndListener,
+        *,
+        start: float = 0.0,
+        gain: float = 0.0,
+        volume: int = 100,
+        keep_fade: bool = False,
+    ) -> None:
         """Load ``source`` in place of the current track; another `play` or `stop` gives it up."""
         if not is_single_source(source):
             raise RefusedError("play: cannot be played: expected a file or an http(s) URL")
         await self._give_up()
-        playback = self._playback = Playback(source, volume, self._open, self._device, self._sound)
+        self._gain.begin(gain, volume, keep_fade=keep_fade)
+        playback = self._playback = Playback(
+            source, start, self._gain, self._open, self._device, self._sound
+        )
         self._task = asyncio.create_task(self._play_to_end(playback, on_end))
         try:
             async with asyncio.timeout(PLAY_SECONDS):
@@ -207,11 +280,45 @@ class MpvPlayer:
         """Unload the track, or give up the one that is loading."""
         await self._give_up()
         await self._unload()
+        self._gain.begin(0.0, 100, keep_fade=False)
         self._let_go_later()
 
     async def position(self) -> float | None:
         """Return the seconds played; while there is no sound device, those that were heard."""
         return None if self._playback is None else await self._playback.position()
+
+    async def length(self) -> float | None:
+        """Return mpv's duration, which may be an estimate."""
+        return None if self._playback is None else self._playback.progress.duration
+
+    async def seek(self, seconds: float) -> None:
+        """Seek exactly; while there is no sound device, it is where the track will go on."""
+        if self._playback is None or not self._playback.loaded.done():
+            raise RefusedError("play: nothing is playing, so there is no place to go to")
+        try:
+            await self._playback.seek(seconds)
+        except MpvError as error:
+            raise RefusedError(f"play: cannot go to {seconds:g} s: {error}") from error
+
+    async def set_gain(self, db: float) -> None:
+        """Set mpv's volume."""
+        self._gain.set(db)
+        await self._apply_gain()
+
+    async def fade(self, to_db: float, seconds: float) -> bool:
+        """Set mpv's volume in steps of half a dB."""
+        fade = self._gain.begin_fade(to_db, seconds)
+        try:
+            while self._gain.fade is fade:
+                await self._apply_gain()
+                if (wait := self._gain.next_step()) is None:
+                    return self._gain.fade is fade
+                await asyncio.sleep(wait)
+        except asyncio.CancelledError:
+            if self._gain.fade is fade:
+                self._gain.hold()
+            raise
+        return False
 
     async def close(self) -> None:
         """End mpv."""
@@ -237,6 +344,11 @@ class MpvPlayer:
             watching.cancel()
         self._forget(playback)
         on_end(reason)
+
+    async def _apply_gain(self) -> None:
+        if self._playback is not None:
+            with contextlib.suppress(UnavailableError, MpvError):  # the next mpv starts with it
+                await self._playback.apply_gain()
 
     def _tell_devices_changed(self) -> None:
         if self._mpv is not None:

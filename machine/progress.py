@@ -12,6 +12,8 @@ END_PART = 0.02
 END_BYTES = 64 * 1024
 # A server without ranges sends the beginning instead of the rest (RFC 9110, section 14.2).
 START_SECONDS = 3.0
+# Who goes beyond the end hears this much, and then what follows.
+LAST_SECONDS = 1.0
 # Tries in a row that have played nothing new, and the seconds before each.
 BACK_OFF = (0.0, 0.5, 1.0, 2.0)
 # A try that has played this much has helped.
@@ -46,6 +48,11 @@ class Progress:
         if self.at >= self.duration - max(END_SECONDS, END_PART * self.duration):
             return False
         return self.size is None or self.read is None or self.read < self.size - END_BYTES
+
+    def clamp(self, seconds: float) -> float:
+        """Return a place to go to: not before the beginning, at most the last second."""
+        last = seconds if self.duration is None else self.duration - LAST_SECONDS
+        return max(0.0, min(seconds, last))
 
     def describe(self) -> str:
         """Return ``12.3 s of 96.0 s``."""

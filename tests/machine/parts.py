@@ -8,6 +8,7 @@ import contextlib
 import math
 import re
 import shutil
+import wave
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,7 +21,8 @@ from tools import pulse
 DEADLINE = 60.0
 RATE = 8000
 BLOCK_SECONDS = 0.1
-# The tones of write_tone have a peak of 12000.
+# Of the tones of write_tone.
+TONE_PEAK = 12000
 AUDIBLE = 100
 
 
@@ -64,6 +66,10 @@ class Ear:
             samples = await self.block()
         return max(candidates, key=lambda hertz: power(samples, hertz))
 
+    async def level(self) -> float:
+        """Return the next tenth of a second's loudest sample in dB of `write_tone`'s."""
+        return 20 * math.log10(max(1, *(await self.block())) / TONE_PEAK)
+
     async def until_tone(self, hertz: float, *, not_any_more: float) -> None:
         """Wait until one tone has taken the other's place."""
         async with asyncio.timeout(DEADLINE):
@@ -99,6 +105,20 @@ async def until_position(player: MpvPlayer, seconds: float) -> float:
         while (position := await player.position() or 0.0) < seconds:
             await asyncio.sleep(0.01)
     return position
+
+
+def write_two_tones(path: Path, first: float, second: float, *, seconds: float) -> str:
+    """Write ``seconds`` of one tone and then as much of another."""
+    samples = array.array("h", [
+        int(TONE_PEAK * math.sin(2 * math.pi * (first if n < seconds * RATE else second) * n / RATE))
+        for n in range(int(2 * seconds * RATE))
+    ])  # fmt: skip
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(samples.tobytes())
+    return str(path)
 
 
 def write_traps(folder: Path, target: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import wave
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +31,10 @@ class Chimer(ScriptedPlayer):
         self.end = end
         self.fault: UnavailableError | None = None
 
-    async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
+    async def play(self, source: str, on_end: EndListener, **how: Any) -> None:
         with wave.open(source) as chime:
             assert 0.5 < chime.getnframes() / chime.getframerate() < 2.0
-        await super().play(source, on_end, volume=volume)
+        await super().play(source, on_end, **how)
         if self.fault is not None:
             raise self.fault
         if self.end is not None:

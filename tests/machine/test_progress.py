@@ -70,6 +70,17 @@ def test_tries_without_progress_are_bounded(positions: list[float]) -> None:
     assert len(allowed) <= len(BACK_OFF) * 4  # each second of a three-second story once
 
 
+@pytest.mark.parametrize(
+    ("duration", "wanted", "place"),
+    [
+        (20.0, 5.0, 5.0), (20.0, 19.5, 19.0), (20.0, 900.0, 19.0), (20.0, -3.0, 0.0),
+        (0.4, 5.0, 0.0), (None, 900.0, 900.0), (None, -1.0, 0.0),
+    ],
+)  # fmt: skip
+def test_a_place_is_within_the_source(duration: float | None, wanted: float, place: float) -> None:
+    assert Progress(duration=duration).clamp(wanted) == place
+
+
 def test_progress_is_told_with_its_length() -> None:
     assert Progress(12.04, 96.0).describe() == "12.0 s of 96.0 s"
     assert Progress(12.04).describe() == "12.0 s"

@@ -44,9 +44,26 @@ class ScriptedPlayer:
         self.output: str | None = "scripted"
         self.at: float | None = None
         self.volumes: list[int] = []
+        self.starts: list[float] = []
+        self.gains: list[float] = []
+        self.kept_fades: list[bool] = []
+        self.fades: list[tuple[float, float]] = []
+        self.duration: float | None = None
 
-    async def play(self, source: str, on_end: EndListener, *, volume: int = 100) -> None:
+    async def play(
+        self,
+        source: str,
+        on_end: EndListener,
+        *,
+        start: float = 0.0,
+        gain: float = 0.0,
+        volume: int = 100,
+        keep_fade: bool = False,
+    ) -> None:
         title = Path(source).stem
+        self.starts.append(start)
+        self.gains.append(gain)
+        self.kept_fades.append(keep_fade)
         self.volumes.append(volume)
         self.played.append(title)
         self.on_end = on_end
@@ -79,6 +96,19 @@ class ScriptedPlayer:
 
     async def position(self) -> float | None:
         return self.at
+
+    async def length(self) -> float | None:
+        return self.duration
+
+    async def seek(self, seconds: float) -> None:
+        self.at = seconds
+
+    async def set_gain(self, db: float) -> None:
+        self.gains.append(db)
+
+    async def fade(self, to_db: float, seconds: float) -> bool:
+        self.fades.append((to_db, seconds))
+        return True
 
     async def close(self) -> None:
         self.played.append("(close)")
