@@ -1,8 +1,6 @@
 """Mandarin speech for tests: espeak-ng speaking pinyin, through Speex as a device sends it.
 
-Debian's ``-v cmn`` reads characters with English sounds. Pinyin with tone numbers and the voice
-``cmn-latn-pinyin`` at a low rate gives Mandarin. ``python -m tests.staging.recognition.speech`` prints the
-figures of docs/recognition.md.
+``python -m tests.staging.recognition.speech`` prints the figures of docs/recognition.md.
 """
 
 # ruff: noqa: T201  # prints figures
@@ -11,26 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 from audio.pcm import Pcm
-from audio.resample import resample
 from audio.speex import SpeexEncoder, frame_samples
-from audio.wav import read_wav
 from staging.recognition.intents import find_intent
 from staging.recognition.model import missing_packages
 from staging.recognition.prompt import build_prompt
 from staging.recognition.reassembly import Utterance
 from staging.recognition.recogniser import Recogniser
 from staging.recognition.sound import decode
+from tools.speech import has_espeak, sound_of
 from wire.voice import MAX_FRAMES
 
-# Words per minute; above this rate the recogniser understands almost nothing.
-ESPEAK_RATE = 120
 TITLES = ["小兔子乖乖", "两只老虎", "春天在哪里", "三只小猪", "数鸭子"]
 SENTENCES = [
     "播放小兔子乖乖", "播放两只老虎", "播放春天在哪里", "我想听三只小猪", "上一首", "下一首", "暂停播放",
@@ -41,23 +34,7 @@ SENTENCES = [
 
 def missing() -> list[str]:
     """Return what is missing on this machine for speech: the extra's packages, or espeak-ng."""
-    return missing_packages() + ([] if shutil.which("espeak-ng") else ["espeak-ng"])
-
-
-def speak(text: str) -> bytes:
-    """Return a WAV file of a Mandarin sentence."""
-    from pypinyin import Style, lazy_pinyin
-
-    pinyin = lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True)
-    command = ["espeak-ng", "-v", "cmn-latn-pinyin", "-s", str(ESPEAK_RATE), "--stdout"]
-    done = subprocess.run([*command, " ".join(pinyin)], capture_output=True, check=True, timeout=20)
-    return done.stdout
-
-
-def sound_of(text: str, rate: int) -> Pcm:
-    """Return a spoken sentence at the rate of a device, 8000 or 16000, as the agent reads it."""
-    read = read_wav(speak(text))
-    return Pcm(rate, resample(read.samples, read.rate, rate) if read.rate != rate else read.samples)
+    return missing_packages() + ([] if has_espeak() else ["espeak-ng"])
 
 
 def through_speex(sound: Pcm) -> Pcm:

@@ -27,9 +27,9 @@ from staging.recognition.model import SHA256, join_model, missing_packages, mode
 from staging.recognition.outcomes import OutcomeLog
 from tests.conftest import write_tone
 from tests.staging.recognition import speech
-from tests.staging.recognition.speech import sound_of
 from tools.bench import Bench
 from tools.processes import Service
+from tools.speech import sound_of
 
 BIN = Path(sys.executable).parent
 LACKING = speech.missing()
