@@ -118,7 +118,7 @@ class Agent:
                     self._updates.confirm_when_healthy(self._link.registered),
                     self._watcher.run(),
                     self._service.feed_watchdog(),
-                    *(p.keep_media_read() for p in points if isinstance(p, PlayPoint)),
+                    *(point.run() for point in points),
                 )
             ]
             self._service.ready()
@@ -155,8 +155,8 @@ class Agent:
             return {}
         return {
             "title": await point.get() or None,
-            "seconds": await point.position(),
-            "skipped": point.skipped,
+            "seconds": await point.teller.player.position(),
+            "skipped": point.teller.skipped,
         }
 
     async def _queue_start_reports(self) -> None:

@@ -14,6 +14,7 @@ from machine.level import KeptLevel
 from machine.logind import LogindPowerOff, StandInPowerOff
 from machine.player import find_player
 from resources.datapoint import DataPoint
+from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.points.power import PowerPoint
 from resources.points.switch import SwitchPoint
@@ -41,7 +42,7 @@ async def build_points(
     level = KeptLevel()
     await _find_level(level)
     return [
-        PlayPoint(find_player(level), library, title_changed),
+        PlayPoint(Teller(find_player(level), [library], title_changed)),
         VolumePoint(level),
         SwitchPoint(LogindPowerOff() if settings.switch.armed else StandInPowerOff()),
         PowerPoint(find_battery()),

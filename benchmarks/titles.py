@@ -7,6 +7,7 @@ when it listed the folder each time. The card is a folder on this machine's disk
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import random
@@ -114,8 +115,8 @@ def _lookups(card: Path, titles: list[str]) -> list[Figure]:
         ]
         aim = None if kind == UNWATCHED else Aim("ours", "<", 5.0)
         figures.append(_figure(f"look-up of {kind}", turns, aim))
-    watched.close()
-    unwatched.close()
+    asyncio.run(watched.close())
+    asyncio.run(unwatched.close())
     return figures
 
 
@@ -133,7 +134,7 @@ def _first(card: Path) -> Figure:
     def read() -> None:
         library = Library(card)
         library.find("CD7")
-        library.close()
+        asyncio.run(library.close())
 
     turns = [(milliseconds(read), milliseconds(lambda: walk(card))) for _ in range(3)]
     return _figure("the first look-up, which reads the card", turns)
@@ -146,7 +147,7 @@ def _after_a_change(card: Path, title: str) -> Figure:
     for number in range(TURNS):
         (card / "Album 7" / f"new {number}.mp3").write_bytes(SOUND)
         turns.append((milliseconds(lambda: library.find(title)), milliseconds(lambda: walk(card))))
-    library.close()
+    asyncio.run(library.close())
     return _figure("look-up after a file came", turns)
 
 

@@ -30,6 +30,10 @@ class DataPoint(ABC):
         """One line for status and log: what the data point controls."""
         return "built in"
 
+    async def run(self) -> None:
+        """Work in the background until cancelled, or return if there is none to do."""
+        return
+
     async def close(self) -> None:
         """Release devices; called when the agent stops."""
         return

@@ -43,6 +43,8 @@ TESTED_IN: dict[str, str] = {
     "transport.errors": "tests/transport/test_framed.py",
     "machine.errors": "tests/resources/test_dispatch.py",
     "resources.datapoint": "tests/resources/test_dispatch.py",
+    "resources.playing.deck": "tests/resources/playing/test_hold.py",
+    "resources.playing.events": "tests/resources/playing/test_hold.py",
     "ota.errors": "tests/ota/trust/test_client.py",
     "ota.fetch.folder": "tests/ota/fetch/test_spent.py",
     "ota.fetch.source": "tests/ota/trust/test_attacks.py",

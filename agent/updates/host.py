@@ -76,13 +76,13 @@ class AgentHost:
 
     def is_playing(self) -> bool:
         """Return whether a story is being played, or is paused."""
-        return self._play is not None and self._play.playing
+        return self._play is not None and self._play.teller.playing
 
     async def chime(self, volume: int) -> SoundProof:
         """Play the chime at ``volume`` percent, and return what was heard of it."""
         if self._play is None:
             return SoundProof(None, "this product plays by a data point of its own")
-        return await self._play.prove_sound(volume)
+        return await self._play.teller.prove_sound(volume)
 
     async def prepare(self, restart: Restart) -> None:
         """Note the sound for a new version; let pending reports go out: they survive the restart."""

@@ -6,21 +6,30 @@ in natural order. No name or link can select a file outside the media folder.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
-from machine.errors import RefusedError, UnavailableError
+from machine.errors import RefusedError, ResourceError, UnavailableError
+from resources.playing.keys import url_key
+from resources.playing.queue import Queue, Track
 from resources.titles.media_folder import MediaFolder
 from resources.titles.title_index import Folder, Hit, TitleIndex, title_of
 from wire.errors import show
 from wire.media import SOUND_ENDINGS, sound_ending
 from wire.text import cleaned, fold, kept
+
+# Seconds. The start of the agent and what a child orders first go before the reading of the card.
+FIRST_SECONDS = 10.0
+AGAIN_SECONDS = 30.0
+
+_log = logging.getLogger(__name__)
 
 _URL = re.compile("(https?)://", re.IGNORECASE)
 # Titles of the same name among which the one in the asker's own spelling is looked for.
@@ -29,19 +38,6 @@ _EXPECTED = (
     "a folder of them, an http(s) URL, or next, previous, pause, resume, stop; titles are files that"
     f" end in {' '.join(sorted(SOUND_ENDINGS))}"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """Something to play: its title, and its path or URL for the player."""
-
-    title: str
-    source: str
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it is a file on this machine."""
-        return self.source.startswith("/")
 
 
 class Tracks(Sequence[Track]):
@@ -75,31 +71,9 @@ class Tracks(Sequence[Track]):
         return (self._track(f, name) for f in self._folders for name in f.every_name())
 
     def _track(self, folder: Folder, name: bytes) -> Track:
-        path = os.path.join(self._root, folder.path, name)  # noqa: PTH118  # bytes: no Path
-        return Track(title_of(name), os.fsdecode(path))
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """An ordered list of tracks; ``index`` is the current one.
-
-    ``whole`` tells that all of it was asked for, so that a first track that cannot be played is no
-    failure.
-    """
-
-    tracks: Sequence[Track] = ()
-    index: int = 0
-    whole: bool = False
-
-    @property
-    def current(self) -> Track | None:
-        """The current track, None in an empty queue."""
-        return self.tracks[self.index] if self.tracks else None
-
-    def move(self, step: int) -> Queue | None:
-        """Return the queue moved by ``step`` tracks, None past either end."""
-        index = self.index + step
-        return Queue(self.tracks, index, self.whole) if 0 <= index < len(self.tracks) else None
+        path = os.path.join(folder.path, name)  # noqa: PTH118  # bytes: no Path
+        full = os.path.join(self._root, path)  # noqa: PTH118
+        return Track(title_of(name), os.fsdecode(full), os.fsdecode(path))
 
 
 class Library:
@@ -123,7 +97,8 @@ class Library:
         scheme = _URL.match(wanted)
         if scheme:
             # Not every player knows a scheme in capitals.
-            return Queue((Track(wanted, scheme[0].lower() + wanted[scheme.end() :]),))
+            source = scheme[0].lower() + wanted[scheme.end() :]
+            return Queue((Track(wanted, source, url_key(source)),))
         index = self._index()
         found = _find(index, wanted)
         if found is None and self._media.unreadable():
@@ -141,6 +116,24 @@ class Library:
             f"play: got {show(wanted)}, expected one of {len(index)} titles, {_EXPECTED}"
         )
 
+    async def open(self, text: str) -> Queue:
+        """Return `find` of ``text``, whose reading waits for the card in a thread."""
+        return await asyncio.to_thread(self.find, text)
+
+    async def run(self) -> None:
+        """Read what changed on the card ahead of orders, until cancelled.
+
+        Reading 50,000 titles for the first time takes seconds on a small machine.
+        """
+        wait = FIRST_SECONDS
+        while True:
+            await asyncio.sleep(wait)
+            wait = AGAIN_SECONDS
+            try:
+                await asyncio.to_thread(self.refresh)
+            except ResourceError as error:
+                _log.info("%s", error)  # whoever orders a title is told
+
     def titles(self) -> list[str]:
         """Return all titles in order."""
         index = self._index()
@@ -150,9 +143,9 @@ class Library:
         """Read what changed in the media folder; raises UnavailableError if it cannot be read."""
         self._index()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Watch the media folder no longer."""
-        self._media.close()
+        await asyncio.to_thread(self._media.close)  # another thread may be reading a slow card
 
     def _index(self, *, again: bool = False) -> TitleIndex:
         try:

@@ -16,6 +16,7 @@ import machine.chime
 from machine.chime import MOVED_SECONDS, SoundProof, play_chime, write_chime
 from machine.errors import UnavailableError
 from machine.player import EndListener, MpvPlayer, StandInPlayer
+from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.titles.library import Library
 from tests.conftest import write_tone
@@ -100,7 +101,7 @@ async def test_a_story_that_plays_is_proof_enough(
     bench = Bench(tmp_path / "media", "a")
     await bench.point.put("a")
     bench.player.at = at
-    assert await bench.point.prove_sound(10) == SoundProof("scripted", fault)
+    assert await bench.teller.prove_sound(10) == SoundProof("scripted", fault)
     assert bench.player.played == ["a"]  # the child's story continues, without a chime in it
 
 
@@ -108,7 +109,7 @@ async def test_an_order_waits_for_the_chime_and_is_played_at_full_volume(tmp_pat
     bench = Bench(tmp_path / "media", "a")
     bench.player.at = 1.0
     bench.player.loading = asyncio.Event()
-    chime = asyncio.create_task(bench.point.prove_sound(5))
+    chime = asyncio.create_task(bench.teller.prove_sound(5))
     while not bench.player.played:
         await asyncio.sleep(0)
     order = asyncio.create_task(bench.point.put("a"))
@@ -147,7 +148,7 @@ async def point(loud: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
         return
 
     write_tone(tmp_path / "media" / "tone.wav", seconds=0.5)
-    return PlayPoint(MpvPlayer(), Library(tmp_path / "media"), ignore)
+    return PlayPoint(Teller(MpvPlayer(), [Library(tmp_path / "media")], ignore))
 
 
 async def test_the_real_chime_is_captured_behind_the_sound_server(
@@ -162,7 +163,7 @@ async def test_the_real_chime_is_captured_behind_the_sound_server(
     try:
         async with asyncio.timeout(DEADLINE):
             await recorder.stdout.readexactly(800)  # it is recording
-            assert await point.prove_sound(100) == SoundProof("pulse")
+            assert await point.teller.prove_sound(100) == SoundProof("pulse")
             while max(array.array("h", await recorder.stdout.readexactly(800))) < 1000:
                 pass
     finally:
@@ -172,9 +173,9 @@ async def test_the_real_chime_is_captured_behind_the_sound_server(
 
 
 async def test_the_real_chime_proves_the_path_without_a_sound(point: PlayPoint) -> None:
-    assert await point.prove_sound(0) == SoundProof("pulse")
+    assert await point.teller.prove_sound(0) == SoundProof("pulse")
     await point.put("tone")
-    assert point.playing
+    assert point.teller.playing
     await point.close()
 
 
@@ -190,7 +191,7 @@ async def test_a_sink_that_takes_nothing_is_found_out(
 
     suspend("1")
     try:
-        proof = await point.prove_sound(0)
+        proof = await point.teller.prove_sound(0)
     finally:
         suspend("0")
     assert not proof.is_heard
@@ -204,5 +205,5 @@ async def test_without_a_sound_server_or_card_time_passes_and_nothing_is_heard(
     config = tmp_path / "asoundrc"
     config.write_text("pcm.!default { type hw card 31 }\n")
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(config))
-    proof = await point.prove_sound(0)
+    proof = await point.teller.prove_sound(0)
     assert (proof.output, proof.fault, proof.is_heard) == ("null", None, False)

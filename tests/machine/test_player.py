@@ -13,6 +13,7 @@ import pytest
 
 from machine.errors import RefusedError
 from machine.player import LIBMPV_CHILD, MpvPlayer, StandInPlayer, find_player, find_program
+from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.titles.library import Library
 from tests.conftest import write_tone
@@ -37,7 +38,7 @@ async def point(pulse: str, tmp_path: Path) -> AsyncIterator[PlayPoint]:
     player = find_player()
     assert isinstance(player, MpvPlayer)
     changes: asyncio.Queue[str] = asyncio.Queue()
-    point = PlayPoint(player, Library(folder), changes.put)
+    point = PlayPoint(Teller(player, [Library(folder)], changes.put))
     point.changes = changes  # type: ignore[attr-defined]
     yield point
     await point.close()
@@ -75,10 +76,10 @@ async def test_a_folder_goes_on_by_itself_and_reports_the_next_title(point: Play
 async def test_commands_in_chinese_and_english(point: PlayPoint) -> None:
     await point.put("2 两只老虎")
     await point.put("暂停")
-    held = await point.position()
+    held = await point.teller.player.position()
     await point.put("resume")
     async with asyncio.timeout(10):
-        while (await point.position() or 0) <= (held or 0):
+        while (await point.teller.player.position() or 0) <= (held or 0):
             await asyncio.sleep(0)
     await point.put("上一首")
     assert await point.get() == "1 小兔子乖乖"

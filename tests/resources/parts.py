@@ -8,6 +8,8 @@ from pathlib import Path
 
 from machine.errors import RefusedError, UnavailableError
 from machine.player import EndListener
+from resources.playing.events import Event
+from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.titles.library import Library
 
@@ -119,7 +121,11 @@ class Bench:
         make_sounds(folder, *(f"{title}.mp3" for title in titles))
         self.player = ScriptedPlayer()
         self.changes: asyncio.Queue[str] = asyncio.Queue()
-        self.point = PlayPoint(self.player, Library(folder), self.changes.put)
+        self.library = Library(folder)
+        self.teller = Teller(self.player, [self.library], self.changes.put)
+        self.point = PlayPoint(self.teller)
+        self.events: list[Event] = []
+        self.teller.subscribe(self.events.append)
 
     async def change(self) -> str:
         async with asyncio.timeout(DEADLINE):

@@ -10,7 +10,8 @@ import pytest
 
 import resources.titles.media_folder
 from machine.errors import RefusedError, UnavailableError
-from resources.titles.library import Library, Queue, Tracks
+from resources.playing.queue import Queue
+from resources.titles.library import Library, Tracks
 from resources.titles.listing import Listing, list_folder
 from tests.conftest import write_tone
 from tests.resources.parts import make_sounds

@@ -1,0 +1,1 @@
+"""What plays, in which order, from where and how far: the queue, the orders, the teller of stories."""
