@@ -179,6 +179,13 @@ class TrustedTime:
         """Whether the clock is at or above the floor, and so trusted."""
         return self._wall() >= self.floor()[0]
 
+    @property
+    def from_cloud(self) -> bool:
+        """Whether the cloud told the time since the machine's start."""
+        with self._lock:
+            cloud = self._record.known.get(TimeSource.CLOUD)
+        return cloud is not None and cloud.boot == self._boot
+
     def disbelief(self) -> str | None:
         """Return why the clock is not trusted and what is used instead; None if it is trusted."""
         floor, source = self.floor()

@@ -49,6 +49,15 @@ def test_a_clock_over_the_floor_is_believed(rig: ClockRig) -> None:
     assert (time.now(), time.believes_clock, time.disbelief()) == (THEN, True, None)
 
 
+def test_the_clouds_time_counts_for_the_start_in_which_it_was_told(rig: ClockRig) -> None:
+    time = rig.start()
+    assert (time.from_cloud, time.note_cloud(THEN)) == (False, True)
+    assert time.from_cloud
+    assert rig.start().from_cloud  # the agent was restarted, the machine was not
+    rig.boot = "second"
+    assert not rig.start().from_cloud
+
+
 def test_a_machine_that_wakes_in_1970_knows_when_it_was_built(
     rig: ClockRig, caplog: pytest.LogCaptureFixture
 ) -> None:

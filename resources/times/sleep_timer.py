@@ -1,0 +1,131 @@
+"""The sleep timer: minutes, the end of this story, or the end of the N-th story that begins from now on.
+
+It decides only. Minutes count on the machine's monotonic clock, paused or not: 20 means silence in 20
+minutes. A tap in the last minute, or any order, gives ten more. It survives a restart of the agent within
+one boot; after another start of the machine nothing plays by itself, and there is no timer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from machine.errors import RefusedError
+from resources.times.countdown import SIGN_SECONDS
+from wire.errors import FieldError
+from wire.fields import get_string
+from wire.sleep import END, MINUTES_MAX, OFF, Timer, TimerKind, after, minutes
+
+EXTENSION_MINUTES = 10
+# Seconds. A timer that waits for the end of a story is dropped after this, and an endless stream ends.
+LAPSE_SECONDS = MINUTES_MAX * 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A timer that was ordered: it ends at ``until``; ``stories`` begin before, None: it is a time."""
+
+    until: float
+    stories: int | None = None
+
+
+class SleepTimer:
+    """One timer, or none; the last order wins."""
+
+    def __init__(self, clock: Callable[[], float], boot: str = "") -> None:
+        """Count on ``clock``: seconds since the machine's start ``boot``, sleep included."""
+        self._clock = clock
+        self._boot = boot
+        self._pending: _Pending | None = None
+
+    def order(self, timer: Timer, *, loaded: bool) -> None:
+        """Set the timer.
+
+        Args:
+            timer: what was ordered.
+            loaded: whether a story is loaded.
+
+        Raises:
+            RefusedError: the end of this story, and there is none.
+        """
+        match timer.kind:
+            case TimerKind.OFF:
+                self._pending = None
+            case TimerKind.MINUTES:
+                self._pending = _Pending(self._clock() + timer.amount * 60.0)
+            case TimerKind.END if not loaded:
+                raise RefusedError('sleep_timer: nothing is playing, so there is no "end"')
+            case TimerKind.END | TimerKind.AFTER:
+                self._pending = _Pending(self._clock() + LAPSE_SECONDS, timer.amount)
+
+    @property
+    def remaining(self) -> Timer:
+        """What remains, in the data point's words: minutes rounded up, or stories yet to begin."""
+        if self._pending is None:
+            return OFF
+        if self._pending.stories is None:
+            left = math.ceil((self._pending.until - self._clock()) / 60.0)
+            return minutes(min(max(left, 1), MINUTES_MAX))
+        return after(self._pending.stories) if self._pending.stories else END
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until silence; None: no timer, or far from the limit of one that awaits stories."""
+        return None if self._pending is None else self._pending.until - self._clock()
+
+    @property
+    def ends_with_story(self) -> bool:
+        """Whether the story that plays is the last one."""
+        return self._pending is not None and self._pending.stories == 0
+
+    def began(self) -> None:
+        """A story begins; it is one of those that are awaited."""
+        if self._pending is not None and self._pending.stories:
+            self._pending = _Pending(self._pending.until, self._pending.stories - 1)
+
+    def stopped(self) -> None:
+        """Nothing plays any more: a timer that awaits stories has done its work."""
+        if self._pending is not None and self._pending.stories is not None:
+            self._pending = None
+
+    def touched(self) -> bool:
+        """Somebody gave an order: in the last minute it extends the timer; return whether it did."""
+        left = self.left
+        if self._pending is None or self._pending.stories is not None or left is None:
+            return False
+        if not 0 < left <= SIGN_SECONDS:
+            return False
+        self._pending = _Pending(self._clock() + EXTENSION_MINUTES * 60.0)
+        return True
+
+    def expire(self) -> bool:
+        """Drop a timer whose time is over; return whether there was one."""
+        left = self.left
+        if left is None or left > 0:
+            return False
+        self._pending = None
+        return True
+
+    def to_json(self) -> dict[str, object]:
+        """Return what `restore` takes."""
+        if self._pending is None:
+            return {}
+        return {"boot": self._boot, "until": self._pending.until, "stories": self._pending.stories}
+
+    def restore(self, source: Mapping[str, object]) -> None:
+        """Continue the timer of an earlier run in the same boot; raises FieldError for another form."""
+        if not source or get_string(source, "boot", empty=True) != self._boot or not self._boot:
+            return
+        until, stories = source.get("until"), source.get("stories")
+        now = self._clock()
+        if (
+            not isinstance(until, int | float)
+            or not now - LAPSE_SECONDS <= until <= now + LAPSE_SECONDS
+        ):
+            raise FieldError("until", until, "seconds of this boot")
+        if stories is not None and (
+            not isinstance(stories, int) or not 0 <= stories <= MINUTES_MAX
+        ):
+            raise FieldError("stories", stories, "a number of stories or null")
+        self._pending = _Pending(float(until), stories)

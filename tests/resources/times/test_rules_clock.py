@@ -1,0 +1,76 @@
+"""The rules' clock never goes back, and finds the minutes at which periods begin."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.resources.times.world import World
+
+
+def test_a_clock_that_was_set_back_counts_on() -> None:
+    world = World("2026-11-26 18:00")
+    world.clock.note()
+    world.advance(60)
+    world.ahead = -86400.0
+    assert world.clock.now() == world.true
+    world.restart(off=0.0)
+    world.ahead = -86400.0
+    world.advance(60)
+    assert world.clock.now() == world.true
+
+
+def test_a_start_in_1970_counts_from_what_was_seen() -> None:
+    world = World("2026-11-26 18:00")
+    world.restart(off=3600.0, knows=False)
+    world.advance(100)
+    assert world.clock.now() == world.true - 3600
+    assert not world.clock.sure
+    assert world.clock.dated
+    world.sync()
+    assert world.clock.now() == world.true
+    assert world.clock.sure
+
+
+def test_a_machine_that_never_knew_the_time_says_so() -> None:
+    world = World()
+    world.stored = None
+    world.start(knows=False)
+    assert not world.clock.dated
+    world.restart(knows=False)
+    assert not world.clock.dated
+    world.sync()
+    world.restart(knows=False)
+    assert world.clock.dated
+
+
+def test_only_the_cloud_corrects_a_clock_that_was_ahead() -> None:
+    world = World("2026-11-26 18:00")
+    world.ahead = 30 * 86400.0
+    world.clock.note()
+    world.ahead = 0.0
+    assert world.clock.now() == world.true + 30 * 86400
+    world.sync()
+    assert world.clock.now() == world.true
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted", "seconds"),
+    [
+        ("2026-11-26 18:00:30", (18, 0), 0.0),
+        ("2026-11-26 18:00:30", (18, 1), 30.0),
+        ("2026-11-26 18:00:30.25", (20, 30), 8969.75),
+        ("2026-11-26 18:00", (17, 59), 23 * 3600 + 59 * 60.0),
+        ("2027-03-28 01:30", (3, 0), 1800.0),  # summer time begins: 02:00 is 03:00
+        ("2027-10-31 01:30", (3, 0), 9000.0),  # and ends: 02:00 comes twice
+    ],
+)
+def test_the_next_time_of_day(now: str, wanted: tuple[int, int], seconds: float) -> None:
+    world = World(now)
+    found = world.clock.first(lambda m: (m.hour, m.minute) == wanted, within=90000.0)
+    assert found == seconds
+
+
+def test_a_time_of_day_that_the_change_leaves_out_is_not_found() -> None:
+    world = World("2027-03-28 01:30")
+    assert world.clock.first(lambda m: (m.hour, m.minute) == (2, 30), within=3600.0) is None
+    assert world.clock.first(lambda m: m.hour == 5, within=9000.0, after=8000.0) == 9000.0
