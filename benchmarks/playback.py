@@ -19,7 +19,8 @@ from pathlib import Path
 from benchmarks.figures import Aim, Figure, command_line, figure
 from benchmarks.memory import memory
 from machine.errors import ResourceError
-from machine.player import LIBMPV_CHILD, PROGRAM, MpvPlayer
+from machine.mpv_program import LIBMPV_CHILD, PROGRAM
+from machine.player import MpvPlayer
 from tools.pulse import PulseServer
 
 ROUNDS = 10

@@ -35,12 +35,9 @@ _KEPT = frozenset({
 })  # fmt: skip
 
 
-def build_command(program: Sequence[str], descriptor: int) -> list[str]:
-    """Return the command line of ``program`` and mpv's options; it takes its orders on the socket ``descriptor``.
-
-    mpv ends when the other side of that socket is closed, also by the agent's death.
-    """
-    options = {
+def build_options() -> dict[str, str]:
+    """Return mpv's options by their names."""
+    return {
         "access-references": "no",  # of MOV and Matroska to other files
         "ao": f"pulse,alsa,{NO_DEVICE}",
         "audio-client-name": "story-agent",
@@ -57,7 +54,6 @@ def build_command(program: Sequence[str], descriptor: int) -> list[str]:
         "idle": "yes",
         "input-builtin-bindings": "no",
         "input-default-bindings": "no",
-        "input-ipc-client": f"fd://{descriptor}",
         "load-auto-profiles": "no",
         "load-osd-console": "no",
         "load-scripts": "no",
@@ -73,7 +69,15 @@ def build_command(program: Sequence[str], descriptor: int) -> list[str]:
         "volume-max": str(VOLUME_MAX),
         "ytdl": "no",
     }
-    return [*program, *(f"--{name}={value}" for name, value in options.items())]
+
+
+def build_command(program: Sequence[str], descriptor: int, options: Mapping[str, str]) -> list[str]:
+    """Return the command line of ``program``; it takes its orders on the socket ``descriptor``.
+
+    mpv ends when the other side of that socket is closed, also by the agent's death.
+    """
+    words = [f"--{name}={value}" for name, value in options.items()]
+    return [*program, *words, f"--input-ipc-client=fd://{descriptor}"]
 
 
 def build_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""mpv in a process of its own, with its JSON IPC on an inherited socket.
+"""mpv in a process of its own, and its JSON IPC on one end of a socket pair.
 
 mpv's manual, "JSON IPC": one JSON object a line; a request is ``{"command": ..., "request_id": n}``,
 its answer bears the same ``request_id``, and an event has ``event``. Every request has a deadline,
@@ -8,17 +8,16 @@ and a process that misses one is killed: whoever uses it starts another.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import logging
-import os
 import socket
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from machine.errors import UnavailableError
-from machine.mpv_options import build_command, build_environment
+from machine.mpv_host import UNIT_SOCKET, Host, start_host
 
 # mpv answers in a millisecond; it is blocked while it opens a sound card.
 REQUEST_SECONDS = 3.0
@@ -53,11 +52,11 @@ class MpvProcess:
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        host: Host,
         ours: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     ) -> None:
         """Use `start`."""
-        self._process = process
+        self._host = host
         self._reader, self._writer = ours
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -67,37 +66,35 @@ class MpvProcess:
         """mpv's name of the audio output in use, None while none is open."""
         self._reported: str | None = None
         self.alive = True
+        self.pid: int | None = None
+        """The process id."""
 
     @classmethod
-    async def start(cls, program: Sequence[str]) -> MpvProcess:
-        """Start mpv and wait for its first answer; raises UnavailableError."""
+    async def start(cls, program: Sequence[str], unit: Path = UNIT_SOCKET) -> MpvProcess:
+        """Start mpv and wait for its first answer; raises UnavailableError.
+
+        It runs in the unit whose socket is ``unit``, without one as a child that is ``program``.
+        """
         ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *build_command(program, theirs.fileno()),
-                    pass_fds=[theirs.fileno()],
-                    env=build_environment(os.environ),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=asyncio.subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C is for the agent, which then closes mpv
-                )
-            except OSError as error:
-                ours.close()
-                raise UnavailableError(f"play: mpv cannot be started: {error.strerror}") from error
-        made = cls(process, await asyncio.open_unix_connection(sock=ours, limit=LINE_LIMIT))
+        try:
+            with theirs:
+                host = await start_host(program, theirs, unit)
+        except BaseException:
+            ours.close()
+            raise
+        made = cls(host, await asyncio.open_unix_connection(sock=ours, limit=LINE_LIMIT))
         try:
             await made.request("observe_property", 1, CURRENT_AO, seconds=START_SECONDS)
+            made.pid = host.pid or await made.ask("pid")
         except BaseException:
             await made.close()
             raise
         return made
 
     @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
+    def label(self) -> str:
+        """What runs, for people."""
+        return self._host.label
 
     async def request(
         self, *command: object, seconds: float = REQUEST_SECONDS, **named: object
@@ -145,10 +142,9 @@ class MpvProcess:
 
     def kill(self, reason: str) -> None:
         """End the process at once; the reader then puts `DIED`."""
-        if self._process.returncode is None:
+        if self.alive:
             _log.warning("play: mpv is killed: %s", reason)
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+        self._host.kill()
         self._end()
 
     async def close(self) -> None:
@@ -158,11 +154,10 @@ class MpvProcess:
         self._writer.close()  # which mpv takes as an order to quit
         try:
             async with asyncio.timeout(QUIT_SECONDS):
-                await self._process.wait()
+                await self._host.wait()
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+            self._host.kill()
+            await self._host.wait()
 
     async def _read(self) -> None:
         try:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes.util
 import logging
-import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,8 +16,10 @@ from typing import Protocol
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
 from machine.gain import Gain
+from machine.mpv_host import UNIT_SOCKET, Child, Unit
 from machine.mpv_options import NO_DEVICE, is_single_source
 from machine.mpv_process import MpvError, MpvProcess
+from machine.mpv_program import PROGRAM, find_program
 from machine.playback import Device, Playback, Sound
 
 # A play order's answer: within the dispatch's 8 s, and long enough for a slow server or for a sound
@@ -30,8 +29,6 @@ PLAY_SECONDS = 7.5
 STOP_SECONDS = 0.2
 # An idle mpv is let go after this: the next story of a child comes within a minute or much later.
 IDLE_SECONDS = 60.0
-PROGRAM = "mpv"
-LIBMPV_CHILD = str(Path(__file__).with_name("libmpv_child.py"))
 
 _log = logging.getLogger(__name__)
 
@@ -102,19 +99,6 @@ class Player(Protocol):
         """Release the sound device."""
 
 
-def find_program() -> list[str]:
-    """Return the command that runs mpv, an empty list if neither mpv nor libmpv is installed.
-
-    Machines that were set up for an earlier version have libmpv alone, and an update of the agent
-    cannot install mpv.
-    """
-    if found := shutil.which(PROGRAM):
-        return [found]
-    if ctypes.util.find_library("mpv"):
-        return [sys.executable, "-I", "-S", LIBMPV_CHILD]
-    return []
-
-
 class AnyDevice:
     """A `Device` of which nothing is known: for a player without a mixer."""
 
@@ -129,13 +113,15 @@ class AnyDevice:
         """See nothing."""
 
 
-def find_player(device: Device | None = None) -> Player:
+def find_player(device: Device | None = None, unit: Path = UNIT_SOCKET) -> Player:
     """Return mpv or libmpv in a process of its own, started at the first play, else the stand-in.
 
-    ``device`` sets the machine's volume before anything sounds.
+    ``device`` sets the machine's volume before anything sounds; ``unit`` is the socket of the player's
+    unit, which a machine need not have.
     """
-    if program := find_program():
-        return MpvPlayer(device, program=program)
+    program = find_program()
+    if program or unit.exists():
+        return MpvPlayer(device, program=program, unit=unit)
     _log.warning("%s", StandInPlayer.name)
     return StandInPlayer()
 
@@ -197,10 +183,12 @@ class MpvPlayer:
         device: Device | None = None,
         *,
         program: Sequence[str] = (PROGRAM,),
+        unit: Path = UNIT_SOCKET,
         idle_seconds: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start nothing yet; ``device`` as for `find_player`, ``program`` of `find_program`."""
+        """Start nothing yet; ``device`` and ``unit`` as for `find_player`, ``program`` of `find_program`."""
+        self._unit = unit
         self._gain = Gain(clock)
         self._device = device or AnyDevice()
         self._program = program
@@ -214,14 +202,21 @@ class MpvPlayer:
 
     @property
     def name(self) -> str:
-        """The name mpv and its current audio output."""
+        """Where mpv runs, and its current audio output."""
         if self._playback is not None and self._sound.lost:
-            return f"mpv: no sound device: waits at {self._playback.progress.describe()}"
+            return f"{self._label}: no sound device: waits at {self._playback.progress.describe()}"
         if self._mpv is None or not self._mpv.alive:
-            return "mpv: not started yet"
+            return f"{self._label}: not started yet"
         if self.output == NO_DEVICE:
-            return "mpv: no sound device found: what plays is not heard"
-        return f"mpv: {self.output or 'idle'}"
+            return f"{self._label}: no sound device found: what plays is not heard"
+        return f"{self._label}: {self.output or 'idle'}"
+
+    @property
+    def _label(self) -> str:
+        """Where mpv runs, or would run."""
+        if self._mpv is not None and self._mpv.alive:
+            return self._mpv.label
+        return Unit.label if self._unit.exists() else Child.label
 
     @property
     def output(self) -> str | None:
@@ -383,7 +378,7 @@ class MpvPlayer:
         async with self._opening:
             if self._mpv is None or not self._mpv.alive:
                 await self._let_go()
-                self._mpv = await MpvProcess.start(self._program)
+                self._mpv = await MpvProcess.start(self._program, self._unit)
             return self._mpv
 
     async def _let_go(self) -> None:

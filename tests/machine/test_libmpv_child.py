@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from machine.player import LIBMPV_CHILD
+from machine.mpv_program import LIBMPV_CHILD
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,12 @@ import subprocess
 
 import pytest
 
-from machine.mpv_options import build_command, build_environment, is_single_source
+from machine.mpv_options import (
+    build_command,
+    build_environment,
+    build_options,
+    is_single_source,
+)
 from wire.media import FORMATS
 
 
@@ -18,7 +23,7 @@ def test_the_installed_mpv_knows_every_option() -> None:
     ).stdout  # fmt: skip
     known = {name for name, kind in re.findall(r"^ --(\S+)\s+(.*)$", listed, re.MULTILINE)
              if "deprecated" not in kind}  # fmt: skip
-    words = build_command(["mpv"], 7)[1:]
+    words = build_command(["mpv"], 7, build_options())[1:]
     names = {word.removeprefix("--").partition("=")[0] for word in words}
     # --list-options leaves out those that only the command line has.
     assert names - known <= {"config"}
@@ -50,8 +55,6 @@ def test_only_a_path_or_a_web_address_is_a_source(source: str, *, taken: bool) -
 
 def test_every_kind_of_title_may_be_opened() -> None:
     """A title that is found and cannot be opened would be passed over each time."""
-    words = build_command(["mpv"], 7)
-    option = next(word for word in words if word.startswith("--demuxer-lavf-o=format_whitelist="))
-    opened = option.partition("[")[2].rstrip("]").split(",")
+    opened = build_options()["demuxer-lavf-o"].partition("[")[2].rstrip("]").split(",")
     assert set(FORMATS) < set(opened)
     assert not {"hls", "dash", "concat", "sdp", "rtsp", "imf"} & set(opened)

@@ -16,7 +16,7 @@ import pytest
 from machine import mpv_process
 from machine.errors import UnavailableError
 from machine.mpv_process import DIED, MpvError, MpvProcess
-from machine.player import LIBMPV_CHILD
+from machine.mpv_program import LIBMPV_CHILD
 from tests.conftest import write_tone
 from tests.machine.parts import DEADLINE, write_traps
 
@@ -101,6 +101,7 @@ async def test_answers_to_nobody_change_nothing() -> None:
 async def test_a_hanging_process_is_killed_at_the_close(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mpv_process, "QUIT_SECONDS", 0.05)
     mpv = await MpvProcess.start(["mpv"])
+    assert mpv.pid is not None
     os.kill(mpv.pid, signal.SIGSTOP)
     async with asyncio.timeout(DEADLINE):
         await mpv.close()

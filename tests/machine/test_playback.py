@@ -13,7 +13,8 @@ import pytest
 
 from machine.errors import RefusedError, UnavailableError
 from machine.mpv_options import is_stream
-from machine.player import LIBMPV_CHILD, AnyDevice, MpvPlayer
+from machine.mpv_program import LIBMPV_CHILD
+from machine.player import AnyDevice, MpvPlayer
 from tests.conftest import write_tone
 from tests.machine.parts import (
     DEADLINE,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from machine.errors import RefusedError
-from machine.player import LIBMPV_CHILD, MpvPlayer, StandInPlayer, find_player, find_program
+from machine.player import MpvPlayer, StandInPlayer, find_player
 from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.titles.library import Library
@@ -108,13 +108,6 @@ async def test_a_new_order_while_the_old_track_ends_is_not_taken_for_a_failure(
         await point.put("小兔子乖乖")
         await point.put("两只老虎")
         assert await point.get() == "2 两只老虎"
-
-
-async def test_libmpv_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that was set up for an earlier version has no program mpv."""
-    monkeypatch.setattr("shutil.which", lambda _name: None)
-    assert find_program()[-1] == LIBMPV_CHILD
-    assert isinstance(find_player(), MpvPlayer)
 
 
 async def test_without_mpv_the_stand_in_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

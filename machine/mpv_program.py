@@ -1,0 +1,24 @@
+"""Which program is mpv on this machine: the program itself, or the library in a child of ours."""
+
+from __future__ import annotations
+
+import ctypes.util
+import shutil
+import sys
+from pathlib import Path
+
+PROGRAM = "mpv"
+LIBMPV_CHILD = str(Path(__file__).with_name("libmpv_child.py"))
+
+
+def find_program() -> list[str]:
+    """Return the command that runs mpv, an empty list if neither mpv nor libmpv is installed.
+
+    Machines that were set up for an earlier version have libmpv alone, and an update of the agent
+    cannot install mpv.
+    """
+    if found := shutil.which(PROGRAM):
+        return [found]
+    if ctypes.util.find_library("mpv"):
+        return [sys.executable, "-I", "-S", LIBMPV_CHILD]
+    return []
