@@ -196,7 +196,7 @@ def test_an_order_of_another_kind_is_refused_by_name(
     as_unit = ["bash", "-c", 'exec 3<&0; exec "$@" </dev/null', "-", *LAUNCHER]
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        process = subprocess.Popen(as_unit, stdin=theirs, stderr=subprocess.PIPE)
+        process = subprocess.Popen(as_unit, stdin=theirs.fileno(), stderr=subprocess.PIPE)
         theirs.close()
         given = array.array("i", [ours.fileno()] * descriptors)
         extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, given)] if descriptors else []
