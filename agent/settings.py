@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from audio.speex import DEFAULT_QUALITY
+from audio.vad import VadKind
+from machine.capture_kinds import BackEndKind
 from ota.restart import parse_window
 from ota.trust.terms import DEFAULT_CHANNEL
 from resources.announce.cues import Kind
@@ -42,16 +44,40 @@ class LinkSettings:
     """The wait after the cloud refused the device or failed verification; retries rarely help."""
 
 
+class Band(StrEnum):
+    """How much of a voice is sent."""
+
+    NARROW = "narrow"
+    """8,000 samples/s, as the document has it."""
+    WIDE = "wide"
+    """16,000 samples/s: twice the bytes, recognised better (docs/recognition.md)."""
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+        return 8000 if self is Band.NARROW else 16000
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceSettings:
-    """How utterances are sent."""
+    """How utterances are heard and sent (docs/listening.md)."""
 
     style: HeaderStyle = HeaderStyle.LENGTH32
     """Frame headers: ``length32`` (open API document) or ``spx`` (late-2017 SDK)."""
     quality: int = DEFAULT_QUALITY
     """Speex quality, 0 to 10; 8 gives the document's 38-byte frames."""
     max_seconds: float = 60.0
-    """The longest utterance; the rest is cut off."""
+    """The longest utterance of a file; the rest is cut off. The microphone's have 15 s."""
+    microphone: str = ""
+    """The device or the sound server's source: an index, a name or a part of one; empty: the default."""
+    capture: BackEndKind = BackEndKind.AUTO
+    """What records: ``auto``, ``sounddevice``, ``parec`` or ``arecord``."""
+    vad: VadKind = VadKind.AUTO
+    """What tells speech from other sound: ``auto``, ``silero``, ``webrtc`` or ``energy``."""
+    band: Band = Band.NARROW
+    """``narrow`` (8 kHz) or ``wide`` (16 kHz); utterances from files keep their own rate."""
+    pause_seconds: float = 0.7
+    """The silence that ends what is said into the microphone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +201,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "link.refused_retry_seconds": (1, 86400),
     "voice.quality": (0, 10),
     "voice.max_seconds": (1, 600),
+    "voice.pause_seconds": (0.3, 3),
     "ota.confirm_timeout_seconds": (5, 3600),
     "ota.max_bytes_per_second": (0, 2**31),
     "health.chime_volume": (0, 100),

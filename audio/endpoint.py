@@ -76,6 +76,14 @@ class Endpointer:
         self._votes.append(self._vad.is_speech(block))
         return self._go_on(block) if self.speaking else self._look(block)
 
+    def keep(self, block: bytes) -> None:
+        """Take a block that is not to be judged, as while the machine's own cue sounds; no utterance begins.
+
+        It may still be the time before an utterance. Not to be called while one goes on.
+        """
+        self._votes.clear()
+        self._ring.add(block)
+
     def _look(self, block: bytes) -> Step:
         self._ring.add(block)
         if sum(self._votes) < BEGIN_BLOCKS:

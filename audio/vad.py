@@ -6,6 +6,7 @@ How each does in quiet, in noise and beside music was measured: docs/listening.m
 from __future__ import annotations
 
 import array
+import contextlib
 import importlib.util
 import math
 from collections.abc import Callable, Mapping
@@ -135,5 +136,6 @@ def find_vad(kind: VadKind = VadKind.AUTO) -> Vad:
     for candidate in order[first:-1]:
         module, make = _MAKERS[candidate]
         if importlib.util.find_spec(module) is not None:
-            return make()
+            with contextlib.suppress(ImportError, OSError):  # a wheel for another machine
+                return make()
     return EnergyVad()

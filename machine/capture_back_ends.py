@@ -7,10 +7,10 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 
 from machine import capture_child
 from machine.capture_child import RATE
+from machine.capture_kinds import BackEndKind
 from machine.microphone import BackEnd, FaultKind
 
 CHILD = "machine.capture_child"
@@ -30,19 +30,6 @@ _ARECORD_SAYS: Mapping[str, FaultKind] = {
     "No such device": FaultKind.NO_DEVICE,
     "Sample format non available": FaultKind.NO_DEVICE,
 }
-
-
-class BackEndKind(StrEnum):
-    """The setting ``voice.capture``."""
-
-    AUTO = "auto"
-    """The first of the others that is installed."""
-    SOUNDDEVICE = "sounddevice"
-    """PortAudio, from the extra ``story-agent[mic]``."""
-    PAREC = "parec"
-    """PulseAudio's or PipeWire's recorder (Debian's pulseaudio-utils)."""
-    ARECORD = "arecord"
-    """ALSA's recorder (Debian's alsa-utils)."""
 
 
 def find_back_end(device: str = "", kind: BackEndKind = BackEndKind.AUTO) -> BackEnd:

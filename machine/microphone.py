@@ -12,10 +12,10 @@ import contextlib
 import logging
 import os
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from base.backoff import Backoff
 from machine.capture_child import BLOCK_BYTES, BLOCK_SECONDS
@@ -255,11 +255,15 @@ class Microphone:
             self.is_open = False
 
 
-async def _shielded(closing: Awaitable[None]) -> None:
-    """Wait for ``closing`` even if this task is cancelled meanwhile: no child is left behind."""
-    task = asyncio.ensure_future(closing)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
+async def _shielded(closing: Coroutine[Any, Any, None]) -> None:
+    """Wait for the end of ``closing`` however often this task is cancelled: no child is left behind."""
+    task = asyncio.create_task(closing)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    task.result()

@@ -41,6 +41,7 @@ TESTED_IN: dict[str, str] = {
     "audio.errors": "tests/audio/test_speex.py",
     "audio.pcm": "tests/audio/test_speex.py",
     "transport.errors": "tests/transport/test_framed.py",
+    "machine.capture_kinds": "tests/machine/test_capture_back_ends.py",
     "machine.errors": "tests/resources/test_dispatch.py",
     "resources.datapoint": "tests/resources/test_dispatch.py",
     "resources.playing.deck": "tests/resources/playing/test_hold.py",

@@ -43,6 +43,8 @@ class Event(StrEnum):
     UNMUTE = "unmute"
     OPENED = "opened"
     """The first block has arrived."""
+    TOLD = "told"
+    """What the machine said or played about it has been heard."""
     BEGAN = "began"
     """Speech has begun."""
     ENDED = "ended"
@@ -112,10 +114,12 @@ def _table() -> dict[tuple[State, Event], Way]:
         (State.ANSWERING, Event.CANCEL): (State.IDLE, (Effect.DROP,)),
         (State.ANSWERING, Event.DEADLINE): (State.IDLE, (Effect.DROP,)),
         (State.FAULT, Event.CANCEL): (State.IDLE, ()),
+        (State.FAULT, Event.TOLD): (State.IDLE, ()),
         (State.FAULT, Event.DEADLINE): (State.IDLE, ()),
         (State.MUTED, Event.UNMUTE): (State.IDLE, ()),
     }  # fmt: skip
     for state in (State.WAITING, State.ASKED):
+        ways[state, Event.TOLD] = (state, ())  # the child's time begins when the machine is silent
         ways[state, Event.BEGAN] = (State.SPEAKING, (Effect.SEND,))
         ways[state, Event.BROKEN] = (State.FAULT, (*closed, Effect.TELL_FAULT))
     ways[State.SPEAKING, Event.BROKEN] = (State.FAULT, (*closed, Effect.TELL_FAULT))

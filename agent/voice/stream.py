@@ -41,6 +41,10 @@ class Drop(StrEnum):
     """libspeex or libspeexdsp is missing."""
 
 
+DropListener = Callable[[Drop, str], None]
+"""Called with the reason, and with words for people."""
+
+
 class SpeexFrames:
     """Blocks of 16,000 samples/s to frames of ``rate`` (8,000 or 16,000)."""
 
@@ -63,7 +67,9 @@ class SpeexFrames:
     def finish(self) -> list[bytes]:
         """Return the last frame, filled up with silence; the encoder is closed."""
         rest, self._rest = self._rest, b""
-        frames = [self._encoder.encode(rest.ljust(self._encoder.frame_bytes, b"\0"))] if rest else []
+        frames = (
+            [self._encoder.encode(rest.ljust(self._encoder.frame_bytes, b"\0"))] if rest else []
+        )
         self._encoder.close()
         return frames
 
@@ -76,9 +82,13 @@ class LiveUtterance:
         link: Link,
         settings: VoiceSettings,
         number: int,
-        on_drop: Callable[[Drop], None],
+        on_drop: DropListener,
+        on_segment: Callable[[int], None] = lambda _count: None,
     ) -> None:
-        """Send on ``link`` as utterance ``number``; ``on_drop`` is called once if it fails by itself.
+        """Send on ``link`` as utterance ``number``.
+
+        ``on_drop`` is called once if it fails by itself, ``on_segment`` with the number of segments that the
+        cloud has acknowledged.
 
         Raises:
             SpeexUnavailableError, AudioError: a library of the codec is missing.
@@ -89,7 +99,7 @@ class LiveUtterance:
         self.dropped: Drop | None = None
         self._link = link
         self._key = settings.style.report_key
-        self._on_drop = on_drop
+        self._on_drop, self._on_segment = on_drop, on_segment
         self._frames = SpeexFrames(settings.band.rate, settings.quality)
         self._segmenter = Segmenter(number, settings.band.rate, settings.style)
         self._waiting: asyncio.Queue[VoiceSegment] = asyncio.Queue(QUEUE_SEGMENTS)
@@ -129,11 +139,16 @@ class LiveUtterance:
         await asyncio.wait([putting, self._task], return_when=asyncio.FIRST_COMPLETED)
         putting.cancel()
 
-    def drop(self, reason: Drop = Drop.ENDED) -> None:
-        """Send nothing of it any more; what the cloud has already is no utterance without its end."""
-        if self.dropped is None and not self._task.done():
-            self.dropped = reason
-            self._task.cancel()
+    def drop(self) -> bool:
+        """Send nothing of it any more; return whether that changed anything.
+
+        What the cloud has already is no utterance without its end.
+        """
+        if self.dropped is not None or self._task.done():
+            return False
+        self.dropped = Drop.ENDED
+        self._task.cancel()
+        return True
 
     async def close(self) -> None:
         """Drop it unless it has been sent, and wait until nothing of it runs any more."""
@@ -145,7 +160,7 @@ class LiveUtterance:
             self.dropped = reason
             self._task.cancel()
             _log.warning("voice: utterance %d is dropped: %s", self.id, why)
-            self._on_drop(reason)
+            self._on_drop(reason, why)
 
     async def _send(self) -> None:
         while True:
@@ -160,6 +175,7 @@ class LiveUtterance:
                 self._fail(Drop.LOST, str(error))
                 return
             self.segments += 1
+            self._on_segment(self.segments)
             if segment.eof:
                 return
 
@@ -179,12 +195,14 @@ class LiveSender:
         """Whether the cloud can hear just now."""
         return self._link.registered.is_set()
 
-    def begin(self, on_drop: Callable[[Drop], None]) -> LiveUtterance:
+    def begin(
+        self, on_drop: DropListener, on_segment: Callable[[int], None] = lambda _count: None
+    ) -> LiveUtterance:
         """Begin one; raises AudioError or SpeexUnavailableError without the codec's libraries."""
         try:
-            return LiveUtterance(self._link, self._settings, self._next_id(), on_drop)
+            return LiveUtterance(self._link, self._settings, self._next_id(), on_drop, on_segment)
         except (AudioError, SpeexUnavailableError):
-            self.count("codec")
+            self.count(Drop.CODEC)
             raise
 
     def count(self, end: str) -> None:

@@ -71,6 +71,16 @@ def test_the_time_before_the_begin_is_kept() -> None:
     assert step.blocks == tuple(b"%d" % n for n in range(83, 103))
 
 
+def test_a_block_that_is_kept_begins_nothing_and_may_precede_an_utterance() -> None:
+    endpointer = Endpointer(Votes("##" + "###"))
+    assert endpointer.add(b"0").event is endpointer.add(b"1").event is None
+    for number in range(2, 50):
+        endpointer.keep(b"%d" % number)
+    assert endpointer.add(b"50").event is endpointer.add(b"51").event is None
+    step = endpointer.add(b"52")
+    assert (step.event, step.blocks) == (Event.START, tuple(b"%d" % n for n in range(33, 53)))
+
+
 @given(st.text(".#", max_size=300), st.floats(0.02, 0.5), st.floats(0.1, 1.0), st.floats(0.6, 3.0))
 def test_every_utterance_is_one_piece_of_the_sound_and_no_block_is_in_two(
     script: str, pre_roll: float, pause: float, limit: float

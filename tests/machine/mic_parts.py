@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from machine.capture_back_ends import BackEndKind, find_back_end
+from machine.capture_back_ends import find_back_end
+from machine.capture_kinds import BackEndKind
 from machine.microphone import BackEnd
 from tools import pulse
 

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from machine.capture_back_ends import BackEndKind, find_back_end
+from machine.capture_back_ends import find_back_end
+from machine.capture_kinds import BackEndKind
 from machine.microphone import FaultKind
 
 

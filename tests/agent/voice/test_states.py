@@ -47,7 +47,10 @@ class World:
     ("events", "states"),
     [
         ("listen opened began ended answered", "opening waiting speaking answering idle"),
-        ("listen opened deadline began ended deadline", "opening waiting asked speaking answering idle"),
+        (
+            "listen opened deadline began ended deadline",
+            "opening waiting asked speaking answering idle",
+        ),
         ("listen opened deadline deadline", "opening waiting asked idle"),
         ("listen broken broken opened", "opening opening opening waiting"),
         ("listen deadline deadline", "opening fault idle"),

@@ -1,0 +1,354 @@
+"""Listens once at a time: microphone → endpointer → the cloud, as the table of `agent.voice.states` says.
+
+Everything happens in the event loop's thread: a block that arrives is judged and encoded at once (a
+millisecond), and the only task of a session waits for the deadline of its state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from agent.voice.states import Course, Effect, Event, State
+from agent.voice.stream import Drop, LiveSender, LiveUtterance
+from audio.endpoint import Endpointer, EndpointRules
+from audio.endpoint import Event as Heard
+from audio.errors import AudioError, SpeexUnavailableError
+from audio.vad import Vad
+from machine.errors import ResourceError
+from machine.microphone import FaultKind, Microphone, MicrophoneError
+from resources.announce.cues import Cue
+
+# A tone takes 0.2 s and a prompt 2 s. A sound device that hangs makes the machine no longer deaf than this.
+CUE_SECONDS, PROMPT_SECONDS = 1.0, 3.0
+# The story goes on by itself afterwards; a session ends without it if the player hangs.
+RELEASE_SECONDS = 3.0
+
+_TELLS = {
+    Effect.CUE: (Cue.LISTEN, CUE_SECONDS),
+    Effect.ASK: (Cue.NOT_UNDERSTOOD, PROMPT_SECONDS),
+    Effect.TELL_FAULT: (Cue.ERROR, CUE_SECONDS),
+    Effect.TELL_LOST: (Cue.NO_NETWORK, PROMPT_SECONDS),
+}
+
+_log = logging.getLogger(__name__)
+
+Say = Callable[[Cue], "asyncio.Future[bool]"]
+Hold = Callable[[], AbstractAsyncContextManager[None]]
+
+
+class End(StrEnum):
+    """How one time of listening ended."""
+
+    SENT = "sent"
+    """The cloud has all of it."""
+    NOTHING = "nothing"
+    """Nobody spoke."""
+    CANCELLED = "cancelled"
+    MUTED = "muted"
+    FAULT = "fault"
+    """The microphone, or the codec's libraries."""
+    LOST = "lost"
+    """No cloud, or one that is slower than speech."""
+
+
+class ListeningError(Exception):
+    """The machine listens already."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One time of listening; times are seconds since it began.
+
+    Attributes:
+        end: how it ended.
+        reason: of a fault, for people.
+        id: the utterance's number, None if nobody spoke.
+        answered: whether the cloud sent an order after it.
+        times: when what happened first: opened, began, first_segment, ended, sent, answered.
+    """
+
+    end: End = End.CANCELLED
+    reason: str = ""
+    id: int | None = None
+    segments: int = 0
+    answered: bool = False
+    times: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """Render for the local API."""
+        return {
+            "end": str(self.end), "reason": self.reason or None, "id": self.id,
+            "segments": self.segments, "answered": self.answered,
+            "seconds": {name: round(at, 3) for name, at in self.times.items()},
+        }  # fmt: skip
+
+
+class Listener:
+    """The machine's ear. One session at a time; `close` ends it."""
+
+    def __init__(
+        self,
+        microphone: Microphone,
+        make_vad: Callable[[], Vad],
+        sender: LiveSender,
+        *,
+        hold: Hold,
+        say: Say,
+        rules: EndpointRules | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Listen with ``microphone``.
+
+        Args:
+            microphone: gives blocks while it is open.
+            make_vad: makes a detector for each session.
+            sender: begins utterances.
+            hold: silences the story for as long as its block lasts.
+            say: lets a cue sound; the result is whether it was heard to its end.
+            rules: when an utterance begins and ends.
+            clock: monotonic seconds.
+        """
+        self._microphone = microphone
+        self._make_vad = make_vad
+        self._sender = sender
+        self._hold = hold
+        self._say = say
+        self._rules = rules
+        self._clock = clock
+        self._course = Course(clock())
+        self._running: asyncio.Task[Session] | None = None
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._recording: asyncio.Task[None] | None = None
+        self._utterance: LiveUtterance | None = None
+        self._endpointer: Endpointer | None = None
+        self._speaks = 0  # how many of our own cues sound
+        self._began = 0.0
+        self._now = Session()
+        self.last: Session | None = None
+        """The last session that ended."""
+
+    @property
+    def state(self) -> State:
+        """What is done now."""
+        return self._course.state
+
+    async def listen(self) -> Session:
+        """Listen until somebody has spoken; return how it ended.
+
+        Raises:
+            ListeningError: a session goes on already.
+        """
+        if self._running is not None:
+            raise ListeningError(f"listen: the machine is {self.state} already")
+        if self.state is State.MUTED:
+            return Session(End.MUTED)
+        self._began, self._now = self._clock(), Session()
+        self._running = asyncio.create_task(self._run())
+        self._happen(Event.LISTEN if self._sender.is_up else Event.LOST)
+        # Who asked may go away; the session ends by its own deadlines.
+        return await asyncio.shield(self._running)
+
+    async def cancel(self) -> bool:
+        """End the session, and wait until it has; return whether there was one."""
+        return await self._end_by(Event.CANCEL)
+
+    async def mute(self, *, muted: bool) -> None:
+        """Close the microphone for good, and wait until it is closed; or allow it again."""
+        await self._end_by(Event.MUTE if muted else Event.UNMUTE)
+
+    def note_order(self) -> None:
+        """Take an order that has come as the cloud's answer to what was said last."""
+        if self._now.end is End.SENT:
+            self._happen(Event.ANSWERED)
+
+    async def close(self) -> None:
+        """End for good."""
+        await self.mute(muted=True)
+
+    def to_json(self) -> dict[str, object]:
+        """Render for ``status``."""
+        return {
+            "state": str(self.state), "microphone": self._microphone.name,
+            "faults": dict(self._microphone.faults), "utterances": dict(self._sender.to_json()),
+            "last": None if self.last is None else self.last.to_json(),
+        }  # fmt: skip
+
+    async def _end_by(self, event: Event) -> bool:
+        running = self._running
+        self._happen(event)
+        if running is None:
+            return False
+        await asyncio.wait([running])
+        return True
+
+    # One session.
+
+    async def _run(self) -> Session:
+        released = asyncio.Event()
+        held = self._start(self._silence_story(released))
+        try:
+            while not self._course.resting:
+                await self._until_change_or_deadline()
+        finally:
+            await self._clear_up()
+            released.set()
+            await asyncio.wait([held], timeout=RELEASE_SECONDS)
+            self.last, self._running = self._now, None
+            _log.info("listen: %s%s", self._now.end, self._now.reason and f": {self._now.reason}")
+        return self._now
+
+    async def _silence_story(self, released: asyncio.Event) -> None:
+        """Hold the story until ``released``; a player that fails does not end the session."""
+        try:
+            async with self._hold():
+                await released.wait()
+        except ResourceError as error:
+            _log.warning("listen: the story: %s", error)
+
+    async def _until_change_or_deadline(self) -> None:
+        due = self._course.due()
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(None if due is None else max(0.0, due - self._clock())):
+                await self._changed.wait()
+        except TimeoutError:
+            # An utterance that the cloud has not acknowledged by now is none.
+            is_late = self.state is State.ANSWERING and self._now.end is not End.SENT
+            self._happen(Event.LOST if is_late else Event.DEADLINE)
+
+    async def _clear_up(self) -> None:
+        """Leave nothing open, whatever ended the session."""
+        self._close_microphone()
+        if self._recording is not None:
+            await asyncio.wait([self._recording])
+            self._recording = None
+        if self._utterance is not None:
+            await self._utterance.close()
+            self._utterance = None
+        self._endpointer = None
+
+    # What happens, and what is done about it.
+
+    def _happen(self, event: Event) -> None:
+        before = self.state
+        effects = self._course.take(event, self._clock())
+        self._note(event, before)
+        for effect in effects:
+            self._do(effect)
+        self._changed.set()
+
+    def _note(self, event: Event, before: State) -> None:
+        """Remember how it goes, for `Session`."""
+        now = self._now
+        if before is not self.state:
+            now.times.setdefault(str(event), self._clock() - self._began)
+        if event is Event.ANSWERED and before is State.ANSWERING:
+            now.answered = True
+        if before is self.state or now.end is End.SENT:
+            return
+        ends = {State.FAULT: End.LOST if event is Event.LOST else End.FAULT, State.MUTED: End.MUTED}
+        if before is State.ASKED and event is Event.DEADLINE:
+            now.end = End.NOTHING
+        else:
+            now.end = ends.get(self.state, now.end)
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Effect.OPEN:
+                self._open_microphone()
+            case Effect.CLOSE:
+                self._close_microphone()
+            case Effect.SEND:
+                self._begin_utterance()
+            case Effect.FINISH if self._utterance is not None:
+                self._start(self._finish(self._utterance))
+            case Effect.DROP if self._utterance is not None and self._utterance.drop():
+                self._sender.count(Drop.ENDED)
+            case Effect.HEARD:
+                self._say(Cue.HEARD)
+            case _ if effect in _TELLS:
+                self._speaks += 1
+                self._start(self._tell(*_TELLS[effect]))
+
+    def _open_microphone(self) -> None:
+        self._endpointer = Endpointer(self._make_vad(), self._rules)
+        self._recording = self._start(self._microphone.keep_open(self._take, self._on_fault))
+
+    def _close_microphone(self) -> None:
+        # Once: a second time would interrupt its end.
+        if self._recording is not None and not self._recording.cancelling():
+            self._recording.cancel()
+
+    async def _tell(self, cue: Cue, seconds: float) -> None:
+        """Let a cue sound, and be deaf meanwhile: the microphone hears it too."""
+        session = self._now
+        try:
+            await asyncio.wait([self._say(cue)], timeout=seconds)
+        finally:
+            self._speaks -= 1
+        if session is self._now:
+            self._happen(Event.TOLD)
+
+    def _take(self, block: bytes) -> None:
+        """Take a block from the microphone."""
+        if self._endpointer is None:
+            return
+        if self.state is State.OPENING:
+            self._now.reason = ""  # of a try that failed
+            self._happen(Event.OPENED)
+        if self._speaks and self.state is not State.SPEAKING:
+            self._endpointer.keep(block)
+            return
+        found = self._endpointer.add(block)
+        if found.event is Heard.START:
+            self._happen(Event.BEGAN)
+        if self._utterance is not None and self.state is State.SPEAKING:
+            for each in found.blocks:
+                self._utterance.add(each)
+        if found.event in {Heard.END, Heard.LIMIT}:
+            self._happen(Event.ENDED)
+
+    def _on_fault(self, error: MicrophoneError) -> None:
+        self._now.reason = str(error)
+        # Without anything that records, no further try helps.
+        hopeless = error.kind is FaultKind.NO_BACK_END and self.state is State.OPENING
+        self._happen(Event.DEADLINE if hopeless else Event.BROKEN)
+
+    def _begin_utterance(self) -> None:
+        try:
+            self._utterance = self._sender.begin(self._on_drop, self._on_segment)
+        except (AudioError, SpeexUnavailableError) as error:
+            _log.error("listen: %s", error)
+            self._now.reason = str(error)
+            self._happen(Event.BROKEN)
+            return
+        self._now.id = self._utterance.id
+
+    def _on_segment(self, count: int) -> None:
+        self._now.segments = count
+        self._now.times.setdefault("first_segment", self._clock() - self._began)
+
+    def _on_drop(self, reason: Drop, why: str) -> None:
+        self._sender.count(reason)
+        self._now.reason = why
+        self._happen(Event.LOST)
+
+    async def _finish(self, utterance: LiveUtterance) -> None:
+        if await utterance.finish() and utterance is self._utterance:
+            self._sender.count("sent")
+            self._now.end = End.SENT
+            self._now.times["sent"] = self._clock() - self._began
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,61 @@
+"""Whether the microphone may be opened: a switch that is remembered over restarts.
+
+Off is a file, on is none: what the file holds does not matter, so damage to it cannot turn the switch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from base.files import fsync_path, write_atomically
+from machine.errors import UnavailableError
+
+# For people who look into the state folder.
+TEXT = b"The microphone is off: story-agent set microphone true\n"
+
+
+class MicrophoneSwitch:
+    """The switch. `close_first` is told before anything is stored: closed is closed.
+
+    Attributes:
+        close_first: called with whether the microphone may be opened; returns when it is closed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Remember by the file ``path``, which is looked for at the first use."""
+        self._path = path
+        self._on: bool | None = None
+        self._lock = asyncio.Lock()
+        self.close_first: Callable[[bool], Awaitable[None]] | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the microphone may be opened."""
+        if self._on is None:
+            self._on = not self._path.exists()
+        return self._on
+
+    async def set(self, *, on: bool) -> None:
+        """Turn the switch, and remember it.
+
+        Raises:
+            UnavailableError: it is turned, but the disk does not take it.
+        """
+        async with self._lock:
+            self._on = on
+            if self.close_first is not None:
+                await self.close_first(on)
+            try:
+                await asyncio.to_thread(self._remember, on)
+            except OSError as error:
+                reason = f"microphone: it is {'on' if on else 'off'}, but only until a restart"
+                raise UnavailableError(f"{reason}: {error.strerror}") from error
+
+    def _remember(self, on: bool) -> None:  # noqa: FBT001  # to_thread passes by position
+        if not on:
+            write_atomically(self._path, TEXT)
+        elif self._path.exists():
+            self._path.unlink()
+            fsync_path(self._path.parent)

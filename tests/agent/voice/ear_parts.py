@@ -1,0 +1,102 @@
+"""A microphone, a story and a voice that tests of listening script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from agent.settings import VoiceSettings
+from agent.voice.listener import Listener
+from agent.voice.stream import LiveSender
+from audio.vad import BLOCK_BYTES
+from machine.microphone import BackEnd, FaultKind, Microphone, MicrophoneError, Take
+from resources.announce.cues import Cue
+from tests.agent.memory_link import MemoryLink
+
+SPEECH, QUIET = "#", "."
+
+
+class ScriptedMicrophone(Microphone):
+    """Gives what a test says; "#" is a block of speech."""
+
+    def __init__(self) -> None:
+        super().__init__(BackEnd("scripted", ()))
+        self.take: Take | None = None
+        self.tell: Callable[[MicrophoneError], None] | None = None
+        self.times_open = 0
+
+    async def keep_open(self, take: Take, tell: Callable[[MicrophoneError], None]) -> None:
+        self.take, self.tell, self.is_open = take, tell, True
+        self.times_open += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)  # a child takes its time to end
+            self.take, self.is_open = None, False
+
+    async def give(self, script: str) -> None:
+        """Give a block for each character, as long as the microphone is open."""
+        for character in script:
+            await asyncio.sleep(0)
+            if self.take is not None:
+                self.take(character.encode() * BLOCK_BYTES)
+
+    def fail(self, kind: FaultKind = FaultKind.ENDED) -> None:
+        assert self.tell is not None
+        self.tell(MicrophoneError(kind, f"scripted: {kind}"))
+
+
+class ScriptedVad:
+    name = "scripted"
+
+    def is_speech(self, block: bytes) -> bool:
+        return block[:1] == SPEECH.encode()
+
+
+class Room:
+    """A listener among scripted parts; `log` is what happened in the room, in order."""
+
+    def __init__(self, link: MemoryLink | None = None, **settings: object) -> None:
+        self.log: list[str] = []
+        self.mute_cues = False
+        self.link = link or MemoryLink()
+        self.microphone = ScriptedMicrophone()
+        self._number = 10000
+        voice = replace(VoiceSettings(), **settings)  # type: ignore[arg-type]
+        self.listener = Listener(
+            self.microphone, ScriptedVad, LiveSender(self.link, voice, self._next_id),
+            hold=self.hold, say=self.say,
+        )  # fmt: skip
+
+    def _next_id(self) -> int:
+        self._number += 1
+        return self._number
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        self.log.append("story silent")
+        try:
+            yield
+        finally:
+            self.log.append("story goes on")
+
+    def say(self, cue: Cue) -> asyncio.Future[bool]:
+        self.log.append(str(cue))
+        heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if not self.mute_cues:
+            heard.set_result(True)
+        return heard
+
+    @property
+    def voice(self) -> list[dict[str, object]]:
+        """The segments that the cloud has got."""
+        return [report["voice_control"] for report in self.link.reports]  # type: ignore[misc]
+
+    async def until(self, state: str) -> None:
+        async with asyncio.timeout(30):
+            while self.listener.state != state:
+                await asyncio.sleep(0)
+        for _ in range(5):  # until what the state began has begun
+            await asyncio.sleep(0)
