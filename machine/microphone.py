@@ -251,8 +251,10 @@ class Microphone:
                 take(await recording.block())
                 self._backoff.reset()
         finally:
-            await _shielded(recording.close())
-            self.is_open = False
+            try:
+                await _shielded(recording.close())
+            finally:
+                self.is_open = False
 
 
 async def _shielded(closing: Coroutine[Any, Any, None]) -> None:

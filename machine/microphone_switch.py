@@ -6,8 +6,8 @@ Off is a file, on is none: what the file holds does not matter, so damage to it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from base.files import fsync_path, write_atomically
 from machine.errors import UnavailableError
@@ -16,11 +16,18 @@ from machine.errors import UnavailableError
 TEXT = b"The microphone is off: story-agent set microphone true\n"
 
 
+class CloseFirst(Protocol):
+    """What holds the microphone."""
+
+    async def __call__(self, *, on: bool) -> None:
+        """Close it before returning if it is no longer ``on``."""
+
+
 class MicrophoneSwitch:
     """The switch. `close_first` is told before anything is stored: closed is closed.
 
     Attributes:
-        close_first: called with whether the microphone may be opened; returns when it is closed.
+        close_first: called before the switch is remembered.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +35,7 @@ class MicrophoneSwitch:
         self._path = path
         self._on: bool | None = None
         self._lock = asyncio.Lock()
-        self.close_first: Callable[[bool], Awaitable[None]] | None = None
+        self.close_first: CloseFirst | None = None
 
     @property
     def is_on(self) -> bool:
@@ -46,7 +53,7 @@ class MicrophoneSwitch:
         async with self._lock:
             self._on = on
             if self.close_first is not None:
-                await self.close_first(on)
+                await self.close_first(on=on)
             try:
                 await asyncio.to_thread(self._remember, on)
             except OSError as error:

@@ -22,6 +22,11 @@ refused_retry_seconds = 60
 style = "spx"
 quality = 5
 max_seconds = 20
+microphone = "USB mic"
+capture = "parec"
+vad = "webrtc"
+band = "wide"
+pause_seconds = 1
 [play]
 media_folder = "/media/card"
 [sounds]

@@ -37,7 +37,7 @@ async def test_the_microphone_is_closed_before_the_disk_is_asked(
     told: list[bool] = []
     switch = MicrophoneSwitch(tmp_path / "microphone-off")
 
-    async def close(on: bool) -> None:
+    async def close(*, on: bool) -> None:
         told.append(on)
 
     switch.close_first = close
