@@ -42,7 +42,7 @@ async def build_points(
     level = KeptLevel()
     await _find_level(level)
     return [
-        PlayPoint(Teller(find_player(level), [library], title_changed)),
+        PlayPoint(Teller(find_player(level, state / "player"), [library], title_changed)),
         VolumePoint(level),
         SwitchPoint(LogindPowerOff() if settings.switch.armed else StandInPowerOff()),
         PowerPoint(find_battery()),

@@ -28,6 +28,8 @@ ATTACK_SECONDS = 0.01
 MOVED_SECONDS = 0.2
 MOVE_TIMEOUT = 5.0
 POLL_SECONDS = 0.05
+# The player's user reads it through the agent's group.
+FOLDER_MODE = 0o750
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,11 @@ async def play_chime(player: Player, volume: int) -> SoundProof:
     if isinstance(player, StandInPlayer):
         return SoundProof(None, player.name)
     try:
-        with tempfile.TemporaryDirectory(prefix="chime-") as folder:
+        if player.folder is not None:
+            player.folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="chime-", dir=player.folder) as folder:
             path = Path(folder) / "chime.wav"
+            path.parent.chmod(FOLDER_MODE)
             await asyncio.to_thread(write_chime, path)
             return await _play(player, str(path), volume)
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import shutil
 import sys
 from pathlib import Path
@@ -19,6 +18,8 @@ def find_program() -> list[str]:
     """
     if found := shutil.which(PROGRAM):
         return [found]
+    import ctypes.util  # noqa: PLC0415  # most machines have the program
+
     if ctypes.util.find_library("mpv"):
         return [sys.executable, "-I", "-S", LIBMPV_CHILD]
     return []

@@ -47,6 +47,10 @@ class Player(Protocol):
     def output(self) -> str | None:
         """The audio output in use, by mpv's name, None if there is none."""
 
+    @property
+    def folder(self) -> Path | None:
+        """Where files for the player are written that it can read; None: anywhere."""
+
     async def play(
         self,
         source: str,
@@ -113,15 +117,19 @@ class AnyDevice:
         """See nothing."""
 
 
-def find_player(device: Device | None = None, unit: Path = UNIT_SOCKET) -> Player:
+def find_player(
+    device: Device | None = None, folder: Path | None = None, unit: Path = UNIT_SOCKET
+) -> Player:
     """Return mpv or libmpv in a process of its own, started at the first play, else the stand-in.
 
-    ``device`` sets the machine's volume before anything sounds; ``unit`` is the socket of the player's
-    unit, which a machine need not have.
+    Args:
+        device: sets the machine's volume before anything sounds.
+        folder: for what is written for the player: its unit sees few of the agent's files.
+        unit: the socket of the player's unit, which a machine need not have.
     """
     program = find_program()
     if program or unit.exists():
-        return MpvPlayer(device, program=program, unit=unit)
+        return MpvPlayer(device, program=program, unit=unit, folder=folder)
     _log.warning("%s", StandInPlayer.name)
     return StandInPlayer()
 
@@ -131,6 +139,7 @@ class StandInPlayer:
 
     name = "no player found (mpv is missing): what is asked for is kept but not heard"
     output = None
+    folder = None
 
     async def play(
         self,
@@ -184,10 +193,12 @@ class MpvPlayer:
         *,
         program: Sequence[str] = (PROGRAM,),
         unit: Path = UNIT_SOCKET,
+        folder: Path | None = None,
         idle_seconds: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start nothing yet; ``device`` and ``unit`` as for `find_player`, ``program`` of `find_program`."""
+        """Start nothing yet; ``program`` is that of `find_program`, the others are as there."""
+        self.folder = folder
         self._unit = unit
         self._gain = Gain(clock)
         self._device = device or AnyDevice()

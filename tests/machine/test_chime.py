@@ -49,6 +49,23 @@ async def test_a_position_that_moves_is_heard_and_the_player_is_let_go() -> None
     assert player.played == ["chime", "(stop)", "(close)"]
 
 
+async def test_the_chime_is_written_where_the_player_can_read_it(tmp_path: Path) -> None:
+    modes: list[int] = []
+
+    class Reader(Chimer):
+        folder = tmp_path / "player"
+
+        async def play(self, source: str, on_end: EndListener, **how: Any) -> None:
+            path = Path(source)
+            modes.extend(folder.stat().st_mode & 0o777 for folder in path.parents[:2])
+            assert path.is_relative_to(self.folder)
+            await super().play(source, on_end, **how)
+
+    assert (await play_chime(Reader(at=1.0), 10)).is_heard
+    assert modes == [0o750, 0o750]
+    assert list((tmp_path / "player").iterdir()) == []
+
+
 async def test_a_chime_that_was_played_to_its_end_is_heard() -> None:
     assert (await play_chime(Chimer(end=(None,)), 0)).is_heard
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from machine.gain import LOUDEST_DB, SILENT_DB, STEP_DB, VOLUME_MAX, Gain, to_volume
+from machine.gain import LOUDEST_DB, SILENT_DB, STEP_DB, Gain, to_volume
+from machine.mpv_options import VOLUME_MAX
 
 LEVELS = st.floats(SILENT_DB - 20, LOUDEST_DB + 20)
 SECONDS = st.just(0.0) | st.floats(0.01, 60)

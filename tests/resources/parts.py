@@ -35,6 +35,7 @@ class ScriptedPlayer:
     """Plays nothing; fails for given titles, and ends when the test says so."""
 
     name = "scripted"
+    folder: Path | None = None
 
     def __init__(self) -> None:
         self.played: list[str] = []
