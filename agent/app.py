@@ -59,6 +59,7 @@ class Agent:
         self._version = version
         self._ended = asyncio.Event()
         self.restart_wanted = False
+        self._watcher: Watcher | None = None
         self._service = ServiceManager()
         self._outbox = Outbox(state / "outbox.sqlite", settings.outbox.max_bytes)
         self._clock = TrustedTime(state / "ota" / "time.json", running_release().built)
@@ -77,9 +78,8 @@ class Agent:
                 await self._outbox.close()
 
     async def _start(self) -> None:
-        points = await build_points(self._settings, self._state, self._report_value)
-        self._dispatch = Dispatch(points, self._report_put)
-        self._watcher = Watcher(self._dispatch, self._report_value)
+        points = await build_points(self._settings, self._state, self._report_noted, self._clock)
+        self._dispatch = Dispatch(points, self._report_noted)
         self._updates = Updates(
             self._profile, self._settings, self._state, self._version,
             clock=self._clock, outbox=self._outbox, play=self._dispatch.points["play"],
@@ -102,10 +102,11 @@ class Agent:
         """Run all tasks concurrently; if one fails, all end."""
         app = build_app(self._dispatch, self._voice, self.status, self._updater.cancel)
         server = LocalServer(app)
+        watcher = self._watcher = Watcher(self._dispatch, self._report_value)
         sockets = [bound]
         if self._settings.local.http_port:
             sockets.append(loopback_socket(self._settings.local.http_port))
-        coap = local_coap(self._dispatch.handle, self._settings.local.coap_port)
+        coap = local_coap(self._dispatch.handle_local, self._settings.local.coap_port)
         points = self._dispatch.points.values()
         async with coap, asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(sockets))
@@ -116,7 +117,7 @@ class Agent:
                     deliver(self._outbox, self._link),
                     self._updater.run(),
                     self._updates.confirm_when_healthy(self._link.registered),
-                    self._watcher.run(),
+                    watcher.run(),
                     self._service.feed_watchdog(),
                     *(point.run() for point in points),
                 )
@@ -182,8 +183,10 @@ class Agent:
         await self._report_value(KEY_DEVICE_INFO, device.to_json())
         await self._report_value(KEY_PACKAGE_INFO, package.to_json())
 
-    async def _report_put(self, name: str, value: Value) -> None:
-        self._watcher.note_reported(name, value)
+    async def _report_noted(self, name: str, value: Value) -> None:
+        """Report a value that a request or a part has changed; the watcher need not repeat it."""
+        if self._watcher is not None:
+            self._watcher.note_reported(name, value)
         await self._report_value(name, value)
 
     async def _report_value(self, name: str, value: Value | Mapping[str, object]) -> None:

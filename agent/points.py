@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from agent.settings import Settings
+from base.clock import TrustedTime
+from base.local_time import local_time
 from machine.battery import find_battery
-from machine.errors import UnavailableError
 from machine.level import KeptLevel
 from machine.logind import LogindPowerOff, StandInPowerOff
 from machine.player import find_player
 from resources.datapoint import DataPoint
+from resources.loudness.loudness import Loudness, LoudnessParts
 from resources.playing.teller import Teller
+from resources.points.child_lock import ChildLockPoint
+from resources.points.night import NightPoint
 from resources.points.play import PlayPoint
 from resources.points.power import PowerPoint
 from resources.points.switch import SwitchPoint
 from resources.points.volume import VolumePoint
+from resources.points.volume_limits import VolumeLimitsPoint
+from resources.record import Record
 from resources.titles.library import Library
 from wire.datapoints import Value
+from wire.story_points import VOLUME
 
 # Other products add their own data points in this group of entry points.
 ENTRY_POINTS = "story_agent.resources"
@@ -31,31 +39,42 @@ ChangeListener = Callable[[str, Value], Awaitable[None]]
 
 
 async def build_points(
-    settings: Settings, state: Path, on_change: ChangeListener
+    settings: Settings, state: Path, on_change: ChangeListener, clock: TrustedTime
 ) -> list[DataPoint]:
-    """Return the open API's data points, in the order of its example, then the product's own."""
+    """Return the open API's data points, in the order of its example, then ours and the product's."""
 
     async def title_changed(title: str) -> None:
         await on_change("play", title)
 
     library = Library(state / settings.play.media_folder)
     level = KeptLevel()
-    await _find_level(level)
+    lock = ChildLockPoint(Record(state / "child_lock.json"))
+    level.locked = lambda: lock.is_on
+    loudness = await _build_loudness(level, state, on_change, clock)
     return [
         PlayPoint(Teller(find_player(level, state / "player"), [library], title_changed)),
-        VolumePoint(level),
+        VolumePoint(loudness),
         SwitchPoint(LogindPowerOff() if settings.switch.armed else StandInPowerOff()),
         PowerPoint(find_battery()),
+        VolumeLimitsPoint(loudness),
+        NightPoint(loudness),
+        lock,
         *_product_points(),
     ]
 
 
-async def _find_level(level: KeptLevel) -> None:
-    """Find the mixer for the log; one that fails is looked for again at each use."""
-    try:
-        await level.restore()
-    except UnavailableError as error:
-        _log.warning("volume: %s", error)
+async def _build_loudness(
+    level: KeptLevel, state: Path, on_change: ChangeListener, clock: TrustedTime
+) -> Loudness:
+    async def volume_changed(step: int) -> None:
+        await on_change(VOLUME.name, step)
+
+    record = Record(state / "loudness.json")
+    loudness = Loudness(
+        LoudnessParts(level, record, functools.partial(local_time, clock), volume_changed)
+    )
+    await loudness.open()
+    return loudness
 
 
 def _product_points() -> list[DataPoint]:

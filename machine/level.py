@@ -1,8 +1,8 @@
-"""The machine's level: kept by the agent, and put on each sound device before it plays anything.
+"""The machine's level: kept by the agent, and put on each sound output before it plays anything.
 
-A sound server may start after the agent, be restarted, or get another default output, and each of
-them begins at a level of its own, often the loudest. The mixer is therefore looked for again at each use
-before which a sound server or a card may have come or gone.
+A sound server may start after the agent, be restarted, or get another output, and each of them
+begins at a level of its own, often the loudest. So all outputs are watched and bear one level,
+which never exceeds the limit, whoever sets it. What is decided is in `machine.outputs`.
 """
 
 from __future__ import annotations
@@ -13,122 +13,255 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from machine.errors import UnavailableError
-from machine.mixers import Mixer, PulseMixer, StandInMixer, find_mixer, read_surroundings
+from machine.mixers import Mixer, StandInMixer, find_mixer, read_surroundings
+from machine.outputs import Outputs, ramp, ramp_seconds, settle
 
-# A watch ends with the sound server; one that starts later is watched at most this late.
-WATCH_AGAIN_SECONDS = 1.0
+# A server that starts later, and a card that is plugged in, are seen at most this late; at each use
+# at once.
+LOOK_SECONDS = 2.0
+# Between two looks for a mixer on a machine that has one that cannot be used.
+RETRY_SECONDS = 1.0
+# Between two levels of a ramp: steps of 1 dB or less are not heard as steps.
+RAMP_STEP_SECONDS = 0.02
+# Between two looks at outputs that change all the time, as by a slider that is dragged.
+PACE_SECONDS = 0.005
 
 _log = logging.getLogger(__name__)
 
+Finder = Callable[[Callable[[], None]], Awaitable[Mixer]]
+
 
 class KeptLevel:
-    """A `Mixer` that finds the machine's mixer, and keeps the level across devices."""
+    """Finds the machine's mixer, keeps one level on all of its outputs, and tells of changes."""
 
     def __init__(
         self,
-        find: Callable[[], Awaitable[Mixer]] = find_mixer,
+        find: Finder = find_mixer,
         surroundings: Callable[[], str | None] = read_surroundings,
     ) -> None:
-        """Find the mixer with ``find``, which never fails: a stand-in means none.
+        """Find the mixer with ``find``.
 
-        It is called again if ``surroundings`` differs from the last time, or is None: it runs
-        programs, for 30 ms where nothing is to be found.
+        It is called again if ``surroundings`` differ from the last time, or are None.
         """
         self._find = find
         self._surroundings = surroundings
         self._looked_at: str | None = None
+        self._missing = ""
+        self._retry_at = 0.0
         self._mixer: Mixer = StandInMixer()
-        self._device: str | None = None
+        self._known: Outputs | None = None
         self._kept: float | None = None
+        self._target: float | None = None
+        self._orders = 0
         self._lock = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
+        self._following: asyncio.Task[None] | None = None
+        self.limit: Callable[[], float] = lambda: 1.0
+        """The loudest level, asked at each use."""
+        self.locked: Callable[[], bool] = lambda: False
+        """Whether a level that a knob or another program sets is put back."""
+        self.on_turn: Callable[[float], None] = lambda _level: None
+        """Called with the level that a knob or another program has set, within the limit."""
 
     @property
     def name(self) -> str:
-        """The mixer in use."""
-        return self._mixer.name
+        """The mixer in use, or why there is none."""
+        return self._missing or self._mixer.name
+
+    @property
+    def kept(self) -> float | None:
+        """The level that is kept for later outputs, None if nobody has set one."""
+        return self._kept
+
+    @property
+    def known(self) -> Outputs | None:
+        """The outputs as they were at the last use."""
+        return self._known
+
+    def remember(self, level: float, known: Outputs | None = None) -> None:
+        """Keep ``level``, of an earlier run of the agent, for the outputs that are found.
+
+        On ``known`` outputs a knob may have been turned meanwhile, and the level that they have stays.
+        """
+        self._kept, self._known = level, known
 
     async def get(self) -> float:
-        """Return the level of the device in use; raises UnavailableError."""
+        """Return the level that is in force, or that a ramp leads to; raises UnavailableError."""
+        if self._target is not None:
+            return self._target
         async with self._lock:
-            await self._settle()
-            level = await self._mixer.get()
-            if not isinstance(self._mixer, StandInMixer):
-                self._kept = level
-            return level
+            await self._look()
+            return (await self._settle()).level
 
-    async def set(self, level: float) -> None:
-        """Set the level, and keep it for later devices; raises UnavailableError.
+    async def peek(self) -> float:
+        """Return the level as it is, without a look at the limit; raises UnavailableError."""
+        async with self._lock:
+            await self._look()
+            return (await self._mixer.read()).level
 
-        On a machine that has had no mixer yet nothing can be heard, and the level is in force from
-        the first sound on. A mixer that has gone is an error, and then the level is not kept.
+    async def set(self, level: float, seconds: float | None = None) -> None:
+        """Set the level, at most the limit; returns when it is in force on all outputs.
+
+        A change of more than a step is a ramp, or lasts ``seconds``; a later call ends it. Raises
+        UnavailableError: a mixer is missing or has gone; the level is then not kept.
+        """
+        self._orders += 1
+        order = self._orders
+        end = min(level, self.limit())
+        try:
+            async with self._lock:
+                await self._look()
+                start = min(1.0, (await self._mixer.read()).level)
+                self._target = end
+            await self._ramp(order, start, end, seconds)
+        finally:
+            if order == self._orders:
+                self._target = None
+
+    async def _ramp(self, order: int, start: float, end: float, seconds: float | None) -> None:
+        """Put the levels from ``start`` to ``end``; a later order puts its own."""
+        lasts = ramp_seconds(start, end) if seconds is None else seconds
+        if isinstance(self._mixer, StandInMixer):
+            lasts = 0.0
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        part = 0.0
+        while part < 1.0:
+            part = min(1.0, (loop.time() - began) / lasts) if lasts > 0 else 1.0
+            async with self._lock:
+                if order != self._orders:
+                    return
+                level = ramp(start, end, part)
+                # Read each time: an output that comes during a ramp must not stay at its own level.
+                await self._mixer.put(dict.fromkeys((await self._mixer.read()).levels, level))
+                if part >= 1.0:
+                    self._known, self._kept = await self._mixer.read(), level
+            if part < 1.0:
+                await asyncio.sleep(RAMP_STEP_SECONDS)
+
+    async def restore(self, *, renewed: bool = False) -> None:
+        """Put the kept level on all outputs that are new; raises UnavailableError.
+
+        On a known one the level stays: a knob on the machine may have changed it. With ``renewed`` the
+        device was away meanwhile, as a USB card that bears the same name again.
         """
         async with self._lock:
             await self._look()
-            await self._mixer.set(level)
-            self._kept = level
-            self._device = await self._mixer.identify()
-
-    async def restore(self, *, renewed: bool = False) -> None:
-        """Put the kept level on a device that is new since the last use; raises UnavailableError.
-
-        On the same device the level stays: a knob on the machine may have changed it. With
-        ``renewed`` the device was away meanwhile, as a USB card that bears the same name again.
-        """
-        async with self._lock:
-            if renewed:
-                self._device = None
-            await self._settle()
+            if self._target is None:
+                if renewed:
+                    self._known = None
+                await self._settle()
 
     async def is_dummy(self) -> bool:
         """Return whether the sound server plays to nobody; False if there is no server to ask."""
         try:
-            return isinstance(self._mixer, PulseMixer) and await self._mixer.is_dummy()
+            return self._mixer.alive and (await self._mixer.read()).is_dummy
         except UnavailableError:
             return False
 
     async def watch(self, on_change: Callable[[], None]) -> None:
-        """Call ``on_change`` when devices come or go, until cancelled."""
-        while True:
-            if isinstance(self._mixer, PulseMixer):
-                with contextlib.suppress(OSError, ValueError):  # not started; an endless line
-                    await self._mixer.watch(on_change)
-            await asyncio.sleep(WATCH_AGAIN_SECONDS)
+        """Call ``on_change`` when outputs come or go, until cancelled."""
+        self.follow()
+        self._listeners.append(on_change)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._listeners.remove(on_change)
 
-    async def identify(self) -> str:
-        """Return which device is in use."""
-        return await self._mixer.identify()
+    def follow(self) -> None:
+        """Begin to watch the outputs; it ends with `close`."""
+        if self._following is None:
+            self._following = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
-        """Close the mixer."""
+        """Watch no longer, and close the mixer."""
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
         await self._mixer.close()
 
-    async def _settle(self) -> None:
-        await self._look()
-        device = await self._mixer.identify()
-        if device == self._device:
-            return
-        if self._kept is not None:
-            _log.info("volume: another sound device: %.0f %%", self._kept * 100)
-            await self._mixer.set(self._kept)
-        self._device = device
+    async def _follow(self) -> None:
+        seen = self._known
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if self._tells else LOOK_SECONDS):
+                    await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._follow_once()
+            except UnavailableError as error:
+                _log.debug("volume: %s", error)
+            if self._known is None or not self._known.is_as(seen):
+                self._tell_listeners()
+            seen = self._known
+            await asyncio.sleep(PACE_SECONDS)
+
+    async def _follow_once(self) -> None:
+        async with self._lock:
+            await self._look()
+            if self._target is None and not isinstance(self._mixer, StandInMixer):
+                await self._settle()
+
+    @property
+    def _tells(self) -> bool:
+        """Whether the mixer tells of changes by itself, its end included."""
+        return self._mixer.tells and self._mixer.alive
+
+    def _tell_listeners(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    async def _settle(self) -> Outputs:
+        """Let all outputs have the level that they must have, and return them."""
+        try:
+            now = await self._mixer.read()
+            settled = settle(now, self._known, self._kept, self.limit(), locked=self.locked())
+            if settled.puts:
+                _log.info("volume: %.0f %% on %s", settled.level * 100, ", ".join(settled.puts))
+                await self._mixer.put(settled.puts)
+                now = await self._mixer.read()
+        except UnavailableError:
+            self._known = None
+            raise
+        self._known = now
+        if not isinstance(self._mixer, StandInMixer):
+            self._kept = settled.level
+        if settled.turned:
+            self.on_turn(settled.level)
+        return now
 
     async def _look(self) -> None:
-        """Look for a better mixer than the one in use; raises UnavailableError if it has gone.
+        """Look for a mixer if another one may be found.
 
         A sound server is the best and is kept: what its card does without it is not its level.
+
+        Raises:
+            UnavailableError: there should be one, or was one.
         """
-        if isinstance(self._mixer, PulseMixer):
+        if self._tells:
             return
-        surroundings = await asyncio.to_thread(self._surroundings)
+        surroundings, now = self._surroundings(), asyncio.get_running_loop().time()
         if surroundings is not None and surroundings == self._looked_at:
-            return
-        found = await self._find()
-        if isinstance(found, StandInMixer) and not isinstance(self._mixer, StandInMixer):
-            self._device = self._looked_at = None
+            if not self._missing:
+                return
+            if now < self._retry_at:
+                raise UnavailableError(self._missing)
+        self._looked_at, self._retry_at = surroundings, now + RETRY_SECONDS
+        try:
+            await self._take(await self._find(self._changed.set))
+        except UnavailableError as error:
+            self._missing, self._known = str(error), None
+            raise
+        self._missing = ""
+
+    async def _take(self, found: Mixer) -> None:
+        """Use ``found`` in place of the mixer; raises UnavailableError if it is worse."""
+        if found.rank < self._mixer.rank:
+            await found.close()
             raise UnavailableError(f"{self._mixer.name}: not found any more")
-        self._looked_at = surroundings
-        if isinstance(found, StandInMixer) or found.name == self._mixer.name:
-            return
-        _log.info("volume: %s", found.name)
+        if found.rank > self._mixer.rank:
+            _log.info("volume: %s", found.name)
         await self._mixer.close()
-        self._mixer, self._device = found, None
+        self._mixer = found

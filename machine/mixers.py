@@ -1,182 +1,231 @@
-"""The supported mixers: PulseAudio or PipeWire, ALSA, or a stand-in."""
+"""The supported mixers: the sound server (PulseAudio, PipeWire), ALSA, or a stand-in."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from machine.errors import UnavailableError
+from machine.outputs import Outputs, decibels
+from machine.pulse import NoSuchSinkError, PulseConnection, addresses, is_there
+from machine.pulse_wire import (
+    FULL,
+    Command,
+    PulseWireError,
+    Server,
+    Sink,
+    Writer,
+    read_server,
+    read_sinks,
+)
 
-# pactl and amixer answer in about 10 ms; a hung sound card must not block a request.
+# amixer answers in about 10 ms; a hung sound card must not block a request.
 PROGRAM_TIMEOUT = 3.0
-PULSE_FULL = 65536
 # Names that Raspberry Pi and USB sound cards use, in the order in which they are tried.
 ALSA_CONTROLS = ("Master", "PCM", "Digital", "Headphone", "Speaker")
-DEFAULT_LEVEL = 0.5
+# The machine's level until somebody sets one: step 8 of 16, -20 dB.
+DEFAULT_LEVEL = 10 ** (-20 / 60)
 # module-always-sink (PulseAudio) and pipewire-pulse name it so.
 DUMMY_SINK = "auto_null"
-# Of `pactl subscribe`; a sink's own changes are its level and state.
-SINK_EVENT = re.compile(rb"on server #|'(?:new|remove)' on sink #")
 CARDS = Path("/proc/asound/cards")
+# What the kernel writes while there is none.
+NO_CARDS = "--- no soundcards ---"
+# A chain of filters is followed so far: a circle of them must not hold us.
+CHAIN_LIMIT = 8
 
 _log = logging.getLogger(__name__)
 
 
 class Mixer(Protocol):
-    """A mixer of the machine; levels are fractions from 0.0 to 1.0."""
+    """A mixer of the machine; levels as in `machine.outputs`."""
 
     @property
     def name(self) -> str:
         """One line for people: the mixer in use."""
 
-    async def get(self) -> float:
-        """Return the level; raises UnavailableError."""
+    @property
+    def rank(self) -> int:
+        """A machine that has had a mixer is not content with one of a lower rank."""
 
-    async def set(self, level: float) -> None:
-        """Set the level; raises UnavailableError."""
+    @property
+    def alive(self) -> bool:
+        """Whether it is still there, as far as is known."""
 
-    async def identify(self) -> str:
-        """Return which device it is now: text that differs for another one; raises UnavailableError.
+    @property
+    def tells(self) -> bool:
+        """Whether it calls ``on_change`` at each change, its end included."""
 
-        A sound server that was restarted is another one: it may have forgotten its levels.
-        """
+    async def read(self) -> Outputs:
+        """Return the outputs with their levels; raises UnavailableError."""
+
+    async def put(self, levels: Mapping[str, float]) -> None:
+        """Set the level of outputs by their keys, and unmute them; raises UnavailableError."""
 
     async def close(self) -> None:
         """Release the device."""
 
 
-async def find_mixer() -> Mixer:
-    """Return the first mixer that works: PulseAudio, then ALSA, else the stand-in."""
-    for candidate in (PulseMixer, AlsaMixer):
-        mixer = await candidate.find()
-        if mixer is not None:
-            return mixer
-    _log.warning("%s", StandInMixer.name)
+async def find_mixer(on_change: Callable[[], None]) -> Mixer:
+    """Return the first mixer that works: the sound server, then ALSA.
+
+    The stand-in is the mixer only of a machine on which nothing can sound: without a sound server
+    and without a card. ``on_change`` is called when a mixer that can tell sees a change.
+
+    Raises:
+        UnavailableError: there is a server or a card, but none whose level can be set.
+    """
+    faults: list[str] = []
+    for find in (PulseMixer.find, AlsaMixer.find):
+        try:
+            if (mixer := await find(on_change)) is not None:
+                return mixer
+        except UnavailableError as error:
+            faults.append(str(error))
+    if faults:
+        raise UnavailableError("; ".join(faults))
     return StandInMixer()
 
 
 def read_surroundings() -> str | None:
     """Return text that changes if another mixer may be found; None: one may come at any moment.
 
-    The latter is while a sound server's socket is there, since the server may be starting.
+    The latter is while a sound server's socket is there, since the server may be starting. Both are in
+    memory (a temporary file system, the kernel): looking takes 20 microseconds.
     """
-    return None if _pulse_socket_exists() else _read_cards()
+    return None if any(map(is_there, addresses(os.environ))) else read_cards()
 
 
 class StandInMixer:
-    """Stores the level on a machine without a mixer."""
+    """Keeps the level on a machine on which nothing can sound."""
 
     name = "no mixer found: volume is kept but not heard"
+    rank = 0
+    alive = True
+    tells = False
 
     def __init__(self) -> None:
         """Start at the default level."""
         self._level = DEFAULT_LEVEL
 
-    async def get(self) -> float:
-        """Return the level that was set last."""
-        return self._level
+    async def read(self) -> Outputs:
+        """Return one output with the level that was put last."""
+        return Outputs("", "", {"": self._level})
 
-    async def set(self, level: float) -> None:
+    async def put(self, levels: Mapping[str, float]) -> None:
         """Store the level."""
-        self._level = level
-
-    async def identify(self) -> str:
-        """Return "": there is no device."""
-        return ""
+        self._level = levels.get("", self._level)
 
     async def close(self) -> None:
         """Do nothing: there is no device."""
 
 
 class PulseMixer:
-    """The default sink of PulseAudio, or of PipeWire's PulseAudio server, through pactl.
-
-    pactl runs as a separate process, because libpulse can terminate the process that uses it when
-    its server goes away; that must not be the agent (docs/adr/0003).
-    """
+    """The sinks of PulseAudio, or of PipeWire's PulseAudio server."""
 
     name = "PulseAudio: default sink"
+    rank = 2
+    tells = True
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, connection: PulseConnection) -> None:
         """Use `find`."""
-        self._program = program
+        self._connection = connection
+        self._sinks: dict[str, Sink] = {}
 
     @classmethod
-    async def find(cls) -> PulseMixer | None:
-        """Return a mixer for the default sink if pactl can read it, else None."""
-        program = shutil.which("pactl")
-        if program is None or not _pulse_socket_exists():
-            return None
-        mixer = cls(program)
+    async def find(cls, on_change: Callable[[], None]) -> PulseMixer | None:
+        """Return a mixer for the first server that answers, None where there is no server.
+
+        Raises:
+            UnavailableError: a server's socket is there, and no server answers.
+        """
+        fault: UnavailableError | None = None
+        for address in addresses(os.environ):
+            if is_there(address):
+                try:
+                    return cls(await PulseConnection.open(address, on_change))
+                except UnavailableError as error:
+                    fault = fault or error
+        if fault is not None:
+            raise fault
+        return None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server has not ended."""
+        return self._connection.alive
+
+    async def read(self) -> Outputs:
+        """Ask the server for its default and all sinks."""
+        asked = (Command.GET_SERVER_INFO, Command.GET_SINK_INFO_LIST)
+        answers = await self._connection.request(*map(self._connection.message, asked))
         try:
-            await mixer.get()
-        except UnavailableError as error:
-            _log.info("%s", error)
-            return None
-        return mixer
+            server, sinks = read_server(answers[0]), list(read_sinks(answers[1]))
+        except PulseWireError as error:
+            raise UnavailableError(f"sound server: {error}") from error
+        self._sinks = {_key(sink): sink for sink in sinks}
+        return outputs_of(server, sinks)
 
-    async def get(self) -> float:
-        """Return the sink's level, at most 1.0; 0.0 while it is muted."""
-        if "yes" in await _run(self._program, "get-sink-mute", "@DEFAULT_SINK@"):
-            return 0.0
-        return parse_pactl(await _run(self._program, "get-sink-volume", "@DEFAULT_SINK@"))
+    async def put(self, levels: Mapping[str, float]) -> None:
+        """Set all channels of sinks, then unmute them; one that has gone meanwhile is passed over."""
+        for key, level in levels.items():
+            if (sink := self._sinks.get(key)) is not None:
+                with contextlib.suppress(NoSuchSinkError):
+                    await self._connection.request(*self._messages(sink, level))
+        if not self.alive:
+            raise UnavailableError("sound server: has ended")
 
-    async def set(self, level: float) -> None:
-        """Set all channels of the sink to ``level`` and unmute it."""
-        await _run(
-            self._program, "set-sink-volume", "@DEFAULT_SINK@", str(round(level * PULSE_FULL))
-        )
-        await _run(self._program, "set-sink-mute", "@DEFAULT_SINK@", "0")
-
-    async def identify(self) -> str:
-        """Return the default sink's name and the server's cookie, which each start makes anew."""
-        return parse_pactl_info(await _run(self._program, "info"))
-
-    async def is_dummy(self) -> bool:
-        """Return whether the server has no device: its default sink is the one it makes then."""
-        return (await _run(self._program, "get-default-sink")).strip() == DUMMY_SINK
-
-    async def watch(self, on_change: Callable[[], None]) -> None:
-        """Call ``on_change`` when sinks come or go or the default changes, until the server ends."""
-        process = await asyncio.create_subprocess_exec(
-            self._program, "subscribe", env={**os.environ, "LC_ALL": "C"},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            while process.stdout and (line := await process.stdout.readline()):
-                if SINK_EVENT.search(line):
-                    on_change()
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+    def _messages(self, sink: Sink, level: float) -> list[Writer]:
+        volumes = (round(level * FULL),) * len(sink.volumes)
+        message = self._connection.message(Command.SET_SINK_VOLUME)
+        found = [message.word(sink.index).text(None).volumes(volumes)]
+        if sink.muted:
+            message = self._connection.message(Command.SET_SINK_MUTE)
+            found.append(message.word(sink.index).text(None).flag(value=False))
+        return found
 
     async def close(self) -> None:
-        """Do nothing: no device is held between calls."""
+        """End the connection."""
+        await self._connection.close()
 
 
-def parse_pactl(text: str) -> float:
-    """Parse the level from the output of ``pactl get-sink-volume`` (raw values; full is 65536).
+def outputs_of(server: Server, sinks: list[Sink]) -> Outputs:
+    """Return the outputs of a server.
+
+    A filter (echo cancellation, an equaliser) plays to another sink: the level is that sink's, since
+    setting both would make the sound quieter twice.
 
     Raises:
-        UnavailableError: it has no channel's volume.
+        UnavailableError: the server has no output.
     """
-    raw = [int(found) for found in re.findall(r":\s*(\d+)\s*/", text)]
-    if not raw:
-        raise UnavailableError("pactl: the default sink has no volume")
-    return min(1.0, max(raw) / PULSE_FULL)
+    by_name = {sink.name: sink for sink in sinks}
+    default = by_name.get(server.default_sink)
+    for _ in range(CHAIN_LIMIT):
+        if default is None or not default.is_filter or default.master not in by_name:
+            break
+        default = by_name[default.master]
+    if default is None:
+        raise UnavailableError("sound server: it has no output")
+    devices = [sink for sink in sinks if not sink.is_filter or sink is default]
+    boosts = [sink for sink in sinks if sink not in devices and sink.level > 1.0]
+    return Outputs(
+        run=str(server.cookie),
+        default=_key(default),
+        levels={_key(sink): sink.level for sink in devices},
+        boosts=frozenset(map(_key, boosts)),
+        is_dummy=default.name == DUMMY_SINK,
+    )
 
 
-def parse_pactl_info(text: str) -> str:
-    """Return the lines of ``pactl info`` that name the server's run and its default sink."""
-    wanted = ("Cookie:", "Default Sink:")
-    return " ".join(line for line in text.splitlines() if line.startswith(wanted))
+def _key(sink: Sink) -> str:
+    """Return a key: a card that comes again has its old name and another number."""
+    return f"{sink.name}#{sink.index}"
 
 
 async def _run(program: str, *arguments: str) -> str:
@@ -204,22 +253,18 @@ async def _run(program: str, *arguments: str) -> str:
     return out.decode(errors="replace")
 
 
-def _pulse_socket_exists() -> bool:
-    server = os.environ.get("PULSE_SERVER", "")
-    if server:
-        return not server.startswith(("/", "unix:")) or Path(server.removeprefix("unix:")).exists()
-    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
-    folder = Path(os.environ.get("PULSE_RUNTIME_PATH", runtime / "pulse"))
-    return (folder / "native").exists() or Path("/run/pulse/native").exists()
-
-
 class AlsaMixer:
     """An ALSA simple control, through amixer (Debian's alsa-utils)."""
+
+    rank = 1
+    alive = True
+    tells = False
 
     def __init__(self, program: str, control: str) -> None:
         """Use `find`."""
         self._program = program
         self._control = control
+        self._in_decibels = False
 
     @property
     def name(self) -> str:
@@ -227,46 +272,71 @@ class AlsaMixer:
         return f"ALSA: {self._control}"
 
     @classmethod
-    async def find(cls) -> AlsaMixer | None:
-        """Return a mixer for the first known control that amixer can read, or None."""
+    async def find(cls, _on_change: Callable[[], None]) -> AlsaMixer | None:
+        """Return a mixer for the first known control that amixer can read.
+
+        Raises:
+            UnavailableError: there is a card, and none of its controls is known.
+        """
         program = shutil.which("amixer")
-        if program is None:
+        for control in ALSA_CONTROLS if program else ():
+            mixer = cls(str(program), control)
+            with contextlib.suppress(UnavailableError):
+                await mixer.read()
+                return mixer
+        if not has_card(read_cards()):
             return None
-        for control in ALSA_CONTROLS:
-            mixer = cls(program, control)
-            try:
-                await mixer.get()
-            except UnavailableError:
-                continue
-            return mixer
-        return None
+        if program is None:
+            raise UnavailableError("sound card: amixer is missing (package alsa-utils)")
+        raise UnavailableError(
+            "sound card: it has no control, expected " + ", ".join(ALSA_CONTROLS)
+        )
 
-    async def get(self) -> float:
-        """Return the control's level, 0.0 while it is muted."""
-        return parse_amixer(await _run(self._program, "-M", "sget", self._control))
+    async def read(self) -> Outputs:
+        """Return the control of the default card as one output."""
+        text = await _run(self._program, "-M", "sget", self._control)
+        level, self._in_decibels = parse_amixer(text)
+        return Outputs(read_cards(), self._control, {self._control: level})
 
-    async def set(self, level: float) -> None:
-        """Set the control on its mapped (perceived) scale and unmute it if it has a mute switch."""
-        percent = f"{round(level * 100)}%"
-        await _run(self._program, "-M", "sset", self._control, percent, "unmute")
-
-    async def identify(self) -> str:
-        """Return the kernel's list of cards: the control is of the default one."""
-        return await asyncio.to_thread(_read_cards)
+    async def put(self, levels: Mapping[str, float]) -> None:
+        """Set the control, and its mute switch if it has one."""
+        if (level := levels.get(self._control)) is not None:
+            value = amixer_value(level, in_decibels=self._in_decibels)
+            switch = "unmute" if level > 0 else "mute"  # the lowest volume need not be silent
+            # "--" lets a negative number be no option.
+            await _run(self._program, "-M", "--", "sset", self._control, value, switch)
 
     async def close(self) -> None:
         """Do nothing: no device is held between calls."""
 
 
-def _read_cards() -> str:
+def read_cards() -> str:
+    """Return the kernel's list of sound cards, "" on a kernel without ALSA."""
     try:
         return CARDS.read_text(errors="replace")
-    except OSError:  # a machine without ALSA in its kernel, whose control is a plug-in's
+    except OSError:
         return ""
 
 
-def parse_amixer(text: str) -> float:
-    """Parse the level (0.0 to 1.0, 0.0 when muted) from the output of ``amixer sget``.
+def has_card(cards: str) -> bool:
+    """Return whether the kernel's list names a card."""
+    return bool(cards.strip()) and NO_CARDS not in cards
+
+
+def amixer_value(level: float, *, in_decibels: bool) -> str:
+    """Return what amixer is told for a level: decibels if the control knows them, else percents.
+
+    Without them amixer's mapped scale (-M) is the only one that follows hearing.
+    """
+    if in_decibels and level > 0:
+        return f"{decibels(level):.2f}dB"
+    return f"{round(level * 100)}%"
+
+
+def parse_amixer(text: str) -> tuple[float, bool]:
+    """Parse the level, and whether it is in decibels, from the output of ``amixer -M sget``.
+
+    A control's decibels are those of its loudest channel, and 0 dB is full.
 
     Raises:
         UnavailableError: the control has no playback volume.
@@ -274,6 +344,9 @@ def parse_amixer(text: str) -> float:
     percents = [int(found) for found in re.findall(r"\[(\d+)%\]", text)]
     if not percents:
         raise UnavailableError("amixer: the control has no volume")
-    if "[off]" in text and "[on]" not in text:
-        return 0.0
-    return sum(percents) / len(percents) / 100
+    gains = [float(found) for found in re.findall(r"\[(-?[\d.]+)dB\]", text)]
+    if ("[off]" in text and "[on]" not in text) or not any(percents):
+        return 0.0, bool(gains)
+    if gains:
+        return 10 ** (max(gains) / 60), True
+    return sum(percents) / len(percents) / 100, False

@@ -34,6 +34,14 @@ class DataPoint(ABC):
         """Work in the background until cancelled, or return if there is none to do."""
         return
 
+    def check_local(self, name: str) -> str | None:
+        """Return why a PUT of the data point ``name`` from the machine itself is refused, or None.
+
+        Every data point is asked, whichever is set; orders from the cloud are not asked about.
+        """
+        del name
+        return None
+
     async def close(self) -> None:
         """Release devices; called when the agent stops."""
         return

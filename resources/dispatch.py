@@ -41,10 +41,14 @@ class Dispatch:
         """Return the self-description (open API 3.1), generated from the data points."""
         return self_description(point.description for point in self.points.values())
 
-    async def handle(self, request: Request) -> Answer:
+    async def handle_local(self, request: Request) -> Answer:
+        """Answer a request that comes from the machine itself: a button's, or the command line's."""
+        return await self.handle(request, local=True)
+
+    async def handle(self, request: Request, *, local: bool = False) -> Answer:
         """Answer a request for a data point or the self-description; the query is ignored.
 
-        Every error is returned as an answer, none is raised.
+        Every error is returned as an answer, none is raised. ``local`` as for `handle_local`.
         """
         name = "/".join(request.path)
         if request.path == DESCRIPTION_PATH:
@@ -56,9 +60,11 @@ class Dispatch:
         except UnicodeDecodeError:
             reason = f"{show(name)}: got {show(request.payload)}, expected UTF-8 text"
             return Answer.from_text(Code.BAD_REQUEST, reason)
-        return await self.request(request.method, name, text)
+        return await self.request(request.method, name, text, local=local)
 
-    async def request(self, method: str, name: str, text: str = "") -> Answer:
+    async def request(
+        self, method: str, name: str, text: str = "", *, local: bool = False
+    ) -> Answer:
         """Read or set the data point ``name``; every error is returned as an answer."""
         point = self.points.get(name)
         if point is None:
@@ -72,6 +78,8 @@ class Dispatch:
             return Answer.from_text(
                 Code.METHOD_NOT_ALLOWED, f"{name}: {show(method)} not allowed, only {only}"
             )
+        if local and method == Method.PUT and (reason := self._check_local(name)):
+            return Answer.from_text(Code.FORBIDDEN, reason)
         try:
             async with asyncio.timeout(HANDLER_TIMEOUT):
                 answer = await self._run(point, Method(method), text)
@@ -80,6 +88,10 @@ class Dispatch:
         if answer.code is Code.CHANGED:
             await self._report_change(point)
         return answer
+
+    def _check_local(self, name: str) -> str | None:
+        reasons = (point.check_local(name) for point in self.points.values())
+        return next((reason for reason in reasons if reason), None)
 
     @staticmethod
     async def _run(point: DataPoint, method: Method, text: str) -> Answer:

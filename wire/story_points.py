@@ -49,5 +49,29 @@ POWER = DataPointDescription(
     methods=(Method.GET,),
 )
 
+VOLUME_LIMITS = DataPointDescription(
+    name="volume_limits",
+    type=DataType.STRING,
+    label="音量限制",
+    description="最大音量、最小音量和开机音量，例如“max=12 min=0 start=6”",
+    pattern={},
+    methods=_BOTH,
+)
+NIGHT = DataPointDescription(
+    name="night",
+    type=DataType.STRING,
+    label="夜间音量",
+    description="夜间的时段（当地时间）和最大音量，例如“21:00-06:30 max=5”；“off”为关闭",
+    pattern={},
+    methods=_BOTH,
+)
+CHILD_LOCK = DataPointDescription(
+    name="child_lock",
+    type=DataType.BOOL,
+    label="童锁",
+    description="锁定设备上的按键，只接受家长应用的指令",
+    methods=_BOTH,
+)
+
 STORY_POINTS = (PLAY, VOLUME, SWITCH, POWER)
 """All four, in the document's order."""

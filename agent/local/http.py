@@ -67,7 +67,7 @@ def build_app(
             return _respond(body)
         path = tuple(request.path_params["path"].split("/"))
         asked = exchange.Request(request.method, path, payload=body)
-        answer = await dispatch.handle(asked)
+        answer = await dispatch.handle_local(asked)
         json = path == DESCRIPTION_PATH and answer.code == Code.CONTENT
         return _respond(answer, "application/json" if json else "text/plain; charset=utf-8")
 

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from machine.mixers import Mixer
 from resources.datapoint import DataPoint
+from resources.loudness.loudness import Loudness
 from wire.datapoints import Value
-from wire.story_points import VOLUME, VOLUME_RANGE
+from wire.story_points import VOLUME
 
 
 class VolumePoint(DataPoint):
-    """Maps the document's 17 steps to the mixer's range."""
+    """The document's 17 steps; what they are and what limits them is `resources.loudness`."""
 
     description: ClassVar = VOLUME
 
-    def __init__(self, mixer: Mixer) -> None:
-        """Control ``mixer``."""
-        self._mixer = mixer
+    def __init__(self, loudness: Loudness) -> None:
+        """Control ``loudness``."""
+        self._loudness = loudness
 
     @property
     def back_end(self) -> str:
         """The mixer in use."""
-        return self._mixer.name
+        return self._loudness.name
 
     async def get(self) -> int:
         """Read the level from the mixer, because a knob on the machine may have changed it."""
-        return round(await self._mixer.get() * VOLUME_RANGE.high)
+        return await self._loudness.get()
 
     async def put(self, value: Value) -> None:
-        """Set the mixer's level."""
-        await self._mixer.set(int(value) / VOLUME_RANGE.high)
+        """Set the volume; raises RefusedError beyond the limits, UnavailableError."""
+        await self._loudness.set(int(value))
 
     async def close(self) -> None:
         """Close the mixer."""
-        await self._mixer.close()
+        await self._loudness.close()

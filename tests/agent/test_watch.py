@@ -10,9 +10,11 @@ from agent.watch import Watcher
 from machine.logind import StandInPowerOff
 from machine.mixers import StandInMixer
 from resources.dispatch import Dispatch
+from resources.loudness.steps import level_of
 from resources.points.power import PowerPoint
 from resources.points.switch import SwitchPoint
 from resources.points.volume import VolumePoint
+from tests.resources.parts import LoudBench, level_on
 from wire.datapoints import Value
 
 
@@ -24,7 +26,7 @@ class Bench:
         self.mixer = StandInMixer()
         self.told: list[tuple[str, Value]] = []
         points = [
-            VolumePoint(self.mixer),
+            VolumePoint(LoudBench(level_on(self.mixer)).loudness),
             SwitchPoint(StandInPowerOff()),
             PowerPoint(self.battery),
         ]
@@ -55,7 +57,7 @@ async def test_the_first_look_tells_all_and_the_next_only_what_changed(bench: Be
     assert await bench.look() == [("volume", 8), ("switch", False), ("power", 80)]
     assert await bench.look() == []
     bench.charge(79)
-    await bench.mixer.set(0.25)
+    await bench.mixer.put({"": level_of(4)})
     assert await bench.look() == [("volume", 4), ("power", 79)]
 
 

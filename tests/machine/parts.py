@@ -188,3 +188,10 @@ class CuttingServer:
         """Serve; yields the URL."""
         async with await asyncio.start_server(self.answer, "127.0.0.1", 0) as server:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/story.wav"
+
+
+async def level_in_decibels(ear: Ear) -> float:
+    """Return the power of half a second of sound in dB of full scale; -100 for silence."""
+    samples = [sample for _ in range(5) for sample in await ear.block()]
+    mean = sum(sample * sample for sample in samples) / len(samples)
+    return 10 * math.log10(max(mean / 32768**2, 1e-10))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from machine.errors import UnavailableError
 from machine.level import KeptLevel
-from machine.mixers import Mixer, PulseMixer, StandInMixer, parse_pactl_info
+from machine.mixers import DEFAULT_LEVEL, Mixer, PulseMixer, StandInMixer
+from machine.outputs import Outputs, decibels
 from machine.player import MpvPlayer
-from resources.points.volume import VolumePoint
 from tests.conftest import write_tone
-from tests.machine.parts import DEADLINE, PulseServer, until, until_position
+from tests.machine.parts import AUDIBLE, PulseServer, until, until_position
 
 
 @pytest.fixture
@@ -38,9 +39,9 @@ async def test_a_level_set_before_the_sound_server_starts_is_in_force_at_the_fir
     sound: PulseServer, tmp_path: Path
 ) -> None:
     level = KeptLevel()
-    point, player = VolumePoint(level), MpvPlayer(level)
-    await point.put(4)
-    assert point.back_end == StandInMixer.name
+    player = MpvPlayer(level)
+    await level.set(0.25)
+    assert level.name == StandInMixer.name
     sound.start()
     assert level_of(sound) == "100%"
     story = str(write_tone(tmp_path / "story.wav", seconds=30))
@@ -49,8 +50,9 @@ async def test_a_level_set_before_the_sound_server_starts_is_in_force_at_the_fir
         assert level_of(sound) == "25%"
         await ear.tone(440.0)
         assert max(await ear.block()) < 12000 * 0.25**3 * 1.2  # PulseAudio's scale is cubic
-    assert point.back_end == "PulseAudio: default sink"
+    assert level.name == "PulseAudio: default sink"
     await player.close()
+    await level.close()
 
 
 async def test_a_level_is_put_on_a_restarted_server_before_the_story_goes_on(
@@ -63,8 +65,9 @@ async def test_a_level_is_put_on_a_restarted_server_before_the_story_goes_on(
     await player.play(str(write_tone(tmp_path / "story.wav", seconds=60)), lambda _reason: None)
     held = await until_position(player, 0.5)
     sound.kill()
-    with pytest.raises(UnavailableError, match="pactl"):
+    with pytest.raises(UnavailableError, match="sound server"):
         await level.set(0.75)  # not in force, so not answered with success, and not kept
+    await until(lambda: "waits at" in player.name)
     sound.start()
     await until_position(player, held + 0.5)
     assert level_of(sound) == "25%"
@@ -82,7 +85,6 @@ async def test_another_default_output_gets_the_level_and_a_knob_keeps_its_own(
     assert await level.get() == pytest.approx(0.5, abs=0.01)
     sound.pactl("load-module", "module-null-sink", "sink_name=usb")
     sound.pactl("set-default-sink", "usb")
-    assert level_of(sound, "usb") == "100%"
     await level.restore()
     assert level_of(sound, "usb") == "50%"
     assert await level.get() == pytest.approx(0.5, abs=0.01)
@@ -90,7 +92,7 @@ async def test_another_default_output_gets_the_level_and_a_knob_keeps_its_own(
 
 async def test_a_level_that_nobody_set_changes_nothing(sound: PulseServer) -> None:
     level = KeptLevel()
-    assert await level.get() == 0.5
+    assert await level.get() == DEFAULT_LEVEL
     sound.start()
     await level.restore()
     assert level_of(sound) == "100%"
@@ -101,65 +103,98 @@ class Card:
     """A card's control, which a test unplugs."""
 
     name = "card"
+    rank = 1
+    alive = True
+    tells = False
 
     def __init__(self) -> None:
         self.level = 0.5
+        self.put_levels: list[float] = []
 
-    async def get(self) -> float:
-        return self.level
+    async def read(self) -> Outputs:
+        return Outputs("0 [USB]", "card", {"card": self.level})
 
-    async def set(self, level: float) -> None:
-        self.level = level
-
-    async def identify(self) -> str:
-        return "0 [USB]"
+    async def put(self, levels: Mapping[str, float]) -> None:
+        self.level = levels["card"]
+        self.put_levels.append(self.level)
 
     async def close(self) -> None:
         return
 
 
+class Machine:
+    """What can be found on it; every look may find another mixer."""
+
+    def __init__(self, mixer: Mixer) -> None:
+        self.mixer: Mixer | str = mixer
+        self.around: str | None = None
+        self.looks = 0
+
+    async def find(self, _on_change: Callable[[], None]) -> Mixer:
+        self.looks += 1
+        if isinstance(self.mixer, str):
+            raise UnavailableError(self.mixer)
+        return self.mixer
+
+    def level(self) -> KeptLevel:
+        return KeptLevel(self.find, lambda: self.around)
+
+
 async def test_a_card_that_goes_is_an_error_and_the_level_is_not_kept() -> None:
     card = Card()
-    found: list[Mixer] = [card]
-
-    async def find() -> Mixer:
-        return found[0]
-
-    level = KeptLevel(find, lambda: None)
+    on = Machine(card)
+    level = on.level()
     await level.set(0.7)
-    found[0] = StandInMixer()
+    on.mixer = StandInMixer()
     for order in (level.set(0.2), level.get(), level.restore()):
         with pytest.raises(UnavailableError, match="card: not found any more"):
             await order
-    found[0] = card
+    assert level.name == "card: not found any more"
+    on.mixer = card
     card.level = 1.0  # plugged in again, it has forgotten
     assert await level.get() == 0.7
 
 
+async def test_a_server_or_card_whose_level_cannot_be_set_is_never_answered_with_success() -> None:
+    on = Machine(StandInMixer())
+    level = on.level()
+    on.mixer = "sound card: amixer is missing"
+    with pytest.raises(UnavailableError, match="amixer is missing"):
+        await level.set(0.2)
+    assert level.kept is None
+    on.mixer = card = Card()
+    await level.set(0.2)
+    assert (card.level, level.name) == (0.2, "card")
+
+
 async def test_a_mixer_is_looked_for_again_only_if_one_may_have_come_or_gone() -> None:
-    looks, around = 0, ["no card"]
-
-    async def find() -> Mixer:
-        nonlocal looks
-        looks += 1
-        return StandInMixer()
-
-    level = KeptLevel(find, lambda: around[0])
+    on = Machine(StandInMixer())
+    on.around = "no card"
+    level = on.level()
     await level.get()
     await level.set(0.5)
-    assert looks == 1
-    around[0] = "a card"
+    assert on.looks == 1
+    on.around = "a card"
     assert await level.get() == 0.5
-    assert looks == 2
+    assert on.looks == 2
+
+
+async def test_a_mixer_that_is_missing_is_not_looked_for_at_every_use() -> None:
+    on = Machine(StandInMixer())
+    on.mixer, on.around = "sound server: refused", "its socket"
+    level = on.level()
+    for _ in range(5):
+        with pytest.raises(UnavailableError, match="refused"):
+            await level.get()
+    assert on.looks == 1
+    on.around = "another socket"
+    on.mixer = Card()
+    assert await level.get() == 0.5
 
 
 async def test_a_device_that_was_away_gets_the_level_though_it_bears_the_same_name() -> None:
     card = Card()
-
-    async def find() -> Mixer:
-        return card
-
-    level = KeptLevel(find, lambda: None)
+    level = Machine(card).level()
     await level.set(0.7)
     card.level = 1.0
     await level.restore(renewed=True)
@@ -170,25 +205,96 @@ async def test_a_sound_server_is_preferred_to_the_card_that_was_found_first(
     sound: PulseServer,
 ) -> None:
     sound.start()
-    found: list[Mixer] = [Card()]
-    pulse = await PulseMixer.find()
-    assert pulse
-
-    async def find() -> Mixer:
-        return found[0]
-
-    level = KeptLevel(find, lambda: None)
+    on = Machine(Card())
+    level = on.level()
     await level.set(0.5)
-    found[0] = pulse
+    pulse = await PulseMixer.find(lambda: None)
+    assert pulse
+    on.mixer = pulse
     await level.restore()
     assert level.name == pulse.name
     assert level_of(sound) == "50%"
+    await level.close()
 
 
-def test_a_server_is_recognised_by_its_cookie_and_its_default_sink() -> None:
-    text = "Server Name: pulseaudio\nDefault Sink: bench\nDefault Source: x\nCookie: 1ab2:c3d4\n"
-    assert parse_pactl_info(text) == "Default Sink: bench Cookie: 1ab2:c3d4"
-    assert parse_pactl_info("") == ""
+async def test_a_ramp_is_even_and_the_last_order_wins() -> None:
+    card = Card()
+    level = Machine(card).level()
+    await level.set(0.5)
+    card.put_levels.clear()
+    first = asyncio.create_task(level.set(1.0))
+    await until(lambda: len(card.put_levels) >= 2)
+    assert await level.get() == 1.0  # the order, not where the ramp is
+    await level.set(0.3)
+    await first
+    assert (card.level, level.kept) == (0.3, 0.3)
+    steps = [decibels(level) for level in card.put_levels]
+    assert max(abs(a - b) for a, b in itertools.pairwise(steps)) < 18.1
+    assert max(card.put_levels) < 1.0
+
+
+async def test_no_order_and_no_knob_beats_the_limit() -> None:
+    card, turned = Card(), list[float]()
+    level = Machine(card).level()
+    level.limit, level.on_turn = (lambda: 0.6), turned.append
+    await level.set(1.0)
+    assert card.level == 0.6
+    card.level = 0.9
+    assert await level.get() == 0.6
+    assert (card.level, turned) == (0.6, [0.6])
+
+
+async def test_while_locked_a_knob_is_put_back() -> None:
+    card, turned = Card(), list[float]()
+    level = Machine(card).level()
+    level.locked, level.on_turn = (lambda: True), turned.append
+    await level.set(0.4)
+    card.level = 0.6
+    assert await level.get() == 0.4
+    assert (card.level, turned) == (0.4, [])
+
+
+async def test_what_others_set_is_seen_at_once_and_pulled_back_below_the_limit(
+    sound: PulseServer,
+) -> None:
+    sound.start()
+    level, turned = KeptLevel(), list[float]()
+    level.limit, level.on_turn = (lambda: 0.5), turned.append
+    level.follow()
+    await level.set(0.3)
+    sound.pactl("set-sink-volume", "bench", "40%")
+    await until(lambda: turned)
+    assert turned[-1] == pytest.approx(0.4, abs=0.01)
+    sound.pactl("set-sink-volume", "bench", "140%")
+    await until(lambda: level_of(sound) == "50%")
+    sound.pactl("load-module", "module-null-sink", "sink_name=usb")
+    await until(lambda: level_of(sound, "usb") == "50%")
+    await level.close()
+
+
+async def test_a_filter_in_front_of_the_device_leaves_the_level_alone(sound: PulseServer) -> None:
+    sound.start()
+    level = KeptLevel()
+    level.follow()
+    await level.set(0.3)
+    sound.pactl("load-module", "module-remap-sink", "sink_name=echo", "master=bench")
+    sound.pactl("set-default-sink", "echo")
+    await level.set(0.5)
+    assert (level_of(sound, "echo"), level_of(sound, "bench")) == ("100%", "50%")
+    sound.pactl("set-sink-volume", "echo", "140%")
+    await until(lambda: level_of(sound, "echo") == "100%")
+    await level.close()
+
+
+async def test_a_server_that_starts_while_nothing_is_ordered_gets_the_level(
+    sound: PulseServer,
+) -> None:
+    level = KeptLevel()
+    level.follow()
+    await level.set(0.3)
+    sound.start()
+    await until(lambda: level_of(sound) == "30%")
+    await level.close()
 
 
 async def test_a_story_waits_while_the_sound_server_has_only_its_dummy_output(
@@ -217,18 +323,23 @@ async def test_a_story_waits_while_the_sound_server_has_only_its_dummy_output(
     await player.close()
 
 
-async def test_another_default_output_while_a_story_plays_gets_its_level(
+async def test_another_default_output_never_sounds_above_the_level(
     sound: PulseServer, tmp_path: Path
 ) -> None:
+    """The new one is recorded from before the switch until two seconds after it."""
     sound.start()
     level = KeptLevel()
     await level.set(0.25)
     player = MpvPlayer(level)
-    await player.play(str(write_tone(tmp_path / "story.wav", seconds=60)), lambda _reason: None)
+    story = str(write_tone(tmp_path / "story.wav", seconds=60))
+    await player.play(story, lambda _reason: None)
     await until_position(player, 0.5)
     sound.pactl("load-module", "module-null-sink", "sink_name=usb")
-    sound.pactl("set-default-sink", "usb")
-    async with asyncio.timeout(DEADLINE):
-        while level_of(sound, "usb") != "25%":
-            await asyncio.sleep(0.01)
+    async with sound.ear("usb") as new:
+        sound.pactl("set-default-sink", "usb")
+        peaks = [max(await new.block()) for _ in range(20)]
+        assert max(peaks) > AUDIBLE
+        assert max(peaks) < 12000 * 0.25**3 * 1.2
+    assert level_of(sound, "usb") == "25%"
     await player.close()
+    await level.close()

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from machine.errors import RefusedError, UnavailableError
+from machine.level import KeptLevel
+from machine.mixers import Mixer, StandInMixer
 from machine.player import EndListener
+from resources.loudness.loudness import Loudness, LoudnessParts
 from resources.playing.events import Event
 from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
+from resources.record import Record
 from resources.titles.library import Library
 
 DEADLINE = 60.0
@@ -29,6 +35,33 @@ def descriptors() -> int:
     """Return the number of files and sockets that this process has open and still uses."""
     gc.collect()
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def level_on(mixer: Mixer) -> KeptLevel:
+    """Return a level that finds ``mixer``, whatever the test's machine has."""
+
+    async def find(_on_change: Callable[[], None]) -> Mixer:
+        return mixer
+
+    return KeptLevel(find, lambda: "")
+
+
+class LoudBench:
+    """A loudness whose clock and boot the test sets, and what it reported."""
+
+    def __init__(self, level: KeptLevel | None = None, path: Path | None = None) -> None:
+        self.now: datetime | None = datetime(2026, 11, 26, 12, 0).astimezone()
+        self.boot = "boot 1"
+        self.level = level or level_on(StandInMixer())
+        self.reported: list[int] = []
+        self.loudness = Loudness(
+            LoudnessParts(
+                self.level, Record(path), lambda: self.now, self.report, lambda: self.boot
+            )
+        )
+
+    async def report(self, step: int) -> None:
+        self.reported.append(step)
 
 
 class ScriptedPlayer:

@@ -45,6 +45,7 @@ from tests.agent.parts import (
     until,
 )
 from tests.authority import HOUR, Authority
+from tests.resources.parts import LoudBench
 from transport.framed import FramedEndpoint
 from wire.codes import Code
 from wire.datapoints import parse_self_description
@@ -463,27 +464,6 @@ async def test_what_the_answer_to_a_report_means(
         assert len(cloud.registrations) == 1
 
 
-class Level:
-    """A mixer that stores the volume it is set to."""
-
-    name = "level"
-
-    def __init__(self) -> None:
-        self.level = 0.5
-
-    async def get(self) -> float:
-        return self.level
-
-    async def set(self, level: float) -> None:
-        self.level = level
-
-    async def identify(self) -> str:
-        return "level"
-
-    async def close(self) -> None:
-        return
-
-
 async def test_the_cloud_is_served_on_the_same_connection(
     cloud: Cloud, authority: Authority, run: Run
 ) -> None:
@@ -495,7 +475,7 @@ async def test_the_cloud_is_served_on_the_same_connection(
     async def no_order(_payload: bytes) -> Answer:
         return Answer(Code.BAD_REQUEST, b"transaction: missing")
 
-    dispatch = Dispatch([VolumePoint(Level()), PowerPoint(None)], changed)
+    dispatch = Dispatch([VolumePoint(LoudBench().loudness), PowerPoint(None)], changed)
     link = await run(
         make_profile(cloud.port, authority.pem),
         handler=cloud_handler(dispatch, no_order, no_cancel),

@@ -22,13 +22,13 @@ from agent.updates.health import build_health
 from agent.voice.sender import VoiceSender
 from audio.pcm import Pcm
 from machine.chime import SoundProof
-from machine.mixers import StandInMixer
 from resources.datapoint import DataPoint
 from resources.points.volume import VolumePoint
 from tests.agent.local.rig import Bench, serving
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import DEADLINE, UUID, make_profile, until
 from tests.resources.parts import Bench as PlayBench
+from tests.resources.parts import LoudBench
 from wire.codes import Code
 from wire.exchange import Handler
 
@@ -85,7 +85,7 @@ async def test_a_whole_agent_runs_on_another_kind_of_link(
         return made[-1]
 
     async def points(*_: object) -> list[DataPoint]:
-        return [PlayBench(tmp_path / "media", "a").point, VolumePoint(StandInMixer())]
+        return [PlayBench(tmp_path / "media", "a").point, VolumePoint(LoudBench().loudness)]
 
     monkeypatch.setattr(agent.app, "build_points", points)  # no devices of the test's machine
     monkeypatch.setattr(agent.app, "build_link", build)

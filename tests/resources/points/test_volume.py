@@ -2,66 +2,70 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from machine.mixers import PulseMixer, find_mixer
+from machine.level import KeptLevel
 from resources.dispatch import Dispatch
 from resources.points.volume import VolumePoint
+from tests.machine.parts import PulseServer
+from tests.resources.parts import LoudBench
 from wire.codes import Code
 
 
-def pactl(server: str, *arguments: str) -> str:
-    result = subprocess.run(
-        ["pactl", *arguments], env={**os.environ, "PULSE_SERVER": server},
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    return result.stdout
+@pytest.fixture
+async def pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PulseServer]:
+    server = PulseServer(tmp_path)
+    monkeypatch.setenv("PULSE_SERVER", server.address)
+    server.start()
+    yield server
+    server.kill()
+
+
+async def ignore(*_: object) -> None:
+    return
 
 
 @pytest.fixture
-def pulse(pulse_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PULSE_SERVER", pulse_server)
-    return pulse_server
+async def point() -> AsyncIterator[VolumePoint]:
+    made = VolumePoint(LoudBench(KeptLevel()).loudness)
+    yield made
+    await made.close()
 
 
-async def test_volume_sets_the_real_sink_and_reads_it_back(pulse: str) -> None:
-    mixer = await find_mixer()
-    assert isinstance(mixer, PulseMixer)
-    point = VolumePoint(mixer)
-    for step in (0, 7, 16):
-        await point.put(step)
-        assert await point.get() == step
-        assert f"{round(step / 16 * 100)}%" in pactl(pulse, "get-sink-volume", "@DEFAULT_SINK@")
-    await point.close()
+async def test_volume_sets_the_real_sink_and_reads_it_back(
+    pulse: PulseServer, point: VolumePoint
+) -> None:
+    dispatch = Dispatch([point], ignore)
+    for step, decibels in ((1, "-37.5"), (7, "-22.5"), (16, "0.00"), (0, "-inf")):
+        assert (await dispatch.request("PUT", "volume", str(step))).code is Code.CHANGED
+        assert (await dispatch.request("GET", "volume")).text == str(step)
+        assert f"/ {decibels}" in pulse.pactl("get-sink-volume", "@DEFAULT_SINK@")
+    assert point.back_end == "PulseAudio: default sink"
 
 
-async def test_volume_sees_a_knob_and_a_mute_on_the_machine(pulse: str) -> None:
-    mixer = await PulseMixer.find()
-    assert mixer
-    point = VolumePoint(mixer)
-    pactl(pulse, "set-sink-volume", "@DEFAULT_SINK@", "25%")
-    assert await point.get() == 4
-    pactl(pulse, "set-sink-mute", "@DEFAULT_SINK@", "1")
+async def test_volume_sees_a_knob_and_a_mute_on_the_machine(
+    pulse: PulseServer, point: VolumePoint
+) -> None:
+    await point.put(8)
+    pulse.pactl("set-sink-volume", "@DEFAULT_SINK@", "25%")
+    assert await point.get() == 2
+    pulse.pactl("set-sink-mute", "@DEFAULT_SINK@", "1")
     assert await point.get() == 0
     await point.put(8)
-    assert "no" in pactl(pulse, "get-sink-mute", "@DEFAULT_SINK@")
-    await point.close()
+    assert "no" in pulse.pactl("get-sink-mute", "@DEFAULT_SINK@")
 
 
-async def test_pulse_that_went_away_is_unavailable_not_a_crash(
-    pulse: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_sound_server_that_went_away_is_unavailable_not_a_crash(
+    pulse: PulseServer, point: VolumePoint
 ) -> None:
-    assert pulse
-    mixer = await PulseMixer.find()
-    assert mixer
-    monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere/native")
-    answer = await Dispatch([VolumePoint(mixer)], _ignore).request("PUT", "volume", "3")
-    assert answer.code is Code.SERVICE_UNAVAILABLE
-    assert "pactl: " in answer.text
-
-
-async def _ignore(*_: object) -> None:
-    return
+    await point.put(8)
+    pulse.kill()
+    for method, text in (("PUT", "3"), ("GET", "")):
+        answer = await Dispatch([point], ignore).request(method, "volume", text)
+        assert answer.code is Code.SERVICE_UNAVAILABLE
+        assert answer.text.startswith("sound server")
+    pulse.start()
+    assert await point.get() == 8
