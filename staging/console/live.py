@@ -127,10 +127,14 @@ async def _device_events(
 
 
 async def _reports(call: Call, device_id: int, after: int | None) -> tuple[list[bytes], int]:
-    """Return the reports after ``after`` as events, and the time to continue from."""
+    """Return the reports after ``after`` as events, and the time to continue from.
+
+    Those of a page that has just opened are marked: they may be older than what the device answers.
+    """
     limit = REPORTS_FIRST if after is None else REPORTS_AT_ONCE
     found = await call.services.database.read(history.reports, device_id, after, limit)
-    events = [event("report", shapes.report(entry), entry.ts) for entry in found]
+    mark = {"earlier": True} if after is None else {}
+    events = [event("report", shapes.report(entry) | mark, entry.ts) for entry in found]
     return events, found[-1].ts if found else after or 0
 
 

@@ -15,7 +15,20 @@ from staging.console.app import HEADERS, PathSwitch
 
 FOLDER = Path(app.__file__).parent
 # Modules of the page that call no route of their own.
-WITHOUT_ROUTES = {"api", "chart", "dom", "format", "i18n", "main", "shell", "words"}
+WITHOUT_ROUTES = {
+    "api",
+    "chart",
+    "dom",
+    "format",
+    "grammar",
+    "i18n",
+    "inputs",
+    "main",
+    "shell",
+    "words",
+}
+# These send their requests through `controls`.
+WITHOUT_ROUTES |= {"control", "family", "player"}
 # A page reads and changes the cloud through the store's functions and other rooms' use cases.
 NOT_ON_A_PAGE = {"sqlalchemy.select", "os", "pathlib", "shutil", "tempfile", "subprocess", "open"}
 NOT_ON_A_PAGE |= {"staging.releases.tool", "staging.identity.ca", "staging.data_dir.read_endpoints"}

@@ -98,8 +98,8 @@ function own(path, device, signal) {
   const history = historyCard(path, signal);
   const stream = reportStream();
   const root = h("div", { class: "grid" },
-    h("div", { class: "c7 stack wide" }, control.element, heard.element, speech.element, settings(path, device)),
-    h("div", { class: "c5 stack wide" }, update.element, stream.element),
+    h("div", { class: "c7 stack wide" }, control.player, control.element, heard.element, speech.element, settings(path, device)),
+    h("div", { class: "c5 stack wide" }, update.element, control.family, stream.element),
     h("div", { class: "c12" }, history.element));
   return {
     root,
@@ -113,7 +113,7 @@ function own(path, device, signal) {
       stream.add(entry);
       if (entry.voice) speech.heard(entry.voice);
       else {
-        control.reported(entry.key, entry.value);
+        control.reported(entry);
         history.reported(entry);
       }
     },

@@ -94,7 +94,13 @@ export function confirm({ title, text, yes, no }) {
 
 const PATHS = {
   play: "M8 5v14l11-7z",
+  resume: "M8 5v14l11-7z",
   pause: "M7 5h4v14H7zm6 0h4v14h-4z",
+  stop: "M6 6h12v12H6z",
+  previous: "M6 5h3v14H6zm13 0v14l-9-7z",
+  next: "M15 5h3v14h-3zM5 5l9 7-9 7z",
+  remove: "M6.400 5L12 10.600 17.600 5 19 6.400 13.400 12 19 17.600 17.600 19 12 13.400 6.400 19 5 17.600 10.600 12 5 6.400z",
+  restart: "M12 5V1.500L6.500 6.500 12 11.500V8a5 5 0 1 1-5 5H4a8 8 0 1 0 8-8z",
 };
 
 /** An icon for a button, whose label says what it means. */

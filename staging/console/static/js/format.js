@@ -30,6 +30,14 @@ export function bytes(size) {
   return `${(size / 1024 ** 2).toFixed(1)} MB`;
 }
 
+/** Seconds as 1:23 or 1:02:03. */
+export function duration(seconds) {
+  const whole = Math.floor(seconds);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  const two = (number) => String(number).padStart(2, "0");
+  return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(whole % 60)}`;
+}
+
 export function percent(part) {
   return `${Math.round((part ?? 0) * 100)}%`;
 }

@@ -74,8 +74,11 @@ export function historyCard(path, signal) {
     },
     reported(entry) {
       if (!slots.has(entry.key)) return;
-      clearTimeout(waiting);
-      waiting = setTimeout(load, RELOAD_MS);
+      // The first report starts the wait: one that each report begins anew would never end in a busy stream.
+      waiting ||= setTimeout(() => {
+        waiting = 0;
+        load();
+      }, RELOAD_MS);
     },
   };
 }

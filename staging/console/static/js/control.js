@@ -1,0 +1,121 @@
+// One data point of a device: its heading, its input, and the requests that read and set it.
+
+import { post } from "./api.js";
+import { h, uid } from "./dom.js";
+import { errorText, t } from "./i18n.js";
+
+const QUEUE_LIMIT = 16;
+
+/**
+ * Make the control of `point`. `shape` makes its input: an object with
+ *   body, output: elements, or null;
+ *   show(value, ordered): shows the device's value, or with `ordered` the one that it has just accepted;
+ *   latest: of several orders that wait, only the newest is sent;
+ *   rereads: a report is only a sign that something changed, so the value is read;
+ *   fits(): whether the console knows the grammar of the last value;
+ *   enabled(online): called after all inputs were switched on or off;
+ *   reset(): forget what the user has not sent.
+ * With `words`, a key of the console's texts, heading and hint are the console's own while the value fits;
+ * with `bare` they are then for screen readers only, and readings are not told.
+ */
+export function makeControl(path, point, signal, shape, { words = null, bare = false } = {}) {
+  const answer = h("p", { class: "answer soft", role: "status" });
+  const own = point.label || point.name;
+  const id = uid("point");
+  const readable = point.method.includes("GET");
+  const send = (content) => order("PUT", content);
+  const read = () => { if (readable) order("GET"); };
+  const parts = shape({ point, label: words ? t(words) : own, id, put: send, read });
+  const heading = h("h3", { id });
+  const head = h("div", {}, heading, parts.output);
+  const hint = h("p", {});
+  const element = h("div", { class: bare ? "control bare" : "control", role: "group", "aria-labelledby": id, data: { point: point.name } },
+    head, hint, parts.body, answer);
+  dress();
+
+  function dress() {
+    const ours = words !== null && (parts.fits?.() ?? true);
+    heading.textContent = ours ? t(words) : own;
+    hint.textContent = ours ? t(`${words}.hint`) : point.description;
+    head.className = ours && bare ? "sr" : "control-head";
+    hint.className = ours && bare ? "sr" : "small soft";
+    hint.hidden = !hint.textContent;
+  }
+
+  function show(value, ordered) {
+    parts.show(value, ordered);
+    dress();
+  }
+
+  // Requests are sent one after the other, because the network may reorder them. A value that the device
+  // reports is newer than an answer that has not arrived yet.
+  const queue = [];
+  let working = false;
+  let reports = 0;
+
+  async function order(method, content) {
+    const last = queue.at(-1);
+    // Of the positions that a slider passed, only the newest is sent; one reading after all orders is enough.
+    if (parts.latest && last?.[0] === "PUT" && method === "PUT") last[1] = content;
+    else if (last?.[0] === "GET" && method === "GET") return;
+    else if (queue.length < QUEUE_LIMIT) queue.push([method, content]);
+    if (working) return;
+    working = true;
+    while (queue.length && !signal.aborted) await exchange(...queue.shift());
+    working = false;
+  }
+
+  async function exchange(method, content) {
+    const before = reports;
+    tell(method, t(method === "PUT" ? "sending" : "reading"));
+    try {
+      const body = { method, name: point.name, ...(method === "PUT" ? { content } : {}) };
+      const reply = await post(`${path}/control`, body);
+      if (signal.aborted) return;
+      if (!reply.code.startsWith("2.")) showAnswer(t("deviceSaid", { code: reply.code, text: reply.content }), true);
+      else {
+        tell(method, t("took", { code: reply.code, ms: reply.ms }));
+        if (reports === before) show(method === "PUT" ? content : reply.content, method === "PUT");
+        if (method === "GET") return;
+      }
+      // Show the device's value, whether it accepted the new one or not.
+      if (readable && queue.length === 0) await refresh();
+    } catch (error) {
+      if (!signal.aborted) showAnswer(errorText(error), true);
+    }
+  }
+
+  async function refresh() {
+    const before = reports;
+    const reply = await post(`${path}/control`, { method: "GET", name: point.name });
+    if (reply.code.startsWith("2.") && reports === before) show(reply.content, false);
+  }
+
+  // What is read again after each report would say so all the time.
+  const tell = (method, text) => { if (!bare || method === "PUT") showAnswer(text, false); };
+
+  function showAnswer(text, bad) {
+    answer.textContent = text;
+    answer.className = `answer ${bad ? "bad" : "soft"}`;
+  }
+
+  return {
+    name: point.name,
+    element,
+    send,
+    read,
+    /** A report; an `earlier` one may be older than the value that was read. */
+    reported(value, online, earlier) {
+      if (!earlier || !online) {
+        reports += 1;
+        show(value, false);
+      }
+      if (online && (earlier || parts.rereads)) read();
+    },
+    reset: () => parts.reset?.(),
+    enable(online) {
+      for (const part of element.querySelectorAll("button, input, select")) part.disabled = !online;
+      parts.enabled?.(online);
+    },
+  };
+}

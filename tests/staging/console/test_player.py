@@ -1,0 +1,168 @@
+"""The player's card: what a device plays, live, and what its buttons order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+from tests.staging.console.conftest import Stage
+from tests.staging.console.page import PHONE, Page
+from tests.staging.console.speaker import STORIES, SpeakerThread, playing
+from tests.staging.console.test_access import violations
+
+PLAYER = "[data-point=player]"
+
+
+@pytest.fixture(scope="module")
+def machine(stage: Stage) -> Iterator[SpeakerThread]:
+    made = SpeakerThread(stage)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def speaker(machine: SpeakerThread) -> SpeakerThread:
+    """The machine as it was at first."""
+    machine.reset()
+    return machine
+
+
+@pytest.fixture
+def shown(inside: Page, speaker: SpeakerThread) -> Page:
+    """The page of the scripted speaker."""
+    show(inside, speaker)
+    return inside
+
+
+def show(page: Page, speaker: SpeakerThread) -> None:
+    page.open(f"/console/devices/{speaker.uuid}")
+    page.get("[data-part=bind], [data-part=player]")
+    if page.all("[data-part=bind]"):
+        page.type("input[name=token]", speaker.device["bindToken"], enter=True)
+    page.see(f"{PLAYER} [data-role=title]", STORIES[1])
+    page.see("[data-role=live]", "Live")
+
+
+def ordered(page: Page, speaker: SpeakerThread, name: str, value: str) -> None:
+    page.wait(lambda: (name, value) in speaker.orders, f"{name} {value}: {speaker.orders}")
+
+
+def test_it_shows_what_plays_and_follows_it_live(shown: Page, speaker: SpeakerThread) -> None:
+    shown.see(f"{PLAYER} [data-role=state]", "Playing")
+    shown.see(f"{PLAYER} [data-role=length]", "5:00")
+    shown.see("[data-part=player] [data-role=where]", "Title 2 of 5")
+    # It runs on between two reports.
+    shown.see(f"{PLAYER} [data-role=position]", "1:03")
+    assert shown.get("[data-part=player] [aria-current]").text.split() == ["2.", STORIES[1]]
+    speaker.change("player", playing("paused", 3, position=10.0))
+    shown.see(f"{PLAYER} [data-role=title]", STORIES[3])  # a title with < and > is text
+    shown.see(f"{PLAYER} [data-role=state]", "Paused")
+    shown.see(f"{PLAYER} [data-role=position]", "0:10")
+    shown.get("[data-part=player] [data-command='继续']")
+    assert not [e for e in shown.all("[data-command='暂停']") if e.is_displayed()]
+    nothing = playing("idle", title="", queue=[], count=0, position=None, length=None, source="")
+    speaker.change("player", nothing)
+    shown.see(f"{PLAYER} [data-role=title]", "Nothing is playing")
+    assert not shown.get(f"{PLAYER} input[type=range]").is_enabled()
+    assert shown.errors() == []
+
+
+@pytest.mark.parametrize(
+    ("button", "order"),
+    [
+        ("[data-command='上一首']", ("play", "上一首")),
+        ("[data-command='暂停']", ("play", "暂停")),
+        ("[data-command='停止']", ("play", "停止")),
+        ("[data-command='下一首']", ("play", "下一首")),
+        ("[data-command='从头']", ("play", "从头")),
+        ("[data-jump='4']", ("play", '{"jump":4}')),
+        ("[data-timer='20']", ("sleep_timer", "20")),
+        ("[data-timer='end']", ("sleep_timer", "end")),
+        ("[data-timer='off']", ("sleep_timer", "off")),
+    ],
+)
+def test_a_button_orders(
+    shown: Page, speaker: SpeakerThread, button: str, order: tuple[str, str]
+) -> None:
+    shown.click(f"[data-part=player] {button}")
+    ordered(shown, speaker, *order)
+
+
+def test_the_position_is_moved_with_the_keyboard(shown: Page, speaker: SpeakerThread) -> None:
+    speaker.change("player", playing("paused", position=100.0))
+    shown.see(f"{PLAYER} [data-role=position]", "1:40")
+    shown.get(f"{PLAYER} input[type=range]").send_keys(Keys.HOME)
+    ordered(shown, speaker, "player", '{"position":0}')
+
+
+def test_mode_and_timer_show_the_devices_value(shown: Page, speaker: SpeakerThread) -> None:
+    Select(shown.get("[data-point=play_mode] select")).select_by_value("repeat-one")
+    ordered(shown, speaker, "play_mode", "repeat-one")
+    speaker.change("play_mode", "shuffle")
+    shown.wait(lambda: shown.get("select").get_attribute("value") == "shuffle", "the mode")
+    shown.type("[data-point=sleep_timer] input", "45", enter=True)
+    ordered(shown, speaker, "sleep_timer", "45")
+    shown.see("[data-point=sleep_timer] output", "45 min left")
+    speaker.change("sleep_timer", "after 2")
+    shown.see("[data-point=sleep_timer] output", "Stops after 2 more")
+
+
+def test_a_value_of_another_grammar_gets_the_text_input(
+    shown: Page, speaker: SpeakerThread
+) -> None:
+    for name, value in {
+        "play_mode": "crossfade",
+        "sleep_timer": "bis 8",
+        "night": "dim",
+        "rules": "alles erlaubt",
+        "volume_limits": "90 dB",
+        "player": "a tape of 1985",
+    }.items():
+        point = f"[data-point={name}]"
+        speaker.change(name, value)
+        shown.see(f"{point} output", value)
+        shown.see(f"{point} h3", f"标签 {name}")
+        shown.type(f"{point} input:not([type])", "something else", enter=True)
+        ordered(shown, speaker, name, "something else")
+
+
+def test_a_refused_change_says_why_and_shows_the_devices_value(
+    shown: Page, speaker: SpeakerThread
+) -> None:
+    speaker.speaker.refused["play_mode"] = "play_mode: not while it rains"
+    Select(shown.get("[data-point=play_mode] select")).select_by_value("shuffle")
+    shown.see(
+        "[data-point=play_mode] .answer", "The device said 4.00: play_mode: not while it rains"
+    )
+    shown.wait(lambda: shown.get("select").get_attribute("value") == "order", "the mode to go back")
+
+
+def test_a_stream_of_reports_does_not_starve_the_page(shown: Page, speaker: SpeakerThread) -> None:
+    for number in range(40):
+        speaker.change("player", playing(index=number % 2, position=float(number)))
+        speaker.change("volume", str(number % 16))
+    speaker.change("player", playing(index=2))
+    shown.see(f"{PLAYER} [data-role=title]", STORIES[2])
+    shown.get("[data-series=volume] svg")
+    assert shown.errors() == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible_and_fits_a_phone(
+    shown: Page, speaker: SpeakerThread, scheme: str, language: str
+) -> None:
+    shown.cdp(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
+    shown.js("localStorage.setItem('story-console-language', arguments[0])", language)
+    show_title = STORIES[1]
+    shown.resize(PHONE)
+    shown.open(f"/console/devices/{speaker.uuid}")
+    shown.see(f"{PLAYER} [data-role=title]", show_title)
+    shown.get("[data-point=rules] input[name=daily]")
+    assert violations(shown) == []
+    assert shown.js("return document.documentElement.scrollWidth") <= PHONE[0]
