@@ -18,11 +18,13 @@ from agent.link.outbox import Outbox, OutboxError
 from agent.local.client import SOCKET_NAME
 from agent.local.coap import local_coap
 from agent.local.http import LocalServer, build_app, loopback_socket, unix_socket
+from agent.local.listen import listen_routes
 from agent.points import build_points
 from agent.routes import cloud_handler
 from agent.settings import Settings
 from agent.systemd import ServiceManager
 from agent.updates.glue import Updates
+from agent.voice.ears import Ears, build_ears
 from agent.voice.sender import VoiceSender
 from agent.watch import Watcher
 from base.clock import TrustedTime
@@ -60,6 +62,7 @@ class Agent:
         self._ended = asyncio.Event()
         self.restart_wanted = False
         self._watcher: Watcher | None = None
+        self._ears: Ears | None = None
         self._service = ServiceManager()
         self._outbox = Outbox(state / "outbox.sqlite", settings.outbox.max_bytes)
         self._clock = TrustedTime(state / "ota" / "time.json", running_release().built)
@@ -79,7 +82,7 @@ class Agent:
 
     async def _start(self) -> None:
         points = await build_points(self._settings, self._state, self._report_noted, self._clock)
-        self._dispatch = Dispatch(points, self._report_noted)
+        self._dispatch = Dispatch(points, self._report_put)
         self._updates = Updates(
             self._profile, self._settings, self._state, self._version,
             clock=self._clock, outbox=self._outbox, play=self._dispatch.points["play"],
@@ -89,6 +92,9 @@ class Agent:
         handler = cloud_handler(self._dispatch, self._updater.take_order, self._updater.cancel)
         self._link = build_link(self._profile, self._settings.link, handler, self._clock)
         self._voice = VoiceSender(self._link, self._settings.voice)
+        self._ears = build_ears(
+            self._link, self._settings.voice, self._voice.next_id, self._dispatch.points
+        )
         for name, point in self._dispatch.points.items():
             _log.info("%s: %s", name, point.back_end)
         try:
@@ -96,11 +102,14 @@ class Agent:
             with unix_socket(self._state / SOCKET_NAME) as bound:
                 await self._work(bound)
         finally:
+            if self._ears is not None:
+                await self._ears.close()
             await self._dispatch.close()
 
     async def _work(self, bound: socket.socket) -> None:
         """Run all tasks concurrently; if one fails, all end."""
-        app = build_app(self._dispatch, self._voice, self.status, self._updater.cancel)
+        others = [] if self._ears is None else listen_routes(self._ears)
+        app = build_app(self._dispatch, self._voice, self.status, self._updater.cancel, others)
         server = LocalServer(app)
         watcher = self._watcher = Watcher(self._dispatch, self._report_value)
         sockets = [bound]
@@ -147,6 +156,7 @@ class Agent:
             "outbox": {"waiting": waiting, "dropped": self._outbox.dropped},
             "update": self._updater.status(),
             "play": await self._play_status(),
+            "listening": None if self._ears is None else self._ears.status(),
             "resources": {name: point.back_end for name, point in self._dispatch.points.items()},
         }
 
@@ -182,6 +192,12 @@ class Agent:
         )
         await self._report_value(KEY_DEVICE_INFO, device.to_json())
         await self._report_value(KEY_PACKAGE_INFO, package.to_json())
+
+    async def _report_put(self, name: str, value: Value) -> None:
+        """Report a value that a request has set, which is the answer to whoever has just spoken."""
+        if self._ears is not None:
+            self._ears.note_order()
+        await self._report_noted(name, value)
 
     async def _report_noted(self, name: str, value: Value) -> None:
         """Report a value that a request or a part has changed; the watcher need not repeat it."""

@@ -1,4 +1,4 @@
-"""The commands that send requests to the running agent: status, get, set, say, update.
+"""The commands that send requests to the running agent: status, get, set, say, listen, update.
 
 `agent.cli` imports this module before it knows the command, so what a command needs beyond the
 standard library's light parts is imported when the command runs.
@@ -45,6 +45,9 @@ def register(subparsers: Any, state: argparse.ArgumentParser) -> None:
     put.add_argument("value", metavar="VALUE")
     say = command("say", _say, "send a WAV file as an utterance")
     say.add_argument("file", type=Path, metavar="FILE.wav")
+    listen = command("listen", _listen, "open the microphone until somebody has spoken")
+    listen.add_argument("action", nargs="?", choices=["start", "cancel"], default="start")
+    listen.add_argument("--json", action="store_true", help="as one JSON object")
     update = command("update", _update, "show the last update, or cancel it")
     update.add_argument("action", nargs="?", choices=["show", "cancel"], default="show")
     update.add_argument("--json", action="store_true", help="as one JSON object")
@@ -91,6 +94,28 @@ def _say(client: LocalClient, options: argparse.Namespace) -> str:
     sent = json.loads(_request(client, "POST", "/voice", options.file.read_bytes()).body)
     cut = ", cut at the limit" if sent["cut"] else ""
     return f"utterance {sent['id']}: {sent['segments']} segments, {sent['seconds']} s{cut}"
+
+
+def _listen(client: LocalClient, options: argparse.Namespace) -> str:
+    try:
+        answer = _request(client, "POST", "/listen", options.action.encode())
+    except KeyboardInterrupt:
+        client.request("POST", "/listen", b"cancel")  # closed is closed
+        raise
+    if options.json:
+        return answer.text
+    return _tell_heard(json.loads(answer.body))
+
+
+def _tell_heard(heard: dict[str, Any]) -> str:
+    """Return one line on how listening ended; raises _RefusedError if nothing reached the cloud."""
+    if "cancelled" in heard:
+        return "cancelled" if heard["cancelled"] else "the machine did not listen"
+    if heard["end"] != "sent":
+        reason = f": {heard['reason']}" if heard["reason"] else ""
+        raise _RefusedError(f"listen: {heard['end']}{reason}")
+    answered = "answered" if heard["answered"] else "not answered"
+    return f"utterance {heard['id']}: {heard['segments']} segments, {answered}"
 
 
 def _update(client: LocalClient, options: argparse.Namespace) -> str:

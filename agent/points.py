@@ -14,11 +14,13 @@ from base.local_time import local_time
 from machine.battery import find_battery
 from machine.level import KeptLevel
 from machine.logind import LogindPowerOff, StandInPowerOff
+from machine.microphone_switch import MicrophoneSwitch
 from machine.player import find_player
 from resources.datapoint import DataPoint
 from resources.loudness.loudness import Loudness, LoudnessParts
 from resources.playing.teller import Teller
 from resources.points.child_lock import ChildLockPoint
+from resources.points.microphone import MicrophonePoint
 from resources.points.night import NightPoint
 from resources.points.play import PlayPoint
 from resources.points.power import PowerPoint
@@ -59,6 +61,7 @@ async def build_points(
         VolumeLimitsPoint(loudness),
         NightPoint(loudness),
         lock,
+        MicrophonePoint(MicrophoneSwitch(state / "microphone-off")),
         *_product_points(),
     ]
 

@@ -72,6 +72,14 @@ CHILD_LOCK = DataPointDescription(
     description="锁定设备上的按键，只接受家长应用的指令",
     methods=_BOTH,
 )
+MICROPHONE = DataPointDescription(
+    name="microphone",
+    resource_type="voice",
+    type=DataType.BOOL,
+    label="麦克风",
+    description="设备是否可以聆听",
+    methods=_BOTH,
+)
 
 STORY_POINTS = (PLAY, VOLUME, SWITCH, POWER)
 """All four, in the document's order."""

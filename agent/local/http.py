@@ -1,7 +1,7 @@
 """The local HTTP API, on a Unix socket for the command line, and on 127.0.0.1 if configured.
 
 ``GET /status``, ``GET /resource``, ``GET|PUT /{data point}``, ``POST /voice`` (a WAV file), and on
-the socket only ``DELETE /newfirmware?transaction=…``. Values and errors come from the dispatch, so
+the socket only ``POST /listen`` and ``DELETE /newfirmware?transaction=…``. Values and errors come from the dispatch, so
 they are the same as with CoAP; the status codes follow RFC 8075.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import uvicorn
@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from agent.link import LinkError, ReportRejectedError
@@ -54,43 +54,47 @@ class LocalAccessError(RuntimeError):
 
 
 def build_app(
-    dispatch: Dispatch, voice: VoiceSender, status: Status, cancel: Canceller
+    dispatch: Dispatch,
+    voice: VoiceSender,
+    status: Status,
+    cancel: Canceller,
+    others: Iterable[BaseRoute] = (),
 ) -> Starlette:
-    """Return the local API as an ASGI application."""
+    """Return the local API as an ASGI application; ``others`` are routes of other parts."""
 
     async def show_status(_request: Request) -> Response:
         return JSONResponse(await status())
 
     async def data_point(request: Request) -> Response:
-        body = await _read(request, VALUE_LIMIT)
+        body = await read_body(request, VALUE_LIMIT)
         if isinstance(body, exchange.Answer):
-            return _respond(body)
+            return respond(body)
         path = tuple(request.path_params["path"].split("/"))
         asked = exchange.Request(request.method, path, payload=body)
         answer = await dispatch.handle_local(asked)
         json = path == DESCRIPTION_PATH and answer.code == Code.CONTENT
-        return _respond(answer, "application/json" if json else "text/plain; charset=utf-8")
+        return respond(answer, "application/json" if json else "text/plain; charset=utf-8")
 
     async def say(request: Request) -> Response:
-        body = await _read(request, WAV_LIMIT)
+        body = await read_body(request, WAV_LIMIT)
         if isinstance(body, exchange.Answer):
-            return _respond(body)
+            return respond(body)
         try:
             sound = await asyncio.to_thread(read_wav, body)
             return JSONResponse((await voice.send(sound)).to_json())
         except AudioError as error:
-            return _respond(exchange.Answer.from_text(Code.BAD_REQUEST, str(error)))
+            return respond(exchange.Answer.from_text(Code.BAD_REQUEST, str(error)))
         except (LinkError, ReportRejectedError, SpeexUnavailableError) as error:
             reason = f"the utterance was dropped: {error}"
-            return _respond(exchange.Answer.from_text(Code.SERVICE_UNAVAILABLE, reason))
+            return respond(exchange.Answer.from_text(Code.SERVICE_UNAVAILABLE, reason))
 
     async def cancel_update(request: Request) -> Response:
         # The socket's file mode restricts access; a port on 127.0.0.1 is open to every program.
         if request.client is not None:
             reason = b"newfirmware: only over the agent's socket (story-agent update cancel)"
-            return _respond(exchange.Answer(Code.FORBIDDEN, reason))
+            return respond(exchange.Answer(Code.FORBIDDEN, reason))
         query = [f"{name}={value}" for name, value in request.query_params.items()]
-        return _respond(await serve_cancel(cancel, query))
+        return respond(await serve_cancel(cancel, query))
 
     any_method = ["GET", "PUT", "POST", "DELETE", "PATCH"]
     return Starlette(
@@ -98,13 +102,14 @@ def build_app(
             Route("/status", show_status, methods=["GET"]),
             Route("/voice", say, methods=["POST"]),
             Route(f"/{'/'.join(ORDER_PATH)}", cancel_update, methods=["DELETE"]),
+            *others,
             Route("/{path:path}", data_point, methods=any_method),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)],
     )
 
 
-async def _read(request: Request, limit: int) -> bytes | exchange.Answer:
+async def read_body(request: Request, limit: int) -> bytes | exchange.Answer:
     """Return the body, or an error answer if it is cut short or over ``limit`` bytes."""
     body = bytearray()
     try:
@@ -119,7 +124,8 @@ async def _read(request: Request, limit: int) -> bytes | exchange.Answer:
     return bytes(body)
 
 
-def _respond(answer: exchange.Answer, media_type: str = "text/plain; charset=utf-8") -> Response:
+def respond(answer: exchange.Answer, media_type: str = "text/plain; charset=utf-8") -> Response:
+    """Return an answer as HTTP has it (RFC 8075)."""
     code = Code(answer.code)
     body = answer.payload if code.is_success else answer.payload + b"\n"
     headers = {"X-CoAP-Code": code.dotted}
@@ -177,7 +183,7 @@ class _Interruptible:
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            answer = _respond(exchange.Answer(Code.SERVICE_UNAVAILABLE, b"the agent ends"))
+            answer = respond(exchange.Answer(Code.SERVICE_UNAVAILABLE, b"the agent ends"))
             await answer(scope, receive, send)
 
 

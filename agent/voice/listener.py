@@ -103,6 +103,7 @@ class Listener:
         say: Say,
         rules: EndpointRules | None = None,
         clock: Callable[[], float] = time.monotonic,
+        muted: bool = False,
     ) -> None:
         """Listen with ``microphone``.
 
@@ -114,6 +115,7 @@ class Listener:
             say: lets a cue sound; the result is whether it was heard to its end.
             rules: when an utterance begins and ends.
             clock: monotonic seconds.
+            muted: whether the microphone must not be opened until it is allowed again.
         """
         self._microphone = microphone
         self._make_vad = make_vad
@@ -122,7 +124,7 @@ class Listener:
         self._say = say
         self._rules = rules
         self._clock = clock
-        self._course = Course(clock())
+        self._course = Course(clock(), muted=muted)
         self._running: asyncio.Task[Session] | None = None
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()

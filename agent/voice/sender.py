@@ -1,7 +1,7 @@
-"""Sends a child's utterance to the cloud: samples → Speex frames → segments → the link.
+"""Sends an utterance from a file to the cloud: samples → Speex frames → segments → the link.
 
-Voice is live: nothing is queued on disk, and only one segment is buffered. If the link is down, the
-utterance is dropped and the caller gets an error.
+Nothing is queued on disk, and only one segment is buffered. If the link is down, the utterance is dropped
+and the caller gets an error. What a microphone hears is sent by `agent.voice.stream`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class VoiceSender:
         self._last_id = random.randint(ID_FIRST, ID_LAST)  # noqa: S311  # a number, not a secret
         self._lock = asyncio.Lock()
 
+    def next_id(self) -> int:
+        """Return the next utterance's number; files and the microphone share them."""
+        self._last_id = next_utterance_id(self._last_id)
+        return self._last_id
+
     async def send(self, sound: Pcm) -> Utterance:
         """Send a sound as one utterance; returns when the cloud has received all of it.
 
@@ -61,20 +66,20 @@ class VoiceSender:
         rest of the utterance is then dropped.
         """
         async with self._lock:
-            self._last_id = next_utterance_id(self._last_id)
+            number = self.next_id()
             limit = round(self._settings.max_seconds * sound.rate) * 2
             taken = Pcm(sound.rate, sound.samples[:limit])
             count = 0
-            for segment in self._segments(taken):
+            for segment in self._segments(taken, number):
                 await self._link.report({self._settings.style.report_key: segment.to_json()})
                 count += 1
             cut = len(taken.samples) < len(sound.samples)
             if cut:
                 _log.warning("voice: an utterance was cut at %g s", self._settings.max_seconds)
-            return Utterance(self._last_id, count, taken.seconds, cut)
+            return Utterance(number, count, taken.seconds, cut)
 
-    def _segments(self, sound: Pcm) -> Iterator[VoiceSegment]:
-        segmenter = Segmenter(self._last_id, sound.rate, self._settings.style)
+    def _segments(self, sound: Pcm, number: int) -> Iterator[VoiceSegment]:
+        segmenter = Segmenter(number, sound.rate, self._settings.style)
         with SpeexEncoder(sound.rate, self._settings.quality) as encoder:
             for start in range(0, len(sound.samples), encoder.frame_bytes):
                 piece = sound.samples[start : start + encoder.frame_bytes]

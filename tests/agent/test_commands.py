@@ -169,3 +169,37 @@ def test_registering_the_commands_loads_no_client() -> None:
         "base", "base.files", "ota", "ota.launch", "ota.launch.boot", "ota.launch.launch",
     }  # fmt: skip
     assert not set(loaded) & {"asyncio", "http.client", "logging", "socket", "ssl"}
+
+
+HEARD: dict[str, Any] = {
+    "end": "sent",
+    "reason": None,
+    "id": 10001,
+    "segments": 8,
+    "answered": True,
+    "seconds": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "text"),
+    [
+        (HEARD, EX_OK, "utterance 10001: 8 segments, answered\n"),
+        (HEARD | {"answered": False}, EX_OK, "utterance 10001: 8 segments, not answered\n"),
+        (HEARD | {"end": "nothing"}, EX_FAILED, "story-agent: listen: nothing\n"),
+        (
+            HEARD | {"end": "fault", "reason": "microphone: parec: gave nothing for 3 s"},
+            EX_FAILED, "story-agent: listen: fault: microphone: parec: gave nothing for 3 s\n",
+        ),
+        ({"cancelled": True}, EX_OK, "cancelled\n"),
+        ({"cancelled": False}, EX_OK, "the machine did not listen\n"),
+    ],
+)  # fmt: skip
+def test_listen_tells_how_it_ended(
+    script: Script, capsys: pytest.CaptureFixture[str], answer: object, code: int, text: str
+) -> None:
+    script.has("POST /listen", answer)
+    assert run(script, "listen") == code
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == text
+    assert script.asked == [("POST /listen", b"start")]

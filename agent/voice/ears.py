@@ -1,0 +1,132 @@
+"""The machine's ear as the daemon holds it: nothing of it is imported or started before the first use.
+
+A start of the agent, and a machine that never listens, pay for the switch alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+from agent.link import Link
+from agent.settings import VoiceSettings
+from machine.microphone_switch import MicrophoneSwitch
+from resources.datapoint import DataPoint
+from resources.points.microphone import MicrophonePoint
+from resources.points.play import PlayPoint
+
+if TYPE_CHECKING:
+    from agent.voice.listener import Listener, Session
+    from resources.announce.cues import Cue
+
+Say = Callable[["Cue"], "asyncio.Future[bool]"]
+Hold = Callable[[], AbstractAsyncContextManager[None]]
+
+
+class Ears:
+    """Listens when it is asked to, unless the microphone's switch is off."""
+
+    def __init__(
+        self,
+        link: Link,
+        settings: VoiceSettings,
+        next_id: Callable[[], int],
+        *,
+        switch: MicrophoneSwitch,
+        hold: Hold,
+        say: Say | None = None,
+    ) -> None:
+        """Send what is heard on ``link``.
+
+        Args:
+            link: the link to the cloud.
+            settings: which microphone, and how utterances are sent.
+            next_id: numbers utterances.
+            switch: whether the microphone may be opened.
+            hold: silences the story for as long as its block lasts.
+            say: lets a cue sound; None: there are no cues.
+        """
+        self._link = link
+        self._settings = settings
+        self._next_id = next_id
+        self._switch = switch
+        self._hold = hold
+        self._say = say or _say_nothing
+        self._listener: Listener | None = None
+        switch.close_first = self._turn
+
+    async def listen(self) -> Session:
+        """Listen until somebody has spoken; return how it ended. Raises ListeningError."""
+        return await self._made().listen()
+
+    async def cancel(self) -> bool:
+        """End listening, and wait until it has ended; return whether there was any."""
+        return self._listener is not None and await self._listener.cancel()
+
+    def note_order(self) -> None:
+        """Take an order that has come as the cloud's answer, if one is awaited."""
+        if self._listener is not None:
+            self._listener.note_order()
+
+    def status(self) -> Mapping[str, object]:
+        """Return what is shown in ``story-agent status``."""
+        if self._listener is not None:
+            return self._listener.to_json()
+        return {"state": "idle" if self._switch.is_on else "muted"}
+
+    async def close(self) -> None:
+        """Close the microphone; called when the agent stops."""
+        if self._listener is not None:
+            await self._listener.close()
+
+    async def _turn(self, *, on: bool) -> None:
+        if self._listener is not None:
+            await self._listener.mute(muted=not on)
+
+    def _made(self) -> Listener:
+        if self._listener is None:
+            self._listener = self._make()
+        return self._listener
+
+    def _make(self) -> Listener:
+        from agent.voice.listener import Listener  # noqa: PLC0415  # all of these: see the module's head
+        from agent.voice.stream import LiveSender  # noqa: PLC0415
+        from audio.endpoint import EndpointRules  # noqa: PLC0415
+        from audio.vad import find_vad  # noqa: PLC0415
+        from machine.capture_back_ends import find_back_end  # noqa: PLC0415
+        from machine.microphone import Microphone  # noqa: PLC0415
+
+        settings = self._settings
+        return Listener(
+            Microphone(find_back_end(settings.microphone, settings.capture)),
+            lambda: find_vad(settings.vad),
+            LiveSender(self._link, settings, self._next_id),
+            hold=self._hold,
+            say=self._say,
+            rules=EndpointRules(pause=settings.pause_seconds),
+            muted=not self._switch.is_on,
+        )
+
+
+def build_ears(
+    link: Link,
+    settings: VoiceSettings,
+    next_id: Callable[[], int],
+    points: Mapping[str, DataPoint],
+    say: Say | None = None,
+) -> Ears | None:
+    """Return the ear of a machine with these data points, None if it has no switch for it."""
+    microphone, play = points.get("microphone"), points.get("play")
+    if not isinstance(microphone, MicrophonePoint):
+        return None
+    hold: Hold = play.teller.hold if isinstance(play, PlayPoint) else contextlib.nullcontext
+    return Ears(link, settings, next_id, switch=microphone.switch, hold=hold, say=say)
+
+
+def _say_nothing(_cue: Cue) -> asyncio.Future[bool]:
+    said: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    said.set_result(False)
+    return said

@@ -1,0 +1,90 @@
+"""POST /listen: how listening ended, on the agent's socket only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent.local.http import LocalServer, build_app, loopback_socket, unix_socket
+from agent.local.listen import listen_routes
+from agent.settings import VoiceSettings
+from agent.voice.ears import Ears
+from agent.voice.sender import VoiceSender
+from tests.agent.local.rig import Bench, cancel, free_port, no_status
+from tests.agent.memory_link import MemoryLink
+from tests.agent.parts import DEADLINE
+from tests.agent.voice.test_ears import make
+
+
+@asynccontextmanager
+async def serving(ears: Ears, folder: Path, port: int = 0) -> AsyncIterator[httpx.AsyncClient]:
+    voice = VoiceSender(MemoryLink(), VoiceSettings())
+    app = build_app(Bench().dispatch, voice, no_status, cancel, listen_routes(ears))
+    with unix_socket(folder / "agent.sock") as bound:
+        server = LocalServer(app)
+        sockets = [bound, *([loopback_socket(port)] if port else [])]
+        task = asyncio.create_task(server.serve(sockets))
+        transport = httpx.AsyncHTTPTransport(uds=str(folder / "agent.sock"))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://agent", timeout=DEADLINE
+        ) as client:
+            yield client
+        server.should_exit = True
+        await task
+        for extra in sockets[1:]:
+            extra.close()
+
+
+async def test_it_listens_until_it_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ears, _ = make(tmp_path, monkeypatch)
+    async with serving(ears, tmp_path) as client:
+        assert (await client.post("/listen", content=b"cancel")).json() == {"cancelled": False}
+        first = asyncio.create_task(client.post("/listen"))
+        async with asyncio.timeout(DEADLINE):
+            while ears.status()["state"] != "opening":
+                await asyncio.sleep(0.005)
+        second = await client.post("/listen", content=b"start")
+        assert (second.status_code, second.text) == (
+            409,
+            "listen: the machine is opening already\n",
+        )
+        assert (await client.post("/listen", content=b"cancel")).json() == {"cancelled": True}
+        heard = (await first).json()
+    assert heard == {
+        "end": "cancelled", "reason": None, "id": None, "segments": 0, "answered": False,
+        "seconds": heard["seconds"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "text"),
+    [
+        (b"louder", 400, 'listen: got "louder", expected start or cancel\n'),
+        (b"\xff\xfe", 400, "expected start or cancel"),
+        (b"x" * 65, 413, "body: expected at most 64 bytes"),
+    ],
+)
+async def test_another_action_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, status: int, text: str
+) -> None:
+    ears, _ = make(tmp_path, monkeypatch)
+    async with serving(ears, tmp_path) as client:
+        answer = await client.post("/listen", content=content)
+    assert answer.status_code == status
+    assert text in answer.text
+
+
+async def test_a_port_opens_no_microphone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ears, _ = make(tmp_path, monkeypatch)
+    port = free_port()
+    async with serving(ears, tmp_path, port), httpx.AsyncClient() as client:
+        answer = await client.post(f"http://127.0.0.1:{port}/listen")
+    assert answer.status_code == 403
+    assert ears.status() == {"state": "idle"}
