@@ -19,7 +19,7 @@ from agent.local.client import SOCKET_NAME
 from agent.local.coap import local_coap
 from agent.local.http import LocalServer, build_app, loopback_socket, unix_socket
 from agent.local.listen import listen_routes
-from agent.points import build_points
+from agent.points import build_points, times_of
 from agent.routes import cloud_handler
 from agent.settings import Settings
 from agent.systemd import ServiceManager
@@ -89,6 +89,7 @@ class Agent:
             end=self._end_for_update,
         )  # fmt: skip
         self._updater = self._updates.updater
+        self._times = times_of(points, lambda: self._updater.busy)
         handler = cloud_handler(self._dispatch, self._updater.take_order, self._updater.cancel)
         self._link = build_link(self._profile, self._settings.link, handler, self._clock)
         self._voice = VoiceSender(self._link, self._settings.voice)
@@ -157,6 +158,7 @@ class Agent:
             "update": self._updater.status(),
             "play": await self._play_status(),
             "listening": None if self._ears is None else self._ears.status(),
+            "times": self._times.status() if self._times is not None else {},
             "resources": {name: point.back_end for name, point in self._dispatch.points.items()},
         }
 
@@ -197,6 +199,8 @@ class Agent:
         """Report a value that a request has set, which is the answer to whoever has just spoken."""
         if self._ears is not None:
             self._ears.note_order()
+        if self._times is not None:
+            self._times.ordered(name)
         await self._report_noted(name, value)
 
     async def _report_noted(self, name: str, value: Value) -> None:

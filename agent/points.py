@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
-from agent.settings import Settings
+from agent.settings import Settings, SwitchSettings
 from base.clock import TrustedTime
 from base.local_time import local_time
 from machine.battery import find_battery
@@ -18,16 +19,21 @@ from machine.microphone_switch import MicrophoneSwitch
 from machine.player import find_player
 from resources.datapoint import DataPoint
 from resources.loudness.loudness import Loudness, LoudnessParts
+from resources.playing.events import State
 from resources.playing.teller import Teller
 from resources.points.child_lock import ChildLockPoint
 from resources.points.microphone import MicrophonePoint
 from resources.points.night import NightPoint
 from resources.points.play import PlayPoint
 from resources.points.power import PowerPoint
+from resources.points.rules import RulesPoint
+from resources.points.sleep_timer import SleepTimerPoint
 from resources.points.switch import SwitchPoint
 from resources.points.volume import VolumePoint
 from resources.points.volume_limits import VolumeLimitsPoint
 from resources.record import Record
+from resources.times.idle import IdlePowerOff
+from resources.times.times import Times
 from resources.titles.library import Library
 from wire.datapoints import Value
 from wire.story_points import VOLUME
@@ -53,14 +59,19 @@ async def build_points(
     lock = ChildLockPoint(Record(state / "child_lock.json"))
     level.locked = lambda: lock.is_on
     loudness = await _build_loudness(level, state, on_change, clock)
+    play = PlayPoint(Teller(find_player(level, state / "player"), [library], title_changed))
+    times = Times(play.teller, clock, state, on_change)
+    play.order_said = times.order_said
     return [
-        PlayPoint(Teller(find_player(level, state / "player"), [library], title_changed)),
+        play,
         VolumePoint(loudness),
-        SwitchPoint(LogindPowerOff() if settings.switch.armed else StandInPowerOff()),
+        _switch(settings.switch, play.teller, times),
         PowerPoint(find_battery()),
+        SleepTimerPoint(times),
         VolumeLimitsPoint(loudness),
         NightPoint(loudness),
         lock,
+        RulesPoint(times),
         MicrophonePoint(MicrophoneSwitch(state / "microphone-off")),
         *_product_points(),
     ]
@@ -78,6 +89,26 @@ async def _build_loudness(
     )
     await loudness.open()
     return loudness
+
+
+def _switch(settings: SwitchSettings, teller: Teller, times: Times) -> SwitchPoint:
+    """Return the power-off, by order and of a machine that nobody uses."""
+    power_off = LogindPowerOff() if settings.armed else StandInPowerOff()
+    idle = IdlePowerOff(settings.idle_minutes, power_off, time.monotonic)
+    idle.needs.append(lambda: teller.state not in {State.IDLE, State.PAUSED})
+    times.used = idle.used
+    return SwitchPoint(power_off, idle)
+
+
+def times_of(points: Iterable[DataPoint], updating: Callable[[], bool]) -> Times | None:
+    """Return what keeps the time of ``points``, if any does; a machine that is ``updating`` is not idle."""
+    times = None
+    for point in points:
+        if isinstance(point, SwitchPoint) and point.idle is not None:
+            point.idle.needs.append(updating)
+        if isinstance(point, SleepTimerPoint):
+            times = point.times
+    return times
 
 
 def _product_points() -> list[DataPoint]:

@@ -106,6 +106,8 @@ class SwitchSettings:
 
     armed: bool = False
     """Whether ``switch`` powers the machine off; set it on real machines only."""
+    idle_minutes: int = 0
+    """Minutes without a story, an update or an order after which it powers off; 0: never."""
 
 
 class SoundCheck(StrEnum):
@@ -202,6 +204,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "voice.quality": (0, 10),
     "voice.max_seconds": (1, 600),
     "voice.pause_seconds": (0.3, 3),
+    "switch.idle_minutes": (0, 1440),
     "ota.confirm_timeout_seconds": (5, 3600),
     "ota.max_bytes_per_second": (0, 2**31),
     "health.chime_volume": (0, 100),

@@ -113,6 +113,11 @@ class Updater:
         """Whether this process is a new version that has not been confirmed yet."""
         return self._trial.is_on
 
+    @property
+    def busy(self) -> bool:
+        """Whether an update is under way, or a new version on trial."""
+        return self._busy_with() is not None
+
     def status(self) -> dict[str, object]:
         """Describe the last update: transaction, version, state, step, percent (0..1), failure."""
         task = self._record.task

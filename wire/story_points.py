@@ -49,6 +49,14 @@ POWER = DataPointDescription(
     methods=(Method.GET,),
 )
 
+# The product's own, after the document's four.
+SLEEP_TIMER = DataPointDescription(
+    name="sleep_timer",
+    type=DataType.STRING,
+    label="睡眠定时",
+    description="可设“20”分钟后停、“end”听完这个就停、“after 2”再听两个就停、“off”取消",
+    methods=_BOTH,
+)
 VOLUME_LIMITS = DataPointDescription(
     name="volume_limits",
     type=DataType.STRING,
@@ -70,6 +78,13 @@ CHILD_LOCK = DataPointDescription(
     type=DataType.BOOL,
     label="童锁",
     description="锁定设备上的按键，只接受家长应用的指令",
+    methods=_BOTH,
+)
+RULES = DataPointDescription(
+    name="rules",
+    type=DataType.STRING,
+    label="家长规则",
+    description="如“quiet 20:30-06:30; daily 60; bonus 15; then finish”、“tonight free”、“off”取消",
     methods=_BOTH,
 )
 MICROPHONE = DataPointDescription(

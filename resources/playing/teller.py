@@ -174,6 +174,16 @@ class Teller:
         finally:
             self._orders -= 1
 
+    async def knows(self, text: str) -> bool:
+        """Return whether ``text`` is an order by itself: a command, or something that can be played."""
+        order = parse_order(text)
+        try:
+            for wanted in order.wanted if isinstance(order, Play) else ():
+                await self._open(wanted)
+        except ResourceError:
+            return False
+        return True
+
     async def pause(self) -> None:
         """Pause what plays; raises RefusedError if nothing does."""
         await self.obey(Command.PAUSE)

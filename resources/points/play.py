@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from resources.datapoint import DataPoint
@@ -18,6 +19,8 @@ class PlayPoint(DataPoint):
     def __init__(self, teller: Teller) -> None:
         """Give orders to ``teller``."""
         self.teller = teller
+        self.order_said: Callable[[str], Awaitable[bool]] | None = None
+        """Carries out a sentence that names nothing to play, or returns False: the sleep timer."""
 
     @property
     def back_end(self) -> str:
@@ -30,7 +33,9 @@ class PlayPoint(DataPoint):
 
     async def put(self, value: Value) -> None:
         """Carry out an order, or play what ``value`` names; returns when it plays."""
-        await self.teller.order(str(value), reported=True)
+        text = str(value)
+        if self.order_said is None or not await self.order_said(text):
+            await self.teller.order(text, reported=True)
 
     async def run(self) -> None:
         """Do the teller's work in the background."""

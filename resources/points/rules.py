@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from resources.datapoint import DataPoint
-from resources.times.keeper import Keeper
+from resources.times.times import Times
 from wire.datapoints import Value
-from wire.rules import parse_rules
 from wire.story_points import RULES
 
 
@@ -16,14 +15,14 @@ class RulesPoint(DataPoint):
 
     description: ClassVar = RULES
 
-    def __init__(self, keeper: Keeper) -> None:
-        """Give orders to ``keeper``."""
-        self.keeper = keeper
+    def __init__(self, times: Times) -> None:
+        """Give orders to ``times``."""
+        self._times = times
 
     async def get(self) -> str:
         """Return the rules in force, ``off`` for none."""
-        return str(self.keeper.evening.rules.rules)
+        return self._times.rules
 
     async def put(self, value: Value) -> None:
         """Set the rules; raises FieldError, UnavailableError."""
-        await self.keeper.order_rules(parse_rules(str(value)))
+        await self._times.order_rules(str(value))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from resources.datapoint import DataPoint
-from resources.times.keeper import Keeper
+from resources.times.times import Times
 from wire.datapoints import Value
-from wire.sleep import parse_timer
 from wire.story_points import SLEEP_TIMER
 
 
@@ -16,22 +15,22 @@ class SleepTimerPoint(DataPoint):
 
     description: ClassVar = SLEEP_TIMER
 
-    def __init__(self, keeper: Keeper) -> None:
-        """Give orders to ``keeper``, whose work is done here."""
-        self.keeper = keeper
+    def __init__(self, times: Times) -> None:
+        """Give orders to ``times``, whose work is done here."""
+        self.times = times
 
     async def get(self) -> str:
         """Return ``off``, the minutes that are left, ``end``, or the stories that are yet to begin."""
-        return str(self.keeper.evening.timer.remaining)
+        return self.times.timer
 
     async def put(self, value: Value) -> None:
         """Set the timer; raises FieldError, RefusedError."""
-        await self.keeper.order_timer(parse_timer(str(value)))
+        await self.times.order_timer(str(value))
 
     async def run(self) -> None:
         """Keep the time in the background."""
-        await self.keeper.run()
+        await self.times.run()
 
     async def close(self) -> None:
         """Store what was played."""
-        await self.keeper.close()
+        await self.times.close()

@@ -9,6 +9,7 @@ from typing import ClassVar
 from machine.errors import UnavailableError
 from machine.logind import PowerOff
 from resources.datapoint import DataPoint
+from resources.times.idle import IdlePowerOff
 from wire.datapoints import Value
 from wire.story_points import SWITCH
 
@@ -23,9 +24,10 @@ class SwitchPoint(DataPoint):
 
     description: ClassVar = SWITCH
 
-    def __init__(self, power_off: PowerOff) -> None:
-        """Power off through ``power_off``."""
+    def __init__(self, power_off: PowerOff, idle: IdlePowerOff | None = None) -> None:
+        """Power off through ``power_off``; ``idle`` does so when nobody uses the machine."""
         self._power_off = power_off
+        self.idle = idle
         self._pending: asyncio.Task[None] | None = None
 
     @property
@@ -42,6 +44,11 @@ class SwitchPoint(DataPoint):
         if value and self._pending is None:
             await self._power_off.check()
             self._pending = asyncio.create_task(self._power_off_soon())
+
+    async def run(self) -> None:
+        """Power off a machine that nobody uses."""
+        if self.idle is not None:
+            await self.idle.run()
 
     async def close(self) -> None:
         """Cancel a pending power-off."""

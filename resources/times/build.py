@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from base.clock import boot_id, boot_ticks
+from resources.announce.cues import Cue
 from resources.playing.teller import Teller
 from resources.times.day_book import DayBook
 from resources.times.evening import Evening
@@ -35,6 +36,7 @@ def build_keeper(
     state: Path,
     on_change: ChangeListener,
     *,
+    say: Callable[[Cue], bool] = lambda _cue: False,
     ticks: Callable[[], float] = boot_ticks,
     boot: str | None = None,
     local: LocalTime = local_time,
@@ -46,6 +48,7 @@ def build_keeper(
         trusted: the trusted time.
         state: the state folder.
         on_change: called with a data point's name and value when it changes without a PUT.
+        say: says a cue, or returns False: then the level dips instead.
         ticks: seconds since the machine's start, sleep included.
         boot: the id of that start; None: the kernel's.
         local: the local time of a Unix time.
@@ -60,4 +63,4 @@ def build_keeper(
     except WireError as error:
         _log.error("the sleep timer cannot be read, and is off: %s", error)
     evening = Evening(timer, ParentsRules(clock, book, ticks, store.load_rules()), ticks)
-    return Keeper(teller, evening, Records(store, evening, clock, book, ticks), on_change)
+    return Keeper(teller, evening, Records(store, evening, clock, book, ticks), on_change, say)

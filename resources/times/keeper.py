@@ -56,6 +56,7 @@ class Keeper:
         evening: Evening,
         records: Records,
         on_change: ChangeListener,
+        say: Callable[[Cue], bool] = lambda _cue: False,
     ) -> None:
         """Keep the time of ``teller``.
 
@@ -64,13 +65,13 @@ class Keeper:
             evening: decides.
             records: keeps what must survive.
             on_change: called with a data point's name and value when it changes without a PUT.
+            say: says a cue, or returns False: then the level dips instead.
         """
         self._teller = teller
         self.evening = evening
         self._records = records
         self._on_change = on_change
-        self.say: Callable[[Cue], object] | None = None
-        """Says a cue; None: the level dips instead."""
+        self._say = say
         self._wake = asyncio.Event()
         self._fade: asyncio.Task[None] | None = None
         self._sign: asyncio.Task[None] | None = None
@@ -121,12 +122,24 @@ class Keeper:
             case _:
                 return Stage.SILENT
 
+    def status(self) -> dict[str, object]:
+        """Return what a parent may want to know of timer and rules."""
+        timer = self.evening.timer
+        left = timer.left
+        return {
+            "sleepTimer": str(timer.remaining),
+            "sleepTimerSeconds": None if left is None or timer.waits else round(left),
+            "fading": self.evening.fading,
+            **self.evening.rules.status(),
+        }
+
     # Orders.
 
-    async def order_timer(self, timer: Timer) -> None:
-        """Set the sleep timer; raises RefusedError."""
+    async def order_timer(self, timer: Timer, *, reported: bool = True) -> None:
+        """Set the sleep timer; ``reported``: the caller reports it. Raises RefusedError."""
         self.evening.timer.order(timer, loaded=self._teller.state is not State.IDLE)
-        self._told = self._values()  # the caller reports it
+        if reported:
+            self._told = self._values()
         self._records.want()
         self._wake.set()
 
@@ -154,7 +167,7 @@ class Keeper:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._records.run())
             while True:
-                await self._look()
+                await self.look()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._wait()):
                         await self._wake.wait()
@@ -168,7 +181,8 @@ class Keeper:
         self.evening.account(self._stage)
         await self._records.close()
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Do what is due now; `run` does so at each change, and each second."""
         self.evening.account(self._stage)
         natural = await self._natural()
         action = self.evening.step(natural)
@@ -206,8 +220,7 @@ class Keeper:
                 await self._silence()
 
     async def _give_sign(self) -> None:
-        if self.say is not None:
-            self.say(Cue.TIMER_SOON)
+        if self._say(Cue.TIMER_SOON):
             return
         if await self._teller.player.fade(DIP_DB, DIP_DOWN):
             await self._teller.player.fade(0.0, DIP_UP)
@@ -246,8 +259,7 @@ class Keeper:
 
     def _say_time_is_up(self) -> None:
         """A child who is awake is told; after the sleep timer nothing is said to one who sleeps."""
-        if self.say is not None:
-            self.say(Cue.TIME_UP)
+        self._say(Cue.TIME_UP)
 
     async def _report(self) -> None:
         """Tell the cloud a value that changed by itself; minutes that pass are no change."""

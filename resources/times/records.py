@@ -37,6 +37,7 @@ class Records:
         self._book = book
         self._ticks = ticks
         self._wanted = asyncio.Event()
+        self._lock = asyncio.Lock()  # a file that is replaced has one writer
         self._kept = evening.rules.kept
         self._timer = evening.timer.to_json()
         self._fault: str | None = None
@@ -66,9 +67,8 @@ class Records:
 
     async def save_rules(self) -> None:
         """Write the rules now; raises OSError."""
-        kept = self._evening.rules.kept
-        await asyncio.to_thread(self._store.save_rules, kept)
-        self._kept = kept
+        async with self._lock:
+            await self._write_rules()
         self._noted = -math.inf
 
     async def run(self) -> None:
@@ -84,7 +84,8 @@ class Records:
 
     async def _write(self, ahead: float) -> None:
         try:
-            await self._write_changes(ahead)
+            async with self._lock:
+                await self._write_changes(ahead)
         except OSError as error:
             if self._fault != str(error):
                 _log.error("sleep timer and rules are not stored: %s", error)
@@ -93,20 +94,22 @@ class Records:
             self._fault = None
 
     async def _write_changes(self, ahead: float) -> None:
-        timer, kept = self._evening.timer.to_json(), self._evening.rules.kept
+        timer = self._evening.timer.to_json()
         if timer != self._timer:
             await asyncio.to_thread(self._store.save_timer, timer)
             self._timer = timer
-        if kept != self._kept:
-            await asyncio.to_thread(self._store.save_rules, kept)
-            self._kept = kept
+        if self._evening.rules.kept != self._kept:
+            await self._write_rules()
         if self._evening.rules.any:
             await self._write_played(ahead)
 
+    async def _write_rules(self) -> None:
+        kept = self._evening.rules.kept
+        await asyncio.to_thread(self._store.save_rules, kept)
+        self._kept = kept
+
     async def _write_played(self, ahead: float) -> None:
         played, unsure = self._book.played(), 0.0 if self._clock.sure else ahead
-        written = replace(
-            played, seconds=played.seconds + ahead, unsure=played.unsure + unsure
-        )
+        written = replace(played, seconds=played.seconds + ahead, unsure=played.unsure + unsure)
         seen, dated = self._clock.note(), self._clock.dated
         await asyncio.to_thread(self._store.save_played, written, seen, dated=dated)

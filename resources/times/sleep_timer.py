@@ -18,16 +18,22 @@ from wire.fields import get_string
 from wire.sleep import END, MINUTES_MAX, OFF, Timer, TimerKind, after, minutes
 
 EXTENSION_MINUTES = 10
+# Seconds after a timer's order in which another one is no tap.
+SETTLE_SECONDS = 5.0
 # Seconds. A timer that waits for the end of a story is dropped after this, and an endless stream ends.
 LAPSE_SECONDS = MINUTES_MAX * 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A timer that was ordered: it ends at ``until``; ``stories`` begin before, None: it is a time."""
+    """A timer that was ordered: it ends at ``until``; ``stories`` begin before, None: it is a time.
+
+    What comes before ``tapped_from`` is no tap: it may be the order of the timer itself.
+    """
 
     until: float
     stories: int | None = None
+    tapped_from: float = -math.inf
 
 
 class SleepTimer:
@@ -53,7 +59,8 @@ class SleepTimer:
             case TimerKind.OFF:
                 self._pending = None
             case TimerKind.MINUTES:
-                self._pending = _Pending(self._clock() + timer.amount * 60.0)
+                now = self._clock()
+                self._pending = _Pending(now + timer.amount * 60.0, None, now + SETTLE_SECONDS)
             case TimerKind.END if not loaded:
                 raise RefusedError('sleep_timer: nothing is playing, so there is no "end"')
             case TimerKind.END | TimerKind.AFTER:
@@ -75,6 +82,11 @@ class SleepTimer:
         return None if self._pending is None else self._pending.until - self._clock()
 
     @property
+    def waits(self) -> bool:
+        """Whether the timer waits for stories, not for a time."""
+        return self._pending is not None and self._pending.stories is not None
+
+    @property
     def ends_with_story(self) -> bool:
         """Whether the story that plays is the last one."""
         return self._pending is not None and self._pending.stories == 0
@@ -86,7 +98,7 @@ class SleepTimer:
 
     def stopped(self) -> None:
         """Nothing plays any more: a timer that awaits stories has done its work."""
-        if self._pending is not None and self._pending.stories is not None:
+        if self.waits:
             self._pending = None
 
     def touched(self) -> bool:
@@ -94,7 +106,7 @@ class SleepTimer:
         left = self.left
         if self._pending is None or self._pending.stories is not None or left is None:
             return False
-        if not 0 < left <= SIGN_SECONDS:
+        if not 0 < left <= SIGN_SECONDS or self._clock() < self._pending.tapped_from:
             return False
         self._pending = _Pending(self._clock() + EXTENSION_MINUTES * 60.0)
         return True

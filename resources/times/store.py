@@ -103,8 +103,9 @@ def _parse_kept(source: dict[str, object]) -> Kept:
 
 
 def _parse_night(text: str) -> Period | Tonight:
-    rule = parse_rules(f"tonight {text}").tonight
-    if rule is None:
+    rules = parse_rules(f"tonight {text}")
+    rule = rules.tonight
+    if rule is None or str(rules) != f"tonight {text}":
         raise FieldError("night.rule", text, "a rule for one night")
     return rule
 

@@ -35,6 +35,7 @@ language = "en"
 kinds = "tones"
 [switch]
 armed = true
+idle_minutes = 30
 [ota]
 product = "故事机"
 batch = "0000"

@@ -94,6 +94,14 @@ def test_an_order_in_the_last_minute_gives_ten_more(
     assert machine.timer.left == (600 if extended else left)
 
 
+def test_the_order_of_a_minute_is_no_tap(machine: Machine) -> None:
+    machine.order("1")
+    assert not machine.timer.touched()
+    machine.now += 5
+    assert machine.timer.touched()
+    assert machine.value == "10"
+
+
 def test_an_order_does_not_move_what_awaits_stories(machine: Machine) -> None:
     machine.order("end")
     assert not machine.timer.touched()
