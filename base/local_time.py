@@ -20,13 +20,18 @@ CLOCKS = Path("/sys/class/rtc")
 
 
 def local_time(clock: TrustedTime) -> datetime | None:
-    """Return the local time; None while nothing tells what time it is.
-
-    It is told by the cloud since the machine's start, by a time service, or by a battery-backed clock.
-    """
-    if not clock.from_cloud and not (clock.believes_clock and (has_clock() or is_synchronised())):
+    """Return the local time; None while nothing tells what time it is."""
+    if not is_known(clock):
         return None
     return datetime.fromtimestamp(clock.now()).astimezone()
+
+
+def is_known(clock: TrustedTime) -> bool:
+    """Return whether the time is told: by the cloud since the machine's start, or by its own clock.
+
+    That counts if a time service or a battery keeps it.
+    """
+    return clock.from_cloud or (clock.believes_clock and (has_clock() or is_synchronised()))
 
 
 def has_clock(folder: Path = CLOCKS) -> bool:

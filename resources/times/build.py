@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from base.clock import boot_id, boot_ticks
+from base.clock import TrustedTime, boot_id, boot_ticks
+from base.local_time import is_known
 from resources.announce.cues import Cue
 from resources.playing.teller import Teller
 from resources.times.day_book import DayBook
@@ -16,7 +19,7 @@ from resources.times.evening import Evening
 from resources.times.keeper import ChangeListener, Keeper
 from resources.times.records import Records
 from resources.times.rules import ParentsRules
-from resources.times.rules_clock import LocalTime, RulesClock, Time
+from resources.times.rules_clock import LocalTime, RulesClock
 from resources.times.sleep_timer import SleepTimer
 from resources.times.store import TimesStore
 from wire.errors import WireError
@@ -24,22 +27,42 @@ from wire.errors import WireError
 _log = logging.getLogger(__name__)
 
 
-def local_time(seconds: float) -> datetime:
+def in_this_zone(seconds: float) -> datetime:
     """Return the local time of a Unix time, in the zone that the machine has now."""
     time.tzset()  # /etc/localtime may have been replaced since the start
     return datetime.fromtimestamp(seconds)  # noqa: DTZ006  # local time is intended
 
 
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The clocks of a machine beside the trusted time.
+
+    Attributes:
+        ticks: seconds since the machine's start, sleep included.
+        boot: the id of that start.
+        local: the local time of a Unix time.
+        known: whether the time is known now.
+    """
+
+    ticks: Callable[[], float]
+    boot: str
+    local: LocalTime
+    known: Callable[[], bool]
+
+
+def real_clocks(trusted: TrustedTime) -> Clocks:
+    """Return the clocks of the machine that this runs on."""
+    return Clocks(boot_ticks, boot_id(), in_this_zone, functools.partial(is_known, trusted))
+
+
 def build_keeper(
     teller: Teller,
-    trusted: Time,
+    trusted: TrustedTime,
     state: Path,
     on_change: ChangeListener,
     *,
     say: Callable[[Cue], bool] = lambda _cue: False,
-    ticks: Callable[[], float] = boot_ticks,
-    boot: str | None = None,
-    local: LocalTime = local_time,
+    clocks: Clocks | None = None,
 ) -> Keeper:
     """Return the keeper of ``teller``.
 
@@ -49,13 +72,12 @@ def build_keeper(
         state: the state folder.
         on_change: called with a data point's name and value when it changes without a PUT.
         say: says a cue, or returns False: then the level dips instead.
-        ticks: seconds since the machine's start, sleep included.
-        boot: the id of that start; None: the kernel's.
-        local: the local time of a Unix time.
+        clocks: None: the machine's.
     """
-    store, boot = TimesStore(state), boot_id() if boot is None else boot
+    clocks = clocks or real_clocks(trusted)
+    ticks, boot, store = clocks.ticks, clocks.boot, TimesStore(state)
     played, seen, dated = store.load_played() or (None, None, False)
-    clock = RulesClock(trusted, ticks, boot, local, seen, dated=dated)
+    clock = RulesClock(trusted, ticks, boot, clocks.local, clocks.known, seen, dated=dated)
     book = DayBook(clock, ticks, played)
     timer = SleepTimer(ticks, boot)
     try:

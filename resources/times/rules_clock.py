@@ -26,10 +26,6 @@ class Time(Protocol):
         """Return the Unix time in seconds."""
 
     @property
-    def believes_clock(self) -> bool:
-        """Whether the machine's clock can be right."""
-
-    @property
     def from_cloud(self) -> bool:
         """Whether the cloud told the time since the machine's start."""
 
@@ -43,6 +39,7 @@ class RulesClock:
         ticks: Callable[[], float],
         boot: str,
         local: LocalTime,
+        known: Callable[[], bool],
         seen: Known | None = None,
         *,
         dated: bool = False,
@@ -54,12 +51,14 @@ class RulesClock:
             ticks: seconds since the machine's start, sleep included.
             boot: the id of this start.
             local: the local time of a Unix time.
+            known: whether the time is known now.
             seen: the latest time that an earlier run has seen.
             dated: whether that run knew the time.
         """
         self._time = time
         self._ticks = ticks
         self._boot = boot
+        self._known = known
         self._seen = seen
         self._dated = dated
         self.local = local
@@ -74,7 +73,7 @@ class RulesClock:
     @property
     def sure(self) -> bool:
         """Whether the time is known now, and not only counted from the start of the machine."""
-        return self._time.from_cloud or self._time.believes_clock
+        return self._known()
 
     @property
     def dated(self) -> bool:

@@ -16,7 +16,7 @@ from machine.errors import RefusedError, ResourceError, UnavailableError
 from resources.announce.cues import Cue
 from resources.playing.events import Kind, Refused
 from resources.times import store
-from resources.times.build import build_keeper
+from resources.times.build import Clocks, build_keeper
 from resources.times.countdown import FADE_SECONDS
 from tests.resources.parts import DEADLINE, Bench
 from tests.resources.times.world import World
@@ -43,7 +43,9 @@ class House:
     def keep(self) -> None:
         self.keeper = build_keeper(
             self.bench.teller, self.world.trusted, self.folder, self.on_change, say=self.say,
-            ticks=lambda: self.world.ticks, boot=str(self.world.boots), local=self.world.local,
+            clocks=Clocks(
+                lambda: self.world.ticks, str(self.world.boots), self.world.local, self.world.knows
+            ),
         )  # fmt: skip
 
     async def on_change(self, name: str, value: str) -> None:

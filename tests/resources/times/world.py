@@ -44,11 +44,20 @@ class World:
         )
         kept, played, seen, dated = self.stored or (None, None, None, False)
         self.clock = RulesClock(
-            self.trusted, lambda: self.ticks, str(self.boots), self.local, seen, dated=dated
+            self.trusted,
+            lambda: self.ticks,
+            str(self.boots),
+            self.local,
+            self.knows,
+            seen,
+            dated=dated,
         )
         self.book = DayBook(self.clock, lambda: self.ticks, played)
         self.rules = ParentsRules(self.clock, self.book, lambda: self.ticks, kept)
         self.rules.tick(0.0)
+
+    def knows(self) -> bool:
+        return self.trusted.from_cloud or self.trusted.believes_clock
 
     def restart(self, *, off: float = 20.0, knows: bool = True) -> None:
         """Store all, pull the battery, and start again ``off`` seconds later."""
