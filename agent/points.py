@@ -19,6 +19,7 @@ from machine.microphone_switch import MicrophoneSwitch
 from machine.player import find_player
 from resources.datapoint import DataPoint
 from resources.loudness.loudness import Loudness, LoudnessParts
+from resources.online.opener import OnlineSettings, WebOpener
 from resources.playing.events import State
 from resources.playing.teller import Teller
 from resources.points.child_lock import ChildLockPoint
@@ -55,11 +56,14 @@ async def build_points(
         await on_change("play", title)
 
     library = Library(state / settings.play.media_folder)
+    online = _web_opener(settings, state, clock)
     level = KeptLevel()
     lock = ChildLockPoint(Record(state / "child_lock.json"))
     level.locked = lambda: lock.is_on
     loudness = await _build_loudness(level, state, on_change, clock)
-    play = PlayPoint(Teller(find_player(level, state / "player"), [library], title_changed))
+    teller = Teller(find_player(level, state / "player"), [online, library], title_changed)
+    teller.deck.source_for = online.source_for
+    play = PlayPoint(teller)
     times = Times(play.teller, clock, state, on_change)
     play.order_said = times.order_said
     return [
@@ -75,6 +79,15 @@ async def build_points(
         MicrophonePoint(MicrophoneSwitch(state / "microphone-off")),
         *_product_points(),
     ]
+
+
+def _web_opener(settings: Settings, state: Path, clock: TrustedTime) -> WebOpener:
+    play = settings.play
+    # The update's limit is there so that a story can stream meanwhile: reading ahead keeps it too.
+    found = OnlineSettings(
+        state / "stories", play.allow_networks, play.cache_bytes, settings.ota.max_bytes_per_second
+    )
+    return WebOpener(found, clock)
 
 
 async def _build_loudness(

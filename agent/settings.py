@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeGuard, get_type_hints
 
 from audio.speex import DEFAULT_QUALITY
 from audio.vad import VadKind
@@ -86,6 +86,10 @@ class PlaySettings:
 
     media_folder: Path = Path("media")
     """Songs and stories; relative to the state folder."""
+    allow_networks: tuple[str, ...] = ()
+    """Private networks that stories may come from (["192.168.1.0/24"]); empty: the Internet only."""
+    cache_bytes: int = 200 * 1024 * 1024
+    """How much of what came from the web is kept for the next time; 0: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "voice.max_seconds": (1, 600),
     "voice.pause_seconds": (0.3, 3),
     "switch.idle_minutes": (0, 1440),
+    "play.cache_bytes": (0, 2**40),
     "ota.confirm_timeout_seconds": (5, 3600),
     "ota.max_bytes_per_second": (0, 2**31),
     "health.chime_volume": (0, 100),
@@ -259,7 +264,8 @@ def _build_table(table: str, kind: type[Any], source: Mapping[str, object]) -> A
     for name, value in source.items():
         if name not in types:
             raise FieldError(f"{table}.{name}", value, "one of " + ", ".join(types))
-        values[name] = _convert(f"{table}.{name}", types[name], value)
+        convert = _convert_networks if types[name] == tuple[str, ...] else _convert
+        values[name] = convert(f"{table}.{name}", types[name], value)
     return kind(**values)
 
 
@@ -280,14 +286,29 @@ def _convert(name: str, kind: type[Any], value: object) -> object:
             return value
         case str() if kind is str and is_printable(value) and (value or name not in _NOT_EMPTY):
             return kept(value)
-        case str() if issubclass(kind, StrEnum) and value in set(kind):
+        case str() if _is_enum(kind) and value in set(kind):
             return kind(value)
     raise FieldError(name, value, _expectation(kind, low, high))
 
 
 def _expectation(kind: type[Any], low: float, high: float) -> str:
-    if issubclass(kind, StrEnum):
+    if _is_enum(kind):
         return "one of " + ", ".join(kind)
     if kind in (int, float):
         return f"{'an integer' if kind is int else 'a number'} from {low:g} to {high:g}"
     return {bool: "true or false", Path: "a path"}.get(kind, "a string of printable characters")
+
+
+def _is_enum(kind: type[Any]) -> TypeGuard[type[StrEnum]]:
+    return isinstance(kind, type) and issubclass(kind, StrEnum)
+
+
+def _convert_networks(name: str, _kind: type[Any], value: object) -> tuple[str, ...]:
+    """Return a list of networks as it stands; raises FieldError that names the one that is none."""
+    if not isinstance(value, list):
+        raise FieldError(name, value, 'a list of networks such as ["192.168.1.0/24"]')
+    if value:
+        from resources.online.policy import parse_networks  # noqa: PLC0415  # few machines list any
+
+        parse_networks(value, name)
+    return tuple(value)

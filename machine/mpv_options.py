@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import wire.media
 
-# mpv gives a silent server up after this; a local file starts in about 50 ms.
-NETWORK_SECONDS = 5.0
+# mpv gives a silent server up after this. That server is the agent's relay, which tries again itself
+# (resources.online); how long loading may take is machine.playback's.
+NETWORK_SECONDS = 40.0
 # Bytes of read-ahead: a minute at 256 kbit/s; more would cost too much of a Pi's memory.
 DEMUXER_MAX_BYTES = 2 * 1024 * 1024
 # For going back: only what a seek of a few seconds needs.
@@ -28,11 +29,12 @@ NO_DEVICE = "null"
 # addresses (hls, dash, concat, imf, sdp, rtsp, ...) are not among them.
 FORMATS = (*wire.media.FORMATS, "loas", "mpc8")
 
-# What the player's process needs: where the sound server is, the language, the web's proxy.
+# What the player's process needs: where the sound server is, and the language. No proxy of the web:
+# its stories come from the agent on this machine.
 _KEPT = frozenset({
     "ALSA_CONFIG_PATH", "HOME", "LANG", "PATH", "PIPEWIRE_REMOTE", "PIPEWIRE_RUNTIME_DIR",
     "PULSE_COOKIE", "PULSE_RUNTIME_PATH", "PULSE_SERVER", "PULSE_SINK", "TMPDIR", "TZ",
-    "XDG_RUNTIME_DIR", "http_proxy", "no_proxy",
+    "XDG_RUNTIME_DIR",
 })  # fmt: skip
 
 
@@ -64,6 +66,7 @@ def build_options() -> dict[str, str]:
         "ordered-chapters": "no",
         "osc": "no",
         "resume-playback": "no",
+        "stream-lavf-o": "reconnect=0",  # FFmpeg's own tries take up to 11 s and tell nobody
         "sub-auto": "no",
         "terminal": "no",
         "video": "no",

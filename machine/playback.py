@@ -19,7 +19,7 @@ from machine.mpv_options import NO_DEVICE, is_stream
 from machine.mpv_process import DEVICES_CHANGED, DIED, OUTPUT_CHANGED, Event, MpvError, MpvProcess
 from machine.progress import End, Progress, Tries, is_beginning_instead, judge_end
 
-# mpv gives a server up after NETWORK_SECONDS; a local file starts in about 50 ms.
+# A local file starts in about 50 ms.
 LOAD_SECONDS = 7.0
 # How often the position is read: after a death the story goes on at most this much earlier.
 POLL_SECONDS = 0.5

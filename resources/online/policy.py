@@ -22,6 +22,7 @@ from ipaddress import (
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from machine.errors import RefusedError
+from resources.playing.events import Kind, RefusedOrderError
 from wire.entries import URL_BYTES
 from wire.errors import FieldError, show
 
@@ -61,12 +62,12 @@ _BAD_PORTS = frozenset({
 _PLAIN = "!#$%&'()*+,/:;=?@[]~"
 
 
-class AddressError(RefusedError):
+class AddressError(RefusedOrderError):
     """An address that is not allowed or does not answer; only ``detail``, for the log, says which."""
 
     def __init__(self, detail: str) -> None:
         """Keep ``detail`` for the log; it holds no secret of a URL."""
-        super().__init__(NOT_REACHED)
+        super().__init__(Kind.NO_NETWORK, NOT_REACHED)
         self.detail = detail
 
 

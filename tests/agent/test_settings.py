@@ -29,6 +29,8 @@ band = "wide"
 pause_seconds = 1
 [play]
 media_folder = "/media/card"
+allow_networks = ["192.168.1.0/24", "fd00::/8"]
+cache_bytes = 1000
 [sounds]
 folder = "/media/sounds"
 language = "en"
@@ -126,6 +128,15 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ("[play]\nmedia_folder = 3", "play.media_folder: got 3, expected a path"),
         ('[play]\nmedia_folder = ""', 'play.media_folder: got "", expected a path'),
         ('[play]\nmedia_folder = "a\\u0000"', "play.media_folder: got .*, expected a path"),
+        (
+            '[play]\nallow_networks = ["10.0.0.0/8", "lan"]',
+            r'play.allow_networks\[1\]: got "lan", expected a network such as "192',
+        ),
+        ("[play]\nallow_networks = [7]", r"play.allow_networks\[0\]: got 7, expected a network"),
+        (
+            '[play]\nallow_networks = "10.0.0.0/8"',
+            "play.allow_networks: got .*, expected a list of n",
+        ),
         ('[ota]\nbatch = "a\\u202eb"', "ota.batch: got .*, expected a string of printable"),
         ('[ota]\nproduct = ""', 'ota.product: got "", expected a string of printable'),
         ('[ota]\nchannel = ""', 'ota.channel: got "", expected a string of printable'),

@@ -1,0 +1,365 @@
+"""Stories kept on the machine's disk: what was heard once plays again without the network.
+
+Of each story there is a file of bytes (``KEY.part`` until all of them are there, then ``KEY.story``) and a
+record (``KEY.json``) of which bytes they are. Bytes are on the disk before the record says so, and
+a part becomes a story by a rename, so that neither a power cut nor a cut transfer makes half a story
+a whole one. Everything here blocks: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from base.files import fsync_path, make_folder, write_atomically
+from resources.online.policy import Target, parse_target
+from resources.online.spans import Spans
+from wire.errors import FieldError, WireError
+from wire.fields import get_int, get_string, parse_object
+
+FORMAT = 1
+# Bytes that stay free on the disk, for the agent's own records and an update.
+FREE_FLOOR = 128 * 1024 * 1024
+# Bytes after which what has come is made durable: a power cut costs at most this much of a transfer.
+SYNC_STEP = 4 * 1024 * 1024
+ENTRIES_LIMIT = 5000
+
+_PART, _WHOLE, _RECORD = ".part", ".story", ".json"
+
+_log = logging.getLogger(__name__)
+
+
+def key_of(target: Target) -> str:
+    """Return the name under which a story is kept.
+
+    The whole URL counts, also its query: which parts of it only prove who asks, no one can know.
+    """
+    return hashlib.sha256(f"{target.login}\n{target.url}".encode()).hexdigest()[:40]
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of a kept story.
+
+    Attributes:
+        size: its bytes.
+        content_type: as the server said.
+        validator: the server's mark of these very bytes, "" without.
+        used: a number that grows with each use of any story; clocks may jump.
+        pinned: the URL to fetch it from if it must never be left out, "" otherwise.
+        spans: the bytes that are on the disk.
+    """
+
+    size: int
+    content_type: str = ""
+    validator: str = ""
+    used: int = 0
+    pinned: str = ""
+    spans: Spans = field(default_factory=Spans)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all bytes are there."""
+        return 0 < self.size <= self.spans.run(0)
+
+    def to_bytes(self) -> bytes:
+        """Render the record."""
+        return json.dumps({
+            "format": FORMAT, "size": self.size, "content_type": self.content_type,
+            "validator": self.validator, "used": self.used, "pinned": self.pinned,
+            "spans": self.spans.ranges,
+        }).encode()  # fmt: skip
+
+
+def parse_record(data: bytes) -> Record:
+    """Parse a record strictly; raises WireError naming the member."""
+    source = parse_object(data, "record")
+    if source.get("format") != FORMAT:
+        raise FieldError("format", source.get("format"), str(FORMAT))
+    size = get_int(source, "size")
+    spans = source.get("spans")
+    if not isinstance(spans, list) or not all(_is_span(item, size) for item in spans):
+        raise FieldError("spans", spans, "pairs of bytes up to the size")
+    return Record(
+        size=size,
+        content_type=get_string(source, "content_type", empty=True),
+        validator=get_string(source, "validator", empty=True),
+        used=get_int(source, "used"),
+        pinned=get_string(source, "pinned", empty=True, secret=True),
+        spans=Spans((first, end) for first, end in spans),
+    )
+
+
+def _is_span(item: object, size: int) -> bool:
+    match item:
+        case [int(first), int(end)]:
+            return 0 <= first < end <= size
+    return False
+
+
+class Kept:
+    """One story on the disk, open for reading and writing; close it."""
+
+    def __init__(self, cache: Cache, key: str, record: Record) -> None:
+        """Open the story's file; raises OSError."""
+        self._cache = cache
+        self._key = key
+        self.record = record
+        self._file = os.open(cache.data_file(key, record), os.O_RDWR | os.O_CREAT, 0o600)
+        self._unsynced = 0
+        self._lock = threading.Lock()
+        self._syncing = threading.Lock()
+
+    def run(self, at: int) -> int:
+        """Return how many bytes there are from ``at`` on without a gap."""
+        return self.record.spans.run(at)
+
+    def read(self, at: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from ``at`` on; raises OSError."""
+        with self._lock:
+            return os.pread(self._file, min(size, self.run(at)), at)
+
+    def write(self, at: int, data: bytes) -> None:
+        """Keep ``data`` from byte ``at`` on; raises OSError if there is no room."""
+        view = memoryview(data)[: max(0, self.record.size - at)]
+        with self._lock:
+            self._unsynced += len(view)
+            while view:
+                written = os.pwrite(self._file, view, at)
+                self.record.spans.add(at, at + written)
+                at += written
+                view = view[written:]
+        if self._unsynced >= SYNC_STEP or self.record.whole:
+            self.sync()
+
+    def sync(self) -> None:
+        """Make what has come durable; raises OSError."""
+        with self._syncing:
+            if not self._unsynced:
+                return
+            with self._lock:
+                self._unsynced = 0
+                durable = replace(self.record, spans=Spans(self.record.spans.ranges))
+                copy = os.dup(self._file)  # a slow card must not keep the player from reading
+            try:
+                os.fsync(copy)
+            finally:
+                os.close(copy)
+            self._cache.note(self._key, durable)
+
+    def close(self) -> None:
+        """Make what has come durable if there is room, and close the file."""
+        try:
+            self.sync()
+        except OSError as error:
+            _log.warning("a story is not kept: %s", error.strerror)
+        finally:
+            with self._lock:
+                os.close(self._file)
+                self._file = -1
+            self._cache.let_go(self._key)
+
+
+class Cache:
+    """The kept stories; at most ``limit`` bytes, of which those used longest ago are left out."""
+
+    def __init__(self, folder: Path, limit: int, *, free_floor: int = FREE_FLOOR) -> None:
+        """Use ``folder``, which is made and read when first needed; ``limit`` 0 keeps nothing."""
+        self._folder = folder
+        self._limit = limit
+        self._free_floor = free_floor
+        self._lock = threading.RLock()
+        self._records: dict[str, Record] | None = None
+        self._open: set[str] = set()
+
+    def data_file(self, key: str, record: Record) -> Path:
+        """Return the file with a story's bytes."""
+        return self._folder / (key + (_WHOLE if record.whole else _PART))
+
+    def find(self, key: str) -> Kept | None:
+        """Open a story of which something is there, None if nothing is; raises OSError."""
+        with self._lock:
+            record = self._load().get(key)
+            if record is None or key in self._open or not record.spans.total:
+                return None
+            return self._use(key, record)
+
+    def begin(self, key: str, size: int, content_type: str, validator: str) -> Kept | None:
+        """Open a story that a server has sent; what is there of other bytes is left out.
+
+        Returns:
+            None if it cannot be kept: of unknown size (0), too large, no room, or it is being fetched already.
+
+        Raises:
+            OSError: the disk.
+        """
+        with self._lock:
+            records = self._load()
+            if key in self._open or not size:
+                return None
+            old = records.get(key)
+            same = old is not None and (old.size, old.validator) == (size, validator)
+            if old is not None and not same:
+                self._remove(key)
+            pinned = old.pinned if old else ""
+            if not self._make_room(size, key):
+                return None
+            record = old if old and same else Record(size, content_type, validator, pinned=pinned)
+            records[key] = record
+            return self._use(key, record)
+
+    def pin(self, url: str) -> None:
+        """Never leave the story at ``url`` out; raises RefusedError, OSError."""
+        key = key_of(parse_target(url))
+        with self._lock:
+            record = self._load().setdefault(key, Record(0))
+            record.pinned = url
+            self.note(key, record)
+
+    def unpin(self, url: str) -> None:
+        """Treat the story at ``url`` as any other again; raises RefusedError, OSError."""
+        key = key_of(parse_target(url))
+        with self._lock:
+            record = self._load().get(key)
+            if record is not None:
+                record.pinned = ""
+                self.note(key, record)
+
+    def pinned(self) -> list[tuple[str, bool]]:
+        """Return the pinned URLs, each with whether all of it is there."""
+        with self._lock:
+            records = self._load().values()
+            return [(r.pinned, r.whole) for r in records if r.pinned]
+
+    def total(self) -> int:
+        """Return the bytes on the disk."""
+        with self._lock:
+            return sum(record.spans.total for record in self._load().values())
+
+    def drop(self, key: str) -> None:
+        """Leave out what is there of a story; a pinned one stays pinned."""
+        with self._lock:
+            record = self._load().get(key)
+            if record is not None and key not in self._open:
+                pinned = record.pinned
+                self._remove(key)
+                if pinned:
+                    self._load()[key] = record = Record(0, pinned=pinned)
+                    self.note(key, record)
+
+    def note(self, key: str, record: Record) -> None:
+        """Write the record; a part of which all bytes are there becomes a story. Raises OSError."""
+        with self._lock:
+            part, whole = self._folder / (key + _PART), self._folder / (key + _WHOLE)
+            if record.whole and part.exists():
+                part.replace(whole)
+            write_atomically(self._folder / (key + _RECORD), record.to_bytes(), mode=0o600)
+
+    def let_go(self, key: str) -> None:
+        """Note that nobody uses the story any more."""
+        with self._lock:
+            self._open.discard(key)
+
+    def _use(self, key: str, record: Record) -> Kept:
+        record.used = 1 + max((r.used for r in self._load().values()), default=0)
+        kept = Kept(self, key, record)
+        try:
+            self.note(key, record)
+        except OSError:  # no room for the record; what is there can be played
+            _log.warning("the record of a kept story cannot be written")
+        self._open.add(key)
+        return kept
+
+    def _make_room(self, size: int, key: str) -> bool:
+        """Leave stories out until ``size`` bytes fit in; return whether they do."""
+        records = self._load()
+        if size > self._limit:
+            return False
+        there = records[key].spans.total if key in records else 0
+        idle = [k for k, r in records.items() if k != key and k not in self._open and not r.pinned]
+        idle.sort(key=lambda k: records[k].used, reverse=True)
+        while not self._fits(size, there, key):
+            if not idle:
+                return False
+            self._remove(idle.pop())
+        return True
+
+    def _fits(self, size: int, there: int, key: str) -> bool:
+        records = self._load()
+        # Of those that are being fetched all bytes count.
+        used = sum(
+            record.size if other in self._open else record.spans.total
+            for other, record in records.items()
+            if other != key
+        )
+        disk = os.statvfs(self._folder)
+        free = disk.f_bavail * disk.f_frsize
+        return (
+            used + size <= self._limit
+            and free - (size - there) >= self._free_floor
+            and len(records) < ENTRIES_LIMIT
+        )
+
+    def _remove(self, key: str) -> None:
+        self._load().pop(key, None)
+        # The record first: bytes without one are left out at the next start.
+        for ending in (_RECORD, _PART, _WHOLE):
+            with contextlib.suppress(OSError):
+                (self._folder / (key + ending)).unlink(missing_ok=True)
+
+    def _load(self) -> dict[str, Record]:
+        """Return the records; they are read once, and what a crash left over is removed."""
+        if self._records is not None:
+            return self._records
+        make_folder(self._folder)
+        self._folder.chmod(0o700)
+        self._records = records = {}
+        names = sorted(path.name for path in self._folder.iterdir())
+        for name in names:
+            if name.endswith(_RECORD) and not name.startswith("."):
+                key = name.removesuffix(_RECORD)
+                record = self._read(key)
+                if record is not None:
+                    records[key] = record
+        self._sweep(names)
+        return records
+
+    def _read(self, key: str) -> Record | None:
+        try:
+            record = parse_record((self._folder / (key + _RECORD)).read_bytes())
+            if record.spans.total:
+                self._check(key, record)
+        except (OSError, WireError) as error:
+            _log.warning("a kept story is left out: %s", error)
+            return None
+        return record
+
+    def _check(self, key: str, record: Record) -> None:
+        """Raise OSError if bytes are missing that the record says are there."""
+        path = self.data_file(key, record)
+        part = self._folder / (key + _PART)
+        if record.whole and not path.exists() and part.exists():
+            part.replace(path)  # the power went between the two
+            fsync_path(self._folder)
+        if path.stat().st_size < record.spans.end:
+            raise OSError(errno.EIO, f"{path.name} is shorter than its record says")
+
+    def _sweep(self, names: Iterable[str]) -> None:
+        """Remove files that no record stands for: of crashes, and of damaged records."""
+        for name in names:
+            key, _, ending = name.rpartition(".")
+            record = (self._records or {}).get(key)
+            used = record is not None and (
+                f".{ending}" == _RECORD or name == self.data_file(key, record).name
+            )
+            if not used:
+                with contextlib.suppress(OSError):
+                    (self._folder / name).unlink()

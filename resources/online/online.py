@@ -1,0 +1,250 @@
+"""Stories from the web: an order's URL becomes a queue of titles, and a title an address for the player.
+
+What the server sends decides what it is: sound plays, a list becomes its titles, anything else is
+refused by name. The transfer that was opened to find out is the one that plays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from machine.errors import RefusedError, ResourceError, UnavailableError
+from resources.online.cache import Cache, key_of
+from resources.online.policy import AddressError, Target, parse_target
+from resources.online.relay import Relay
+from resources.online.stores import InMemory, OnDisk, Store
+from resources.online.story import Story
+from resources.online.upstream import Facts, Response, Upstream
+from resources.playing.keys import url_key
+from resources.playing.queue import Queue, Track
+from wire.entries import Entry, PlaylistError
+from wire.media import HEAD_SIZE, find_list
+from wire.playlist import LIST_BYTES, Listing, ListKind, find_kind, parse_list
+
+# All of an order's requests: within the dispatch's 8 s, and with time left for the player.
+ORDER_SECONDS = 6.5
+# For the question whether a kept story is still the server's: without a network it plays after this.
+CHECK_SECONDS = 1.5
+# Lists that one list may name; and the length up to which the first entry is opened to see.
+NESTED_LIMIT = 5
+SHORT_LIST = 3
+
+_LIST_ENDINGS = (".m3u", ".m3u8", ".pls", ".rss", ".xml")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is at an address: a story at an address of the relay, or else a list."""
+
+    url: str = ""
+    listing: Listing | None = None
+
+
+class Online:
+    """Opens stories and lists on the web; `close` it."""
+
+    def __init__(self, upstream: Upstream, cache: Cache, *, max_rate: int = 0) -> None:
+        """Open nothing yet; ``max_rate`` as for `Story`."""
+        self._upstream = upstream
+        self._cache = cache
+        self._max_rate = max_rate
+        self._relay = Relay()
+
+    async def open(self, url: str) -> Queue:
+        """Return the queue of a URL: one title, or those of a list.
+
+        Raises:
+            RefusedError: the address is not allowed, does not answer, or has no sound.
+        """
+        try:
+            async with asyncio.timeout(ORDER_SECONDS):
+                found = await self._find(url)
+                if found.listing is None:
+                    return Queue((_track(url, url),))
+                entries = await self._expand(url, found.listing)
+        except TimeoutError as error:
+            raise RefusedError(f"play: no title in {ORDER_SECONDS:g} s") from error
+        return Queue(tuple(_track(entry.title, entry.url) for entry in entries), whole=True)
+
+    async def source_for(self, track: Track) -> str:
+        """Return the address of the relay that the player is given for ``track``.
+
+        Raises:
+            RefusedError: it cannot be fetched, or is a list.
+        """
+        found = await self._find(track.source)
+        if found.listing is not None:
+            raise RefusedError("play: got a list of titles inside a list, expected sound")
+        return found.url
+
+    async def close(self) -> None:
+        """End all transfers."""
+        await self._relay.close()
+
+    async def _find(self, url: str) -> Found:
+        target = parse_target(url)
+        key = key_of(target)
+        served = self._relay.find(key)
+        if served is not None:
+            return Found(served[0])
+        kept = await self._find_kept(target, key)
+        if kept is not None:
+            return Found(await self._serve(key, target, kept.facts, kept.store))
+        try:
+            return await self._read(key, target, await self._upstream.open(target))
+        except AddressError as error:
+            _log.info("play: %s", error.detail)
+            raise
+        except UnavailableError as error:  # of one title; the next one may play
+            raise RefusedError(str(error)) from error
+
+    async def _read(self, key: str, target: Target, response: Response) -> Found:
+        """Find out what ``response`` is, and go on with it."""
+        try:
+            head = await _read_up_to(response, HEAD_SIZE)
+            kind = find_kind(head[:HEAD_SIZE], response.facts.content_type)
+            if not head:
+                raise RefusedError("play: the server sent nothing, expected a story")
+            if kind is not None:
+                return Found(listing=await _read_list(kind, head, response))
+            store = await self._new_store(key, response.facts, head)
+        except BaseException:
+            response.close()
+            raise
+        pending = (response, len(head))
+        return Found(await self._serve(key, target, response.facts, store, pending))
+
+    async def _serve(
+        self,
+        key: str,
+        target: Target,
+        facts: Facts,
+        store: Store,
+        pending: tuple[Response, int] | None = None,
+    ) -> str:
+        story = Story(
+            target, self._upstream, facts, store, pending,
+            max_rate=self._max_rate, on_change=lambda: self._cache.drop(key),
+        )  # fmt: skip
+        try:
+            return await self._relay.serve(key, story)
+        except BaseException:
+            await story.close()
+            raise
+
+    async def _find_kept(self, target: Target, key: str) -> _KeptStory | None:
+        """Return the story that is kept, unless the server has another one by now."""
+        try:
+            kept = await asyncio.to_thread(self._cache.find, key)
+        except OSError as error:
+            _log.warning("play: the kept stories cannot be read: %s", error.strerror)
+            return None
+        if kept is None:
+            return None
+        record = kept.record
+        facts = Facts(target, record.content_type, record.size, True, record.validator)
+        if not await self._is_other(target, facts) and kept.run(0):
+            return _KeptStory(facts, OnDisk(kept))
+        await asyncio.to_thread(kept.close)
+        await asyncio.to_thread(self._cache.drop, key)
+        return None
+
+    async def _is_other(self, target: Target, facts: Facts) -> bool:
+        """Return whether the server says that it has another story; without an answer it has not."""
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                now = await self._upstream.check(target)
+        except (ResourceError, TimeoutError):
+            return False
+        other_size = now.size is not None and now.size != facts.size
+        other_mark = bool(now.validator and facts.validator) and now.validator != facts.validator
+        return other_size or other_mark
+
+    async def _new_store(self, key: str, facts: Facts, head: bytes) -> Store:
+        """Return a store that holds ``head``: the disk if the story can be kept there, else memory."""
+        try:
+            kept = await asyncio.to_thread(
+                self._cache.begin, key, facts.size or 0, facts.content_type, facts.validator
+            )
+            if kept is not None:
+                store = OnDisk(kept)
+                await store.write(0, head, wanted=0)
+                return store
+        except OSError as error:
+            _log.warning("play: %s is not kept: %s", facts.target.shown, error.strerror)
+        memory = InMemory()
+        await memory.write(0, head, wanted=0)
+        return memory
+
+    async def _expand(self, url: str, listing: Listing) -> list[Entry]:
+        """Return the entries, those that are lists replaced by theirs: one level, no loops."""
+        if listing.left_out or listing.cut:
+            cut = ", the list was cut" if listing.cut else ""
+            _log.warning("play: a list with %d entries left out%s", listing.left_out, cut)
+        entries: list[Entry] = []
+        nested = 0
+        for place, entry in enumerate(listing.entries):
+            opened_first = place == 0 and len(listing.entries) <= SHORT_LIST
+            if nested < NESTED_LIMIT and (_looks_like_list(entry.url) or opened_first):
+                nested += 1
+                entries += await self._entries_of(entry, url)
+            else:
+                entries.append(entry)
+        return entries
+
+    async def _entries_of(self, entry: Entry, outer: str) -> list[Entry]:
+        """Return the entries of the list that ``entry`` is, else the entry."""
+        try:
+            if key_of(parse_target(entry.url)) == key_of(parse_target(outer)):
+                return [entry]  # refused when its turn comes
+            found = await self._find(entry.url)
+        except ResourceError:
+            return [entry]  # told when its turn comes
+        return list(found.listing.entries) if found.listing is not None else [entry]
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptStory:
+    facts: Facts
+    store: Store
+
+
+async def _read_up_to(response: Response, size: int) -> bytes:
+    """Return the first ``size`` bytes or more, less at the body's end."""
+    head = b""
+    while len(head) < size and (data := await response.read()):
+        head += data
+    return head
+
+
+async def _read_list(kind: ListKind, head: bytes, response: Response) -> Listing:
+    """Read the rest of a list up to LIST_BYTES, and close ``response``."""
+    data = bytearray(head)
+    if kind in {ListKind.M3U, ListKind.PLS, ListKind.FEED}:
+        while len(data) <= LIST_BYTES and (more := await response.read()):
+            data += more
+    response.close()
+    base = response.facts.target.url
+    try:
+        if kind is ListKind.OTHER:
+            raise PlaylistError(
+                f"got {find_list(head[:HEAD_SIZE])}, expected sound or a list of titles"
+            )
+        # Two megabytes of XML take a small machine half a second.
+        return await asyncio.to_thread(parse_list, kind, bytes(data), base)
+    except PlaylistError as error:
+        raise RefusedError(f"play: {error}") from error
+
+
+def _looks_like_list(url: str) -> bool:
+    return urlsplit(url).path.lower().endswith(_LIST_ENDINGS)
+
+
+def _track(title: str, url: str) -> Track:
+    scheme, mark, rest = url.partition("://")
+    return Track(title, scheme.lower() + mark + rest, url_key(url))

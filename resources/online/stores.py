@@ -1,0 +1,110 @@
+"""Where the bytes of a story are while it plays: on the disk, or the few around the place in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from resources.online.cache import Kept
+
+# Bytes read ahead of the player: on the disk so that a network may be away for minutes, in memory
+# little, since the player itself reads a minute ahead.
+AHEAD_ON_DISK = 4 * 1024 * 1024
+AHEAD_IN_MEMORY = 256 * 1024
+# Bytes behind the player that memory holds, for a player that goes back a little.
+BEHIND_IN_MEMORY = 128 * 1024
+
+
+class Store(Protocol):
+    """Bytes of one story."""
+
+    keeps_all: bool
+    """Whether bytes are worth keeping that nobody waits for."""
+    ahead: int
+    """How many bytes may be fetched ahead of the player."""
+
+    def run(self, at: int) -> int:
+        """Return how many bytes there are from ``at`` on without a gap."""
+
+    async def read(self, at: int, size: int) -> bytes:
+        """Return up to ``size`` of the bytes that are there from ``at`` on; raises OSError."""
+
+    async def write(self, at: int, data: bytes, *, wanted: int) -> None:
+        """Hold ``data`` from byte ``at`` on; ``wanted`` is the player's place. Raises OSError."""
+
+    async def sync(self) -> None:
+        """Make what is held durable, if it is to be; raises OSError."""
+
+    async def close(self) -> None:
+        """Let the bytes go, or the file they are in."""
+
+
+class OnDisk:
+    """A story that the cache keeps."""
+
+    keeps_all = True
+    ahead = AHEAD_ON_DISK
+
+    def __init__(self, kept: Kept) -> None:
+        """Use ``kept``, which is closed with this."""
+        self._kept = kept
+
+    def run(self, at: int) -> int:
+        """Return how many bytes there are from ``at`` on without a gap."""
+        return self._kept.run(at)
+
+    async def read(self, at: int, size: int) -> bytes:
+        """Read from the disk, in a thread."""
+        return await asyncio.to_thread(self._kept.read, at, size)
+
+    async def write(self, at: int, data: bytes, *, wanted: int) -> None:
+        """Write to the disk, in a thread."""
+        del wanted
+        await asyncio.to_thread(self._kept.write, at, data)
+
+    async def sync(self) -> None:
+        """Flush to the disk, in a thread."""
+        await asyncio.to_thread(self._kept.sync)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await asyncio.to_thread(self._kept.close)
+
+
+class InMemory:
+    """A story that is not kept: a stream without end, or one that has no room on the disk."""
+
+    keeps_all = False
+    ahead = AHEAD_IN_MEMORY
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self._first = 0
+        self._bytes = bytearray()
+
+    def run(self, at: int) -> int:
+        """Return how many bytes there are from ``at`` on."""
+        end = self._first + len(self._bytes)
+        return end - at if self._first <= at < end else 0
+
+    async def read(self, at: int, size: int) -> bytes:
+        """Return what is held."""
+        place = at - self._first
+        return bytes(self._bytes[place : place + size]) if place >= 0 else b""
+
+    async def write(self, at: int, data: bytes, *, wanted: int) -> None:
+        """Hold ``data``; what is far behind ``wanted``, or does not touch it, is let go."""
+        if at != self._first + len(self._bytes):
+            self._first, self._bytes = at, bytearray()
+        self._bytes += data
+        behind = min(len(self._bytes), wanted - BEHIND_IN_MEMORY - self._first)
+        if behind > BEHIND_IN_MEMORY:
+            del self._bytes[:behind]
+            self._first += behind
+
+    async def sync(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Let everything go."""
+        self._bytes = bytearray()

@@ -1,0 +1,228 @@
+"""URLs as orders: what a server sends decides what plays, and what is kept plays without it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+import resources.online.online
+from machine.errors import RefusedError
+from resources.online.online import Online
+from resources.online.policy import NOT_REACHED
+from resources.playing.queue import Track
+from tests.resources.online.parts import NOT_ALLOWED, SOUND, Page, Site, fetch, online
+from wire.playlist import LIST_BYTES
+
+MP3 = "audio/mpeg"
+
+
+def m3u(*lines: str) -> Page:
+    return Page("\n".join(["#EXTM3U", *lines, ""]).encode(), kind="audio/x-mpegurl")
+
+
+async def play(served: Online, track: Track) -> bytes:
+    return (await fetch(await served.source_for(track), first=0)).body
+
+
+async def test_a_story_is_fetched_once_and_plays_without_its_server(tmp_path: Path) -> None:
+    async with online(tmp_path) as served:
+        async with Site(a_mp3=Page()).serve() as site:
+            queue = await served.open(site.url("/a.mp3"))
+            assert queue.current == Track(
+                site.url("/a.mp3"), site.url("/a.mp3"), f"//127.0.0.1:{site.port}/a.mp3"
+            )
+            assert not queue.whole
+            assert await play(served, queue.tracks[0]) == SOUND
+            assert site.firsts("/a.mp3") == [0]
+        assert await play(served, queue.tracks[0]) == SOUND
+    async with online(tmp_path) as served:  # another run of the agent, the server is away
+        queue = await served.open(site.url("/a.mp3"))
+        assert await play(served, queue.tracks[0]) == SOUND
+
+
+async def test_a_kept_story_that_the_server_has_anew_is_fetched_anew(tmp_path: Path) -> None:
+    page = Page()
+    async with Site(a_mp3=page).serve() as site:
+        for body, tag in ((SOUND, '"1"'), (SOUND, '"1"'), (SOUND[::-1], '"2"')):
+            page.body, page.etag = body, tag
+            async with online(tmp_path) as served:
+                queue = await served.open(site.url("/a.mp3"))
+                assert await play(served, queue.tracks[0]) == body
+        assert len(site.firsts("/a.mp3")) == 2
+
+
+async def test_a_slow_server_does_not_keep_a_kept_story_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.online.online, "CHECK_SECONDS", 0.05)
+    async with Site(a_mp3=Page()).serve() as site:
+        url = site.url("/a.mp3")
+        async with online(tmp_path) as served:
+            await play(served, (await served.open(url)).tracks[0])
+
+    async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(keep_silent, "127.0.0.1", site.port)
+    async with silent, online(tmp_path) as served:
+        assert await play(served, (await served.open(url)).tracks[0]) == SOUND
+
+
+async def test_what_was_heard_of_a_cut_story_plays_and_the_rest_is_fetched_later(
+    tmp_path: Path,
+) -> None:
+    page = Page(cuts=[20_000, -1, -1, -1, -1])
+    async with Site(a_mp3=page).serve() as site:
+        url = site.url("/a.mp3")
+        async with online(tmp_path) as served:
+            assert await play(served, (await served.open(url)).tracks[0]) == SOUND[:20_000]
+        page.cuts = []
+        site.asked.clear()
+        async with online(tmp_path) as served:
+            assert await play(served, (await served.open(url)).tracks[0]) == SOUND
+        assert site.firsts("/a.mp3") == [20_000]
+
+
+async def test_nothing_is_kept_with_a_cache_of_no_bytes(tmp_path: Path) -> None:
+    async with Site(a_mp3=Page()).serve() as site, online(tmp_path / "s", limit=0) as served:
+        assert await play(served, (await served.open(site.url("/a.mp3"))).tracks[0]) == SOUND
+    assert list((tmp_path / "s").glob("*")) == []
+
+
+async def test_a_list_is_a_queue_with_titles(tmp_path: Path) -> None:
+    listing = m3u("#EXTINF:5,Eins", "a.mp3", "file:///etc/passwd", "#EXTINF:5,Zwei", "/b.mp3")
+    async with (
+        Site(l=listing, a_mp3=Page(), b_mp3=Page()).serve() as site,
+        online(tmp_path) as served,
+    ):
+        queue = await served.open(site.url("/l"))
+        assert queue.whole
+        assert [(t.title, t.source) for t in queue.tracks] == [
+            ("Eins", site.url("/a.mp3")), ("Zwei", site.url("/b.mp3")),
+        ]  # fmt: skip
+        assert await play(served, queue.tracks[1]) == SOUND
+        # A short list's first entry is looked at, and is not fetched twice for that.
+        assert await play(served, queue.tracks[0]) == SOUND
+        assert site.firsts("/a.mp3") == [0]
+
+
+async def test_relative_entries_follow_the_address_after_redirects(tmp_path: Path) -> None:
+    moved = Page(status="302 Found", location="/deep/l", body=b"")
+    async with Site(l=moved).serve() as site:
+        site.pages |= {"/deep/l": m3u("a.mp3"), "/deep/a.mp3": Page()}
+        async with online(tmp_path) as served:
+            queue = await served.open(site.url("/l"))
+            assert queue.tracks[0].source == site.url("/deep/a.mp3")
+
+
+async def test_lists_in_a_list_one_level_and_no_loop(tmp_path: Path) -> None:
+    async with Site(a_mp3=Page()).serve() as site:
+        site.pages |= {
+            "/l.m3u": m3u("in.pls", "l.m3u", "a.mp3"),
+            "/in.pls": Page(b"[playlist]\nFile1=a.mp3\nTitle1=A\nFile2=deep.m3u\n"),
+            "/deep.m3u": m3u("a.mp3"),
+        }
+        async with online(tmp_path) as served:
+            queue = await served.open(site.url("/l.m3u"))
+            assert [t.title for t in queue.tracks] == ["A", "deep", "l", "a"]
+            for place in (1, 2):
+                with pytest.raises(RefusedError, match="inside a list"):
+                    await served.source_for(queue.tracks[place])
+
+
+async def test_a_first_entry_that_is_missing_is_refused_when_its_turn_comes(tmp_path: Path) -> None:
+    async with (
+        Site(l=m3u("gone.mp3", "b.mp3"), b_mp3=Page()).serve() as site,
+        online(tmp_path) as served,
+    ):
+        queue = await served.open(site.url("/l"))
+        with pytest.raises(RefusedError, match="404"):
+            await served.source_for(queue.tracks[0])
+        assert await play(served, queue.tracks[1]) == SOUND
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        (m3u("#EXT-X-TARGETDURATION:5", "#EXTINF:5,", "a.ts"), "HLS stream"),
+        (m3u("file:///etc/passwd"), "no http"),
+        (Page(b"<html><title>Log in</title>" * 99, kind=MP3), "HTML"),
+        (Page(b"PK\x03\x04" + bytes(99), kind=MP3), "zip archive"),
+        (Page(b"<!DOCTYPE rss [<!ENTITY a 'x'>]><rss><item/></rss>"), "document type"),
+        (Page(b"", ranges=False), "nothing"),
+        (Page(status="404 Not Found"), "404"),
+    ],
+)
+async def test_what_is_no_story_is_refused_by_name(tmp_path: Path, page: Page, why: str) -> None:
+    async with Site(a=page).serve() as site, online(tmp_path) as served:
+        with pytest.raises(RefusedError, match=why):
+            await served.open(site.url("/a"))
+
+
+async def test_an_entry_in_another_network_is_not_asked(tmp_path: Path) -> None:
+    async with Site(a_mp3=Page()).serve(NOT_ALLOWED) as inner, Site().serve() as site:
+        site.pages["/l"] = m3u(inner.url("/a.mp3"))
+        async with online(tmp_path) as served:
+            queue = await served.open(site.url("/l"))
+            with pytest.raises(RefusedError, match=NOT_REACHED):
+                await served.source_for(queue.tracks[0])
+        assert inner.connections == 0
+
+
+async def test_66_megabytes_of_list_are_stopped_at_the_bound(tmp_path: Path) -> None:
+    endless = m3u(*(f"http://{NOT_ALLOWED}/{number}.mp3" for number in range(200_000)))
+    endless.body *= 12
+    async with Site(l=endless).serve() as site, online(tmp_path) as served:
+        queue = await served.open(site.url("/l"))
+        assert len(queue.tracks) == 500
+        assert len(site.asked) == 1
+        assert len(endless.body) > 20 * LIST_BYTES
+
+
+async def test_an_order_given_up_stops_its_requests(tmp_path: Path) -> None:
+    page = m3u(*(f"{n}.m3u" for n in range(3)))
+    page.held = 20
+    async with Site(l=page).serve() as site, online(tmp_path) as served:
+        order = asyncio.create_task(served.open(site.url("/l")))
+        async with asyncio.timeout(60):
+            while not site.sent:
+                await asyncio.sleep(0.01)
+        order.cancel()
+        await asyncio.wait([order])
+        assert order.cancelled()
+        assert len(site.asked) == 1
+
+
+async def test_an_order_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources.online.online, "ORDER_SECONDS", 0.2)
+    page = m3u("a.mp3")
+    page.held = 20
+    async with Site(l=page).serve() as site, online(tmp_path) as served:
+        with pytest.raises(RefusedError, match="no title in"):
+            await served.open(site.url("/l"))
+
+
+async def test_no_secret_of_a_url_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with (
+        Site(a_mp3=Page(cuts=[9000, -1, -1, -1, -1])).serve() as site,
+        online(tmp_path) as served,
+    ):
+        url = site.url("/a.mp3?token=s3cret").replace("//", "//parent:s3cret@")
+        await play(served, (await served.open(url)).tracks[0])
+        with pytest.raises(RefusedError):
+            await served.open(site.url("/b?token=s3cret").replace("127.0.0.1", NOT_ALLOWED))
+    assert "play: " in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+async def test_a_disk_that_fails_costs_the_keeping_only(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    async with Site(a_mp3=Page()).serve() as site, online(tmp_path / "file" / "x") as served:
+        assert await play(served, (await served.open(site.url("/a.mp3"))).tracks[0]) == SOUND

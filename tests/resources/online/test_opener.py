@@ -1,0 +1,61 @@
+"""The opener that the teller knows: nothing of the web is loaded before it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from base.clock import TrustedTime
+from resources.online.opener import OnlineSettings, WebOpener
+from resources.playing.queue import Track
+from tests.resources.online.parts import SOUND, Page, Site, fetch
+
+
+def make(folder: Path) -> WebOpener:
+    return WebOpener(OnlineSettings(folder, ["127.0.0.0/8"], 10**6), TrustedTime())
+
+
+@pytest.mark.parametrize("text", ["小兔子乖乖", "http", "file:///etc/passwd", "ftp://h/", " ", ""])
+async def test_what_is_no_url_is_another_openers(tmp_path: Path, text: str) -> None:
+    opener = make(tmp_path)
+    assert await opener.open(text) is None
+    await opener.close()
+
+
+async def test_a_url_in_capitals_is_opened_and_served(tmp_path: Path) -> None:
+    async with Site(a_mp3=Page()).serve() as site:
+        opener = make(tmp_path)
+        url = site.url("/a.mp3", scheme="HTTP")
+        queue = await opener.open(url)
+        assert queue is not None
+        track = queue.tracks[0]
+        assert (track.title, track.source) == (url, site.url("/a.mp3"))
+        assert (await fetch(await opener.source_for(track))).body == SOUND
+        running = asyncio.create_task(opener.run())
+        await asyncio.sleep(0)
+        assert not running.done()
+        running.cancel()
+        await opener.close()
+
+
+async def test_a_track_of_yesterday_is_opened_again(tmp_path: Path) -> None:
+    async with Site(a_mp3=Page()).serve() as site:
+        opener = make(tmp_path)
+        source = await opener.source_for(Track("a", site.url("/a.mp3")))
+        assert (await fetch(source)).body == SOUND
+        await opener.close()
+
+
+def test_the_agents_start_imports_none_of_it() -> None:
+    code = (
+        "import agent.points, sys;"
+        "print(sorted(n for n in sys.modules if n in ('h11', 'resources.online.online', 'wire.playlist')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
