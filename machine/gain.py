@@ -12,7 +12,7 @@ from dataclasses import dataclass
 # Below this nothing of a story is heard in a child's room: it is silence.
 SILENT_DB = -60.0
 # Titles that are recorded too quietly get at most this; mpv's own limit is `machine.mpv_options.VOLUME_MAX`.
-LOUDEST_DB = 12.0
+LOUDEST_DB = 24.0
 # A change of this much is heard as no step; a fade of 25 s takes 120 of them, 0.2 s each.
 STEP_DB = 0.5
 # The shortest time between two steps: mpv's answer takes 1 ms, and its buffer is longer than this.

@@ -18,8 +18,8 @@ NETWORK_SECONDS = 40.0
 DEMUXER_MAX_BYTES = 2 * 1024 * 1024
 # For going back: only what a seek of a few seconds needs.
 DEMUXER_BACK_BYTES = 256 * 1024
-# In percent; mpv's own limit leaves 6.8 dB for titles that are recorded too quietly.
-VOLUME_MAX = 200
+# In percent, 28.6 dB; mpv's own limit leaves 6.8 dB for titles that are recorded too quietly.
+VOLUME_MAX = 300
 
 # mpv's output that keeps time without a sound device.
 NO_DEVICE = "null"

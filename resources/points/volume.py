@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from resources.datapoint import DataPoint
 from resources.loudness.loudness import Loudness
+from resources.loudness.measurer import Measurer
 from wire.datapoints import Value
 from wire.story_points import VOLUME
 
@@ -15,9 +16,10 @@ class VolumePoint(DataPoint):
 
     description: ClassVar = VOLUME
 
-    def __init__(self, loudness: Loudness) -> None:
-        """Control ``loudness``."""
+    def __init__(self, loudness: Loudness, measurer: Measurer | None = None) -> None:
+        """Control ``loudness``; ``measurer`` measures titles in the background."""
         self._loudness = loudness
+        self._measurer = measurer
 
     @property
     def back_end(self) -> str:
@@ -32,6 +34,13 @@ class VolumePoint(DataPoint):
         """Set the volume; raises RefusedError beyond the limits, UnavailableError."""
         await self._loudness.set(int(value))
 
+    async def run(self) -> None:
+        """Measure the titles' loudness while nothing plays."""
+        if self._measurer is not None:
+            await self._measurer.run()
+
     async def close(self) -> None:
-        """Close the mixer."""
+        """Close the mixer and the index of what was measured."""
         await self._loudness.close()
+        if self._measurer is not None:
+            await self._measurer.close()

@@ -82,6 +82,8 @@ class Library:
     def __init__(self, folder: Path) -> None:
         """Look in the media folder ``folder``, which need not exist."""
         self._media = MediaFolder(folder)
+        self._indexed: TitleIndex | None = None
+        self._tracks: Sequence[Track] = ()
 
     def find(self, wanted: str) -> Queue:
         """Return the queue for a title, a folder's name or an http(s) URL.
@@ -134,10 +136,16 @@ class Library:
             except ResourceError as error:
                 _log.info("%s", error)  # whoever orders a title is told
 
+    def tracks(self) -> Sequence[Track]:
+        """Return all titles in order, the same object until one changes; raises UnavailableError."""
+        index = self._index()
+        if index is not self._indexed:
+            self._indexed, self._tracks = index, Tracks(index.root, index.folders)
+        return self._tracks
+
     def titles(self) -> list[str]:
         """Return all titles in order."""
-        index = self._index()
-        return [track.title for track in Tracks(index.root, index.folders)]
+        return [track.title for track in self.tracks()]
 
     def refresh(self) -> None:
         """Read what changed in the media folder; raises UnavailableError if it cannot be read."""

@@ -6,6 +6,8 @@ import array
 import asyncio
 import contextlib
 import math
+import os
+import random
 import re
 import shutil
 import wave
@@ -195,3 +197,41 @@ async def level_in_decibels(ear: Ear) -> float:
     samples = [sample for _ in range(5) for sample in await ear.block()]
     mean = sum(sample * sample for sample in samples) / len(samples)
     return 10 * math.log10(max(mean / 32768**2, 1e-10))
+
+
+def write_sound(
+    path: Path, lufs: float, *, seconds: float = 2.0, noise: bool = False, rate: int = 48000
+) -> Path:
+    """Write stereo of a known loudness: a sine of 997 Hz, whose peak is its loudness, or noise.
+
+    The noise is white and has the sine's power; its K-weighting makes it some 3 dB louder.
+    """
+    peak = 10 ** (lufs / 20) * 32767
+    chance = random.Random(1)
+
+    def sample(number: int) -> int:
+        if noise:
+            return max(-32768, min(32767, round(chance.gauss(0.0, peak / math.sqrt(2)))))
+        return round(peak * math.sin(2 * math.pi * 997 * number / rate))
+
+    # A second of it again and again: 997 periods are whole.
+    second = array.array("h")
+    for number in range(rate):
+        second.extend((sample(number),) * 2)
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(2)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes((second * math.ceil(seconds)).tobytes()[: int(seconds * rate) * 4])
+    return path
+
+
+def processes_of(name: str) -> Callable[[], list[int]]:
+    """Return a function that lists this process's children that run the program ``name``."""
+
+    def find() -> list[int]:
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split()
+        comms = {int(pid): Path(f"/proc/{pid}/comm") for pid in children}
+        return [pid for pid, comm in comms.items() if comm.exists() and name in comm.read_text()]
+
+    return find

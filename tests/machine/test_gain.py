@@ -15,7 +15,7 @@ SECONDS = st.just(0.0) | st.floats(0.01, 60)
 
 @pytest.mark.parametrize(
     ("db", "volume"),
-    [(0.0, 100.0), (-20.0, 46.4), (-42.0, 20.0), (-60.0, 0.0), (-99.0, 0.0), (12.0, 158.5), (40.0, 158.5)],
+    [(0.0, 100.0), (-20.0, 46.4), (-42.0, 20.0), (-60.0, 0.0), (-99.0, 0.0), (12.0, 158.5), (24.0, 251.2), (40.0, 251.2)],
 )  # fmt: skip
 def test_mpvs_volume_is_cubic(db: float, volume: float) -> None:
     assert to_volume(db) == pytest.approx(volume, abs=0.1)
