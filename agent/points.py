@@ -18,7 +18,7 @@ from machine.logind import LogindPowerOff, StandInPowerOff
 from machine.microphone_switch import MicrophoneSwitch
 from machine.player import find_player
 from resources.datapoint import DataPoint
-from resources.loudness.loudness import Loudness, LoudnessParts
+from resources.loudness.build import build_loudness, build_measurer
 from resources.online.opener import OnlineSettings, WebOpener
 from resources.playing.events import State
 from resources.playing.teller import Teller
@@ -55,12 +55,16 @@ async def build_points(
     async def title_changed(title: str) -> None:
         await on_change("play", title)
 
+    async def volume_changed(step: int) -> None:
+        await on_change(VOLUME.name, step)
+
     library = Library(state / settings.play.media_folder)
     online = _web_opener(settings, state, clock)
     level = KeptLevel()
     lock = ChildLockPoint(Record(state / "child_lock.json"))
     level.locked = lambda: lock.is_on
-    loudness = await _build_loudness(level, state, on_change, clock)
+    loudness = build_loudness(level, state, functools.partial(local_time, clock), volume_changed)
+    await loudness.open()
     teller = Teller(find_player(level, state / "player"), [online, library], title_changed)
     teller.deck.source_for = online.source_for
     play = PlayPoint(teller)
@@ -68,7 +72,7 @@ async def build_points(
     play.order_said = times.order_said
     return [
         play,
-        VolumePoint(loudness),
+        VolumePoint(loudness, build_measurer(library, play.teller, state)),
         _switch(settings.switch, play.teller, times),
         PowerPoint(find_battery()),
         SleepTimerPoint(times),
@@ -88,20 +92,6 @@ def _web_opener(settings: Settings, state: Path, clock: TrustedTime) -> WebOpene
         state / "stories", play.allow_networks, play.cache_bytes, settings.ota.max_bytes_per_second
     )
     return WebOpener(found, clock)
-
-
-async def _build_loudness(
-    level: KeptLevel, state: Path, on_change: ChangeListener, clock: TrustedTime
-) -> Loudness:
-    async def volume_changed(step: int) -> None:
-        await on_change(VOLUME.name, step)
-
-    record = Record(state / "loudness.json")
-    loudness = Loudness(
-        LoudnessParts(level, record, functools.partial(local_time, clock), volume_changed)
-    )
-    await loudness.open()
-    return loudness
 
 
 def _switch(settings: SwitchSettings, teller: Teller, times: Times) -> SwitchPoint:

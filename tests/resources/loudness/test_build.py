@@ -1,0 +1,44 @@
+"""The loudness as the agent puts it together."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from machine.measure import Measured
+from machine.mixers import StandInMixer
+from resources.loudness.build import build_loudness, build_measurer
+from resources.loudness.gain_index import GainIndex
+from resources.playing.teller import Teller
+from resources.titles.library import Library
+from tests.resources.parts import ScriptedPlayer, level_on, make_sounds
+
+
+async def ignore(*_: object) -> None:
+    return
+
+
+async def test_a_title_that_was_measured_plays_with_its_gain(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    make_sounds(media, "loud.mp3", "new.mp3")
+    index = GainIndex(tmp_path / "loudness.sqlite")
+    index.keep(str(media / "loud.mp3"), Measured(-10.0, 0.0))
+    index.close()
+    player, library = ScriptedPlayer(), Library(media)
+    teller = Teller(player, [library], ignore)
+    measurer = build_measurer(library, teller, tmp_path)
+    for title in ("loud", "new"):
+        await teller.order(title)
+    assert player.gains == [-8.0, -8.0]
+    await measurer.close()
+    await teller.close()
+
+
+async def test_limits_are_kept_in_the_state_folder(tmp_path: Path) -> None:
+    level = level_on(StandInMixer())
+    loudness = build_loudness(level, tmp_path, lambda: datetime.now().astimezone(), ignore)
+    await loudness.open()
+    await loudness.put_limits("max=9")
+    await loudness.close()
+    again = build_loudness(level, tmp_path, lambda: None, ignore)
+    assert again.limits.max == 9
