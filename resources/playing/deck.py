@@ -1,15 +1,30 @@
-"""The deck: one track on the player, from where and how loud. It decides nothing about what follows."""
+"""The deck: one track on the player, from where and how loud, and how far it was heard.
+
+It decides nothing about what follows.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-from machine.errors import RefusedError
+from machine.errors import RefusedError, ResourceError
 from machine.player import EndListener, Player
+from resources.playing.positions import Positions
 from resources.playing.queue import Track
 from resources.titles.sound_file import check_sound
+
+# Seconds between two writes of the place: after a power cut no more of a story is heard again.
+BEAT_SECONDS = 5.0
+# Seconds for the player's answer when a track ends: a player that hangs must not hold up a stop.
+ANSWER_SECONDS = 0.1
+# A source that begins so much earlier than asked for cannot be sent from the middle.
+EARLIER_SECONDS = 3.0
+
+_log = logging.getLogger(__name__)
 
 
 async def plain_source(track: Track) -> str:
@@ -24,22 +39,44 @@ async def no_gain(_track: Track) -> float:
     return 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A track that can be put on the player.
+
+    Attributes:
+        track: the track.
+        source: what the player is given.
+        start: seconds.
+        gain: dB.
+    """
+
+    track: Track
+    source: str
+    start: float
+    gain: float
+
+
 class Deck:
     """Plays one track; the one that played before ends when another one starts.
 
     Attributes:
+        player: plays.
+        memory: is told how far tracks are heard.
         source_for: returns what the player is given for a track that is no file: the address of a
             relay, or a file of a cache. Raises RefusedError, UnavailableError.
         gain_for: returns a track's gain in dB.
     """
 
-    def __init__(self, player: Player) -> None:
+    def __init__(self, player: Player, memory: Positions) -> None:
         self.player = player
+        self.memory = memory
         self.source_for: Callable[[Track], Awaitable[str]] = plain_source
         self.gain_for: Callable[[Track], Awaitable[float]] = no_gain
         self._track: Track | None = None
         self._loading = False
         self._paused = False
+        self._at = 0.0  # as it was asked for last
+        self._marked: float | None = None
 
     @property
     def track(self) -> Track | None:
@@ -56,31 +93,46 @@ class Deck:
         """Whether the track is paused."""
         return self._paused
 
-    async def prepare(self, track: Track) -> tuple[str, float]:
-        """Return the player's source and the gain of ``track``, while another one still plays."""
-        source = await (plain_source if track.is_file else self.source_for)(track)
-        return source, await self.gain_for(track)
+    async def prepare(self, track: Track, start: float | None) -> Ready:
+        """Make ``track`` ready to be put on the player, while another one still plays.
 
-    async def play(
-        self, track: Track, ready: tuple[str, float], on_end: EndListener, *, by_itself: bool
-    ) -> None:
-        """Play ``track``, which is `prepare`d as ``ready``; returns when it plays.
+        ``start`` None: where it was left, if it is a story.
+        """
+        source = await (plain_source if track.is_file else self.source_for)(track)
+        begin = await self.memory.start_of(track) if start is None else start
+        return Ready(track, source, begin, await self.gain_for(track))
+
+    async def play(self, ready: Ready, on_end: EndListener, *, by_itself: bool) -> str | None:
+        """Play; returns when it plays, with a remark for people if it does not play as meant.
 
         ``by_itself``: it follows another one without an order, so that a fade goes on.
         """
-        source, gain = ready
-        self._track, self._paused = None, False
+        await self._leave()
+        self._track, self._paused, self._marked = None, False, None
         self._loading = True
         try:
-            await self.player.play(source, on_end, gain=gain, keep_fade=by_itself)
+            await self.player.play(
+                ready.source, on_end, start=ready.start, gain=ready.gain, keep_fade=by_itself
+            )
         finally:
             self._loading = False
-        self._track = track
+        self._track, self._at = ready.track, ready.start
+        if ready.start and (await self.player.position() or 0.0) < ready.start - EARLIER_SECONDS:
+            self._at = 0.0
+            return f"{ready.track.title}: its server cannot go on in the middle: it begins anew"
+        return None
 
     async def pause(self, *, paused: bool) -> None:
         """Pause or resume."""
         self._paused = paused
         await self.player.pause(paused=paused)
+        if paused:
+            await self.note()
+
+    async def seek(self, seconds: float) -> None:
+        """Go to a place, at most the last second; raises RefusedError if that cannot be."""
+        await self.player.seek(seconds)
+        await self.note()
 
     async def go_back(self, seconds: float) -> None:
         """Go back by ``seconds``, at most to the beginning; a source that cannot is left where it is."""
@@ -89,11 +141,65 @@ class Deck:
             with contextlib.suppress(RefusedError):
                 await self.player.seek(max(0.0, at - seconds))
 
+    async def mark(self) -> None:
+        """Remember this place as the one where the track is left, whenever it is stopped."""
+        self._marked = await self._position()
+
+    def unmark(self) -> None:
+        """Let the track be left where it is stopped."""
+        self._marked = None
+
     async def stop(self) -> None:
         """Stop, or give up what is being loaded."""
-        self._track, self._paused = None, False
+        await self._leave()
+        self._track, self._paused, self._marked = None, False, None
         await self.player.stop()
 
-    def forget(self) -> None:
-        """Note that the track is at its end."""
-        self._track, self._paused = None, False
+    async def end(self, *, finished: bool) -> None:
+        """Note that the track ended by itself."""
+        track, self._track, self._paused = self._track, None, False
+        if track is not None:
+            self.memory.note(track, self._at, None, finished=finished)
+
+    async def note(self) -> None:
+        """Note how far the track is."""
+        if self._track is not None:
+            self._at = await self._position()
+            length = await self.player.length()
+            self.memory.note(self._track, self._at, length, finished=False)
+
+    async def run(self) -> None:
+        """Write every few seconds how far the track is, until cancelled."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            await self.beat()
+
+    async def beat(self) -> None:
+        """Write how far the track is, if that is not where it was."""
+        track, before = self._track, self._at
+        if track is None or self._paused or self._marked is not None:
+            return
+        try:
+            at, length = await self._position(), await self.player.length()
+        except ResourceError as error:
+            _log.debug("play: %s", error)
+            return
+        if track is self._track and at != before:
+            self._at = at
+            await self.memory.beat(track, at, length)
+
+    async def _leave(self) -> None:
+        """Note where the track is left."""
+        if self._track is not None:
+            if self._marked is None:
+                await self.note()
+            else:
+                length = await self.player.length()
+                self.memory.note(self._track, self._marked, length, finished=False)
+
+    async def _position(self) -> float:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self.player.position() or 0.0
+        except TimeoutError:
+            return self._at

@@ -1,0 +1,166 @@
+"""What is remembered of titles, on disk: SQLite, one row for each title that was heard.
+
+Rows are written when a title ends, pauses or stops; between those `resources.playing.beat_file` has the
+place, and its row is written when the store is opened again. A damaged file is put aside, and costs what
+it held.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from resources.playing.beat_file import Beat, BeatFile
+from resources.playing.resume import Heard
+
+# Titles; each takes about 100 bytes. The ones heard longest ago are forgotten first.
+HEARD_LIMIT = 10_000
+LATEST_LIMIT = 500
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS heard (
+    key BLOB PRIMARY KEY, at REAL NOT NULL, length REAL, finished INTEGER NOT NULL,
+    turn INTEGER NOT NULL, noted REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS heard_turn ON heard (turn);
+CREATE TABLE IF NOT EXISTS note (name BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+_COLUMNS = "at, length, finished, turn, noted"
+
+_log = logging.getLogger(__name__)
+
+
+class PositionStore:
+    """Reads and writes rows; the methods wait for the disk, so call them in one thread at a time.
+
+    Each raises sqlite3.Error or OSError if the disk fails.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Keep ``playing.sqlite`` and ``playing.beat`` in ``folder``; opens nothing yet."""
+        self._path = folder / "playing.sqlite"
+        self._beats = BeatFile(folder / "playing.beat")
+        self._db: sqlite3.Connection | None = None
+
+    def open(self) -> int:
+        """Open or create the files, and note the last beat; return the highest turn."""
+        try:
+            self._db = self._connect()
+        except sqlite3.OperationalError:  # locked, read-only or full: no damage
+            raise
+        except sqlite3.DatabaseError as error:
+            aside = self._path.with_suffix(".damaged")
+            _log.error("what was heard is damaged (%s): %s is now %s", error, self._path, aside)
+            self._path.replace(aside)
+            for end in ("-wal", "-shm"):
+                Path(f"{self._path}{end}").unlink(missing_ok=True)
+            self._db = self._connect()
+        highest = self._db.execute("SELECT coalesce(max(turn), 0) FROM heard").fetchone()[0]
+        beat = self._beats.read()
+        if beat is not None and beat.turn > highest:
+            self._merge(beat)
+            highest = beat.turn
+        return int(highest)
+
+    def heard(self, key: str) -> Heard | None:
+        """Return what is remembered of a title, None if nothing is."""
+        row = self._open_db.execute(f"SELECT {_COLUMNS} FROM heard WHERE key = ?", (_bytes(key),))  # noqa: S608  # a constant
+        found = row.fetchone()
+        return None if found is None else _heard(found)
+
+    def latest(self) -> list[tuple[str, Heard]]:
+        """Return keys and what was heard of them, the latest first."""
+        rows = self._open_db.execute(
+            f"SELECT key, {_COLUMNS} FROM heard ORDER BY turn DESC LIMIT ?",  # noqa: S608  # a constant
+            (LATEST_LIMIT,),
+        )
+        return [(os.fsdecode(key), _heard(found)) for key, *found in rows]
+
+    def write(self, rows: Mapping[str, Heard], notes: Mapping[str, str | None]) -> bool:
+        """Write rows and notes in one transaction; a note of None is taken out. Returns True."""
+        with self._open_db as db:
+            for key, heard in rows.items():
+                self._put(db, _bytes(key), heard)
+            for name, value in notes.items():
+                db.execute("DELETE FROM note WHERE name = ?", (_bytes(name),))
+                if value is not None:
+                    db.execute("INSERT INTO note VALUES (?, ?)", (_bytes(name), value))
+            db.execute(
+                "DELETE FROM heard WHERE turn <= (SELECT turn FROM heard ORDER BY turn DESC"
+                " LIMIT 1 OFFSET ?)",
+                (HEARD_LIMIT,),
+            )
+        return True
+
+    def notes(self) -> dict[str, str]:
+        """Return all notes by their names."""
+        rows = self._open_db.execute("SELECT name, value FROM note")
+        return {os.fsdecode(name): str(value) for name, value in rows}
+
+    def forget(self, keys: Iterable[str] | None) -> int:
+        """Forget titles, None: all; return how many were known."""
+        with self._open_db as db:
+            if keys is None:
+                return db.execute("DELETE FROM heard").rowcount
+            counts = [
+                db.execute("DELETE FROM heard WHERE key = ?", (_bytes(key),)).rowcount
+                for key in keys
+            ]
+            return sum(counts)
+
+    def beat(self, beat: Beat) -> bool:
+        """Write where a title is now; False if its key is too long for that."""
+        return self._beats.write(beat)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._beats.close()
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    @property
+    def _open_db(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise sqlite3.OperationalError("it is not open")
+        return self._db
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
+            db.executescript(_SCHEMA)
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+
+    def _merge(self, beat: Beat) -> None:
+        """Note the place of a story that was playing when the machine lost its power."""
+        with self._open_db as db:
+            row = db.execute("SELECT noted FROM heard WHERE key = ?", (beat.key,)).fetchone()
+            heard = Heard(beat.at, beat.length, turn=beat.turn, when=row[0] if row else 0.0)
+            self._put(db, beat.key, heard)
+
+    @staticmethod
+    def _put(db: sqlite3.Connection, key: bytes, heard: Heard) -> None:
+        db.execute(
+            "INSERT OR REPLACE INTO heard VALUES (?, ?, ?, ?, ?, ?)",
+            (key, heard.at, heard.length, heard.finished, heard.turn, heard.when),
+        )
+
+
+def _bytes(key: str) -> bytes:
+    return os.fsencode(key)  # a file's name need not be UTF-8
+
+
+def _heard(row: Iterable[object]) -> Heard:
+    at, length, finished, turn, noted = row
+    known = float(length) if isinstance(length, int | float) else None
+    return Heard(float(str(at)), known, bool(finished), int(str(turn)), float(str(noted)))
