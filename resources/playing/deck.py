@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from machine.errors import RefusedError, ResourceError
+from machine.errors import RefusedError
 from machine.player import EndListener, Player
 from resources.playing.positions import Positions
 from resources.playing.queue import Track
@@ -23,8 +22,6 @@ BEAT_SECONDS = 5.0
 ANSWER_SECONDS = 0.1
 # A source that begins so much earlier than asked for cannot be sent from the middle.
 EARLIER_SECONDS = 3.0
-
-_log = logging.getLogger(__name__)
 
 
 async def plain_source(track: Track) -> str:
@@ -75,7 +72,8 @@ class Deck:
         self._track: Track | None = None
         self._loading = False
         self._paused = False
-        self._at = 0.0  # as it was asked for last
+        self._at = 0.0  # as it was when it was asked for last
+        self._length: float | None = None
         self._marked: float | None = None
 
     @property
@@ -98,6 +96,8 @@ class Deck:
 
         ``start`` None: where it was left, if it is a story.
         """
+        if self._track is not None and self._track.key == track.key:
+            await self.note()
         source = await (plain_source if track.is_file else self.source_for)(track)
         begin = await self.memory.start_of(track) if start is None else start
         return Ready(track, source, begin, await self.gain_for(track))
@@ -117,6 +117,7 @@ class Deck:
         finally:
             self._loading = False
         self._track, self._at = ready.track, ready.start
+        self._length = await self.player.length()
         if ready.start and (await self.player.position() or 0.0) < ready.start - EARLIER_SECONDS:
             self._at = 0.0
             return f"{ready.track.title}: its server cannot go on in the middle: it begins anew"
@@ -159,14 +160,14 @@ class Deck:
         """Note that the track ended by itself."""
         track, self._track, self._paused = self._track, None, False
         if track is not None:
-            self.memory.note(track, self._at, None, finished=finished)
+            self.memory.note(track, self._at, self._length, finished=finished)
 
     async def note(self) -> None:
         """Note how far the track is."""
         if self._track is not None:
             self._at = await self._position()
-            length = await self.player.length()
-            self.memory.note(self._track, self._at, length, finished=False)
+            self._length = await self.player.length() or self._length
+            self.memory.note(self._track, self._at, self._length, finished=False)
 
     async def run(self) -> None:
         """Write every few seconds how far the track is, until cancelled."""
@@ -179,14 +180,10 @@ class Deck:
         track, before = self._track, self._at
         if track is None or self._paused or self._marked is not None:
             return
-        try:
-            at, length = await self._position(), await self.player.length()
-        except ResourceError as error:
-            _log.debug("play: %s", error)
-            return
+        at, length = await self._position(), await self.player.length()
         if track is self._track and at != before:
-            self._at = at
-            await self.memory.beat(track, at, length)
+            self._at, self._length = at, length or self._length
+            await self.memory.beat(track, at, self._length)
 
     async def _leave(self) -> None:
         """Note where the track is left."""
@@ -194,8 +191,7 @@ class Deck:
             if self._marked is None:
                 await self.note()
             else:
-                length = await self.player.length()
-                self.memory.note(self._track, self._marked, length, finished=False)
+                self.memory.note(self._track, self._marked, self._length, finished=False)
 
     async def _position(self) -> float:
         try:

@@ -18,18 +18,18 @@ class Finder:
         """Ask ``openers``; the last one refuses what is nothing."""
         self.openers = openers
 
-    async def find(self, names: Sequence[str]) -> tuple[Queue, list[str]]:
-        """Return the queue of all ``names``, and for each that is left out the reason.
+    async def find(self, wanted: str | Sequence[str]) -> tuple[Queue, list[str]]:
+        """Return the queue of a name or of a list of names, and the reason for each that is left out.
 
-        One name is its whole folder, at the title; of several each is what it names alone.
+        A name alone is its whole folder, at the title; each of a list is what it names.
 
         Raises:
-            RefusedOrderError, UnavailableError: none of the names can be played.
+            RefusedOrderError, UnavailableError: nothing of it can be played.
         """
-        if len(names) == 1:
-            return await self._open(names[0]), []
+        if isinstance(wanted, str):
+            return await self._open(wanted), []
         found, left_out = [], list[ResourceError]()
-        for name in names:
+        for name in wanted:
             try:
                 found.append((await self._open(name)).wanted)
             except ResourceError as error:

@@ -52,12 +52,12 @@ class Play:
     """Play these titles, folders or URLs in place of what plays.
 
     Attributes:
-        wanted: at least one name.
+        wanted: a name, after whose title its folder goes on; or a list of names, which is all.
         mode: the mode of playing from now on, None as it is.
         from_start: whether what is remembered of them does not count.
     """
 
-    wanted: tuple[str, ...]
+    wanted: str | tuple[str, ...]
     mode: PlayMode | None = None
     from_start: bool = False
 
@@ -128,12 +128,12 @@ _COMMAND_OF = {word: command for command in Command for word in command.value}
 _BEFORE: Mapping[str, Callable[[str], Order]] = {
     "下一首播放": lambda name: Add((name,), next=True),
     "接下来播放": lambda name: Add((name,), next=True),
-    "随机播放": lambda name: Play((name,), PlayMode.SHUFFLE),
-    "单曲循环": lambda name: Play((name,), PlayMode.REPEAT_ONE),
-    "循环播放": lambda name: Play((name,), PlayMode.REPEAT_ALL),
-    "顺序播放": lambda name: Play((name,), PlayMode.ORDER),
-    "从头播放": lambda name: Play((name,), from_start=True),
-    "重新播放": lambda name: Play((name,), from_start=True),
+    "随机播放": lambda name: Play(name, PlayMode.SHUFFLE),
+    "单曲循环": lambda name: Play(name, PlayMode.REPEAT_ONE),
+    "循环播放": lambda name: Play(name, PlayMode.REPEAT_ALL),
+    "顺序播放": lambda name: Play(name, PlayMode.ORDER),
+    "从头播放": lambda name: Play(name, from_start=True),
+    "重新播放": lambda name: Play(name, from_start=True),
 }
 _NUMBERED = re.compile(r"第([0-9]{1,6}|[零〇一二两三四五六七八九十百千万]{1,9})[首个]")
 
@@ -157,7 +157,7 @@ def parse_order(text: str) -> Order:
     for word, order_for in _BEFORE.items():
         if wanted.startswith(word) and (name := wanted.removeprefix(word).strip()):
             return order_for(name)
-    return Play((wanted.removeprefix("播放").strip() or wanted,))
+    return Play(wanted.removeprefix("播放").strip() or wanted)
 
 
 def starts_sound(order: Order) -> bool:
@@ -201,7 +201,9 @@ def _play(source: Mapping[str, object]) -> Order:
     mode = _mode(source) if "mode" in source else None
     if source.get("from", "start") != "start":
         raise FieldError("play.from", source["from"], 'the word "start"')
-    return Play(_names("play.play", source["play"]), mode, from_start="from" in source)
+    wanted = source["play"]
+    names = _name("play.play", wanted) if isinstance(wanted, str) else _names("play.play", wanted)
+    return Play(names, mode, from_start="from" in source)
 
 
 def _jump(source: Mapping[str, object]) -> Order:
@@ -213,9 +215,9 @@ def _jump(source: Mapping[str, object]) -> Order:
 
 def _mode(source: Mapping[str, object]) -> PlayMode:
     value = source["mode"]
-    if value not in set(PlayMode):
+    if not isinstance(value, str) or value not in set(PlayMode):
         raise FieldError("play.mode", value, "one of " + ", ".join(PlayMode))
-    return PlayMode(str(value))
+    return PlayMode(value)
 
 
 def _forget(source: Mapping[str, object]) -> Order:
@@ -228,11 +230,13 @@ def _policy(source: Mapping[str, object]) -> Order:
     if not is_object(inner) or set(inner) != {"title", "policy"}:
         raise FieldError("play.resume", inner, "an object with title and policy")
     policy = inner["policy"]
-    if policy is not None and policy not in set(Policy):
+    title = _name("play.resume.title", inner["title"])
+    if policy is None:
+        return SetPolicy(title, None)
+    if not isinstance(policy, str) or policy not in set(Policy):
         expected = ", ".join(Policy)
         raise FieldError("play.resume.policy", policy, f"one of {expected}, or null")
-    found = None if policy is None else Policy(str(policy))
-    return SetPolicy(_name("play.resume.title", inner["title"]), found)
+    return SetPolicy(title, Policy(policy))
 
 
 _ACTIONS: Mapping[str, Callable[[Mapping[str, object]], Order]] = {

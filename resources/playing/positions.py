@@ -12,6 +12,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,6 +60,8 @@ class Positions:
         self._notes: dict[str, str] = {}
         self._unwritten: dict[str, str | None] = {}
         self._opening: asyncio.Task[None] | None = None
+        self._opened = False
+        self._failed = False
         self._disk = asyncio.Lock()
         self._wake = asyncio.Event()
 
@@ -79,16 +82,18 @@ class Positions:
         self._set_note(_MODE, mode.value)
 
     @property
-    def last(self) -> tuple[str, ...]:
-        """The names that were ordered last, () if none were."""
+    def last(self) -> str | tuple[str, ...]:
+        """What was ordered last: a name, or a list of names; () if nothing was."""
         try:
             names = json.loads(self._notes.get(_LAST, "[]"))
         except ValueError:
             return ()
+        if isinstance(names, str):
+            return names
         return tuple(map(str, names)) if isinstance(names, list) else ()
 
     @last.setter
-    def last(self, names: tuple[str, ...]) -> None:
+    def last(self, names: str | tuple[str, ...]) -> None:
         if names != self.last:
             self._set_note(_LAST, json.dumps(names, ensure_ascii=False))
 
@@ -133,12 +138,14 @@ class Positions:
         """Write where ``track`` is now, so that a power cut costs no more than what follows."""
         if not track.key:
             return
+        await self.load()
         self._turn += 1
         beat = Beat(self._turn, track.key.encode(errors="surrogateescape"), at, length)
         async with self._disk:
-            store = self._store
-            short = store is None or await self._try(lambda: store.beat(beat))
-        if short is False:
+            store, written = self._store, None
+            if store is not None and self._opened:
+                written = await self._try(lambda: store.beat(beat))
+        if not written:
             self.note(track, at, length, finished=False)
 
     async def forget(self, keys: Iterable[str] | None) -> None:
@@ -174,16 +181,18 @@ class Positions:
     async def flush(self) -> bool:
         """Write what is noted now; False if the disk fails."""
         await self.load()
+        await self._open()  # if that failed before
         self._wake.clear()
         rows, notes, store = dict(self._rows), dict(self._unwritten), self._store
         if not (rows or notes) or store is None:
             self._drop_oldest()
             return True
         async with self._disk:
-            if await self._try(lambda: store.write(rows, notes)) is None:
-                self._wake.set()
-                self._drop_oldest()
-                return False
+            written = self._opened and await self._try(lambda: store.write(rows, notes))
+        if not written:
+            self._wake.set()
+            self._drop_oldest()
+            return False
         for key, heard in rows.items():
             if self._rows.get(key) == heard:
                 del self._rows[key]
@@ -194,16 +203,26 @@ class Positions:
 
     async def close(self) -> None:
         """Write what is noted and close the files."""
-        if self._opening is not None and self._store is not None:
+        if self._rows or self._unwritten:
             await self.flush()
-            async with self._disk:
+        async with self._disk:
+            if self._store is not None and self._opened:
+                self._opened = False
                 await self._try(self._store.close)
 
     async def _open(self) -> None:
+        """Open the files; what was noted before that is the latest."""
         async with self._disk:
-            if self._store is not None and (turn := await self._try(self._store.open)) is not None:
-                self._turn = max(self._turn, turn)
-                self._notes = (await self._try(self._store.notes) or {}) | self._notes
+            store = self._store
+            if store is None or self._opened or (turn := await self._try(store.open)) is None:
+                return
+            notes = await self._try(store.notes)
+            self._opened = True
+            self._turn += turn
+            self._rows = {
+                k: replace(heard, turn=heard.turn + turn) for k, heard in self._rows.items()
+            }
+            self._notes = (notes or {}) | self._notes
 
     def _set_note(self, name: str, value: str | None) -> None:
         if value is None:
@@ -218,7 +237,7 @@ class Positions:
             return None
         await self.load()
         found, store = self._rows.get(key), self._store
-        if found is None and store is not None:
+        if found is None and store is not None and self._opened:
             async with self._disk:
                 found = self._rows.get(key) or await self._try(lambda: store.heard(key))
         return found
@@ -226,7 +245,7 @@ class Positions:
     async def _latest(self) -> list[tuple[str, Heard]]:
         await self.load()
         rows, store = dict(self._rows), self._store
-        if store is not None:
+        if store is not None and self._opened:
             async with self._disk:
                 rows = dict(await self._try(store.latest) or []) | rows
         return sorted(rows.items(), key=lambda row: -row[1].turn)
@@ -245,10 +264,14 @@ class Positions:
     async def _try(self, work: Callable[[], T]) -> T | None:
         """Return the result of ``work`` on the disk, None after an error, which is logged."""
         try:
-            return await asyncio.to_thread(work)
+            result = await asyncio.to_thread(work)
         except (sqlite3.Error, OSError) as error:
-            _log.warning("play: what is heard is not remembered on the disk: %s", error)
+            level = logging.DEBUG if self._failed else logging.WARNING
+            _log.log(level, "play: what is heard is not remembered on the disk: %s", error)
+            self._failed = True
             return None
+        self._failed = False
+        return result
 
     def _drop_oldest(self) -> None:
         while len(self._rows) > UNWRITTEN_LIMIT:

@@ -7,18 +7,16 @@ sleep timer and the parents' rules. What sounds is `Deck`'s, in which order `res
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from machine.chime import SoundProof, check_position, play_chime
-from machine.errors import RefusedError, ResourceError, UnavailableError
+from machine.errors import RefusedError, ResourceError
 from machine.player import Player
 from resources.playing.deck import Deck
 from resources.playing.events import (
-    AtEnd,
     AwayError,
-    Ended,
+    Changed,
     Gate,
     Kind,
     Paused,
@@ -26,33 +24,37 @@ from resources.playing.events import (
     RefusedOrderError,
     Resumed,
     Snapshot,
-    Started,
     State,
-    Stopped,
 )
+from resources.playing.finder import Finder
+from resources.playing.holds import Holds
 from resources.playing.last_wins import GivenUpError, LastWins
-from resources.playing.orders import Command, Order, Play, parse_order, starts_sound
-from resources.playing.queue import Opener, PlayMode, Queue
+from resources.playing.orders import (
+    Add,
+    Command,
+    Forget,
+    Order,
+    Play,
+    Seek,
+    SetMode,
+    SetPolicy,
+    parse_order,
+    starts_sound,
+)
+from resources.playing.policies import folder_of
+from resources.playing.positions import Positions
+from resources.playing.programme import Programme, Target
+from resources.playing.queue import Opener, PlayMode
+from resources.playing.resume import BACK_SECONDS
+from resources.playing.targets import STEPS, Targets, nothing
 from resources.playing.telling import Listener, Telling, TitleListener
-from wire.errors import show
 
-# Titles that one order passes over: together they must leave time for one that plays, within the
-# dispatch's limit.
-SKIP_LIMIT = 20
-# Of these an error names so many.
-SKIPS_SHOWN = 3
-# Seconds that are heard again after an interruption: a child has to find back into the story.
-BACK_SECONDS = 4.0
 # In dB; what is fainter is not heard.
 SILENT_DB = -60.0
 # Seconds in which a fade that an order ended is undone.
 UNFADE_SECONDS = 0.3
 # Titles before and after the current one in a snapshot.
 AROUND = 3
-
-_STEPS: Mapping[Order, int] = {Command.NEXT: 1, Command.PREVIOUS: -1}
-
-_log = logging.getLogger(__name__)
 
 
 class Teller:
@@ -62,36 +64,35 @@ class Teller:
         gates: asked before an order starts or resumes anything.
         at_end: asked between two tracks whether to go on.
         deck: the track on the player; its ``source_for`` and ``gain_for`` may be set.
-        mode: what follows a track's end.
+        memory: how far titles were heard, and the mode.
     """
 
-    def __init__(self, player: Player, openers: Sequence[Opener], on_title: TitleListener) -> None:
+    def __init__(
+        self,
+        player: Player,
+        openers: Sequence[Opener],
+        on_title: TitleListener,
+        memory: Positions | None = None,
+    ) -> None:
         """Play on ``player``.
 
         Args:
             player: plays one source at a time.
             openers: asked in this order for what an order names; the last one refuses what is nothing.
             on_title: called with the title, "" for none, when it changes without a successful `order`.
+            memory: None remembers until the end of the process.
         """
-        self._openers = openers
-        self._telling = Telling(on_title)
-        self.deck = Deck(player)
+        self.memory = memory or Positions()
+        self.deck = Deck(player, self.memory)
         self.gates: list[Gate] = []
-        self.at_end: list[AtEnd] = []
-        self.mode = PlayMode.ORDER
-        self._queue = Queue()
-        self._aim = Queue()
-        self._skipped: list[str] = []
+        self._telling = Telling(on_title)
         self._wins = LastWins()
-        self._lock = asyncio.Lock()
+        self._holds = Holds()
+        self._programme = Programme(self.deck, self._telling, self._wins, self._holds)
+        self.at_end = self._programme.at_end
+        self._targets = Targets(Finder(openers), self.memory, self._programme)
         self._orders = 0
-        self._obeyed = 0  # the number of the last one that was carried out
-        self._holders = 0
-        self._held_at = 0  # the number of the last order that came before they did
         self._fades = 0
-        self._turn = 0  # counts what was put on the deck
-        self._following = 0  # the turn whose track could not be played by itself, 0: none
-        self._advance: asyncio.Task[None] | None = None
 
     # What is there.
 
@@ -103,18 +104,23 @@ class Teller:
     @property
     def title(self) -> str:
         """The title that plays or is paused, "" for none."""
-        return self.deck.track.title if self.deck.track else ""
+        return self._programme.title
 
     @property
     def playing(self) -> bool:
         """Whether a track is playing, paused or being loaded."""
         # Between two tracks of a folder nothing is loaded, but the lock is held.
-        return self.deck.track is not None or self._lock.locked() or self._orders > 0
+        return self.deck.track is not None or self._programme.lock.locked() or self._orders > 0
 
     @property
     def skipped(self) -> list[str]:
         """Titles passed over since the last order because they cannot be played, each with why."""
-        return list(self._skipped)
+        return list(self._programme.skips.notes)
+
+    @property
+    def mode(self) -> PlayMode:
+        """What follows the end of a track."""
+        return self.memory.mode
 
     @property
     def state(self) -> State:
@@ -125,11 +131,11 @@ class Teller:
             return State.IDLE
         if self.deck.paused:
             return State.PAUSED
-        return State.WAITING if self._is_held else State.PLAYING
+        return State.WAITING if self._holds.active else State.PLAYING
 
     async def snapshot(self) -> Snapshot:
         """Return what plays, or what is being loaded."""
-        queue = self._aim if self.deck.loading else self._queue
+        queue = self._programme.queue
         track = queue.current if self.deck.loading else self.deck.track
         if track is None:
             return Snapshot()
@@ -203,29 +209,30 @@ class Teller:
         Also after an error, but not if an order was carried out meanwhile: what that says is done.
         Holds may overlap; the story goes on after the last one.
         """
-        self._holders += 1
-        self._held_at = self._wins.newest
+        self._holds.begin(self._wins.newest)
         try:
             if self.deck.track is not None and not self.deck.paused:
                 await self.player.pause(paused=True)
             yield
         finally:
-            self._holders -= 1
-            if not self._holders:
-                await asyncio.shield(self._go_on_earlier())
+            self._holds.end()
+            await asyncio.shield(self._go_on_earlier())
 
     async def fade_out(self, seconds: float) -> bool:
         """Fade what plays out, then stop it; return False if an order came meanwhile, which is done.
 
-        An order that lets the story play on also lets it be as loud as before.
+        An order that lets the story play on also lets it be as loud as before. The story is left where
+        the fade began.
         """
-        obeyed = self._obeyed
+        obeyed = self._holds.obeyed
         self._fades += 1
+        await self.deck.mark()
         try:
             faded = await self.player.fade(SILENT_DB, seconds)
         finally:
             self._fades -= 1
-        if obeyed != self._obeyed or self._orders:
+        if obeyed != self._holds.obeyed or self._orders:
+            self.deck.unmark()
             return False
         if faded and self.deck.track is not None:
             await self.stop()
@@ -242,7 +249,7 @@ class Teller:
 
         A story that is playing is not interrupted; its position is checked instead.
         """
-        async with self._lock:
+        async with self._programme.lock:
             if self.deck.track is not None:
                 return check_position(self.player.output, await self.player.position())
             return await play_chime(self.player, volume)
@@ -250,16 +257,19 @@ class Teller:
     async def run(self) -> None:
         """Work in the background until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for opener in self._openers:
+            group.create_task(self.memory.run())
+            group.create_task(self.deck.run())
+            for opener in self._targets.finder.openers:
                 group.create_task(opener.run())
 
     async def close(self) -> None:
-        """Stop playing and close the player."""
-        if self._advance is not None:
-            self._advance.cancel()
+        """Stop playing, note where, and close the player."""
+        self._programme.close()
+        await self.deck.note()
         await self.player.close()
-        for opener in self._openers:
+        for opener in self._targets.finder.openers:
             await opener.close()
+        await self.memory.close()
 
     async def _obey(self, order: Order, number: int) -> None:
         if starts_sound(order):
@@ -267,51 +277,35 @@ class Teller:
                 gate.check(order)
         if order in {Command.PAUSE, Command.RESUME} and self.deck.loading:
             await self._pause(paused=order is Command.PAUSE)  # which is so once it is loaded
-            self._obeyed = max(self._obeyed, number)
+            self._holds.note_obeyed(number)
             return
-        target = await self._target(order, number)
-        if target is not None or order is Command.STOP:
+        await self.memory.load()
+        target = await self._wins.unless_newer(number, self._targets.of(order))
+        if (target is not None and not isinstance(order, Add)) or order is Command.STOP:
             await self._take(number)
-        async with self._lock:
-            if number < self._wins.taken and starts_sound(order):
-                raise GivenUpError
-            self._skipped = []
-            turn = self._turn
-            try:
-                await self._carry_out(order, target, number)
-            except (ResourceError, asyncio.CancelledError) as error:
-                if not isinstance(error, GivenUpError):
-                    await self._settle(started=self._turn != turn)
-                raise
-            self._obeyed = max(self._obeyed, number)
-            if self._fades and self._turn == turn:
-                await self.player.fade(0.0, UNFADE_SECONDS)
+        if isinstance(order, Forget | SetPolicy):
+            await self._remember(order)
+        elif isinstance(order, SetMode):
+            self._set_mode(order.mode)
+        else:
+            async with self._programme.lock:
+                await self._change(order, target, number)
 
-    async def _settle(self, *, started: bool) -> None:
-        """Tell that nothing plays after an order failed, if it ended what played (``started``)."""
-        if self.deck.track is None and (started or self._following != self._turn):
-            self._aim = Queue()
-            self._telling.tell(Stopped())
-            await self._telling.report(self.title)
-
-    async def _target(self, order: Order, number: int) -> Queue | None:
-        """Return the queue that takes the place of the present one, None if that is not known yet."""
-        if isinstance(order, Play):
-            return await self._wins.unless_newer(number, self._open(order.wanted[0]))
-        if order in _STEPS and self._busy:  # not from what plays, but from what is about to
-            return self._moved(order, self._aim)
-        return None
-
-    @property
-    def _busy(self) -> bool:
-        """Whether a track is being loaded, or one is looked for that can be."""
-        return self.deck.track is None and self._aim.current is not None
-
-    def _moved(self, command: Command, base: Queue) -> Queue:
-        moved = base.move(_STEPS[command], wrap=self.mode is PlayMode.REPEAT_ALL)
-        if moved is None:
-            raise RefusedOrderError(Kind.NOTHING, f"play: there is no {command.value[1]} track")
-        return moved
+    async def _change(self, order: Order, target: Target | None, number: int) -> None:
+        """Carry out an order that changes what plays, or what follows it."""
+        if number < self._wins.taken and starts_sound(order):
+            raise GivenUpError
+        turn = self._programme.turn
+        try:
+            await self._carry_out(order, target, number)
+        except (ResourceError, asyncio.CancelledError) as error:
+            if not isinstance(error, GivenUpError):
+                await self._programme.settle(started=self._programme.turn != turn)
+            raise
+        self._holds.note_obeyed(number)
+        if self._fades and self._programme.turn == turn:
+            self.deck.unmark()
+            await self.player.fade(0.0, UNFADE_SECONDS)
 
     async def _take(self, number: int) -> None:
         """Give up what is older than the order ``number`` and not playing yet."""
@@ -319,161 +313,85 @@ class Teller:
         if self.deck.loading:
             await self.player.stop()  # what loads a slow source fails, and lets go of the lock
 
-    async def _open(self, text: str) -> Queue:
-        try:
-            for opener in self._openers:
-                if (found := await opener.open(text)) is not None:
-                    return found
-        except RefusedOrderError:
-            raise
-        except RefusedError as error:
-            raise RefusedOrderError(Kind.NOT_FOUND, str(error)) from error
-        except UnavailableError as error:
-            raise (AwayError if "://" in text else UnavailableError)(str(error)) from error
-        raise RefusedOrderError(Kind.NOT_FOUND, f"play: got {show(text)}, which is no title")
+    async def _carry_out(self, order: Order, target: Target | None, number: int) -> None:
+        if target is not None and not (
+            isinstance(order, Add) and self._programme.queue.current is not None
+        ):
+            await self._programme.start_near(target, number)
+            if isinstance(order, Play):
+                self.memory.last = order.wanted
+                if order.mode is not None:
+                    self._set_mode(order.mode)
+        elif isinstance(order, Add) and target is not None:
+            self._programme.skips.clear(target.left_out)
+            add = self._programme.queue.play_next if order.next else self._programme.queue.add
+            self._programme.queue = add(target.queue.tracks)
+            self._telling.tell(Changed())
+        elif isinstance(order, Seek):
+            await self._seek(order.seconds)
+        elif isinstance(order, Command):
+            self._programme.skips.clear()
+            await self._command(order, number)
 
-    async def _carry_out(self, order: Order, target: Queue | None, number: int) -> None:
-        if order is Command.STOP:
-            await self._stop()
-        elif not isinstance(order, Command):
-            if target is not None:
-                await self._start_near(target, 1 if target.whole else 0, number)
-        elif target is None and self._queue.current is None:
-            raise RefusedOrderError(
-                Kind.NOTHING, f"play: nothing is playing, so there is no {order.value[1]}"
-            )
-        elif order in _STEPS:
-            moved = target or self._moved(order, self._queue)
-            await self._start_near(moved, _STEPS[order], number)
+    async def _command(self, command: Command, number: int) -> None:
+        if command is Command.STOP:
+            await self._programme.stop()
+        elif self._programme.queue.current is None:
+            raise nothing(command.value[1])
+        elif command in STEPS:
+            await self._programme.start_near(self._targets.moved(command), number)
+        elif command is Command.RESTART:
+            await self._restart(number)
         else:
-            await self._pause(paused=order is Command.PAUSE)
+            await self._pause(paused=command is Command.PAUSE)
+
+    async def _restart(self, number: int) -> None:
+        """Begin the track anew, also one that cannot be gone back in."""
+        try:
+            await self._seek(0.0)
+            if self.deck.paused:
+                await self._pause(paused=False)
+        except RefusedError:
+            await self._programme.start_near(Target(self._programme.queue, start=0.0), number)
+
+    async def _seek(self, seconds: float) -> None:
+        if self.deck.track is None:
+            raise nothing("place to go to")
+        await self.deck.seek(seconds)
+        self._telling.tell(Changed())
+
+    def _set_mode(self, mode: PlayMode) -> None:
+        """Play in another order from now on; the track that plays stays."""
+        self.memory.mode = mode
+        if mode is PlayMode.SHUFFLE and self._programme.queue.order is None:
+            self._programme.queue = self._programme.queue.shuffled(self._targets.chance, stay=True)
+        elif mode is not PlayMode.SHUFFLE and self._programme.queue.order is not None:
+            self._programme.queue = self._programme.queue.in_order()
+        self._telling.tell(Changed())
+
+    async def _remember(self, order: Forget | SetPolicy) -> None:
+        """Forget titles, or set whether they go on."""
+        if order.wanted is None:
+            await self.memory.forget(None)
+            return
+        queue, _ = await self._targets.finder.find(order.wanted)
+        tracks = queue.wanted
+        if isinstance(order, Forget):
+            await self.memory.forget([track.key for track in tracks])
+        else:
+            whole = queue.whole
+            key = await asyncio.to_thread(folder_of, queue) if whole else tracks[0].key
+            self.memory.set_policy(key, order.policy)
 
     async def _pause(self, *, paused: bool) -> None:
         await self.deck.pause(paused=paused)
         self._telling.tell(Paused() if paused else Resumed())
 
-    async def _stop(self) -> None:
-        ended = self.deck.track
-        self._turn += 1
-        self._queue = self._aim = Queue()
-        await self.deck.stop()
-        if ended is not None:
-            self._telling.tell(Ended(ended, finished=False))
-        self._telling.tell(Stopped())
-
-    async def _start_near(self, queue: Queue, step: int, number: int) -> None:
-        """Start the current track, or the first one in steps of ``step`` that can be played.
-
-        Raises:
-            RefusedError: there is none within SKIP_LIMIT tracks; with ``step`` 0 only one is tried.
-        """
-        near = queue
-        while True:
-            try:
-                await self._start(near, number)
-            except RefusedError as error:
-                self._skip(near, error)
-                moved = near.move(step) if step and len(self._skipped) < SKIP_LIMIT else None
-                if moved is None:
-                    raise self._none_plays(error) from error
-                near = moved
-            else:
-                return
-
-    def _skip(self, queue: Queue, error: ResourceError) -> None:
-        title = queue.current.title if queue.current else ""
-        _log.warning("play: %s is skipped: %s", title, error)
-        self._skipped = [*self._skipped, f"{title}: {error}"][-SKIP_LIMIT:]
-
-    def _none_plays(self, last: RefusedError) -> RefusedError:
-        tried = len(self._skipped)
-        if tried < 2:
-            return last
-        shown = "; ".join(self._skipped[:SKIPS_SHOWN]) + ("; …" if tried > SKIPS_SHOWN else "")
-        return RefusedError(f"play: none of {tried} titles can be played: {shown}")
-
-    async def _start(self, queue: Queue, number: int, *, by_itself: bool = False) -> None:
-        """Put the current track of ``queue`` on the deck for the order ``number``."""
-        track = queue.current
-        if track is None:
-            raise RefusedError("play: an empty folder")
-        ready = await self._wins.unless_newer(number, self.deck.prepare(track))
-        ended = self.deck.track
-        self._turn += 1
-        turn = self._turn
-        # The previous track ends here, even if the new one fails.
-        self._queue, self._aim = Queue(), queue
-        if ended is not None:
-            self._telling.tell(Ended(ended, finished=False))
-        try:
-            await self.deck.play(
-                track, ready, lambda why: self._on_end(turn, why), by_itself=by_itself
-            )
-        except UnavailableError as error:
-            if number < self._wins.taken:
-                raise GivenUpError from error
-            raise (UnavailableError if track.is_file else AwayError)(str(error)) from error
-        self._queue = queue
-        self._telling.tell(Started(track))
-        if self._is_held and number <= self._held_at:
-            await self.player.pause(paused=True)
-
-    # What follows by itself.
-
-    def _on_end(self, turn: int, reason: str | None) -> None:
-        if turn != self._turn:
-            return
-        if reason:
-            _log.warning("play: %s broke off: %s", self.deck.track, reason)
-        self._advance = asyncio.create_task(self._go_on(turn, reason))
-
-    async def _go_on(self, turn: int, reason: str | None) -> None:
-        """Start what follows the track that ended; tracks that cannot be played are skipped."""
-        tries, more = 0, True
-        while more:
-            # Released between tries, so that a folder of broken files does not block an order.
-            async with self._lock:
-                # An order that came in between has already changed what plays; it takes precedence.
-                if self._turn != turn:
-                    return
-                more = await self._follow(tries, reason)
-                turn, tries = self._turn, tries + 1
-                self._following = turn if more else 0
-        await self._telling.report_anew(self.title)
-
-    async def _follow(self, tries: int, reason: str | None) -> bool:
-        """Start the next track or end the queue; return whether the next one is still to be tried."""
-        moved: Queue | None = None
-        if tries:  # a try that failed
-            moved = self._aim.move(1, wrap=self.mode is PlayMode.REPEAT_ALL)
-        elif (ended := self.deck.track) is not None:
-            self.deck.forget()
-            end = Ended(ended, finished=reason is None, reason=reason)
-            self._telling.tell(end)
-            goes_on = [hook.goes_on(end) for hook in self.at_end]
-            moved = self._queue.after_end(self.mode) if all(goes_on) else None
-        if moved is None or tries >= len(moved):
-            self._queue = self._aim = Queue()
-            self._telling.tell(Stopped())
-            return False
-        try:
-            await self._start(moved, self._wins.taken, by_itself=True)
-        except ResourceError as error:
-            self._skip(moved, error)
-            self._aim = moved
-            return True
-        return False
-
-    @property
-    def _is_held(self) -> bool:
-        """Whether somebody holds the story, and no order has changed that."""
-        return self._holders > 0 and self._obeyed <= self._held_at
-
     async def _go_on_earlier(self) -> None:
         """Go on after a hold, unless an order was carried out meanwhile."""
-        async with self._lock:
-            obeyed = self._obeyed > self._held_at
-            if not (obeyed or self._holders or self.deck.paused) and self.deck.track is not None:
+        async with self._programme.lock:
+            paused = self.deck.track is None or self.deck.paused
+            if self._holds.lets_go_on() and not paused:
                 await self.deck.go_back(BACK_SECONDS)
                 await self.player.pause(paused=False)
 

@@ -14,6 +14,7 @@ from machine.mixers import Mixer, StandInMixer
 from machine.player import EndListener
 from resources.loudness.loudness import Loudness, LoudnessParts
 from resources.playing.events import Event
+from resources.playing.positions import Positions
 from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.record import Record
@@ -98,6 +99,8 @@ class ScriptedPlayer:
     ) -> None:
         title = Path(source).stem
         self.starts.append(start)
+        if start:
+            self.at = start
         self.gains.append(gain)
         self.kept_fades.append(keep_fade)
         self.volumes.append(volume)
@@ -151,12 +154,12 @@ class ScriptedPlayer:
 
 
 class Bench:
-    def __init__(self, folder: Path, *titles: str) -> None:
+    def __init__(self, folder: Path, *titles: str, memory: Positions | None = None) -> None:
         make_sounds(folder, *(f"{title}.mp3" for title in titles))
         self.player = ScriptedPlayer()
         self.changes: asyncio.Queue[str] = asyncio.Queue()
         self.library = Library(folder)
-        self.teller = Teller(self.player, [self.library], self.changes.put)
+        self.teller = Teller(self.player, [self.library], self.changes.put, memory)
         self.point = PlayPoint(self.teller)
         self.events: list[Event] = []
         self.teller.subscribe(self.events.append)

@@ -1,4 +1,4 @@
-"""A story that is held for a moment, faded, refused or ended by others than those who order titles."""
+"""A story that is held (`resources.playing.holds`), faded, refused or ended by others than those who order titles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from resources.playing.events import (
 )
 from resources.playing.orders import Command, Order
 from resources.playing.queue import Queue, Track
-from resources.playing.teller import BACK_SECONDS, SILENT_DB, Teller
+from resources.playing.resume import BACK_SECONDS
+from resources.playing.teller import SILENT_DB, Teller
 from tests.resources.parts import DEADLINE, Bench, ScriptedPlayer
 
 
@@ -362,7 +363,7 @@ class SlowOpener:
 @pytest.mark.parametrize("newer", ["a", "stop"])
 async def test_a_newer_order_ends_the_search_for_an_older_one(bench: Bench, newer: str) -> None:
     slow = SlowOpener()
-    bench.teller._openers = [slow, bench.library]
+    bench.teller._targets.finder.openers = [slow, bench.library]
     order = asyncio.create_task(bench.point.put("http://h/feed.xml"))
     await slow.asked.wait()
     await bench.point.put(newer)

@@ -1,4 +1,4 @@
-"""The play queue with a scripted player: faults, ends and concurrent orders."""
+"""The teller and its `resources.playing.programme` with a scripted player: faults, ends, orders at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import resources.titles.library
 from machine.errors import RefusedError, UnavailableError
 from machine.player import MpvPlayer
 from resources.dispatch import Dispatch
-from resources.playing.teller import SKIP_LIMIT, Teller
+from resources.playing.skips import SKIP_LIMIT
+from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.titles.library import Library
 from tests.resources.parts import DEADLINE, Bench, descriptors, make_sounds

@@ -1,0 +1,97 @@
+"""What is remembered of titles, on the disk."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import resources.playing.position_store
+from resources.playing.beat_file import Beat
+from resources.playing.position_store import PositionStore
+from resources.playing.resume import Heard
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PositionStore:
+    made = PositionStore(tmp_path)
+    assert made.open() == 0
+    return made
+
+
+def again(store: PositionStore, folder: Path) -> PositionStore:
+    store.close()
+    made = PositionStore(folder)
+    made.open()
+    return made
+
+
+def test_rows_and_notes_are_there_again(store: PositionStore, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff.mp3")
+    rows = {"a": Heard(5.0, 60.0, turn=1, when=9.0), odd: Heard(0.0, None, finished=True, turn=2)}
+    store.write(rows, {"mode": "shuffle", "x": "1"})
+    store.write({}, {"x": None})
+    store = again(store, tmp_path)
+    assert store.heard("a") == rows["a"]
+    assert store.heard(odd) == rows[odd]
+    assert store.heard("b") is None
+    assert [key for key, _ in store.latest()] == [odd, "a"]
+    assert store.notes() == {"mode": "shuffle"}
+    store.close()
+
+
+def test_the_ones_heard_longest_ago_are_forgotten_first(
+    store: PositionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.playing.position_store, "HEARD_LIMIT", 3)
+    for turn in range(1, 8):
+        store.write({f"{turn % 5}": Heard(1.0, turn=turn)}, {})
+    assert [key for key, _ in store.latest()] == ["2", "1", "0"]
+    store.close()
+
+
+def test_titles_are_forgotten_by_name_or_all(store: PositionStore) -> None:
+    store.write({key: Heard(1.0, turn=n) for n, key in enumerate("abc")}, {"mode": "order"})
+    assert store.forget(["a", "x"]) == 1
+    assert store.heard("a") is None
+    assert store.forget(None) == 2
+    assert store.latest() == []
+    assert store.notes() == {"mode": "order"}
+    store.close()
+
+
+def test_the_last_beat_is_a_row_after_a_power_cut(store: PositionStore, tmp_path: Path) -> None:
+    store.write({"a": Heard(5.0, 60.0, turn=1, when=9.0)}, {})
+    assert store.beat(Beat(2, b"a", 12.5, 60.0))
+    store = again(store, tmp_path)
+    assert store.heard("a") == Heard(12.5, 60.0, turn=2, when=9.0)
+    # What was noted after the beat is newer.
+    store.write({"a": Heard(0.0, 60.0, finished=True, turn=3)}, {})
+    store = again(store, tmp_path)
+    assert store.heard("a") == Heard(0.0, 60.0, finished=True, turn=3)
+    store.close()
+
+
+def test_a_damaged_file_costs_what_it_held(
+    store: PositionStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.write({"a": Heard(5.0, turn=1)}, {})
+    store.close()
+    (tmp_path / "playing.sqlite").write_bytes(b"no database at all, " * 300)
+    made = PositionStore(tmp_path)
+    made.open()
+    assert made.heard("a") is None
+    made.write({"a": Heard(6.0, turn=1)}, {})
+    assert made.heard("a") == Heard(6.0, turn=1)
+    assert len([r for r in caplog.records if "is damaged" in r.getMessage()]) == 1
+    assert (tmp_path / "playing.damaged").exists()
+    made.close()
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        PositionStore(tmp_path / "none").open()
+    with pytest.raises(sqlite3.OperationalError):
+        PositionStore(tmp_path).heard("a")

@@ -1,0 +1,236 @@
+"""What the machine remembers of titles, with a disk, with a failing one, and after a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import resources.playing.positions
+from machine.errors import RefusedError, UnavailableError
+from resources.playing.position_store import PositionStore
+from resources.playing.positions import Positions
+from resources.playing.queue import PlayMode, Queue, Track
+from resources.playing.resume import BACK_SECONDS, Choice, Policy
+from tests.resources.parts import DEADLINE, make_sounds
+
+A, B = Track("a", "/m/x/a.mp3", "x/a.mp3"), Track("b", "/m/x/b.mp3", "x/b.mp3")
+URL = Track("u", "http://h/u.mp3", "//h/u.mp3")
+LONG = 3600.0
+
+
+@pytest.fixture
+async def positions(tmp_path: Path) -> AsyncIterator[Positions]:
+    made = Positions(tmp_path)
+    yield made
+    await made.close()
+
+
+async def again(positions: Positions, folder: Path, choice: Choice = Choice.AUTO) -> Positions:
+    await positions.close()
+    made = Positions(folder, choice)
+    await made.load()
+    return made
+
+
+async def test_a_story_goes_on_also_after_a_restart(positions: Positions, tmp_path: Path) -> None:
+    positions.note(A, 100.0, LONG, finished=False)
+    positions.note(URL, 50.0, LONG, finished=False)
+    assert await positions.start_of(A) == 100.0 - BACK_SECONDS  # before it is on the disk
+    made = await again(positions, tmp_path)
+    assert await made.start_of(A) == 100.0 - BACK_SECONDS
+    assert await made.start_of(URL) == 50.0 - BACK_SECONDS
+    assert await made.start_of(B) == 0.0
+    made.note(A, LONG, LONG, finished=True)
+    made = await again(made, tmp_path)
+    assert await made.start_of(A) == 0.0
+    await made.close()
+
+
+async def test_a_song_begins_at_its_start(positions: Positions) -> None:
+    positions.note(A, 100.0, 200.0, finished=False)
+    assert await positions.start_of(A) == 0.0
+    assert await positions.left_at(A) == 100.0 - BACK_SECONDS  # if it is resumed by name
+
+
+@pytest.mark.parametrize("key", ["x/a.mp3", "x/", "/"])
+async def test_a_family_says_what_is_a_story(
+    positions: Positions, tmp_path: Path, key: str
+) -> None:
+    positions.note(A, 100.0, 200.0, finished=False)
+    positions.set_policy(key, Policy.STORY)
+    made = await again(positions, tmp_path)
+    assert await made.start_of(A) == 100.0 - BACK_SECONDS
+    made.set_policy(key, None)
+    assert await made.start_of(A) == 0.0
+    await made.close()
+
+
+async def test_the_title_counts_before_its_folder(positions: Positions) -> None:
+    positions.note(A, 100.0, 200.0, finished=False)
+    positions.set_policy("x/", Policy.STORY)
+    positions.set_policy("x/a.mp3", Policy.SONG)
+    assert await positions.start_of(A) == 0.0
+
+
+async def test_the_setting_is_for_what_nobody_said_anything_about() -> None:
+    positions = Positions(None, Choice.STORY)
+    positions.note(A, 100.0, 200.0, finished=False)
+    assert await positions.start_of(A) == 100.0 - BACK_SECONDS
+    made = Positions(None, Choice.SONG)
+    made.note(A, 100.0, LONG, finished=False)
+    assert await made.start_of(A) == 0.0
+
+
+async def test_a_file_on_the_card_says_it_too(tmp_path: Path) -> None:
+    card = tmp_path / "m"
+    make_sounds(card / "x", "a.mp3")
+    (card / "x" / "resume.txt").write_text("\ufeffStory\r\n")
+    track = Track("a", str(card / "x/a.mp3"), "x/a.mp3")
+    positions = Positions()
+    positions.note(track, 100.0, 200.0, finished=False)
+    assert await positions.start_of(track) == 100.0 - BACK_SECONDS
+    positions.set_policy("x/", Policy.SONG)
+    assert await positions.start_of(track) == 0.0
+
+
+async def test_a_folder_goes_on_where_it_was_left(positions: Positions, tmp_path: Path) -> None:
+    queue = Queue([A, B], whole=True)
+    positions.note(A, LONG, LONG, finished=True)
+    assert (await positions.arrange(queue)).index == 1
+    positions.note(B, 100.0, LONG, finished=False)
+    made = await again(positions, tmp_path)
+    assert (await made.arrange(queue)).index == 1
+    assert (await made.arrange(Queue([A, B]))).index == 0  # one title was asked for
+    made.note(B, 100.0, 200.0, finished=False)
+    assert (await made.arrange(queue)).index == 0  # a song
+    assert (await made.arrange(queue, always=True)).index == 1
+    await made.close()
+
+
+async def test_mode_and_last_order_are_there_again(positions: Positions, tmp_path: Path) -> None:
+    assert (positions.mode, positions.last) == (PlayMode.ORDER, ())
+    positions.mode = PlayMode.REPEAT_ALL
+    positions.last = ("西游记", "http://h/a.mp3")
+    made = await again(positions, tmp_path)
+    assert (made.mode, made.last) == (PlayMode.REPEAT_ALL, ("西游记", "http://h/a.mp3"))
+    made.last = "西游记"
+    made = await again(made, tmp_path)
+    assert made.last == "西游记"
+    made._set_note("mode", "odd")
+    made._set_note("last", "{")
+    assert made.mode is PlayMode.ORDER
+    assert not made.last
+    await made.close()
+
+
+async def test_what_is_forgotten_is_forgotten(positions: Positions, tmp_path: Path) -> None:
+    for track in (A, B):
+        positions.note(track, 100.0, LONG, finished=False)
+    await positions.flush()
+    positions.note(A, 200.0, LONG, finished=False)
+    await positions.forget([A.key])
+    assert await positions.start_of(A) == 0.0
+    assert await positions.start_of(B) > 0.0
+    await positions.forget(None)
+    made = await again(positions, tmp_path)
+    assert await made.start_of(B) == 0.0
+    await made.close()
+
+
+async def test_policies_are_bounded(positions: Positions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources.playing.positions, "POLICIES_LIMIT", 1)
+    positions.set_policy("x/", Policy.STORY)
+    positions.set_policy("x/", Policy.SONG)
+    with pytest.raises(RefusedError, match="at most 1 titles and folders"):
+        positions.set_policy("y/", Policy.SONG)
+
+
+async def test_a_disk_that_fails_costs_no_story(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.playing.positions, "UNWRITTEN_LIMIT", 3)
+    positions = Positions(tmp_path / "none")
+    for number in range(5):
+        track = Track(str(number), f"/{number}", str(number))
+        positions.note(track, 100.0, LONG, finished=False)
+        assert not await positions.flush()
+    assert list(positions._rows) == ["2", "3", "4"]
+    await positions.beat(A, 5.0, LONG)
+    assert "not remembered on the disk" in caplog.text
+    with pytest.raises(UnavailableError, match="nothing can be forgotten"):
+        await positions.forget(None)
+    await positions.close()
+
+
+async def test_a_disk_that_comes_back_gets_what_was_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.playing.positions, "RETRY_SECONDS", 0.0)
+    folder = tmp_path / "later"
+    positions = Positions(folder)
+    await positions.load()
+    positions.note(A, 100.0, LONG, finished=False)
+    running = asyncio.create_task(positions.run())
+    while not positions._wake.is_set():
+        await asyncio.sleep(0)
+    folder.mkdir()
+    async with asyncio.timeout(DEADLINE):
+        while positions._rows:
+            await asyncio.sleep(0)
+    running.cancel()
+    await positions.close()
+    store = PositionStore(folder)
+    store.open()
+    assert store.heard(A.key)
+    store.close()
+
+
+async def test_a_key_too_long_for_a_beat_is_a_row(positions: Positions, tmp_path: Path) -> None:
+    long = Track("long", "http://h/x", "//h/" + "x" * 3000)
+    await positions.beat(long, 100.0, LONG)
+    await positions.beat(Track("none", "http://h/y"), 100.0, LONG)
+    made = await again(positions, tmp_path)
+    assert await made.start_of(long) == 100.0 - BACK_SECONDS
+    await made.close()
+
+
+BEATING = """
+import asyncio, sys
+from pathlib import Path
+from resources.playing.positions import Positions
+from resources.playing.queue import Track
+
+async def main():
+    positions = Positions(Path(sys.argv[1]))
+    await positions.load()
+    track = Track("a", "/a.mp3", "a.mp3")
+    for number in range(10**6):
+        at = 100.0 + number
+        await positions.beat(track, at, 10**6)
+        print(at, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("beats", [1, 2, 7, 50])
+async def test_after_a_kill_at_any_moment_a_story_goes_on_at_the_last_beat(
+    tmp_path: Path, beats: int
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", BEATING, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    told = [float(await process.stdout.readline()) for _ in range(beats)]
+    process.kill()
+    rest = (await process.stdout.read()).split()
+    await process.wait()
+    positions = Positions(tmp_path)
+    start = await positions.start_of(Track("a", "/a.mp3", "a.mp3"))
+    last = float(rest[-1]) if rest else told[-1]
+    assert last <= start + BACK_SECONDS <= last + 1.0  # the beat that was not told any more
+    await positions.close()
