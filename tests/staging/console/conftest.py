@@ -13,6 +13,7 @@ import pytest
 
 from staging.store import Database
 from tests.staging.console.page import PASSWORD, USER, WIDE, Page, start_browser
+from tests.staging.console.speaker import STORIES, SpeakerThread
 from tools.bench import Bench
 from tools.processes import command
 
@@ -47,6 +48,13 @@ class Stage:
 
     def number(self) -> int:
         return next(self._numbers)
+
+    def speaker(self) -> SpeakerThread:
+        """Connect a scripted speaker; its thread runs until `SpeakerThread.stop`."""
+        device = self.cloud("device", "add")
+        profile = self.cloud("device", "profile", device["uuid"])
+        port = int(self.bench.device_address.rpartition(":")[2])
+        return SpeakerThread(device, profile, port)
 
 
 @contextlib.contextmanager
@@ -123,6 +131,32 @@ def device(inside: Page, stage: Stage) -> Page:
     if inside.all("[data-part=bind]"):
         inside.type("input[name=token]", stage.bind_token, enter=True)
     inside.see("[data-point=volume] .answer", "Done")
+    inside.see("[data-role=live]", "Live")
+    return inside
+
+
+@pytest.fixture(scope="session")
+def machine(stage: Stage) -> Iterator[SpeakerThread]:
+    made = stage.speaker()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def speaker(machine: SpeakerThread) -> SpeakerThread:
+    """The scripted speaker with the values that it has at first."""
+    machine.reset()
+    return machine
+
+
+@pytest.fixture
+def shown(inside: Page, speaker: SpeakerThread) -> Page:
+    """The page of the scripted speaker, bound to the tester."""
+    inside.open(f"/console/devices/{speaker.uuid}")
+    inside.get("[data-part=bind], [data-part=player]")
+    if inside.all("[data-part=bind]"):
+        inside.type("input[name=token]", speaker.device["bindToken"], enter=True)
+    inside.see("[data-point=player] [data-role=title]", STORIES[1])
     inside.see("[data-role=live]", "Live")
     return inside
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from staging.store.models import Device
 from tests.staging.conftest import ScriptedDevice
-from tests.staging.console.conftest import Stage
+from tests.staging.console.page import Page
 from wire.codes import Code
 from wire.datapoints import DataPointDescription, DataType, Method, self_description
 from wire.exchange import Answer, Request
@@ -98,23 +98,21 @@ class Speaker(ScriptedDevice):
 class SpeakerThread:
     """Runs a speaker until `stop`; its methods may be called from the test's thread."""
 
-    def __init__(self, stage: Stage) -> None:
-        """Add a device to the cloud, and connect it."""
-        self.device = stage.cloud("device", "add")
-        profile = stage.cloud("device", "profile", self.device["uuid"])
+    def __init__(self, device: dict[str, Any], profile: dict[str, Any], port: int) -> None:
+        """Connect ``device`` of a cloud, with its profile, to the cloud's port on loopback."""
+        self.device = device
         context = ssl.create_default_context(cadata=profile["rsaCaCrt"])
-        device = Device(uuid=self.device["uuid"], token=profile["token"])
+        row = Device(uuid=device["uuid"], token=profile["token"])
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
-        self.speaker = self.run(self._make(device, context))
-        port = int(stage.bench.device_address.rpartition(":")[2])
+        self.speaker = self.run(self._make(row, context))
         self.run(self.speaker.connect(port))
         assert self.run(self.speaker.register()).code == Code.CONTENT
 
     @staticmethod
-    async def _make(device: Device, context: ssl.SSLContext) -> Speaker:
-        return Speaker(device, context)
+    async def _make(row: Device, context: ssl.SSLContext) -> Speaker:
+        return Speaker(row, context)
 
     @property
     def uuid(self) -> str:
@@ -137,6 +135,10 @@ class SpeakerThread:
             bounded(), self.loop
         )
         return future.result()
+
+    def ordered(self, page: Page, name: str, value: str) -> None:
+        """Wait until ``value`` was ordered on ``page``."""
+        page.wait(lambda: (name, value) in self.orders, f"{name} {value}: {self.orders}")
 
     def change(self, name: str, value: str) -> None:
         """Change a value on the machine, and report it."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from resources.loudness.limits import Limits, parse_limits
+from resources.loudness.night import parse_night, show_night
 from tests.staging.console.page import Page
 from wire.errors import FieldError
 from wire.rules import parse_rules
@@ -65,6 +67,20 @@ def test_a_timer_is_read_as_the_device_reads_it(page: Page) -> None:
     ]
     assert [text for text in NO_TIMERS if not refused(parse_timer, text)] == []
     assert in_page(page, "readTimer", "", list(NO_TIMERS)) == [None] * len(NO_TIMERS)
+
+
+def test_limits_and_night_are_written_as_the_device_writes_them(page: Page) -> None:
+    limits = ["max=12 min=0 start=6", "start=last max=16 min=0", " max=1  min=1 start=1"]
+    written = [str(parse_limits(text, Limits())) for text in limits]
+    assert in_page(page, "readLimits", "writeLimits", limits) == written
+    nights = ["21:00-06:30 max=5", "off", "00:00-12:00  max=16"]
+    written = [show_night(parse_night(text)) for text in nights]
+    assert in_page(page, "readNight", "writeNight", nights) == written
+    no_limits = ["", "max=12 min=0", "max=12 max=1 min=0 start=1", "max=last min=0 start=1", "loud"]
+    assert in_page(page, "readLimits", "", no_limits) == [None] * len(no_limits)
+    no_nights = ["", "on", "21:00-06:30", "24:00-06:30 max=5", "21:00-06:60 max=5", "9-6 max=5"]
+    assert [text for text in no_nights if not refused(parse_night, text)] == []
+    assert in_page(page, "readNight", "", no_nights) == [None] * len(no_nights)
 
 
 @pytest.mark.parametrize(
