@@ -46,17 +46,14 @@ TESTED_IN: dict[str, str] = {
     "resources.datapoint": "tests/resources/test_dispatch.py",
     "resources.playing.deck": "tests/resources/playing/test_hold.py",
     "resources.playing.events": "tests/resources/playing/test_hold.py",
-<<<<<<< HEAD
     "resources.points.rules": "tests/resources/times/test_times.py",
     "resources.points.sleep_timer": "tests/resources/times/test_times.py",
     "resources.times.build": "tests/resources/times/test_keeper.py",
     "resources.times.records": "tests/resources/times/test_keeper.py",
-=======
     "resources.playing.holds": "tests/resources/playing/test_hold.py",
     "resources.playing.programme": "tests/resources/playing/test_teller.py",
     "resources.playing.skips": "tests/resources/playing/test_teller.py",
     "resources.playing.targets": "tests/resources/playing/test_queue_orders.py",
->>>>>>> 2a9bff8 (The queue: lists, play next, add, jump, shuffle, repeat; titles go on where they were left, also after a power cut)
     "ota.errors": "tests/ota/trust/test_client.py",
     "ota.fetch.folder": "tests/ota/fetch/test_spent.py",
     "ota.fetch.source": "tests/ota/trust/test_attacks.py",
