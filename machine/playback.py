@@ -131,10 +131,10 @@ class Playback:
         if self._mpv is None or not self._mpv.alive or self._sound.lost:
             return self.progress.at
         try:
-            found = await self._mpv.ask("time-pos")
+            found = _number(await self._mpv.ask("time-pos"))
         except UnavailableError:
             found = None
-        return _number(found) or self.progress.at
+        return self.progress.at if found is None or self._is_unheard() else found
 
     async def seek(self, seconds: float) -> None:
         """Go to a place, at most the last second.
@@ -282,9 +282,7 @@ class Playback:
         mpv = self._running
         position = _number(await mpv.ask("time-pos"))
         read, size = await mpv.ask("stream-pos"), await mpv.ask("stream-end")
-        # A position on the output without a device is not heard, unless there never was one.
-        unheard = mpv.output == NO_DEVICE or self._sound.dummy
-        if position is not None and not (unheard and self._sound.was_heard):
+        if position is not None and not self._is_unheard():
             self.progress.at = position
         if (duration := _number(await mpv.ask("duration"))) is not None:
             self.progress.duration = duration
@@ -292,6 +290,11 @@ class Playback:
             self.progress.read = max(int(now), self.progress.read or 0)
         if (whole := _number(size)) is not None:
             self.progress.size = int(whole)
+
+    def _is_unheard(self) -> bool:
+        """Return whether mpv's position runs on without a device; not if there never was one."""
+        silent = self._running.output in {None, NO_DEVICE} or self._sound.dummy
+        return silent and self._sound.was_heard
 
     async def _look_for_sound(self) -> None:
         """Try to open a device if there never was one; what was not heard is played again."""

@@ -7,8 +7,10 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 # The device's packages (the first line), and those that the bench and the tests add.
 packages=(libspeex1 libspeexdsp1 mpv alsa-utils pulseaudio-utils python3-venv
-          pulseaudio libasound2-plugins curl openssl dbus rauc squashfs-tools softhsm2 postgresql
+          pulseaudio libasound2-plugins pipewire pipewire-pulse wireplumber curl openssl dbus rauc squashfs-tools softhsm2 postgresql
           chromium chromium-driver fonts-noto-cjk libportaudio2 espeak-ng)
+
+# Never pipewire-alsa: it and pulseaudio remove each other.
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }

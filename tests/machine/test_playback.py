@@ -150,7 +150,7 @@ async def test_a_device_that_comes_late_hears_the_story_from_its_beginning(
 ) -> None:
     sound.kill()
     await player.play(story, Ends())
-    unheard = await until_position(player, 0.3)
+    unheard = await until_position(player, 3.0)  # long enough to see it begin again
     assert player.name == "mpv: no sound device found: what plays is not heard"
     sound.start()
     await until(lambda: player.name == "mpv: pulse")
