@@ -85,9 +85,14 @@ class Loudness:
         return self._night
 
     @property
+    def is_night(self) -> bool:
+        """Whether the night's limit holds now."""
+        return self._night is not None and self._night.holds(self._parts.local_time())
+
+    @property
     def loudest(self) -> int:
         """The loudest step now."""
-        if self._night is None or not self._night.holds(self._parts.local_time()):
+        if self._night is None or not self.is_night:
             return self._limits.max
         return min(self._limits.max, self._night.max)
 
