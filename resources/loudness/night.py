@@ -13,7 +13,7 @@ NAME = "night"
 OFF = "off"
 DAY_SECONDS = 24 * 3600
 _EXPECTED = f'"HH:MM-HH:MM max=0..{VOLUME_RANGE.high}", as "21:00-06:30 max=5", or "{OFF}"'
-_FORM = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d) max=(\d{1,2})", re.ASCII)
+_FORM = re.compile(r"(\d{1,2}):(\d\d)-(\d{1,2}):(\d\d) max=(\d{1,2})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
