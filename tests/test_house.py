@@ -40,6 +40,8 @@ OTHER_TESTS = {
 TESTED_IN: dict[str, str] = {
     "audio.errors": "tests/audio/test_speex.py",
     "audio.pcm": "tests/audio/test_speex.py",
+    "audio.wav_chunks": "tests/audio/test_wav.py",
+    "audio.wav_samples": "tests/audio/test_wav.py",
     "transport.errors": "tests/transport/test_framed.py",
     "machine.capture_kinds": "tests/machine/test_capture_back_ends.py",
     "machine.errors": "tests/resources/test_dispatch.py",
