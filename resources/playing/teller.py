@@ -184,8 +184,8 @@ class Teller:
         """Return whether ``text`` is an order by itself: a command, or something that can be played."""
         order = parse_order(text)
         try:
-            for wanted in order.wanted if isinstance(order, Play) else ():
-                await self._open(wanted)
+            if isinstance(order, Play):
+                await self._targets.finder.find(order.wanted)
         except ResourceError:
             return False
         return True
