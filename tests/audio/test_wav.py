@@ -1,4 +1,4 @@
-"""WAV files to samples: the supported formats, and the errors for the others."""
+"""WAV files to samples (audio.wav, audio.wav_chunks, audio.wav_samples): what is taken, and the errors for the rest."""
 
 from __future__ import annotations
 
