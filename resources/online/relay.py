@@ -23,7 +23,7 @@ STORIES_LIMIT = 4
 HEAD_LIMIT = 16 * 1024
 # For a request's head, once a connection is open: the player sends it at once.
 HEAD_SECONDS = 5.0
-BUFFER = 64 * 1024
+BUFFER = 32 * 1024
 # How long a transfer that is under way waits for a network that is away, below the player's own patience
 # (machine.mpv_options), and the wait between two tries.
 HOLD_SECONDS = 25.0

@@ -33,7 +33,7 @@ CONNECT_SECONDS = 2.0
 READ_SECONDS = 15.0
 # Bytes. Headers beyond this are no story's; a piece is what is read at once.
 HEAD_LIMIT = 32 * 1024
-PIECE = 64 * 1024
+PIECE = 32 * 1024
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
