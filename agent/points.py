@@ -66,7 +66,7 @@ async def build_points(
     loudness = build_loudness(level, state, functools.partial(local_time, clock), volume_changed)
     await loudness.open()
     teller = Teller(find_player(level, state / "player"), [online, library], title_changed)
-    teller.deck.source_for = online.source_for
+    teller.deck.source_for, teller.keep = online.source_for, online.keep
     play = PlayPoint(teller)
     times = Times(play.teller, clock, state, on_change)
     play.order_said = times.order_said

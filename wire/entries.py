@@ -16,6 +16,9 @@ TITLE_CHARACTERS = 200
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
+Raw = tuple[str, str, float | None]
+"""An entry as it stands in a list: its address, its title or "", and its seconds or None."""
+
 
 class PlaylistError(WireError):
     """The body is no list that can be read; the message says why."""

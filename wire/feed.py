@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from email.utils import mktime_tz, parsedate_tz
 from xml.parsers import expat
 
-from wire.entries import ENTRIES_LIMIT, TITLE_CHARACTERS, Entry, PlaylistError, make_entry
+from wire.entries import ENTRIES_LIMIT, TITLE_CHARACTERS, PlaylistError, Raw
 
 # Characters of one field; a title that is longer is cut in any case.
 _FIELD_LIMIT = 4 * TITLE_CHARACTERS
@@ -33,8 +33,8 @@ _WIDE = frozenset({"gb2312", "gbk", "gb18030", "big5", "euc-kr", "euc-jp", "shif
 _SPACE = " "
 
 
-def parse_feed(data: bytes, base: str, *, cut: bool) -> Iterator[Entry | None]:
-    """Yield the enclosures of a feed, newest first; None for each that cannot be played.
+def parse_feed(data: bytes, *, cut: bool) -> Iterator[Raw]:
+    """Yield the enclosures of a feed, newest first, and an empty one for each beyond the limit.
 
     Items without a date keep their place between those around them. A feed that is damaged or ``cut``
     gives the items that stand before that place.
@@ -42,7 +42,7 @@ def parse_feed(data: bytes, base: str, *, cut: bool) -> Iterator[Entry | None]:
     Raises:
         PlaylistError: it declares a document type, or is damaged before its first item.
     """
-    reader = _Reader(base)
+    reader = _Reader()
     try:
         reader.feed(data, final=not cut)
     except expat.ExpatError as error:
@@ -55,22 +55,21 @@ def parse_feed(data: bytes, base: str, *, cut: bool) -> Iterator[Entry | None]:
             raise
         raise PlaylistError(f"a podcast feed that cannot be read: {error}") from error
     yield from reader.newest()
-    yield from (None for _ in range(reader.count - len(reader.kept)))
+    yield from (("", "", None) for _ in range(reader.count - len(reader.kept)))
 
 
 class _Reader:
     """Collects the items of a feed, at most ENTRIES_LIMIT, the newest."""
 
-    def __init__(self, base: str) -> None:
-        self._base = base
+    def __init__(self) -> None:
         self._depth = 0
         self._item: dict[str, str] = {}
         # The depth of the item that is being read, 0 outside of items.
         self._item_depth = 0
         self._field = ""
         self._last_date = float("inf")
-        # (date, -place, entry): the root of the heap is the oldest.
-        self.kept: list[tuple[float, int, Entry]] = []
+        # (date, -place, item): the root of the heap is the oldest.
+        self.kept: list[tuple[float, int, Raw]] = []
         self.count = 0
 
     def feed(self, data: bytes, *, final: bool) -> None:
@@ -88,9 +87,9 @@ class _Reader:
         parser.CharacterDataHandler = self._text
         parser.Parse(data, final)
 
-    def newest(self) -> Iterator[Entry]:
-        for _date, _place, entry in sorted(self.kept, key=lambda item: item[:2], reverse=True):
-            yield entry
+    def newest(self) -> Iterator[Raw]:
+        for _date, _place, item in sorted(self.kept, key=lambda row: row[:2], reverse=True):
+            yield item
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:
         local = name.rpartition(_SPACE)[2]
@@ -125,10 +124,6 @@ class _Reader:
 
     def _add(self, item: Mapping[str, str]) -> None:
         self.count += 1
-        duration = read_duration(item.get("duration", ""))
-        entry = make_entry(item["url"], self._base, item.get("title", ""), duration)
-        if entry is None:
-            return
         dates = (
             read_date(item[name])
             for name in ("pubDate", "published", "date", "updated")
@@ -137,7 +132,8 @@ class _Reader:
         date = next((found for found in dates if found is not None), self._last_date)
         self._last_date = date
         # Of two of the same second the first in the feed is the newer one.
-        row = (date, -self.count, entry)
+        raw = (item["url"], item.get("title", ""), read_duration(item.get("duration", "")))
+        row = (date, -self.count, raw)
         if len(self.kept) < ENTRIES_LIMIT:
             heapq.heappush(self.kept, row)
         else:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from wire.entries import ENTRIES_LIMIT, Entry, PlaylistError, make_entry
+from wire.entries import ENTRIES_LIMIT, Entry, PlaylistError, Raw, make_entry
 from wire.media import find_list, is_text, plain_head
 
 # Bytes. The largest feeds of weekly programmes in ten years have about this much.
@@ -26,6 +26,9 @@ _HLS = re.compile(
     rb"(?m)^[ \t]*#EXT-X-(?:TARGETDURATION|STREAM-INF|MEDIA-SEQUENCE|MEDIA|PART-INF)\b"
 )
 _PLS_LINE = re.compile(r"\s*(file|title|length)(\d{1,6})\s*=\s*(.*?)\s*", re.IGNORECASE)
+_LINE = re.compile(r"[^\r\n]+")
+# Members of a pls that are kept until their numbers are known.
+_PLS_LIMIT = 4 * ENTRIES_LIMIT
 _SECONDS = re.compile(r"\s*(\d{1,7}(?:\.\d{1,6})?)")
 # Bytes of GB 2312 come in pairs from this range; Latin-1 seldom has two letters of it in a row.
 _GB2312_RUNS = re.compile(rb"[\x80-\xff]+")
@@ -115,60 +118,66 @@ def parse_list(kind: ListKind, data: bytes, base: str, *, cut: bool = False) -> 
     if kind is ListKind.FEED:
         from wire.feed import parse_feed  # noqa: PLC0415  # few lists are feeds
 
-        found: Iterable[Entry | None] = parse_feed(data, base, cut=cut)
+        found: Iterable[Raw] = parse_feed(data, cut=cut)
     elif kind is ListKind.HLS or _HLS.search(data):
         raise PlaylistError("an HLS stream cannot be played, expected sound or a list of titles")
     elif kind in {ListKind.M3U, ListKind.PLS}:
         parse = parse_m3u if kind is ListKind.M3U else parse_pls
-        found = parse(list_lines(data, cut=cut), base)
+        found = parse(list_lines(data, cut=cut))
     else:
         raise PlaylistError(f"got {kind.value}, expected sound or a list of titles")
-    return keep(found, kind, cut=cut)
+    return keep(found, base, kind, cut=cut)
 
 
-def keep(found: Iterable[Entry | None], kind: ListKind, *, cut: bool) -> Listing:
-    """Return the first ENTRIES_LIMIT entries and count the rest; None is an entry that is left out."""
+def keep(found: Iterable[Raw], base: str, kind: ListKind, *, cut: bool) -> Listing:
+    """Return the first ENTRIES_LIMIT entries that can be played, and count the others."""
     entries: list[Entry] = []
-    left_out = 0
-    for entry in found:
-        if entry is None or len(entries) == ENTRIES_LIMIT:
-            left_out += 1
-        else:
+    count = 0
+    for address, title, seconds in found:
+        count += 1
+        if len(entries) < ENTRIES_LIMIT and (entry := make_entry(address, base, title, seconds)):
             entries.append(entry)
     if not entries:
-        of = f"{left_out} entries are" if left_out else "there is no entry with"
+        of = f"{count} entries are" if count else "there is no entry with"
         raise PlaylistError(f"{kind.value} without a title to play: {of} no http(s) address")
-    return Listing(tuple(entries), left_out, cut)
+    return Listing(tuple(entries), count - len(entries), cut)
 
 
-def parse_m3u(lines: Iterable[str], base: str) -> Iterator[Entry | None]:
-    """Yield the entries of an m3u list, None for each that cannot be played."""
+def parse_m3u(lines: Iterable[str]) -> Iterator[Raw]:
+    """Yield the entries of an m3u list."""
     title, seconds = "", None
     for line in lines:
         if line[:8].upper() == "#EXTINF:":
             seconds, title = _read_extinf(line[8:])
         elif not line.startswith("#"):
-            yield make_entry(line, base, title, seconds)
+            yield line, title, seconds
             title, seconds = "", None
 
 
-def parse_pls(lines: Iterable[str], base: str) -> Iterator[Entry | None]:
-    """Yield the entries of a pls list by their numbers, None for each that cannot be played."""
+def parse_pls(lines: Iterable[str]) -> Iterator[Raw]:
+    """Yield the entries of a pls list in the order of their numbers."""
     found: dict[str, dict[int, str]] = {"file": {}, "title": {}, "length": {}}
+    more = 0
     for line in lines:
         if match := _PLS_LINE.fullmatch(line):
-            found[match[1].lower()].setdefault(int(match[2]), match[3])
+            members = found[match[1].lower()]
+            if len(members) < _PLS_LIMIT:
+                members.setdefault(int(match[2]), match[3])
+            elif members is found["file"]:
+                more += 1
     for number in sorted(found["file"]):
         seconds = _read_seconds(found["length"].get(number, ""))
-        yield make_entry(found["file"][number], base, found["title"].get(number, ""), seconds)
+        yield found["file"][number], found["title"].get(number, ""), seconds
+    yield from (("", "", None) for _ in range(more))
 
 
 def list_lines(data: bytes, *, cut: bool) -> Iterator[str]:
     """Yield the lines that hold anything; the last of a list that was cut may be half a line."""
-    lines = _decode(data).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if cut:
-        lines.pop()
-    return (stripped for line in lines if (stripped := line.strip().strip("\x00")))
+    text = _decode(data)
+    end = max(text.rfind("\n"), text.rfind("\r")) if cut else len(text)
+    for match in _LINE.finditer(text, 0, max(0, end)):
+        if stripped := match[0].strip().strip("\x00"):
+            yield stripped
 
 
 def _read_extinf(text: str) -> tuple[float | None, str]:

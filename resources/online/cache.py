@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from base.files import fsync_path, make_folder, write_atomically
+from machine.errors import RefusedError
 from resources.online.policy import Target, parse_target
 from resources.online.spans import Spans
 from wire.errors import FieldError, WireError
@@ -31,6 +32,8 @@ FREE_FLOOR = 128 * 1024 * 1024
 # Bytes after which what has come is made durable: a power cut costs at most this much of a transfer.
 SYNC_STEP = 4 * 1024 * 1024
 ENTRIES_LIMIT = 5000
+PINS_LIMIT = 200
+PINS = "pins.json"
 
 _PART, _WHOLE, _RECORD = ".part", ".story", ".json"
 
@@ -54,7 +57,6 @@ class Record:
         content_type: as the server said.
         validator: the server's mark of these very bytes, "" without.
         used: a number that grows with each use of any story; clocks may jump.
-        pinned: the URL to fetch it from if it must never be left out, "" otherwise.
         spans: the bytes that are on the disk.
     """
 
@@ -62,7 +64,6 @@ class Record:
     content_type: str = ""
     validator: str = ""
     used: int = 0
-    pinned: str = ""
     spans: Spans = field(default_factory=Spans)
 
     @property
@@ -74,8 +75,7 @@ class Record:
         """Render the record."""
         return json.dumps({
             "format": FORMAT, "size": self.size, "content_type": self.content_type,
-            "validator": self.validator, "used": self.used, "pinned": self.pinned,
-            "spans": self.spans.ranges,
+            "validator": self.validator, "used": self.used, "spans": self.spans.ranges,
         }).encode()  # fmt: skip
 
 
@@ -93,9 +93,21 @@ def parse_record(data: bytes) -> Record:
         content_type=get_string(source, "content_type", empty=True),
         validator=get_string(source, "validator", empty=True),
         used=get_int(source, "used"),
-        pinned=get_string(source, "pinned", empty=True, secret=True),
         spans=Spans((first, end) for first, end in spans),
     )
+
+
+def dump_pins(urls: Iterable[str]) -> bytes:
+    """Render the list of pinned URLs."""
+    return json.dumps({"format": FORMAT, "urls": list(urls)}).encode()
+
+
+def parse_pins(data: bytes) -> list[str]:
+    """Parse the list of pinned URLs; raises WireError."""
+    urls = parse_object(data, "pins").get("urls")
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise FieldError("urls", urls, "a list of URLs", secret=True)
+    return urls[:PINS_LIMIT]
 
 
 def _is_span(item: object, size: int) -> bool:
@@ -179,6 +191,8 @@ class Cache:
         self._lock = threading.RLock()
         self._records: dict[str, Record] | None = None
         self._open: set[str] = set()
+        # By key, the URLs of the stories that are never left out.
+        self._pins: dict[str, str] = {}
 
     def data_file(self, key: str, record: Record) -> Path:
         """Return the file with a story's bytes."""
@@ -209,35 +223,39 @@ class Cache:
             same = old is not None and (old.size, old.validator) == (size, validator)
             if old is not None and not same:
                 self._remove(key)
-            pinned = old.pinned if old else ""
             if not self._make_room(size, key):
                 return None
-            record = old if old and same else Record(size, content_type, validator, pinned=pinned)
+            record = old if old and same else Record(size, content_type, validator)
             records[key] = record
             return self._use(key, record)
 
-    def pin(self, url: str) -> None:
-        """Never leave the story at ``url`` out; raises RefusedError, OSError."""
-        key = key_of(parse_target(url))
-        with self._lock:
-            record = self._load().setdefault(key, Record(0))
-            record.pinned = url
-            self.note(key, record)
+    def pin(self, url: str, *, pinned: bool) -> None:
+        """Never leave the story at ``url`` out, or treat it as any other again.
 
-    def unpin(self, url: str) -> None:
-        """Treat the story at ``url`` as any other again; raises RefusedError, OSError."""
+        Raises:
+            RefusedError: it is no URL, there are PINS_LIMIT already, or nothing is kept at all.
+            OSError: the disk.
+        """
         key = key_of(parse_target(url))
         with self._lock:
-            record = self._load().get(key)
-            if record is not None:
-                record.pinned = ""
-                self.note(key, record)
+            self._load()
+            pins = dict(self._pins)
+            if not pinned:
+                pins.pop(key, None)
+            elif not self._limit:
+                raise RefusedError("play: nothing is kept, since play.cache_bytes is 0")
+            elif len(pins) >= PINS_LIMIT and key not in pins:
+                raise RefusedError(f"play: {PINS_LIMIT} stories are pinned, expected fewer")
+            else:
+                pins[key] = url
+            write_atomically(self._folder / PINS, dump_pins(pins.values()), mode=0o600)
+            self._pins = pins
 
     def pinned(self) -> list[tuple[str, bool]]:
         """Return the pinned URLs, each with whether all of it is there."""
         with self._lock:
-            records = self._load().values()
-            return [(r.pinned, r.whole) for r in records if r.pinned]
+            records = self._load()
+            return [(url, k in records and records[k].whole) for k, url in self._pins.items()]
 
     def total(self) -> int:
         """Return the bytes on the disk."""
@@ -245,15 +263,10 @@ class Cache:
             return sum(record.spans.total for record in self._load().values())
 
     def drop(self, key: str) -> None:
-        """Leave out what is there of a story; a pinned one stays pinned."""
+        """Leave out what is there of a story that nobody uses; a pinned one is fetched anew."""
         with self._lock:
-            record = self._load().get(key)
-            if record is not None and key not in self._open:
-                pinned = record.pinned
+            if key in self._load() and key not in self._open:
                 self._remove(key)
-                if pinned:
-                    self._load()[key] = record = Record(0, pinned=pinned)
-                    self.note(key, record)
 
     def note(self, key: str, record: Record) -> None:
         """Write the record; a part of which all bytes are there becomes a story. Raises OSError."""
@@ -284,7 +297,8 @@ class Cache:
         if size > self._limit:
             return False
         there = records[key].spans.total if key in records else 0
-        idle = [k for k, r in records.items() if k != key and k not in self._open and not r.pinned]
+        used = {key, *self._open, *self._pins}
+        idle = [other for other in records if other not in used]
         idle.sort(key=lambda k: records[k].used, reverse=True)
         while not self._fits(size, there, key):
             if not idle:
@@ -322,9 +336,10 @@ class Cache:
         make_folder(self._folder)
         self._folder.chmod(0o700)
         self._records = records = {}
+        self._pins = self._read_pins()
         names = sorted(path.name for path in self._folder.iterdir())
         for name in names:
-            if name.endswith(_RECORD) and not name.startswith("."):
+            if name.endswith(_RECORD) and name != PINS and not name.startswith("."):
                 key = name.removesuffix(_RECORD)
                 record = self._read(key)
                 if record is not None:
@@ -342,6 +357,16 @@ class Cache:
             return None
         return record
 
+    def _read_pins(self) -> dict[str, str]:
+        try:
+            urls = parse_pins((self._folder / PINS).read_bytes())
+            return {key_of(parse_target(url)): url for url in urls}
+        except FileNotFoundError:
+            return {}
+        except (OSError, WireError, RefusedError) as error:
+            _log.warning("the list of pinned stories is lost: %s", error)
+            return {}
+
     def _check(self, key: str, record: Record) -> None:
         """Raise OSError if bytes are missing that the record says are there."""
         path = self.data_file(key, record)
@@ -357,8 +382,9 @@ class Cache:
         for name in names:
             key, _, ending = name.rpartition(".")
             record = (self._records or {}).get(key)
-            used = record is not None and (
-                f".{ending}" == _RECORD or name == self.data_file(key, record).name
+            used = name == PINS or (
+                record is not None
+                and (f".{ending}" == _RECORD or name == self.data_file(key, record).name)
             )
             if not used:
                 with contextlib.suppress(OSError):

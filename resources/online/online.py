@@ -82,6 +82,46 @@ class Online:
             raise RefusedError("play: got a list of titles inside a list, expected sound")
         return found.url
 
+    async def keep(self, url: str, *, pinned: bool) -> None:
+        """Pin the story at ``url`` in the cache, or treat it as any other again.
+
+        Raises:
+            RefusedError: it is no http(s) URL, or no more can be pinned.
+            UnavailableError: the disk fails.
+        """
+        try:
+            await asyncio.to_thread(self._cache.pin, url, pinned=pinned)
+        except OSError as error:
+            raise UnavailableError(f"play: it cannot be kept: {error.strerror}") from error
+
+    async def fetch_pinned(self) -> bool:
+        """Fetch what is pinned and missing; return whether some is missing still."""
+        missing = False
+        for url, whole in await asyncio.to_thread(self._cache.pinned):
+            if not whole:
+                missing = not await self._fetch_pinned(url) or missing
+        return missing
+
+    async def _fetch_pinned(self, url: str) -> bool:
+        """Fetch one story whole; return whether it is there now."""
+        if self._relay.busy:
+            return False  # what plays goes first
+        target = parse_target(url)
+        key = key_of(target)
+        try:
+            found = await self._find(url)
+            served = self._relay.find(key)
+            if found.listing is not None or served is None:
+                raise RefusedError("play: got a list of titles, expected a story to keep")
+            await served[1].fetch_all()
+        except ResourceError as error:
+            _log.warning("play: %s is not kept yet: %s", target.shown, error)
+            return False
+        finally:
+            if not self._relay.busy:
+                await self._relay.forget(key)
+        return True
+
     async def close(self) -> None:
         """End all transfers."""
         await self._relay.close()

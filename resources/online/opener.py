@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ from resources.playing.queue import Queue, Track
 
 if TYPE_CHECKING:
     from resources.online.online import Online
+
+# Seconds. What a child orders first goes before the fetching of what is pinned; and the wait
+# after a round in which not all could be fetched.
+FIRST_SECONDS = 60.0
+AGAIN_SECONDS = 900.0
+# As in resources.online.cache, which is not imported for a machine that keeps nothing.
+PINS = "pins.json"
 
 _URL = re.compile("https?://", re.IGNORECASE)
 
@@ -46,6 +54,7 @@ class WebOpener:
         self._settings = settings
         self._clock = clock
         self._made: Online | None = None
+        self._pinned = asyncio.Event()
 
     async def open(self, text: str) -> Queue | None:
         """Return the queue of a URL, None if ``text`` is none; raises RefusedError."""
@@ -55,9 +64,29 @@ class WebOpener:
         """Return the address that the player is given for a track's URL; raises RefusedError."""
         return await self._online().source_for(track)
 
+    async def keep(self, url: str, *, pinned: bool) -> None:
+        """Keep the story at ``url`` on the disk, or treat it as any other again.
+
+        Raises:
+            RefusedError: it is no URL, or no more can be kept.
+            UnavailableError: the disk fails.
+        """
+        await self._online().keep(url, pinned=pinned)
+        self._pinned.set()
+
     async def run(self) -> None:
-        """Wait until cancelled."""
-        await asyncio.Event().wait()
+        """Fetch what is pinned and missing while nothing from the web plays, until cancelled."""
+        pins = self._settings.folder / PINS
+        if not await asyncio.to_thread(pins.is_file):
+            await self._pinned.wait()
+        while True:
+            self._pinned.clear()
+            await asyncio.sleep(FIRST_SECONDS)
+            if not await self._online().fetch_pinned():
+                await self._pinned.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN_SECONDS):
+                    await self._pinned.wait()
 
     async def close(self) -> None:
         """End all transfers."""

@@ -43,6 +43,11 @@ class Relay:
         self._server: asyncio.Server | None = None
         self._stories: OrderedDict[str, tuple[str, Story]] = OrderedDict()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a player reads a story."""
+        return any(story.is_read for _key, story in self._stories.values())
+
     def find(self, key: str) -> tuple[str, Story] | None:
         """Return the URL and the story that were served for ``key``, None if there are none."""
         for name, (served, story) in self._stories.items():

@@ -84,6 +84,11 @@ class Story:
         self._came = asyncio.Event()
         self._went = asyncio.Event()
 
+    @property
+    def is_read(self) -> bool:
+        """Whether a player reads it, or paused while it did."""
+        return self._readers > 0
+
     async def read(self, at: int, limit: int = PIECE) -> bytes:
         """Return up to ``limit`` bytes from ``at`` on, b"" at the end; waits for them.
 
@@ -111,20 +116,27 @@ class Story:
         return b""
 
     async def fetch_all(self) -> None:
-        """Fetch what is missing; raises ResourceError."""
-        self._want, self._ahead = 0, self.size or 0
-        with self.reading():
-            while self.size is not None and self._store.run(0) < self.size:
-                self._ensure_transfer()
-                if self._failure is not None:
-                    failure, self._failure = self._failure, None
-                    raise failure
-                await self._came.wait()
+        """Fetch what is missing, for later.
+
+        Raises:
+            ResourceError: it cannot be fetched or kept, or a player reads it now.
+        """
+        while self.size is None or self._store.run(0) < self.size:
+            if self.size is None or not self._store.keeps_all or self.is_read:
+                raise UnavailableError("play: there is no room for it, or it plays now")
+            self._want, self._ahead = 0, self.size
+            self._ensure_transfer()
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            await self._came.wait()
+        self._ahead = self._store.ahead
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """Note a reader; when the last one has gone, the transfer ends soon."""
         self._readers += 1
+        self._ahead = self._store.ahead
         if self._linger is not None:
             self._linger.cancel()
         try:

@@ -53,6 +53,19 @@ class Gate(Protocol):
         """Return if ``order`` may play; raises RefusedOrderError."""
 
 
+class Keeper(Protocol):
+    """Keeps stories of the web for later."""
+
+    async def __call__(self, url: str, *, pinned: bool) -> None:
+        """Keep the story at ``url``, or treat it as any other again; raises RefusedError."""
+
+
+async def keep_nothing(url: str, *, pinned: bool) -> None:
+    """Refuse: there is nothing that keeps stories."""
+    del url, pinned
+    raise RefusedError("play: this machine keeps no stories of the web")
+
+
 class AtEnd(Protocol):
     """Asked between two tracks: the sleep timer, the parents' rules."""
 

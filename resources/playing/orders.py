@@ -106,7 +106,15 @@ class SetPolicy:
     policy: Policy | None
 
 
-Order = Command | Play | Add | Jump | SetMode | Seek | Forget | SetPolicy
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Keep a story of the web on the disk whatever else is heard, or treat it as any other again."""
+
+    url: str
+    pinned: bool
+
+
+Order = Command | Play | Add | Jump | SetMode | Seek | Forget | SetPolicy | Keep
 
 _MODES: Mapping[PlayMode, tuple[str, ...]] = {
     PlayMode.SHUFFLE: ("随机播放", "随机", "打乱顺序", "shuffle"),
@@ -248,6 +256,8 @@ _ACTIONS: Mapping[str, Callable[[Mapping[str, object]], Order]] = {
     "position": lambda source: Seek(_amount("play.position", source["position"], 0)),
     "forget": _forget,
     "resume": _policy,
+    "pin": lambda source: Keep(_name("play.pin", source["pin"]), pinned=True),
+    "unpin": lambda source: Keep(_name("play.unpin", source["unpin"]), pinned=False),
 }
 _BESIDE_PLAY = frozenset({"mode", "from"})
 

@@ -18,6 +18,7 @@ from resources.playing.events import (
     AwayError,
     Changed,
     Gate,
+    Keeper,
     Kind,
     Paused,
     Refused,
@@ -25,6 +26,7 @@ from resources.playing.events import (
     Resumed,
     Snapshot,
     State,
+    keep_nothing,
 )
 from resources.playing.finder import Finder
 from resources.playing.holds import Holds
@@ -33,6 +35,7 @@ from resources.playing.orders import (
     Add,
     Command,
     Forget,
+    Keep,
     Order,
     Play,
     Seek,
@@ -65,6 +68,8 @@ class Teller:
         at_end: asked between two tracks whether to go on.
         deck: the track on the player; its ``source_for`` and ``gain_for`` may be set.
         memory: how far titles were heard, and the mode.
+        keep: keeps a story of the web on the disk, or no longer; may be set. Raises RefusedError,
+            UnavailableError.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Teller:
         self.memory = memory or Positions()
         self.deck = Deck(player, self.memory)
         self.gates: list[Gate] = []
+        self.keep: Keeper = keep_nothing
         self._telling = Telling(on_title)
         self._wins = LastWins()
         self._holds = Holds()
@@ -283,7 +289,9 @@ class Teller:
         target = await self._wins.unless_newer(number, self._targets.of(order))
         if (target is not None and not isinstance(order, Add)) or order is Command.STOP:
             await self._take(number)
-        if isinstance(order, Forget | SetPolicy):
+        if isinstance(order, Keep):
+            await self.keep(order.url, pinned=order.pinned)
+        elif isinstance(order, Forget | SetPolicy):
             await self._remember(order)
         elif isinstance(order, SetMode):
             self._set_mode(order.mode)

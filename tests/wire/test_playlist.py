@@ -138,7 +138,7 @@ def test_the_memory_of_a_hostile_list_is_bounded() -> None:
     tracemalloc.start()
     try:
         m3u(body)
-        assert tracemalloc.get_traced_memory()[1] < 16 * LIST_BYTES
+        assert tracemalloc.get_traced_memory()[1] < 6 * LIST_BYTES
     finally:
         tracemalloc.stop()
 

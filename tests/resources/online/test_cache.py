@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.online.cache import Cache, Record, key_of, parse_record
+from machine.errors import RefusedError
+from resources.online.cache import PINS, PINS_LIMIT, Cache, Record, key_of, parse_record
 from resources.online.policy import parse_target
 from resources.online.spans import Spans
 from wire.errors import WireError
@@ -95,7 +96,7 @@ def test_those_used_longest_ago_are_left_out_first(folder: Path) -> None:
 def test_pinned_and_open_stories_stay(folder: Path) -> None:
     cache = open_cache(folder, limit=2 * len(BODY))
     url = "http://h/a.mp3"
-    cache.pin(url)
+    cache.pin(url, pinned=True)
     key = key_of(parse_target(url))
     keep(cache, key)
     assert cache.pinned() == [(url, True)]
@@ -105,20 +106,39 @@ def test_pinned_and_open_stories_stay(folder: Path) -> None:
     being_heard.close()
     keep(cache, "c")
     assert cache.begin("d", 2 * len(BODY), "", "") is None
-    cache.unpin(url)
+    cache.pin(url, pinned=False)
     keep(cache, "d", 2 * BODY)
     assert cache.pinned() == []
 
 
 def test_a_pin_waits_for_its_story(folder: Path) -> None:
     url = "http://user:secret@h/a.mp3?x#y"
-    open_cache(folder).pin(url)
+    open_cache(folder).pin(url, pinned=True)
     cache = open_cache(folder)
     assert cache.pinned() == [(url, False)]
     keep(cache, key_of(parse_target(url)))
     assert cache.pinned() == [(url, True)]
     assert folder.stat().st_mode & 0o77 == 0
     assert all(path.stat().st_mode & 0o77 == 0 for path in folder.iterdir())
+
+
+def test_pins_are_bounded_and_a_damaged_list_costs_the_pins_only(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = open_cache(folder)
+    for number in range(PINS_LIMIT):
+        cache.pin(f"http://h/{number}?token=s3cret", pinned=True)
+    with pytest.raises(RefusedError, match="200 stories"):
+        cache.pin("http://h/more", pinned=True)
+    cache.pin("http://h/0?token=s3cret", pinned=True)
+    keep(cache, "a")
+    (folder / PINS).write_text('{"urls": ["http://h/s3cret", 5]}')
+    cache = open_cache(folder)
+    assert cache.pinned() == []
+    assert cache.total() == len(BODY)
+    assert "s3cret" not in caplog.text
+    with pytest.raises(RefusedError, match="cache_bytes is 0"):
+        open_cache(folder, limit=0).pin("http://h/a", pinned=True)
 
 
 def test_nothing_is_kept_that_fits_in_no_way(folder: Path) -> None:

@@ -13,7 +13,16 @@ from machine.errors import RefusedError
 from resources.online.online import Online
 from resources.online.policy import NOT_REACHED
 from resources.playing.queue import Track
-from tests.resources.online.parts import NOT_ALLOWED, SOUND, Page, Site, fetch, online
+from tests.resources.online.parts import (
+    DEADLINE,
+    NOT_ALLOWED,
+    SOUND,
+    Page,
+    Site,
+    fetch,
+    online,
+    until,
+)
 from wire.playlist import LIST_BYTES
 
 MP3 = "audio/mpeg"
@@ -173,9 +182,12 @@ async def test_an_entry_in_another_network_is_not_asked(tmp_path: Path) -> None:
         assert inner.connections == 0
 
 
-async def test_66_megabytes_of_list_are_stopped_at_the_bound(tmp_path: Path) -> None:
+async def test_66_megabytes_of_list_are_stopped_at_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     endless = m3u(*(f"http://{NOT_ALLOWED}/{number}.mp3" for number in range(200_000)))
     endless.body *= 12
+    monkeypatch.setattr(resources.online.online, "ORDER_SECONDS", DEADLINE)
     async with Site(l=endless).serve() as site, online(tmp_path) as served:
         queue = await served.open(site.url("/l"))
         assert len(queue.tracks) == 500
@@ -226,3 +238,31 @@ async def test_a_disk_that_fails_costs_the_keeping_only(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     async with Site(a_mp3=Page()).serve() as site, online(tmp_path / "file" / "x") as served:
         assert await play(served, (await served.open(site.url("/a.mp3"))).tracks[0]) == SOUND
+
+
+async def test_what_is_pinned_is_fetched_unless_something_plays(tmp_path: Path) -> None:
+    async with (
+        Site(a_mp3=Page(), b_mp3=Page(held=9000), l=m3u("a.mp3")).serve() as site,
+        online(tmp_path) as served,
+    ):
+        await served.keep(site.url("/a.mp3"), pinned=True)
+        playing = asyncio.create_task(play(served, Track("b", site.url("/b.mp3"))))
+        await until(lambda: served._relay.busy)
+        assert await served.fetch_pinned()
+        assert site.firsts("/a.mp3") == []
+        playing.cancel()
+        await until(lambda: not served._relay.busy)
+        assert not await served.fetch_pinned()
+        assert not await served.fetch_pinned()
+        assert site.firsts("/a.mp3") == [0]
+        await served.keep(site.url("/l"), pinned=True)
+        assert await served.fetch_pinned()
+        await served.keep(site.url("/l"), pinned=False)
+        assert not await served.fetch_pinned()
+
+
+async def test_only_a_url_can_be_pinned(tmp_path: Path) -> None:
+    async with online(tmp_path) as served:
+        for url in ("小兔子乖乖", "ftp://h/", "http://h:22/"):
+            with pytest.raises(RefusedError):
+                await served.keep(url, pinned=True)

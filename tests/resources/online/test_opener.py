@@ -5,18 +5,36 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+import resources.online.cache
+import resources.online.opener
 from base.clock import TrustedTime
 from resources.online.opener import OnlineSettings, WebOpener
 from resources.playing.queue import Track
-from tests.resources.online.parts import SOUND, Page, Site, fetch
+from tests.resources.online.parts import SOUND, Page, Site, fetch, until
 
 
 def make(folder: Path) -> WebOpener:
     return WebOpener(OnlineSettings(folder, ["127.0.0.0/8"], 10**6), TrustedTime())
+
+
+def kept(folder: Path) -> int:
+    return len(list(folder.glob("*.story")))
+
+
+@asynccontextmanager
+async def running(opener: WebOpener) -> AsyncIterator[WebOpener]:
+    task = asyncio.create_task(opener.run())
+    try:
+        yield opener
+    finally:
+        task.cancel()
+        await opener.close()
 
 
 @pytest.mark.parametrize("text", ["小兔子乖乖", "http", "file:///etc/passwd", "ftp://h/", " ", ""])
@@ -35,11 +53,38 @@ async def test_a_url_in_capitals_is_opened_and_served(tmp_path: Path) -> None:
         track = queue.tracks[0]
         assert (track.title, track.source) == (url, site.url("/a.mp3"))
         assert (await fetch(await opener.source_for(track))).body == SOUND
-        running = asyncio.create_task(opener.run())
-        await asyncio.sleep(0)
-        assert not running.done()
-        running.cancel()
         await opener.close()
+
+
+async def test_what_is_pinned_is_fetched_in_this_run_and_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.online.opener, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(resources.online.opener, "AGAIN_SECONDS", 0.05)
+    page = Page(cuts=[-1, -1, -1])
+    async with Site(a_mp3=page, b_mp3=Page()).serve() as site:
+        async with running(make(tmp_path)) as opener:
+            await opener.keep(site.url("/a.mp3"), pinned=True)
+            await until(lambda: kept(tmp_path) == 1)
+        async with running(make(tmp_path)) as opener:
+            await opener.keep(site.url("/b.mp3"), pinned=True)
+            await until(lambda: kept(tmp_path) == 2)
+        for path in list(tmp_path.glob("*.story"))[:1]:  # noqa: ASYNC240  # a few files
+            path.unlink()
+        async with running(make(tmp_path)):
+            await until(lambda: kept(tmp_path) == 2)
+
+
+async def test_a_machine_that_keeps_nothing_loads_nothing(tmp_path: Path) -> None:
+    opener = make(tmp_path / "stories")
+    running = asyncio.create_task(opener.run())
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+    assert opener._made is None
+    assert not running.done()
+    running.cancel()
+    await opener.close()
+    assert resources.online.opener.PINS == resources.online.cache.PINS
 
 
 async def test_a_track_of_yesterday_is_opened_again(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from resources.playing.orders import (
     Command,
     Forget,
     Jump,
+    Keep,
     Order,
     Play,
     Seek,
@@ -59,6 +60,8 @@ def test_what_is_said_is_understood(said: str, meant: Order) -> None:
         ({"forget": "a"}, Forget("a")), ({"forget": True}, Forget(None)),
         ({"resume": {"title": "西游记", "policy": "story"}}, SetPolicy("西游记", Policy.STORY)),
         ({"resume": {"title": "西游记", "policy": None}}, SetPolicy("西游记", None)),
+        ({"pin": "https://h/a.mp3"}, Keep("https://h/a.mp3", pinned=True)),
+        ({"unpin": "https://h/a.mp3"}, Keep("https://h/a.mp3", pinned=False)),
     ],
 )  # fmt: skip
 def test_json_says_all_that_words_cannot(value: object, meant: Order) -> None:
@@ -121,5 +124,11 @@ def test_gates_are_asked_about_what_may_sound() -> None:
     assert starts_sound(Play("a"))
     assert starts_sound(Jump(1))
     assert starts_sound(Add(("a",), next=False))
-    for order in (SetMode(PlayMode.ORDER), Seek(1.0), Forget(None), SetPolicy("a", None)):
+    for order in (
+        SetMode(PlayMode.ORDER),
+        Seek(1.0),
+        Forget(None),
+        SetPolicy("a", None),
+        Keep("u", pinned=True),
+    ):
         assert not starts_sound(order)
