@@ -250,6 +250,8 @@ class Microphone:
             while True:
                 take(await recording.block())
                 self._backoff.reset()
+                # Blocks that have piled up come without a wait: what sends them must have its turn.
+                await asyncio.sleep(0)
         finally:
             try:
                 await _shielded(recording.close())

@@ -150,6 +150,29 @@ async def test_closed_is_closed_whenever_it_is_told() -> None:
         assert not ears.is_open
 
 
+async def test_others_have_their_turn_between_blocks_that_have_piled_up() -> None:
+    """Each block of a burst lets the loop run once; a sender would else find all of them at once."""
+    turns: list[int] = []
+    turn = 0
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    ears = Microphone(script(f"{NOISE.format(640 * 50)}; {HANG}"))
+    task = asyncio.create_task(ears.keep_open(lambda _block: turns.append(turn), print))
+    async with asyncio.timeout(DEADLINE):
+        while len(turns) < 50:
+            await asyncio.sleep(0)
+    task.cancel()
+    counting.cancel()
+    await asyncio.wait([task, counting])
+    assert len(set(turns)) == 50
+
+
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MicServer]:
     with mic_server(tmp_path, monkeypatch) as made:

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(not has_espeak(), reason="espeak-ng is not insta
 
 SENTENCE = "播放小兔子乖乖"
 LOUDNESS = 3000.0
-SYLLABLE_SECONDS = 0.25
+SYLLABLE_SECONDS = 0.1
 FINE = 32000
 
 
