@@ -22,8 +22,9 @@ import h11
 
 from base.clock import TrustedTime
 from base.tls_dates import check_dates, leave_dates
-from machine.errors import RefusedError, UnavailableError
+from machine.errors import UnavailableError
 from resources.online.policy import REDIRECTS_LIMIT, AddressError, Policy, Target, follow
+from resources.playing.events import Kind, RefusedOrderError
 
 # Look-up, TCP, TLS, redirects and headers together: a second title must fit into an order's 8 s.
 OPEN_SECONDS = 5.0
@@ -35,6 +36,7 @@ READ_SECONDS = 15.0
 HEAD_LIMIT = 32 * 1024
 PIECE = 32 * 1024
 
+_GONE = frozenset({404, 410})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
 # SHOUTcast's first version answers so.
@@ -43,12 +45,13 @@ _ICY = b"ICY "
 Resolve = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 
 
-class StatusError(RefusedError):
+class StatusError(RefusedOrderError):
     """The server answers, but not with a story."""
 
     def __init__(self, status: int) -> None:
         """Name the HTTP ``status``."""
-        super().__init__(f"play: the server answers {status}, expected a story")
+        kind = Kind.NOT_FOUND if status in _GONE else Kind.BROKEN_OFF
+        super().__init__(kind, f"play: the server answers {status}, expected a story")
         self.status = status
 
 

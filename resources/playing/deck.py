@@ -120,7 +120,7 @@ class Deck:
         self._length = await self.player.length()
         if ready.start and (await self.player.position() or 0.0) < ready.start - EARLIER_SECONDS:
             self._at = 0.0
-            return f"{ready.track.title}: its server cannot go on in the middle: it begins anew"
+            return f"{ready.track.shown}: its server cannot go on in the middle: it begins anew"
         return None
 
     async def pause(self, *, paused: bool) -> None:

@@ -21,7 +21,7 @@ from machine.errors import RefusedError
 QUEUE_LIMIT = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Track:
     """Something to play.
 
@@ -40,6 +40,20 @@ class Track:
     def is_file(self) -> bool:
         """Whether it is a file on this machine."""
         return self.source.startswith("/")
+
+    def __repr__(self) -> str:
+        return f"Track(title={self.shown!r})"
+
+    @property
+    def shown(self) -> str:
+        """The title for a log; of a URL neither user nor query, which may hold secrets."""
+        title = self.title
+        if "://" not in title:
+            return title
+        scheme, _, rest = title.partition("://")
+        host, slash, path = rest.partition("/")
+        name = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+        return name.partition("?")[0].partition("#")[0]
 
 
 class PlayMode(StrEnum):

@@ -31,7 +31,7 @@ class Skips:
 
     def add(self, queue: Queue, error: ResourceError) -> None:
         """Note that the current track of ``queue`` is passed over."""
-        title = queue.current.title if queue.current else ""
+        title = queue.current.shown if queue.current else ""
         _log.warning("play: %s is skipped: %s", title, error)
         self.tell(f"{title}: {error}")
         self.count += 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machine.errors import RefusedError
-from resources.online.cache import PINS, PINS_LIMIT, Cache, Record, key_of, parse_record
+from resources.online.cache import PINS, PINS_LIMIT, Cache, Kept, Record, key_of, parse_record
 from resources.online.policy import parse_target
 from resources.online.spans import Spans
+from tests.resources.online.killed_writer import SIZE, body
 from wire.errors import WireError
 
 BODY = bytes(range(256)) * 40
@@ -198,6 +201,34 @@ def test_a_crash_between_record_and_rename_loses_nothing(folder: Path) -> None:
     assert kept is not None
     assert kept.read(0, len(BODY)) == BODY
     kept.close()
+
+
+@pytest.mark.parametrize("lines", [7, 60, 143, 301])
+def test_a_process_that_is_killed_leaves_no_byte_that_is_none(folder: Path, lines: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    script = Path(__file__).with_name("killed_writer.py")
+    with subprocess.Popen(
+        [sys.executable, script, folder], stdout=subprocess.PIPE, env=environment
+    ) as writer:
+        assert writer.stdout is not None
+        for _ in range(lines):
+            writer.stdout.readline()
+        writer.kill()
+    cache = open_cache(folder, 3 * SIZE)
+    found = [cache.find(f"key{number}") for number in range(5)]
+    checked = [check(kept, number) for number, kept in enumerate(found) if kept is not None]
+    assert checked or lines < 10
+    assert cache.total() <= 3 * SIZE
+    assert not [name for name in names(folder) if name.startswith(".")]
+
+
+def check(kept: Kept, number: int) -> bool:
+    """Compare what is there with what was written; close it."""
+    story = body(number)
+    for first, end in kept.record.spans.ranges:
+        assert kept.read(first, end - first) == story[first:end]
+    kept.close()
+    return True
 
 
 def test_a_full_disk_is_an_error_and_no_whole_story(

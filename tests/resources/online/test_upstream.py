@@ -14,6 +14,7 @@ import resources.online.upstream
 from machine.errors import RefusedError, ResourceError
 from resources.online.policy import NOT_REACHED, REDIRECTS_LIMIT, AddressError, parse_target
 from resources.online.upstream import CutError, Response, StatusError, Upstream
+from resources.playing.events import Kind
 from tests.authority import Authority
 from tests.resources.online.parts import NOT_ALLOWED, SOUND, Page, Site, make_upstream
 
@@ -77,8 +78,10 @@ async def test_an_internet_radio_of_the_first_shoutcast() -> None:
 @pytest.mark.parametrize("status", ["404 Not Found", "403 Forbidden", "500 Oops", "204 No Content"])
 async def test_an_answer_that_is_no_story_is_named(status: str) -> None:
     async with Site(a=Page(status=status)).serve() as site:
-        with pytest.raises(StatusError, match=f"the server answers {status[:3]}"):
+        with pytest.raises(StatusError, match=f"the server answers {status[:3]}") as error:
             await make_upstream().open(parse_target(site.url("/a")))
+        gone = status.startswith("404")
+        assert error.value.kind is (Kind.NOT_FOUND if gone else Kind.BROKEN_OFF)
 
 
 async def test_redirects_are_followed_up_to_their_limit() -> None:

@@ -18,6 +18,21 @@ def tracks(*titles: str) -> list[Track]:
     return [Track(title, f"/{title}", title) for title in titles]
 
 
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("小兔子: ?a@b", "小兔子: ?a@b"),
+        ("https://u:s3cret@h:8/a.mp3?token=s3cret#x", "https://h:8/a.mp3"),
+        ("http://h?token=s3cret", "http://h"),
+        ("http://h/a@b", "http://h/a@b"),
+    ],
+)
+def test_a_log_shows_no_secret_of_a_url(title: str, shown: str) -> None:
+    track = Track(title, "http://h/?token=s3cret", "key")
+    assert track.shown == shown
+    assert "s3cret" not in f"{track} {track!r}"
+
+
 def titles(queue: Queue) -> list[str]:
     """Return the titles in the order of playing."""
     order = queue.order if queue.order is not None else range(len(queue))
