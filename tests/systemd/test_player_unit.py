@@ -57,9 +57,7 @@ def test_the_agent_connects_to_the_units_socket_which_its_group_alone_may() -> N
 def test_it_sees_what_it_plays_and_none_of_the_agents_other_files() -> None:
     assert values(SERVICE, "TemporaryFileSystem") == ["/var/lib:ro,mode=0755"]
     seen = {path.removeprefix("-") for path in values(SERVICE, "BindReadOnlyPaths")}
-    assert seen == {
-        f"{AGENTS}/{name}" for name in (Settings().play.media_folder, "player", "stories")
-    }
+    assert seen == {f"{AGENTS}/{name}" for name in (Settings().play.media_folder, "player")}
     assert not values(SERVICE, "BindPaths")
     assert not values(SERVICE, "ReadWritePaths")
     assert "-/etc/story-agent" in values(SERVICE, "InaccessiblePaths")[0].split()
