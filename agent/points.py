@@ -12,13 +12,16 @@ from pathlib import Path
 from agent.settings import Settings, SwitchSettings
 from base.clock import TrustedTime
 from base.local_time import local_time
-from machine.battery import find_battery
 from machine.level import KeptLevel
 from machine.logind import LogindPowerOff, StandInPowerOff
 from machine.microphone_switch import MicrophoneSwitch
 from machine.player import find_player
+from resources.announce.voice import Voice
 from resources.datapoint import DataPoint
+from resources.energy.build import build_battery, watch_battery
+from resources.energy.meter import Meter
 from resources.loudness.build import build_loudness, build_measurer
+from resources.loudness.loudness import Loudness
 from resources.online.opener import OnlineSettings, WebOpener
 from resources.playing.events import State
 from resources.playing.teller import Teller
@@ -26,7 +29,7 @@ from resources.points.child_lock import ChildLockPoint
 from resources.points.microphone import MicrophonePoint
 from resources.points.night import NightPoint
 from resources.points.play import PlayPoint
-from resources.points.power import PowerPoint
+from resources.points.power import ChargingPoint, PowerPoint
 from resources.points.rules import RulesPoint
 from resources.points.sleep_timer import SleepTimerPoint
 from resources.points.switch import SwitchPoint
@@ -67,20 +70,28 @@ async def build_points(
     await loudness.open()
     teller = Teller(find_player(level, state / "player"), [online, library], title_changed)
     teller.deck.source_for, teller.keep = online.source_for, online.keep
-    play = PlayPoint(teller)
+    voice = _voice(settings, level, loudness, teller)
+    play = PlayPoint(teller, voice)
     times = Times(play.teller, clock, state, on_change)
+    times.say = voice.say if voice.speaks else None
     play.order_said = times.order_said
+    meter = Meter(build_battery(settings.battery))
+    armed = LogindPowerOff() if settings.switch.armed else None
+    watch = functools.partial(
+        watch_battery, settings.battery, meter, teller, voice, on_change, armed
+    )
     return [
         play,
         VolumePoint(loudness, build_measurer(library, play.teller, state)),
         _switch(settings.switch, play.teller, times),
-        PowerPoint(find_battery()),
+        PowerPoint(meter),
         SleepTimerPoint(times),
         VolumeLimitsPoint(loudness),
         NightPoint(loudness),
         lock,
         RulesPoint(times),
         MicrophonePoint(MicrophoneSwitch(state / "microphone-off")),
+        ChargingPoint(meter, watch),
         *_product_points(),
     ]
 
@@ -92,6 +103,14 @@ def _web_opener(settings: Settings, state: Path, clock: TrustedTime) -> WebOpene
         state / "stories", play.allow_networks, play.cache_bytes, settings.ota.max_bytes_per_second
     )
     return WebOpener(found, clock)
+
+
+def _voice(settings: Settings, level: KeptLevel, loudness: Loudness, teller: Teller) -> Voice:
+    """Return the machine's own voice, which says why nothing plays and how loud a knob was turned."""
+    voice = Voice(settings.sounds, level.restore, is_night=lambda: loudness.is_night)
+    teller.subscribe(voice.hear)
+    loudness.after_turn = functools.partial(voice.note_turn, loudness, teller)
+    return voice
 
 
 def _switch(settings: SwitchSettings, teller: Teller, times: Times) -> SwitchPoint:

@@ -15,11 +15,12 @@ from typing import Any, TypeGuard, get_type_hints
 
 from audio.speex import DEFAULT_QUALITY
 from audio.vad import VadKind
+from machine.battery import parse_curve
 from machine.capture_kinds import BackEndKind
 from ota.restart import parse_window
 from ota.trust.terms import DEFAULT_CHANNEL
-from resources.announce.cues import Kind
-from resources.announce.files import Language
+from resources.announce.settings import SoundsSettings
+from resources.energy.settings import BatterySettings
 from wire.errors import FieldError, WireError
 from wire.ota import InstallerKind
 from wire.text import is_printable, kept
@@ -90,18 +91,6 @@ class PlaySettings:
     """Private networks that stories may come from (["192.168.1.0/24"]); empty: the Internet only."""
     cache_bytes: int = 200 * 1024 * 1024
     """How much of what came from the web is kept for the next time; 0: nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class SoundsSettings:
-    """The machine's own sounds (docs/sounds.md)."""
-
-    folder: Path = Path("/etc/story-agent/sounds")
-    """A maker's files, which go before the package's by their names; may be missing."""
-    language: Language = Language.AUTO
-    """The prompts' language: ``auto`` (the locale's), ``zh`` or ``en``."""
-    kinds: Kind = Kind.ALL
-    """Which are heard: ``all``, ``tones`` (no speech) or ``none``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +182,7 @@ class Settings:
     voice: VoiceSettings = field(default_factory=VoiceSettings)
     play: PlaySettings = field(default_factory=PlaySettings)
     sounds: SoundsSettings = field(default_factory=SoundsSettings)
+    battery: BatterySettings = field(default_factory=BatterySettings)
     switch: SwitchSettings = field(default_factory=SwitchSettings)
     ota: OtaSettings = field(default_factory=OtaSettings)
     health: HealthSettings = field(default_factory=HealthSettings)
@@ -205,6 +195,13 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "link.connect_timeout_seconds": (1, 300),
     "link.retry_max_seconds": (1, 3600),
     "link.refused_retry_seconds": (1, 86400),
+    "battery.bus": (0, 255),
+    "battery.address": (0, 0x77),
+    "battery.cells": (1, 8),
+    "battery.shunt_ohms": (0.0001, 10),
+    "battery.warn_percent": (0, 100),
+    "battery.warn_again_percent": (0, 100),
+    "battery.off_percent": (0, 50),
     "voice.quality": (0, 10),
     "voice.max_seconds": (1, 600),
     "voice.pause_seconds": (0.3, 3),
@@ -221,7 +218,10 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
 
 _NOT_EMPTY = frozenset({"ota.product", "ota.channel"})
 # Strings with their own format, and the parsers that check them; an empty string means none.
-_FORMS: Mapping[str, Callable[[str, str], object]] = {"ota.window": parse_window}
+_FORMS: Mapping[str, Callable[[str, str], object]] = {
+    "ota.window": parse_window,
+    "battery.curve": parse_curve,
+}
 
 
 def load_settings(path: Path | None) -> Settings:

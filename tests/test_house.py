@@ -45,6 +45,8 @@ TESTED_IN: dict[str, str] = {
     "transport.errors": "tests/transport/test_framed.py",
     "machine.capture_kinds": "tests/machine/test_capture_back_ends.py",
     "machine.errors": "tests/resources/test_dispatch.py",
+    "resources.announce.settings": "tests/agent/test_settings.py",
+    "resources.energy.settings": "tests/resources/energy/test_build.py",
     "resources.datapoint": "tests/resources/test_dispatch.py",
     "resources.playing.deck": "tests/resources/playing/test_hold.py",
     "resources.playing.events": "tests/resources/playing/test_hold.py",

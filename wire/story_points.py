@@ -96,5 +96,13 @@ MICROPHONE = DataPointDescription(
     methods=_BOTH,
 )
 
+CHARGING = DataPointDescription(
+    name="charging",
+    type=DataType.BOOL,
+    label="外接电源",
+    description="查询是否接着电源",
+    methods=(Method.GET,),
+)
+
 STORY_POINTS = (PLAY, VOLUME, SWITCH, POWER)
 """All four, in the document's order."""

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 
 from machine.cue_player import CuePlayer
 from machine.errors import ResourceError
-from resources.announce.cues import MANNERS, Cue, Kind, Saying, decide
+from resources.announce.cues import MANNERS, Cue, Saying, decide
 from resources.announce.files import SoundFiles
 from resources.announce.line import Line
+from resources.announce.settings import Kind
 
 # Before a cue the level is put on a sound device that has come; a mixer that hangs delays it no longer.
 PREPARE_SECONDS = 2.0

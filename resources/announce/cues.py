@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from resources.announce.settings import Kind
+
 
 class Cue(StrEnum):
     """A cue's name; its files are ``{language}/{name}.opus``, a tone's ``tones/{name}.opus``."""
@@ -61,15 +63,6 @@ class AtNight(Enum):
     """Said, but softer: somebody is up and waits for it."""
     SILENT = "silent"
     """Not said: it would wake a child for nothing."""
-
-
-class Kind(StrEnum):
-    """Which cues are heard at all (``sounds.kinds``)."""
-
-    ALL = "all"
-    TONES = "tones"
-    """No speech: a prompt becomes a tone."""
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 
 from resources.announce.cues import Cue, Saying
+from resources.announce.settings import Language
 
 PACKAGED = Path(__file__).with_name("sounds")
 TONES = "tones"
@@ -15,15 +15,6 @@ PACKAGED_ENDING = ".opus"
 ENDINGS = (PACKAGED_ENDING, ".ogg", ".flac", ".wav")
 # Bytes; a prompt of 10 s as WAV at 48 kHz has 960,000.
 MAKERS_LIMIT = 2 * 1024 * 1024
-
-
-class Language(StrEnum):
-    """The language of the prompts (``sounds.language``)."""
-
-    AUTO = "auto"
-    """That of the machine's locale."""
-    CHINESE = "zh"
-    ENGLISH = "en"
 
 
 def choose_language(wanted: Language, environment: Mapping[str, str]) -> Language:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
+from resources.announce.voice import Voice
 from resources.datapoint import DataPoint
 from resources.playing.teller import Teller
 from wire.datapoints import Value
@@ -16,9 +17,10 @@ class PlayPoint(DataPoint):
 
     description: ClassVar = PLAY
 
-    def __init__(self, teller: Teller) -> None:
-        """Give orders to ``teller``."""
+    def __init__(self, teller: Teller, voice: Voice | None = None) -> None:
+        """Give orders to ``teller``; ``voice`` says why one was refused."""
         self.teller = teller
+        self.voice = voice
         self.order_said: Callable[[str], Awaitable[bool]] | None = None
         """Carries out a sentence that names nothing to play, or returns False: the sleep timer."""
 
@@ -42,5 +44,7 @@ class PlayPoint(DataPoint):
         await self.teller.run()
 
     async def close(self) -> None:
-        """Stop playing and close the player."""
+        """Stop playing, be silent, and close the player."""
+        if self.voice is not None:
+            await self.voice.close()
         await self.teller.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.points import _product_points
+from machine.battery import NoBattery
+from resources.energy.meter import Meter
 from resources.points.power import PowerPoint
 
 
@@ -21,7 +23,7 @@ class _Entry:
 def test_a_products_broken_data_point_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good = PowerPoint(None)
+    good = PowerPoint(Meter(NoBattery()))
     entries = [_Entry("broken", ImportError("no module")), _Entry("odd", 7), _Entry("good", good)]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: entries if group else [])
     assert _product_points() == [good]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent.settings import _LIMITS, Settings, SettingsError, load_settings, parse_settings
+from resources.announce.settings import Kind, Language, SoundsSettings
 from wire.errors import WireError
 from wire.voice import HeaderStyle
 
@@ -35,6 +36,17 @@ cache_bytes = 1000
 folder = "/media/sounds"
 language = "en"
 kinds = "tones"
+[battery]
+kind = "ina219"
+bus = 0
+address = 0x42
+cells = 2
+curve = "3.0:0 4.2:100"
+shunt_ohms = 0.01
+charging = "negative"
+warn_percent = 20
+warn_again_percent = 10
+off_percent = 5
 [switch]
 armed = true
 idle_minutes = 30
@@ -87,6 +99,7 @@ def test_every_member_can_be_set() -> None:
             assert type(member(settings, name)) is type(member(defaults, name)), name
     assert settings.voice.style is HeaderStyle.SPX
     assert settings.play.media_folder == Path("/media/card")
+    assert settings.sounds == SoundsSettings(Path("/media/sounds"), Language.ENGLISH, Kind.TONES)
 
 
 def test_names_and_paths_are_any_text() -> None:
@@ -123,6 +136,11 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ("[voice]\nquality = 5.0", "voice.quality: got 5.0, expected an integer from 0 to 10"),
         ('[voice]\nstyle = "mp3"', 'voice.style: got "mp3", expected one of length32, spx'),
         ("[voice]\nstyle = 1", "voice.style: got 1, expected one of length32, spx"),
+        ('[battery]\nkind = "bq"', 'battery.kind: got "bq", expected one of auto, sysfs, max17040'),
+        (
+            '[battery]\ncurve = "4:9"',
+            'battery.curve: got "4:9", expected two or more volts:percent',
+        ),
         ("[switch]\narmed = 1", "switch.armed: got 1, expected true or false"),
         ('[switch]\narmed = "true"', 'switch.armed: got "true", expected true or false'),
         ("[play]\nmedia_folder = 3", "play.media_folder: got 3, expected a path"),

@@ -9,7 +9,9 @@ import pytest
 from agent.watch import Watcher
 from machine.logind import StandInPowerOff
 from machine.mixers import StandInMixer
+from machine.power_supply import SystemBattery
 from resources.dispatch import Dispatch
+from resources.energy.meter import Meter
 from resources.loudness.steps import level_of
 from resources.points.power import PowerPoint
 from resources.points.switch import SwitchPoint
@@ -22,13 +24,14 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.battery = folder / "BAT0"
         self.battery.mkdir()
+        (self.battery / "type").write_text("Battery")
         self.charge(80)
         self.mixer = StandInMixer()
         self.told: list[tuple[str, Value]] = []
         points = [
             VolumePoint(LoudBench(level_on(self.mixer)).loudness),
             SwitchPoint(StandInPowerOff()),
-            PowerPoint(self.battery),
+            PowerPoint(Meter(SystemBattery(folder))),
         ]
         self.dispatch = Dispatch(points, self.put)
         self.watcher = Watcher(self.dispatch, self.report)

@@ -32,7 +32,9 @@ from agent.link.framed import FramedConnector, tls_context
 from agent.routes import cloud_handler
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
+from machine.battery import NoBattery
 from resources.dispatch import Dispatch
+from resources.energy.meter import Meter
 from resources.points.power import PowerPoint
 from resources.points.volume import VolumePoint
 from tests.agent.parts import (
@@ -475,7 +477,9 @@ async def test_the_cloud_is_served_on_the_same_connection(
     async def no_order(_payload: bytes) -> Answer:
         return Answer(Code.BAD_REQUEST, b"transaction: missing")
 
-    dispatch = Dispatch([VolumePoint(LoudBench().loudness), PowerPoint(None)], changed)
+    dispatch = Dispatch(
+        [VolumePoint(LoudBench().loudness), PowerPoint(Meter(NoBattery()))], changed
+    )
     link = await run(
         make_profile(cloud.port, authority.pem),
         handler=cloud_handler(dispatch, no_order, no_cancel),

@@ -11,8 +11,9 @@ from machine.cue_player import ProgramCuePlayer
 from machine.errors import UnavailableError
 from resources.announce import announcer as module
 from resources.announce.announcer import Announcer
-from resources.announce.cues import NIGHT_GAIN, Cue, Kind
-from resources.announce.files import Language, SoundFiles
+from resources.announce.cues import NIGHT_GAIN, Cue
+from resources.announce.files import SoundFiles
+from resources.announce.settings import Kind, Language
 
 DEADLINE = 20.0
 

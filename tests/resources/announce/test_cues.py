@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from resources.announce.cues import MANNERS, NIGHT_GAIN, AtNight, Cue, Kind, Saying, decide
+from resources.announce.cues import MANNERS, NIGHT_GAIN, AtNight, Cue, Saying, decide
+from resources.announce.settings import Kind
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from resources.announce.files import (
     ENDINGS,
     MAKERS_LIMIT,
     PACKAGED,
-    Language,
     SoundFiles,
     choose_language,
 )
+from resources.announce.settings import Language
 
 PROMPT = Saying(Cue.LOCKED, spoken=True, gain=0.0)
 TONE = Saying(Cue.LISTEN, spoken=False, gain=0.0)

@@ -1,0 +1,1 @@
+"""The battery's charge, and what the machine does about a low one."""

@@ -1,0 +1,35 @@
+"""Reads the battery outside the event loop, with a deadline: a hung bus holds one thread, and never a request."""
+
+from __future__ import annotations
+
+import asyncio
+
+from machine.battery import Battery, Charge
+
+# A transfer on I²C takes a millisecond, and the kernel gives a hung bus up after one second a register.
+READ_SECONDS = 3.0
+
+
+class Meter:
+    """The battery's charge, for all who ask; those who ask at the same time share one reading."""
+
+    def __init__(self, battery: Battery, seconds: float = READ_SECONDS) -> None:
+        """Read ``battery``; a reading that takes longer than ``seconds`` is unknown."""
+        self._battery = battery
+        self._seconds = seconds
+        self._reading: asyncio.Future[Charge] | None = None
+
+    @property
+    def name(self) -> str:
+        """The gauge."""
+        return self._battery.name
+
+    async def read(self) -> Charge:
+        """Return the charge; what cannot be read is unknown, and says why."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().run_in_executor(None, self._battery.read)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.shield(self._reading)
+        except TimeoutError:
+            return Charge(None, None, f"no answer in {self._seconds:g} s")
