@@ -25,7 +25,9 @@ export function makeControl(path, point, signal, shape, { words = null, bare = f
   const readable = point.method.includes("GET");
   const send = (content) => order("PUT", content);
   const read = () => { if (readable) order("GET"); };
-  const parts = shape({ point, label: words ? t(words) : own, id, put: send, read });
+  // Readings that the user did not ask for leave the answer to the last order where it is.
+  const reread = () => { if (readable) order("GET", null, true); };
+  const parts = shape({ point, label: words ? t(words) : own, id, put: send, reread });
   const heading = h("h3", { id });
   const head = h("div", {}, heading, parts.output);
   const hint = h("p", {});
@@ -53,28 +55,28 @@ export function makeControl(path, point, signal, shape, { words = null, bare = f
   let working = false;
   let reports = 0;
 
-  async function order(method, content) {
+  async function order(method, content, quiet = bare && method === "GET") {
     const last = queue.at(-1);
     // Of the positions that a slider passed, only the newest is sent; one reading after all orders is enough.
     if (parts.latest && last?.[0] === "PUT" && method === "PUT") last[1] = content;
     else if (last?.[0] === "GET" && method === "GET") return;
-    else if (queue.length < QUEUE_LIMIT) queue.push([method, content]);
+    else if (queue.length < QUEUE_LIMIT) queue.push([method, content, quiet]);
     if (working) return;
     working = true;
     while (queue.length && !signal.aborted) await exchange(...queue.shift());
     working = false;
   }
 
-  async function exchange(method, content) {
+  async function exchange(method, content, quiet) {
     const before = reports;
-    tell(method, t(method === "PUT" ? "sending" : "reading"));
+    if (!quiet) showAnswer(t(method === "PUT" ? "sending" : "reading"), false);
     try {
       const body = { method, name: point.name, ...(method === "PUT" ? { content } : {}) };
       const reply = await post(`${path}/control`, body);
       if (signal.aborted) return;
       if (!reply.code.startsWith("2.")) showAnswer(t("deviceSaid", { code: reply.code, text: reply.content }), true);
       else {
-        tell(method, t("took", { code: reply.code, ms: reply.ms }));
+        if (!quiet) showAnswer(t("took", { code: reply.code, ms: reply.ms }), false);
         if (reports === before) show(method === "PUT" ? content : reply.content, method === "PUT");
         if (method === "GET") return;
       }
@@ -90,9 +92,6 @@ export function makeControl(path, point, signal, shape, { words = null, bare = f
     const reply = await post(`${path}/control`, { method: "GET", name: point.name });
     if (reply.code.startsWith("2.") && reports === before) show(reply.content, false);
   }
-
-  // What is read again after each report would say so all the time.
-  const tell = (method, text) => { if (!bare || method === "PUT") showAnswer(text, false); };
 
   function showAnswer(text, bad) {
     answer.textContent = text;
@@ -110,7 +109,7 @@ export function makeControl(path, point, signal, shape, { words = null, bare = f
         reports += 1;
         show(value, false);
       }
-      if (online && (earlier || parts.rereads)) read();
+      if (online && (earlier || parts.rereads)) reread();
     },
     reset: () => parts.reset?.(),
     enable(online) {

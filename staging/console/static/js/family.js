@@ -7,12 +7,15 @@ import { orText, toggle } from "./inputs.js";
 
 const LOUDEST = 16;
 const PERIODS_MAX = 4;
+const BONUS_MAX = 600;
+// Minutes that one press of the button gives.
+const BONUS = 15;
 // What the form offers first, when nothing is set yet.
 const NIGHT = { from: "21:00", to: "06:30", max: 5 };
 const QUIET = ["20:30", "06:30"];
 
 /** A form of fields: it sends what `write` returns, and shows the device's value unless the user is changing it. */
-function settings({ put: send }, { fields, fill, write, enabled }) {
+function settings({ put: send }, { fields, fill, write, enabled, more = null }) {
   let changed = false;
   let isOnline = false;
   const submit = (event) => {
@@ -21,7 +24,7 @@ function settings({ put: send }, { fields, fill, write, enabled }) {
     send(write());
   };
   const body = h("form", { class: "stack tight", on: { submit, input: () => { changed = true; draw(); } } }, fields,
-    h("div", {}, h("button", { type: "submit" }, t("save"))));
+    h("div", { class: "row" }, h("button", { type: "submit" }, t("save")), more));
   const draw = () => enabled?.(isOnline);
   return {
     output: null,
@@ -116,21 +119,27 @@ function quietPeriods(touched) {
 function rules(context) {
   const quiet = quietPeriods(() => form.touched());
   const daily = number(0, 1440, { name: "daily", placeholder: t("rules.unlimited") });
-  const bonus = number(0, 600, { name: "bonus", placeholder: "0" });
+  const bonus = number(0, BONUS_MAX, { name: "bonus", placeholder: "0" });
   const then = h("select", { name: "then" }, ["fade", "finish"].map((value) => h("option", { value }, t(`rules.${value}`))));
   const tonight = h("select", { name: "tonight" }, ["", "free", "last", "hours"].map((value) => h("option", { value }, t(`tonight.${value || "usual"}`))));
   const from = time(QUIET[0], { "aria-label": t("from") });
   const to = time(QUIET[1], { "aria-label": t("to") });
   const hours = h("div", { class: "row period" }, from, h("span", { "aria-hidden": "true" }, "–"), to);
+  // A value of nothing but a bonus keeps the other rules (wire.rules), so it needs no save.
+  const give = h("button", { type: "button", data: { role: "bonus" }, on: { click: () => context.put(`bonus ${Math.min(BONUS_MAX, given + BONUS)}`) } }, t("rules.give", { n: BONUS }));
+  let given = 0;
   let thenSaid = false;
   const form = settings(context, {
     fields: [quiet.element,
       h("div", { class: "fields" }, labelled("rules.daily", daily), labelled("rules.bonus", bonus)),
       labelled("rules.then", then), labelled("rules.tonight", tonight), hours],
+    more: give,
     fill(value) {
       quiet.fill(value.quiet);
       daily.value = value.daily ?? "";
       bonus.value = value.bonus ?? "";
+      given = value.bonus ?? 0;
+      give.hidden = value.daily === null;
       thenSaid = value.then !== null;
       then.value = value.then ?? "fade";
       tonight.value = Array.isArray(value.tonight) ? "hours" : value.tonight ?? "";

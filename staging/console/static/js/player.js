@@ -176,7 +176,7 @@ export const modeSelect = orText(isMode, ({ label, put: send }) => {
 });
 
 /** When it stops by itself. */
-export const sleepTimer = orText(readTimer, ({ put: send, read }) => {
+export const sleepTimer = orText(readTimer, ({ put: send, reread }) => {
   const output = h("output", { class: "small" }, "–");
   const button = (value, text) => h("button", { type: "button", data: { timer: value }, on: { click: () => send(value) } }, text);
   const quick = [...QUICK_MINUTES.map((n) => button(String(n), t("minutes", { n }))), button("end", t("timer.atEnd")), button("off", t("off"))];
@@ -193,7 +193,7 @@ export const sleepTimer = orText(readTimer, ({ put: send, read }) => {
   let timer = { kind: "off" };
   const asking = setInterval(() => {
     if (!body.isConnected) clearInterval(asking);
-    else if (timer.kind === "minutes" && !document.hidden && !amount.disabled) read();
+    else if (timer.kind === "minutes" && !document.hidden && !amount.disabled) reread();
   }, TIMER_MS);
   return {
     rereads: true,

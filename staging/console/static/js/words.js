@@ -154,6 +154,7 @@ export const WORDS = {
   "rules.daily": ["每天分钟数", "Minutes a day"],
   "rules.unlimited": ["不限", "no limit"],
   "rules.bonus": ["今天另加", "More today"],
+  "rules.give": ["今天多 {n} 分钟", "{n} minutes more today"],
   "rules.then": ["时间到了", "When time is up"],
   "rules.fade": ["渐弱停止", "Fade out"],
   "rules.finish": ["播完这个故事", "Finish the story"],
