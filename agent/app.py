@@ -31,6 +31,7 @@ from base.clock import TrustedTime
 from machine.network import read_network
 from ota.launch.running import running_release
 from resources.dispatch import Dispatch
+from resources.playing.told import describe
 from resources.points.play import PlayPoint
 from wire.datapoints import Value
 from wire.profile import Profile
@@ -166,9 +167,12 @@ class Agent:
         point = self._dispatch.points["play"]
         if not isinstance(point, PlayPoint):
             return {}
+        told = describe(await point.teller.snapshot())
         return {
+            **told,
             "title": await point.get() or None,
-            "seconds": await point.teller.player.position(),
+            "seconds": told["position"],
+            "mode": point.teller.mode.value,
             "skipped": point.teller.skipped,
         }
 

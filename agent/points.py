@@ -24,11 +24,14 @@ from resources.loudness.build import build_loudness, build_measurer
 from resources.loudness.loudness import Loudness
 from resources.online.opener import OnlineSettings, WebOpener
 from resources.playing.events import State
+from resources.playing.positions import Positions
 from resources.playing.teller import Teller
 from resources.points.child_lock import ChildLockPoint
 from resources.points.microphone import MicrophonePoint
 from resources.points.night import NightPoint
 from resources.points.play import PlayPoint
+from resources.points.play_mode import PlayModePoint
+from resources.points.player import PlayerPoint
 from resources.points.power import ChargingPoint, PowerPoint
 from resources.points.rules import RulesPoint
 from resources.points.sleep_timer import SleepTimerPoint
@@ -68,7 +71,9 @@ async def build_points(
     level.locked = lambda: lock.is_on
     loudness = build_loudness(level, state, functools.partial(local_time, clock), volume_changed)
     await loudness.open()
-    teller = Teller(find_player(level, state / "player"), [online, library], title_changed)
+    memory = Positions(state, settings.play.resume)
+    player = find_player(level, state / "player")
+    teller = Teller(player, [online, library], title_changed, memory)
     teller.deck.source_for, teller.keep = online.source_for, online.keep
     voice = _voice(settings, level, loudness, teller)
     play = PlayPoint(teller, voice)
@@ -85,6 +90,8 @@ async def build_points(
         VolumePoint(loudness, build_measurer(library, play.teller, state)),
         _switch(settings.switch, play.teller, times),
         PowerPoint(meter),
+        PlayerPoint(teller, on_change),
+        PlayModePoint(teller, on_change),
         SleepTimerPoint(times),
         VolumeLimitsPoint(loudness),
         NightPoint(loudness),

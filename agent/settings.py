@@ -21,6 +21,7 @@ from ota.restart import parse_window
 from ota.trust.terms import DEFAULT_CHANNEL
 from resources.announce.settings import SoundsSettings
 from resources.energy.settings import BatterySettings
+from resources.playing.resume import Choice
 from wire.errors import FieldError, WireError
 from wire.ota import InstallerKind
 from wire.text import is_printable, kept
@@ -89,6 +90,8 @@ class PlaySettings:
     """Songs and stories; relative to the state folder."""
     allow_networks: tuple[str, ...] = ()
     """Private networks that stories may come from (["192.168.1.0/24"]); empty: the Internet only."""
+    resume: Choice = Choice.AUTO
+    """Whether titles go on where they were left: ``auto`` (those of 10 minutes and more), ``story``, ``song``."""
     cache_bytes: int = 200 * 1024 * 1024
     """How much of what came from the web is kept for the next time; 0: nothing."""
 

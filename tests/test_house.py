@@ -48,6 +48,7 @@ TESTED_IN: dict[str, str] = {
     "resources.announce.settings": "tests/agent/test_settings.py",
     "resources.energy.settings": "tests/resources/energy/test_build.py",
     "resources.datapoint": "tests/resources/test_dispatch.py",
+    "resources.points.play_mode": "tests/resources/points/test_player.py",
     "resources.playing.deck": "tests/resources/playing/test_hold.py",
     "resources.playing.events": "tests/resources/playing/test_hold.py",
     "resources.points.rules": "tests/resources/times/test_times.py",

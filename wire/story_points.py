@@ -50,6 +50,22 @@ POWER = DataPointDescription(
 )
 
 # The product's own, after the document's four.
+PLAYER = DataPointDescription(
+    name="player",
+    type=DataType.STRING,
+    label="播放状态",
+    description='正在播放的内容、进度和播放列表（JSON）；设 {"position": 90} 跳到第 90 秒',
+    pattern={},
+    methods=_BOTH,
+)
+PLAY_MODE = DataPointDescription(
+    name="play_mode",
+    type=DataType.STRING,
+    label="播放顺序",
+    description="“order”顺序播放、“shuffle”随机播放、“repeat-one”单曲循环、“repeat-all”循环播放",
+    pattern={},
+    methods=_BOTH,
+)
 SLEEP_TIMER = DataPointDescription(
     name="sleep_timer",
     type=DataType.STRING,

@@ -168,6 +168,14 @@ def parse_order(text: str) -> Order:
     return Play(wanted.removeprefix("播放").strip() or wanted)
 
 
+def parse_position(text: str) -> Seek:
+    """Return the order ``{"position": seconds}``; raises WireError for anything else."""
+    source = parse_object(text, "player")
+    if set(source) != {"position"}:
+        raise FieldError("player", source, 'an object like {"position": 90}')
+    return Seek(_amount("player.position", source["position"], 0))
+
+
 def starts_sound(order: Order) -> bool:
     """Return whether an order may make something sound that did not: gates are asked about those."""
     if isinstance(order, Command):

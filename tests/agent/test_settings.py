@@ -31,6 +31,7 @@ pause_seconds = 1
 [play]
 media_folder = "/media/card"
 allow_networks = ["192.168.1.0/24", "fd00::/8"]
+resume = "song"
 cache_bytes = 1000
 [sounds]
 folder = "/media/sounds"

@@ -10,6 +10,8 @@ import pytest
 import wire.story_points
 from resources.loudness.limits import Limits, parse_limits
 from resources.loudness.night import parse_night
+from resources.playing.orders import parse_order, parse_position
+from resources.playing.queue import PlayMode
 from wire.datapoints import DataPointDescription, parse_value
 from wire.rules import parse_rules
 from wire.sleep import parse_timer
@@ -23,6 +25,9 @@ GRAMMARS = {
     "night": parse_night,
     "rules": parse_rules,
     "sleep_timer": parse_timer,
+    "play": parse_order,
+    "player": parse_position,
+    "play_mode": PlayMode,
 }
 
 

@@ -61,8 +61,8 @@ def playing(state: str = "playing", index: int = 1, **other: Any) -> str:
         "title": STORIES[index],
         "position": 61.5,
         "length": 300.0,
-        "queue": list(enumerate(STORIES)),
-        "index": index,
+        "queue": list(enumerate(STORIES, 1)),
+        "index": index + 1,
         "count": len(STORIES),
         "source": f"/media/{STORIES[index]}.mp3",
     }

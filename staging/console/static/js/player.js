@@ -141,7 +141,7 @@ function titleList(jump) {
 
   const line = ([number, title], current) => h("li", {},
     h("button", { type: "button", class: "quiet", disabled: !isOnline || !jump, "aria-current": number === current ? "true" : null,
-      data: { jump: number }, on: { click: () => jump(number) } }, h("span", { class: "soft" }, `${number + 1}.`), h("span", { class: "grow" }, title)));
+      data: { jump: number }, on: { click: () => jump(number) } }, h("span", { class: "soft" }, `${number}.`), h("span", { class: "grow" }, title)));
 
   function draw(queue, index) {
     const focused = list.contains(document.activeElement) ? document.activeElement.dataset.jump : null;
@@ -158,7 +158,7 @@ function titleList(jump) {
     },
     show({ queue, index, count }) {
       element.hidden = queue.length === 0 || count === 1;
-      where.textContent = index === null || count === null ? "" : t("titleOf", { n: index + 1, count });
+      where.textContent = index === null || count === null ? "" : t("titleOf", { n: index, count });
       const drawn = JSON.stringify([queue, index]);
       if (drawn !== shown) draw(queue, index);
       shown = drawn;
