@@ -20,7 +20,7 @@ from resources.announce.voice import Voice
 from resources.datapoint import DataPoint
 from resources.energy.build import build_battery, watch_battery
 from resources.energy.meter import Meter
-from resources.loudness.build import build_loudness, build_measurer
+from resources.loudness.build import Titles, build_loudness
 from resources.loudness.loudness import Loudness
 from resources.online.opener import OnlineSettings, WebOpener
 from resources.playing.events import State
@@ -87,7 +87,7 @@ async def build_points(
     )
     return [
         play,
-        VolumePoint(loudness, build_measurer(library, play.teller, state)),
+        VolumePoint(loudness, Titles(library, play.teller, state)),
         _switch(settings.switch, play.teller, times),
         PowerPoint(meter),
         PlayerPoint(teller, on_change),

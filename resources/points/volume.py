@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from resources.datapoint import DataPoint
+from resources.loudness.build import Titles
 from resources.loudness.loudness import Loudness
-from resources.loudness.measurer import Measurer
 from wire.datapoints import Value
 from wire.story_points import VOLUME
 
@@ -16,10 +16,10 @@ class VolumePoint(DataPoint):
 
     description: ClassVar = VOLUME
 
-    def __init__(self, loudness: Loudness, measurer: Measurer | None = None) -> None:
-        """Control ``loudness``; ``measurer`` measures titles in the background."""
+    def __init__(self, loudness: Loudness, titles: Titles | None = None) -> None:
+        """Control ``loudness``; ``titles`` are measured in the background."""
         self._loudness = loudness
-        self._measurer = measurer
+        self._titles = titles
 
     @property
     def back_end(self) -> str:
@@ -36,11 +36,11 @@ class VolumePoint(DataPoint):
 
     async def run(self) -> None:
         """Measure the titles' loudness while nothing plays."""
-        if self._measurer is not None:
-            await self._measurer.run()
+        if self._titles is not None:
+            await self._titles.run()
 
     async def close(self) -> None:
         """Close the mixer and the index of what was measured."""
         await self._loudness.close()
-        if self._measurer is not None:
-            await self._measurer.close()
+        if self._titles is not None:
+            await self._titles.close()

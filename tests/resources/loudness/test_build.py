@@ -7,7 +7,7 @@ from pathlib import Path
 
 from machine.measure import Measured
 from machine.mixers import StandInMixer
-from resources.loudness.build import build_loudness, build_measurer
+from resources.loudness.build import Titles, build_loudness
 from resources.loudness.gain_index import GainIndex
 from resources.playing.teller import Teller
 from resources.titles.library import Library
@@ -26,11 +26,11 @@ async def test_a_title_that_was_measured_plays_with_its_gain(tmp_path: Path) -> 
     index.close()
     player, library = ScriptedPlayer(), Library(media)
     teller = Teller(player, [library], ignore)
-    measurer = build_measurer(library, teller, tmp_path)
+    titles = Titles(library, teller, tmp_path)
     for title in ("loud", "new"):
         await teller.order(title)
     assert player.gains == [-8.0, -8.0]
-    await measurer.close()
+    await titles.close()
     await teller.close()
 
 
