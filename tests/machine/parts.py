@@ -12,7 +12,7 @@ import re
 import shutil
 import wave
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -194,7 +194,11 @@ class CuttingServer:
 
 async def level_in_decibels(ear: Ear) -> float:
     """Return the power of half a second of sound in dB of full scale; -100 for silence."""
-    samples = [sample for _ in range(5) for sample in await ear.block()]
+    return level_of_samples([sample for _ in range(5) for sample in await ear.block()])
+
+
+def level_of_samples(samples: Sequence[int]) -> float:
+    """Return their power in dB of full scale; -100 for silence."""
     mean = sum(sample * sample for sample in samples) / len(samples)
     return 10 * math.log10(max(mean / 32768**2, 1e-10))
 
