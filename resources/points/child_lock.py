@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from resources.datapoint import DataPoint
@@ -19,6 +20,8 @@ class ChildLockPoint(DataPoint):
         """Keep the lock in ``record``."""
         self._record = record
         self._is_on = record.load().get("locked") is True
+        self.on_refused: Callable[[str], None] = lambda _reason: None
+        """Called with the answer to an order that is refused: whoever pressed a button reads none."""
 
     @property
     def is_on(self) -> bool:
@@ -38,4 +41,6 @@ class ChildLockPoint(DataPoint):
         """Refuse every order but the lock's own: who may use the local API opens it by its name."""
         if not self._is_on or name == self.description.name:
             return None
-        return f"{name}: the child lock is on, expected an order from the family's app"
+        reason = f"{name}: the child lock is on, expected an order from the family's app"
+        self.on_refused(reason)
+        return reason

@@ -27,11 +27,14 @@ def order(name: str, value: bytes, method: str = "PUT") -> Request:
 async def test_orders_of_the_machine_itself_are_refused_and_all_else_passes(tmp_path: Path) -> None:
     lock = ChildLockPoint(Record(tmp_path / "child_lock.json"))
     dispatch = Dispatch([VolumePoint(LoudBench().loudness), lock], ignore)
+    told: list[str] = []
+    lock.on_refused = told.append
     assert (await dispatch.handle_local(order("volume", b"3"))).code is Code.CHANGED
     assert (await dispatch.handle(order("child_lock", b"true"))).code is Code.CHANGED
     refused = await dispatch.handle_local(order("volume", b"9"))
     assert refused.code is Code.FORBIDDEN
     assert refused.text == "volume: the child lock is on, expected an order from the family's app"
+    assert told == [refused.text]
     assert (await dispatch.handle_local(order("volume", b"", "GET"))).text == "3"
     assert (await dispatch.handle(order("volume", b"9"))).code is Code.CHANGED
     assert (await dispatch.handle_local(order("child_lock", b"false"))).code is Code.CHANGED
