@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -42,7 +44,11 @@ class World:
         self.trusted = TrustedTime(
             wall=lambda: self.true + self.ahead, ticks=lambda: self.ticks, boot=str(self.boots)
         )
-        kept, played, seen, dated = self.stored or (None, None, None, False)
+        kept, played, seen, dated = self.stored or (Kept(), None, None, False)
+        # As on disk: the ticks of an earlier start mean nothing in this one.
+        bonus = replace(kept.bonus, ordered=-math.inf) if kept.bonus else None
+        night = replace(kept.night, ticks=None, ordered=-math.inf) if kept.night else None
+        kept = Kept(kept.rules, bonus, night)
         self.clock = RulesClock(
             self.trusted,
             lambda: self.ticks,
