@@ -243,6 +243,7 @@ class Keeper:
         if self._fade is not None:
             self._fade.cancel()
             await asyncio.wait([self._fade])
+        self._teller.deck.unmark()  # it is left where it is stopped again
         await self._teller.player.fade(0.0, UNFADE_SECONDS)
 
     async def _silence(self) -> None:

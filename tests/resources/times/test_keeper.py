@@ -14,7 +14,9 @@ import pytest
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
 from resources.announce.cues import Cue
-from resources.playing.events import Kind, Refused
+from resources.playing.events import Event, Kind, Refused, Started
+from resources.playing.queue import Track
+from resources.playing.resume import BACK_SECONDS
 from resources.times import store
 from resources.times.build import Clocks, build_keeper
 from resources.times.countdown import FADE_SECONDS
@@ -38,6 +40,8 @@ class House:
         self.says = says
         self.said: list[Cue] = []
         self.changes: list[tuple[str, str]] = []
+        self.tracks: list[Track] = []
+        self.bench.teller.subscribe(self.note)
         self.keep()
 
     def keep(self) -> None:
@@ -47,6 +51,10 @@ class House:
                 lambda: self.world.ticks, str(self.world.boots), self.world.local, self.world.knows
             ),
         )  # fmt: skip
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self.tracks.append(event.track)
 
     async def on_change(self, name: str, value: str) -> None:
         self.changes.append((name, value))
@@ -221,6 +229,35 @@ async def test_a_timer_that_is_taken_back_in_the_fade_lets_the_story_be_heard(ho
     assert house.bench.player.fades[-1] == (0.0, 0.5)
     await house.passes(60)
     assert house.title == "a"
+
+
+async def left_at(house: House, title: str) -> float:
+    """Return the second that the machine remembers of a title."""
+    (found,) = [track for track in house.tracks if track.title == title]
+    return await house.bench.teller.memory.left_at(found)
+
+
+async def test_tomorrow_the_story_goes_on_where_the_fade_began(house: House) -> None:
+    await house.order("a")
+    await house.timer("2")
+    house.bench.player.at = 500.0
+    await house.passes(95)
+    house.bench.player.at = 525.0
+    await house.faded()
+    assert house.title == ""
+    assert await left_at(house, "a") == 500.0 - BACK_SECONDS
+
+
+async def test_a_fade_that_was_taken_back_leaves_no_mark(house: House) -> None:
+    await house.order("a")
+    await house.timer("2")
+    house.bench.player.at = 500.0
+    await house.passes(100)
+    await house.timer("off")
+    await house.passes(1)
+    house.bench.player.at = 900.0
+    await house.order("stop")
+    assert await left_at(house, "a") == 900.0 - BACK_SECONDS
 
 
 async def test_the_end_of_this_story(house: House) -> None:
