@@ -1,8 +1,12 @@
-"""A PulseAudio daemon with one null sink, for tests and benchmarks: it can be killed and started again."""
+"""A PulseAudio daemon with one null sink, for tests and benchmarks: it can be killed and started again.
+
+`MicServer` adds a virtual microphone, into which tests and benchmarks speak.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -57,3 +61,41 @@ class PulseServer:
             capture_output=True, text=True, timeout=START_SECONDS, check=True,
         )  # fmt: skip
         return done.stdout
+
+
+MIC_SOURCE = "mic.monitor"
+
+
+class MicServer(PulseServer):
+    """A server whose source `MIC_SOURCE` gives what is played into its sink ``mic``, and faint noise."""
+
+    _noise: subprocess.Popen[bytes] | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a process needs in its environment to use this server."""
+        names = ("HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "PULSE_SERVER")
+        return {name: self.environment[name] for name in names}
+
+    def start(self) -> None:
+        """Start the server; the virtual microphone is open, for a monitor begins with a delay."""
+        super().start()
+        self.pactl("load-module", "module-null-sink", "sink_name=mic")
+        self.pactl("set-default-source", MIC_SOURCE)
+        self._noise = subprocess.Popen(
+            ["pacat", "--latency-msec=20", "--device=mic", "--volume=6554", "/dev/urandom"],
+            env=self.environment, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def kill(self) -> None:
+        """Kill the server at once, and wait for the one that plays the noise."""
+        super().kill()
+        if self._noise is not None:
+            self._noise.kill()
+            self._noise.wait(10)
+            self._noise = None
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Stop the server's process, or let it go on."""
+        if self._daemon is not None:
+            self._daemon.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)

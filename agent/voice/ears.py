@@ -37,7 +37,6 @@ class Ears:
         *,
         switch: MicrophoneSwitch,
         hold: Hold,
-        say: Say | None = None,
     ) -> None:
         """Send what is heard on ``link``.
 
@@ -47,14 +46,14 @@ class Ears:
             next_id: numbers utterances.
             switch: whether the microphone may be opened.
             hold: silences the story for as long as its block lasts.
-            say: lets a cue sound; None: there are no cues.
         """
         self._link = link
         self._settings = settings
         self._next_id = next_id
         self._switch = switch
         self._hold = hold
-        self._say = say or _say_nothing
+        self.say: Say = _say_nothing
+        """Lets a cue sound; set before the first use. A machine without cues keeps this one, which is silent."""
         self._listener: Listener | None = None
         switch.close_first = self._turn
 
@@ -105,7 +104,7 @@ class Ears:
             lambda: find_vad(settings.vad),
             LiveSender(self._link, settings, self._next_id),
             hold=self._hold,
-            say=self._say,
+            say=self.say,
             rules=EndpointRules(pause=settings.pause_seconds),
             muted=not self._switch.is_on,
         )
@@ -116,14 +115,13 @@ def build_ears(
     settings: VoiceSettings,
     next_id: Callable[[], int],
     points: Mapping[str, DataPoint],
-    say: Say | None = None,
 ) -> Ears | None:
     """Return the ear of a machine with these data points, None if it has no switch for it."""
     microphone, play = points.get("microphone"), points.get("play")
     if not isinstance(microphone, MicrophonePoint):
         return None
     hold: Hold = play.teller.hold if isinstance(play, PlayPoint) else contextlib.nullcontext
-    return Ears(link, settings, next_id, switch=microphone.switch, hold=hold, say=say)
+    return Ears(link, settings, next_id, switch=microphone.switch, hold=hold)
 
 
 def _say_nothing(_cue: Cue) -> asyncio.Future[bool]:

@@ -17,7 +17,8 @@ from machine.capture_child import BLOCK_BYTES
 from machine.capture_kinds import BackEndKind
 from machine.capture_source import read_source
 from machine.microphone import BackEnd, FaultKind, Microphone, MicrophoneError, Recording
-from tests.machine.mic_parts import DEADLINE, MicServer, children, descriptors, mic_server
+from tests.machine.mic_parts import DEADLINE, back_end, children, descriptors, mic_server
+from tools.pulse import MicServer
 
 NOISE = "head -c {} /dev/urandom"
 HANG = "exec sleep 600"
@@ -179,9 +180,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MicServe
         yield made
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("kind", ["sounddevice", "parec", "arecord"])
-async def test_every_back_end_hears_a_real_sound_server(server: MicServer, kind: str) -> None:
-    recording = await Recording.start(server.back_end(kind))
+async def test_every_back_end_hears_a_real_sound_server(kind: str) -> None:
+    recording = await Recording.start(back_end(kind))
     try:
         blocks = [await recording.block() for _ in range(50)]
     finally:
@@ -201,7 +203,7 @@ async def test_a_source_that_is_not_there_is_named(kind: str) -> None:
 async def test_it_survives_the_deaths_of_the_sound_server(
     server: MicServer, kind: str, deaths: int
 ) -> None:
-    ears = Microphone(server.back_end(kind))
+    ears = Microphone(back_end(kind))
     blocks = asyncio.Semaphore(0)
     faults: asyncio.Queue[MicrophoneError] = asyncio.Queue(100)
     task = asyncio.create_task(ears.keep_open(lambda _block: blocks.release(), faults.put_nowait))
@@ -224,7 +226,7 @@ async def test_it_survives_the_deaths_of_the_sound_server(
 
 
 async def test_a_frozen_server_is_noticed_and_left(server: MicServer) -> None:
-    recording = await Recording.start(server.back_end("sounddevice"))
+    recording = await Recording.start(back_end("sounddevice"))
     await recording.block()
     server.freeze(frozen=True)
     try:

@@ -25,7 +25,8 @@ from machine.microphone import Microphone
 from resources.announce.cues import Cue
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import DEADLINE
-from tests.machine.mic_parts import MicServer, mic_server
+from tests.machine.mic_parts import back_end, mic_server
+from tools.pulse import MicServer
 from tools.speech import added, has_espeak, noise, rms, scaled, sound_of
 from wire.voice import parse_segment, unpack_frames
 
@@ -76,7 +77,7 @@ async def hear(
     link = MemoryLink()
     child = Child(server, sound.tobytes())
     listener = Listener(
-        Microphone(server.back_end(kind)), lambda: find_vad(vad),
+        Microphone(back_end(kind)), lambda: find_vad(vad),
         LiveSender(link, settings, lambda: 10001), hold=contextlib.nullcontext, say=child.say,
     )  # fmt: skip
     async with asyncio.timeout(DEADLINE):
