@@ -19,6 +19,8 @@ from machine.outputs import Outputs, ramp, ramp_seconds, settle
 # A server that starts later, and a card that is plugged in, are seen at most this late; at each use
 # at once.
 LOOK_SECONDS = 2.0
+# The same where it costs a program's run (ALSA) and nothing plays.
+QUIET_SECONDS = 20.0
 # Between two looks for a mixer on a machine that has one that cannot be used.
 RETRY_SECONDS = 1.0
 # Between two levels of a ramp: steps of 1 dB or less are not heard as steps.
@@ -186,7 +188,7 @@ class KeptLevel:
         seen = self._known
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if self._tells else LOOK_SECONDS):
+                async with asyncio.timeout(self._patience):
                     await self._changed.wait()
             self._changed.clear()
             try:
@@ -203,6 +205,14 @@ class KeptLevel:
             await self._look()
             if self._target is None and not isinstance(self._mixer, StandInMixer):
                 await self._settle()
+
+    @property
+    def _patience(self) -> float | None:
+        """How long to wait for a sign of the mixer before looking at it."""
+        if self._tells:
+            return None
+        is_free = self._missing or isinstance(self._mixer, StandInMixer)
+        return LOOK_SECONDS if is_free or self._listeners else QUIET_SECONDS
 
     @property
     def _tells(self) -> bool:

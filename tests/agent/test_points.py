@@ -1,13 +1,24 @@
-"""The data points of a product, beside the document's four."""
+"""The data points as the agent builds them: on a real sound server, and those of a product."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
 import pytest
 
-from agent.points import _product_points
+from agent.points import _product_points, build_points
+from agent.settings import Settings
+from base.clock import TrustedTime
 from machine.battery import NoBattery
+from resources.dispatch import Dispatch
 from resources.energy.meter import Meter
 from resources.points.power import PowerPoint
+from tests.machine.parts import PulseServer, until
+from wire.codes import Code
+from wire.datapoints import Value
+from wire.exchange import Request
 
 
 class _Entry:
@@ -29,3 +40,83 @@ def test_a_products_broken_data_point_does_not_stop_the_others(
     assert _product_points() == [good]
     assert "data point broken cannot be loaded" in caplog.text
     assert "data point odd is no resources.datapoint.DataPoint" in caplog.text
+
+
+@pytest.fixture
+def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
+    folder = tmp_path / "pulse"
+    folder.mkdir()
+    server = PulseServer(folder)
+    monkeypatch.setenv("PULSE_SERVER", server.address)
+    server.start()
+    yield server
+    server.kill()
+
+
+class Whole:
+    """All data points on one dispatch, and what they report by themselves."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Value]] = []
+        self.dispatch = Dispatch([], self.report)
+
+    async def report(self, name: str, value: Value) -> None:
+        self.told.append((name, value))
+
+    async def ask(self, method: str, name: str, text: str = "", *, local: bool = False) -> str:
+        asked = Request(method, (name,), payload=text.encode())
+        answer = await self.dispatch.handle(asked, local=local)
+        return answer.text if Code(answer.code).is_success else Code(answer.code).dotted
+
+
+@asynccontextmanager
+async def built(state: Path) -> AsyncIterator[Whole]:
+    whole = Whole()
+    points = await build_points(Settings(), state, whole.report, TrustedTime())
+    whole.dispatch = Dispatch(points, whole.report)
+    try:
+        yield whole
+    finally:
+        await whole.dispatch.close()
+
+
+def level_of(server: PulseServer) -> str:
+    return server.pactl("get-sink-volume", "bench").split("/")[1].strip()
+
+
+async def test_the_volume_of_a_family_on_a_real_sound_server(
+    sound: PulseServer, tmp_path: Path
+) -> None:
+    async with built(tmp_path / "state") as whole:
+        assert list(whole.dispatch.points)[:4] == ["play", "volume", "switch", "power"]
+        assert await whole.ask("PUT", "volume_limits", "max=12 start=4") == ""
+        assert ("volume", 12) in whole.told  # the sink was at 100 %
+        assert await whole.ask("PUT", "volume", "13") == "4.00"
+        assert await whole.ask("PUT", "volume", "8") == ""
+        sound.pactl("set-sink-volume", "bench", "30%")
+        await until(lambda: whole.told[-1] == ("volume", 3))
+        sound.pactl("set-sink-volume", "bench", "150%")
+        await until(lambda: whole.told[-1] == ("volume", 12))
+        assert await whole.ask("PUT", "child_lock", "true") == ""
+        assert await whole.ask("PUT", "volume", "9", local=True) == "4.03"
+        assert await whole.ask("PUT", "volume", "9") == ""
+        sound.pactl("set-sink-volume", "bench", "30%")  # a knob, while locked
+        await until(lambda: level_of(sound) == "51%")
+        assert await whole.ask("GET", "volume") == "9"
+    async with built(tmp_path / "state") as whole:  # another run of the agent, not of the machine
+        assert await whole.ask("GET", "volume") == "9"
+        assert await whole.ask("GET", "volume_limits") == "max=12 min=0 start=4"
+        assert await whole.ask("GET", "child_lock") == "true"
+
+
+async def test_a_volume_is_never_answered_with_success_while_the_server_is_away(
+    sound: PulseServer, tmp_path: Path
+) -> None:
+    async with built(tmp_path / "state") as whole:
+        assert await whole.ask("PUT", "volume", "8") == ""
+        sound.kill()
+        assert await whole.ask("PUT", "volume", "3") == "5.03"
+        assert await whole.ask("GET", "volume") == "5.03"
+        sound.start()
+        await until(lambda: level_of(sound) == "46%")
+        assert await whole.ask("GET", "volume") == "8"
