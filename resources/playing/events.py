@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from machine.errors import RefusedError, UnavailableError
 from resources.playing.orders import Order
 from resources.playing.queue import Track
+from wire.facts import Fact
 
 
 class Kind(StrEnum):
@@ -84,15 +84,13 @@ class State(StrEnum):
     """A story is there and would play, but there is no sound device or somebody is listening."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Fact):
     """A track plays."""
 
     track: Track
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Fact):
     """A track plays no longer.
 
     Attributes:
@@ -106,28 +104,23 @@ class Ended:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(Fact):
     """An order paused the track."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(Fact):
     """An order let a paused track go on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(Fact):
     """Nothing plays any more: an order stopped it, or the queue is at its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Fact):
     """The queue or the mode of playing changed, or the position by an order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Fact):
     """An order was not carried out; ``text`` is the answer to it."""
 
     kind: Kind
@@ -137,8 +130,7 @@ class Refused:
 Event = Started | Ended | Paused | Resumed | Stopped | Changed | Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Fact):
     """What plays, at one moment.
 
     Attributes:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from resources.playing.queue import PlayMode
 from resources.playing.resume import Policy
 from wire.errors import FieldError
+from wire.facts import Fact
 from wire.fields import is_object, parse_object
 from wire.numerals import numeral
 from wire.text import fold, is_printable
@@ -47,8 +47,7 @@ class Command(Enum):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Play:
+class Play(Fact):
     """Play these titles, folders or URLs in place of what plays.
 
     Attributes:
@@ -62,52 +61,45 @@ class Play:
     from_start: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(Fact):
     """Put these into the queue: behind the title that plays (``next``), or at the end."""
 
     wanted: tuple[str, ...]
     next: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Jump:
+class Jump(Fact):
     """Play a title of the queue: its number from 1, or its name."""
 
     to: int | str
 
 
-@dataclass(frozen=True, slots=True)
-class SetMode:
+class SetMode(Fact):
     """Play in another order from now on."""
 
     mode: PlayMode
 
 
-@dataclass(frozen=True, slots=True)
-class Seek:
+class Seek(Fact):
     """Go to a place of the title that plays, in seconds."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(Fact):
     """Forget how far a title, or all in a folder, was heard; None: everything."""
 
     wanted: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SetPolicy:
+class SetPolicy(Fact):
     """Go on in a title, or in all of a folder, or always begin at the start; None: as it was."""
 
     wanted: str
     policy: Policy | None
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Fact):
     """Keep a story of the web on the disk whatever else is heard, or treat it as any other again."""
 
     url: str

@@ -12,7 +12,6 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -220,7 +219,8 @@ class Positions:
             self._opened = True
             self._turn += turn
             self._rows = {
-                k: replace(heard, turn=heard.turn + turn) for k, heard in self._rows.items()
+                key: Heard(h.at, h.length, h.finished, h.turn + turn, h.when)
+                for key, h in self._rows.items()
             }
             self._notes = (notes or {}) | self._notes
 
