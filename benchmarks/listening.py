@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -131,6 +132,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--deaths", type=int, default=0, help="kill the sound server so often")
     options = parser.parse_args()
+    logging.getLogger("machine.microphone").setLevel(logging.ERROR)  # each death is a warning
     for kind in KINDS:
         if options.deaths:
             with microphone() as server:
