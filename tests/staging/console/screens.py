@@ -5,6 +5,7 @@ python -m tests.staging.console.screens
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.staging.console.conftest import Stage
 from tests.staging.console.page import PASSWORD, PHONE, USER, WIDE, Page, start_browser
 from tools.bench import Bench
 from tools.processes import command
+from tools.pulse import PulseServer
 from tools.tour import write_tone
 
 FOLDER = Path(__file__).parents[3] / "docs" / "console"
@@ -43,9 +45,12 @@ def shoot(page: Page, name: str, *sizes: str) -> None:
 
 def prepare(stage: Stage) -> None:
     """Create the content of the pages: titles, values, voice, a second device."""
-    write_tone(stage.bench.state / "media" / "小兔子乖乖.wav", seconds=60)
+    for title in ("小兔子乖乖", "两只老虎", "小星星", "数鸭子"):
+        write_tone(stage.bench.state / "media" / "儿歌" / f"{title}.wav", seconds=240)
     for level in (9, 12, 7, 10, 6, 8):
         stage.agent("set", "volume", str(level))
+    stage.agent("set", "night", "21:00-06:30 max=5")
+    stage.agent("set", "rules", "quiet 20:30-06:30; daily 90; then finish; tonight free")
     stage.agent("say", "tools/utterance.wav")
     stage.agent("say", "tools/utterance.wav")
     stage.cloud("device", "add")
@@ -68,10 +73,10 @@ def walk(page: Page, stage: Stage) -> None:
     page.get("[data-point=volume]")
     page.type("input[name=name]", "Bench speaker", enter=True)
     page.type("[data-point=play] input", "小兔子乖乖", enter=True)
-    page.see("[data-point=play] [data-role=now]", "小兔子乖乖")
+    page.see("[data-point=player] [data-role=title]", "小兔子乖乖")
     # A device does not restart during a story.
     page.click("[data-point=play] [data-command='停止']")
-    page.see("[data-point=play] [data-role=now]", "nothing")
+    page.see("[data-point=player] [data-role=title]", "Nothing")
     upload(page, stage, "1.1.0", "Faster start, calmer volume steps")
     page.type("[data-version='1.1.0'] input[name=uuid]", stage.uuid, enter=True)
     page.see("[data-version='1.1.0'] li .chip", "Success", seconds=60)
@@ -92,6 +97,11 @@ def walk(page: Page, stage: Stage) -> None:
     page.open("/console/devices")
     page.see(f"tr[data-uuid='{stage.uuid}']", "Bench speaker")
     shoot(page, "devices")
+    show_device(page, stage)
+
+
+def show_device(page: Page, stage: Stage) -> None:
+    """Show the device while a story plays, in both languages."""
     page.open(f"/console/devices/{stage.uuid}")
     page.get("[data-utterance]")
     page.get("[data-series=volume] svg")
@@ -99,6 +109,9 @@ def walk(page: Page, stage: Stage) -> None:
         page.type("[data-part=heard] input[name=sentence]", sentence, enter=True)
         page.see("[data-part=heard] .outcomes > li:first-child", sentence)
         page.get("[data-part=heard] button[type=submit]:enabled")
+    page.click("[data-point=sleep_timer] [data-timer='30']")
+    page.see("[data-point=sleep_timer] output", "min left")
+    page.see("[data-point=player] [data-role=state]", "Playing")
     shoot(page, "device")
     page.js("localStorage.setItem('story-console-language', 'zh')")
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
@@ -148,6 +161,9 @@ def main() -> int:
     """Run everything in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
+        sound = PulseServer(Path(folder))
+        sound.start()
+        os.environ |= {"PULSE_SERVER": sound.address}
         browser = start_browser(Path(folder) / "chromium")
         try:
             bench.start_cloud(0, 0)
@@ -161,6 +177,7 @@ def main() -> int:
         finally:
             browser.quit()
             bench.stop()
+            sound.kill()
     # With fewer colours the file is a third of the size, without a visible difference.
     if shutil.which("pngquant"):
         files = [str(file) for file in FOLDER.glob("*.png")]

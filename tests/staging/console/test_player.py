@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
+from tests.conftest import write_tone
+from tests.staging.console.conftest import Stage
 from tests.staging.console.page import PHONE, Page
 from tests.staging.console.speaker import STORIES, SpeakerThread, playing
 from tests.staging.console.test_access import violations
+from tools.bench import Bench
 
 PLAYER = "[data-point=player]"
+ALBUM = ("一只青蛙", "两只老虎", "三只小猪")
 
 
 def test_it_shows_what_plays_and_follows_it_live(shown: Page, speaker: SpeakerThread) -> None:
@@ -149,3 +156,59 @@ def test_it_is_accessible_and_fits_a_phone(
     shown.get("[data-point=rules] input[name=daily]")
     assert violations(shown) == []
     assert shown.js("return document.documentElement.scrollWidth") <= PHONE[0]
+
+
+@pytest.fixture(scope="module")
+def sounding(
+    stage: Stage, pulse_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """A second agent on the cloud, with a sound server, mpv and an album of three titles."""
+    bench = Bench(tmp_path_factory.mktemp("sounding"))
+    bench.cloud_data, bench.api = stage.bench.cloud_data, stage.bench.api
+    bench.flash_device()
+    for number, title in enumerate(ALBUM, 1):
+        write_tone(bench.state / "media" / "数数" / f"{number} {title}.wav", seconds=120)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PULSE_SERVER", pulse_server)
+        bench.start_agent()
+    yield Stage(bench)
+    bench.stop()
+
+
+def told(stage: Stage) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(stage.agent("get", "player"))
+    return found
+
+
+def test_an_agent_that_plays_is_shown_and_led(inside: Page, sounding: Stage) -> None:
+    page, title = inside, f"{PLAYER} [data-role=title]"
+    page.open(f"/console/devices/{sounding.uuid}")
+    page.type("input[name=token]", sounding.bind_token, enter=True)
+    page.see(title, "Nothing is playing")
+    page.type("[data-point=play] input", "数数", enter=True)
+    page.see(title, ALBUM[0])
+    page.see(f"{PLAYER} [data-role=state]", "Playing")
+    page.see(f"{PLAYER} [data-role=length]", "2:00")
+    page.see("[data-part=player] [data-role=where]", "Title 1 of 3")
+    page.click("[data-command='下一首']")
+    page.see(title, ALBUM[1])
+    page.click("[data-jump='3']")
+    page.see(title, ALBUM[2])
+    page.see("[data-part=player] [aria-current]", ALBUM[2])
+    page.click("[data-command='暂停']")
+    page.see(f"{PLAYER} [data-role=state]", "Paused")
+    page.js(
+        """const bar = document.querySelector(arguments[0]);
+        bar.value = 90;
+        for (const type of ['input', 'change']) bar.dispatchEvent(new Event(type, {bubbles: true}));""",
+        f"{PLAYER} input[type=range]",
+    )
+    page.wait(lambda: told(sounding)["position"] >= 89, "the agent's position")
+    page.see(f"{PLAYER} [data-role=position]", "1:30")
+    page.click("[data-command='从头']")
+    page.wait(lambda: told(sounding)["position"] < 60, "the beginning")
+    Select(page.get("[data-point=play_mode] select")).select_by_value("repeat-all")
+    page.wait(lambda: sounding.agent("get", "play_mode") == "repeat-all", "the mode")
+    sounding.agent("set", "play", "停止")  # on the machine
+    page.see(title, "Nothing is playing")
+    assert page.errors() == []
