@@ -1,7 +1,7 @@
 """Where the story is now, written every few seconds: two sectors of one small file, in turn.
 
-A database page or a growing log costs 4 KiB and a journal entry of the file system each time, some
-10 MB an hour on a card that wears out. Here each write is one sector (512 bytes, past the page cache)
+A row of a database costs 12 KiB and a journal entry of the file system each time, 9 MB an hour on a
+card that wears out. Here each write is one sector (512 bytes, past the page cache)
 of a file that never grows. A power cut can spoil the sector being written; the other one has the place
 before that.
 """
