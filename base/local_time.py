@@ -7,6 +7,7 @@ hours ago and is no reason for `base.clock` to disbelieve it: it is a lower boun
 from __future__ import annotations
 
 import ctypes
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def local_time(clock: TrustedTime) -> datetime | None:
     """Return the local time; None while nothing tells what time it is."""
     if not is_known(clock):
         return None
+    time.tzset()  # the zone may have been set since the start
     return datetime.fromtimestamp(clock.now()).astimezone()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from machine.errors import UnavailableError
 from machine.mixers import Mixer, StandInMixer, find_mixer, read_surroundings
-from machine.outputs import Outputs, ramp, ramp_seconds, settle
+from machine.outputs import Outputs, is_near, ramp, ramp_seconds, settle
 
 # A server that starts later, and a card that is plugged in, are seen at most this late; at each use
 # at once.
@@ -69,6 +69,8 @@ class KeptLevel:
     @property
     def name(self) -> str:
         """The mixer in use, or why there is none."""
+        if not self._missing and self._known is not None and self._known.is_dummy:
+            return f"{self._mixer.name}: it has no device: volume is kept but not heard"
         return self._missing or self._mixer.name
 
     @property
@@ -138,9 +140,16 @@ class KeptLevel:
                 # Read each time: an output that comes during a ramp must not stay at its own level.
                 await self._mixer.put(dict.fromkeys((await self._mixer.read()).levels, level))
                 if part >= 1.0:
-                    self._known, self._kept = await self._mixer.read(), level
+                    self._accept(await self._mixer.read(), level)
             if part < 1.0:
                 await asyncio.sleep(RAMP_STEP_SECONDS)
+
+    def _accept(self, outputs: Outputs, level: float) -> None:
+        """Keep ``level``; raises UnavailableError if the output that is heard has not taken it."""
+        self._known = outputs
+        if not is_near(outputs.level, level):
+            raise UnavailableError(f"{self._mixer.name}: {outputs.default} does not take the level")
+        self._kept = level
 
     async def restore(self, *, renewed: bool = False) -> None:
         """Put the kept level on all outputs that are new; raises UnavailableError.
@@ -166,6 +175,7 @@ class KeptLevel:
         """Call ``on_change`` when outputs come or go, until cancelled."""
         self.follow()
         self._listeners.append(on_change)
+        self._changed.set()
         try:
             await asyncio.get_running_loop().create_future()
         finally:

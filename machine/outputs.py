@@ -18,6 +18,8 @@ FAINTEST = 10 ** (-50 / 60)
 # A change up to this is a step, and needs no ramp.
 STEP_DECIBELS = 2.6
 RAMP_SECONDS = 0.2
+# The largest step of a card's control that is taken for rounding.
+COARSE_DECIBELS = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,13 @@ def settle(
 def is_same(one: float, other: float) -> bool:
     """Return whether two levels differ by no more than rounding."""
     return abs(one - other) <= TOLERANCE
+
+
+def is_near(found: float, wanted: float) -> bool:
+    """Return whether an output has taken a level as well as it can: coarse controls have steps of some dB."""
+    if wanted <= 0:
+        return found <= FAINTEST
+    return is_same(found, wanted) or abs(decibels(found) - decibels(wanted)) <= COARSE_DECIBELS
 
 
 def decibels(level: float) -> float:

@@ -244,6 +244,31 @@ async def test_no_order_and_no_knob_beats_the_limit() -> None:
     assert (card.level, turned) == (0.6, [0.6])
 
 
+async def test_an_output_that_does_not_take_the_level_is_never_answered_with_success() -> None:
+    class Fixed(Card):
+        name = "fixed output"
+
+        async def put(self, levels: Mapping[str, float]) -> None:
+            self.put_levels.append(levels["card"])
+
+    level = Machine(Fixed()).level()
+    for wanted in (0.2, 0.0, 1.0):
+        with pytest.raises(UnavailableError, match="fixed output: card does not take the level"):
+            await level.set(wanted)
+    await level.set(0.5)
+
+
+async def test_a_card_with_coarse_steps_takes_the_nearest() -> None:
+    class Coarse(Card):
+        async def put(self, levels: Mapping[str, float]) -> None:
+            self.level = round(levels["card"] * 10) / 10
+
+    level = Machine(card := Coarse()).level()
+    await level.set(0.56)
+    assert (card.level, level.kept) == (0.6, 0.56)
+    assert await level.get() == 0.6
+
+
 async def test_while_locked_a_knob_is_put_back() -> None:
     card, turned = Card(), list[float]()
     level = Machine(card).level()
@@ -312,6 +337,7 @@ async def test_a_story_waits_while_the_sound_server_has_only_its_dummy_output(
     sound.pactl("unload-module", "module-null-sink")
     await until(lambda: "no sound device: waits at" in player.name)
     assert player.output == "null"
+    assert level.name == "PulseAudio: default sink: it has no device: volume is kept but not heard"
     held = await player.position() or 0.0
     assert held <= heard + 1.0
     sound.pactl("load-module", "module-null-sink", "sink_name=bench")  # at 100 %
