@@ -75,6 +75,11 @@ class Records:
         """Write until cancelled."""
         while True:
             await self._wanted.wait()
+            await self.write()
+
+    async def write(self) -> None:
+        """Write what is wanted."""
+        if self._wanted.is_set():
             self._wanted.clear()
             await self._write(AHEAD_SECONDS if self._ahead else 0.0)
 

@@ -8,14 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from agent.points import _product_points, build_points
+from agent.points import _product_points, build_points, times_of
 from agent.settings import Settings
 from base.clock import TrustedTime
 from machine.battery import NoBattery
+from machine.logind import StandInPowerOff
 from resources.dispatch import Dispatch
 from resources.energy.meter import Meter
 from resources.points.power import PowerPoint
+from resources.points.sleep_timer import SleepTimerPoint
+from resources.points.switch import SwitchPoint
+from resources.times.idle import IdlePowerOff
+from resources.times.times import Times
 from tests.machine.parts import PulseServer, until
+from tests.resources.parts import Bench
 from wire.codes import Code
 from wire.datapoints import Value
 from wire.exchange import Request
@@ -120,3 +126,17 @@ async def test_a_volume_is_never_answered_with_success_while_the_server_is_away(
         sound.start()
         await until(lambda: level_of(sound) == "46%")
         assert await whole.ask("GET", "volume") == "8"
+
+
+async def test_an_update_keeps_a_machine_on_and_the_times_are_found(tmp_path: Path) -> None:
+    async def told(_name: str, _value: object) -> None:
+        pass
+
+    bench = Bench(tmp_path / "media")
+    idle = IdlePowerOff(30, StandInPowerOff(), lambda: 0.0)
+    times = Times(bench.teller, TrustedTime(), tmp_path, told)
+    points = [SwitchPoint(StandInPowerOff(), idle), SleepTimerPoint(times)]
+    assert times_of(points, lambda: True) is times
+    assert [needed() for needed in idle.needs] == [True]
+    assert times_of([], lambda: True) is None
+    await bench.teller.close()

@@ -418,9 +418,7 @@ async def test_a_bonus_that_is_over_is_reported(house: House) -> None:
 
 async def write(house: House) -> None:
     """Let the writer work off what is wanted."""
-    if house.keeper._records._wanted.is_set():
-        house.keeper._records._wanted.clear()
-        await house.keeper._records._write(30.0 if house.keeper._records._ahead else 0.0)
+    await house.keeper._records.write()
 
 
 async def test_the_minutes_are_written_ahead(house: House) -> None:

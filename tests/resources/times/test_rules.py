@@ -121,6 +121,18 @@ def test_a_bonus_given_before_the_date_was_known_is_for_the_real_date() -> None:
     assert world.value == "daily 10"
 
 
+def test_a_bonus_is_kept_when_the_cloud_corrects_the_date_backwards() -> None:
+    world = World("2026-11-26 18:00")
+    world.ahead = 40 * 86400.0
+    world.order("daily 10")
+    world.order("bonus 15")
+    world.advance(60)
+    world.sync()
+    assert world.value == "daily 10; bonus 15"
+    world.advance(7 * 3600)
+    assert world.value == "daily 10"
+
+
 def test_a_bonus_needs_a_measure() -> None:
     world = World()
     with pytest.raises(

@@ -89,7 +89,7 @@ def test_rules_that_are_none_are_not_taken(
     assert "rules.json cannot be read" in caplog.text
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80))
 def test_any_bytes_are_survived(store: TimesStore, tmp_path: Path, content: bytes) -> None:
     for name in (TIMER, RULES, PLAYED):

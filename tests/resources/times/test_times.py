@@ -124,6 +124,17 @@ async def test_a_minute_that_is_said_is_a_minute(machine: Machine) -> None:
     assert await machine.get("sleep_timer") == "1"
 
 
+async def test_an_order_for_the_time_itself_is_no_tap(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taps = []
+    monkeypatch.setattr(machine.times.keep(), "touched", lambda: taps.append("tap"))
+    for name in ("sleep_timer", "rules", "volume"):
+        machine.times.ordered(name)
+    assert len(taps) == 1
+    assert machine.used == 3
+
+
 async def test_a_title_of_the_card_is_played_also_if_it_could_be_a_timer(machine: Machine) -> None:
     for title in ("20 minutes", "别停"):
         assert await machine.put("play", title) == CHANGED
