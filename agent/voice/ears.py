@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agent.link import Link
 from agent.settings import VoiceSettings
 from machine.microphone_switch import MicrophoneSwitch
+from resources.announce.voice import Voice
 from resources.datapoint import DataPoint
 from resources.points.microphone import MicrophonePoint
 from resources.points.play import PlayPoint
@@ -120,8 +121,23 @@ def build_ears(
     microphone, play = points.get("microphone"), points.get("play")
     if not isinstance(microphone, MicrophonePoint):
         return None
-    hold: Hold = play.teller.hold if isinstance(play, PlayPoint) else contextlib.nullcontext
-    return Ears(link, settings, next_id, switch=microphone.switch, hold=hold)
+    if not isinstance(play, PlayPoint):
+        nobody = contextlib.nullcontext
+        return Ears(link, settings, next_id, switch=microphone.switch, hold=nobody)
+    ears = Ears(link, settings, next_id, switch=microphone.switch, hold=play.teller.hold)
+    if play.voice is not None:
+        ears.say = _beside_a_hand(play.voice)
+    return ears
+
+
+def _beside_a_hand(voice: Voice) -> Say:
+    """Let ``voice`` say what listening needs, and know that somebody is there: the answer may be told at night."""
+
+    def say(cue: Cue) -> asyncio.Future[bool]:
+        voice.note_hand()
+        return voice.say(cue)
+
+    return say
 
 
 def _say_nothing(_cue: Cue) -> asyncio.Future[bool]:

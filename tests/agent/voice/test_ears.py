@@ -6,18 +6,23 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from agent.settings import VoiceSettings
+from agent.voice import states
 from agent.voice.ears import Ears, build_ears
 from machine import capture_back_ends
 from machine.capture_kinds import BackEndKind
 from machine.microphone import BackEnd
 from machine.microphone_switch import MicrophoneSwitch
+from resources.announce.cues import Cue
 from resources.points.microphone import MicrophonePoint
+from resources.points.play import PlayPoint
 from tests.agent.memory_link import MemoryLink
+from tests.resources.parts import Bench
 
 
 def make(
@@ -115,3 +120,90 @@ def test_a_product_without_the_switch_has_no_ear(tmp_path: Path) -> None:
     assert build_ears(MemoryLink(), VoiceSettings(), lambda: 1, {}) is None
     point = MicrophonePoint(MicrophoneSwitch(tmp_path / "off"))
     assert build_ears(MemoryLink(), VoiceSettings(), lambda: 1, {"microphone": point}) is not None
+
+
+class Mouth:
+    """Says nothing, and remembers it."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def note_hand(self) -> None:
+        self.log.append("hand")
+
+    def say(self, cue: Cue) -> asyncio.Future[bool]:
+        self.log.append(str(cue))
+        heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        heard.set_result(True)
+        return heard
+
+    async def close(self) -> None:
+        """Be as silent as before."""
+
+
+@pytest.fixture
+async def story(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = Bench(tmp_path / "media", "a", "b")
+    await made.point.put("a")
+    made.player.at = 60.0
+    yield made
+    await made.teller.close()
+
+
+def is_silent(story: Bench) -> bool | None:
+    return story.player.paused
+
+
+def beside(
+    story: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> tuple[Ears, Mouth]:
+    """Return the ear of a machine on which a story plays."""
+    mouth = Mouth()
+    play = PlayPoint(story.teller, mouth)  # type: ignore[arg-type]
+    points = {"microphone": MicrophonePoint(MicrophoneSwitch(folder / "off")), "play": play}
+    back_end = BackEnd("scripted", ("sh", "-c", script))
+    monkeypatch.setattr(capture_back_ends, "find_back_end", lambda *_: back_end)
+    ears = build_ears(MemoryLink(), VoiceSettings(), lambda: 10001, points)
+    assert ears is not None
+    return ears, mouth
+
+
+@pytest.mark.parametrize("end", ["cancel", "mute", "close", "dead"])
+async def test_the_story_is_silent_while_it_listens_and_goes_on_earlier_whatever_ends_it(
+    story: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(states, "SECONDS", dict(states.SECONDS) | {"opening": 0.5, "fault": 0.05})
+    script = "exit 1" if end == "dead" else "exec cat /dev/urandom"
+    ears, mouth = beside(story, tmp_path, monkeypatch, script)
+    listening = asyncio.create_task(ears.listen())
+    async with asyncio.timeout(30):
+        while not is_silent(story):
+            await asyncio.sleep(0)
+        match end:
+            case "cancel":
+                await ears.cancel()
+            case "mute":
+                await ears._switch.set(on=False)
+            case "close":
+                await ears.close()
+        await listening
+    assert is_silent(story) is False
+    assert 55.0 <= story.player.at <= 57.0
+    if end == "dead":
+        assert mouth.log == ["hand", "error"]
+
+
+async def test_an_order_that_came_meanwhile_is_what_plays(
+    story: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ears, _ = beside(story, tmp_path, monkeypatch, "exec sleep 600")
+    listening = asyncio.create_task(ears.listen())
+    async with asyncio.timeout(30):
+        while not is_silent(story):
+            await asyncio.sleep(0)
+        await story.point.put("b")
+        story.player.at = 1.0
+        await ears.cancel()
+        await listening
+    assert story.teller.title == "b"
+    assert story.player.at == 1.0
