@@ -18,6 +18,7 @@ from resources.loudness.night import Night, parse_night, show_night
 from resources.loudness.steps import level_of, step_of
 from resources.record import Record
 from wire.errors import FieldError
+from wire.volume import refusal
 
 # A knob is reported when it has come to rest.
 REST_SECONDS = 0.3
@@ -121,9 +122,7 @@ class Loudness:
         quietest = min(self._limits.min, loudest)
         if not quietest <= step <= loudest:
             why = "night" if loudest < self._limits.max and step > loudest else "volume_limits"
-            raise RefusedError(
-                f"volume: got {step}, expected {quietest} to {loudest} now, see {why}"
-            )
+            raise RefusedError(refusal(step, quietest, loudest, why))
         await self._level.set(level_of(step))
         self._note(step)
 

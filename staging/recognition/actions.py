@@ -15,6 +15,7 @@ from staging.recognition.intents import PERCENT_MAX, Action, Intent
 from wire.datapoints import DataPointDescription, Range, parse_description
 from wire.errors import WireError, show
 from wire.story_points import VOLUME_RANGE
+from wire.volume import parse_refusal
 
 PLAY, VOLUME, SLEEP_TIMER = "play", "volume", "sleep_timer"
 PLAY_PREFIX = "播放"
@@ -91,7 +92,14 @@ class Device:
         now = None
         if intent.action is not Action.VOLUME_SET:
             now = _level(await self._ask("GET", VOLUME))
-        await self._ask("PUT", VOLUME, str(new_level(intent, now, limits)))
+        level = new_level(intent, now, limits)
+        step = await self._ask("PUT", VOLUME, str(level))
+        allowed = parse_refusal(step.answer)
+        if allowed is None or not is_as_far_as_possible(intent):
+            return
+        nearest = min(max(level, allowed[0]), allowed[1])
+        if nearest not in {level, now}:
+            await self._ask("PUT", VOLUME, str(nearest))
 
     async def _ask(self, method: str, name: str, content: str = "") -> Step:
         self._point(name)  # the device must have it
@@ -128,6 +136,12 @@ def new_level(intent: Intent, now: int | None, limits: Range) -> int:
         return _on_step(limits.low + round(span * amount / PERCENT_MAX), limits)
     sign = 1 if intent.action is Action.VOLUME_UP else -1
     return _on_step((now or 0) + sign * amount * limits.step, limits)
+
+
+def is_as_far_as_possible(intent: Intent) -> bool:
+    """Return whether ``intent`` is for more, less, all or nothing, not for a certain level."""
+    extremes = {0, PERCENT_MAX} if intent.percent else {0}
+    return intent.action is not Action.VOLUME_SET or intent.amount in extremes
 
 
 def _on_step(level: int, limits: Range) -> int:

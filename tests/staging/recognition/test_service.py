@@ -33,6 +33,7 @@ from wire.datapoints import Range, self_description
 from wire.errors import WireError
 from wire.story_points import PLAY
 from wire.voice import HeaderStyle, Segmenter
+from wire.volume import refusal
 
 
 class Machine:
@@ -40,6 +41,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.volume = "7"
+        self.allowed = range(17)
         self.asked: list[tuple[str, str, str]] = []
         self.failure: Exception | None = None
         self.answers: dict[tuple[str, str], tuple[str, str]] = {}
@@ -52,6 +54,9 @@ class Machine:
         if (method, name) in self.answers:
             return self.answers[method, name]
         if name == "volume" and method == "PUT":
+            if int(value) not in self.allowed:
+                low, high = min(self.allowed), max(self.allowed)
+                return "4.00", refusal(int(value), low, high, "volume_limits")
             self.volume = value
         return ("2.05", self.volume) if method == "GET" else ("2.04", "")
 
@@ -93,6 +98,22 @@ async def test_a_typed_sentence_asks_the_device(
     assert machine.asked == asked
     assert (outcome.uuid, outcome.source, outcome.text) == (UUID, "typed", sentence)
     assert recognition.outcomes.recent(UUID) == [outcome.to_json()]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "now", "last", "done"),
+    [
+        ("调高音量", "11", "12", True), ("调高音量", "12", "14", False),
+        ("音量调到最大", "7", "12", True), ("静音", "7", "3", True), ("音量调到十五", "7", "15", False),
+    ],
+)  # fmt: skip
+async def test_louder_is_as_loud_as_the_family_allows_and_a_number_is_refused(
+    recognition: Recognition, machine: Machine, sentence: str, now: str, last: str, done: bool,  # noqa: FBT001
+) -> None:  # fmt: skip
+    machine.volume, machine.allowed = now, range(3, 13)
+    outcome = await recognition.say(UUID, sentence)
+    assert (outcome.done, machine.asked[-1]) == (done, ("PUT", "volume", last))
+    assert machine.volume == (last if done else now)
 
 
 async def test_titles_are_those_of_the_catalogue(
