@@ -15,7 +15,7 @@ from machine.errors import RefusedError, ResourceError, UnavailableError
 from resources.online.cache import Cache, key_of
 from resources.online.policy import AddressError, Target, parse_target
 from resources.online.relay import Relay
-from resources.online.stores import InMemory, OnDisk, Store
+from resources.online.stores import InMemory, OnDisk, Store, on_disk
 from resources.online.story import Story
 from resources.online.upstream import Facts, Response, Upstream
 from resources.playing.keys import url_key
@@ -90,14 +90,14 @@ class Online:
             UnavailableError: the disk fails.
         """
         try:
-            await asyncio.to_thread(self._cache.pin, url, pinned=pinned)
+            await on_disk(self._cache.pin, url, pinned=pinned)
         except OSError as error:
             raise UnavailableError(f"play: it cannot be kept: {error.strerror}") from error
 
     async def fetch_pinned(self) -> bool:
         """Fetch what is pinned and missing; return whether some is missing still."""
         missing = False
-        for url, whole in await asyncio.to_thread(self._cache.pinned):
+        for url, whole in await on_disk(self._cache.pinned):
             if not whole:
                 missing = not await self._fetch_pinned(url) or missing
         return missing
@@ -180,7 +180,7 @@ class Online:
     async def _find_kept(self, target: Target, key: str) -> _KeptStory | None:
         """Return the story that is kept, unless the server has another one by now."""
         try:
-            kept = await asyncio.to_thread(self._cache.find, key)
+            kept = await on_disk(self._cache.find, key)
         except OSError as error:
             _log.warning("play: the kept stories cannot be read: %s", error.strerror)
             return None
@@ -190,8 +190,8 @@ class Online:
         facts = Facts(target, record.content_type, record.size, True, record.validator)
         if not await self._is_other(target, facts) and kept.run(0):
             return _KeptStory(facts, OnDisk(kept))
-        await asyncio.to_thread(kept.close)
-        await asyncio.to_thread(self._cache.drop, key)
+        await on_disk(kept.close)
+        await on_disk(self._cache.drop, key)
         return None
 
     async def _is_other(self, target: Target, facts: Facts) -> bool:
@@ -208,7 +208,7 @@ class Online:
     async def _new_store(self, key: str, facts: Facts, head: bytes) -> Store:
         """Return a store that holds ``head``: the disk if the story can be kept there, else memory."""
         try:
-            kept = await asyncio.to_thread(
+            kept = await on_disk(
                 self._cache.begin, key, facts.size or 0, facts.content_type, facts.validator
             )
             if kept is not None:

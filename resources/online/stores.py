@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, Protocol, TypeVar
 
 from resources.online.cache import Kept
 
@@ -13,6 +16,18 @@ AHEAD_ON_DISK = 4 * 1024 * 1024
 AHEAD_IN_MEMORY = 256 * 1024
 # Bytes behind the player that memory holds, for a player that goes back a little.
 BEHIND_IN_MEMORY = 128 * 1024
+
+# One thread for all of it: each thread that reads pieces keeps memory of its own.
+_DISK = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stories")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def on_disk(work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """Return the result of ``work``, which blocks, from the thread of the stories on the disk."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_DISK, functools.partial(work, *arguments, **options))
 
 
 class Store(Protocol):
@@ -55,20 +70,20 @@ class OnDisk:
 
     async def read(self, at: int, size: int) -> bytes:
         """Read from the disk, in a thread."""
-        return await asyncio.to_thread(self._kept.read, at, size)
+        return await on_disk(self._kept.read, at, size)
 
     async def write(self, at: int, data: bytes, *, wanted: int) -> None:
         """Write to the disk, in a thread."""
         del wanted
-        await asyncio.to_thread(self._kept.write, at, data)
+        await on_disk(self._kept.write, at, data)
 
     async def sync(self) -> None:
         """Flush to the disk, in a thread."""
-        await asyncio.to_thread(self._kept.sync)
+        await on_disk(self._kept.sync)
 
     async def close(self) -> None:
         """Close the file."""
-        await asyncio.to_thread(self._kept.close)
+        await on_disk(self._kept.close)
 
 
 class InMemory:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 from machine.errors import ResourceError, UnavailableError
 from resources.online.policy import Target
-from resources.online.stores import InMemory, Store
+from resources.online.stores import InMemory, Store, on_disk
 from resources.online.upstream import PIECE, CutError, Facts, Response, StatusError, Upstream
 
 # Tries in a row that brought nothing, and the seconds before each. Few, since an order must be answered
@@ -243,7 +243,7 @@ class Story:
         self._ahead = self._store.ahead
         await lost.close()
         if self._on_change is not None:
-            await asyncio.to_thread(self._on_change)
+            await on_disk(self._on_change)
         raise ChangedError("play: the story on the server is another one now")
 
     async def _hold(self, place: int, data: bytes) -> None:
