@@ -40,7 +40,7 @@ class Cue(StrEnum):
     TIMER_SOON = "timer-soon"
     """The sleep timer ends soon."""
     GOOD_NIGHT = "good-night"
-    """The sleep timer has ended the story."""
+    """The sleep timer's fade begins."""
     TIME_UP = "time-up"
     """The day's measure of the parents' rules is used up."""
     # What a hand or a voice has just done.

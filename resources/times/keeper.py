@@ -213,6 +213,8 @@ class Keeper:
             case Sign():
                 self._sign = asyncio.create_task(self._give_sign())
             case Fade(seconds):
+                if self.evening.why is Why.TIMER:
+                    self._say(Cue.GOOD_NIGHT)  # over the story, and not into the silence after it
                 self._fade = asyncio.create_task(self._fade_out(seconds))
             case Restore():
                 await self._restore()

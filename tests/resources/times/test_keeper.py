@@ -153,7 +153,7 @@ async def test_a_timer_gives_a_sign_fades_and_stops(house: House) -> None:
     await house.passes(1)
     assert house.value == "off"
     assert house.changes == [("sleep_timer", "off")]
-    assert house.said == [Cue.TIMER_SOON]  # nothing is said to a child who sleeps
+    assert house.said == [Cue.TIMER_SOON, Cue.GOOD_NIGHT]  # and nothing to a child who sleeps
 
 
 async def test_without_a_voice_the_level_dips(tmp_path: Path) -> None:
