@@ -55,7 +55,7 @@ END = Timer(TimerKind.END)
 
 # One of these is in each sentence that `wire.spoken` reads; its forms cost 60 ms of the first order.
 _SAID = re.compile(
-    "[停停关關睡定時时分钟鐘完尾後后]|最后|别|別|stop|timer|countdown|min|hour|[0-9] ?[hm]|sleep|off|quiet|after|end|when|last|once"
+    "[停关關睡定時时分钟鐘完尾後后]|最后|别|別|stop|timer|countdown|min|hour|[0-9] ?[hm]|sleep|off|quiet|after|end|when|last|once"
 )
 
 

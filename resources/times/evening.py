@@ -114,4 +114,4 @@ class Evening:
 
     def goes_on(self) -> bool:
         """Return whether another story may follow the one that has ended."""
-        return not self.timer.ends_with_story and self.rules.refusal() is None
+        return not self.timer.ends_with_story and not self.rules.refuses()

@@ -57,7 +57,7 @@ class Records:
         rules = self._evening.rules
         if not rules.any:
             return
-        now, sounds, refuses = self._ticks(), stage is Stage.SOUNDING, rules.refusal() is not None
+        now, sounds, refuses = self._ticks(), stage is Stage.SOUNDING, rules.refuses()
         every = AHEAD_SECONDS if sounds else NOTE_SECONDS
         changed = (sounds, refuses) != (self._sounded, self._refused)
         if changed or now - self._noted >= every:

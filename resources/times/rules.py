@@ -144,14 +144,21 @@ class ParentsRules:
         Args:
             begins: whether a story is to begin; else the one that is loaded is to go on.
         """
-        self.tick(0.0)
+        if not self.refuses(begins=begins):
+            return None
         night = self.kept.night
         if begins and night is not None and night.rule is Tonight.LAST:
             return f"rules: nothing more tonight, until {self._local_minute(night)}"
-        reason = self._limit_reason()
-        if reason and not begins and self._finishing and self._finish_left() > 0:
-            return None
-        return reason
+        return self._limit_reason()
+
+    def refuses(self, *, begins: bool = True) -> bool:
+        """Return whether there is a `refusal`; to tell until when takes longer."""
+        self.tick(0.0)
+        night = self.kept.night
+        if begins and night is not None and night.rule is Tonight.LAST:
+            return True
+        over = self._until_quiet(within=0.0) <= 0 or self._measure_left() <= 0
+        return over and (begins or not self._finishing or self._finish_left() <= 0)
 
     def left(self) -> float | None:
         """Return the seconds until the story that plays must be silent; None: none within minutes.
@@ -203,17 +210,15 @@ class ParentsRules:
             return math.inf
         return max(FINISH_SECONDS - (self._ticks() - night.ordered), 0.0)
 
-    def _limit_reason(self) -> str | None:
+    def _limit_reason(self) -> str:
         if self._until_quiet(within=0.0) <= 0:
             left = self._clock.first(
                 lambda moment: not self._is_quiet(moment), within=SEARCH_SECONDS
             )
             until = "another order" if left is None else self._minute_in(left)
             return f"rules: quiet hours until {until}"
-        if self._measure_left() <= 0:
-            daily, bonus = self.kept.rules.daily or 0, self.kept.bonus
-            return f"rules: today's {daily + (bonus.minutes if bonus else 0)} minutes are over"
-        return None
+        daily, bonus = self.kept.rules.daily or 0, self.kept.bonus
+        return f"rules: today's {daily + (bonus.minutes if bonus else 0)} minutes are over"
 
     def _measure_left(self) -> float:
         if self.kept.rules.daily is None:

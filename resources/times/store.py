@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from base.clock import Known
-from base.files import write_atomically
+from base.files import fsync_path, write_atomically
 from resources.times.day_book import Played
 from resources.times.rules import Bonus, Kept, Night
 from wire.errors import FieldError, WireError
@@ -44,7 +44,7 @@ class TimesStore:
 
     def save_timer(self, timer: Mapping[str, object]) -> None:
         """Store `SleepTimer.to_json`; raises OSError."""
-        self._save(TIMER, {"timer": timer})
+        self._save(TIMER, {"timer": timer} if timer else {})
 
     def load_rules(self) -> Kept:
         """Return the rules."""
@@ -52,7 +52,7 @@ class TimesStore:
 
     def save_rules(self, kept: Kept) -> None:
         """Store the rules; raises OSError."""
-        self._save(RULES, _kept_to_json(kept))
+        self._save(RULES, {} if kept == Kept() else _kept_to_json(kept))
 
     def load_played(self) -> tuple[Played, Known, bool] | None:
         """Return the day's minutes, the time that was seen last, and whether it was known."""
@@ -70,7 +70,11 @@ class TimesStore:
         )  # fmt: skip
 
     def _save(self, name: str, value: Mapping[str, object]) -> None:
-        write_atomically(self._folder / name, dump_object({"format": FORMAT, **value}))
+        if value:
+            write_atomically(self._folder / name, dump_object({"format": FORMAT, **value}))
+        else:  # a machine without timer and rules then starts without this room
+            (self._folder / name).unlink(missing_ok=True)
+            fsync_path(self._folder)
 
     def _load(self, name: str, parse: Callable[[dict[str, object]], T]) -> T | None:
         try:

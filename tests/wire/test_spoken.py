@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.errors import FieldError
-from wire.sleep import minutes
+from wire.sleep import may_be_said, minutes
 from wire.spoken import SENTENCE_LIMIT, read_timer
 
 SAID = {
@@ -46,6 +46,7 @@ CASES = [(sentence, value) for value, said in SAID.items() for sentence in said.
 @pytest.mark.parametrize(("sentence", "value"), CASES)
 def test_a_sentence_sets_the_timer(sentence: str, value: str) -> None:
     assert str(read_timer(sentence)) == value
+    assert may_be_said(sentence)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,13 @@ def test_a_sentence_sets_the_timer(sentence: str, value: str) -> None:
 )  # fmt: skip
 def test_titles_commands_and_times_of_day_are_no_timers(sentence: str) -> None:
     assert read_timer(sentence) is None
+
+
+@pytest.mark.parametrize(
+    "title", ["小兔子乖乖", "三只小猪", "Peter Pan", "http://media.example/a.mp3"]
+)
+def test_most_titles_are_told_at_a_glance(title: str) -> None:
+    assert not may_be_said(title)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,15 @@ def test_timer_and_minutes_are_read_again(store: TimesStore) -> None:
     assert store.load_played() == (Played(739_946, 61.5, 1.0), SEEN, True)
 
 
+def test_no_timer_and_no_rules_leave_no_file(store: TimesStore, tmp_path: Path) -> None:
+    store.save_rules(KEPT)
+    store.save_timer({"boot": "b", "until": 5.5, "stories": None})
+    for _ in range(2):
+        store.save_rules(Kept())
+        store.save_timer({})
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_the_files_by_which_a_keeper_is_made_at_the_start() -> None:
     assert set(FILES) == {TIMER, RULES}
 
