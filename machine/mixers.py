@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,9 +22,11 @@ from machine.pulse_wire import (
     PulseWireError,
     Server,
     Sink,
+    Stream,
     Writer,
     read_server,
     read_sinks,
+    read_streams,
 )
 
 # amixer answers in about 10 ms; a hung sound card must not block a request.
@@ -137,6 +140,7 @@ class PulseMixer:
         """Use `find`."""
         self._connection = connection
         self._sinks: dict[str, Sink] = {}
+        self._streams: dict[str, Stream] = {}
 
     @classmethod
     async def find(cls, on_change: Callable[[], None]) -> PulseMixer | None:
@@ -163,25 +167,37 @@ class PulseMixer:
 
     async def read(self) -> Outputs:
         """Ask the server for its default and all sinks."""
-        asked = (Command.GET_SERVER_INFO, Command.GET_SINK_INFO_LIST)
+        asked = (
+            Command.GET_SERVER_INFO, Command.GET_SINK_INFO_LIST, Command.GET_SINK_INPUT_INFO_LIST,
+        )  # fmt: skip
         answers = await self._connection.request(*map(self._connection.message, asked))
         try:
             server, sinks = read_server(answers[0]), list(read_sinks(answers[1]))
+            streams = list(read_streams(answers[2]))
         except PulseWireError as error:
             raise UnavailableError(f"sound server: {error}") from error
         self._sinks = {_key(sink): sink for sink in sinks}
-        return outputs_of(server, sinks)
+        self._streams = {f"stream#{stream.index}": stream for stream in streams}
+        boosted = {key for key, stream in self._streams.items() if stream.is_boosted}
+        outputs = outputs_of(server, sinks)
+        return replace(outputs, boosts=outputs.boosts | boosted)
 
     async def put(self, levels: Mapping[str, float]) -> None:
-        """Set all channels of sinks, then unmute them; one that has gone meanwhile is passed over."""
+        """Set all channels, then unmute the sinks; one that has gone meanwhile is passed over."""
         for key, level in levels.items():
-            if (sink := self._sinks.get(key)) is not None:
+            if messages := self._messages(key, level):
                 with contextlib.suppress(NoSuchSinkError):
-                    await self._connection.request(*self._messages(sink, level))
+                    await self._connection.request(*messages)
         if not self.alive:
             raise UnavailableError("sound server: has ended")
 
-    def _messages(self, sink: Sink, level: float) -> list[Writer]:
+    def _messages(self, key: str, level: float) -> list[Writer]:
+        if (stream := self._streams.get(key)) is not None:
+            volumes = (round(level * FULL),) * len(stream.volumes)
+            message = self._connection.message(Command.SET_SINK_INPUT_VOLUME)
+            return [message.word(stream.index).volumes(volumes)]
+        if (sink := self._sinks.get(key)) is None:
+            return []
         volumes = (round(level * FULL),) * len(sink.volumes)
         message = self._connection.message(Command.SET_SINK_VOLUME)
         found = [message.word(sink.index).text(None).volumes(volumes)]

@@ -30,7 +30,7 @@ class Outputs:
         run: text that differs for another run of the server or other cards.
         default: the key of the output that is heard, also if a filter is the default one.
         levels: the level of each output by its key; filters are none. They can exceed 1.0.
-        boosts: the keys of filters that make sound louder than it comes.
+        boosts: the keys of filters and streams that make sound louder than it comes.
         is_dummy: whether the default output plays to nobody.
     """
 

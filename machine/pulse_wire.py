@@ -21,8 +21,10 @@ FULL = 0x10000
 """The volume of a channel at 100 %, which is 0 dB."""
 INVALID = 0xFFFFFFFF
 HEAD = struct.Struct(">5I")
-# Of pa_subscription_mask_t: sinks, and the server itself (its default sink).
-SUBSCRIBE_MASK = 0x0001 | 0x0080
+# Of pa_subscription_mask_t: sinks, streams to them, and the server itself (its default sink).
+SUBSCRIBE_MASK = 0x0001 | 0x0004 | 0x0080
+# Of pa_subscription_event_type_t: what an event is about.
+_OF_SINK, _OF_STREAM, _OF_SERVER = 0, 2, 7
 _WORD = struct.Struct(">I")
 _LONG = struct.Struct(">Q")
 _SPEC = struct.Struct(">BBI")
@@ -42,8 +44,10 @@ class Command(IntEnum):
     GET_SERVER_INFO = 20
     GET_SINK_INFO = 21
     GET_SINK_INFO_LIST = 22
+    GET_SINK_INPUT_INFO_LIST = 30
     SUBSCRIBE = 35
     SET_SINK_VOLUME = 36
+    SET_SINK_INPUT_VOLUME = 37
     SET_SINK_MUTE = 39
     SUBSCRIBE_EVENT = 66
 
@@ -66,7 +70,7 @@ class EventKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SinkEvent:
-    """A sink came, changed or went; ``index`` None: the server's defaults may have changed."""
+    """A sink or stream came, changed or went; ``index`` None: the server's defaults may have changed."""
 
     index: int | None
     kind: EventKind
@@ -96,6 +100,19 @@ class Sink:
     def level(self) -> float:
         """The loudest channel on PulseAudio's cubic scale, 1.0 for 0 dB; 0.0 while muted."""
         return 0.0 if self.muted else max(self.volumes, default=0) / FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What a program plays to a sink (a sink input), with a volume of its own for each channel."""
+
+    index: int
+    volumes: tuple[int, ...]
+
+    @property
+    def is_boosted(self) -> bool:
+        """Whether it is louder than the program plays it."""
+        return max(self.volumes, default=0) > FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,12 +304,31 @@ def _read_sink(reader: Reader) -> Sink:
     return Sink(index, name, volumes, muted, is_filter, master)
 
 
+def read_streams(reader: Reader) -> Iterator[Stream]:
+    """Read the answer to GET_SINK_INPUT_INFO_LIST; raises PulseWireError."""
+    while not reader.at_end:
+        index = reader.word()
+        reader.text()  # for people
+        for _ in range(3):  # its module, program and sink
+            reader.word()
+        reader.skip_spec()
+        reader.skip_map()
+        volumes = reader.volumes()
+        reader.skip_time()
+        reader.skip_time()
+        reader.text()  # how it is resampled
+        reader.text()  # its driver
+        reader.flag()
+        reader.properties()
+        yield Stream(index, volumes)
+
+
 def read_event(reader: Reader) -> SinkEvent | None:
     """Read a SUBSCRIBE_EVENT; None if it is of another kind. Raises PulseWireError."""
     event, index = reader.word(), reader.word()
     facility, kind = event & 0x0F, event & 0x30
     if kind not in set(EventKind):
         return None
-    if facility == 0:
+    if facility in {_OF_SINK, _OF_STREAM}:
         return SinkEvent(index, EventKind(kind))
-    return SinkEvent(None, EventKind(kind)) if facility == 7 else None
+    return SinkEvent(None, EventKind(kind)) if facility == _OF_SERVER else None

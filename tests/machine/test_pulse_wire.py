@@ -23,6 +23,7 @@ from machine.pulse_wire import (
     read_head,
     read_server,
     read_sinks,
+    read_streams,
 )
 
 SPEC = b"a" + bytes([3, 2]) + (44100).to_bytes(4, "big")
@@ -64,6 +65,20 @@ def test_a_filter_names_its_master() -> None:
     assert (classed.is_filter, classed.master) == (True, "")
 
 
+def stream(loudest: int) -> bytes:
+    made = Writer(Command.REPLY, 0).properties({"media.name": "故事"}).to_bytes()[HEAD.size + 10 :]
+    return (
+        word(9) + text("story") + word(1) + word(2) + word(3) + SPEC + MAP
+        + b"v" + bytes([2]) + loudest.to_bytes(4, "big") + (0x4000).to_bytes(4, "big")
+        + TIME + TIME + text("copy") + text("driver") + b"0" + made
+    )  # fmt: skip
+
+
+def test_a_stream_may_be_louder_than_it_is_played() -> None:
+    found, other = read_streams(Reader(stream(0x10000) + stream(0x10001)))
+    assert (found.index, found.is_boosted, other.is_boosted) == (9, False, True)
+
+
 def test_the_server_names_its_default_and_its_run() -> None:
     strings = b"".join(map(text, ("pulse", "16", "user", "host")))
     answer = strings + SPEC + text("usb") + text("mic") + word(0xCAFE)
@@ -75,7 +90,7 @@ def test_the_server_names_its_default_and_its_run() -> None:
     [
         (0x00, SinkEvent(5, EventKind.NEW)), (0x10, SinkEvent(5, EventKind.CHANGED)),
         (0x20, SinkEvent(5, EventKind.GONE)), (0x17, SinkEvent(None, EventKind.CHANGED)),
-        (0x12, None), (0x30, None),
+        (0x12, SinkEvent(5, EventKind.CHANGED)), (0x11, None), (0x13, None), (0x30, None),
     ],
 )  # fmt: skip
 def test_events_of_sinks_and_of_the_server_are_told(event: int, found: SinkEvent | None) -> None:
@@ -112,6 +127,9 @@ def test_a_message_that_is_cut_anywhere_is_told(place: int) -> None:
 
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    for read in (read_server, read_event, lambda reader: list(read_sinks(reader))):
+    for read in (
+        read_server, read_event, lambda reader: list(read_sinks(reader)),
+        lambda reader: list(read_streams(reader)),
+    ):  # fmt: skip
         with contextlib.suppress(PulseWireError):
             read(Reader(data))
