@@ -28,7 +28,7 @@ THEN = ("", "then fade", "then finish")
 TONIGHT = ("", "tonight free", "tonight last", "tonight 22:00-07:00")
 NO_RULES = (
     "", "on", "quiet", "quiet 20:30", "quiet 25:00-06:00", "daily -1", "daily 1441", "daily 1.5", "bonus 601",
-    "then stop", "tonight late", "daily 60; daily 60", "daily 60;", "bed 20:00",
+    "then stop", "constructor 5", "tonight late", "daily 60; daily 60", "daily 60;", "bed 20:00",
     "quiet 1:00-2:00, 3:00-4:00, 5:00-6:00, 7:00-8:00, 9:00-10:00",
 )  # fmt: skip
 TIMERS = ("off", "end", "1", "600", "after 1", "after 99", " OFF ", "After  2")

@@ -30,6 +30,7 @@ def test_it_shows_what_plays_and_follows_it_live(shown: Page, speaker: SpeakerTh
     shown.see(f"{PLAYER} [data-role=position]", "1:03")
     assert shown.get("[data-part=player] [aria-current]").text.split() == ["2.", STORIES[1]]
     speaker.change("player", playing("paused", 3, position=10.0))
+    shown.see(".log [data-key=player]", f"Paused · {STORIES[3]}")
     shown.see(f"{PLAYER} [data-role=title]", STORIES[3])  # a title with < and > is text
     shown.see(f"{PLAYER} [data-role=state]", "Paused")
     shown.see(f"{PLAYER} [data-role=position]", "0:10")

@@ -141,7 +141,9 @@ def test_html_from_a_device_is_text(inside: Page, stage: Stage) -> None:
              "description": HTML, "uri": "/x", "protocol": ["COAP"], "method": ["GET", "PUT"]}  # fmt: skip
     database = Database(stage.bench.cloud_data / "cloud.sqlite")
     row = database.call(devices.get, uuid)
-    database.call(devices.set_description, row.id, {"resources": [point], "report": []})
+    # Every JavaScript object has members of these names.
+    points_of = [point, *({**point, "name": name} for name in ("constructor", "__proto__"))]
+    database.call(devices.set_description, row.id, {"resources": points_of, "report": []})
     points = [HistoryPoint(HTML[:60], HTML), HistoryPoint("power", HTML)]
     database.call(history.append, row, points, now_ms())
     database.call(devices.rename, row.id, HTML, now_ms())
@@ -149,6 +151,8 @@ def test_html_from_a_device_is_text(inside: Page, stage: Stage) -> None:
     inside.open(f"/console/devices/{uuid}")
     inside.type("input[name=token]", hostile["bindToken"], enter=True)
     inside.see("[data-part=controls] h3", HTML)
+    inside.get("[data-point=constructor] input")
+    inside.get("[data-point=__proto__] input")
     inside.see("main h1", HTML)
     inside.see(".log", HTML)
     inside.open("/console/devices")

@@ -79,6 +79,6 @@ export function controls(path, signal) {
 
 /** Whether the console has an input for the grammar that a data point of this name has on our machines. */
 function isSpecial(point) {
-  const [type] = SPECIAL[point.name] ?? [];
-  return type === point.type && point.method.includes("PUT") && point.method.includes("GET");
+  // A device may call a data point "constructor", which every object has.
+  return Object.hasOwn(SPECIAL, point.name) && SPECIAL[point.name][0] === point.type && point.method.includes("PUT") && point.method.includes("GET");
 }

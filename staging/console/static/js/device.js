@@ -5,6 +5,7 @@ import { controls } from "./controls.js";
 import { liveChip, presence, reported } from "./devices.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
 import { ago, clock, value } from "./format.js";
+import { readPlayer } from "./grammar.js";
 import { heardCard } from "./heard.js";
 import { historyCard } from "./history.js";
 import { errorText, t } from "./i18n.js";
@@ -132,10 +133,17 @@ function reportStream() {
       list.prepend(h("li", { data: { key: entry.key } },
         h("time", { datetime: new Date(entry.ts).toISOString() }, clock(entry.ts)),
         h("span", { class: "key" }, entry.key),
-        h("span", {}, entry.voice ? t(entry.voice.eof ? "voiceEnd" : "voiceSegment", entry.voice) : value(entry.value))));
+        h("span", {}, reportText(entry))));
       while (list.children.length > REPORTS_SHOWN) list.lastChild.remove();
     },
   };
+}
+
+function reportText({ key, voice, value: reported }) {
+  if (voice) return t(voice.eof ? "voiceEnd" : "voiceSegment", voice);
+  // The card shows all of it; 1,000 characters of JSON would hide the other reports.
+  const playing = key === "player" ? readPlayer(reported) : null;
+  return playing ? [t(`state.${playing.state}`), playing.title].filter(Boolean).join(" · ") : value(reported);
 }
 
 function settings(path, device) {

@@ -79,7 +79,7 @@ export function readRules(text) {
   const seen = new Set();
   for (const clause of said.split(";")) {
     const [, name, value] = /^(\w+) (.+)$/.exec(clause.trim()) ?? [];
-    const read = CLAUSES[name]?.(value) ?? null;
+    const read = Object.hasOwn(CLAUSES, name) ? CLAUSES[name](value) : null;
     if (read === null || seen.has(name)) return null;
     seen.add(name);
     rules[name] = read;

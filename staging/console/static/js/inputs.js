@@ -129,9 +129,10 @@ export function toggle({ label, put: send }) {
 }
 
 /** The value alone. */
-export function readOnly() {
-  const output = h("output", {}, "–");
-  return { output, body: null, show: (value) => { output.textContent = value; } };
+export function readOnly({ point }) {
+  const output = h("output", { class: point.type === "bool" ? "small" : null }, "–");
+  const isSwitch = (value) => point.type === "bool" && (value === "true" || value === "false");
+  return { output, body: null, show: (value) => { output.textContent = isSwitch(value) ? t(value === "true" ? "on" : "off") : value; } };
 }
 
 /** Any text. */
@@ -159,7 +160,7 @@ export function textBox({ point, put: send }) {
 export function orText(readValue, shape) {
   return (context) => {
     const special = shape(context);
-    const plain = context.point.method.includes("PUT") ? textBox(context) : readOnly();
+    const plain = context.point.method.includes("PUT") ? textBox(context) : readOnly(context);
     const other = h("div", { class: "stack tight", hidden: true }, plain.output, plain.body);
     let fits = true;
     return {
