@@ -42,6 +42,10 @@ class DataPoint(ABC):
         del name
         return None
 
+    def note_local(self) -> None:
+        """Note that a PUT from the machine itself, a knob or a button, has succeeded."""
+        return
+
     async def close(self) -> None:
         """Release devices; called when the agent stops."""
         return

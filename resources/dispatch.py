@@ -87,6 +87,8 @@ class Dispatch:
             return _answer_to(name, error)
         if answer.code is Code.CHANGED:
             await self._report_change(point)
+            if local:
+                point.note_local()
         return answer
 
     def _check_local(self, name: str) -> str | None:

@@ -66,7 +66,7 @@ class Loudness:
         self._level.limit = lambda: level_of(self.loudest)
         self._level.on_turn = self._on_turn
         self.after_turn: Callable[[int], Awaitable[None]] | None = None
-        """Called with the step when a knob or another program has set it, and it has come to rest."""
+        """Called with the step when a knob has set it, or another program, and it has come to rest."""
 
     @property
     def name(self) -> str:
@@ -136,6 +136,11 @@ class Loudness:
         step = max(min(wanted, loudest), min(self._limits.min, loudest))
         await self.set(step)
         return step
+
+    def note_turn(self) -> None:
+        """Note that the last `set` was a turn of a knob, which has no other sign of it."""
+        if self._reported is not None:
+            self._start("turn", self._tell_turn(self._reported))
 
     async def put_limits(self, text: str) -> None:
         """Set ``volume_limits``; raises FieldError, UnavailableError if it cannot be stored."""

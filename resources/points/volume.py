@@ -34,6 +34,10 @@ class VolumePoint(DataPoint):
         """Set the volume; raises RefusedError beyond the limits, UnavailableError."""
         await self._loudness.set(int(value))
 
+    def note_local(self) -> None:
+        """Let hear how loud it is now, as after a turn of the mixer's own knob."""
+        self._loudness.note_turn()
+
     async def run(self) -> None:
         """Measure the titles' loudness while nothing plays."""
         if self._titles is not None:

@@ -10,7 +10,7 @@ import pytest
 from machine.level import KeptLevel
 from resources.dispatch import Dispatch
 from resources.points.volume import VolumePoint
-from tests.machine.parts import PulseServer
+from tests.machine.parts import PulseServer, until
 from tests.resources.parts import LoudBench
 from wire.codes import Code
 
@@ -22,6 +22,23 @@ async def pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     server.start()
     yield server
     server.kill()
+
+
+async def test_a_knob_that_orders_over_the_local_api_is_a_knob_and_the_app_is_none() -> None:
+    bench = LoudBench()
+    turned: list[int] = []
+
+    async def after_turn(step: int) -> None:
+        turned.append(step)
+
+    bench.loudness.after_turn = after_turn
+    dispatch = Dispatch([VolumePoint(bench.loudness)], ignore)
+    await dispatch.request("PUT", "volume", "5")
+    for step in ("7", "8", "17"):
+        await dispatch.request("PUT", "volume", step, local=True)
+    await until(lambda: turned)
+    assert turned == [8]
+    await bench.loudness.close()
 
 
 async def ignore(*_: object) -> None:
