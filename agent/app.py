@@ -137,6 +137,8 @@ class Agent:
             _log.info("agent %s started, device %s", self._version, self._profile.uuid)
             await self._ended.wait()
             self._service.stopping()
+            if self._ears is not None:
+                await self._ears.close()  # whoever waits for the end of listening has it now
             server.should_exit = True
             for task in tasks:
                 task.cancel()

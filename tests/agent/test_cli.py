@@ -261,6 +261,46 @@ def test_a_request_that_is_never_finished_does_not_hold_up_the_end(agent: Agent)
         assert client.recv(4096).startswith(b"HTTP/1.1 503")
 
 
+def begin_to_listen(agent: Agent) -> subprocess.Popen[str]:
+    """Run the command, and return it when the microphone is open."""
+    listening = subprocess.Popen(
+        [BIN / "story-agent", "listen", "--state", agent.state],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for(lambda: agent.status()["listening"]["state"] == "waiting")
+    return listening
+
+
+def test_a_microphone_that_is_off_is_not_opened_and_one_that_listens_does_not_hold_up_the_end(
+    agent: Agent, tmp_path: Path
+) -> None:
+    recorder = tmp_path / "bin" / "arecord"
+    recorder.parent.mkdir()
+    recorder.write_text(
+        f"#!/bin/sh\necho $$ >>{tmp_path}/pids\nwhile head -c 640 /dev/zero; do sleep 0.02; done\n"
+    )
+    recorder.chmod(0o755)
+    config = tmp_path / "agent.toml"
+    config.write_text('[voice]\ncapture = "arecord"\nvad = "energy"\n')
+    agent.start("--config", config, environment={"PATH": f"{recorder.parent}:{os.environ['PATH']}"})
+    agent.wait_online()
+    assert agent.ask("set", "microphone", "false").returncode == 0
+    assert agent.status()["listening"] == {"state": "muted"}
+    assert refusal(agent.ask("listen")) == "story-agent: listen: muted"
+    assert not (tmp_path / "pids").exists()
+    assert agent.ask("set", "microphone", "true").returncode == 0
+    listening = begin_to_listen(agent)
+    listening.send_signal(signal.SIGINT)  # closed is closed, whoever waits
+    assert listening.communicate(timeout=60) == ("", "")
+    assert agent.status()["listening"]["state"] == "idle"
+    listening = begin_to_listen(agent)
+    assert "is waiting already" in refusal(agent.ask("listen"))
+    assert agent.end() == 0
+    assert listening.communicate(timeout=60) == ("", "story-agent: listen: muted\n")
+    for pid in (tmp_path / "pids").read_text("ascii").split():
+        assert not Path(f"/proc/{pid}").exists()
+
+
 def test_local_ports_are_served_on_loopback(agent: Agent, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
