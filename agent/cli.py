@@ -56,11 +56,15 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = subparsers.add_parser("run", parents=[state], help="run the agent")
     run.add_argument("--profile", type=Path, metavar="FILE", default=Path(DEFAULT_PROFILE))
-    run.add_argument(
+    config = run.add_argument(
         "--config", type=Path, metavar="FILE", help=f"default {DEFAULT_CONFIG} if it exists"
     )
     run.add_argument("--verbose", action="store_true", help="log more")
     run.set_defaults(run=_run)
+    sounds = subparsers.add_parser("sounds", help="list the machine's own sounds, or play one")
+    sounds.add_argument("--config", type=Path, metavar="FILE", help=config.help)
+    sounds.add_argument("--play", metavar="NAME", help="play this one at the sound server's volume")
+    sounds.set_defaults(run=_sounds)
     commands.register(subparsers, state)
     return parser
 
@@ -71,12 +75,23 @@ def _run(options: argparse.Namespace) -> int:
     with last_words(options.state):
         from agent.daemon import run_daemon  # noqa: PLC0415
 
-        if options.config is None and Path(DEFAULT_CONFIG).exists():
-            options.config = Path(DEFAULT_CONFIG)
+        _find_config(options)
         code, wants_restart = run_daemon(options)
     if wants_restart:
         restart(options.words)
     return code
+
+
+def _sounds(options: argparse.Namespace) -> int:
+    from agent.sounds import run_sounds  # noqa: PLC0415
+
+    _find_config(options)
+    return run_sounds(options)
+
+
+def _find_config(options: argparse.Namespace) -> None:
+    if options.config is None and Path(DEFAULT_CONFIG).exists():
+        options.config = Path(DEFAULT_CONFIG)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from machine.battery import Battery, Charge
+from machine.battery import MAINS, Battery, Charge
 
 # A transfer on I²C takes a millisecond, and the kernel gives a hung bus up after one second a register.
 READ_SECONDS = 3.0
@@ -17,12 +17,13 @@ class Meter:
         """Read ``battery``; a reading that takes longer than ``seconds`` is unknown."""
         self._battery = battery
         self._seconds = seconds
+        self._last: Charge | None = None
         self._reading: asyncio.Future[Charge] | None = None
 
     @property
     def name(self) -> str:
-        """The gauge."""
-        return self._battery.name
+        """The gauge, and what it told last."""
+        return f"{self._battery.name}{show(self._last)}"
 
     async def read(self) -> Charge:
         """Return the charge; what cannot be read is unknown, and says why."""
@@ -30,6 +31,16 @@ class Meter:
             self._reading = asyncio.get_running_loop().run_in_executor(None, self._battery.read)
         try:
             async with asyncio.timeout(self._seconds):
-                return await asyncio.shield(self._reading)
+                self._last = await asyncio.shield(self._reading)
         except TimeoutError:
-            return Charge(None, None, f"no answer in {self._seconds:g} s")
+            self._last = Charge(None, None, f"no answer in {self._seconds:g} s")
+        return self._last
+
+
+def show(charge: Charge | None) -> str:
+    """Return a charge for people, to be read after the gauge's name; "" for mains and before the first reading."""
+    if charge is None or charge == MAINS:
+        return ""
+    level = f"unknown ({charge.fault})" if charge.percent is None else f"{charge.percent} %"
+    power = {True: ", external power", False: ", no external power", None: ""}[charge.powered]
+    return f": {level}{power}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from machine.battery import Charge
-from resources.energy.meter import Meter
+import pytest
+
+from machine.battery import MAINS, Charge
+from resources.energy.meter import Meter, show
 
 
 class SlowGauge:
@@ -48,3 +50,27 @@ async def test_those_who_ask_together_share_a_reading_and_each_may_give_up() -> 
     assert gauge.reads == 1
     assert await meter.read() == Charge(50, powered=False)
     assert gauge.reads == 2
+
+
+@pytest.mark.parametrize(
+    ("charge", "shown"),
+    [
+        (None, ""),
+        (MAINS, ""),
+        (Charge(45, powered=False), ": 45 %, no external power"),
+        (Charge(45, powered=True), ": 45 %, external power"),
+        (Charge(45, None), ": 45 %"),
+        (Charge(None, None, "INA219: no answer"), ": unknown (INA219: no answer)"),
+    ],
+)
+def test_a_charge_is_shown(charge: Charge | None, shown: str) -> None:
+    assert show(charge) == shown
+
+
+async def test_its_name_has_the_last_reading() -> None:
+    gauge = SlowGauge()
+    gauge.answers.set()
+    meter = Meter(gauge, seconds=60)
+    assert meter.name == "battery: slow"
+    await meter.read()
+    assert meter.name == "battery: slow: 50 %, no external power"
