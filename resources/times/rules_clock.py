@@ -26,6 +26,10 @@ class Time(Protocol):
         """Return the Unix time in seconds."""
 
     @property
+    def believes_clock(self) -> bool:
+        """Whether the machine's clock can be right."""
+
+    @property
     def from_cloud(self) -> bool:
         """Whether the cloud told the time since the machine's start."""
 
@@ -53,7 +57,7 @@ class RulesClock:
             local: the local time of a Unix time.
             known: whether the time is known now.
             seen: the latest time that an earlier run has seen.
-            dated: whether that run knew the time.
+            dated: whether the time of day meant something to that run.
         """
         self._time = time
         self._ticks = ticks
@@ -77,8 +81,11 @@ class RulesClock:
 
     @property
     def dated(self) -> bool:
-        """Whether the time of day means something: it is known, or was in an earlier run."""
-        return self.sure or self._dated
+        """Whether the time of day means something: the clock can be right, or it could in an earlier run.
+
+        It may be behind, as after a start without a battery-backed clock. It is never ahead.
+        """
+        return self.sure or self._time.believes_clock or self._dated
 
     def note(self) -> Known:
         """Remember the time as seen; return what is to be stored."""

@@ -1,7 +1,7 @@
 """The sleep timer: minutes, the end of this story, or the end of the N-th story that begins from now on.
 
 It decides only. Minutes count on the machine's monotonic clock, paused or not: 20 means silence in 20
-minutes. A tap in the last minute, or any order, gives ten more. It survives a restart of the agent within
+minutes. A tap in the last minute gives ten more; of a timer of one minute, in its fade. It survives a restart of the agent within
 one boot; after another start of the machine nothing plays by itself, and there is no timer.
 """
 
@@ -12,14 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from machine.errors import RefusedError
-from resources.times.countdown import SIGN_SECONDS
+from resources.times.countdown import FADE_SECONDS, SIGN_SECONDS
 from wire.errors import FieldError
 from wire.fields import get_string
 from wire.sleep import END, MINUTES_MAX, OFF, Timer, TimerKind, after, minutes
 
 EXTENSION_MINUTES = 10
-# Seconds after a timer's order in which another one is no tap.
-SETTLE_SECONDS = 5.0
 # Seconds. A timer that waits for the end of a story is dropped after this, and an endless stream ends.
 LAPSE_SECONDS = MINUTES_MAX * 60.0
 
@@ -28,7 +26,7 @@ LAPSE_SECONDS = MINUTES_MAX * 60.0
 class _Pending:
     """A timer that was ordered: it ends at ``until``; ``stories`` begin before, None: it is a time.
 
-    What comes before ``tapped_from`` is no tap: it may be the order of the timer itself.
+    What comes before ``tapped_from`` is no tap.
     """
 
     until: float
@@ -59,8 +57,9 @@ class SleepTimer:
             case TimerKind.OFF:
                 self._pending = None
             case TimerKind.MINUTES:
-                now = self._clock()
-                self._pending = _Pending(now + timer.amount * 60.0, None, now + SETTLE_SECONDS)
+                until = self._clock() + timer.amount * 60.0
+                near = SIGN_SECONDS if timer.amount > 1 else FADE_SECONDS
+                self._pending = _Pending(until, tapped_from=until - near)
             case TimerKind.END if not loaded:
                 raise RefusedError('sleep_timer: nothing is playing, so there is no "end"')
             case TimerKind.END | TimerKind.AFTER:
@@ -102,13 +101,13 @@ class SleepTimer:
             self._pending = None
 
     def touched(self) -> bool:
-        """Somebody gave an order: in the last minute it extends the timer; return whether it did."""
+        """Somebody gave an order: near the end it extends the timer; return whether it did."""
         left = self.left
         if self._pending is None or self._pending.stories is not None or left is None:
             return False
-        if not 0 < left <= SIGN_SECONDS or self._clock() < self._pending.tapped_from:
+        if left <= 0 or self._clock() < self._pending.tapped_from:
             return False
-        self._pending = _Pending(self._clock() + EXTENSION_MINUTES * 60.0)
+        self.order(minutes(EXTENSION_MINUTES), loaded=True)
         return True
 
     def expire(self) -> bool:
@@ -140,4 +139,4 @@ class SleepTimer:
             not isinstance(stories, int) or not 0 <= stories <= MINUTES_MAX
         ):
             raise FieldError("stories", stories, "a number of stories or null")
-        self._pending = _Pending(float(until), stories)
+        self._pending = _Pending(float(until), stories, float(until) - FADE_SECONDS)

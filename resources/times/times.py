@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FILES = ("sleep_timer.json", "rules.json")
 OFF = "off"
-# The data points whose orders are carried out here, and are no taps.
-OWN = frozenset({"sleep_timer", "rules"})
+# The data points whose orders are taps: those of somebody who is listening.
+TAPS = frozenset({"play", "player", "play_mode", "volume"})
 
 
 class Times:
@@ -87,7 +87,7 @@ class Times:
     def ordered(self, name: str) -> None:
         """Note that the data point ``name`` was set."""
         self.used()
-        if self._keeper is not None and name not in OWN:
+        if self._keeper is not None and name in TAPS:
             self._keeper.touched()
 
     async def order_timer(self, text: str) -> None:

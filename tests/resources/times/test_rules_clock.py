@@ -43,6 +43,15 @@ def test_a_machine_that_never_knew_the_time_says_so() -> None:
     assert world.clock.dated
 
 
+def test_a_clock_that_may_be_behind_has_a_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No battery and no time service: it is at least as late as the clock says."""
+    monkeypatch.setattr(World, "knows", lambda _world: False)
+    world = World("2026-11-26 21:00")
+    world.order("quiet 20:30-06:30")
+    assert (world.clock.sure, world.clock.dated) == (False, True)
+    assert world.rules.refusal() == "rules: quiet hours until 06:30"
+
+
 def test_only_the_cloud_corrects_a_clock_that_was_ahead() -> None:
     world = World("2026-11-26 18:00")
     world.ahead = 30 * 86400.0

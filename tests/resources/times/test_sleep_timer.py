@@ -94,10 +94,11 @@ def test_an_order_in_the_last_minute_gives_ten_more(
     assert machine.timer.left == (600 if extended else left)
 
 
-def test_the_order_of_a_minute_is_no_tap(machine: Machine) -> None:
+def test_a_minute_is_extended_in_its_fade_only(machine: Machine) -> None:
     machine.order("1")
+    machine.now += 34
     assert not machine.timer.touched()
-    machine.now += 5
+    machine.now += 1
     assert machine.timer.touched()
     assert machine.value == "10"
 

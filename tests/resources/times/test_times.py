@@ -124,15 +124,15 @@ async def test_a_minute_that_is_said_is_a_minute(machine: Machine) -> None:
     assert await machine.get("sleep_timer") == "1"
 
 
-async def test_an_order_for_the_time_itself_is_no_tap(
+async def test_only_orders_of_somebody_who_listens_are_taps(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taps = []
     monkeypatch.setattr(machine.times.keep(), "touched", lambda: taps.append("tap"))
-    for name in ("sleep_timer", "rules", "volume"):
+    for name in ("sleep_timer", "rules", "volume", "night"):
         machine.times.ordered(name)
     assert len(taps) == 1
-    assert machine.used == 3
+    assert machine.used == 4
 
 
 async def test_a_title_of_the_card_is_played_also_if_it_could_be_a_timer(machine: Machine) -> None:
