@@ -1,6 +1,7 @@
 """Real sound: a spoken sentence through a sound server's virtual microphone, as the cloud decodes it.
 
-A real child process records, a real detector decides, libspeex encodes; only the cloud is in memory.
+A real child process records, a real detector decides, libspeex encodes, and the cloud's recogniser puts together and
+decodes; only the link between both is in memory.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from agent.voice.listener import End, Listener, Session
 from agent.voice.stream import LiveSender
 from audio.pcm import Pcm
 from audio.resample import resample
-from audio.speex import SpeexDecoder
 from audio.vad import RATE, VadKind, find_vad
 from machine.microphone import Microphone
 from resources.announce.cues import Cue
+from staging.recognition.reassembly import Reassembler, Utterance
+from staging.recognition.sound import decode
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import DEADLINE
 from tests.machine.mic_parts import back_end, mic_server
 from tools.pulse import MicServer
 from tools.speech import added, has_espeak, noise, rms, scaled, sound_of
-from wire.voice import parse_segment, unpack_frames
+from wire.voice import parse_segment
 
 pytestmark = pytest.mark.skipif(not has_espeak(), reason="espeak-ng is not installed")
 
@@ -86,10 +88,17 @@ async def hear(
             await asyncio.sleep(0.01)
         listener.note_order()
         session = await listening
-    segments = [parse_segment(report["voice_control"]) for report in link.reports]
-    with SpeexDecoder(settings.band.rate) as decoder:
-        frames = [frame for s in segments for frame in unpack_frames(s.voice_data)]
-        return session, Pcm(settings.band.rate, b"".join(map(decoder.decode, frames)))
+    return session, decoded(link, settings.band.rate)
+
+
+def decoded(link: MemoryLink, rate: int) -> Pcm:
+    """Return what the cloud's recogniser is given of what arrived; nothing without its end."""
+    cloud = Reassembler()
+    for report in link.reports:
+        for whole in cloud.add("device", parse_segment(report["voice_control"]), 0.0):
+            assert isinstance(whole, Utterance)
+            return decode(whole)
+    return Pcm(rate, bytes(rate))
 
 
 def correlation(one: array.array[int], other: array.array[int]) -> float:
