@@ -32,10 +32,14 @@ SEARCH_SECONDS = 2 * DAY_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """A rule for one night; it is over at ``until`` (Unix time), in the boot of its order at ``ticks``."""
+    """A rule for one night, in place of the quiet hours ``replaces``.
+
+    It is over at ``until`` (Unix time), in the boot of its order at ``ticks``.
+    """
 
     rule: Period | Tonight
     until: float
+    replaces: tuple[Period, ...] = ()
     ticks: float | None = None
     ordered: float = -math.inf
 
@@ -243,19 +247,26 @@ class ParentsRules:
         quiet, night = self.kept.rules.quiet, self.kept.night
         if night is None or night.rule is Tonight.LAST:
             return quiet
-        days = tuple(period for period in quiet if not _is_of_night(period))
-        return (*days, night.rule) if isinstance(night.rule, Period) else days
+        others = tuple(period for period in quiet if period not in night.replaces)
+        return (*others, night.rule) if isinstance(night.rule, Period) else others
 
     # The coming night.
 
     def _coming_night(self, rule: Period | Tonight) -> Night:
         """Return a rule that ends with the night that has begun or comes next."""
-        nights = [period for period in self.kept.rules.quiet if _is_of_night(period)]
-        if isinstance(rule, Period):
-            nights.append(rule)
+        replaces = self._meant_by_tonight()
+        nights = [*replaces, rule] if isinstance(rule, Period) else [*replaces]
         left = self._end_of(nights) if nights else self._next(NIGHT_END)
         ticks = self._ticks()
-        return Night(rule, self._clock.now() + left, ticks + left, ticks)
+        return Night(rule, self._clock.now() + left, replaces, ticks + left, ticks)
+
+    def _meant_by_tonight(self) -> tuple[Period, ...]:
+        """Return the night's quiet hours; where there are none, or others have begun, those."""
+        quiet = self.kept.rules.quiet
+        nights = tuple(period for period in quiet if _is_of_night(period)) or quiet
+        now = self._clock.local(self._clock.now())
+        begun = tuple(period for period in quiet if period.holds(_minute(now)))
+        return nights if not begun or any(map(_is_of_night, begun)) else begun
 
     def _end_of(self, nights: list[Period]) -> float:
         begin = (

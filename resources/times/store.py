@@ -17,7 +17,7 @@ from resources.times.day_book import Played
 from resources.times.rules import Bonus, Kept, Night
 from wire.errors import FieldError, WireError
 from wire.fields import dump_object, get_int, get_object, get_string, parse_object
-from wire.rules import BONUS_MAX, Period, Tonight, parse_rules
+from wire.rules import BONUS_MAX, Rules, parse_rules
 
 TIMER, RULES, PLAYED = "sleep_timer.json", "rules.json", "played.json"
 # Seconds of playing that are written ahead, and between two writings while something plays: 120 an hour.
@@ -91,7 +91,13 @@ def _kept_to_json(kept: Kept) -> dict[str, object]:
     return {
         "rules": str(kept.rules),
         "bonus": {"minutes": bonus.minutes, "day": bonus.day} if bonus else {},
-        "night": {"rule": str(night.rule), "until": night.until} if night else {},
+        "night": {
+            "rule": str(night.rule),
+            "until": night.until,
+            "replaces": str(Rules(quiet=night.replaces)),
+        }
+        if night
+        else {},
     }
 
 
@@ -102,16 +108,18 @@ def _parse_kept(source: dict[str, object]) -> Kept:
         Bonus(get_int(bonus, "minutes", high=BONUS_MAX), get_int(bonus, "day", high=_DAY_MAX))
         if bonus
         else None,
-        Night(_parse_night(get_string(night, "rule")), _number(night, "until")) if night else None,
+        _parse_night(night) if night else None,
     )
 
 
-def _parse_night(text: str) -> Period | Tonight:
+def _parse_night(source: Mapping[str, object]) -> Night:
+    text = get_string(source, "rule", path="night.")
     rules = parse_rules(f"tonight {text}")
     rule = rules.tonight
     if rule is None or str(rules) != f"tonight {text}":
         raise FieldError("night.rule", text, "a rule for one night")
-    return rule
+    replaces = parse_rules(get_string(source, "replaces", path="night.")).quiet
+    return Night(rule, _number(source, "until"), replaces)
 
 
 def _parse_played(source: dict[str, object]) -> tuple[Played, Known, bool]:

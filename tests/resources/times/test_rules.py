@@ -197,6 +197,27 @@ def test_the_night_that_has_begun_is_tonight() -> None:
     assert world.value == NIGHT
 
 
+def test_quiet_hours_of_the_day_that_have_begun_are_meant_too() -> None:
+    world = set_up(f"{NIGHT}, 12:30-14:00", "2026-11-26 13:00")
+    assert world.rules.refusal() == "rules: quiet hours until 14:00"
+    world.order("tonight free")
+    assert world.rules.refusal() is None
+    world.restart()
+    assert world.rules.refusal() is None
+    world.advance(8 * 3600)
+    assert world.value == f"{NIGHT}, 12:30-14:00"
+    assert world.rules.refusal() == "rules: quiet hours until 06:30"
+
+
+def test_where_there_are_none_of_the_night_all_are_meant() -> None:
+    world = set_up("quiet 12:30-14:00", "2026-11-26 10:00")
+    world.order("tonight free")
+    world.advance(3 * 3600)
+    assert world.rules.refusal() is None
+    world.advance(24 * 3600)
+    assert world.rules.refusal()
+
+
 def test_a_night_without_quiet_hours_ends_at_six() -> None:
     world = set_up("tonight last")
     assert world.rules.refusal() == "rules: nothing more tonight, until 06:00"

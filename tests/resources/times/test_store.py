@@ -19,7 +19,7 @@ from wire.rules import Period, Tonight, parse_rules
 KEPT = Kept(
     parse_rules("quiet 20:30-06:30, 12:00-14:00; daily 60; then finish"),
     Bonus(15, 739_946),
-    Night(Period(1320, 420), 1_795_500_000.5),
+    Night(Period(1320, 420), 1_795_500_000.5, (Period(1230, 390),)),
 )
 SEEN = Known(1_795_500_000.5, 12.25, "boot")
 
