@@ -247,10 +247,8 @@ class Story:
         raise ChangedError("play: the story on the server is another one now")
 
     async def _hold(self, place: int, data: bytes) -> None:
-        if not self._store.keeps_all and place + len(data) <= self._want:
-            return  # a server without ranges sends what was heard before
         if self._store.run(place) >= len(data):
-            return
+            return  # a server without ranges sends what is there already
         try:
             await self._store.write(place, data, wanted=self._want)
         except OSError as error:

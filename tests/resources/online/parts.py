@@ -33,6 +33,7 @@ class Page:
     Attributes:
         cuts: bytes after which the n-th answer is cut, -1 for an answer of 503; later ones are whole.
         framing: ``length``, ``chunked`` or ``close``.
+        ends_early: a cut chunked body ends as a whole one does.
         held: the body's rest is held back after so many bytes until the client has gone.
     """
 
@@ -46,6 +47,7 @@ class Page:
     cuts: list[int] = field(default_factory=list)
     held: int | None = None
     first_line: str = ""
+    ends_early: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ class Site:
         if page.framing == "chunked":
             chunks = [body[i : i + 5000] for i in range(0, len(body), 5000)]
             body = b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in chunks)
-            body += b"0\r\n\r\n" if cut >= len(page.body) - first else b""
+            whole = cut >= len(page.body) - first or page.ends_early
+            body += b"0\r\n\r\n" if whole else b""
         early = body if page.held is None else body[: page.held]
         writer.write(early)
         self.sent += len(early)

@@ -23,7 +23,7 @@ from tests.resources.online.parts import (
     online,
     until,
 )
-from wire.playlist import LIST_BYTES
+from wire.playlist import LIST_BYTES, Listing, ListKind, parse_list
 
 MP3 = "audio/mpeg"
 
@@ -188,11 +188,19 @@ async def test_66_megabytes_of_list_are_stopped_at_the_bound(
     endless = m3u(*(f"http://{NOT_ALLOWED}/{number}.mp3" for number in range(200_000)))
     endless.body *= 12
     monkeypatch.setattr(resources.online.online, "ORDER_SECONDS", DEADLINE)
+    sizes: list[int] = []
+
+    def note(kind: ListKind, data: bytes, base: str) -> Listing:
+        sizes.append(len(data))
+        return parse_list(kind, data, base)
+
+    monkeypatch.setattr(resources.online.online, "parse_list", note)
     async with Site(l=endless).serve() as site, online(tmp_path) as served:
         queue = await served.open(site.url("/l"))
         assert len(queue.tracks) == 500
         assert len(site.asked) == 1
         assert len(endless.body) > 20 * LIST_BYTES
+        assert sizes[0] <= LIST_BYTES + 64 * 1024
 
 
 async def test_an_order_given_up_stops_its_requests(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from resources.online.cache import Cache, Kept
 from resources.online.policy import AddressError, parse_target
 from resources.online.stores import InMemory, OnDisk, Store
 from resources.online.story import ChangedError, Story
-from resources.online.upstream import StatusError
+from resources.online.upstream import CutError, StatusError
 from tests.resources.online.parts import DEADLINE, SOUND, Page, Site, make_upstream, until
 
 BIG = bytes(range(256)) * 8000
@@ -112,6 +112,27 @@ async def test_a_jump_to_the_end_and_back_fetches_nothing_twice(
         assert await read(story) == BIG
         assert sum(written) <= len(BIG) + 64 * 1024  # a piece may reach into what is there
         assert len(site.firsts("/a")) == 3
+
+
+async def test_a_part_that_is_there_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnDisk, "ahead", 200_000)
+    store = on_disk(tmp_path / "stories", len(BIG))
+    await store.write(500_000, BIG[500_000:1_500_000], wanted=0)
+    async with Site(a=Page(BIG)).serve() as site, opened(site, "/a", store) as story:
+        assert await read(story) == BIG
+        assert site.firsts("/a") == [0, 1_500_000]
+
+
+async def test_a_body_that_ends_too_early_is_a_cut(store: Store) -> None:
+    page = Page(BIG, framing="chunked", ends_early=True)
+    async with Site(a=page).serve() as site, opened(site, "/a", store) as story:
+        page.cuts = [700_000, 0, 0, 0, 0]
+        story.size = len(BIG)
+        with pytest.raises(CutError):
+            await read(story)
+        assert len(site.firsts("/a")) == 4
 
 
 async def test_nothing_is_fetched_far_ahead_of_a_reader_that_waits(
