@@ -1,4 +1,4 @@
-"""What the machine can play: the sound files in its media folder, and http(s) URLs.
+"""What the machine can play of its card: the sound files in its media folder.
 
 A title is a file's name without its ending; a folder's name stands for all titles in it and below it,
 in natural order. No name or link can select a file outside the media folder.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import overload
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
-from resources.playing.keys import url_key
 from resources.playing.queue import Queue, Track
 from resources.titles.media_folder import MediaFolder
 from resources.titles.title_index import Folder, Hit, TitleIndex, title_of
@@ -31,7 +29,6 @@ AGAIN_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
-_URL = re.compile("(https?)://", re.IGNORECASE)
 # Titles of the same name among which the one in the asker's own spelling is looked for.
 _SPELLINGS_LIMIT = 100
 _EXPECTED = (
@@ -86,7 +83,7 @@ class Library:
         self._tracks: Sequence[Track] = ()
 
     def find(self, wanted: str) -> Queue:
-        """Return the queue for a title, a folder's name or an http(s) URL.
+        """Return the queue for a title or a folder's name.
 
         The queue of a title is its whole folder, starting at the title. Titles and names are compared
         by `wire.text.fold`. The first of these that exists is taken: a title, a file's name with its
@@ -96,11 +93,6 @@ class Library:
             RefusedError: nothing has that name.
             UnavailableError: the media folder cannot be read.
         """
-        scheme = _URL.match(wanted)
-        if scheme:
-            # Not every player knows a scheme in capitals.
-            source = scheme[0].lower() + wanted[scheme.end() :]
-            return Queue((Track(wanted, source, url_key(source)),))
         index = self._index()
         found = _find(index, wanted)
         if found is None and self._media.unreadable():

@@ -14,7 +14,9 @@ from machine.mixers import Mixer, StandInMixer
 from machine.player import EndListener
 from resources.loudness.loudness import Loudness, LoudnessParts
 from resources.playing.events import Event
+from resources.playing.keys import url_key
 from resources.playing.positions import Positions
+from resources.playing.queue import Queue, Track
 from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.record import Record
@@ -153,13 +155,30 @@ class ScriptedPlayer:
         self.played.append("(close)")
 
 
+class PlainWeb:
+    """An opener that hands URLs to the player as they are, in place of the agent's own."""
+
+    async def open(self, text: str) -> Queue | None:
+        if not text.lower().startswith(("http://", "https://")):
+            return None
+        scheme, mark, rest = text.partition("://")
+        source = scheme.lower() + mark + rest
+        return Queue((Track(text, source, url_key(source)),))
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        pass
+
+
 class Bench:
     def __init__(self, folder: Path, *titles: str, memory: Positions | None = None) -> None:
         make_sounds(folder, *(f"{title}.mp3" for title in titles))
         self.player = ScriptedPlayer()
         self.changes: asyncio.Queue[str] = asyncio.Queue()
         self.library = Library(folder)
-        self.teller = Teller(self.player, [self.library], self.changes.put, memory)
+        self.teller = Teller(self.player, [PlainWeb(), self.library], self.changes.put, memory)
         self.point = PlayPoint(self.teller)
         self.events: list[Event] = []
         self.teller.subscribe(self.events.append)

@@ -12,14 +12,14 @@ from resources.playing.events import AwayError, Kind, RefusedOrderError
 from resources.playing.finder import Finder, find_in
 from resources.playing.queue import Queue, Track
 from resources.titles.library import Library
-from tests.resources.parts import make_sounds
+from tests.resources.parts import PlainWeb, make_sounds
 
 
 @pytest.fixture
 def finder(tmp_path: Path) -> Finder:
     make_sounds(tmp_path / "media" / "x", "a.mp3", "b.mp3", "c.mp3")
     make_sounds(tmp_path / "media" / "y", "d.mp3")
-    return Finder([Library(tmp_path / "media")])
+    return Finder([PlainWeb(), Library(tmp_path / "media")])
 
 
 def titles(queue: Queue) -> list[str]:

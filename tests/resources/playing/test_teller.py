@@ -16,7 +16,7 @@ from resources.playing.skips import SKIP_LIMIT
 from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.titles.library import Library
-from tests.resources.parts import DEADLINE, Bench, descriptors, make_sounds
+from tests.resources.parts import DEADLINE, Bench, PlainWeb, descriptors, make_sounds
 from wire.codes import Code
 from wire.story_points import PLAY_LIMIT
 
@@ -236,7 +236,7 @@ async def test_what_loads_when_the_asker_gives_up_never_sounds(
 
     monkeypatch.setattr(resources.dispatch, "HANDLER_TIMEOUT", 0.5)
     player = MpvPlayer()
-    point = PlayPoint(Teller(player, [Library(tmp_path)], _ignore))
+    point = PlayPoint(Teller(player, [PlainWeb(), Library(tmp_path)], _ignore))
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/song.mp3"
         answer = await Dispatch([point], _ignore).request("PUT", "play", url)
