@@ -90,7 +90,7 @@ class Agent:
             end=self._end_for_update,
         )  # fmt: skip
         self._updater = self._updates.updater
-        self._times = times_of(points, lambda: self._updater.busy)
+        self._times = times_of(points, self._is_needed)
         handler = cloud_handler(self._dispatch, self._updater.take_order, self._updater.cancel)
         self._link = build_link(self._profile, self._settings.link, handler, self._clock)
         self._voice = VoiceSender(self._link, self._settings.voice)
@@ -107,6 +107,10 @@ class Agent:
             if self._ears is not None:
                 await self._ears.close()
             await self._dispatch.close()
+
+    def _is_needed(self) -> bool:
+        """Return whether the machine may not power off for want of use."""
+        return self._updater.busy or (self._ears is not None and self._ears.listens)
 
     async def _work(self, bound: socket.socket) -> None:
         """Run all tasks concurrently; if one fails, all end."""

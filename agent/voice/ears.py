@@ -71,6 +71,11 @@ class Ears:
         if self._listener is not None:
             self._listener.note_order()
 
+    @property
+    def listens(self) -> bool:
+        """Whether somebody is being listened to, or waits for the answer."""
+        return self._listener is not None and self._listener.busy
+
     def status(self) -> Mapping[str, object]:
         """Return what is shown in ``story-agent status``."""
         if self._listener is not None:

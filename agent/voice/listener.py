@@ -142,6 +142,11 @@ class Listener:
         """What is done now."""
         return self._course.state
 
+    @property
+    def busy(self) -> bool:
+        """Whether a session goes on."""
+        return self._running is not None
+
     async def listen(self) -> Session:
         """Listen until somebody has spoken; return how it ended.
 

@@ -38,6 +38,10 @@ def make(
     return ears, switch
 
 
+def is_listening(ears: Ears) -> bool:
+    return ears.listens
+
+
 def test_a_start_of_the_agent_imports_nothing_that_listens() -> None:
     text = "import agent.app, sys; print(*sys.modules)"
     done = subprocess.run(
@@ -56,6 +60,7 @@ async def test_before_its_first_use_it_tells_its_state_and_has_nothing_to_end(
 ) -> None:
     ears, switch = make(tmp_path, monkeypatch)
     assert ears.status() == {"state": "idle"}
+    assert not ears.listens
     assert not await ears.cancel()
     ears.note_order()
     await ears.close()
@@ -71,8 +76,10 @@ async def test_the_switch_ends_what_listens_and_stays_off_over_a_restart(
     async with asyncio.timeout(30):
         while ears.status()["state"] != "opening":
             await asyncio.sleep(0)
+        assert is_listening(ears)
         await switch.set(on=False)
         assert (await task).end == "muted"
+        assert not is_listening(ears)
         assert ears.status()["state"] == "muted"
         again, switch = make(tmp_path, monkeypatch)
         assert (await again.listen()).end == "muted"
