@@ -16,6 +16,7 @@ from benchmarks import (
     memory,
     playback,
     roundtrip,
+    sound,
     start,
     titles,
     update_memory,
@@ -24,7 +25,14 @@ from benchmarks import (
 from benchmarks.figures import Figure, command_line
 from benchmarks.stage import stage
 
-STAGED = (start.measure, memory.measure, roundtrip.measure, voice.measure, fleet.measure)
+STAGED = (
+    start.measure,
+    memory.measure,
+    roundtrip.measure,
+    voice.measure,
+    fleet.measure,
+    sound.measure,
+)
 UNSTAGED = (
     titles.measure,
     download.measure,
