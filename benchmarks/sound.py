@@ -37,6 +37,8 @@ PIECE = RATE // 100
 AUDIBLE = 100
 DEADLINE = 30.0
 TRACK_SECONDS = 3.0
+# Long enough that its place is kept.
+STORY_SECONDS = 700.0
 WATCHED_SECONDS = 60.0
 HOUR = 3600.0
 # A position kept by one block of a file system at each of its times.
@@ -314,7 +316,7 @@ def _web_server(folder: Path) -> Iterator[str]:
 
 
 def _write_tracks(media: Path) -> dict[str, Path]:
-    lengths = {"long": 400.0, "pair 1": TRACK_SECONDS, "pair 2": TRACK_SECONDS}
+    lengths = {"long": STORY_SECONDS, "pair 1": TRACK_SECONDS, "pair 2": TRACK_SECONDS}
     (media / "pair").mkdir(parents=True, exist_ok=True)
     return {
         title: _write_tone(media / ("pair" if "pair" in title else "") / f"{title}.wav", seconds)
