@@ -73,6 +73,7 @@ class Keeper:
         self._on_change = on_change
         self._say = say
         self._wake = asyncio.Event()
+        self._ordering = asyncio.Lock()
         self._fade: asyncio.Task[None] | None = None
         self._sign: asyncio.Task[None] | None = None
         self._told = self._values()
@@ -150,14 +151,20 @@ class Keeper:
             FieldError: a clause needs another one.
             UnavailableError: they cannot be stored, and the old ones remain.
         """
-        before = self.evening.rules.kept
-        self.evening.rules.order(rules)
-        try:
-            await self._records.save_rules()
-        except OSError as error:
-            self.evening.rules.kept = before
-            raise UnavailableError(f"rules: not stored: {error.strerror}") from error
-        self._told = self._values()
+        async with self._ordering:
+            before = self.evening.rules.kept
+            self.evening.rules.order(rules)
+            try:
+                await self._records.save_rules()
+            except (
+                BaseException
+            ) as error:  # who is told of a failure must not find them in force later
+                self.evening.rules.kept = before
+                self._records.want()
+                if isinstance(error, OSError):
+                    raise UnavailableError(f"rules: not stored: {error.strerror}") from error
+                raise
+            self._told = self._values()
         self._wake.set()
 
     # Work.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import replace
 
 from resources.times.day_book import DayBook
 from resources.times.evening import Evening, Stage
+from resources.times.rules import Kept
 from resources.times.rules_clock import RulesClock
 from resources.times.store import AHEAD_SECONDS, TimesStore
 
@@ -38,8 +40,9 @@ class Records:
         self._ticks = ticks
         self._wanted = asyncio.Event()
         self._lock = asyncio.Lock()  # a file that is replaced has one writer
-        self._kept = evening.rules.kept
-        self._timer = evening.timer.to_json()
+        # What is on the disk, None while that is not known.
+        self._kept: Kept | None = evening.rules.kept
+        self._timer: dict[str, object] | None = evening.timer.to_json()
         self._fault: str | None = None
         self._sounded, self._refused, self._noted = False, False, -math.inf
         self._ahead = False
@@ -101,7 +104,8 @@ class Records:
     async def _write_changes(self, ahead: float) -> None:
         timer = self._evening.timer.to_json()
         if timer != self._timer:
-            await asyncio.to_thread(self._store.save_timer, timer)
+            self._timer = None
+            await in_thread(self._store.save_timer, timer)
             self._timer = timer
         if self._evening.rules.kept != self._kept:
             await self._write_rules()
@@ -110,11 +114,27 @@ class Records:
 
     async def _write_rules(self) -> None:
         kept = self._evening.rules.kept
-        await asyncio.to_thread(self._store.save_rules, kept)
+        self._kept = None  # until it is known what is on the disk
+        await in_thread(self._store.save_rules, kept)
         self._kept = kept
 
     async def _write_played(self, ahead: float) -> None:
         played, unsure = self._book.played(), 0.0 if self._clock.sure else ahead
         written = replace(played, seconds=played.seconds + ahead, unsure=played.unsure + unsure)
         seen, dated = self._clock.note(), self._clock.dated
-        await asyncio.to_thread(self._store.save_played, written, seen, dated=dated)
+        await in_thread(functools.partial(self._store.save_played, written, seen, dated=dated))
+
+
+async def in_thread(save: Callable[..., None], *values: object) -> None:
+    """Run ``save`` in a thread; returns or raises when it is over, also if cancelled.
+
+    A file that is replaced has one writer: nobody else may begin before.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(save, *values))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        if not work.cancelled() and (error := work.exception()) is not None:
+            _log.error("sleep timer and rules are not stored: %s", error)
+        raise

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from base.files import write_atomically
 from machine.errors import RefusedError, ResourceError, UnavailableError
 from resources.announce.cues import Cue
 from resources.playing.events import Event, Kind, Refused, Started
@@ -464,6 +466,38 @@ async def test_rules_are_in_force_when_they_are_on_disk(
         await house.rules("daily 0")
     assert str(house.keeper.evening.rules.rules) == "daily 60"
     await house.order("a")
+
+
+async def test_rules_that_were_given_up_are_not_found_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dispatch gives up after 8 s; a slow card may write them all the same."""
+    await house.rules("daily 60")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path, data: bytes) -> None:
+        begun.set()
+        assert go_on.wait(DEADLINE)
+        write_atomically(path, data)
+
+    monkeypatch.setattr(store, "write_atomically", slow)
+    order = asyncio.create_task(house.rules("daily 0"))
+    await asyncio.to_thread(begun.wait, DEADLINE)
+    order.cancel()
+    await house.settle()
+    assert not order.done()  # a file has one writer
+    go_on.set()
+    await asyncio.wait([order])
+    assert order.cancelled()
+    assert str(house.keeper.evening.rules.rules) == "daily 60"
+    await write(house)
+    assert json.loads((house.folder / store.RULES).read_text())["rules"] == "daily 60"
+
+
+async def test_the_last_of_two_orders_wins(house: House) -> None:
+    await asyncio.gather(house.rules("daily 60"), house.rules("daily 30"))
+    assert str(house.keeper.evening.rules.rules) == "daily 30"
+    assert json.loads((house.folder / store.RULES).read_text())["rules"] == "daily 30"
 
 
 async def test_a_full_disk_stops_nothing_and_is_logged_once(
