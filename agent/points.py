@@ -88,7 +88,7 @@ async def build_points(
     )
     return [
         play,
-        VolumePoint(loudness, Titles(library, play.teller, state)),
+        VolumePoint(loudness, Titles(library, play.teller, state, loudness)),
         _switch(settings.switch, play.teller, times),
         PowerPoint(meter),
         PlayerPoint(teller, on_change),

@@ -37,8 +37,12 @@ def build_loudness(
 class Titles:
     """The titles' loudness; what measures it is imported when the first title plays, or later."""
 
-    def __init__(self, library: Library, teller: Teller, state: Path) -> None:
-        """Measure the titles of ``library``, and let ``teller`` play them equally loud."""
+    def __init__(self, library: Library, teller: Teller, state: Path, loudness: Loudness) -> None:
+        """Measure the titles of ``library``, and let ``teller`` play them equally loud.
+
+        Where no mixer can be set, as with a card without a control, they keep the limit of ``loudness``.
+        """
+        self._loudness = loudness
         self._library = library
         self._teller = teller
         self._state = state
@@ -47,7 +51,7 @@ class Titles:
 
     async def gain_for(self, track: Track) -> float:
         """Return the gain of ``track`` in dB."""
-        return await self._made().gain_for(track)
+        return await self._made().gain_for(track) + self._loudness.substitute_gain
 
     async def run(self) -> None:
         """Measure while the machine is idle, until cancelled."""

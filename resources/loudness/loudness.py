@@ -12,7 +12,7 @@ from datetime import datetime
 from base.clock import boot_id
 from machine.errors import RefusedError, UnavailableError
 from machine.level import KeptLevel
-from machine.outputs import Outputs, is_same
+from machine.outputs import Outputs, decibels, is_same
 from resources.loudness.limits import Limits, parse_limits
 from resources.loudness.night import Night, parse_night, show_night
 from resources.loudness.steps import level_of, step_of
@@ -96,6 +96,11 @@ class Loudness:
         if self._night is None or not self.is_night:
             return self._limits.max
         return min(self._limits.max, self._night.max)
+
+    @property
+    def substitute_gain(self) -> float:
+        """The gain in dB that a story needs to keep the limit where no mixer does: 0 or less."""
+        return 0.0 if self._level.known is not None else decibels(level_of(self.loudest))
 
     async def open(self) -> None:
         """Put the level in force, and watch the outputs. A mixer that is missing is only logged."""
