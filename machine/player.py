@@ -48,6 +48,10 @@ class Player(Protocol):
         """The audio output in use, by mpv's name, None if there is none."""
 
     @property
+    def waiting(self) -> bool:
+        """Whether a track waits for a sound device."""
+
+    @property
     def folder(self) -> Path | None:
         """Where files for the player are written that it can read; None: anywhere."""
 
@@ -139,6 +143,7 @@ class StandInPlayer:
 
     name = "no player found (mpv is missing): what is asked for is kept but not heard"
     output = None
+    waiting = False
     folder = None
 
     async def play(
@@ -214,7 +219,7 @@ class MpvPlayer:
     @property
     def name(self) -> str:
         """Where mpv runs, and its current audio output."""
-        if self._playback is not None and self._sound.lost:
+        if self._playback is not None and self.waiting:
             return f"{self._label}: no sound device: waits at {self._playback.progress.describe()}"
         if self._mpv is None or not self._mpv.alive:
             return f"{self._label}: not started yet"
@@ -235,6 +240,11 @@ class MpvPlayer:
         if self._mpv is not None and self._mpv.output and self._sound.dummy:
             return NO_DEVICE
         return None if self._mpv is None else self._mpv.output
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the track is held at its place until the sound device is back."""
+        return self._playback is not None and self._sound.lost
 
     @property
     def pid(self) -> int | None:

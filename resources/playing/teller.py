@@ -137,7 +137,8 @@ class Teller:
             return State.IDLE
         if self.deck.paused:
             return State.PAUSED
-        return State.WAITING if self._holds.active else State.PLAYING
+        waits = self._holds.active or self.player.waiting
+        return State.WAITING if waits else State.PLAYING
 
     async def snapshot(self) -> Snapshot:
         """Return what plays, or what is being loaded."""

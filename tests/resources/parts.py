@@ -72,11 +72,14 @@ class ScriptedPlayer:
 
     name = "scripted"
     folder: Path | None = None
+    waiting = False
 
     def __init__(self) -> None:
         self.played: list[str] = []
         self.broken: set[str] = set()
         self.paused: bool | None = None
+        self.live = False
+        self.silent = False
         self.loading: asyncio.Event | None = None
         self.given_up = asyncio.Event()
         self.on_end: EndListener = lambda _reason: None
@@ -108,6 +111,7 @@ class ScriptedPlayer:
         self.volumes.append(volume)
         self.played.append(title)
         self.on_end = on_end
+        self.live = self.silent = False
         self.given_up.clear()
         await asyncio.sleep(0)
         if self.loading is not None:
@@ -116,12 +120,14 @@ class ScriptedPlayer:
             raise RefusedError(f"play: cannot be played: {title}")
         if title == "offline":
             raise UnavailableError("play: nothing to hear in 7 s")
+        self.live = True
 
     async def pause(self, *, paused: bool) -> None:
-        self.paused = paused
+        self.paused = self.silent = paused
 
     async def stop(self) -> None:
         self.played.append("(stop)")
+        self.live = False
         self.given_up.set()
 
     async def _load(self, loaded: asyncio.Event) -> None:

@@ -300,6 +300,14 @@ async def test_a_snapshot_tells_what_plays(bench: Bench) -> None:
     await order
 
 
+async def test_a_story_without_a_sound_device_waits(bench: Bench) -> None:
+    await bench.point.put("b")
+    bench.player.waiting = True
+    assert (await bench.teller.snapshot()).state is State.WAITING
+    await bench.point.put("pause")
+    assert bench.teller.state is State.PAUSED
+
+
 async def test_a_pause_while_a_slow_source_loads_does_not_wait_and_is_kept(bench: Bench) -> None:
     bench.player.loading = asyncio.Event()
     order = asyncio.create_task(bench.point.put("a"))
