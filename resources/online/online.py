@@ -69,7 +69,8 @@ class Online:
                 entries = await self._expand(url, found.listing)
         except TimeoutError as error:
             raise RefusedError(f"play: no title in {ORDER_SECONDS:g} s") from error
-        return Queue(tuple(_track(entry.title, entry.url) for entry in entries), whole=True)
+        tracks = tuple(_track(entry.title, entry.url) for entry in entries)
+        return Queue(tracks, whole=True, notes=_notes(url, found.listing))
 
     async def source_for(self, track: Track) -> str:
         """Return the address of the relay that the player is given for ``track``.
@@ -223,9 +224,6 @@ class Online:
 
     async def _expand(self, url: str, listing: Listing) -> list[Entry]:
         """Return the entries, those that are lists replaced by theirs: one level, no loops."""
-        if listing.left_out or listing.cut:
-            cut = ", the list was cut" if listing.cut else ""
-            _log.warning("play: a list with %d entries left out%s", listing.left_out, cut)
         entries: list[Entry] = []
         nested = 0
         for place, entry in enumerate(listing.entries):
@@ -283,6 +281,16 @@ async def _read_list(kind: ListKind, head: bytes, response: Response) -> Listing
 
 def _looks_like_list(url: str) -> bool:
     return urlsplit(url).path.lower().endswith(_LIST_ENDINGS)
+
+
+def _notes(url: str, listing: Listing) -> tuple[str, ...]:
+    """Return what is told of the entries that were left out, and log it."""
+    if not listing.left_out and not listing.cut:
+        return ()
+    cut = f", and all beyond {LIST_BYTES} bytes" if listing.cut else ""
+    note = f"{parse_target(url).shown}: {listing.left_out} entries are left out{cut}"
+    _log.warning("play: %s", note)
+    return (note,)
 
 
 def _track(title: str, url: str) -> Track:

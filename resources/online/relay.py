@@ -24,6 +24,8 @@ HEAD_LIMIT = 16 * 1024
 # For a request's head, once a connection is open: the player sends it at once.
 HEAD_SECONDS = 5.0
 BUFFER = 32 * 1024
+# What no player asks for, since its order was refused or given up, is fetched no longer than this.
+UNREAD_SECONDS = 5.0
 # How long a transfer that is under way waits for a network that is away, below the player's own patience
 # (machine.mpv_options), and the wait between two tries.
 HOLD_SECONDS = 25.0
@@ -62,6 +64,7 @@ class Relay:
             self._server = await asyncio.start_server(
                 self._answer, "127.0.0.1", 0, limit=HEAD_LIMIT, backlog=8
             )
+        story.rest(UNREAD_SECONDS)
         name = secrets.token_urlsafe(16)
         self._stories[name] = (key, story)
         while len(self._stories) > STORIES_LIMIT:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,16 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
 # SHOUTcast's first version answers so.
 _ICY = b"ICY "
 
-Resolve = Callable[..., Awaitable[list[tuple[Any, ...]]]]
+Resolve = Callable[[str, int], Awaitable[list[tuple[Any, ...]]]]
+
+# A resolver that hangs must not hold the threads that read the card.
+_NAMES = ThreadPoolExecutor(max_workers=2, thread_name_prefix="names")
+
+
+async def look_up(host: str, port: int) -> list[tuple[Any, ...]]:
+    """Return the addresses of a name, in the order in which they are to be tried; raises OSError."""
+    ask = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    return await asyncio.get_running_loop().run_in_executor(_NAMES, ask)
 
 
 class StatusError(RefusedOrderError):
@@ -120,7 +131,7 @@ class Upstream:
         clock: TrustedTime,
         *,
         ca_file: Path | None = None,
-        resolve: Resolve | None = None,
+        resolve: Resolve = look_up,
     ) -> None:
         """Open nothing yet.
 
@@ -128,7 +139,7 @@ class Upstream:
             policy: judges each address.
             clock: the time at which certificates are judged.
             ca_file: PEM file that https servers must chain to; None: the system's store.
-            resolve: looks names up as `asyncio.loop.getaddrinfo` does; None: the system's.
+            resolve: looks a name up, as `socket.getaddrinfo` does.
         """
         self._policy = policy
         self._clock = clock
@@ -202,9 +213,8 @@ class Upstream:
         raise AddressError(f"{target.shown}: no address")
 
     async def _look_up(self, target: Target) -> list[tuple[Any, ...]]:
-        resolve = self._resolve or asyncio.get_running_loop().getaddrinfo
         try:
-            return await resolve(target.host, target.port, type=socket.SOCK_STREAM)
+            return await self._resolve(target.host, target.port)
         except (OSError, UnicodeError) as error:
             raise AddressError(f"{target.shown}: {_describe(error)}") from error
 

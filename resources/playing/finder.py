@@ -27,11 +27,14 @@ class Finder:
             RefusedOrderError, UnavailableError: nothing of it can be played.
         """
         if isinstance(wanted, str):
-            return await self._open(wanted), []
-        found, left_out = [], list[ResourceError]()
+            queue = await self._open(wanted)
+            return queue, list(queue.notes)
+        found, left_out, notes = [], list[ResourceError](), list[str]()
         for name in wanted:
             try:
-                found.append((await self._open(name)).wanted)
+                queue = await self._open(name)
+                found.append(queue.wanted)
+                notes += queue.notes
             except ResourceError as error:
                 left_out.append(error)
         if not found:
@@ -39,7 +42,7 @@ class Finder:
         tracks = Joined.of(*found)
         if len(tracks) > QUEUE_LIMIT:
             raise RefusedError(f"play: got {len(tracks)} titles, expected at most {QUEUE_LIMIT}")
-        return Queue(tracks, whole=True), [str(error) for error in left_out]
+        return Queue(tracks, whole=True), [*(str(error) for error in left_out), *notes]
 
     async def _open(self, name: str) -> Queue:
         try:

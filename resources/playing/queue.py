@@ -79,12 +79,14 @@ class Queue:
         whole: all of it was asked for, not the current track alone: a first track that cannot be
             played is then no failure.
         order: the numbers of the tracks in the order of playing, None as they stand.
+        notes: what was left out of what was asked for, for whoever asks why.
     """
 
     tracks: Sequence[Track] = ()
     index: int = 0
     whole: bool = False
     order: Sequence[int] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tracks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.points import _product_points, build_points, times_of
-from agent.settings import Settings
+from agent.settings import Settings, parse_settings
 from base.clock import TrustedTime
 from machine.battery import NoBattery
 from machine.logind import StandInPowerOff
@@ -20,7 +21,9 @@ from resources.points.sleep_timer import SleepTimerPoint
 from resources.points.switch import SwitchPoint
 from resources.times.idle import IdlePowerOff
 from resources.times.times import Times
+from tests.conftest import write_tone
 from tests.machine.parts import PulseServer, until
+from tests.resources.online.parts import Page, Site
 from tests.resources.parts import Bench
 from wire.codes import Code
 from wire.datapoints import Value
@@ -76,9 +79,9 @@ class Whole:
 
 
 @asynccontextmanager
-async def built(state: Path) -> AsyncIterator[Whole]:
+async def built(state: Path, settings: Settings | None = None) -> AsyncIterator[Whole]:
     whole = Whole()
-    points = await build_points(Settings(), state, whole.report, TrustedTime())
+    points = await build_points(settings or Settings(), state, whole.report, TrustedTime())
     whole.dispatch = Dispatch(points, whole.report)
     try:
         yield whole
@@ -113,6 +116,27 @@ async def test_the_volume_of_a_family_on_a_real_sound_server(
         assert await whole.ask("GET", "volume") == "9"
         assert await whole.ask("GET", "volume_limits") == "max=12 min=0 start=4"
         assert await whole.ask("GET", "child_lock") == "true"
+
+
+async def test_a_story_of_the_web_sounds_if_its_network_is_listed_and_is_kept(
+    sound: PulseServer, tmp_path: Path
+) -> None:
+    tone = write_tone(tmp_path / "a.wav", seconds=60, hertz=440.0).read_bytes()
+    page = Page(tone, kind="audio/wav")
+    listing = Page(b"#EXTM3U\nfile:///etc/passwd\n#EXTINF:1,Story\na.wav\n")
+    listed = parse_settings('[play]\nallow_networks = ["127.0.0.1"]\n')
+    async with Site(a_wav=page, l=listing).serve() as site:
+        async with built(tmp_path / "state") as whole:
+            assert await whole.ask("PUT", "play", site.url("/a.wav")) == "4.00"
+            assert site.connections == 0
+        async with built(tmp_path / "state", listed) as whole, sound.ear() as ear:
+            assert await whole.ask("PUT", "play", json.dumps({"pin": site.url("/a.wav")})) == ""
+            assert await whole.ask("PUT", "play", site.url("/l")) == ""
+            assert await whole.ask("GET", "play") == "Story"
+            assert await ear.tone(440.0, 880.0) == 440.0
+            assert await whole.ask("PUT", "play", "stop") == ""
+            await ear.silence()
+        assert {path.suffix for path in (tmp_path / "state" / "stories").iterdir()} >= {".json"}
 
 
 async def test_a_volume_is_never_answered_with_success_while_the_server_is_away(

@@ -200,6 +200,9 @@ async def test_66_megabytes_of_list_are_stopped_at_the_bound(
         assert len(queue.tracks) == 500
         assert len(site.asked) == 1
         assert len(endless.body) > 20 * LIST_BYTES
+        (told,) = queue.notes
+        assert told.startswith(site.url("/l: "))
+        assert told.endswith(f"entries are left out, and all beyond {LIST_BYTES} bytes")
         assert sizes[0] <= LIST_BYTES + 64 * 1024
 
 

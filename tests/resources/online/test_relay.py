@@ -151,6 +151,20 @@ async def test_a_player_that_has_gone_lets_the_story_rest(monkeypatch: pytest.Mo
         await until(lambda: playing._readers == 0 and playing._task is None)
 
 
+async def test_a_story_that_no_player_asks_for_is_not_fetched_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resources.online.relay, "UNREAD_SECONDS", 0.0)
+    async with Site(a=Page(held=20_000)).serve() as site, relay() as served:
+        upstream, target = make_upstream(), parse_target(site.url("/a"))
+        response = await upstream.open(target)
+        made = Story(target, upstream, response.facts, InMemory(), (response, 0))
+        url = await served.serve("key", made)
+        await until(lambda: made._pending is None)
+        site.pages["/a"].held = None
+        assert (await fetch(url)).body == SOUND
+
+
 async def test_old_stories_are_let_go_and_the_same_one_is_found() -> None:
     async with Site(a=Page()).serve() as site, relay() as served:
         urls = [await served.serve(f"key{n}", await story(site)) for n in range(STORIES_LIMIT)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ async def test_the_connection_goes_to_the_address_that_was_judged() -> None:
     """A name that answers otherwise the second time is looked up once only."""
     asked = []
 
-    async def resolve(host: str, port: int, **_options: object) -> list[tuple[Any, ...]]:
+    async def resolve(host: str, port: int) -> list[tuple[Any, ...]]:
         asked.append(host)
         addresses = ["10.0.0.1", NOT_ALLOWED, "127.0.0.1"] if len(asked) == 1 else [NOT_ALLOWED]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in addresses]
@@ -164,10 +165,31 @@ async def test_the_connection_goes_to_the_address_that_was_judged() -> None:
         assert inner.connections == 0
 
 
+async def test_a_resolver_that_hangs_holds_no_thread_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resources.online.upstream, "OPEN_SECONDS", 0.05)
+    answered = threading.Event()
+
+    def hang(*_names: object, **_options: object) -> list[Any]:
+        answered.wait(60)
+        raise OSError(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        for number in range(40):
+            with pytest.raises(AddressError, match=NOT_REACHED):
+                await make_upstream().open(parse_target(f"http://host{number}.example/"))
+        async with asyncio.timeout(60):
+            assert await asyncio.to_thread(lambda: 5) == 5
+    finally:
+        answered.set()
+
+
 async def test_an_address_that_answers_is_found_behind_one_that_does_not(
     unused_tcp_port: int,
 ) -> None:
-    async def resolve(_host: str, port: int, **_options: object) -> list[tuple[Any, ...]]:
+    async def resolve(_host: str, port: int) -> list[tuple[Any, ...]]:
         ports = (unused_tcp_port, port)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", p)) for p in ports]
 
