@@ -165,9 +165,16 @@ class Agent:
             "update": self._updater.status(),
             "play": await self._play_status(),
             "listening": None if self._ears is None else self._ears.status(),
+            "sounds": self._sounds_state(),
             "times": self._times.status() if self._times is not None else {},
             "resources": {name: point.back_end for name, point in self._dispatch.points.items()},
         }
+
+    def _sounds_state(self) -> str | None:
+        point = self._dispatch.points["play"]
+        if not isinstance(point, PlayPoint) or point.voice is None:
+            return None
+        return point.voice.state
 
     async def _play_status(self) -> Mapping[str, object]:
         point = self._dispatch.points["play"]

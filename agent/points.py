@@ -23,7 +23,7 @@ from resources.energy.meter import Meter
 from resources.loudness.build import Titles, build_loudness
 from resources.loudness.loudness import Loudness
 from resources.online.opener import OnlineSettings, WebOpener
-from resources.playing.events import Kind, Refused, State
+from resources.playing.events import State
 from resources.playing.positions import Positions
 from resources.playing.teller import Teller
 from resources.points.child_lock import ChildLockPoint
@@ -76,7 +76,7 @@ async def build_points(
     teller = Teller(player, [online, library], title_changed, memory)
     teller.deck.source_for, teller.keep = online.source_for, online.keep
     voice = _voice(settings, level, loudness, teller)
-    lock.on_refused = lambda reason: voice.hear(Refused(Kind.LOCKED, reason))
+    lock.on_refused = voice.note_locked
     play = PlayPoint(teller, voice)
     times = Times(play.teller, clock, state, on_change)
     times.say = voice.say if voice.speaks else None

@@ -63,6 +63,14 @@ class Voice:
         """Whether any cue is heard at all."""
         return self._settings.kinds is not Kind.NONE
 
+    @property
+    def state(self) -> str:
+        """One line for people: how cues are heard, and why the last one was not."""
+        if "announcer" not in self.__dict__:
+            return f"{self._settings.kinds}: nothing was said yet"
+        fault = self.announcer.last_fault
+        return self.announcer.name + (f"; not heard: {fault}" if fault else "")
+
     @cached_property
     def announcer(self) -> Announcer:
         """What says cues one after the other."""
@@ -102,6 +110,13 @@ class Voice:
         from resources.announce.cues import Cue  # noqa: PLC0415  # see above
 
         self.say(Cue.LIMIT if step >= limits.loudest else Cue.BLIP)
+
+    def note_locked(self, _reason: str) -> None:
+        """Tell the hand at a button that the child lock is on."""
+        from resources.announce.cues import Cue  # noqa: PLC0415  # see above
+
+        self.note_hand()
+        self.say(Cue.LOCKED)
 
     async def close(self) -> None:
         """Be silent for good."""

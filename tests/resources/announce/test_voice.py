@@ -12,7 +12,7 @@ import pytest
 
 from machine.errors import RefusedError
 from resources.announce.cues import Cue
-from resources.announce.settings import SoundsSettings
+from resources.announce.settings import Language, SoundsSettings
 from resources.announce.voice import HAND_SECONDS, Voice
 from resources.playing.events import Ended, Kind, Refused
 from resources.playing.queue import Track
@@ -132,6 +132,23 @@ async def test_a_turn_of_the_knob_is_heard_while_nothing_plays(tmp_path: Path) -
     await bench.teller.order("a")
     await room.note_turn(Limits(), bench.teller, 3)
     assert room.said == [Cue.BLIP, Cue.LIMIT]
+
+
+async def test_a_hand_at_a_locked_button_is_told() -> None:
+    room = Room()
+    room.note_locked("volume: the child lock is on")
+    assert room.said == [Cue.LOCKED]
+
+
+async def test_its_state_says_why_a_cue_was_not_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    voice = Voice(SoundsSettings(language=Language.CHINESE), nothing)
+    assert voice.state == "all: nothing was said yet"
+    assert not await voice.say(Cue.DONE)
+    why = "done: no player for cues found: they are not heard"
+    assert voice.state == f"no player for cues found: they are not heard, zh, all; not heard: {why}"
 
 
 def test_a_start_loads_nothing_that_speaks() -> None:
