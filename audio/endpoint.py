@@ -96,7 +96,7 @@ class Endpointer:
 
     def _go_on(self, block: bytes) -> Step:
         self._sent += 1
-        if sum(self._votes) <= self._pause * PAUSE_MISTAKES and not self._votes[-1]:
+        if sum(self._votes) <= self._pause * PAUSE_MISTAKES:
             event = Event.END
         elif self._sent >= self._rules.blocks(self._rules.limit):
             event = Event.LIMIT

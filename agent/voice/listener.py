@@ -229,6 +229,8 @@ class Listener:
         except TimeoutError:
             # An utterance that the cloud has not acknowledged by now is none.
             is_late = self.state is State.ANSWERING and self._now.end is not End.SENT
+            if is_late:
+                self._now.reason = "the cloud has not acknowledged all of it in time"
             self._happen(Event.LOST if is_late else Event.DEADLINE)
 
     async def _clear_up(self) -> None:

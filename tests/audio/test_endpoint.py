@@ -47,7 +47,7 @@ def events(script: str, **rules: float) -> list[tuple[int, str]]:
         ("." * 30 + "#" * 20 + "." * 40, [(32, "START"), (81, "END")]),
         # A child's pause of half a second does not end it; one of 0.7 s does.
         ("#" * 10 + "." * 25 + "#" * 10 + "." * 40, [(2, "START"), (76, "END")]),
-        # A detector's mistakes in the pause do not keep it open, and the end is never on one.
+        # A detector's mistakes in the pause do not keep it open.
         ("#" * 10 + ".......#......#.........#.........." + "." * 5, [(2, "START"), (44, "END")]),
         ("#" * 10 + "...#" * 30, [(2, "START")]),  # but soft speech does
         ("#" * 10 + "." * 40 + "#" * 10 + "." * 40, [(2, "START"), (41, "END"), (52, "START"), (91, "END")]),

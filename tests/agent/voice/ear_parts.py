@@ -18,6 +18,12 @@ from tests.agent.memory_link import MemoryLink
 SPEECH, QUIET = "#", "."
 
 
+async def settled() -> None:
+    """Let everything happen that needs no outside event."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
 class ScriptedMicrophone(Microphone):
     """Gives what a test says; "#" is a block of speech."""
 

@@ -18,7 +18,7 @@ from machine.errors import UnavailableError
 from machine.microphone import FaultKind
 from resources.announce.cues import Cue
 from tests.agent.memory_link import MemoryLink
-from tests.agent.voice.ear_parts import Room
+from tests.agent.voice.ear_parts import Room, settled
 
 SENTENCE = "." * 20 + "#" * 50 + "." * 40
 
@@ -108,7 +108,7 @@ async def test_cancel_drops_what_was_said_and_nothing_follows() -> None:
     sent = len(room.link.tried)
     assert take is not None
     take(b"#" * 640)  # a block that was on its way
-    await asyncio.sleep(0.01)
+    await settled()
     assert len(room.link.tried) == sent
     assert room.listener.to_json()["utterances"] == {"ended": 1}
 
@@ -168,7 +168,8 @@ async def test_a_link_that_is_lost_ends_it_with_a_cue(at: int) -> None:
     assert room.listener.to_json()["utterances"] == {"lost": 1}
 
 
-async def test_a_link_that_is_slower_than_speech_drops_the_utterance() -> None:
+def slow_link() -> tuple[MemoryLink, asyncio.Event]:
+    """Return a link that reports nothing before the event is set."""
     link = MemoryLink()
     gate = asyncio.Event()
     report = link.report
@@ -178,6 +179,42 @@ async def test_a_link_that_is_slower_than_speech_drops_the_utterance() -> None:
         await report(data)
 
     link.report = slow  # type: ignore[method-assign, assignment]
+    return link, gate
+
+
+async def test_an_order_while_the_rest_is_being_sent_is_no_answer_to_it() -> None:
+    link, gate = slow_link()
+    room = Room(link)
+    task = await begin(room)
+    await room.microphone.give("." * 20 + "#" * 5 + "." * 40)
+    await room.until("answering")
+    room.listener.note_order()
+    assert room.listener.state is State.ANSWERING
+    gate.set()
+    async with asyncio.timeout(30):
+        while not room.listener._now.times.get("sent"):
+            await asyncio.sleep(0)
+    room.listener.note_order()
+    assert (await task).end is End.SENT
+
+
+@pytest.mark.usefixtures("short")
+async def test_an_utterance_that_the_cloud_has_not_taken_in_time_is_lost_and_told_so() -> None:
+    link, gate = slow_link()
+    room = Room(link)
+    task = await begin(room)
+    await room.microphone.give("." * 20 + "#" * 5 + "." * 40)
+    session = await task
+    assert session.end is End.LOST
+    assert "not acknowledged all of it in time" in session.reason
+    assert room.log[-2:] == ["no-network", "story goes on"]
+    gate.set()
+    await settled()
+    assert room.voice == []
+
+
+async def test_a_link_that_is_slower_than_speech_drops_the_utterance() -> None:
+    link, gate = slow_link()
     room = Room(link)
     task = await begin(room)
     await room.microphone.give("." * 20 + "#" * 200)
@@ -185,7 +222,7 @@ async def test_a_link_that_is_slower_than_speech_drops_the_utterance() -> None:
     assert session.end is End.LOST
     assert "3 segments wait" in session.reason
     gate.set()
-    await asyncio.sleep(0.01)
+    await settled()
     assert room.voice == []  # never late
     assert room.listener.to_json()["utterances"] == {"overflow": 1}
 
@@ -312,5 +349,5 @@ async def test_one_session_after_the_other_and_nothing_is_left() -> None:
         await room.listener.cancel()
         await task
         assert room.microphone.times_open == number
-    await asyncio.sleep(0.01)
+    await settled()
     assert not room.listener._tasks
