@@ -121,6 +121,8 @@ class Story:
         Raises:
             ResourceError: it cannot be fetched or kept, or a player reads it now.
         """
+        if self._linger is not None:
+            self._linger.cancel()
         while self.size is None or self._store.run(0) < self.size:
             if self.size is None or not self._store.keeps_all or self.is_read:
                 raise UnavailableError("play: there is no room for it, or it plays now")

@@ -325,7 +325,7 @@ async def _ask(
         answer = await link.ask(h11.Request(method=method, target=target.path, headers=headers))
     except (OSError, h11.RemoteProtocolError) as error:
         raise AddressError(f"{target.shown}: {_describe(error)}") from error
-    found = {name.decode(): value.decode("latin-1") for name, value in answer.headers}
+    found = {name.decode(): _text(value) for name, value in answer.headers}
     return answer.status_code, found
 
 
@@ -348,6 +348,14 @@ def _read_head(target: Target, status: int, found: dict[str, str], start: int) -
     etag = found.get("etag", "")
     validator = etag if etag.startswith('"') else found.get("last-modified", "")
     return Facts(target, found.get("content-type", ""), size, ranges, validator), first
+
+
+def _text(value: bytes) -> str:
+    """Return a header's value: addresses in UTF-8 are no ASCII but common."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _describe(error: BaseException) -> str:

@@ -260,6 +260,16 @@ async def test_all_of_a_pinned_story_is_fetched(tmp_path: Path) -> None:
                 await story.fetch_all()
 
 
+async def test_a_story_that_nobody_asked_for_yet_is_fetched_whole_all_the_same(
+    tmp_path: Path,
+) -> None:
+    store = on_disk(tmp_path / "stories", len(BIG))
+    async with Site(a=Page(BIG)).serve() as site, opened(site, "/a", store) as story:
+        story.rest()
+        await story.fetch_all()
+        assert site.firsts("/a") == [0]
+
+
 async def test_what_is_read_ahead_keeps_to_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,14 @@ async def test_redirects_are_followed_up_to_their_limit() -> None:
             await get(make_upstream(), site.url("/loop"))
 
 
+@pytest.mark.parametrize("location", ["/小兔.mp3", "/%E5%B0%8F%E5%85%94.mp3"])
+async def test_a_redirect_to_a_name_that_is_no_ascii(location: str) -> None:
+    async with Site().serve() as site:
+        site.pages["/%E5%B0%8F%E5%85%94.mp3"] = Page()
+        site.pages["/r"] = Page(status="302 Found", location=location, body=b"", ranges=False)
+        assert await get(make_upstream(), site.url("/r")) == SOUND
+
+
 @pytest.mark.parametrize("host", [NOT_ALLOWED, "::1"])
 async def test_a_redirect_to_another_network_is_refused_without_a_connection(host: str) -> None:
     async with Site(a=Page()).serve() as site, Site(a=Page()).serve(host) as inner:
