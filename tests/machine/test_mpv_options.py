@@ -36,6 +36,7 @@ def test_the_child_sees_the_sound_server_and_no_secret() -> None:
         "STORY_TOKEN": "t", "NOTIFY_SOCKET": "/run/systemd/notify", "CREDENTIALS_DIRECTORY": "/run/c",
         "LD_PRELOAD": "/tmp/x.so", "WATCHDOG_PID": "1", "INVOCATION_ID": "1", "AWS_SECRET": "s",
         "PULSE_CLIENTCONFIG": "/tmp/x", "DBUS_SESSION_BUS_ADDRESS": "unix:/x",
+        "http_proxy": "http://proxy:3128",
     }  # fmt: skip
     assert build_environment(kept | secrets) == kept
 

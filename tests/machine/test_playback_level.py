@@ -126,7 +126,7 @@ async def test_a_stop_ends_a_fade_and_a_cancelled_one_stays_where_it_is(
 ) -> None:
     async with sound.ear() as ear:
         await player.play(story, ignore)
-        fading = asyncio.create_task(player.fade(-60.0, 600.0))
+        fading = asyncio.create_task(player.fade(-60.0, 120.0))
         await until_level(ear, -1.5)
         fading.cancel()
         assert await asyncio.gather(fading, return_exceptions=True)
