@@ -175,7 +175,7 @@ class Programme:
             self._telling.tell(end)
             goes_on = [hook.goes_on(end) for hook in self.at_end]
             moved = self.queue.after_end(self.deck.memory.mode) if all(goes_on) else None
-        if moved is None or tries >= len(moved):
+        if moved is None or tries >= len(moved) or _is_in_vain(moved, tries):
             self.queue = Queue()
             self._telling.tell(Stopped())
             return False
@@ -186,3 +186,8 @@ class Programme:
             self.queue = moved
             return True
         return False
+
+
+def _is_in_vain(queue: Queue, tries: int) -> bool:
+    """Return whether so many titles of the web failed that the network, not the titles, is missing."""
+    return tries >= SKIP_LIMIT and queue.current is not None and not queue.current.is_file

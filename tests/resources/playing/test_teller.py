@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -381,3 +382,12 @@ async def test_the_card_is_read_ahead_of_orders(
             await asyncio.sleep(0)
     assert not reading.done()
     reading.cancel()
+
+
+async def test_a_network_that_is_away_does_not_cost_hundreds_of_requests(bench: Bench) -> None:
+    away = [f"http://h/{number}/offline.mp3" for number in range(3 * SKIP_LIMIT)]
+    await bench.point.put(json.dumps(["a", *away]))
+    bench.player.on_end(None)
+    assert await bench.change() == ""
+    assert bench.player.played == ["a", *["offline"] * SKIP_LIMIT]
+    assert len(bench.teller.skipped) == SKIP_LIMIT
