@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from machine.errors import UnavailableError
 from machine.mixers import Mixer, StandInMixer, find_mixer, read_surroundings
-from machine.outputs import Outputs, is_near, ramp, ramp_seconds, settle
+from machine.outputs import Outputs, is_near, ramp, ramp_steps, settle
 
 # A server that starts later, and a card that is plugged in, are seen at most this late; at each use
 # at once.
@@ -23,8 +23,6 @@ LOOK_SECONDS = 2.0
 QUIET_SECONDS = 20.0
 # Between two looks for a mixer on a machine that has one that cannot be used.
 RETRY_SECONDS = 1.0
-# Between two levels of a ramp: steps of 1 dB or less are not heard as steps.
-RAMP_STEP_SECONDS = 0.02
 # Between two looks at outputs that change all the time, as by a slider that is dragged.
 PACE_SECONDS = 0.005
 
@@ -125,24 +123,20 @@ class KeptLevel:
 
     async def _ramp(self, order: int, start: float, end: float, seconds: float | None) -> None:
         """Put the levels from ``start`` to ``end``; a later order puts its own."""
-        lasts = ramp_seconds(start, end) if seconds is None else seconds
+        count, wait = ramp_steps(start, end, seconds)
         if isinstance(self._mixer, StandInMixer):
-            lasts = 0.0
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        part = 0.0
-        while part < 1.0:
-            part = min(1.0, (loop.time() - began) / lasts) if lasts > 0 else 1.0
+            count = 1
+        for number in range(1, count + 1):
             async with self._lock:
                 if order != self._orders:
                     return
-                level = ramp(start, end, part)
+                level = ramp(start, end, number / count)
                 # Read each time: an output that comes during a ramp must not stay at its own level.
                 await self._mixer.put(dict.fromkeys((await self._mixer.read()).levels, level))
-                if part >= 1.0:
+                if number == count:
                     self._accept(await self._mixer.read(), level)
-            if part < 1.0:
-                await asyncio.sleep(RAMP_STEP_SECONDS)
+            if number < count:
+                await asyncio.sleep(wait)
 
     def _accept(self, outputs: Outputs, level: float) -> None:
         """Keep ``level``; raises UnavailableError if the output that is heard has not taken it."""

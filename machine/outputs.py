@@ -18,6 +18,8 @@ FAINTEST = 10 ** (-50 / 60)
 # A change up to this is a step, and needs no ramp.
 STEP_DECIBELS = 2.6
 RAMP_SECONDS = 0.2
+# Steps of this are not heard as steps while they follow each other.
+RAMP_DECIBELS = 2.5
 # The largest step of a card's control that is taken for rounding.
 COARSE_DECIBELS = 6.0
 
@@ -119,7 +121,16 @@ def ramp(start: float, end: float, part: float) -> float:
     return float(first * (last / first) ** max(part, 0.0))
 
 
-def ramp_seconds(start: float, end: float) -> float:
-    """Return how long a change takes: none for a single step."""
+def ramp_steps(start: float, end: float, seconds: float | None) -> tuple[int, float]:
+    """Return how many steps a change has, and the seconds between two of them.
+
+    A single step of the volume is one, unless it is to take ``seconds``. No step is larger than RAMP_DECIBELS: a
+    busy machine makes a ramp longer, never coarser.
+    """
     change = abs(decibels(max(start, FAINTEST)) - decibels(max(end, FAINTEST)))
-    return RAMP_SECONDS if change > STEP_DECIBELS else 0.0
+    if seconds is None:
+        seconds = RAMP_SECONDS if change > STEP_DECIBELS else 0.0
+    if not seconds:
+        return 1, 0.0
+    count = max(1, math.ceil(change / RAMP_DECIBELS - TOLERANCE))
+    return count, seconds / count

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from machine.outputs import (
     FAINTEST,
     RAMP_SECONDS,
+    STEP_DECIBELS,
     TOLERANCE,
     Outputs,
     decibels,
     is_same,
     ramp,
-    ramp_seconds,
+    ramp_steps,
     settle,
 )
 
@@ -110,11 +111,28 @@ def test_a_ramp_begins_and_ends_where_it_should_and_never_leaves_that_range(
         assert max(steps) - min(steps) < 1e-6
 
 
-def test_a_single_step_is_no_ramp() -> None:
-    assert ramp_seconds(1.0, 10 ** (-2.5 / 60)) == 0.0
-    assert ramp_seconds(1.0, 10 ** (-5 / 60)) == RAMP_SECONDS
-    assert ramp_seconds(0.0, 1.0) == RAMP_SECONDS
-    assert ramp_seconds(0.0, 0.0) == 0.0
+@pytest.mark.parametrize(
+    ("start", "end", "seconds", "count", "lasts"),
+    [
+        (0.0, -2.5, None, 1, 0.0), (0.0, -5.0, None, 2, RAMP_SECONDS),
+        (-37.5, 0.0, None, 15, RAMP_SECONDS), (-90.0, 0.0, None, 20, RAMP_SECONDS),
+        (0.0, -27.5, 3.0, 11, 3.0), (0.0, 0.0, 3.0, 1, 3.0), (0.0, -20.0, 0.0, 1, 0.0),
+    ],
+)  # fmt: skip
+def test_a_ramp_has_so_many_steps_that_none_is_heard(
+    start: float, end: float, seconds: float | None, count: int, lasts: float
+) -> None:
+    found, wait = ramp_steps(10 ** (start / 60), 10 ** (end / 60), seconds)
+    assert found == count
+    assert found * wait == pytest.approx(lasts)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_no_step_of_a_ramp_is_large(start: float, end: float) -> None:
+    count, _ = ramp_steps(start, end, None)
+    levels = [ramp(start, end, number / count) for number in range(count + 1)]
+    gains = [decibels(max(level, FAINTEST)) for level in levels]
+    assert all(abs(b - a) <= STEP_DECIBELS + 1e-6 for a, b in itertools.pairwise(gains))
 
 
 def test_decibels() -> None:
