@@ -61,7 +61,7 @@ def microphone() -> Iterator[MicServer]:
 def measure(kind: BackEndKind) -> dict[str, Spread]:
     """Listen to a sentence repeatedly with one back end."""
     with microphone() as server, stage() as bench:
-        device = "pulse" if kind is BackEndKind.ARECORD else MIC_SOURCE
+        device = _device(kind)
         with (bench.folder / "agent.toml").open("a") as settings:
             settings.write(f'\n[voice]\nmicrophone = "{device}"\ncapture = "{kind}"\n')
         with agent(bench):
@@ -70,6 +70,11 @@ def measure(kind: BackEndKind) -> dict[str, Spread]:
     return {
         name: Spread.of([1000 * (t[last] - t[first]) for t in times]) for name, first, last in SPANS
     }
+
+
+def _device(kind: BackEndKind) -> str:
+    """Return the virtual microphone's name: ALSA knows the server alone, whose default it is."""
+    return "pulse" if kind is BackEndKind.ARECORD else MIC_SOURCE
 
 
 def _listen(bench: Bench, server: MicServer) -> dict[str, Any]:
@@ -95,7 +100,7 @@ def _listen(bench: Bench, server: MicServer) -> dict[str, Any]:
 async def survive(server: MicServer, kind: BackEndKind, deaths: int) -> tuple[float, int, Spread]:
     """Kill the server ``deaths`` times; return the growth in MB and in files, and the seconds to the next block."""
     blocks, faults = asyncio.Event(), asyncio.Event()
-    back_end = find_back_end(MIC_SOURCE, kind)
+    back_end = find_back_end(_device(kind), kind)
 
     def tell(_error: MicrophoneError) -> None:
         faults.set()
