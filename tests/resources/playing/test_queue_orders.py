@@ -268,6 +268,17 @@ async def test_a_folder_goes_on_at_the_chapter_it_was_left_at(tmp_path: Path) ->
     await bench.teller.close()
 
 
+async def test_a_list_begins_with_its_first_title(tmp_path: Path) -> None:
+    bench = remembering(tmp_path)
+    await bench.point.put("b")
+    await heard(bench, 100.0)
+    await order(bench, ["c", "b"])
+    assert bench.player.played[-1] == "c"
+    await order(bench, ["media"])  # which is a folder, as by its name
+    assert bench.player.played[-1] == "c"
+    await bench.teller.close()
+
+
 @pytest.mark.parametrize("choice", [Choice.STORY, Choice.SONG])
 async def test_the_next_morning_continue_goes_on_with_the_story(
     tmp_path: Path, choice: Choice
