@@ -56,7 +56,8 @@ class Targets:
             queue = queue.shuffled(self.chance, stay=not queue.whole)
         elif not order.from_start and (isinstance(order.wanted, str) or len(order.wanted) == 1):
             # A list of several begins with its first: that is what it says.
-            await self._programme.deck.note()  # what plays may be the one to go on with
+            if queue.whole:
+                await self._programme.deck.note()  # what plays may be the one to go on with
             queue = await self._memory.arrange(queue)
         start = 0.0 if order.from_start else None
         return Target(queue, 1 if queue.whole else 0, start, left_out)
