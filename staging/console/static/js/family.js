@@ -23,13 +23,15 @@ function settings({ put: send }, { fields, fill, write, enabled, more = null }) 
     changed = false;
     send(write());
   };
-  const body = h("form", { class: "stack tight", on: { submit, input: () => { changed = true; draw(); } } }, fields,
+  const touched = () => { changed = true; draw(); };
+  // A field that is emptied by a program, such as a password manager's or a test's, only says "change".
+  const body = h("form", { class: "stack tight", on: { submit, input: touched, change: touched } }, fields,
     h("div", { class: "row" }, h("button", { type: "submit" }, t("save")), more));
   const draw = () => enabled?.(isOnline);
   return {
     output: null,
     body,
-    touched: () => { changed = true; draw(); },
+    touched,
     reset: () => { changed = false; },
     enabled(online) {
       isOnline = online;
