@@ -132,16 +132,21 @@ class KeptLevel:
                     return
                 level = ramp(start, end, number / count)
                 # Read each time: an output that comes during a ramp must not stay at its own level.
-                await self._mixer.put(dict.fromkeys((await self._mixer.read()).levels, level))
+                outputs = await self._mixer.read()
+                await self._mixer.put(dict.fromkeys(outputs.levels, level))
                 if number == count:
-                    self._accept(await self._mixer.read(), level)
+                    self._accept(await self._mixer.read(), outputs, level)
             if number < count:
                 await asyncio.sleep(wait)
 
-    def _accept(self, outputs: Outputs, level: float) -> None:
-        """Keep ``level``; raises UnavailableError if the output that is heard has not taken it."""
-        self._known = outputs
-        if not is_near(outputs.level, level):
+    def _accept(self, outputs: Outputs, told: Outputs, level: float) -> None:
+        """Keep ``level``; raises UnavailableError if the output that is heard has not taken it.
+
+        Of ``outputs`` as they are now, those that were not ``told`` the level are yet to be settled.
+        """
+        self._known = outputs.only(told)
+        self._changed.set()
+        if outputs.default in told.levels and not is_near(outputs.level, level):
             raise UnavailableError(f"{self._mixer.name}: {outputs.default} does not take the level")
         self._kept = level
 
@@ -230,7 +235,7 @@ class KeptLevel:
     async def _settle(self) -> Outputs:
         """Let all outputs have the level that they must have, and return them."""
         try:
-            now = await self._mixer.read()
+            seen = now = await self._mixer.read()
             settled = settle(now, self._known, self._kept, self.limit(), locked=self.locked())
             if settled.puts:
                 _log.info("volume: %.0f %% on %s", settled.level * 100, ", ".join(settled.puts))
@@ -239,7 +244,7 @@ class KeptLevel:
         except UnavailableError:
             self._known = None
             raise
-        self._known = now
+        self._known = now.only(seen)
         if not isinstance(self._mixer, StandInMixer):
             self._kept = settled.level
         if settled.turned:

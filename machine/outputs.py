@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 # Below it, two levels are the same: 0.3 dB at the quietest step. Servers and cards round.
 TOLERANCE = 0.003
@@ -46,6 +46,11 @@ class Outputs:
     def level(self) -> float:
         """The level of the default output."""
         return self.levels[self.default]
+
+    def only(self, others: Outputs) -> Outputs:
+        """Return these outputs without those that are not among ``others``, which came later."""
+        kept = {key: level for key, level in self.levels.items() if key in others.levels}
+        return replace(self, levels=kept)
 
     def is_as(self, other: Outputs | None) -> bool:
         """Return whether these are the same outputs with the same default, at any level."""

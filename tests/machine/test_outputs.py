@@ -70,6 +70,13 @@ def test_while_locked_a_knob_is_put_back() -> None:
     assert (found.puts, found.level, found.turned) == ({"usb": 0.5}, 0.5, False)
 
 
+def test_an_output_that_came_after_the_level_was_put_is_yet_to_be_settled() -> None:
+    now = outputs(usb=0.5, hdmi=0.5, bt=1.0)
+    known = now.only(KNOWN)
+    assert settle(now, known, 0.5, 1.0).puts == {"bt": 0.5}
+    assert not known.is_as(now)
+
+
 def test_a_filter_that_boosts_is_set_to_full() -> None:
     now = Outputs("1", "usb", {"usb": 0.5}, frozenset({"echo"}))
     assert settle(now, None, 0.5, 1.0).puts == {"echo": 1.0}
