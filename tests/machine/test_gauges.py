@@ -115,6 +115,11 @@ def test_what_an_ina_cannot_mean_is_unknown(bus: int) -> None:
     assert got.fault.startswith("INA219: ")
 
 
+def test_a_bus_without_an_answer_is_no_full_battery_of_eight_cells() -> None:
+    got = InaGauge(Chip({BUS: 0xFFFF, SHUNT: 0}), INA219, cells=8).read()
+    assert got == Charge(None, None, "INA219: no answer")
+
+
 def test_a_bus_without_an_answer_is_unknown_and_an_odd_reading_is_forgotten() -> None:
     assert Max17040(Chip()).read() == Charge(None, None, "MAX17040: Remote I/O error")
     chip = Chip()

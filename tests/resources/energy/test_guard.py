@@ -29,6 +29,7 @@ class Bench:
         self.story: Exception | None = None
         self.at_story_end: Charge | None = None
         self.speaks = True
+        self.hangs = False
         means = Means(self.say, self.end_story, self, self.report)
         self.guard = BatteryGuard(Meter(self), Policy(Levels()), means)
 
@@ -45,6 +46,8 @@ class Bench:
     async def end_story(self) -> None:
         self.did.append("end story")
         self.charge = self.at_story_end or self.charge
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.story:
             raise self.story
 
@@ -118,7 +121,7 @@ async def test_neither_a_hung_story_nor_a_hung_cue_keeps_the_machine_on(
     bench.speaks = False
     monkeypatch.setattr(module, "SAY_SECONDS", 0.01)
     monkeypatch.setattr(module, "END_SECONDS", 0.01)
-    monkeypatch.setattr(bench, "end_story", asyncio.Event().wait)
+    bench.hangs = True
     assert (await bench.falls_to(4))[-1] == "power off"
 
 
