@@ -211,9 +211,9 @@ class Teller:
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
-        """Pause a story for a while; afterwards it goes on a little earlier.
+        """Pause a story for a while; afterwards it goes on a little earlier, or where an order put it.
 
-        Also after an error, but not if an order was carried out meanwhile: what that says is done.
+        Also after an error, but not if an order started, stopped, paused or resumed it meanwhile.
         Holds may overlap; the story goes on after the last one.
         """
         self._holds.begin(self._wins.newest)
@@ -311,7 +311,8 @@ class Teller:
             if not isinstance(error, GivenUpError):
                 await self._programme.settle(started=self._programme.turn != turn)
             raise
-        self._holds.note_obeyed(number)
+        decides = self._programme.turn != turn or isinstance(order, Command)
+        self._holds.note_obeyed(number, decides=decides)
         if self._fades and self._programme.turn == turn:
             self.deck.unmark()
             await self.player.fade(0.0, UNFADE_SECONDS)
@@ -360,6 +361,8 @@ class Teller:
             await self._seek(0.0)
             if self.deck.paused:
                 await self._pause(paused=False)
+            elif self._holds.active and not self._holds.covers(number):
+                await self.player.pause(paused=False)
         except RefusedError:
             await self._programme.start_near(Target(self._programme.queue, start=0.0), number)
 
@@ -367,6 +370,7 @@ class Teller:
         if self.deck.track is None:
             raise nothing("place to go to")
         await self.deck.seek(seconds)
+        self._holds.moved = True
         self._telling.tell(Changed())
 
     def _set_mode(self, mode: PlayMode) -> None:
@@ -397,11 +401,12 @@ class Teller:
         self._telling.tell(Paused() if paused else Resumed())
 
     async def _go_on_earlier(self) -> None:
-        """Go on after a hold, unless an order was carried out meanwhile."""
+        """Go on after a hold, unless an order decided otherwise meanwhile."""
         async with self._programme.lock:
             paused = self.deck.track is None or self.deck.paused
             if self._holds.lets_go_on() and not paused:
-                await self.deck.go_back(BACK_SECONDS)
+                if not self._holds.moved:
+                    await self.deck.go_back(BACK_SECONDS)
                 await self.player.pause(paused=False)
 
 

@@ -96,6 +96,40 @@ async def test_what_is_ordered_meanwhile_is_what_is_done(
     assert await bench.point.get() == title
 
 
+@pytest.mark.parametrize(
+    ("order", "at"),
+    [
+        ('{"next": "c"}', 56.0), ('{"add": ["c", "d"]}', 56.0), ("单曲循环", 56.0), ('{"forget": "d"}', 56.0),
+        ('{"position": 20}', 20.0),
+    ],
+)  # fmt: skip
+async def test_an_order_that_leaves_the_story_playing_leaves_it_to_who_holds_it(
+    bench: Bench, order: str, at: float
+) -> None:
+    """Whoever says "play c next" to the machine must not make it silent."""
+    await bench.point.put("a")
+    bench.player.at = 60.0
+    async with bench.teller.hold():
+        await bench.point.put(order)
+        assert is_paused(bench) is True
+        assert bench.teller.state is State.WAITING
+    assert is_paused(bench) is False
+    assert bench.player.at == at
+    async with bench.teller.hold():  # the next one goes back as ever
+        pass
+    assert bench.player.at == at - BACK_SECONDS
+
+
+async def test_a_story_that_is_begun_anew_while_it_is_held_sounds(bench: Bench) -> None:
+    await bench.point.put("a")
+    bench.player.at = 60.0
+    async with bench.teller.hold():
+        await bench.point.put("从头")
+        assert is_paused(bench) is False
+        assert bench.teller.state is State.PLAYING
+    assert (is_paused(bench), bench.player.at) == (False, 0.0)
+
+
 async def test_an_order_that_is_refused_meanwhile_does_not_keep_the_story_silent(
     bench: Bench,
 ) -> None:
