@@ -13,10 +13,10 @@ import mmap
 import os
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from base.files import write_atomically
-from wire.facts import Fact
 
 SECTOR = 512
 # Cards and file systems that cannot write less than this.
@@ -28,7 +28,8 @@ _SUM = struct.Struct(">I")
 KEY_LIMIT = SECTOR - _HEAD.size - _SUM.size
 
 
-class Beat(Fact):
+@dataclass(frozen=True, slots=True)
+class Beat:
     """A place in a story: its key as bytes, seconds, the length if known; ``turn`` grows."""
 
     turn: int

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from machine.errors import RefusedError
 from machine.player import EndListener, Player
 from resources.playing.positions import Positions
 from resources.playing.queue import Track
 from resources.titles.sound_file import check_sound
-from wire.facts import Fact
 
 # Seconds between two writes of the place: after a power cut no more of a story is heard again.
 BEAT_SECONDS = 5.0
@@ -36,7 +36,8 @@ async def no_gain(_track: Track) -> float:
     return 0.0
 
 
-class Ready(Fact):
+@dataclass(frozen=True, slots=True)
+class Ready:
     """A track that can be put on the player.
 
     Attributes:

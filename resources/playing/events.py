@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from machine.errors import RefusedError, UnavailableError
 from resources.playing.orders import Order
 from resources.playing.queue import Track
-from wire.facts import Fact
 
 
 class Kind(StrEnum):
@@ -84,13 +84,15 @@ class State(StrEnum):
     """A story is there and would play, but there is no sound device or somebody is listening."""
 
 
-class Started(Fact):
+@dataclass(frozen=True, slots=True)
+class Started:
     """A track plays."""
 
     track: Track
 
 
-class Ended(Fact):
+@dataclass(frozen=True, slots=True)
+class Ended:
     """A track plays no longer.
 
     Attributes:
@@ -104,23 +106,28 @@ class Ended(Fact):
     reason: str | None = None
 
 
-class Paused(Fact):
+@dataclass(frozen=True, slots=True)
+class Paused:
     """An order paused the track."""
 
 
-class Resumed(Fact):
+@dataclass(frozen=True, slots=True)
+class Resumed:
     """An order let a paused track go on."""
 
 
-class Stopped(Fact):
+@dataclass(frozen=True, slots=True)
+class Stopped:
     """Nothing plays any more: an order stopped it, or the queue is at its end."""
 
 
-class Changed(Fact):
+@dataclass(frozen=True, slots=True)
+class Changed:
     """The queue or the mode of playing changed, or the position by an order."""
 
 
-class Refused(Fact):
+@dataclass(frozen=True, slots=True)
+class Refused:
     """An order was not carried out; ``text`` is the answer to it."""
 
     kind: Kind
@@ -130,7 +137,8 @@ class Refused(Fact):
 Event = Started | Ended | Paused | Resumed | Stopped | Changed | Refused
 
 
-class Snapshot(Fact):
+@dataclass(frozen=True, slots=True)
+class Snapshot:
     """What plays, at one moment.
 
     Attributes:

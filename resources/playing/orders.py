@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 
 from resources.playing.queue import PlayMode
 from resources.playing.resume import Policy
 from wire.errors import FieldError
-from wire.facts import Fact
 from wire.fields import is_object, parse_object
 from wire.numerals import numeral
 from wire.text import fold, is_printable
@@ -47,7 +47,8 @@ class Command(Enum):
     )
 
 
-class Play(Fact):
+@dataclass(frozen=True, slots=True)
+class Play:
     """Play these titles, folders or URLs in place of what plays.
 
     Attributes:
@@ -61,45 +62,52 @@ class Play(Fact):
     from_start: bool = False
 
 
-class Add(Fact):
+@dataclass(frozen=True, slots=True)
+class Add:
     """Put these into the queue: behind the title that plays (``next``), or at the end."""
 
     wanted: tuple[str, ...]
     next: bool
 
 
-class Jump(Fact):
+@dataclass(frozen=True, slots=True)
+class Jump:
     """Play a title of the queue: its number from 1, or its name."""
 
     to: int | str
 
 
-class SetMode(Fact):
+@dataclass(frozen=True, slots=True)
+class SetMode:
     """Play in another order from now on."""
 
     mode: PlayMode
 
 
-class Seek(Fact):
+@dataclass(frozen=True, slots=True)
+class Seek:
     """Go to a place of the title that plays, in seconds."""
 
     seconds: float
 
 
-class Forget(Fact):
+@dataclass(frozen=True, slots=True)
+class Forget:
     """Forget how far a title, or all in a folder, was heard; None: everything."""
 
     wanted: str | None
 
 
-class SetPolicy(Fact):
+@dataclass(frozen=True, slots=True)
+class SetPolicy:
     """Go on in a title, or in all of a folder, or always begin at the start; None: as it was."""
 
     wanted: str
     policy: Policy | None
 
 
-class Keep(Fact):
+@dataclass(frozen=True, slots=True)
+class Keep:
     """Keep a story of the web on the disk whatever else is heard, or treat it as any other again."""
 
     url: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
 from resources.playing.deck import Deck
@@ -14,12 +15,12 @@ from resources.playing.last_wins import GivenUpError, LastWins
 from resources.playing.queue import PlayMode, Queue
 from resources.playing.skips import SKIP_LIMIT, Skips
 from resources.playing.telling import Telling
-from wire.facts import Fact
 
 _log = logging.getLogger(__name__)
 
 
-class Target(Fact):
+@dataclass(frozen=True, slots=True)
+class Target:
     """What takes the place of what plays.
 
     Attributes:
