@@ -14,6 +14,7 @@ from machine.errors import RefusedError
 from machine.player import EndListener, Player
 from resources.playing.positions import Positions
 from resources.playing.queue import Track
+from resources.playing.resume import BACK_SECONDS
 from resources.titles.sound_file import check_sound
 
 # Seconds between two writes of the place: after a power cut no more of a story is heard again.
@@ -118,6 +119,10 @@ class Deck:
             self._loading = False
         self._track, self._at = ready.track, ready.start
         self._length = await self.player.length()
+        if not by_itself:
+            # What was ordered is what was heard last, also after a power cut at once; it was left there.
+            left = ready.start + BACK_SECONDS if ready.start else 0.0
+            self.memory.note(ready.track, left, self._length, finished=False)
         if ready.start and (await self.player.position() or 0.0) < ready.start - EARLIER_SECONDS:
             self._at = 0.0
             return f"{ready.track.shown}: its server cannot go on in the middle: it begins anew"

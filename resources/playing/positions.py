@@ -20,7 +20,7 @@ from resources.playing.beat_file import Beat
 from resources.playing.policies import around, policy_in_file
 from resources.playing.position_store import PositionStore
 from resources.playing.queue import PlayMode, Queue, Track
-from resources.playing.resume import Choice, Heard, Policy, go_on_in, policy_of, start_at
+from resources.playing.resume import Choice, Heard, Policy, go_on_in, last_in, policy_of, start_at
 
 # Titles and folders whose policy a family has set.
 POLICIES_LIMIT = 1_000
@@ -107,11 +107,15 @@ class Positions:
         """Return the second at which a title was left, a little earlier, whatever its policy."""
         return start_at(Policy.STORY, await self._heard(track.key))
 
-    async def arrange(self, queue: Queue, *, always: bool = False) -> Queue:
-        """Return the queue of a whole folder or list at the title that it was left at.
+    async def last_of(self, queue: Queue, *, again: bool) -> Queue:
+        """Return the last order's queue at the title that was heard last; ``again``: not at the next."""
+        if len(queue) < 2:
+            return queue
+        latest = await self._latest()
+        return await asyncio.to_thread(lambda: last_in(queue, latest, again=again))
 
-        ``always``: also if that is a song.
-        """
+    async def arrange(self, queue: Queue) -> Queue:
+        """Return the queue of a whole folder or list at the story that it was left at."""
         if not queue.whole or len(queue) < 2:
             return queue
         latest = await self._latest()
@@ -120,7 +124,7 @@ class Positions:
 
         def policy(track: Track, heard: Heard) -> Policy:
             said = self._said(track.key) or policy_in_file(track)
-            return Policy.STORY if always else policy_of(said, self._choice, heard)
+            return policy_of(said, self._choice, heard)
 
         return await asyncio.to_thread(go_on_in, queue, latest, policy)
 

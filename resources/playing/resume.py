@@ -73,6 +73,21 @@ def start_at(policy: Policy, heard: Heard | None) -> float:
     return max(0.0, at - BACK_SECONDS)
 
 
+def last_in(queue: Queue, latest: Sequence[tuple[str, Heard]], *, again: bool) -> Queue:
+    """Return the queue at the title of it that was heard last, or at the next one if it is finished.
+
+    Args:
+        queue: of the last order: a title's folder, a folder, or a list.
+        latest: keys and what was heard of them, the latest first.
+        again: that title is heard again, also if it is finished.
+    """
+    numbers = _numbers(queue.tracks)
+    for key, heard in latest:
+        if (number := numbers.get(key)) is not None:
+            return queue.jump(number + 1 if heard.finished and not again else number) or queue
+    return queue
+
+
 def go_on_in(
     queue: Queue, latest: Sequence[tuple[str, Heard]], policy_for: Callable[[Track, Heard], Policy]
 ) -> Queue:
@@ -93,8 +108,7 @@ def go_on_in(
         if number is not None:
             if policy_for(queue.tracks[number], heard) is Policy.SONG:
                 return queue
-            found = queue.jump(number + 1 if heard.finished else number)
-            return found or queue
+            return last_in(queue, [(key, heard)], again=False)
     return queue
 
 

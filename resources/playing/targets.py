@@ -67,7 +67,9 @@ class Targets:
         if not self._memory.last:
             raise nothing("restart" if from_start else "resume")
         queue, left_out = await self.finder.find(self._memory.last)
-        queue = await self._memory.arrange(queue, always=True)
+        queue = await self._memory.last_of(queue, again=from_start)
+        if self._memory.mode is PlayMode.SHUFFLE:
+            queue = queue.shuffled(self.chance, stay=True)
         track = queue.current
         start = 0.0 if from_start or track is None else await self._memory.left_at(track)
         return Target(queue, 1 if queue.whole else 0, start, left_out)

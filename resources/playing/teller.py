@@ -328,10 +328,10 @@ class Teller:
             isinstance(order, Add) and self._programme.queue.current is not None
         ):
             await self._programme.start_near(target, number)
-            if isinstance(order, Play):
+            if isinstance(order, Play | Add):
                 self.memory.last = order.wanted
-                if order.mode is not None:
-                    self._set_mode(order.mode)
+            if isinstance(order, Play) and order.mode is not None:
+                self._set_mode(order.mode)
         elif isinstance(order, Add) and target is not None:
             self._programme.skips.clear(target.left_out)
             add = self._programme.queue.play_next if order.next else self._programme.queue.add

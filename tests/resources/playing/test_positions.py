@@ -107,7 +107,11 @@ async def test_a_folder_goes_on_where_it_was_left(positions: Positions, tmp_path
     assert (await made.arrange(Queue([A, B]))).index == 0  # one title was asked for
     made.note(B, 100.0, 200.0, finished=False)
     assert (await made.arrange(queue)).index == 0  # a song
-    assert (await made.arrange(queue, always=True)).index == 1
+    assert (await made.last_of(queue, again=False)).index == 1
+    assert (await made.last_of(Queue([A, B]), again=False)).index == 1  # whatever was asked for
+    made.note(A, LONG, LONG, finished=True)
+    assert (await made.last_of(queue, again=False)).index == 1
+    assert (await made.last_of(queue, again=True)).index == 0
     await made.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import resources.playing.queue
 from machine.errors import RefusedError, UnavailableError
-from resources.playing.events import Changed, Started
+from resources.playing.events import Changed, Ended, Started
 from resources.playing.orders import SetMode
 from resources.playing.positions import Positions
 from resources.playing.queue import PlayMode
@@ -298,6 +298,72 @@ async def test_the_next_morning_continue_goes_on_with_the_story(
     await made.point.put("再听一遍")
     assert made.player.starts[-1] == 0.0
     await made.teller.close()
+
+
+@pytest.mark.parametrize("first", ["a", '["a", "c", "b"]', '{"add": ["a", "c", "b"]}'])
+async def test_continue_is_where_the_family_got_to_not_what_it_ordered(
+    tmp_path: Path, first: str
+) -> None:
+    bench = remembering(tmp_path)
+    await bench.point.put(first)
+    await ends(bench)
+    await bench.point.put("next")
+    await heard(bench, 100.0)
+    got_to = bench.teller.title
+    assert got_to != "a"
+    await bench.teller.close()
+    made = remembering(tmp_path)
+    await made.point.put("继续")
+    assert made.player.played == [got_to]
+    assert made.player.starts == [100.0 - BACK_SECONDS]
+    await made.point.put("停止")
+    await made.point.put("再听一遍")
+    assert made.player.played[-1] == got_to
+    assert made.player.starts[-1] == 0.0
+    await made.teller.close()
+
+
+async def test_what_is_ordered_is_the_last_one_also_after_a_power_cut_at_once(
+    tmp_path: Path,
+) -> None:
+    bench = remembering(tmp_path)
+    await bench.point.put("b")
+    await heard(bench, 100.0)
+    await bench.point.put("a")
+    await bench.teller.memory.flush()  # and nothing more: the power is cut
+    made = remembering(tmp_path)
+    await made.point.put("继续")
+    assert made.player.played == ["a"]
+    await made.point.put("b")
+    await made.teller.memory.flush()
+    made = remembering(tmp_path)
+    await made.point.put("继续")
+    assert made.player.starts == [100.0 - BACK_SECONDS]  # no further back
+
+
+async def test_hear_it_again_is_the_title_that_ended_and_a_shuffled_rest_stays_so(
+    tmp_path: Path,
+) -> None:
+    bench = remembering(tmp_path)
+    await bench.point.put("media")
+    await heard(bench, 100.0)
+    bench.teller.at_end.append(LastOne())
+    await ends(bench)
+    await bench.point.put("再听一遍")
+    assert bench.player.played[-1] == "a"
+    await bench.point.put("stop")
+    await bench.point.put("随机播放")
+    await bench.point.put("继续")
+    assert bench.teller._programme.queue.order is not None
+    assert bench.player.played[-1] == "a"
+    await bench.teller.close()
+
+
+class LastOne:
+    """Lets nothing follow, as a sleep timer."""
+
+    def goes_on(self, _ended: Ended) -> bool:
+        return False
 
 
 async def test_a_fade_leaves_the_story_where_it_began(tmp_path: Path) -> None:
