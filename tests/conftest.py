@@ -1,4 +1,4 @@
-"""Fixtures that several folders' tests share: a PulseAudio server and tones to play."""
+"""What several folders' tests share: a PulseAudio server, tones to play, and Hypothesis without deadlines."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The test machine is shared and sometimes slow, which is not a fault of the code under test.
+settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+settings.load_profile("shared machine")
 
 PULSE_START_TIMEOUT = 60
 

@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.authority import Authority
-
-# The test machine is shared and sometimes slow, which is not a fault of the code under test.
-settings.register_profile(
-    "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
-settings.load_profile("shared machine")
 
 HERE = Path(__file__).parent
 
