@@ -92,6 +92,10 @@ def _these(match: re.Match[str], sentence: str) -> Timer | None:
     return after(others, sentence) if others else END
 
 
+def _next(_match: re.Match[str], _sentence: str) -> Timer | None:
+    return after(1)
+
+
 def _end(_match: re.Match[str], _sentence: str) -> Timer | None:
     return END
 
@@ -128,11 +132,14 @@ _STOP = (
     "|(?:别|不要|不用|不)再?[放播听讲唱响]了?)(?:播放|故事|音乐)?)"
 )
 _LATER = "(?:以后|之后|过后|后|左右|的?时候|到了?|[就再才]|自动)*"
-_ABOUT = "(?:大约|大概|差不多|最多|只|只能|只许|再|过|等|在|先|还|可以|[听放播讲唱玩看来]|播放)*"
+_ABOUT = (
+    "(?:大约|大概|差不多|最多|只|只能|只许|再|过|等|在|先|还|还有|可以|[听放播讲唱玩看来]|播放)*"
+)
 _TRACK = "[首曲个则集段支章回篇节]"
 _KIND = "(?:小?故事|歌曲?|儿歌|音乐|节目|曲子)?"
 _TIMER = "(?:睡眠|自动|关机|停止|睡觉)*(?:定时|计时|倒计时)(?:器|关机|关闭|停止|睡眠)*"
-_SET = "(?:设置?|设定|设成|定|开|打开|来|启动|改成?|调[到成])?(?:一?个)?"
+# 定一个半小时 is 90 minutes.
+_SET = "(?:设置?|设定|设成|定|开|打开|来|启动|改成?|调[到成])?(?:一个(?!半)|个)?"
 _THIS = f"(?:(?:[这那]一?{_TRACK}?|本{_TRACK}|(?:当前|现在|正在[放播听讲唱])(?:的|这{_TRACK})*)的?{_KIND})"
 _HEAR = "(?:[听放播讲唱演说]|播放)"
 _DONE = "(?:完了?|结束了?|没了)"
@@ -157,10 +164,10 @@ _EN_N = (
     f"(?:[0-9]{{1,6}}|an?|(?:{'|'.join(_TENS)})(?: (?:{'|'.join(_ONES[1:10])}))?|{'|'.join(_ONES)})"
 )
 _EN_DURATION = (
-    f"(?:(?P<hours>{_EN_N}(?:{_MARK}[0-9]{{1,2}})?) ?(?P<hours_half>and a half )?(?:hours?|h)"
+    f"(?:(?P<hours>{_EN_N}(?:{_MARK}[0-9]{{1,2}})?) ?(?:more )?(?P<hours_half>and a half )?(?:hours?|h)"
     "(?P<hours_half_after> and a half)?|(?P<half_hour>half) (?:an? )?hour)?"
     "(?: ?and )? ?(?:(?P<quarters>a|three) quarters?(?: of)? an? hour)?"
-    f"(?:(?P<minutes>{_EN_N}(?:{_MARK}[0-9]{{1,2}})?) ?(?P<minutes_half>and a half )?(?:minutes?|mins?|m)"
+    f"(?:(?P<minutes>{_EN_N}(?:{_MARK}[0-9]{{1,2}})?) ?(?:more )?(?P<minutes_half>and a half )?(?:minutes?|mins?|m)"
     "(?P<minutes_half_after> and a half)?)?"
     f"(?:(?: and)? ?(?P<seconds>{_EN_N}) ?(?:seconds?|secs?|s))?"
 )
@@ -172,6 +179,7 @@ _EN_STOP = (
 _EN_KIND = "(?:stor(?:y|ies)|songs?|tracks?|chapters?|episodes?|ones?|titles?)"
 _EN_THIS = f"(?:(?:this|that|the|the current|current)(?: {_EN_KIND})?|it)"
 _EN_OVER = "(?:is |s )?(?:over|ends?|ended|finished|finishes|done|stops?)"
+_EN_PLAY = "(?:(?:(?:keep|continue|go on) )?(?:play|listen)(?:ing)?(?: it)? )?"
 _EN_TIMER = "(?:a |an |the |my |any )?(?:sleep )?(?:timer|countdown)"
 _PLEASE = "(?:please |can you |could you |now |then |ok |okay )*"
 _ENGLISH: tuple[tuple[str, Callable[[re.Match[str], str], Timer | None]], ...] = (
@@ -181,20 +189,24 @@ _ENGLISH: tuple[tuple[str, Callable[[re.Match[str], str], Timer | None]], ...] =
     ),
     (f"(?:(?:set|start|make|put) )?{_EN_TIMER}(?: (?:for|to|of|in|on))? {_EN_DURATION}", _time),
     (f"(?:(?:set|start|make) )?(?:a |an |the )?{_EN_DURATION}(?: sleep)? timer", _time),
-    (f"(?:only )?{_EN_DURATION}(?: more)?(?:(?: and)?(?: then)? {_EN_STOP})?", _time),
+    (
+        f"{_EN_PLAY}(?:only )?(?:for )?(?:another )?{_EN_DURATION}(?: more)?(?:(?: and)?(?: then)? {_EN_STOP})?",
+        _time,
+    ),
     (f"{_EN_STOP} {_EN_DURATION}(?: from now)?", _time),
     (
         f"(?:{_EN_STOP} )?after (?P<stories>{_EN_N}) (?:more |other )?{_EN_KIND}(?: {_EN_STOP})?",
         _stories,
     ),
     (
-        f"(?:only |just )?(?P<stories>{_EN_N}) (?:more |other )?{_EN_KIND}(?: and)?(?: then)? {_EN_STOP}",
+        f"(?:only |just )?(?P<stories>{_EN_N}) (?:more(?: {_EN_KIND})?|(?:other )?{_EN_KIND})(?: and)?(?: then)? {_EN_STOP}",
         _stories,
     ),
     (
         f"(?:{_EN_STOP} )?(?:after|at the end of|when|once)(?: {_EN_THIS})(?: {_EN_OVER})?(?: {_EN_STOP})?",
         _end,
     ),
+    (f"(?:{_EN_STOP} )?after the next {_EN_KIND}(?: {_EN_STOP})?", _next),
     ("(?:this is )?(?:the )?last (?:story|song|track|chapter|episode|one)", _end),
     (f"(?:cancel|stop|clear|remove|delete|end|no|(?:turn|switch) off) {_EN_TIMER}", _off),
     (f"(?:(?:turn|switch) )?{_EN_TIMER} off", _off),

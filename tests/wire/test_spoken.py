@@ -16,25 +16,26 @@ SAID = {
     "1": "30秒后停, 一分钟后停",
     "5": "in 5 minutes stop, five minutes",
     "6": "五分半钟后停",
-    "10": "过十分钟自动停, 十分钟之后关掉音乐, 倒计时10分钟, 10 Minutes",
+    "10": "还有十分钟停, 过十分钟自动停, 十分钟之后关掉音乐, 倒计时10分钟, 10 Minutes",
     "15": "一刻钟后停, stop in a quarter of an hour",
     "20": "二十分钟后停, 二十分钟以后停止, 20分钟后停止播放, 20分钟后停。, 二十分鐘後關, 廿分钟后关, 定时二十分钟, "
           "设置一个20分钟的定时, 请二十分钟后把故事关掉, 只能听二十分钟, 我想二十分钟后睡觉, 停在二十分钟后, "
           "Stop in 20 minutes., 20 minutes, sleep timer 20 minutes, set a timer for 20 minutes, "
-          "set a 20 minute timer, stop after 20 min, please turn off in twenty minutes",
+          "set a 20 minute timer, 20 more minutes, play for 20 minutes, keep playing for another 20 minutes, "
+          "stop after 20 min, please turn off in twenty minutes",
     "25": "stop in twenty-five minutes",
-    "30": "半小时后关, 半个钟头后停, 再放半个小时就睡觉, 睡眠定时半小时, 定时关机三十分钟, 听半小时, turn off in half an hour",
+    "30": "半小时后关, 半个钟头后停, 再放半个小时就睡觉, 睡眠定时半小时, 定时关机三十分钟, 听半小时, 设个半小时的定时, another half hour, turn off in half an hour",
     "45": "三刻钟以后停, Set the sleep timer to 45 min, three quarters of an hour",
     "60": "一小时后关闭, 再过一个小时关, stop in an hour, stop in one hour",
     "65": "一小时零五分后停",
     "80": "一个小时二十分钟后停, in 1 hour 20 minutes",
-    "90": "一个半小时, 一小时半后停, 1.5小时后停, 一点五个小时后停, 九十分钟后停, sleep in an hour and a half, 1.5 hours",
+    "90": "一个半小时, 一小时半后停, 1.5小时后停, 一点五个小时后停, 九十分钟后停, 设一个半小时的定时, 一个半小时定时, sleep in an hour and a half, 1.5 hours",
     "150": "两个半小时后停, 兩個半小時後停, two and a half hours",
     "600": "十小时后停",
     "end": "听完这个就停, 聽完這個就停, 放完这首关, 听完就停, 这首放完就停, 这个故事讲完就睡觉, 放完这首歌就关机吧, "
            "等这个故事放完再停, 这首歌结束后停, 在这个故事结束的时候停, 放完这一集就停, 这是最后一个了, after this story, "
            "stop after this one please, stop at the end of this story, stop when it's finished, last story",
-    "after 1": "再讲一个就睡觉, 听完这两个就停, one more story and then sleep",
+    "after 1": "再讲一个就睡觉, 听完这两个就停, one more story and then sleep, one more and stop, stop after the next story",
     "after 2": "再听两个就停, 再聽兩個就停, 听两集就关, 再放2首就停, two more stories then stop, stop after 2 stories",
     "after 12": "再来十二首就别放了, after twelve songs",
     "off": "别停, 取消定时, 不要定时, 关闭定时器, 把定时关掉, 定时取消, 别关, cancel the timer, timer off, "
@@ -95,6 +96,6 @@ PARTS = ["再", "就", "请", "停", "听", "十", "分钟", "半", "个", "小�
 
 @given(st.lists(st.sampled_from(PARTS), max_size=40).map("".join))
 def test_no_sentence_takes_long_to_read(text: str) -> None:
-    """Many parts of a form are optional; trying them in all ways would break hypothesis's deadline."""
+    """Many parts of a form are optional; tried in all ways, this would last until the run's time limit."""
     with contextlib.suppress(FieldError):
         read_timer(text)
