@@ -15,7 +15,7 @@ from machine.errors import RefusedError
 from resources.times.countdown import FADE_SECONDS, SIGN_SECONDS
 from wire.errors import FieldError
 from wire.fields import get_string
-from wire.sleep import END, MINUTES_MAX, OFF, Timer, TimerKind, after, minutes
+from wire.sleep import END, MINUTES_MAX, OFF, STORIES_MAX, Timer, TimerKind, after, minutes
 
 EXTENSION_MINUTES = 10
 # Seconds. A timer that waits for the end of a story is dropped after this, and an endless stream ends.
@@ -131,12 +131,15 @@ class SleepTimer:
         until, stories = source.get("until"), source.get("stories")
         now = self._clock()
         if (
-            not isinstance(until, int | float)
+            isinstance(until, bool)
+            or not isinstance(until, int | float)
             or not now - LAPSE_SECONDS <= until <= now + LAPSE_SECONDS
         ):
             raise FieldError("until", until, "seconds of this boot")
         if stories is not None and (
-            not isinstance(stories, int) or not 0 <= stories <= MINUTES_MAX
+            isinstance(stories, bool)
+            or not isinstance(stories, int)
+            or not 0 <= stories <= STORIES_MAX
         ):
             raise FieldError("stories", stories, "a number of stories or null")
         self._pending = _Pending(float(until), stories, float(until) - FADE_SECONDS)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from base.clock import Known
+from base.clock import EARLIEST, LIFETIME_SECONDS, Known
 from base.files import fsync_path, write_atomically
 from resources.times.day_book import Played
 from resources.times.rules import Bonus, Kept, Night
@@ -25,6 +25,8 @@ AHEAD_SECONDS = 30.0
 FORMAT = 1
 _DAY_MAX = 3_652_059
 """9999-12-31 as an ordinal."""
+# Unix time. What is later cannot be (`base.clock` says so too), and has no date from the year 10000 on.
+_TIME_MAX = EARLIEST + 2 * LIFETIME_SECONDS
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ def _parse_night(source: Mapping[str, object]) -> Night:
     if rule is None or str(rules) != f"tonight {text}":
         raise FieldError("night.rule", text, "a rule for one night")
     replaces = parse_rules(get_string(source, "replaces", path="night.")).quiet
-    return Night(rule, _number(source, "until"), replaces)
+    return Night(rule, _number(source, "until", _TIME_MAX), replaces)
 
 
 def _parse_played(source: dict[str, object]) -> tuple[Played, Known, bool]:
@@ -131,14 +133,16 @@ def _parse_played(source: dict[str, object]) -> tuple[Played, Known, bool]:
             _number(source, "unsure"),
         ),
         Known(
-            _number(seen, "seconds"), _number(seen, "ticks"), get_string(seen, "boot", empty=True)
+            _number(seen, "seconds", _TIME_MAX),
+            _number(seen, "ticks"),
+            get_string(seen, "boot", empty=True),
         ),
         source.get("dated") is True,
     )
 
 
-def _number(source: Mapping[str, object], name: str) -> float:
+def _number(source: Mapping[str, object], name: str, high: float = 1e12) -> float:
     value = source.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
-        raise FieldError(name, value, "seconds from 0 on")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < high:
+        raise FieldError(name, value, f"seconds from 0 to {high:.0f}")
     return float(value)

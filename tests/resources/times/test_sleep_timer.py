@@ -137,6 +137,9 @@ def test_a_record_without_a_boot_is_none(machine: Machine) -> None:
         {"boot": "a", "until": 1e12, "stories": None},
         {"boot": "a", "until": 5100.0, "stories": -1},
         {"boot": "a", "until": 5100.0, "stories": "two"},
+        {"boot": "a", "until": 5100.0, "stories": 100},
+        {"boot": "a", "until": 5100.0, "stories": True},
+        {"boot": "a", "until": True, "stories": None},
     ],
 )
 def test_a_damaged_record_is_refused(machine: Machine, record: dict[str, object]) -> None:

@@ -88,6 +88,7 @@ def test_damage_costs_one_file_and_one_line(
         {"rules": "off", "bonus": {}, "night": {"rule": "never", "until": 1}},
         {"rules": "off", "bonus": {}, "night": {"rule": "last", "until": "soon"}},
         {"rules": "off", "bonus": {}, "night": {"rule": "last; daily 3", "until": 1}},
+        {"rules": "off", "bonus": {}, "night": {"rule": "last", "until": 9e11, "replaces": "off"}},
     ],
 )
 def test_rules_that_are_none_are_not_taken(
@@ -96,6 +97,15 @@ def test_rules_that_are_none_are_not_taken(
     (tmp_path / RULES).write_text(json.dumps(content))
     assert store.load_rules() == Kept()
     assert "rules.json cannot be read" in caplog.text
+
+
+def test_a_time_without_a_date_is_damage(
+    store: TimesStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The year 10000 has no date: each look at the rules would fail, and end the agent."""
+    store.save_played(Played(1, 2.0, 0.0), Known(2.6e11, 1.0, "b"), dated=True)
+    assert store.load_played() is None
+    assert "seconds: got" in caplog.text
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
