@@ -24,7 +24,9 @@ class Stage(Enum):
     EMPTY = auto()
     """There is none."""
     SILENT = auto()
-    """It is paused, held or loading."""
+    """It is paused or loading: nothing sounds before somebody, or the teller, says so."""
+    HELD = auto()
+    """It is silent for now and goes on by itself: somebody listens to the child, or there is no sound device."""
     SOUNDING = auto()
     """It is heard."""
 
@@ -67,11 +69,14 @@ class Evening:
 
     def step(self, natural: float | None = None) -> Action | Stop | None:
         """Return what is to be done now; ``natural``: seconds until the story's own end, if known."""
+        goes_on = self._stage in {Stage.SOUNDING, Stage.HELD}
+        left = self._left() if goes_on else None
+        if not goes_on:
+            self.why = Why.TIMER  # the rules let alone what is silent
         if self._stage is not Stage.SOUNDING:
             self._countdown.reset()
-            over = self.timer.expire()
-            return Stop() if over and self._stage is Stage.SILENT else None
-        left = self._left()
+            over = self.timer.expire() or (left is not None and left <= 0)
+            return Stop() if over and self._stage is not Stage.EMPTY else None
         last = self.timer.ends_with_story
         return self._countdown.step(left, natural=natural if last else None)
 
@@ -85,7 +90,7 @@ class Evening:
         if self._stage is Stage.SOUNDING:
             left = self._countdown.until_next(self._left())
         else:
-            left = self.timer.left
+            left = self._left() if self._stage is Stage.HELD else self.timer.left
         return STEP_SECONDS if left is None else min(max(left, 0.0), STEP_SECONDS)
 
     def _left(self) -> float | None:

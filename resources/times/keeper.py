@@ -32,8 +32,8 @@ from resources.times.records import Records
 from wire.rules import Rules
 from wire.sleep import Timer
 
-# Seconds between two looks while something sounds: what others pause without an order, as a microphone
-# does, is then counted to the second.
+# Seconds between two looks while something sounds or is held: what others pause and resume without an order,
+# as a microphone does, is then counted to the second.
 LOOK_SECONDS = 1.0
 # Seconds until what hangs in the player is tried again.
 PLAYER_SECONDS = 5.0
@@ -120,6 +120,8 @@ class Keeper:
                 return Stage.SOUNDING
             case State.IDLE:
                 return Stage.EMPTY
+            case State.WAITING:
+                return Stage.HELD
             case _:
                 return Stage.SILENT
 
@@ -202,7 +204,8 @@ class Keeper:
 
     def _wait(self) -> float:
         wait = self.evening.wait()
-        return min(wait, LOOK_SECONDS) if self._stage is Stage.SOUNDING else wait
+        by_itself = self._stage in {Stage.SOUNDING, Stage.HELD}
+        return min(wait, LOOK_SECONDS) if by_itself else wait
 
     async def _natural(self) -> float | None:
         """Return the seconds until the end of the last story, None if that is not known."""

@@ -62,6 +62,37 @@ def test_what_is_silent_is_ended_by_the_timer_alone() -> None:
     assert room.passes(100) == []
 
 
+def test_what_ends_in_silence_is_the_timers_also_after_an_end_by_the_rules() -> None:
+    room = Room()
+    room.world.order("daily 1")
+    room.passes(60)
+    assert room.evening.why is Why.RULES
+    room.evening.silenced()
+    room.evening.account(Stage.SILENT)
+    room.timer.order(parse_timer("1"), loaded=True)
+    assert room.passes(60) == [Stop()]
+    assert room.evening.why is Why.TIMER
+
+
+def test_what_is_held_is_ended_by_the_rules_and_never_counted() -> None:
+    room = Room()
+    room.world.order("quiet 18:01-19:00; daily 60")
+    room.evening.account(Stage.HELD)
+    assert room.passes(59) == []
+    assert room.evening.wait() == 1.0
+    assert room.passes(1) == [Stop()]
+    assert room.evening.why is Why.RULES
+    assert room.world.used == 0.0
+
+
+def test_what_is_held_may_be_finished_if_the_rules_say_so() -> None:
+    room = Room()
+    room.world.order("quiet 18:01-19:30; then finish")
+    room.evening.account(Stage.HELD)
+    assert room.passes(3600) == []
+    assert room.passes(60) == [Stop()]
+
+
 def test_the_next_look_is_when_something_is_due() -> None:
     room = Room()
     assert room.evening.wait() == STEP_SECONDS

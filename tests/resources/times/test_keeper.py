@@ -6,6 +6,7 @@ Tests resources.times.build and resources.times.records too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from resources.playing.resume import BACK_SECONDS
 from resources.times import store
 from resources.times.build import Clocks, build_keeper
 from resources.times.countdown import FADE_SECONDS
+from resources.times.keeper import LOOK_SECONDS
 from tests.resources.parts import DEADLINE, Bench
 from tests.resources.times.world import World
 from wire.rules import parse_rules
@@ -387,6 +389,35 @@ async def test_a_paused_story_does_not_go_on_in_quiet_hours(house: House) -> Non
     with pytest.raises(ResourceError, match="quiet hours"):
         await house.order("resume")
     await house.order("stop")
+
+
+async def test_what_is_held_when_quiet_hours_begin_does_not_go_on(house: House) -> None:
+    """A machine that listens pauses the story without an order, and lets it go on without one."""
+    await house.rules(NIGHT)
+    await house.order("a")
+    house.world.advance(2.5 * 3600 - 100)
+    await house.keeper.look()
+    async with house.bench.teller.hold():
+        await house.passes(98)
+        assert house.title == "a"
+        await house.passes(2)
+        assert house.title == ""
+    assert not house.bench.teller.playing
+    assert house.said[-1] is Cue.TIME_UP
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_what_may_go_on_without_an_order_is_looked_at_each_second(
+    house: House, *, held: bool
+) -> None:
+    await house.rules("daily 60")
+    await house.order("a")
+    async with house.bench.teller.hold() if held else contextlib.nullcontext():
+        await house.keeper.look()
+        assert house.keeper._wait() == LOOK_SECONDS
+    await house.order("pause")
+    await house.keeper.look()
+    assert house.keeper._wait() > LOOK_SECONDS
 
 
 async def test_only_what_sounds_is_counted(house: House) -> None:
