@@ -258,7 +258,19 @@ def parse_settings(text: str) -> Settings:
         name: _build_table(name, kind, source.get(name, {}))  # type: ignore[arg-type]
         for name, kind in tables.items()
     }
+    _check_levels(built["battery"])
     return Settings(**built)
+
+
+def _check_levels(battery: BatterySettings) -> None:
+    """Refuse a level that would power the machine off before any of its warnings."""
+    first = max(battery.warn_percent, battery.warn_again_percent)
+    if 0 < first <= battery.off_percent:
+        raise FieldError(
+            "battery.off_percent",
+            battery.off_percent,
+            f"less than the first warning's {first}, or 0",
+        )
 
 
 def _build_table(table: str, kind: type[Any], source: Mapping[str, object]) -> Any:
@@ -298,7 +310,7 @@ def _expectation(kind: type[Any], low: float, high: float) -> str:
     if _is_enum(kind):
         return "one of " + ", ".join(kind)
     if kind in (int, float):
-        return f"{'an integer' if kind is int else 'a number'} from {low:g} to {high:g}"
+        return f"{'an integer' if kind is int else 'a number'} from {low} to {high}"
     return {bool: "true or false", Path: "a path"}.get(kind, "a string of printable characters")
 
 

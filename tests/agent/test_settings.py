@@ -123,8 +123,10 @@ def test_every_number_has_limits() -> None:
 def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type) -> None:
     table, _, key = name.partition(".")
     low, high = _LIMITS[name]
+    # A machine must not power off before it has warned.
+    beside = "warn_percent = 100\n" if name == "battery.off_percent" else ""
     for good in (low, high):
-        assert member(parse_settings(f"[{table}]\n{key} = {good}"), name) == good
+        assert member(parse_settings(f"[{table}]\n{beside}{key} = {good}"), name) == good
     word = "an integer" if kind is int else "a number"
     for bad in (low - 1, high + 1, "true", '"5"', "nan", "-inf", "[]"):
         with pytest.raises(WireError, match=rf"^{name}: got .*, expected {word} from "):
@@ -141,6 +143,18 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         (
             '[battery]\ncurve = "4:9"',
             'battery.curve: got "4:9", expected two or more volts:percent',
+        ),
+        (
+            "[battery]\nwarn_percent = 3\noff_percent = 20",
+            "battery.off_percent: got 20, expected less than the first warning's 8, or 0",
+        ),
+        (
+            "[battery]\nwarn_percent = 0\nwarn_again_percent = 4",
+            "battery.off_percent: got 4, expected less than the first warning's 4, or 0",
+        ),
+        (
+            "[play]\ncache_bytes = -1",
+            "play.cache_bytes: got -1, expected an integer from 0 to 1099511627776$",
         ),
         ("[switch]\narmed = 1", "switch.armed: got 1, expected true or false"),
         ('[switch]\narmed = "true"', 'switch.armed: got "true", expected true or false'),

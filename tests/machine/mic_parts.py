@@ -12,14 +12,17 @@ import pytest
 from machine.capture_back_ends import find_back_end
 from machine.capture_kinds import BackEndKind
 from machine.microphone import BackEnd
+from tests.extras import EXTRAS, require
 from tools.pulse import MIC_SOURCE, MicServer
 
 DEADLINE = 60.0
 
 
-def back_end(kind: str) -> BackEnd:
-    """Return what records from the virtual microphone."""
-    device = "pulse" if kind == "arecord" else MIC_SOURCE
+def back_end(kind: str, device: str | None = None) -> BackEnd:
+    """Return what records from ``device``, else from the virtual microphone."""
+    if kind in EXTRAS:
+        require(kind)
+    device = device or ("pulse" if kind == "arecord" else MIC_SOURCE)
     return find_back_end(device, BackEndKind(kind))
 
 

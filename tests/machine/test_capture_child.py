@@ -23,6 +23,7 @@ from machine.capture_child import (
     mix,
     shapes,
 )
+from tests.extras import require
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,4 +127,5 @@ def test_without_a_device_the_exit_code_says_so(tmp_path: Path) -> None:
 
 
 def test_it_ends_when_its_reader_is_gone(pulse_server: str) -> None:
+    require("sounddevice")
     assert run("bench.monitor", PULSE_SERVER=pulse_server) == 0

@@ -12,9 +12,7 @@ import pytest
 
 from base.backoff import Backoff
 from machine import microphone
-from machine.capture_back_ends import find_back_end
 from machine.capture_child import BLOCK_BYTES
-from machine.capture_kinds import BackEndKind
 from machine.capture_source import read_source
 from machine.microphone import BackEnd, FaultKind, Microphone, MicrophoneError, Recording
 from tests.machine.mic_parts import DEADLINE, back_end, children, descriptors, mic_server
@@ -194,7 +192,7 @@ async def test_every_back_end_hears_a_real_sound_server(kind: str) -> None:
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("kind", ["sounddevice", "parec", "arecord"])
 async def test_a_source_that_is_not_there_is_named(kind: str) -> None:
-    number, fault = await record(find_back_end("nowhere", BackEndKind(kind)))
+    number, fault = await record(back_end(kind, "nowhere"))
     assert (number, fault.kind) == (0, FaultKind.NO_DEVICE), fault
     assert "nowhere" in str(fault)
 
@@ -251,7 +249,7 @@ async def test_a_source_that_goes_is_a_fault_and_not_the_next_one(
     monkeypatch.setattr(microphone, "SOURCE_SECONDS", 0.05)
     monkeypatch.setattr(microphone, "read_source", read)
     module = server.pactl("load-module", "module-null-sink", "sink_name=second").strip()
-    recording = await Recording.start(find_back_end("second.monitor", BackEndKind(kind)))
+    recording = await Recording.start(back_end(kind, "second.monitor"))
     try:
         await recording.block()
         async with asyncio.timeout(DEADLINE):

