@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from wire.entries import ENTRIES_LIMIT, Entry, PlaylistError, Raw, make_entry
-from wire.media import find_list, is_text, plain_head
+from wire.media import HEAD_SIZE, find_list, is_text, plain_head, sound_ending
 
 # Bytes. The largest feeds of weekly programmes in ten years have about this much.
 LIST_BYTES = 2 * 1024 * 1024
@@ -84,7 +84,7 @@ def find_kind(head: bytes, content_type: str) -> ListKind | None:
     Args:
         head: the first `wire.media.HEAD_SIZE` bytes, or all if there are fewer.
         content_type: the Content-Type header, "" if there is none. It decides only about text:
-            servers call sound and lists anything.
+            servers call sound and lists anything, so that names of sound files alone are a list.
     """
     plain = plain_head(head).lstrip()
     if _HLS.search(plain):
@@ -98,7 +98,18 @@ def find_kind(head: bytes, content_type: str) -> ListKind | None:
     told = _TYPES.get(content_type.partition(";")[0].strip().lower())
     if told is not None and is_text(head):
         return told
+    if is_text(head) and _names_sound_only(plain):
+        return ListKind.M3U  # web servers know the type of few lists
     return ListKind.OTHER if find_list(head) is not None else None
+
+
+def _names_sound_only(head: bytes) -> bool:
+    """Return whether each whole line of a body's beginning is a comment or ends as a sound file does."""
+    lines = [line.strip() for line in head.decode("latin-1").splitlines()]
+    if len(head) >= HEAD_SIZE:
+        del lines[-1:]  # which may be half of one
+    entries = [line for line in lines if line and not line.startswith("#")]
+    return bool(entries) and all(sound_ending(line.partition("?")[0]) for line in entries)
 
 
 def parse_list(kind: ListKind, data: bytes, base: str, *, cut: bool = False) -> Listing:
