@@ -252,8 +252,18 @@ class Agent:
 
 @contextlib.contextmanager
 def state_lock(state: Path) -> Iterator[None]:
-    """Lock the state folder; raises AgentBusyError if another process has locked it."""
-    descriptor = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Lock the state folder.
+
+    Raises:
+        AgentBusyError: another process has locked it.
+        OSError: nothing can be written there; the message names the folder.
+    """
+    try:
+        descriptor = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise OSError(
+            f"state folder {state}: {error.strerror}, expected one to write in"
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

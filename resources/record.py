@@ -36,8 +36,8 @@ class Record:
             _log.error("%s is lost, the defaults hold: %s", self._path.name, error)
         return {}
 
-    async def save(self, values: Mapping[str, object]) -> None:
-        """Replace the object; raises UnavailableError if it cannot be written."""
+    async def save(self, values: Mapping[str, object], what: str = "") -> None:
+        """Replace the object; raises UnavailableError, which begins with ``what``, if it cannot be written."""
         if self._path is None:
             return
         data = json.dumps(dict(values)).encode()
@@ -45,7 +45,8 @@ class Record:
             try:
                 await asyncio.to_thread(_write, self._path, data)
             except OSError as error:
-                raise UnavailableError(f"{self._path.name}: {error.strerror}") from error
+                what = what or self._path.name
+                raise UnavailableError(f"{what}: not stored: {error.strerror}") from error
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -150,14 +150,14 @@ class Loudness:
     async def put_limits(self, text: str) -> None:
         """Set ``volume_limits``; raises FieldError, UnavailableError if it cannot be stored."""
         limits = parse_limits(text, self._limits)
-        await self._save(limits=str(limits))
+        await self._save("volume_limits", limits=str(limits))
         self._limits = limits
         await self._obey()
 
     async def put_night(self, text: str) -> None:
         """Set ``night``; raises FieldError, UnavailableError if it cannot be stored."""
         night = parse_night(text)
-        await self._save(night=show_night(night))
+        await self._save("night", night=show_night(night))
         self._night = night
         await self._obey()
         self._watch_night()
@@ -240,13 +240,13 @@ class Loudness:
             return
         place = {"run": known.run, "default": known.default} if known is not None else {}
         try:
-            await self._save(level=float(level), boot=self._parts.boot(), **place)
+            await self._save("the level", level=float(level), boot=self._parts.boot(), **place)
         except UnavailableError as error:
-            _log.warning("volume: the level is not stored: %s", error)
+            _log.warning("volume: %s", error)
 
-    async def _save(self, **changed: object) -> None:
+    async def _save(self, what: str, **changed: object) -> None:
         values = self._stored | changed
-        await self._parts.record.save(values)
+        await self._parts.record.save(values, what)
         self._stored = values
 
     def _start(self, name: str, work: Awaitable[None]) -> None:

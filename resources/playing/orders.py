@@ -15,7 +15,7 @@ from enum import Enum
 
 from resources.playing.queue import PlayMode
 from resources.playing.resume import Policy
-from wire.errors import FieldError
+from wire.errors import FieldError, WireError
 from wire.fields import is_object, parse_object
 from wire.numerals import numeral
 from wire.text import fold, is_printable
@@ -169,10 +169,14 @@ def parse_order(text: str) -> Order:
 
 
 def parse_position(text: str) -> Seek:
-    """Return the order ``{"position": seconds}``; raises WireError for anything else."""
-    source = parse_object(text, "player")
+    """Return the order ``{"position": seconds}``; raises FieldError for anything else."""
+    expected = 'an object like {"position": 90}'
+    try:
+        source = parse_object(text, "player")
+    except WireError as error:
+        raise FieldError("player", text, expected) from error
     if set(source) != {"position"}:
-        raise FieldError("player", source, 'an object like {"position": 90}')
+        raise FieldError("player", source, expected)
     return Seek(_amount("player.position", source["position"], 0))
 
 

@@ -34,7 +34,7 @@ class ChildLockPoint(DataPoint):
 
     async def put(self, value: Value) -> None:
         """Lock or unlock the machine; raises UnavailableError if that cannot be stored."""
-        await self._record.save({"locked": bool(value)})
+        await self._record.save({"locked": bool(value)}, self.description.name)
         self._is_on = bool(value)
 
     def check_local(self, name: str) -> str | None:

@@ -199,6 +199,15 @@ def test_a_second_agent_on_the_same_state_is_refused(agent: Agent) -> None:
     assert agent.end() == 0
 
 
+def test_a_state_folder_that_takes_no_file_is_named(agent: Agent) -> None:
+    # A folder in the lock's place: root, too, cannot write there.
+    (agent.state / "agent.lock").mkdir(parents=True)
+    refused = run_cli("run", "--profile", agent.profile, "--state", agent.state)
+    assert refused.returncode == 1
+    expected = f"story-agent: state folder {agent.state}: Is a directory, expected one to write in"
+    assert refused.stderr.splitlines()[-1] == expected
+
+
 def test_without_its_cloud_the_agent_serves_the_machine(agent: Agent) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -21,6 +21,7 @@ from resources.playing.orders import (
     SetMode,
     SetPolicy,
     parse_order,
+    parse_position,
     starts_sound,
 )
 from resources.playing.queue import PlayMode
@@ -132,3 +133,11 @@ def test_gates_are_asked_about_what_may_sound() -> None:
         Keep("u", pinned=True),
     ):
         assert not starts_sound(order)
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "5", "[]", "null", '{"position":NaN}', "{}", '{"position": 1, "x": 2}']
+)
+def test_what_is_no_position_is_shown_with_what_was_expected(text: str) -> None:
+    with pytest.raises(FieldError, match=r"^player: got .+, expected an object like \{\"position"):
+        parse_position(text)

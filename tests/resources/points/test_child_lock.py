@@ -54,6 +54,6 @@ async def test_the_lock_survives_a_restart(tmp_path: Path) -> None:
 async def test_a_lock_that_cannot_be_stored_is_not_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     lock = ChildLockPoint(Record(tmp_path / "file" / "lock.json"))
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match=r"^child_lock: not stored: "):
         await lock.put(True)
     assert not lock.is_on
