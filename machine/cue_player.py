@@ -1,7 +1,7 @@
 """Plays short sounds beside a story: a program for each, which ends with its sound.
 
 The story's player is left alone: it plays one source at a time. paplay is heard some milliseconds after its start, and
-mixing is the sound server's work; without a server mpv plays through ALSA (docs/adr/0024).
+mixing is the sound server's work; without a server mpv plays through ALSA (docs/adr/0023).
 """
 
 from __future__ import annotations
