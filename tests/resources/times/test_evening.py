@@ -66,12 +66,13 @@ def test_what_ends_in_silence_is_the_timers_also_after_an_end_by_the_rules() -> 
     room = Room()
     room.world.order("daily 1")
     room.passes(60)
-    assert room.evening.why is Why.RULES
+    whys = [room.evening.why]
     room.evening.silenced()
     room.evening.account(Stage.SILENT)
     room.timer.order(parse_timer("1"), loaded=True)
     assert room.passes(60) == [Stop()]
-    assert room.evening.why is Why.TIMER
+    whys.append(room.evening.why)
+    assert whys == [Why.RULES, Why.TIMER]
 
 
 def test_what_is_held_is_ended_by_the_rules_and_never_counted() -> None:
