@@ -77,6 +77,11 @@ class KeptLevel:
         return self._kept
 
     @property
+    def target(self) -> float | None:
+        """The level that a ramp leads to, None if there is no ramp."""
+        return self._target
+
+    @property
     def known(self) -> Outputs | None:
         """The outputs as they were at the last use."""
         return self._known

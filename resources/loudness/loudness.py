@@ -177,7 +177,8 @@ class Loudness:
         """Go down to the limit if the level is above it. The limit holds also if that fails."""
         try:
             limit = level_of(self.loudest)
-            found = await self._level.peek()
+            # A ramp that has begun may be below the limit yet, and lead above it.
+            found = max(await self._level.peek(), self._level.target or 0.0)
             if found > limit and not is_same(found, limit):
                 await self._level.set(limit, seconds)
                 self._note(self.loudest)

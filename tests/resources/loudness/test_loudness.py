@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -48,6 +49,27 @@ class Speaker(StandInMixer):
         self._level = levels["speaker"]
 
 
+class Card:
+    """A device that ramps are put on, as `Speaker` is none for them."""
+
+    name = "card"
+    rank = 1
+    alive = True
+    tells = False
+
+    def __init__(self) -> None:
+        self.heard = [level_of(1)]
+
+    async def read(self) -> Outputs:
+        return Outputs("run 1", "card", {"card": self.heard[-1]})
+
+    async def put(self, levels: Mapping[str, float]) -> None:
+        self.heard.append(levels["card"])
+
+    async def close(self) -> None:
+        pass
+
+
 def at(clock: str) -> datetime:
     return datetime.fromisoformat(f"2026-11-26T{clock}")
 
@@ -70,6 +92,18 @@ async def test_an_order_beyond_the_limits_is_refused_and_a_button_stops_there() 
     await bench.loudness.set(11)
     assert [await bench.loudness.turn(1) for _ in range(3)] == [12, 12, 12]
     assert await bench.loudness.turn(-20) == 3
+
+
+async def test_a_limit_that_is_lowered_during_a_ramp_ends_it() -> None:
+    """The ramp is below the limit yet: it must not lead above it, also not for a moment."""
+    card = Card()
+    bench = LoudBench(level_on(card))
+    ramp = asyncio.create_task(bench.loudness.set(16))
+    await until(lambda: len(card.heard) > 1)
+    await bench.loudness.put_limits("max=9")
+    await ramp
+    assert (step_of(card.heard[-1]), max(map(step_of, card.heard))) == (9, 9)
+    assert bench.reported == [9]
 
 
 async def test_a_lower_limit_holds_at_once_and_is_reported() -> None:
