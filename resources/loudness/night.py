@@ -11,7 +11,8 @@ from wire.story_points import VOLUME_RANGE
 
 NAME = "night"
 OFF = "off"
-DAY_SECONDS = 24 * 3600
+DAY_MINUTES = 24 * 60
+DAY_SECONDS = DAY_MINUTES * 60
 _EXPECTED = f'"HH:MM-HH:MM max=0..{VOLUME_RANGE.high}", as "21:00-06:30 max=5", or "{OFF}"'
 _FORM = re.compile(r"(\d{1,2}):(\d\d)-(\d{1,2}):(\d\d) max=(\d{1,2})", re.ASCII)
 
@@ -55,15 +56,18 @@ class Night:
 
 def parse_night(text: str) -> Night | None:
     """Parse the value; None is "off". Raises FieldError."""
-    words = " ".join(text.split())
+    words = " ".join(text.lower().split())
     if words == OFF:
         return None
     found = _FORM.fullmatch(words)
     if found is None:
         raise FieldError(NAME, text, _EXPECTED)
     hour, minute, end_hour, end_minute, loudest = map(int, found.groups())
-    night = Night(hour * 60 + minute, end_hour * 60 + end_minute, loudest)
-    possible = max(hour, end_hour) < 24 and max(minute, end_minute) < 60
+    begins, ends = hour * 60 + minute, end_hour * 60 + end_minute
+    possible = max(begins, ends) <= DAY_MINUTES and max(minute, end_minute) < 60
+    night = Night(
+        begins % DAY_MINUTES, ends % DAY_MINUTES, loudest
+    )  # 24:00 is 00:00, as in `rules`
     if not possible or night.begins == night.ends or loudest > VOLUME_RANGE.high:
         raise FieldError(NAME, text, _EXPECTED)
     return night

@@ -18,7 +18,8 @@ NIGHT = Night(21 * 60, 6 * 60 + 30, 5)
 @pytest.mark.parametrize(
     ("text", "night"),
     [
-        ("21:00-06:30 max=5", NIGHT), (" 13:00-14:30  max=0 ", Night(780, 870, 0)), ("off", None),
+        ("21:00-06:30 max=5", NIGHT), (" 13:00-14:30  max=0 ", Night(780, 870, 0)), ("off", None), ("OFF", None),
+        ("20:00-24:00 max=4", Night(1200, 0, 4)),
         ("0:00-23:59 max=16", Night(0, 1439, 16)),
     ],
 )  # fmt: skip
@@ -30,7 +31,7 @@ def test_what_a_night_is(text: str, night: Night | None) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "on", "21:00-06:30", "max=5", "21:00-21:00 max=5", "24:00-06:00 max=5",
+        "", "on", "21:00-06:30", "max=5", "21:00-21:00 max=5", "24:01-06:00 max=5", "00:00-24:00 max=5",
         "21:60-06:00 max=5", "21:00-06:30 max=17", "9-10 max=5", "21:00\u201306:30 max=5",
         "21:00-06:30 max=5 off",
     ],
