@@ -125,7 +125,8 @@ def _switch(settings: SwitchSettings, teller: Teller, times: Times) -> SwitchPoi
     """Return the power-off, by order and of a machine that nobody uses."""
     power_off = LogindPowerOff() if settings.armed else StandInPowerOff()
     idle = IdlePowerOff(settings.idle_minutes, power_off, time.monotonic)
-    idle.needs.append(lambda: teller.state not in {State.IDLE, State.PAUSED})
+    # A story that waits for a sound device may wait for ever; a machine that listens says so by itself.
+    idle.needs.append(lambda: teller.state in {State.LOADING, State.PLAYING})
     times.used = idle.used
     return SwitchPoint(power_off, idle)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.points import _product_points, build_points, times_of
-from agent.settings import Settings, parse_settings
+from agent.points import _product_points, _switch, build_points, times_of
+from agent.settings import Settings, SwitchSettings, parse_settings
 from base.clock import TrustedTime
 from machine.battery import NoBattery
 from machine.logind import StandInPowerOff
@@ -163,4 +163,26 @@ async def test_an_update_keeps_a_machine_on_and_the_times_are_found(tmp_path: Pa
     assert times_of(points, lambda: True) is times
     assert [needed() for needed in idle.needs] == [True]
     assert times_of([], lambda: True) is None
+    await bench.teller.close()
+
+
+async def test_a_story_that_waits_for_a_sound_device_does_not_keep_the_machine_on(
+    tmp_path: Path,
+) -> None:
+    async def told(_name: str, _value: object) -> None:
+        pass
+
+    bench = Bench(tmp_path / "media", "a")
+    point = _switch(
+        SwitchSettings(idle_minutes=30),
+        bench.teller,
+        Times(bench.teller, TrustedTime(), tmp_path, told),
+    )
+    assert point.idle is not None
+    found = []
+    await bench.point.put("a")
+    for waits in (False, True):
+        bench.player.waiting = waits
+        found.append(any(needed() for needed in point.idle.needs))
+    assert found == [True, False]
     await bench.teller.close()
