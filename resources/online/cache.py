@@ -257,6 +257,12 @@ class Cache:
             records = self._load()
             return [(url, k in records and records[k].whole) for k, url in self._pins.items()]
 
+    def has_whole(self, key: str) -> bool:
+        """Return whether all of a story is there; raises OSError."""
+        with self._lock:
+            record = self._load().get(key)
+            return record is not None and record.whole
+
     def total(self) -> int:
         """Return the bytes on the disk."""
         with self._lock:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
 from resources.online.cache import Cache, key_of
+from resources.online.kept_lists import KeptLists
 from resources.online.policy import AddressError, Target, parse_target
 from resources.online.relay import Relay
 from resources.online.stores import InMemory, OnDisk, Store, on_disk
@@ -54,21 +55,38 @@ class Online:
         self._cache = cache
         self._max_rate = max_rate
         self._relay = Relay()
+        self._lists = KeptLists(cache)
 
     async def open(self, url: str) -> Queue:
         """Return the queue of a URL: one title, or those of a list.
+
+        Of a list that does not answer it has the stories that are on the disk.
 
         Raises:
             RefusedError: the address is not allowed, does not answer, or has no sound.
         """
         try:
-            async with asyncio.timeout(ORDER_SECONDS):
-                found = await self._find(url)
-                if found.listing is None:
-                    return Queue((_track(url, url),))
-                entries = await self._expand(url, found.listing)
-        except TimeoutError as error:
-            raise RefusedError(f"play: no title in {ORDER_SECONDS:g} s") from error
+            return await self._open(url)
+        except (AddressError, TimeoutError) as error:
+            target = parse_target(url)
+            entries, missing = await self._lists.find(target)
+            if entries:
+                note = (
+                    f"{target.shown}: no network: {missing} titles that are not kept are left out"
+                )
+                tracks = tuple(_track(entry.title, entry.url) for entry in entries)
+                return Queue(tracks, whole=True, notes=(note,))
+            if isinstance(error, TimeoutError):
+                raise RefusedError(f"play: no title in {ORDER_SECONDS:g} s") from error
+            raise
+
+    async def _open(self, url: str) -> Queue:
+        async with asyncio.timeout(ORDER_SECONDS):
+            found = await self._find(url)
+            if found.listing is None:
+                return Queue((_track(url, url),))
+            entries = await self._expand(url, found.listing)
+        await self._lists.keep(parse_target(url), entries)
         tracks = tuple(_track(entry.title, entry.url) for entry in entries)
         return Queue(tracks, whole=True, notes=_notes(url, found.listing))
 
