@@ -192,7 +192,13 @@ class Loudness:
         known = None
         if boot and self._stored.get("boot") == boot:
             run, default = self._stored.get("run"), self._stored.get("default")
-            if isinstance(run, str) and isinstance(default, str) and isinstance(level, float):
+            # Without a name it was the stand-in for a mixer, which begins anew with each run.
+            if (
+                isinstance(run, str)
+                and isinstance(default, str)
+                and default
+                and isinstance(level, float)
+            ):
                 known = Outputs(run, default, {default: level})
         elif self._limits.start is not None:
             level = level_of(self._limits.start)

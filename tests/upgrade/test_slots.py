@@ -35,6 +35,10 @@ STATE_NAMES = {
     "ota/metadata/root.json", "ota/metadata/root_history/1.root.json", "ota/metadata/snapshot.json",
     "ota/metadata/targets.json", "ota/metadata/timestamp.json",
     "slots/boot.json", "slots/current",
+    # What a version of before does not know, and leaves where it is.
+    "playing.sqlite", "playing.sqlite-shm", "playing.sqlite-wal", "playing.beat",
+    "loudness.sqlite", "loudness.sqlite-shm", "loudness.sqlite-wal", "loudness.json",
+    "sleep_timer.json", "rules.json", "played.json", "child_lock.json", "microphone-off",
 }  # fmt: skip
 
 

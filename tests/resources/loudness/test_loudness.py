@@ -237,6 +237,17 @@ async def test_a_damaged_record_costs_only_what_is_damaged(content: bytes, tmp_p
     await bench.loudness.close()
 
 
+async def test_a_machine_without_a_mixer_keeps_its_volume_over_a_restart(tmp_path: Path) -> None:
+    first = LoudBench(path=tmp_path / "loudness.json")
+    await first.loudness.open()
+    await first.loudness.set(5)
+    await first.loudness.close()
+    again = LoudBench(path=tmp_path / "loudness.json")
+    await again.loudness.open()
+    assert await again.loudness.get() == 5
+    await again.loudness.close()
+
+
 async def test_limits_that_cannot_be_stored_are_not_in_force(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     bench = LoudBench(level_on(Speaker(16)), tmp_path / "file" / "loudness.json")
