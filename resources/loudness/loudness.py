@@ -26,6 +26,8 @@ REST_SECONDS = 0.3
 WRITE_SECONDS = 5.0
 # When the night begins, the volume goes down so slowly that nobody wakes of it.
 NIGHT_RAMP_SECONDS = 3.0
+# An order for a limit waits so long for the mixer, and the mixer obeys later.
+OBEY_SECONDS = 2.0
 # The clock may be put forward or back, or become known: it is looked at so often.
 NIGHT_LOOK_SECONDS = 30.0
 
@@ -152,14 +154,14 @@ class Loudness:
         limits = parse_limits(text, self._limits)
         await self._save("volume_limits", limits=str(limits))
         self._limits = limits
-        await self._obey()
+        await self._begin_to_obey()
 
     async def put_night(self, text: str) -> None:
         """Set ``night``; raises FieldError, UnavailableError if it cannot be stored."""
         night = parse_night(text)
         await self._save("night", night=show_night(night))
         self._night = night
-        await self._obey()
+        await self._begin_to_obey()
         self._watch_night()
 
     async def close(self) -> None:
@@ -173,6 +175,14 @@ class Loudness:
             await self._write_level()
         await self._level.close()
 
+    async def _begin_to_obey(self) -> None:
+        """Go down to a new limit, which holds from now on.
+
+        A mixer that hangs does not keep the answer, which would then say that there is no such limit.
+        """
+        self._start("obey", self._obey())
+        await asyncio.wait([self._tasks["obey"]], timeout=OBEY_SECONDS)
+
     async def _obey(self, seconds: float | None = None) -> None:
         """Go down to the limit if the level is above it. The limit holds also if that fails."""
         try:
@@ -181,8 +191,8 @@ class Loudness:
             found = max(await self._level.peek(), self._level.target or 0.0)
             if found > limit and not is_same(found, limit):
                 await self._level.set(limit, seconds)
-                self._note(self.loudest)
-                await self._parts.report(self.loudest)
+                self._start("write", self._write_soon())
+                await self._report(self.loudest)
         except UnavailableError as error:
             _log.warning("volume: the limit is put on the mixer when it is found: %s", error)
 

@@ -13,6 +13,7 @@ import pytest
 from machine.errors import RefusedError, UnavailableError
 from machine.mixers import StandInMixer
 from machine.outputs import Outputs
+from resources.loudness import loudness as module
 from resources.loudness.limits import Limits
 from resources.loudness.steps import level_of, step_of
 from tests.machine.parts import until
@@ -31,6 +32,7 @@ class Speaker(StandInMixer):
         self.step = step
         self.run = run
         self.fault = ""
+        self.hangs: asyncio.Event | None = None
 
     @property
     def step(self) -> int:
@@ -41,6 +43,8 @@ class Speaker(StandInMixer):
         self._level = level_of(step)
 
     async def read(self) -> Outputs:
+        if self.hangs is not None:
+            await self.hangs.wait()
         if self.fault:
             raise UnavailableError(self.fault)
         return Outputs(self.run, "speaker", {"speaker": self._level})
@@ -104,6 +108,27 @@ async def test_a_limit_that_is_lowered_during_a_ramp_ends_it() -> None:
     await ramp
     assert (step_of(card.heard[-1]), max(map(step_of, card.heard))) == (9, 9)
     assert bench.reported == [9]
+
+
+@pytest.mark.parametrize("order", ["night", "limits"])
+async def test_a_limit_is_answered_while_the_mixer_hangs(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stored and in force: an order that waits too long would be told as failed."""
+    monkeypatch.setattr(module, "OBEY_SECONDS", 0.01)
+    speaker = Speaker(16)
+    speaker.hangs = asyncio.Event()
+    bench = LoudBench(level_on(speaker))
+    async with asyncio.timeout(20):
+        if order == "night":
+            await bench.loudness.put_night("11:00-13:00 max=4")
+        else:
+            await bench.loudness.put_limits("max=4")
+    assert bench.loudness.loudest == 4
+    speaker.hangs.set()
+    await until(lambda: bench.reported)
+    assert (speaker.step, bench.reported) == (4, [4])
+    await bench.loudness.close()
 
 
 async def test_a_lower_limit_holds_at_once_and_is_reported() -> None:
