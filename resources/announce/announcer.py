@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from machine.cue_player import CuePlayer
-from machine.errors import ResourceError
+from machine.errors import ResourceError, UnavailableError
 from resources.announce.cues import MANNERS, Cue, Saying, decide
 from resources.announce.files import SoundFiles
 from resources.announce.line import Line
@@ -16,6 +17,8 @@ from resources.announce.settings import Kind
 
 # Before a cue the level is put on a sound device that has come; a mixer that hangs delays it no longer.
 PREPARE_SECONDS = 2.0
+# What ends with a fault after this was heard in part, and is not said again.
+HEARD_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -118,12 +121,24 @@ class Announcer:
                 async with asyncio.timeout(PREPARE_SECONDS):
                     await self._prepare()
             path = await asyncio.to_thread(self._files.find, saying)
-            await self._player.play(path, saying.gain)
+            await self._play(path, saying)
         except (ResourceError, TimeoutError) as error:
             self._note(str(error) or f"the mixer gave no answer in {PREPARE_SECONDS:g} s")
             return False
         self._note(None)
         return True
+
+    async def _play(self, path: Path, saying: Saying) -> None:
+        """Play ``path``; a maker's file that is no sound costs no word: the package's is played."""
+        begun = self._clock()
+        try:
+            await self._player.play(path, saying.gain)
+        except UnavailableError as error:
+            own = self._files.packaged(saying)
+            if path == own or self._clock() - begun > HEARD_SECONDS:
+                raise
+            _log.warning("cues: %s: %s", path, error)
+            await self._player.play(own, saying.gain)
 
     def _note(self, fault: str | None) -> None:
         if fault is not None and fault != self.last_fault:

@@ -41,13 +41,20 @@ class SoundFiles:
 
     def find(self, saying: Saying) -> Path:
         """Return the file; it is looked for each time, so that a maker hears a new one at once."""
-        group = str(self.language) if saying.spoken else TONES
+        group = self._group(saying)
         for folder in (self._makers / group, self._makers):
             for ending in ENDINGS:
                 path = folder / f"{saying.name}{ending}"
                 if _is_usable(path):
                     return path
-        return packaged(saying.name, group)
+        return self.packaged(saying)
+
+    def packaged(self, saying: Saying) -> Path:
+        """Return the package's file."""
+        return packaged(saying.name, self._group(saying))
+
+    def _group(self, saying: Saying) -> str:
+        return str(self.language) if saying.spoken else TONES
 
 
 def packaged(name: Cue, group: str) -> Path:

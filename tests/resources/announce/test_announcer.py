@@ -75,6 +75,47 @@ async def test_the_microphone_ends_what_is_being_said(tmp_path: Path) -> None:
     assert [name for name, _ in player.begun] == ["not-found", "listen"]
 
 
+async def test_a_makers_file_that_is_no_sound_costs_no_word(tmp_path: Path) -> None:
+    (tmp_path / "not-found.opus").write_bytes(b"no sound")
+    begun: list[Path] = []
+
+    class Picky:
+        name = "picky"
+
+        async def play(self, path: Path, gain: float) -> None:
+            del gain
+            begun.append(path)
+            if path.is_relative_to(tmp_path):
+                raise UnavailableError("paplay: Failed to open audio file.")
+
+    voice = Announcer(Picky(), SoundFiles(tmp_path, Language.CHINESE))
+    async with asyncio.timeout(DEADLINE):
+        assert await voice.say(Cue.NOT_FOUND)
+    assert [path.is_relative_to(tmp_path) for path in begun] == [True, False]
+    assert voice.last_fault is None
+
+
+async def test_a_makers_sound_that_breaks_off_is_not_said_again(tmp_path: Path) -> None:
+    (tmp_path / "not-found.opus").write_bytes(b"long")
+    now = 0.0
+    begun: list[Path] = []
+
+    class Long:
+        name = "long"
+
+        async def play(self, path: Path, gain: float) -> None:
+            nonlocal now
+            del gain
+            begun.append(path)
+            now += 10.0
+            raise UnavailableError("paplay: has not ended in 10 s")
+
+    voice = Announcer(Long(), SoundFiles(tmp_path, Language.CHINESE), clock=lambda: now)
+    async with asyncio.timeout(DEADLINE):
+        assert not await voice.say(Cue.NOT_FOUND)
+    assert len(begun) == 1
+
+
 async def test_at_night_it_is_softer_or_silent(tmp_path: Path) -> None:
     player = HeldPlayer()
     player.may_end.set()
