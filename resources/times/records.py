@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class Records:
-    """Writes what changed; a disk that refuses is logged once, and tried again at the next change."""
+    """Writes what changed; a disk that refuses is logged once, and tried again each half minute."""
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class Records:
         self._kept: Kept | None = evening.rules.kept
         self._timer: dict[str, object] | None = evening.timer.to_json()
         self._fault: str | None = None
+        self._failed_at = -math.inf
         self._sounded, self._refused, self._noted = False, False, -math.inf
         self._ahead = False
 
@@ -58,6 +59,8 @@ class Records:
         after a start without the time they go on from there.
         """
         rules = self._evening.rules
+        if self._fault is not None and self._ticks() - self._failed_at >= AHEAD_SECONDS:
+            self._wanted.set()
         if not rules.any:
             return
         now, sounds, refuses = self._ticks(), stage is Stage.SOUNDING, rules.refuses()
@@ -97,7 +100,7 @@ class Records:
         except OSError as error:
             if self._fault != str(error):
                 _log.error("sleep timer and rules are not stored: %s", error)
-            self._fault = str(error)
+            self._fault, self._failed_at = str(error), self._ticks()
         else:
             self._fault = None
 

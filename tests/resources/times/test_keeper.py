@@ -550,6 +550,25 @@ async def test_a_full_disk_stops_nothing_and_is_logged_once(
     assert json.loads((house.folder / store.PLAYED).read_text())["seconds"] >= 130
 
 
+async def test_a_timer_that_could_not_be_stored_is_stored_when_the_disk_has_room(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "write_atomically", full)
+    await house.order("a")
+    await house.timer("20")
+    await write(house)
+    monkeypatch.undo()
+    await house.passes(29)
+    await write(house)
+    assert not (house.folder / store.TIMER).exists()
+    await house.passes(2)
+    await write(house)
+    assert (house.folder / store.TIMER).exists()
+
+
 async def test_timer_and_rules_survive_a_restart_of_the_agent(house: House) -> None:
     await house.rules(f"{NIGHT}; daily 60; bonus 5; tonight 21:30-07:00")
     await house.order("a")
