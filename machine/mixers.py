@@ -33,6 +33,8 @@ from machine.pulse_wire import (
 PROGRAM_TIMEOUT = 3.0
 # Names that Raspberry Pi and USB sound cards use, in the order in which they are tried.
 ALSA_CONTROLS = ("Master", "PCM", "Digital", "Headphone", "Speaker")
+# amixer's words where there is no mixer to look for controls in.
+NO_MIXER = "Mixer attach"
 # The machine's level until somebody sets one: step 8 of 16, -20 dB.
 DEFAULT_LEVEL = 10 ** (-20 / 60)
 # module-always-sink (PulseAudio) and pipewire-pulse name it so.
@@ -297,9 +299,13 @@ class AlsaMixer:
         program = shutil.which("amixer")
         for control in ALSA_CONTROLS if program else ():
             mixer = cls(str(program), control)
-            with contextlib.suppress(UnavailableError):
+            try:
                 await mixer.read()
-                return mixer
+            except UnavailableError as error:
+                if NO_MIXER in str(error):  # another control's name would not help
+                    break
+                continue
+            return mixer
         if not has_card(read_cards()):
             return None
         if program is None:

@@ -12,6 +12,7 @@ import pytest
 import machine.mixers
 from machine.errors import UnavailableError
 from machine.mixers import (
+    ALSA_CONTROLS,
     AlsaMixer,
     StandInMixer,
     amixer_value,
@@ -65,6 +66,27 @@ async def test_a_card_without_a_program_or_control_for_it_is_no_stand_in(
     (tmp_path / "amixer").chmod(0o755)
     with pytest.raises(UnavailableError, match="no control, expected Master"):
         await find_mixer(ignore)
+
+
+async def test_where_there_is_no_mixer_one_name_of_a_control_is_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Five programs that find no card would make each start slower."""
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(machine.mixers, "CARDS", tmp_path / "no cards")
+    asked = tmp_path / "asked"
+    for words, count in (
+        ("amixer: Mixer attach default error: No such file or directory", 1),
+        ("amixer: Unable to find simple control", len(ALSA_CONTROLS)),
+    ):
+        (tmp_path / "amixer").write_text(
+            f"#!/bin/sh\necho $3 >>'{asked}'; echo '{words}' >&2; exit 1\n"
+        )
+        (tmp_path / "amixer").chmod(0o755)
+        asked.write_text("")
+        assert isinstance(await find_mixer(ignore), StandInMixer)
+        assert len(asked.read_text().splitlines()) == count
 
 
 async def test_a_server_that_does_not_answer_is_no_stand_in(
