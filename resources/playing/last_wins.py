@@ -65,4 +65,7 @@ class LastWins:
             del self._work[task]
         if task.cancelled():
             raise GivenUpError
-        return task.result()
+        try:
+            return task.result()
+        finally:
+            del task  # or its error's frames hold it, and it the error with all that was read

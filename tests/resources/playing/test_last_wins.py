@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import weakref
 
 import pytest
 
@@ -72,3 +75,26 @@ async def test_whoever_gives_up_waiting_ends_the_work() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await asyncio.wait_for(ended.wait(), 10)
+
+
+class Large:
+    """Stands for the two megabytes of a list that was refused."""
+
+
+async def test_what_failed_work_has_read_is_let_go_at_once() -> None:
+    """Not only when Python looks for what refers to itself, which may be many orders later."""
+    seen: list[weakref.ref[Large]] = []
+
+    async def work() -> None:
+        read = Large()
+        seen.append(weakref.ref(read))
+        raise KeyError("x")
+
+    wins = LastWins()
+    gc.disable()
+    try:
+        with contextlib.suppress(KeyError):
+            await wins.unless_newer(wins.begin(), work())
+        assert seen[0]() is None
+    finally:
+        gc.enable()
