@@ -143,6 +143,7 @@ _BEFORE: Mapping[str, Callable[[str], Order]] = {
     "从头播放": lambda name: Play(name, from_start=True),
     "重新播放": lambda name: Play(name, from_start=True),
 }
+_STOPS = "。.!"
 _NUMBERED = re.compile(r"第([0-9]{1,6}|[零〇一二两三四五六七八九十百千万]{1,9})[首个]")
 
 
@@ -155,7 +156,7 @@ def parse_order(text: str) -> Order:
     wanted = text.strip()
     if wanted[:1] in {"[", "{"} and (order := _parse_json(wanted)) is not None:
         return order
-    folded = fold(wanted)
+    folded = fold(wanted).rstrip(_STOPS)  # as a recogniser of speech ends a sentence
     if folded in _COMMAND_OF:
         return _COMMAND_OF[folded]
     if folded in _MODE_OF:

@@ -94,7 +94,7 @@ class Library:
             UnavailableError: the media folder cannot be read.
         """
         index = self._index()
-        found = _find(index, wanted)
+        found = _find(index, wanted) or _find(index, _unmarked(wanted))
         if found is None and self._media.unreadable():
             index = self._index(again=True)
             found = _find(index, wanted)
@@ -168,6 +168,14 @@ def _find(index: TitleIndex, wanted: str) -> Queue | None:
         or (_in_path(index, parents, last) if parents and last else None)
         or (_queue_at(index, part) if part is not None else None)
     )
+
+
+def _unmarked(wanted: str) -> str:
+    """Return the name in a sentence, as recognised speech has it (《小星星》。); "" if that is all."""
+    name = wanted.strip().rstrip("。")
+    if name[:1] == "《" and name[-1:] == "》":
+        name = name[1:-1]
+    return name if name != wanted else ""
 
 
 def _titled(index: TitleIndex, wanted: str, folded: str) -> Queue | None:

@@ -33,7 +33,7 @@ from wire.errors import FieldError, WireError
     ("said", "meant"),
     [
         ("下一首", Command.NEXT), ("NEXT", Command.NEXT), ("\uff2e\uff25\uff38\uff34\u3000", Command.NEXT), (" 暂停 ", Command.PAUSE),
-        ("播放儿歌", Play("儿歌")), ("播放", Play("播放")), ("播放 儿歌", Play("儿歌")), ("next song", Play("next song")),
+        ("下一首。", Command.NEXT), ("Stop.", Command.STOP), ("第三首\uff01", Jump(3)), ("。", Play("。")), ("播放儿歌", Play("儿歌")), ("播放", Play("播放")), ("播放 儿歌", Play("儿歌")), ("next song", Play("next song")),
         ("从头", Command.RESTART), ("再听一遍", Command.RESTART), ("Restart", Command.RESTART), ("上一集", Command.PREVIOUS),
         ("随机播放", SetMode(PlayMode.SHUFFLE)), ("shuffle", SetMode(PlayMode.SHUFFLE)),
         ("单曲循环", SetMode(PlayMode.REPEAT_ONE)), ("Repeat All", SetMode(PlayMode.REPEAT_ALL)),

@@ -104,6 +104,19 @@ def test_the_file_that_is_named_with_its_ending_is_taken(card: Path) -> None:
         assert found.source.endswith(f".{ending}")
 
 
+def test_a_name_may_stand_as_in_a_sentence_unless_a_title_does(tmp_path: Path) -> None:
+    make_sounds(tmp_path, "小星星.mp3", "《西游记》.mp3", "西游记.mp3", "完。.mp3")
+    library = Library(tmp_path)
+    for wanted, title in {
+        "《小星星》": "小星星", "小星星。": "小星星", "《小星星》。": "小星星", "《西游记》": "《西游记》",
+        "西游记": "西游记", "完。": "完。",
+    }.items():  # fmt: skip
+        assert current(library.find(wanted)) == title
+    for wanted in ("《》", "《狮子王》", "。"):
+        with pytest.raises(RefusedError):
+            Library(tmp_path / "none").find(wanted)
+
+
 def test_of_titles_that_differ_in_case_the_one_that_is_spelled_so_is_taken(tmp_path: Path) -> None:
     make_sounds(tmp_path, "Abc.mp3", "ABC.mp3", "abc.mp3")
     for title in ("abc", "Abc", "ABC"):
