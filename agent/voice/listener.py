@@ -131,6 +131,7 @@ class Listener:
         self._recording: asyncio.Task[None] | None = None
         self._utterance: LiveUtterance | None = None
         self._endpointer: Endpointer | None = None
+        self._closing = False
         self._speaks = 0  # how many of our own cues sound
         self._began = 0.0
         self._now = Session()
@@ -177,7 +178,8 @@ class Listener:
             self._happen(Event.ANSWERED)
 
     async def close(self) -> None:
-        """End for good."""
+        """End for good; nobody has closed the microphone, so a session that goes on is cancelled."""
+        self._closing = True
         await self.mute(muted=True)
 
     def to_json(self) -> dict[str, object]:
@@ -263,7 +265,10 @@ class Listener:
             now.answered = True
         if before is self.state or now.end is End.SENT:
             return
-        ends = {State.FAULT: End.LOST if event is Event.LOST else End.FAULT, State.MUTED: End.MUTED}
+        ends = {
+            State.FAULT: End.LOST if event is Event.LOST else End.FAULT,
+            State.MUTED: End.CANCELLED if self._closing else End.MUTED,
+        }
         if before is State.ASKED and event is Event.DEADLINE:
             now.end = End.NOTHING
         else:

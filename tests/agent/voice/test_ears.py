@@ -100,7 +100,7 @@ async def test_the_end_of_the_agent_ends_what_listens(
         while ears.status()["state"] != "opening":
             await asyncio.sleep(0)
         await ears.close()
-        assert (await task).end == "muted"
+        assert (await task).end == "cancelled"
 
 
 async def test_the_settings_name_the_device(

@@ -125,7 +125,7 @@ async def test_mute_closes_it_and_it_stays_closed() -> None:
     await room.listener.mute(muted=False)
     task = await begin(room)
     await room.listener.close()
-    assert (await task).end is End.MUTED
+    assert (await task).end is End.CANCELLED
 
 
 async def test_who_asks_twice_is_told_that_it_listens() -> None:
