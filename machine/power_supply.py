@@ -12,6 +12,8 @@ from pathlib import Path
 from machine.battery import MAINS, Charge, believable
 
 POWER_SUPPLY = Path("/sys/class/power_supply")
+# Of a number: the kernel's have 64 bits.
+DIGITS_MAX = 20
 # Pairs that give a charge where ``capacity`` is missing, by their unit: µWh, µAh.
 _PAIRS = ("energy", "charge")
 
@@ -141,7 +143,8 @@ def _read(path: Path) -> str:
 
 
 def _number(path: Path) -> int | None:
+    text = _read(path)
     try:
-        return int(_read(path))
+        return int(text) if len(text) <= DIGITS_MAX else None
     except ValueError:
         return None

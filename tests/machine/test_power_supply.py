@@ -84,6 +84,7 @@ def test_other_devices_batteries_do_not_count(tmp_path: Path) -> None:
         ({"charge_now": "5", "charge_full": "0", "capacity": "7"}, 7),
         ({"charge_full": "2200000"}, None),
         ({"charge_now": "-1", "charge_full": "2200000"}, None),
+        ({"charge_now": "9" * 400, "charge_full": "2200000"}, None),
     ],
 )
 def test_a_charge(tmp_path: Path, attributes: dict[str, str], percent: int | None) -> None:
