@@ -76,6 +76,11 @@ class Ears:
         """Whether somebody is being listened to, or waits for the answer."""
         return self._listener is not None and self._listener.busy
 
+    @property
+    def hears(self) -> bool:
+        """Whether the microphone is open."""
+        return self._listener is not None and self._listener.hears
+
     def status(self) -> Mapping[str, object]:
         """Return what is shown in ``story-agent status``."""
         if self._listener is not None:
@@ -132,6 +137,7 @@ def build_ears(
     ears = Ears(link, settings, next_id, switch=microphone.switch, hold=play.teller.hold)
     if play.voice is not None:
         ears.say = _beside_a_hand(play.voice)
+        play.voice.hears = lambda: ears.hears
     return ears
 
 

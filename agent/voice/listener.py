@@ -144,6 +144,11 @@ class Listener:
         return self._course.state
 
     @property
+    def hears(self) -> bool:
+        """Whether the microphone is open, or about to be."""
+        return self.state in {State.OPENING, State.WAITING, State.ASKED, State.SPEAKING}
+
+    @property
     def busy(self) -> bool:
         """Whether a session goes on."""
         return self._running is not None

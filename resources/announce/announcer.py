@@ -10,13 +10,15 @@ from pathlib import Path
 
 from machine.cue_player import CuePlayer
 from machine.errors import ResourceError, UnavailableError
-from resources.announce.cues import MANNERS, Cue, Saying, decide
+from resources.announce.cues import MANNERS, NOTICES, Cue, Saying, decide
 from resources.announce.files import SoundFiles
 from resources.announce.line import Line
 from resources.announce.settings import Kind
 
 # Before a cue the level is put on a sound device that has come; a mixer that hangs delays it no longer.
 PREPARE_SECONDS = 2.0
+# Between two looks whether the microphone is closed.
+HEARS_SECONDS = 0.2
 # What ends with a fault after this was heard in part, and is not said again.
 HEARD_SECONDS = 1.0
 
@@ -55,7 +57,10 @@ class Announcer:
         self._line = Line()
         self._task: asyncio.Task[None] | None = None
         self._sound: asyncio.Task[bool] | None = None
+        self._later: set[asyncio.Task[bool]] = set()
         self.last_fault: str | None = None
+        self.hears: Callable[[], bool] = lambda: False
+        """Whether the microphone is open, which never is for long."""
 
     @property
     def name(self) -> str:
@@ -69,6 +74,11 @@ class Announcer:
             The result, which nobody needs to wait for: whether it was heard to its end. It is False at once for a
             cue that is not said at night, or that waits or was said already (docs/sounds.md).
         """
+        if cue in NOTICES and self.hears():
+            later = asyncio.create_task(self._say_later(cue))
+            self._later.add(later)
+            later.add_done_callback(self._later.discard)
+            return later
         heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         def tell(result: bool) -> None:  # noqa: FBT001  # a callback's only argument
@@ -82,6 +92,11 @@ class Announcer:
             self._begin(at_once=MANNERS[saying.name].at_once)
         return heard
 
+    async def _say_later(self, cue: Cue) -> bool:
+        while self.hears():  # noqa: ASYNC110  # it has a deadline, and a fifth of a second is soon enough
+            await asyncio.sleep(HEARS_SECONDS)
+        return await self.say(cue)
+
     def hush(self) -> None:
         """End what is being said, and drop what waits."""
         self._line.clear()
@@ -91,9 +106,11 @@ class Announcer:
     async def close(self) -> None:
         """Be silent for good."""
         self.hush()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        tasks = [*self._later, *([self._task] if self._task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _begin(self, *, at_once: bool) -> None:
         if at_once and self._sound is not None:

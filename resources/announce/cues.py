@@ -107,6 +107,10 @@ MANNERS: Mapping[Cue, Manner] = {
     Cue.BLIP: _TONE,
 }
 
+NOTICES = frozenset({Cue.LOW_BATTERY, Cue.CHARGING, Cue.TIMER_SOON, Cue.GOOD_NIGHT, Cue.TIME_UP})
+"""What nobody has asked for: it is said when the microphone is closed, which would take it for the child's words."""
+
+
 # Decibels against the day's; prompts are 3 LU softer than stories are brought to as it is.
 NIGHT_GAIN = -12.0
 

@@ -57,6 +57,8 @@ class Voice:
         self._is_night = is_night
         self._clock = clock
         self._hand = float("-inf")
+        self.hears: Callable[[], bool] = lambda: False
+        """Whether the microphone is open; set by who opens it."""
 
     @property
     def speaks(self) -> bool:
@@ -79,10 +81,12 @@ class Voice:
         from resources.announce.files import SoundFiles, choose_language  # noqa: PLC0415
 
         language = choose_language(self._settings.language, os.environ)
-        return Announcer(
+        announcer = Announcer(
             ProgramCuePlayer(), SoundFiles(self._settings.folder, language),
             kind=self._settings.kinds, is_night=self._is_night, prepare=self._prepare, clock=self._clock,
         )  # fmt: skip
+        announcer.hears = lambda: self.hears()  # noqa: PLW0108  # it may be set later
+        return announcer
 
     def say(self, cue: Cue) -> asyncio.Future[bool]:
         """Let ``cue`` be heard soon; see `Announcer.say`."""

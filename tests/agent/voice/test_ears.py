@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -133,6 +133,7 @@ class Mouth:
     """Says nothing, and remembers it."""
 
     def __init__(self) -> None:
+        self.hears: Callable[[], bool] = lambda: False
         self.log: list[str] = []
 
     def note_hand(self) -> None:
@@ -186,6 +187,7 @@ async def test_the_story_is_silent_while_it_listens_and_goes_on_earlier_whatever
     async with asyncio.timeout(30):
         while not is_silent(story):
             await asyncio.sleep(0)
+        assert mouth.hears() or end == "dead"
         match end:
             case "cancel":
                 await ears.cancel()
@@ -194,6 +196,7 @@ async def test_the_story_is_silent_while_it_listens_and_goes_on_earlier_whatever
             case "close":
                 await ears.close()
         await listening
+    assert not mouth.hears()
     assert is_silent(story) is False
     assert 55.0 <= (story.player.at or 0.0) <= 57.0
     if end == "dead":

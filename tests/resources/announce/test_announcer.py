@@ -116,6 +116,29 @@ async def test_a_makers_sound_that_breaks_off_is_not_said_again(tmp_path: Path) 
     assert len(begun) == 1
 
 
+async def test_what_nobody_asked_for_waits_until_the_microphone_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The battery's warning would be taken for the child's words; what listening says itself does not wait."""
+    monkeypatch.setattr(module, "HEARS_SECONDS", 0.0)
+    player = HeldPlayer()
+    player.may_end.set()
+    voice = announcer(player, tmp_path)
+    is_open = True
+    voice.hears = lambda: is_open
+    async with asyncio.timeout(DEADLINE):
+        warning = voice.say(Cue.LOW_BATTERY)
+        assert await voice.say(Cue.NOT_UNDERSTOOD)
+        assert not warning.done()
+        is_open = False
+        assert await warning
+    assert [name for name, _ in player.begun] == ["not-understood", "low-battery"]
+    is_open = True
+    warning = voice.say(Cue.LOW_BATTERY)
+    await voice.close()
+    assert warning.cancelled()
+
+
 async def test_at_night_it_is_softer_or_silent(tmp_path: Path) -> None:
     player = HeldPlayer()
     player.may_end.set()
