@@ -14,7 +14,8 @@ from machine.player import MpvPlayer
 from tests.conftest import write_tone
 from tests.machine.parts import PulseServer, until, until_position
 
-DEATHS = 20
+# As many as make test has the time for; DEATHS=20 proves more (docs/playing.md).
+DEATHS = int(os.environ.get("DEATHS", "6"))
 
 
 @pytest.fixture
@@ -52,9 +53,7 @@ class Places:
             await asyncio.sleep(0.005)
 
 
-async def test_twenty_deaths_of_the_sound_server_in_one_story(
-    sound: PulseServer, tmp_path: Path
-) -> None:
+async def test_deaths_of_the_sound_server_in_one_story(sound: PulseServer, tmp_path: Path) -> None:
     story = str(write_tone(tmp_path / "story.wav", seconds=600))
     player, ends, dice = MpvPlayer(), list[str | None](), random.Random(9)
     await player.play(story, ends.append)

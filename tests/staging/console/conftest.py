@@ -135,7 +135,8 @@ def device(inside: Page, stage: Stage) -> Page:
     return inside
 
 
-@pytest.fixture(scope="session")
+# One a file: it sends no heartbeats, so the cloud would take it for silent after a while.
+@pytest.fixture(scope="module")
 def machine(stage: Stage) -> Iterator[SpeakerThread]:
     made = stage.speaker()
     yield made
