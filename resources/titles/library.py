@@ -155,7 +155,7 @@ class Library:
 
 
 def _find(index: TitleIndex, wanted: str) -> Queue | None:
-    folded = fold(cleaned(wanted))
+    folded = fold(cleaned(wanted)).rstrip("/ ")  # as a shell completes a folder
     if not folded:
         return None
     *parents, last = folded.split("/")

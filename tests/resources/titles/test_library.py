@@ -131,7 +131,7 @@ def test_of_titles_that_differ_in_case_the_one_that_is_spelled_so_is_taken(tmp_p
 
 @pytest.mark.parametrize(
     ("wanted", "first"),
-    [("Big Album/CD2", "Track 1"), ("album", "x"), ("儿歌", "两只老虎")],
+    [("Big Album/CD2", "Track 1"), ("album", "x"), ("儿歌", "两只老虎"), ("儿歌/", "两只老虎")],
 )
 def test_folders_are_found_by_name_and_path(card: Path, wanted: str, first: str) -> None:
     make_sounds(card / "other" / "Album", "x.mp3")
