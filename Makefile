@@ -14,7 +14,7 @@ run: setup
 	  $(if $(API_PORT),--api-port $(API_PORT)) $(if $(DEVICE_PORT),--device-port $(DEVICE_PORT))
 
 test: lint types
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Power cuts on an emulated Debian machine, an hour and more; needs root, qemu-system-x86, mmdebstrap,
 # rauc, mtools, dosfstools and a Debian mirror (docs/vm-proof.md). RUNS=N cuts for each installer, and one

@@ -305,7 +305,7 @@ def test_a_microphone_that_is_off_is_not_opened_and_one_that_listens_does_not_ho
     listening = begin_to_listen(agent)
     assert "is waiting already" in refusal(agent.ask("listen"))
     assert agent.end() == 0
-    assert listening.communicate(timeout=60) == ("", "story-agent: listen: muted\n")
+    assert listening.communicate(timeout=60) == ("", "story-agent: listen: cancelled\n")
     for pid in (tmp_path / "pids").read_text("ascii").split():
         assert not Path(f"/proc/{pid}").exists()
 
@@ -371,7 +371,7 @@ def test_settings_and_state_that_cannot_be_used(agent: Agent, tmp_path: Path) ->
     assert f"state folder {agent.profile}: File exists" in result.stderr.splitlines()[-1]
     result = run_cli(*run, "--state", "/proc/self")
     assert result.returncode == 1
-    assert "/proc/self/agent.lock" in result.stderr.splitlines()[-1]
+    assert "state folder /proc/self: " in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
 
 

@@ -159,7 +159,6 @@ def first_loud(sound: array.array[int], rate: int) -> int:
     [
         ("sounddevice", Band.NARROW, VadKind.SILERO, None),
         ("sounddevice", Band.WIDE, VadKind.SILERO, None),
-        ("parec", Band.NARROW, VadKind.WEBRTC, None),
         ("parec", Band.NARROW, VadKind.ENERGY, None),
         ("parec", Band.NARROW, VadKind.SILERO, 10.0),
     ],

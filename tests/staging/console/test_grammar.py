@@ -78,7 +78,7 @@ def test_limits_and_night_are_written_as_the_device_writes_them(page: Page) -> N
     assert in_page(page, "readNight", "writeNight", nights) == written
     no_limits = ["", "max=12 min=0", "max=12 max=1 min=0 start=1", "max=last min=0 start=1", "loud"]
     assert in_page(page, "readLimits", "", no_limits) == [None] * len(no_limits)
-    no_nights = ["", "on", "21:00-06:30", "24:00-06:30 max=5", "21:00-06:60 max=5", "9-6 max=5"]
+    no_nights = ["", "on", "21:00-06:30", "25:00-06:30 max=5", "21:00-06:60 max=5", "9-6 max=5"]
     assert [text for text in no_nights if not refused(parse_night, text)] == []
     assert in_page(page, "readNight", "", no_nights) == [None] * len(no_nights)
 
