@@ -13,8 +13,9 @@ run: setup
 	@$(BIN)/python -m tools.tour $(if $(ONCE),--once) $(if $(DATA),--data "$(DATA)") \
 	  $(if $(API_PORT),--api-port $(API_PORT)) $(if $(DEVICE_PORT),--device-port $(DEVICE_PORT))
 
+# Three workers on two cores: much of the time is waiting for real sound.
 test: lint types
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Power cuts on an emulated Debian machine, an hour and more; needs root, qemu-system-x86, mmdebstrap,
 # rauc, mtools, dosfstools and a Debian mirror (docs/vm-proof.md). RUNS=N cuts for each installer, and one
