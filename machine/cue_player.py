@@ -6,17 +6,17 @@ mixing is the sound server's work; without a server mpv plays through ALSA (docs
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from machine.errors import UnavailableError
 from machine.mixers import read_surroundings
 from machine.mpv_options import FORMATS, build_environment
+from machine.programs import run_program
 
 # The longest prompt has 4 s, and a maker's may have some more; a hung sound server ends none.
 PLAY_SECONDS = 10.0
@@ -75,7 +75,7 @@ class ProgramCuePlayer:
         command = self._command(path, min(0.0, gain))
         if not command:
             await NoCuePlayer().play(path, gain)
-        await run_to_end(command, self._seconds)
+        await run_program(command, self._seconds, build_environment(os.environ))
 
     def _command(self, path: Path, gain: float) -> list[str]:
         """Return the command that plays ``path``, an empty list if there is no program for it."""
@@ -106,28 +106,3 @@ def mpv_command(program: str, path: Path, gain: float) -> list[str]:
         "demuxer=lavf", f"demuxer-lavf-o=format_whitelist=[{','.join(FORMATS)}]", "load-unsafe-playlists=no",
     )  # fmt: skip
     return [program, *(f"--{option}" for option in options), "--", str(path)]
-
-
-async def run_to_end(command: Sequence[str], seconds: float) -> None:
-    """Run a program that plays one sound; raises UnavailableError with the reason."""
-    name = Path(command[0]).name
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, env={**build_environment(os.environ), "LC_ALL": "C"},
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
-    except OSError as error:
-        raise UnavailableError(f"{name}: cannot be started: {error.strerror}") from error
-    try:
-        async with asyncio.timeout(seconds):
-            _, told = await process.communicate()
-    except TimeoutError as error:
-        raise UnavailableError(f"{name}: has not ended in {seconds:g} s") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        lines = told.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise UnavailableError(f"{name}: {lines[-1]}")

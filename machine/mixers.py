@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -15,6 +14,7 @@ from typing import Protocol
 
 from machine.errors import UnavailableError
 from machine.outputs import Outputs, decibels
+from machine.programs import run_program
 from machine.pulse import NoSuchSinkError, PulseConnection, addresses, is_there
 from machine.pulse_wire import (
     FULL,
@@ -246,29 +246,9 @@ def _key(sink: Sink) -> str:
     return f"{sink.name}#{sink.index}"
 
 
-async def _run(program: str, *arguments: str) -> str:
+async def _run(*command: str) -> str:
     """Run a mixer program and return its output; raises UnavailableError with its message."""
-    name = Path(program).name
-    try:
-        process = await asyncio.create_subprocess_exec(
-            program, *arguments, env={**os.environ, "LC_ALL": "C"},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-    except OSError as error:  # removed, wrong architecture, or out of memory
-        raise UnavailableError(f"{name}: cannot be started: {error.strerror}") from error
-    try:
-        async with asyncio.timeout(PROGRAM_TIMEOUT):
-            out, err = await process.communicate()
-    except TimeoutError as error:
-        raise UnavailableError(f"{name}: no answer in {PROGRAM_TIMEOUT:g} s") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        lines = err.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise UnavailableError(f"{name}: {lines[-1]}")
-    return out.decode(errors="replace")
+    return await run_program(command, PROGRAM_TIMEOUT, os.environ)
 
 
 class AlsaMixer:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from base.files import make_folder, write_atomically
+from base.files import fsync_path, make_folder, write_atomically
 from machine.errors import UnavailableError
 from wire.errors import WireError
 from wire.fields import parse_object
@@ -23,13 +24,15 @@ class Record:
         """Keep the record at ``path``; None: nothing is stored, for tests and other products."""
         self._path = path
         self._lock = asyncio.Lock()
+        self._stored: bytes | None = None
 
     def load(self) -> dict[str, object]:
         """Return the object; an empty one if there is none, or it is damaged, which is logged."""
         if self._path is None:
             return {}
         try:
-            return dict(parse_object(self._path.read_bytes(), self._path.name))
+            self._stored = self._path.read_bytes()
+            return dict(parse_object(self._stored, self._path.name))
         except FileNotFoundError:
             pass
         except (OSError, WireError) as error:
@@ -37,18 +40,46 @@ class Record:
         return {}
 
     async def save(self, values: Mapping[str, object], what: str = "") -> None:
-        """Replace the object; raises UnavailableError, which begins with ``what``, if it cannot be written."""
+        """Replace the object; one that is cancelled meanwhile is taken back: its order failed.
+
+        Raises:
+            UnavailableError: it cannot be written; the message begins with ``what``.
+        """
         if self._path is None:
             return
         data = json.dumps(dict(values)).encode()
         async with self._lock:
             try:
-                await asyncio.to_thread(_write, self._path, data)
+                await in_thread(_write, self._path, data)
             except OSError as error:
                 what = what or self._path.name
                 raise UnavailableError(f"{what}: not stored: {error.strerror}") from error
+            except asyncio.CancelledError:
+                with contextlib.suppress(OSError):  # then the disk has not taken the new one either
+                    await in_thread(_write, self._path, self._stored)
+                raise
+            self._stored = data
 
 
-def _write(path: Path, data: bytes) -> None:
+async def in_thread(save: Callable[..., None], *values: object) -> None:
+    """Run ``save`` in a thread; returns or raises when it is over, also if cancelled.
+
+    A file that is replaced has one writer: nobody else may begin before.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(save, *values))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        if not work.cancelled() and (error := work.exception()) is not None:
+            _log.error("not stored: %s", error)
+        raise
+
+
+def _write(path: Path, data: bytes | None) -> None:
+    if data is None:
+        path.unlink(missing_ok=True)
+        fsync_path(path.parent)
+        return
     make_folder(path.parent)
     write_atomically(path, data)

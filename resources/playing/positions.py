@@ -80,6 +80,10 @@ class Positions:
     def mode(self, mode: PlayMode) -> None:
         self._set_note(_MODE, mode.value)
 
+    async def keep_mode(self, mode: PlayMode) -> None:
+        """Set the mode; raises UnavailableError if it cannot be stored, and then it is as before."""
+        await self._keep(_MODE, mode.value, "play_mode")
+
     @property
     def last(self) -> str | tuple[str, ...]:
         """What was ordered last: a name, or a list of names; () if nothing was."""
@@ -165,13 +169,18 @@ class Positions:
                 except (sqlite3.Error, OSError) as error:
                     raise UnavailableError(f"play: nothing can be forgotten: {error}") from error
 
-    def set_policy(self, key: str, policy: Policy | None) -> None:
-        """Set the policy of a title, or of a folder, whose key ends with a slash."""
+    async def set_policy(self, key: str, policy: Policy | None) -> None:
+        """Set the policy of a title, or of a folder, whose key ends with a slash.
+
+        Raises:
+            RefusedError: there are too many.
+            UnavailableError: it cannot be stored, and is as before.
+        """
         name = _POLICY + key
         known = sum(note.startswith(_POLICY) for note in self._notes)
         if policy is not None and name not in self._notes and known >= POLICIES_LIMIT:
             raise RefusedError(f"play.resume: expected at most {POLICIES_LIMIT} titles and folders")
-        self._set_note(name, None if policy is None else policy.value)
+        await self._keep(name, None if policy is None else policy.value, "play.resume")
 
     async def run(self) -> None:
         """Write what is noted, until cancelled."""
@@ -227,6 +236,14 @@ class Positions:
                 for key, h in self._rows.items()
             }
             self._notes = (notes or {}) | self._notes
+
+    async def _keep(self, name: str, value: str | None, what: str) -> None:
+        """Set a note that an order waits for."""
+        before = self._notes.get(name)
+        self._set_note(name, value)
+        if not await self.flush():
+            self._set_note(name, before)
+            raise UnavailableError(f"{what}: not stored: the disk does not take it")
 
     def _set_note(self, name: str, value: str | None) -> None:
         if value is None:

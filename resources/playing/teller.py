@@ -295,6 +295,7 @@ class Teller:
         elif isinstance(order, Forget | SetPolicy):
             await self._remember(order)
         elif isinstance(order, SetMode):
+            await self.memory.keep_mode(order.mode)
             self._set_mode(order.mode)
         else:
             async with self._programme.lock:
@@ -394,7 +395,7 @@ class Teller:
         else:
             whole = queue.whole
             key = await asyncio.to_thread(folder_of, queue) if whole else tracks[0].key
-            self.memory.set_policy(key, order.policy)
+            await self.memory.set_policy(key, order.policy)
 
     async def _pause(self, *, paused: bool) -> None:
         await self.deck.pause(paused=paused)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from resources.record import in_thread
 from resources.times.day_book import DayBook
 from resources.times.evening import Evening, Stage
 from resources.times.rules import Kept
@@ -126,18 +127,3 @@ class Records:
         written = replace(played, seconds=played.seconds + ahead, unsure=played.unsure + unsure)
         seen, dated = self._clock.note(), self._clock.dated
         await in_thread(functools.partial(self._store.save_played, written, seen, dated=dated))
-
-
-async def in_thread(save: Callable[..., None], *values: object) -> None:
-    """Run ``save`` in a thread; returns or raises when it is over, also if cancelled.
-
-    A file that is replaced has one writer: nobody else may begin before.
-    """
-    work = asyncio.ensure_future(asyncio.to_thread(save, *values))
-    try:
-        await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        if not work.cancelled() and (error := work.exception()) is not None:
-            _log.error("sleep timer and rules are not stored: %s", error)
-        raise

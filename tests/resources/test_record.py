@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from pathlib import Path
 
 import pytest
 
+import resources.record
+from base.files import write_atomically
 from machine.errors import UnavailableError
 from resources.record import Record
 
@@ -34,6 +38,30 @@ async def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         await Record(tmp_path / "file" / "a.json").save({})
     with pytest.raises(UnavailableError, match=r"^night: not stored: File exists"):
         await Record(tmp_path / "file" / "a.json").save({}, "night")
+
+
+@pytest.mark.parametrize("before", [{}, {"on": False}])
+async def test_one_that_is_cancelled_in_its_write_does_not_count_later(
+    before: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, begun, go_on = Record(tmp_path / "a.json"), threading.Event(), threading.Event()
+    if before:
+        await record.save(before)
+
+    def slow(path: Path, data: bytes) -> None:
+        begun.set()
+        go_on.wait(30)
+        write_atomically(path, data)
+
+    monkeypatch.setattr(resources.record, "write_atomically", slow)
+    saving = asyncio.create_task(record.save({"on": True}))
+    await asyncio.to_thread(begun.wait, 30)
+    saving.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait([saving])
+    assert saving.cancelled()
+    assert Record(tmp_path / "a.json").load() == before
 
 
 async def test_one_in_memory_forgets() -> None:

@@ -130,7 +130,6 @@ async def test_no_answer_tells_what_is_in_the_network(
 
     async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        await asyncio.sleep(0.5)
         writer.close()
 
     async with (

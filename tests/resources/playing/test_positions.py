@@ -61,18 +61,18 @@ async def test_a_family_says_what_is_a_story(
     positions: Positions, tmp_path: Path, key: str
 ) -> None:
     positions.note(A, 100.0, 200.0, finished=False)
-    positions.set_policy(key, Policy.STORY)
+    await positions.set_policy(key, Policy.STORY)
     made = await again(positions, tmp_path)
     assert await made.start_of(A) == 100.0 - BACK_SECONDS
-    made.set_policy(key, None)
+    await made.set_policy(key, None)
     assert await made.start_of(A) == 0.0
     await made.close()
 
 
 async def test_the_title_counts_before_its_folder(positions: Positions) -> None:
     positions.note(A, 100.0, 200.0, finished=False)
-    positions.set_policy("x/", Policy.STORY)
-    positions.set_policy("x/a.mp3", Policy.SONG)
+    await positions.set_policy("x/", Policy.STORY)
+    await positions.set_policy("x/a.mp3", Policy.SONG)
     assert await positions.start_of(A) == 0.0
 
 
@@ -93,7 +93,7 @@ async def test_a_file_on_the_card_says_it_too(tmp_path: Path) -> None:
     positions = Positions()
     positions.note(track, 100.0, 200.0, finished=False)
     assert await positions.start_of(track) == 100.0 - BACK_SECONDS
-    positions.set_policy("x/", Policy.SONG)
+    await positions.set_policy("x/", Policy.SONG)
     assert await positions.start_of(track) == 0.0
 
 
@@ -147,10 +147,10 @@ async def test_what_is_forgotten_is_forgotten(positions: Positions, tmp_path: Pa
 
 async def test_policies_are_bounded(positions: Positions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources.playing.positions, "POLICIES_LIMIT", 1)
-    positions.set_policy("x/", Policy.STORY)
-    positions.set_policy("x/", Policy.SONG)
+    await positions.set_policy("x/", Policy.STORY)
+    await positions.set_policy("x/", Policy.SONG)
     with pytest.raises(RefusedError, match="at most 1 titles and folders"):
-        positions.set_policy("y/", Policy.SONG)
+        await positions.set_policy("y/", Policy.SONG)
 
 
 async def test_a_disk_that_fails_costs_no_story(
@@ -167,7 +167,19 @@ async def test_a_disk_that_fails_costs_no_story(
     assert "not remembered on the disk" in caplog.text
     with pytest.raises(UnavailableError, match="nothing can be forgotten"):
         await positions.forget(None)
+    with pytest.raises(UnavailableError, match="play_mode: not stored"):
+        await positions.keep_mode(PlayMode.SHUFFLE)
+    with pytest.raises(UnavailableError, match=r"play\.resume: not stored"):
+        await positions.set_policy("x/", Policy.SONG)
+    # What was told to have failed is not in force, nor stored once the disk takes it again.
+    assert positions.mode is PlayMode.ORDER
+    (tmp_path / "none").mkdir()
+    assert await positions.flush()
     await positions.close()
+    later = Positions(tmp_path / "none")
+    await later.load()
+    assert (later.mode, later._notes) == (PlayMode.ORDER, {})
+    await later.close()
 
 
 async def test_a_disk_that_comes_back_gets_what_was_noted(

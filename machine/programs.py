@@ -1,0 +1,46 @@
+"""Runs a program to its end, with a deadline; it is killed when that passes, or when nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from machine.errors import UnavailableError
+
+
+async def run_program(
+    command: Sequence[str], seconds: float, environment: Mapping[str, str]
+) -> str:
+    """Run ``command`` and return what it printed.
+
+    Args:
+        command: the program and its arguments.
+        seconds: how long it may take.
+        environment: its variables; its messages are in English whatever they say.
+
+    Raises:
+        UnavailableError: it cannot be started, is not over in time, or fails; in its own words.
+    """
+    name = Path(command[0]).name
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, env={**environment, "LC_ALL": "C"}, start_new_session=True,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+    except OSError as error:  # removed, wrong architecture, or out of memory
+        raise UnavailableError(f"{name}: cannot be started: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(seconds):
+            printed, told = await process.communicate()
+    except TimeoutError as error:
+        raise UnavailableError(f"{name}: has not ended in {seconds:g} s") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        lines = told.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise UnavailableError(f"{name}: {lines[-1]}")
+    return printed.decode(errors="replace")
