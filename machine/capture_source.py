@@ -6,14 +6,13 @@ the monitor of what the machine plays itself.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import re
 import shutil
-from asyncio.subprocess import DEVNULL, PIPE
 
+from machine.errors import UnavailableError
 from machine.mpv_options import build_environment
+from machine.programs import run_program
 
 # pactl answers in about 10 ms; a frozen server never does.
 PROGRAM_SECONDS = 1.0
@@ -37,21 +36,9 @@ async def read_source(process: int) -> str:
     program = shutil.which("pactl")
     if program is None:
         return ""
+    command = [program, "list", "source-outputs"]
     try:
-        asked = await asyncio.create_subprocess_exec(
-            program, "list", "source-outputs", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL,
-            env=build_environment(os.environ) | {"LC_ALL": "C"},
-        )  # fmt: skip
-    except OSError:
+        output = await run_program(command, PROGRAM_SECONDS, build_environment(os.environ))
+    except UnavailableError:
         return ""
-    try:
-        async with asyncio.timeout(PROGRAM_SECONDS):
-            output, _ = await asked.communicate()
-    except TimeoutError:
-        return ""
-    finally:
-        if asked.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                asked.kill()
-            await asked.wait()
-    return find_source(output.decode(errors="replace"), process)
+    return find_source(output, process)

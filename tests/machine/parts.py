@@ -12,10 +12,12 @@ import re
 import shutil
 import wave
 import zipfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from machine.player import MpvPlayer
 from tools import pulse
@@ -92,6 +94,20 @@ def power(samples: array.array[int], hertz: float) -> float:
     real = sum(sample * math.cos(angle) for sample, angle in pairs)
     imaginary = sum(sample * math.sin(angle) for sample, angle in pairs)
     return real * real + imaginary * imaginary
+
+
+@contextlib.contextmanager
+def lone_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
+    """Run a sound server in ``folder``; without it there is no device, for ALSA has none either."""
+    server = PulseServer(folder)
+    monkeypatch.setenv("PULSE_SERVER", server.address)
+    (folder / "asoundrc").write_text("pcm.!default { type hw card 31 }\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(folder / "asoundrc"))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
 
 
 async def until(look: Callable[[], Any]) -> None:

@@ -20,6 +20,7 @@ from tests.machine.parts import (
     DEADLINE,
     CuttingServer,
     PulseServer,
+    lone_server,
     until,
     until_position,
     write_traps,
@@ -32,14 +33,8 @@ LOW, HIGH = 440.0, 880.0
 def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
     folder = tmp_path / "pulse"
     folder.mkdir()
-    server = PulseServer(folder)
-    monkeypatch.setenv("PULSE_SERVER", server.address)
-    # Without the server there is no device: ALSA has none either.
-    (folder / "asoundrc").write_text("pcm.!default { type hw card 31 }\n")
-    monkeypatch.setenv("ALSA_CONFIG_PATH", str(folder / "asoundrc"))
-    server.start()
-    yield server
-    server.kill()
+    with lone_server(folder, monkeypatch) as server:
+        yield server
 
 
 def is_running(pid: int | None) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from machine.player import MpvPlayer
 from tests.conftest import write_tone
-from tests.machine.parts import PulseServer, until, until_position
+from tests.machine.parts import PulseServer, lone_server, until, until_position
 
 # As many as make test has the time for; DEATHS=20 proves more (docs/playing.md).
 DEATHS = int(os.environ.get("DEATHS", "6"))
@@ -22,13 +22,8 @@ DEATHS = int(os.environ.get("DEATHS", "6"))
 def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
     folder = tmp_path / "pulse"
     folder.mkdir()
-    server = PulseServer(folder)
-    monkeypatch.setenv("PULSE_SERVER", server.address)
-    (folder / "asoundrc").write_text("pcm.!default { type hw card 31 }\n")
-    monkeypatch.setenv("ALSA_CONFIG_PATH", str(folder / "asoundrc"))
-    server.start()
-    yield server
-    server.kill()
+    with lone_server(folder, monkeypatch) as server:
+        yield server
 
 
 def descriptors(pid: int) -> int:

@@ -19,6 +19,7 @@ from tests.machine.parts import (
     CuttingServer,
     Ear,
     PulseServer,
+    lone_server,
     until,
     until_position,
     write_two_tones,
@@ -33,11 +34,8 @@ NEAR_DB = 0.7
 def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
     folder = tmp_path / "pulse"
     folder.mkdir()
-    server = PulseServer(folder)
-    monkeypatch.setenv("PULSE_SERVER", server.address)
-    server.start()
-    yield server
-    server.kill()
+    with lone_server(folder, monkeypatch) as server:
+        yield server
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.titles.library import Library
 from tests.conftest import write_tone
-from tests.machine.parts import DEADLINE, Ear, PulseServer
+from tests.machine.parts import DEADLINE, Ear, PulseServer, lone_server
 
 # Far enough apart to be told in a tenth of a second, and none the other's overtone.
 TONES = {"一": 400.0, "二": 530.0, "三": 700.0, "四": 930.0, "五": 1230.0}
@@ -28,11 +28,8 @@ SEED = 20261126
 def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
     folder = tmp_path / "pulse"
     folder.mkdir()
-    server = PulseServer(folder)
-    monkeypatch.setenv("PULSE_SERVER", server.address)
-    server.start()
-    yield server
-    server.kill()
+    with lone_server(folder, monkeypatch) as server:
+        yield server
 
 
 @pytest.fixture
