@@ -48,17 +48,23 @@ class MicrophoneSwitch:
         """Turn the switch, and remember it.
 
         Raises:
-            UnavailableError: it is turned, but the disk does not take it.
+            UnavailableError: the disk does not take it. Off is then off until a restart, which the message
+                says; on stays off: nobody listens who was not let.
         """
         async with self._lock:
+            if on:
+                await self._store(on=True, why="microphone: not stored, and still off")
             self._on = on
             if self.close_first is not None:
                 await self.close_first(on=on)
-            try:
-                await asyncio.to_thread(self._remember, on)
-            except OSError as error:
-                reason = f"microphone: it is {'on' if on else 'off'}, but only until a restart"
-                raise UnavailableError(f"{reason}: {error.strerror}") from error
+            if not on:
+                await self._store(on=False, why="microphone: it is off, but only until a restart")
+
+    async def _store(self, *, on: bool, why: str) -> None:
+        try:
+            await asyncio.to_thread(self._remember, on)
+        except OSError as error:
+            raise UnavailableError(f"{why}: {error.strerror}") from error
 
     def _remember(self, on: bool) -> None:  # noqa: FBT001  # to_thread passes by position
         if not on:

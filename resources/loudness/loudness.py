@@ -24,6 +24,8 @@ from wire.volume import refusal
 REST_SECONDS = 0.3
 # The level is written when it has not changed for this long: a knob must not wear the card.
 WRITE_SECONDS = 5.0
+# A disk that did not take the level is tried again after this.
+WRITE_AGAIN_SECONDS = 60.0
 # When the night begins, the volume goes down so slowly that nobody wakes of it.
 NIGHT_RAMP_SECONDS = 3.0
 # An order for a limit waits so long for the mixer, and the mixer obeys later.
@@ -65,6 +67,7 @@ class Loudness:
         self._night = self._load_night()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reported: int | None = None
+        self._unstored = ""  # why the level is not on the disk
         self._level.limit = lambda: level_of(self.loudest)
         self._level.on_turn = self._on_turn
         self.after_turn: Callable[[int], Awaitable[None]] | None = None
@@ -73,9 +76,9 @@ class Loudness:
     @property
     def name(self) -> str:
         """The mixer in use, and what limits it now."""
-        if (loudest := self.loudest) == Limits().max:
-            return self._level.name
-        return f"{self._level.name}, at most {loudest} now"
+        limit = "" if self.loudest == Limits().max else f", at most {self.loudest} now"
+        fault = f", but only until a restart: {self._unstored}" if self._unstored else ""
+        return f"{self._level.name}{limit}{fault}"
 
     @property
     def limits(self) -> Limits:
@@ -248,8 +251,14 @@ class Loudness:
             await asyncio.sleep(min(wait, NIGHT_LOOK_SECONDS))
 
     async def _write_soon(self) -> None:
-        await asyncio.sleep(WRITE_SECONDS)
-        await self._write_level()
+        """Write the level when it has come to rest; a disk that does not take it is tried again."""
+        wait = WRITE_SECONDS
+        while True:
+            await asyncio.sleep(wait)
+            await self._write_level()
+            if not self._unstored:
+                return
+            wait = WRITE_AGAIN_SECONDS
 
     async def _write_level(self) -> None:
         level, known = self._level.kept, self._level.known
@@ -259,7 +268,11 @@ class Loudness:
         try:
             await self._save("the level", level=float(level), boot=self._parts.boot(), **place)
         except UnavailableError as error:
-            _log.warning("volume: %s", error)
+            if not self._unstored:
+                _log.warning("volume: %s", error)
+            self._unstored = str(error)
+        else:
+            self._unstored = ""
 
     async def _save(self, what: str, **changed: object) -> None:
         values = self._stored | changed

@@ -159,14 +159,14 @@ class Positions:
         """Forget titles, None: all; raises UnavailableError if the disk fails."""
         await self.load()
         forgotten = list(self._rows if keys is None else keys)
-        for key in forgotten:
-            self._rows.pop(key, None)
+        popped = {key: self._rows.pop(key) for key in forgotten if key in self._rows}
         store = self._store
         if store is not None:
             async with self._disk:
                 try:
                     await asyncio.to_thread(store.forget, None if keys is None else forgotten)
                 except (sqlite3.Error, OSError) as error:
+                    self._rows = popped | self._rows
                     raise UnavailableError(f"play: nothing can be forgotten: {error}") from error
 
     async def set_policy(self, key: str, policy: Policy | None) -> None:
@@ -239,10 +239,14 @@ class Positions:
 
     async def _keep(self, name: str, value: str | None, what: str) -> None:
         """Set a note that an order waits for."""
-        before = self._notes.get(name)
+        before, stored = self._notes.get(name), False
         self._set_note(name, value)
-        if not await self.flush():
-            self._set_note(name, before)
+        try:
+            stored = await self.flush()
+        finally:  # also if the order is given up meanwhile
+            if not stored:
+                self._set_note(name, before)
+        if not stored:
             raise UnavailableError(f"{what}: not stored: the disk does not take it")
 
     def _set_note(self, name: str, value: str | None) -> None:

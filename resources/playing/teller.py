@@ -328,11 +328,9 @@ class Teller:
         if target is not None and not (
             isinstance(order, Add) and self._programme.queue.current is not None
         ):
-            await self._programme.start_near(target, number)
+            await self._start(order, target, number)
             if isinstance(order, Play | Add):
                 self.memory.last = order.wanted
-            if isinstance(order, Play) and order.mode is not None:
-                self._set_mode(order.mode)
         elif isinstance(order, Add) and target is not None:
             self._programme.skips.clear(target.left_out)
             add = self._programme.queue.play_next if order.next else self._programme.queue.add
@@ -343,6 +341,22 @@ class Teller:
         elif isinstance(order, Command):
             self._programme.skips.clear()
             await self._command(order, number)
+
+    async def _start(self, order: Order, target: Target, number: int) -> None:
+        """Start what an order names; a mode that it sets as well is stored first, or it is refused."""
+        before, mode = self.memory.mode, order.mode if isinstance(order, Play) else None
+        if mode is None:
+            await self._programme.start_near(target, number)
+            return
+        if mode is not before:
+            await self.memory.keep_mode(mode)
+        try:
+            await self._programme.start_near(target, number)
+        except BaseException:
+            if mode is not before:
+                self.memory.mode = before
+            raise
+        self._set_mode(mode)
 
     async def _command(self, command: Command, number: int) -> None:
         if command is Command.STOP:

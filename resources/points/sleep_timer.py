@@ -24,7 +24,7 @@ class SleepTimerPoint(DataPoint):
         return self.times.timer
 
     async def put(self, value: Value) -> None:
-        """Set the timer; raises FieldError, RefusedError."""
+        """Set the timer; raises FieldError, RefusedError, UnavailableError."""
         await self.times.order_timer(str(value))
 
     async def run(self) -> None:

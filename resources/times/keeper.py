@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from machine.errors import ResourceError, UnavailableError
 from resources.announce.cues import Cue
@@ -139,11 +139,19 @@ class Keeper:
     # Orders.
 
     async def order_timer(self, timer: Timer, *, reported: bool = True) -> None:
-        """Set the sleep timer; ``reported``: the caller reports it. Raises RefusedError."""
-        self.evening.timer.order(timer, loaded=self._teller.state is not State.IDLE)
-        if reported:
-            self._told = self._values()
-        self._records.want()
+        """Set the sleep timer; it is in force when it is on disk. ``reported``: the caller reports it.
+
+        Raises:
+            RefusedError: there is no story whose end it could wait for.
+            UnavailableError: it cannot be stored, and the one before remains.
+        """
+        async with self._ordering:
+            before = self.evening.timer.pending
+            self.evening.timer.order(timer, loaded=self._teller.state is not State.IDLE)
+            with self._taken_back("sleep_timer", self.evening.timer, "pending", before):
+                await self._records.save_timer()
+            if reported:
+                self._told = self._values()
         self._wake.set()
 
     async def order_rules(self, rules: Rules) -> None:
@@ -156,18 +164,22 @@ class Keeper:
         async with self._ordering:
             before = self.evening.rules.kept
             self.evening.rules.order(rules)
-            try:
+            with self._taken_back("rules", self.evening.rules, "kept", before):
                 await self._records.save_rules()
-            except (
-                BaseException
-            ) as error:  # who is told of a failure must not find them in force later
-                self.evening.rules.kept = before
-                self._records.want()
-                if isinstance(error, OSError):
-                    raise UnavailableError(f"rules: not stored: {error.strerror}") from error
-                raise
             self._told = self._values()
         self._wake.set()
+
+    @contextlib.contextmanager
+    def _taken_back(self, name: str, owner: object, member: str, before: object) -> Iterator[None]:
+        """Put ``before`` back if storing fails: who is told of a failure must not find it in force later."""
+        try:
+            yield
+        except BaseException as error:
+            setattr(owner, member, before)
+            self._records.want()
+            if isinstance(error, OSError):
+                raise UnavailableError(f"{name}: not stored: {error.strerror}") from error
+            raise
 
     # Work.
 

@@ -78,6 +78,11 @@ class Records:
             await self._write_rules()
         self._noted = -math.inf
 
+    async def save_timer(self) -> None:
+        """Write the sleep timer now; raises OSError."""
+        async with self._lock:
+            await self._write_timer()
+
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
@@ -106,15 +111,18 @@ class Records:
             self._fault = None
 
     async def _write_changes(self, ahead: float) -> None:
-        timer = self._evening.timer.to_json()
-        if timer != self._timer:
-            self._timer = None
-            await in_thread(self._store.save_timer, timer)
-            self._timer = timer
+        if self._evening.timer.to_json() != self._timer:
+            await self._write_timer()
         if self._evening.rules.kept != self._kept:
             await self._write_rules()
         if self._evening.rules.any:
             await self._write_played(ahead)
+
+    async def _write_timer(self) -> None:
+        timer = self._evening.timer.to_json()
+        self._timer = None  # until it is known what is on the disk
+        await in_thread(self._store.save_timer, timer)
+        self._timer = timer
 
     async def _write_rules(self) -> None:
         kept = self._evening.rules.kept

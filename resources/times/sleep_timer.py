@@ -23,7 +23,7 @@ LAPSE_SECONDS = MINUTES_MAX * 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
+class Pending:
     """A timer that was ordered: it ends at ``until``; ``stories`` begin before, None: it is a time.
 
     What comes before ``tapped_from`` is no tap.
@@ -41,7 +41,8 @@ class SleepTimer:
         """Count on ``clock``: seconds since the machine's start ``boot``, sleep included."""
         self._clock = clock
         self._boot = boot
-        self._pending: _Pending | None = None
+        self.pending: Pending | None = None
+        """What was ordered, to be put back if it cannot be stored; None: no timer."""
 
     def order(self, timer: Timer, *, loaded: bool) -> None:
         """Set the timer.
@@ -55,57 +56,57 @@ class SleepTimer:
         """
         match timer.kind:
             case TimerKind.OFF:
-                self._pending = None
+                self.pending = None
             case TimerKind.MINUTES:
                 until = self._clock() + timer.amount * 60.0
                 near = SIGN_SECONDS if timer.amount > 1 else FADE_SECONDS
-                self._pending = _Pending(until, tapped_from=until - near)
+                self.pending = Pending(until, tapped_from=until - near)
             case TimerKind.END if not loaded:
                 raise RefusedError('sleep_timer: nothing is playing, so there is no "end"')
             case TimerKind.END | TimerKind.AFTER:
-                self._pending = _Pending(self._clock() + LAPSE_SECONDS, timer.amount)
+                self.pending = Pending(self._clock() + LAPSE_SECONDS, timer.amount)
 
     @property
     def remaining(self) -> Timer:
         """What remains, in the data point's words: minutes rounded up, or stories yet to begin."""
-        if self._pending is None:
+        if self.pending is None:
             return OFF
-        if self._pending.stories is None:
-            left = math.ceil((self._pending.until - self._clock()) / 60.0)
+        if self.pending.stories is None:
+            left = math.ceil((self.pending.until - self._clock()) / 60.0)
             return minutes(min(max(left, 1), MINUTES_MAX))
-        return after(self._pending.stories) if self._pending.stories else END
+        return after(self.pending.stories) if self.pending.stories else END
 
     @property
     def left(self) -> float | None:
         """Seconds until silence; None: no timer, or far from the limit of one that awaits stories."""
-        return None if self._pending is None else self._pending.until - self._clock()
+        return None if self.pending is None else self.pending.until - self._clock()
 
     @property
     def waits(self) -> bool:
         """Whether the timer waits for stories, not for a time."""
-        return self._pending is not None and self._pending.stories is not None
+        return self.pending is not None and self.pending.stories is not None
 
     @property
     def ends_with_story(self) -> bool:
         """Whether the story that plays is the last one."""
-        return self._pending is not None and self._pending.stories == 0
+        return self.pending is not None and self.pending.stories == 0
 
     def began(self) -> None:
         """A story begins; it is one of those that are awaited."""
-        if self._pending is not None and self._pending.stories:
-            self._pending = _Pending(self._pending.until, self._pending.stories - 1)
+        if self.pending is not None and self.pending.stories:
+            self.pending = Pending(self.pending.until, self.pending.stories - 1)
 
     def stopped(self) -> None:
         """Nothing plays any more: a timer that awaits stories has done its work."""
         if self.waits:
-            self._pending = None
+            self.pending = None
 
     def touched(self) -> bool:
         """Somebody gave an order: near the end it extends the timer; return whether it did."""
         left = self.left
-        if self._pending is None or self._pending.stories is not None or left is None:
+        if self.pending is None or self.pending.stories is not None or left is None:
             return False
-        if left <= 0 or self._clock() < self._pending.tapped_from:
+        if left <= 0 or self._clock() < self.pending.tapped_from:
             return False
         self.order(minutes(EXTENSION_MINUTES), loaded=True)
         return True
@@ -115,14 +116,14 @@ class SleepTimer:
         left = self.left
         if left is None or left > 0:
             return False
-        self._pending = None
+        self.pending = None
         return True
 
     def to_json(self) -> dict[str, object]:
         """Return what `restore` takes."""
-        if self._pending is None:
+        if self.pending is None:
             return {}
-        return {"boot": self._boot, "until": self._pending.until, "stories": self._pending.stories}
+        return {"boot": self._boot, "until": self.pending.until, "stories": self.pending.stories}
 
     def restore(self, source: Mapping[str, object]) -> None:
         """Continue the timer of an earlier run in the same boot; raises FieldError for another form."""
@@ -142,4 +143,4 @@ class SleepTimer:
             or not 0 <= stories <= STORIES_MAX
         ):
             raise FieldError("stories", stories, "a number of stories or null")
-        self._pending = _Pending(float(until), stories, float(until) - FADE_SECONDS)
+        self.pending = Pending(float(until), stories, float(until) - FADE_SECONDS)

@@ -91,7 +91,7 @@ class Times:
             self._keeper.touched()
 
     async def order_timer(self, text: str) -> None:
-        """Set the sleep timer; raises FieldError, RefusedError."""
+        """Set the sleep timer; raises FieldError, RefusedError, UnavailableError."""
         from wire.sleep import parse_timer  # noqa: PLC0415  # see above
 
         timer = parse_timer(text)
@@ -110,6 +110,7 @@ class Times:
         Raises:
             FieldError: it says so, and the minutes or stories are out of range.
             RefusedError: it cannot be set now.
+            UnavailableError: it cannot be stored.
         """
         from wire.sleep import may_be_said  # noqa: PLC0415  # see above
 

@@ -46,3 +46,19 @@ async def test_the_microphone_is_closed_before_the_disk_is_asked(
         await switch.set(on=False)
     assert told == [False]
     assert not switch.is_on
+
+
+async def test_it_stays_off_if_on_cannot_be_stored(tmp_path: Path) -> None:
+    """The state folder on a read-only disk, as after a fault of the card."""
+    path = tmp_path / "microphone-off"
+    path.mkdir()  # which nobody can unlink
+    told: list[bool] = []
+    switch = MicrophoneSwitch(path)
+
+    async def close(*, on: bool) -> None:
+        told.append(on)
+
+    switch.close_first = close
+    with pytest.raises(UnavailableError, match="microphone: not stored, and still off: "):
+        await switch.set(on=True)
+    assert (told, switch.is_on) == ([], False)

@@ -550,23 +550,28 @@ async def test_a_full_disk_stops_nothing_and_is_logged_once(
     assert json.loads((house.folder / store.PLAYED).read_text())["seconds"] >= 130
 
 
-async def test_a_timer_that_could_not_be_stored_is_stored_when_the_disk_has_room(
+async def test_a_change_of_the_timer_that_nobody_ordered_is_stored_when_the_disk_has_room(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "write_atomically", full)
+    def stored() -> object:
+        return json.loads((house.folder / store.TIMER).read_text())["timer"]["stories"]
+
     await house.order("a")
-    await house.timer("20")
+    await house.timer("after 2")
+    monkeypatch.setattr(store, "write_atomically", full)
+    await house.order("b")
+    await house.passes(1)
     await write(house)
     monkeypatch.undo()
     await house.passes(29)
     await write(house)
-    assert not (house.folder / store.TIMER).exists()
+    assert (house.value, stored()) == ("after 1", 2)
     await house.passes(2)
     await write(house)
-    assert (house.folder / store.TIMER).exists()
+    assert stored() == 1
 
 
 async def test_timer_and_rules_survive_a_restart_of_the_agent(house: House) -> None:
