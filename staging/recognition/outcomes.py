@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from staging.errors import StagingError
+from staging.recognition.kinds import Kind
 
 FILE_NAME = "recognition.sqlite"
 KEEP_PER_DEVICE = 200
@@ -57,11 +58,15 @@ class Outcome:
     intent: Mapping[str, object] | None = None
     steps: tuple[Mapping[str, object], ...] = ()
     error: str | None = None
+    kind: Kind = Kind.NOT_UNDERSTOOD
+    """What became of it."""
+    nearest: tuple[str, ...] = ()
+    """The titles that come nearest to one that was not found: at most two."""
 
     @property
     def done(self) -> bool:
         """Whether the device carried out the request."""
-        return self.error is None and bool(self.steps)
+        return self.kind is Kind.DONE
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object for the console and the commands."""
@@ -71,6 +76,7 @@ class Outcome:
             "recognitionSeconds": self.recognition_seconds, "text": self.text,
             "intent": self.intent and dict(self.intent),
             "steps": [dict(step) for step in self.steps], "error": self.error, "done": self.done,
+            "kind": self.kind.value, "nearest": list(self.nearest),
         }  # fmt: skip
 
 
@@ -116,7 +122,7 @@ class OutcomeLog:
                 f"{wanted} ORDER BY id DESC LIMIT ?",
                 (before or 2**63 - 1, uuid, uuid, limit),
             ).fetchall()
-        return [json.loads(body) | {"id": number} for number, body in rows]
+        return [_read(body) | {"id": number} for number, body in rows]
 
     def publish(self, outcome: Outcome) -> None:
         """Send an outcome to the subscribers; call it in the event loop."""
@@ -141,6 +147,13 @@ class OutcomeLog:
                 yield connection
         except sqlite3.Error as error:
             raise StagingError(f"{self._path}: {error}") from error
+
+
+def _read(body: str) -> dict[str, Any]:
+    """Read a stored outcome; those of earlier versions have neither kind nor nearest titles."""
+    stored: dict[str, Any] = json.loads(body)
+    kind = Kind.DONE if stored["done"] else Kind.FAILED
+    return {"kind": kind.value, "nearest": []} | stored
 
 
 class Feed:

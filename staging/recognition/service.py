@@ -17,8 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from audio.errors import AudioError, SpeexUnavailableError
 from staging.data_dir import DataDir
 from staging.errors import GatewayError, StagingError
-from staging.recognition.actions import ActionError, Control, Device
+from staging.recognition.actions import ActionError, Control, Device, Step
 from staging.recognition.intents import Action, Intent, find_intent
+from staging.recognition.kinds import Kind, kind_of_answer, kind_of_failure
 from staging.recognition.lookup import Known, look_up
 from staging.recognition.outcomes import TYPED, VOICE, Outcome, OutcomeLog
 from staging.recognition.prompt import build_prompt, is_echo
@@ -150,7 +151,8 @@ class Recognition:
         outcome = Outcome(ended.uuid, self._clock(), VOICE, utterance=ended.id)
         try:
             if isinstance(ended, Broken):
-                outcome = replace(outcome, error=f"the utterance was given up: {ended.reason}")
+                error = f"the utterance was given up: {ended.reason}"
+                outcome = replace(outcome, error=error, kind=Kind.FAILED)
             else:
                 outcome = await self._understand(outcome, ended)
             await self._keep(outcome)
@@ -170,7 +172,7 @@ class Recognition:
         except (
             RecogniserError, StagingError, SQLAlchemyError, WireError, AudioError, SpeexUnavailableError
         ) as error:  # fmt: skip
-            return replace(outcome, error=str(error))
+            return replace(outcome, error=str(error), kind=Kind.FAILED)
         outcome = replace(outcome, text=heard.text, recognition_seconds=heard.seconds)
         if not heard.text or heard.silence > SILENCE_MAX:
             return replace(outcome, text=None, error="no speech was heard")
@@ -186,12 +188,11 @@ class Recognition:
         try:
             intent = find_intent(outcome.text or "")
         except WireError as failure:
-            return replace(outcome, error=str(failure))
+            return replace(outcome, error=str(failure), kind=kind_of_failure(failure))
         if intent is None:
             return replace(outcome, error="there is no command in it")
         device = Device(known.uuid, known.description, self._control)
         outcome = replace(outcome, intent=intent.to_json())
-        error = None
         try:
             intent = await self._with_title(intent, known)
             outcome = replace(outcome, intent=intent.to_json())
@@ -199,12 +200,10 @@ class Recognition:
         except (
             ActionError, GatewayError, NoTitleError, StagingError, WireError
         ) as failure:  # fmt: skip
-            error = str(failure)
-        if error is None and not device.steps[-1].succeeded:
-            last = device.steps[-1]
-            error = f"the device answered {last.code} {last.answer}".rstrip()
-        steps = tuple(step.to_json() for step in device.steps)
-        return replace(outcome, steps=steps, error=error)
+            outcome = _failed(outcome, failure)
+        else:
+            outcome = _answered(outcome, device.steps[-1])
+        return replace(outcome, steps=tuple(step.to_json() for step in device.steps))
 
     async def _with_title(self, intent: Intent, known: Known) -> Intent:
         """Replace the recognised title by the spelling of the title list, if there is one."""
@@ -228,3 +227,13 @@ class Recognition:
         self.outcomes.publish(outcome)
         _log.info("device %s: %s", outcome.uuid, summary(outcome.to_json()))
         return outcome
+
+
+def _failed(outcome: Outcome, failure: Exception) -> Outcome:
+    nearest = failure.nearest if isinstance(failure, NoTitleError) else ()
+    return replace(outcome, error=str(failure), kind=kind_of_failure(failure), nearest=nearest)
+
+
+def _answered(outcome: Outcome, last: Step) -> Outcome:
+    error = None if last.succeeded else f"the device answered {last.code} {last.answer}".rstrip()
+    return replace(outcome, error=error, kind=kind_of_answer(last))

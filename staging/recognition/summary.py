@@ -18,5 +18,7 @@ def summary(outcome: Mapping[str, Any]) -> str:
         for step in outcome["steps"]
     ]
     if outcome["error"]:
-        parts.append(outcome["error"])
+        parts.append(f"{outcome['kind']}: {outcome['error']}")
+    if outcome["nearest"]:
+        parts.append(f"nearest: {', '.join(outcome['nearest'])}")
     return "; ".join(parts)

@@ -17,10 +17,17 @@ MARGIN = 0.08
 PART_COST = 0.1
 # A single syllable occurs in too many titles.
 PART_MIN = 2
+# How many titles are named when none is found: more cannot be remembered by ear.
+NEAREST = 2
 
 
 class NoTitleError(Exception):
-    """No title is similar enough, or several are; the message names the nearest."""
+    """No title is similar enough, or several are; ``nearest`` has up to two, nearest first."""
+
+    def __init__(self, message: str, nearest: Sequence[str] = ()) -> None:
+        """Keep the titles that the message may name."""
+        super().__init__(message)
+        self.nearest = tuple(nearest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +63,13 @@ class TitleIndex:
             (Match(title, score(wanted, said)) for title, said in self._titles),
             key=lambda match: match.score,
         )
+        nearest = [match.title for match in ranked[:NEAREST]]
         if not ranked or ranked[0].score > THRESHOLD:
-            nearest = f"; the nearest is {ranked[0].title}" if ranked else ""
-            raise NoTitleError(f"no title sounds like {heard}{nearest}")
+            named = f"; the nearest is {nearest[0]}" if nearest else ""
+            raise NoTitleError(f"no title sounds like {heard}{named}", nearest)
         best, rivals = ranked[0], ranked[1:2]
         if rivals and best.score and rivals[0].score - best.score < MARGIN:
-            raise NoTitleError(f"{heard} may be {best.title} or {rivals[0].title}")
+            raise NoTitleError(f"{heard} may be {best.title} or {rivals[0].title}", nearest)
         return best
 
 

@@ -65,7 +65,7 @@ def test_what_cannot_be_done_says_why_and_html_in_it_is_text(device: Page) -> No
     device.type(f"{CARD} input[name=sentence]", HTML, enter=True)
     device.see(NEWEST, HTML)
     device.see(NEWEST, "there is no command in it")
-    device.see(f"{NEWEST} .chip", "Not done")
+    device.see(f"{NEWEST} .chip", "Not understood")
     device.see(f"{CARD} [role=status]", "there is no command in it")
     assert device.js("return window.owned") is None
     assert not device.all("main img")

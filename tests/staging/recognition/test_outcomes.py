@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,20 @@ def test_the_record_pages_and_keeps_the_newest(
     assert [row["text"] for row in log.recent(UUID)] == ["4", "3", "2"]
     assert [row["id"] for row in log.recent(limit=2)] == [other.id, 5]
     assert [row["id"] for row in log.recent(limit=2, before=5)] == [4, 3]
+
+
+def test_a_record_of_an_earlier_version_has_a_kind(tmp_path: Path) -> None:
+    log = OutcomeLog(tmp_path)
+    for done in (True, False):
+        kept = log.add(made())
+        old = {
+            key: value for key, value in kept.to_json().items() if key not in ("kind", "nearest")
+        }
+        with sqlite3.connect(tmp_path / "recognition.sqlite") as connection:
+            body = json.dumps(old | {"done": done})
+            connection.execute("UPDATE outcomes SET body = ? WHERE id = ?", (body, kept.id))
+        connection.close()
+    assert [(row["kind"], row["nearest"]) for row in log.recent()] == [("failed", []), ("done", [])]
 
 
 def test_a_damaged_record_is_an_error_with_its_path(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from staging.gateway.reports import decide
 from staging.recognition import service
 from staging.recognition.actions import ActionError, Device, new_level
 from staging.recognition.intents import Action, Intent, find_intent
+from staging.recognition.kinds import Kind
 from staging.recognition.outcomes import Outcome
 from staging.recognition.recogniser import Recogniser
 from staging.recognition.service import BusyError, Recognition
@@ -126,21 +127,23 @@ async def test_titles_are_those_of_the_catalogue(
 
 
 @pytest.mark.parametrize(
-    ("sentence", "error"),
+    ("sentence", "kind", "error"),
     [
-        ("你好", "there is no command in it"),
-        ("播放世上只有妈妈好", "no title sounds like 世上只有妈妈好"),
-        ("音量调到二十", "volume: got 20, expected an integer from 0 to 16"),
-        ("二十小时后停", 'sleep_timer: got "二十小时后停", expected "off", minutes from 1 to 600'),
-        ("半小时后关", "the device has no data point sleep_timer"),
+        ("你好", "not_understood", "there is no command in it"),
+        ("播放世上只有妈妈好", "not_found", "no title sounds like 世上只有妈妈好"),
+        ("音量调到二十", "not_supported", "volume: got 20, expected an integer from 0 to 16"),
+        ("二十小时后停", "not_supported", 'sleep_timer: got "二十小时后停", expected "off", minutes from 1 to 600'),
+        ("半小时后关", "not_supported", "the device has no data point sleep_timer"),
     ],
-)
+)  # fmt: skip
 async def test_what_is_not_asked_of_the_device(
-    recognition: Recognition, machine: Machine, data: DataDir, sentence: str, error: str
+    recognition: Recognition, machine: Machine, data: DataDir, sentence: str, kind: str, error: str
 ) -> None:
     TitleLists(data.root).set(["小兔子乖乖"], uuid=UUID)
     outcome = await recognition.say(UUID, sentence)
     assert not outcome.done
+    assert outcome.kind.value == kind
+    assert outcome.nearest == (("小兔子乖乖",) if kind == "not_found" else ())
     assert error in (outcome.error or "")
     assert machine.asked == []
 
@@ -160,6 +163,7 @@ async def test_a_refusal_of_the_device_is_the_outcome(
     machine.answers["PUT", "play"] = "4.00", "play: nothing is playing"
     outcome = await recognition.say(UUID, "下一首")
     assert outcome.error == "the device answered 4.00 play: nothing is playing"
+    assert outcome.kind is Kind.REFUSED_BY_DEVICE
     assert outcome.steps[0]["code"] == "4.00"
 
 
@@ -178,7 +182,8 @@ async def test_a_volume_that_cannot_be_read_is_not_set(
 
 async def test_a_device_that_is_away_is_said_so(recognition: Recognition, machine: Machine) -> None:
     machine.failure = DeviceOfflineError(f"device {UUID} is offline")
-    assert (await recognition.say(UUID, "暂停")).error == f"device {UUID} is offline"
+    outcome = await recognition.say(UUID, "暂停")
+    assert (outcome.error, outcome.kind) == (f"device {UUID} is offline", Kind.DEVICE_OFFLINE)
 
 
 async def test_a_sentence_of_any_text_is_carried_out(
@@ -314,6 +319,7 @@ async def test_what_is_heard_badly_is_not_acted_upon(
         hear(voice_reports())
         outcome = await next_outcome()
     assert outcome.text == text
+    assert outcome.kind is Kind.NOT_UNDERSTOOD
     assert error in (outcome.error or "")
     assert machine.asked == []
 

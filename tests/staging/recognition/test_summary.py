@@ -11,7 +11,7 @@ from staging.recognition.summary import summary
 STEP = {"method": "PUT", "name": "play", "content": "儿歌", "code": "2.04", "answer": ""}
 OUTCOME: dict[str, Any] = {
     "source": "typed", "text": "播放儿歌", "intent": {"action": "play", "title": "儿歌"},
-    "steps": [STEP], "error": "",
+    "steps": [STEP], "error": "", "kind": "done", "nearest": [],
 }  # fmt: skip
 
 
@@ -24,8 +24,17 @@ OUTCOME: dict[str, Any] = {
             "typed 播放儿歌; next; PUT play 儿歌 -> 5.03 no card",
         ),
         (
-            {"text": "", "intent": None, "steps": [], "error": "nothing heard"},
-            "typed -; nothing heard",
+            {"text": "", "intent": None, "steps": [], "error": "nothing", "kind": "not_understood"},
+            "typed -; not_understood: nothing",
+        ),
+        (
+            {
+                "steps": [],
+                "error": "no title",
+                "kind": "not_found",
+                "nearest": ["数鸭子", "丑小鸭"],
+            },
+            "typed 播放儿歌; play 儿歌; not_found: no title; nearest: 数鸭子, 丑小鸭",
         ),
     ],
 )

@@ -49,8 +49,9 @@ def test_nothing_near_enough(heard: str) -> None:
 
 
 def test_two_as_near_as_each_other_are_both_named() -> None:
-    with pytest.raises(NoTitleError, match="小兔子 may be 小兔子乖乖 or 小兔子拔萝卜"):
+    with pytest.raises(NoTitleError, match="小兔子 may be 小兔子乖乖 or 小兔子拔萝卜") as caught:
         TitleIndex(TITLES).find("小兔子")
+    assert caught.value.nearest == ("小兔子乖乖", "小兔子拔萝卜")
 
 
 def test_a_title_twice_is_no_rival_of_itself() -> None:

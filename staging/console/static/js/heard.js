@@ -95,11 +95,12 @@ function makeLine(outcome) {
   return h("li", { data: { outcome: outcome.id } },
     h("div", { class: "row between" },
       h("strong", { class: "grow" }, outcome.text ?? t("nothingHeard")),
-      h("span", { class: `chip ${outcome.done ? "good" : "bad"}` }, t(outcome.done ? "sentenceDone" : "sentenceNotDone"))),
+      h("span", { class: `chip ${outcome.done ? "good" : "bad"}` }, t(`kind.${outcome.kind}`))),
     h("p", { class: "small soft" }, `${t(`source.${outcome.source}`)} · `, h("time", { datetime: new Date(outcome.time).toISOString() }, dateTime(outcome.time))),
     outcome.intent ? h("p", { data: { role: "intent" } }, intentText(outcome.intent)) : null,
     outcome.steps.length ? h("ul", { class: "mono" }, outcome.steps.map((step) => h("li", {}, stepText(step)))) : null,
-    outcome.error ? h("p", { class: "bad" }, outcome.error) : null);
+    outcome.error ? h("p", { class: "bad" }, outcome.error) : null,
+    outcome.nearest.length ? h("p", { class: "small" }, t("nearestTitles", { titles: outcome.nearest.join(" · ") })) : null);
 }
 
 function intentText({ action, title, amount, percent, timer }) {
