@@ -33,6 +33,7 @@ from ota.launch.running import running_release
 from resources.dispatch import Dispatch
 from resources.playing.told import describe
 from resources.points.play import PlayPoint
+from wire.abilities import DEVICE_READS
 from wire.datapoints import Value
 from wire.profile import Profile
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, DeviceInfo, PackageInfo
@@ -201,6 +202,7 @@ class Agent:
             ip=network.ip,
             ssid="",
             hostname=socket.gethostname(),
+            reads=DEVICE_READS,
         )
         package = PackageInfo(
             product=self._settings.ota.product,

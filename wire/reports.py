@@ -1,8 +1,8 @@
 """What a device sends to the cloud: the registration and the reports (device protocol, "Link").
 
 Registration: ``CON POST /reg_for_control`` with uuid and token, answered 2.05 when accepted. In the
-device protocol that answer has no payload; our cloud adds the time (docs/adr/0009), which other
-firmware ignores.
+device protocol that answer has no payload; our cloud adds the time (docs/adr/0009) and what it
+reads (`wire.abilities`), which other firmware ignores.
 Report: ``POST /v1/device/data?deviceUuid=…&token=…`` with ``{"data": {key: value, …}}``.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from wire.abilities import MEMBER, Abilities, parse_reads, to_json
 from wire.errors import FieldError, MissingFieldError
 from wire.fields import dump_object, get_int, get_object, get_string, parse_object
 
@@ -60,21 +61,43 @@ def parse_registration(payload: bytes) -> Credentials:
     return Credentials(get_string(source, "deviceUUID"), get_string(source, "token", secret=True))
 
 
-def registration_answer(seconds: float) -> bytes:
-    """Build the payload of the 2.05 answer to a registration from the time (Unix, seconds)."""
-    return dump_object({"time": int(seconds)})
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What the cloud says when it accepts a registration; an older cloud says nothing.
+
+    Attributes:
+        time_ms: the cloud's time (Unix, milliseconds); None if it told none.
+        reads: what the cloud reads beyond the device document.
+    """
+
+    time_ms: int | None = None
+    reads: Abilities = frozenset()
 
 
-def parse_registration_answer(payload: bytes) -> int | None:
-    """Return the time (Unix, seconds) in the 2.05 answer to a registration, None if it has none.
+def registration_answer(time_ms: int, reads: Abilities) -> bytes:
+    """Build the payload of the 2.05 answer to a registration from the time (Unix, milliseconds).
+
+    Earlier agents read ``time``, whole seconds.
+    """
+    told = {"time": time_ms // 1000, "time_ms": time_ms}
+    return dump_object(told | {MEMBER: to_json(reads)})
+
+
+def parse_registration_answer(payload: bytes) -> Registered:
+    """Parse the payload of the 2.05 answer to a registration; an empty one tells nothing.
 
     Raises:
-        WireError: the payload is not a JSON object, or its time is invalid.
+        WireError: the payload is not a JSON object, or a member is invalid.
     """
     if not payload:
-        return None
+        return Registered()
     source = parse_object(payload, "registration's answer")
-    return get_int(source, "time", low=0) if "time" in source else None
+    reads = parse_reads(source)
+    if "time_ms" in source:
+        return Registered(get_int(source, "time_ms"), reads)
+    # Earlier clouds tell whole seconds.
+    time_ms = get_int(source, "time") * 1000 if "time" in source else None
+    return Registered(time_ms, reads)
 
 
 def report_query(credentials: Credentials) -> tuple[str, str]:
@@ -116,6 +139,8 @@ class DeviceInfo:
     ip: str
     ssid: str
     hostname: str
+    reads: Abilities = frozenset()
+    """What this device reads beyond the device document."""
 
     def to_json(self) -> dict[str, object]:
         """Build the value of ``device_info``."""
@@ -128,7 +153,13 @@ class DeviceInfo:
             "ip": self.ip,
             "ssid": self.ssid,
             "hostname": self.hostname,
+            MEMBER: to_json(self.reads),
         }
+
+
+def abilities_report(uuid: str, reads: Abilities) -> dict[str, object]:
+    """Build the report that tells a cloud, on each connection, what the device ``uuid`` reads."""
+    return {KEY_DEVICE_INFO: {"uuid": uuid, MEMBER: to_json(reads)}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from wire.abilities import Abilities
+
 
 class LinkState(Enum):
     """The state of the link; the values are shown in ``status``."""
@@ -102,6 +104,10 @@ class Link(Protocol):
     @property
     def status(self) -> LinkStatus:
         """What the link does now, for people."""
+
+    @property
+    def cloud_abilities(self) -> Abilities:
+        """What the cloud said that it reads (`wire.abilities`); nothing while the link is down."""
 
     async def run(self) -> None:
         """Connect, serve the cloud's requests, wait and repeat until cancelled."""

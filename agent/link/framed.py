@@ -31,6 +31,7 @@ from base.tls_dates import check_dates, leave_dates
 from transport.connection import Connection
 from transport.errors import TransportError
 from transport.framed import FramedEndpoint
+from wire.abilities import DEVICE_READS, Abilities
 from wire.codes import Code, dotted
 from wire.errors import WireError, show
 from wire.exchange import Answer, Handler
@@ -40,6 +41,8 @@ from wire.reports import (
     REGISTER_PATH,
     REPORT_PATH,
     Credentials,
+    Registered,
+    abilities_report,
     parse_registration_answer,
     registration_payload,
     report_payload,
@@ -86,7 +89,8 @@ class FramedConnector:
         )
         try:
             enter(LinkState.REGISTERING)
-            await self._note_time(await session.register(), chain_end)
+            registered = await session.register()
+            await self._note_time(registered.time_ms, chain_end)
             yield session
         finally:
             await session.close()
@@ -115,14 +119,9 @@ class FramedConnector:
             writer.transport.abort()
             raise
 
-    async def _note_time(self, payload: bytes, chain_end: float) -> None:
-        try:
-            seconds = parse_registration_answer(payload)
-        except WireError as error:  # the document does not specify the payload
-            _log.debug("link: the answer to the registration has no valid time: %s", error)
-            return
-        if seconds is not None:  # in a thread: it may write to disk
-            await asyncio.to_thread(self._clock.note_cloud, seconds, chain_end)
+    async def _note_time(self, time_ms: int | None, chain_end: float) -> None:
+        if time_ms is not None:  # in a thread: it may write to disk
+            await asyncio.to_thread(self._clock.note_cloud, time_ms / 1000, chain_end)
 
 
 class FramedSession:
@@ -141,10 +140,11 @@ class FramedSession:
         self._connection = connection
         self._credentials = credentials
         self._settings = settings
+        self.cloud_abilities: Abilities = frozenset()
         self._serving = asyncio.create_task(endpoint.serve(connection, handler))
 
-    async def register(self) -> bytes:
-        """Register this device; return the payload of the cloud's answer. Raises RegisterError."""
+    async def register(self) -> Registered:
+        """Register this device; return what the cloud tells about itself. Raises RegisterError."""
         payload = registration_payload(self._credentials)
         deadline = self._settings.connect_timeout_seconds
         try:
@@ -158,7 +158,13 @@ class FramedSession:
             raise RegisterError(f"registration: {text}")
         if answer.code != Code.CONTENT:
             raise RegistrationRefusedError(f"the cloud refuses this device: {text}")
-        return answer.payload
+        try:
+            registered = parse_registration_answer(answer.payload)
+        except WireError as error:  # the document does not specify the payload
+            _log.debug("link: the answer to the registration is not read: %s", error)
+            return Registered()
+        self.cloud_abilities = registered.reads
+        return registered
 
     async def report(self, data: Mapping[str, object]) -> None:
         """Send one report and wait for the cloud's answer.
@@ -197,6 +203,8 @@ class FramedSession:
         """Keep the connection alive until it ends; return the reason, in words."""
         async with asyncio.TaskGroup() as group:
             alive = group.create_task(self._keep_alive())
+            if self.cloud_abilities:
+                group.create_task(self._announce())
             reason = await asyncio.shield(self._serving)
             alive.cancel()
         return reason
@@ -210,6 +218,13 @@ class FramedSession:
             except (LinkError, ReportRejectedError) as error:
                 self._connection.close(f"keepalive: {error}")
                 return
+
+    async def _announce(self) -> None:
+        """Tell a cloud that reads more than the document what we read; it may have restarted."""
+        try:
+            await self.report(abilities_report(self._credentials.uuid, DEVICE_READS))
+        except (LinkError, ReportRejectedError) as error:
+            _log.debug("link: the cloud does not know what this device reads: %s", error)
 
     async def close(self) -> None:
         """Close the connection, and wait for the handlers of its requests."""

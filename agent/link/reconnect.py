@@ -17,6 +17,7 @@ from agent.link import LinkError, LinkState, LinkStatus, LostError
 from agent.logs import Redactor
 from agent.settings import LinkSettings
 from base.backoff import Backoff
+from wire.abilities import Abilities
 
 # Seconds after which a link counts as stable, so that the back-off starts again.
 STABLE_SECONDS = 30.0
@@ -26,6 +27,10 @@ _log = logging.getLogger(__name__)
 
 class Session(Protocol):
     """One registered connection to the cloud."""
+
+    @property
+    def cloud_abilities(self) -> Abilities:
+        """What the cloud reads; see `agent.link.Link.cloud_abilities`."""
 
     async def report(self, data: Mapping[str, object]) -> None:
         """Send one report; see `agent.link.Link.report`."""
@@ -62,6 +67,11 @@ class ReconnectingLink:
         self._session: Session | None = None
         self.registered = asyncio.Event()
         self.status = LinkStatus(connector.server)
+
+    @property
+    def cloud_abilities(self) -> Abilities:
+        """What the cloud reads; see `agent.link.Link.cloud_abilities`."""
+        return frozenset() if self._session is None else self._session.cloud_abilities
 
     async def run(self) -> None:
         """Connect, serve, wait and repeat until cancelled."""

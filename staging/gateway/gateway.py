@@ -35,6 +35,7 @@ from staging.store.models import OtaTask
 from staging.times import Clock, now_ms
 from transport.connection import Connection
 from transport.framed import FramedEndpoint
+from wire.abilities import CLOUD_READS
 from wire.codes import Code
 from wire.datapoints import parse_self_description
 from wire.errors import WireError, show
@@ -90,23 +91,26 @@ class Gateway:
         clock: Clock = now_ms,
         pace: Pace | None = None,
     ) -> None:
-        """Create a gateway; ``api_url`` returns the base URL from which devices fetch packages."""
+        """Create a gateway; ``api_url`` returns the base URL from which devices fetch packages.
+
+        ``sessions`` has the registered devices.
+        """
         self._database = database
         self._limits = limits
         self._clock = clock
-        self._sessions = Sessions()
+        self.sessions = Sessions()
         self._connections: dict[Connection, asyncio.Task[Any]] = {}
         self._endpoint: FramedEndpoint | None = None
         self._server: asyncio.Server | None = None
         self._history = ControlHistory(database)
-        self._control = Control(database, self._sessions, self._history, clock)
+        self._control = Control(database, self.sessions, self._history, clock)
         self._orders = Orders(
-            database, self._sessions, clock, api_url=api_url, changed=self._changed
+            database, self.sessions, clock, api_url=api_url, changed=self._changed
         )
         self._silent = SilentUpdates(
             database,
             clock,
-            online=self._sessions.by_uuid.keys,
+            online=self.sessions.by_uuid.keys,
             send=self.send_pending_order,
             pace=pace or Pace(),
         )
@@ -173,7 +177,7 @@ class Gateway:
 
     def is_online(self, uuid: str) -> bool:
         """Return whether the device has a registered connection."""
-        return self._sessions.find(uuid) is not None
+        return self.sessions.find(uuid) is not None
 
     async def control(
         self, uuid: str, name: str, method: str, value: str | None
@@ -215,15 +219,15 @@ class Gateway:
             self._forget(connection)
 
     def _check_registered(self, connection: Connection, reason: str) -> None:
-        if self._sessions.on(connection) is None:
+        if self.sessions.on(connection) is None:
             connection.close(reason)
 
     def _name(self, connection: Connection) -> str:
-        session = self._sessions.on(connection)
+        session = self.sessions.on(connection)
         return f"device {session.identity.uuid}" if session else repr(connection)
 
     def _forget(self, connection: Connection) -> None:
-        uuid = self._sessions.remove(connection)
+        uuid = self.sessions.remove(connection)
         if uuid is not None:
             self._changed(uuid)
 
@@ -245,7 +249,7 @@ class Gateway:
             return Answer(Code.TOO_LARGE, f"expected at most {PAYLOAD_LIMIT} bytes".encode())
         if request.path == REGISTER_PATH and request.method == "POST":
             return await self._register(connection, request)
-        session = self._sessions.on(connection)
+        session = self.sessions.on(connection)
         if session is None:
             return Answer(Code.UNAUTHORIZED, b"not registered")
         if request.path != REPORT_PATH:
@@ -267,12 +271,12 @@ class Gateway:
         if self._endpoint is None or connection not in self._connections:
             return Answer(Code.SERVICE_UNAVAILABLE, b"the connection ended")
         self._admit(Session(identity, connection, self._endpoint, self._limits.control))
-        return Answer(Code.CONTENT, registration_answer(self._clock() / 1000))
+        return Answer(Code.CONTENT, registration_answer(self._clock(), CLOUD_READS))
 
     def _admit(self, session: Session) -> None:
         identity, connection = session.identity, session.connection
         self._forget(connection)
-        previous = self._sessions.add(session)
+        previous = self.sessions.add(session)
         if previous is not None:
             previous.connection.close("replaced by a newer connection of the same device")
         _log.info("device %s: registered from %r", identity.uuid, connection)
@@ -291,6 +295,7 @@ class Gateway:
             # In the history, a value that was set precedes the device's report of it.
             await self._history.save()
         notes = await self._database.write(effects.apply, identity.id, wanted, self._clock())
+        session.note(wanted)
         self._changed(identity.uuid)
         for listener in self._listeners:
             listener(identity.uuid, wanted)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from staging.store.effects import (
+    AbilitiesSeen,
     BindTokenSeen,
     Effect,
     Heartbeat,
@@ -17,6 +18,7 @@ from staging.store.effects import (
     VoiceSeen,
 )
 from staging.store.history import HistoryPoint
+from wire.abilities import MEMBER, parse_reads
 from wire.errors import FieldError, WireError
 from wire.fields import get_object
 from wire.ota import parse_event, parse_state, version_key
@@ -75,7 +77,9 @@ def _device_info(uuid: str, value: object) -> Iterator[Effect]:
     reported = source.get("uuid", uuid)
     if reported != uuid:
         raise FieldError("device_info.uuid", reported, f"the uuid of this connection, {uuid}")
-    # 2017 firmware sends neither uuid nor bindToken.
+    # 2017 firmware sends neither uuid nor bindToken nor what it reads.
+    if MEMBER in source:
+        yield AbilitiesSeen(parse_reads(source, path=f"{KEY_DEVICE_INFO}."))
     bind_token = source.get("bindToken")
     if bind_token is None:
         return

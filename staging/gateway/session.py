@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,11 @@ from staging.errors import (
     StagingError,
 )
 from staging.store.devices import Identity
+from staging.store.effects import AbilitiesSeen, Effect
 from transport.connection import Connection
 from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
 from transport.framed import FramedEndpoint
+from wire.abilities import Abilities
 from wire.exchange import Answer
 
 # Requests to one device are sent one by one (RFC 7252 NSTART); beyond this many they are refused.
@@ -43,6 +45,8 @@ class Session:
     """The stored self-description, if the device sent it on this connection."""
     stored: tuple[float, Mapping[str, Any]] | None = None
     """When the store was last asked for a device that sent none (monotonic seconds), its answer."""
+    abilities: Abilities = frozenset()
+    """What the device said on this connection that it reads."""
     waiting: int = 0
     """The number of requests in progress or queued."""
     ordering: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -77,6 +81,12 @@ class Session:
             raise DeviceRejectedError(f"device {uuid}: {error}") from error
         finally:
             self.waiting -= 1
+
+    def note(self, effects: Iterable[Effect]) -> None:
+        """Learn from a committed report what the device reads."""
+        for effect in effects:
+            if isinstance(effect, AbilitiesSeen):
+                self.abilities = effect.reads
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Start work in the background; a failure is only logged, `end` cancels it."""

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from staging.store import history, ota, products
 from staging.store.history import HistoryPoint
 from staging.store.models import Device
+from wire.abilities import Abilities
 from wire.ota import OtaEventReport, OtaState
 from wire.voice import VoiceSegment
 
@@ -47,6 +48,13 @@ class BindTokenSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class AbilitiesSeen:
+    """What the device reads (``device_info.reads``); it lasts as long as the connection."""
+
+    reads: Abilities
+
+
+@dataclass(frozen=True, slots=True)
 class OtaEventSeen:
     """One ``ota_event``."""
 
@@ -67,6 +75,7 @@ Effect = (
     | VoiceSeen
     | RunningVersion
     | BindTokenSeen
+    | AbilitiesSeen
     | OtaEventSeen
     | OtaStateSeen
 )

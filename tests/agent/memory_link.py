@@ -24,6 +24,7 @@ class MemoryLink:
         self.reports: list[dict[str, object]] = []
         self.registered = asyncio.Event()
         self.status = LinkStatus("memory")
+        self.cloud_abilities: frozenset[str] = frozenset()
         self._handler = handler
         if is_up:
             self.registered.set()

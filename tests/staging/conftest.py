@@ -232,7 +232,7 @@ class Cloud:
 
     async def settle(self) -> None:
         """Wait until the gateway's own background tasks are done."""
-        for session in list(self.gateway._sessions.by_uuid.values()):
+        for session in list(self.gateway.sessions.by_uuid.values()):
             if session.tasks:
                 async with asyncio.timeout(DEADLINE):
                     await asyncio.gather(*session.tasks, return_exceptions=True)

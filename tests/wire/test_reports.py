@@ -15,6 +15,8 @@ from wire.reports import (
     Credentials,
     DeviceInfo,
     PackageInfo,
+    Registered,
+    abilities_report,
     parse_package_version,
     parse_registration,
     parse_registration_answer,
@@ -30,14 +32,22 @@ WHO = Credentials("0083000000000a", "s3cret-token")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
 
-def test_the_answer_to_a_registration_may_tell_the_time() -> None:
-    assert parse_registration_answer(registration_answer(1_795_305_600.9)) == 1_795_305_600
-    assert parse_registration_answer(b"") is None
-    assert parse_registration_answer(b'{"other": 1}') is None
+def test_the_answer_to_a_registration_tells_time_and_what_the_cloud_reads() -> None:
+    payload = registration_answer(1_795_305_600_912, frozenset({"number", "ping"}))
+    told = Registered(1_795_305_600_912, frozenset({"number", "ping"}))
+    assert parse_registration_answer(payload) == told
+    assert json.loads(payload)["time"] == 1_795_305_600  # what earlier agents read
+
+
+def test_an_older_clouds_answer_tells_less() -> None:
+    assert parse_registration_answer(b"") == Registered()
+    assert parse_registration_answer(b'{"other": 1}') == Registered()
+    assert parse_registration_answer(b'{"time": 1795305600}') == Registered(1_795_305_600_000)
 
 
 @pytest.mark.parametrize(
-    "payload", [b"OK", b"[]", b'{"time": "now"}', b'{"time": -1}', b'{"time": true}']
+    "payload",
+    [b"OK", b"[]", b'{"time": "now"}', b'{"time": -1}', b'{"time": true}', b'{"time_ms": 0.5}'],
 )
 def test_a_time_that_is_none_is_named(payload: bytes) -> None:
     with pytest.raises(WireError, match=r"time|answer"):
@@ -134,7 +144,12 @@ def test_device_info_has_uuid_and_bind_token_and_hides_the_latter() -> None:
     assert "b1nd" not in repr(info)
     sent = info.to_json()
     assert (sent["uuid"], sent["bindToken"], sent["firmwareVersion"]) == ("u", "b1nd", "1.0.0")
-    assert list(sent)[3:] == ["networkType", "mac", "ip", "ssid", "hostname"]
+    assert list(sent)[3:] == ["networkType", "mac", "ip", "ssid", "hostname", "reads"]
+
+
+def test_what_a_device_reads_is_told_in_device_info() -> None:
+    report = abilities_report("u", frozenset({"deadline", "answer"}))
+    assert report == {"device_info": {"uuid": "u", "reads": ["answer", "deadline"]}}
 
 
 def test_package_info_names_the_running_version() -> None:

@@ -49,12 +49,13 @@ from tests.agent.parts import (
 from tests.authority import HOUR, Authority
 from tests.resources.parts import LoudBench
 from transport.framed import FramedEndpoint
+from wire.abilities import DEVICE_READS
 from wire.codes import Code
 from wire.datapoints import parse_self_description
 from wire.exchange import Answer, Request
 from wire.framing import FrameDecoder
 from wire.profile import Profile
-from wire.reports import REGISTER_PATH
+from wire.reports import REGISTER_PATH, registration_answer
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
@@ -150,6 +151,18 @@ async def test_a_registered_link_reports_with_uuid_and_token(
     status = link.status.to_json()
     assert status["state"] == "online"
     assert status["last_error"] is None
+
+
+async def test_only_a_cloud_that_reads_more_is_told_on_each_connection_what_the_device_reads(
+    cloud: Cloud, authority: Authority, run: Run
+) -> None:
+    told = registration_answer(1_795_305_600_000, frozenset({"number"}))
+    cloud.answer = lambda r: Answer(Code.CONTENT, told) if r.path == REGISTER_PATH else accept(r)
+    link = await run(make_profile(cloud.port, authority.pem))
+    await until(lambda: cloud.reports)
+    info = {"uuid": UUID, "reads": sorted(DEVICE_READS)}
+    assert cloud.reports == [{"device_info": info}]
+    assert link.cloud_abilities == {"number"}
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,11 @@ async def test_a_machine_learns_the_time_from_its_cloud_and_keeps_it(
     authority: Authority, tmp_path: Path
 ) -> None:
     now, path = time.time(), tmp_path / "time.json"
-    await said(authority, registration_answer(now), TrustedTime(path, wall=lambda: 0.0))
+    await said(
+        authority,
+        registration_answer(int(now * 1000), frozenset()),
+        TrustedTime(path, wall=lambda: 0.0),
+    )
     floor, source = TrustedTime(path, wall=lambda: 0.0).floor()
     assert (floor >= int(now), source) == (True, TimeSource.CLOUD)
 
@@ -100,6 +104,6 @@ async def test_a_time_after_its_own_certificates_end_closes_no_cloud_out(
     authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = TrustedTime(wall=lambda: 0.0)
-    await said(authority, registration_answer(time.time() + 86400), clock)
+    await said(authority, registration_answer(int(time.time() + 86400) * 1000, frozenset()), clock)
     assert clock.floor()[1] is TimeSource.BUILD
     assert "after its certificate's end: ignored" in caplog.text

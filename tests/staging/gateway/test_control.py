@@ -77,7 +77,7 @@ async def test_a_device_that_sent_none_costs_no_look_up_a_request(cloud: Any) ->
     database, now = CountingDatabase(cloud.database), [100.0]
     control = Control(
         database,  # type: ignore[arg-type]  # it counts what goes on to the real one
-        cloud.gateway._sessions,
+        cloud.gateway.sessions,
         cloud.gateway._history,
         now_ms,
         lambda: now[0],

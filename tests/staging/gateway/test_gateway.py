@@ -119,6 +119,16 @@ async def test_registering_again_on_the_same_connection(cloud: Any) -> None:
     assert cloud.gateway.is_online(UUID)
 
 
+async def test_what_a_device_reads_counts_for_its_connection_only(cloud: Any) -> None:
+    device = await cloud.register()
+    session = cloud.gateway.sessions.get(UUID)
+    assert session.abilities == frozenset()
+    await device.report({"device_info": {"uuid": UUID, "reads": ["deadline"]}})
+    assert session.abilities == {"deadline"}
+    await cloud.register()
+    assert cloud.gateway.sessions.get(UUID).abilities == frozenset()
+
+
 # Self-description
 
 

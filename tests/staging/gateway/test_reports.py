@@ -6,6 +6,7 @@ import pytest
 
 from staging.gateway.reports import KEY_LENGTH_LIMIT, KEYS_LIMIT, decide
 from staging.store.effects import (
+    AbilitiesSeen,
     BindTokenSeen,
     Heartbeat,
     OtaEventSeen,
@@ -62,12 +63,18 @@ def test_firmware_of_2017_tells_nothing_of_itself() -> None:
     assert decide(UUID, {"device_info": {}}) == []
 
 
+def test_what_a_device_reads_is_an_effect() -> None:
+    told = {"device_info": {"uuid": UUID, "reads": ["deadline", "else"]}}
+    assert decide(UUID, told) == [AbilitiesSeen(frozenset({"deadline", "else"}))]
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         ({"device_info": {"uuid": "f" * 14}}, "device_info.uuid: got"),
         ({"device_info": {"bindToken": "short"}}, "device_info.bindToken: got a str that is not"),
         ({"device_info": 5}, "device_info: got 5"),
+        ({"device_info": {"reads": "deadline"}}, "device_info.reads: got"),
         ({"package_info": {"os": {"version": "newest"}}}, "package_info.os.version: got"),
         ({"": 1}, 'data: got ""'),
         ({"a\n": 1}, "data: got"),

@@ -1,0 +1,53 @@
+"""What each side of the link says that it reads, so that nothing is sent that the other cannot use.
+
+The device names them in ``device_info`` (``"reads": ["deadline", …]``), the cloud in its answer to
+the registration. Firmware and clouds that name none are sent what the device document has, no more.
+A name that a reader does not know is kept and means nothing to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wire.errors import FieldError
+
+Abilities = frozenset[str]
+
+# Read by devices: requests may carry the time after which they are refused (docs/adr/0033).
+DEADLINE = "deadline"
+# Read by devices: ``PUT /answer``, the cloud's answer to an utterance.
+ANSWER = "answer"
+# Read by clouds: a report may have a number, by which a repeated one is dropped.
+NUMBER = "number"
+# Read by both: an empty CON is answered, so that a quiet link can be tested (RFC 7252 section 4.3).
+PING = "ping"
+
+MEMBER = "reads"
+# A peer cannot fill memory with names.
+NAMES_LIMIT = 32
+NAME_LENGTH_LIMIT = 32
+
+# What this version of either side reads; a part that reads more adds its name here.
+DEVICE_READS: Abilities = frozenset()
+CLOUD_READS: Abilities = frozenset()
+
+
+def parse_reads(source: Mapping[str, object], *, path: str = "") -> Abilities:
+    """Return the names in the member ``reads``; none if there is no such member.
+
+    Raises:
+        FieldError: it is not a list of at most NAMES_LIMIT short strings.
+    """
+    value = source.get(MEMBER, [])
+    if not isinstance(value, list) or len(value) > NAMES_LIMIT:
+        raise FieldError(path + MEMBER, value, f"a list of at most {NAMES_LIMIT} names")
+    names = [name for name in value if isinstance(name, str) and len(name) <= NAME_LENGTH_LIMIT]
+    if len(names) < len(value):
+        expected = f"names of at most {NAME_LENGTH_LIMIT} characters"
+        raise FieldError(path + MEMBER, value, expected)
+    return frozenset(names)
+
+
+def to_json(reads: Abilities) -> list[str]:
+    """Return the value of the member ``reads``, in a fixed order."""
+    return sorted(reads)
