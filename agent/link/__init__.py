@@ -113,7 +113,13 @@ class Link(Protocol):
         """Connect, serve the cloud's requests, wait and repeat until cancelled."""
 
     async def report(self, data: Mapping[str, object]) -> None:
-        """Send one report and wait for the cloud's answer.
+        """Send one report ``{"data": data}`` and wait for the cloud's answer; raises as `send`."""
+
+    async def send(self, payload: bytes) -> bytes:
+        """Send a whole payload for the cloud's path of reports; return its answer's payload.
+
+        Args:
+            payload: one report, or a batch of them, as `wire.numbered` builds it.
 
         Raises:
             LinkError: the report may not have arrived; the same report may be sent again.

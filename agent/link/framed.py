@@ -167,7 +167,11 @@ class FramedSession:
         return registered
 
     async def report(self, data: Mapping[str, object]) -> None:
-        """Send one report and wait for the cloud's answer.
+        """Send one report and wait for the cloud's answer; raises as `send`."""
+        await self.send(report_payload(data))
+
+    async def send(self, payload: bytes) -> bytes:
+        """Send the payload of a report or a batch; return the payload of the cloud's answer.
 
         Raises:
             LostError: the connection ended before the answer, or the cloud no longer knows us.
@@ -179,7 +183,7 @@ class FramedSession:
                 self._connection,
                 "POST",
                 REPORT_PATH,
-                report_payload(data),
+                payload,
                 query=report_query(self._credentials),
                 deadline=REPORT_TIMEOUT,
             )
@@ -187,6 +191,7 @@ class FramedSession:
             self._connection.close(f"a report failed: {error}")
             raise LostError(str(error)) from error
         self._check_answer(answer)
+        return answer.payload
 
     def _check_answer(self, answer: Answer) -> None:
         """Raise the error that a report's answer stands for (classes: RFC 7252 section 5.9)."""

@@ -35,6 +35,9 @@ class Session(Protocol):
     async def report(self, data: Mapping[str, object]) -> None:
         """Send one report; see `agent.link.Link.report`."""
 
+    async def send(self, payload: bytes) -> bytes:
+        """Send the payload of a report or a batch; see `agent.link.Link.send`."""
+
     async def run(self) -> str:
         """Keep the connection alive until it ends; return the reason, in words."""
 
@@ -83,9 +86,16 @@ class ReconnectingLink:
 
     async def report(self, data: Mapping[str, object]) -> None:
         """Send one report and wait for the cloud's answer; see `agent.link.Link.report`."""
+        await self._on().report(data)
+
+    async def send(self, payload: bytes) -> bytes:
+        """Send a payload and wait for the cloud's answer; see `agent.link.Link.send`."""
+        return await self._on().send(payload)
+
+    def _on(self) -> Session:
         if self._session is None:
             raise LostError("the link to the cloud is down")
-        await self._session.report(data)
+        return self._session
 
     async def _live_once(self) -> LinkError:
         """Run one session from connect to end; return why it ended."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from agent.link import LinkError, LinkState, LinkStatus, LostError, ReportRejectedError
 from wire.exchange import Answer, Handler, Request
+from wire.numbered import parse_reports
+from wire.reports import report_payload
 
 
 class MemoryLink:
@@ -22,6 +24,7 @@ class MemoryLink:
         self.script = list(script)
         self.tried: list[dict[str, object]] = []
         self.reports: list[dict[str, object]] = []
+        self.payloads: list[dict[str, object]] = []
         self.registered = asyncio.Event()
         self.status = LinkStatus("memory")
         self.cloud_abilities: frozenset[str] = frozenset()
@@ -41,14 +44,21 @@ class MemoryLink:
 
     async def report(self, data: Mapping[str, object]) -> None:
         """Take a report as a cloud gets it, after JSON, or fail as the script says."""
+        await self.send(report_payload(data))
+
+    async def send(self, payload: bytes) -> bytes:
+        """Take the payload of a report or of a batch, or fail as the script says."""
         if not self.registered.is_set():
             raise LostError("the link to the cloud is down")
-        report = json.loads(json.dumps(data))
-        self.tried.append(report)
+        got = parse_reports(payload)
+        reports = [dict(report.data) for report in got.reports]
+        self.payloads.append(json.loads(payload))
+        self.tried += reports
         error = self.script.pop(0) if self.script else None
         if error is not None:
             raise error
-        self.reports.append(report)
+        self.reports += reports
+        return b""
 
     async def ask(self, method: str, name: str, payload: bytes = b"") -> Answer:
         """Send the device a request, as the cloud does."""

@@ -37,11 +37,16 @@ class ScriptedSession:
     def __init__(self) -> None:
         self.end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.reports: list[Mapping[str, object]] = []
+        self.payloads: list[bytes] = []
         self.is_open = True
         self.cloud_abilities = frozenset({"number"})
 
     async def report(self, data: Mapping[str, object]) -> None:
         self.reports.append(data)
+
+    async def send(self, payload: bytes) -> bytes:
+        self.payloads.append(payload)
+        return b"answer"
 
     async def run(self) -> str:
         return await self.end
@@ -98,6 +103,7 @@ async def test_reports_go_to_the_session_and_to_none_after_its_end(run: Run) -> 
     await link.registered.wait()
     assert link.status.to_json()["state"] == "online"
     await link.report({"volume": 1})
+    assert await link.send(b"{}") == b"answer"
     session = connector.sessions[0]
     assert session.reports == [{"volume": 1}]
     assert link.cloud_abilities == {"number"}
