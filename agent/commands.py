@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -46,7 +47,10 @@ def register(subparsers: Any, state: argparse.ArgumentParser) -> None:
     say = command("say", _say, "send a WAV file as an utterance")
     say.add_argument("file", type=Path, metavar="FILE.wav")
     listen = command("listen", _listen, "open the microphone until somebody has spoken")
-    listen.add_argument("action", nargs="?", choices=["start", "cancel"], default="start")
+    listen.add_argument(
+        "action", nargs="?", choices=["start", "hold", "release", "cancel"], default="start",
+        help="start: until silence; hold: until release, or until Enter is pressed",
+    )  # fmt: skip
     listen.add_argument("--json", action="store_true", help="as one JSON object")
     update = command("update", _update, "show the last update, or cancel it")
     update.add_argument("action", nargs="?", choices=["show", "cancel"], default="show")
@@ -97,6 +101,8 @@ def _say(client: LocalClient, options: argparse.Namespace) -> str:
 
 
 def _listen(client: LocalClient, options: argparse.Namespace) -> str:
+    if options.action == "hold" and sys.stdin.isatty():
+        Thread(target=_release_at_enter, args=(client,), daemon=True).start()
     try:
         answer = _request(client, "POST", "/listen", options.action.encode())
     except KeyboardInterrupt:
@@ -107,8 +113,16 @@ def _listen(client: LocalClient, options: argparse.Namespace) -> str:
     return _tell_heard(json.loads(answer.body))
 
 
+def _release_at_enter(client: LocalClient) -> None:
+    """Let go when somebody presses Enter; at the end of the input nobody can any more."""
+    sys.stdin.readline()
+    client.request("POST", "/listen", b"release")
+
+
 def _tell_heard(heard: dict[str, Any]) -> str:
     """Return one line on how listening ended; raises _RefusedError if nothing reached the cloud."""
+    if "released" in heard:
+        return "released" if heard["released"] else "nothing was held"
     if "cancelled" in heard:
         return "cancelled" if heard["cancelled"] else "the machine did not listen"
     if heard["end"] != "sent":

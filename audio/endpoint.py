@@ -60,6 +60,7 @@ class Endpointer:
         self._rules = rules or EndpointRules()
         self._ring = Ring(self._rules.blocks(self._rules.pre_roll) + BEGIN_WINDOW)
         self._pause = self._rules.blocks(self._rules.pause)
+        self._held = False
         self._wait()
 
     def _wait(self) -> None:
@@ -76,6 +77,10 @@ class Endpointer:
         self._votes.append(self._vad.is_speech(block))
         return self._go_on(block) if self.speaking else self._look(block)
 
+    def hold(self) -> None:
+        """Take every block from now on for speech: somebody holds a button, and its release ends the utterance."""
+        self._held = True
+
     def keep(self, block: bytes) -> None:
         """Take a block that is not to be judged, as while the machine's own cue sounds; no utterance begins.
 
@@ -86,7 +91,7 @@ class Endpointer:
 
     def _look(self, block: bytes) -> Step:
         self._ring.add(block)
-        if sum(self._votes) < BEGIN_BLOCKS:
+        if sum(self._votes) < BEGIN_BLOCKS and not self._held:
             return Step()
         blocks = self._ring.take()
         self._sent = len(blocks)
@@ -96,7 +101,7 @@ class Endpointer:
 
     def _go_on(self, block: bytes) -> Step:
         self._sent += 1
-        if sum(self._votes) <= self._pause * PAUSE_MISTAKES:
+        if sum(self._votes) <= self._pause * PAUSE_MISTAKES and not self._held:
             event = Event.END
         elif self._sent >= self._rules.blocks(self._rules.limit):
             event = Event.LIMIT

@@ -17,11 +17,14 @@ from wire.exchange import Answer
 
 # Bytes of an action's name.
 ACTION_LIMIT = 64
-START, CANCEL = "start", "cancel"
+START, HOLD, RELEASE, CANCEL = "start", "hold", "release", "cancel"
 
 
 def listen_routes(ears: Ears) -> list[Route]:
-    """Return the route; its answer is how listening ended, as JSON (docs/listening.md)."""
+    """Return the route; its answer is how listening ended, as JSON (docs/listening.md).
+
+    The body is an action: ``start`` (or none) listens until silence, ``hold`` until ``release``.
+    """
 
     async def listen(request: Request) -> Response:
         if request.client is not None:
@@ -40,10 +43,12 @@ async def _act(ears: Ears, action: str) -> Response:
 
     if action == CANCEL:
         return JSONResponse({"cancelled": await ears.cancel()})
-    if action != START:
-        reason = f"listen: got {show(action)}, expected {START} or {CANCEL}"
+    if action == RELEASE:
+        return JSONResponse({"released": ears.release()})
+    if action not in {START, HOLD}:
+        reason = f"listen: got {show(action)}, expected {START}, {HOLD}, {RELEASE} or {CANCEL}"
         return respond(Answer.from_text(Code.BAD_REQUEST, reason))
     try:
-        return JSONResponse((await ears.listen()).to_json())
+        return JSONResponse((await ears.listen(held=action == HOLD)).to_json())
     except ListeningError as error:
         return respond(Answer.from_text(Code.CONFLICT, str(error)))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.link import Link
 from agent.settings import VoiceSettings
+from agent.voice.gate import Gate, OpenGate
 from machine.microphone_switch import MicrophoneSwitch
 from resources.announce.voice import Voice
 from resources.datapoint import DataPoint
@@ -55,12 +56,30 @@ class Ears:
         self._hold = hold
         self.say: Say = _say_nothing
         """Lets a cue sound; set before the first use. A machine without cues keeps this one, which is silent."""
+        self.gate: Gate = OpenGate()
+        """Asked before the microphone is opened, by whatever opens it; set before the first use."""
         self._listener: Listener | None = None
         switch.close_first = self._turn
 
-    async def listen(self) -> Session:
-        """Listen until somebody has spoken; return how it ended. Raises ListeningError."""
-        return await self._made().listen()
+    async def listen(self, *, held: bool = False) -> Session:
+        """Listen until somebody has spoken; return how it ended.
+
+        Args:
+            held: listen until `release` instead.
+
+        Raises:
+            ListeningError: a session goes on already.
+        """
+        return await self._made().listen(held=held)
+
+    def hold(self) -> None:
+        """Take all that this session hears for speech, until `release`; without a session nothing happens."""
+        if self._listener is not None:
+            self._listener.hold()
+
+    def release(self) -> bool:
+        """End what was held: the rest is sent, and the answer awaited. Return whether anything was held."""
+        return self._listener is not None and self._listener.release()
 
     async def cancel(self) -> bool:
         """End listening, and wait until it has ended; return whether there was any."""
@@ -110,7 +129,7 @@ class Ears:
         from machine.microphone import Microphone  # noqa: PLC0415
 
         settings = self._settings
-        return Listener(
+        listener = Listener(
             Microphone(find_back_end(settings.microphone, settings.capture)),
             lambda: find_vad(settings.vad),
             LiveSender(self._link, settings, self._next_id),
@@ -119,6 +138,8 @@ class Ears:
             rules=EndpointRules(pause=settings.pause_seconds),
             muted=not self._switch.is_on,
         )
+        listener.gate = self.gate
+        return listener
 
 
 def build_ears(

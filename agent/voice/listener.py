@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from agent.voice.gate import Gate, OpenGate
 from agent.voice.states import Course, Effect, Event, State
 from agent.voice.stream import Drop, LiveSender, LiveUtterance
 from audio.endpoint import Endpointer, EndpointRules
@@ -52,6 +53,8 @@ class End(StrEnum):
     """Nobody spoke."""
     CANCELLED = "cancelled"
     MUTED = "muted"
+    REFUSED = "refused"
+    """The parents' hours or minutes: the microphone was not opened."""
     FAULT = "fault"
     """The microphone, or the codec's libraries."""
     LOST = "lost"
@@ -68,7 +71,7 @@ class Session:
 
     Attributes:
         end: how it ended.
-        reason: of a fault, for people.
+        reason: of a fault or a refusal, for people.
         id: the utterance's number, None if nobody spoke.
         answered: whether the cloud sent an order after it.
         times: when what happened first: opened, began, first_segment, ended, sent, answered.
@@ -125,6 +128,9 @@ class Listener:
         self._rules = rules
         self._clock = clock
         self._course = Course(clock(), muted=muted)
+        self.gate: Gate = OpenGate()
+        """Asked before each session, and told when the microphone is open."""
+        self._held = False  # a button is held: its release ends what is said
         self._running: asyncio.Task[Session] | None = None
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,8 +159,11 @@ class Listener:
         """Whether a session goes on."""
         return self._running is not None
 
-    async def listen(self) -> Session:
+    async def listen(self, *, held: bool = False) -> Session:
         """Listen until somebody has spoken; return how it ended.
+
+        Args:
+            held: as if `hold` were called at once.
 
         Raises:
             ListeningError: a session goes on already.
@@ -163,11 +172,30 @@ class Listener:
             raise ListeningError(f"listen: the machine is {self.state} already")
         if self.state is State.MUTED:
             return Session(End.MUTED)
-        self._began, self._now = self._clock(), Session()
+        if (reason := self.gate.refusal()) is not None:
+            return self._refuse(reason)
+        self._began, self._now, self._held = self._clock(), Session(), held
         self._running = asyncio.create_task(self._run())
         self._happen(Event.LISTEN if self._sender.is_up else Event.LOST)
         # Who asked may go away; the session ends by its own deadlines.
         return await asyncio.shield(self._running)
+
+    def _refuse(self, reason: str) -> Session:
+        self.last = Session(End.REFUSED, reason)
+        self._say(Cue.NOT_LISTENING)
+        _log.info("listen: %s", reason)
+        return self.last
+
+    def hold(self) -> None:
+        """Take all that is heard in this session for speech, until `release` or the longest utterance."""
+        self._held = self._running is not None
+
+    def release(self) -> bool:
+        """End what is said, since the button is released; return whether it was held and the microphone open."""
+        held, self._held = self._held and self.hears, False
+        if held:
+            self._happen(Event.ENDED if self.state is State.SPEAKING else Event.CANCEL)
+        return held
 
     async def cancel(self) -> bool:
         """End the session, and wait until it has; return whether there was one."""
@@ -246,6 +274,7 @@ class Listener:
         if self._recording is not None:
             await asyncio.wait([self._recording])
             self._recording = None
+            self.gate.closed()
         if self._utterance is not None:
             await self._utterance.close()
             self._utterance = None
@@ -300,6 +329,7 @@ class Listener:
     def _open_microphone(self) -> None:
         self._endpointer = Endpointer(self._make_vad(), self._rules)
         self._recording = self._start(self._microphone.keep_open(self._take, self._on_fault))
+        self.gate.opened()
 
     def _close_microphone(self) -> None:
         # Once: a second time would interrupt its end.
@@ -326,6 +356,8 @@ class Listener:
         if self._speaks and self.state is not State.SPEAKING:
             self._endpointer.keep(block)
             return
+        if self._held:
+            self._endpointer.hold()
         found = self._endpointer.add(block)
         if found.event is Heard.START:
             self._happen(Event.BEGAN)

@@ -26,6 +26,8 @@ class Cue(StrEnum):
     """The parents' rules do not let anything play now."""
     LOCKED = "locked"
     """The child lock is on."""
+    NOT_LISTENING = "not-listening"
+    """The parents' hours or minutes of listening do not let the microphone be opened."""
     NOT_UNDERSTOOD = "not-understood"
     """Nothing was said, or it made no sense."""
     ERROR = "error"
@@ -92,6 +94,7 @@ MANNERS: Mapping[Cue, Manner] = {
     Cue.BROKEN_OFF: _PROMPT,
     Cue.NOT_ALLOWED: _PROMPT,
     Cue.LOCKED: _PROMPT,
+    Cue.NOT_LISTENING: _PROMPT,
     Cue.NOT_UNDERSTOOD: _PROMPT,
     Cue.ERROR: _TONE,
     Cue.LOW_BATTERY: _NOTICE,

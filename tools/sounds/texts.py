@@ -15,6 +15,7 @@ PROMPTS: Mapping[Cue, tuple[str, str]] = {
     Cue.BROKEN_OFF: ("故事没有放完，就断了。", "The story broke off."),
     Cue.NOT_ALLOWED: ("现在是休息时间。", "It is time to rest now."),
     Cue.LOCKED: ("童锁打开了。", "The child lock is on."),
+    Cue.NOT_LISTENING: ("现在不能聊天。", "I may not listen now."),
     Cue.NOT_UNDERSTOOD: ("我没有听清楚。", "I did not understand."),
     Cue.LOW_BATTERY: ("电量不多了，请充电。", "The battery is low. Please charge me."),
     Cue.BATTERY_EMPTY: ("电用完了，我要关机了。", "The battery is empty. I am switching off."),

@@ -66,8 +66,8 @@ async def test_it_listens_until_it_is_cancelled(
 @pytest.mark.parametrize(
     ("content", "status", "text"),
     [
-        (b"louder", 400, 'listen: got "louder", expected start or cancel\n'),
-        (b"\xff\xfe", 400, "expected start or cancel"),
+        (b"louder", 400, 'listen: got "louder", expected start, hold, release or cancel\n'),
+        (b"\xff\xfe", 400, "expected start, hold, release or cancel"),
         (b"x" * 65, 413, "body: expected at most 64 bytes"),
     ],
 )

@@ -61,11 +61,29 @@ class ScriptedVad:
         return block[:1] == SPEECH.encode()
 
 
+class CountingGate:
+    """Refuses for ``reason``, and counts how often the microphone was opened and closed."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.log: list[str] = []
+
+    def refusal(self) -> str | None:
+        return self.reason
+
+    def opened(self) -> None:
+        self.log.append("opened")
+
+    def closed(self) -> None:
+        self.log.append("closed")
+
+
 class Room:
     """A listener among scripted parts; `log` is what happened in the room, in order."""
 
     def __init__(self, link: MemoryLink | None = None, **settings: object) -> None:
         self.log: list[str] = []
+        self.gate = CountingGate()
         self.mute_cues = False
         self.link = link or MemoryLink()
         self.microphone = ScriptedMicrophone()
@@ -75,6 +93,7 @@ class Room:
             self.microphone, ScriptedVad, LiveSender(self.link, voice, self._next_id),
             hold=self.hold, say=self.say,
         )  # fmt: skip
+        self.listener.gate = self.gate
 
     def _next_id(self) -> int:
         self._number += 1
