@@ -27,6 +27,7 @@ from resources.playing.events import State
 from resources.playing.positions import Positions
 from resources.playing.teller import Teller
 from resources.points.child_lock import ChildLockPoint
+from resources.points.listening import ListeningPoint
 from resources.points.microphone import MicrophonePoint
 from resources.points.night import NightPoint
 from resources.points.play import PlayPoint
@@ -40,6 +41,7 @@ from resources.points.volume import VolumePoint
 from resources.points.volume_limits import VolumeLimitsPoint
 from resources.record import Record
 from resources.times.idle import IdlePowerOff
+from resources.times.listening import ListeningTimes
 from resources.times.times import Times
 from resources.titles.library import Library
 from wire.datapoints import Value
@@ -99,6 +101,7 @@ async def build_points(
         lock,
         RulesPoint(times),
         MicrophonePoint(MicrophoneSwitch(state / "microphone-off")),
+        ListeningPoint(ListeningTimes(clock, state)),
         ChargingPoint(meter, watch),
         *_product_points(),
     ]

@@ -51,6 +51,7 @@ TESTED_IN: dict[str, str] = {
     "resources.points.play_mode": "tests/resources/points/test_player.py",
     "resources.playing.deck": "tests/resources/playing/test_hold.py",
     "resources.playing.events": "tests/resources/playing/test_hold.py",
+    "resources.points.listening": "tests/resources/times/test_listening.py",
     "resources.points.rules": "tests/resources/times/test_times.py",
     "resources.points.sleep_timer": "tests/resources/times/test_times.py",
     "resources.times.build": "tests/resources/times/test_keeper.py",

@@ -1,4 +1,4 @@
-"""The parents' rules' one grammar: the value of the data point ``rules``, read and written.
+"""The parents' rules' one grammar: the values of the data points ``rules`` and ``listening``, read and written.
 
 ``off``, or clauses separated by ``;``, each at most once, in any order:
 
@@ -9,14 +9,14 @@
 - ``tonight 22:00-07:00``, ``tonight free`` or ``tonight last``: other quiet hours, none, or nothing after
   this story; for the coming night only.
 
-A value of ``bonus`` and ``tonight`` alone keeps the other rules. What is over is left out when the value is
+``listening`` has the first three, of the microphone in place of the story. A value of ``bonus`` and ``tonight`` alone keeps the other rules. What is over is left out when the value is
 read, so what GET answers can be PUT back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -24,13 +24,17 @@ from typing import Any
 from wire.errors import FieldError
 
 FIELD = "rules"
+LISTENING = "listening"
 OFF = "off"
 DAY_MINUTES = 24 * 60
 BONUS_MAX = 600
 PERIODS_MAX = 4
 EXPECTED = 'off, or clauses such as "quiet 20:30-06:30; daily 60; bonus 15; then finish; tonight 22:00-07:00"'
+LISTENING_CLAUSES = ("quiet", "daily", "bonus")
+LISTENING_EXPECTED = 'off, or clauses such as "quiet 20:30-06:30; daily 20; bonus 5"'
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 _COUNT = re.compile("[0-9]{1,6}")
+_Clause = Callable[[str, str], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +107,25 @@ def show_minute(minute: int) -> str:
 
 def parse_rules(text: str) -> Rules:
     """Parse the data point's value; raises FieldError that names the clause."""
+    return _parse(text, FIELD, _CLAUSES, EXPECTED)
+
+
+def parse_listening(text: str) -> Rules:
+    """Parse the value of ``listening``: the clauses ``quiet``, ``daily`` and ``bonus``. Raises FieldError."""
+    clauses = {name: _CLAUSES[name] for name in LISTENING_CLAUSES}
+    return _parse(text, LISTENING, clauses, LISTENING_EXPECTED)
+
+
+def _parse(text: str, field: str, clauses: Mapping[str, _Clause], expected: str) -> Rules:
     if text.strip().lower() == OFF:
         return Rules()
     rules, seen = Rules(), set()
     for clause in text.lower().split(";"):
         name, _, value = clause.strip().partition(" ")
-        if name not in _CLAUSES or name in seen:
-            raise FieldError(FIELD, text, EXPECTED)
+        if name not in clauses or name in seen:
+            raise FieldError(field, text, expected)
         seen.add(name)
-        rules = replace(rules, **{name: _CLAUSES[name](value.strip(), f"{FIELD}.{name}")})
+        rules = replace(rules, **{name: clauses[name](value.strip(), f"{field}.{name}")})
     return rules
 
 
@@ -154,7 +168,7 @@ def _parse_tonight(text: str, field: str) -> Period | Tonight:
     return Tonight(text) if text in set(Tonight) else _parse_period(text, field)
 
 
-_CLAUSES: dict[str, Callable[[str, str], Any]] = {
+_CLAUSES: dict[str, _Clause] = {
     "quiet": _parse_quiet,
     "daily": lambda text, field: _parse_minutes(text, field, DAY_MINUTES),
     "bonus": lambda text, field: _parse_minutes(text, field, BONUS_MAX),

@@ -111,6 +111,13 @@ MICROPHONE = DataPointDescription(
     description="设备是否可以聆听",
     methods=_BOTH,
 )
+LISTENING = DataPointDescription(
+    name="listening",
+    type=DataType.STRING,
+    label="聆听规则",
+    description="何时不聆听、每天聆听几分钟，如“quiet 20:30-06:30; daily 20”、“bonus 5”、“off”取消",
+    methods=_BOTH,
+)
 
 CHARGING = DataPointDescription(
     name="charging",

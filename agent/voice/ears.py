@@ -17,6 +17,7 @@ from agent.voice.gate import Gate, OpenGate
 from machine.microphone_switch import MicrophoneSwitch
 from resources.announce.voice import Voice
 from resources.datapoint import DataPoint
+from resources.points.listening import ListeningPoint
 from resources.points.microphone import MicrophonePoint
 from resources.points.play import PlayPoint
 
@@ -103,8 +104,11 @@ class Ears:
     def status(self) -> Mapping[str, object]:
         """Return what is shown in ``story-agent status``."""
         if self._listener is not None:
-            return self._listener.to_json()
-        return {"state": "idle" if self._switch.is_on else "muted"}
+            told = self._listener.to_json()
+        else:
+            told = {"state": "idle" if self._switch.is_on else "muted"}
+        budget = self.gate.status()
+        return {**told, "budget": budget} if budget else told
 
     async def close(self) -> None:
         """Close the microphone; called when the agent stops."""
@@ -152,13 +156,14 @@ def build_ears(
     microphone, play = points.get("microphone"), points.get("play")
     if not isinstance(microphone, MicrophonePoint):
         return None
-    if not isinstance(play, PlayPoint):
-        nobody = contextlib.nullcontext
-        return Ears(link, settings, next_id, switch=microphone.switch, hold=nobody)
-    ears = Ears(link, settings, next_id, switch=microphone.switch, hold=play.teller.hold)
-    if play.voice is not None:
+    hold = play.teller.hold if isinstance(play, PlayPoint) else contextlib.nullcontext
+    ears = Ears(link, settings, next_id, switch=microphone.switch, hold=hold)
+    if isinstance(play, PlayPoint) and play.voice is not None:
         ears.say = _beside_a_hand(play.voice)
         play.voice.hears = lambda: ears.hears
+    rules = points.get("listening")
+    if isinstance(rules, ListeningPoint):
+        ears.gate = rules.times
     return ears
 
 

@@ -1,11 +1,13 @@
 """Who decides whether the microphone may be opened, beside its switch: every way to begin listening asks.
 
-The listener asks before each session and tells when the microphone opened and closed; what listens for a
-wake word asks before it opens a microphone of its own, and again when the gate says that it has changed.
+The listener asks before each session and tells when the microphone opened and closed. What listens for a
+wake word asks before it opens a microphone of its own and each minute while it is open, and counts nothing: the
+minutes are those of sessions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -21,6 +23,9 @@ class Gate(Protocol):
     def closed(self) -> None:
         """Note that it is closed again."""
 
+    def status(self) -> Mapping[str, object]:
+        """Return what is shown in ``status``."""
+
 
 class OpenGate:
     """Refuses nothing."""
@@ -34,3 +39,7 @@ class OpenGate:
 
     def closed(self) -> None:
         """Count nothing."""
+
+    def status(self) -> Mapping[str, object]:
+        """Return nothing."""
+        return {}

@@ -66,9 +66,23 @@ class ParentsRules:
     """The rules in force; call `tick` each second while something plays, and before each question."""
 
     def __init__(
-        self, clock: RulesClock, book: DayBook, ticks: Callable[[], float], kept: Kept | None = None
+        self,
+        clock: RulesClock,
+        book: DayBook,
+        ticks: Callable[[], float],
+        kept: Kept | None = None,
+        name: str = "rules",
     ) -> None:
-        """Judge by ``clock`` and ``book``; ``ticks``: seconds since the machine's start."""
+        """Judge by ``clock`` and ``book``.
+
+        Args:
+            clock: the local time.
+            book: what was played, or listened to, today.
+            ticks: seconds since the machine's start.
+            kept: what was stored.
+            name: the data point's, for messages.
+        """
+        self._name = name
         self._clock = clock
         self._book = book
         self._ticks = ticks
@@ -86,7 +100,7 @@ class ParentsRules:
         keeps = rules.only_today and rules != Rules()
         standing = self.kept.rules if keeps else replace(rules, bonus=None, tonight=None)
         if rules.bonus is not None and standing.daily is None:
-            raise FieldError("rules.bonus", rules.bonus, 'a "daily" measure beside it')
+            raise FieldError(f"{self._name}.bonus", rules.bonus, 'a "daily" measure beside it')
         bonus, night = (self.kept.bonus, self.kept.night) if keeps else (None, None)
         if rules.bonus is not None:
             bonus = Bonus(rules.bonus, self._book.day, self._ticks())
@@ -152,7 +166,7 @@ class ParentsRules:
             return None
         night = self.kept.night
         if begins and night is not None and night.rule is Tonight.LAST:
-            return f"rules: nothing more tonight, until {self._local_minute(night)}"
+            return f"{self._name}: nothing more tonight, until {self._local_minute(night)}"
         return self._limit_reason()
 
     def refuses(self, *, begins: bool = True) -> bool:
@@ -220,9 +234,9 @@ class ParentsRules:
                 lambda moment: not self._is_quiet(moment), within=SEARCH_SECONDS
             )
             until = "another order" if left is None else self._minute_in(left)
-            return f"rules: quiet hours until {until}"
+            return f"{self._name}: quiet hours until {until}"
         daily, bonus = self.kept.rules.daily or 0, self.kept.bonus
-        return f"rules: today's {daily + (bonus.minutes if bonus else 0)} minutes are over"
+        return f"{self._name}: today's {daily + (bonus.minutes if bonus else 0)} minutes are over"
 
     def _measure_left(self) -> float:
         if self.kept.rules.daily is None:

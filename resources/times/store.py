@@ -36,9 +36,10 @@ T = TypeVar("T")
 class TimesStore:
     """The three files; each method reads or writes one, and blocks."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use the files in ``folder``, which exists."""
+    def __init__(self, folder: Path, prefix: str = "") -> None:
+        """Use the files in ``folder``, which exists, whose names begin with ``prefix``."""
         self._folder = folder
+        self._prefix = prefix
 
     def load_timer(self) -> dict[str, object]:
         """Return what `SleepTimer.restore` takes."""
@@ -73,19 +74,22 @@ class TimesStore:
 
     def _save(self, name: str, value: Mapping[str, object]) -> None:
         if value:
-            write_atomically(self._folder / name, dump_object({"format": FORMAT, **value}))
+            write_atomically(self._path(name), dump_object({"format": FORMAT, **value}))
         else:  # a machine without timer and rules then starts without this room
-            (self._folder / name).unlink(missing_ok=True)
+            self._path(name).unlink(missing_ok=True)
             fsync_path(self._folder)
 
     def _load(self, name: str, parse: Callable[[dict[str, object]], T]) -> T | None:
         try:
-            return parse(parse_object((self._folder / name).read_bytes(), name))
+            return parse(parse_object(self._path(name).read_bytes(), name))
         except FileNotFoundError:
             pass
         except (OSError, WireError) as error:
-            _log.error("%s cannot be read, and counts as empty: %s", name, error)
+            _log.error("%s%s cannot be read, and counts as empty: %s", self._prefix, name, error)
         return None
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{self._prefix}{name}"
 
 
 def _kept_to_json(kept: Kept) -> dict[str, object]:

@@ -27,6 +27,7 @@ KEPT = {
     "night": ("21:00-06:30 max=5", "20:00-07:00 max=3"),
     "child_lock": ("true", "false"),
     "rules": ("daily 60", "daily 30"),
+    "listening": ("daily 20", "daily 10"),
 }
 # What is not stored by the order itself: the next test says how it is told.
 NOT_STORED = {"play", "player", "volume", "switch", "microphone"}

@@ -13,7 +13,7 @@ from resources.loudness.night import parse_night
 from resources.playing.orders import parse_order, parse_position
 from resources.playing.queue import PlayMode
 from wire.datapoints import DataPointDescription, parse_value
-from wire.rules import parse_rules
+from wire.rules import parse_listening, parse_rules
 from wire.sleep import parse_timer
 
 PAGE = Path(__file__).parents[2] / "docs" / "data-points.md"
@@ -24,6 +24,7 @@ GRAMMARS = {
     "volume_limits": lambda text: parse_limits(text, Limits()),
     "night": parse_night,
     "rules": parse_rules,
+    "listening": parse_listening,
     "sleep_timer": parse_timer,
     "play": parse_order,
     "player": parse_position,

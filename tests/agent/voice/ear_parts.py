@@ -77,6 +77,9 @@ class CountingGate:
     def closed(self) -> None:
         self.log.append("closed")
 
+    def status(self) -> dict[str, object]:
+        return {"refusal": self.reason}
+
 
 class Room:
     """A listener among scripted parts; `log` is what happened in the room, in order."""

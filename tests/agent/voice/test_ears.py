@@ -14,13 +14,16 @@ import pytest
 from agent.settings import VoiceSettings
 from agent.voice import states
 from agent.voice.ears import Ears, build_ears
+from base.clock import TrustedTime
 from machine import capture_back_ends
 from machine.capture_kinds import BackEndKind
 from machine.microphone import BackEnd
 from machine.microphone_switch import MicrophoneSwitch
 from resources.announce.cues import Cue
+from resources.points.listening import ListeningPoint
 from resources.points.microphone import MicrophonePoint
 from resources.points.play import PlayPoint
+from resources.times.listening import ListeningTimes
 from tests.agent.memory_link import MemoryLink
 from tests.resources.parts import Bench
 
@@ -127,6 +130,29 @@ def test_a_product_without_the_switch_has_no_ear(tmp_path: Path) -> None:
     assert build_ears(MemoryLink(), VoiceSettings(), lambda: 1, {}) is None
     point = MicrophonePoint(MicrophoneSwitch(tmp_path / "off"))
     assert build_ears(MemoryLink(), VoiceSettings(), lambda: 1, {"microphone": point}) is not None
+
+
+async def test_the_parents_rules_keep_the_microphone_closed_whoever_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = ListeningTimes(TrustedTime(), tmp_path)
+    points = {
+        "microphone": MicrophonePoint(MicrophoneSwitch(tmp_path / "off")),
+        "listening": ListeningPoint(times),
+    }
+    monkeypatch.setattr(
+        capture_back_ends, "find_back_end", lambda *_: BackEnd("scripted", ("sh", "-c", "exit 1"))
+    )
+    ears = build_ears(MemoryLink(), VoiceSettings(), lambda: 10001, points)
+    assert ears is not None
+    await times.order("daily 0")
+    reason = "listening: today's 0 minutes are over"
+    for held in (False, True):
+        session = await ears.listen(held=held)
+        assert (session.end, session.reason) == ("refused", reason)
+    budget = ears.status()["budget"]
+    assert isinstance(budget, dict)
+    assert budget["refusal"] == reason
 
 
 class Mouth:

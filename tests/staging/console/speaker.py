@@ -38,6 +38,7 @@ FAMILY = (
     described("volume_limits"),
     described("night"),
     described("child_lock", DataType.BOOL),
+    described("listening", DataType.STRING),
     described("rules"),
 )
 VALUES = {
@@ -50,6 +51,7 @@ VALUES = {
     "volume_limits": "max=12 min=0 start=6",
     "night": "21:00-06:30 max=5",
     "child_lock": "false",
+    "listening": "daily 20",
     "rules": "quiet 20:30-06:30; daily 60",
 }
 

@@ -112,6 +112,21 @@ def test_quiet_hours_are_added_and_removed_by_keyboard(shown: Page, speaker: Spe
     speaker.ordered(shown, "rules", "daily 60")
 
 
+def test_the_rules_of_listening(shown: Page, speaker: SpeakerThread) -> None:
+    form = "[data-point=listening]"
+    holds(shown, f"{form} input[name=daily]", "20")
+    shown.click(f"{form} [data-role=add-quiet]")
+    times(shown, f"{form} .period input", "19:45", "06:30")
+    shown.type(f"{form} input[name=daily]", "30")
+    shown.type(f"{form} input[name=bonus]", "5")
+    shown.click(f"{form} {SAVE}")
+    speaker.ordered(shown, "listening", "quiet 19:45-06:30; daily 30; bonus 5")
+    speaker.change("listening", "off")
+    holds(shown, f"{form} input[name=daily]", "")
+    shown.click(f"{form} {SAVE}")
+    speaker.ordered(shown, "listening", "off")
+
+
 def test_the_child_lock_is_a_switch(shown: Page, speaker: SpeakerThread) -> None:
     shown.see("[data-point=child_lock] output", "Off")
     shown.click("[data-point=child_lock] input")

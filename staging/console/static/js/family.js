@@ -1,4 +1,4 @@
-// What a family sets once: the limits of the volume, the night, the rules of playing, and the child lock.
+// What a family sets once: the limits of the volume, the night, the rules of playing and of listening, and the child lock.
 
 import { field, h, icon, put, set, uid } from "./dom.js";
 import { readLimits, readNight, readRules, writeLimits, writeNight, writeRules } from "./grammar.js";
@@ -163,10 +163,32 @@ function rules(context) {
   return form;
 }
 
+/** The rules of the microphone: the first three clauses of those of playing. */
+function listening(context) {
+  const quiet = quietPeriods(() => form.touched());
+  const daily = number(0, 1440, { name: "daily", placeholder: t("rules.unlimited") });
+  const bonus = number(0, BONUS_MAX, { name: "bonus", placeholder: "0" });
+  const form = settings(context, {
+    fields: [quiet.element,
+      h("div", { class: "fields" }, labelled("listening.daily", daily), labelled("rules.bonus", bonus))],
+    fill(value) {
+      quiet.fill(value.quiet);
+      daily.value = value.daily ?? "";
+      bonus.value = value.bonus ?? "";
+    },
+    write: () => writeRules({ quiet: quiet.read(), daily: numberOrNull(daily), bonus: numberOrNull(bonus), then: null, tonight: null }),
+    enabled(online) {
+      quiet.disable(!online);
+    },
+  });
+  return form;
+}
+
 /** The shapes of these data points, with the type that they have on our machines. */
 export const familyShapes = {
   volume_limits: ["string", orText(readLimits, limits)],
   night: ["string", orText(readNight, night)],
   child_lock: ["bool", toggle],
   rules: ["string", orText(readRules, rules)],
+  listening: ["string", orText(readRules, listening)],
 };
