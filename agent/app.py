@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.link.build import build_link
 from agent.link.delivery import deliver
@@ -24,6 +25,7 @@ from agent.routes import cloud_handler
 from agent.settings import Settings
 from agent.systemd import ServiceManager
 from agent.updates.glue import Updates
+from agent.voice.cloud import cloud_routes
 from agent.voice.ears import Ears, build_ears
 from agent.voice.sender import VoiceSender
 from agent.watch import Watcher
@@ -33,10 +35,15 @@ from ota.launch.running import running_release
 from resources.dispatch import Dispatch
 from resources.playing.told import describe
 from resources.points.play import PlayPoint
-from wire.abilities import DEVICE_READS
+from wire.abilities import DEVICE_READS, LISTEN, LISTENING
 from wire.datapoints import Value
+from wire.exchange import Handler
+from wire.listening import KEY_LISTENING, Listening
 from wire.profile import Profile
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, DeviceInfo, PackageInfo
+
+if TYPE_CHECKING:
+    from agent.voice.listener import Session
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +72,7 @@ class Agent:
         self.restart_wanted = False
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
+        self._telling: set[asyncio.Task[None]] = set()
         self._service = ServiceManager()
         self._outbox = Outbox(state / "outbox.sqlite", settings.outbox.max_bytes)
         self._clock = TrustedTime(state / "ota" / "time.json", running_release().built)
@@ -92,12 +100,22 @@ class Agent:
         )  # fmt: skip
         self._updater = self._updates.updater
         self._times = times_of(points, self._is_needed)
-        handler = cloud_handler(self._dispatch, self._updater.take_order, self._updater.cancel)
-        self._link = build_link(self._profile, self._settings.link, handler, self._clock)
+        others: dict[tuple[str, ...], Handler] = {}
+        handler = cloud_handler(
+            self._dispatch, self._updater.take_order, self._updater.cancel, others
+        )
+        remote = self._settings.voice.remote_listen
+        self._reads = DEVICE_READS | ({LISTEN} if remote else frozenset())
+        self._link = build_link(
+            self._profile, self._settings.link, handler, self._clock, self._reads
+        )
         self._voice = VoiceSender(self._link, self._settings.voice)
         self._ears = build_ears(
             self._link, self._settings.voice, self._voice.next_id, self._dispatch.points
         )
+        if self._ears is not None:
+            self._ears.on_ended = self._note_listening
+            others.update(cloud_routes(self._ears, remote=remote))
         for name, point in self._dispatch.points.items():
             _log.info("%s: %s", name, point.back_end)
         try:
@@ -202,7 +220,7 @@ class Agent:
             ip=network.ip,
             ssid="",
             hostname=socket.gethostname(),
-            reads=DEVICE_READS,
+            reads=self._reads,
         )
         package = PackageInfo(
             product=self._settings.ota.product,
@@ -213,6 +231,15 @@ class Agent:
         )
         await self._report_value(KEY_DEVICE_INFO, device.to_json())
         await self._report_value(KEY_PACKAGE_INFO, package.to_json())
+
+    def _note_listening(self, session: Session) -> None:
+        """Report how an utterance went, to a cloud that reads it."""
+        if session.id is None or LISTENING not in self._link.cloud_abilities:
+            return
+        told = Listening(session.id, str(session.end), session.times).to_json()
+        task = asyncio.create_task(self._report_value(KEY_LISTENING, told))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _report_put(self, name: str, value: Value) -> None:
         """Report a value that a request has set, which is the answer to whoever has just spoken."""

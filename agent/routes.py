@@ -1,11 +1,11 @@
-"""The requests beside data points: an update order, and its cancellation.
+"""The requests beside data points: an update order, its cancellation, and what other parts take from the cloud.
 
 Only the cloud may order an update; the command line may also cancel one (`agent.local.http`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from resources.dispatch import Dispatch
 from wire.codes import Code
@@ -15,6 +15,7 @@ from wire.ota import ORDER_PATH, parse_cancel_query
 
 OrderTaker = Callable[[bytes], Awaitable[Answer]]
 Canceller = Callable[[str], Awaitable[Answer]]
+_NOTHING: Mapping[tuple[str, ...], Handler] = {}
 
 
 async def serve_cancel(cancel: Canceller, query: Iterable[str]) -> Answer:
@@ -26,12 +27,20 @@ async def serve_cancel(cancel: Canceller, query: Iterable[str]) -> Answer:
     return await cancel(transaction)
 
 
-def cloud_handler(dispatch: Dispatch, take_order: OrderTaker, cancel: Canceller) -> Handler:
-    """Return the cloud's handler: the dispatch, plus update orders and their cancellation."""
+def cloud_handler(
+    dispatch: Dispatch,
+    take_order: OrderTaker,
+    cancel: Canceller,
+    others: Mapping[tuple[str, ...], Handler] = _NOTHING,
+) -> Handler:
+    """Return the cloud's handler: the dispatch, plus update orders and their cancellation.
+
+    ``others`` has handlers of other parts by their paths; it may be filled later.
+    """
 
     async def handle(request: Request) -> Answer:
         if request.path != ORDER_PATH:
-            return await dispatch.handle(request)
+            return await others.get(request.path, dispatch.handle)(request)
         if request.method == "DELETE":
             return await serve_cancel(cancel, request.query)
         if request.method != "PUT":

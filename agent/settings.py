@@ -80,6 +80,8 @@ class VoiceSettings:
     """``narrow`` (8 kHz) or ``wide`` (16 kHz); utterances from files keep their own rate."""
     pause_seconds: float = 0.7
     """The silence that ends what is said into the microphone."""
+    remote_listen: bool = False
+    """Whether the cloud may open the microphone, as a tester's button in the console does; on benches only."""
 
 
 @dataclass(frozen=True, slots=True)

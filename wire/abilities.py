@@ -17,6 +17,12 @@ Abilities = frozenset[str]
 DEADLINE = "deadline"
 # Read by devices: ``PUT /answer``, the cloud's answer to an utterance.
 ANSWER = "answer"
+ANSWER_PATH = (ANSWER,)
+# Read by devices whose owner lets the cloud open the microphone: ``POST /listen`` (docs/adr/0031).
+LISTEN = "listen"
+LISTEN_PATH = (LISTEN,)
+# Read by clouds: the report ``listening``, how long each part of listening took.
+LISTENING = "listening"
 # Read by clouds: a report may have a number, by which a repeated one is dropped.
 NUMBER = "number"
 # Read by both: an empty CON is answered, so that a quiet link can be tested (RFC 7252 section 4.3).
@@ -28,8 +34,8 @@ NAMES_LIMIT = 32
 NAME_LENGTH_LIMIT = 32
 
 # What this version of either side reads; a part that reads more adds its name here.
-DEVICE_READS: Abilities = frozenset()
-CLOUD_READS: Abilities = frozenset()
+DEVICE_READS: Abilities = frozenset({ANSWER})
+CLOUD_READS: Abilities = frozenset({LISTENING})
 
 
 def parse_reads(source: Mapping[str, object], *, path: str = "") -> Abilities:

@@ -7,12 +7,17 @@ from agent.link.framed import FramedConnector
 from agent.link.reconnect import ReconnectingLink
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
+from wire.abilities import DEVICE_READS, Abilities
 from wire.exchange import Handler
 from wire.profile import Profile
 
 
 def build_link(
-    profile: Profile, settings: LinkSettings, handler: Handler, clock: TrustedTime
+    profile: Profile,
+    settings: LinkSettings,
+    handler: Handler,
+    clock: TrustedTime,
+    reads: Abilities = DEVICE_READS,
 ) -> Link:
     """Return the link to the profile's cloud.
 
@@ -21,6 +26,7 @@ def build_link(
         settings: the operator's settings.
         handler: answers the cloud's requests.
         clock: judges the server certificate's dates, and learns the time from the cloud.
+        reads: what this device tells the cloud that it reads.
     """
-    connector = FramedConnector(profile, settings, handler, clock)
+    connector = FramedConnector(profile, settings, handler, clock, reads)
     return ReconnectingLink(connector, settings, profile.secrets)

@@ -61,9 +61,14 @@ class FramedConnector:
     """Connects to the profile's cloud and registers there."""
 
     def __init__(
-        self, profile: Profile, settings: LinkSettings, handler: Handler, clock: TrustedTime
+        self,
+        profile: Profile,
+        settings: LinkSettings,
+        handler: Handler,
+        clock: TrustedTime,
+        reads: Abilities = DEVICE_READS,
     ) -> None:
-        """Pass the cloud's requests to ``handler``.
+        """Pass the cloud's requests to ``handler``; ``reads`` is what this device says that it reads.
 
         The server certificate's dates are checked against ``clock``, because the machine's clock
         may be wrong. ``clock`` also learns the time from the cloud.
@@ -72,6 +77,7 @@ class FramedConnector:
         self._settings = settings
         self._handler = handler
         self._clock = clock
+        self._reads = reads
         self._tls = tls_context(profile.rsa_ca_crt)
 
     @property
@@ -85,8 +91,9 @@ class FramedConnector:
         connection, chain_end = await self._open()
         credentials = Credentials(self._profile.uuid, self._profile.token)
         session = FramedSession(
-            await FramedEndpoint.create(), connection, credentials, self._settings, self._handler
-        )
+            await FramedEndpoint.create(), connection, credentials, self._settings, self._handler,
+            self._reads,
+        )  # fmt: skip
         try:
             enter(LinkState.REGISTERING)
             registered = await session.register()
@@ -134,8 +141,10 @@ class FramedSession:
         credentials: Credentials,
         settings: LinkSettings,
         handler: Handler,
+        reads: Abilities = DEVICE_READS,
     ) -> None:
         """Start to serve ``connection``; the cloud's requests go to ``handler``."""
+        self._reads = reads
         self._endpoint = endpoint
         self._connection = connection
         self._credentials = credentials
@@ -227,7 +236,7 @@ class FramedSession:
     async def _announce(self) -> None:
         """Tell a cloud that reads more than the document what we read; it may have restarted."""
         try:
-            await self.report(abilities_report(self._credentials.uuid, DEVICE_READS))
+            await self.report(abilities_report(self._credentials.uuid, self._reads))
         except (LinkError, ReportRejectedError) as error:
             _log.debug("link: the cloud does not know what this device reads: %s", error)
 

@@ -24,9 +24,13 @@ from resources.points.play import PlayPoint
 if TYPE_CHECKING:
     from agent.voice.listener import Listener, Session
     from resources.announce.cues import Cue
+    from wire.answers import UtteranceAnswer
 
 Say = Callable[["Cue"], "asyncio.Future[bool]"]
 Hold = Callable[[], AbstractAsyncContextManager[None]]
+
+# Seconds in which a refusal to listen shows: it needs nothing from outside.
+REFUSED_SECONDS = 0.1
 
 
 class Ears:
@@ -59,6 +63,11 @@ class Ears:
         """Lets a cue sound; set before the first use. A machine without cues keeps this one, which is silent."""
         self.gate: Gate = OpenGate()
         """Asked before the microphone is opened, by whatever opens it; set before the first use."""
+        self.mouth: Voice | None = None
+        """Says titles' names; set before the first use."""
+        self.on_ended: Callable[[Session], None] = lambda _session: None
+        """Called with how each utterance went, and each time of listening without one."""
+        self._started: set[asyncio.Task[Session]] = set()
         self._listener: Listener | None = None
         switch.close_first = self._turn
 
@@ -82,6 +91,21 @@ class Ears:
         """End what was held: the rest is sent, and the answer awaited. Return whether anything was held."""
         return self._listener is not None and self._listener.release()
 
+    async def start(self) -> Session | None:
+        """Begin to listen, and do not wait for the end.
+
+        Returns:
+            How it ended, if it did at once, because the microphone is off for instance.
+
+        Raises:
+            ListeningError: somebody is being listened to.
+        """
+        task = asyncio.create_task(self.listen())
+        self._started.add(task)
+        task.add_done_callback(self._started.discard)
+        await asyncio.wait([task], timeout=REFUSED_SECONDS)
+        return task.result() if task.done() else None
+
     async def cancel(self) -> bool:
         """End listening, and wait until it has ended; return whether there was any."""
         return self._listener is not None and await self._listener.cancel()
@@ -90,6 +114,11 @@ class Ears:
         """Take an order that has come as the cloud's answer, if one is awaited."""
         if self._listener is not None:
             self._listener.note_order()
+
+    def note_answer(self, answer: UtteranceAnswer) -> None:
+        """Take the cloud's answer to an utterance; a machine that has heard nothing has no use for it."""
+        if self._listener is not None:
+            self._listener.note_answer(answer)
 
     @property
     def listens(self) -> bool:
@@ -143,6 +172,11 @@ class Ears:
             muted=not self._switch.is_on,
         )
         listener.gate = self.gate
+        listener.on_ended = self.on_ended
+        if self.mouth is not None:
+            from agent.voice.names import Names  # noqa: PLC0415
+
+            listener.namer = Names(self.mouth)
         return listener
 
 
@@ -159,7 +193,7 @@ def build_ears(
     hold = play.teller.hold if isinstance(play, PlayPoint) else contextlib.nullcontext
     ears = Ears(link, settings, next_id, switch=microphone.switch, hold=hold)
     if isinstance(play, PlayPoint) and play.voice is not None:
-        ears.say = _beside_a_hand(play.voice)
+        ears.say, ears.mouth = _beside_a_hand(play.voice), play.voice
         play.voice.hears = lambda: ears.hears
     rules = points.get("listening")
     if isinstance(rules, ListeningPoint):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from agent.voice.answers import EVENTS, LATER, AnswerBook, Namer, NoNamer, Use
 from agent.voice.gate import Gate, OpenGate
 from agent.voice.states import Course, Effect, Event, State
 from agent.voice.stream import Drop, LiveSender, LiveUtterance
@@ -25,6 +26,7 @@ from audio.vad import Vad
 from machine.errors import ResourceError
 from machine.microphone import FaultKind, Microphone, MicrophoneError
 from resources.announce.cues import Cue
+from wire.answers import Result, Title, UtteranceAnswer
 
 # A tone takes 0.2 s and a prompt 2 s. A sound device that hangs makes the machine no longer deaf than this.
 CUE_SECONDS, PROMPT_SECONDS = 1.0, 3.0
@@ -36,6 +38,8 @@ _TELLS = {
     Effect.ASK: (Cue.NOT_UNDERSTOOD, PROMPT_SECONDS),
     Effect.TELL_FAULT: (Cue.ERROR, CUE_SECONDS),
     Effect.TELL_LOST: (Cue.NO_NETWORK, PROMPT_SECONDS),
+    Effect.TELL_NOT_UNDERSTOOD: (Cue.NOT_UNDERSTOOD, PROMPT_SECONDS),
+    Effect.TELL_NOT_FOUND: (Cue.NOT_FOUND, PROMPT_SECONDS),
 }
 
 _log = logging.getLogger(__name__)
@@ -73,7 +77,8 @@ class Session:
         end: how it ended.
         reason: of a fault or a refusal, for people.
         id: the utterance's number, None if nobody spoke.
-        answered: whether the cloud sent an order after it.
+        answered: whether the cloud sent an order after it, or answered it.
+        result: what the cloud has answered, None if it has not.
         times: when what happened first: opened, began, first_segment, ended, sent, answered.
     """
 
@@ -82,6 +87,7 @@ class Session:
     id: int | None = None
     segments: int = 0
     answered: bool = False
+    result: Result | None = None
     times: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
@@ -89,8 +95,13 @@ class Session:
         return {
             "end": str(self.end), "reason": self.reason or None, "id": self.id,
             "segments": self.segments, "answered": self.answered,
-            "seconds": {name: round(at, 3) for name, at in self.times.items()},
+            "answer": None if self.result is None else str(self.result), "seconds": self.seconds,
         }  # fmt: skip
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """The times, to the millisecond."""
+        return {name: round(at, 3) for name, at in self.times.items()}
 
 
 class Listener:
@@ -135,14 +146,21 @@ class Listener:
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording: asyncio.Task[None] | None = None
+        self._offering: asyncio.Task[None] | None = None
         self._utterance: LiveUtterance | None = None
         self._endpointer: Endpointer | None = None
         self._closing = False
+        self._answers = AnswerBook()
+        self._titles: tuple[Title, ...] = ()
         self._speaks = 0  # how many of our own cues sound
         self._began = 0.0
         self._now = Session()
         self.last: Session | None = None
         """The last session that ended."""
+        self.namer: Namer = NoNamer()
+        """Says the names of titles; set before the first use."""
+        self.on_ended: Callable[[Session], None] = lambda _session: None
+        """Called with each session that has ended, and with each utterance of one that goes on."""
 
     @property
     def state(self) -> State:
@@ -208,7 +226,26 @@ class Listener:
     def note_order(self) -> None:
         """Take an order that has come as the cloud's answer to what was said last."""
         if self._now.end is End.SENT:
+            if self.state is State.ANSWERING:
+                self._answers.order()
             self._happen(Event.ANSWERED)
+
+    def note_answer(self, answer: UtteranceAnswer) -> None:
+        """Take the cloud's answer to an utterance; one that nobody waits for is told, or counted."""
+        waits = self.state is State.ANSWERING
+        use = self._answers.use(answer.id, answer.result, self._clock(), waits=waits)
+        if use in {Use.AWAITED, Use.DONE, Use.LATE}:
+            self._now.answered, self._now.result = True, answer.result
+        if use is Use.AWAITED:
+            self._now.end = (
+                End.SENT
+            )  # the cloud has all of it, whatever became of its acknowledgement
+            self._now.times.setdefault("answered", self._clock() - self._began)
+            self._titles = answer.titles
+            offered = self.namer.can_tell(answer.titles) and self.gate.refusal() is None
+            self._happen(Event.OFFERED if offered else EVENTS[answer.result])
+        if use is Use.LATE or (use in {Use.AWAITED, Use.DONE} and answer.result is Result.DONE):
+            self._say(LATER[answer.result])
 
     async def close(self) -> None:
         """End for good; nobody has closed the microphone, so a session that goes on is cancelled."""
@@ -220,6 +257,7 @@ class Listener:
         return {
             "state": str(self.state), "microphone": self._microphone.name,
             "faults": dict(self._microphone.faults), "utterances": dict(self._sender.to_json()),
+            "answers": dict(self._answers.counts),
             "last": None if self.last is None else self.last.to_json(),
         }  # fmt: skip
 
@@ -243,9 +281,15 @@ class Listener:
             await self._clear_up()
             released.set()
             await asyncio.wait([held], timeout=RELEASE_SECONDS)
-            self.last, self._running = self._now, None
-            _log.info("listen: %s%s", self._now.end, self._now.reason and f": {self._now.reason}")
+            self._running = None
+            self._end_page()
         return self._now
+
+    def _end_page(self) -> None:
+        """Keep and tell how it went until now."""
+        now = self.last = self._now
+        _log.info("listen: %s%s", now.end, now.reason and f": {now.reason}")
+        self.on_ended(now)
 
     async def _silence_story(self, released: asyncio.Event) -> None:
         """Hold the story until ``released``; a player that fails does not end the session."""
@@ -266,15 +310,20 @@ class Listener:
             is_late = self.state is State.ANSWERING and self._now.end is not End.SENT
             if is_late:
                 self._now.reason = "the cloud has not acknowledged all of it in time"
+            elif self.state is State.ANSWERING:
+                self._now.reason = "the cloud has not answered in time"
             self._happen(Event.LOST if is_late else Event.DEADLINE)
 
     async def _clear_up(self) -> None:
         """Leave nothing open, whatever ended the session."""
         self._close_microphone()
+        if self._offering is not None:
+            self._offering.cancel()
+            await asyncio.wait([self._offering])
+            self._offering = None
         if self._recording is not None:
             await asyncio.wait([self._recording])
             self._recording = None
-            self.gate.closed()
         if self._utterance is not None:
             await self._utterance.close()
             self._utterance = None
@@ -321,15 +370,41 @@ class Listener:
             case Effect.DROP if self._utterance is not None and self._utterance.drop():
                 self._sender.count(Drop.ENDED)
             case Effect.HEARD:
+                self._answers.end(self._clock())
                 self._say(Cue.HEARD)
+            case Effect.OFFER:
+                self._offering = self._start(self._offer(self._titles))
             case _ if effect in _TELLS:
                 self._speaks += 1
                 self._start(self._tell(*_TELLS[effect]))
 
     def _open_microphone(self) -> None:
+        if self._now.id is not None:  # once more, after an offer
+            self._end_page()
+            self._began, self._now, self._held = self._clock(), Session(), False
         self._endpointer = Endpointer(self._make_vad(), self._rules)
-        self._recording = self._start(self._microphone.keep_open(self._take, self._on_fault))
+        self._recording = self._start(self._record(self._recording))
+
+    async def _record(self, before: asyncio.Task[None] | None) -> None:
+        """Record when what recorded before has ended: two children would be one too many."""
+        if before is not None:
+            await asyncio.wait([before])
         self.gate.opened()
+        try:
+            await self._microphone.keep_open(self._take, self._on_fault)
+        finally:
+            self.gate.closed()
+
+    async def _offer(self, titles: Sequence[Title]) -> None:
+        """Say the titles' names, then listen once more."""
+        session = self._now
+        heard = await self.namer.tell(titles)
+        if session is not self._now:
+            return
+        if not heard or self.gate.refusal() is not None:
+            self._happen(Event.UNHEARD)
+        else:
+            self._happen(Event.TOLD if self._sender.is_up else Event.LOST)
 
     def _close_microphone(self) -> None:
         # Once: a second time would interrupt its end.
@@ -382,6 +457,7 @@ class Listener:
             self._happen(Event.BROKEN)
             return
         self._now.id = self._utterance.id
+        self._answers.begin(self._utterance.id, self._clock())
 
     def _on_segment(self, count: int) -> None:
         self._now.segments = count

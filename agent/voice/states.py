@@ -25,7 +25,9 @@ class State(StrEnum):
     SPEAKING = "speaking"
     """The child speaks, and the cloud hears it."""
     ANSWERING = "answering"
-    """The microphone is closed; the rest is being sent, and the cloud's order is awaited."""
+    """The microphone is closed; the rest is being sent, and the cloud's order or answer is awaited."""
+    OFFERING = "offering"
+    """No such title: the child is told the nearest, and is listened to once more."""
     FAULT = "fault"
     """It did not work, and the child is told so."""
     MUTED = "muted"
@@ -50,7 +52,17 @@ class Event(StrEnum):
     ENDED = "ended"
     """Speech has ended, or is as long as it may be."""
     ANSWERED = "answered"
-    """The cloud has sent an order after the utterance."""
+    """The cloud has sent an order after the utterance, or has answered that it is done."""
+    NOT_UNDERSTOOD = "not_understood"
+    """The cloud has answered that it found no command in it."""
+    NOT_FOUND = "not_found"
+    """The cloud has answered that there is no such title."""
+    OFFERED = "offered"
+    """The same, with the nearest titles."""
+    REFUSED = "refused"
+    """The cloud has answered that it cannot be done."""
+    UNHEARD = "unheard"
+    """The names of the nearest titles could not be said."""
     BROKEN = "broken"
     """The microphone is faulty."""
     LOST = "lost"
@@ -71,6 +83,9 @@ class Effect(Enum):
     ASK = "say that nothing was heard"
     TELL_FAULT = "say that the microphone does not work"
     TELL_LOST = "say that there is no network"
+    TELL_NOT_UNDERSTOOD = "say that it was not understood"
+    TELL_NOT_FOUND = "say that there is no such title"
+    OFFER = "say the names of the nearest titles"
     HEARD = "let the closing cue sound"
 
 
@@ -86,6 +101,8 @@ SECONDS: Mapping[State, float] = {
     State.SPEAKING: 17.0,
     # The rest takes 0.1 s on a good link; the cloud then recognises for 1 to 2 s and sends its order.
     State.ANSWERING: 5.0,
+    # A prompt of 2 s, and two names of up to 4 s with a word before each.
+    State.OFFERING: 15.0,
     # Long enough for "no network" to be said before the story goes on.
     State.FAULT: 2.5,
 }
@@ -111,8 +128,19 @@ def _table() -> dict[tuple[State, Event], Way]:
         ),
         (State.ANSWERING, Event.ANSWERED): (State.IDLE, ()),
         (State.ANSWERING, Event.LOST): (State.FAULT, (Effect.DROP, Effect.TELL_LOST)),
+        (State.ANSWERING, Event.NOT_UNDERSTOOD): (State.FAULT, (Effect.TELL_NOT_UNDERSTOOD,)),
+        (State.ANSWERING, Event.NOT_FOUND): (State.FAULT, (Effect.TELL_NOT_FOUND,)),
+        (State.ANSWERING, Event.OFFERED): (State.OFFERING, (Effect.OFFER,)),
+        (State.ANSWERING, Event.REFUSED): (State.FAULT, (Effect.TELL_FAULT,)),
         (State.ANSWERING, Event.CANCEL): (State.IDLE, (Effect.DROP,)),
-        (State.ANSWERING, Event.DEADLINE): (State.IDLE, (Effect.DROP,)),
+        # Nothing happened, and somebody has to say so.
+        (State.ANSWERING, Event.DEADLINE): (State.FAULT, (Effect.DROP, Effect.TELL_FAULT)),
+        (State.OFFERING, Event.TOLD): (State.OPENING, (Effect.OPEN,)),
+        (State.OFFERING, Event.LOST): (State.FAULT, (Effect.TELL_LOST,)),
+        (State.OFFERING, Event.ANSWERED): (State.IDLE, ()),
+        (State.OFFERING, Event.UNHEARD): (State.IDLE, ()),
+        (State.OFFERING, Event.CANCEL): (State.IDLE, ()),
+        (State.OFFERING, Event.DEADLINE): (State.IDLE, ()),
         (State.FAULT, Event.CANCEL): (State.IDLE, ()),
         (State.FAULT, Event.TOLD): (State.IDLE, ()),
         (State.FAULT, Event.DEADLINE): (State.IDLE, ()),
@@ -145,12 +173,13 @@ def step(state: State, event: Event) -> Way:
 
 
 class Course:
-    """A state and since when, on a clock of monotonic seconds."""
+    """A state and since when, on a clock of monotonic seconds; titles are offered once until it rests."""
 
     def __init__(self, now: float, *, muted: bool = False) -> None:
         """Begin at rest."""
         self.state = State.MUTED if muted else State.IDLE
         self._since = now
+        self._offered = False
 
     @property
     def resting(self) -> bool:
@@ -163,9 +192,12 @@ class Course:
 
     def take(self, event: Event, now: float) -> tuple[Effect, ...]:
         """Follow the table; return what is to be done."""
+        if event is Event.OFFERED and self._offered:
+            event = Event.NOT_FOUND
         state, effects = step(self.state, event)
         if (self.state, event) in TABLE:
             self.state, self._since = state, now
+            self._offered = not self.resting and (self._offered or state is State.OFFERING)
         return effects
 
     def catch_up(self, now: float) -> tuple[Effect, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from machine.cue_player import CuePlayer
@@ -67,8 +68,12 @@ class Announcer:
         """One line for people: how cues are heard."""
         return f"{self._player.name}, {self._files.language}, {self._kind}"
 
-    def say(self, cue: Cue) -> asyncio.Future[bool]:
+    def say(self, cue: Cue, then: Sequence[Cue | Path] = ()) -> asyncio.Future[bool]:
         """Let ``cue`` be heard soon; called in the event loop.
+
+        Args:
+            cue: what to say.
+            then: what follows at once, only where ``cue`` is a sentence: prompts, and files of the caller's.
 
         Returns:
             The result, which nobody needs to wait for: whether it was heard to its end. It is False at once for a
@@ -86,6 +91,8 @@ class Announcer:
                 heard.set_result(result)
 
         saying = decide(cue, self._kind, night=self._is_night())
+        if saying is not None and saying.spoken:
+            saying = replace(saying, then=tuple(then))
         if saying is None or not self._line.offer(saying, self._clock(), tell):
             tell(False)
         else:
@@ -137,13 +144,20 @@ class Announcer:
             if self._prepare is not None:
                 async with asyncio.timeout(PREPARE_SECONDS):
                     await self._prepare()
-            path = await asyncio.to_thread(self._files.find, saying)
-            await self._play(path, saying)
+            for part in (saying.name, *saying.then):
+                await self._play_part(part, saying)
         except (ResourceError, TimeoutError) as error:
             self._note(str(error) or f"the mixer gave no answer in {PREPARE_SECONDS:g} s")
             return False
         self._note(None)
         return True
+
+    async def _play_part(self, part: Cue | Path, saying: Saying) -> None:
+        if isinstance(part, Path):
+            await self._player.play(part, saying.gain)
+            return
+        said = replace(saying, name=part, then=())
+        await self._play(await asyncio.to_thread(self._files.find, said), said)
 
     async def _play(self, path: Path, saying: Saying) -> None:
         """Play ``path``; a maker's file that is no sound costs no word: the package's is played."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from pathlib import Path
 
 from resources.announce.settings import Kind
 
@@ -18,6 +19,12 @@ class Cue(StrEnum):
     # Why nothing happened.
     NOT_FOUND = "not-found"
     """No such title."""
+    OFFER = "offer"
+    """No such title; the names of the nearest follow."""
+    FIRST = "first"
+    """Before the first of two names."""
+    SECOND = "second"
+    """Before the second."""
     NO_NETWORK = "no-network"
     """The story is on the web, and the web cannot be reached."""
     BROKEN_OFF = "broken-off"
@@ -90,6 +97,9 @@ _NOTICE = Manner(at_night=AtNight.SILENT, tone=Cue.BLIP)
 _TONE = Manner(spoken=False)
 MANNERS: Mapping[Cue, Manner] = {
     Cue.NOT_FOUND: _PROMPT,
+    Cue.OFFER: _PROMPT,
+    Cue.FIRST: _PROMPT,
+    Cue.SECOND: _PROMPT,
     Cue.NO_NETWORK: _PROMPT,
     Cue.BROKEN_OFF: _PROMPT,
     Cue.NOT_ALLOWED: _PROMPT,
@@ -120,11 +130,19 @@ NIGHT_GAIN = -12.0
 
 @dataclass(frozen=True, slots=True)
 class Saying:
-    """What is to sound: the file's name, and its gain in decibels."""
+    """What is to sound.
+
+    Attributes:
+        name: the file's name.
+        spoken: a prompt; otherwise a tone.
+        gain: in decibels.
+        then: what follows without a pause: other cues, and sounds that were made for this.
+    """
 
     name: Cue
     spoken: bool
     gain: float
+    then: tuple[Cue | Path, ...] = ()
 
 
 def decide(cue: Cue, kind: Kind, *, night: bool) -> Saying | None:

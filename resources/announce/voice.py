@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +16,7 @@ from resources.playing.events import Ended, Event, Refused
 
 if TYPE_CHECKING:
     import asyncio
+    from pathlib import Path
 
     from resources.announce.announcer import Announcer
     from resources.announce.cues import Cue
@@ -66,6 +67,11 @@ class Voice:
         return self._settings.kinds is not Kind.NONE
 
     @property
+    def says_sentences(self) -> bool:
+        """Whether prompts are heard as such, and not as tones."""
+        return self._settings.kinds is Kind.ALL
+
+    @property
     def state(self) -> str:
         """One line for people: how cues are heard, and why the last one was not."""
         if "announcer" not in self.__dict__:
@@ -88,9 +94,14 @@ class Voice:
         announcer.hears = lambda: self.hears()  # noqa: PLW0108  # it may be set later
         return announcer
 
-    def say(self, cue: Cue) -> asyncio.Future[bool]:
+    def say(self, cue: Cue, then: Sequence[Cue | Path] = ()) -> asyncio.Future[bool]:
         """Let ``cue`` be heard soon; see `Announcer.say`."""
-        return self.announcer.say(cue)
+        return self.announcer.say(cue, then)
+
+    def hush(self) -> None:
+        """End what is being said, and drop what waits."""
+        if "announcer" in self.__dict__:
+            self.announcer.hush()
 
     def note_hand(self) -> None:
         """Note that somebody is at the machine: a button was pressed, or a sentence was said."""

@@ -28,6 +28,7 @@ capture = "parec"
 vad = "webrtc"
 band = "wide"
 pause_seconds = 1
+remote_listen = true
 [play]
 media_folder = "/media/card"
 allow_networks = ["192.168.1.0/24", "fd00::/8"]

@@ -15,7 +15,7 @@ from tools.sounds.make import MANIFEST, SOUNDS, VOICES, to_pinyin
 from tools.sounds.texts import PROMPTS, TONES
 
 MADE = json.loads(MANIFEST.read_text("utf-8"))
-FILE_LIMIT, LANGUAGE_LIMIT = 8 * 1024, 60 * 1024
+FILE_LIMIT, LANGUAGE_LIMIT = 8 * 1024, 96 * 1024
 
 
 def test_every_cue_is_a_prompt_or_a_tone_and_has_its_files() -> None:

@@ -11,6 +11,9 @@ Notes = tuple[tuple[float, float], ...]
 
 PROMPTS: Mapping[Cue, tuple[str, str]] = {
     Cue.NOT_FOUND: ("没有找到这个故事。", "I could not find that one."),
+    Cue.OFFER: ("没有找到。你想听的是", "I could not find that. Did you mean"),
+    Cue.FIRST: ("第一个", "the first"),
+    Cue.SECOND: ("第二个", "or the second"),
     Cue.NO_NETWORK: ("现在没有网络。", "I have no network now."),
     Cue.BROKEN_OFF: ("故事没有放完，就断了。", "The story broke off."),
     Cue.NOT_ALLOWED: ("现在是休息时间。", "It is time to rest now."),

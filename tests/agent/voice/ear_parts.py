@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from agent.settings import VoiceSettings
-from agent.voice.listener import Listener
+from agent.voice.listener import Listener, Session
 from agent.voice.stream import LiveSender
 from audio.vad import BLOCK_BYTES
 from machine.microphone import BackEnd, FaultKind, Microphone, MicrophoneError, Take
 from resources.announce.cues import Cue
 from tests.agent.memory_link import MemoryLink
+from wire.answers import Title
 
 SPEECH, QUIET = "#", "."
 
@@ -81,6 +82,29 @@ class CountingGate:
         return {"refusal": self.reason}
 
 
+class ScriptedNamer:
+    """Says names when the test lets it."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.can = True
+        self.heard = True
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+
+    def can_tell(self, titles: Sequence[Title]) -> bool:
+        return self.can and bool(titles)
+
+    async def tell(self, titles: Sequence[Title]) -> bool:
+        self.log.append(" or ".join(title.title for title in titles))
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.log.append("hushed")
+            raise
+        return self.heard
+
+
 class Room:
     """A listener among scripted parts; `log` is what happened in the room, in order."""
 
@@ -97,6 +121,9 @@ class Room:
             hold=self.hold, say=self.say,
         )  # fmt: skip
         self.listener.gate = self.gate
+        self.ended: list[Session] = []
+        self.listener.on_ended = self.ended.append
+        self.listener.namer = self.namer = ScriptedNamer(self.log)
 
     def _next_id(self) -> int:
         self._number += 1

@@ -12,8 +12,8 @@ from agent.voice.states import REST, SECONDS, TABLE, Course, Effect, Event, Stat
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "listening.md"
 LISTENING = {State.OPENING, State.WAITING, State.ASKED, State.SPEAKING}
-# Seconds: the longest way to rest once nothing happens any more (OPENING, FAULT; SPEAKING, ANSWERING).
-LONGEST = SECONDS[State.SPEAKING] + SECONDS[State.ANSWERING]
+# Seconds: the longest way to rest once nothing happens any more (SPEAKING, ANSWERING, FAULT).
+LONGEST = SECONDS[State.SPEAKING] + SECONDS[State.ANSWERING] + SECONDS[State.FAULT]
 
 
 class World:
@@ -49,7 +49,7 @@ class World:
         ("listen opened began ended answered", "opening waiting speaking answering idle"),
         (
             "listen opened deadline began ended deadline",
-            "opening waiting asked speaking answering idle",
+            "opening waiting asked speaking answering fault",
         ),
         ("listen opened deadline deadline", "opening waiting asked idle"),
         ("listen broken broken opened", "opening opening opening waiting"),
@@ -57,11 +57,20 @@ class World:
         ("listen opened began broken deadline", "opening waiting speaking fault idle"),
         ("listen opened began lost deadline", "opening waiting speaking fault idle"),
         ("listen opened began ended lost", "opening waiting speaking answering fault"),
+        ("listen opened began ended not_understood told", "opening waiting speaking answering fault idle"),
+        ("listen opened began ended not_found told", "opening waiting speaking answering fault idle"),
+        ("listen opened began ended refused deadline", "opening waiting speaking answering fault idle"),
+        ("listen opened began ended offered told opened", "opening waiting speaking answering offering opening waiting"),
+        ("listen opened began ended offered unheard", "opening waiting speaking answering offering idle"),
+        ("listen opened began ended offered answered", "opening waiting speaking answering offering idle"),
+        ("listen opened began ended offered lost", "opening waiting speaking answering offering fault"),
+        ("listen opened began offered not_found refused", "opening waiting speaking speaking speaking speaking"),
+        ("offered not_found refused unheard", "idle idle idle idle"),
         ("listen mute listen unmute listen", "opening muted muted idle opening"),
         ("lost listen cancel", "fault fault idle"),
         ("listen listen opened listen", "opening opening waiting waiting"),
     ],
-)
+)  # fmt: skip
 def test_ways_through_the_table(events: str, states: str) -> None:
     course = Course(0.0)
     seen = []
@@ -109,7 +118,7 @@ def test_no_sequence_of_events_is_stuck(hundred: int) -> None:
 def follow(rng: random.Random) -> None:
     now = 0.0
     course, world = Course(now), World()
-    asked = 0
+    asked = offered = 0
     for _ in range(rng.randrange(1, 60)):
         now += rng.choice((0.0, 0.02, 0.5, 3.0, 8.0, 20.0))
         world.do(course.catch_up(now))
@@ -117,7 +126,9 @@ def follow(rng: random.Random) -> None:
         effects = course.take(event, now)
         world.do(effects)
         asked = 0 if Effect.OPEN in effects else asked + effects.count(Effect.ASK)
+        offered = 0 if course.resting else offered + effects.count(Effect.OFFER)
         assert asked <= 1
+        assert offered <= 1
         assert world.open is (course.state in LISTENING)
         assert world.sending is (course.state is State.SPEAKING)
         due = course.due()
@@ -143,6 +154,16 @@ def test_a_deadline_comes_when_it_is_due_and_not_before() -> None:
     assert course.due() == pytest.approx(106.5 + 2.5)
     course.take(Event.LISTEN, 108.0)  # means nothing here, and does not prolong it
     assert course.due() == pytest.approx(106.5 + 2.5)
+
+
+def test_titles_are_offered_once_until_it_rests() -> None:
+    course = Course(0.0)
+    twice = ["listen", *(["opened", "began", "ended", "offered", "told"] * 2)]
+    for _ in range(2):
+        effects = [effect for event in twice for effect in course.take(Event(event), 0.0)]
+        told = [effect for effect in effects if effect in {Effect.OFFER, Effect.TELL_NOT_FOUND}]
+        assert told == [Effect.OFFER, Effect.TELL_NOT_FOUND]
+        assert course.state is State.IDLE
 
 
 def test_what_began_muted_stays_so() -> None:

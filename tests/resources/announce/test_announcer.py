@@ -243,3 +243,36 @@ async def test_packaged_cues_are_heard_through_a_sound_server(
         assert voice.name == "cues: paplay, en, all"
         for cue in (Cue.LISTEN, Cue.LOCKED):
             assert await voice.say(cue), voice.last_fault
+
+
+async def test_what_belongs_to_a_sentence_follows_it_at_once(tmp_path: Path) -> None:
+    player, name = HeldPlayer(), tmp_path / "name.wav"
+    voice = announcer(player, tmp_path, is_night=lambda: True)
+    player.may_end.set()
+    async with asyncio.timeout(DEADLINE):
+        said = voice.say(Cue.OFFER, (Cue.FIRST, name))
+        assert not await voice.say(Cue.OFFER)  # the same sentence, which waits already
+        assert await said
+    assert player.begun == [(part, NIGHT_GAIN) for part in ("offer", "first", "name")]
+
+
+async def test_where_only_tones_are_heard_no_name_follows(tmp_path: Path) -> None:
+    player = HeldPlayer()
+    voice = announcer(player, tmp_path, kind=Kind.TONES)
+    player.may_end.set()
+    async with asyncio.timeout(DEADLINE):
+        assert await voice.say(Cue.OFFER, (Cue.FIRST, tmp_path / "name.wav"))
+    assert player.begun == [("error", 0.0)]
+
+
+async def test_a_part_that_does_not_sound_ends_it_all(tmp_path: Path) -> None:
+    player = HeldPlayer()
+    voice = announcer(player, tmp_path)
+    async with asyncio.timeout(DEADLINE):
+        said = voice.say(Cue.OFFER, (tmp_path / "name.wav", Cue.SECOND))
+        await player.began.wait()
+        player.fault = "gone"
+        player.may_end.set()
+        assert not await said
+    assert "second" not in [part for part, _ in player.begun]
+    assert voice.last_fault == "gone"

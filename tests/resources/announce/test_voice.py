@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +93,8 @@ class Room(Voice):
         self.said: list[Cue] = []
         super().__init__(SoundsSettings(), nothing, is_night=lambda: True, clock=lambda: self.now)
 
-    def say(self, cue: Cue) -> asyncio.Future[bool]:
+    def say(self, cue: Cue, then: Sequence[Cue | Path] = ()) -> asyncio.Future[bool]:
+        del then
         self.said.append(cue)
         return asyncio.Future()
 

@@ -1,0 +1,64 @@
+"""The report ``listening``: how one utterance went on the device, for the console's stages (docs/adr/0031).
+
+``{"id": utterance, "end": "sent" | "lost" | …, "seconds": {stage: seconds}}``; the seconds count from the wish to
+listen. It is sent only to clouds that say that they read it (`wire.abilities.LISTENING`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wire.errors import FieldError
+from wire.fields import get_int, get_object, get_string
+
+KEY_LISTENING = "listening"
+# What a report has besides is left out by its sender and passed over by its reader.
+STAGES = ("opened", "began", "first_segment", "ended", "sent", "answered")
+# Listening has deadlines of 70 s together; a longer time is a broken clock.
+SECONDS_MAX = 600.0
+END_LIMIT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """How one utterance went.
+
+    Attributes:
+        id: the number in its voice segments.
+        end: how it ended, a word.
+        seconds: when what happened, since the wish to listen; keys of `STAGES`.
+    """
+
+    id: int
+    end: str
+    seconds: Mapping[str, float]
+
+    def to_json(self) -> dict[str, object]:
+        """Build the report's value."""
+        told = {name: round(self.seconds[name], 3) for name in STAGES if name in self.seconds}
+        return {"id": self.id, "end": self.end, "seconds": told}
+
+
+def parse_listening(value: object) -> Listening:
+    """Parse the report's value; raises FieldError that names the member."""
+    path = f"{KEY_LISTENING}."
+    source = get_object({KEY_LISTENING: value}, KEY_LISTENING)
+    end = get_string(source, "end", path=path)
+    if len(end) > END_LIMIT or not end.replace("_", "").isalpha():
+        raise FieldError(f"{path}end", end, f"a word of at most {END_LIMIT} letters")
+    told = get_object(source, "seconds", path=path)
+    seconds = {
+        name: _seconds(told[name], f"{path}seconds.{name}") for name in STAGES if name in told
+    }
+    return Listening(get_int(source, "id", path=path), end, seconds)
+
+
+def _seconds(value: object, field: str) -> float:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= SECONDS_MAX
+    ):
+        raise FieldError(field, value, f"seconds from 0 to {SECONDS_MAX:g}")
+    return float(value)
