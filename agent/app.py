@@ -35,12 +35,12 @@ from ota.launch.running import running_release
 from resources.dispatch import Dispatch
 from resources.playing.told import describe
 from resources.points.play import PlayPoint
-from wire.abilities import DEVICE_READS, LISTEN, LISTENING
+from wire.abilities import DEVICE_READS, LISTEN, UTTERANCE_TIMES
 from wire.datapoints import Value
 from wire.exchange import Handler
-from wire.listening import KEY_LISTENING, Listening
 from wire.profile import Profile
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, DeviceInfo, PackageInfo
+from wire.utterance_times import KEY_UTTERANCE_TIMES, UtteranceTimes
 
 if TYPE_CHECKING:
     from agent.voice.listener import Session
@@ -234,10 +234,10 @@ class Agent:
 
     def _note_listening(self, session: Session) -> None:
         """Report how an utterance went, to a cloud that reads it."""
-        if session.id is None or LISTENING not in self._link.cloud_abilities:
+        if session.id is None or UTTERANCE_TIMES not in self._link.cloud_abilities:
             return
-        told = Listening(session.id, str(session.end), session.times).to_json()
-        task = asyncio.create_task(self._report_value(KEY_LISTENING, told))
+        told = UtteranceTimes(session.id, str(session.end), session.times).to_json()
+        task = asyncio.create_task(self._report_value(KEY_UTTERANCE_TIMES, told))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 

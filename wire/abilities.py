@@ -21,8 +21,8 @@ ANSWER_PATH = (ANSWER,)
 # Read by devices whose owner lets the cloud open the microphone: ``POST /listen`` (docs/adr/0031).
 LISTEN = "listen"
 LISTEN_PATH = (LISTEN,)
-# Read by clouds: the report ``listening``, how long each part of listening took.
-LISTENING = "listening"
+# Read by clouds: the report ``utterance_times``, how long each part of listening took.
+UTTERANCE_TIMES = "utterance_times"
 # Read by clouds: a report may have a number, by which a repeated one is dropped.
 NUMBER = "number"
 # Read by both: an empty CON is answered, so that a quiet link can be tested (RFC 7252 section 4.3).
@@ -35,7 +35,7 @@ NAME_LENGTH_LIMIT = 32
 
 # What this version of either side reads; a part that reads more adds its name here.
 DEVICE_READS: Abilities = frozenset({ANSWER})
-CLOUD_READS: Abilities = frozenset({LISTENING})
+CLOUD_READS: Abilities = frozenset({UTTERANCE_TIMES})
 
 
 def parse_reads(source: Mapping[str, object], *, path: str = "") -> Abilities:

@@ -1,7 +1,7 @@
-"""The report ``listening``: how one utterance went on the device, for the console's stages (docs/adr/0031).
+"""The report ``utterance_times``: how one utterance went on the device, for the console's stages (docs/adr/0031).
 
 ``{"id": utterance, "end": "sent" | "lost" | …, "seconds": {stage: seconds}}``; the seconds count from the wish to
-listen. It is sent only to clouds that say that they read it (`wire.abilities.LISTENING`).
+listen. It is sent only to clouds that say that they read it (`wire.abilities.UTTERANCE_TIMES`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from wire.errors import FieldError
 from wire.fields import get_int, get_object, get_string
 
-KEY_LISTENING = "listening"
+KEY_UTTERANCE_TIMES = "utterance_times"
 # What a report has besides is left out by its sender and passed over by its reader.
 STAGES = ("opened", "began", "first_segment", "ended", "sent", "answered")
 # Listening has deadlines of 70 s together; a longer time is a broken clock.
@@ -21,7 +21,7 @@ END_LIMIT = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class UtteranceTimes:
     """How one utterance went.
 
     Attributes:
@@ -40,10 +40,10 @@ class Listening:
         return {"id": self.id, "end": self.end, "seconds": told}
 
 
-def parse_listening(value: object) -> Listening:
+def parse_times(value: object) -> UtteranceTimes:
     """Parse the report's value; raises FieldError that names the member."""
-    path = f"{KEY_LISTENING}."
-    source = get_object({KEY_LISTENING: value}, KEY_LISTENING)
+    path = f"{KEY_UTTERANCE_TIMES}."
+    source = get_object({KEY_UTTERANCE_TIMES: value}, KEY_UTTERANCE_TIMES)
     end = get_string(source, "end", path=path)
     if len(end) > END_LIMIT or not end.replace("_", "").isalpha():
         raise FieldError(f"{path}end", end, f"a word of at most {END_LIMIT} letters")
@@ -51,7 +51,7 @@ def parse_listening(value: object) -> Listening:
     seconds = {
         name: _seconds(told[name], f"{path}seconds.{name}") for name in STAGES if name in told
     }
-    return Listening(get_int(source, "id", path=path), end, seconds)
+    return UtteranceTimes(get_int(source, "id", path=path), end, seconds)
 
 
 def _seconds(value: object, field: str) -> float:
