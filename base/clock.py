@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from base.files import make_folder, write_atomically
+from base.files import make_folder, read_record, write_atomically
 from wire.errors import FieldError, WireError
 from wire.fields import get_object, get_string, parse_object
 
@@ -270,7 +270,7 @@ def _load(path: Path | None) -> Record:
     if path is None:
         return Record({})
     try:
-        return parse_record(path.read_bytes())
+        return parse_record(read_record(path))
     except FileNotFoundError:
         pass
     except (OSError, WireError) as error:

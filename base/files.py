@@ -6,11 +6,16 @@ library only, and none of ours: `ota.launch` uses it before anything else may lo
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
+
+# Bytes of the largest record; a damaged file system may tell of any size.
+RECORD_LIMIT = 8 * 1024 * 1024
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -23,6 +28,25 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """
     with Replacement(path, mode=mode) as file:
         file.write(data)
+
+
+def read_record(path: Path, limit: int = RECORD_LIMIT) -> bytes:
+    """Return the bytes of a record, which is a regular file; never waits for a pipe under its name.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or has more than ``limit`` bytes.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"more than {limit} bytes", str(path))
+    return data
 
 
 class Replacement:

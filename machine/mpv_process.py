@@ -8,6 +8,7 @@ and a process that misses one is killed: whoever uses it starts another.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import logging
@@ -157,7 +158,11 @@ class MpvProcess:
                 await self._host.wait()
         except TimeoutError:
             self._host.kill()
-            await self._host.wait()
+            with contextlib.suppress(
+                TimeoutError
+            ):  # a card that does not answer keeps it for longer
+                async with asyncio.timeout(QUIT_SECONDS):
+                    await self._host.wait()
 
     async def _read(self) -> None:
         try:

@@ -90,6 +90,8 @@ class Playback:
         self._sound = sound
         self._mpv: MpvProcess | None = None
         self._entry = 0
+        self.opening = False
+        """Whether mpv was told to open the source, and has not said how that ended."""
         self._paused = False
         self._tries = Tries()
         self._retries = 0
@@ -118,6 +120,25 @@ class Playback:
                 return str(error)
             if end is not None:
                 return end or None
+
+    async def let_go(self, seconds: float) -> None:
+        """Unload the source; after `run` was cancelled or failed, and before mpv gets another one.
+
+        An mpv that hangs in opening a file, as on a slow card, answers and does not stop: it would hold up what
+        is ordered next, so it is killed after ``seconds``.
+        """
+        mpv = self._mpv
+        if mpv is None or not mpv.alive:
+            return
+        with contextlib.suppress(UnavailableError, MpvError):  # killed: as silent
+            await mpv.request("stop", seconds=seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                while self.opening and mpv.alive:
+                    event = await mpv.events.get()
+                    self.opening = not self._is_end(event) and event["event"] != DIED
+        except TimeoutError:
+            mpv.kill(f"it hangs in opening {self._source}")
 
     async def pause(self, *, paused: bool) -> None:
         """Pause or resume; while there is no sound device, resume when there is one."""
@@ -255,6 +276,11 @@ class Playback:
             name="loadfile", url=self._source, flags="replace", options=options
         )
         self._entry = answer.get("playlist_entry_id", 0) if isinstance(answer, dict) else 0
+        self.opening = True
+        await self._await_begin()
+        self.opening = False
+
+    async def _await_begin(self) -> None:
         started = False
         while True:
             event = await self._next_event(None)
@@ -265,6 +291,7 @@ class Playback:
             elif event["event"] == "playback-restart" and started:
                 return
             elif self._is_end(event):
+                self.opening = False
                 text = event.get("file_error") or "it holds no sound"
                 raise RefusedError(f"play: cannot be played: {text}")
 

@@ -294,8 +294,7 @@ class MpvPlayer:
 
     async def stop(self) -> None:
         """Unload the track, or give up the one that is loading."""
-        await self._give_up()
-        await self._unload()
+        await self._give_up(unload=True)
         self._gain.begin(0.0, 100, keep_fade=False)
         self._let_go_later()
 
@@ -348,7 +347,7 @@ class MpvPlayer:
         try:
             reason = await playback.run()
         except (ResourceError, MpvError) as error:
-            await self._unload()  # nothing of it may be opened later
+            await playback.let_go(STOP_SECONDS)  # nothing of it may be opened later
             self._forget(playback)
             if not playback.loaded.done():
                 refused = error if isinstance(error, ResourceError) else None
@@ -358,6 +357,8 @@ class MpvPlayer:
             return
         finally:
             watching.cancel()
+        if reason is not None:
+            await playback.let_go(STOP_SECONDS)  # it may sound still
         self._forget(playback)
         on_end(reason)
 
@@ -370,19 +371,14 @@ class MpvPlayer:
         if self._mpv is not None:
             self._mpv.tell_devices_changed()
 
-    async def _unload(self) -> None:
-        if self._mpv is not None and self._mpv.alive:
-            with contextlib.suppress(UnavailableError, MpvError):  # killed: as silent
-                await self._mpv.request("stop", seconds=STOP_SECONDS)
-
     def _forget(self, playback: Playback) -> None:
         if self._playback is playback:
             self._playback = None
             self._sound.lost = False
             self._let_go_later()
 
-    async def _give_up(self) -> None:
-        """End the current playback; one that was loading fails."""
+    async def _give_up(self, *, unload: bool = False) -> None:
+        """End the current playback, which sounds until the next one loads; one that was loading fails."""
         playback, self._playback = self._playback, None
         task, self._task = self._task, None
         self._sound.lost = False
@@ -391,6 +387,8 @@ class MpvPlayer:
         if task is not None and task is not asyncio.current_task():
             task.cancel()
             await asyncio.wait([task])
+        if playback is not None and (unload or playback.opening):
+            await playback.let_go(STOP_SECONDS)
         if playback is not None and not playback.loaded.done():
             playback.loaded.set_exception(UnavailableError("play: given up for a newer order"))
             playback.loaded.exception()  # seen, also if nobody waits any more

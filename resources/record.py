@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from base.files import fsync_path, make_folder, write_atomically
+from base.files import fsync_path, make_folder, read_record, write_atomically
 from machine.errors import UnavailableError
 from wire.errors import WireError
 from wire.fields import parse_object
@@ -31,7 +31,7 @@ class Record:
         if self._path is None:
             return {}
         try:
-            self._stored = self._path.read_bytes()
+            self._stored = read_record(self._path)
             return dict(parse_object(self._stored, self._path.name))
         except FileNotFoundError:
             pass

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from base.files import make_folder, write_atomically
+from base.files import make_folder, read_record, write_atomically
 from ota.errors import MachineError, MisuseError, OtaError
 from ota.order.states import STEPS, State, Step, check_transition
 from ota.trust.target import Target
@@ -202,7 +202,7 @@ def load_task(state_dir: Path) -> Task | None:
     """
     path = task_path(state_dir)
     try:
-        return parse_task(path.read_bytes())
+        return parse_task(read_record(path))
     except FileNotFoundError:
         return None
     except WireError as error:

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from base.files import fsync_path, make_folder, write_atomically
+from base.files import fsync_path, make_folder, read_record, write_atomically
 from machine.errors import RefusedError
 from resources.online.policy import Target, parse_target
 from resources.online.spans import Spans
@@ -355,7 +355,7 @@ class Cache:
 
     def _read(self, key: str) -> Record | None:
         try:
-            record = parse_record((self._folder / (key + _RECORD)).read_bytes())
+            record = parse_record(read_record(self._folder / (key + _RECORD)))
             if record.spans.total:
                 self._check(key, record)
         except (OSError, WireError) as error:
@@ -365,7 +365,7 @@ class Cache:
 
     def _read_pins(self) -> dict[str, str]:
         try:
-            urls = parse_pins((self._folder / PINS).read_bytes())
+            urls = parse_pins(read_record(self._folder / PINS))
             return {key_of(parse_target(url)): url for url in urls}
         except FileNotFoundError:
             return {}

@@ -16,7 +16,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.files import write_atomically
+from base.files import read_record, write_atomically
 
 SECTOR = 512
 # Cards and file systems that cannot write less than this.
@@ -51,7 +51,7 @@ class BeatFile:
     def read(self) -> Beat | None:
         """Return the last beat that is whole; raises OSError."""
         try:
-            data = self._path.read_bytes()[: 2 * BLOCK]
+            data = read_record(self._path)[: 2 * BLOCK]
         except FileNotFoundError:
             return None
         beats = [_parse(data[start : start + SECTOR]) for start in (0, BLOCK)]

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from machine.errors import RefusedError
+from machine.errors import RefusedError, UnavailableError
 from machine.player import EndListener, Player
 from resources.playing.positions import Positions
 from resources.playing.queue import Track
@@ -21,6 +21,10 @@ from resources.titles.sound_file import check_sound
 BEAT_SECONDS = 5.0
 # Seconds for the player's answer when a track ends: a player that hangs must not hold up a stop.
 ANSWER_SECONDS = 0.1
+# Seconds in which a sound server that is being restarted is back, and between two looks. The rest of the
+# dispatch's 8 s is for the loading.
+DEVICE_SECONDS = 3.0
+LOOK_SECONDS = 0.05
 # A source that begins so much earlier than asked for cannot be sent from the middle.
 EARLIER_SECONDS = 3.0
 
@@ -102,6 +106,19 @@ class Deck:
         source = await (plain_source if track.is_file else self.source_for)(track)
         begin = await self.memory.start_of(track) if start is None else start
         return Ready(track, source, begin, await self.gain_for(track))
+
+    async def await_device(self) -> None:
+        """Return if there is a sound device, or when there is one again: a sound server may be restarting.
+
+        Raises:
+            UnavailableError: there is none; the track waits for it as before.
+        """
+        for _ in range(round(DEVICE_SECONDS / LOOK_SECONDS)):
+            if not self.player.waiting:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+        if self.player.waiting:
+            raise UnavailableError("play: no sound device")
 
     async def play(self, ready: Ready, on_end: EndListener, *, by_itself: bool) -> str | None:
         """Play; returns when it plays, with a remark for people if it does not play as meant.

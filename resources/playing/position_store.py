@@ -58,11 +58,19 @@ class PositionStore:
                 Path(f"{self._path}{end}").unlink(missing_ok=True)
             self._db = self._connect()
         highest = self._db.execute("SELECT coalesce(max(turn), 0) FROM heard").fetchone()[0]
-        beat = self._beats.read()
+        beat = self._last_beat()
         if beat is not None and beat.turn > highest:
             self._merge(beat)
             highest = beat.turn
         return int(highest)
+
+    def _last_beat(self) -> Beat | None:
+        """Return the last place before a power cut; a file that cannot be read costs only that."""
+        try:
+            return self._beats.read()
+        except OSError as error:
+            _log.warning("play: the last place is lost: %s", error)
+            return None
 
     def heard(self, key: str) -> Heard | None:
         """Return what is remembered of a title, None if nothing is."""

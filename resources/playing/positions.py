@@ -60,7 +60,7 @@ class Positions:
         self._unwritten: dict[str, str | None] = {}
         self._opening: asyncio.Task[None] | None = None
         self._opened = False
-        self._failed = False
+        self._fault = ""  # why the disk fails
         self._disk = asyncio.Lock()
         self._wake = asyncio.Event()
 
@@ -247,7 +247,7 @@ class Positions:
             if not stored:
                 self._set_note(name, before)
         if not stored:
-            raise UnavailableError(f"{what}: not stored: the disk does not take it")
+            raise UnavailableError(f"{what}: not stored: the disk does not take it: {self._fault}")
 
     def _set_note(self, name: str, value: str | None) -> None:
         if value is None:
@@ -291,11 +291,11 @@ class Positions:
         try:
             result = await asyncio.to_thread(work)
         except (sqlite3.Error, OSError) as error:
-            level = logging.DEBUG if self._failed else logging.WARNING
+            level = logging.DEBUG if self._fault else logging.WARNING
             _log.log(level, "play: what is heard is not remembered on the disk: %s", error)
-            self._failed = True
+            self._fault = str(error)
             return None
-        self._failed = False
+        self._fault = ""
         return result
 
     def _drop_oldest(self) -> None:

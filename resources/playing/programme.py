@@ -121,6 +121,8 @@ class Programme:
         track = queue.current
         if track is None:
             raise RefusedError("play: an empty folder")
+        if self.deck.track is not None and not by_itself:
+            await self._wins.unless_newer(number, self.deck.await_device())
         ready = await self._wins.unless_newer(number, self.deck.prepare(track, start))
         ended = self.deck.track
         self.turn += 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from base.clock import EARLIEST, LIFETIME_SECONDS, Known
-from base.files import fsync_path, write_atomically
+from base.files import fsync_path, read_record, write_atomically
 from resources.times.day_book import Played
 from resources.times.rules import Bonus, Kept, Night
 from wire.errors import FieldError, WireError
@@ -81,7 +81,7 @@ class TimesStore:
 
     def _load(self, name: str, parse: Callable[[dict[str, object]], T]) -> T | None:
         try:
-            return parse(parse_object(self._path(name).read_bytes(), name))
+            return parse(parse_object(read_record(self._path(name)), name))
         except FileNotFoundError:
             pass
         except (OSError, WireError) as error:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from base.files import Replacement, fsync_tree, make_folder, replace_symlink, write_atomically
+from base.files import (
+    Replacement,
+    fsync_tree,
+    make_folder,
+    read_record,
+    replace_symlink,
+    write_atomically,
+)
 
 
 def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -56,3 +64,17 @@ def test_a_tree_is_flushed_from_its_leaves_up_without_its_links(
     monkeypatch.setattr("base.files.fsync_path", flushed.append)
     fsync_tree(tmp_path)
     assert flushed == [tmp_path / "a/file", tmp_path / "a", tmp_path]
+
+
+def test_a_record_is_a_regular_file_of_a_bounded_size(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    record.write_bytes(b"12345")
+    assert read_record(record, limit=5) == b"12345"
+    with pytest.raises(OSError, match="more than 4 bytes"):
+        read_record(record, limit=4)
+    with pytest.raises(FileNotFoundError):
+        read_record(tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe")
+    for other in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(OSError, match="no regular file"):
+            read_record(other)

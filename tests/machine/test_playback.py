@@ -128,6 +128,48 @@ async def test_a_pause_while_the_device_is_away_stays(
         assert await ear.tone(LOW, HIGH) == LOW
 
 
+# mpv on a card that does not answer, as seen with a slow open(): it takes all orders, also a stop, and loads nothing.
+HANGING_MPV = """
+import json, socket, sys
+peer = socket.socket(fileno=int(sys.argv[-1].rpartition("/")[2]))
+for line in peer.makefile("rb"):
+    order = json.loads(line)
+    answer = {"request_id": order["request_id"], "error": "success"}
+    if isinstance(order["command"], dict):
+        answer["data"] = {"playlist_entry_id": 1}
+        peer.sendall(b'{"event": "start-file", "playlist_entry_id": 1}\\n')
+    peer.sendall(json.dumps(answer).encode() + b"\\n")
+"""
+
+
+async def test_a_file_that_does_not_open_never_plays_and_holds_up_nothing(
+    sound: PulseServer, story: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = tmp_path / "hangs"
+    hangs.write_text(HANGING_MPV)
+    program = tmp_path / "mpv.sh"
+    program.write_text(
+        f'#!/bin/sh\n[ -e {hangs} ] && exec {sys.executable} {hangs} "$@"\nexec mpv "$@"\n'
+    )
+    program.chmod(0o755)
+    player = MpvPlayer(program=(str(program),))
+    with monkeypatch.context() as short:
+        short.setattr("machine.playback.LOAD_SECONDS", 0.3)
+        with pytest.raises(UnavailableError, match=r"nothing to hear in 0\.3 s"):
+            await player.play("/slow.wav", Ends())
+    assert player.pid is None  # or it would play when the card answers
+    assert await player.position() is None
+    loading = asyncio.create_task(player.play("/slow.wav", Ends()))
+    await until(lambda: player._playback is not None and player._playback.opening)
+    hangs.rename(tmp_path / "hung")
+    async with sound.ear() as ear:
+        await player.play(story, Ends())  # it need not wait for the file before
+        assert await ear.tone(LOW, HIGH) == LOW
+    with pytest.raises(UnavailableError, match="given up for a newer order"):
+        await loading
+    await player.close()
+
+
 async def test_an_order_without_a_device_is_not_answered_with_success(
     sound: PulseServer, story: str, player: MpvPlayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
