@@ -139,5 +139,9 @@ class CancelRefusedError(GatewayError):
     """The device refused to cancel its update; the message has its answer."""
 
 
+class NotSupportedError(GatewayError):
+    """The device does not say that it can do this."""
+
+
 class DeviceBusyError(GatewayError):
     """Too many requests already wait for this device."""

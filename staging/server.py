@@ -19,6 +19,7 @@ from staging.commands.command_socket import open_command_socket
 from staging.console.app import PathSwitch, create_console
 from staging.data_dir import DataDir, Endpoints, locked, write_endpoints
 from staging.gateway import tls
+from staging.gateway.ear import Ear
 from staging.gateway.gateway import CONNECTION_LIMIT, Gateway
 from staging.identity import ca
 from staging.listening import BACKLOG, advertised, endpoints, listen
@@ -122,11 +123,13 @@ class _Cloud:
         self._endpoints = endpoints
         self._nonces = Nonces(database, now_ms)
         self._gateway = Gateway(database, api_url=lambda: endpoints.api)
+        self._ear = Ear(self._gateway.sessions)
         self._recognition = Recognition(
             database,
             self._gateway.control,
             options.data,
             Recogniser(options.data.root / CACHE_FOLDER) if options.recognise else None,
+            answer=self._ear.answer,
         )
         self._gateway.listen(self._recognition.collect)
 

@@ -49,7 +49,7 @@ class Use(StrEnum):
     AGAIN = "again"
     """The utterance was answered before."""
     OTHER = "other"
-    """It is of no utterance that was said here last."""
+    """It is of no utterance that was said here last, or of one that was dropped."""
 
 
 class AnswerBook:
@@ -58,6 +58,7 @@ class AnswerBook:
     def __init__(self) -> None:
         self._last: int | None = None
         self._since = 0.0
+        self._sent = False
         self._ordered = False
         self._answered = False
         self.counts: dict[str, int] = {}
@@ -66,11 +67,11 @@ class AnswerBook:
     def begin(self, number: int, now: float) -> None:
         """Note that the utterance ``number`` has begun."""
         self._last, self._since = number, now
-        self._ordered = self._answered = False
+        self._sent = self._ordered = self._answered = False
 
     def end(self, now: float) -> None:
-        """Note that it has been said: its answer may come from now on."""
-        self._since = now
+        """Note that the cloud has all of it. What was dropped has no answer."""
+        self._since, self._sent = now, True
 
     def order(self) -> None:
         """Note that an order came which ended the waiting."""
@@ -84,7 +85,7 @@ class AnswerBook:
         return found
 
     def _use(self, number: int, result: Result, now: float, *, waits: bool) -> Use:
-        if number != self._last:
+        if number != self._last or not (self._sent or waits):
             return Use.OTHER
         if self._answered:
             return Use.AGAIN

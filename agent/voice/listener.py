@@ -370,7 +370,6 @@ class Listener:
             case Effect.DROP if self._utterance is not None and self._utterance.drop():
                 self._sender.count(Drop.ENDED)
             case Effect.HEARD:
-                self._answers.end(self._clock())
                 self._say(Cue.HEARD)
             case Effect.OFFER:
                 self._offering = self._start(self._offer(self._titles))
@@ -471,6 +470,7 @@ class Listener:
     async def _finish(self, utterance: LiveUtterance) -> None:
         if await utterance.finish() and utterance is self._utterance:
             self._sender.count("sent")
+            self._answers.end(self._clock())
             self._now.end = End.SENT
             self._now.times["sent"] = self._clock() - self._began
 

@@ -12,7 +12,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ class Outcome:
     """What became of it."""
     nearest: tuple[str, ...] = ()
     """The titles that come nearest to one that was not found: at most two."""
+    stages: Mapping[str, int] = field(default_factory=dict)
+    """When what happened first, in UTC milliseconds: began, recognised, ordered, done."""
 
     @property
     def done(self) -> bool:
@@ -76,7 +78,7 @@ class Outcome:
             "recognitionSeconds": self.recognition_seconds, "text": self.text,
             "intent": self.intent and dict(self.intent),
             "steps": [dict(step) for step in self.steps], "error": self.error, "done": self.done,
-            "kind": self.kind.value, "nearest": list(self.nearest),
+            "kind": self.kind.value, "nearest": list(self.nearest), "stages": dict(self.stages),
         }  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +19,7 @@ from audio.errors import AudioError, SpeexUnavailableError
 from staging.data_dir import DataDir
 from staging.errors import GatewayError, StagingError
 from staging.recognition.actions import ActionError, Control, Device, Step
+from staging.recognition.answer import Waiting, answer_of
 from staging.recognition.intents import Action, Intent, find_intent
 from staging.recognition.kinds import Kind, kind_of_answer, kind_of_failure
 from staging.recognition.lookup import Known, look_up
@@ -32,11 +34,14 @@ from staging.recognition.titles import NoTitleError, TitleIndex
 from staging.store import Database
 from staging.store.effects import Effect, VoiceSeen
 from staging.times import Clock, now_ms
+from wire.answers import UtteranceAnswer
 from wire.errors import WireError
 from wire.text import parse_text
 
 # Enough for a class of children talking at once; at one second each, the last waits 15 s.
 QUEUE_LIMIT = 16
+# Answers on their way; each takes 5 s at most.
+ANSWERING_LIMIT = 256
 # Typed sentences that are carried out at the same time.
 TYPED_LIMIT = 8
 TIDY_SECONDS = 0.5
@@ -48,6 +53,15 @@ CONFIDENCE_MIN = -0.95
 SILENCE_MAX = 0.5
 
 _log = logging.getLogger(__name__)
+
+
+Answer = Callable[[str, UtteranceAnswer], Coroutine[Any, Any, bool]]
+"""`Ear.answer`: (uuid, answer) → whether the device has taken it."""
+
+
+async def answer_nobody(_uuid: str, _answer: UtteranceAnswer) -> bool:
+    """Answer no device: for a service without a gateway."""
+    return False
 
 
 class BusyError(StagingError):
@@ -64,6 +78,7 @@ class Recognition:
         data: DataDir,
         recogniser: Recogniser | None = None,
         *,
+        answer: Answer = answer_nobody,
         clock: Clock = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,12 +89,16 @@ class Recognition:
             control: sends a control request to a device.
             data: the cloud's data folder.
             recogniser: None: voice segments are ignored, and only typed sentences are carried out.
+            answer: tells a device what became of an utterance.
             clock: UTC milliseconds, for the outcomes.
             monotonic: seconds, for timeouts.
         """
         self._database = database
         self._control = control
         self._recogniser = recogniser
+        self._answer = answer
+        self._answering: set[asyncio.Task[bool]] = set()
+        self._waiting = Waiting()
         self._clock = clock
         self._monotonic = monotonic
         self._title_lists = TitleLists(data.root)
@@ -91,10 +110,13 @@ class Recognition:
 
     def collect(self, uuid: str, effects: Sequence[Effect]) -> None:
         """Collect the voice segments of a report; a listener for `Gateway.listen`."""
-        if self._recogniser is None:
-            return
         for effect in effects:
-            if isinstance(effect, VoiceSeen):
+            if not isinstance(effect, VoiceSeen):
+                continue
+            if self._recogniser is None:
+                if effect.segment.eof:
+                    self._waiting.add(uuid, effect.segment.id, self._monotonic())
+            else:
                 self._take(self._reassembler.add(uuid, effect.segment, self._monotonic()))
 
     async def run(self) -> None:
@@ -112,6 +134,8 @@ class Recognition:
     async def say(self, uuid: str, sentence: str) -> Outcome:
         """Carry out a typed sentence as if the device had sent it as speech.
 
+        An utterance of the device that waits, because nothing here recognises it, is answered by it.
+
         Raises:
             NotFoundError: there is no such device.
             WireError: the sentence is empty, too long or not printable.
@@ -123,7 +147,9 @@ class Recognition:
             raise BusyError(f"{TYPED_LIMIT} sentences are being carried out already")
         self._typed += 1
         try:
-            outcome = Outcome(known.uuid, self._clock(), TYPED, text=text)
+            now = self._clock()
+            utterance = self._waiting.take(known.uuid, self._monotonic())
+            outcome = Outcome(known.uuid, now, TYPED, utterance=utterance, text=text)
             return await self._keep(await self._act_on(outcome, known))
         finally:
             self._typed -= 1
@@ -139,6 +165,10 @@ class Recognition:
                     "device %s: utterance %d dropped: %d are queued already",
                     utterance.uuid, utterance.id, QUEUE_LIMIT,
                 )  # fmt: skip
+                lost = Outcome(
+                    utterance.uuid, self._clock(), VOICE, utterance=utterance.id, kind=Kind.FAILED
+                )
+                self._tell(lost)
 
     async def _tidy(self) -> None:
         while True:
@@ -185,6 +215,7 @@ class Recognition:
     # From text to what the device did.
 
     async def _act_on(self, outcome: Outcome, known: Known) -> Outcome:
+        outcome = self._reached("recognised", outcome)
         try:
             intent = find_intent(outcome.text or "")
         except WireError as failure:
@@ -195,7 +226,7 @@ class Recognition:
         outcome = replace(outcome, intent=intent.to_json())
         try:
             intent = await self._with_title(intent, known)
-            outcome = replace(outcome, intent=intent.to_json())
+            outcome = self._reached("ordered", replace(outcome, intent=intent.to_json()))
             await device.carry_out(intent)
         except (
             ActionError, GatewayError, NoTitleError, StagingError, WireError
@@ -203,7 +234,11 @@ class Recognition:
             outcome = _failed(outcome, failure)
         else:
             outcome = _answered(outcome, device.steps[-1])
+        outcome = self._reached("done", outcome)
         return replace(outcome, steps=tuple(step.to_json() for step in device.steps))
+
+    def _reached(self, stage: str, outcome: Outcome) -> Outcome:
+        return replace(outcome, stages={**outcome.stages, stage: self._clock()})
 
     async def _with_title(self, intent: Intent, known: Known) -> Intent:
         """Replace the recognised title by the spelling of the title list, if there is one."""
@@ -219,7 +254,8 @@ class Recognition:
         return await asyncio.to_thread(self._title_lists.index, known.uuid, known.product)
 
     async def _keep(self, outcome: Outcome) -> Outcome:
-        """Store an outcome and send it to subscribers, even if storing fails: it has happened."""
+        """Tell, store and publish an outcome, even if storing fails: it has happened."""
+        self._tell(outcome)
         try:
             outcome = await asyncio.to_thread(self.outcomes.add, outcome)
         except StagingError as error:
@@ -227,6 +263,18 @@ class Recognition:
         self.outcomes.publish(outcome)
         _log.info("device %s: %s", outcome.uuid, summary(outcome.to_json()))
         return outcome
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Answer the utterance of an outcome; nobody waits for the device."""
+        answer = answer_of(outcome)
+        if answer is None:
+            return
+        if len(self._answering) >= ANSWERING_LIMIT:
+            _log.warning("device %s: too many answers are being sent", outcome.uuid)
+            return
+        task = asyncio.create_task(self._answer(outcome.uuid, answer))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
 
 def _failed(outcome: Outcome, failure: Exception) -> Outcome:

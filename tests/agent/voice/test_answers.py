@@ -43,6 +43,15 @@ def test_what_an_answer_is_good_for(number: int, now: float, *, waits: bool, use
     assert book().use(number, Result.DONE, now, waits=waits) is use
 
 
+def test_what_was_dropped_has_no_answer() -> None:
+    made = AnswerBook()
+    made.begin(10001, 0.0)
+    assert made.use(10001, Result.FAILED, 12.0, waits=False) is Use.OTHER
+    assert (
+        made.use(10001, Result.DONE, 13.0, waits=True) is Use.AWAITED
+    )  # before the acknowledgement
+
+
 def test_an_answer_after_the_order_confirms_it_and_one_that_says_otherwise_is_told() -> None:
     made = book()
     made.order()
