@@ -124,7 +124,11 @@ class GatewayError(Exception):
 
 
 class DeviceOfflineError(GatewayError):
-    """The device has no registered connection, or lost it before it answered."""
+    """The device has no registered connection, so nothing was sent."""
+
+
+class AnswerLostError(DeviceOfflineError):
+    """The request was sent, and the connection ended before the answer: it may have been done."""
 
 
 class DeviceSilentError(GatewayError):

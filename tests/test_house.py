@@ -88,7 +88,6 @@ TESTED_IN: dict[str, str] = {
     "staging.console.shapes": "tests/staging/console/test_heard.py",
     "staging.console.strategies": "tests/staging/console/test_versions.py",
     "staging.errors": "tests/staging/api/test_failures.py",
-    "staging.gateway.session": "tests/staging/gateway/test_gateway.py",
     "staging.gateway.tls": "tests/staging/identity/test_ca.py",
     "staging.identity.oauth": "tests/staging/api/test_authorize.py",
     "staging.migrations.config": "tests/staging/store/test_migrations.py",

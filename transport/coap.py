@@ -15,7 +15,7 @@ from aiocoap.message import Direction
 from aiocoap.numbers.optionnumbers import OptionNumber
 from aiocoap.numbers.types import Type
 
-from wire.exchange import Request
+from wire.exchange import Request, Terms
 
 _HEADER = struct.Struct("!BBH")
 _VERSION = 1
@@ -23,6 +23,10 @@ _TOKEN_MAX = 8
 _PAYLOAD_MARKER = 0xFF
 # Our own requests have at most eight.
 MAX_OPTIONS = 64
+# Ours, of the numbers for experiments (RFC 7252 section 12.2): elective, safe to forward and no part
+# of a cache key, so that whoever does not know them ignores them (docs/adr/0033).
+OPTION_UNTIL = OptionNumber(65020)
+OPTION_REQUEST_ID = OptionNumber(65052)
 # The options that are read, and their longest values (RFC 7252 table 4, RFC 7959, RFC 7967).
 _KEPT: dict[int, int] = {
     OptionNumber.URI_HOST: 255,
@@ -35,6 +39,8 @@ _KEPT: dict[int, int] = {
     OptionNumber.SIZE2: 4,
     OptionNumber.SIZE1: 4,
     OptionNumber.NO_RESPONSE: 1,
+    OPTION_UNTIL: 8,
+    OPTION_REQUEST_ID: 8,
 }
 # Critical, but safe to ignore: each resource has only one representation.
 _LEFT_OUT = frozenset({OptionNumber.ACCEPT})
@@ -76,7 +82,22 @@ def to_request(message: aiocoap.Message) -> Request:
         path=tuple(message.opt.uri_path),
         query=tuple(message.opt.uri_query),
         payload=message.payload,
+        until_ms=int.from_bytes(until, "big") if (until := _first(message, OPTION_UNTIL)) else None,
+        id=_first(message, OPTION_REQUEST_ID),
     )
+
+
+def add_terms(message: aiocoap.Message, terms: Terms) -> None:
+    """Add a request's deadline and id to a message to be sent; `to_request` returns them."""
+    value = terms.until_ms.to_bytes(8, "big").lstrip(b"\0")
+    message.opt.add_option(OPTION_UNTIL.create_option(value=value))
+    if terms.id:
+        message.opt.add_option(OPTION_REQUEST_ID.create_option(value=terms.id))
+
+
+def _first(message: aiocoap.Message, number: OptionNumber) -> bytes:
+    options = message.opt.get_option(number)
+    return bytes(options[0].value) if options else b""
 
 
 def _is_code(code: int) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from typing import Any
 
 from aiocoap import interfaces
@@ -41,6 +43,7 @@ class Connection(interfaces.EndpointAddress):
         self.transfers = BlockTransfers()
         self.serving = 0
         self.unreadable = 0
+        self._socket = writer.get_extra_info("socket")
         peer = writer.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "stream"
 
@@ -92,8 +95,22 @@ class Connection(interfaces.EndpointAddress):
             self._closing = True
             self._writer.close()
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._writer.is_closing()
+
+    def reset(self, reason: str) -> None:
+        """Drop the connection at once, with the given ``reason`` for its end."""
+        self._why = self._why or reason
+        self.abort()
+
     def abort(self) -> None:
         """Drop the connection and discard unsent data. Does nothing if the stream is closed."""
+        handle = self._socket
+        if handle is not None and handle.family != socket.AF_UNIX and handle.fileno() >= 0:
+            # Otherwise the system goes on to send what it has, for minutes, after the close.
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         # Before Python 3.11.4, a fully closed TLS transport has no protocol left.
         with contextlib.suppress(AttributeError):
             self._writer.transport.abort()

@@ -11,6 +11,10 @@ class StreamClosedError(TransportError):
     """The connection ended before the answer arrived."""
 
 
+class NotSentError(StreamClosedError):
+    """The connection had ended before the request was sent, so it did not reach the other side."""
+
+
 class RequestTimeoutError(TransportError):
     """The other side did not answer within the deadline."""
 

@@ -22,12 +22,17 @@ from aiocoap.resource import Resource
 from aiocoap.tokenmanager import TokenManager
 
 from transport.blocks import is_valid_block
-from transport.coap import MessageFormatError, decode_message, to_request
+from transport.coap import MessageFormatError, add_terms, decode_message, to_request
 from transport.connection import Connection
-from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
+from transport.errors import (
+    NotSentError,
+    RequestRejectedError,
+    RequestTimeoutError,
+    StreamClosedError,
+)
 from transport.messages import StreamMessages
 from wire.errors import WireError
-from wire.exchange import Answer, Handler
+from wire.exchange import Answer, Handler, Terms
 from wire.framing import MAX_LENGTH, FrameDecoder, FramingError
 
 READ_SIZE = 16 * 1024
@@ -117,15 +122,21 @@ class FramedEndpoint:
         query: tuple[str, ...] = (),
         deadline: float,
         confirmable: bool = True,
+        terms: Terms | None = None,
     ) -> Answer:
         """Send a request and return the answer, including error codes.
 
+        ``terms``: its deadline in our time and its id, for a peer that reads them.
+
         Raises:
             RequestTimeoutError: no answer within ``deadline`` seconds.
+            NotSentError: the connection had ended before.
             StreamClosedError: the connection ended first.
             RequestRejectedError: the other side reset the exchange, or its answer is not valid.
             FrameLengthError: path and query are too long for one message.
         """
+        if connection.is_closing:
+            raise NotSentError(connection.close_reason or "the connection is closed")
         message = aiocoap.Message(
             code=CoapCode[method],
             payload=payload,
@@ -134,11 +145,15 @@ class FramedEndpoint:
             transport_tuning=_CONFIRMABLE if confirmable else _NON_CONFIRMABLE,
         )
         message.remote = connection
+        if terms is not None:
+            add_terms(message, terms)
         try:
             async with asyncio.timeout(deadline):
                 response = await self._context.request(message).response
         except TimeoutError as error:
             raise RequestTimeoutError(f"no answer within {deadline:g} s") from error
+        except NotSentError:
+            raise
         except (StreamClosedError, coap_error.LibraryShutdown) as error:
             raise StreamClosedError(str(error) or "the endpoint shut down") from error
         except coap_error.MessageError as error:
@@ -245,9 +260,9 @@ class _FramedInterface(interfaces.MessageInterface):
         message.remote.send(message.encode())
 
     async def recognize_remote(self, remote: object) -> bool:
-        """Return whether ``remote`` is a connection; raises StreamClosedError if it is closed."""
+        """Return whether ``remote`` is a connection; raises NotSentError if it is closed."""
         if isinstance(remote, Connection) and remote not in self._open:
-            raise StreamClosedError(remote.close_reason or "the connection is closed")
+            raise NotSentError(remote.close_reason or "the connection is closed")
         return remote in self._open
 
     async def determine_remote(self, message: Any) -> None:

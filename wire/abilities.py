@@ -34,7 +34,7 @@ NAMES_LIMIT = 32
 NAME_LENGTH_LIMIT = 32
 
 # What this version of either side reads; a part that reads more adds its name here.
-DEVICE_READS: Abilities = frozenset({ANSWER})
+DEVICE_READS: Abilities = frozenset({ANSWER, DEADLINE})
 CLOUD_READS: Abilities = frozenset({UTTERANCE_TIMES})
 
 

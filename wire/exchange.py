@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+# How the text of a 5.03 begins by which a device refuses a request after its deadline.
+TOO_LATE = "too late"
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -18,6 +21,18 @@ class Request:
     path: tuple[str, ...]
     query: tuple[str, ...] = ()
     payload: bytes = b""
+    until_ms: int | None = None
+    """The cloud's time (Unix, milliseconds) after which it is not carried out; None: no deadline."""
+    id: bytes = b""
+    """The same in each repeat of a request, which is then carried out once; b"": it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a sender adds to a request for a device that reads deadlines: see `Request`."""
+
+    until_ms: int
+    id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from wire.abilities import MEMBER, Abilities, parse_reads, to_json
-from wire.errors import FieldError, MissingFieldError
+from wire.errors import FieldError, MissingFieldError, WireError
 from wire.fields import dump_object, get_int, get_object, get_string, parse_object
 
 REGISTER_PATH = ("reg_for_control",)
@@ -98,6 +98,19 @@ def parse_registration_answer(payload: bytes) -> Registered:
     # Earlier clouds tell whole seconds.
     time_ms = get_int(source, "time") * 1000 if "time" in source else None
     return Registered(time_ms, reads)
+
+
+def alive_answer(time_ms: int) -> bytes:
+    """Build the payload of the answer to ``alive``, for a device that reads deadlines."""
+    return dump_object({"time_ms": time_ms})
+
+
+def parse_alive_answer(payload: bytes) -> int | None:
+    """Return the cloud's time (Unix, milliseconds) in the answer to ``alive``, None without one."""
+    try:
+        return get_int(parse_object(payload, "answer"), "time_ms") if payload else None
+    except WireError:  # the document does not specify the payload
+        return None
 
 
 def report_query(credentials: Credentials) -> tuple[str, str]:

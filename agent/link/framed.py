@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import ssl
@@ -25,6 +26,7 @@ from agent.link import (
     ResolveError,
     TlsError,
 )
+from agent.link.guard import CloudTime, Guard
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
 from base.tls_dates import check_dates, leave_dates
@@ -43,6 +45,7 @@ from wire.reports import (
     Credentials,
     Registered,
     abilities_report,
+    parse_alive_answer,
     parse_registration_answer,
     registration_payload,
     report_payload,
@@ -75,7 +78,7 @@ class FramedConnector:
         """
         self._profile = profile
         self._settings = settings
-        self._handler = handler
+        self._guard = Guard(handler)
         self._clock = clock
         self._reads = reads
         self._tls = tls_context(profile.rsa_ca_crt)
@@ -91,7 +94,7 @@ class FramedConnector:
         connection, chain_end = await self._open()
         credentials = Credentials(self._profile.uuid, self._profile.token)
         session = FramedSession(
-            await FramedEndpoint.create(), connection, credentials, self._settings, self._handler,
+            await FramedEndpoint.create(), connection, credentials, self._settings, self._guard,
             self._reads,
         )  # fmt: skip
         try:
@@ -140,22 +143,25 @@ class FramedSession:
         connection: Connection,
         credentials: Credentials,
         settings: LinkSettings,
-        handler: Handler,
+        guard: Guard,
         reads: Abilities = DEVICE_READS,
     ) -> None:
-        """Start to serve ``connection``; the cloud's requests go to ``handler``."""
+        """Start to serve ``connection``; the cloud's requests go to ``guard``."""
         self._reads = reads
         self._endpoint = endpoint
         self._connection = connection
         self._credentials = credentials
         self._settings = settings
         self.cloud_abilities: Abilities = frozenset()
+        self._time = CloudTime()
+        handler = functools.partial(guard.handle, time=self._time)
         self._serving = asyncio.create_task(endpoint.serve(connection, handler))
 
     async def register(self) -> Registered:
         """Register this device; return what the cloud tells about itself. Raises RegisterError."""
         payload = registration_payload(self._credentials)
         deadline = self._settings.connect_timeout_seconds
+        asked = self._time.clock()
         try:
             answer = await self._endpoint.request(
                 self._connection, "POST", REGISTER_PATH, payload, deadline=deadline
@@ -173,6 +179,8 @@ class FramedSession:
             _log.debug("link: the answer to the registration is not read: %s", error)
             return Registered()
         self.cloud_abilities = registered.reads
+        if registered.time_ms is not None:
+            self._time.note(registered.time_ms, asked)
         return registered
 
     async def report(self, data: Mapping[str, object]) -> None:
@@ -227,11 +235,15 @@ class FramedSession:
         """Report ``alive`` regularly; a failure closes the connection, which ends `run`."""
         while True:
             await asyncio.sleep(self._settings.keepalive_seconds)
+            asked = self._time.clock()
             try:
-                await self.report(KEEPALIVE)
+                answer = await self.send(report_payload(KEEPALIVE))
             except (LinkError, ReportRejectedError) as error:
                 self._connection.close(f"keepalive: {error}")
                 return
+            # Otherwise the two clocks would drift apart while a connection lasts.
+            if (time_ms := parse_alive_answer(answer)) is not None:
+                self._time.note(time_ms, asked)
 
     async def _announce(self) -> None:
         """Tell a cloud that reads more than the document what we read; it may have restarted."""

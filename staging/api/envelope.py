@@ -18,6 +18,7 @@ from staging.api.failures import ApiError, response_to
 from staging.api.params import validation_error
 from staging.errors import (
     AlreadyBoundError,
+    AnswerLostError,
     DeviceBusyError,
     DeviceOfflineError,
     DeviceRejectedError,
@@ -37,6 +38,7 @@ BODY_LIMIT = 16 * 1024
 
 _GATEWAY_STATUS: dict[type[GatewayError], int] = {
     DeviceOfflineError: 503,
+    AnswerLostError: 504,
     DeviceBusyError: 503,
     DeviceSilentError: 504,
     DeviceRejectedError: 502,

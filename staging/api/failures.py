@@ -48,7 +48,7 @@ _MEANINGS: Mapping[int, str] = {
     500: "the cloud failed",
     502: "the device's answer is not usable",
     503: "the device is offline or busy, or the cloud's store is",
-    504: "the device did not answer in time",
+    504: "sent, no answer: the device did not answer in time, or went offline before it did",
 }
 _ANY_ROUTE = (400, 413)
 # Errors of every signed request: headers, token, account, scope, and the cloud's own failures.

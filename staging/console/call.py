@@ -27,6 +27,7 @@ from staging.console.watchers import Hub, TooManyWatchersError
 from staging.data_dir import DataDir
 from staging.errors import (
     AlreadyBoundError,
+    AnswerLostError,
     CancelRefusedError,
     DeviceBusyError,
     DeviceOfflineError,
@@ -231,6 +232,7 @@ def number_of(call: Call, name: str) -> int:
 
 _GATEWAY: dict[type[GatewayError], tuple[int, str]] = {
     DeviceOfflineError: (503, "device_offline"),
+    AnswerLostError: (504, "answer_lost"),
     DeviceSilentError: (504, "device_silent"),
     DeviceBusyError: (503, "device_busy"),
     CancelRefusedError: (409, "cancel_refused"),

@@ -30,12 +30,12 @@ from staging.gateway.reports import decide
 from staging.gateway.session import Session, Sessions
 from staging.gateway.silent import Pace, SilentUpdates
 from staging.store import Database, devices, effects
-from staging.store.effects import Effect
+from staging.store.effects import Effect, Heartbeat
 from staging.store.models import OtaTask
 from staging.times import Clock, now_ms
 from transport.connection import Connection
 from transport.framed import FramedEndpoint
-from wire.abilities import CLOUD_READS
+from wire.abilities import CLOUD_READS, DEADLINE
 from wire.codes import Code
 from wire.datapoints import parse_self_description
 from wire.errors import WireError, show
@@ -45,6 +45,7 @@ from wire.reports import (
     KEEPALIVE_SECONDS,
     REGISTER_PATH,
     REPORT_PATH,
+    alive_answer,
     parse_registration,
     parse_report,
     parse_report_query,
@@ -270,8 +271,11 @@ class Gateway:
         await self._database.write(devices.note_registration, identity.id, self._clock())
         if self._endpoint is None or connection not in self._connections:
             return Answer(Code.SERVICE_UNAVAILABLE, b"the connection ended")
-        self._admit(Session(identity, connection, self._endpoint, self._limits.control))
-        return Answer(Code.CONTENT, registration_answer(self._clock(), CLOUD_READS))
+        session = Session(
+            identity, connection, self._endpoint, self._limits.control, registered_ms=self._clock()
+        )
+        self._admit(session)
+        return Answer(Code.CONTENT, registration_answer(session.now_ms(), CLOUD_READS))
 
     def _admit(self, session: Session) -> None:
         identity, connection = session.identity, session.connection
@@ -301,6 +305,9 @@ class Gateway:
             listener(identity.uuid, wanted)
         for note in notes:
             _log.warning("device %s: %s", identity.uuid, note)
+        alive = any(isinstance(effect, Heartbeat) for effect in wanted)
+        if alive and DEADLINE in session.abilities:
+            return Answer(Code.CHANGED, alive_answer(session.now_ms()))
         return Answer(Code.CHANGED)
 
     async def _greet(self, session: Session) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
+import time
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import (
+    AnswerLostError,
     DeviceBusyError,
     DeviceOfflineError,
     DeviceRejectedError,
@@ -21,13 +24,23 @@ from staging.errors import (
 from staging.store.devices import Identity
 from staging.store.effects import AbilitiesSeen, Effect
 from transport.connection import Connection
-from transport.errors import RequestRejectedError, RequestTimeoutError, StreamClosedError
+from transport.errors import (
+    NotSentError,
+    RequestTimeoutError,
+    StreamClosedError,
+    TransportError,
+)
 from transport.framed import FramedEndpoint
-from wire.abilities import Abilities
-from wire.exchange import Answer
+from wire.abilities import DEADLINE, Abilities
+from wire.codes import Code
+from wire.exchange import TOO_LATE, Answer, Terms
 
 # Requests to one device are sent one by one (RFC 7252 NSTART); beyond this many they are refused.
 REQUEST_LIMIT = 16
+# Random: no two requests of a minute have the same.
+REQUEST_ID_BYTES = 8
+# How the text of an error begins if the request was sent: an app reads the value back (ADR 0033).
+NO_ANSWER = "sent, no answer"
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +54,9 @@ class Session:
     endpoint: FramedEndpoint
     deadline: float
     """How long a request waits for the device's answer, in seconds."""
+    registered_ms: int
+    """Our time when the device registered (Unix, milliseconds)."""
+    registered_at: float = field(default_factory=time.monotonic)
     description: dict[str, Any] | None = None
     """The stored self-description, if the device sent it on this connection."""
     stored: tuple[float, Mapping[str, Any]] | None = None
@@ -62,25 +78,44 @@ class Session:
     ) -> Answer:
         """Send a request and return the device's answer, also if that is an error code.
 
+        A device that reads deadlines does not carry it out after ours. A connection on which a
+        PUT was not answered is dropped, so that older firmware does not find it there when the
+        network comes back. Older firmware leaves methods and paths unanswered that the document
+        does not have: then nothing is wrong with the connection.
+
         Raises:
-            DeviceOfflineError, DeviceSilentError, DeviceRejectedError, DeviceBusyError: no answer.
+            DeviceOfflineError: it was not sent.
+            AnswerLostError: it was sent, and the connection ended before the answer.
+            DeviceSilentError, DeviceRejectedError, DeviceBusyError: no answer.
         """
-        uuid = self.identity.uuid
         if self.waiting >= REQUEST_LIMIT:
+            uuid = self.identity.uuid
             raise DeviceBusyError(f"device {uuid}: {self.waiting} requests wait already")
         self.waiting += 1
         try:
-            return await self.endpoint.request(
-                self.connection, method, path, payload, query=query, deadline=self.deadline
-            )
-        except RequestTimeoutError as error:
-            raise DeviceSilentError(f"device {uuid} is silent: {error}") from error
-        except StreamClosedError as error:
-            raise DeviceOfflineError(f"device {uuid} went offline: {error}") from error
-        except RequestRejectedError as error:
-            raise DeviceRejectedError(f"device {uuid}: {error}") from error
+            answer = await self.endpoint.request(
+                self.connection, method, path, payload,
+                query=query, deadline=self.deadline, terms=self._terms(method),
+            )  # fmt: skip
+        except TransportError as error:
+            if isinstance(error, RequestTimeoutError) and method == "PUT":
+                self.connection.reset(f"no answer to PUT /{'/'.join(path)}")
+            raise _as_gateway_error(self.identity.uuid, error) from error
         finally:
             self.waiting -= 1
+        if answer.code == Code.SERVICE_UNAVAILABLE and answer.text.startswith(TOO_LATE):
+            raise DeviceSilentError(f"device {self.identity.uuid}: {answer.text}")
+        return answer
+
+    def _terms(self, method: str) -> Terms | None:
+        if DEADLINE not in self.abilities:
+            return None
+        key = b"" if method == "GET" else secrets.token_bytes(REQUEST_ID_BYTES)
+        return Terms(self.now_ms() + int(self.deadline * 1000), key)
+
+    def now_ms(self) -> int:
+        """Return our time as this session's device knows it: no step of our clock is in it."""
+        return self.registered_ms + int((time.monotonic() - self.registered_at) * 1000)
 
     def note(self, effects: Iterable[Effect]) -> None:
         """Learn from a committed report what the device reads."""
@@ -145,3 +180,17 @@ class Sessions:
         if session is None:
             raise DeviceOfflineError(f"device {uuid} is offline")
         return session
+
+
+def _as_gateway_error(uuid: str, error: TransportError) -> GatewayError:
+    """Return what a request's failure means for whoever asked for it."""
+    match error:
+        case RequestTimeoutError():
+            return DeviceSilentError(f"{NO_ANSWER}: device {uuid} is silent: {error}")
+        case NotSentError():
+            return DeviceOfflineError(f"device {uuid} went offline: {error}")
+        case StreamClosedError():
+            text = f"{NO_ANSWER}: device {uuid} went offline after the request was sent: {error}"
+            return AnswerLostError(text)
+        case _:
+            return DeviceRejectedError(f"device {uuid}: {error}")

@@ -126,7 +126,7 @@ async def test_device_that_goes_while_it_is_asked(cloud: Any, device: Any) -> No
     asking = asyncio.create_task(control(cloud, method="GET", name="power"))
     await device.expect("GET", "power")
     device.connection.close("gone")
-    failed(await asking, 503, "503", "went offline")
+    failed(await asking, 504, "504", "sent, no answer", "went offline")
 
 
 async def test_too_many_requests_for_one_device(cloud: Any, device: Any) -> None:

@@ -1,7 +1,4 @@
-"""The device gateway over real TLS: registration, reports, and the ends of connections.
-
-Tests staging.gateway.session too.
-"""
+"""The device gateway over real TLS: registration, reports, and the ends of connections."""
 
 from __future__ import annotations
 
