@@ -32,10 +32,29 @@ class SettingsError(WireError):
     """The settings file is invalid; the message names file, member and what was expected."""
 
 
+class LinkKind(StrEnum):
+    """Which protocol the cloud link speaks."""
+
+    AUTO = "auto"
+    """The one in the profile's ``configures.link``, else framed CoAP."""
+    COAP = "coap"
+    """Framed CoAP over TLS, as in the document."""
+    MQTT = "mqtt"
+    """MQTT 5 over TLS, to a cloud behind a broker; needs the extra [mqtt]."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
     """The cloud link."""
 
+    kind: LinkKind = LinkKind.AUTO
+    """``auto`` (as the profile says, else ``coap``), ``coap`` or ``mqtt``."""
+    mqtt_port: int = 0
+    """The broker's port; 0: the profile's ``configures.mqttPort``, else 8883."""
+    client_certificate: str = ""
+    """File of a client certificate for the broker, in place of the token; empty: the token."""
+    client_key: str = ""
+    """File of its key; empty: the key is in the same file."""
     keepalive_seconds: float = 55.0
     """Interval of the ``alive`` report, as in the document."""
     connect_timeout_seconds: float = 15.0
@@ -196,6 +215,7 @@ class Settings:
 
 
 _LIMITS: Mapping[str, tuple[float, float]] = {
+    "link.mqtt_port": (0, 65535),
     "link.keepalive_seconds": (1, 3600),
     "link.connect_timeout_seconds": (1, 300),
     "link.retry_max_seconds": (1, 3600),

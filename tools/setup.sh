@@ -8,7 +8,7 @@ python=${PYTHON:-python3}
 # The device's packages (the first line), and those that the bench and the tests add.
 packages=(libspeex1 libspeexdsp1 mpv alsa-utils pulseaudio-utils python3-venv
           pulseaudio libasound2-plugins pipewire pipewire-pulse wireplumber curl openssl dbus rauc squashfs-tools softhsm2 postgresql
-          chromium chromium-driver fonts-noto-cjk libportaudio2 espeak-ng)
+          mosquitto chromium chromium-driver fonts-noto-cjk libportaudio2 espeak-ng)
 
 # Never pipewire-alsa: it and pulseaudio remove each other.
 
@@ -77,7 +77,7 @@ install_project() {
   .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv; "$python" -m venv .venv; }
   say "installing the project and what it needs into .venv"
   .venv/bin/python -m pip install -qq --disable-pip-version-check \
-    -c tools/constraints.txt -e '.[dev,mic,vad]' -e './cloud[hsm]' \
+    -c tools/constraints.txt -e '.[dev,mic,vad,mqtt]' -e './cloud[hsm]' \
     || fail "pip could not install the project; is the package index reachable?"
   # The metadata of an earlier set-up with setuptools would be found before the installed one.
   rm -rf story_agent.egg-info

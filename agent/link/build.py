@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+
 from agent.link import Link
 from agent.link.framed import FramedConnector
-from agent.link.reconnect import ReconnectingLink
-from agent.settings import LinkSettings
+from agent.link.reconnect import Connector, ReconnectingLink
+from agent.settings import LinkKind, LinkSettings
 from base.clock import TrustedTime
 from wire.abilities import DEVICE_READS, Abilities
+from wire.errors import FieldError
 from wire.exchange import Handler
 from wire.profile import Profile
+
+PROFILE_MEMBER = "link"
+"""The member of the profile's ``configures`` that names the kind of link."""
+
+_log = logging.getLogger(__name__)
 
 
 def build_link(
@@ -28,5 +36,24 @@ def build_link(
         clock: judges the server certificate's dates, and learns the time from the cloud.
         reads: what this device tells the cloud that it reads.
     """
-    connector = FramedConnector(profile, settings, handler, clock, reads)
+    connector: Connector
+    if choose_kind(profile, settings) is LinkKind.MQTT:
+        from agent.link.mqtt import MqttConnector  # noqa: PLC0415  # few machines speak it
+
+        connector = MqttConnector(profile, settings, handler, clock, reads)
+    else:
+        connector = FramedConnector(profile, settings, handler, clock, reads)
     return ReconnectingLink(connector, settings, profile.secrets)
+
+
+def choose_kind(profile: Profile, settings: LinkSettings) -> LinkKind:
+    """Return the kind of link: the operator's, else the profile's, else framed CoAP."""
+    if settings.kind is not LinkKind.AUTO:
+        return settings.kind
+    told = profile.configures.get(PROFILE_MEMBER, LinkKind.COAP)
+    if isinstance(told, str) and told in {LinkKind.COAP, LinkKind.MQTT}:
+        return LinkKind(told)
+    # A machine with a wrong profile still plays, and the factory sees why it is not online.
+    problem = FieldError(f"configures.{PROFILE_MEMBER}", told, "coap or mqtt")
+    _log.error("profile: %s; the link speaks coap", problem)
+    return LinkKind.COAP

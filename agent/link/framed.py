@@ -119,7 +119,7 @@ class FramedConnector:
                 )
             return Connection(reader, writer), self._check_dates(writer)
         except (OSError, TimeoutError) as error:
-            raise _connect_error(error, timeout) from error
+            raise connect_error(error, timeout) from error
 
     def _check_dates(self, writer: asyncio.StreamWriter) -> float:
         """Check the certificate dates before anything is sent; raises SSLCertVerificationError."""
@@ -261,7 +261,7 @@ class FramedSession:
             await self._endpoint.shutdown()
 
 
-def _connect_error(error: OSError, timeout: float) -> LinkError:
+def connect_error(error: OSError, timeout: float) -> LinkError:
     """Return the error of the phase in which no connection came about."""
     match error:
         case ssl.SSLCertVerificationError():

@@ -1,9 +1,10 @@
-"""One table of requests over the cloud link, CoAP/UDP and HTTP, with the same codes and texts."""
+"""One table of requests over both cloud links, CoAP/UDP and HTTP, with the same codes and texts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiocoap
@@ -13,17 +14,18 @@ import resources.dispatch
 from agent.link.build import build_link
 from agent.local.coap import local_coap
 from agent.routes import cloud_handler
-from agent.settings import LinkSettings
+from agent.settings import LinkKind, LinkSettings
 from base.clock import TrustedTime
 from tests.agent.local.rig import SECRET, Bench, Kept, cancel, free_port, serving
 from tests.agent.parts import Cloud, make_profile
 from tests.authority import Authority
+from tests.broker import MqttCloud, broker
 from wire.codes import Code, dotted
 from wire.datapoints import (
     STRING_LIMIT,
     parse_self_description,
 )
-from wire.exchange import Answer
+from wire.exchange import Answer, Handler
 from wire.story_points import PLAY_LIMIT
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
@@ -68,10 +70,31 @@ async def bench(cloud: Cloud, authority: Authority, tmp_path: Path) -> AsyncIter
 
         made.senders = {"cloud": cloud.ask, "coap": send_coap, "http": send_http}
         await link.registered.wait()
-        yield made
+        async with over_mqtt(authority, tmp_path, handler) as ask:
+            made.senders["mqtt"] = ask
+            yield made
     await local.shutdown()
     linked.cancel()
     await asyncio.gather(linked, return_exceptions=True)
+
+
+@asynccontextmanager
+async def over_mqtt(
+    authority: Authority, folder: Path, handler: Handler
+) -> AsyncIterator[Callable[..., Awaitable[Answer]]]:
+    """Yield what sends requests through a real broker."""
+    profile = make_profile(1, authority.pem)
+    async with broker(folder, authority, {profile.uuid: profile.token}) as made:
+        cloud = MqttCloud(made, authority.client_context())
+        await cloud.start()
+        settings = LinkSettings(kind=LinkKind.MQTT, mqtt_port=made.listeners.port)
+        link = build_link(profile, settings, handler, TrustedTime())
+        linked = asyncio.create_task(link.run())
+        await link.registered.wait()
+        yield cloud.ask
+        linked.cancel()
+        await asyncio.gather(linked, return_exceptions=True)
+        await cloud.stop()
 
 
 RANGE = "an integer from -10 to 10 in steps of 2"

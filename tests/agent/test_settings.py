@@ -15,6 +15,10 @@ from wire.voice import HeaderStyle
 
 EVERYTHING = """
 [link]
+kind = "mqtt"
+mqtt_port = 9883
+client_certificate = "/etc/story-agent/device.pem"
+client_key = "/etc/story-agent/device.key"
 keepalive_seconds = 30
 connect_timeout_seconds = 7.5
 retry_max_seconds = 10
@@ -179,7 +183,7 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ('[health]\nsound = "loud"', 'health.sound: got "loud", expected one of auto, device, off'),
         ("[ota]\nbatch = 7", "ota.batch: got 7, expected a string"),
         ("[ota]\nbatch = 1979-05-27", "ota.batch: got .*1979.*, expected a string"),
-        ("[link]\nkeepalive = 3", "link.keepalive: got 3, expected one of keepalive_seconds, "),
+        ("[link]\nkeepalive = 3", "link.keepalive: got 3, expected one of kind, "),
         ("[mqtt]\nport = 1", "mqtt: got .*, expected one of the tables link, voice, play, "),
         ("link = 3", "link: got 3, expected one of the tables"),
         ("[[link]]\nkeepalive_seconds = 3", "link: got .*, expected one of the tables"),

@@ -80,7 +80,7 @@ async def test_a_whole_agent_runs_on_another_kind_of_link(
 ) -> None:
     made: list[MemoryLink] = []
 
-    def build(_profile: object, _settings: object, handler: Handler, _clock: object) -> MemoryLink:
+    def build(_profile: object, _settings: object, handler: Handler, *_: object) -> MemoryLink:
         made.append(MemoryLink(handler=handler, is_up=False))
         return made[-1]
 

@@ -1,0 +1,184 @@
+"""The link by MQTT 5 over TLS, for clouds behind a broker: how to connect and register.
+
+The same checks as the framed link's stand before the first byte: the server's certificate must chain
+to the profile's CA, match its host and be in date. The device logs in at the broker with its uuid and
+token, or with a client certificate, and then registers with the cloud, which may be another program
+than the broker.
+
+paho-mqtt is the extra [mqtt]. Without it the link says so in ``status``, and the machine plays on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.link import (
+    ConnectError,
+    LinkError,
+    LinkState,
+    RegisterError,
+    RegistrationRefusedError,
+    TlsError,
+)
+from agent.link.framed import connect_error, tls_context
+from agent.link.mqtt_requests import CloudRequests
+from agent.link.mqtt_session import MqttSession
+from agent.settings import LinkSettings
+from base.clock import TrustedTime
+from base.tls_dates import check_dates
+from transport.errors import StreamClosedError, TransportError
+from transport.tls_socket import open_tls
+from wire.abilities import DEVICE_READS, Abilities
+from wire.exchange import Handler
+from wire.profile import Profile
+from wire.reports import Credentials
+from wire.topics import Kind, State, Topic, state_payload
+
+if TYPE_CHECKING:
+    from transport.mqtt import MqttConnection, MqttOptions
+
+DEFAULT_PORT = 8883
+# Seconds. The broker declares a device dead after one and a half of it, so within 30 s.
+KEEPALIVE = 20
+# Seconds for which the broker keeps the session of a device that is away; requests in it expire
+# much earlier, so it need only outlive a short break.
+SESSION_EXPIRY = 300
+# Requests that the broker may hand over before the first is done.
+RECEIVE_MAXIMUM = 16
+# MQTT 5 section 3.2.2.2: client identifier, user name or password, not authorized, banned, method.
+_REFUSALS = frozenset({133, 134, 135, 138, 140})
+_EXTRA = "paho-mqtt is missing: pip install 'story-agent[mqtt]', or set link.kind = \"coap\""
+
+
+class MissingExtraError(LinkError):
+    """The package that this kind of link needs is not installed."""
+
+    slow = True
+
+
+class MqttConnector:
+    """Connects to the broker at the profile's host, and registers with the cloud behind it."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        settings: LinkSettings,
+        handler: Handler,
+        clock: TrustedTime,
+        reads: Abilities = DEVICE_READS,
+    ) -> None:
+        """Take the same as `agent.link.framed.FramedConnector`."""
+        self._profile = profile
+        self._settings = settings
+        self._clock = clock
+        self._reads = reads
+        self._port = settings.mqtt_port or profile_port(profile) or DEFAULT_PORT
+        self._requests = CloudRequests(profile.uuid, handler)
+
+    @property
+    def server(self) -> str:
+        """The broker's host and port."""
+        return f"{self._profile.server_addr}:{self._port} (mqtt)"
+
+    @contextlib.asynccontextmanager
+    async def connect(self, enter: Callable[[LinkState], None]) -> AsyncIterator[MqttSession]:
+        """Connect and register; leaving the context closes the connection. Raises LinkError."""
+        session = MqttSession(
+            Credentials(self._profile.uuid, self._profile.token),
+            self._settings,
+            self._requests,
+            self._reads,
+        )
+        connection, chain_end = await self._open(session)
+        try:
+            enter(LinkState.REGISTERING)
+            registered = await session.begin(connection)
+            if registered.time_ms is not None:  # in a thread: it may write to disk
+                seconds = registered.time_ms / 1000
+                await asyncio.to_thread(self._clock.note_cloud, seconds, chain_end)
+            yield session
+        finally:
+            await session.close()
+
+    async def _open(self, session: MqttSession) -> tuple[MqttConnection, float]:
+        """Return a connection that the broker accepted, and the end of its certificate chain."""
+        try:
+            # In a thread: the import reads many files.
+            mqtt = await asyncio.to_thread(_import_mqtt)
+        except ImportError as error:
+            raise MissingExtraError(_EXTRA) from error
+        timeout = self._settings.connect_timeout_seconds
+        try:
+            async with asyncio.timeout(timeout):
+                sock, chain_end = await self._open_socket()
+                return await mqtt.open(sock, self._options(), session.deliver), chain_end
+        except TransportError as error:
+            raise _refusal(error) from error
+        except (OSError, TimeoutError) as error:
+            raise connect_error(error, timeout) from error
+
+    async def _open_socket(self) -> tuple[ssl.SSLSocket, float]:
+        host = self._profile.server_addr
+        context = await asyncio.to_thread(self._context)
+        sock = await open_tls(host, self._port, context, host.rstrip("."))
+        try:
+            return sock, check_dates(sock, self._clock)
+        except ssl.SSLCertVerificationError:
+            sock.close()
+            raise
+
+    def _context(self) -> ssl.SSLContext:
+        """Return the TLS context; raises TlsError if the client certificate cannot be read."""
+        context = tls_context(self._profile.rsa_ca_crt)
+        certificate, key = self._settings.client_certificate, self._settings.client_key
+        if certificate:
+            try:
+                context.load_cert_chain(Path(certificate), Path(key) if key else None)
+            except OSError as error:  # ssl.SSLError is one
+                reason = error.strerror or "expected a certificate and its key in PEM"
+                raise TlsError(f"link.client_certificate {certificate}: {reason}") from error
+        return context
+
+    def _options(self) -> MqttOptions:
+        from transport.mqtt import MqttOptions, Will  # noqa: PLC0415  # an extra
+
+        uuid = self._profile.uuid
+        with_password = not self._settings.client_certificate
+        return MqttOptions(
+            client_id=uuid,
+            username=uuid if with_password else "",
+            password=self._profile.token if with_password else "",
+            keepalive=KEEPALIVE,
+            clean_start=False,
+            session_expiry=SESSION_EXPIRY,
+            receive_maximum=RECEIVE_MAXIMUM,
+            will=Will(str(Topic(uuid, Kind.STATE)), state_payload(State(online=False))),
+        )
+
+
+def profile_port(profile: Profile) -> int:
+    """Return the broker's port in the profile's ``configures.mqttPort``, 0 if there is none."""
+    port = profile.configures.get("mqttPort")
+    is_port = isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536
+    return port if is_port else 0  # type: ignore[return-value]  # as checked
+
+
+def _import_mqtt() -> type[MqttConnection]:
+    from transport.mqtt import MqttConnection  # noqa: PLC0415  # an extra
+
+    return MqttConnection
+
+
+def _refusal(error: TransportError) -> LinkError:
+    """Return the error for a broker that did not accept the connection."""
+    reason = getattr(error, "reason", None)
+    if reason in _REFUSALS:
+        return RegistrationRefusedError(f"the broker refuses this device: {error}")
+    if isinstance(error, StreamClosedError):
+        return ConnectError(f"the broker hung up before it answered: {error}")
+    return RegisterError(f"the broker takes no connection now: {error}")

@@ -1,0 +1,304 @@
+"""One registered connection to a cloud behind an MQTT broker: reports, voice, the cloud's requests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import secrets
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from agent.link import (
+    CloudBusyError,
+    LinkError,
+    LostError,
+    RegisterError,
+    RegistrationRefusedError,
+    ReportRejectedError,
+)
+from agent.link.mqtt_requests import CloudRequests
+from agent.settings import LinkSettings
+from transport.errors import (
+    RequestTimeoutError,
+    StreamClosedError,
+    TransportError,
+)
+from wire.abilities import Abilities
+from wire.codes import Code, dotted
+from wire.errors import WireError, show
+from wire.exchange import Answer
+from wire.reports import (
+    KEEPALIVE,
+    KEYS_VOICE,
+    Credentials,
+    Registered,
+    parse_registration_answer,
+    registration_payload,
+    report_payload,
+)
+from wire.topics import (
+    REQUEST_EXPIRY,
+    Kind,
+    State,
+    Topic,
+    answer_properties,
+    parse_answer,
+    state_payload,
+    voice_topic,
+)
+
+if TYPE_CHECKING:
+    from transport.mqtt import MqttConnection, MqttMessage, Outgoing
+
+# Seconds, as on the framed link: a cloud that commits to a slow disk takes long.
+REPORT_TIMEOUT = 20.0
+# Seconds for the broker's answers, and for a voice segment to leave the machine.
+BROKER_TIMEOUT = 10.0
+# MQTT 5: nobody subscribed to this topic, so no worker of the cloud is there.
+_NO_SUBSCRIBERS = 16
+_TOO_LARGE = 149
+
+_log = logging.getLogger(__name__)
+
+
+class MqttSession:
+    """One connection to the broker, and what belongs to it alone."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        settings: LinkSettings,
+        requests: CloudRequests,
+        reads: Abilities,
+    ) -> None:
+        """Use `begin` once the broker has accepted; `deliver` may be called before."""
+        self._credentials = credentials
+        self._settings = settings
+        self._requests = requests
+        self._reads = reads
+        self._connection: MqttConnection | None = None
+        self._ready = asyncio.Event()
+        self._waiting: dict[bytes, asyncio.Future[Answer]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = itertools.count()
+        # Answers to an earlier connection's reports must not match.
+        self._prefix = secrets.token_bytes(4)
+        uuid = credentials.uuid
+        self._answers, self._asked = Topic(uuid, Kind.CLOUD_ANSWER), Topic(uuid, Kind.REQUEST)
+        self.cloud_abilities: Abilities = frozenset()
+
+    # Life.
+
+    async def begin(self, connection: MqttConnection) -> Registered:
+        """Subscribe and register; return what the cloud tells about itself. Raises LinkError."""
+        self._connection = connection
+        self._ready.set()
+        try:
+            filters = [(str(self._answers), 0), (str(self._asked), 1)]
+            await connection.subscribe(filters, deadline=BROKER_TIMEOUT)
+            registered = await self._register()
+            state = state_payload(State(online=True, reads=self._reads))
+            topic = str(Topic(self._credentials.uuid, Kind.STATE))
+            await connection.publish(
+                self._outgoing(topic, state, retain=True), deadline=BROKER_TIMEOUT
+            )
+        except TransportError as error:
+            raise RegisterError(f"registration: {error}") from error
+        self.cloud_abilities = registered.reads
+        return registered
+
+    async def _register(self) -> Registered:
+        payload = registration_payload(self._credentials)
+        deadline = self._settings.connect_timeout_seconds
+        answer = await self._ask(Kind.REGISTER, payload, deadline)
+        text = f"{dotted(answer.code)} {show(answer.payload)}"
+        if answer.code >> 5 == 5:
+            raise RegisterError(f"registration: {text}")
+        if answer.code != Code.CONTENT:
+            raise RegistrationRefusedError(f"the cloud refuses this device: {text}")
+        try:
+            return parse_registration_answer(answer.payload)
+        except WireError as error:
+            _log.debug("link: the answer to the registration is not read: %s", error)
+            return Registered()
+
+    async def run(self) -> str:
+        """Keep the session alive until the connection ends; return the reason, in words."""
+        connection = self._open_connection()
+        async with asyncio.TaskGroup() as group:
+            alive = group.create_task(self._keep_alive())
+            reason = await asyncio.shield(connection.ended)
+            alive.cancel()
+        return reason
+
+    async def _keep_alive(self) -> None:
+        """Report ``alive`` regularly: the broker's own keepalive does not prove that a cloud is there."""
+        while True:
+            await asyncio.sleep(self._settings.keepalive_seconds)
+            try:
+                await self.report(KEEPALIVE)
+            except (LinkError, ReportRejectedError) as error:
+                self._open_connection().abort(f"keepalive: {error}")
+                return
+
+    async def close(self) -> None:
+        """Say farewell with the will, so that the cloud knows at once, and end the handlers."""
+        try:
+            await self._requests.end()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=BROKER_TIMEOUT)
+        finally:
+            if self._connection is not None:
+                await self._connection.close(with_will=True)
+            for task in self._tasks:
+                task.cancel()
+
+    # Reports.
+
+    async def report(self, data: Mapping[str, object]) -> None:
+        """Send one report; a voice segment is live or not at all, and has no answer.
+
+        Raises as `send`.
+        """
+        payload = report_payload(data)
+        if not KEYS_VOICE.intersection(data):
+            await self.send(payload)
+            return
+        segment = self._outgoing(voice_topic(self._credentials.uuid), payload, qos=0)
+        with self._translated():
+            await self._open_connection().publish(segment, deadline=BROKER_TIMEOUT)
+
+    async def send(self, payload: bytes) -> bytes:
+        """Send the payload of a report or a batch; return the payload of the cloud's answer.
+
+        It returns after the broker's acknowledgement and the cloud's answer.
+
+        Raises:
+            LostError: the connection ended before the answer, or the cloud no longer knows us.
+            CloudBusyError: broker or cloud cannot take it now, or the broker denies it.
+            ReportRejectedError: the cloud answered with an error code; a retry would not help.
+        """
+        with self._translated():
+            answer = await self._ask(Kind.REPORT, payload, REPORT_TIMEOUT)
+            _check_answer(answer)
+        return answer.payload
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn the transport's errors into the link's."""
+        try:
+            yield
+        except (StreamClosedError, RequestTimeoutError) as error:
+            self._open_connection().abort(f"a report failed: {error}")
+            raise LostError(str(error)) from error
+        except TransportError as error:
+            if getattr(error, "reason", 0) == _TOO_LARGE:
+                text = f"the broker takes no report of this size: {error}"
+                raise ReportRejectedError(text) from error
+            raise CloudBusyError(f"the report was not taken: {error}") from error
+
+    async def _ask(self, kind: Kind, payload: bytes, deadline: float) -> Answer:
+        """Send the cloud a request and return its answer. Raises TransportError, CloudBusyError."""
+        correlation = self._prefix + next(self._numbers).to_bytes(4, "big")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[correlation] = answer
+        until = time.monotonic() + deadline
+        try:
+            request = self._outgoing(
+                str(Topic(self._credentials.uuid, kind)),
+                payload,
+                expiry=REQUEST_EXPIRY if kind is Kind.REGISTER else None,
+                response_topic=str(self._answers),
+                correlation=correlation,
+            )
+            reason = await self._open_connection().publish(request, deadline=deadline)
+            if reason == _NO_SUBSCRIBERS:
+                raise CloudBusyError("no cloud listens at the broker now")
+            return await self._wait_for(answer, until - time.monotonic())
+        finally:
+            del self._waiting[correlation]
+
+    async def _wait_for(self, answer: asyncio.Future[Answer], seconds: float) -> Answer:
+        """Return the answer; raises TransportError if the connection ends first, or time runs out."""
+        ended = self._open_connection().ended
+        either: list[asyncio.Future[Any]] = [answer, ended]
+        await asyncio.wait(either, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        if ended.done():
+            raise StreamClosedError(ended.result())
+        raise RequestTimeoutError("the cloud did not answer in time")
+
+    @staticmethod
+    def _outgoing(topic: str, payload: bytes, **options: Any) -> Outgoing:
+        from transport.mqtt import Outgoing  # noqa: PLC0415  # an extra
+
+        return Outgoing(topic, payload, **options)
+
+    def _open_connection(self) -> MqttConnection:
+        if self._connection is None:
+            raise LostError("the link to the broker is down")
+        return self._connection
+
+    # What arrives.
+
+    def deliver(self, message: MqttMessage) -> None:
+        """Take a message of the broker; called in the event loop."""
+        if message.topic == str(self._answers):
+            self._take_answer(message)
+        elif message.topic == str(self._asked):
+            self._spawn(self._serve(message))
+        else:
+            _log.warning("link: a message on %s is dropped", show(message.topic))
+            self._spawn(self._acknowledge(message))
+
+    def _take_answer(self, message: MqttMessage) -> None:
+        waiting = self._waiting.get(message.correlation)
+        if waiting is not None and not waiting.done():
+            try:
+                waiting.set_result(parse_answer(message.properties, message.payload))
+            except WireError as error:
+                waiting.set_exception(LostError(f"the cloud's answer is not read: {error}"))
+        self._spawn(self._acknowledge(message))
+
+    async def _serve(self, message: MqttMessage) -> None:
+        await self._requests.serve(message, self._reply)
+        await self._acknowledge(message)
+
+    async def _acknowledge(self, message: MqttMessage) -> None:
+        await self._ready.wait()  # the session of the broker may bring messages before `begin`
+        self._open_connection().acknowledge(message)
+
+    async def _reply(self, topic: str, correlation: bytes, answer: Answer) -> None:
+        await self._ready.wait()
+        try:
+            message = self._outgoing(
+                topic,
+                answer.payload,
+                expiry=REQUEST_EXPIRY,
+                correlation=correlation,
+                properties=answer_properties(answer.code),
+            )
+            await self._open_connection().publish(message, deadline=BROKER_TIMEOUT)
+        except TransportError as error:
+            _log.info("link: an answer did not reach the broker: %s", error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _check_answer(answer: Answer) -> None:
+    """Raise the error that a report's answer stands for (classes: RFC 7252 section 5.9)."""
+    text = f"{dotted(answer.code)} {show(answer.payload)}"
+    if answer.code == Code.UNAUTHORIZED:
+        raise StreamClosedError(f"the cloud no longer knows this registration: {text}")
+    if answer.code >> 5 == 5:
+        raise CloudBusyError(f"the cloud cannot take reports now: {text}")
+    if answer.code >> 5 != 2:
+        raise ReportRejectedError(text)

@@ -1,0 +1,476 @@
+"""The MQTT link through a real mosquitto to a scripted cloud: trust, phases, reports, requests, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import datetime as dt
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import agent.link.mqtt_requests
+from agent.link import (
+    CloudBusyError,
+    ConnectError,
+    Link,
+    LinkState,
+    LostError,
+    RegisterError,
+    RegistrationRefusedError,
+    ReportRejectedError,
+    TlsError,
+)
+from agent.link.build import build_link
+from agent.link.mqtt import MissingExtraError, MqttConnector, profile_port
+from agent.link.mqtt_session import MqttSession
+from agent.settings import LinkKind, LinkSettings
+from base.clock import TrustedTime
+from staging.broker.process import Mosquitto
+from staging.broker.settings import ACCESS
+from tests.agent.parts import DEADLINE, TOKEN, UUID, make_profile, until
+from tests.authority import Authority
+from tests.broker import MqttCloud, broker
+from wire.abilities import DEVICE_READS
+from wire.codes import Code
+from wire.exchange import Answer, Request
+from wire.reports import REGISTER_PATH, registration_answer
+from wire.topics import State, parse_state
+
+pytestmark = pytest.mark.usefixtures("no_blocking")
+
+OTHER = "0083000000000b"
+NOW_MS = 1_800_000_000_000
+
+
+@pytest.fixture
+async def made(authority: Authority, tmp_path: Path) -> AsyncIterator[Mosquitto]:
+    async with broker(tmp_path, authority, {UUID: TOKEN, OTHER: "other"}) as running:
+        yield running
+
+
+@pytest.fixture
+async def cloud(made: Mosquitto, authority: Authority) -> AsyncIterator[MqttCloud]:
+    scripted = MqttCloud(made, authority.client_context())
+    await scripted.start()
+    yield scripted
+    await scripted.stop()
+
+
+async def volume(request: Request) -> Answer:
+    if request.path == ("volume",) and request.method == "GET":
+        return Answer(Code.CONTENT, b"8")
+    return Answer(Code.NOT_FOUND)
+
+
+def settings(made: Mosquitto, **changes: Any) -> LinkSettings:
+    plain: dict[str, Any] = {
+        "kind": LinkKind.MQTT, "mqtt_port": made.listeners.port, "keepalive_seconds": 30,
+        "connect_timeout_seconds": 5, "retry_max_seconds": 0.02, "refused_retry_seconds": 3600,
+    }  # fmt: skip
+    return LinkSettings(**(plain | changes))
+
+
+Run = Callable[..., Awaitable[Link]]
+
+
+@pytest.fixture
+async def run(made: Mosquitto, authority: Authority) -> AsyncIterator[Run]:
+    tasks: list[asyncio.Task[None]] = []
+
+    async def start(handler: Any = volume, *, wait: bool = True, **changes: Any) -> Link:
+        profile = make_profile(1, authority.pem, **changes.pop("profile", {}))
+        link = build_link(profile, settings(made, **changes), handler, TrustedTime())
+        tasks.append(asyncio.create_task(link.run()))
+        if wait:
+            async with asyncio.timeout(DEADLINE):
+                await link.registered.wait()
+        return link
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def failure(link: Link) -> str:
+    """Return why the link waits."""
+    await until(lambda: link.status.state is LinkState.WAITING)
+    return link.status.last_error
+
+
+# Registration.
+
+
+async def test_it_registers_and_tells_that_it_is_online(run: Run, cloud: MqttCloud) -> None:
+    cloud.answer = lambda _: Answer(
+        Code.CONTENT, registration_answer(NOW_MS, frozenset({"number"}))
+    )
+    link = await run()
+    assert [request.path for request in cloud.requests] == [REGISTER_PATH]
+    await until(lambda: cloud.states)
+    assert parse_state(cloud.states[-1]) == State(online=True, reads=DEVICE_READS)
+    assert link.cloud_abilities == {"number"}
+    assert link.status.state is LinkState.ONLINE
+    assert link.status.server.endswith("(mqtt)")
+
+
+async def test_its_end_is_told_at_once(run: Run, cloud: MqttCloud) -> None:
+    await run()
+    await until(lambda: len(cloud.states) == 1)
+    # A clean end too: the broker publishes the will.
+    for task in asyncio.all_tasks():
+        if task.get_coro().__qualname__.endswith("ReconnectingLink.run"):  # type: ignore[union-attr]
+            task.cancel()
+    await until(lambda: len(cloud.states) == 2)
+    assert parse_state(cloud.states[-1]) == State(online=False)
+
+
+async def test_a_cloud_that_refuses_is_asked_again_much_later(run: Run, cloud: MqttCloud) -> None:
+    cloud.answer = lambda _: Answer(Code.UNAUTHORIZED, b"wrong token")
+    link = await run(wait=False)
+    assert "the cloud refuses this device: 4.01" in await failure(link)
+    assert link.status.next_try is not None
+    await until(lambda: cloud.states)
+    assert not any(parse_state(state).online for state in cloud.states)
+
+
+async def test_a_cloud_that_cannot_now_is_asked_again_soon(run: Run, cloud: MqttCloud) -> None:
+    answers = [Answer(Code.SERVICE_UNAVAILABLE, b"later"), Answer(Code.CONTENT)]
+    cloud.answer = lambda _: answers.pop(0)
+    link = await run()
+    assert link.status.tries == 2
+
+
+async def test_without_a_cloud_at_the_broker_the_link_says_so(run: Run) -> None:
+    link = await run(wait=False)
+    assert "no cloud listens" in await failure(link)
+
+
+@pytest.mark.parametrize("token", ["other", "wrong"])
+async def test_a_broker_that_refuses_the_token(run: Run, token: str) -> None:
+    link = await run(wait=False, profile={"token": token})
+    text = await failure(link)
+    assert "the broker refuses this device" in text
+    assert token not in text
+
+
+async def connect(
+    made: Mosquitto, pem: str, clock: TrustedTime | None = None, **profile: Any
+) -> None:
+    connector = MqttConnector(
+        make_profile(1, pem, **profile), settings(made), volume, clock or TrustedTime()
+    )
+    async with connector.connect(lambda _: None):
+        pass
+
+
+async def test_another_ca_is_refused_before_the_token_is_sent(made: Mosquitto) -> None:
+    with pytest.raises(TlsError):
+        await connect(made, Authority().pem)
+
+
+async def test_another_host_is_refused(made: Mosquitto, authority: Authority) -> None:
+    with pytest.raises(TlsError, match="localhost"):
+        await connect(made, authority.pem, server_addr="localhost")
+
+
+async def test_an_expired_certificate_is_refused(made: Mosquitto, authority: Authority) -> None:
+    class Later(TrustedTime):
+        def certificate_time(self) -> float:
+            return dt.datetime.now(dt.UTC).timestamp() + 7200
+
+    with pytest.raises(TlsError, match="expired"):
+        await connect(made, authority.pem, Later())
+
+
+async def test_no_broker_at_the_port(made: Mosquitto, authority: Authority) -> None:
+    await made.stop()
+    with pytest.raises(ConnectError):
+        await connect(made, authority.pem)
+
+
+async def test_a_frozen_broker_is_given_up(made: Mosquitto, authority: Authority) -> None:
+    assert made._process
+    made._process.send_signal(signal.SIGSTOP)
+    connector = MqttConnector(
+        make_profile(1, authority.pem), settings(made, connect_timeout_seconds=0.2), volume,
+        TrustedTime(),
+    )  # fmt: skip
+    with pytest.raises(ConnectError, match="within"):
+        async with connector.connect(lambda _: None):
+            pass
+    made._process.send_signal(signal.SIGCONT)
+
+
+async def test_without_paho_the_link_says_what_to_install(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def missing(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "transport.mqtt":
+            raise ImportError("No module named 'paho'")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    link = await run(wait=False)
+    assert "pip install 'story-agent[mqtt]'" in await failure(link)
+    assert MissingExtraError.slow
+
+
+async def test_a_client_certificate_stands_in_for_the_token(
+    authority: Authority, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mutual"
+    async with broker(folder, authority, {}, certificates=True) as made:
+        cloud = MqttCloud(made, authority.client_context())
+        await cloud.start()
+        own = authority._ca.issue_cert("device.local", common_name=UUID)
+        file = folder / "device.pem"
+        own.private_key_and_cert_chain_pem.write_to_path(str(file))
+        chosen = settings(made, client_certificate=str(file))
+        link = build_link(make_profile(1, authority.pem), chosen, volume, TrustedTime())
+        running = asyncio.create_task(link.run())
+        async with asyncio.timeout(DEADLINE):
+            await link.registered.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await cloud.stop()
+
+
+async def test_a_client_certificate_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
+    link = await run(wait=False, client_certificate=str(tmp_path / "none.pem"))
+    assert "link.client_certificate" in await failure(link)
+
+
+# Reports.
+
+
+async def test_a_report_is_done_after_the_clouds_answer(run: Run, cloud: MqttCloud) -> None:
+    link = await run()
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: Request) -> Answer:
+        asked.set()
+        await go.wait()
+        return Answer(Code.CHANGED)
+
+    cloud.answer = slow
+    report = asyncio.create_task(link.report({"volume": 5}))
+    await asked.wait()
+    assert not report.done()  # the broker has it, the cloud has not answered
+    go.set()
+    await report
+    assert cloud.reports == [{"volume": 5}]
+
+
+REPORTS: list[tuple[Answer, type[Exception]]] = [
+    (Answer(Code.BAD_REQUEST, b"volume"), ReportRejectedError),
+    (Answer(Code.SERVICE_UNAVAILABLE, b"busy"), CloudBusyError),
+    (Answer(Code.INTERNAL_SERVER_ERROR), CloudBusyError),
+    (Answer(Code.UNAUTHORIZED, b"who?"), LostError),
+]
+
+
+@pytest.mark.parametrize(("answer", "error"), REPORTS)
+async def test_what_the_clouds_answer_means(
+    run: Run, cloud: MqttCloud, answer: Answer, error: type[Exception]
+) -> None:
+    link = await run()
+    cloud.answer = lambda _: answer
+    with pytest.raises(error):
+        await link.report({"volume": 5})
+
+
+@pytest.mark.usefixtures("cloud")
+async def test_a_report_that_the_broker_denies_is_kept(run: Run, made: Mosquitto) -> None:
+    link = await run()
+    rules = ACCESS.replace("pattern write story/%u/up/#", "")
+    (made._folder / "acl").write_text(rules)
+    assert made._process
+    made._process.send_signal(signal.SIGHUP)
+    error: Exception | None = None
+    async with asyncio.timeout(DEADLINE):
+        while not isinstance(error, CloudBusyError):
+            try:
+                await link.report({"volume": 5})
+            except (CloudBusyError, LostError) as caught:
+                error = caught
+    assert "135" in str(error)
+
+
+@pytest.mark.usefixtures("cloud")
+async def test_a_report_too_large_for_the_broker_does_not_block_the_others(run: Run) -> None:
+    link = await run()
+    with pytest.raises(ReportRejectedError, match="size"):
+        await link.report({"x": "y" * 200_000})
+    await link.report({"volume": 5})
+
+
+async def test_a_payload_goes_whole_and_its_answer_comes_back(run: Run, cloud: MqttCloud) -> None:
+    link = await run()
+    cloud.answer = lambda _: Answer(Code.CHANGED, b'{"refused":{}}')
+    assert await link.send(b'{"number": 7}') == b'{"refused":{}}'
+    assert cloud.requests[-1].payload == b'{"number": 7}'
+
+
+async def test_voice_is_sent_without_an_answer(run: Run, cloud: MqttCloud) -> None:
+    link = await run()
+    cloud.answer = lambda _: Answer(Code.BAD_REQUEST)
+    await link.report({"duer_voice": {"id": 1}})
+    await until(lambda: cloud.reports)
+    assert cloud.reports == [{"duer_voice": {"id": 1}}]
+
+
+async def test_a_report_during_the_brokers_death_is_lost_and_the_link_comes_back(
+    run: Run, cloud: MqttCloud, made: Mosquitto, authority: Authority
+) -> None:
+    link = await run()
+    asked = asyncio.Event()
+
+    async def never(_request: Request) -> Answer:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    cloud.answer = never
+    report = asyncio.create_task(link.report({"volume": 5}))
+    await asked.wait()
+    await made.stop(signal.SIGKILL)
+    with pytest.raises(LostError):
+        await report
+    await made.start({UUID: TOKEN, "cloud": "the-workers-password"})
+    again = MqttCloud(made, authority.client_context())
+    await again.start()
+    async with asyncio.timeout(DEADLINE):
+        await link.registered.wait()
+    await link.report({"volume": 5})
+    await again.stop()
+
+
+# Requests.
+
+
+async def test_a_request_handed_over_again_is_carried_out_once(run: Run, cloud: MqttCloud) -> None:
+    count, begun, go = 0, asyncio.Event(), asyncio.Event()
+
+    async def handler(_request: Request) -> Answer:
+        nonlocal count
+        count += 1
+        begun.set()
+        await go.wait()
+        return Answer(Code.CHANGED, b"done")
+
+    link = await run(handler)
+    asking = asyncio.create_task(cloud.ask("PUT", "volume", b"3"))
+    await begun.wait()
+    # The connection breaks while the handler runs: the broker has no acknowledgement.
+    session = link._session  # type: ignore[attr-defined]
+    assert isinstance(session, MqttSession)
+    assert session._connection
+    session._connection.abort("the network is gone")
+    go.set()
+    async with asyncio.timeout(DEADLINE):
+        assert await asking == Answer(Code.CHANGED, b"done")
+    assert count == 1
+
+
+async def test_the_same_request_twice_gets_the_same_answer(run: Run, cloud: MqttCloud) -> None:
+    count = 0
+
+    async def handler(_request: Request) -> Answer:
+        nonlocal count
+        count += 1
+        return Answer(Code.CHANGED, str(count).encode())
+
+    await run(handler)
+    properties = [("method", "PUT"), ("path", "volume")]
+    first = await cloud.send(properties, b"3", b"once")
+    assert await cloud.send(properties, b"3", b"once") == first
+    assert await cloud.send(properties, b"3", b"two") == Answer(Code.CHANGED, b"2")
+
+
+async def test_a_handler_that_fails_is_answered(run: Run, cloud: MqttCloud) -> None:
+    async def handler(_request: Request) -> Answer:
+        raise ZeroDivisionError
+
+    await run(handler)
+    assert (await cloud.ask("GET", "volume")).code == Code.INTERNAL_SERVER_ERROR
+
+
+async def test_a_request_that_cannot_be_read_is_answered(run: Run, cloud: MqttCloud) -> None:
+    await run()
+    answer = await cloud.send([("method", "EAT"), ("path", "volume")], b"", b"1")
+    assert answer.code == Code.BAD_REQUEST
+    assert b"method" in answer.payload
+
+
+@pytest.mark.parametrize(
+    ("response_topic", "correlation"),
+    [
+        ("", b"1"),
+        (f"story/{OTHER}/up/answer/scripted", b"1"),
+        (f"story/{UUID}/up/report", b"1"),
+        (f"story/{UUID}/up/answer/scripted", b""),
+        (f"story/{UUID}/up/answer/scripted", b"x" * 65),
+    ],
+)
+async def test_a_request_whose_answer_has_no_place_is_not_carried_out(
+    run: Run, cloud: MqttCloud, response_topic: str, correlation: bytes
+) -> None:
+    from transport.mqtt import Outgoing
+
+    asked: list[Request] = []
+
+    async def handler(request: Request) -> Answer:
+        asked.append(request)
+        return Answer(Code.CONTENT)
+
+    await run(handler)
+    message = Outgoing(
+        f"story/{UUID}/down/request", b"", response_topic=response_topic, correlation=correlation,
+        properties=[("method", "PUT"), ("path", "lost")],
+    )  # fmt: skip
+    await cloud.connection.publish(message, deadline=DEADLINE)
+    await cloud.ask("GET", "volume")
+    assert [request.path for request in asked] == [("volume",)]
+
+
+async def test_requests_beyond_the_limit_are_answered_at_once(
+    run: Run, cloud: MqttCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent.link.mqtt_requests, "MAX_SERVING", 2)
+    go = asyncio.Event()
+
+    async def handler(_request: Request) -> Answer:
+        await go.wait()
+        return Answer(Code.CONTENT)
+
+    await run(handler)
+    asking = [asyncio.create_task(cloud.ask("GET", "volume")) for _ in range(3)]
+    done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+    assert [task.result().code for task in done] == [Code.SERVICE_UNAVAILABLE]
+    go.set()
+    assert sorted(answer.code for answer in await asyncio.gather(*asking)) == [
+        Code.CONTENT, Code.CONTENT, Code.SERVICE_UNAVAILABLE,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("configures", "port"),
+    [({}, 0), ({"mqttPort": 9883}, 9883), ({"mqttPort": True}, 0), ({"mqttPort": "1"}, 0),
+     ({"mqttPort": 0}, 0), ({"mqttPort": 65536}, 0)],
+)  # fmt: skip
+def test_the_brokers_port_in_the_profile(
+    authority: Authority, configures: dict[str, object], port: int
+) -> None:
+    assert profile_port(make_profile(1, authority.pem, configures=configures)) == port
+
+
+def test_errors_say_whether_to_hurry() -> None:
+    assert RegistrationRefusedError.slow
+    assert not RegisterError.slow

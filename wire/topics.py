@@ -1,0 +1,222 @@
+"""MQTT topics and properties: how requests, answers and reports are written on a broker.
+
+::
+
+    story/{uuid}/up/register       the device registers                          (request)
+    story/{uuid}/up/report         a report                                      (request)
+    story/{uuid}/up/voice/{shard}  a voice segment; the shard is of the uuid     (no answer)
+    story/{uuid}/up/state          online or offline, retained                   (no answer)
+    story/{uuid}/up/answer/{who}   the device's answer to the worker ``who``
+    story/{uuid}/down/request      a request of the cloud                        (request)
+    story/{uuid}/down/answer       the cloud's answer
+
+So a broker needs two rules for a device: it writes below ``story/{uuid}/up`` and reads below
+``story/{uuid}/down``. A request has a response topic and correlation data (MQTT 5, section 4.10).
+Method, path, query and the answer's code are user properties, one for each part of a path or query
+as in CoAP, because a topic cannot hold every path.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wire.abilities import MEMBER, Abilities, parse_reads, to_json
+from wire.errors import FieldError, WireError, show
+from wire.exchange import Answer, Request
+from wire.fields import dump_object, get_string, parse_object
+from wire.profile import UUID_PATTERN
+
+# Voice is shared out by this number, so that one worker gets all segments of an utterance.
+SHARDS = 64
+# A broker hands a request over at most this late, in seconds: an app does not wait any longer.
+REQUEST_EXPIRY = 10
+# Parts of a path and of a query; data points have one, reports two.
+PARTS_LIMIT = 16
+PART_BYTES = 255
+# Bytes of correlation data; ours have 8.
+CORRELATION_LIMIT = 64
+
+
+_WHO_PATTERN = re.compile(r"[0-9A-Za-z_-]{1,32}")
+_CODE_PATTERN = re.compile(r"([0-7])\.([0-2][0-9]|3[01])")
+_METHODS = frozenset({"GET", "PUT", "POST", "DELETE"})
+
+Properties = Sequence[tuple[str, str]]
+"""User properties in order; a name may occur more than once."""
+
+
+class TopicError(WireError):
+    """A topic or its properties are not of this protocol."""
+
+
+class Kind(StrEnum):
+    """What a message is, and on which topic it goes."""
+
+    REGISTER = "up/register"
+    REPORT = "up/report"
+    VOICE = "up/voice"
+    STATE = "up/state"
+    ANSWER = "up/answer"
+    REQUEST = "down/request"
+    CLOUD_ANSWER = "down/answer"
+
+
+_WITH_LAST = frozenset({Kind.VOICE, Kind.ANSWER})
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A parsed topic: the device, the kind, and of voice the shard, of an answer the worker."""
+
+    uuid: str
+    kind: Kind
+    last: str = ""
+
+    def __str__(self) -> str:
+        end = f"/{self.last}" if self.last else ""
+        return f"story/{self.uuid}/{self.kind}{end}"
+
+
+def shard_of(uuid: str) -> int:
+    """Return a device's shard, 0 to SHARDS - 1, the same on both sides."""
+    return zlib.crc32(uuid.lower().encode()) % SHARDS
+
+
+def voice_topic(uuid: str) -> str:
+    """Return the topic of a device's voice segments."""
+    return str(Topic(uuid, Kind.VOICE, str(shard_of(uuid))))
+
+
+def answer_topic(uuid: str, who: str) -> str:
+    """Return the topic on which a device answers the worker ``who``; raises TopicError."""
+    if not _WHO_PATTERN.fullmatch(who):
+        raise TopicError(f"worker: got {show(who)}, expected 1 to 32 letters, digits, _ or -")
+    return str(Topic(uuid, Kind.ANSWER, who))
+
+
+def every(kind: Kind, last: str = "") -> str:
+    """Return the filter that matches a kind of all devices."""
+    return str(Topic("+", kind, last))
+
+
+def parse_topic(text: str) -> Topic:
+    """Parse a topic; raises TopicError."""
+    parts = text.split("/")
+    if len(parts) not in {4, 5} or parts[0] != "story" or not UUID_PATTERN.fullmatch(parts[1]):
+        raise TopicError(f"topic: got {show(text)}, expected story/{{uuid}}/up/… or …/down/…")
+    try:
+        kind = Kind("/".join(parts[2:4]))
+    except ValueError as error:
+        expected = ", ".join(Kind)
+        raise TopicError(f"topic: got {show(text)}, expected one of {expected}") from error
+    last = parts[4] if len(parts) == 5 else ""
+    has_last = len(parts) == 5
+    if has_last is not (kind in _WITH_LAST) or (has_last and not _WHO_PATTERN.fullmatch(last)):
+        raise TopicError(f"topic: got {show(text)}, expected {_form(kind)}")
+    if kind is Kind.VOICE and last != str(shard_of(parts[1])):
+        raise TopicError(f"topic: got {show(text)}, expected the shard {shard_of(parts[1])}")
+    return Topic(parts[1], kind, last)
+
+
+def _form(kind: Kind) -> str:
+    return f"story/{{uuid}}/{kind}" + ("/… and one part more" if kind in _WITH_LAST else "")
+
+
+def request_properties(request: Request) -> list[tuple[str, str]]:
+    """Return the user properties of a request; raises TopicError if it cannot be written."""
+    made = [("method", request.method)]
+    made += [("path", part) for part in request.path]
+    made += [("query", part) for part in request.query]
+    _check_parts(request.path, "path")
+    _check_parts(request.query, "query")
+    return made
+
+
+def parse_request(properties: Properties, payload: bytes) -> Request:
+    """Return the request of a message; raises TopicError that names the property.
+
+    Properties of other names are ignored, so that later versions may add some.
+    """
+    method = _one(properties, "method")
+    if method not in _METHODS:
+        raise FieldError("method", method, "one of " + ", ".join(sorted(_METHODS)))
+    path, query = _all(properties, "path"), _all(properties, "query")
+    if not path:
+        raise TopicError("path: missing, expected at least one part")
+    _check_parts(path, "path")
+    _check_parts(query, "query")
+    return Request(method, path, query, payload)
+
+
+def answer_properties(code: int) -> list[tuple[str, str]]:
+    """Return the user properties of an answer with this CoAP code."""
+    return [("code", f"{code >> 5}.{code & 0x1F:02d}")]
+
+
+def parse_answer(properties: Properties, payload: bytes) -> Answer:
+    """Return the answer of a message; raises TopicError."""
+    code = _one(properties, "code")
+    match = _CODE_PATTERN.fullmatch(code)
+    if match is None or not 2 <= int(match[1]) <= 5:
+        raise TopicError(f"code: got {show(code)}, expected a code such as 2.05")
+    return Answer(int(match[1]) << 5 | int(match[2]), payload)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a device's topic ``up/state`` holds: whether it is online, and what it reads."""
+
+    online: bool
+    reads: Abilities = frozenset()
+
+
+def state_payload(state: State) -> bytes:
+    """Build the payload of ``up/state``."""
+    if not state.online:
+        return dump_object({"state": "offline"})
+    return dump_object({"state": "online", MEMBER: to_json(state.reads)})
+
+
+def parse_state(payload: bytes) -> State:
+    """Parse the payload of ``up/state``; an empty one is a cleared topic. Raises WireError."""
+    if not payload:
+        return State(online=False)
+    source = parse_object(payload, "state")
+    value = get_string(source, "state")
+    if value not in {"online", "offline"}:
+        raise FieldError("state", value, "online or offline")
+    return State(value == "online", parse_reads(source))
+
+
+def _one(properties: Properties, name: str) -> str:
+    found = _all(properties, name)
+    if len(found) != 1:
+        raise TopicError(f"{name}: got {len(found)} of them, expected one")
+    return found[0]
+
+
+def _all(properties: Properties, name: str) -> tuple[str, ...]:
+    return tuple(value for key, value in properties if key == name)
+
+
+def _check_parts(parts: Iterable[str], name: str) -> None:
+    parts = tuple(parts)
+    if len(parts) > PARTS_LIMIT:
+        raise TopicError(f"{name}: got {len(parts)} parts, expected at most {PARTS_LIMIT}")
+    for part in parts:
+        if not _fits(part):
+            raise TopicError(
+                f"{name}: got {show(part)}, expected at most {PART_BYTES} bytes of text"
+            )
+
+
+def _fits(part: str) -> bool:
+    """Return whether a property can hold it: no lone surrogates, no U+0000 (MQTT 5, 1.5.4)."""
+    try:
+        return "\0" not in part and len(part.encode()) <= PART_BYTES
+    except UnicodeEncodeError:
+        return False
