@@ -221,7 +221,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "link.retry_max_seconds": (1, 3600),
     "link.refused_retry_seconds": (1, 86400),
     "battery.bus": (0, 255),
-    "battery.address": (0, 0x77),
+    "battery.address": (0, 0x77),  # and `_check_address`
     "battery.cells": (1, 8),
     "battery.shunt_ohms": (0.0001, 10),
     "battery.warn_percent": (0, 100),
@@ -241,6 +241,8 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "local.coap_port": (0, 65535),
 }
 
+# The 7-bit addresses of chips: I2C-bus specification UM10204, section 3.1.12.
+CHIP_ADDRESSES = (0x08, 0x77)
 _NOT_EMPTY = frozenset({"ota.product", "ota.channel"})
 # Strings with their own format, and the parsers that check them; an empty string means none.
 _FORMS: Mapping[str, Callable[[str, str], object]] = {
@@ -281,6 +283,7 @@ def parse_settings(text: str) -> Settings:
         for name, kind in tables.items()
     }
     _check_levels(built["battery"])
+    _check_address(built["battery"])
     return Settings(**built)
 
 
@@ -292,6 +295,17 @@ def _check_levels(battery: BatterySettings) -> None:
             "battery.off_percent",
             battery.off_percent,
             f"less than the first warning's {first}, or 0",
+        )
+
+
+def _check_address(battery: BatterySettings) -> None:
+    """Refuse an address that I²C reserves for other things than chips; 0 is the chip's usual one."""
+    first, last = CHIP_ADDRESSES
+    if battery.address and not first <= battery.address <= last:
+        raise FieldError(
+            "battery.address",
+            battery.address,
+            f"0, or a chip's address from {first:#04x} to {last:#04x}: I2C reserves the others",
         )
 
 

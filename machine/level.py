@@ -107,11 +107,11 @@ class KeptLevel:
             await self._look()
             return (await self._mixer.read()).level
 
-    async def set(self, level: float, seconds: float | None = None) -> None:
+    async def set(self, level: float, seconds: float | None = None) -> bool:
         """Set the level, at most the limit; returns when it is in force on all outputs.
 
-        A change of more than a step is a ramp, or lasts ``seconds``; a later call ends it. Raises
-        UnavailableError: a mixer is missing or has gone; the level is then not kept.
+        A change of more than a step is a ramp, or lasts ``seconds``; a later call ends it, and it returns
+        False. Raises UnavailableError: a mixer is missing or has gone; the level is then not kept.
         """
         self._orders += 1
         order = self._orders
@@ -122,6 +122,7 @@ class KeptLevel:
                 start = min(1.0, (await self._mixer.read()).level)
                 self._target = end
             await self._ramp(order, start, end, seconds)
+            return order == self._orders
         finally:
             if order == self._orders:
                 self._target = None

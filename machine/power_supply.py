@@ -16,6 +16,8 @@ POWER_SUPPLY = Path("/sys/class/power_supply")
 DIGITS_MAX = 20
 # Pairs that give a charge where ``capacity`` is missing, by their unit: µWh, µAh.
 _PAIRS = ("energy", "charge")
+# One of these makes a battery a gauge.
+_GAUGE = ("capacity", *(f"{unit}_full" for unit in _PAIRS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class SystemBattery:
             return combine(cells, online=online)
         if self._seen:
             return Charge(None, online, f"the battery {', '.join(self._seen)} is gone")
+        if unread := [supply.name for supply in supplies if _fails(supply / "type")]:
+            return Charge(None, online, f"{', '.join(unread)} cannot be read, and may be a battery")
         return Charge(None, online, "no battery found") if self._required else MAINS
 
 
@@ -70,15 +74,16 @@ def read_cell(supply: Path) -> Cell | None:
     """Return a battery that powers the machine and is there, else None.
 
     A wireless mouse's battery has the scope "Device"; the machine's own has none, or "System". One that neither
-    tells its charge nor what it is made of is not a gauge.
+    tells its charge nor what it is made of is not a gauge; one whose attributes are there and cannot be read is, and
+    its charge is unknown.
     """
     if _read(supply / "type") != "Battery" or _read(supply / "scope") == "Device":
         return None
     if _read(supply / "present") == "0":
         return None
-    sizes = {unit: size for unit in _PAIRS if (size := _number(supply / f"{unit}_full") or 0) > 0}
-    if not (sizes or (supply / "capacity").exists()):
+    if not any((supply / name).exists() for name in _GAUGE):
         return None
+    sizes = {unit: size for unit in _PAIRS if (size := _number(supply / f"{unit}_full") or 0) > 0}
     return Cell(supply.name, _percent(supply, sizes), sizes, _read(supply / "status"))
 
 
@@ -140,6 +145,17 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace").strip()
     except OSError:
         return ""
+
+
+def _fails(path: Path) -> bool:
+    """Return whether an attribute is there, and cannot be read."""
+    try:
+        path.read_bytes()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _number(path: Path) -> int | None:

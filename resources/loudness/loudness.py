@@ -125,16 +125,22 @@ class Loudness:
         """Set the step; returns when it is in force.
 
         Raises:
-            RefusedError: it is beyond the limits.
+            RefusedError: it is beyond the limits, also those that came while it was carried out.
             UnavailableError: the mixer is missing or has gone.
         """
+        self._check(step, self._limits.min)
+        is_last = await self._level.set(level_of(step))
+        self._check(step, quietest=0)
+        if is_last:
+            self._note(step)
+
+    def _check(self, step: int, quietest: int) -> None:
+        """Raise RefusedError if ``step`` is louder than the limits allow now, or quieter than ``quietest``."""
         loudest = self.loudest
-        quietest = min(self._limits.min, loudest)
+        quietest = min(quietest, loudest)
         if not quietest <= step <= loudest:
             why = "night" if loudest < self._limits.max and step > loudest else "volume_limits"
             raise RefusedError(refusal(step, quietest, loudest, why))
-        await self._level.set(level_of(step))
-        self._note(step)
 
     async def turn(self, steps: int) -> int:
         """Go louder or quieter by ``steps``, as a button does, as far as the limits allow.

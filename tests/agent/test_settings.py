@@ -145,6 +145,17 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ('[voice]\nstyle = "mp3"', 'voice.style: got "mp3", expected one of length32, spx'),
         ("[voice]\nstyle = 1", "voice.style: got 1, expected one of length32, spx"),
         ('[battery]\nkind = "bq"', 'battery.kind: got "bq", expected one of auto, sysfs, max17040'),
+        *(
+            (
+                f"[battery]\naddress = {address}",
+                f"battery.address: got {address}, expected 0, or a chip's address from 0x08 to 0x77: I2C",
+            )
+            for address in (1, 7)
+        ),
+        (
+            "[battery]\naddress = 0x78",
+            "battery.address: got 120, expected an integer from 0 to 119",
+        ),
         (
             '[battery]\ncurve = "4:9"',
             'battery.curve: got "4:9", expected two or more volts:percent',

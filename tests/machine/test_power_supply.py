@@ -93,6 +93,22 @@ def test_a_charge(tmp_path: Path, attributes: dict[str, str], percent: int | Non
     assert SystemBattery(tmp_path).read() == Charge(percent, None, fault)
 
 
+@pytest.mark.parametrize("broken", ["type", "charge_full", "energy_full", "capacity"])
+def test_what_cannot_be_read_at_first_is_unknown_until_it_can(tmp_path: Path, broken: str) -> None:
+    """Never mains: it would hide a battery for good."""
+    folder = battery(tmp_path, charge_now="1100000", charge_full="2200000")
+    if broken != "charge_full":
+        (folder / "charge_full").unlink()
+    (folder / broken).unlink(missing_ok=True)
+    (folder / broken).mkdir()  # reading it is an error
+    found = SystemBattery(tmp_path)
+    assert found.read().percent is None
+    (folder / broken).rmdir()
+    (folder / "type").write_text("Battery\n")
+    (folder / "charge_full").write_text("2200000\n")
+    assert found.read() == Charge(50, None)
+
+
 def test_several_batteries_count_by_their_sizes(tmp_path: Path) -> None:
     battery(tmp_path, "a", capacity="100", energy_full="10000000")
     battery(tmp_path, "b", capacity="20", energy_full="30000000")

@@ -105,9 +105,26 @@ async def test_a_limit_that_is_lowered_during_a_ramp_ends_it() -> None:
     ramp = asyncio.create_task(bench.loudness.set(16))
     await until(lambda: len(card.heard) > 1)
     await bench.loudness.put_limits("max=9")
-    await ramp
+    with pytest.raises(RefusedError, match="volume: got 16, expected 0 to 9 now"):
+        await ramp
     assert (step_of(card.heard[-1]), max(map(step_of, card.heard))) == (9, 9)
     assert bench.reported == [9]
+
+
+async def test_an_order_that_a_newer_one_ends_is_not_taken_for_the_volume() -> None:
+    card = Card()
+    bench = LoudBench(level_on(card))
+    ramp = asyncio.create_task(bench.loudness.set(16))
+    await until(lambda: len(card.heard) > 1)
+    low = step_of(card.heard[-1])
+    await bench.loudness.set(low)  # a step, which is done before the ramp wakes
+    await ramp
+    assert step_of(await bench.level.get()) == low
+    card.heard.append(level_of(16))  # a knob
+    await bench.loudness.get()
+    await until(lambda: bench.reported)
+    assert bench.reported == [16]
+    await bench.loudness.close()
 
 
 @pytest.mark.parametrize("order", ["night", "limits"])
