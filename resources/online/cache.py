@@ -186,7 +186,8 @@ class Cache:
     def __init__(self, folder: Path, limit: int, *, free_floor: int = FREE_FLOOR) -> None:
         """Use ``folder``, which is made and read when first needed; ``limit`` 0 keeps nothing."""
         self._folder = folder
-        self._limit = limit
+        self.limit = limit
+        """Bytes in all."""
         self._free_floor = free_floor
         self._lock = threading.RLock()
         self._records: dict[str, Record] | None = None
@@ -242,7 +243,7 @@ class Cache:
             pins = dict(self._pins)
             if not pinned:
                 pins.pop(key, None)
-            elif not self._limit:
+            elif not self.limit:
                 raise RefusedError("play: nothing is kept, since play.cache_bytes is 0")
             elif len(pins) >= PINS_LIMIT and key not in pins:
                 raise RefusedError(f"play: {PINS_LIMIT} stories are pinned, expected fewer")
@@ -300,7 +301,7 @@ class Cache:
     def _make_room(self, size: int, key: str) -> bool:
         """Leave stories out until ``size`` bytes fit in; return whether they do."""
         records = self._load()
-        if size > self._limit:
+        if size > self.limit:
             return False
         there = records[key].spans.total if key in records else 0
         used = {key, *self._open, *self._pins}
@@ -323,7 +324,7 @@ class Cache:
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize
         return (
-            used + size <= self._limit
+            used + size <= self.limit
             and free - (size - there) >= self._free_floor
             and len(records) < ENTRIES_LIMIT
         )

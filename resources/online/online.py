@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from machine.errors import RefusedError, ResourceError, UnavailableError
 from resources.online.cache import Cache, key_of
 from resources.online.kept_lists import KeptLists
-from resources.online.policy import AddressError, Target, parse_target
+from resources.online.policy import NOT_REACHED, AddressError, Target, parse_target
 from resources.online.relay import Relay
 from resources.online.stores import InMemory, OnDisk, Store, on_disk
 from resources.online.story import Story
@@ -105,13 +105,55 @@ class Online:
         """Pin the story at ``url`` in the cache, or treat it as any other again.
 
         Raises:
-            RefusedError: it is no http(s) URL, or no more can be pinned.
+            RefusedError: it is no http(s) URL, its address is not allowed or does not answer, it is no sound
+                that can be kept, or no more can be pinned.
             UnavailableError: the disk fails.
         """
+        if pinned:
+            await self._check_keepable(url)
         try:
             await on_disk(self._cache.pin, url, pinned=pinned)
         except OSError as error:
             raise UnavailableError(f"play: it cannot be kept: {error.strerror}") from error
+
+    async def _check_keepable(self, url: str) -> None:
+        """Look at what is there: whoever pins a story must not learn from the log that it never comes."""
+        target = parse_target(url)
+        key = key_of(target)
+        if self._relay.find(key) is not None or await self._is_there(key):
+            return
+        try:
+            async with asyncio.timeout(ORDER_SECONDS):
+                response = await self._upstream.open(target)
+                try:
+                    head = await _read_up_to(response, HEAD_SIZE)
+                finally:
+                    response.close()
+        except AddressError as error:
+            _log.info("play: %s", error.detail)
+            raise
+        except UnavailableError as error:
+            raise RefusedError(str(error)) from error
+        except TimeoutError as error:
+            raise RefusedError(NOT_REACHED) from error
+        if find_kind(head[:HEAD_SIZE], response.facts.content_type) is not None:
+            raise RefusedError("play: got a list or a page, expected a story to keep")
+        self._check_size(response.facts.size)
+
+    async def _is_there(self, key: str) -> bool:
+        try:
+            return await on_disk(self._cache.has_whole, key)
+        except OSError:
+            return False
+
+    def _check_size(self, size: int | None) -> None:
+        if not size:
+            raise RefusedError("play: its server does not tell its size, so it cannot be kept")
+        if 0 < self._cache.limit < size:
+            raise RefusedError(
+                f"play: got a story of {size} bytes, expected at most {self._cache.limit} "
+                "(play.cache_bytes)"
+            )
 
     async def fetch_pinned(self) -> bool:
         """Fetch what is pinned and missing; return whether some is missing still."""

@@ -253,10 +253,11 @@ async def test_a_disk_that_fails_costs_the_keeping_only(tmp_path: Path) -> None:
 
 async def test_what_is_pinned_is_fetched_unless_something_plays(tmp_path: Path) -> None:
     async with (
-        Site(a_mp3=Page(), b_mp3=Page(held=9000), l=m3u("a.mp3")).serve() as site,
+        Site(a_mp3=Page(), b_mp3=Page(held=9000)).serve() as site,
         online(tmp_path) as served,
     ):
         await served.keep(site.url("/a.mp3"), pinned=True)
+        site.asked.clear()
         playing = asyncio.create_task(play(served, Track("b", site.url("/b.mp3"))))
         await until(lambda: served._relay.busy)
         assert await served.fetch_pinned()
@@ -266,10 +267,37 @@ async def test_what_is_pinned_is_fetched_unless_something_plays(tmp_path: Path) 
         assert not await served.fetch_pinned()
         assert not await served.fetch_pinned()
         assert site.firsts("/a.mp3") == [0]
-        await served.keep(site.url("/l"), pinned=True)
-        assert await served.fetch_pinned()
-        await served.keep(site.url("/l"), pinned=False)
+        await served.keep(site.url("/a.mp3"), pinned=True)
+        assert site.firsts("/a.mp3") == [0]
+        page = site.pages["/a.mp3"]
+        await served.keep(site.url("/a.mp3"), pinned=False)
+        page.kind, page.body = "text/html", b"<html>"
         assert not await served.fetch_pinned()
+
+
+async def test_a_pin_that_would_never_come_is_refused_at_once(tmp_path: Path) -> None:
+    site = Site(
+        l=m3u("a.mp3"), page=Page(b"<html></html>", kind="text/html"), empty=Page(b""),
+        gone=Page(status="404 Not Found"), radio=Page(framing="close"), big_mp3=Page(bytes(4000) + SOUND),
+        away=Page(status="302 Found", location=f"http://{NOT_ALLOWED}/a.mp3"),
+    )  # fmt: skip
+    async with site.serve(), online(tmp_path, limit=len(SOUND)) as served:
+        for path, reason in {
+            "/l": "got a list",
+            "/page": "got a list or a page",
+            "/empty": "play: ",
+            "/gone": "404",
+            "/radio": "does not tell its size",
+            "/big.mp3": rf"got a story of {len(SOUND) + 4000} bytes, expected at most {len(SOUND)}",
+            "/away": NOT_REACHED,
+        }.items():
+            with pytest.raises(RefusedError, match=reason):
+                await served.keep(site.url(path), pinned=True)
+        for url in (f"http://{NOT_ALLOWED}/a.mp3", "http://127.0.0.1:9/a.mp3"):
+            with pytest.raises(RefusedError, match=NOT_REACHED):
+                await served.keep(url, pinned=True)
+        assert not await served.fetch_pinned()
+        await served.keep(site.url("/l"), pinned=False)  # which needs no answer
 
 
 async def test_only_a_url_can_be_pinned(tmp_path: Path) -> None:

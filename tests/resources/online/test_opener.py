@@ -61,7 +61,7 @@ async def test_what_is_pinned_is_fetched_in_this_run_and_the_next(
 ) -> None:
     monkeypatch.setattr(resources.online.opener, "FIRST_SECONDS", 0.0)
     monkeypatch.setattr(resources.online.opener, "AGAIN_SECONDS", 0.05)
-    page = Page(cuts=[-1, -1, -1])
+    page = Page(cuts=[10**9, -1, -1, -1])  # it answers when it is pinned, then not for a while
     async with Site(a_mp3=page, b_mp3=Page()).serve() as site:
         async with running(make(tmp_path)) as opener:
             await opener.keep(site.url("/a.mp3"), pinned=True)
