@@ -278,7 +278,7 @@ async def test_what_is_pinned_is_fetched_unless_something_plays(tmp_path: Path) 
 async def test_a_pin_that_would_never_come_is_refused_at_once(tmp_path: Path) -> None:
     site = Site(
         l=m3u("a.mp3"), page=Page(b"<html></html>", kind="text/html"), empty=Page(b""),
-        gone=Page(status="404 Not Found"), radio=Page(framing="close"), big_mp3=Page(bytes(4000) + SOUND),
+        gone=Page(status="404 Not Found"), radio=Page(framing="close", ranges=False), big_mp3=Page(bytes(4000) + SOUND),
         away=Page(status="302 Found", location=f"http://{NOT_ALLOWED}/a.mp3"),
     )  # fmt: skip
     async with site.serve(), online(tmp_path, limit=len(SOUND)) as served:
