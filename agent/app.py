@@ -27,6 +27,7 @@ from agent.systemd import ServiceManager
 from agent.updates.glue import Updates
 from agent.voice.cloud import cloud_routes
 from agent.voice.ears import Ears, build_ears
+from agent.voice.hands import build_buttons
 from agent.voice.sender import VoiceSender
 from agent.watch import Watcher
 from base.clock import TrustedTime
@@ -111,7 +112,11 @@ class Agent:
         )
         self._voice = VoiceSender(self._link, self._settings.voice)
         self._ears = build_ears(
-            self._link, self._settings.voice, self._voice.next_id, self._dispatch.points
+            self._link, self._settings.voice, self._voice.next_id, self._dispatch.points,
+            self._settings.light,
+        )  # fmt: skip
+        self._buttons = build_buttons(
+            self._settings.buttons, self._ears, self._dispatch, self._link.registered
         )
         if self._ears is not None:
             self._ears.on_ended = self._note_listening
@@ -154,6 +159,7 @@ class Agent:
                     watcher.run(),
                     self._service.feed_watchdog(),
                     *(point.run() for point in points),
+                    *([] if self._buttons is None else [self._buttons.run()]),
                 )
             ]
             self._service.ready()
@@ -184,6 +190,7 @@ class Agent:
             "update": self._updater.status(),
             "play": await self._play_status(),
             "listening": None if self._ears is None else self._ears.status(),
+            "buttons": None if self._buttons is None else self._buttons.status(),
             "sounds": self._sounds_state(),
             "times": self._times.status() if self._times is not None else {},
             "resources": {name: point.back_end for name, point in self._dispatch.points.items()},

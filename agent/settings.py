@@ -16,6 +16,7 @@ from typing import Any, TypeGuard, get_type_hints
 from audio.speex import DEFAULT_QUALITY
 from audio.vad import VadKind
 from machine.battery import parse_curve
+from machine.button_settings import ButtonSettings, Key, LightSettings
 from machine.capture_kinds import BackEndKind
 from ota.restart import parse_window
 from ota.trust.terms import DEFAULT_CHANNEL
@@ -204,6 +205,8 @@ class Settings:
 
     link: LinkSettings = field(default_factory=LinkSettings)
     voice: VoiceSettings = field(default_factory=VoiceSettings)
+    buttons: ButtonSettings = field(default_factory=ButtonSettings)
+    light: LightSettings = field(default_factory=LightSettings)
     play: PlaySettings = field(default_factory=PlaySettings)
     sounds: SoundsSettings = field(default_factory=SoundsSettings)
     battery: BatterySettings = field(default_factory=BatterySettings)
@@ -214,6 +217,8 @@ class Settings:
     local: LocalSettings = field(default_factory=LocalSettings)
 
 
+# -1: there is none. Chips of the boards that are meant have 54 to 512 lines.
+LINES = (-1, 511)
 _LIMITS: Mapping[str, tuple[float, float]] = {
     "link.mqtt_port": (0, 65535),
     "link.keepalive_seconds": (1, 3600),
@@ -227,6 +232,9 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "battery.warn_percent": (0, 100),
     "battery.warn_again_percent": (0, 100),
     "battery.off_percent": (0, 50),
+    **{f"buttons.{key}": LINES for key in Key},
+    "buttons.talk_code": (0, 767),
+    "light.gpio": LINES,
     "voice.quality": (0, 10),
     "voice.max_seconds": (1, 600),
     "voice.pause_seconds": (0.3, 3),
@@ -284,6 +292,7 @@ def parse_settings(text: str) -> Settings:
     }
     _check_levels(built["battery"])
     _check_address(built["battery"])
+    _check_lines(built["buttons"], built["light"])
     return Settings(**built)
 
 
@@ -307,6 +316,17 @@ def _check_address(battery: BatterySettings) -> None:
             battery.address,
             f"0, or a chip's address from {first:#04x} to {last:#04x}: I2C reserves the others",
         )
+
+
+def _check_lines(buttons: ButtonSettings, light: LightSettings) -> None:
+    """Refuse two keys, or a key and the light, on one line of one chip."""
+    taken: dict[int, str] = {}
+    if light.gpio >= 0 and light.chip == buttons.chip:
+        taken[light.gpio] = "light.gpio"
+    for key, line in buttons.lines():
+        if line in taken:
+            raise FieldError(f"buttons.{key}", line, f"another line than {taken[line]}")
+        taken[line] = f"buttons.{key}"
 
 
 def _build_table(table: str, kind: type[Any], source: Mapping[str, object]) -> Any:

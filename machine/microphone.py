@@ -12,14 +12,15 @@ import contextlib
 import logging
 import os
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from base.backoff import Backoff
 from machine.capture_child import BLOCK_BYTES, BLOCK_SECONDS
 from machine.capture_source import read_source
+from machine.light import Light, NoLight, finished
 from machine.mpv_options import build_environment
 
 # PortAudio in a new process takes 0.1 to 0.2 s here, and a null sink's monitor 2 s; a Pi is slower.
@@ -214,8 +215,10 @@ class Microphone:
         *,
         backoff: Backoff | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        light: Light | None = None,
     ) -> None:
-        """Record with ``back_end``; ``sleep`` waits between two tries."""
+        """Record with ``back_end``; ``sleep`` waits between two tries, ``light`` is on while it is open."""
+        self._light = light or NoLight()
         self.back_end = back_end
         self.is_open = False
         """Whether a child runs."""
@@ -244,30 +247,17 @@ class Microphone:
             await self._sleep(self._backoff.next())
 
     async def _record(self, take: Take) -> None:
-        recording = await Recording.start(self.back_end)
-        self.is_open = True
-        try:
-            while True:
-                take(await recording.block())
-                self._backoff.reset()
-                # Blocks that have piled up come without a wait: what sends them must have its turn.
-                await asyncio.sleep(0)
-        finally:
+        async with self._light.shining():
+            recording = await Recording.start(self.back_end)
+            self.is_open = True
             try:
-                await _shielded(recording.close())
+                while True:
+                    take(await recording.block())
+                    self._backoff.reset()
+                    # Blocks that have piled up come without a wait: what sends them must have its turn.
+                    await asyncio.sleep(0)
             finally:
-                self.is_open = False
-
-
-async def _shielded(closing: Coroutine[Any, Any, None]) -> None:
-    """Wait for the end of ``closing`` however often this task is cancelled: no child is left behind."""
-    task = asyncio.create_task(closing)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
-    task.result()
+                try:
+                    await finished(recording.close())
+                finally:
+                    self.is_open = False

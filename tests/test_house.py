@@ -51,6 +51,8 @@ TESTED_IN: dict[str, str] = {
     "resources.points.play_mode": "tests/resources/points/test_player.py",
     "resources.playing.deck": "tests/resources/playing/test_hold.py",
     "resources.playing.events": "tests/resources/playing/test_hold.py",
+    "machine.button_settings": "tests/machine/test_button_sources.py",
+    "agent.voice.hands": "tests/agent/voice/test_button.py",
     "resources.points.listening": "tests/resources/times/test_listening.py",
     "resources.points.rules": "tests/resources/times/test_times.py",
     "resources.points.sleep_timer": "tests/resources/times/test_times.py",

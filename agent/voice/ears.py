@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agent.link import Link
 from agent.settings import VoiceSettings
 from agent.voice.gate import Gate, OpenGate
+from machine.button_settings import LightSettings
 from machine.microphone_switch import MicrophoneSwitch
 from resources.announce.voice import Voice
 from resources.datapoint import DataPoint
@@ -23,6 +24,7 @@ from resources.points.play import PlayPoint
 
 if TYPE_CHECKING:
     from agent.voice.listener import Listener, Session
+    from machine.light import Light
     from resources.announce.cues import Cue
     from wire.answers import UtteranceAnswer
 
@@ -68,6 +70,8 @@ class Ears:
         self.on_ended: Callable[[Session], None] = lambda _session: None
         """Called with how each utterance went, and each time of listening without one."""
         self._started: set[asyncio.Task[Session]] = set()
+        self.light: Light | None = None
+        """Is on while a microphone is open, whatever opens it; set before the first use. None: there is none."""
         self._listener: Listener | None = None
         switch.close_first = self._turn
 
@@ -136,8 +140,12 @@ class Ears:
             told = self._listener.to_json()
         else:
             told = {"state": "idle" if self._switch.is_on else "muted"}
-        budget = self.gate.status()
-        return {**told, "budget": budget} if budget else told
+        budget, light = self.gate.status(), self.light
+        return {
+            **told,
+            **({"budget": budget} if budget else {}),
+            **({"light": light.state} if light is not None else {}),
+        }
 
     async def close(self) -> None:
         """Close the microphone; called when the agent stops."""
@@ -163,7 +171,7 @@ class Ears:
 
         settings = self._settings
         listener = Listener(
-            Microphone(find_back_end(settings.microphone, settings.capture)),
+            Microphone(find_back_end(settings.microphone, settings.capture), light=self.light),
             lambda: find_vad(settings.vad),
             LiveSender(self._link, settings, self._next_id),
             hold=self._hold,
@@ -185,8 +193,9 @@ def build_ears(
     settings: VoiceSettings,
     next_id: Callable[[], int],
     points: Mapping[str, DataPoint],
+    light: LightSettings | None = None,
 ) -> Ears | None:
-    """Return the ear of a machine with these data points, None if it has no switch for it."""
+    """Return the ear of a machine with these data points and this light, None if it has no switch for it."""
     microphone, play = points.get("microphone"), points.get("play")
     if not isinstance(microphone, MicrophonePoint):
         return None
@@ -198,6 +207,10 @@ def build_ears(
     rules = points.get("listening")
     if isinstance(rules, ListeningPoint):
         ears.gate = rules.times
+    if light is not None and light != LightSettings():
+        from machine.light import find_light  # noqa: PLC0415  # most machines have none
+
+        ears.light = find_light(light)
     return ears
 
 

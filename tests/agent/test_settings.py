@@ -33,6 +33,25 @@ vad = "webrtc"
 band = "wide"
 pause_seconds = 1
 remote_listen = true
+[buttons]
+talk = 17
+mute = 27
+play_pause = 22
+next = 23
+previous = 24
+volume_up = 5
+volume_down = 6
+pull = "down"
+active_low = false
+reader = "chip"
+chip = "/dev/gpiochip4"
+input = "all"
+talk_code = 582
+[light]
+led = "listening"
+gpio = 13
+active_low = true
+chip = "/dev/gpiochip4"
 [play]
 media_folder = "/media/card"
 allow_networks = ["192.168.1.0/24", "fd00::/8"]
@@ -187,6 +206,16 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
             "play.allow_networks: got .*, expected a list of n",
         ),
         ('[ota]\nbatch = "a\\u202eb"', "ota.batch: got .*, expected a string of printable"),
+        (
+            "[buttons]\ntalk = 17\nnext = 17",
+            "buttons.next: got 17, expected another line than buttons.talk",
+        ),
+        (
+            "[buttons]\ntalk = 17\n[light]\ngpio = 17",
+            "buttons.talk: got 17, expected another line than light.gpio",
+        ),
+        ("[buttons]\ntalk = 512", "buttons.talk: got 512, expected an integer from -1 to 511"),
+        ('[buttons]\npull = "left"', 'buttons.pull: got "left", expected one of up, down, none'),
         ('[ota]\nproduct = ""', 'ota.product: got "", expected a string of printable'),
         ('[ota]\nchannel = ""', 'ota.channel: got "", expected a string of printable'),
         ('[ota]\nwindow = "2-5"', 'ota.window: got "2-5", expected two local times such as '),
@@ -195,7 +224,7 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ("[ota]\nbatch = 7", "ota.batch: got 7, expected a string"),
         ("[ota]\nbatch = 1979-05-27", "ota.batch: got .*1979.*, expected a string"),
         ("[link]\nkeepalive = 3", "link.keepalive: got 3, expected one of kind, "),
-        ("[mqtt]\nport = 1", "mqtt: got .*, expected one of the tables link, voice, play, "),
+        ("[mqtt]\nport = 1", "mqtt: got .*, expected one of the tables link, voice, buttons, "),
         ("link = 3", "link: got 3, expected one of the tables"),
         ("[[link]]\nkeepalive_seconds = 3", "link: got .*, expected one of the tables"),
         ("[link", "not TOML: "),

@@ -1,0 +1,168 @@
+"""Levels of lines by the kernel's device and by gpiozero, in a real event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import importlib.util
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from machine import button_sources
+from machine.button_settings import ButtonSettings, Key, Pull, Reader
+from machine.button_sources import ChipSource, GpiozeroSource, find_source
+from machine.errors import UnavailableError
+from machine.gpio_chip import Flag, Lines, open_lines
+from tests.extras import require
+from tests.machine.test_gpio_chip import Kernel
+
+SETTINGS = ButtonSettings(talk=17, next=27, chip="gpiochip0")
+
+
+class Ears:
+    """Remembers levels."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Key, bool]] = []
+        self.more = asyncio.Event()
+
+    def __call__(self, key: Key, at: float, *, pressed: bool) -> None:
+        assert at >= 0
+        self.heard.append((key, pressed))
+        self.more.set()
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(30):
+            while len(self.heard) < count:
+                self.more.clear()
+                await self.more.wait()
+
+
+class Chip:
+    def __init__(self, folder: Path) -> None:
+        self.kernel = Kernel(folder)
+        self.kernel.chip("gpiochip0", "x")
+        self.asked: list[tuple[list[int], Flag]] = []
+        self.folder = folder
+        self.source = self.make(SETTINGS)
+
+    def make(self, settings: ButtonSettings) -> ChipSource:
+        def open_(chip: Path, lines: list[int], flags: Flag) -> Lines:
+            self.asked.append((lines, flags))
+            return open_lines(self.folder / chip, lines, flags, self.kernel.control)
+
+        return ChipSource(settings, open_)
+
+
+@pytest.fixture
+async def chip(tmp_path: Path) -> AsyncIterator[Chip]:
+    made = Chip(tmp_path)
+    yield made
+    made.source.close()
+
+
+async def test_edges_arrive_with_their_key_and_the_levels_of_now_come_first(chip: Chip) -> None:
+    ears = Ears()
+    chip.kernel.values = 0b10
+    assert await chip.source.open(ears) == {Key.TALK: False, Key.NEXT: True}
+    assert chip.asked == [
+        ([17, 27], Flag.INPUT | Flag.EDGES | Flag.PULL_UP | Flag.ACTIVE_LOW),
+    ]
+    chip.kernel.edge(17, rising=True, at=1.0)
+    chip.kernel.edge(17, rising=False, at=1.1)
+    chip.kernel.edge(27, rising=False, at=1.2)
+    await ears.until(3)
+    assert ears.heard == [(Key.TALK, True), (Key.TALK, False), (Key.NEXT, False)]
+    assert chip.source.name == "gpiochip0: talk 17, next 27"
+
+
+async def test_a_button_to_the_supply(chip: Chip) -> None:
+    source = chip.make(ButtonSettings(talk=4, pull=Pull.DOWN, active_low=False, chip="gpiochip0"))
+    await source.open(Ears())
+    source.close()
+    assert chip.asked == [([4], Flag.INPUT | Flag.EDGES | Flag.PULL_DOWN)]
+
+
+async def test_a_flood_is_looked_at_now_and_then_and_ends_with_the_level_of_now(
+    chip: Chip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(button_sources, "FLOOD_SECONDS", 0.05)
+    ears = Ears()
+    await chip.source.open(ears)
+    chip.kernel.values = 0b01
+    for _ in range(40):
+        chip.kernel.edge(17, rising=False, at=1.0)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        while (Key.TALK, True) not in ears.heard:  # read, since the buffer of edges ran over
+            await asyncio.sleep(0.001)
+    before = len(ears.heard)
+    chip.kernel.edge(27, rising=True, at=2.0)
+    await ears.until(before + 1)
+
+
+async def test_what_is_refused_is_told_and_closing_is_no_harm(chip: Chip) -> None:
+    chip.kernel.error = errno.EBUSY
+    with pytest.raises(UnavailableError, match="busy, another program"):
+        await chip.source.open(Ears())
+    chip.source.close()
+    chip.source.close()
+
+
+async def test_without_a_chip_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(button_sources, "find_chip", lambda _: None)
+    source = ChipSource(ButtonSettings(talk=17))
+    assert source.name == "no GPIO chip: talk 17"
+    with pytest.raises(UnavailableError, match="no GPIO chip: expected /dev/gpiochip0"):
+        await source.open(Ears())
+
+
+async def test_gpiozero_gives_levels_from_its_own_thread() -> None:
+    require("gpiozero")
+    from gpiozero import Device
+    from gpiozero.pins.mock import MockFactory
+
+    Device.pin_factory = MockFactory()
+    try:
+        source = GpiozeroSource(ButtonSettings(talk=17, next=27))
+        pin = Device.pin_factory.pin(27)
+        ears = Ears()
+        assert await source.open(ears) == {Key.TALK: False, Key.NEXT: False}
+        await asyncio.to_thread(pin.drive_low)
+        await asyncio.to_thread(pin.drive_high)
+        await ears.until(2)
+        assert ears.heard == [(Key.NEXT, True), (Key.NEXT, False)]
+        source.close()
+        again = GpiozeroSource(ButtonSettings(talk=17))
+        assert await again.open(ears) == {Key.TALK: False}  # the pin is free again
+        again.close()
+        wrong = GpiozeroSource(ButtonSettings(talk=17, pull=Pull.UP, active_low=False))
+        with pytest.raises(UnavailableError, match="got pull up and active_low False"):
+            await wrong.open(ears)
+        wrong.close()
+    finally:
+        Device.pin_factory = None
+
+
+async def test_gpiozero_without_pins_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    require("gpiozero")
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "nonesuch")
+    source = GpiozeroSource(ButtonSettings(talk=17))
+    with pytest.raises(UnavailableError, match="gpiozero: "):
+        await source.open(Ears())
+    source.close()
+
+
+def test_the_settings_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_source(ButtonSettings()) is None
+    assert isinstance(find_source(ButtonSettings(talk=17, reader=Reader.CHIP)), ChipSource)
+    gpiozero = ButtonSettings(talk=17, reader=Reader.GPIOZERO)
+    assert isinstance(find_source(gpiozero), GpiozeroSource)
+    assert isinstance(find_source(ButtonSettings(talk=17, chip="/dev/gpiochip0")), ChipSource)
+    monkeypatch.setattr(button_sources, "find_chip", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    assert isinstance(find_source(ButtonSettings(talk=17)), GpiozeroSource)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert isinstance(find_source(ButtonSettings(talk=17)), ChipSource)
