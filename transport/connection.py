@@ -43,7 +43,9 @@ class Connection(interfaces.EndpointAddress):
         self.transfers = BlockTransfers()
         self.serving = 0
         self.unreadable = 0
-        self._socket = writer.get_extra_info("socket")
+        self._socket: socket.socket | None = writer.get_extra_info("socket")
+        # When bytes last came from the other side, by the loop's clock.
+        self.heard_at = asyncio.get_running_loop().time()
         peer = writer.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "stream"
 
@@ -94,6 +96,11 @@ class Connection(interfaces.EndpointAddress):
         if not self._closing:
             self._closing = True
             self._writer.close()
+
+    @property
+    def handle(self) -> socket.socket | None:
+        """The socket under the stream, None if it has none."""
+        return self._socket
 
     @property
     def is_closing(self) -> bool:

@@ -30,6 +30,14 @@ from transport.errors import (
     RequestTimeoutError,
     StreamClosedError,
 )
+from transport.liveness import (
+    PATIENCE_SECONDS,
+    QUIET_SECONDS,
+    Watch,
+    is_ping,
+    pong_to,
+    probe_by_system,
+)
 from transport.messages import StreamMessages
 from wire.errors import WireError
 from wire.exchange import Answer, Handler, Terms
@@ -69,6 +77,7 @@ class FramedEndpoint:
         self._context = context
         self._interface = interface
         self._is_shut_down = False
+        self._watches: dict[Connection, Watch] = {}
 
     @classmethod
     async def create(cls) -> FramedEndpoint:
@@ -99,6 +108,7 @@ class FramedEndpoint:
         received message, in bytes.
         """
         connection.handler = handler
+        probe_by_system(connection.handle)
         reason = "the endpoint shut down"
         try:
             reason = await self._interface.read(connection, idle_timeout, max_length)
@@ -109,8 +119,24 @@ class FramedEndpoint:
         finally:
             connection.close(reason)
             self._interface.forget(connection, reason)
+            if (watch := self._watches.pop(connection, None)) is not None:
+                watch.stop()
         await connection.wait_closed(CLOSE_TIMEOUT)
         return reason
+
+    def watch(
+        self,
+        connection: Connection,
+        quiet: float = QUIET_SECONDS,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        """Ask a served peer that reads pings whether it is there, after ``quiet`` seconds of silence.
+
+        The connection is dropped if it says nothing within ``patience`` seconds of that.
+        """
+        if connection not in self._watches and not connection.is_closing:
+            next_id = self._interface.next_id
+            self._watches[connection] = Watch(connection, next_id, quiet, patience)
 
     async def request(
         self,
@@ -224,6 +250,7 @@ class _FramedInterface(interfaces.MessageInterface):
                 return connection.close_reason or f"connection lost: {error.strerror or error}"
             if not data:
                 return connection.close_reason or "closed by the other side"
+            connection.heard_at = asyncio.get_running_loop().time()
             try:
                 for message in decoder.feed(data):
                     self._dispatch(connection, message)
@@ -232,7 +259,14 @@ class _FramedInterface(interfaces.MessageInterface):
             # Reading buffered data does not yield; let handlers start before more requests arrive.
             await asyncio.sleep(0)
 
+    def next_id(self) -> int:
+        """Return a message id that no request of ours uses."""
+        return int(self._manager._next_message_id())  # noqa: SLF001  # the ids are the manager's
+
     def _dispatch(self, connection: Connection, data: bytes) -> None:
+        if is_ping(data):
+            connection.send(pong_to(data))
+            return
         try:
             message = decode_message(data, connection)
             if message.code.is_response() and not is_valid_block(

@@ -34,8 +34,8 @@ NAMES_LIMIT = 32
 NAME_LENGTH_LIMIT = 32
 
 # What this version of either side reads; a part that reads more adds its name here.
-DEVICE_READS: Abilities = frozenset({ANSWER, DEADLINE})
-CLOUD_READS: Abilities = frozenset({UTTERANCE_TIMES})
+DEVICE_READS: Abilities = frozenset({ANSWER, DEADLINE, PING})
+CLOUD_READS: Abilities = frozenset({UTTERANCE_TIMES, PING})
 
 
 def parse_reads(source: Mapping[str, object], *, path: str = "") -> Abilities:

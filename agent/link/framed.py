@@ -33,7 +33,7 @@ from base.tls_dates import check_dates, leave_dates
 from transport.connection import Connection
 from transport.errors import TransportError
 from transport.framed import FramedEndpoint
-from wire.abilities import DEVICE_READS, Abilities
+from wire.abilities import DEVICE_READS, PING, Abilities
 from wire.codes import Code, dotted
 from wire.errors import WireError, show
 from wire.exchange import Answer, Handler
@@ -179,6 +179,8 @@ class FramedSession:
             _log.debug("link: the answer to the registration is not read: %s", error)
             return Registered()
         self.cloud_abilities = registered.reads
+        if PING in registered.reads:
+            self._endpoint.watch(self._connection)
         if registered.time_ms is not None:
             self._time.note(registered.time_ms, asked)
         return registered
@@ -205,7 +207,8 @@ class FramedSession:
                 deadline=REPORT_TIMEOUT,
             )
         except TransportError as error:
-            self._connection.close(f"a report failed: {error}")
+            # Not an orderly close: nobody may be there any more to take part in it.
+            self._connection.reset(f"a report failed: {error}")
             raise LostError(str(error)) from error
         self._check_answer(answer)
         return answer.payload

@@ -31,7 +31,7 @@ from transport.errors import (
     TransportError,
 )
 from transport.framed import FramedEndpoint
-from wire.abilities import DEADLINE, Abilities
+from wire.abilities import DEADLINE, PING, Abilities
 from wire.codes import Code
 from wire.exchange import TOO_LATE, Answer, Terms
 
@@ -122,6 +122,8 @@ class Session:
         for effect in effects:
             if isinstance(effect, AbilitiesSeen):
                 self.abilities = effect.reads
+                if PING in effect.reads:
+                    self.endpoint.watch(self.connection)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Start work in the background; a failure is only logged, `end` cancels it."""
