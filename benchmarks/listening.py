@@ -63,7 +63,7 @@ def measure(kind: BackEndKind) -> dict[str, Spread]:
     with microphone() as server, stage() as bench:
         device = _device(kind)
         with (bench.folder / "agent.toml").open("a") as settings:
-            settings.write(f'\n[voice]\nmicrophone = "{device}"\ncapture = "{kind}"\n')
+            settings.write(f'microphone = "{device}"\ncapture = "{kind}"\n')
         with agent(bench):
             heard = [_listen(bench, server) for _ in range(ROUNDS)]
     times = [h["seconds"] for h in heard]

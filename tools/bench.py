@@ -19,6 +19,9 @@ AGENT_CONFIG = f"""\
 # The bench's settings; the README lists all of them.
 [ota]
 max_bytes_per_second = {OTA_BYTES_PER_SECOND}
+# The console's button may open the microphone; what is added below belongs to this table.
+[voice]
+remote_listen = true
 """
 
 

@@ -84,6 +84,7 @@ def _routes() -> list[Route]:
         Route(f"{_DEVICE}/control", endpoint(controls.control), methods=["POST"]),
         Route(f"{_DEVICE}/utterances", endpoint(speech.listing)),
         Route(f"{_DEVICE}/utterances/{{start:int}}-{{number:int}}.wav", endpoint(speech.audio)),
+        Route(f"{_DEVICE}/listen", endpoint(speech.listen), methods=["POST"]),
         Route(f"{_DEVICE}/outcomes", endpoint(heard.outcomes)),
         Route(f"{_DEVICE}/say", endpoint(heard.say), methods=["POST"]),
         Route(f"{_DEVICE}/series", endpoint(history.values)),

@@ -34,6 +34,7 @@ from staging.errors import (
     DeviceSilentError,
     GatewayError,
     NotFoundError,
+    NotSupportedError,
     NoUpdateError,
     PackageTooLargeError,
     RefusedError,
@@ -236,6 +237,7 @@ _GATEWAY: dict[type[GatewayError], tuple[int, str]] = {
     DeviceSilentError: (504, "device_silent"),
     DeviceBusyError: (503, "device_busy"),
     CancelRefusedError: (409, "cancel_refused"),
+    NotSupportedError: (409, "not_supported"),
 }
 
 

@@ -9,9 +9,11 @@ from starlette.responses import JSONResponse, Response
 from staging.console import shapes
 from staging.console.call import Call, ConsoleError, text_of
 from staging.errors import ErrorCode, RefusedError
+from staging.gateway.ear import Ear
 from staging.store import devices, history, ota, overview
 from staging.store.order_rules import Status
 from staging.store.overview import DeviceRow
+from wire.abilities import LISTEN
 from wire.text import parse_text
 
 
@@ -43,7 +45,7 @@ async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
     online = call.services.gateway.is_online(row.device.uuid)
     shown = shapes.device(row, online=online, account_id=call.session.account_id)
     if not mine:
-        return {"device": shown, "points": [], "task": None, "offer": None}
+        return {"device": shown, "points": [], "task": None, "offer": None, "listens": False}
     database, device_id = call.services.database, row.device.id
     described = await database.read(devices.description, row.device.uuid)
     view = await database.read(ota.latest, device_id)
@@ -55,6 +57,7 @@ async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
         "points": described.get("resources", []),
         "task": shapes.task(view, trial_log),
         "offer": shapes.offer(await database.read(ota.new_version, device_id)),
+        "listens": Ear(call.services.gateway.sessions).reads(row.device.uuid, LISTEN),
     }
 
 

@@ -1,17 +1,26 @@
-"""The utterances of a device: their list with waveforms, and their sound."""
+"""The utterances of a device: their list with waveforms and stages, their sound, and the wish for one."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from audio.wav import render_wav
-from staging.console import device, shapes, sound
-from staging.console.call import Call, ConsoleError, number_of
+from staging.console import device, shapes, sound, stages
+from staging.console.call import Call, ConsoleError, number_of, text_of
+from staging.gateway.ear import Ear
 from staging.store import utterances
+from staging.store.overview import DeviceRow
+from staging.store.utterances import Utterance
+from wire.answers import LISTEN_CANCEL, LISTEN_START
+from wire.errors import FieldError
 
 UTTERANCES_PAGE = 10
+# The store of outcomes keeps twice as many of a device.
+OUTCOMES_LIMIT = 100
 
 
 async def listing(call: Call) -> Response:
@@ -20,8 +29,39 @@ async def listing(call: Call) -> Response:
     found, following = await call.services.database.read(
         utterances.page, row.device.id, before, UTTERANCES_PAGE
     )
-    shown = await asyncio.to_thread(lambda: [shapes.utterance(spoken) for spoken in found])
+    timed = await _stages(call, row, found)
+    shown = await asyncio.to_thread(
+        lambda: [shapes.utterance(spoken) | {"stages": timed[spoken.start]} for spoken in found]
+    )
     return JSONResponse({"utterances": shown, "next": following})
+
+
+async def _stages(
+    call: Call, row: DeviceRow, found: Sequence[Utterance]
+) -> dict[int, list[dict[str, Any]]]:
+    """Return each utterance's stages by its start."""
+    if not found:
+        return {}
+    since = min(spoken.start for spoken in found)
+    reports = await call.services.database.read(utterances.times, row.device.id, since)
+    recognition = call.services.recognition
+    recent: list[dict[str, Any]] = []
+    if recognition is not None:
+        recent = await asyncio.to_thread(
+            recognition.outcomes.recent, row.device.uuid, OUTCOMES_LIMIT
+        )
+    told = stages.read_told(reports)
+    return {spoken.start: stages.stages(spoken, told, recent) for spoken in found}
+
+
+async def listen(call: Call) -> Response:
+    """Let the machine listen, or end it; returns its answer, also a refusal, as a control does."""
+    row = await device.owned(call)
+    action = text_of(await call.body(), "action")
+    if action not in {LISTEN_START, LISTEN_CANCEL}:
+        raise FieldError("action", action, f"{LISTEN_START} or {LISTEN_CANCEL}")
+    code, text = await Ear(call.services.gateway.sessions).listen(row.device.uuid, action)
+    return JSONResponse({"code": code, "content": text})
 
 
 async def audio(call: Call) -> Response:

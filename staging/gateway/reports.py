@@ -33,6 +33,7 @@ from wire.reports import (
     parse_package_version,
 )
 from wire.text import is_printable
+from wire.utterance_times import KEY_UTTERANCE_TIMES, parse_times
 from wire.voice import parse_segment, unpack_frames
 
 # Our agent's reports have a few keys; the limit keeps one message from adding thousands of rows.
@@ -66,6 +67,8 @@ def _effects(uuid: str, key: str, value: object) -> Iterator[Effect]:
         version = parse_package_version(value)
         version_key(version, field="package_info.os.version")
         yield RunningVersion(version)
+    elif key == KEY_UTTERANCE_TIMES:
+        yield HistoryPoint(key, parse_times(value).to_json())
     elif key == KEY_DEVICE_INFO:
         yield from _device_info(uuid, value)
     else:

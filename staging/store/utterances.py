@@ -12,12 +12,15 @@ from sqlalchemy.orm import Session
 from staging.store.models import Report
 from wire.errors import WireError
 from wire.reports import KEYS_VOICE
+from wire.utterance_times import KEY_UTTERANCE_TIMES
 from wire.voice import FRAME_SECONDS, VoiceSegment, parse_segment, unpack_frames
 
 # Twice 60 s in segments of 15 frames; an utterance without an end is cut off here.
 SEGMENTS_LIMIT = 400
 # About as many segments as an utterance of 20 s has; a page asks for enough of them.
 SEGMENTS_PER_UTTERANCE = 64
+# Reports of utterances' times that one page looks at.
+TIMES_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,15 @@ def find(session: Session, device_id: int, start: int, number: int) -> Utterance
     grouped = group(_stored(found))
     first = grouped[0] if grouped else None
     return first if first and (first.start, first.id) == (start, number) else None
+
+
+def times(session: Session, device_id: int, since: int) -> list[tuple[int, Any]]:
+    """Return what the device told about its utterances' times since ``since`` (ms): (time of arrival, value)."""
+    statement = select(Report.ts, Report.value).where(
+        Report.device_id == device_id, Report.key == KEY_UTTERANCE_TIMES, Report.ts >= since
+    )
+    found = session.execute(statement.order_by(Report.ts).limit(TIMES_LIMIT))
+    return [(ts, value) for ts, value in found]
 
 
 def _voice(device_id: int) -> Select[Any]:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staging.console.speech import byte_range
-from tests.staging.console.conftest import Stage
+from tests.staging.console.conftest import Ask, Stage
 from tests.staging.console.page import Page
+from tests.staging.console.speaker import SpeakerThread
 
 
 @given(st.integers(1, 10_000), st.integers(0, 10_000), st.integers(0, 10_000))
@@ -68,3 +69,47 @@ def test_an_utterance_arrives_and_plays_in_the_page(device: Page, stage: Stage) 
     device.click("[data-utterance] button")
     device.get("[data-utterance] button[aria-label^=Play]")
     assert device.errors() == []
+
+
+def test_an_utterances_stages_are_shown_as_they_come(device: Page, stage: Stage) -> None:
+    stage.agent("say", "tools/utterance.wav")
+    newest = "[data-utterance]:first-child"
+    device.see(f"{newest} [data-stage=eof]", "End at the cloud")
+    device.type("[data-part=heard] input[name=sentence]", "音量调到4", enter=True)
+    device.see(f"{newest} [data-stage=done]", "Done")
+    shown = [line.get_attribute("data-stage") for line in device.all(f"{newest} .stages li")]
+    assert shown == ["first_segment", "eof", "recognised", "ordered", "done"]
+    assert device.errors() == []
+
+
+def test_the_console_opens_the_microphone_of_a_machine_that_allows_it(
+    device: Page, stage: Stage
+) -> None:
+    stage.agent("set", "microphone", "false")
+    device.click("[data-part=speech] [data-action=listen]")
+    device.see("[data-part=speech] [role=status]", "4.03")
+    device.see("[data-part=speech] [role=status]", "muted")
+    stage.agent("set", "microphone", "true")
+    device.click("[data-part=speech] [data-action=cancel]")
+    device.see("[data-part=speech] [role=status]", "It does not listen")
+    assert device.errors() == []
+
+
+def test_the_wish_to_listen_is_the_owners_and_one_of_two(ask: Ask, stage: Stage) -> None:
+    path = f"/devices/{stage.uuid}/listen"
+    answer = ask(path, {"action": "please"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "refused")
+    assert "expected start or cancel" in answer.json()["error"]["message"]
+    assert ask(path, {}).status_code == 400
+    other = stage.cloud("device", "add")
+    answer = ask(f"/devices/{other['uuid']}/listen", {"action": "start"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "1212")
+
+
+def test_a_machine_that_does_not_allow_it_has_no_such_button(
+    shown: Page, speaker: SpeakerThread, ask: Ask
+) -> None:
+    assert not [button for button in shown.all("[data-action=listen]") if button.is_displayed()]
+    answer = ask(f"/devices/{speaker.uuid}/listen", {"action": "start"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "not_supported")
+    assert "voice.remote_listen" in answer.json()["error"]["message"]

@@ -108,12 +108,16 @@ function own(path, device, signal) {
       control.update(now.points, now.device.online);
       update.update(now);
       history.points(now.points);
+      speech.update(now);
     },
-    heard: () => heard.changed(),
+    heard() {
+      heard.changed();
+      speech.heard();
+    },
     report(entry) {
       stream.add(entry);
-      if (entry.voice) speech.heard(entry.voice);
-      else {
+      if (entry.voice || entry.key === "utterance_times") speech.heard();
+      if (!entry.voice) {
         control.reported(entry);
         history.reported(entry);
       }

@@ -1,6 +1,6 @@
-// The utterances of a device: a list with length and waveform, and a player.
+// The utterances of a device: a list with length, waveform and stages, a player, and a button that lets it listen.
 
-import { get } from "./api.js";
+import { get, post } from "./api.js";
 import { announce, h, icon, put, svg } from "./dom.js";
 import { dateTime } from "./format.js";
 import { errorText, t } from "./i18n.js";
@@ -13,7 +13,9 @@ const SETTLE_MS = 700;
 export function speechCard(path, signal) {
   const list = h("div", {});
   const more = h("button", { type: "button", class: "quiet", hidden: true, on: { click: () => load(next) } }, t("older"));
-  const element = h("section", { class: "card", data: { part: "speech" } }, h("h2", {}, t("speech")), list, more);
+  const listening = listenButtons(path, signal);
+  const element = h("section", { class: "card", data: { part: "speech" } },
+    h("div", { class: "card-head" }, h("h2", {}, t("speech")), listening.element), listening.answer, list, more);
   const player = new Audio();
   player.preload = "none";
   let playing = null;
@@ -44,13 +46,12 @@ export function speechCard(path, signal) {
     put(list);
     // The utterance that plays keeps its line, and with it its button and position.
     for (const spoken of utterances) {
-      const key = `${spoken.start}-${spoken.id}-${spoken.segments}`;
-      append(spoken, before.get(key));
+      append(spoken, before.get(keyOf(spoken)));
     }
   }
 
   function append(spoken, line) {
-    const key = `${spoken.start}-${spoken.id}-${spoken.segments}`;
+    const key = keyOf(spoken);
     shown.set(key, line ?? makeLine(spoken));
     list.append(shown.get(key).element);
   }
@@ -67,7 +68,8 @@ export function speechCard(path, signal) {
       element: h("div", { class: "utterance", data: { utterance: spoken.id } },
         button, bars.element,
         h("div", { class: "when" }, h("div", {}, h("strong", {}, t("seconds", { n: spoken.seconds.toFixed(1) })), ` · ${spoken.id}`),
-          h("div", {}, dateTime(spoken.start)), remarks.map((text) => h("div", { class: "bad" }, text)))),
+          h("div", {}, dateTime(spoken.start)), remarks.map((text) => h("div", { class: "bad" }, text))),
+        stageList(spoken.stages)),
       tick() { bars.mark(spoken.seconds ? player.currentTime / spoken.seconds : 0); },
       idle() {
         put(button, icon("play"));
@@ -108,9 +110,55 @@ export function speechCard(path, signal) {
   load(null);
   return {
     element,
+    update: (now) => listening.update(now),
     heard() {
       clearTimeout(settling);
       settling = setTimeout(() => load(null), SETTLE_MS);
+    },
+  };
+}
+
+/** A line is drawn anew when its utterance got more segments or stages. */
+function keyOf({ start, id, segments, stages }) {
+  return `${start}-${id}-${segments}-${stages.map(({ stage, ms }) => `${stage}${ms}`).join()}`;
+}
+
+function stageList(stages) {
+  return h("ol", { class: "stages small soft", "aria-label": t("stages") }, stages.map(({ stage, ms }) =>
+    h("li", { data: { stage } }, h("span", {}, t(`stage.${stage}`)), " ", h("strong", {}, t("seconds", { n: (ms / 1000).toFixed(2) })))));
+}
+
+/** Only for a device that says that the cloud may open its microphone. */
+function listenButtons(path, signal) {
+  const answer = h("p", { class: "answer small soft", role: "status", hidden: true });
+  const start = h("button", { type: "button", data: { action: "listen" }, on: { click: () => send("start", "listenBegun") } }, t("listen"));
+  const stop = h("button", { type: "button", class: "quiet", data: { action: "cancel" }, on: { click: () => send("cancel", "listenEnded") } }, t("listenStop"));
+  const element = h("div", { class: "row", hidden: true }, start, stop);
+
+  async function send(action, done) {
+    showAnswer(t("sending"), false);
+    try {
+      const { code, content } = await post(`${path}/listen`, { action });
+      if (signal.aborted) return;
+      const fine = code.startsWith("2.");
+      showAnswer(fine ? t(done) : t("deviceSaid", { code, text: content }), !fine);
+    } catch (error) {
+      if (!signal.aborted) showAnswer(errorText(error), true);
+    }
+  }
+
+  function showAnswer(text, bad) {
+    answer.hidden = false;
+    answer.textContent = text;
+    answer.className = `answer small ${bad ? "bad" : "soft"}`;
+  }
+
+  return {
+    element,
+    answer,
+    update({ listens }) {
+      element.hidden = !listens;
+      if (!listens) answer.hidden = true;
     },
   };
 }
