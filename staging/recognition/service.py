@@ -23,6 +23,7 @@ from staging.recognition.answer import Waiting, answer_of
 from staging.recognition.intents import Action, Intent, find_intent
 from staging.recognition.kinds import Kind, kind_of_answer, kind_of_failure
 from staging.recognition.lookup import Known, look_up
+from staging.recognition.offers import Choice, Offers, choose
 from staging.recognition.outcomes import TYPED, VOICE, Outcome, OutcomeLog
 from staging.recognition.prompt import build_prompt, is_echo
 from staging.recognition.reassembly import Broken, Reassembler, Utterance
@@ -99,6 +100,7 @@ class Recognition:
         self._answer = answer
         self._answering: set[asyncio.Task[bool]] = set()
         self._waiting = Waiting()
+        self._offers = Offers()
         self._clock = clock
         self._monotonic = monotonic
         self._title_lists = TitleLists(data.root)
@@ -216,16 +218,28 @@ class Recognition:
 
     async def _act_on(self, outcome: Outcome, known: Known) -> Outcome:
         outcome = self._reached("recognised", outcome)
+        offered = self._offers.take(known.uuid, self._monotonic())
+        chosen = choose(outcome.text or "", offered)
+        if chosen is Choice.DECLINE:
+            return replace(outcome, kind=Kind.DONE, intent={"action": chosen.value})
+        if isinstance(chosen, str):
+            return await self._carry_out(outcome, known, Intent(Action.PLAY, chosen), exact=True)
         try:
             intent = find_intent(outcome.text or "")
         except WireError as failure:
             return replace(outcome, error=str(failure), kind=kind_of_failure(failure))
         if intent is None:
             return replace(outcome, error="there is no command in it")
+        return await self._carry_out(outcome, known, intent)
+
+    async def _carry_out(
+        self, outcome: Outcome, known: Known, intent: Intent, *, exact: bool = False
+    ) -> Outcome:
+        """Ask the device for ``intent``; ``exact``: its title is one of the catalogue as it is written."""
         device = Device(known.uuid, known.description, self._control)
         outcome = replace(outcome, intent=intent.to_json())
         try:
-            intent = await self._with_title(intent, known)
+            intent = intent if exact else await self._with_title(intent, known)
             outcome = self._reached("ordered", replace(outcome, intent=intent.to_json()))
             await device.carry_out(intent)
         except (
@@ -269,6 +283,8 @@ class Recognition:
         answer = answer_of(outcome)
         if answer is None:
             return
+        if answer.titles:
+            self._offers.add(outcome.uuid, outcome.nearest, self._monotonic())
         if len(self._answering) >= ANSWERING_LIMIT:
             _log.warning("device %s: too many answers are being sent", outcome.uuid)
             return
