@@ -67,6 +67,7 @@ class Deck:
         source_for: returns what the player is given for a track that is no file: the address of a
             relay, or a file of a cache. Raises RefusedError, UnavailableError.
         gain_for: returns a track's gain in dB.
+        keeps_fade: whether a fade goes on whatever is ordered: the parents' rules end the evening.
     """
 
     def __init__(self, player: Player, memory: Positions) -> None:
@@ -74,6 +75,7 @@ class Deck:
         self.memory = memory
         self.source_for: Callable[[Track], Awaitable[str]] = plain_source
         self.gain_for: Callable[[Track], Awaitable[float]] = no_gain
+        self.keeps_fade = False
         self._track: Track | None = None
         self._loading = False
         self._paused = False
@@ -130,8 +132,9 @@ class Deck:
         self._loading = True
         try:
             await self.player.play(
-                ready.source, on_end, start=ready.start, gain=ready.gain, keep_fade=by_itself
-            )
+                ready.source, on_end, start=ready.start, gain=ready.gain,
+                keep_fade=by_itself or self.keeps_fade,
+            )  # fmt: skip
         finally:
             self._loading = False
         self._track, self._at = ready.track, ready.start
@@ -156,6 +159,8 @@ class Deck:
         """Go to a place, at most the last second; raises RefusedError if that cannot be."""
         await self.player.seek(seconds)
         await self.note()
+        if self._marked is not None:
+            self._marked = self._at
 
     async def go_back(self, seconds: float) -> None:
         """Go back by ``seconds``, at most to the beginning; a source that cannot is left where it is."""
@@ -165,8 +170,9 @@ class Deck:
                 await self.player.seek(max(0.0, at - seconds))
 
     async def mark(self) -> None:
-        """Remember this place as the one where the track is left, whenever it is stopped."""
-        self._marked = await self._position()
+        """Remember this place as the one where the track is left, whenever it is stopped; the first one counts."""
+        if self._marked is None:
+            self._marked = await self._position()
 
     def unmark(self) -> None:
         """Let the track be left where it is stopped."""

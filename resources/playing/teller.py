@@ -228,8 +228,8 @@ class Teller:
     async def fade_out(self, seconds: float) -> bool:
         """Fade what plays out, then stop it; return False if an order came meanwhile, which is done.
 
-        An order that lets the story play on also lets it be as loud as before. The story is left where
-        the fade began.
+        An order that lets the story play on also lets it be as loud as before, unless the deck keeps fades: then
+        the fade goes on. The story is left where the fade began.
         """
         obeyed = self._holds.obeyed
         self._fades += 1
@@ -238,7 +238,8 @@ class Teller:
             faded = await self.player.fade(SILENT_DB, seconds)
         finally:
             self._fades -= 1
-        if obeyed != self._holds.obeyed or self._orders:
+        ordered = obeyed != self._holds.obeyed or self._orders > 0
+        if ordered and not self.deck.keeps_fade:
             self.deck.unmark()
             return False
         if faded and self.deck.track is not None:
@@ -314,7 +315,7 @@ class Teller:
             raise
         decides = self._programme.turn != turn or isinstance(order, Command)
         self._holds.note_obeyed(number, decides=decides)
-        if self._fades and self._programme.turn == turn:
+        if self._fades and not self.deck.keeps_fade and self._programme.turn == turn:
             self.deck.unmark()
             await self.player.fade(0.0, UNFADE_SECONDS)
 

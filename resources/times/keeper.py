@@ -76,6 +76,9 @@ class Keeper:
         self._ordering = asyncio.Lock()
         self._fade: asyncio.Task[None] | None = None
         self._sign: asyncio.Task[None] | None = None
+        self._lowered = (
+            False  # whether a fade has lowered the story, and nothing has raised it again
+        )
         self._told = self._values()
         teller.gates.append(self)
         teller.at_end.append(self)
@@ -206,13 +209,26 @@ class Keeper:
         """Do what is due now; `run` does so at each change, and each second."""
         self.evening.account(self._stage)
         natural = await self._natural()
-        action = self.evening.step(natural)
+        action = self.evening.step(natural) or self._due_again()
         if action is not None:
             await self._do(action)
-        elif self.evening.fading and self._stage is Stage.SOUNDING:
-            self._fade_again()
         self._records.note(self._stage)
         await self._report()
+
+    def _due_again(self) -> Action | None:
+        """Return what orders and pauses have undone: the story stays at the level to which it was lowered."""
+        if self._stage is Stage.EMPTY:
+            self._lowered = self._teller.deck.keeps_fade = False
+            return None
+        if self._stage is not Stage.SOUNDING:
+            if self._fade is not None:
+                self._fade.cancel()  # it goes on from there when the story does
+            return None
+        if self.evening.fading:
+            # An order has ended the fade, and has not moved the limit.
+            ended = self._fade is not None and self._fade.done()
+            return Fade(self.evening.wait()) if ended else None
+        return Restore() if self._lowered else None
 
     def _wait(self) -> float:
         wait = self.evening.wait()
@@ -235,8 +251,11 @@ class Keeper:
             case Sign():
                 self._sign = asyncio.create_task(self._give_sign())
             case Fade(seconds):
-                if self.evening.why is Why.TIMER:
+                if self.evening.why is Why.TIMER and not self._lowered:
                     self._say(Cue.GOOD_NIGHT)  # over the story, and not into the silence after it
+                self._lowered = True
+                # A tap moves the sleep timer, and nothing that a child does moves the parents' limit.
+                self._teller.deck.keeps_fade = self.evening.why is Why.RULES
                 self._fade = asyncio.create_task(self._fade_out(seconds))
             case Restore():
                 await self._restore()
@@ -258,12 +277,8 @@ class Keeper:
             _log.warning("the story does not fade: %s", error)
         self._wake.set()
 
-    def _fade_again(self) -> None:
-        """An order has ended the fade, and has not moved the limit."""
-        if self._fade is not None and self._fade.done():
-            self._fade = asyncio.create_task(self._fade_out(self.evening.wait()))
-
     async def _restore(self) -> None:
+        self._lowered = self._teller.deck.keeps_fade = False
         if self._fade is not None:
             self._fade.cancel()
             await asyncio.wait([self._fade])

@@ -22,6 +22,7 @@ from resources.times.build import Clocks, build_keeper, in_this_zone
 from resources.titles.library import Library
 from tests.conftest import write_tone
 from tests.machine.parts import DEADLINE, Ear, PulseServer, until_position
+from wire.rules import parse_rules
 from wire.sleep import parse_timer
 
 FADE = 3.0
@@ -127,3 +128,23 @@ async def test_a_tap_in_the_fade_is_heard(room: tuple[Room, Ear]) -> None:
     await until_level(ear, -NEAR_DB, NEAR_DB)
     assert str(machine.keeper.evening.timer.remaining) == "10"
     assert not machine.stopped.is_set()
+
+
+async def test_pauses_and_jumps_in_the_rules_fade_never_raise_the_level(
+    room: tuple[Room, Ear],
+) -> None:
+    machine, ear = room
+    await machine.keeper.order_timer(parse_timer("off"))
+    await machine.keeper.order_rules(parse_rules("daily 1"))
+    machine.ahead += 60.0 - FADE
+    for order in ("pause", '{"position": 20}'):
+        before = await until_level(ear, -50.0, -3.0)
+        await machine.teller.order(order)
+        if order == "pause":
+            await ear.silence()
+            await machine.teller.resume()
+        heard = [await ear.level() for _ in range(4)]
+        assert max(heard) < before + NEAR_DB, (order, before, heard)
+    async with asyncio.timeout(DEADLINE):
+        await machine.stopped.wait()
+    await ear.silence()

@@ -350,12 +350,65 @@ async def test_a_tap_does_not_move_the_parents_limit(house: House) -> None:
     await house.order("a")
     await house.rules("daily 2")
     await house.passes(100)
-    await house.order("resume")
-    await house.passes(2)
-    assert len(house.fades) == 2  # the order has ended the first one
-    await house.order("next")
-    await house.passes(18)
+    for order in ("resume", '{"position": 7}', "next", "shuffle"):
+        await house.order(order)
+        await house.passes(2)
+        assert [to for to, _ in house.bench.player.fades] == [-60.0]
+    assert house.bench.player.kept_fades == [False, True]
+    await house.passes(12)
     assert house.title == ""
+
+
+@pytest.mark.parametrize("how", ["pause", "hold"])
+async def test_a_pause_in_the_fade_stays_at_its_level_and_the_fade_goes_on_from_there(
+    house: House, how: str
+) -> None:
+    await house.order("a")
+    await house.rules("daily 2")
+    await house.passes(100)
+    fade = house.keeper._fade
+    if how == "pause":
+        await house.order("pause")
+        await house.passes(100)
+        await house.order("resume")
+    else:
+        async with house.bench.teller.hold():
+            await house.passes(100)
+    assert fade is not None
+    assert fade.cancelled()  # where it was
+    assert house.title == "a"  # what does not sound does not count
+    await house.passes(1)
+    assert house.bench.player.fades == [(-60.0, 25.0), (-60.0, 19.0)]
+    await house.passes(19)
+    assert house.title == ""
+    await house.passes(1)
+    assert not house.bench.teller.deck.keeps_fade
+
+
+async def test_a_bonus_in_the_fade_lets_the_story_be_heard_also_after_a_pause(house: House) -> None:
+    await house.order("a")
+    await house.rules("daily 2")
+    await house.passes(100)
+    await house.order("pause")
+    await house.rules("bonus 10")
+    await house.passes(1)
+    assert len(house.bench.player.fades) == 1
+    await house.order("resume")
+    await house.passes(1)
+    assert house.bench.player.fades[1:] == [(0.0, 0.5)]
+    await house.order("next")
+    assert house.bench.player.kept_fades == [False, False]
+
+
+async def test_more_time_that_is_asked_for_while_the_machine_listens_is_heard(house: House) -> None:
+    await house.order("a")
+    await house.timer("2")
+    await house.passes(100)
+    async with house.bench.teller.hold():
+        await house.passes(1)
+        await house.timer("30")
+    await house.passes(1)
+    assert house.bench.player.fades == [(-60.0, 25.0), (0.0, 0.5)]
 
 
 async def test_an_order_of_quiet_now_fades_for_a_moment(house: House) -> None:
