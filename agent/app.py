@@ -75,8 +75,10 @@ class Agent:
         self._ears: Ears | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._service = ServiceManager()
-        self._outbox = Outbox(state / "outbox.sqlite", settings.outbox.max_bytes)
         self._clock = TrustedTime(state / "ota" / "time.json", running_release().built)
+        self._outbox = Outbox(
+            state / "outbox.sqlite", settings.outbox.max_bytes, now=self._clock.now
+        )
 
     async def run(self) -> None:
         """Run until SIGTERM, SIGINT or a restart for an update.
@@ -154,6 +156,7 @@ class Agent:
                 for work in (
                     self._link.run(),
                     deliver(self._outbox, self._link),
+                    self._outbox.tend(),
                     self._updater.run(),
                     self._updates.confirm_when_healthy(self._link.registered),
                     watcher.run(),
@@ -177,16 +180,12 @@ class Agent:
 
     async def status(self) -> Mapping[str, object]:
         """Return the agent's status for ``story-agent status``; it contains no secrets."""
-        try:
-            waiting: int | str = await self._outbox.depth()
-        except OutboxError as error:
-            waiting = str(error)
         return {
             "version": self._version,
             "code": str(running_release().folder),
             "uuid": self._profile.uuid,
             "link": self._link.status.to_json(),
-            "outbox": {"waiting": waiting, "dropped": self._outbox.dropped},
+            "outbox": self._outbox.status(),
             "update": self._updater.status(),
             "play": await self._play_status(),
             "listening": None if self._ears is None else self._ears.status(),
@@ -263,11 +262,9 @@ class Agent:
         await self._report_value(name, value)
 
     async def _report_value(self, name: str, value: Value | Mapping[str, object]) -> None:
-        """Queue a report. Errors are only logged: a full disk must not fail a request or start."""
-        try:
+        """Queue a report; on a disk that takes nothing it waits in memory."""
+        with contextlib.suppress(OutboxError):  # the agent ends
             await self._outbox.put(name, value)
-        except OutboxError as error:
-            _log.error("%s is not reported: %s", name, error)
 
     def _end_for_update(self, *, restart: bool) -> None:
         if not self._ended.is_set():  # after SIGTERM or SIGINT the agent must not restart

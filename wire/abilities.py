@@ -25,6 +25,8 @@ LISTEN_PATH = (LISTEN,)
 UTTERANCE_TIMES = "utterance_times"
 # Read by clouds: a report may have a number, by which a repeated one is dropped.
 NUMBER = "number"
+# Read by clouds: reports may come in batches and out of order, each with its time (docs/adr/0034).
+BATCH = "batch"
 # Read by both: an empty CON is answered, so that a quiet link can be tested (RFC 7252 section 4.3).
 PING = "ping"
 

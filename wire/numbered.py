@@ -19,9 +19,6 @@ from dataclasses import dataclass
 from wire.errors import FieldError
 from wire.fields import dump_object, get_int, get_object, get_string, is_object, parse_object
 
-READS_NUMBER = "number"
-READS_BATCH = "batch"
-
 # 64 random bits: two starts of one device never share it.
 EPOCH_PATTERN = re.compile(r"[0-9a-f]{16}")
 # As many as fill about 8 KiB with small values: a batch is one transaction of the cloud.

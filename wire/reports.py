@@ -30,6 +30,8 @@ KEY_OTA_EVENT = "ota_event"
 KEY_OTA_STATE = "ota_state"
 # Our extension: transaction, version, and the last log lines of a version that was rolled back.
 KEY_OTA_LOG = "ota_log"
+# Our extension: what is wrong with the machine itself, such as reports that a damaged card has lost.
+KEY_TROUBLE = "device_trouble"
 KEYS_VOICE = frozenset({"voice_control", "duer_voice"})
 # Any other key in a report is a data point's new value (the open API's REPORT data).
 KEYS_SYSTEM = KEYS_VOICE | {
@@ -39,6 +41,7 @@ KEYS_SYSTEM = KEYS_VOICE | {
     KEY_OTA_EVENT,
     KEY_OTA_STATE,
     KEY_OTA_LOG,
+    KEY_TROUBLE,
 }
 
 

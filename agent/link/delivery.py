@@ -1,15 +1,33 @@
-"""Sends the reports in the outbox to the cloud, in order, one at a time."""
+"""Sends the reports in the outbox to the cloud, in the way that the cloud reads.
+
+A cloud of old gets them one by one and in order. One that reads ``number`` gets their numbers too, by
+which it drops what it has; one that also reads ``batch`` gets many at once, the present state first.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from itertools import takewhile
 
 from agent.link import Link, LinkError, ReportRejectedError
-from agent.link.outbox import Outbox, OutboxError
+from agent.link.outbox import Outbox, OutboxError, Report
 from base.backoff import Backoff
+from wire.abilities import BATCH, NUMBER
+from wire.errors import WireError
+from wire.numbered import (
+    BATCH_MAX,
+    NumberedReport,
+    batch_payload,
+    numbered_payload,
+    parse_refusals,
+)
+from wire.reports import report_payload
 
 RETRY_MAX_SECONDS = 60.0
+# Bytes of JSON in one batch: the cloud takes 64 KiB, and a cut repeats the whole batch.
+BATCH_BYTES = 16 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -21,24 +39,84 @@ async def deliver(outbox: Outbox, link: Link) -> None:
         await link.registered.wait()
         await outbox.filled.wait()
         try:
-            await _deliver_head(outbox, link)
+            await _deliver_next(outbox, link)
         except LinkError:
             # The link paces its own retries: `registered` stays cleared until it is up again.
             await asyncio.sleep(backoff.next())
         except OutboxError as error:
-            _log.error("%s", error)
+            _log.debug("%s", error)  # the outbox has logged it already
             await asyncio.sleep(backoff.next())
         else:
             backoff.reset()
 
 
-async def _deliver_head(outbox: Outbox, link: Link) -> None:
-    report = await outbox.head()
-    if report is None:
+async def _deliver_next(outbox: Outbox, link: Link) -> None:
+    reads = link.cloud_abilities
+    numbered = NUMBER in reads
+    if not (numbered and BATCH in reads):
+        for report in await outbox.take():
+            await _send_one(link, report, numbered=numbered)
+            # What a kill makes us repeat is dropped by a cloud that reads numbers, by no other.
+            await outbox.finish([report], at_once=not numbered)
         return
+    batch = fit(await outbox.take(BATCH_MAX, in_order=False))
+    if batch:
+        await _send(link, batch)
+        await outbox.finish(batch, at_once=False)
+
+
+def fit(reports: Sequence[Report]) -> list[Report]:
+    """Return the first of ``reports`` that fit one request: of one epoch, and not too long."""
+    if not reports or reports[0].row.number is None:
+        return list(reports[:1])
+    size = 0
+
+    def fits(report: Report) -> bool:
+        nonlocal size
+        size += report.row.size
+        same = report.row.number is not None and report.row.epoch == reports[0].row.epoch
+        return report is reports[0] or (same and size <= BATCH_BYTES)
+
+    return list(takewhile(fits, reports))
+
+
+async def _send(link: Link, batch: Sequence[Report]) -> None:
+    if len(batch) == 1:
+        return await _send_one(link, batch[0], numbered=True)
+    payload = batch_payload(str(batch[0].row.epoch), [_numbered(report) for report in batch])
     try:
-        await link.report(report.data)
+        answer = await link.send(payload)
+    except ReportRejectedError as error:
+        _log.error("the cloud rejects a batch of %d reports: %s", len(batch), error)
+        for report in batch:  # the fault may be in one of them
+            await _send_one(link, report, numbered=True)
+        return None
+    keys = {report.row.number: report.key for report in batch}
+    try:
+        for number, why in parse_refusals(answer).items():
+            _log_rejected(keys.get(number, "?"), why)
+    except WireError as error:
+        _log.warning("the cloud's answer to a batch of reports is not read: %s", error)
+    return None
+
+
+async def _send_one(link: Link, report: Report, *, numbered: bool) -> None:
+    row = report.row
+    if numbered and row.epoch is not None:
+        payload = numbered_payload(row.epoch, _numbered(report))
+    else:
+        payload = report_payload(report.data)
+    try:
+        await link.send(payload)
     except ReportRejectedError as error:
         # The cloud would reject the same report again, so it must not block later reports.
-        _log.error("the cloud rejects a report of %s, dropped: %s", report.key, error)
-    await outbox.remove(report)
+        _log_rejected(report.key, str(error))
+
+
+def _log_rejected(key: str, why: str) -> None:
+    _log.error("the cloud rejects a report of %s, dropped: %s", key, why)
+
+
+def _numbered(report: Report) -> NumberedReport:
+    row = report.row
+    return NumberedReport(row.number or 0, report.data, row.time, report.late)

@@ -11,7 +11,7 @@ import pytest
 import agent.link.delivery
 from agent.link import CloudBusyError, LostError, ReportRejectedError
 from agent.link.delivery import deliver
-from agent.link.outbox import Outbox, OutboxError, Report
+from agent.link.outbox import Outbox
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import until
 
@@ -96,21 +96,3 @@ async def test_a_rejected_report_is_dropped_said_so_and_blocks_nothing(
     await until(outbox.emptied.is_set)
     assert levels(link) == [0, 1, 2]
     assert "the cloud rejects a report of volume, dropped: 4.00 bad" in caplog.text
-
-
-async def test_a_disk_that_fails_while_removing_repeats_later(
-    outbox: Outbox, delivering: Delivering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await put_levels(outbox, 2)
-    remove, failures = outbox.remove, [OutboxError("disk full"), OutboxError("disk full")]
-
-    async def fail_twice(report: Report) -> None:
-        if failures:
-            raise failures.pop()
-        await remove(report)
-
-    monkeypatch.setattr(outbox, "remove", fail_twice)
-    link = MemoryLink()
-    delivering(link)
-    await until(outbox.emptied.is_set)
-    assert levels(link) == [0, 0, 0, 1]
