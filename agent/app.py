@@ -110,8 +110,9 @@ class Agent:
         remote = self._settings.voice.remote_listen
         self._reads = DEVICE_READS | ({LISTEN} if remote else frozenset())
         self._link = build_link(
-            self._profile, self._settings.link, handler, self._clock, self._reads
-        )
+            self._profile, self._settings.link, handler, self._clock, self._reads,
+            lambda: self._updater.on_trial,
+        )  # fmt: skip
         self._voice = VoiceSender(self._link, self._settings.voice)
         self._ears = build_ears(
             self._link, self._settings.voice, self._voice.next_id, self._dispatch.points,

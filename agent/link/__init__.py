@@ -27,32 +27,73 @@ class LinkState(Enum):
 
 
 class LinkError(Exception):
-    """The link is down; ``slow`` is true if retrying soon is pointless."""
+    """The link is down.
 
+    Attributes:
+        phase: what failed: ``resolve``, ``connect``, ``tls``, ``register`` or ``serve``.
+        remedy: what a person can do about it.
+        slow: whether retrying soon is pointless.
+    """
+
+    phase = "serve"
+    remedy = "nothing: the machine connects again by itself"
     slow = False
 
 
 class ResolveError(LinkError):
     """The cloud's host name has no address, or no name server answers."""
 
+    phase = "resolve"
+    remedy = "check the machine's network and name server, and serverAddr in its profile"
+
 
 class ConnectError(LinkError):
     """No connection to the cloud's address, or none in time."""
 
+    phase = "connect"
+    remedy = (
+        "check the machine's network, a firewall, and that the cloud runs at this address and port"
+    )
+
 
 class TlsError(LinkError):
-    """TLS failed, or the server's certificate is invalid: wrong CA, wrong host, or expired."""
+    """TLS failed: an alert, something else than TLS, or nothing at all; this passes."""
 
+    phase = "tls"
+    remedy = "log in if the network shows a log-in page first; else check what answers at this port"
+
+
+class UntrustedError(TlsError):
+    """The server's certificate does not chain to the profile's CA, or is another host's."""
+
+    remedy = "check serverAddr and rsaCaCrt in the profile, and the certificate of the cloud"
     slow = True
 
 
+class OutOfDateError(UntrustedError):
+    """A certificate of the server's chain is not valid now."""
+
+    remedy = "set the machine's clock right, or renew the certificate of the cloud"
+
+
 class RegisterError(LinkError):
-    """The cloud did not answer the registration, or cannot accept any device now."""
+    """The cloud did not answer the registration, or cannot accept this device now."""
+
+    phase = "register"
+    remedy = "check the cloud and its log: it answers, and does not accept this device"
 
 
 class RegistrationRefusedError(RegisterError):
     """The cloud does not accept this uuid and token."""
 
+    remedy = "flash the profile that belongs to this machine, or register it with the cloud"
+    slow = True
+
+
+class IdentityTakenError(RegisterError):
+    """Another machine is connected with this uuid and token: a cloned card or profile."""
+
+    remedy = "flash a profile of its own to one of the two machines (a card was copied)"
     slow = True
 
 
@@ -63,6 +104,8 @@ class LostError(LinkError):
 class CloudBusyError(LinkError):
     """The cloud is connected, but cannot take reports now."""
 
+    remedy = "nothing: the report is kept and sent again; if it lasts, check the cloud's store"
+
 
 class ReportRejectedError(Exception):
     """The cloud rejected a report with an error code; a retry would not help."""
@@ -70,11 +113,17 @@ class ReportRejectedError(Exception):
 
 @dataclass(slots=True)
 class LinkStatus:
-    """The link's status; ``server`` is host and port, times are seconds of the monotonic clock."""
+    """The link's status; ``server`` is host and port, times are seconds of the monotonic clock.
+
+    ``phase`` and ``remedy`` belong to ``last_error``; ``warning`` is about a link that is up.
+    """
 
     server: str
     state: LinkState = LinkState.STOPPED
     last_error: str = ""
+    phase: str = ""
+    remedy: str = ""
+    warning: str = ""
     tries: int = 0
     registered_since: float | None = None
     next_try: float | None = None
@@ -88,6 +137,9 @@ class LinkStatus:
             "state": self.state.name.lower(),
             "meaning": self.state.value,
             "last_error": self.last_error or None,
+            "phase": self.phase or None,
+            "remedy": self.remedy or None,
+            "warning": self.warning or None,
             "tries": self.tries,
             "online_seconds": None if since is None else round(now - since, 1),
             "next_try_seconds": None if until is None else round(max(0.0, until - now), 1),

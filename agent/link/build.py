@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from agent.link import Link
 from agent.link.framed import FramedConnector
@@ -26,6 +27,7 @@ def build_link(
     handler: Handler,
     clock: TrustedTime,
     reads: Abilities = DEVICE_READS,
+    on_trial: Callable[[], bool] = lambda: False,
 ) -> Link:
     """Return the link to the profile's cloud.
 
@@ -35,6 +37,7 @@ def build_link(
         handler: answers the cloud's requests.
         clock: judges the server certificate's dates, and learns the time from the cloud.
         reads: what this device tells the cloud that it reads.
+        on_trial: returns whether this version has yet to prove itself; it then never waits long.
     """
     connector: Connector
     if choose_kind(profile, settings) is LinkKind.MQTT:
@@ -43,7 +46,7 @@ def build_link(
         connector = MqttConnector(profile, settings, handler, clock, reads)
     else:
         connector = FramedConnector(profile, settings, handler, clock, reads)
-    return ReconnectingLink(connector, settings, profile.secrets)
+    return ReconnectingLink(connector, settings, profile.secrets, on_trial)
 
 
 def choose_kind(profile: Profile, settings: LinkSettings) -> LinkKind:

@@ -10,27 +10,24 @@ import asyncio
 import contextlib
 import functools
 import logging
-import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from agent.link import (
     CloudBusyError,
-    ConnectError,
+    IdentityTakenError,
     LinkError,
     LinkState,
     LostError,
     RegisterError,
     RegistrationRefusedError,
     ReportRejectedError,
-    ResolveError,
-    TlsError,
 )
 from agent.link.guard import CloudTime, Guard
+from agent.link.opening import Opener, tls_context
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
-from base.tls_dates import check_dates, leave_dates
 from transport.connection import Connection
+from transport.dial import show_server
 from transport.errors import TransportError
 from transport.framed import FramedEndpoint
 from wire.abilities import DEVICE_READS, PING, Abilities
@@ -54,8 +51,6 @@ from wire.reports import (
 
 # Seconds. A report takes well under one, but a cloud that commits to a slow disk takes longer.
 REPORT_TIMEOUT = 20.0
-# Seconds to wait for TLS close_notify; asyncio's 30 s would delay the end of a half-open link.
-GOODBYE_TIMEOUT = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -81,17 +76,21 @@ class FramedConnector:
         self._guard = Guard(handler)
         self._clock = clock
         self._reads = reads
-        self._tls = tls_context(profile.rsa_ca_crt)
+        self._opener = Opener(
+            profile.server_addr, profile.coap_port, tls_context(profile.rsa_ca_crt),
+            settings.connect_timeout_seconds, clock,
+        )  # fmt: skip
 
     @property
     def server(self) -> str:
         """The cloud's host and port."""
-        return f"{self._profile.server_addr}:{self._profile.coap_port}"
+        return show_server(self._profile.server_addr, self._profile.coap_port)
 
     @contextlib.asynccontextmanager
     async def connect(self, enter: Callable[[LinkState], None]) -> AsyncIterator[FramedSession]:
         """Connect and register; leaving the context closes the connection. Raises LinkError."""
-        connection, chain_end = await self._open()
+        (reader, writer), chain_end = await self._opener.open()
+        connection = Connection(reader, writer)
         credentials = Credentials(self._profile.uuid, self._profile.token)
         session = FramedSession(
             await FramedEndpoint.create(), connection, credentials, self._settings, self._guard,
@@ -104,30 +103,6 @@ class FramedConnector:
             yield session
         finally:
             await session.close()
-
-    async def _open(self) -> tuple[Connection, float]:
-        """Return a connection to a trusted server, and the end of its certificate chain."""
-        host, timeout = self._profile.server_addr, self._settings.connect_timeout_seconds
-        try:
-            async with asyncio.timeout(timeout):
-                reader, writer = await asyncio.open_connection(
-                    host,
-                    self._profile.coap_port,
-                    ssl=self._tls,
-                    server_hostname=host,
-                    ssl_shutdown_timeout=GOODBYE_TIMEOUT,
-                )
-            return Connection(reader, writer), self._check_dates(writer)
-        except (OSError, TimeoutError) as error:
-            raise connect_error(error, timeout) from error
-
-    def _check_dates(self, writer: asyncio.StreamWriter) -> float:
-        """Check the certificate dates before anything is sent; raises SSLCertVerificationError."""
-        try:
-            return check_dates(writer.get_extra_info("ssl_object"), self._clock)
-        except ssl.SSLCertVerificationError:
-            writer.transport.abort()
-            raise
 
     async def _note_time(self, time_ms: int | None, chain_end: float) -> None:
         if time_ms is not None:  # in a thread: it may write to disk
@@ -168,11 +143,8 @@ class FramedSession:
             )
         except TransportError as error:
             raise RegisterError(f"registration: {error}") from error
-        text = f"{dotted(answer.code)} {show(answer.payload)}"
-        if answer.code >> 5 == 5:
-            raise RegisterError(f"registration: {text}")
         if answer.code != Code.CONTENT:
-            raise RegistrationRefusedError(f"the cloud refuses this device: {text}")
+            raise _refusal(answer)
         try:
             registered = parse_registration_answer(answer.payload)
         except WireError as error:  # the document does not specify the payload
@@ -264,29 +236,13 @@ class FramedSession:
             await self._endpoint.shutdown()
 
 
-def connect_error(error: OSError, timeout: float) -> LinkError:
-    """Return the error of the phase in which no connection came about."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            return TlsError(f"the server's certificate is refused: {error.verify_message}")
-        case ssl.SSLError():
-            return TlsError(f"TLS failed: {error.reason or error}")
-        case TimeoutError():
-            return ConnectError(f"no connection within {timeout:g} s")
-        case socket.gaierror():
-            return ResolveError(f"cannot connect: {error.strerror or error}")
-        case _:
-            # asyncio's error has no text if the server hangs up during the TLS handshake.
-            reason = error.strerror or str(error) or "closed by the other side"
-            return ConnectError(f"cannot connect: {reason}")
-
-
-def tls_context(ca_pem: str) -> ssl.SSLContext:
-    """Return a context that trusts only the given CA, checks the host and requires TLS 1.2+.
-
-    It does not check the certificates' dates; `base.tls_dates.check_dates` does.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(cadata=ca_pem)
-    return leave_dates(context)
+def _refusal(answer: Answer) -> RegisterError:
+    """Return the error for a registration that was not accepted."""
+    text = f"{dotted(answer.code)} {show(answer.payload)}"
+    if answer.code == Code.UNAUTHORIZED:
+        return RegistrationRefusedError(f"the cloud refuses this device: {text}")
+    if answer.code == Code.CONFLICT:
+        return IdentityTakenError(f"another machine uses this identity: {text}")
+    if answer.code >> 5 == 5:
+        return RegisterError(f"registration: {text}")
+    return RegisterError(f"the cloud refuses this device: {text}")

@@ -25,9 +25,9 @@ from agent.link import (
     RegistrationRefusedError,
     TlsError,
 )
-from agent.link.framed import connect_error, tls_context
 from agent.link.mqtt_requests import CloudRequests
 from agent.link.mqtt_session import MqttSession
+from agent.link.opening import connect_error, tls_context
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
 from base.tls_dates import check_dates

@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from agent.link import LinkError, LinkState, LinkStatus, LostError
+from agent.link import LinkError, LinkState, LinkStatus, LostError, OutOfDateError
+from agent.link.pace import Pace, clock_was_set
 from agent.logs import Redactor
 from agent.settings import LinkSettings
-from base.backoff import Backoff
+from base.clock import boot_ticks
 from wire.abilities import Abilities
 
-# Seconds after which a link counts as stable, so that the back-off starts again.
-STABLE_SECONDS = 30.0
+# Seconds between two looks at the clock while a certificate is out of date.
+CLOCK_POLL_SECONDS = 1.0
+wall_clock = time.time
 
 _log = logging.getLogger(__name__)
 
@@ -60,13 +62,20 @@ class ReconnectingLink:
     """Keeps one session with the cloud; `run` never returns by itself."""
 
     def __init__(
-        self, connector: Connector, settings: LinkSettings, secrets: Iterable[str]
+        self,
+        connector: Connector,
+        settings: LinkSettings,
+        secrets: Iterable[str],
+        on_trial: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Connect by ``connector``; ``secrets`` are cut from the errors that status and log show."""
+        """Connect by ``connector``.
+
+        ``secrets`` are cut from the errors that status and log show; ``on_trial`` returns whether
+        this version has yet to prove itself.
+        """
         self._connector = connector
-        self._settings = settings
         self._redactor = Redactor(secrets)
-        self._backoff = Backoff(settings.retry_max_seconds)
+        self._pace = Pace(settings, on_trial)
         self._session: Session | None = None
         self.registered = asyncio.Event()
         self.status = LinkStatus(connector.server)
@@ -99,7 +108,6 @@ class ReconnectingLink:
 
     async def _live_once(self) -> LinkError:
         """Run one session from connect to end; return why it ended."""
-        started = time.monotonic()
         self._enter(LinkState.CONNECTING)
         self.status.tries += 1
         try:
@@ -107,17 +115,12 @@ class ReconnectingLink:
                 return await self._serve(session)
         except LinkError as error:
             return error
-        finally:
-            since = self.status.registered_since
-            if since is not None and time.monotonic() - since > STABLE_SECONDS:
-                self._backoff.reset()
-            _log.debug("link: this try took %.1f s", time.monotonic() - started)
 
     async def _serve(self, session: Session) -> LinkError:
         self._session = session
         self._enter(LinkState.ONLINE)
         self.status.registered_since = time.monotonic()
-        self.status.last_error = ""
+        self.status.last_error = self.status.phase = self.status.remedy = ""
         self.registered.set()
         _log.info("link: registered with %s", self.status.server)
         try:
@@ -127,25 +130,41 @@ class ReconnectingLink:
             self._session = None
 
     async def _wait(self, error: LinkError) -> None:
-        if error.slow:
-            seconds = self._backoff.jittered(self._settings.refused_retry_seconds)
-        else:
-            seconds = self._backoff.next()
-        # The cloud's answer may quote our token, and this text appears in the status and the log.
-        text = self._redactor.redact(str(error))
-        # Repetitions of the same error are logged at DEBUG only.
-        is_new = text != self.status.last_error
-        _log.log(
-            logging.WARNING if is_new else logging.DEBUG,
-            "link: %s; next try in %.1f s", text, seconds,
-        )  # fmt: skip
-        self.status.last_error = text
+        since = self.status.registered_since
+        seconds = self._pace.wait_after(error, None if since is None else time.monotonic() - since)
+        self._note(error, seconds)
         self._enter(LinkState.WAITING)
         self.status.next_try = time.monotonic() + seconds
-        await asyncio.sleep(seconds)
+        if isinstance(error, OutOfDateError):
+            await _sleep_until_clock_is_set(seconds)
+        else:
+            await asyncio.sleep(seconds)
+
+    def _note(self, error: LinkError, seconds: float) -> None:
+        # The cloud's answer may quote our token, and this text appears in the status and the log.
+        text = self._redactor.redact(str(error)) or type(error).__name__
+        # Repetitions of the same error are logged at DEBUG only.
+        level = logging.WARNING if text != self.status.last_error else logging.DEBUG
+        _log.log(
+            level, "link: %s: %s; next try in %.1f s; what to do: %s",
+            error.phase, text, seconds, error.remedy,
+        )  # fmt: skip
+        self.status.last_error = text
+        self.status.phase, self.status.remedy = error.phase, error.remedy
 
     def _enter(self, state: LinkState) -> None:
         self.status.state = state
         self.status.next_try = None
         if state is not LinkState.ONLINE:
             self.status.registered_since = None
+            self.status.warning = ""
+
+
+async def _sleep_until_clock_is_set(seconds: float) -> None:
+    """Sleep, but no longer than until the clock is set: then a certificate may be in date."""
+    before = (wall_clock(), boot_ticks())
+    end = before[1] + seconds
+    while (now := boot_ticks()) < end:
+        await asyncio.sleep(min(CLOCK_POLL_SECONDS, end - now))
+        if clock_was_set(before, (wall_clock(), boot_ticks())):
+            return

@@ -13,10 +13,12 @@ from dataclasses import replace
 import pytest
 
 import agent.link.framed
+import agent.link.opening
 import agent.link.reconnect
 from agent.link import (
     CloudBusyError,
     ConnectError,
+    IdentityTakenError,
     Link,
     LinkError,
     LinkState,
@@ -26,9 +28,11 @@ from agent.link import (
     ReportRejectedError,
     ResolveError,
     TlsError,
+    UntrustedError,
 )
 from agent.link.build import build_link
-from agent.link.framed import FramedConnector, tls_context
+from agent.link.framed import FramedConnector
+from agent.link.opening import tls_context
 from agent.routes import cloud_handler
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
@@ -221,16 +225,18 @@ async def test_tls_1_1_is_not_spoken(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", [Code.UNAUTHORIZED, Code.NOT_FOUND, Code.BAD_REQUEST, Code.CHANGED]
-)
-async def test_a_refused_registration_is_tried_again_slowly(
-    cloud: Cloud, authority: Authority, run: Run, code: Code
+    ("code", "slow"),
+    [(Code.UNAUTHORIZED, True), (Code.NOT_FOUND, False), (Code.BAD_REQUEST, False), (Code.CHANGED, False)],
+)  # fmt: skip
+async def test_only_a_wrong_token_is_tried_again_slowly(
+    cloud: Cloud, authority: Authority, run: Run, code: Code, *, slow: bool
 ) -> None:
     cloud.answer = lambda _request: Answer(code, b"wrong token")
-    link = await run(make_profile(cloud.port, authority.pem))
+    settings = LinkSettings(refused_retry_seconds=3600)
+    link = await run(make_profile(cloud.port, authority.pem), settings)
     await until(lambda: is_waiting(link))
     assert link.status.last_error == (f'the cloud refuses this device: {code.dotted} "wrong token"')
-    assert next_try(link) >= 1800
+    assert next_try(link) >= 1800 if slow else next_try(link) <= 0.5
     assert not link.registered.is_set()
     with pytest.raises(LostError):
         await link.report({"volume": 1})
@@ -272,7 +278,8 @@ async def test_a_port_that_says_nothing_is_given_up_at_the_deadline(
         port = server.sockets[0].getsockname()[1]
         link = await run(make_profile(port, authority.pem), settings)
         await until(lambda: is_waiting(link))
-    assert link.status.last_error == "no connection within 0.1 s"
+    assert link.status.last_error == "TLS failed: no answer within 0.1 s"
+    assert link.status.phase == "tls"
     assert next_try(link) <= 0.5
 
 
@@ -326,6 +333,8 @@ async def test_plain_text_instead_of_tls_is_not_the_profiles_server(
         link = await run(make_profile(server.sockets[0].getsockname()[1], authority.pem))
         await until(lambda: is_waiting(link))
     assert link.status.last_error.startswith("TLS failed: ")
+    assert next_try(link) <= 0.5  # a captive portal passes
+    assert "log-in page" in link.status.remedy
 
 
 async def test_a_server_that_hangs_up_during_the_handshake_is_reported_in_words(
@@ -337,8 +346,8 @@ async def test_a_server_that_hangs_up_during_the_handshake_is_reported_in_words(
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         error = await first_error(make_profile(server.sockets[0].getsockname()[1], authority.pem))
-    assert type(error) is ConnectError
-    assert str(error) == "cannot connect: closed by the other side"
+    assert type(error) is TlsError
+    assert str(error) == "TLS failed: closed by the other side"
 
 
 async def test_a_host_name_that_does_not_resolve_is_reported(
@@ -363,11 +372,13 @@ async def test_an_error_names_its_phase(cloud: Cloud, authority: Authority) -> N
     nowhere = replace(profile, server_addr="no-such-host.invalid")
     assert type(await first_error(nowhere)) is ResolveError
     assert type(await first_error(replace(profile, coap_port=9))) is ConnectError
-    assert type(await first_error(replace(profile, rsa_ca_crt=Authority().pem))) is TlsError
+    assert type(await first_error(replace(profile, rsa_ca_crt=Authority().pem))) is UntrustedError
     cloud.answer = lambda _request: Answer(Code.SERVICE_UNAVAILABLE)
     assert type(await first_error(profile)) is RegisterError
     cloud.answer = lambda _request: Answer(Code.UNAUTHORIZED)
     assert type(await first_error(profile)) is RegistrationRefusedError
+    cloud.answer = lambda _request: Answer(Code.CONFLICT)
+    assert type(await first_error(profile)) is IdentityTakenError
 
 
 async def test_leaving_a_session_closes_its_connection(cloud: Cloud, authority: Authority) -> None:
@@ -428,7 +439,7 @@ async def test_a_half_open_link_is_found_by_the_keepalive(
 ) -> None:
     """The cloud's machine is frozen: TCP accepts our bytes, and no answer ever comes."""
     monkeypatch.setattr(agent.link.framed, "REPORT_TIMEOUT", 0.1)
-    monkeypatch.setattr(agent.link.framed, "GOODBYE_TIMEOUT", 0.1)
+    monkeypatch.setattr(agent.link.opening, "GOODBYE_TIMEOUT", 0.1)
     settings = LinkSettings(keepalive_seconds=0.05, retry_max_seconds=0.02)
     link = await run(make_profile(cloud.port, authority.pem), settings)
     await link.registered.wait()
@@ -441,7 +452,7 @@ async def test_a_half_open_link_is_found_by_the_keepalive(
 async def test_a_half_open_link_does_not_hold_up_the_agents_end(
     cloud: Cloud, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent.link.framed, "GOODBYE_TIMEOUT", 0.1)
+    monkeypatch.setattr(agent.link.opening, "GOODBYE_TIMEOUT", 0.1)
     link = build_link(make_profile(cloud.port, authority.pem), SETTINGS, refuse, TrustedTime())
     task = asyncio.create_task(link.run())
     await link.registered.wait()

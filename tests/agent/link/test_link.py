@@ -114,7 +114,8 @@ def test_the_status_counts_from_now_and_leaves_out_what_is_not() -> None:
     status = LinkStatus("cloud.example:5683")
     assert status.to_json() == {
         "server": "cloud.example:5683", "state": "stopped",
-        "meaning": "stopped: the agent is starting or ending", "last_error": None, "tries": 0,
+        "meaning": "stopped: the agent is starting or ending", "last_error": None,
+        "phase": None, "remedy": None, "warning": None, "tries": 0,
         "online_seconds": None, "next_try_seconds": None,
     }  # fmt: skip
     status.state, status.next_try = LinkState.WAITING, 0.0  # long ago

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
@@ -16,14 +17,16 @@ from agent.link import (
     LinkError,
     LinkState,
     LostError,
+    OutOfDateError,
     RegisterError,
     RegistrationRefusedError,
     ResolveError,
     TlsError,
+    UntrustedError,
 )
+from agent.link.pace import TRIAL_SECONDS
 from agent.link.reconnect import ReconnectingLink
 from agent.settings import LinkSettings
-from base.backoff import Backoff
 from tests.agent.parts import DEADLINE, until
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
@@ -126,7 +129,7 @@ async def test_before_the_first_connection_a_report_is_lost() -> None:
 @pytest.mark.parametrize(
     ("kind", "slow"),
     [
-        (ResolveError, False), (ConnectError, False), (TlsError, True), (RegisterError, False),
+        (ResolveError, False), (ConnectError, False), (TlsError, False), (UntrustedError, True), (RegisterError, False),
         (RegistrationRefusedError, True), (LostError, False), (CloudBusyError, False),
     ],
 )  # fmt: skip
@@ -143,22 +146,37 @@ async def test_the_error_decides_how_long_to_wait(
     assert seconds > 1000 if slow else seconds <= 0.5
 
 
-async def test_the_back_off_grows_to_its_limit_and_begins_anew_after_a_stable_link(
+async def test_an_error_without_words_still_has_a_reason_a_phase_and_a_remedy(run: Run) -> None:
+    link = await run(ScriptedConnector(TlsError("")), LinkSettings())
+    await until(lambda: link.status.state is LinkState.WAITING)
+    status = link.status.to_json()
+    assert (status["last_error"], status["phase"]) == ("TlsError", "tls")
+    assert status["remedy"] == TlsError.remedy
+
+
+async def test_while_a_version_is_on_trial_no_wait_is_long() -> None:
+    link = ReconnectingLink(
+        ScriptedConnector(UntrustedError("why")), LinkSettings(), (), lambda: True
+    )
+    task = asyncio.create_task(link.run())
+    await until(lambda: link.status.state is LinkState.WAITING)
+    assert link.status.next_try is not None
+    assert link.status.next_try - time.monotonic() <= TRIAL_SECONDS
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_certificate_out_of_date_is_tried_again_when_the_clock_is_set(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connector = ScriptedConnector(*[ConnectError("down")] * 4)
-    link = await run(connector, LinkSettings(retry_max_seconds=0.04))
-    await link.registered.wait()
-    assert link._backoff._next > 0.04
-    resets: list[bool] = []
-    monkeypatch.setattr(Backoff, "reset", lambda _self: resets.append(True))
-    connector.sessions[-1].end.set_result("too soon")
-    await until(lambda: len(connector.sessions) == 2)
-    assert not resets
-    monkeypatch.setattr(agent.link.reconnect, "STABLE_SECONDS", 0.0)
-    connector.sessions[-1].end.set_result("after a while")
-    await until(lambda: len(connector.sessions) == 3)
-    assert resets
+    shift = [0.0]
+    monkeypatch.setattr(agent.link.reconnect, "CLOCK_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(agent.link.reconnect, "wall_clock", lambda: time.monotonic() + shift[0])
+    link = await run(ScriptedConnector(OutOfDateError("why")), LinkSettings())
+    await until(lambda: link.status.state is LinkState.WAITING)
+    shift[0] = 50 * 365 * 86400.0
+    async with asyncio.timeout(DEADLINE):
+        await link.registered.wait()
 
 
 async def test_the_first_failure_is_news_its_repetitions_are_not(
