@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -16,10 +17,9 @@ from typing import TYPE_CHECKING
 from agent.link.build import build_link
 from agent.link.delivery import deliver
 from agent.link.outbox import Outbox, OutboxError
-from agent.local.client import SOCKET_NAME
+from agent.local import SOCKET_NAME
 from agent.local.coap import local_coap
-from agent.local.http import LocalServer, build_app, loopback_socket, unix_socket
-from agent.local.listen import listen_routes
+from agent.local.sockets import ServerOnDemand, loopback_socket, unix_socket
 from agent.points import build_points, times_of
 from agent.routes import cloud_handler
 from agent.settings import Settings
@@ -44,6 +44,7 @@ from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, DeviceInfo, PackageI
 from wire.utterance_times import KEY_UTTERANCE_TIMES, UtteranceTimes
 
 if TYPE_CHECKING:
+    from agent.local.http import LocalServer
     from agent.voice.listener import Session
 
 _log = logging.getLogger(__name__)
@@ -141,9 +142,7 @@ class Agent:
 
     async def _work(self, bound: socket.socket) -> None:
         """Run all tasks concurrently; if one fails, all end."""
-        others = [] if self._ears is None else listen_routes(self._ears)
-        app = build_app(self._dispatch, self._voice, self.status, self._updater.cancel, others)
-        server = LocalServer(app)
+        server = ServerOnDemand(self._make_local_server)
         watcher = self._watcher = Watcher(self._dispatch, self._report_value)
         sockets = [bound]
         if self._settings.local.http_port:
@@ -167,17 +166,29 @@ class Agent:
                 )
             ]
             self._service.ready()
+            # What the start has created stays: `agent.cli` has kept the collector off it so far.
+            gc.freeze()
+            gc.enable()
             _log.info("agent %s started, device %s", self._version, self._profile.uuid)
             await self._ended.wait()
             self._service.stopping()
             if self._ears is not None:
                 await self._ears.close()  # whoever waits for the end of listening has it now
-            server.should_exit = True
+            server.stop()
             for task in tasks:
                 task.cancel()
             await serving
         for extra in sockets[1:]:
             extra.close()
+
+    def _make_local_server(self) -> LocalServer:
+        from agent.local.http import LocalServer, build_app  # noqa: PLC0415  # see agent.local.sockets
+        from agent.local.listen import listen_routes  # noqa: PLC0415
+
+        others = [] if self._ears is None else listen_routes(self._ears)
+        return LocalServer(
+            build_app(self._dispatch, self._voice, self.status, self._updater.cancel, others)
+        )
 
     async def status(self) -> Mapping[str, object]:
         """Return the agent's status for ``story-agent status``; it contains no secrets."""

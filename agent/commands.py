@@ -59,7 +59,8 @@ def register(subparsers: Any, state: argparse.ArgumentParser) -> None:
 
 def _ask(work: Work, options: argparse.Namespace) -> int:
     """Run one command's ``work``, print its text or its error, and return the exit code."""
-    from agent.local.client import SOCKET_NAME, AgentUnreachableError, LocalClient  # noqa: PLC0415
+    from agent.local import SOCKET_NAME  # noqa: PLC0415
+    from agent.local.client import AgentUnreachableError, LocalClient  # noqa: PLC0415
 
     try:
         text = work(LocalClient(options.state / SOCKET_NAME), options)

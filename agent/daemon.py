@@ -13,7 +13,7 @@ from agent.app import Agent, AgentBusyError
 from agent.exits import EX_CONFIG, EX_FAILED, EX_OK
 from agent.last_words import keep
 from agent.link.outbox import OutboxError
-from agent.local.http import LocalAccessError
+from agent.local.sockets import LocalAccessError
 from agent.logs import Redactor, set_up_logging
 from agent.loop import AgentLoop
 from agent.settings import Settings, SettingsError, load_settings

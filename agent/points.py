@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
+from agent.product_points import product_points
 from agent.settings import Settings, SwitchSettings
 from base.clock import TrustedTime
 from base.local_time import local_time
@@ -46,9 +46,6 @@ from resources.times.times import Times
 from resources.titles.library import Library
 from wire.datapoints import Value
 from wire.story_points import VOLUME
-
-# Other products add their own data points in this group of entry points.
-ENTRY_POINTS = "story_agent.resources"
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +100,7 @@ async def build_points(
         MicrophonePoint(MicrophoneSwitch(state / "microphone-off")),
         ListeningPoint(ListeningTimes(clock, state)),
         ChargingPoint(meter, watch),
-        *_product_points(),
+        *product_points(),
     ]
 
 
@@ -143,19 +140,3 @@ def times_of(points: Iterable[DataPoint], updating: Callable[[], bool]) -> Times
         if isinstance(point, SleepTimerPoint):
             times = point.times
     return times
-
-
-def _product_points() -> list[DataPoint]:
-    """Create the data points of installed products; one that fails is logged and skipped."""
-    points: list[DataPoint] = []
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        try:
-            point = entry.load()()
-        except Exception:  # noqa: BLE001  # it must not stop the other points
-            _log.exception("data point %s cannot be loaded", entry.name)
-            continue
-        if isinstance(point, DataPoint):
-            points.append(point)
-        else:
-            _log.error("data point %s is no resources.datapoint.DataPoint", entry.name)
-    return points

@@ -23,7 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.local.client import SOCKET_NAME, LocalClient
+from agent.local import SOCKET_NAME
+from agent.local.client import LocalClient
 from audio.vad import RATE
 from benchmarks.figures import Spread
 from benchmarks.stage import agent, stage

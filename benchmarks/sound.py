@@ -22,7 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.local.client import SOCKET_NAME, AgentUnreachableError, LocalClient
+from agent.local import SOCKET_NAME
+from agent.local.client import AgentUnreachableError, LocalClient
 from benchmarks.figures import Aim, Figure, command_line, figure
 from benchmarks.memory import family, memory
 from benchmarks.stage import agent, on_stage

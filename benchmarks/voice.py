@@ -15,7 +15,8 @@ import time
 import wave
 from pathlib import Path
 
-from agent.local.client import SOCKET_NAME, LocalClient
+from agent.local import SOCKET_NAME
+from agent.local.client import LocalClient
 from audio.pcm import SAMPLE_BYTES
 from audio.wav import read_wav
 from benchmarks.figures import Figure, command_line, figure

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from base.clock import TrustedTime
 from ota.fetch.retry import RetryPolicy
-from ota.fetch.source import DownloadSettings
-from ota.fetch.web import WebSettings
+from ota.fetch.source import DownloadSettings, WebSettings
 from ota.trust.terms import DEFAULT_CHANNEL
 from wire.ota import InstallerKind
 

@@ -38,6 +38,7 @@ OTHER_TESTS = {
 }
 # Modules without a test file of their own, and the files that test them.
 TESTED_IN: dict[str, str] = {
+    "agent.local": "tests/agent/test_commands.py",
     "audio.errors": "tests/audio/test_speex.py",
     "audio.pcm": "tests/audio/test_speex.py",
     "audio.wav_chunks": "tests/audio/test_wav.py",

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.local.client import SOCKET_NAME, AgentUnreachableError, LocalClient
+from agent.local import SOCKET_NAME
+from agent.local.client import AgentUnreachableError, LocalClient
 from staging.client import OpenApiClient
 from tools.processes import Service, choose_port, command
 

@@ -23,8 +23,7 @@ from base.files import Replacement, make_folder, write_atomically
 from ota.errors import ContentError, MachineError, OtaError
 from ota.fetch.folder import discard
 from ota.fetch.retry import RetryPolicy
-from ota.fetch.source import DownloadSettings, Source
-from ota.fetch.web import WebSettings
+from ota.fetch.source import DownloadSettings, Source, WebSettings
 from ota.fetch.whole import download
 from ota.trust.client import TrustClient, TrustSettings
 

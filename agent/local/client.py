@@ -10,8 +10,6 @@ from pathlib import Path
 
 # Seconds. `say` waits until the cloud has a minute of voice; the dispatch limits all else to 8 s.
 REQUEST_TIMEOUT = 120.0
-# In the state folder; the agent creates it.
-SOCKET_NAME = "agent.sock"
 
 
 class AgentUnreachableError(Exception):

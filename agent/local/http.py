@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -37,8 +34,6 @@ from wire.reports import DESCRIPTION_PATH
 # Bytes: a minute of 48 kHz stereo. Longer sound is cut anyway (voice.max_seconds).
 WAV_LIMIT = 12 * 1024 * 1024
 VALUE_LIMIT = 8 * 1024
-# sun_path in unix(7).
-SOCKET_PATH_LIMIT = 107
 SHUTDOWN_SECONDS = 2
 # Against DNS rebinding: a web page must not reach this API through a host name that resolves to
 # 127.0.0.1. "agent" is for curl --unix-socket, which needs some name.
@@ -47,10 +42,6 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1", "agent"]
 CONNECTION_LIMIT = 16
 
 Status = Callable[[], Awaitable[Mapping[str, object]]]
-
-
-class LocalAccessError(RuntimeError):
-    """The agent cannot listen on a local address."""
 
 
 def build_app(
@@ -130,47 +121,6 @@ def respond(answer: exchange.Answer, media_type: str = "text/plain; charset=utf-
     body = answer.payload if code.is_success else answer.payload + b"\n"
     headers = {"X-CoAP-Code": code.dotted}
     return Response(body, code.http_status, headers=headers, media_type=media_type)
-
-
-@contextlib.contextmanager
-def unix_socket(path: Path) -> Iterator[socket.socket]:
-    """Bind a Unix socket for this user and its group; it is removed at the end.
-
-    The caller holds the state folder's lock, so an existing socket file is stale.
-
-    Raises:
-        LocalAccessError: the path is too long or cannot be bound.
-    """
-    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
-        raise LocalAccessError(
-            f"socket {path}: expected a path of at most {SOCKET_PATH_LIMIT} bytes"
-        )
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.unlink(missing_ok=True)
-        mask = os.umask(0o117)
-        try:
-            bound.bind(str(path))
-        finally:
-            os.umask(mask)
-    except OSError as error:
-        bound.close()
-        raise LocalAccessError(f"socket {path}: {error.strerror}") from error
-    with bound:
-        yield bound
-    path.unlink(missing_ok=True)
-
-
-def loopback_socket(port: int) -> socket.socket:
-    """Bind 127.0.0.1:``port``; raises LocalAccessError if it is in use."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(("127.0.0.1", port))
-    except OSError as error:
-        bound.close()
-        raise LocalAccessError(f"local.http_port {port}: {error.strerror}") from error
-    return bound
 
 
 class _Interruptible:

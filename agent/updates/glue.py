@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.link.outbox import Outbox, OutboxError
-from agent.local.client import SOCKET_NAME
+from agent.local import SOCKET_NAME
 from agent.logs import PLAIN, RedactingFormatter, Redactor
 from agent.settings import Settings
 from agent.updates.health import Health, build_health

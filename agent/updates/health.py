@@ -13,7 +13,6 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from agent.local.client import AgentUnreachableError, LocalClient
 from agent.settings import HealthSettings, SoundCheck
 from agent.updates.checks import CheckFolder
 from base.backoff import Backoff
@@ -101,6 +100,8 @@ def build_health(
 
 
 def _find_serving_fault(socket_path: Path) -> str | None:
+    from agent.local.client import AgentUnreachableError, LocalClient  # noqa: PLC0415  # only in a trial
+
     try:
         answer = LocalClient(socket_path).request("GET", "/resource")
         if answer.status == 200 and parse_self_description(answer.body)["resources"]:

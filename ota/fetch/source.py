@@ -1,4 +1,4 @@
-"""What is downloaded, and within which limits."""
+"""What is downloaded, how servers are reached, and within which limits."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from base.clock import TrustedTime
 from ota.fetch.retry import RetryPolicy
-from ota.fetch.web import WebSettings
 
 # An attempt that received this many bytes counts as progress and restarts the count of failures.
 PROGRESS_BYTES = 64 * 1024
@@ -26,6 +26,23 @@ class Source:
     length: int
     sha256: str
     budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """How servers are reached.
+
+    Attributes:
+        connect_timeout: seconds for name resolution, TCP and TLS; generous for mobile uplinks.
+        read_timeout: seconds without a byte after which the connection counts as lost.
+        ca_file: PEM file that https servers must chain to; None: the system's store.
+        clock: the time at which certificate dates are checked.
+    """
+
+    connect_timeout: float = 15.0
+    read_timeout: float = 30.0
+    ca_file: Path | None = None
+    clock: TrustedTime = field(default_factory=TrustedTime)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,13 @@ import http.client
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
-from base.clock import TrustedTime
 from base.tls_dates import DatedContext, dated_context
 from ota.errors import ContentError, FetchError, MachineError
+from ota.fetch.source import WebSettings
 from wire.errors import show
 from wire.ota import OtaEvent
 
@@ -26,23 +24,6 @@ if TYPE_CHECKING:
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SECONDS = re.compile(r"\d{1,9}")
-
-
-@dataclass(frozen=True, slots=True)
-class WebSettings:
-    """How servers are reached.
-
-    Attributes:
-        connect_timeout: seconds for name resolution, TCP and TLS; generous for mobile uplinks.
-        read_timeout: seconds without a byte after which the connection counts as lost.
-        ca_file: PEM file that https servers must chain to; None: the system's store.
-        clock: the time at which certificate dates are checked.
-    """
-
-    connect_timeout: float = 15.0
-    read_timeout: float = 30.0
-    ca_file: Path | None = None
-    clock: TrustedTime = field(default_factory=TrustedTime)
 
 
 class Web:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+
+from ota.launch.launch import base_version
 
 DISTRIBUTION = "story-agent"
 
@@ -25,7 +26,9 @@ class RunningRelease:
 
 
 def running_release(code: Path = Path(__file__)) -> RunningRelease:
-    """Return the running release: from release.json, else the installed package, else the checkout.
+    """Return the running release: from release.json, else the package beside it, else the checkout.
+
+    importlib.metadata is the last to be asked: each start would pay for loading it.
 
     Args:
         code: a file of the running code, one folder below the import folder.
@@ -39,18 +42,30 @@ def running_release(code: Path = Path(__file__)) -> RunningRelease:
         built = info.get("built", 0)
         built = built if isinstance(built, int) else 0
         return RunningRelease(str(info["version"]), "slot", folder.parent, built)
-    try:
-        return RunningRelease(importlib.metadata.version(DISTRIBUTION), "package", folder)
-    except importlib.metadata.PackageNotFoundError:
-        return RunningRelease(_project_version(folder), "checkout", folder)
+    if (installed := base_version(folder)) is not None:
+        return RunningRelease(installed, "package", folder)
+    if (version := _project_version(folder)) is not None:
+        return RunningRelease(version, "checkout", folder)
+    return RunningRelease(_metadata_version(), "package", folder)
 
 
-def _project_version(folder: Path) -> str:
+def _project_version(folder: Path) -> str | None:
     try:
         project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
         return str(project["project"]["version"])
-    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
-        raise RuntimeError(f"no version: {DISTRIBUTION} is not installed, {error}") from error
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
+        return None
+
+
+def _metadata_version() -> str:
+    import importlib.metadata  # noqa: PLC0415  # see running_release
+
+    try:
+        return importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise RuntimeError(
+            f"no version: {DISTRIBUTION} is not installed, and this is no checkout"
+        ) from error
 
 
 def running_version() -> str:

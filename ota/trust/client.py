@@ -29,7 +29,8 @@ from ota.errors import (
     MisuseError,
     StoppedError,
 )
-from ota.fetch.web import Web, WebSettings, show_url
+from ota.fetch.source import WebSettings
+from ota.fetch.web import Web, show_url
 from ota.order.worker import run_blocking
 from ota.trust.target import Target, check_target, target_path
 from ota.trust.terms import DEFAULT_CHANNEL, ThisMachine

@@ -26,7 +26,10 @@ END_SECONDS = 5.0
 # Allows for asyncio's debug mode and a busy machine; a call that blocks by mistake blocks for seconds.
 BLOCKING_SECONDS = 1.0
 # Imported while idle, each would take memory that a small machine does not have.
-HEAVY = ("tuf", "urllib3", "mpv", "dbus_fast", "cryptography", "numpy", "fastapi", "sqlalchemy")
+HEAVY = (
+    "tuf", "urllib3", "mpv", "dbus_fast", "cryptography", "numpy", "fastapi", "sqlalchemy",
+    "uvicorn", "starlette", "email",
+)  # fmt: skip
 
 
 def wait_for(look: Callable[[], Any], timeout: float = START_TIMEOUT) -> Any:

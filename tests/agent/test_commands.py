@@ -17,7 +17,7 @@ import pytest
 
 from agent.cli import main
 from agent.exits import EX_FAILED, EX_OK
-from agent.local.client import SOCKET_NAME
+from agent.local import SOCKET_NAME
 
 RUNNING = {"transaction": "77", "state": "RUNNING", "failure": None}
 

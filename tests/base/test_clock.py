@@ -14,7 +14,8 @@ import pytest
 
 from base.clock import EARLIEST, LIFETIME_SECONDS, WRITE_STEP, TimeSource, TrustedTime
 from ota.errors import ContentError, FetchError
-from ota.fetch.web import Web, WebSettings
+from ota.fetch.source import WebSettings
+from ota.fetch.web import Web
 from ota.trust.client import SIGNED_AT, TIME_FORMAT, TrustSettings, find_target
 from ota.trust.target import Target
 from release.package_files import AddedTarget

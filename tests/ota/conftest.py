@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 
-from ota.fetch.source import DownloadSettings
-from ota.fetch.web import WebSettings
+from ota.fetch.source import DownloadSettings, WebSettings
 from ota.install.package import ReleaseInfo
 from ota.settings import UpdaterSettings
 from release.build import build_package

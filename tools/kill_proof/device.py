@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from agent.local.client import SOCKET_NAME, AgentUnreachableError, LocalClient
+from agent.local import SOCKET_NAME
+from agent.local.client import AgentUnreachableError, LocalClient
 from ota.launch.launch import TRIAL_ATTEMPTS
 from tools.bench import Bench
 from tools.processes import BenchError, Service

@@ -16,7 +16,7 @@ from agent.app import Agent
 from agent.link import Link, LinkState, LinkStatus, LostError
 from agent.link.delivery import deliver
 from agent.link.outbox import Outbox
-from agent.local.client import SOCKET_NAME
+from agent.local import SOCKET_NAME
 from agent.settings import HealthSettings, Settings, SoundCheck, VoiceSettings
 from agent.updates.health import build_health
 from agent.voice.sender import VoiceSender

@@ -15,9 +15,8 @@ import httpx
 from agent.local.http import (
     LocalServer,
     build_app,
-    loopback_socket,
-    unix_socket,
 )
+from agent.local.sockets import loopback_socket, unix_socket
 from agent.settings import VoiceSettings
 from agent.voice.sender import VoiceSender
 from machine.errors import RefusedError, UnavailableError

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
-import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,9 +15,6 @@ from agent.local.http import (
     CONNECTION_LIMIT,
     VALUE_LIMIT,
     WAV_LIMIT,
-    LocalAccessError,
-    loopback_socket,
-    unix_socket,
 )
 from audio.errors import SpeexUnavailableError
 from tests.agent.local.rig import Bench, free_port, serving
@@ -86,49 +80,6 @@ async def test_description_and_status_are_json(http: httpx.AsyncClient) -> None:
         answer = await http.get(path)
         assert answer.headers["content-type"] == "application/json"
         assert isinstance(json.loads(answer.content), dict)
-
-
-def test_the_socket_is_for_this_user_and_its_group(tmp_path: Path) -> None:
-    path = tmp_path / "agent.sock"
-    before = os.umask(0)
-    try:
-        with unix_socket(path):
-            assert stat.S_IMODE(path.stat().st_mode) == 0o660
-    finally:
-        os.umask(before)
-    assert not path.exists()
-
-
-def test_a_dead_agents_socket_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "agent.sock"
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-    with unix_socket(path) as bound:
-        bound.listen()
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-
-
-@pytest.mark.parametrize("name", ["x" * 120, "none/agent.sock"])
-def test_a_socket_that_cannot_be_is_refused_by_its_path(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    with pytest.raises(LocalAccessError, match=f"socket {path}: "), unix_socket(path):
-        pytest.fail("it was bound")
-
-
-def test_a_folder_in_the_sockets_place_is_not_removed(tmp_path: Path) -> None:
-    with pytest.raises(LocalAccessError, match="Is a directory"), unix_socket(tmp_path):
-        pytest.fail("it was bound")
-    assert tmp_path.is_dir()
-
-
-def test_a_port_that_is_taken_is_named() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(LocalAccessError, match=f"local.http_port {port}: Address already in"):
-            loopback_socket(port)
 
 
 @pytest.mark.parametrize(

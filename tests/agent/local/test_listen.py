@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.local.http import LocalServer, build_app, loopback_socket, unix_socket
+from agent.local.http import LocalServer, build_app
 from agent.local.listen import listen_routes
+from agent.local.sockets import loopback_socket, unix_socket
 from agent.settings import VoiceSettings
 from agent.voice.ears import Ears
 from agent.voice.sender import VoiceSender
@@ -58,7 +59,7 @@ async def test_it_listens_until_it_is_cancelled(
         assert (await client.post("/listen", content=b"cancel")).json() == {"cancelled": True}
         heard = (await first).json()
     assert heard == {
-        "end": "cancelled", "reason": None, "id": None, "segments": 0, "answered": False,
+        "end": "cancelled", "reason": None, "id": None, "segments": 0, "answered": False, "answer": None,
         "seconds": heard["seconds"],
     }  # fmt: skip
 

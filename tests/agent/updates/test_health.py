@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import agent.updates.health
-from agent.local.http import unix_socket
+from agent.local.sockets import unix_socket
 from agent.settings import HealthSettings, SoundCheck
 from agent.updates.health import Health, build_health, find_sound_fault, note_sound, sound_needed
 from machine.chime import SoundProof

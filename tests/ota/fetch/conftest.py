@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from ota.fetch.source import DownloadSettings
-from ota.fetch.web import WebSettings
+from ota.fetch.source import DownloadSettings, WebSettings
 from ota.settings import UpdaterSettings
 from ota.trust.target import Target, map_file_name
 from ota.trust.terms import MapFile

@@ -11,8 +11,7 @@ from typing import Any
 
 from ota.fetch.partial import Downloaded
 from ota.fetch.retry import RetryPolicy
-from ota.fetch.source import DownloadSettings, Source
-from ota.fetch.web import WebSettings
+from ota.fetch.source import DownloadSettings, Source, WebSettings
 from ota.fetch.whole import download
 
 DATA = bytes(range(256)) * 8000

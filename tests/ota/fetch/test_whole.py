@@ -14,7 +14,7 @@ import pytest
 from ota.errors import ContentError, FetchError
 from ota.fetch.folder import discard
 from ota.fetch.retry import RetryPolicy
-from ota.fetch.web import WebSettings
+from ota.fetch.source import WebSettings
 from tests.ota.fetch.rig import DATA, FAST, SHA256, DownloadRig, cut_at, fetch, status
 from wire.ota import OtaEvent
 

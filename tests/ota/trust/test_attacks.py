@@ -18,8 +18,8 @@ import pytest
 from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
 from base.clock import TrustedTime
-from ota.fetch.source import DownloadSettings
-from ota.fetch.web import Web, WebSettings
+from ota.fetch.source import DownloadSettings, WebSettings
+from ota.fetch.web import Web
 from ota.order.states import State
 from ota.updater import Hooks, UpdaterSettings
 from tests.ota.simulator import URL, WEEK, Simulator

@@ -21,7 +21,7 @@ from ota.errors import (
     OtaError,
     StoppedError,
 )
-from ota.fetch.web import WebSettings
+from ota.fetch.source import WebSettings
 from ota.trust.client import TrustSettings, find_target
 from ota.trust.target import Target
 from release.package_files import AddedTarget

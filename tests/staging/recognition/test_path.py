@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from agent.local.client import SOCKET_NAME, LocalClient
+from agent.local import SOCKET_NAME
+from agent.local.client import LocalClient
 from audio.pcm import Pcm
 from audio.wav import render_wav
 from resources.titles.natural import natural_key
