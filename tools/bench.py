@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,18 @@ class Bench:
         self.device: dict[str, str] = {}
         self.app: dict[str, str] = {}
         self.token = ""
+        self.recognises = False
+        """Whether the cloud recognises what is said."""
 
-    def start_cloud(self, api_port: int, device_port: int) -> None:
-        """Start the cloud on these ports, or on others if they are taken."""
+    def start_cloud(self, api_port: int, device_port: int, *, recognise: bool = False) -> None:
+        """Start the cloud on these ports, or on others if they are taken; ``recognise`` needs the extra [asr]."""
+        self.recognises = recognise
         self.cloud = Service(
             "story-cloud",
             ["serve", "--data", self.cloud_data,
              "--api-port", str(choose_port(api_port, "API_PORT") if api_port else 0),
-             "--device-port", str(choose_port(device_port, "DEVICE_PORT") if device_port else 0)],
+             "--device-port", str(choose_port(device_port, "DEVICE_PORT") if device_port else 0),
+             *(["--recognise"] if recognise else [])],
             self.folder / "cloud.log",
         )  # fmt: skip
         ready = self.cloud.wait_for_line(r"ready api=(\S+) device=(\S+)")
@@ -74,14 +79,15 @@ class Bench:
         (self.state / "root.json").write_bytes(root.read_bytes())
         (self.folder / "agent.toml").write_text(AGENT_CONFIG)
 
-    def start_agent(self) -> float:
-        """Start the agent and return the seconds until it was registered."""
+    def start_agent(self, environment: Mapping[str, str] | None = None) -> float:
+        """Start the agent, with these variables too; return the seconds until it was registered."""
         started = time.monotonic()
         self.agent = Service(
             "story-agent",
             ["run", "--profile", self.profile_path, "--state", self.state,
              "--config", self.folder / "agent.toml"],
             self.folder / "agent.log",
+            environment,
         )  # fmt: skip
         self.agent.wait_for(
             "registration",
@@ -89,6 +95,13 @@ class Bench:
             REGISTER_TIMEOUT,
         )
         return time.monotonic() - started
+
+    def agent_again(self, environment: Mapping[str, str] | None = None, voice: str = "") -> None:
+        """Start the agent anew, with these variables and these lines of its settings' table ``voice``."""
+        if self.agent is not None:
+            self.agent.stop()
+        (self.folder / "agent.toml").write_text(AGENT_CONFIG + voice)
+        self.start_agent(environment)
 
     def agent_status(self) -> dict[str, Any]:
         """Return the agent's status, or {} while it does not answer."""

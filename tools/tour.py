@@ -15,6 +15,7 @@ import shutil
 import signal
 import struct
 import sys
+import tempfile
 import time
 import wave
 from collections.abc import Callable
@@ -28,8 +29,11 @@ from audio.pcm import Pcm
 from audio.speex import SpeexDecoder
 from audio.wav import read_wav
 from staging.client import OpenApiClient, OpenApiError
+from staging.recognition.model import missing_packages
+from tools import spoken
 from tools.bench import USER, Bench
 from tools.processes import BenchError, command
+from tools.pulse import MicServer
 from wire.errors import WireError
 from wire.voice import parse_history_text, unpack_frames
 
@@ -37,7 +41,10 @@ HERE = Path(__file__).parent
 DEFAULT_API_PORT, DEFAULT_DEVICE_PORT = 8600, 9001
 NEW_VERSION = "1.1.0"
 UPDATE_TIMEOUT = 120.0
-STEPS = 15
+STEPS = 16
+# What is asked for by voice, and its tone; another story plays before, which falls silent to listen.
+SPOKEN_TITLE, SPOKEN_HERTZ = "小兔子乖乖", 900.0
+BEFORE_TITLE, BEFORE_HERTZ = "两只老虎", 550.0
 # A file that marks a folder of an earlier tour; the content of any other folder is not removed.
 MARKER = ".story-tour"
 
@@ -63,6 +70,7 @@ class Tour:
         self._control(client)
         self._play(client)
         self._say(client)
+        self._say_aloud(client)
         self._update(client)
 
     @property
@@ -166,6 +174,51 @@ class Tour:
             f"{len(entries)} entries, newest {entries[0]['value']}; {heard.seconds:.2f} s decoded by libspeex, as loud as it was said",
         )
 
+    def _say_aloud(self, client: OpenApiClient) -> None:
+        title = "说出来的故事 A sentence is said into the microphone, and the story that it asks for sounds"
+        sentence = f"播放{SPOKEN_TITLE}"
+        lacking = spoken.missing()
+        if lacking:
+            self._line(
+                title, f"({sentence})", f"left out, since this machine has no {', '.join(lacking)}"
+            )
+            return
+        with (
+            tempfile.TemporaryDirectory(prefix="story-tour-") as folder,
+            spoken.sound_server(Path(folder)) as server,
+        ):
+            back = self._hear_story(client, server, sentence)
+        self.bench.agent_again()
+        self._line(title, f"(a virtual microphone) {sentence}", back)
+
+    def _hear_story(self, client: OpenApiClient, server: MicServer, sentence: str) -> str:
+        """Say ``sentence`` while another story plays; return what the sound server's monitor heard."""
+        for name, hertz in ((SPOKEN_TITLE, SPOKEN_HERTZ), (BEFORE_TITLE, BEFORE_HERTZ)):
+            write_tone(self.bench.state / "media" / f"{name}.wav", seconds=60, hertz=hertz)
+        self._list_titles()
+        self.bench.agent_again(server.variables, spoken.settings())
+        monitor = spoken.Monitor(server, SPOKEN_HERTZ, BEFORE_HERTZ)
+        try:
+            _expect(client.send(self.uuid, "PUT", "play", BEFORE_TITLE)["code"], "2.04")
+            monitor.wait_for(BEFORE_HERTZ)
+            said = spoken.say(self.bench, server, sentence, typed=not self.bench.recognises)
+            heard = monitor.wait_for(SPOKEN_HERTZ)
+            monitor.wait_for_silence(BEFORE_HERTZ)
+        finally:
+            monitor.close()
+        _expect(client.send(self.uuid, "GET", "play")["content"], SPOKEN_TITLE)
+        client.send(self.uuid, "PUT", "play", "停止")
+        how = "recognised by the cloud" if self.bench.recognises else "typed, for want of [asr]"
+        return (
+            f"utterance {said.session['id']}, {said.session['segments']} segments, {how}; the monitor hears "
+            f"{SPOKEN_TITLE} ({SPOKEN_HERTZ:g} Hz) {heard - said.at('ended'):.2f} s after the end of speech"
+        )
+
+    def _list_titles(self) -> None:
+        titles = self.bench.folder / "titles.txt"
+        titles.write_text(f"{SPOKEN_TITLE}\n{BEFORE_TITLE}\n", "utf-8")
+        self.bench.story_cloud("catalogue", "set", self.uuid, titles)
+
     def _update(self, client: OpenApiClient) -> None:
         package = self.bench.folder / f"story-machine-{NEW_VERSION}.tar.gz"
         command("story-release", "build", "--version", NEW_VERSION, "--output", package)
@@ -245,10 +298,10 @@ def _expect_alike(spoken: Pcm, heard: Pcm) -> None:
         raise TourError(f"said at {loudness(spoken):.0f} rms, came out at {loudness(heard):.0f}")
 
 
-def write_tone(path: Path, seconds: float, rate: int = 16000) -> None:
-    """Write a quiet 440 Hz tone as a WAV file."""
+def write_tone(path: Path, seconds: float, rate: int = 16000, hertz: float = 440.0) -> None:
+    """Write a quiet tone as a WAV file; of whole hertz, for it is repeated each second."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    period = [round(3000 * math.sin(2 * math.pi * 440 * n / rate)) for n in range(rate)]
+    period = [round(3000 * math.sin(2 * math.pi * hertz * n / rate)) for n in range(rate)]
     with wave.open(str(path), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
@@ -308,7 +361,8 @@ def run(options: argparse.Namespace) -> int:
     bench = Bench(prepare_folder(options.data.absolute()))
     try:
         print("故事机之旅 The tour: a staging cloud and an agent, on this machine only", flush=True)
-        bench.start_cloud(options.api_port, options.device_port)
+        recognise = not missing_packages()
+        bench.start_cloud(options.api_port, options.device_port, recognise=recognise)
         Tour(bench).walk()
         print("全部通过 Every step did what it says.", flush=True)
         if not options.once:

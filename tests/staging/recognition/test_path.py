@@ -29,7 +29,6 @@ from staging.recognition.outcomes import OutcomeLog
 from tests.conftest import write_tone
 from tests.staging.recognition import speech
 from tools.bench import Bench
-from tools.processes import Service
 from tools.speech import sound_of
 
 BIN = Path(sys.executable).parent
@@ -45,12 +44,10 @@ SPEECH_TIMEOUT = 50.0
 class House(Bench):
     """A cloud, with recognition if installed, and an agent whose card has the catalogue's titles."""
 
-    def start_cloud(self, *_ports: int) -> None:
-        words = ["serve", "--data", str(self.cloud_data), "--api-port", "0", "--device-port", "0"]
-        words += [] if LACKING else ["--recognise"]
-        self.cloud = Service("story-cloud", words, self.folder / "cloud.log")
-        ready = self.cloud.wait_for_line(r"ready api=(\S+) device=(\S+)")
-        self.api, self.device_address = ready.groups()
+    def start_cloud(
+        self, api_port: int = 0, device_port: int = 0, *, recognise: bool = not LACKING
+    ) -> None:
+        super().start_cloud(api_port, device_port, recognise=recognise)
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
