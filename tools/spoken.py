@@ -22,7 +22,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from agent.local.client import SOCKET_NAME, LocalClient
+from agent.local import SOCKET_NAME
+from agent.local.client import LocalClient
 from audio.vad import RATE
 from staging.commands.command_socket import ask
 from tools.bench import Bench
