@@ -1,7 +1,8 @@
 """The sleep timer's one grammar: the value of the data point ``sleep_timer``, read and written.
 
 ``off``; minutes from 1 to 600 (``20``); ``end``, the end of the story that plays; ``after 2``, the end
-of the second story that begins from now on. GET answers what remains in the same words.
+of the second story that begins from now on; ``at 20:30``, a local time, and ``at 08:30 or 20:30``, whichever comes
+first, as somebody means who says 八点半. GET answers what remains in the same words.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from wire.errors import FieldError
 MINUTES_MAX = 600
 STORIES_MAX = 99
 FIELD = "sleep_timer"
-EXPECTED = (
-    f'"off", minutes from 1 to {MINUTES_MAX}, "end", or "after N" with N from 1 to {STORIES_MAX}'
-)
+EXPECTED = f'"off", minutes from 1 to {MINUTES_MAX}, "end", "after N" with N from 1 to {STORIES_MAX}, or "at HH:MM"'
+DAY_MINUTES = 24 * 60
+_TIME = re.compile(r"(\d{1,2}):(\d\d)", re.ASCII)
 _DIGITS_MAX = 6
 
 
@@ -33,17 +34,28 @@ class TimerKind(StrEnum):
     """The end of the story that plays."""
     AFTER = "after"
     """The end of the last of some stories that begin from now on."""
+    AT = "at"
+    """A local time of day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A timer as it is ordered; ``amount``: its minutes, or its stories."""
+    """A timer as it is ordered.
+
+    Attributes:
+        kind: what it waits for.
+        amount: its minutes, or its stories.
+        times: minutes of the local day, of which the first to come counts.
+    """
 
     kind: TimerKind
     amount: int = 0
+    times: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         """Write the data point's value."""
+        if self.kind is TimerKind.AT:
+            return "at " + " or ".join(map(show_time, self.times))
         if self.kind is TimerKind.MINUTES:
             return str(self.amount)
         return f"after {self.amount}" if self.kind is TimerKind.AFTER else self.kind.value
@@ -53,9 +65,14 @@ OFF = Timer(TimerKind.OFF)
 END = Timer(TimerKind.END)
 
 
+def show_time(minute: int) -> str:
+    """Return a minute of the day as ``20:30``."""
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
 # One of these is in each sentence that `wire.spoken` reads; its forms cost 60 ms of the first order.
 _SAID = re.compile(
-    "[停关關睡定時时分钟鐘完尾後后]|最后|别|別|stop|timer|countdown|min|hour|[0-9] ?[hm]|sleep|off|quiet|after|end|when|last|once"
+    "[停关關睡定時时分钟鐘点點完尾後后]|最后|别|別|stop|timer|countdown|min|hour|[0-9] ?[hm]|sleep|off|quiet|after|end|when|last|once|until|till"
 )
 
 
@@ -78,6 +95,11 @@ def after(count: int, said: object = None) -> Timer:
     return Timer(TimerKind.AFTER, count)
 
 
+def at(*times: int) -> Timer:
+    """Return a timer for local times of day, in minutes from 0 to 1439."""
+    return Timer(TimerKind.AT, times=times)
+
+
 def parse_timer(text: str) -> Timer:
     """Parse the data point's value; case and blanks around it do not count. Raises FieldError."""
     words = text.lower().split()
@@ -90,7 +112,19 @@ def parse_timer(text: str) -> Timer:
             return minutes(int(count), text)
         case ["after", count] if _is_count(count):
             return after(int(count), text)
+        case ["at", time]:
+            return at(_minute(time, text))
+        case ["at", time, "or", other]:
+            return at(_minute(time, text), _minute(other, text))
     raise FieldError(FIELD, text, EXPECTED)
+
+
+def _minute(time: str, text: str) -> int:
+    found = _TIME.fullmatch(time)
+    hour, minute = (int(found[1]), int(found[2])) if found else (99, 99)
+    if minute > 59 or hour * 60 + minute > DAY_MINUTES:
+        raise FieldError(FIELD, text, EXPECTED)
+    return (hour * 60 + minute) % DAY_MINUTES
 
 
 def _is_count(text: str) -> bool:

@@ -1,6 +1,6 @@
 """The sleep timer as families say it, in Chinese and English: a sentence in, a `Timer` out.
 
-二十分钟后停, 一个半小时, 再听两个就停, 听完这个就停, 取消定时; stop in 20 minutes, after this story. The whole
+二十分钟后停, 一个半小时, 八点半停, 再听两个就停, 听完这个就停, 取消定时; stop in 20 minutes, at 8:30, after this story. The whole
 sentence must be such a form, with polite words around it: "讲三只小猪" is no timer. 再听两个 without an
 end (就停) is a wish for more, and none either. Minutes are rounded up to whole ones.
 """
@@ -14,7 +14,8 @@ from fractions import Fraction
 
 from wire.numerals import numeral
 from wire.sentence import normalise
-from wire.sleep import END, OFF, Timer, after, minutes
+from wire.sleep import END, OFF, Timer, after, at, minutes
+from wire.spoken_time import CHINESE_TIME, COLON, ENGLISH_TIME, mark_colons, read_time
 from wire.text import fold
 
 # Characters of a sentence that can be such a form; longer ones are not tried.
@@ -34,7 +35,7 @@ def read_timer(sentence: str) -> Timer | None:
     Raises:
         FieldError: it is one, and its minutes or stories are out of range.
     """
-    text = normalise(_DECIMAL.sub(rf"\1{_MARK}", fold(sentence)))
+    text = normalise(_DECIMAL.sub(rf"\1{_MARK}", mark_colons(fold(sentence))))
     if len(text) > SENTENCE_LIMIT:
         return None
     for form, read in _FORMS:
@@ -80,6 +81,11 @@ def _number(said: str) -> Fraction:
     if value is None:
         value = sum(_WORDS[word] for word in said.split())
     return Fraction(value)
+
+
+def _clock(match: re.Match[str], _sentence: str) -> Timer | None:
+    times = read_time(match, _number)
+    return None if times is None else at(*times)
 
 
 def _stories(match: re.Match[str], sentence: str) -> Timer | None:
@@ -128,7 +134,7 @@ _POLITE = "(?:请|麻烦|帮我|给我|替我|我[想要]|那|好[了的]?|你|�
 _ENDS = "(?:播放|[吧了啊呀哦啦哈嘛呢]|好吗|好不好|可以吗|行吗|行不行|谢谢|睡觉)*"
 _IT = "(?:把?(?:故事机?|音乐|儿歌|歌曲?|机器|音箱|它)|给我|自动|帮我)*"
 _STOP = (
-    f"(?:{_IT}(?:停止?|停下来?|停掉|关机?|关[掉闭了]|结束|休息|暂停|睡觉?|安静|闭嘴"
+    f"(?:{_IT}(?:停[止播]?|停下来?|停掉|关机?|关[掉闭了]|结束|休息|暂停|睡觉?|安静|闭嘴"
     "|(?:别|不要|不用|不)再?[放播听讲唱响]了?)(?:播放|故事|音乐)?)"
 )
 _LATER = "(?:以后|之后|过后|后|左右|的?时候|到了?|[就再才]|自动)*"
@@ -154,6 +160,12 @@ _CHINESE: tuple[tuple[str, Callable[[re.Match[str], str], Timer | None]], ...] =
     (f"(?:等|到|在|先|只)*{_THIS}{_HEAR}?{_DONE}{_LATER}{_STOP}", _end),
     (f"(?:等|到|在)*{_THIS}的?(?:结尾|结束|末尾|最后)(?:的?时候)?{_LATER}{_STOP}?", _end),
     (f"(?:这|这个)?是?最后一?{_TRACK}{_KIND}", _end),
+    (
+        f"{_ABOUT}(?:到|等到|在)?{CHINESE_TIME}(?:的?时候?|以后|之后|就|再|才|自动|准时)*{_STOP}",
+        _clock,
+    ),
+    (f"{_HEAR}到{CHINESE_TIME}(?:为止|就|再)*{_STOP}?", _clock),
+    (f"{_SET}{_TIMER}(?:为|成|到|在)?{CHINESE_TIME}{_STOP}?", _clock),
     (f"(?:取消|关闭|关掉|去掉|不要|停止|撤销|删除?|清除|解除|不用|别)了?{_TIMER}", _off),
     (f"(?:把)?{_TIMER}(?:取消|关闭|关掉|去掉|删除?|清除|解除)", _off),
     ("(?:先|都)?(?:别|不要|不用|不许|先别)(?:自动)?(?:停止?|关机?)(?:下来|掉)?", _off),
@@ -205,6 +217,16 @@ _ENGLISH: tuple[tuple[str, Callable[[re.Match[str], str], Timer | None]], ...] =
     (
         f"(?:{_EN_STOP} )?(?:after|at the end of|when|once)(?: {_EN_THIS})(?: {_EN_OVER})?(?: {_EN_STOP})?",
         _end,
+    ),
+    (f"{_EN_STOP} (?:at|by) {ENGLISH_TIME}", _clock),
+    (f"(?:at|by) {ENGLISH_TIME} {_EN_STOP}", _clock),
+    (
+        f"(?:keep |go on )?(?:play|listen)(?:ing)?(?: it)? (?:until|till) {ENGLISH_TIME}(?:(?: and)?(?: then)? {_EN_STOP})?",
+        _clock,
+    ),
+    (
+        f"(?:(?:set|start|make|put) )?{_EN_TIMER} (?:for|to|at|until) (?=.*(?:{COLON}[0-9]|past|clock|[ap] ?m\\b)){ENGLISH_TIME}",
+        _clock,
     ),
     (f"(?:{_EN_STOP} )?after the next {_EN_KIND}(?: {_EN_STOP})?", _next),
     ("(?:this is )?(?:the )?last (?:story|song|track|chapter|episode|one)", _end),

@@ -70,7 +70,7 @@ SLEEP_TIMER = DataPointDescription(
     name="sleep_timer",
     type=DataType.STRING,
     label="睡眠定时",
-    description="可设“20”分钟后停、“end”听完这个就停、“after 2”再听两个就停、“off”取消",
+    description="可设“20”分钟后停、“at 20:30”到点停、“end”听完这个就停、“after 2”再听两个就停、“off”取消",
     methods=_BOTH,
 )
 VOLUME_LIMITS = DataPointDescription(

@@ -79,7 +79,7 @@ def build_keeper(
     played, seen, dated = store.load_played() or (None, None, False)
     clock = RulesClock(trusted, ticks, boot, clocks.local, clocks.known, seen, dated=dated)
     book = DayBook(clock, ticks, played)
-    timer = SleepTimer(ticks, boot)
+    timer = SleepTimer(ticks, boot, clock.until_minute)
     try:
         timer.restore(store.load_timer())
     except WireError as error:

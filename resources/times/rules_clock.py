@@ -15,6 +15,8 @@ from typing import Protocol
 from base.clock import Known
 
 MINUTE = 60
+# A day of 25 hours comes once a year.
+LONGEST_DAY_SECONDS = 25 * 3600.0
 LocalTime = Callable[[float], datetime]
 """Unix time in seconds to the local date and time of the machine's zone."""
 
@@ -92,6 +94,16 @@ class RulesClock:
         self._dated = self.dated
         self._seen = Known(self.now(), self._ticks(), self._boot)
         return self._seen
+
+    def until_minute(self, minute: int) -> float | None:
+        """Return the seconds until the ``minute`` of the local day begins next; None while the time is unknown."""
+        if not self.sure:
+            return None
+        return self.first(
+            lambda moment: moment.hour * MINUTE + moment.minute == minute,
+            within=LONGEST_DAY_SECONDS,
+            after=MINUTE - self.now() % MINUTE,
+        )
 
     def first(
         self, wanted: Callable[[datetime], bool], *, within: float, after: float = 0.0

@@ -1,4 +1,4 @@
-"""The sleep timer: minutes, the end of this story, or the end of the N-th story that begins from now on.
+"""The sleep timer: minutes, a time of day, the end of this story, or of the N-th story that begins from now on.
 
 It decides only. Minutes count on the machine's monotonic clock, paused or not: 20 means silence in 20
 minutes. A tap in the last minute gives ten more; of a timer of one minute, in its fade. It survives a restart of the agent within
@@ -14,8 +14,20 @@ from dataclasses import dataclass
 from machine.errors import RefusedError
 from resources.times.countdown import FADE_SECONDS, SIGN_SECONDS
 from wire.errors import FieldError
-from wire.fields import get_string
-from wire.sleep import END, MINUTES_MAX, OFF, STORIES_MAX, Timer, TimerKind, after, minutes
+from wire.fields import get_int, get_string
+from wire.sleep import (
+    DAY_MINUTES,
+    END,
+    MINUTES_MAX,
+    OFF,
+    STORIES_MAX,
+    Timer,
+    TimerKind,
+    after,
+    at,
+    minutes,
+    show_time,
+)
 
 EXTENSION_MINUTES = 10
 # Seconds. A timer that waits for the end of a story is dropped after this, and an endless stream ends.
@@ -26,21 +38,36 @@ LAPSE_SECONDS = MINUTES_MAX * 60.0
 class Pending:
     """A timer that was ordered: it ends at ``until``; ``stories`` begin before, None: it is a time.
 
-    What comes before ``tapped_from`` is no tap.
+    What comes before ``tapped_from`` is no tap. ``minute``: of the local day, if that was ordered.
     """
 
     until: float
     stories: int | None = None
     tapped_from: float = -math.inf
+    minute: int | None = None
+
+
+def unknown_time(_minute: int) -> float | None:
+    """Return None: this machine knows no time of day."""
+    return None
 
 
 class SleepTimer:
     """One timer, or none; the last order wins."""
 
-    def __init__(self, clock: Callable[[], float], boot: str = "") -> None:
-        """Count on ``clock``: seconds since the machine's start ``boot``, sleep included."""
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        boot: str = "",
+        until: Callable[[int], float | None] = unknown_time,
+    ) -> None:
+        """Count on ``clock``: seconds since the machine's start ``boot``, sleep included.
+
+        ``until`` returns the seconds until the local day's minute comes next, None if the time is unknown.
+        """
         self._clock = clock
         self._boot = boot
+        self._until = until
         self.pending: Pending | None = None
         """What was ordered, to be put back if it cannot be stored; None: no timer."""
 
@@ -52,7 +79,8 @@ class SleepTimer:
             loaded: whether a story is loaded.
 
         Raises:
-            RefusedError: the end of this story, and there is none.
+            RefusedError: the end of this story, and there is none; a time of day that is too far away, or
+                while the time is unknown.
         """
         match timer.kind:
             case TimerKind.OFF:
@@ -61,16 +89,35 @@ class SleepTimer:
                 until = self._clock() + timer.amount * 60.0
                 near = SIGN_SECONDS if timer.amount > 1 else FADE_SECONDS
                 self.pending = Pending(until, tapped_from=until - near)
+            case TimerKind.AT:
+                self.pending = self._at(timer.times)
             case TimerKind.END if not loaded:
                 raise RefusedError('sleep_timer: nothing is playing, so there is no "end"')
             case TimerKind.END | TimerKind.AFTER:
                 self.pending = Pending(self._clock() + LAPSE_SECONDS, timer.amount)
 
+    def _at(self, times: tuple[int, ...]) -> Pending:
+        found = [(left, minute) for minute in times if (left := self._until(minute)) is not None]
+        if not found:
+            raise RefusedError(
+                "sleep_timer: the time of day is not known yet, expected minutes such as 20"
+            )
+        left, minute = min(found)
+        if left > LAPSE_SECONDS:
+            raise RefusedError(
+                f"sleep_timer: got {show_time(minute)}, which is in {left / 3600:.1f} hours, "
+                f"expected at most {MINUTES_MAX // 60}"
+            )
+        until = self._clock() + left
+        return Pending(until, tapped_from=until - SIGN_SECONDS, minute=minute)
+
     @property
     def remaining(self) -> Timer:
-        """What remains, in the data point's words: minutes rounded up, or stories yet to begin."""
+        """What remains, in the data point's words: minutes rounded up, the time, or stories yet to begin."""
         if self.pending is None:
             return OFF
+        if self.pending.minute is not None:
+            return at(self.pending.minute)
         if self.pending.stories is None:
             left = math.ceil((self.pending.until - self._clock()) / 60.0)
             return minutes(min(max(left, 1), MINUTES_MAX))
@@ -123,7 +170,8 @@ class SleepTimer:
         """Return what `restore` takes."""
         if self.pending is None:
             return {}
-        return {"boot": self._boot, "until": self.pending.until, "stories": self.pending.stories}
+        told = {"boot": self._boot, "until": self.pending.until, "stories": self.pending.stories}
+        return told if self.pending.minute is None else {**told, "minute": self.pending.minute}
 
     def restore(self, source: Mapping[str, object]) -> None:
         """Continue the timer of an earlier run in the same boot; raises FieldError for another form."""
@@ -143,4 +191,5 @@ class SleepTimer:
             or not 0 <= stories <= STORIES_MAX
         ):
             raise FieldError("stories", stories, "a number of stories or null")
-        self.pending = Pending(float(until), stories, float(until) - FADE_SECONDS)
+        minute = get_int(source, "minute", high=DAY_MINUTES - 1) if "minute" in source else None
+        self.pending = Pending(float(until), stories, float(until) - FADE_SECONDS, minute)

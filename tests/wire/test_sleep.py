@@ -7,13 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.errors import FieldError
-from wire.sleep import END, MINUTES_MAX, OFF, STORIES_MAX, after, minutes, parse_timer
+from wire.sleep import (
+    DAY_MINUTES,
+    END,
+    MINUTES_MAX,
+    OFF,
+    STORIES_MAX,
+    after,
+    at,
+    minutes,
+    parse_timer,
+)
 
 TIMERS = st.one_of(
     st.just(OFF),
     st.just(END),
     st.integers(1, MINUTES_MAX).map(minutes),
     st.integers(1, STORIES_MAX).map(after),
+    st.lists(st.integers(0, DAY_MINUTES - 1), min_size=1, max_size=2).map(lambda times: at(*times)),
 )
 
 
@@ -25,14 +36,14 @@ def test_what_is_written_is_read_again(timer: object) -> None:
 @pytest.mark.parametrize(
     ("text", "timer"),
     [("off", OFF), (" OFF ", OFF), ("20", minutes(20)), ("020", minutes(20)), ("End", END),
-     ("after  2", after(2)), ("1", minutes(1)), ("600", minutes(600))],
+     ("after  2", after(2)), ("at 20:30", at(1230)), ("AT 8:05 or 20:05", at(485, 1205)), ("at 24:00", at(0)), ("1", minutes(1)), ("600", minutes(600))],
 )  # fmt: skip
 def test_blanks_and_case_do_not_count(text: str, timer: object) -> None:
     assert parse_timer(text) == timer
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "601", "-1", "2.5", "after", "after 0", "after 100", "after two", "end 2", "on",
+    "text", ["", "0", "601", "-1", "2.5", "after", "after 0", "after 100", "after two", "end 2", "on", "at", "at 8", "at 8:60", "at 24:01", "at 8:30 pm", "at 8:30 or", "at ٨:٣٠",
              "20 min", "٢٠", "9" * 5000, "after " + "9" * 5000]
 )  # fmt: skip
 def test_what_is_refused_names_field_value_and_expectation(text: str) -> None:

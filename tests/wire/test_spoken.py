@@ -38,6 +38,15 @@ SAID = {
     "after 1": "再讲一个就睡觉, 听完这两个就停, one more story and then sleep, one more and stop, stop after the next story",
     "after 2": "再听两个就停, 再聽兩個就停, 听两集就关, 再放2首就停, two more stories then stop, stop after 2 stories",
     "after 12": "再来十二首就别放了, after twelve songs",
+    "at 08:30 or 20:30": "八点半停, 八点半就停播, 到8点半关机, 8:30停, 播到八点半, 定时到八点半, stop at 8:30, turn it off at half past eight",
+    "at 20:30": "晚上八点半停, 今晚八点三十分关, 20:30停, \uff12\uff10\uff1a\uff13\uff10停, 二十点三十分停, stop at 20:30, stop at 8:30 p.m., at half past eight tonight stop",
+    "at 09:00 or 21:00": "九点关, 九点睡觉, 到九点就别播了, 九点钟停, play until nine o'clock",
+    "at 08:45": "早上八点三刻停, 08:45停, stop at quarter to nine in the morning",
+    "at 08:05 or 20:05": "八点五分停, 八点零五停, stop at five past eight",
+    "at 00:00": "晚上十二点停, 半夜十二点停, 24:00停, 零点停",
+    "at 12:30": "中午十二点半停",
+    "at 00:00 or 12:00": "十二点停, stop at twelve",
+    "at 15:00": "下午三点停, stop at 3 pm",
     "off": "别停, 取消定时, 不要定时, 关闭定时器, 把定时关掉, 定时取消, 别关, cancel the timer, timer off, "
            "turn off the sleep timer, don't stop, no timer",
 }  # fmt: skip
@@ -53,10 +62,10 @@ def test_a_sentence_sets_the_timer(sentence: str, value: str) -> None:
 @pytest.mark.parametrize(
     "sentence",
     ["", "停", "停止", "stop", "sleep", "off", "in", "after", "十二", "下一首", "播放小兔子乖乖", "讲三只小猪",
-     "一千零一夜", "半夜鸡叫", "再听两个", "再听一个", "再来一首", "八点半停", "八点五分停", "不停", "停不下来",
+     "一千零一夜", "半夜鸡叫", "再听两个", "再听一个", "再来一首", "八点半", "三点水停", "二十五点停", "八点六十分停", "第八点停", "stop at 25", "25:00停", "不停", "停不下来",
      "十二生肖的故事", "两只老虎", "三分钟热度", "the last mohican", "20000 leagues under the sea", "After the rain"],
 )  # fmt: skip
-def test_titles_commands_and_times_of_day_are_no_timers(sentence: str) -> None:
+def test_titles_commands_and_times_that_are_none_are_no_timers(sentence: str) -> None:
     assert read_timer(sentence) is None
 
 

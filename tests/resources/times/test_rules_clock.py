@@ -83,3 +83,23 @@ def test_a_time_of_day_that_the_change_leaves_out_is_not_found() -> None:
     world = World("2027-03-28 01:30")
     assert world.clock.first(lambda m: (m.hour, m.minute) == (2, 30), within=3600.0) is None
     assert world.clock.first(lambda m: m.hour == 5, within=9000.0, after=8000.0) == 9000.0
+
+
+@pytest.mark.parametrize(
+    ("now", "minute", "seconds"),
+    [
+        ("2026-11-26 18:00:00", 20 * 60 + 30, 9000.0),
+        ("2026-11-26 20:30:10", 20 * 60 + 30, 86390.0),  # that of today has begun
+        ("2026-11-26 23:59:59", 0, 1.0),
+        ("2027-10-30 23:00:00", 6 * 60, 8 * 3600.0),  # that night has an hour more
+        ("2027-03-27 23:00:00", 6 * 60, 6 * 3600.0),
+    ],
+)
+def test_the_next_minute_of_a_local_day(now: str, minute: int, seconds: float) -> None:
+    assert World(now).clock.until_minute(minute) == seconds
+
+
+def test_no_minute_of_the_day_is_known_without_the_time() -> None:
+    world = World()
+    world.restart(knows=False)
+    assert world.clock.until_minute(20 * 60) is None

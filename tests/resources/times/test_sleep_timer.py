@@ -13,10 +13,15 @@ from wire.sleep import parse_timer
 class Machine:
     def __init__(self) -> None:
         self.now = 5000.0
+        self.knows = True
         self.timer = self.boot("a")
 
     def boot(self, name: str) -> SleepTimer:
-        return SleepTimer(lambda: self.now, name)
+        return SleepTimer(lambda: self.now, name, self.until)
+
+    def until(self, minute: int) -> float | None:
+        """Return the seconds until a minute of a day that begins at 0."""
+        return (minute * 60 - self.now) % 86400 if self.knows else None
 
     def order(self, text: str, *, loaded: bool = True) -> None:
         self.timer.order(parse_timer(text), loaded=loaded)
@@ -146,3 +151,42 @@ def test_a_damaged_record_is_refused(machine: Machine, record: dict[str, object]
     with pytest.raises(FieldError):
         machine.timer.restore(record)
     assert machine.value == "off"
+
+
+def test_a_time_of_day_is_the_one_that_comes_next(machine: Machine) -> None:
+    machine.now = 19 * 3600.0
+    machine.order("at 8:30 or 20:30")
+    assert (machine.value, machine.timer.left) == ("at 20:30", 5400.0)
+    machine.now += 5350
+    assert machine.value == "at 20:30"
+    assert machine.timer.touched()
+    assert machine.value == "10"
+
+
+def test_a_time_of_day_survives_a_restart_of_the_agent(machine: Machine) -> None:
+    machine.now = 19 * 3600.0
+    machine.order("at 20:30")
+    stored = machine.timer.to_json()
+    machine.timer = machine.boot("a")
+    machine.timer.restore(stored)
+    assert (machine.value, machine.timer.left) == ("at 20:30", 5400.0)
+
+
+@pytest.mark.parametrize("minute", [-1, 1440, "20:30", True, 1.5])
+def test_a_stored_time_that_is_none_is_refused(machine: Machine, minute: object) -> None:
+    machine.order("20")
+    with pytest.raises(FieldError, match="minute"):
+        machine.timer.restore({**machine.timer.to_json(), "minute": minute})
+
+
+def test_a_time_of_day_is_refused_if_it_is_unknown_or_far(machine: Machine) -> None:
+    machine.now = 9 * 3600.0
+    machine.order("20")
+    with pytest.raises(
+        RefusedError, match=r"got 20:30, which is in 11\.5 hours, expected at most 10"
+    ):
+        machine.order("at 20:30")
+    machine.knows = False
+    with pytest.raises(RefusedError, match="time of day is not known yet, expected minutes"):
+        machine.order("at 10:00")
+    assert machine.value == "20"

@@ -32,7 +32,25 @@ NO_RULES = (
     "quiet 1:00-2:00, 3:00-4:00, 5:00-6:00, 7:00-8:00, 9:00-10:00",
 )  # fmt: skip
 TIMERS = ("off", "end", "1", "600", "after 1", "after 99", " OFF ", "After  2")
-NO_TIMERS = ("", "0", "601", "after 0", "after 100", "after", "20 minutes", "-1", "1.5", "on")
+TIMES = ("at 20:30", "at 8:05", "AT  0:00", "at 08:30 or 20:30")
+NO_TIMERS = (
+    "at",
+    "at 8",
+    "at 8:60",
+    "at 25:00",
+    "at 8:30 pm",
+    "at 8:30 or",
+    "",
+    "0",
+    "601",
+    "after 0",
+    "after 100",
+    "after",
+    "20 minutes",
+    "-1",
+    "1.5",
+    "on",
+)
 
 
 def in_page(page: Page, reader: str, writer: str, texts: list[str]) -> list[Any]:
@@ -64,6 +82,10 @@ def test_a_timer_is_read_as_the_device_reads_it(page: Page) -> None:
     timers = [parse_timer(text) for text in TIMERS]
     assert in_page(page, "readTimer", "", list(TIMERS)) == [
         {"kind": timer.kind, "amount": timer.amount} for timer in timers
+    ]
+    times = [parse_timer(text) for text in TIMES]
+    assert in_page(page, "readTimer", "", list(TIMES)) == [
+        {"kind": "at", "amount": 0, "time": str(timer).removeprefix("at ")} for timer in times
     ]
     assert [text for text in NO_TIMERS if not refused(parse_timer, text)] == []
     assert in_page(page, "readTimer", "", list(NO_TIMERS)) == [None] * len(NO_TIMERS)

@@ -56,6 +56,7 @@ def test_it_shows_what_plays_and_follows_it_live(shown: Page, speaker: SpeakerTh
         ("[data-jump='4']", ("play", '{"jump":4}')),
         ("[data-timer='20']", ("sleep_timer", "20")),
         ("[data-timer='end']", ("sleep_timer", "end")),
+        ("[data-timer='after 2']", ("sleep_timer", "after 2")),
         ("[data-timer='off']", ("sleep_timer", "off")),
     ],
 )
@@ -81,6 +82,9 @@ def test_mode_and_timer_show_the_devices_value(shown: Page, speaker: SpeakerThre
     shown.type("[data-point=sleep_timer] input", "45", enter=True)
     speaker.ordered(shown, "sleep_timer", "45")
     shown.see("[data-point=sleep_timer] output", "45 min left")
+    shown.type("[data-point=sleep_timer] input[type=time]", "0830PM", enter=True)
+    speaker.ordered(shown, "sleep_timer", "at 20:30")
+    shown.see("[data-point=sleep_timer] output", "Stops at 20:30")
     speaker.change("sleep_timer", "after 2")
     shown.see("[data-point=sleep_timer] output", "Stops after 2 more")
 

@@ -5,6 +5,7 @@ export const MODES = ["order", "shuffle", "repeat-one", "repeat-all"];
 const STATES = ["idle", "loading", "playing", "paused", "waiting"];
 const OFF = "off";
 const TIME = "([01]?\\d|2[0-3]):([0-5]\\d)";
+const AT = new RegExp(`^at ${TIME}(?: or ${TIME})?$`);
 const PERIOD = new RegExp(`^${TIME}\\s*-\\s*${TIME}$`);
 const NIGHT = new RegExp(`^${TIME}-${TIME} max=(\\d{1,2})$`);
 const LIMIT = /^(max|min|start)=(\d{1,2}|last)$/;
@@ -36,10 +37,12 @@ export function readPlayer(text) {
 
 const isTitle = (entry) => Array.isArray(entry) && Number.isInteger(entry[0]) && typeof entry[1] === "string";
 
-/** A sleep timer: {kind: "off" | "minutes" | "end" | "after", amount}. */
+/** A sleep timer: {kind: "off" | "minutes" | "end" | "after" | "at", amount}; at: with time, "20:30" or "08:30 or 20:30". */
 export function readTimer(text) {
   const said = words(text);
   if (said === OFF || said === "end") return { kind: said, amount: 0 };
+  const at = AT.exec(said);
+  if (at) return { kind: "at", amount: 0, time: clock(at[1], at[2]) + (at[3] ? ` or ${clock(at[3], at[4])}` : "") };
   const stories = /^after (\d+)$/.exec(said);
   const amount = count(stories ? stories[1] : said, 1, stories ? 99 : 600);
   return amount === null ? null : { kind: stories ? "after" : "minutes", amount };

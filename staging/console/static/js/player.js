@@ -10,6 +10,7 @@ const TICK_MS = 500;
 // A timer counts on the device; this often the page asks what remains.
 const TIMER_MS = 30000;
 const QUICK_MINUTES = [10, 20, 30];
+const QUICK_STORIES = [1, 2];
 const RESTART = "从头";
 const TONES = { playing: "good", loading: "accent", paused: "accent", waiting: "warn" };
 
@@ -181,7 +182,18 @@ export const modeSelect = orText(isMode, ({ label, put: send }) => {
 export const sleepTimer = orText(readTimer, ({ put: send, reread }) => {
   const output = h("output", { class: "small" }, "–");
   const button = (value, text) => h("button", { type: "button", data: { timer: value }, on: { click: () => send(value) } }, text);
-  const quick = [...QUICK_MINUTES.map((n) => button(String(n), t("minutes", { n }))), button("end", t("timer.atEnd")), button("off", t("off"))];
+  const quick = [
+    ...QUICK_MINUTES.map((n) => button(String(n), t("minutes", { n }))),
+    button("end", t("timer.atEnd")),
+    ...QUICK_STORIES.map((n) => button(`after ${n}`, t("timer.more", { n }))),
+    button("off", t("off")),
+  ];
+  const time = h("input", { type: "time", required: true });
+  const submitTime = (event) => {
+    event.preventDefault();
+    send(`at ${time.value}`);
+    time.value = "";
+  };
   const amount = h("input", { type: "number", min: 1, max: 600, step: 1, required: true, inputmode: "numeric" });
   const submit = (event) => {
     event.preventDefault();
@@ -191,7 +203,9 @@ export const sleepTimer = orText(readTimer, ({ put: send, reread }) => {
   const body = h("div", { class: "stack tight" },
     h("div", { class: "row quick" }, quick),
     h("form", { on: { submit } }, field(t("timer.other"), (attributes) => h("div", { class: "row" },
-      h("div", { class: "grow" }, set(amount, attributes)), h("button", { type: "submit" }, t("set"))))));
+      h("div", { class: "grow" }, set(amount, attributes)), h("button", { type: "submit" }, t("set"))))),
+    h("form", { on: { submit: submitTime } }, field(t("timer.time"), (attributes) => h("div", { class: "row" },
+      h("div", { class: "grow" }, set(time, attributes)), h("button", { type: "submit" }, t("set"))))));
   let timer = { kind: "off" };
   const asking = setInterval(() => {
     if (!body.isConnected) clearInterval(asking);
@@ -203,7 +217,7 @@ export const sleepTimer = orText(readTimer, ({ put: send, reread }) => {
     body,
     show(told) {
       timer = told;
-      output.textContent = t(`timer.${told.kind}`, { n: told.amount });
+      output.textContent = t(`timer.${told.kind}`, { n: told.amount, time: told.time });
       for (const each of quick) if (["end", "off"].includes(each.dataset.timer)) each.setAttribute("aria-pressed", String(each.dataset.timer === told.kind));
     },
   };

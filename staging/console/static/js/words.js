@@ -129,6 +129,9 @@ export const WORDS = {
   "timer.minutes": ["还剩 {n} 分钟", "{n} min left"],
   "timer.end": ["这个播完就停", "Stops after this story"],
   "timer.after": ["再播 {n} 个后停", "Stops after {n} more"],
+  "timer.at": ["{time} 停", "Stops at {time}"],
+  "timer.more": ["再听 {n} 个", "{n} more"],
+  "timer.time": ["到几点停", "At a time"],
   "timer.atEnd": ["播完这个", "After this story"],
   "timer.other": ["其他分钟数", "Other minutes"],
 
