@@ -108,6 +108,7 @@ TESTED_IN: dict[str, str] = {
     "staging.migrations.versions.0001_initial": "tests/staging/store/test_migrations.py",
     "staging.migrations.versions.0002_whole_open_api": "tests/staging/store/test_migrations.py",
     "staging.migrations.versions.0003_cancel_and_forced": "tests/staging/store/test_migrations.py",
+    "staging.migrations.versions.0004_report_numbers": "tests/staging/store/test_migrations.py",
     "staging.recognition.actions": "tests/staging/recognition/test_service.py",
     "staging.recognition.lookup": "tests/staging/recognition/test_service.py",
     "staging.recognition.model": "tests/staging/recognition/test_path.py",

@@ -37,7 +37,7 @@ NAME_LENGTH_LIMIT = 32
 
 # What this version of either side reads; a part that reads more adds its name here.
 DEVICE_READS: Abilities = frozenset({ANSWER, DEADLINE, PING})
-CLOUD_READS: Abilities = frozenset({UTTERANCE_TIMES, PING})
+CLOUD_READS: Abilities = frozenset({BATCH, NUMBER, PING, UTTERANCE_TIMES})
 
 
 def parse_reads(source: Mapping[str, object], *, path: str = "") -> Abilities:

@@ -26,11 +26,11 @@ from staging.errors import (
 from staging.gateway.control import Control
 from staging.gateway.control_history import ControlHistory
 from staging.gateway.orders import Orders
-from staging.gateway.reports import decide
+from staging.gateway.reports import decide_all
 from staging.gateway.session import Session, Sessions
 from staging.gateway.silent import Pace, SilentUpdates
 from staging.store import Database, devices, effects
-from staging.store.effects import Effect, Heartbeat
+from staging.store.effects import Applied, Effect, Heartbeat
 from staging.store.models import OtaTask
 from staging.times import Clock, now_ms
 from transport.connection import Connection
@@ -40,6 +40,7 @@ from wire.codes import Code
 from wire.datapoints import parse_self_description
 from wire.errors import WireError, show
 from wire.exchange import Answer, Request
+from wire.numbered import parse_reports, refusals_payload
 from wire.reports import (
     DESCRIPTION_PATH,
     KEEPALIVE_SECONDS,
@@ -47,7 +48,6 @@ from wire.reports import (
     REPORT_PATH,
     alive_answer,
     parse_registration,
-    parse_report,
     parse_report_query,
     registration_answer,
 )
@@ -294,21 +294,33 @@ class Gateway:
         if credentials.uuid.lower() != identity.uuid or not identity.accepts(credentials.token):
             _log.warning("device %s: report with other credentials", identity.uuid)
             return Answer(Code.UNAUTHORIZED, b"not the credentials of this connection")
-        wanted = decide(credentials.uuid, parse_report(request.payload))
+        batch = parse_reports(request.payload)
+        wanted, refused = decide_all(credentials.uuid, batch)
         if self._history.holds(identity.id):
             # In the history, a value that was set precedes the device's report of it.
             await self._history.save()
-        notes = await self._database.write(effects.apply, identity.id, wanted, self._clock())
-        session.note(wanted)
-        self._changed(identity.uuid)
-        for listener in self._listeners:
-            listener(identity.uuid, wanted)
-        for note in notes:
-            _log.warning("device %s: %s", identity.uuid, note)
-        alive = any(isinstance(effect, Heartbeat) for effect in wanted)
+        done = await self._database.write(
+            effects.apply_all, identity.id, batch.epoch, wanted, self._clock()
+        )
+        self._note_applied(session, done)
+        for number, reason in refused.items():
+            _log.warning("device %s: report %d refused: %s", identity.uuid, number, reason)
+        alive = any(isinstance(effect, Heartbeat) for effect in done.effects)
         if alive and DEADLINE in session.abilities:
             return Answer(Code.CHANGED, alive_answer(session.now_ms()))
-        return Answer(Code.CHANGED)
+        return Answer(Code.CHANGED, refusals_payload(refused))
+
+    def _note_applied(self, session: Session, done: Applied) -> None:
+        """Let the cloud's other parts know what reports have changed."""
+        uuid = session.identity.uuid
+        session.note(done.effects)
+        self._changed(uuid)
+        for listener in self._listeners:
+            listener(uuid, done.effects)
+        for note in done.notes:
+            _log.warning("device %s: %s", uuid, note)
+        if done.repeats:
+            _log.info("device %s: %d repeated reports dropped", uuid, done.repeats)
 
     async def _greet(self, session: Session) -> None:
         """Read a newly registered device's self-description, then send its pending order."""

@@ -16,11 +16,13 @@ from staging.store.effects import (
     OtaStateSeen,
     RunningVersion,
     VoiceSeen,
+    Wanted,
 )
-from staging.store.history import HistoryPoint
+from staging.store.history import HistoryPoint, When
 from wire.abilities import MEMBER, parse_reads
 from wire.errors import FieldError, WireError
 from wire.fields import get_object
+from wire.numbered import ReportBatch
 from wire.ota import parse_event, parse_state, version_key
 from wire.profile import BIND_TOKEN_PATTERN
 from wire.reports import (
@@ -39,6 +41,25 @@ from wire.voice import parse_segment, unpack_frames
 # Our agent's reports have a few keys; the limit keeps one message from adding thousands of rows.
 KEYS_LIMIT = 64
 KEY_LENGTH_LIMIT = 64
+
+
+def decide_all(uuid: str, batch: ReportBatch) -> tuple[list[Wanted], dict[int, str]]:
+    """Return what each report of a request wants, and why reports of a batch are refused, by number.
+
+    Raises:
+        WireError: a report that came alone is refused.
+    """
+    wanted: list[Wanted] = []
+    refused: dict[int, str] = {}
+    for report in batch.reports:
+        when = None if report.time is None else When(report.time, report.late)
+        try:
+            wanted.append(Wanted(decide(uuid, report.data), report.number, when))
+        except WireError as error:
+            if not batch.is_batch:
+                raise
+            refused[report.number] = str(error)
+    return wanted, refused
 
 
 def decide(uuid: str, data: Mapping[str, object]) -> list[Effect]:

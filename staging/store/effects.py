@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from staging.store import history, ota, products
-from staging.store.history import HistoryPoint
+from staging.store.history import HistoryPoint, When
 from staging.store.models import Device
+from staging.store.repeats import Seen
 from wire.abilities import Abilities
 from wire.ota import OtaEventReport, OtaState
 from wire.voice import VoiceSegment
@@ -81,18 +82,69 @@ Effect = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One report's effects, and the number by which a repeat is known."""
+
+    effects: Sequence[Effect]
+    number: int = 0
+    when: When | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of reports.
+
+    Attributes:
+        effects: what those had that were no repeats, without late values: they are history only.
+        repeats: how many were repeats.
+        notes: to log, without secrets.
+    """
+
+    effects: Sequence[Effect]
+    repeats: int
+    notes: Sequence[str]
+
+
+def apply_all(
+    session: Session, device_id: int, epoch: str | None, reports: Sequence[Wanted], now: int
+) -> Applied:
+    """Apply reports of one epoch in order, without those that were applied before."""
+    device = session.get_one(Device, device_id)
+    seen = None if epoch is None else Seen(session, device_id, epoch, now)
+    done: list[Effect] = []
+    notes: list[str] = []
+    repeats = 0
+    for report in reports:
+        if seen is not None and not seen.is_new(report.number):
+            repeats += 1
+            continue
+        notes += _apply_each(session, device, report.effects, now, report.when)
+        if report.when is None or not report.when.late:
+            done += report.effects
+    return Applied(done, repeats, notes)
+
+
 def apply(session: Session, device_id: int, effects: Sequence[Effect], now: int) -> list[str]:
     """Apply a report's effects in order; returns notes to log, without secrets."""
     device = session.get_one(Device, device_id)
-    return [note for effect in effects if (note := _apply(session, device, effect, now))]
+    return _apply_each(session, device, effects, now, None)
 
 
-def _apply(session: Session, device: Device, effect: Effect, now: int) -> str | None:
+def _apply_each(
+    session: Session, device: Device, effects: Sequence[Effect], now: int, when: When | None
+) -> list[str]:
+    return [note for effect in effects if (note := _apply(session, device, effect, now, when))]
+
+
+def _apply(
+    session: Session, device: Device, effect: Effect, now: int, when: When | None
+) -> str | None:
     match effect:
         case Heartbeat():
             device.last_heartbeat_time = now
         case HistoryPoint():
-            history.append(session, device, [effect], now)
+            history.append(session, device, [effect], now, when)
         case VoiceSeen():
             point = HistoryPoint(effect.key, effect.segment.to_json())
             history.append(session, device, [point], now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from staging.store.models import KIND_REPORT, Device, Report
@@ -17,6 +17,10 @@ from wire.reports import KEY_OTA_LOG
 
 # How many of a device's newest logs to search for the latest update's; some may be of earlier ones.
 LOGS_LIMIT = 5
+# A report that took less time than this to arrive has not waited: the cloud's clock is better.
+LIVE_MS = 10_000
+# How many ms to look at together for one without an entry.
+LATE_SEARCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +53,63 @@ class Page:
     next_page: int | None
 
 
-def append(session: Session, device: Device, points: Iterable[HistoryPoint], now: int) -> None:
-    """Add values at ``now``, or just after the device's last entry if the clock is not past it."""
+@dataclass(frozen=True, slots=True)
+class When:
+    """When a device had a value.
+
+    Attributes:
+        time: by the device's clock, UTC in ms.
+        late: whether the cloud has got a newer value of the key already.
+    """
+
+    time: int
+    late: bool
+
+
+def append(
+    session: Session,
+    device: Device,
+    points: Iterable[HistoryPoint],
+    now: int,
+    when: When | None = None,
+) -> None:
+    """Add values at ``now``, or just after the device's last entry if the clock is not past it.
+
+    A value that waited on the device is added at the time ``when`` it was; a late one behind the
+    newer value of its key, so that the newest entry remains the present state.
+    """
     for point in points:
-        device.last_report_ms = max(now, device.last_report_ms + 1)
+        if when is not None and when.late:
+            ts = _late_time(session, device, point, min(when.time, now))
+        else:
+            device.last_report_ms = ts = _time(device, now, when)
         session.add(
-            Report(
-                device_id=device.id,
-                ts=device.last_report_ms,
-                key=point.key,
-                kind=point.kind,
-                value=point.value,
-            )
+            Report(device_id=device.id, ts=ts, key=point.key, kind=point.kind, value=point.value)
         )
+
+
+def _time(device: Device, now: int, when: When | None) -> int:
+    waited = when is not None and now - when.time > LIVE_MS
+    if when is not None and waited and when.time > device.last_report_ms:
+        return when.time
+    return max(now, device.last_report_ms + 1)
+
+
+def _late_time(session: Session, device: Device, point: HistoryPoint, told: int) -> int:
+    """Return the last free time at or before ``told`` that is before the key's newest entry."""
+    of_device = select(Report.ts).where(Report.device_id == device.id)
+    newest = select(func.max(Report.ts)).where(
+        Report.device_id == device.id, Report.key == point.key, Report.kind == point.kind
+    )
+    before = session.scalar(newest)
+    ts = told if before is None else min(told, before - 1)
+    while True:
+        near = of_device.where(Report.ts <= ts, Report.ts > ts - LATE_SEARCH)
+        taken = set(session.scalars(near))
+        free = next((at for at in range(ts, ts - LATE_SEARCH, -1) if at not in taken), None)
+        if free is not None:
+            return free
+        ts -= LATE_SEARCH
 
 
 def page(session: Session, device_id: int, query: Query) -> Page:

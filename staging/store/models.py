@@ -44,6 +44,7 @@ class Base(DeclarativeBase):
         float: Float,
         dict[str, Any]: JSON,
         list[str]: JSON,
+        list[list[int]]: JSON,
     }
 
 
@@ -204,6 +205,18 @@ class Report(Base):
     kind: Mapped[str] = mapped_column(String(16))
     # none_as_null is off: a device may report JSON null, which is a value.
     value: Mapped[Any] = mapped_column(JSON)
+
+
+class ReportEpoch(Base):
+    """The numbers of a device's reports that arrived, of one start of its agent."""
+
+    __tablename__ = "report_epochs"
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
+    epoch: Mapped[str] = mapped_column(String(16), primary_key=True)
+    # Ranges of numbers, each [first, last], ascending.
+    ranges: Mapped[list[list[int]]]
+    use_time: Mapped[int]
 
 
 class Package(Base):

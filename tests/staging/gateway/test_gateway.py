@@ -21,7 +21,8 @@ from wire.codes import Code
 from wire.exchange import Answer
 from wire.fields import dump_object
 from wire.framing import LEGACY_READ_LIMIT
-from wire.reports import REGISTER_PATH, Credentials, report_query
+from wire.numbered import NumberedReport, batch_payload, numbered_payload, parse_refusals
+from wire.reports import REGISTER_PATH, REPORT_PATH, Credentials, report_query
 from wire.voice import HeaderStyle, pack_frame
 
 UUID = "0083000000000a"
@@ -459,3 +460,57 @@ def _base64(data: bytes) -> str:
     import base64
 
     return base64.b64encode(data).decode()
+
+
+# Numbered reports
+
+
+async def numbered(device: Any, payload: bytes) -> Answer:
+    answer: Answer = await device.endpoint.request(
+        device.connection,
+        "POST",
+        REPORT_PATH,
+        payload,
+        query=report_query(device.credentials),
+        deadline=60.0,
+    )
+    return answer
+
+
+async def test_a_report_that_is_sent_again_is_one_row(
+    cloud: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Any] = []
+    cloud.gateway.listen(lambda _uuid, effects: heard.extend(effects))
+    device = await cloud.register()
+    payload = numbered_payload("0" * 16, NumberedReport(1, {"volume": 5}))
+    with caplog.at_level("INFO"):
+        for _ in range(3):
+            assert (await numbered(device, payload)).code == Code.CHANGED
+            device = await cloud.register()  # the link was cut before the answer
+    assert [value for _ts, _key, _kind, value in entries(cloud)] == [5]
+    assert len(heard) == 1
+    assert "1 repeated reports dropped" in caplog.text
+
+
+async def test_of_a_batch_each_report_is_taken_or_refused_on_its_own(cloud: Any) -> None:
+    device = await cloud.register()
+    reports = [
+        NumberedReport(1, {"volume": 5}),
+        NumberedReport(2, {"ota_event": {"event": "none"}}),
+        NumberedReport(3, {"volume": 6}),
+    ]
+    answer = await numbered(device, batch_payload("0" * 16, reports))
+    assert answer.code == Code.CHANGED
+    assert list(parse_refusals(answer.payload)) == [2]
+    assert [value for _ts, _key, _kind, value in entries(cloud)] == [6, 5]
+    answer = await numbered(device, batch_payload("0" * 16, [reports[0], reports[2]]))
+    assert (answer.code, answer.payload) == (Code.CHANGED, b"")
+    assert len(entries(cloud)) == 2
+
+
+async def test_a_batch_that_is_none_is_refused_whole(cloud: Any) -> None:
+    device = await cloud.register()
+    answer = await numbered(device, b'{"epoch": "0", "reports": []}')
+    assert answer.code == Code.BAD_REQUEST
+    assert b"epoch" in answer.payload

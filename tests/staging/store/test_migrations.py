@@ -1,8 +1,9 @@
 """The schema's revisions: equal to the models, run by the first process, atomic.
 
 Tests staging.migrations.env, staging.migrations.versions.0001_initial,
-staging.migrations.versions.0002_whole_open_api and
-staging.migrations.versions.0003_cancel_and_forced too.
+staging.migrations.versions.0002_whole_open_api,
+staging.migrations.versions.0003_cancel_and_forced and
+staging.migrations.versions.0004_report_numbers too.
 """
 
 from __future__ import annotations
