@@ -125,12 +125,6 @@ def apply_all(
     return Applied(done, repeats, notes)
 
 
-def apply(session: Session, device_id: int, effects: Sequence[Effect], now: int) -> list[str]:
-    """Apply a report's effects in order; returns notes to log, without secrets."""
-    device = session.get_one(Device, device_id)
-    return _apply_each(session, device, effects, now, None)
-
-
 def _apply_each(
     session: Session, device: Device, effects: Sequence[Effect], now: int, when: When | None
 ) -> list[str]:

@@ -268,7 +268,7 @@ async def test_a_store_that_fails_keeps_the_report_with_the_device(
         raise OperationalError("INSERT", {}, Exception("database or disk is full"))
 
     device = await cloud.register()
-    monkeypatch.setattr(effects, "apply", full)
+    monkeypatch.setattr(effects, "apply_all", full)
     reply = await device.report({"volume": 1})
     assert reply.code == Code.SERVICE_UNAVAILABLE
     assert "disk is full" in caplog.text

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from staging.gateway.reports import decide
 from staging.store import Database, devices, effects
-from staging.store.effects import VoiceSeen
+from staging.store.effects import VoiceSeen, Wanted
 from wire.voice import VoiceSegment
 
 UUID = "0083000000000a"
@@ -24,7 +24,7 @@ def test_a_voice_segment_is_an_object_until_its_row_is_made(database: Database) 
     wanted = decide(UUID, {"voice_control": SEGMENT})
     assert wanted == [VoiceSeen("voice_control", VoiceSegment(10000, 0, 8000, False, b"\1\0\0\0A"))]
     device = database.call(devices.add, UUID, 0)
-    assert database.call(effects.apply, device.id, wanted, 5) == []
+    assert database.call(effects.apply_all, device.id, None, [Wanted(wanted)], 5).notes == []
 
     def rows(session: Any) -> list[tuple[object, ...]]:
         statement = text("SELECT key, kind, ts, CAST(value AS TEXT) FROM reports")
@@ -37,7 +37,8 @@ def test_a_voice_segment_is_an_object_until_its_row_is_made(database: Database) 
 def test_the_last_segment_is_stored_without_voice_data(database: Database) -> None:
     device = database.call(devices.add, UUID, 0)
     last = VoiceSegment(10000, 1, 8000, eof=True)
-    database.call(effects.apply, device.id, [VoiceSeen("duer_voice", last)], 5)
+    wanted = Wanted([VoiceSeen("duer_voice", last)])
+    database.call(effects.apply_all, device.id, None, [wanted], 5)
 
     def value(session: Any) -> str:
         return str(session.scalar(text("SELECT CAST(value AS TEXT) FROM reports")))

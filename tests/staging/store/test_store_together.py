@@ -21,6 +21,7 @@ from staging.errors import AlreadyBoundError, ErrorCode, RefusedError, StoreBusy
 from staging.store import Database, apps, devices, effects, history, ota, products, releases
 from staging.store import engine as engines
 from staging.store.apps import AppType, Nonce
+from staging.store.effects import Wanted
 from staging.store.history import HistoryPoint
 from staging.store.models import Account, Binding, OtaTask, Product, Report, UsedNonce
 from staging.store.releases import StrategyType, Target
@@ -65,7 +66,7 @@ def test_a_devices_timestamps_grow_and_none_is_lost(stores: list[Database]) -> N
     def report(store: Database, number: int) -> None:
         for value in range(rounds):
             point = HistoryPoint(key=f"k{number}", kind="REPORT", value=value)
-            store.call(effects.apply, device.id, [point], 1000)
+            store.call(effects.apply_all, device.id, None, [Wanted([point])], 1000)
 
     assert together(stores, report) == [None] * 2 * STORES
     page = stores[0].call(history.page, device.id, history.Query(limit=1000))
@@ -138,7 +139,7 @@ def test_a_reader_sees_one_state_while_others_write(stores: list[Database]) -> N
         def twice(session: Any) -> tuple[int, int]:
             statement = select(func.count()).select_from(Report)
             before = session.scalar(statement)
-            stores[1].call(effects.apply, device.id, [point], 1)
+            stores[1].call(effects.apply_all, device.id, None, [Wanted([point])], 1)
             return before, session.scalar(statement)
 
         return await stores[0].read(twice)
