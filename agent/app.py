@@ -10,9 +10,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.link.build import build_link
 from agent.link.delivery import deliver
@@ -163,6 +163,7 @@ class Agent:
                     self._service.feed_watchdog(),
                     *(point.run() for point in points),
                     *([] if self._buttons is None else [self._buttons.run()]),
+                    *self._hands_free(),
                 )
             ]
             self._service.ready()
@@ -184,11 +185,23 @@ class Agent:
     def _make_local_server(self) -> LocalServer:
         from agent.local.http import LocalServer, build_app  # noqa: PLC0415  # see agent.local.sockets
         from agent.local.listen import listen_routes  # noqa: PLC0415
+        from agent.local.wake import wake_routes  # noqa: PLC0415
 
-        others = [] if self._ears is None else listen_routes(self._ears)
+        ears = self._ears
+        others = [] if ears is None else [*listen_routes(ears), *wake_routes(ears)]
         return LocalServer(
             build_app(self._dispatch, self._voice, self.status, self._updater.cancel, others)
         )
+
+    def _hands_free(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what listens for the wake word: off by default, and then nothing of it is imported."""
+        settings = self._settings
+        if self._ears is None or not settings.wake.on:
+            return []
+        from agent.voice.wake_build import build_wake  # noqa: PLC0415  # few machines
+
+        points = self._dispatch.points
+        return [build_wake(self._ears, settings.wake, settings.voice, self._state, points).run()]
 
     async def status(self) -> Mapping[str, object]:
         """Return the agent's status for ``story-agent status``; it contains no secrets."""

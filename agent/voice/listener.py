@@ -45,6 +45,8 @@ _TELLS = {
 _log = logging.getLogger(__name__)
 
 Say = Callable[[Cue], "asyncio.Future[bool]"]
+Recall = Callable[[], Sequence[bytes]]
+"""Returns the sound since a wake word, the newest block last."""
 Hold = Callable[[], AbstractAsyncContextManager[None]]
 
 
@@ -142,6 +144,7 @@ class Listener:
         self.gate: Gate = OpenGate()
         """Asked before each session, and told when the microphone is open."""
         self._held = False  # a button is held: its release ends what is said
+        self._recall: Recall | None = None
         self._running: asyncio.Task[Session] | None = None
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -177,11 +180,13 @@ class Listener:
         """Whether a session goes on."""
         return self._running is not None
 
-    async def listen(self, *, held: bool = False) -> Session:
+    async def listen(self, *, held: bool = False, recall: Recall | None = None) -> Session:
         """Listen until somebody has spoken; return how it ended.
 
         Args:
             held: as if `hold` were called at once.
+            recall: asked at the first block for the sound before it: the child may have gone on
+                speaking after a wake word.
 
         Raises:
             ListeningError: a session goes on already.
@@ -193,6 +198,7 @@ class Listener:
         if (reason := self.gate.refusal()) is not None:
             return self._refuse(reason)
         self._began, self._now, self._held = self._clock(), Session(), held
+        self._recall = recall
         self._running = asyncio.create_task(self._run())
         self._happen(Event.LISTEN if self._sender.is_up else Event.LOST)
         # Who asked may go away; the session ends by its own deadlines.
@@ -426,6 +432,8 @@ class Listener:
             return
         if self.state is State.OPENING:
             self._now.reason = ""  # of a try that failed
+            if self._recall is not None:
+                self._endpointer.recall(self._recall()[:-1])  # the newest is this block
             self._happen(Event.OPENED)
         if self._speaks and self.state is not State.SPEAKING:
             self._endpointer.keep(block)

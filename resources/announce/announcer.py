@@ -68,6 +68,11 @@ class Announcer:
         """One line for people: how cues are heard."""
         return f"{self._player.name}, {self._files.language}, {self._kind}"
 
+    @property
+    def sounds(self) -> bool:
+        """Whether a cue is heard just now."""
+        return self._sound is not None
+
     def say(self, cue: Cue, then: Sequence[Cue | Path] = ()) -> asyncio.Future[bool]:
         """Let ``cue`` be heard soon; called in the event loop.
 

@@ -72,6 +72,11 @@ class Voice:
         return self._settings.kinds is Kind.ALL
 
     @property
+    def sounds(self) -> bool:
+        """Whether the machine says something just now."""
+        return "announcer" in self.__dict__ and self.announcer.sounds
+
+    @property
     def state(self) -> str:
         """One line for people: how cues are heard, and why the last one was not."""
         if "announcer" not in self.__dict__:

@@ -119,6 +119,11 @@ class Teller:
         return self.deck.track is not None or self._programme.lock.locked() or self._orders > 0
 
     @property
+    def sounds(self) -> bool:
+        """Whether a track is heard just now: it is there, and not paused."""
+        return self.deck.track is not None and not self.deck.paused
+
+    @property
     def skipped(self) -> list[str]:
         """Titles passed over since the last order because they cannot be played, each with why."""
         return list(self._programme.skips.notes)

@@ -97,6 +97,11 @@ max_bytes = 65536
 [local]
 http_port = 8080
 coap_port = 5683
+
+[wake]
+on = true
+while_playing = true
+ready = "alexa"
 """
 
 

@@ -1,0 +1,46 @@
+"""Ready English words: heard where they are said, and used only with a card."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from audio.errors import AudioError
+from audio.resample import resample
+from audio.vad import RATE
+from audio.wake_kinds import ReadyWord
+from audio.wake_ready import CARDS, Hearing, ReadyEar
+from audio.wav import read_wav
+from tests.audio.wake_speech import blocks
+from tests.extras import require
+from tools.speech import has_espeak
+
+
+def english(text: str) -> bytes:
+    if not has_espeak():
+        pytest.skip("espeak-ng is not installed")
+    command = ["espeak-ng", "-v", "en-us", "-s", "140", "--stdout", text]
+    read = read_wav(subprocess.run(command, capture_output=True, check=True, timeout=20).stdout)
+    sound = bytes(32000) + resample(read.samples, read.rate, RATE) + bytes(32000)
+    return sound[: len(sound) // 640 * 640]
+
+
+def test_it_is_heard_once_and_another_is_not() -> None:
+    require("pymicro_wakeword")
+    hearing = Hearing(ReadyWord.OKAY_NABU)
+    found = [f for block in blocks(english("okay nabu")) for f in hearing.add(block)]
+    assert [f.hit for f in found if f.hit] == [True]
+    hearing.reset()
+    other = [f for block in blocks(english("hey jarvis")) for f in hearing.add(block)]
+    assert not any(f.hit for f in other)
+
+
+@pytest.mark.parametrize("word", [w for w in ReadyWord if w])
+def test_a_word_without_a_good_card_is_refused(word: ReadyWord) -> None:
+    if word in CARDS and not CARDS[word].doubts():
+        require("pymicro_wakeword")
+        ReadyEar(word)
+        return
+    with pytest.raises(AudioError, match=word.value):
+        ReadyEar(word)

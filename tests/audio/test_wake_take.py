@@ -1,0 +1,114 @@
+"""What a recording of a wake word must be; made-up sound."""
+
+from __future__ import annotations
+
+import array
+import math
+import random
+
+import pytest
+
+from audio.embedding import STEP_SECONDS, Point
+from audio.vad import RATE
+from audio.wake_match import nearest
+from audio.wake_take import (
+    HIGHEST,
+    LEAD_SECONDS,
+    LOWEST,
+    TAIL_SECONDS,
+    Flaw,
+    Span,
+    Take,
+    TakeError,
+    check_like,
+    find_word,
+    recalled,
+    take_of,
+    templates,
+)
+from tests.audio.test_wake_match import close_to, points
+
+ROOM = 10.0
+
+
+def recording(
+    seconds: float, level: float, *, room: float = ROOM, before: float = 1.0, after: float = 1.0
+) -> bytes:
+    """Return a tone of this amplitude in a room."""
+    rng = random.Random(1)
+    made = array.array("h")
+    for n in range(round((before + seconds + after) * RATE)):
+        at = n / RATE - before
+        tone = level * math.sin(2 * math.pi * 300 * at) if 0 <= at < seconds else 0.0
+        made.append(max(-32768, min(32767, round(tone + rng.gauss(0, room)))))
+    return made.tobytes()
+
+
+def test_the_word_is_found_where_it_is() -> None:
+    span = find_word(recording(1.2, 5000))
+    assert span.begin == pytest.approx(1.0, abs=0.03)
+    assert span.end == pytest.approx(2.2, abs=0.03)
+
+
+FLAWS = {
+    "no sound at all": (b"", Flaw.NOTHING),
+    "silence": (bytes(64000), Flaw.QUIET),
+    "a whisper": (recording(1.2, 100, room=1.0), Flaw.QUIET),
+    "a noisy room": (recording(1.2, 3000, room=2500), Flaw.NOISY),
+    "too near to the microphone": (recording(1.2, 60000), Flaw.CLIPPED),
+    "one syllable": (recording(0.3, 5000), Flaw.SHORT),
+    "a whole sentence": (recording(3.2, 5000), Flaw.LONG),
+}
+
+
+@pytest.mark.parametrize(("sound", "flaw"), FLAWS.values(), ids=FLAWS)
+def test_what_is_wrong_with_a_take_has_a_name(sound: bytes, flaw: Flaw) -> None:
+    with pytest.raises(TakeError) as refused:
+        find_word(sound)
+    assert refused.value.flaw is flaw
+
+
+def row(count: int) -> list[Point]:
+    return points(5, count)
+
+
+def test_the_points_of_the_word_are_those_that_tell_of_it() -> None:
+    span = Span(1.0, 2.0)
+    made = take_of(row(40), span)
+    first = next(n for n in range(40) if (n + 1) * STEP_SECONDS >= span.begin + LEAD_SECONDS)
+    last = max(n for n in range(40) if (n + 1) * STEP_SECONDS <= span.end + TAIL_SECONDS)
+    assert made.word == tuple(row(40)[first : last + 1])
+    assert len(made.points) == 40
+    with pytest.raises(TakeError):
+        take_of(row(3), span)
+
+
+def takes(*distances: float) -> list[Take]:
+    made = []
+    for number, away in enumerate(distances):
+        said = tuple(close_to(points(1, 14), away, seed=number))
+        made.append(Take((*points(90 + number, 5), *said, *points(80 + number, 5)), said))
+    return made
+
+
+def test_each_threshold_follows_the_nearest_sister_within_bounds() -> None:
+    made = templates(takes(0.001, 0.001, 0.03, 0.5))
+    assert made[0].threshold == LOWEST
+    assert LOWEST <= made[2].threshold <= HIGHEST
+    assert made[3].threshold == HIGHEST
+
+
+def test_what_the_others_would_have_heard_is_counted() -> None:
+    assert recalled(takes(0.005, 0.005, 0.005)) == 3
+    assert recalled(takes(0.005, 0.005, 0.5)) == 2
+
+
+def test_a_first_take_has_nothing_to_be_like_and_another_word_is_refused() -> None:
+    first, second, other = takes(0.005, 0.01, 0.5)
+    assert check_like(first, []) == 0.0
+    assert check_like(second, [first]) == pytest.approx(
+        nearest(first.word, second.points), abs=0.02
+    )
+    with pytest.raises(TakeError) as refused:
+        check_like(other, [first, second])
+    assert refused.value.flaw is Flaw.UNLIKE
