@@ -14,8 +14,8 @@ from machine.errors import UnavailableError
 from machine.programs import run_program
 
 PROGRAM = "espeak-ng"
-# A name takes 0.03 s on a PC; a busy Pi Zero may need a hundred times as long.
-SPEAK_SECONDS = 4.0
+# A name takes 0.03 s on a PC. Somebody waits for it, so that a machine that is too busy says none.
+SPEAK_SECONDS = 2.5
 # As the prompts are made (docs/sounds.md): words per minute, and pitch.
 SPEED, PITCH = 145, 60
 

@@ -17,9 +17,9 @@ from machine.speech_program import SpeechProgram, SpokenAs
 from resources.announce.cues import Cue
 from wire.answers import Title
 
-# Characters of a Latin name; a longer one is no help for the ear. Fifteen syllables take 5 s.
-LATIN_LIMIT = 60
-SYLLABLES_LIMIT = 15
+# Ten syllables, or so many letters, take 4 s: two names, the prompt and the numbers fit into the state's deadline.
+LATIN_LIMIT = 40
+SYLLABLES_LIMIT = 10
 
 
 class Mouth(Protocol):

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from agent.voice.listener import End, Session
 from agent.voice.states import State
 from tests.agent.voice.ear_parts import Room, settled
 from tests.agent.voice.test_listener import SENTENCE, begin
+from tests.resources.parts import Bench
 from wire.answers import Result, Title, UtteranceAnswer
 
 RABBIT, TIGERS = (
@@ -249,3 +252,69 @@ async def test_a_typed_answer_that_comes_late_is_told_beside_the_story(result: R
     assert len(room.log) == before + 1
     assert room.microphone.times_open == 1  # a microphone that opens by itself would frighten
     assert room.listener.to_json()["answers"] == {str(result): 1, "late": 1}
+
+
+@pytest.fixture
+async def story(tmp_path: Path) -> AsyncIterator[Bench]:
+    """A machine on which the title "a" plays at 60 s."""
+    made = Bench(tmp_path / "media", "a", "b")
+    await made.point.put("a")
+    made.player.at = 60.0
+    yield made
+    await made.teller.close()
+
+
+async def say_it_over(story: Bench) -> tuple[Room, asyncio.Task[Session]]:
+    room = Room()
+    room.listener._hold = story.teller.hold
+    task = await say_it(room)
+    assert story.player.paused
+    return room, task
+
+
+@pytest.mark.parametrize("result", [Result.DONE, Result.NOT_UNDERSTOOD, Result.REFUSED])
+async def test_a_story_that_nothing_replaces_goes_on_a_little_earlier(
+    story: Bench, result: Result
+) -> None:
+    room, task = await say_it_over(story)
+    answer(room, result)
+    await task
+    assert (story.teller.title, story.player.paused) == ("a", False)
+    assert 55.0 <= (story.player.at or 0.0) <= 57.0
+
+
+async def test_the_story_is_silent_through_the_offer_and_goes_on_when_it_is_declined(
+    story: Bench,
+) -> None:
+    room, task = await say_it_over(story)
+    room.namer.may_end.clear()
+    answer(room, Result.NOT_FOUND, RABBIT, TIGERS)
+    await room.until("offering")
+    assert story.player.paused
+    room.namer.may_end.set()
+    await room.until("opening")
+    await room.microphone.give(SENTENCE)
+    await until_sent(room)
+    assert story.player.paused
+    answer(room, Result.DONE)  # 不要: nothing was ordered
+    await task
+    assert (story.teller.title, story.player.paused) == ("a", False)
+    assert 55.0 <= (story.player.at or 0.0) <= 57.0
+
+
+@pytest.mark.parametrize(
+    ("order", "title", "paused"), [("b", "b", False), ("暂停", "a", True), ("停止", "", None)]
+)
+async def test_what_the_cloud_orders_is_what_is_after_it(
+    story: Bench, order: str, title: str, *, paused: bool | None
+) -> None:
+    room, task = await say_it_over(story)
+    await story.point.put(order)
+    if order == "b":
+        story.player.at = 1.0
+    room.listener.note_order()
+    await task
+    answer(room, Result.DONE)
+    assert story.teller.title == title
+    assert paused is None or story.player.silent is paused
+    assert story.player.at in {1.0, 60.0, None}  # nothing goes back in what was ordered
