@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # Settings are read at a restart; a terminal that closes, or a habit, does not end a machine.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     enter_active_release(options.state, options.words)
     # From here on this process runs the active version.
     # The start creates what stays; looking through it for garbage is a twentieth of its time.

@@ -43,6 +43,8 @@ class Connection(interfaces.EndpointAddress):
         self.transfers = BlockTransfers()
         self.serving = 0
         self.unreadable = 0
+        # Whether the other side took part in the close; only TLS asks it to.
+        self.closed_by_both = False
         self._socket: socket.socket | None = writer.get_extra_info("socket")
         # When bytes last came from the other side, by the loop's clock.
         self.heard_at = asyncio.get_running_loop().time()
@@ -128,6 +130,7 @@ class Connection(interfaces.EndpointAddress):
             async with asyncio.timeout(deadline):
                 with contextlib.suppress(OSError):
                     await self._writer.wait_closed()
+                    self.closed_by_both = True
         except TimeoutError:
             self.abort()
 

@@ -31,9 +31,11 @@ from transport.errors import (
     StreamClosedError,
 )
 from transport.liveness import (
+    ANSWER_SECONDS,
     PATIENCE_SECONDS,
     QUIET_SECONDS,
     Watch,
+    ask,
     is_ping,
     pong_to,
     probe_by_system,
@@ -137,6 +139,10 @@ class FramedEndpoint:
         if connection not in self._watches and not connection.is_closing:
             next_id = self._interface.next_id
             self._watches[connection] = Watch(connection, next_id, quiet, patience)
+
+    async def answers(self, connection: Connection, patience: float = ANSWER_SECONDS) -> bool:
+        """Return whether anything comes from a served peer within ``patience`` seconds of a ping."""
+        return await ask(connection, self._interface.next_id, patience)
 
     async def request(
         self,

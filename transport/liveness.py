@@ -9,6 +9,7 @@ RST (RFC 7252 section 4.3), 12 bytes in a frame each.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 
@@ -18,6 +19,8 @@ from transport.connection import Connection
 # under 30, so that an order is not sent to a machine that has been gone for longer.
 QUIET_SECONDS = 20.0
 PATIENCE_SECONDS = 7.0
+# Seconds for an answer while somebody waits to know.
+ANSWER_SECONDS = 3.0
 # What came while this process was stopped is read first, after the timers that are due.
 GRACE_SECONDS = 0.5
 
@@ -33,6 +36,7 @@ USER_TIMEOUT_MS = 28_000
 _EMPTY_CON = b"\x40\0"
 _EMPTY_RST = b"\x70\0"
 _LENGTH = 4
+_POLL_SECONDS = 0.05
 
 
 def probe_by_system(handle: socket.socket | None) -> None:
@@ -57,6 +61,19 @@ def is_ping(message: bytes) -> bool:
 def pong_to(ping: bytes) -> bytes:
     """Return the answer to a ping: an RST with its id."""
     return _EMPTY_RST + ping[2:]
+
+
+async def ask(connection: Connection, next_id: Callable[[], int], patience: float) -> bool:
+    """Ping the other side; return whether anything comes from it within ``patience`` seconds."""
+    loop = asyncio.get_running_loop()
+    asked = loop.time()
+    connection.send(_EMPTY_CON + next_id().to_bytes(2, "big"))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            while connection.heard_at <= asked and not connection.is_closing:  # noqa: ASYNC110
+                # An event for each message of each connection would cost more than this rare wait.
+                await asyncio.sleep(_POLL_SECONDS)
+    return connection.heard_at > asked and not connection.is_closing
 
 
 class Watch:

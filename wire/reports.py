@@ -103,15 +103,29 @@ def parse_registration_answer(payload: bytes) -> Registered:
     return Registered(time_ms, reads)
 
 
-def alive_answer(time_ms: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """What the answer to ``alive`` tells a device that reads deadlines.
+
+    Attributes:
+        time_ms: the cloud's time (Unix, milliseconds).
+        twin: whether another machine uses the same identity.
+    """
+
+    time_ms: int
+    twin: bool = False
+
+
+def alive_answer(time_ms: int, *, twin: bool = False) -> bytes:
     """Build the payload of the answer to ``alive``, for a device that reads deadlines."""
-    return dump_object({"time_ms": time_ms})
+    return dump_object({"time_ms": time_ms} | ({"twin": True} if twin else {}))
 
 
-def parse_alive_answer(payload: bytes) -> int | None:
-    """Return the cloud's time (Unix, milliseconds) in the answer to ``alive``, None without one."""
+def parse_alive_answer(payload: bytes) -> Alive | None:
+    """Return what the answer to ``alive`` tells, None if nothing."""
     try:
-        return get_int(parse_object(payload, "answer"), "time_ms") if payload else None
+        source = parse_object(payload, "answer")
+        return Alive(get_int(source, "time_ms"), source.get("twin") is True)
     except WireError:  # the document does not specify the payload
         return None
 

@@ -26,6 +26,10 @@ class LinkState(Enum):
     WAITING = "waiting before the next try"
 
 
+# What is wrong with a link that is up while another machine registers with its identity.
+TWIN = "another machine uses this identity: flash a profile of its own to one of the two"
+
+
 class LinkError(Exception):
     """The link is down.
 

@@ -13,6 +13,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from agent.link import (
+    TWIN,
     CloudBusyError,
     IdentityTakenError,
     LinkError,
@@ -128,6 +129,7 @@ class FramedSession:
         self._credentials = credentials
         self._settings = settings
         self.cloud_abilities: Abilities = frozenset()
+        self.warning = ""
         self._time = CloudTime()
         handler = functools.partial(guard.handle, time=self._time)
         self._serving = asyncio.create_task(endpoint.serve(connection, handler))
@@ -217,8 +219,14 @@ class FramedSession:
                 self._connection.close(f"keepalive: {error}")
                 return
             # Otherwise the two clocks would drift apart while a connection lasts.
-            if (time_ms := parse_alive_answer(answer)) is not None:
-                self._time.note(time_ms, asked)
+            if (told := parse_alive_answer(answer)) is not None:
+                self._time.note(told.time_ms, asked)
+                self._note_twin(there=told.twin)
+
+    def _note_twin(self, *, there: bool) -> None:
+        if there and not self.warning:
+            _log.warning("link: %s", TWIN)
+        self.warning = TWIN if there else ""
 
     async def _announce(self) -> None:
         """Tell a cloud that reads more than the document what we read; it may have restarted."""

@@ -89,6 +89,7 @@ class MqttSession:
         uuid = credentials.uuid
         self._answers, self._asked = Topic(uuid, Kind.CLOUD_ANSWER), Topic(uuid, Kind.REQUEST)
         self.cloud_abilities: Abilities = frozenset()
+        self.warning = ""
 
     # Life.
 

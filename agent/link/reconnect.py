@@ -34,6 +34,10 @@ class Session(Protocol):
     def cloud_abilities(self) -> Abilities:
         """What the cloud reads; see `agent.link.Link.cloud_abilities`."""
 
+    @property
+    def warning(self) -> str:
+        """What is wrong though the connection is up, "" if nothing is."""
+
     async def report(self, data: Mapping[str, object]) -> None:
         """Send one report; see `agent.link.Link.report`."""
 
@@ -78,7 +82,13 @@ class ReconnectingLink:
         self._pace = Pace(settings, on_trial)
         self._session: Session | None = None
         self.registered = asyncio.Event()
-        self.status = LinkStatus(connector.server)
+        self._status = LinkStatus(connector.server)
+
+    @property
+    def status(self) -> LinkStatus:
+        """What the link does now, for people."""
+        self._status.warning = "" if self._session is None else self._session.warning
+        return self._status
 
     @property
     def cloud_abilities(self) -> Abilities:
@@ -157,7 +167,6 @@ class ReconnectingLink:
         self.status.next_try = None
         if state is not LinkState.ONLINE:
             self.status.registered_since = None
-            self.status.warning = ""
 
 
 async def _sleep_until_clock_is_set(seconds: float) -> None:

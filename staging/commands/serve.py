@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 
 from staging import logs, server
 from staging.commands.common import Commands, data_of, database_of
@@ -42,6 +43,8 @@ def _port(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    # Nothing is read again on demand: certificates are renewed by the hour (`staging.upkeep`).
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logs.set_up(logging.INFO)
     wanted = server.ServeOptions(
         data=data_of(options),

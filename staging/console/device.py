@@ -42,8 +42,11 @@ async def owned(call: Call) -> DeviceRow:
 async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
     """Return the content of a device's page: its row; for its owner also controls and update."""
     mine = row.account_id == call.session.account_id
-    online = call.services.gateway.is_online(row.device.uuid)
-    shown = shapes.device(row, online=online, account_id=call.session.account_id)
+    gateway = call.services.gateway
+    shown = shapes.device(
+        row, online=gateway.is_online(row.device.uuid), account_id=call.session.account_id,
+        twin=gateway.has_twin(row.device.uuid),
+    )  # fmt: skip
     if not mine:
         return {"device": shown, "points": [], "task": None, "offer": None, "listens": False}
     database, device_id = call.services.database, row.device.id

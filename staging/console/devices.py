@@ -25,6 +25,7 @@ async def snapshot(call: Call, uuids: set[str] | None = None) -> dict[str, Any]:
             row,
             online=call.services.gateway.is_online(row.device.uuid),
             account_id=call.session.account_id,
+            twin=call.services.gateway.has_twin(row.device.uuid),
         )
         for row in rows
     ]

@@ -19,8 +19,11 @@ from wire.voice import parse_segment, unpack_frames
 TEXT_LIMIT = 2000
 
 
-def device(row: DeviceRow, *, online: bool, account_id: int) -> dict[str, Any]:
-    """Return a device for the list and the head of its page; times in ms."""
+def device(row: DeviceRow, *, online: bool, account_id: int, twin: bool = False) -> dict[str, Any]:
+    """Return a device for the list and the head of its page; times in ms.
+
+    ``twin``: whether two machines use the device's identity.
+    """
     device = row.device
     return {
         "uuid": device.uuid,
@@ -38,6 +41,7 @@ def device(row: DeviceRow, *, online: bool, account_id: int) -> dict[str, Any]:
         "volume": _value(row.values.get(VOLUME)),
         "update": _update(row),
         "bindTokenDiffers": device.bind_token_differs,
+        "twin": twin,
     }
 
 

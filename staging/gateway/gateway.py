@@ -23,12 +23,14 @@ from staging.errors import (
     DeviceSilentError,
     StoreBusyError,
 )
+from staging.gateway import twins
 from staging.gateway.control import Control
 from staging.gateway.control_history import ControlHistory
 from staging.gateway.orders import Orders
 from staging.gateway.reports import decide_all
 from staging.gateway.session import Session, Sessions
 from staging.gateway.silent import Pace, SilentUpdates
+from staging.gateway.twins import Twins
 from staging.store import Database, devices, effects
 from staging.store.effects import Applied, Effect, Heartbeat
 from staging.store.models import OtaTask
@@ -65,6 +67,8 @@ STOP_TIMEOUT = 1.0
 CONNECTION_LIMIT = 5000
 # Reports are small; a peer must not fill our memory by block-wise transfer.
 PAYLOAD_LIMIT = 64 * 1024
+# Why a connection ends when its device registers on another one.
+REPLACED = "replaced by a newer connection of the same device"
 
 _log = logging.getLogger(__name__)
 
@@ -115,6 +119,7 @@ class Gateway:
             send=self.send_pending_order,
             pace=pace or Pace(),
         )
+        self._twins = Twins()
         self._work: list[asyncio.Task[None]] = []
         self._watchers: list[Callable[[str], None]] = []
         self._listeners: list[Callable[[str, Sequence[Effect]], None]] = [self._silent.note_report]
@@ -180,6 +185,10 @@ class Gateway:
         """Return whether the device has a registered connection."""
         return self.sessions.find(uuid) is not None
 
+    def has_twin(self, uuid: str) -> bool:
+        """Return whether two machines use the device's identity."""
+        return self._twins.suspects(uuid)
+
     async def control(
         self, uuid: str, name: str, method: str, value: str | None
     ) -> tuple[str, str]:
@@ -214,6 +223,9 @@ class Gateway:
             handler = functools.partial(self._handle, connection)
             reason = await self._endpoint.serve(connection, handler, idle_timeout=self._limits.idle)
             _log.info("%s: connection ended: %s", self._name(connection), reason)
+            session = self.sessions.on(connection)
+            if reason == REPLACED and connection.closed_by_both and session is not None:
+                self._note_twin(session.identity.uuid)
         finally:
             watchdog.cancel()
             del self._connections[connection]
@@ -268,6 +280,8 @@ class Gateway:
         if not identity.accepts(credentials.token):
             _log.warning("%r: device %s: wrong token", connection, identity.uuid)
             return Answer(Code.UNAUTHORIZED, b"wrong token")
+        if await self._is_taken(identity.uuid, connection):
+            return Answer(Code.CONFLICT, twins.TEXT.encode())
         await self._database.write(devices.note_registration, identity.id, self._clock())
         if self._endpoint is None or connection not in self._connections:
             return Answer(Code.SERVICE_UNAVAILABLE, b"the connection ended")
@@ -277,12 +291,28 @@ class Gateway:
         self._admit(session)
         return Answer(Code.CONTENT, registration_answer(session.now_ms(), CLOUD_READS))
 
+    async def _is_taken(self, uuid: str, connection: Connection) -> bool:
+        """Return whether another machine is there with an identity that two machines use."""
+        present = self.sessions.find(uuid)
+        if present is None or present.connection is connection or not self.has_twin(uuid):
+            return False
+        if self._endpoint is None or not await self._endpoint.answers(present.connection):
+            return False  # the machine's own connection of before, which is dead
+        self._twins.note(uuid)
+        return True
+
+    def _note_twin(self, uuid: str) -> None:
+        """Note that a connection that was replaced was alive: it was another machine's."""
+        if self._twins.note(uuid):
+            _log.warning("device %s: %s", uuid, twins.TEXT)
+            self._changed(uuid)
+
     def _admit(self, session: Session) -> None:
         identity, connection = session.identity, session.connection
         self._forget(connection)
         previous = self.sessions.add(session)
         if previous is not None:
-            previous.connection.close("replaced by a newer connection of the same device")
+            previous.connection.close(REPLACED)
         _log.info("device %s: registered from %r", identity.uuid, connection)
         self._changed(identity.uuid)
         self._silent.consider(identity.uuid)
@@ -307,7 +337,8 @@ class Gateway:
             _log.warning("device %s: report %d refused: %s", identity.uuid, number, reason)
         alive = any(isinstance(effect, Heartbeat) for effect in done.effects)
         if alive and DEADLINE in session.abilities:
-            return Answer(Code.CHANGED, alive_answer(session.now_ms()))
+            told = alive_answer(session.now_ms(), twin=self.has_twin(identity.uuid))
+            return Answer(Code.CHANGED, told)
         return Answer(Code.CHANGED, refusals_payload(refused))
 
     def _note_applied(self, session: Session, done: Applied) -> None:

@@ -172,6 +172,8 @@ def test_a_day_of_an_agent(agent: Agent, device: dict[str, str], tmp_path: Path)
     assert f"{tmp_path}: Is a directory" in refusal(agent.ask("say", tmp_path))
     assert "not a WAV file" in refusal(agent.ask("say", agent.profile))
 
+    assert agent.process
+    agent.process.send_signal(signal.SIGHUP)  # ends nothing
     shown = json.dumps(agent.status())
     assert device["token"] not in shown
     assert device["bindToken"] not in shown

@@ -43,6 +43,7 @@ class ScriptedSession:
         self.payloads: list[bytes] = []
         self.is_open = True
         self.cloud_abilities = frozenset({"number"})
+        self.warning = "another machine"
 
     async def report(self, data: Mapping[str, object]) -> None:
         self.reports.append(data)
@@ -110,10 +111,12 @@ async def test_reports_go_to_the_session_and_to_none_after_its_end(run: Run) -> 
     session = connector.sessions[0]
     assert session.reports == [{"volume": 1}]
     assert link.cloud_abilities == {"number"}
+    assert link.status.to_json()["warning"] == "another machine"
     session.end.set_result("closed by the other side")
     await until(lambda: link.status.state is LinkState.WAITING)
     assert (link.registered.is_set(), session.is_open) == (False, False)
     assert link.cloud_abilities == frozenset()
+    assert link.status.to_json()["warning"] is None
     assert link.status.last_error == "closed by the other side"
     with pytest.raises(LostError, match="the link to the cloud is down"):
         await link.report({"volume": 2})

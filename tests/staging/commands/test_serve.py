@@ -41,13 +41,15 @@ def test_port_that_is_none(port: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert f"got {port!r}, expected a port from 0 to 65535" in capsys.readouterr().err
 
 
-def test_sigint_ends_it_and_nothing_is_forgotten(tmp_path: Path) -> None:
+def test_sigint_ends_it_sighup_does_not_and_nothing_is_forgotten(tmp_path: Path) -> None:
     first = Cloud(tmp_path)
     added = first.command("device", "add")
     app = first.command("app", "add", "a", "--type", "web")
     token = first.command("token", "--app", str(app["appId"]), "--user", "u")["access_token"]
     keys = (app["apikey"], app["secret"], token)
     with OpenApiClient(first.api, *keys, nonce=lambda: "n" * 16) as client:
+        assert client.validate()
+        first.process.send_signal(signal.SIGHUP)
         assert client.validate()
         # An open connection must not delay the shutdown.
         first.stop(signal.SIGINT)

@@ -65,6 +65,7 @@ function facts(device) {
       fact("batch", device.batch),
       fact("owner", device.mine ? t("mine") : device.owner ?? t("unbound")),
       device.name ? fact("device", h("span", { class: "mono" }, device.uuid)) : null),
+    device.twin ? h("p", { class: "note bad" }, t("twin")) : null,
     device.bindTokenDiffers ? h("p", { class: "note bad" }, t("tokenDiffers")) : null);
 }
 

@@ -61,6 +61,7 @@ export const WORDS = {
   bind: ["绑定", "Bind"],
   bound: ["已绑定", "Bound"],
   boundToOther: ["此设备已绑定到 {owner}，只有该用户可以控制它。", "This device is bound to {owner}; only they can control it."],
+  twin: ["另一台机器在用同一身份（卡或配置被复制）。请为其中一台写入它自己的配置。", "Another machine uses this identity: its card or profile was copied. Flash one of the two with a profile of its own."],
   tokenDiffers: ["设备出示的绑定令牌与记录不同。", "The device shows a bind token that differs from the record."],
   unbind: ["解除绑定", "Unbind"],
   unbindTitle: ["解除绑定？", "Unbind this device?"],
