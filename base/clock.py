@@ -186,6 +186,12 @@ class TrustedTime:
             cloud = self._record.known.get(TimeSource.CLOUD)
         return cloud is not None and cloud.boot == self._boot
 
+    @property
+    def was_told(self) -> bool:
+        """Whether the cloud told the time since the machine's start, or in an earlier run: a lower bound then."""
+        with self._lock:
+            return TimeSource.CLOUD in self._record.known
+
     def disbelief(self) -> str | None:
         """Return why the clock is not trusted and what is used instead; None if it is trusted."""
         floor, source = self.floor()

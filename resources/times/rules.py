@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from machine.errors import UnavailableError
 from resources.times.day_book import DayBook
 from resources.times.rules_clock import RulesClock
 from wire.errors import FieldError
@@ -95,8 +96,14 @@ class ParentsRules:
 
         Raises:
             FieldError: a bonus without a daily measure.
+            UnavailableError: hours, on a machine that never knew the time of day: it could not keep them.
         """
         self.tick(0.0)
+        if (rules.quiet or isinstance(rules.tonight, Period)) and not self._clock.dated:
+            raise UnavailableError(
+                f"{self._name}: the time of day was never known here, so hours cannot be kept yet: "
+                "connect the machine to the network first, or give minutes a day"
+            )
         keeps = rules.only_today and rules != Rules()
         standing = self.kept.rules if keeps else replace(rules, bonus=None, tonight=None)
         if rules.bonus is not None and standing.daily is None:

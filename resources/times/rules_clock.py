@@ -35,6 +35,10 @@ class Time(Protocol):
     def from_cloud(self) -> bool:
         """Whether the cloud told the time since the machine's start."""
 
+    @property
+    def was_told(self) -> bool:
+        """Whether the cloud told the time in this run or in an earlier one."""
+
 
 class RulesClock:
     """A lower bound of the time that only grows, and whether it is the time itself."""
@@ -87,7 +91,7 @@ class RulesClock:
 
         It may be behind, as after a start without a battery-backed clock. It is never ahead.
         """
-        return self.sure or self._time.believes_clock or self._dated
+        return self.sure or self._time.believes_clock or self._dated or self._time.was_told
 
     def note(self) -> Known:
         """Remember the time as seen; return what is to be stored."""

@@ -52,10 +52,12 @@ def test_a_clock_over_the_floor_is_believed(rig: ClockRig) -> None:
 
 def test_the_clouds_time_counts_for_the_start_in_which_it_was_told(rig: ClockRig) -> None:
     time = rig.start()
+    assert not time.was_told
     assert (time.from_cloud, time.note_cloud(THEN)) == (False, True)
     assert time.from_cloud
     assert rig.start().from_cloud  # the agent was restarted, the machine was not
     rig.boot = "second"
+    assert rig.start().was_told
     assert not rig.start().from_cloud
 
 

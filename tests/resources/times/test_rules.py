@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from resources.times.rules import FINISH_SECONDS
+from machine.errors import UnavailableError
+from resources.times.rules import FINISH_SECONDS, Kept
 from tests.resources.times.world import World
 from wire.errors import FieldError
+from wire.rules import parse_rules
 
 NIGHT = "quiet 20:30-06:30"
 
@@ -259,11 +261,25 @@ def test_a_battery_pull_in_quiet_hours_is_no_way_around() -> None:
     assert world.rules.refusal() == "rules: quiet hours until 06:30"
 
 
-def test_a_machine_that_never_knew_the_time_keeps_no_hours() -> None:
+@pytest.mark.parametrize("hours", [NIGHT, f"daily 5; {NIGHT}", "tonight 20:00-07:00"])
+def test_a_machine_that_never_knew_the_time_refuses_hours_and_keeps_what_it_had(hours: str) -> None:
     world = World("2026-11-26 21:00")
     world.stored = None
     world.start(knows=False)
-    world.order(f"{NIGHT}; daily 60")
+    world.order("daily 60")
+    with pytest.raises(UnavailableError, match="rules: the time of day was never known here"):
+        world.order(hours)
+    assert world.value == "daily 60"
+    world.order("tonight last")  # which needs no clock
+    world.sync()
+    world.order(hours)
+
+
+def test_hours_that_an_earlier_version_took_hold_as_soon_as_the_time_is_known() -> None:
+    world = World("2026-11-26 21:00")
+    world.stored = None
+    world.start(knows=False)
+    world.rules.kept = Kept(parse_rules(f"{NIGHT}; daily 60"))
     assert world.rules.refusal() is None
     assert world.rules.status()["timeIsKnown"] is False
     world.play(3600)

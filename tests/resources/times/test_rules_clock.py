@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from base.clock import TrustedTime
+from resources.times.rules_clock import RulesClock
 from tests.resources.times.world import World
 
 
@@ -41,6 +45,19 @@ def test_a_machine_that_never_knew_the_time_says_so() -> None:
     world.sync()
     world.restart(knows=False)
     assert world.clock.dated
+
+
+def test_what_the_cloud_told_an_earlier_run_is_a_time_of_day_also_without_the_rules_own_record(
+    tmp_path: Path,
+) -> None:
+    """played.json may be lost: the agent's own record of the time counts on."""
+    world, path = World("2026-11-26 18:00"), tmp_path / "time.json"
+    told = TrustedTime(path, wall=lambda: 0.0, ticks=lambda: world.ticks, boot="1")
+    told.note_cloud(world.true)
+    again = TrustedTime(path, wall=lambda: 0.0, ticks=lambda: 60.0, boot="2")
+    clock = RulesClock(again, lambda: 60.0, "2", world.local, lambda: False)
+    assert (clock.sure, clock.dated) == (False, True)
+    assert clock.now() == world.true + 60.0  # at least: it was off for a while
 
 
 def test_a_clock_that_may_be_behind_has_a_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
