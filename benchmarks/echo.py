@@ -1,0 +1,169 @@
+"""Measures what echo cancellation leaves of a story and of a child who speaks over it.
+
+``python -m benchmarks.echo`` prints the table of docs/listening.md. A real PulseAudio has a loudspeaker and a
+microphone, which hears the loudspeaker (module-loopback, 20 ms) and the child; module-echo-cancel is between them as
+systemd/story-echo-cancel.pa loads it, or with other arguments. The path is causal, linear and without a room's
+reverberation, so a real machine's figures are worse.
+"""
+
+from __future__ import annotations
+
+import array
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.agent.voice.test_real_audio import align, correlation
+from tools.pulse import PulseServer
+from tools.speech import rms, scaled, sound_of
+
+RATE = 16000
+SENTENCE = "播放小兔子乖乖"
+STORY = "从前有一座山山里有一座庙庙里有一个老和尚在给小和尚讲故事"
+CHILD, TELLER = 3000.0, 3000.0
+# Seconds until the canceller knows the path, of the story alone, and of all that is recorded.
+LEARNS, WHOLE = 10.0, 18.0
+SETTLES = 4.0
+OURS = 'aec_method=webrtc aec_args="analog_gain_control=0 digital_gain_control=0"'
+METHODS = {
+    "none": "",
+    "webrtc, gain control off (ours)": OURS,
+    "the same with extended_filter=1": OURS[:-1] + ' extended_filter=1"',
+    "webrtc, the module's defaults": "aec_method=webrtc",
+    "speex": "aec_method=speex",
+}
+
+
+class Room(PulseServer):
+    """A loudspeaker ``bench`` and a microphone ``mic.monitor`` that hears it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._awake: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start it with its echo."""
+        super().start()
+        self.pactl("load-module", "module-null-sink", "sink_name=mic")
+        # A null sink that nobody plays into sleeps, and its monitor begins with a delay.
+        for sink in ("bench", "mic"):
+            self._awake.append(
+                subprocess.Popen(
+                    ["pacat", "--latency-msec=20", f"--device={sink}", "/dev/zero"],
+                    env=self.environment, stderr=subprocess.DEVNULL,
+                )
+            )  # fmt: skip
+
+    def echo(self) -> None:
+        """Let the microphone hear the loudspeaker. The canceller takes over what reads its monitor and may be moved."""
+        self.pactl(
+            "load-module", "module-loopback", "source=bench.monitor", "sink=mic", "latency_msec=20",
+            "adjust_time=0", "source_dont_move=yes", "sink_dont_move=yes",
+        )  # fmt: skip
+        time.sleep(SETTLES)
+
+    def kill(self) -> None:
+        """Kill it at once."""
+        super().kill()
+        for player in self._awake:
+            player.kill()
+            player.wait(10)
+
+    def cancel(self, words: str) -> None:
+        """Load the canceller."""
+        names = (
+            "source_name=story_mic sink_name=story_out source_master=mic.monitor sink_master=bench"
+        )
+        self.pactl("load-module", "module-echo-cancel", *names.split(), *_words(words))
+
+    @contextmanager
+    def plays(self, sink: str, sound: array.array[int]) -> Iterator[None]:
+        """Play ``sound`` into a sink while the block lasts."""
+        command = [
+            "pacat", "--playback", f"--device={sink}", f"--rate={RATE}", "--channels=1",
+            "--format=s16le", "--latency-msec=200",
+        ]  # fmt: skip
+        with tempfile.TemporaryFile() as source:
+            source.write(sound.tobytes())
+            source.seek(0)
+            with subprocess.Popen(command, stdin=source, env=self.environment) as player:
+                yield
+                player.kill()
+
+    @contextmanager
+    def records(self, source: str, file: Path) -> Iterator[None]:
+        """Record a source into ``file`` while the block lasts."""
+        command = [
+            "parec",
+            f"--device={source}",
+            f"--rate={RATE}",
+            "--channels=1",
+            "--format=s16le",
+        ]
+        with (
+            file.open("wb") as target,
+            subprocess.Popen(
+                [*command, "--latency-msec=50"], stdout=target, env=self.environment
+            ) as recorder,
+        ):
+            yield
+            recorder.terminate()
+
+
+def _words(text: str) -> list[str]:
+    name, _, value = text.partition(" aec_args=")
+    return [name, f"aec_args={value}"] if value else text.split()
+
+
+def db(level: float) -> float:
+    return 20 * math.log10(max(level, 0.1))
+
+
+def measure(folder: Path, words: str) -> tuple[float, float, float]:
+    """Return the echo's level against the story's in dB, the child's correlation, and its gain in dB."""
+    room = Room(folder)
+    room.start()
+    try:
+        if words:
+            room.cancel(words)
+        room.echo()
+        return hear(
+            room, "story_out" if words else "bench", "story_mic" if words else "mic.monitor"
+        )
+    finally:
+        room.kill()
+
+
+def hear(room: Room, sink: str, source: str) -> tuple[float, float, float]:
+    tale = scaled(array.array("h", sound_of(STORY, RATE, "-p", "30").samples), TELLER)
+    story = (tale * (round(WHOLE * RATE) // len(tale) + 2))[: round((WHOLE + 4) * RATE)]
+    child = scaled(array.array("h", sound_of(SENTENCE, RATE).samples), CHILD)
+    file = room.folder / "heard.raw"
+    with room.records(source, file), room.plays(sink, story):
+        time.sleep(LEARNS)
+        with room.plays("mic", child):
+            time.sleep(WHOLE - LEARNS)
+    heard = array.array("h", file.read_bytes()[: round(WHOLE * RATE) * 2])
+    alone = heard[round((LEARNS - 3) * RATE) : round((LEARNS - 0.5) * RATE)]
+    part = heard[round((LEARNS - 0.5) * RATE) :]
+    found = align(child, part, RATE)
+    return db(rms(alone)) - db(TELLER), correlation(child, found), db(rms(found)) - db(rms(child))
+
+
+def main() -> int:
+    print("| echo cancellation | the story in the microphone | the child's sentence | its level |")
+    print("|---|---|---|---|")
+    for name, words in METHODS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            echo, fit, gain = measure(Path(folder), words)
+        print(f"| {name} | {echo:+.0f} dB | {fit:.2f} | {gain:+.1f} dB |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
