@@ -17,6 +17,7 @@ from benchmarks import (
     playback,
     roundtrip,
     sound,
+    spoken,
     start,
     titles,
     update_memory,
@@ -40,6 +41,7 @@ UNSTAGED = (
     history_page.measure,
     load.measure,
     playback.measure,
+    spoken.measure,
 )
 
 

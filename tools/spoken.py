@@ -81,7 +81,8 @@ class Tones:
             sounds = strength(block, hertz) > LOUD
             self._blocks[hertz] = self._blocks[hertz] + 1 if sounds else 0
             if self._blocks[hertz] == STEADY:
-                self.since[hertz] = now - STEADY * BLOCK / RATE
+                # The end of the first block: it has sounded by then, for 20 ms at most.
+                self.since[hertz] = now - (STEADY - 1) * BLOCK / RATE
             elif not sounds:
                 self.since.pop(hertz, None)
 
@@ -175,13 +176,14 @@ def say(bench: Bench, server: MicServer, sentence: str, *, typed: bool) -> Said:
     Raises:
         BenchError: the machine does not listen, or hears nothing.
     """
-    said = Said(time.monotonic())
+    before, said = _sent(bench), Said(time.monotonic())
     listening = threading.Thread(target=_listen, args=(bench, said), daemon=True)
     listening.start()
     _until(lambda: _state(bench) == "waiting", "open microphone")
     speak(server, sentence)
     if typed:
-        _until(lambda: _state(bench) == "answering" or bool(said.session), "end of speech")
+        # Only then does the sentence belong to the utterance.
+        _until(lambda: _sent(bench) > before or bool(said.session), "utterance at the cloud")
         said.outcome = type_for(bench, sentence)
     listening.join(STEP_SECONDS)
     if said.session.get("end") != "sent":
@@ -198,14 +200,14 @@ def speak(server: MicServer, sentence: str) -> None:
 
 
 def type_for(bench: Bench, sentence: str) -> dict[str, Any]:
-    """Type a sentence for the utterance that waits, when the cloud has its end; return the outcome."""
-    uuid = bench.device["uuid"]
+    """Type a sentence, as the console does, for the utterance that waits; return the outcome."""
+    return ask(bench.cloud_data, "say", {"uuid": bench.device["uuid"], "text": sentence})
 
-    def typed() -> dict[str, Any] | None:
-        sent = bench.agent_status().get("listening", {}).get("utterances", {}).get("sent", 0)
-        return ask(bench.cloud_data, "say", {"uuid": uuid, "text": sentence}) if sent else None
 
-    return _until(typed, "utterance at the cloud")
+def _sent(bench: Bench) -> int:
+    """Return how many utterances the cloud has whole."""
+    listening = bench.agent_status().get("listening", {})
+    return int(listening.get("utterances", {}).get("sent", 0))
 
 
 def _listen(bench: Bench, said: Said) -> None:

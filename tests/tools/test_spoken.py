@@ -32,7 +32,7 @@ def test_a_tone_sounds_since_its_first_block_and_until_its_last() -> None:
         now += STEP
         tones.take(tone(900.0, start=number * BLOCK), now)
         assert (900.0 in tones.since) is (number + 1 >= STEADY)
-    assert tones.since == {900.0: pytest.approx(10.0)}
+    assert tones.since == {900.0: pytest.approx(10.0 + STEP)}
     tones.take(tone(550.0), now + STEP)
     assert tones.since == {}
 
