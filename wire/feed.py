@@ -21,6 +21,9 @@ from wire.entries import ENTRIES_LIMIT, TITLE_CHARACTERS, PlaylistError, Raw
 _FIELD_LIMIT = 4 * TITLE_CHARACTERS
 # Real feeds have six levels.
 _DEPTH_LIMIT = 64
+# Bytes given to the parser at once, and of the longest tag: addresses have 4,096 at most.
+_PIECE = 32 * 1024
+_TAG_LIMIT = 32 * 1024
 _ITEMS = frozenset({"item", "entry"})
 _FIELDS = frozenset({"title", "pubDate", "published", "updated", "date", "duration"})
 _DURATION = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,7})(?:\.\d{0,6})?")
@@ -85,7 +88,13 @@ class _Reader:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
-        parser.Parse(data, final)
+        for start in range(0, len(data), _PIECE):
+            parser.Parse(data[start : start + _PIECE], False)
+            # What is not parsed yet is a tag without its end, of which expat would keep every attribute.
+            if start + _PIECE - max(parser.CurrentByteIndex, 0) > _TAG_LIMIT + _PIECE:
+                raise PlaylistError(f"a podcast feed with a tag of more than {_TAG_LIMIT} bytes")
+        if final:
+            parser.Parse(b"", True)
 
     def newest(self) -> Iterator[Raw]:
         for _date, _place, item in sorted(self.kept, key=lambda row: row[:2], reverse=True):

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from base.memory import give_back
 from machine.errors import RefusedError, ResourceError, UnavailableError
 from resources.online.cache import Cache, key_of
 from resources.online.kept_lists import KeptLists
@@ -32,6 +33,9 @@ CHECK_SECONDS = 1.5
 # Lists that one list may name; and the length up to which the first entry is opened to see.
 NESTED_LIMIT = 5
 SHORT_LIST = 3
+
+# Bytes of a list after which memory is given back; a shorter one leaves little behind.
+SMALL_LIST = 128 * 1024
 
 _LIST_ENDINGS = (".m3u", ".m3u8", ".pls", ".rss", ".xml")
 
@@ -336,7 +340,11 @@ async def _read_list(kind: ListKind, head: bytes, response: Response) -> Listing
         # Two megabytes of XML take a small machine half a second.
         return await asyncio.to_thread(parse_list, kind, bytes(data), base)
     except PlaylistError as error:
-        raise RefusedError(f"play: {error}") from error
+        raise RefusedError(f"play: {error}") from None  # its frames hold what was read
+    finally:
+        if len(data) > SMALL_LIST:
+            data.clear()
+            await asyncio.to_thread(give_back)
 
 
 def _looks_like_list(url: str) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.entries import ENTRIES_LIMIT, Entry, PlaylistError
-from wire.feed import read_date, read_duration
+from wire.feed import parse_feed, read_date, read_duration
 from wire.playlist import Listing, ListKind, parse_list
 
 BASE = "https://pod.example/feeds/kids.xml"
@@ -188,3 +188,19 @@ def test_no_xml_breaks_the_reader(parts: list[str], tail: bytes) -> None:
         except PlaylistError:
             continue
         assert all(entry.url.startswith("http") for entry in listing.entries)
+
+
+def test_a_tag_without_an_end_is_refused_before_it_is_kept() -> None:
+    attributes = b" ".join(b"a%d='x'" % number for number in range(20_000))
+    with pytest.raises(PlaylistError, match="a tag of more than 32768 bytes"):
+        list(parse_feed(b"<rss><channel><item " + attributes + b"/></channel></rss>", cut=False))
+
+
+def test_long_notes_are_no_tag() -> None:
+    notes = b"words " * 40_000
+    for text in (notes, b"<![CDATA[" + notes + b"]]>"):
+        feed = (
+            b"<rss><channel><item><description>" + text + b"</description>"
+            b"<enclosure url='http://h/a.mp3' type='audio/mpeg'/></item></channel></rss>"
+        )
+        assert [url for url, _, _ in parse_feed(feed, cut=False)] == ["http://h/a.mp3"]

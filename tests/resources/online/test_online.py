@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -305,3 +307,47 @@ async def test_only_a_url_can_be_pinned(tmp_path: Path) -> None:
         for url in ("小兔子乖乖", "ftp://h/", "http://h:22/"):
             with pytest.raises(RefusedError):
                 await served.keep(url, pinned=True)
+
+
+REFUSED_LISTS = """
+import asyncio, re
+from pathlib import Path
+from machine.errors import RefusedError
+from resources.online.online import _read_list
+from wire.playlist import ListKind
+
+class Response:
+    def __init__(self, body):
+        self.pieces = [body[start:start + 16384] for start in range(0, len(body), 16384)]
+        self.facts = type("Facts", (), {"target": type("Target", (), {"url": "http://h/"})})
+    async def read(self):
+        return self.pieces.pop(0) if self.pieces else b""
+    def close(self):
+        pass
+
+def megabytes():
+    return int(re.search(r"Rss: *(\\d+)", Path("/proc/self/smaps_rollup").read_text())[1]) / 1024
+
+async def main():
+    feed = b"<rss><channel>" + b"<item><title>x</title></item>" * 70_000
+    lists = [(ListKind.M3U, b"#EXTM3U\\n" + b"file:///etc/passwd\\n" * 110_000), (ListKind.FEED, feed)]
+    before = None
+    for kind, body in lists * 2:
+        try:
+            await _read_list(kind, b"", Response(body))
+        except RefusedError:
+            pass
+        if before is None:
+            before = megabytes()  # what is loaded for the first list stays
+    print(megabytes() - before)
+
+asyncio.run(main())
+"""
+
+
+def test_refused_lists_leave_no_memory_behind() -> None:
+    """Two megabytes of strangers' bytes must not cost the agent ten for as long as it runs."""
+    run = subprocess.run(
+        [sys.executable, "-c", REFUSED_LISTS], capture_output=True, text=True, check=True
+    )
+    assert float(run.stdout) < 3.0
