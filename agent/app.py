@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import logging
-import os
 import signal
 import socket
 from collections.abc import Coroutine, Iterator, Mapping
@@ -17,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from agent.link.build import build_link
 from agent.link.delivery import deliver
 from agent.link.outbox import Outbox, OutboxError
-from agent.local import SOCKET_NAME
 from agent.local.coap import local_coap
 from agent.local.sockets import ServerOnDemand, loopback_socket, unix_socket
 from agent.points import build_points, times_of
 from agent.routes import cloud_handler
 from agent.settings import Settings
+from agent.state import socket_to_bind, state_lock
 from agent.systemd import ServiceManager
 from agent.updates.glue import Updates
 from agent.voice.cloud import cloud_routes
@@ -40,7 +38,7 @@ from wire.abilities import DEVICE_READS, LISTEN, UTTERANCE_TIMES
 from wire.datapoints import Value
 from wire.exchange import Handler
 from wire.profile import Profile
-from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, DeviceInfo, PackageInfo
+from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, KEY_TROUBLE, DeviceInfo, PackageInfo
 from wire.utterance_times import KEY_UTTERANCE_TIMES, UtteranceTimes
 
 if TYPE_CHECKING:
@@ -50,14 +48,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class AgentBusyError(RuntimeError):
-    """Another agent uses this state folder."""
-
-
 class Agent:
     """One device's agent; call `run` once."""
 
-    def __init__(self, profile: Profile, settings: Settings, state: Path, version: str) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        settings: Settings,
+        state: Path,
+        version: str,
+        fault: str | None = None,
+    ) -> None:
         """Create the agent; nothing is opened before `run`.
 
         Args:
@@ -65,6 +66,7 @@ class Agent:
             settings: the operator's settings.
             state: the folder for everything that the agent stores.
             version: the running version.
+            fault: why ``state`` is in memory, if it is.
         """
         self._profile = profile
         self._settings = settings
@@ -72,6 +74,8 @@ class Agent:
         self._version = version
         self._ended = asyncio.Event()
         self.restart_wanted = False
+        self.trouble = fault
+        """Why the state folder takes nothing, as found at the start."""
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
         self._telling: set[asyncio.Task[None]] = set()
@@ -85,14 +89,26 @@ class Agent:
         """Run until SIGTERM, SIGINT or a restart for an update.
 
         Raises:
-            AgentBusyError, LocalAccessError, OutboxError, TransportError: the agent cannot start.
+            AgentBusyError, LocalAccessError, TransportError, OSError: the agent cannot start.
         """
-        with state_lock(self._state), self._signals():
-            await self._outbox.open()
+        with state_lock(self._state) as fault, self._signals():
+            await self._open_outbox(fault)
             try:
                 await self._start()
             finally:
                 await self._outbox.close()
+
+    async def _open_outbox(self, fault: str | None) -> None:
+        """Open the outbox; say once, in the log and to the cloud, what a card does not take."""
+        refused = await self._outbox.open()
+        kept_not = self.trouble or refused
+        self.trouble = self.trouble or fault or refused
+        if self.trouble is None:
+            return
+        works = "the machine works" + (", and keeps no report over a restart" if kept_not else "")
+        text = f"{self.trouble}: {works}"
+        _log.error("%s; check the card, its free space, and who owns the folder", text)
+        await self._report_value(KEY_TROUBLE, {"part": "state", "text": text})
 
     async def _start(self) -> None:
         points = await build_points(self._settings, self._state, self._report_noted, self._clock)
@@ -129,7 +145,7 @@ class Agent:
             _log.info("%s: %s", name, point.back_end)
         try:
             await self._queue_start_reports()
-            with unix_socket(self._state / SOCKET_NAME) as bound:
+            with unix_socket(socket_to_bind(self._state)) as bound:
                 await self._work(bound)
         finally:
             if self._ears is not None:
@@ -211,6 +227,7 @@ class Agent:
             "uuid": self._profile.uuid,
             "link": self._link.status.to_json(),
             "outbox": self._outbox.status(),
+            "trouble": self.trouble,
             "update": self._updater.status(),
             "play": await self._play_status(),
             "listening": None if self._ears is None else self._ears.status(),
@@ -306,28 +323,3 @@ class Agent:
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def state_lock(state: Path) -> Iterator[None]:
-    """Lock the state folder.
-
-    Raises:
-        AgentBusyError: another process has locked it.
-        OSError: nothing can be written there; the message names the folder.
-    """
-    try:
-        descriptor = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise OSError(
-            f"state folder {state}: {error.strerror}, expected one to write in"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise AgentBusyError(f"another agent runs on the state folder {state}") from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)

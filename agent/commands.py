@@ -59,11 +59,11 @@ def register(subparsers: Any, state: argparse.ArgumentParser) -> None:
 
 def _ask(work: Work, options: argparse.Namespace) -> int:
     """Run one command's ``work``, print its text or its error, and return the exit code."""
-    from agent.local import SOCKET_NAME  # noqa: PLC0415
     from agent.local.client import AgentUnreachableError, LocalClient  # noqa: PLC0415
+    from agent.state import socket_to_ask  # noqa: PLC0415
 
     try:
-        text = work(LocalClient(options.state / SOCKET_NAME), options)
+        text = work(LocalClient(socket_to_ask(options.state)), options)
     except (AgentUnreachableError, _RefusedError) as error:
         print(f"story-agent: {error}", file=sys.stderr)
         return EX_FAILED

@@ -9,14 +9,14 @@ import sys
 import traceback
 from pathlib import Path
 
-from agent.app import Agent, AgentBusyError
+from agent.app import Agent
 from agent.exits import EX_CONFIG, EX_FAILED, EX_OK
 from agent.last_words import keep
-from agent.link.outbox import OutboxError
 from agent.local.sockets import LocalAccessError
 from agent.logs import Redactor, set_up_logging
 from agent.loop import AgentLoop
 from agent.settings import Settings, SettingsError, load_settings
+from agent.state import AgentBusyError, usable_state
 from ota.launch.running import running_version
 from ota.trial.log import TrialLog
 from transport.errors import TransportError
@@ -24,7 +24,7 @@ from wire.errors import WireError
 from wire.profile import Profile, ProfileError, parse_profile
 
 # Errors that are reported without a traceback; any other is a bug.
-_EXPECTED = (AgentBusyError, LocalAccessError, OutboxError, TransportError, OSError)
+_EXPECTED = (AgentBusyError, LocalAccessError, TransportError, OSError)
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
     """Run until stopped; return the exit code and whether to restart for an update."""
     try:
         profile, settings = _read_configuration(options)
-        _make_state(options.state)
+        state, fault = _make_state(options.state)
     except WireError as error:
         _print_error(options.state, str(error))
         return EX_CONFIG, False
@@ -42,7 +42,7 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
 
     async def run() -> None:
         nonlocal agent
-        agent = Agent(profile, settings, options.state, running_version())
+        agent = Agent(profile, settings, state, running_version(), fault)
         await agent.run()
 
     try:
@@ -86,8 +86,8 @@ def _read_profile(path: Path) -> Profile:
         raise SettingsError(f"{path}: {error}") from error
 
 
-def _make_state(path: Path) -> None:
+def _make_state(path: Path) -> tuple[Path, str | None]:
     try:
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        return usable_state(path)
     except OSError as error:
-        raise SettingsError(f"state folder {path}: {error.strerror}") from error
+        raise SettingsError(f"state folder {path}: {error.strerror or error}") from error

@@ -35,7 +35,7 @@ def _is_updating(state: Path) -> bool:
     try:
         task = json.loads((state / "ota" / "task.json").read_bytes())
         return bool(task["state"] not in _FINAL)
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
 
 

@@ -76,7 +76,7 @@ class Disk:
         return self._file is not None
 
     def open(self) -> None:
-        """Open the file, rebuilt if it is damaged; raises DiskError."""
+        """Open the file, rebuilt if it is damaged; raises DiskError, which the caller must tell."""
         self._next_try = self._clock() + REOPEN_SECONDS
         try:
             self._file = self._open_sound()
@@ -86,7 +86,7 @@ class Disk:
             if not self._was_open:
                 self._was_open = True  # what is there is read once; then memory has it
                 self._owner.unwritable(read_rows(self._path))
-            raise self._failed(error) from error
+            raise self._failed(error, is_said=False) from error
         self._was_open = True
 
     def _open_sound(self) -> OutboxFile:
@@ -180,11 +180,11 @@ class Disk:
             raise self._failed(error) from error
         self.open()
 
-    def _failed(self, error: Exception) -> DiskError:
+    def _failed(self, error: Exception, *, is_said: bool = True) -> DiskError:
         code = getattr(error, "sqlite_errorcode", 0)
         self._is_read_only |= code & 0xFF == sqlite3.SQLITE_READONLY
         text = str(error) or type(error).__name__
-        if self.trouble is None:
+        if self.trouble is None and is_said:
             _log.error(
                 "outbox %s: %s; reports are kept in memory until the disk takes them: free some"
                 " space, or check the card and who owns the folder", self._path, text,

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.link.outbox import Outbox, OutboxError
-from agent.local import SOCKET_NAME
 from agent.logs import PLAIN, RedactingFormatter, Redactor
 from agent.settings import Settings
+from agent.state import socket_to_ask
 from agent.updates.health import Health, build_health
 from agent.updates.host import AgentHost, End
 from base.clock import TrustedTime
@@ -119,7 +119,7 @@ class Updates:
         """Confirm a new version once it passes its health check; the updater sets the deadline."""
         if not self.updater.on_trial:
             return
-        path = self._state / SOCKET_NAME
+        path = socket_to_ask(self._state)
         health = self._settings.health
         self._health = build_health(health, self._state, registered, path, self._host.chime)
         await self._health.wait_until_passed()

@@ -194,5 +194,5 @@ class SlotInstaller:
 def _package_hash(folder: Path) -> object:
     try:
         return json.loads((folder / PACKAGE_NAME).read_text("utf-8"))["sha256"]
-    except (OSError, ValueError, LookupError, TypeError):  # missing or damaged
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # missing or damaged
         return None

@@ -89,7 +89,7 @@ class Positions:
         """What was ordered last: a name, or a list of names; () if nothing was."""
         try:
             names = json.loads(self._notes.get(_LAST, "[]"))
-        except ValueError:
+        except (ValueError, RecursionError):
             return ()
         if isinstance(names, str):
             return names

@@ -204,15 +204,6 @@ def test_a_second_agent_on_the_same_state_is_refused(agent: Agent) -> None:
     assert agent.end() == 0
 
 
-def test_a_state_folder_that_takes_no_file_is_named(agent: Agent) -> None:
-    # A folder in the lock's place: root, too, cannot write there.
-    (agent.state / "agent.lock").mkdir(parents=True)
-    refused = run_cli("run", "--profile", agent.profile, "--state", agent.state)
-    assert refused.returncode == 1
-    expected = f"story-agent: state folder {agent.state}: Is a directory, expected one to write in"
-    assert refused.stderr.splitlines()[-1] == expected
-
-
 def test_without_its_cloud_the_agent_serves_the_machine(agent: Agent) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -374,10 +365,6 @@ def test_settings_and_state_that_cannot_be_used(agent: Agent, tmp_path: Path) ->
     result = run_cli(*run, "--state", agent.profile)
     assert result.returncode == 78
     assert f"state folder {agent.profile}: File exists" in result.stderr.splitlines()[-1]
-    result = run_cli(*run, "--state", "/proc/self")
-    assert result.returncode == 1
-    assert "state folder /proc/self: " in result.stderr.splitlines()[-1]
-    assert "Traceback" not in result.stderr
 
 
 def test_wrong_usage_is_2_and_an_unknown_command_is_named() -> None:

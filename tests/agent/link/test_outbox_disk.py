@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -262,28 +261,3 @@ def test_no_statement_that_fails_loses_or_repeats_a_report(fails_at: int, tmp_pa
     assert not store.put("ota_event", {"event": 1}, once="77")
     store.close()
     assert Hands(tmp_path).open().waiting == 0
-
-
-def test_a_folder_of_another_user_is_a_queue_in_memory(tmp_path: Path) -> None:
-    if os.geteuid():
-        pytest.skip("becoming another user takes root")
-    script = (
-        "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "from agent.link.outbox_store import Store; from agent.link.outbox_disk import DiskError\n"
-        "store = Store(Path(sys.argv[2]), 10**6, time.time, time.monotonic)\n"
-        "try: store.open()\n"
-        "except DiskError as error: print(error)\n"
-        "store.put('volume', 1); print(store.take(1, in_order=True)[0].data)\n"
-    )
-    (tmp_path / NAME).touch(0o600)
-    tmp_path.chmod(0o700)
-    root = Path(__file__).parents[3]
-    done = subprocess.run(
-        ["setpriv", "--reuid", "65534", "--clear-groups", str(root / ".venv/bin/python"), "-c", script,
-         str(root), str(tmp_path / NAME)],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    if "Permission" not in done.stdout and done.returncode:
-        pytest.skip(f"the checkout is not readable for others: {done.stderr[-200:]}")
-    assert "Permission denied" in done.stdout
-    assert "{'volume': 1}" in done.stdout
