@@ -53,7 +53,7 @@ class NoCuePlayer:
 
 
 class ProgramCuePlayer:
-    """Runs paplay where a sound server is, else mpv; looked for at each sound, since a server comes and goes."""
+    """Runs paplay where a sound server is, else mpv, and for what is quieter; a server comes and goes, so each time."""
 
     def __init__(
         self,
@@ -78,10 +78,15 @@ class ProgramCuePlayer:
         await run_program(command, self._seconds, build_environment(os.environ))
 
     def _command(self, path: Path, gain: float) -> list[str]:
-        """Return the command that plays ``path``, an empty list if there is no program for it."""
-        if self._surroundings() is None and (paplay := shutil.which("paplay")):
-            return paplay_command(paplay, path, gain)
+        """Return the command that plays ``path``, an empty list if there is no program for it.
+
+        A stream's volume is the sound server's to set: WirePlumber 0.4 begins each at 100 %, so that a cue of the
+        night would be as loud as by day. What is to be quieter is played by mpv, which scales it itself.
+        """
         mpv = shutil.which("mpv")
+        paplay = shutil.which("paplay") if self._surroundings() is None else None
+        if paplay and (gain >= 0 or not mpv):
+            return paplay_command(paplay, path, gain)
         return mpv_command(mpv, path, gain) if mpv else []
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from machine.cue_player import ProgramCuePlayer
+from machine.errors import UnavailableError
 from machine.level import KeptLevel
 from machine.player import MpvPlayer
 from tests.conftest import write_tone
-from tests.machine.parts import DEADLINE, Ear, until, until_position
+from tests.machine.parts import DEADLINE, Ear, power, until, until_position
 from tests.machine.pipewire import PipeWireServer, needs_pipewire
 
 pytestmark = needs_pipewire
@@ -19,6 +21,8 @@ LOW, HIGH = 440.0, 880.0
 NEAR_DB = 1.0
 # PipeWire plays a mono tone on two channels, and its sum of both is so much louder.
 MIXED_DB = 3.01
+# Of `power`: a fifth of the tone that is played.
+LOUD = 1e12
 
 
 @pytest.fixture
@@ -62,6 +66,11 @@ async def until_level(ear: Ear, db: float) -> None:
     async with asyncio.timeout(DEADLINE):
         while abs(await ear.level() - MIXED_DB - db) > NEAR_DB:
             pass
+
+
+async def hears_both(ear: Ear) -> bool:
+    block = await ear.block()
+    return min(power(block, hertz) for hertz in (LOW, HIGH)) > LOUD
 
 
 async def test_what_plays_is_heard_at_the_level_and_the_gain(
@@ -121,3 +130,29 @@ async def test_a_sink_that_is_unplugged_is_waited_for(
         assert await ear.tone(LOW, HIGH) == LOW
         await until_level(ear, -18.06)
     assert held - 0.1 <= (await player.position() or 0.0) <= held + 20.0
+
+
+async def test_a_cue_is_heard_at_its_gain_beside_the_story_and_fails_with_the_server(
+    sound: PipeWireServer, tmp_path: Path, player: MpvPlayer, level: KeptLevel, story: str
+) -> None:
+    cue = str(write_tone(tmp_path / "cue.wav", seconds=60, hertz=HIGH))
+    cues = ProgramCuePlayer(seconds=DEADLINE)
+    assert cues.name == "cues: paplay"
+    await level.set(1.0)
+    async with sound.ear() as ear:
+        for gain in (0.0, -12.0):
+            playing = asyncio.create_task(cues.play(Path(cue), gain))
+            await until_level(ear, gain)
+            playing.cancel()
+            await asyncio.wait([playing])
+            await ear.silence()
+        await player.play(story, ignore)
+        await ear.until_tone(LOW, not_any_more=HIGH)
+        playing = asyncio.create_task(cues.play(Path(cue), 0.0))
+        async with asyncio.timeout(DEADLINE):
+            while not await hears_both(ear):
+                pass
+    sound.kill()
+    with pytest.raises(UnavailableError, match="paplay"):
+        await playing
+    await until(lambda: player.waiting)
