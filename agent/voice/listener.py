@@ -242,11 +242,10 @@ class Listener:
         use = self._answers.use(answer.id, answer.result, self._clock(), waits=waits)
         if use in {Use.AWAITED, Use.DONE, Use.LATE}:
             self._now.answered, self._now.result = True, answer.result
-        if use is Use.AWAITED:
-            self._now.end = (
-                End.SENT
-            )  # the cloud has all of it, whatever became of its acknowledgement
             self._now.times.setdefault("answered", self._clock() - self._began)
+        if use is Use.AWAITED:
+            # The cloud has all of it, whatever became of its acknowledgement.
+            self._now.end = End.SENT
             self._titles = answer.titles
             offered = self.namer.can_tell(answer.titles) and self.gate.refusal() is None
             self._happen(Event.OFFERED if offered else EVENTS[answer.result])

@@ -252,6 +252,8 @@ async def test_a_typed_answer_that_comes_late_is_told_beside_the_story(result: R
     assert len(room.log) == before + 1
     assert room.microphone.times_open == 1  # a microphone that opens by itself would frighten
     assert room.listener.to_json()["answers"] == {str(result): 1, "late": 1}
+    assert room.listener.last is not None
+    assert "answered" in room.listener.last.times
 
 
 @pytest.fixture

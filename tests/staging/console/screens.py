@@ -105,10 +105,13 @@ def show_device(page: Page, stage: Stage) -> None:
     page.open(f"/console/devices/{stage.uuid}")
     page.get("[data-utterance]")
     page.get("[data-series=volume] svg")
+    stage.agent("say", "tools/utterance.wav")  # to which the first sentence belongs
+    page.see("[data-utterance]:first-child [data-stage=eof]", "End")
     for sentence in ("声音大一点", "音量调到30", "播放小兔子乖乖", "音量调到3"):
         page.type("[data-part=heard] input[name=sentence]", sentence, enter=True)
         page.see("[data-part=heard] .outcomes > li:first-child", sentence)
         page.get("[data-part=heard] button[type=submit]:enabled")
+    page.get("[data-utterance]:first-child [data-stage=done]")
     page.click("[data-point=sleep_timer] [data-timer='30']")
     page.see("[data-point=sleep_timer] output", "min left")
     page.see("[data-point=player] [data-role=state]", "Playing")
