@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test test-vm lint types bench clean
+.PHONY: setup run test test-vm lint types bench command-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -38,6 +38,10 @@ types: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.run
+
+# No command is carried out late: a real cloud and agent, and a link between them that stalls (docs/staging.md).
+command-proof: setup
+	$(BIN)/python -m tools.command_proof
 
 clean:
 	rm -rf .venv run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import signal
@@ -16,7 +17,7 @@ from agent.link.build import build_link
 from agent.link.delivery import deliver
 from agent.link.outbox import Outbox, OutboxError
 from agent.local.coap import local_coap
-from agent.local.sockets import ServerOnDemand, loopback_socket, unix_socket
+from agent.local.sockets import LocalAccessError, ServerOnDemand, loopback_socket, unix_socket
 from agent.points import build_points, times_of
 from agent.routes import cloud_handler
 from agent.settings import Settings
@@ -76,6 +77,7 @@ class Agent:
         self.restart_wanted = False
         self.trouble = fault
         """Why the state folder takes nothing, as found at the start."""
+        self._local_token = ""
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
         self._telling: set[asyncio.Task[None]] = set()
@@ -158,15 +160,21 @@ class Agent:
 
     async def _work(self, bound: socket.socket) -> None:
         """Run all tasks concurrently; if one fails, all end."""
+        local = self._settings.local
         server = ServerOnDemand(self._make_local_server)
+        network = await self._open_network() if local.http_port or local.https_port else None
         watcher = self._watcher = Watcher(self._dispatch, self._report_value)
         sockets = [bound]
-        if self._settings.local.http_port:
-            sockets.append(loopback_socket(self._settings.local.http_port))
+        if local.http_port:
+            sockets.append(loopback_socket(local.http_port))
         coap = local_coap(self._dispatch.handle_local, self._settings.local.coap_port)
         points = self._dispatch.points.values()
         async with coap, asyncio.TaskGroup() as group:
-            serving = group.create_task(server.serve(sockets))
+            serving = [group.create_task(server.serve(sockets))]
+            if network is not None:
+                served, listener = network
+                serving.append(group.create_task(served.serve([listener])))
+                sockets.append(listener)
             tasks = [
                 group.create_task(work)
                 for work in (
@@ -191,14 +199,39 @@ class Agent:
             self._service.stopping()
             if self._ears is not None:
                 await self._ears.close()  # whoever waits for the end of listening has it now
-            server.stop()
+            for each in (server, *network[:1]) if network else (server,):
+                each.stop()
             for task in tasks:
                 task.cancel()
-            await serving
+            await asyncio.gather(*serving)
         for extra in sockets[1:]:
             extra.close()
 
-    def _make_local_server(self) -> LocalServer:
+    async def _open_network(self) -> tuple[ServerOnDemand, socket.socket] | None:
+        """Read the local API's token; return what serves HTTPS and its socket, if it is to be served.
+
+        A state folder that takes no token leaves the ports without it, and the machine plays.
+        """
+        from agent.local.lan import lan_socket, load_identity, load_token  # noqa: PLC0415  # off by default
+
+        local = self._settings.local
+        try:
+            self._local_token = await asyncio.to_thread(load_token, self._state)
+            if not local.https_port:
+                return None
+            identity = await asyncio.to_thread(load_identity, self._state)
+        except LocalAccessError as error:
+            _log.error("local API: nobody has a token, and there is no https: %s", error)
+            return None
+        listener = lan_socket(local.https_address, local.https_port)
+        _log.info(
+            "local API: https on port %d, certificate SHA-256 %s",
+            local.https_port, identity.fingerprint,
+        )  # fmt: skip
+        files = (identity.certificate, identity.key)
+        return ServerOnDemand(functools.partial(self._make_local_server, files)), listener
+
+    def _make_local_server(self, tls: tuple[Path, Path] | None = None) -> LocalServer:
         from agent.local.http import LocalServer, build_app  # noqa: PLC0415  # see agent.local.sockets
         from agent.local.listen import listen_routes  # noqa: PLC0415
         from agent.local.wake import wake_routes  # noqa: PLC0415
@@ -206,8 +239,12 @@ class Agent:
         ears = self._ears
         others = [] if ears is None else [*listen_routes(ears), *wake_routes(ears)]
         return LocalServer(
-            build_app(self._dispatch, self._voice, self.status, self._updater.cancel, others)
-        )
+            build_app(
+                self._dispatch, self._voice, self.status, self._updater.cancel, others,
+                self._local_token,
+            ),
+            tls,
+        )  # fmt: skip
 
     def _hands_free(self) -> list[Coroutine[Any, Any, None]]:
         """Return what listens for the wake word: off by default, and then nothing of it is imported."""

@@ -210,6 +210,10 @@ class LocalSettings:
     """HTTP on 127.0.0.1; 0: off."""
     coap_port: int = 0
     """CoAP over UDP on 127.0.0.1; 0: off."""
+    https_port: int = 0
+    """HTTPS on ``https_address``, with the token in the state folder's ``local-token``; 0: off."""
+    https_address: str = "0.0.0.0"  # noqa: S104  # whoever sets the port wants the home network
+    """The address of this machine on which HTTPS is served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +265,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "outbox.max_bytes": (64 * 1024, 2**31),
     "local.http_port": (0, 65535),
     "local.coap_port": (0, 65535),
+    "local.https_port": (0, 65535),
 }
 
 # The 7-bit addresses of chips: I2C-bus specification UM10204, section 3.1.12.

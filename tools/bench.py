@@ -103,10 +103,14 @@ class Bench:
         (self.folder / "agent.toml").write_text(AGENT_CONFIG + voice)
         self.start_agent(environment)
 
+    def local(self) -> LocalClient:
+        """Return a client of the agent's own socket."""
+        return LocalClient(self.state / SOCKET_NAME)
+
     def agent_status(self) -> dict[str, Any]:
         """Return the agent's status, or {} while it does not answer."""
         try:
-            answer = LocalClient(self.state / SOCKET_NAME).request("GET", "/status")
+            answer = self.local().request("GET", "/status")
         except AgentUnreachableError:
             return {}
         return dict(json.loads(answer.body))

@@ -1,4 +1,4 @@
-"""The local HTTP API, on a Unix socket for the command line, and on 127.0.0.1 if configured.
+"""The local HTTP API: on a Unix socket for the command line, and on 127.0.0.1 and by HTTPS if configured.
 
 ``GET /status``, ``GET /resource``, ``GET|PUT /{data point}``, ``POST /voice`` (a WAV file), and on
 the socket only ``POST /listen`` and ``DELETE /newfirmware?transaction=…``. Values and errors come from the dispatch, so
@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agent.link import LinkError, ReportRejectedError
+from agent.local.gate import Gate
 from agent.routes import Canceller, serve_cancel
 from agent.voice.sender import VoiceSender
 from audio.errors import AudioError, SpeexUnavailableError
@@ -35,11 +37,13 @@ from wire.reports import DESCRIPTION_PATH
 WAV_LIMIT = 12 * 1024 * 1024
 VALUE_LIMIT = 8 * 1024
 SHUTDOWN_SECONDS = 2
-# Against DNS rebinding: a web page must not reach this API through a host name that resolves to
-# 127.0.0.1. "agent" is for curl --unix-socket, which needs some name.
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "agent"]
-# Each may use WAV_LIMIT bytes of memory, and only a few local tools connect.
-CONNECTION_LIMIT = 16
+# Each may use WAV_LIMIT bytes of memory, and only a few local programs ask at once.
+REQUEST_LIMIT = 16
+# Connections; beyond that the oldest idle one is dropped, so that whoever opens many and asks nothing
+# keeps nobody from asking.
+CONNECTION_LIMIT = 64
+# Seconds until the first request of a connection is complete up to its body.
+IDLE_SECONDS = 10.0
 
 Status = Callable[[], Awaitable[Mapping[str, object]]]
 
@@ -50,8 +54,12 @@ def build_app(
     status: Status,
     cancel: Canceller,
     others: Iterable[BaseRoute] = (),
+    token: str = "",
 ) -> Starlette:
-    """Return the local API as an ASGI application; ``others`` are routes of other parts."""
+    """Return the local API as an ASGI application.
+
+    ``others`` are routes of other parts; ``token`` is asked for as `agent.local.gate` says.
+    """
 
     async def show_status(_request: Request) -> Response:
         return JSONResponse(await status())
@@ -96,7 +104,7 @@ def build_app(
             *others,
             Route("/{path:path}", data_point, methods=any_method),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)],
+        middleware=[Middleware(Gate, token=token)],
     )
 
 
@@ -123,36 +131,80 @@ def respond(answer: exchange.Answer, media_type: str = "text/plain; charset=utf-
     return Response(body, code.http_status, headers=headers, media_type=media_type)
 
 
-class _Interruptible:
-    """Answers 503 if the agent stops during a request; uvicorn would log that as an error."""
+class _Bounded:
+    """Answers 503 beyond REQUEST_LIMIT requests at once, and if the agent stops during one."""
 
     def __init__(self, app: Starlette) -> None:
         self._app = app
+        self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._running >= REQUEST_LIMIT:
+            await _refuse(b"too many requests at once")(scope, receive, send)
+            return
+        self._running += 1
         try:
             await self._app(scope, receive, send)
-        except asyncio.CancelledError:
-            answer = respond(exchange.Answer(Code.SERVICE_UNAVAILABLE, b"the agent ends"))
-            await answer(scope, receive, send)
+        except asyncio.CancelledError:  # uvicorn would log that as an error
+            await _refuse(b"the agent ends")(scope, receive, send)
+        finally:
+            self._running -= 1
+
+
+def _refuse(reason: bytes) -> Response:
+    return respond(exchange.Answer(Code.SERVICE_UNAVAILABLE, reason))
+
+
+class _Patient(H11Protocol):
+    """A connection that is dropped when it asks nothing: after a while, or for the sake of others."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.made_at = self.loop.time()
+        self._first = self.loop.call_later(IDLE_SECONDS, self._drop_unless_asked)
+        idle = [each for each in self.connections if isinstance(each, _Patient) and each.is_idle]
+        if len(self.connections) > CONNECTION_LIMIT and idle:
+            min(idle, key=lambda each: (each.has_asked, each.made_at)).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._first.cancel()
+        super().connection_lost(exc)
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether a request has come on it."""
+        # uvicorn has None there before the first one, which its types do not say.
+        return getattr(self, "cycle", None) is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered on it."""
+        return not self.has_asked or self.cycle.response_complete
+
+    def _drop_unless_asked(self) -> None:
+        if not self.has_asked:
+            self.transport.abort()
 
 
 class LocalServer(uvicorn.Server):
     """uvicorn in the agent's event loop; the agent handles signals and logging."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: Starlette, tls: tuple[Path, Path] | None = None) -> None:
+        """Serve ``app``; by TLS if ``tls`` names the files of a certificate and its key."""
+        certificate, key = tls or (None, None)
         super().__init__(
             uvicorn.Config(
-                _Interruptible(app),
+                _Bounded(app),
                 access_log=False,
-                http="h11",
+                http=_Patient,
                 interface="asgi3",
-                limit_concurrency=CONNECTION_LIMIT,
                 lifespan="off",
                 log_config=None,
                 loop="asyncio",
                 proxy_headers=False,
                 server_header=False,
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
                 ws="none",
             )

@@ -35,6 +35,7 @@ from wire.datapoints import (
 )
 from wire.exchange import Answer
 
+LOCAL_TOKEN = "token-of-the-local-tests"
 BOTH = (Method.GET, Method.PUT)
 SECRET = "/home/secret-internals"
 
@@ -124,7 +125,7 @@ async def serving(
     """Serve HTTP on a Unix socket, and on a port of 127.0.0.1 if one is given."""
     voice = VoiceSender(MemoryLink(is_up=False), VoiceSettings())
     with unix_socket(path) as bound:
-        server = LocalServer(build_app(dispatch, voice, no_status, cancel))
+        server = LocalServer(build_app(dispatch, voice, no_status, cancel, token=LOCAL_TOKEN))
         sockets = [bound, *([loopback_socket(port)] if port else [])]
         task = asyncio.create_task(server.serve(sockets))
         transport = httpx.AsyncHTTPTransport(uds=str(path))

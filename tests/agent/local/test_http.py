@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import agent.local.http
 import agent.voice.sender
 from agent.local.http import (
     CONNECTION_LIMIT,
@@ -17,7 +19,7 @@ from agent.local.http import (
     WAV_LIMIT,
 )
 from audio.errors import SpeexUnavailableError
-from tests.agent.local.rig import Bench, free_port, serving
+from tests.agent.local.rig import LOCAL_TOKEN, Bench, free_port, serving
 from tests.agent.parts import DEADLINE
 from tests.conftest import write_tone
 
@@ -59,22 +61,6 @@ async def test_voice_says_why_it_cannot(
     assert "install Debian's package libspeex1" in answer.text
 
 
-async def test_more_connections_than_the_machine_has_tools_are_turned_away(
-    http: httpx.AsyncClient, tmp_path: Path
-) -> None:
-    path, idle = str(tmp_path / "agent.sock"), []
-    for _ in range(CONNECTION_LIMIT):
-        _, writer = await asyncio.open_unix_connection(path)
-        idle.append(writer)
-    assert (await http.get("/even")).status_code == 503
-    for writer in idle:
-        writer.close()
-        await writer.wait_closed()
-    async with asyncio.timeout(DEADLINE):
-        while (await http.get("/even")).status_code != 200:
-            await asyncio.sleep(0.01)
-
-
 async def test_description_and_status_are_json(http: httpx.AsyncClient) -> None:
     for path in ("/resource", "/status"):
         answer = await http.get(path)
@@ -104,6 +90,52 @@ async def test_an_update_is_cancelled_over_the_socket_and_not_over_a_port(
         assert (await http.put("/newfirmware", content=b"{}")).status_code == 404
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as local:
             assert (await local.get("/even")).text == "0"
-            answer = await local.delete("/newfirmware", params={"transaction": "7"})
+            assert (await local.delete("/newfirmware")).status_code == 401
+            owner = {"Authorization": f"Bearer {LOCAL_TOKEN}"}
+            answer = await local.delete("/newfirmware?transaction=7", headers=owner)
             assert answer.status_code == 403
             assert "only over the agent's socket" in answer.text
+
+
+async def test_idle_connections_keep_nobody_from_asking(tmp_path: Path) -> None:
+    """More than may be open: the oldest are dropped, and a request is answered all the same."""
+    port = free_port()
+    async with serving(Bench().dispatch, tmp_path / "agent.sock", port) as client:
+        assert (await client.get("/even")).text == "0"
+        idle = []
+        for _ in range(CONNECTION_LIMIT // 2):
+            idle.append(await asyncio.open_connection("127.0.0.1", port))
+            idle.append(await asyncio.open_unix_connection(str(tmp_path / "agent.sock")))
+        assert (await client.get("/even")).text == "0"
+        async with asyncio.timeout(DEADLINE):
+            assert await idle[0][0].read() == b""  # it was the oldest
+        for _reader, writer in idle:
+            writer.close()
+
+
+async def test_a_connection_that_never_asks_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent.local.http, "IDLE_SECONDS", 0.01)
+    async with serving(Bench().dispatch, tmp_path / "agent.sock") as client:
+        assert (await client.get("/even")).text == "0"
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "agent.sock"))
+        writer.write(b"GET /even HTTP/1.1\r\nHost")
+        async with asyncio.timeout(DEADLINE):
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_web_page_cannot_post_speech(tmp_path: Path) -> None:
+    port = free_port()
+    sound = write_tone(tmp_path / "tone.wav", seconds=0.1).read_bytes()
+    async with (
+        serving(Bench().dispatch, tmp_path / "agent.sock", port),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as page,
+    ):
+        posted = await page.post("/voice", content=sound, headers={"Origin": "http://evil.example"})
+        assert (posted.status_code, posted.text) == (403, "a web page may not use this\n")
+        assert (await page.post("/voice", content=sound)).status_code == 401
+        owner = {"Authorization": f"Bearer {LOCAL_TOKEN}"}
+        assert (await page.post("/voice", content=sound, headers=owner)).status_code == 503

@@ -16,7 +16,7 @@ from agent.local.sockets import loopback_socket, unix_socket
 from agent.settings import VoiceSettings
 from agent.voice.ears import Ears
 from agent.voice.sender import VoiceSender
-from tests.agent.local.rig import Bench, cancel, free_port, no_status
+from tests.agent.local.rig import LOCAL_TOKEN, Bench, cancel, free_port, no_status
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import DEADLINE
 from tests.agent.voice.test_ears import make
@@ -25,7 +25,7 @@ from tests.agent.voice.test_ears import make
 @asynccontextmanager
 async def serving(ears: Ears, folder: Path, port: int = 0) -> AsyncIterator[httpx.AsyncClient]:
     voice = VoiceSender(MemoryLink(), VoiceSettings())
-    app = build_app(Bench().dispatch, voice, no_status, cancel, listen_routes(ears))
+    app = build_app(Bench().dispatch, voice, no_status, cancel, listen_routes(ears), LOCAL_TOKEN)
     with unix_socket(folder / "agent.sock") as bound:
         server = LocalServer(app)
         sockets = [bound, *([loopback_socket(port)] if port else [])]
@@ -86,6 +86,8 @@ async def test_a_port_opens_no_microphone(tmp_path: Path, monkeypatch: pytest.Mo
     ears, _ = make(tmp_path, monkeypatch)
     port = free_port()
     async with serving(ears, tmp_path, port), httpx.AsyncClient() as client:
-        answer = await client.post(f"http://127.0.0.1:{port}/listen")
+        url = f"http://127.0.0.1:{port}/listen"
+        assert (await client.post(url)).status_code == 401
+        answer = await client.post(url, headers={"Authorization": f"Bearer {LOCAL_TOKEN}"})
     assert answer.status_code == 403
     assert ears.status() == {"state": "idle"}

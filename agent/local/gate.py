@@ -1,0 +1,92 @@
+"""Who may ask the local API what; decided before a request's body is read.
+
+- The socket is restricted by its file mode: everything.
+- A port on 127.0.0.1 is open to every program: data points and status, as always. What speaks for the
+  child (``POST``) needs the token.
+- HTTPS on the home network: everything needs the token.
+- A web page has no business here. Its browser adds ``Origin`` or ``Sec-Fetch-Site`` to what the page
+  sends, and a name of the page's choice as ``Host`` (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from enum import Enum
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from wire.codes import Code
+
+# "agent" is for curl --unix-socket, which needs some name.
+ALLOWED_HOSTS = frozenset({"localhost", "127.0.0.1", "agent"})
+_BEARER = "bearer "
+
+
+class Way(Enum):
+    """How a request came in."""
+
+    SOCKET = "the agent's socket"
+    LOOPBACK = "a port on 127.0.0.1"
+    NETWORK = "HTTPS"
+
+
+def find_refusal(
+    way: Way, method: str, headers: Mapping[str, str], token: str
+) -> tuple[Code, str] | None:
+    """Return why a request is refused, None if it is not; names of ``headers`` in small letters."""
+    if way is not Way.NETWORK and (host := _host(headers)) not in ALLOWED_HOSTS:
+        return Code.BAD_REQUEST, f"Host: got {host[:64]!r}, expected 127.0.0.1 or localhost"
+    if way is Way.SOCKET:
+        return None
+    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
+        return Code.FORBIDDEN, "a web page may not use this"
+    needs_token = way is Way.NETWORK or method not in {"GET", "PUT"}
+    if needs_token and not _has_token(headers, token):
+        return Code.UNAUTHORIZED, "Authorization: expected Bearer and the token in local-token"
+    return None
+
+
+def _host(headers: Mapping[str, str]) -> str:
+    return headers.get("host", "").rpartition("]")[2].partition(":")[0].lower()
+
+
+def _has_token(headers: Mapping[str, str], token: str) -> bool:
+    given = headers.get("authorization", "")
+    is_bearer = given[: len(_BEARER)].lower() == _BEARER
+    return (
+        bool(token)
+        and is_bearer
+        and hmac.compare_digest(given[len(_BEARER) :].strip().encode(), token.encode())
+    )
+
+
+class Gate:
+    """The ASGI application behind it is asked only what `find_refusal` lets through."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        """Pass to ``app``; with an empty ``token`` nobody has it."""
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        refusal = find_refusal(_way(scope), scope["method"], Headers(scope=scope), self._token)
+        if refusal is None:
+            await self._app(scope, receive, send)
+            return
+        code, reason = refusal
+        headers = {"X-CoAP-Code": code.dotted}
+        if code is Code.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        text = f"{reason}\n"
+        answer = Response(text, code.http_status, headers=headers, media_type="text/plain")
+        await answer(scope, receive, send)
+
+
+def _way(scope: Scope) -> Way:
+    if scope.get("scheme") == "https":
+        return Way.NETWORK
+    return Way.SOCKET if scope.get("client") is None else Way.LOOPBACK
