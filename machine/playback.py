@@ -23,6 +23,9 @@ from machine.progress import End, Progress, Tries, is_beginning_instead, judge_e
 LOAD_SECONDS = 7.0
 # How often the position is read: after a death the story goes on at most this much earlier.
 POLL_SECONDS = 0.5
+# Polls at one position after which the device takes nothing, as one that is suspended. A sound server's null sink
+# takes its first samples after up to 2 s.
+STILL_POLLS = 6
 # The waits between tries to open a sound device again.
 SOUND_BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -96,6 +99,8 @@ class Playback:
         self._tries = Tries()
         self._retries = 0
         self._quiet_polls = 0
+        self._still_polls = 0
+        self._polled_at: float | None = None
         self.progress = Progress()
         self.loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -308,6 +313,7 @@ class Playback:
         """Note the position, and how much of the source has been read."""
         mpv = self._running
         position = _number(await mpv.ask("time-pos"))
+        await self._note_still(position)
         read, size = await mpv.ask("stream-pos"), await mpv.ask("stream-end")
         if position is not None and not self._is_unheard():
             self.progress.at = position
@@ -317,6 +323,20 @@ class Playback:
             self.progress.read = max(int(now), self.progress.read or 0)
         if (whole := _number(size)) is not None:
             self.progress.size = int(whole)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the sound device takes nothing: it is suspended, or its server hangs. It goes on by itself."""
+        return self._still_polls >= STILL_POLLS and not self._paused
+
+    async def _note_still(self, position: float | None) -> None:
+        """Count the polls without progress. What waits for bytes of a source is idle by mpv's word."""
+        still = position == self._polled_at and not self._paused
+        self._polled_at = position
+        if still and await self._running.ask("core-idle") is False:
+            self._still_polls += 1
+        else:
+            self._still_polls = 0
 
     def _is_unheard(self) -> bool:
         """Return whether mpv's position runs on without a device; not if there never was one."""

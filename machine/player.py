@@ -220,7 +220,8 @@ class MpvPlayer:
     def name(self) -> str:
         """Where mpv runs, and its current audio output."""
         if self._playback is not None and self.waiting:
-            return f"{self._label}: no sound device: waits at {self._playback.progress.describe()}"
+            why = "no sound device" if self._sound.lost else "the sound device takes nothing"
+            return f"{self._label}: {why}: waits at {self._playback.progress.describe()}"
         if self._mpv is None or not self._mpv.alive:
             return f"{self._label}: not started yet"
         if self.output == NO_DEVICE:
@@ -243,8 +244,9 @@ class MpvPlayer:
 
     @property
     def waiting(self) -> bool:
-        """Whether the track is held at its place until the sound device is back."""
-        return self._playback is not None and self._sound.lost
+        """Whether the track is held at its place until the sound device is back, or takes sound again."""
+        playback = self._playback
+        return playback is not None and (self._sound.lost or playback.stands)
 
     @property
     def pid(self) -> int | None:

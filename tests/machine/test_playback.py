@@ -170,6 +170,29 @@ async def test_a_file_that_does_not_open_never_plays_and_holds_up_nothing(
     await player.close()
 
 
+async def test_a_suspended_device_is_waited_for_and_the_story_goes_on_there(
+    sound: PulseServer, story: str, player: MpvPlayer
+) -> None:
+    ends = Ends()
+    await player.play(story, ends)
+    await until_position(player, 0.2)
+    assert not player.waiting
+    sound.pactl("suspend-sink", "bench", "1")
+    await until(lambda: player.waiting)
+    held = await player.position()
+    assert player.name.startswith("mpv: the sound device takes nothing: waits at ")
+    await player.pause(paused=True)  # who has paused it waits for nothing
+    assert not player.waiting
+    await player.pause(paused=False)
+    assert held is not None
+    sound.pactl("suspend-sink", "bench", "0")
+    async with sound.ear() as ear:
+        assert await ear.tone(LOW, HIGH) == LOW
+    assert held <= await until_position(player, held + 0.1) < held + 2.0
+    await until(lambda: not player.waiting)
+    assert ends.told == []
+
+
 async def test_an_order_without_a_device_is_not_answered_with_success(
     sound: PulseServer, story: str, player: MpvPlayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
