@@ -67,6 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     sounds.add_argument("--config", type=Path, metavar="FILE", help=config.help)
     sounds.add_argument("--play", metavar="NAME", help="play this one at the sound server's volume")
     sounds.set_defaults(run=_sounds)
+    doctor = subparsers.add_parser(
+        "doctor", parents=[state], help="examine the machine, and say what is wrong and what to do"
+    )
+    doctor.add_argument("--profile", type=Path, metavar="FILE", default=Path(DEFAULT_PROFILE))
+    doctor.add_argument("--config", type=Path, metavar="FILE", help=config.help)
+    doctor.add_argument("--fix", action="store_true", help="mend what can be mended")
+    doctor.add_argument("--json", action="store_true", help="as one JSON object")
+    doctor.set_defaults(run=_doctor)
     commands.register(subparsers, state)
     return parser
 
@@ -94,6 +102,13 @@ def _sounds(options: argparse.Namespace) -> int:
 
     _find_config(options)
     return run_sounds(options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from agent.doctor.command import run_doctor  # noqa: PLC0415
+
+    _find_config(options)
+    return run_doctor(options)
 
 
 def _find_config(options: argparse.Namespace) -> None:

@@ -57,6 +57,7 @@ TESTED_IN: dict[str, str] = {
     "resources.playing.deck": "tests/resources/playing/test_hold.py",
     "resources.playing.events": "tests/resources/playing/test_hold.py",
     "machine.button_settings": "tests/machine/test_button_sources.py",
+    "agent.doctor.mending": "tests/agent/doctor/test_sound.py",
     "agent.voice.hands": "tests/agent/voice/test_button.py",
     "resources.points.listening": "tests/resources/times/test_listening.py",
     "resources.points.rules": "tests/resources/times/test_times.py",

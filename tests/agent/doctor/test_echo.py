@@ -1,0 +1,39 @@
+"""Echo cancellation as pactl's output has it."""
+
+from __future__ import annotations
+
+from agent.doctor.echo import LOAD, Echo, find_echo
+
+OURS = " ".join(LOAD[1:])
+OTHERS = "6\tmodule-null-sink\tsink_name=bench\t\n"
+
+
+def modules(words: str) -> str:
+    return f"{OTHERS}7\tmodule-echo-cancel\t{words}\t\n"
+
+
+def test_none_is_found() -> None:
+    assert find_echo(OTHERS, "0\tmic.monitor\tmodule-null-sink.c\n") == Echo(False)
+    assert find_echo("", "") == Echo(False)
+
+
+def test_ours_is_found_and_its_use_is_judged() -> None:
+    echo = find_echo(modules(OURS), "")
+    assert echo == Echo(True)
+    assert echo.unused("story_mic", "story_out") == []
+    assert echo.unused("mic", "story_out") == ["mic ≠ story_mic"]
+    assert echo.unused("story_mic", "") == ["no sink ≠ story_out"]
+
+
+def test_what_an_other_one_lacks_is_named() -> None:
+    echo = find_echo(modules("source_name=ec sink_name=out aec_method=webrtc"), "")
+    assert echo == Echo(
+        True, ("analog_gain_control=0", "digital_gain_control=0"), "ec", "out"
+    )  # fmt: skip
+    assert find_echo(modules(""), "").missing == (
+        "aec_method=webrtc", "analog_gain_control=0", "digital_gain_control=0",
+    )  # fmt: skip
+
+
+def test_pipewires_is_known_by_its_name() -> None:
+    assert find_echo("", "41\tstory_mic\tPipeWire\tfloat32le 2ch\tSUSPENDED\n") == Echo(True)

