@@ -41,6 +41,10 @@ PART_BYTES = 255
 CORRELATION_LIMIT = 64
 
 
+# The year 5138, and the length of the CoAP option of the same meaning.
+UNTIL_DIGITS = 14
+
+_ID_PATTERN = re.compile(r"([0-9a-f]{2}){1,8}")
 _WHO_PATTERN = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _CODE_PATTERN = re.compile(r"([0-7])\.([0-2][0-9]|3[01])")
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE"})
@@ -131,6 +135,10 @@ def request_properties(request: Request) -> list[tuple[str, str]]:
     made = [("method", request.method)]
     made += [("path", part) for part in request.path]
     made += [("query", part) for part in request.query]
+    if request.until_ms is not None:
+        made.append(("until", str(request.until_ms)))
+    if request.id:
+        made.append(("id", request.id.hex()))
     _check_parts(request.path, "path")
     _check_parts(request.query, "query")
     return made
@@ -149,7 +157,27 @@ def parse_request(properties: Properties, payload: bytes) -> Request:
         raise TopicError("path: missing, expected at least one part")
     _check_parts(path, "path")
     _check_parts(query, "query")
-    return Request(method, path, query, payload)
+    until, key = _all(properties, "until"), _all(properties, "id")
+    return Request(
+        method,
+        path,
+        query,
+        payload,
+        until_ms=_number(_one(properties, "until")) if until else None,
+        id=_id(_one(properties, "id")) if key else b"",
+    )
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= UNTIL_DIGITS):
+        raise FieldError("until", text, "milliseconds since 1970")
+    return int(text)
+
+
+def _id(text: str) -> bytes:
+    if not _ID_PATTERN.fullmatch(text):
+        raise FieldError("id", text, "2 to 16 hexadecimal digits")
+    return bytes.fromhex(text)
 
 
 def answer_properties(code: int) -> list[tuple[str, str]]:

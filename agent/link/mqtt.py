@@ -25,7 +25,7 @@ from agent.link import (
     RegistrationRefusedError,
     TlsError,
 )
-from agent.link.mqtt_requests import CloudRequests
+from agent.link.guard import Guard
 from agent.link.mqtt_session import MqttSession
 from agent.link.opening import connect_error, tls_context
 from agent.settings import LinkSettings
@@ -78,7 +78,7 @@ class MqttConnector:
         self._clock = clock
         self._reads = reads
         self._port = settings.mqtt_port or profile_port(profile) or DEFAULT_PORT
-        self._requests = CloudRequests(profile.uuid, handler)
+        self._guard = Guard(handler)
 
     @property
     def server(self) -> str:
@@ -91,7 +91,7 @@ class MqttConnector:
         session = MqttSession(
             Credentials(self._profile.uuid, self._profile.token),
             self._settings,
-            self._requests,
+            self._guard,
             self._reads,
         )
         connection, chain_end = await self._open(session)

@@ -19,6 +19,7 @@ from agent.link import (
     RegistrationRefusedError,
     ReportRejectedError,
 )
+from agent.link.guard import CloudTime, Guard
 from agent.link.mqtt_requests import CloudRequests
 from agent.settings import LinkSettings
 from transport.errors import (
@@ -35,6 +36,7 @@ from wire.reports import (
     KEYS_VOICE,
     Credentials,
     Registered,
+    parse_alive_answer,
     parse_registration_answer,
     registration_payload,
     report_payload,
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
 REPORT_TIMEOUT = 20.0
 # Seconds for the broker's answers, and for a voice segment to leave the machine.
 BROKER_TIMEOUT = 10.0
+# Seconds that the handlers of requests have to end when the connection does.
+END_TIMEOUT = 2.0
 # MQTT 5: nobody subscribed to this topic, so no worker of the cloud is there.
 _NO_SUBSCRIBERS = 16
 _TOO_LARGE = 149
@@ -71,13 +75,14 @@ class MqttSession:
         self,
         credentials: Credentials,
         settings: LinkSettings,
-        requests: CloudRequests,
+        guard: Guard,
         reads: Abilities,
     ) -> None:
         """Use `begin` once the broker has accepted; `deliver` may be called before."""
         self._credentials = credentials
         self._settings = settings
-        self._requests = requests
+        self._time = CloudTime()
+        self._requests = CloudRequests(credentials.uuid, guard, self._time)
         self._reads = reads
         self._connection: MqttConnection | None = None
         self._ready = asyncio.Event()
@@ -114,6 +119,7 @@ class MqttSession:
     async def _register(self) -> Registered:
         payload = registration_payload(self._credentials)
         deadline = self._settings.connect_timeout_seconds
+        asked = self._time.clock()
         answer = await self._ask(Kind.REGISTER, payload, deadline)
         text = f"{dotted(answer.code)} {show(answer.payload)}"
         if answer.code >> 5 == 5:
@@ -121,10 +127,13 @@ class MqttSession:
         if answer.code != Code.CONTENT:
             raise RegistrationRefusedError(f"the cloud refuses this device: {text}")
         try:
-            return parse_registration_answer(answer.payload)
+            registered = parse_registration_answer(answer.payload)
         except WireError as error:
             _log.debug("link: the answer to the registration is not read: %s", error)
             return Registered()
+        if registered.time_ms is not None:
+            self._time.note(registered.time_ms, asked)
+        return registered
 
     async def run(self) -> str:
         """Keep the session alive until the connection ends; return the reason, in words."""
@@ -139,18 +148,20 @@ class MqttSession:
         """Report ``alive`` regularly: the broker's own keepalive does not prove that a cloud is there."""
         while True:
             await asyncio.sleep(self._settings.keepalive_seconds)
+            asked = self._time.clock()
             try:
-                await self.report(KEEPALIVE)
+                answer = await self.send(report_payload(KEEPALIVE))
             except (LinkError, ReportRejectedError) as error:
                 self._open_connection().abort(f"keepalive: {error}")
                 return
+            if (time_ms := parse_alive_answer(answer)) is not None:
+                self._time.note(time_ms, asked)
 
     async def close(self) -> None:
         """Say farewell with the will, so that the cloud knows at once, and end the handlers."""
         try:
-            await self._requests.end()
             if self._tasks:
-                await asyncio.wait(self._tasks, timeout=BROKER_TIMEOUT)
+                await asyncio.wait(self._tasks, timeout=END_TIMEOUT)
         finally:
             if self._connection is not None:
                 await self._connection.close(with_will=True)

@@ -104,11 +104,13 @@ PARTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
     st.lists(PARTS, min_size=1, max_size=PARTS_LIMIT),
     st.lists(PARTS, max_size=PARTS_LIMIT),
     st.binary(max_size=64),
+    st.none() | st.integers(0, 10**14 - 1),
+    st.binary(max_size=8),
 )
 def test_a_request_comes_back_whole(
-    method: str, path: list[str], query: list[str], payload: bytes
+    method: str, path: list[str], query: list[str], payload: bytes, until: int | None, key: bytes
 ) -> None:
-    request = Request(method, tuple(path), tuple(query), payload)
+    request = Request(method, tuple(path), tuple(query), payload, until, key)
     assert parse_request(request_properties(request), payload) == request
 
 
@@ -129,6 +131,11 @@ REQUESTS: list[tuple[list[tuple[str, str]], str]] = [
     ([("method", "FETCH"), ("path", "a")], "method"),
     ([("method", "GET")] + [("path", "a")] * (PARTS_LIMIT + 1), "path"),
     ([("method", "GET"), ("path", "a")] + [("query", "a")] * (PARTS_LIMIT + 1), "query"),
+    ([("method", "GET"), ("path", "a"), ("until", "-1")], "until"),
+    ([("method", "GET"), ("path", "a"), ("until", "9" * 15)], "until"),
+    ([("method", "GET"), ("path", "a"), ("until", "1"), ("until", "1")], "until"),
+    ([("method", "GET"), ("path", "a"), ("id", "0")], "id"),
+    ([("method", "GET"), ("path", "a"), ("id", "00" * 9)], "id"),
 ]
 
 

@@ -36,7 +36,7 @@ from tests.authority import Authority
 from tests.broker import MqttCloud, broker
 from wire.abilities import DEVICE_READS
 from wire.codes import Code
-from wire.exchange import Answer, Request
+from wire.exchange import TOO_LATE, Answer, Request
 from wire.reports import REGISTER_PATH, registration_answer
 from wire.topics import State, parse_state
 
@@ -392,6 +392,25 @@ async def test_the_same_request_twice_gets_the_same_answer(run: Run, cloud: Mqtt
     first = await cloud.send(properties, b"3", b"once")
     assert await cloud.send(properties, b"3", b"once") == first
     assert await cloud.send(properties, b"3", b"two") == Answer(Code.CHANGED, b"2")
+
+
+async def test_a_request_after_its_deadline_is_not_carried_out(run: Run, cloud: MqttCloud) -> None:
+    cloud.answer = lambda _: Answer(Code.CONTENT, registration_answer(NOW_MS, frozenset()))
+    asked: list[Request] = []
+
+    async def handler(request: Request) -> Answer:
+        asked.append(request)
+        return Answer(Code.CHANGED)
+
+    await run(handler)
+    properties = [("method", "PUT"), ("path", "volume"), ("id", "0a")]
+    late = await cloud.send([*properties, ("until", str(NOW_MS - 1))], b"3", b"1")
+    assert late.code == Code.SERVICE_UNAVAILABLE
+    assert late.text.startswith(TOO_LATE)
+    assert asked == []
+    properties[-1] = ("id", "0b")
+    in_time = await cloud.send([*properties, ("until", str(NOW_MS + 60_000))], b"3", b"2")
+    assert in_time.code == Code.CHANGED
 
 
 async def test_a_handler_that_fails_is_answered(run: Run, cloud: MqttCloud) -> None:
