@@ -1,5 +1,5 @@
 # The two commands of the README: `make run` shows the product at work, `make test` proves it.
-# Variables: ONCE=1 (make run ends after the tour), DATA=DIR, API_PORT=N, DEVICE_PORT=N, PYTHON=python3.11.
+# Variables: ONCE=1 (make run ends after the tour), MQTT=1 (the device speaks MQTT, to a broker), DATA=DIR, API_PORT=N, DEVICE_PORT=N, PYTHON=python3.11.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
 
 run: setup
-	@$(BIN)/python -m tools.tour $(if $(ONCE),--once) $(if $(DATA),--data "$(DATA)") \
+	@$(BIN)/python -m tools.tour $(if $(ONCE),--once) $(if $(MQTT),--mqtt) $(if $(DATA),--data "$(DATA)") \
 	  $(if $(API_PORT),--api-port $(API_PORT)) $(if $(DEVICE_PORT),--device-port $(DEVICE_PORT))
 
 # Three workers on two cores: much of the time is waiting for real sound.

@@ -14,7 +14,7 @@ from pathlib import Path
 from base.files import write_atomically
 from staging.errors import StagingError
 from wire.errors import WireError
-from wire.fields import get_string, parse_object
+from wire.fields import get_int, get_string, parse_object
 
 SECRET_MODE = 0o600
 PUBLIC_MODE = 0o644
@@ -75,6 +75,8 @@ class Endpoints:
     api: str
     device_host: str
     device_port: int
+    mqtt_port: int = 0
+    """The broker's port for devices; 0: there is no broker."""
 
     @property
     def device(self) -> str:
@@ -89,6 +91,7 @@ def write_endpoints(data: DataDir, endpoints: Endpoints) -> None:
         "api": endpoints.api,
         "deviceHost": endpoints.device_host,
         "devicePort": endpoints.device_port,
+        "mqttPort": endpoints.mqtt_port,
     }
     write_atomically(data.endpoints, json.dumps(value).encode(), mode=PUBLIC_MODE)
 
@@ -100,7 +103,9 @@ def read_endpoints(data: DataDir) -> Endpoints | None:
         port = source.get("devicePort")
         if not isinstance(port, int):
             raise StagingError(f"{data.endpoints}: devicePort: got {port!r}, expected a port")
-        return Endpoints(get_string(source, "api"), get_string(source, "deviceHost"), port)
+        mqtt_port = get_int(source, "mqttPort") if "mqttPort" in source else 0
+        host = get_string(source, "deviceHost")
+        return Endpoints(get_string(source, "api"), host, port, mqtt_port)
     except FileNotFoundError:
         return None
     except (OSError, WireError) as error:

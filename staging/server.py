@@ -9,15 +9,24 @@ import resource
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from staging.api.app import create_app
 from staging.api.http_server import HTTP_CONCURRENCY, ApiServer
+from staging.broker.gate import BrokerGate
+from staging.broker.host import BrokerHost, free_port, read_address
+from staging.broker.members import Members
+from staging.broker.settings import Listeners
+from staging.broker.worker import BrokerAddress, Worker
+from staging.broker.worker import check_extra as check_paho
 from staging.commands.command_socket import open_command_socket
 from staging.console.app import PathSwitch, create_console
-from staging.data_dir import DataDir, Endpoints, locked, write_endpoints
+from staging.data_dir import DataDir, Endpoints, locked, read_endpoints, write_endpoints
+from staging.errors import StagingError
 from staging.gateway import tls
 from staging.gateway.ear import Ear
 from staging.gateway.gateway import CONNECTION_LIMIT, Gateway
@@ -33,6 +42,8 @@ from staging.times import now_ms
 from staging.upkeep import Upkeep, prepare_repository
 from wire.fields import get_string
 
+# The server's name among the workers.
+SERVER_NAME = "server"
 # File descriptors for the store, the log and served files.
 SPARE_FILES = 200
 
@@ -52,14 +63,23 @@ class ServeOptions:
     legacy_tls: bool
     recognise: bool = False
     """Whether utterances become commands; needs the extra [asr]."""
+    mqtt_port: int | None = None
+    """The port of a broker for devices that speak MQTT, which is started; None: no broker."""
+    worker: str = ""
+    """The name of one of several workers at another server's broker; "": this is the server."""
 
 
 def run(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
     """Serve until a signal; ``ready`` is called when both ports accept. Raises StagingError."""
     if options.recognise:
         check_extra()
+    if options.worker or options.mqtt_port is not None:
+        check_paho()
     options.data.create()
     _prepare_process()
+    if options.worker:
+        asyncio.run(_work(options, ready))
+        return
     lock = options.data.root / ".serve.lock"
     with locked(lock, "another story-cloud serves this folder already", timeout=0):
         asyncio.run(_serve(options, ready))
@@ -77,9 +97,7 @@ def _prepare_process() -> None:
 
 
 async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = _stop_event()
     with contextlib.ExitStack() as stack:
         api_socket = stack.enter_context(listen(options.host, options.api_port, "--api-port"))
         device_socket = stack.enter_context(
@@ -87,6 +105,8 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
         )
         addresses = endpoints(options.host, api_socket, device_socket)
         host = advertised(options.host)
+        if options.mqtt_port is not None:
+            addresses = replace(addresses, mqtt_port=options.mqtt_port or free_port())
         certificates = ca.ensure(options.data.ca, (host,))
         context = tls.server_context(certificates, legacy=options.legacy_tls)
         if options.legacy_tls:
@@ -95,8 +115,54 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
         database = Database(options.database)
         stack.callback(database.close)
         await database.write(products.default_product, now_ms())
-        cloud = _Cloud(options, host, context, database, addresses)
-        await cloud.run(api_socket, device_socket, stop, lambda: ready(addresses))
+        cloud = _Cloud(options, database, addresses)
+        upkeep = Upkeep(options.data, database, context, host)
+        async with _broker(options, database, addresses, certificates) as broker:
+            with contextlib.closing(device_socket):
+                await cloud.start_gateway(context, device_socket)
+                works = [upkeep.run(), *([broker.run()] if broker else [])]
+                cloud.connect(broker.address if broker else None)
+                await cloud.run(api_socket, works, stop, lambda: ready(addresses))
+
+
+async def _work(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
+    """Run one worker: the open API and the broker's devices, without a port for devices."""
+    stop = _stop_event()
+    server = read_endpoints(options.data)
+    if server is None:
+        raise StagingError(f"--data {options.data.root}: no story-cloud serve ran on it yet")
+    with contextlib.ExitStack() as stack:
+        api_socket = stack.enter_context(listen(options.host, options.api_port, "--api-port"))
+        database = Database(options.database)
+        stack.callback(database.close)
+        cloud = _Cloud(options, database, server)
+        cloud.connect(read_address(options.data))
+        port = api_socket.getsockname()[1]
+        here = replace(server, api=f"http://{advertised(options.host)}:{port}")
+        await cloud.run(api_socket, [], stop, lambda: ready(here))
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextlib.asynccontextmanager
+async def _broker(
+    options: ServeOptions, database: Database, addresses: Endpoints, certificates: ca.Certificates
+) -> AsyncIterator[BrokerHost | None]:
+    if not addresses.mqtt_port:
+        yield None
+        return
+    listeners = Listeners(options.host, addresses.mqtt_port, free_port())
+    host = BrokerHost(database, options.data, listeners, certificates)
+    await host.start()
+    try:
+        yield host
+    finally:
+        await host.stop()
 
 
 _LEGACY_WARNING = (
@@ -108,21 +174,14 @@ _LEGACY_WARNING = (
 class _Cloud:
     """The parts that run while connections are accepted."""
 
-    def __init__(
-        self,
-        options: ServeOptions,
-        host: str,
-        context: ssl.SSLContext,
-        database: Database,
-        endpoints: Endpoints,
-    ) -> None:
+    def __init__(self, options: ServeOptions, database: Database, endpoints: Endpoints) -> None:
         self._options = options
-        self._context = context
-        self._upkeep = Upkeep(options.data, database, context, host)
         self._database = database
         self._endpoints = endpoints
         self._nonces = Nonces(database, now_ms)
-        self._gateway = Gateway(database, api_url=lambda: endpoints.api)
+        self._members = Members(options.worker or SERVER_NAME)
+        self._gateway = Gateway(database, api_url=lambda: endpoints.api, owns=self._members.owns)
+        self._worker: Worker | None = None
         self._ear = Ear(self._gateway.sessions)
         self._recognition = Recognition(
             database,
@@ -133,31 +192,43 @@ class _Cloud:
         )
         self._gateway.listen(self._recognition.collect)
 
+    async def start_gateway(self, context: ssl.SSLContext, device_socket: socket.socket) -> None:
+        """Accept devices that speak framed CoAP."""
+        await self._gateway.start(context, sock=device_socket, backlog=BACKLOG)
+
+    def connect(self, address: BrokerAddress | None) -> None:
+        """Serve also the devices at a broker; a cloud that only does that has no port for devices."""
+        if self._options.worker:
+            self._gateway.start_work()
+        if address is not None:
+            gate = BrokerGate(self._database, self._gateway, self._members)
+            self._worker = Worker(gate, self._members.who, address)
+
     async def run(
         self,
         api_socket: socket.socket,
-        device_socket: socket.socket,
+        works: Sequence[Coroutine[Any, Any, None]],
         stop: asyncio.Event,
         ready: Callable[[], None],
     ) -> None:
-        """Serve until ``stop`` is set, then shut down in order."""
+        """Serve, and do ``works`` beside it, until ``stop`` is set; then shut down in order."""
         services = Services(self._database, self._gateway, self._nonces, now_ms, self._recognition)
         console = create_console(services, self._options.data)
         switch = PathSwitch(create_app(services, self._options.data.tuf), console)
         api = ApiServer(switch, backlog=BACKLOG)
-        await self._gateway.start(self._context, sock=device_socket, backlog=BACKLOG)
-        commands = open_command_socket(
-            self._options.data.root, {"say": self._say, "cancel": self._cancel}
-        )
-        async with commands, asyncio.TaskGroup() as group:
+        async with self._commands(), asyncio.TaskGroup() as group:
             upkeep = [
                 group.create_task(self._recognition.run()),
                 group.create_task(self._nonces.keep_saving()),
-                group.create_task(self._upkeep.run()),
+                *(group.create_task(work) for work in works),
             ]
+            if self._worker is not None:
+                upkeep.append(group.create_task(self._worker.run()))
+                await self._worker.ready.wait()
             serving = group.create_task(api.serve([api_socket]))
             await api.accepting.wait()
-            write_endpoints(self._options.data, self._endpoints)
+            if not self._options.worker:
+                write_endpoints(self._options.data, self._endpoints)
             ready()
             await stop.wait()
             _log.info("stopping")
@@ -169,6 +240,14 @@ class _Cloud:
                 task.cancel()
             await self._recognition.close()
         await self._nonces.save()
+
+    def _commands(self) -> AbstractAsyncContextManager[object]:
+        """Return the socket for the commands, which the server has, and no worker."""
+        if self._options.worker:
+            return contextlib.nullcontext()
+        return open_command_socket(
+            self._options.data.root, {"say": self._say, "cancel": self._cancel}
+        )
 
     async def _say(self, wanted: Mapping[str, object]) -> Mapping[str, object]:
         uuid, text = get_string(wanted, "uuid"), get_string(wanted, "text")

@@ -100,7 +100,7 @@ async def connect(
     from transport.tls_socket import open_tls
 
     port = made.listeners.workers_port if as_worker else made.listeners.port
-    sock = await open_tls(LOOPBACK, port, context, LOOPBACK)
+    sock = await open_tls(LOOPBACK, port, context)
     settings = {"client_id": user} | options
     return await MqttConnection.open(
         sock, MqttOptions(username=user, password=password, **settings), deliver

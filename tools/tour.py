@@ -1,6 +1,6 @@
 """Runs the product end to end with real parts, and prints each step's request and answer.
 
-    python -m tools.tour [--once] [--data DIR] [--api-port N] [--device-port N]
+    python -m tools.tour [--once] [--data DIR] [--api-port N] [--device-port N] [--mqtt]
 
 Exit code 0 only if each step succeeds. Without --once everything keeps running afterwards.
 """
@@ -88,9 +88,11 @@ class Tour:
         seconds = self.bench.start_agent()
         status = self.bench.agent_status()
         _expect(status["uuid"], self.uuid)
+        server = str(status["link"]["server"])
+        over = "MQTT 5 over TLS, behind a broker" if "mqtt" in server else "framed CoAP over TLS"
         self._line(
-            "注册 The agent registers: framed CoAP over TLS, uuid and token",
-            f'POST coaps://{self.bench.device_address}/reg_for_control {{"deviceUUID":"{self.uuid}",…}}',
+            f"注册 The agent registers: {over}, uuid and token",
+            f'POST /reg_for_control at {server} {{"deviceUUID":"{self.uuid}",…}}',
             f"2.05, {seconds:.2f} s after the agent's start; version {status['version']}",
         )
 
@@ -362,7 +364,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         print("故事机之旅 The tour: a staging cloud and an agent, on this machine only", flush=True)
         recognise = not missing_packages()
-        bench.start_cloud(options.api_port, options.device_port, recognise=recognise)
+        bench.start_cloud(
+            options.api_port, options.device_port, recognise=recognise, mqtt=options.mqtt
+        )
         Tour(bench).walk()
         print("全部通过 Every step did what it says.", flush=True)
         if not options.once:
@@ -389,6 +393,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("run"), metavar="DIR")
     parser.add_argument("--api-port", type=int, default=DEFAULT_API_PORT, metavar="N")
     parser.add_argument("--device-port", type=int, default=DEFAULT_DEVICE_PORT, metavar="N")
+    parser.add_argument("--mqtt", action="store_true", help="the device speaks MQTT, to a broker")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return run(parser.parse_args())

@@ -1,44 +1,39 @@
 """Opens a TLS connection as a plain socket, for a library that reads and writes a socket itself.
 
-asyncio's own TLS hides the socket. Here asyncio resolves and connects, trying the next address early
-(RFC 8305), and the handshake runs on the socket without blocking the event loop.
+asyncio's own TLS hides the socket. Here the handshake runs on it without blocking the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 from collections.abc import Callable
 
-# Seconds until the next address is tried beside the one that does not answer (RFC 8305 section 5).
-NEXT_ADDRESS_DELAY = 0.25
+from transport.dial import connect, name_for_tls, resolve
+
 # Milliseconds that sent data may stay unacknowledged (tcp(7), TCP_USER_TIMEOUT): with a keepalive
 # of 20 s, a dead path is known within 30 s.
 USER_TIMEOUT_MS = 10_000
 
 
-async def open_tls(
-    host: str, port: int, context: ssl.SSLContext, server_name: str
-) -> ssl.SSLSocket:
+async def open_tls(host: str, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
     """Return a connected, non-blocking TLS socket; the caller sets the deadline.
 
     Args:
         host: a name or an address.
         port: the port.
         context: verifies the server, or does not.
-        server_name: the name that the certificate must match.
 
     Raises:
         OSError: no address, no connection, or TLS failed (ssl.SSLError).
     """
-    plain = await _connect(host, port)
+    plain, _ = await connect(await resolve(host, port))
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         wrapped = context.wrap_socket(
-            plain, server_hostname=server_name, do_handshake_on_connect=False
+            plain, server_hostname=name_for_tls(host), do_handshake_on_connect=False
         )
     except BaseException:
         plain.close()
@@ -49,19 +44,6 @@ async def open_tls(
         wrapped.close()
         raise
     return wrapped
-
-
-async def _connect(host: str, port: int) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_connection(
-        asyncio.Protocol, host, port, happy_eyeballs_delay=NEXT_ADDRESS_DELAY
-    )
-    theirs = transport.get_extra_info("socket")
-    # The transport's socket cannot be taken from it: a second descriptor outlives its end.
-    ours = socket.socket(fileno=os.dup(theirs.fileno()))
-    transport.abort()
-    ours.setblocking(False)
-    return ours
 
 
 async def _shake_hands(wrapped: ssl.SSLSocket) -> None:

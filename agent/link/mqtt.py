@@ -31,6 +31,7 @@ from agent.link.opening import connect_error, tls_context
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
 from base.tls_dates import check_dates
+from transport.dial import show_server
 from transport.errors import StreamClosedError, TransportError
 from transport.tls_socket import open_tls
 from wire.abilities import DEVICE_READS, Abilities
@@ -83,7 +84,7 @@ class MqttConnector:
     @property
     def server(self) -> str:
         """The broker's host and port."""
-        return f"{self._profile.server_addr}:{self._port} (mqtt)"
+        return f"{show_server(self._profile.server_addr, self._port)} (mqtt)"
 
     @contextlib.asynccontextmanager
     async def connect(self, enter: Callable[[LinkState], None]) -> AsyncIterator[MqttSession]:
@@ -125,7 +126,7 @@ class MqttConnector:
     async def _open_socket(self) -> tuple[ssl.SSLSocket, float]:
         host = self._profile.server_addr
         context = await asyncio.to_thread(self._context)
-        sock = await open_tls(host, self._port, context, host.rstrip("."))
+        sock = await open_tls(host, self._port, context)
         try:
             return sock, check_dates(sock, self._clock)
         except ssl.SSLCertVerificationError:

@@ -12,7 +12,9 @@ from collections.abc import Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.link import (
+    TWIN,
     CloudBusyError,
+    IdentityTakenError,
     LinkError,
     LostError,
     RegisterError,
@@ -95,6 +97,7 @@ class MqttSession:
         self._answers, self._asked = Topic(uuid, Kind.CLOUD_ANSWER), Topic(uuid, Kind.REQUEST)
         self.cloud_abilities: Abilities = frozenset()
         self.warning = ""
+        self.warning = ""
 
     # Life.
 
@@ -124,6 +127,8 @@ class MqttSession:
         text = f"{dotted(answer.code)} {show(answer.payload)}"
         if answer.code >> 5 == 5:
             raise RegisterError(f"registration: {text}")
+        if answer.code == Code.CONFLICT:
+            raise IdentityTakenError(f"the cloud refuses this device: {text}")
         if answer.code != Code.CONTENT:
             raise RegistrationRefusedError(f"the cloud refuses this device: {text}")
         try:
@@ -154,8 +159,14 @@ class MqttSession:
             except (LinkError, ReportRejectedError) as error:
                 self._open_connection().abort(f"keepalive: {error}")
                 return
-            if (time_ms := parse_alive_answer(answer)) is not None:
-                self._time.note(time_ms, asked)
+            if (told := parse_alive_answer(answer)) is not None:
+                self._time.note(told.time_ms, asked)
+                self._note_twin(there=told.twin)
+
+    def _note_twin(self, *, there: bool) -> None:
+        if there and not self.warning:
+            _log.warning("link: %s", TWIN)
+        self.warning = TWIN if there else ""
 
     async def close(self) -> None:
         """Say farewell with the will, so that the cloud knows at once, and end the handlers."""

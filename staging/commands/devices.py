@@ -80,7 +80,8 @@ def _endpoints(options: argparse.Namespace) -> Endpoints:
             "start one, or give --host, --device-port and --api-port"
         )
     if last is not None and options.api_port is None and options.host is None:
-        return Endpoints(last.api, host, device_port)
+        return Endpoints(last.api, host, device_port, last.mqtt_port)
     port = options.api_port or (last.api.rpartition(":")[2] if last else "")
     url_host = f"[{host}]" if ":" in host else host
-    return Endpoints(f"http://{url_host}:{port}", host, device_port)
+    mqtt_port = last.mqtt_port if last else 0
+    return Endpoints(f"http://{url_host}:{port}", host, device_port, mqtt_port)

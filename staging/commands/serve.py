@@ -1,4 +1,4 @@
-"""The server, until SIGTERM or Ctrl-C."""
+"""The server and its workers, until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import signal
 from staging import logs, server
 from staging.commands.common import Commands, data_of, database_of
 from staging.data_dir import Endpoints
+from wire.errors import FieldError
+from wire.topics import answer_topic
 
 PORT_MAX = 65535
 API_PORT, DEVICE_PORT = 8080, 9001
@@ -18,7 +20,7 @@ API_PORT, DEVICE_PORT = 8080, 9001
 def add_commands(
     commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
-    """Add the command ``serve``."""
+    """Add the commands ``serve`` and ``worker``."""
     serve = commands.add_parser("serve", parents=[common], help="run the cloud until SIGTERM")
     serve.add_argument("--host", default="127.0.0.1", metavar="ADDR", help="where to listen")
     serve.add_argument("--api-port", type=_port, default=API_PORT, metavar="N")
@@ -33,7 +35,23 @@ def add_commands(
         action="store_true",
         help="let what devices hear control them; needs the extra [asr] (docs/recognition.md)",
     )
+    serve.add_argument(
+        "--mqtt-port",
+        type=_port,
+        metavar="N",
+        help="start a broker (mosquitto) there for devices that speak MQTT (docs/mqtt.md)",
+    )
     serve.set_defaults(run=_serve)
+    worker = commands.add_parser(
+        "worker",
+        parents=[common],
+        help="serve the devices at the broker of a story-cloud serve, beside it",
+    )
+    worker.add_argument("--name", required=True, metavar="W", help="unlike all other workers'")
+    worker.add_argument("--host", default="127.0.0.1", metavar="ADDR", help="where the API listens")
+    worker.add_argument("--api-port", type=_port, default=0, metavar="N")
+    worker.add_argument("--recognise", action="store_true", help="as of serve")
+    worker.set_defaults(run=_work)
 
 
 def _port(text: str) -> int:
@@ -54,12 +72,35 @@ def _serve(options: argparse.Namespace) -> None:
         device_port=options.device_port,
         legacy_tls=options.legacy_tls,
         recognise=options.recognise,
+        mqtt_port=options.mqtt_port,
     )
+    server.run(wanted, lambda endpoints: _tell(options, endpoints))
 
-    def ready(endpoints: Endpoints) -> None:
-        if options.json:
-            print(json.dumps({"api": endpoints.api, "device": endpoints.device}), flush=True)
-        else:
-            print(f"ready api={endpoints.api} device={endpoints.device}", flush=True)
 
-    server.run(wanted, ready)
+def _work(options: argparse.Namespace) -> None:
+    answer_topic("0" * 14, options.name)  # raises on a name that is no part of a topic
+    if options.name == server.SERVER_NAME:
+        raise FieldError("--name", options.name, "another one: this is the server's")
+    logs.set_up(logging.INFO)
+    wanted = server.ServeOptions(
+        data=data_of(options),
+        database=database_of(options),
+        host=options.host,
+        api_port=options.api_port,
+        device_port=0,
+        legacy_tls=False,
+        recognise=options.recognise,
+        worker=options.name,
+    )
+    server.run(wanted, lambda endpoints: _tell(options, endpoints))
+
+
+def _tell(options: argparse.Namespace, endpoints: Endpoints) -> None:
+    if options.json:
+        told: dict[str, object] = {"api": endpoints.api, "device": endpoints.device}
+        if endpoints.mqtt_port:
+            told["mqttPort"] = endpoints.mqtt_port
+        print(json.dumps(told), flush=True)
+        return
+    mqtt = f" mqtt={endpoints.mqtt_port}" if endpoints.mqtt_port else ""
+    print(f"ready api={endpoints.api} device={endpoints.device}{mqtt}", flush=True)

@@ -28,7 +28,7 @@ from staging.gateway.control import Control
 from staging.gateway.control_history import ControlHistory
 from staging.gateway.orders import Orders
 from staging.gateway.reports import decide_all
-from staging.gateway.session import Session, Sessions
+from staging.gateway.session import Endpoint, Peer, Session, Sessions
 from staging.gateway.silent import Pace, SilentUpdates
 from staging.gateway.twins import Twins
 from staging.store import Database, devices, effects
@@ -95,16 +95,20 @@ class Gateway:
         limits: Limits = Limits(),  # frozen
         clock: Clock = now_ms,
         pace: Pace | None = None,
+        owns: Callable[[str], bool] = lambda _uuid: True,
     ) -> None:
         """Create a gateway; ``api_url`` returns the base URL from which devices fetch packages.
 
-        ``sessions`` has the registered devices.
+        ``sessions`` has the registered devices. ``owns(uuid)`` says whether this gateway orders
+        what nobody asked it for; of several workers, one may.
         """
         self._database = database
         self._limits = limits
         self._clock = clock
         self.sessions = Sessions()
         self._connections: dict[Connection, asyncio.Task[Any]] = {}
+        self._others: dict[Peer, Endpoint] = {}
+        self._owns = owns
         self._endpoint: FramedEndpoint | None = None
         self._server: asyncio.Server | None = None
         self._history = ControlHistory(database)
@@ -115,8 +119,8 @@ class Gateway:
         self._silent = SilentUpdates(
             database,
             clock,
-            online=self.sessions.by_uuid.keys,
-            send=self.send_pending_order,
+            online=lambda: [uuid for uuid in self.sessions.by_uuid if owns(uuid)],
+            send=self._send_owned,
             pace=pace or Pace(),
         )
         self._twins = Twins()
@@ -152,9 +156,13 @@ class Gateway:
             ssl_shutdown_timeout=STOP_TIMEOUT,
             **listen,
         )
+        self.start_work()
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def start_work(self) -> None:
+        """Start the work in the background; `start` does it too. A worker has no port for devices."""
         create = asyncio.get_running_loop().create_task
         self._work = [create(self._history.keep_saving()), create(self._silent.run())]
-        return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Close the port and every connection, and cancel the work in progress."""
@@ -203,6 +211,48 @@ class Gateway:
         """Start to send a device's pending order; it stays pending while the device is offline."""
         self._orders.send_pending(uuid)
 
+    def _send_owned(self, uuid: str) -> None:
+        if self._owns(uuid):
+            self.send_pending_order(uuid)
+
+    # Devices behind a broker (`staging.broker.gate`), which have no connection here.
+
+    def join(self, peer: Peer, endpoint: Endpoint) -> None:
+        """Let ``peer`` register by `serve`; requests to it go through ``endpoint``."""
+        self._others[peer] = endpoint
+
+    def know(self, identity: devices.Identity, peer: Peer, endpoint: Endpoint) -> Session:
+        """Return a session for a device that registered with another worker, which greeted it."""
+        self.join(peer, endpoint)
+        session = Session(
+            identity, peer, endpoint, self._limits.control, registered_ms=self._clock()
+        )
+        previous = self.sessions.add(session)
+        if previous is not None:
+            previous.connection.close("replaced by a newer registration of the same device")
+        self._changed(identity.uuid)
+        return session
+
+    async def serve(self, peer: Peer, request: Request) -> Answer:
+        """Answer a request of a peer that has joined."""
+        return await self._handle(peer, request)
+
+    def leave(self, peer: Peer, reason: str) -> None:
+        """Forget a peer that is gone."""
+        self._others.pop(peer, None)
+        peer.close(reason)
+        self._forget(peer)
+
+    def note_change(self, uuid: str) -> None:
+        """Tell the watchers what another worker has changed."""
+        self._changed(uuid)
+
+    def _endpoint_of(self, connection: Peer) -> Endpoint | None:
+        """Return what reaches a connection, None after its end."""
+        if connection in self._connections:
+            return self._endpoint
+        return self._others.get(connection)
+
     # Connections.
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -231,22 +281,22 @@ class Gateway:
             del self._connections[connection]
             self._forget(connection)
 
-    def _check_registered(self, connection: Connection, reason: str) -> None:
+    def _check_registered(self, connection: Peer, reason: str) -> None:
         if self.sessions.on(connection) is None:
             connection.close(reason)
 
-    def _name(self, connection: Connection) -> str:
+    def _name(self, connection: Peer) -> str:
         session = self.sessions.on(connection)
         return f"device {session.identity.uuid}" if session else repr(connection)
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: Peer) -> None:
         uuid = self.sessions.remove(connection)
         if uuid is not None:
             self._changed(uuid)
 
     # Requests from devices.
 
-    async def _handle(self, connection: Connection, request: Request) -> Answer:
+    async def _handle(self, connection: Peer, request: Request) -> Answer:
         try:
             return await self._answer(connection, request)
         except WireError as error:
@@ -257,7 +307,7 @@ class Gateway:
             _log.error("%s: %s failed: %s", self._name(connection), request.method, error)
             return Answer(Code.SERVICE_UNAVAILABLE, b"the store cannot take this now")
 
-    async def _answer(self, connection: Connection, request: Request) -> Answer:
+    async def _answer(self, connection: Peer, request: Request) -> Answer:
         if len(request.payload) > PAYLOAD_LIMIT:
             return Answer(Code.TOO_LARGE, f"expected at most {PAYLOAD_LIMIT} bytes".encode())
         if request.path == REGISTER_PATH and request.method == "POST":
@@ -271,7 +321,7 @@ class Gateway:
             return Answer(Code.METHOD_NOT_ALLOWED, b"expected POST")
         return await self._report(session, request)
 
-    async def _register(self, connection: Connection, request: Request) -> Answer:
+    async def _register(self, connection: Peer, request: Request) -> Answer:
         credentials = parse_registration(request.payload)
         identity = await self._database.read(devices.identity, credentials.uuid)
         if identity is None:
@@ -283,20 +333,23 @@ class Gateway:
         if await self._is_taken(identity.uuid, connection):
             return Answer(Code.CONFLICT, twins.TEXT.encode())
         await self._database.write(devices.note_registration, identity.id, self._clock())
-        if self._endpoint is None or connection not in self._connections:
+        endpoint = self._endpoint_of(connection)
+        if endpoint is None:
             return Answer(Code.SERVICE_UNAVAILABLE, b"the connection ended")
         session = Session(
-            identity, connection, self._endpoint, self._limits.control, registered_ms=self._clock()
+            identity, connection, endpoint, self._limits.control, registered_ms=self._clock()
         )
         self._admit(session)
         return Answer(Code.CONTENT, registration_answer(session.now_ms(), CLOUD_READS))
 
-    async def _is_taken(self, uuid: str, connection: Connection) -> bool:
+    async def _is_taken(self, uuid: str, connection: Peer) -> bool:
         """Return whether another machine is there with an identity that two machines use."""
         present = self.sessions.find(uuid)
         if present is None or present.connection is connection or not self.has_twin(uuid):
             return False
-        if self._endpoint is None or not await self._endpoint.answers(present.connection):
+        if self._endpoint is None or not isinstance(present.connection, Connection):
+            return False  # a broker lets one of them in at a time
+        if not await self._endpoint.answers(present.connection):
             return False  # the machine's own connection of before, which is dead
         self._twins.note(uuid)
         return True

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,14 +23,12 @@ from staging.errors import (
 )
 from staging.store.devices import Identity
 from staging.store.effects import AbilitiesSeen, Effect
-from transport.connection import Connection
 from transport.errors import (
     NotSentError,
     RequestTimeoutError,
     StreamClosedError,
     TransportError,
 )
-from transport.framed import FramedEndpoint
 from wire.abilities import DEADLINE, PING, Abilities
 from wire.codes import Code
 from wire.exchange import TOO_LATE, Answer, Terms
@@ -45,13 +43,44 @@ NO_ANSWER = "sent, no answer"
 _log = logging.getLogger(__name__)
 
 
+class Peer(Protocol):
+    """A device's connection, or what stands for it behind a broker (`staging.broker.peers`)."""
+
+    def close(self, reason: str) -> None:
+        """End it, for the given reason."""
+
+    def reset(self, reason: str) -> None:
+        """Drop what was sent on it and is not answered."""
+
+
+class Endpoint(Protocol):
+    """Sends requests to peers."""
+
+    async def request(  # as `transport.framed.FramedEndpoint.request`
+        self,
+        connection: Any,
+        /,
+        method: str,
+        path: tuple[str, ...],
+        payload: bytes = b"",
+        *,
+        query: tuple[str, ...] = (),
+        deadline: float,
+        terms: Terms | None = None,
+    ) -> Answer:
+        """Send a request and return the answer; raises TransportError."""
+
+    def watch(self, connection: Any, /) -> None:
+        """Test a quiet connection from now on, as `transport.framed.FramedEndpoint.watch`."""
+
+
 @dataclass(eq=False, slots=True)
 class Session:
     """One registered connection."""
 
     identity: Identity
-    connection: Connection
-    endpoint: FramedEndpoint
+    connection: Peer
+    endpoint: Endpoint
     deadline: float
     """How long a request waits for the device's answer, in seconds."""
     registered_ms: int
@@ -148,7 +177,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self.by_uuid: dict[str, Session] = {}
-        self._by_connection: dict[Connection, Session] = {}
+        self._by_connection: dict[Peer, Session] = {}
 
     def add(self, session: Session) -> Session | None:
         """Add a session; returns the device's previous one, which it replaces."""
@@ -157,7 +186,7 @@ class Sessions:
         self._by_connection[session.connection] = session
         return previous
 
-    def remove(self, connection: Connection) -> str | None:
+    def remove(self, connection: Peer) -> str | None:
         """End a connection's session; returns the uuid of the device that is now offline, if any."""
         session = self._by_connection.pop(connection, None)
         if session is None:
@@ -168,7 +197,7 @@ class Sessions:
         del self.by_uuid[session.identity.uuid]
         return session.identity.uuid
 
-    def on(self, connection: Connection) -> Session | None:
+    def on(self, connection: Peer) -> Session | None:
         """Return a connection's session, None before its registration."""
         return self._by_connection.get(connection)
 

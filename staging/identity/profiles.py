@@ -49,10 +49,18 @@ def profile_of(device: DeviceRecord, endpoints: Endpoints, authority: str) -> Pr
         coap_port=endpoints.device_port,
         lwm2m_port=LWM2M_PORT,
         rsa_ca_crt=authority,
-        configures={"otaRepository": f"{endpoints.api}/tuf"},
+        configures=_configures(endpoints),
         mac_id="",
         version=device.version,
     )
+
+
+def _configures(endpoints: Endpoints) -> dict[str, object]:
+    """Return what the profile tells beyond the document; a cloud with a broker wants MQTT."""
+    told: dict[str, object] = {"otaRepository": f"{endpoints.api}/tuf"}
+    if endpoints.mqtt_port:
+        told |= {"link": "mqtt", "mqttPort": endpoints.mqtt_port}
+    return told
 
 
 def profile_file(data: DataDir, device: DeviceRecord, endpoints: Endpoints | None = None) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -181,6 +182,18 @@ def identity(session: Session, uuid: str) -> Identity | None:
         select(Device.id, Device.uuid, Device.token).where(Device.uuid == uuid.lower())
     ).one_or_none()
     return None if row is None else Identity(*row)
+
+
+def identities(session: Session, uuids: Collection[str]) -> list[Identity]:
+    """Return the identities of those of the uuids that are known."""
+    wanted = select(Device.id, Device.uuid, Device.token).where(Device.uuid.in_(uuids))
+    return [Identity(*row) for row in session.execute(wanted)]
+
+
+def logins(session: Session, after: int) -> list[Identity]:
+    """Return the identities with a number above ``after``, in the order of their numbers."""
+    wanted = select(Device.id, Device.uuid, Device.token).where(Device.id > after)
+    return [Identity(*row) for row in session.execute(wanted.order_by(Device.id))]
 
 
 def note_registration(session: Session, device_id: int, now: int) -> None:

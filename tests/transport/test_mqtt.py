@@ -256,7 +256,7 @@ async def test_what_is_not_mqtt_ends_the_connection_with_a_reason(authority: Aut
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=authority.server_context())
     port = server.sockets[0].getsockname()[1]
-    sock = await open_tls("127.0.0.1", port, authority.client_context(), "127.0.0.1")
+    sock = await open_tls("127.0.0.1", port, authority.client_context())
     with pytest.raises(StreamClosedError):
         await MqttConnection.open(sock, MqttOptions("x"), lambda _: None)
     server.close()

@@ -45,9 +45,14 @@ class House(Bench):
     """A cloud, with recognition if installed, and an agent whose card has the catalogue's titles."""
 
     def start_cloud(
-        self, api_port: int = 0, device_port: int = 0, *, recognise: bool = not LACKING
+        self,
+        api_port: int = 0,
+        device_port: int = 0,
+        *,
+        recognise: bool = not LACKING,
+        mqtt: bool = False,
     ) -> None:
-        super().start_cloud(api_port, device_port, recognise=recognise)
+        super().start_cloud(api_port, device_port, recognise=recognise, mqtt=mqtt)
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(

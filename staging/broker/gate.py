@@ -1,0 +1,299 @@
+"""The worker's side of the broker: what devices say goes to the gateway, what it asks to devices.
+
+Reports and registrations are shared out by the broker (``$share/cloud/…``): whichever worker gets one
+does it. Voice, and what nobody asked for (silent updates), is of the worker that owns the device's shard
+(`staging.broker.members`). Who is online is the devices' retained state, which every worker reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from staging.broker.members import Members
+from staging.broker.peers import BrokerEndpoint, BrokerPeer
+from staging.errors import StoreBusyError
+from staging.gateway.gateway import Gateway
+from staging.store import Database, devices
+from transport.errors import TransportError
+from wire.abilities import Abilities
+from wire.codes import Code
+from wire.errors import WireError
+from wire.exchange import Answer, Request
+from wire.reports import REGISTER_PATH, REPORT_PATH, Credentials, parse_registration, report_query
+from wire.topics import (
+    Kind,
+    Topic,
+    answer_properties,
+    every,
+    parse_answer,
+    parse_state,
+    parse_topic,
+)
+
+if TYPE_CHECKING:
+    from staging.store.devices import Identity
+    from transport.mqtt import MqttConnection, MqttMessage
+
+MEMBERS = "story-cloud/members/"
+CHANGED = "story-cloud/changed/"
+# Messages of QoS 1 that the broker hands over before the first is done; the rest waits there.
+RECEIVE_MAXIMUM = 256
+# Voice segments being worked on; above, they are dropped: voice is live or not at all.
+VOICE_LIMIT = 512
+# Devices whose identities one query reads.
+BATCH = 500
+# Seconds until the identities of devices that came online are read together.
+GATHER_SECONDS = 0.05
+SUBSCRIBE_TIMEOUT = 15.0
+ANSWER_TIMEOUT = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class BrokerGate:
+    """One worker's traffic with devices, on one connection to the broker after another."""
+
+    def __init__(self, database: Database, gateway: Gateway, members: Members) -> None:
+        """Serve by ``gateway``; ``database`` has the devices' identities."""
+        self._database = database
+        self._gateway = gateway
+        self._members = members
+        self._connection: MqttConnection | None = None
+        self._endpoint = BrokerEndpoint(members.who, lambda: self._connection)
+        self._peers: dict[str, BrokerPeer] = {}
+        self._online: dict[str, Abilities] = {}
+        self._known: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._voices = 0
+        self._told = ""
+        self.dropped = 0
+        gateway.watch(self._tell_change)
+
+    # Life.
+
+    async def begin(self, connection: MqttConnection) -> None:
+        """Take part: subscribe, then say so. Raises TransportError."""
+        self._connection = connection
+        shared = [f"$share/cloud/{every(kind)}" for kind in (Kind.REGISTER, Kind.REPORT)]
+        filters = [
+            *((text, 1) for text in shared),
+            (every(Kind.ANSWER, self._members.who), 1),
+            (every(Kind.STATE), 1),
+            (f"{MEMBERS}+", 1),
+            (f"{CHANGED}+", 0),
+            *((every(Kind.VOICE, str(shard)), 0) for shard in sorted(self._members.owned)),
+        ]
+        await connection.subscribe(filters, deadline=SUBSCRIBE_TIMEOUT)
+        await self._publish(MEMBERS + self._members.who, b"here", qos=1, retain=True)
+
+    async def end(self, reason: str) -> None:
+        """Forget every device: without the broker nothing is known of them."""
+        self._connection = None
+        if self._known is not None:
+            self._known.cancel()
+            self._known = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for peer in list(self._peers.values()):
+            self._gateway.leave(peer, reason)
+        self._peers.clear()
+        self._online.clear()
+
+    # What the broker hands over.
+
+    def deliver(self, message: MqttMessage) -> None:
+        """Take a message; called in the event loop."""
+        try:
+            if message.topic.startswith(MEMBERS):
+                self._note_member(message)
+            elif message.topic.startswith(CHANGED):
+                self._note_change(message)
+            elif self._deliver(parse_topic(message.topic), message):
+                return  # acknowledged when the work is done
+        except WireError as error:
+            _log.warning("a message of the broker is dropped: %s", error)
+        self._acknowledge(message)
+
+    def _deliver(self, topic: Topic, message: MqttMessage) -> bool:
+        """Take a device's message; return whether it is worked on in the background."""
+        match topic.kind:
+            case Kind.STATE:
+                self._note_state(topic.uuid.lower(), message.payload)
+            case Kind.ANSWER:
+                answer = parse_answer(message.properties, message.payload)
+                self._endpoint.settle(message.correlation, answer)
+            case Kind.REGISTER | Kind.REPORT:
+                self._spawn(self._serve(topic, message))
+                return True
+            case Kind.VOICE if self._voices < VOICE_LIMIT:
+                self._spawn(self._hear(topic, message))
+                return True
+            case Kind.VOICE:
+                self.dropped += 1
+        return False
+
+    def _note_member(self, message: MqttMessage) -> None:
+        who = message.topic.removeprefix(MEMBERS)
+        before = self._members.owned
+        if self._members.note(who, is_there=bool(message.payload)):
+            _log.info("worker %s %s", who, "is there" if message.payload else "is gone")
+            self._spawn(self._share_out(before))
+
+    async def _share_out(self, before: frozenset[int]) -> None:
+        """Take the voice of the shards that are this worker's now, and leave that of the others."""
+        connection, owned = self._connection, self._members.owned
+        if connection is None:
+            return
+        connection.unsubscribe([every(Kind.VOICE, str(shard)) for shard in before - owned])
+        if new := sorted(owned - before):
+            filters = [(every(Kind.VOICE, str(shard)), 0) for shard in new]
+            await connection.subscribe(filters, deadline=SUBSCRIBE_TIMEOUT)
+
+    def _note_change(self, message: MqttMessage) -> None:
+        if message.payload.decode(errors="replace") == self._members.who:
+            return
+        self._told = message.topic.removeprefix(CHANGED)
+        try:
+            self._gateway.note_change(self._told)
+        finally:
+            self._told = ""
+
+    def _tell_change(self, uuid: str) -> None:
+        """Tell the other workers, whose consoles may show this device."""
+        # What another worker told must not be told again, or two would never end.
+        if uuid != self._told and self._members.others and self._connection is not None:
+            self._spawn(self._publish(CHANGED + uuid, self._members.who.encode()))
+
+    # Who is online.
+
+    def _note_state(self, uuid: str, payload: bytes) -> None:
+        state = parse_state(payload)
+        if not state.online:
+            self._online.pop(uuid, None)
+            peer = self._peers.pop(uuid, None)
+            if peer is not None:
+                self._gateway.leave(peer, "the device went offline")
+            return
+        session = self._gateway.sessions.find(uuid)
+        if session is not None and session.connection is self._peers.get(uuid):
+            session.abilities = state.reads
+            return
+        self._online[uuid] = state.reads
+        if self._known is None or self._known.done():
+            self._known = asyncio.get_running_loop().create_task(self._get_to_know())
+
+    async def _get_to_know(self) -> None:
+        """Read the identities of devices that came online, many at a time."""
+        await asyncio.sleep(GATHER_SECONDS)
+        while self._online:
+            uuids = list(self._online)[:BATCH]
+            try:
+                found = await self._database.read(devices.identities, uuids)
+            except (StoreBusyError, SQLAlchemyError) as error:
+                _log.warning("devices that came online are looked up later: %s", error)
+                await asyncio.sleep(1)
+                continue
+            for identity in found:
+                if identity.uuid in self._online and identity.uuid not in self._peers:
+                    self._know(identity, identity.uuid).abilities = self._online[identity.uuid]
+            for uuid in uuids:
+                self._online.pop(uuid, None)
+
+    def _know(self, identity: Identity, written: str) -> Any:
+        peer = self._peers[identity.uuid] = BrokerPeer(written)
+        return self._gateway.know(identity, peer, self._endpoint)
+
+    # What devices ask.
+
+    async def _serve(self, topic: Topic, message: MqttMessage) -> None:
+        """Do a registration or a report, answer, and only then acknowledge."""
+        try:
+            if message.response_topic != str(Topic(topic.uuid, Kind.CLOUD_ANSWER)):
+                _log.warning("device %s: its answer has no place: it is not done", topic.uuid)
+                return
+            work = self._register if topic.kind is Kind.REGISTER else self._report
+            answer = await work(topic.uuid, message.payload)
+            await self._publish(
+                message.response_topic,
+                answer.payload,
+                correlation=message.correlation,
+                properties=answer_properties(answer.code),
+            )
+        finally:
+            self._acknowledge(message)
+
+    async def _register(self, uuid: str, payload: bytes) -> Answer:
+        """Register a device; the topic is proven by the broker, and the payload must agree."""
+        with contextlib.suppress(WireError):
+            if parse_registration(payload).uuid.lower() != uuid.lower():
+                payload = b""  # answered as the invalid registration that it is
+        peer = BrokerPeer(uuid)
+        self._gateway.join(peer, self._endpoint)
+        previous = self._peers.get(uuid.lower())
+        answer = await self._gateway.serve(peer, Request("POST", REGISTER_PATH, (), payload))
+        if self._gateway.sessions.on(peer) is None:
+            self._gateway.leave(peer, "not registered")
+            return answer
+        self._peers[uuid.lower()] = peer
+        if previous is not None:
+            self._gateway.leave(previous, "replaced by a newer registration of the same device")
+        return answer
+
+    async def _report(self, uuid: str, payload: bytes) -> Answer:
+        session = self._gateway.sessions.find(uuid.lower())
+        peer = self._peers.get(uuid.lower())
+        if session is None or peer is None or session.connection is not peer:
+            identity = await self._database.read(devices.identity, uuid)
+            if identity is None:
+                return Answer(Code.UNAUTHORIZED, b"unknown device")
+            peer = self._peers.get(identity.uuid)
+            session = self._gateway.sessions.find(identity.uuid)
+            if peer is None or session is None or session.connection is not peer:
+                session = self._know(identity, uuid)
+                peer = self._peers[identity.uuid]
+        # The broker has proven who it is, by the same token.
+        proof = report_query(Credentials(session.identity.uuid, session.identity.token))
+        async with peer.lock:
+            return await self._gateway.serve(peer, Request("POST", REPORT_PATH, proof, payload))
+
+    async def _hear(self, topic: Topic, message: MqttMessage) -> None:
+        self._voices += 1
+        try:
+            await self._report(topic.uuid, message.payload)
+        finally:
+            self._voices -= 1
+
+    # Help.
+
+    def _acknowledge(self, message: MqttMessage) -> None:
+        if self._connection is not None:
+            self._connection.acknowledge(message)
+
+    async def _publish(
+        self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False, **options: Any
+    ) -> None:
+        from transport.mqtt import Outgoing  # noqa: PLC0415  # needed with a broker alone
+
+        if self._connection is not None:
+            message = Outgoing(topic, payload, qos=qos, retain=retain, **options)
+            await self._connection.publish(message, deadline=ANSWER_TIMEOUT)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except TransportError as error:
+            _log.info("an answer to a device is lost: %s", error)
+        except (StoreBusyError, SQLAlchemyError) as error:
+            _log.error("a device's message failed: %s", error)

@@ -1,0 +1,396 @@
+"""Workers of the cloud behind a real broker, and devices with the agent's real MQTT link."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staging.broker.gate import BrokerGate
+from staging.broker.members import Members
+from staging.broker.peers import BrokerPeer
+from staging.broker.process import Mosquitto
+from staging.broker.settings import CLOUD_USER
+from staging.broker.worker import BrokerAddress, Worker
+from staging.errors import DeviceOfflineError
+from staging.gateway.gateway import Gateway
+from staging.gateway.silent import Pace
+from staging.store import Database, devices, history
+from staging.store.effects import VoiceSeen
+from staging.store.models import Device
+from staging.store.products import DATA_POINTS
+from tests.authority import Authority
+from tests.broker import CLOUD_PASSWORD, DEADLINE, broker, connect
+from tests.staging.conftest import API_URL, LIMITS, FakeClock
+from transport.errors import TransportError
+from wire.codes import Code
+from wire.exchange import Answer, Request
+from wire.fields import dump_object
+from wire.reports import Credentials, registration_payload, report_payload
+from wire.topics import (
+    Kind,
+    State,
+    Topic,
+    answer_properties,
+    parse_answer,
+    parse_request,
+    state_payload,
+    voice_topic,
+)
+from wire.voice import VoiceSegment
+
+pytestmark = pytest.mark.one_database
+
+FRAME = (38).to_bytes(4, "little") + bytes(38)
+UUIDS = [f"008300000000{number:02x}" for number in range(4)]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@dataclass
+class Site:
+    """A broker, a store, and workers."""
+
+    made: Mosquitto
+    authority: Authority
+    database: Database
+    clock: FakeClock
+    devices: list[Device]
+    ca: Path
+    workers: dict[str, Gateway] = field(default_factory=dict)
+    gates: dict[str, BrokerGate] = field(default_factory=dict)
+    running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    things: list[Thing] = field(default_factory=list)
+
+    async def work(self, who: str) -> Gateway:
+        """Start a worker; returns when it takes part."""
+        members = Members(who)
+        gateway = Gateway(
+            self.database, api_url=lambda: API_URL, limits=LIMITS, clock=self.clock,
+            pace=Pace(scan=3600.0), owns=members.owns,
+        )  # fmt: skip
+        gateway.start_work()
+        gate = BrokerGate(self.database, gateway, members)
+        address = BrokerAddress(
+            "127.0.0.1", self.made.listeners.workers_port, self.ca, CLOUD_PASSWORD
+        )
+        worker = Worker(gate, who, address)
+        self.running[who] = asyncio.create_task(worker.run())
+        await worker.ready.wait()
+        self.workers[who], self.gates[who] = gateway, gate
+        await until(
+            lambda: all(len(g._members.others) == len(self.gates) - 1 for g in self.gates.values())
+        )
+        return gateway
+
+    async def kill(self, who: str) -> None:
+        """End a worker without a farewell."""
+        connection = self.gates[who]._connection
+        assert connection
+        self.running[who].cancel()
+        connection.abort("killed")
+        await asyncio.gather(self.running.pop(who), return_exceptions=True)
+        await self.workers.pop(who).stop()
+        del self.gates[who]
+
+    async def join(self, number: int = 0) -> Thing:
+        thing = Thing(self.devices[number])
+        await thing.connect(self)
+        self.things.append(thing)
+        return thing
+
+
+class Thing:
+    """A device with a volume, by the topics alone."""
+
+    def __init__(self, device: Device) -> None:
+        self.uuid, self.token = device.uuid, device.token
+        self.volume = "8"
+        self.connection: Any = None
+        self.answers: dict[bytes, asyncio.Future[Answer]] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.count = 0
+
+    async def connect(self, site: Site) -> None:
+        from transport.mqtt import Will
+
+        state = str(Topic(self.uuid, Kind.STATE))
+        self.connection = await connect(
+            site.made, site.authority.client_context(), self.uuid, self.token, self.deliver,
+            will=Will(state, state_payload(State(online=False))),
+        )  # fmt: skip
+        filters = [(f"story/{self.uuid}/down/#", 1)]
+        await self.connection.subscribe(filters, deadline=DEADLINE)
+
+    async def register(self, token: str | None = None, uuid: str | None = None) -> Answer:
+        payload = registration_payload(Credentials(uuid or self.uuid, token or self.token))
+        answer = await self.ask(Kind.REGISTER, payload)
+        if answer.code == Code.CONTENT:
+            await self.say(
+                str(Topic(self.uuid, Kind.STATE)), state_payload(State(online=True)), retain=True
+            )
+        return answer
+
+    async def report(self, **data: object) -> Answer:
+        return await self.ask(Kind.REPORT, report_payload(data))
+
+    async def ask(self, kind: Kind, payload: bytes, response_topic: str | None = None) -> Answer:
+        self.count += 1
+        correlation = str(self.count).encode()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.answers[correlation] = answer
+        there = (
+            str(Topic(self.uuid, Kind.CLOUD_ANSWER)) if response_topic is None else response_topic
+        )
+        topic = str(Topic(self.uuid, kind))
+        await self.say(topic, payload, response_topic=there, correlation=correlation)
+        async with asyncio.timeout(DEADLINE):
+            return await answer
+
+    async def say(self, topic: str, payload: bytes, **options: Any) -> None:
+        from transport.mqtt import Outgoing
+
+        await self.connection.publish(Outgoing(topic, payload, **options), deadline=DEADLINE)
+
+    def deliver(self, message: Any) -> None:
+        if message.topic.endswith("down/answer"):
+            answer = parse_answer(message.properties, message.payload)
+            self.answers[message.correlation].set_result(answer)
+        else:
+            task = asyncio.create_task(self.answer(message))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        self.connection.acknowledge(message)
+
+    async def answer(self, message: Any) -> None:
+        made = self.decide(parse_request(message.properties, message.payload))
+        await self.say(
+            message.response_topic, made.payload, correlation=message.correlation,
+            properties=answer_properties(made.code),
+        )  # fmt: skip
+
+    def decide(self, request: Request) -> Answer:
+        if request.path == ("resource",):
+            return Answer(Code.CONTENT, dump_object(DATA_POINTS))
+        if request.path != ("volume",):
+            return Answer(Code.NOT_FOUND)
+        if request.method == "GET":
+            return Answer(Code.CONTENT, self.volume.encode())
+        self.volume = request.payload.decode()
+        return Answer(Code.CHANGED)
+
+
+@pytest.fixture
+async def site(
+    authority: Authority, tmp_path: Path, database: Database, clock: FakeClock
+) -> AsyncIterator[Site]:
+    made = [database.call(devices.add, uuid, clock()) for uuid in UUIDS]
+    users = {device.uuid: device.token for device in made}
+    async with broker(tmp_path / "b", authority, users) as running:
+        prepared = Site(running, authority, database, clock, made, tmp_path / "b" / "ca.pem")
+        yield prepared
+        for thing in prepared.things:
+            await thing.connection.close()
+        for who in list(prepared.running):
+            await prepared.kill(who)
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+def stored(site: Site, device: Device) -> list[int]:
+    """Return the volumes in a device's history, oldest first."""
+    rows = site.database.call(history.reports, device.id, None, 100)
+    return [int(row.value) for row in rows if row.key == "volume"]
+
+
+async def test_any_worker_reaches_a_device_that_registered_with_another(site: Site) -> None:
+    a, b = await site.work("a"), await site.work("b")
+    thing = await site.join()
+    assert (await thing.register()).code == Code.CONTENT
+    await until(lambda: a.is_online(thing.uuid) and b.is_online(thing.uuid))
+    # The greeting's self-description is in the store, for both.
+    for gateway, value in ((a, "3"), (b, "5")):
+        assert await gateway.control(thing.uuid, "volume", "PUT", value) == ("2.04", "")
+        assert thing.volume == value
+    assert await b.control(thing.uuid, "volume", "GET", None) == ("2.05", "5")
+
+
+async def test_a_worker_that_starts_later_knows_who_is_online(site: Site) -> None:
+    await site.work("a")
+    thing = await site.join()
+    await thing.register()
+    b = await site.work("b")
+    await until(lambda: b.is_online(thing.uuid))
+    assert (await b.control(thing.uuid, "volume", "GET", None))[0] == "2.05"
+
+
+async def test_every_worker_knows_at_once_that_a_device_is_gone(site: Site) -> None:
+    a, b = await site.work("a"), await site.work("b")
+    thing = await site.join()
+    await thing.register()
+    await until(lambda: a.is_online(thing.uuid) and b.is_online(thing.uuid))
+    thing.connection.abort("the power is cut")
+    await until(lambda: not a.is_online(thing.uuid) and not b.is_online(thing.uuid))
+    with pytest.raises(DeviceOfflineError):
+        await b.control(thing.uuid, "volume", "GET", None)
+
+
+async def test_reports_are_shared_out_and_each_is_stored_once(site: Site) -> None:
+    await site.work("a")
+    await site.work("b")
+    heard: dict[str, int] = {"a": 0, "b": 0}
+    for who, gateway in site.workers.items():
+        gateway.listen(lambda _uuid, _effects, who=who: heard.update({who: heard[who] + 1}))  # type: ignore[misc]
+    things = [await site.join(number) for number in range(4)]
+    for thing in things:
+        await thing.register()
+    for value in range(5):
+        answers = await asyncio.gather(*(thing.report(volume=value) for thing in things))
+        assert {answer.code for answer in answers} == {Code.CHANGED}
+    assert sum(heard.values()) == 20
+    assert min(heard.values()) > 0
+    for device in site.devices:
+        assert stored(site, device) == [0, 1, 2, 3, 4]
+
+
+async def test_all_segments_of_an_utterance_reach_one_worker_in_order(site: Site) -> None:
+    await site.work("a")
+    await site.work("b")
+    heard: dict[str, list[tuple[str, int]]] = {"a": [], "b": []}
+
+    def note(who: str) -> Callable[[str, Any], None]:
+        def hear(uuid: str, effects: Any) -> None:
+            heard[who] += [(uuid, e.segment.segment) for e in effects if isinstance(e, VoiceSeen)]
+
+        return hear
+
+    for who, gateway in site.workers.items():
+        gateway.listen(note(who))
+    things = [await site.join(number) for number in range(4)]
+    for thing in things:
+        await thing.register()
+    for number in range(12):
+        for thing in things:
+            frames = b"" if number == 11 else FRAME
+            segment = VoiceSegment(10_000, number, 8000, eof=number == 11, voice_data=frames)
+            data = {"duer_voice": segment.to_json()}
+            await thing.say(voice_topic(thing.uuid), report_payload(data), qos=0)
+    await until(lambda: len(heard["a"]) + len(heard["b"]) == 48)
+    for thing in things:
+        [who] = [w for w in heard if any(uuid == thing.uuid for uuid, _ in heard[w])]
+        assert site.gates[who]._members.owns(thing.uuid)
+        assert [n for uuid, n in heard[who] if uuid == thing.uuid] == list(range(12))
+
+
+async def test_when_a_worker_is_killed_the_other_takes_all(site: Site) -> None:
+    a = await site.work("a")
+    await site.work("b")
+    thing = await site.join()
+    await thing.register()
+    await until(lambda: a.is_online(thing.uuid))
+    await site.kill("b")
+    await until(lambda: not site.gates["a"]._members.others)
+    assert len(site.gates["a"]._members.owned) == 64
+    for value in range(4):
+        assert (await thing.report(volume=value)).code == Code.CHANGED
+    assert (await a.control(thing.uuid, "volume", "GET", None))[0] == "2.05"
+
+
+async def test_a_worker_tells_the_others_consoles_what_it_changed(site: Site) -> None:
+    seen: dict[str, list[str]] = {"a": [], "b": []}
+    a, b = await site.work("a"), await site.work("b")
+    a.watch(seen["a"].append)
+    b.watch(seen["b"].append)
+    thing = await site.join()
+    await thing.register()
+    for value in range(3):
+        before = {who: len(uuids) for who, uuids in seen.items()}
+        assert (await thing.report(volume=value)).code == Code.CHANGED
+        await until(lambda: all(len(seen[who]) > before[who] for who in seen))  # noqa: B023
+    # A change is told once: what the other tells is no change of one's own.
+    assert max(map(len, seen.values())) < 20
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [({"token": "wrong"}, Code.UNAUTHORIZED), ({"uuid": UUIDS[1]}, Code.BAD_REQUEST)],
+)
+async def test_the_cloud_checks_a_registration_itself(
+    site: Site, told: dict[str, str], code: Code
+) -> None:
+    a = await site.work("a")
+    thing = await site.join()
+    assert (await thing.register(**told)).code == code
+    assert not a.is_online(thing.uuid)
+    assert not a.is_online(UUIDS[1])
+
+
+async def test_an_answer_goes_to_the_device_itself_alone(site: Site) -> None:
+    """Or a device could let the cloud write to another one."""
+    await site.work("a")
+    thing, victim = await site.join(0), await site.join(1)
+    await thing.register()
+    elsewhere = str(Topic(victim.uuid, Kind.CLOUD_ANSWER))
+    asking = asyncio.create_task(thing.ask(Kind.REPORT, report_payload({"volume": 1}), elsewhere))
+    assert (await thing.report(volume=2)).code == Code.CHANGED
+    assert not asking.done()
+    asking.cancel()
+    assert stored(site, site.devices[0]) == [2]
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        ("up/state", b"online"),
+        ("up/state", b"\xff"),
+        ("up/report", b"not json"),
+        ("up/nothing", b"{}"),
+        ("up/voice/99", b"{}"),
+        ("up/answer/a", b"who asked?"),
+        ("up/register", b""),
+    ],
+)
+async def test_nonsense_does_not_end_the_worker(site: Site, topic: str, payload: bytes) -> None:
+    await site.work("a")
+    thing = await site.join()
+    await thing.register()
+    await thing.say(f"story/{thing.uuid}/{topic}", payload, qos=1)
+    assert (await thing.report(volume=2)).code == Code.CHANGED
+
+
+async def test_after_the_brokers_death_all_come_back(site: Site) -> None:
+    import signal
+
+    a = await site.work("a")
+    thing = await site.join()
+    await thing.register()
+    await until(lambda: a.is_online(thing.uuid))
+    await site.made.stop(signal.SIGKILL)
+    await until(lambda: not a.is_online(thing.uuid))
+    users = {device.uuid: device.token for device in site.devices}
+    await site.made.start({CLOUD_USER: CLOUD_PASSWORD, **users})
+    await thing.connect(site)
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                async with asyncio.timeout(1):
+                    assert (await thing.register()).code == Code.CONTENT
+                break
+            except (TimeoutError, TransportError):
+                continue
+    await until(lambda: a.is_online(thing.uuid))
+
+
+def test_a_device_behind_the_broker_is_shown_by_its_uuid() -> None:
+    assert UUIDS[0] in repr(BrokerPeer(UUIDS[0]))
