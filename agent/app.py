@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agent.link.build import build_link
 from agent.link.delivery import deliver
 from agent.link.outbox import Outbox, OutboxError
+from agent.local.changes import Changes, link_format
 from agent.local.coap import local_coap
 from agent.local.sockets import LocalAccessError, ServerOnDemand, loopback_socket, unix_socket
 from agent.points import build_points, times_of
@@ -78,6 +79,7 @@ class Agent:
         self.trouble = fault
         """Why the state folder takes nothing, as found at the start."""
         self._local_token = ""
+        self._changes = Changes()
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
         self._telling: set[asyncio.Task[None]] = set()
@@ -167,7 +169,10 @@ class Agent:
         sockets = [bound]
         if local.http_port:
             sockets.append(loopback_socket(local.http_port))
-        coap = local_coap(self._dispatch.handle_local, self._settings.local.coap_port)
+        coap = local_coap(
+            self._dispatch.handle_local, local.coap_port,
+            links=lambda: link_format(self._dispatch.points), watch=self._changes.watch,
+        )  # fmt: skip
         points = self._dispatch.points.values()
         async with coap, asyncio.TaskGroup() as group:
             serving = [group.create_task(server.serve(sockets))]
@@ -342,6 +347,7 @@ class Agent:
 
     async def _report_value(self, name: str, value: Value | Mapping[str, object]) -> None:
         """Queue a report; on a disk that takes nothing it waits in memory."""
+        self._changes.note(name)
         with contextlib.suppress(OutboxError):  # the agent ends
             await self._outbox.put(name, value)
 

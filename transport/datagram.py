@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import aiocoap
@@ -13,6 +17,15 @@ from transport.coap import to_request
 from transport.errors import TransportError
 from wire.exchange import Handler
 
+# RFC 6690 section 4 and table 2 in section 7.3: what is here, in the format "link format".
+WELL_KNOWN = (".well-known", "core")
+LINK_FORMAT = 40
+# RFC 7641 section 2: this value of the option begins an observation.
+REGISTER = 0
+
+Watch = Callable[[tuple[str, ...]], AbstractContextManager[asyncio.Event | None]]
+"""Watches a path while its context is open: an event set after each change, None if it cannot."""
+
 
 class DatagramServer:
     """A UDP port that passes every request to one handler."""
@@ -22,11 +35,26 @@ class DatagramServer:
         self._context = context
 
     @classmethod
-    async def create(cls, handler: Handler, host: str, port: int) -> DatagramServer:
-        """Bind and serve; raises TransportError if the address cannot be bound."""
+    async def create(
+        cls,
+        handler: Handler,
+        host: str,
+        port: int,
+        *,
+        links: Callable[[], bytes] | None = None,
+        watch: Watch | None = None,
+    ) -> DatagramServer:
+        """Bind and serve.
+
+        ``links`` returns what ``/.well-known/core`` is answered with; with ``watch``, what is read
+        can also be observed.
+
+        Raises:
+            TransportError: the address cannot be bound.
+        """
         try:
             context = await aiocoap.Context.create_server_context(
-                _Site(handler), bind=(host, port), transports=["simplesocketserver"]
+                _Site(handler, links, watch), bind=(host, port), transports=["simplesocketserver"]
             )
         except OSError as error:
             raise TransportError(f"CoAP on {host}:{port}: {error.strerror}") from error
@@ -38,17 +66,43 @@ class DatagramServer:
 
 
 class _Site(Resource):
-    def __init__(self, handler: Handler) -> None:
+    def __init__(
+        self, handler: Handler, links: Callable[[], bytes] | None, watch: Watch | None
+    ) -> None:
         super().__init__()
         self._handler = handler
+        self._links = links
+        self._watch = watch
         self._transfers = BlockTransfers()
 
     async def render_to_pipe(self, pipe: Any) -> None:
         """Answer one request; all peers together share the limits on block-wise transfers."""
-        whole = self._transfers.assemble(pipe.request)
+        asked = pipe.request
+        if self._watch is not None and asked.code is CoapCode.GET and asked.opt.observe == REGISTER:
+            await self._observe(pipe, asked, self._watch)
+            return
+        whole = self._transfers.assemble(asked)
         reply = await self._transfers.reply(whole, lambda: self.render(whole))
         pipe.add_response(reply, is_last=True)
 
+    async def _observe(self, pipe: Any, request: Any, watch: Watch) -> None:
+        """Answer, and answer again after each change; aiocoap cancels this when the peer leaves."""
+        with watch(tuple(request.opt.uri_path)) as changed:
+            for number in itertools.count():
+                reply = await self.render(request)
+                is_last = changed is None or not reply.code.is_successful()
+                if not is_last:
+                    reply.opt.observe = number
+                pipe.add_response(reply, is_last=is_last)
+                if changed is None or is_last:
+                    return
+                await changed.wait()
+                changed.clear()
+
     async def render(self, request: Any) -> Any:
+        if self._links is not None and request.opt.uri_path == WELL_KNOWN:
+            return aiocoap.Message(
+                code=CoapCode.CONTENT, payload=self._links(), content_format=LINK_FORMAT
+            )
         answer = await self._handler(to_request(request))
         return aiocoap.Message(code=CoapCode(answer.code), payload=answer.payload)

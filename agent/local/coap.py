@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
-from transport.datagram import DatagramServer
+from transport.datagram import DatagramServer, Watch
 from transport.errors import TransportError
 from wire.exchange import Handler
 
@@ -17,8 +17,17 @@ HOST = "127.0.0.1"
 
 
 @contextlib.asynccontextmanager
-async def local_coap(handler: Handler, port: int, host: str = HOST) -> AsyncIterator[None]:
+async def local_coap(
+    handler: Handler,
+    port: int,
+    host: str = HOST,
+    *,
+    links: Callable[[], bytes] | None = None,
+    watch: Watch | None = None,
+) -> AsyncIterator[None]:
     """Serve ``handler`` on a loopback address while the context is open; not at all on port 0.
+
+    ``links`` and ``watch`` are those of `transport.datagram.DatagramServer.create`.
 
     Raises:
         TransportError: the address is in use, or not loopback.
@@ -28,7 +37,7 @@ async def local_coap(handler: Handler, port: int, host: str = HOST) -> AsyncIter
     if not port:
         yield
         return
-    server = await DatagramServer.create(handler, host, port)
+    server = await DatagramServer.create(handler, host, port, links=links, watch=watch)
     try:
         yield
     finally:

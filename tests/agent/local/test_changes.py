@@ -1,0 +1,71 @@
+"""Observations of data points: who is woken, bounds, links; and by a real CoAP client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import aiocoap
+
+from agent.local.changes import WATCHERS_LIMIT, Changes, link_format
+from agent.local.coap import local_coap
+from tests.agent.local.rig import Bench, free_port
+from tests.agent.parts import DEADLINE
+from wire.exchange import Request
+
+
+def test_those_who_watch_a_data_point_are_woken_by_its_changes_only() -> None:
+    changes = Changes()
+    with changes.watch(("volume",)) as volume, changes.watch(("play",)) as play:
+        assert volume
+        assert play
+        changes.note("volume")
+        changes.note("power")
+        assert (volume.is_set(), play.is_set()) == (True, False)
+    assert not changes._watchers
+
+
+def test_the_watchers_are_bounded() -> None:
+    changes = Changes()
+    with contextlib.ExitStack() as stack:
+        made = [stack.enter_context(changes.watch(("a",))) for _ in range(WATCHERS_LIMIT + 1)]
+        assert made[-2] is not None
+        assert made[-1] is None
+    with changes.watch(("a",)) as event:
+        assert event is not None
+
+
+def test_links_name_each_data_point() -> None:
+    assert link_format(["volume"]) == (
+        b'</volume>;rt="story-agent.data-point";obs,</resource>;rt="story-agent.description"'
+    )
+
+
+async def test_a_program_observes_a_data_point_and_finds_it_by_well_known_core() -> None:
+    bench, changes, port = Bench(), Changes(), free_port()
+    base = f"coap://127.0.0.1:{port}"
+
+    async def get(client: aiocoap.Context, path: str, **options: Any) -> Any:
+        return client.request(aiocoap.Message(code=aiocoap.GET, uri=base + path, **options))
+
+    async with local_coap(
+        bench.dispatch.handle_local, port,
+        links=lambda: link_format(bench.dispatch.points), watch=changes.watch,
+    ), asyncio.timeout(DEADLINE):  # fmt: skip
+        client = await aiocoap.Context.create_client_context()
+        links = await (await get(client, "/.well-known/core")).response
+        assert links.opt.content_format == 40
+        assert b"</even>;rt=" in links.payload
+        observed = await get(client, "/even", observe=0)
+        assert (await observed.response).payload == b"0"
+        told = aiter(observed.observation)
+        for value in (b"2", b"4"):
+            await bench.dispatch.handle_local(Request("PUT", ("even",), (), value))
+            changes.note("even")
+            assert (await anext(told)).payload == value
+        observed.observation.cancel()
+        none = await get(client, "/nothing", observe=0)
+        assert str((await none.response).code).startswith("4.04")
+        await client.shutdown()
+    assert not changes._watchers
