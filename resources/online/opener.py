@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ AGAIN_SECONDS = 900.0
 PINS = "pins.json"
 
 _URL = re.compile("https?://", re.IGNORECASE)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,24 @@ class WebOpener:
 
     async def run(self) -> None:
         """Fetch what is pinned and missing while nothing from the web plays, until cancelled."""
-        pins = self._settings.folder / PINS
-        if not await asyncio.to_thread(pins.is_file):
+        if not await asyncio.to_thread(_may_be_file, self._settings.folder / PINS):
             await self._pinned.wait()
         while True:
             self._pinned.clear()
             await asyncio.sleep(FIRST_SECONDS)
-            if not await self._online().fetch_pinned():
+            if not await self._fetch_pinned():
                 await self._pinned.wait()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(AGAIN_SECONDS):
                     await self._pinned.wait()
+
+    async def _fetch_pinned(self) -> bool:
+        """Return whether something is missing still; a disk that fails is tried again."""
+        try:
+            return await self._online().fetch_pinned()
+        except OSError as error:
+            _log.warning("play: what is pinned cannot be fetched: %s", error)
+            return True
 
     async def close(self) -> None:
         """End all transfers."""
@@ -107,3 +117,11 @@ class WebOpener:
             cache = Cache(settings.folder, settings.cache_bytes)
             self._made = Online(upstream, cache, max_rate=settings.max_rate)
         return self._made
+
+
+def _may_be_file(path: Path) -> bool:
+    """Return whether there is a file; a folder that cannot be read may hold one."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True

@@ -14,6 +14,7 @@ import pytest
 import resources.online.cache
 import resources.online.opener
 from base.clock import TrustedTime
+from resources.online.cache import Cache
 from resources.online.opener import OnlineSettings, WebOpener
 from resources.playing.queue import Track
 from tests.resources.online.parts import SOUND, Page, Site, fetch, until
@@ -104,3 +105,23 @@ def test_the_agents_start_imports_none_of_it() -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("how", ["look", "read"])
+async def test_a_folder_that_cannot_be_read_ends_nothing(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its task is one of the agent's: what it raises would end the agent."""
+    monkeypatch.setattr(resources.online.opener, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(resources.online.opener, "AGAIN_SECONDS", 0.01)
+
+    def denied(*_: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    if how == "look":
+        monkeypatch.setattr(Path, "is_file", denied)
+    else:
+        (tmp_path / "pins.json").write_text("{}")
+    monkeypatch.setattr(Cache, "_load", denied)
+    async with running(make(tmp_path)):
+        await until(lambda: caplog.text.count("what is pinned cannot be fetched") > 1)
