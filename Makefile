@@ -39,7 +39,7 @@ types: setup
 bench: setup
 	$(BIN)/python -m benchmarks.run
 
-# No command is carried out late: a real cloud and agent, and a link between them that stalls (docs/staging.md).
+# No command is carried out late: a real cloud and agent, and a link between them that stalls (docs/link.md).
 command-proof: setup
 	$(BIN)/python -m tools.command_proof
 

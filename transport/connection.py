@@ -11,6 +11,7 @@ from typing import Any
 from aiocoap import interfaces
 
 from transport.blocks import BlockTransfers
+from transport.dial import show_server
 from transport.messages import RecentRequests
 from wire.exchange import Handler
 from wire.framing import encode_frame
@@ -49,7 +50,7 @@ class Connection(interfaces.EndpointAddress):
         # When bytes last came from the other side, by the loop's clock.
         self.heard_at = asyncio.get_running_loop().time()
         peer = writer.get_extra_info("peername")
-        self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "stream"
+        self._peer = show_server(*peer[:2]) if isinstance(peer, tuple) else "stream"
 
     def __repr__(self) -> str:
         return f"<Connection {self._peer}>"

@@ -130,6 +130,8 @@ def _read_server_addr(source: Mapping[str, object]) -> str:
     value = get_string(source, "serverAddr")
     if HOST_PATTERN.fullmatch(value) and len(value) <= HOST_LENGTH_MAX:
         return value
+    if value.startswith("[") and value.endswith("]") and ":" in value:  # as URLs have IPv6
+        value = value[1:-1]
     try:
         ipaddress.ip_address(value)
     except ValueError as error:

@@ -42,7 +42,9 @@ WRONG_VALUES: list[tuple[str, object]] = [
     ("serverAddr", "a" * 64 + ".example"),
     ("serverAddr", "a." * 127),
     ("serverAddr", "云.example"),
-    ("serverAddr", "[::1]"),
+    ("serverAddr", "[::1"),
+    ("serverAddr", "[10.0.0.1]"),
+    ("serverAddr", "[cloud:example]"),
     ("coapPort", 0),
     ("coapPort", 65536),
     ("coapPort", True),
@@ -93,6 +95,10 @@ def test_members_of_a_newer_profile_are_ignored(profile_source: dict[str, Any]) 
 )
 def test_host_names_and_addresses_are_taken(profile_source: dict[str, Any], host: str) -> None:
     assert parse(profile_source | {"serverAddr": host}).server_addr == host
+
+
+def test_brackets_of_an_ipv6_address_are_taken_off(profile_source: dict[str, Any]) -> None:
+    assert parse(profile_source | {"serverAddr": "[fe80::1]"}).server_addr == "fe80::1"
 
 
 @pytest.mark.parametrize("key", KEYS)
