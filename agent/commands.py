@@ -130,6 +130,8 @@ def _tell_heard(heard: dict[str, Any]) -> str:
         reason = f": {heard['reason']}" if heard["reason"] else ""
         raise _RefusedError(f"listen: {heard['end']}{reason}")
     answered = "answered" if heard["answered"] else "not answered"
+    if heard.get("answer"):
+        answered += f": {heard['answer'].replace('_', ' ')}"
     return f"utterance {heard['id']}: {heard['segments']} segments, {answered}"
 
 

@@ -40,6 +40,7 @@ from staging.store import Database, ota, products
 from staging.store.nonces import Nonces
 from staging.times import now_ms
 from staging.upkeep import Upkeep, prepare_repository
+from wire.abilities import ANSWER
 from wire.fields import get_string
 
 # The server's name among the workers.
@@ -189,6 +190,7 @@ class _Cloud:
             options.data,
             Recogniser(options.data.root / CACHE_FOLDER) if options.recognise else None,
             answer=self._ear.answer,
+            waits=lambda uuid: self._ear.reads(uuid, ANSWER),
         )
         self._gateway.listen(self._recognition.collect)
 

@@ -99,8 +99,9 @@ SECONDS: Mapping[State, float] = {
     State.ASKED: 4.0,
     # The endpointer ends an utterance after 15 s of blocks; this is for blocks that come slowly.
     State.SPEAKING: 17.0,
-    # The rest takes 0.1 s on a good link; the cloud then recognises for 1 to 2 s and sends its order.
-    State.ANSWERING: 5.0,
+    # The rest takes 0.1 s on a good link; the cloud then recognises for 1 to 2 s and sends its order. It carries
+    # nothing out that it has understood later than 5.5 s after the end: the child is told here that it failed.
+    State.ANSWERING: 7.0,
     # A prompt of 2 s, and two names of up to 4 s with a word before each.
     State.OFFERING: 15.0,
     # Long enough for "no network" to be said before the story goes on.

@@ -41,6 +41,9 @@ from wire.text import parse_text
 
 # Enough for a class of children talking at once; at one second each, the last waits 15 s.
 QUEUE_LIMIT = 16
+# A device that reads answers waits for 7 s (docs/listening.md), and needs some of them to begin a story.
+UNDERSTOOD_SECONDS = 5.5
+_TOO_LATE = f"understood over {UNDERSTOOD_SECONDS:g} s after its end: the machine no longer waits"
 # Answers on their way; each takes 5 s at most.
 ANSWERING_LIMIT = 256
 # Typed sentences that are carried out at the same time.
@@ -80,6 +83,7 @@ class Recognition:
         recogniser: Recogniser | None = None,
         *,
         answer: Answer = answer_nobody,
+        waits: Callable[[str], bool] = lambda _uuid: False,
         clock: Clock = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -91,6 +95,7 @@ class Recognition:
             data: the cloud's data folder.
             recogniser: None: voice segments are ignored, and only typed sentences are carried out.
             answer: tells a device what became of an utterance.
+            waits: whether a device waits for its answer, and says that it failed if none comes.
             clock: UTC milliseconds, for the outcomes.
             monotonic: seconds, for timeouts.
         """
@@ -98,6 +103,7 @@ class Recognition:
         self._control = control
         self._recogniser = recogniser
         self._answer = answer
+        self._waits = waits
         self._answering: set[asyncio.Task[bool]] = set()
         self._waiting = Waiting()
         self._offers = Offers()
@@ -105,7 +111,8 @@ class Recognition:
         self._monotonic = monotonic
         self._title_lists = TitleLists(data.root)
         self._reassembler = Reassembler()
-        self._queue: asyncio.Queue[Utterance | Broken] = asyncio.Queue(QUEUE_LIMIT)
+        # Each with its end's arrival, in monotonic seconds.
+        self._queue: asyncio.Queue[tuple[Utterance | Broken, float]] = asyncio.Queue(QUEUE_LIMIT)
         self._typed = 0
         self.outcomes = OutcomeLog(data.root)
         """The outcome of each sentence; the console reads it and subscribes to it."""
@@ -126,7 +133,7 @@ class Recognition:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tidy())
             while True:
-                await self._work_on(await self._queue.get())
+                await self._work_on(*await self._queue.get())
 
     async def close(self) -> None:
         """Kill the recogniser process."""
@@ -161,7 +168,7 @@ class Recognition:
     def _take(self, ended: Sequence[Utterance | Broken]) -> None:
         for utterance in ended:
             try:
-                self._queue.put_nowait(utterance)
+                self._queue.put_nowait((utterance, self._monotonic()))
             except asyncio.QueueFull:
                 _log.warning(
                     "device %s: utterance %d dropped: %d are queued already",
@@ -179,19 +186,19 @@ class Recognition:
             if self._recogniser is not None:
                 await self._recogniser.rest_when_idle()
 
-    async def _work_on(self, ended: Utterance | Broken) -> None:
+    async def _work_on(self, ended: Utterance | Broken, arrived: float) -> None:
         outcome = Outcome(ended.uuid, self._clock(), VOICE, utterance=ended.id)
         try:
             if isinstance(ended, Broken):
                 error = f"the utterance was given up: {ended.reason}"
                 outcome = replace(outcome, error=error, kind=Kind.FAILED)
             else:
-                outcome = await self._understand(outcome, ended)
+                outcome = await self._understand(outcome, ended, arrived)
             await self._keep(outcome)
         except Exception:  # noqa: BLE001  # no failure of one utterance may stop the others
             _log.exception("device %s: utterance %d failed", ended.uuid, ended.id)
 
-    async def _understand(self, outcome: Outcome, utterance: Utterance) -> Outcome:
+    async def _understand(self, outcome: Outcome, utterance: Utterance, arrived: float) -> Outcome:
         if self._recogniser is None:
             raise RuntimeError("an utterance without a recogniser")
         try:
@@ -212,6 +219,8 @@ class Recognition:
             return replace(outcome, text=None, error="no speech was heard: the prompt came back")
         if heard.confidence < CONFIDENCE_MIN:
             return replace(outcome, error="it was not heard well enough to act on")
+        if self._waits(known.uuid) and self._monotonic() - arrived > UNDERSTOOD_SECONDS:
+            return replace(outcome, error=_TOO_LATE, kind=Kind.FAILED)
         return await self._act_on(outcome, known)
 
     # From text to what the device did.

@@ -186,6 +186,11 @@ HEARD: dict[str, Any] = {
     [
         (HEARD, EX_OK, "utterance 10001: 8 segments, answered\n"),
         (HEARD | {"answered": False}, EX_OK, "utterance 10001: 8 segments, not answered\n"),
+        (
+            HEARD | {"answer": "not_found"},
+            EX_OK,
+            "utterance 10001: 8 segments, answered: not found\n",
+        ),
         (HEARD | {"end": "nothing"}, EX_FAILED, "story-agent: listen: nothing\n"),
         (
             HEARD | {"end": "fault", "reason": "microphone: parec: gave nothing for 3 s"},

@@ -33,6 +33,8 @@ class ScriptedMicrophone(Microphone):
         self.take: Take | None = None
         self.tell: Callable[[MicrophoneError], None] | None = None
         self.times_open = 0
+        self.may_end = asyncio.Event()
+        self.may_end.set()
 
     async def keep_open(self, take: Take, tell: Callable[[MicrophoneError], None]) -> None:
         self.take, self.tell, self.is_open = take, tell, True
@@ -41,6 +43,7 @@ class ScriptedMicrophone(Microphone):
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)  # a child takes its time to end
+            await self.may_end.wait()
             self.take, self.is_open = None, False
 
     async def give(self, script: str) -> None:

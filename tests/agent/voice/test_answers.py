@@ -157,6 +157,21 @@ async def test_the_nearest_titles_are_said_and_the_machine_listens_once_more() -
     assert "opened" in session.times  # of its own, not of the first
 
 
+async def test_the_second_recorder_waits_for_the_end_of_the_first() -> None:
+    room = Room()
+    room.microphone.may_end.clear()
+    task = await say_it(room)
+    answer(room, Result.NOT_FOUND, RABBIT)
+    await room.until("opening")
+    await settled()
+    assert (room.microphone.times_open, room.gate.log) == (1, ["opened"])
+    room.microphone.may_end.set()
+    await settled()
+    assert (room.microphone.times_open, room.gate.log) == (2, ["opened", "closed", "opened"])
+    await room.listener.cancel()
+    await task
+
+
 async def test_the_choice_is_an_order_like_any_other() -> None:
     room = Room()
     task = await say_it(room)

@@ -207,3 +207,29 @@ async def test_answers_on_their_way_are_bounded(
     assert begun == [10000]
     assert "too many answers" in caplog.text
     await recognition.close()
+
+
+@pytest.mark.parametrize(("waits", "asked"), [(True, []), (False, [("PUT", "play", "下一首")])])
+async def test_what_is_understood_too_late_is_not_carried_out_for_a_machine_that_said_so(
+    database: Database, data: DataDir, worker: tuple[str, str], *, waits: bool, asked: list[object]
+) -> None:
+    told, machine, now = Told(), Machine(), [0.0]
+
+    def clock() -> float:
+        """Each look is six seconds later: the recogniser is slow."""
+        now[0] += 6.0
+        return now[0]
+
+    command = (*worker, json.dumps(["下一首", -0.3, 0.05]))
+    recognition = Recognition(
+        database, machine.control, data, Recogniser(Path("cache"), command=command),
+        answer=told.answer, waits=lambda _uuid: waits, monotonic=clock,
+    )  # fmt: skip
+    running = asyncio.create_task(recognition.run())
+    heard(recognition)
+    answer = await told.next()
+    assert answer.result is (Result.FAILED if waits else Result.DONE)
+    assert machine.asked == asked
+    running.cancel()
+    await asyncio.wait([running])
+    await recognition.close()
