@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test test-vm lint types bench command-proof clean
+.PHONY: setup run test test-vm lint types bench command-proof report-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -28,6 +28,11 @@ test-vm: setup
 	@$(BIN)/python -m tests.vm.proof --images $(VM) --installer slots --runs $(or $(RUNS),20) --write $(VM)/slots.md
 	@$(BIN)/python -m tests.vm.proof --images $(VM) --installer rauc --runs $(or $(RUNS),20) --write $(VM)/rauc.md
 	@$(BIN)/python -m tests.vm.proof --images $(VM) --dead --write $(VM)/dead.md
+
+# Every report arrives once, through connections cut at random bytes and kill -9 of device and cloud; a few
+# minutes. REPORTS=N; LINK=coap (docs/adr/0034).
+report-proof: setup
+	@$(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),2500) --link $(or $(LINK),coap)
 
 lint: setup
 	$(BIN)/ruff format --check --quiet . || { echo "make test: some files are not formatted; run .venv/bin/ruff format ." >&2; exit 1; }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from staging.store import history, ota, products
-from staging.store.history import HistoryPoint, When
+from staging.store.history import HistoryPoint, Places, When
 from staging.store.models import Device
 from staging.store.repeats import Seen
 from wire.abilities import Abilities
@@ -112,6 +112,7 @@ def apply_all(
     """Apply reports of one epoch in order, without those that were applied before."""
     device = session.get_one(Device, device_id)
     seen = None if epoch is None else Seen(session, device_id, epoch, now)
+    places = Places(session, device, now)
     done: list[Effect] = []
     notes: list[str] = []
     repeats = 0
@@ -119,29 +120,31 @@ def apply_all(
         if seen is not None and not seen.is_new(report.number):
             repeats += 1
             continue
-        notes += _apply_each(session, device, report.effects, now, report.when)
+        each = (
+            _apply(session, device, effect, now, places, report.when) for effect in report.effects
+        )
+        notes += [note for note in each if note]
         if report.when is None or not report.when.late:
             done += report.effects
     return Applied(done, repeats, notes)
 
 
-def _apply_each(
-    session: Session, device: Device, effects: Sequence[Effect], now: int, when: When | None
-) -> list[str]:
-    return [note for effect in effects if (note := _apply(session, device, effect, now, when))]
-
-
 def _apply(
-    session: Session, device: Device, effect: Effect, now: int, when: When | None
+    session: Session,
+    device: Device,
+    effect: Effect,
+    now: int,
+    places: Places,
+    when: When | None,
 ) -> str | None:
     match effect:
         case Heartbeat():
             device.last_heartbeat_time = now
         case HistoryPoint():
-            history.append(session, device, [effect], now, when)
+            history.append(session, device, [effect], now, when, places)
         case VoiceSeen():
             point = HistoryPoint(effect.key, effect.segment.to_json())
-            history.append(session, device, [point], now)
+            history.append(session, device, [point], now, None, places)
         case RunningVersion():
             _run_version(session, device, effect.version, now)
         case BindTokenSeen():

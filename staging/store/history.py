@@ -19,8 +19,8 @@ from wire.reports import KEY_OTA_LOG
 LOGS_LIMIT = 5
 # A report that took less time than this to arrive has not waited: the cloud's clock is better.
 LIVE_MS = 10_000
-# How many ms to look at together for one without an entry.
-LATE_SEARCH = 256
+# Late values come oldest first: the ms before and after one whose entries are looked up together.
+LATE_BEFORE, LATE_AFTER = 1000, 600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,50 +66,79 @@ class When:
     late: bool
 
 
+class Places:
+    """Finds the times of one device's values in a transaction; asks the store once for many of them."""
+
+    def __init__(self, session: Session, device: Device, now: int) -> None:
+        """Place values that arrive at ``now`` (ms)."""
+        self._session = session
+        self._device = device
+        self._now = now
+        self._newest: dict[tuple[str, str], int | None] = {}
+        self._taken: set[int] = set()
+        self._seen: range = range(0)
+        """The times whose entries are in `_taken`."""
+
+    def time(self, point: HistoryPoint, when: When | None) -> int:
+        """Return the time of a value.
+
+        It is now, or just after the device's last entry if the clock is not past it. A value that
+        waited on the device has the time ``when`` it was; a late one is before the newest entry of its
+        key, which so remains the present state.
+        """
+        if when is not None and when.late:
+            ts = self._late(point, min(when.time, self._now))
+        else:
+            self._device.last_report_ms = ts = self._next(when)
+            self._newest[point.key, point.kind] = ts
+        self._taken.add(ts)
+        return ts
+
+    def _next(self, when: When | None) -> int:
+        last = self._device.last_report_ms
+        if when is not None and self._now - when.time > LIVE_MS and when.time > last:
+            return when.time
+        return max(self._now, last + 1)
+
+    def _late(self, point: HistoryPoint, told: int) -> int:
+        """Return the last free time at or before ``told`` and the key's newest entry."""
+        newest = self._newest_of(point)
+        ts = told if newest is None else min(told, newest - 1)
+        while self._is_taken(ts):
+            ts -= 1
+        return ts
+
+    def _newest_of(self, point: HistoryPoint) -> int | None:
+        name = (point.key, point.kind)
+        if name not in self._newest:
+            of_key = (Report.device_id == self._device.id, Report.key == point.key)
+            newest = select(func.max(Report.ts)).where(*of_key, Report.kind == point.kind)
+            self._newest[name] = self._session.scalar(newest)
+        return self._newest[name]
+
+    def _is_taken(self, ts: int) -> bool:
+        if ts not in self._seen:
+            self._seen = range(ts - LATE_BEFORE, ts + LATE_AFTER)
+            near = (Report.ts >= self._seen.start, Report.ts < self._seen.stop)
+            found = select(Report.ts).where(Report.device_id == self._device.id, *near)
+            self._taken.update(self._session.scalars(found))
+        return ts in self._taken
+
+
 def append(
     session: Session,
     device: Device,
     points: Iterable[HistoryPoint],
     now: int,
     when: When | None = None,
+    places: Places | None = None,
 ) -> None:
-    """Add values at ``now``, or just after the device's last entry if the clock is not past it.
-
-    A value that waited on the device is added at the time ``when`` it was; a late one behind the
-    newer value of its key, so that the newest entry remains the present state.
-    """
+    """Add values; ``places`` (or a new one) finds their times."""
+    places = places or Places(session, device, now)
     for point in points:
-        if when is not None and when.late:
-            ts = _late_time(session, device, point, min(when.time, now))
-        else:
-            device.last_report_ms = ts = _time(device, now, when)
-        session.add(
-            Report(device_id=device.id, ts=ts, key=point.key, kind=point.kind, value=point.value)
-        )
-
-
-def _time(device: Device, now: int, when: When | None) -> int:
-    waited = when is not None and now - when.time > LIVE_MS
-    if when is not None and waited and when.time > device.last_report_ms:
-        return when.time
-    return max(now, device.last_report_ms + 1)
-
-
-def _late_time(session: Session, device: Device, point: HistoryPoint, told: int) -> int:
-    """Return the last free time at or before ``told`` that is before the key's newest entry."""
-    of_device = select(Report.ts).where(Report.device_id == device.id)
-    newest = select(func.max(Report.ts)).where(
-        Report.device_id == device.id, Report.key == point.key, Report.kind == point.kind
-    )
-    before = session.scalar(newest)
-    ts = told if before is None else min(told, before - 1)
-    while True:
-        near = of_device.where(Report.ts <= ts, Report.ts > ts - LATE_SEARCH)
-        taken = set(session.scalars(near))
-        free = next((at for at in range(ts, ts - LATE_SEARCH, -1) if at not in taken), None)
-        if free is not None:
-            return free
-        ts -= LATE_SEARCH
+        ts = places.time(point, when)
+        row = Report(device_id=device.id, ts=ts, key=point.key, kind=point.kind, value=point.value)
+        session.add(row)
 
 
 def page(session: Session, device_id: int, query: Query) -> Page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 
 import agent.link.delivery
 from agent.link import CloudBusyError, LostError, ReportRejectedError
-from agent.link.delivery import deliver
-from agent.link.outbox import Outbox
+from agent.link.delivery import deliver, fit
+from agent.link.outbox import Outbox, Report
+from agent.link.outbox_rows import Row
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import until
+from wire.abilities import BATCH, NUMBER
+from wire.numbered import refusals_payload
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
@@ -96,3 +100,109 @@ async def test_a_rejected_report_is_dropped_said_so_and_blocks_nothing(
     await until(outbox.emptied.is_set)
     assert levels(link) == [0, 1, 2]
     assert "the cloud rejects a report of volume, dropped: 4.00 bad" in caplog.text
+
+
+def in_batches(link: MemoryLink) -> MemoryLink:
+    link.cloud_abilities = frozenset({NUMBER, BATCH})
+    return link
+
+
+async def test_a_cloud_of_old_gets_what_it_knows_and_nothing_more(
+    outbox: Outbox, delivering: Delivering
+) -> None:
+    await put_levels(outbox, 2)
+    link = MemoryLink()
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert link.payloads == [{"data": {"volume": 0}}, {"data": {"volume": 1}}]
+
+
+async def test_a_repeat_has_the_number_that_it_had(outbox: Outbox, delivering: Delivering) -> None:
+    await put_levels(outbox, 2)
+    link = MemoryLink(LostError("gone"), None)
+    link.cloud_abilities = frozenset({NUMBER})
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    first, again, second = link.payloads
+    assert first == again
+    assert (first["number"], second["number"]) == (1, 2)
+    assert first["epoch"] == second["epoch"]
+
+
+async def test_after_a_kill_the_number_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    outbox = Outbox(path, 10**6)
+    await outbox.open()
+    await put_levels(outbox, 2)
+    before = await outbox.take(9)
+    await outbox.finish(before[:1], at_once=False)  # delivered, and killed before it was deleted
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{path}.kill{suffix}")
+    await outbox.close()
+    again = Outbox(Path(f"{path}.kill"), 10**6)
+    await again.open()
+    assert [report.row for report in await again.take(9)] == [report.row for report in before]
+    await again.put("volume", 9)
+    assert (await again.take(9))[-1].row.epoch != before[0].row.epoch
+    await again.close()
+
+
+async def test_after_days_the_present_state_comes_first_and_the_rest_is_late(
+    outbox: Outbox, delivering: Delivering
+) -> None:
+    await put_levels(outbox, 3)
+    await outbox.put("ota_event", {"event": 10})
+    await outbox.put("play", "fox")
+    link = in_batches(MemoryLink())
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    first, rest = link.payloads
+    shown = [(r["data"], r.get("late", False)) for r in first["reports"]]  # type: ignore[attr-defined]
+    assert shown == [({"ota_event": {"event": 10}}, False), ({"volume": 2}, False), ({"play": "fox"}, False)]  # fmt: skip
+    late = [(r["data"], r["late"]) for r in rest["reports"]]  # type: ignore[attr-defined]
+    assert late == [({"volume": 0}, True), ({"volume": 1}, True)]
+
+
+async def test_a_batch_that_is_rejected_is_sent_one_by_one(
+    outbox: Outbox, delivering: Delivering, caplog: pytest.LogCaptureFixture
+) -> None:
+    for key in ("volume", "play", "power"):
+        await outbox.put(key, 1)
+    errors = [ReportRejectedError("4.00 batch"), None, ReportRejectedError("4.00 play"), None]
+    link = in_batches(MemoryLink(*errors))
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert link.reports == [{"volume": 1}, {"power": 1}]
+    assert "a report of play, dropped: 4.00 play" in caplog.text
+
+
+async def test_what_a_cloud_refuses_of_a_batch_is_said(
+    outbox: Outbox,
+    delivering: Delivering,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await outbox.put("volume", 1)
+    await outbox.put("play", 2)
+    link = in_batches(MemoryLink())
+    answers = [refusals_payload({2: "play: no text"})]
+
+    async def send(_payload: bytes) -> bytes:
+        return answers.pop()
+
+    monkeypatch.setattr(link, "send", send)
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert "the cloud rejects a report of play, dropped: play: no text" in caplog.text
+
+
+def test_a_batch_is_of_one_epoch_and_fits_a_request() -> None:
+    def row(number: int | None, epoch: str | None = "a" * 16, size: int = 10) -> Report:
+        return Report(number or 0, Row("play", "x" * size, epoch, number))
+
+    assert fit([]) == []
+    assert len(fit([row(1), row(2), row(3, "b" * 16)])) == 2
+    assert len(fit([row(None), row(1)])) == 1  # an older version's, which has no number
+    assert len(fit([row(1), row(None)])) == 1
+    assert len(fit([row(1, size=50_000), row(2)])) == 1
+    assert len(fit([row(n, size=6_000) for n in range(1, 9)])) == 2
