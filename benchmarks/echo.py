@@ -1,6 +1,7 @@
 """Measures what echo cancellation leaves of a story and of a child who speaks over it.
 
-``python -m benchmarks.echo`` prints the table of docs/listening.md. A real PulseAudio has a loudspeaker and a
+``chrt -r 20 python -m benchmarks.echo`` prints the table of docs/listening.md; without the priority that a machine's sound server
+has, other work on the PC spoils it. A real PulseAudio has a loudspeaker and a
 microphone, which hears the loudspeaker (module-loopback, 20 ms) and the child; module-echo-cancel is between them as
 agent/doctor/recipes/story-echo-cancel.pa loads it, or with other arguments. The path is causal, linear and without a room's
 reverberation, so a real machine's figures are worse.
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent.doctor.echo import LOAD
 from tests.agent.voice.test_real_audio import correlation
 from tools.pulse import PulseServer
 from tools.speech import rms, scaled, sound_of
@@ -25,15 +27,17 @@ from tools.speech import rms, scaled, sound_of
 RATE = 16000
 SENTENCE = "播放小兔子乖乖"
 STORY = "从前有一座山山里有一座庙庙里有一个老和尚在给小和尚讲故事"
-CHILD, TELLER = 3000.0, 3000.0
+CHILD = 3000.0
+# How much louder the child is in the microphone than the story, in dB.
+RATIOS = (0.0, 10.0)
 # Seconds until the canceller knows the path, of the story alone, and of all that is recorded.
 LEARNS, WHOLE = 10.0, 18.0
 SETTLES = 4.0
-OURS = 'aec_method=webrtc aec_args="analog_gain_control=0 digital_gain_control=0"'
+OURS = " ".join(LOAD[3:])
 METHODS = {
     "none": "",
-    "webrtc, gain control off (ours)": OURS,
-    "the same with extended_filter=1": OURS[:-1] + ' extended_filter=1"',
+    "webrtc as in the recipe": OURS,
+    "webrtc, gain control off alone": 'aec_method=webrtc aec_args="analog_gain_control=0 digital_gain_control=0"',
     "webrtc, the module's defaults": "aec_method=webrtc",
     "speex": "aec_method=speex",
 }
@@ -124,7 +128,7 @@ def db(level: float) -> float:
     return 20 * math.log10(max(level, 0.1))
 
 
-def measure(folder: Path, words: str) -> tuple[float, float, float]:
+def measure(folder: Path, words: str, ratio: float) -> tuple[float, float, float]:
     """Return the echo's level against the story's in dB, the child's correlation, and its gain in dB."""
     room = Room(folder)
     room.start()
@@ -132,16 +136,15 @@ def measure(folder: Path, words: str) -> tuple[float, float, float]:
         if words:
             room.cancel(words)
         room.echo()
-        return hear(
-            room, "story_out" if words else "bench", "story_mic" if words else "mic.monitor"
-        )
+        sink, source = ("story_out", "story_mic") if words else ("bench", "mic.monitor")
+        return hear(room, sink, source, CHILD / 10 ** (ratio / 20))
     finally:
         room.kill()
 
 
-def hear(room: Room, sink: str, source: str) -> tuple[float, float, float]:
+def hear(room: Room, sink: str, source: str, loudness: float) -> tuple[float, float, float]:
     """Play the story, then the sentence over it, and compare."""
-    tale = scaled(array.array("h", sound_of(STORY, RATE, "-p", "30").samples), TELLER)
+    tale = scaled(array.array("h", sound_of(STORY, RATE, "-p", "30").samples), loudness)
     story = (tale * (round(WHOLE * RATE) // len(tale) + 2))[: round((WHOLE + 4) * RATE)]
     child = scaled(array.array("h", sound_of(SENTENCE, RATE).samples), CHILD)
     file = room.folder / "heard.raw"
@@ -154,7 +157,11 @@ def hear(room: Room, sink: str, source: str) -> tuple[float, float, float]:
     heard = array.array("h", data[: len(data) // 2 * 2])
     before = heard[alone - round(3.5 * RATE) : alone - round(0.5 * RATE)]
     found = find(child, heard[alone - RATE :])
-    return db(rms(before)) - db(TELLER), correlation(child, found), db(rms(found)) - db(rms(child))
+    return (
+        db(rms(before)) - db(loudness),
+        correlation(child, found),
+        db(rms(found)) - db(rms(child)),
+    )
 
 
 def find(sound: array.array[int], within: array.array[int]) -> array.array[int]:
@@ -172,12 +179,16 @@ def find(sound: array.array[int], within: array.array[int]) -> array.array[int]:
 
 
 def main() -> int:
-    print("| echo cancellation | the story in the microphone | the child's sentence | its level |")
-    print("|---|---|---|---|")
-    for name, words in METHODS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            echo, fit, gain = measure(Path(folder), words)
-        print(f"| {name} | {echo:+.0f} dB | {fit:.2f} | {gain:+.1f} dB |", flush=True)
+    print(
+        "| echo cancellation | child / story | the story is left at | correlation of the sentence | its level |"
+    )
+    print("|---|---|---|---|---|")
+    for ratio in RATIOS:
+        for name, words in METHODS.items():
+            with tempfile.TemporaryDirectory() as folder:
+                echo, fit, gain = measure(Path(folder), words, ratio)
+            row = f"{ratio:+.0f} dB | {echo:+.0f} dB | {fit:.2f} | {gain:+.1f} dB"
+            print(f"| {name} | {row} |", flush=True)
     return 0
 
 

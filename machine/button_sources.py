@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -150,6 +151,8 @@ class GpiozeroSource:
 
     def _make(self, take: Take, loop: asyncio.AbstractEventLoop) -> dict[Key, bool]:
         try:
+            # What it tries first and falls back from is nothing that anybody can change.
+            warnings.filterwarnings("ignore", module=r"gpiozero\.")
             import gpiozero  # noqa: PLC0415  # see the class
         except ImportError as error:
             raise UnavailableError("buttons: gpiozero is missing: the extra [gpio]") from error

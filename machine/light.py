@@ -108,8 +108,10 @@ class LedLight(Light):
         self._led = folder / name
         self.name = f"led {name}"
         self._guard: Process | None = None
-        with contextlib.suppress(OSError):  # `_turn_on` says what is wrong
+        try:
             self._put_out()
+        except OSError as error:
+            self.fault = f"{self._led}: {error.strerror}"
 
     def _put_out(self) -> None:
         (self._led / "brightness").write_text("0\n", "ascii")

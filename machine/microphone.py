@@ -8,7 +8,6 @@ measured (docs/listening.md).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -22,6 +21,7 @@ from machine.capture_child import BLOCK_BYTES, BLOCK_SECONDS
 from machine.capture_source import read_source
 from machine.light import Light, NoLight, finished
 from machine.mpv_options import build_environment
+from machine.programs import kill
 
 # PortAudio in a new process takes 0.1 to 0.2 s here, and a null sink's monitor 2 s; a Pi is slower.
 FIRST_BLOCK_SECONDS = 3.0
@@ -192,10 +192,8 @@ class Recording:
 
     async def close(self) -> None:
         """Kill the child, and wait for its end: closed is closed."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
         self._leash.close()
-        await self._process.wait()
+        await kill(self._process)
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from machine.errors import UnavailableError
+
+# A pipe's rest is there at once; a child of the process may hold the pipe open.
+DRAIN_SECONDS, DRAIN_BYTES = 1.0, 64 * 1024
 
 
 async def run_program(
@@ -38,9 +42,24 @@ async def run_program(
         raise UnavailableError(f"{name}: has not ended in {seconds:g} s") from error
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            await kill(process)
     if process.returncode:
         lines = told.decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise UnavailableError(f"{name}: {lines[-1]}")
     return printed.decode(errors="replace")
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
+    """Kill a process and wait for its end.
+
+    asyncio takes a process for ended when its pipes have ended too, and reads no further in one that is
+    full (Python 3.11): what the process has left there is read and dropped.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            for pipe in (process.stdout, process.stderr):
+                while pipe is not None and await pipe.read(DRAIN_BYTES):
+                    pass
+    await process.wait()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.doctor.findings import Finding, Words, bad, good, hint, skipped
 from agent.doctor.patient import Patient
-from machine.button_settings import NONE, LightSettings
+from machine.button_settings import NONE, LightSettings, Reader
 from machine.gpio_chip import find_chip
 from machine.light import LEDS
 
@@ -25,7 +25,8 @@ def check_buttons(patient: Patient) -> Finding:
             "buttons", Words(f"按键有故障：{named}", f"faulty: {named}"),
             Words("检查按键、连线和 buttons.pull", "check the button, its wire, and buttons.pull"),
         )  # fmt: skip
-    if lines and (fault := _chip_fault(find_chip(settings.chip))):
+    by_library = settings.reader is Reader.GPIOZERO
+    if lines and not by_library and (fault := _chip_fault(find_chip(settings.chip))):
         return bad(
             "buttons", fault,
             Words("usermod -aG gpio story-agent；在 config.txt 启用 GPIO", "usermod -aG gpio story-agent; enable the GPIO in config.txt"),

@@ -69,6 +69,7 @@ async def test_a_light_that_is_not_there_is_told_once_and_keeps_nothing_closed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     light = LedLight("absent", tmp_path)
+    assert light.state == f"led absent: {tmp_path / 'absent'}: No such file or directory"
     for _ in range(3):
         async with light.shining():
             assert "absent" in (light.fault or "")

@@ -260,3 +260,13 @@ async def test_a_source_that_goes_is_a_fault_and_not_the_next_one(
         await recording.close()
     assert fault.kind is FaultKind.MOVED
     assert "moved it from source" in str(fault)
+
+
+async def test_a_recording_that_is_far_ahead_of_its_reader_is_closed_all_the_same() -> None:
+    """asyncio waits for the end of a process's pipes, and reads no further in one that is full."""
+    recording = await Recording.start(BackEnd("flood", ("yes", "\x01" * 4000)))
+    await recording.block()
+    async with asyncio.timeout(30):
+        while not recording._output._paused:  # type: ignore[attr-defined]
+            await asyncio.sleep(0.001)
+        await recording.close()

@@ -25,6 +25,9 @@ def test_buttons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = board.check_buttons(make_patient(tmp_path, toml, status=status))
     assert told(stuck) == (Level.BAD, "faulty: talk: stuck")
     assert all(map(is_complete, (none, stuck)))
+    monkeypatch.setattr(board, "find_chip", lambda _: None)
+    library = make_patient(tmp_path, '[buttons]\ntalk = 17\nreader = "gpiozero"')
+    assert board.check_buttons(library).level is Level.GOOD
     keys = board.check_buttons(make_patient(tmp_path, '[buttons]\ninput = "all"'))
     assert told(keys) == (Level.GOOD, "all")
 
