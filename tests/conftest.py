@@ -27,10 +27,12 @@ def write_tone(
     path: Path, seconds: float = 1.0, rate: int = 8000, channels: int = 1, hertz: float = 440.0
 ) -> Path:
     """Write a 16-bit PCM WAV file with a sine tone."""
-    samples = (
-        int(12000 * math.sin(2 * math.pi * hertz * n / rate)) for n in range(int(seconds * rate))
-    )
-    frames = b"".join(struct.pack("<h", sample) * channels for sample in samples)
+    count = int(seconds * rate)
+    # Each second of a whole number of hertz is the same, and a story of minutes takes seconds to compute.
+    period = min(count, rate) if float(hertz).is_integer() else count
+    samples = (int(12000 * math.sin(2 * math.pi * hertz * n / rate)) for n in range(period))
+    once = b"".join(struct.pack("<h", sample) * channels for sample in samples)
+    frames = (once * math.ceil(count / max(period, 1)))[: 2 * channels * count]
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as out:
         out.setnchannels(channels)

@@ -134,6 +134,7 @@ async def test_pauses_and_jumps_in_the_rules_fade_never_raise_the_level(
     room: tuple[Room, Ear],
 ) -> None:
     machine, ear = room
+    await until_level(ear, -NEAR_DB, NEAR_DB)
     await machine.keeper.order_timer(parse_timer("off"))
     await machine.keeper.order_rules(parse_rules("daily 1"))
     machine.ahead += 60.0 - FADE
