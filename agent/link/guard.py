@@ -93,6 +93,8 @@ class Guard:
             return await self._handler(request)
         if remaining <= 0:
             return _too_late(request, f"it came {-remaining:.1f} s after its deadline")
+        if request.method == "GET":  # one that waits changes nothing, and the caller has gone
+            return await self._handler(request)
         try:
             # Whatever the handler waits for, such as another request's end, it waits no longer.
             async with asyncio.timeout(remaining):
