@@ -75,8 +75,29 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--fix", action="store_true", help="mend what can be mended")
     doctor.add_argument("--json", action="store_true", help="as one JSON object")
     doctor.set_defaults(run=_doctor)
+    _add_wake(
+        subparsers.add_parser(
+            "wake", parents=[state], help="record, list, try and forget wake words"
+        )
+    )
     commands.register(subparsers, state)
     return parser
+
+
+def _add_wake(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["enrol", "list", "card", "test", "forget"])
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a word's, for enrol, card, forget")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"default {DEFAULT_CONFIG} if it exists"
+    )
+    parser.add_argument("--pinyin", default="", help='how it is said: "xiao3 gu4 shi4"')
+    parser.add_argument("--takes", type=int, choices=range(3, 7), default=4, help="to record (4)")
+    parser.add_argument("--hours", type=float, default=0.5, help="of stories to play to it (0.5)")
+    parser.add_argument(
+        "--wav", type=Path, nargs="+", default=[], metavar="FILE", help="in place of a microphone"
+    )
+    parser.add_argument("--json", action="store_true", help="list: as one JSON object")
+    parser.set_defaults(run=_wake)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -95,6 +116,13 @@ def _run(options: argparse.Namespace) -> int:
     if wants_restart:
         restart(options.words)
     return code
+
+
+def _wake(options: argparse.Namespace) -> int:
+    from agent.voice.wake_command import run_wake  # noqa: PLC0415
+
+    _find_config(options)
+    return run_wake(options)
 
 
 def _sounds(options: argparse.Namespace) -> int:

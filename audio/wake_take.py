@@ -30,6 +30,9 @@ UNLIKE = 0.12
 LOWEST, HIGHEST = 0.055, 0.08
 # Of the distance to the nearest other take.
 MARGIN = 1.5
+# Of the distance to the nearest sound that is like the word; and what even a good take is away from its sister.
+CLEAR = 0.95
+STRICTEST = 0.03
 TAKES_MIN, TAKES_MAX = 3, 6
 
 
@@ -137,10 +140,24 @@ def templates(takes: Sequence[Take]) -> tuple[Template, ...]:
     return tuple(made)
 
 
-def recalled(takes: Sequence[Take]) -> int:
-    """Return how many of the takes the others would have heard: each is left out once."""
+def stricter(made: Sequence[Template], others: Sequence[Sequence[Point]]) -> tuple[Template, ...]:
+    """Return the templates with thresholds below what ``others``, sounds like the word, are away from each.
+
+    A threshold never falls below `STRICTEST`: then the word is heard by nobody, and its card says so.
+    """
+    return tuple(
+        Template(t.points, max(STRICTEST, min(t.threshold, CLEAR * _away(t, others)))) for t in made
+    )
+
+
+def _away(template: Template, others: Sequence[Sequence[Point]]) -> float:
+    return min((nearest(template.points, heard) for heard in others), default=NEVER)
+
+
+def recalled(takes: Sequence[Take], made: Sequence[Template]) -> int:
+    """Return how many of the takes the templates of the others would have heard."""
     count = 0
     for number, take in enumerate(takes):
-        others = templates([other for at, other in enumerate(takes) if at != number])
+        others = [template for at, template in enumerate(made) if at != number]
         count += any(nearest(t.points, take.points) <= t.threshold for t in others)
     return count

@@ -30,7 +30,7 @@ def embedder() -> Iterator[Embedder]:
 @pytest.fixture(scope="module")
 def word(embedder: Embedder) -> Word:
     takes = [take(embedder, said(WORD, *manner, seed=n)) for n, manner in enumerate(MANNERS)]
-    assert recalled(takes) == len(takes)
+    assert recalled(takes, templates(takes)) == len(takes)
     return Word(WORD, templates(takes))
 
 

@@ -15,6 +15,7 @@ from audio.wake_take import (
     HIGHEST,
     LEAD_SECONDS,
     LOWEST,
+    STRICTEST,
     TAIL_SECONDS,
     Flaw,
     Span,
@@ -23,6 +24,7 @@ from audio.wake_take import (
     check_like,
     find_word,
     recalled,
+    stricter,
     take_of,
     templates,
 )
@@ -98,9 +100,23 @@ def test_each_threshold_follows_the_nearest_sister_within_bounds() -> None:
     assert made[3].threshold == HIGHEST
 
 
+def recall(made: list[Take]) -> int:
+    return recalled(made, templates(made))
+
+
+def test_a_sound_that_is_like_the_word_makes_it_stricter_within_bounds() -> None:
+    made = takes(0.02, 0.02)
+    near = close_to(made[0].word, 0.05, seed=77)
+    away = nearest(made[0].word, near)
+    strict = stricter(templates(made), [near])
+    assert strict[0].threshold == pytest.approx(min(LOWEST, 0.95 * away))
+    assert stricter(templates(made), []) == templates(made)
+    assert stricter(templates(made), [made[0].points])[0].threshold == STRICTEST
+
+
 def test_what_the_others_would_have_heard_is_counted() -> None:
-    assert recalled(takes(0.005, 0.005, 0.005)) == 3
-    assert recalled(takes(0.005, 0.005, 0.5)) == 2
+    assert recall(takes(0.005, 0.005, 0.005)) == 3
+    assert recall(takes(0.005, 0.005, 0.5)) == 2
 
 
 def test_a_first_take_has_nothing_to_be_like_and_another_word_is_refused() -> None:

@@ -1,0 +1,171 @@
+"""``story-agent wake``: record, list, try and forget wake words (docs/wake.md)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.exits import EX_CONFIG, EX_FAILED, EX_OK
+from agent.settings import Settings, SettingsError, load_settings
+from agent.voice import wake_texts as texts
+from agent.voice.wake_card import Trial, find_stories, learn, with_stories
+from agent.voice.wake_enrol import EnrolError, record_takes, syllables_of, warnings
+from agent.voice.wake_record import LentMicrophone, read_files
+from audio.embedding import Embedder, Missing, find_models
+from audio.errors import AudioError, SpeexUnavailableError
+from audio.wake_match import Matcher
+from machine.errors import UnavailableError
+from machine.microphone_switch import MicrophoneSwitch
+from machine.wake_words import StoredWord, WakeWordError, WakeWords, check_name
+from resources.announce.files import choose_language
+from resources.announce.settings import Language
+
+_ERRORS = (
+    AudioError, SpeexUnavailableError, EnrolError, UnavailableError, WakeWordError, OSError,
+)  # fmt: skip
+
+
+class _Command:
+    """One run of the command."""
+
+    def __init__(self, options: argparse.Namespace, settings: Settings) -> None:
+        self.options = options
+        self.settings = settings
+        self.words = WakeWords(options.state)
+        self.language: Language = choose_language(settings.sounds.language, os.environ)
+
+    def name(self) -> str:
+        if not self.options.name:
+            raise WakeWordError(f"wake {self.options.action}: expected the name of a word")
+        return check_name(self.options.name)
+
+    def enrol(self) -> None:
+        name, embedder = self.name(), load_embedder()
+        syllables = syllables_of(name, self.options.pinyin)
+        for line in warnings(name, syllables, self.language):
+            print(line)
+        microphone = LentMicrophone(self.settings, self.options.state)
+        try:
+            takes = record_takes(
+                name, self.options.takes, self._recorder(microphone), embedder, print, self.language
+            )
+            word, card = learn(embedder, name, takes, syllables)
+            # Stored before the stories are played, which may take long: a word without hours is not used.
+            self.words.save(StoredWord(word, card))
+            self._play_stories(StoredWord(word, card), embedder)
+        finally:
+            on = microphone.give_back()
+        if not on:
+            print(texts.OFF[self.language])
+
+    def _recorder(self, microphone: LentMicrophone) -> Callable[[], bytes]:
+        if self.options.wav:
+            sounds = read_files(self.options.wav)
+            return lambda: next(sounds, b"")
+        switch = MicrophoneSwitch(self.options.state / "microphone-off")
+        if not switch.is_on:
+            raise EnrolError(texts.MUTED[self.language])
+        return microphone.record
+
+    def card(self) -> None:
+        stored = self.words.find(self.name())
+        self._play_stories(stored, load_embedder())
+        LentMicrophone(self.settings, self.options.state).give_back()
+
+    def _play_stories(self, stored: StoredWord, embedder: Embedder) -> None:
+        """Play the box's stories to a word, and store the card that comes of it."""
+        if stored.card is None:
+            raise WakeWordError(f"{stored.word.name}: record it again")
+        name, language = stored.word.name, self.language
+        folder = self.options.state / self.settings.play.media_folder
+        files = find_stories(folder)
+        if not files:
+            print(texts.NO_STORIES[language].format(folder=folder, name=name))
+            return
+        card = with_stories(
+            stored.card, Trial(embedder, stored.word), files, self.options.hours, self._tell, "the box's stories"
+        )  # fmt: skip
+        made = StoredWord(stored.word, card)
+        self.words.save(made)
+        doubts = "; ".join(made.doubts())
+        text = texts.UNUSED if doubts else texts.USED
+        print(text[language].format(name=name, doubts=doubts))
+
+    def _tell(self, hours: float, hits: int) -> None:
+        print(texts.PLAYED[self.language].format(hours=hours, hits=hits), file=sys.stderr)
+
+    def list(self) -> None:
+        stored, faults = self.words.read_all()
+        told = {each.word.name: describe(each) for each in stored}
+        told |= {name: {"used": False, "doubts": [why]} for name, why in faults.items()}
+        if self.options.json:
+            print(json.dumps(told, ensure_ascii=False))
+            return
+        for name, what in told.items():
+            doubts = "; ".join(what["doubts"])
+            print(f"{name}: {doubts or 'listened for'}")
+
+    def test(self) -> None:
+        """Play WAV files to all words, and print what each is heard as."""
+        embedder = load_embedder()
+        stored, _faults = self.words.read_all()
+        for path, sound in zip(self.options.wav, read_files(self.options.wav), strict=False):
+            embedder.reset()
+            matcher = Matcher([each.word for each in stored])
+            found = [f for point in embedder.add(sound) if (f := matcher.step(point)) is not None]
+            for each in found:
+                what = "heard" if each.hit else "near"
+                print(f"{path}: {what} {each.word}, {each.share:.2f} of its threshold")
+            if not found:
+                print(f"{path}: nothing")
+
+    def forget(self) -> None:
+        self.words.forget(self.name())
+        LentMicrophone(self.settings, self.options.state).give_back()
+
+
+def describe(stored: StoredWord) -> Mapping[str, Any]:
+    """Return a word for people and programs: whether it is used, why not, and its card."""
+    card = stored.card
+    told: dict[str, Any] = {"used": not stored.doubts(), "doubts": stored.doubts()}
+    if card is not None:
+        told |= {
+            "recalled": f"{card.recalled} / {card.spoken}", "hours": card.hours,
+            "false_alarms": card.false_alarms, "near_share": round(card.near_share, 3),
+            "near": card.near, "corpus": card.corpus, "made": card.made,
+        }  # fmt: skip
+    return told
+
+
+def load_embedder() -> Embedder:
+    """Return the models; raises AudioError without the extra."""
+    folder = find_models()
+    if isinstance(folder, Missing):
+        raise AudioError(folder.reason)
+    return Embedder(folder)
+
+
+def run_wake(options: argparse.Namespace) -> int:
+    """Run ``story-agent wake ACTION``; return the exit code."""
+    try:
+        command = _Command(options, load_settings(options.config))
+    except SettingsError as error:
+        return _fail(str(error), EX_CONFIG)
+    actions: Mapping[str, Callable[[], None]] = {
+        "enrol": command.enrol, "card": command.card, "list": command.list, "test": command.test,
+        "forget": command.forget,
+    }  # fmt: skip
+    try:
+        actions[options.action]()
+    except _ERRORS as error:
+        return _fail(str(error), EX_FAILED)
+    return EX_OK
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"story-agent: {text}", file=sys.stderr)
+    return code

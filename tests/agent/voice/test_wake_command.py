@@ -1,0 +1,119 @@
+"""``story-agent wake`` from files to a word that is listened for: wake_command, wake_card, wake_record, wake_texts."""
+
+from __future__ import annotations
+
+import json
+import wave
+from pathlib import Path
+
+import pytest
+
+from agent.cli import main
+from agent.voice.wake_card import find_stories
+from agent.voice.wake_record import read_files
+from machine.wake_words import WakeWords
+from tests.audio.wake_speech import MANNERS, need_speech, said
+from tests.machine.wake_parts import stored
+
+WORD = "故事故事"
+
+
+def wav(path: Path, sound: bytes) -> str:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(sound)
+    return str(path)
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+    monkeypatch.setenv("STORY_AGENT_STATE", str(tmp_path))
+    return tmp_path
+
+
+def test_a_word_is_recorded_tried_listed_and_forgotten(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_speech()
+    monkeypatch.setattr(
+        "agent.voice.wake_card.neighbours", lambda _syllables: [("du4", "shi4") * 2]
+    )
+    takes = [wav(state / f"{n}.wav", said(WORD, *m, seed=n)) for n, m in enumerate(MANNERS[:3])]
+    assert main(["wake", "enrol", WORD, "--takes", "3", "--wav", *takes]) == 0
+    assert "no stories" in capsys.readouterr().out.lower()
+    assert [each.doubts() for each in WakeWords(state).read_all()[0]] == [
+        ["no other speech was played to it"]
+    ]
+    (state / "media").mkdir()
+    wav(state / "media" / "a.wav", said("从前有一座山山上有一座庙"))
+    assert main(["wake", "card", WORD]) == 0
+    assert "is listened for" in capsys.readouterr().out
+    assert main(["wake", "list", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out).values()
+    assert told["used"]
+    assert told["false_alarms"] == 0
+    assert told["hours"] > 0
+    again = wav(state / "again.wav", said(WORD, *MANNERS[0], seed=40))
+    assert main(["wake", "test", "--wav", again, wav(state / "o.wav", said("小兔子乖乖"))]) == 0
+    heard = capsys.readouterr().out.splitlines()
+    assert f"heard {WORD}" in heard[0]
+    assert heard[1].endswith("nothing")
+    assert main(["wake", "forget", WORD]) == 0
+    assert WakeWords(state).read_all() == ([], {})
+
+
+def test_a_microphone_that_is_off_is_not_opened(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need_speech()
+    (state / "microphone-off").touch()
+    assert main(["wake", "enrol", WORD]) == 1
+    assert "microphone is off" in capsys.readouterr().err
+
+
+REFUSED = {
+    "no name": (["enrol"], "expected the name"),
+    "an unknown word": (["forget", "没有"], "no such wake word"),
+    "no such card": (["card", "没有"], "no such wake word"),
+    "a file that is not there": (["test", "--wav", "/nowhere.wav"], "/nowhere.wav"),
+}
+
+
+@pytest.mark.parametrize(("words", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_done_is_said_in_one_line(
+    state: Path, capsys: pytest.CaptureFixture[str], words: list[str], reason: str
+) -> None:
+    need_speech()
+    assert main(["wake", *words, "--state", str(state)]) == 1
+    error = capsys.readouterr().err
+    assert reason in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_list_says_why_a_word_is_not_used(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = WakeWords(state)
+    words.save(stored("good"))
+    words.save(stored("bare", card=None))
+    (words.folder / "bad.json").write_text("{", "utf-8")
+    assert main(["wake", "list"]) == 0
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["good"] == "listened for"
+    assert "no card" in lines["bare"]
+    assert "damaged" in lines["bad.json"]
+
+
+def test_only_recordings_are_stories(tmp_path: Path) -> None:
+    for name in ("b.mp3", "a.WAV", "list.m3u", "cover.jpg"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_stories(tmp_path)] == ["a.WAV", "b.mp3"]
+
+
+def test_files_of_another_rate_are_as_a_microphone_gives_them(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((2, 2, 44100, 0, "NONE", ""))
+        file.writeframes(bytes(4 * 44100))
+    (sound,) = read_files([tmp_path / "a.wav"])
+    assert len(sound) == pytest.approx(32000, abs=640)
