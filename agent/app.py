@@ -80,6 +80,7 @@ class Agent:
         """Why the state folder takes nothing, as found at the start."""
         self._local_token = ""
         self._changes = Changes()
+        self._announcing: list[Coroutine[Any, Any, None]] = []
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
         self._telling: set[asyncio.Task[None]] = set()
@@ -193,6 +194,7 @@ class Agent:
                     *(point.run() for point in points),
                     *([] if self._buttons is None else [self._buttons.run()]),
                     *self._hands_free(),
+                    *self._announcing,
                 )
             ]
             self._service.ready()
@@ -233,6 +235,11 @@ class Agent:
             "local API: https on port %d, certificate SHA-256 %s",
             local.https_port, identity.fingerprint,
         )  # fmt: skip
+        if local.announce:
+            from agent.local.announce import announce  # noqa: PLC0415  # off by default
+
+            work = announce(local.https_port, identity.fingerprint, local.https_address)
+            self._announcing.append(work)
         files = (identity.certificate, identity.key)
         return ServerOnDemand(functools.partial(self._make_local_server, files)), listener
 

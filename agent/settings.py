@@ -214,6 +214,8 @@ class LocalSettings:
     """HTTPS on ``https_address``, with the token in the state folder's ``local-token``; 0: off."""
     https_address: str = "0.0.0.0"  # noqa: S104  # whoever sets the port wants the home network
     """The address of this machine on which HTTPS is served."""
+    announce: bool = False
+    """Whether HTTPS is announced by mDNS; needs the extra [mdns]."""
 
 
 @dataclass(frozen=True, slots=True)

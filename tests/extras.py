@@ -15,6 +15,7 @@ EXTRAS = {
     "gpiozero": "gpio",
     "pyopen_wakeword": "wake",
     "pymicro_wakeword": "wake",
+    "zeroconf": "mdns",
 }
 
 

@@ -78,7 +78,7 @@ def lan_socket(address: str, port: int) -> socket.socket:
 
 def _make(name: str) -> tuple[bytes, bytes]:
     """Return a certificate that signs itself, and its key, both in PEM."""
-    # An import of 60 ms that only a machine with HTTPS needs, once in its life.
+    # Only a machine with HTTPS needs it, once in its life.
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
