@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import array
 import math
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ STORY = "从前有一座山山里有一座庙庙里有一个老和尚在给小�
 CHILD = 3000.0
 # How much louder the child is in the microphone than the story, in dB.
 RATIOS = (0.0, 10.0)
+# Samples of a part of the sentence: two syllables.
+PART = 6400
 # Seconds until the canceller knows the path, of the story alone, and of all that is recorded.
 LEARNS, WHOLE = 10.0, 18.0
 SETTLES = 4.0
@@ -37,7 +40,6 @@ OURS = " ".join(LOAD[3:])
 METHODS = {
     "none": "",
     "webrtc as in the recipe": OURS,
-    "webrtc, gain control off alone": 'aec_method=webrtc aec_args="analog_gain_control=0 digital_gain_control=0"',
     "webrtc, the module's defaults": "aec_method=webrtc",
     "speex": "aec_method=speex",
 }
@@ -128,8 +130,8 @@ def db(level: float) -> float:
     return 20 * math.log10(max(level, 0.1))
 
 
-def measure(folder: Path, words: str, ratio: float) -> tuple[float, float, float]:
-    """Return the echo's level against the story's in dB, the child's correlation, and its gain in dB."""
+def measure(folder: Path, words: str, ratio: float) -> tuple[float, float, float, float]:
+    """Return the echo's level against the story's in dB, the sentence's correlation, that of its parts, and its gain in dB."""
     room = Room(folder)
     room.start()
     try:
@@ -142,7 +144,7 @@ def measure(folder: Path, words: str, ratio: float) -> tuple[float, float, float
         room.kill()
 
 
-def hear(room: Room, sink: str, source: str, loudness: float) -> tuple[float, float, float]:
+def hear(room: Room, sink: str, source: str, loudness: float) -> tuple[float, float, float, float]:
     """Play the story, then the sentence over it, and compare."""
     tale = scaled(array.array("h", sound_of(STORY, RATE, "-p", "30").samples), loudness)
     story = (tale * (round(WHOLE * RATE) // len(tale) + 2))[: round((WHOLE + 4) * RATE)]
@@ -160,8 +162,16 @@ def hear(room: Room, sink: str, source: str, loudness: float) -> tuple[float, fl
     return (
         db(rms(before)) - db(loudness),
         correlation(child, found),
+        by_parts(child, heard[alone - RATE :]),
         db(rms(found)) - db(rms(child)),
     )
+
+
+def by_parts(child: array.array[int], heard: array.array[int]) -> float:
+    """Return the median correlation of the sentence's loud parts, each aligned by itself: a server may skip between them."""
+    parts = [child[n : n + PART] for n in range(0, len(child) - PART + 1, PART)]
+    loud = [part for part in parts if rms(part) > CHILD / 2]
+    return statistics.median(correlation(part, find(part, heard)) for part in loud)
 
 
 def find(sound: array.array[int], within: array.array[int]) -> array.array[int]:
@@ -180,14 +190,14 @@ def find(sound: array.array[int], within: array.array[int]) -> array.array[int]:
 
 def main() -> int:
     print(
-        "| echo cancellation | child / story | the story is left at | correlation of the sentence | its level |"
+        "| echo cancellation | child / story | the story is left at | correlation of the sentence | of its parts | its level |"
     )
-    print("|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|")
     for ratio in RATIOS:
         for name, words in METHODS.items():
             with tempfile.TemporaryDirectory() as folder:
-                echo, fit, gain = measure(Path(folder), words, ratio)
-            row = f"{ratio:+.0f} dB | {echo:+.0f} dB | {fit:.2f} | {gain:+.1f} dB"
+                echo, fit, parts, gain = measure(Path(folder), words, ratio)
+            row = f"{ratio:+.0f} dB | {echo:+.0f} dB | {fit:.2f} | {parts:.2f} | {gain:+.1f} dB"
             print(f"| {name} | {row} |", flush=True)
     return 0
 
