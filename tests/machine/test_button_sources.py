@@ -14,7 +14,7 @@ from machine import button_sources
 from machine.button_settings import ButtonSettings, Key, Pull, Reader
 from machine.button_sources import ChipSource, GpiozeroSource, find_source
 from machine.errors import UnavailableError
-from machine.gpio_chip import Flag, Lines, open_lines
+from machine.gpio_chip import READ_EVENTS, Flag, Lines, open_lines
 from tests.extras import require
 from tests.machine.test_gpio_chip import Kernel
 
@@ -101,6 +101,16 @@ async def test_a_flood_is_looked_at_now_and_then_and_ends_with_the_level_of_now(
     before = len(ears.heard)
     chip.kernel.edge(27, rising=True, at=2.0)
     await ears.until(before + 1)
+
+
+async def test_a_full_read_ends_with_the_level_of_now(chip: Chip) -> None:
+    ears = Ears()
+    await chip.source.open(ears)
+    chip.kernel.values = 0b01
+    for _ in range(READ_EVENTS):
+        chip.kernel.edge(17, rising=False, at=1.0)
+    await ears.until(READ_EVENTS + 2)
+    assert ears.heard[-2:] == [(Key.TALK, True), (Key.NEXT, False)]
 
 
 async def test_what_is_refused_is_told_and_closing_is_no_harm(chip: Chip) -> None:

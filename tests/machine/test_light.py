@@ -65,6 +65,30 @@ async def test_it_goes_out_however_often_its_holder_is_cancelled(tmp_path: Path)
         assert shown(path) == "0"
 
 
+async def test_a_second_cancel_does_not_leave_it_on(tmp_path: Path) -> None:
+    path = led(tmp_path)
+    light = LedLight("listening", tmp_path)
+    lit = asyncio.Event()
+
+    async def hold() -> None:
+        async with light.shining():
+            lit.set()
+            await asyncio.Event().wait()
+
+    for turns in range(1, 5):
+        lit.clear()
+        task = asyncio.create_task(hold())
+        async with asyncio.timeout(30):
+            await lit.wait()
+        task.cancel()
+        for _ in range(turns):  # while it is being turned off
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert shown(path) == "0"
+        assert light.state == "led listening: off"
+
+
 async def test_a_light_that_is_not_there_is_told_once_and_keeps_nothing_closed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
