@@ -9,7 +9,7 @@ import struct
 import threading
 
 # Bytes until a cut: TLS and the registration take about 3,000, so some cuts are within them.
-CUT_BYTES = (500, 12_000)
+CUT_BYTES = (500, 8_000)
 _ABORT = struct.pack("ii", 1, 0)
 
 

@@ -304,6 +304,18 @@ def test_a_file_that_is_taken_away_while_running_is_written_again(
     assert len(values) == COUNT + 2
 
 
+def test_what_was_deleted_does_not_come_back_with_what_is_saved(tmp_path: Path) -> None:
+    """SQLite frees whole pages, and leaves in them what they held."""
+    store = fill(tmp_path)
+    store.finish(store.take(COUNT - 20, in_order=True), at_once=True)
+    store.close()
+    page = (tmp_path / NAME).read_bytes().rindex(b"77:") // PAGE
+    change("", page * PAGE, bytes(PAGE))(tmp_path / NAME)
+    values = [r.data for r in drained(opened(tmp_path)) if r.key == "volume"]
+    assert len(values) == 21  # what waited and one more, and nothing of what was delivered
+    assert (tmp_path / f"{NAME}.bad").exists()
+
+
 def test_once_is_once_also_after_damage(closed: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     shutil.copytree(closed, state)

@@ -132,6 +132,36 @@ def test_a_final_report_is_told_past_a_full_disk_and_not_twice(disk: Hands) -> N
     assert not Hands(disk.folder).open().put("ota_event", {"event": 10}, once="77:final")
 
 
+def test_a_value_that_memory_delivered_makes_older_ones_late_and_no_newer_one(disk: Hands) -> None:
+    store = disk.open()
+    store.put("volume", 1)
+    store.put("volume", 2)
+    disk.fill_disk()
+    while store.put("volume", 3) and not store.status()["in_memory"]:
+        pass
+    (newest,) = disk.deliver(1, in_order=False)
+    assert newest == 3
+    disk.free_disk()
+    store.put("volume", 4)
+    store.close()
+    again = Hands(disk.folder).open()
+    (first,) = again.take(1, in_order=False)
+    assert (first.data, first.late) == ({"volume": 4}, False)
+    again.finish([first], at_once=True)
+    assert {report.late for report in again.take(99, in_order=False)} == {True}
+    again.close()
+
+
+def test_an_identity_report_that_is_replaced_on_a_full_disk_is_not_sent(disk: Hands) -> None:
+    store = disk.open()
+    store.put("device_info", {"ip": "old"})
+    disk.fill_disk()
+    for number in range(2000):
+        store.put("device_info", {"ip": number})
+    assert store.status()["in_memory"]
+    assert disk.deliver_all() == [{"ip": 1999}]
+
+
 def test_a_report_that_moves_to_the_disk_while_it_is_sent_is_not_sent_again(disk: Hands) -> None:
     store = disk.open()
     disk.fill_disk()
