@@ -30,7 +30,8 @@ async def test_what_is_held_is_sent_without_speech_being_found_and_no_pause_ends
     async with asyncio.timeout(30):
         while not room.voice or not room.voice[-1]["eof"]:
             await asyncio.sleep(0)
-    room.listener.note_order()
+    await settled()
+    await room.listener.cancel()  # nobody answers here
     assert (await task).end is End.SENT
 
 

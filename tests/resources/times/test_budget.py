@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.clock import TrustedTime
@@ -188,6 +188,7 @@ async def test_run_stores_at_the_opening(house: House) -> None:
     assert house.budget.status()["listenedMinutes"] == 0.0
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["listen", "wait", "back", "pull"]), st.integers(1, 30)),
