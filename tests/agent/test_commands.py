@@ -198,6 +198,8 @@ HEARD: dict[str, Any] = {
         ),
         ({"cancelled": True}, EX_OK, "cancelled\n"),
         ({"cancelled": False}, EX_OK, "the machine did not listen\n"),
+        ({"released": True}, EX_OK, "released\n"),
+        ({"released": False}, EX_OK, "nothing was held\n"),
     ],
 )  # fmt: skip
 def test_listen_tells_how_it_ended(

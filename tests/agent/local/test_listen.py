@@ -64,6 +64,24 @@ async def test_it_listens_until_it_is_cancelled(
     }  # fmt: skip
 
 
+async def test_what_is_held_is_released_by_another_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ears, _ = make(tmp_path, monkeypatch, "exec tr '\\\\0' '\\\\1' </dev/zero")
+    async with serving(ears, tmp_path) as client:
+        assert (await client.post("/listen", content=b"release")).json() == {"released": False}
+        held = asyncio.create_task(client.post("/listen", content=b"hold"))
+        async with asyncio.timeout(DEADLINE):
+            while ears.status()["state"] != "speaking":  # though nothing in it is speech
+                await asyncio.sleep(0.005)
+        assert (await client.post("/listen", content=b"release")).json() == {"released": True}
+        async with asyncio.timeout(DEADLINE):
+            while ears.status()["state"] != "answering":
+                await asyncio.sleep(0.005)
+        await client.post("/listen", content=b"cancel")
+        assert (await held).json()["id"] == 10001
+
+
 @pytest.mark.parametrize(
     ("content", "status", "text"),
     [
