@@ -97,7 +97,9 @@ max_bytes = 65536
 [local]
 http_port = 8080
 coap_port = 5683
-
+https_port = 8443
+https_address = "192.168.1.5"
+announce = true
 [wake]
 on = true
 while_playing = true
