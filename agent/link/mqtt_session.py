@@ -61,6 +61,9 @@ if TYPE_CHECKING:
 REPORT_TIMEOUT = 20.0
 # Seconds for the broker's answers, and for a voice segment to leave the machine.
 BROKER_TIMEOUT = 10.0
+# Seconds without an answer after which a registration or report is sent again on the same connection;
+# a cloud knows a repeated report by its number.
+RESEND_SECONDS = 5.0
 # Seconds that the handlers of requests have to end when the connection does.
 END_TIMEOUT = 2.0
 # MQTT 5: nobody subscribed to this topic, so no worker of the cloud is there.
@@ -237,24 +240,34 @@ class MqttSession:
                 response_topic=str(self._answers),
                 correlation=correlation,
             )
-            reason = await self._open_connection().publish(request, deadline=deadline)
-            if reason == _NO_SUBSCRIBERS:
-                raise CloudBusyError("no cloud listens at the broker now")
-            return await self._wait_for(answer, until - time.monotonic())
+            while (found := await self._try(request, answer, until)) is None:
+                _log.debug("link: %s: no answer yet, sent again", kind)
+            return found
         finally:
             del self._waiting[correlation]
+            answer.cancel()
 
-    async def _wait_for(self, answer: asyncio.Future[Answer], seconds: float) -> Answer:
-        """Return the answer; raises TransportError if the connection ends first, or time runs out."""
-        ended = self._open_connection().ended
-        either: list[asyncio.Future[Any]] = [answer, ended]
-        await asyncio.wait(either, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
+    async def _try(
+        self, request: Outgoing, answer: asyncio.Future[Answer], until: float
+    ) -> Answer | None:
+        """Send a request, and wait for the answer for a while; None: it is time to send it again.
+
+        The worker that took it may have been killed, and the broker does not hand it to another.
+        """
+        left = until - time.monotonic()
+        if left <= 0:
+            raise RequestTimeoutError("the cloud did not answer in time")
+        connection = self._open_connection()
+        if await connection.publish(request, deadline=left) == _NO_SUBSCRIBERS:
+            raise CloudBusyError("no cloud listens at the broker now")
+        either: list[asyncio.Future[Any]] = [answer, connection.ended]
+        seconds = min(RESEND_SECONDS, max(0.0, until - time.monotonic()))
+        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
-        answer.cancel()
-        if ended.done():
-            raise StreamClosedError(ended.result())
-        raise RequestTimeoutError("the cloud did not answer in time")
+        if connection.ended.done():
+            raise StreamClosedError(connection.ended.result())
+        return None
 
     @staticmethod
     def _outgoing(topic: str, payload: bytes, **options: Any) -> Outgoing:

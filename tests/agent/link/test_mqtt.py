@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import agent.link.mqtt_requests
+import agent.link.mqtt_session
 from agent.link import (
     CloudBusyError,
     ConnectError,
@@ -266,6 +267,40 @@ async def test_a_report_is_done_after_the_clouds_answer(run: Run, cloud: MqttClo
     go.set()
     await report
     assert cloud.reports == [{"volume": 5}]
+
+
+async def test_a_report_whose_worker_was_killed_is_sent_again(
+    run: Run, cloud: MqttCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent.link.mqtt_session, "RESEND_SECONDS", 0.05)
+    link = await run()
+
+    async def killed(_request: Request) -> Answer:
+        cloud.answer = lambda _: Answer(Code.CHANGED)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    cloud.answer = killed
+    await link.report({"volume": 5})
+    assert cloud.reports == [{"volume": 5}] * 2
+
+
+async def test_without_any_answer_a_report_fails_and_the_link_begins_anew(
+    run: Run, cloud: MqttCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent.link.mqtt_session, "RESEND_SECONDS", 0.02)
+    monkeypatch.setattr(agent.link.mqtt_session, "REPORT_TIMEOUT", 0.1)
+    link = await run()
+
+    async def silent(_request: Request) -> Answer:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    cloud.answer = silent
+    with pytest.raises(LostError, match="did not answer in time"):
+        await link.report({"volume": 5})
+    cloud.answer = lambda _: Answer(Code.CONTENT)
+    await until(lambda: link.status.tries == 2 and link.registered.is_set())
 
 
 REPORTS: list[tuple[Answer, type[Exception]]] = [

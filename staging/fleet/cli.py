@@ -1,0 +1,111 @@
+"""``story-fleet``: adds devices to a running cloud's store, and runs them all in this process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import sys
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from staging.client import OpenApiClient
+from staging.data_dir import DataDir, read_endpoints
+from staging.errors import StagingError
+from staging.fleet.run import Plan, run
+from staging.gateway import tls
+from staging.store import Database, apps, devices
+from staging.store.apps import AppType
+from staging.times import now_ms
+from wire.reports import Credentials
+
+USER = "fleet"
+# Descriptors beside those of the devices.
+SPARE_FILES = 200
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one fleet and return the exit code: 0 if every device was held and nothing lost."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except (StagingError, OSError) as error:
+        print(f"story-fleet: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="story-fleet", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the running cloud's folder")
+    parser.add_argument("--database", help="its database, if it is not in the folder")
+    parser.add_argument("--devices", type=int, default=1000, metavar="N")
+    parser.add_argument("--link", choices=("coap", "mqtt"), default="coap")
+    parser.add_argument(
+        "--api", metavar="URL", help="the open API, if not the server's: a worker's"
+    )
+    parser.add_argument("--rate", type=float, default=200.0, help="connections begun a second")
+    parser.add_argument("--hold", type=float, default=30.0, help="seconds of reports")
+    parser.add_argument("--report-every", type=float, default=10.0, help="seconds, for each device")
+    parser.add_argument("--controls", type=int, default=200, help="requests of an app")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    data = DataDir(options.data.absolute())
+    endpoints = read_endpoints(data)
+    if endpoints is None:
+        raise StagingError(f"--data {data.root}: no story-cloud serve runs on it")
+    if options.link == "mqtt" and not endpoints.mqtt_port:
+        raise StagingError("--link mqtt: the cloud has no broker; start serve with --mqtt-port N")
+    _allow_files(options.devices)
+    tls.limit_buffers()
+    store = Database(options.database or data.database)
+    try:
+        made, client = store.call(_prepare, options.devices, options.api or endpoints.api)
+    finally:
+        store.close()
+    plan = Plan(
+        options.link, endpoints, data.ca / "ca.crt", options.rate, options.hold,
+        options.report_every, options.controls,
+    )  # fmt: skip
+    figures = asyncio.run(run(plan, made, client, _show))
+    print("\r\033[K" if sys.stderr.isatty() else "", end="", file=sys.stderr)
+    print(json.dumps(figures.to_json()) if options.json else "\n".join(figures.lines()))
+    lost = figures.reports_lost + figures.controls_lost
+    return 0 if figures.held == options.devices and not lost else 1
+
+
+def _prepare(session: Session, count: int, api: str) -> tuple[list[Credentials], OpenApiClient]:
+    """Add devices that one account owns, and an app that may control them."""
+    now = now_ms()
+    account = apps.account(session, USER, now)
+    app = apps.add_app(session, "fleet", AppType.WEB, None, now)
+    token, _ = apps.issue_token(session, app.id, USER, now)
+    made = []
+    for _ in range(count):
+        device = devices.add(session, None, now)
+        devices.bind(session, device.uuid, device.bind_token or "", account.id, now)
+        made.append(Credentials(device.uuid, device.token))
+    return made, OpenApiClient(api, app.apikey, app.secret, token)
+
+
+def _show(line: str) -> None:
+    """Show the progress on one line of a terminal, else a line each."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def _allow_files(wanted: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard < wanted + SPARE_FILES:
+        raise StagingError(
+            f"the limit of open files is {hard}, the fleet needs {wanted + SPARE_FILES}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

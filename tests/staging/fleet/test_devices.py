@@ -1,0 +1,81 @@
+"""The simulated devices against a real gateway and a real broker: both links, the same behaviour."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staging.broker.gate import BrokerGate
+from staging.broker.members import Members
+from staging.broker.worker import BrokerAddress, Worker
+from staging.data_dir import Endpoints
+from staging.fleet.devices import make
+from tests.authority import LOOPBACK, Authority
+from tests.broker import CLOUD_PASSWORD, DEADLINE, broker
+from transport.errors import TransportError
+from transport.framed import FramedEndpoint
+from wire.codes import Code
+from wire.reports import Credentials
+
+pytestmark = pytest.mark.one_database
+
+
+@pytest.fixture
+async def reached(cloud: Any, tmp_path: Path) -> AsyncIterator[tuple[Endpoints, ssl.SSLContext]]:
+    """Yield the addresses of one cloud with both links."""
+    authority = Authority()
+    users = {cloud.device.uuid: cloud.device.token}
+    async with broker(tmp_path / "b", authority, users) as made:
+        gate = BrokerGate(cloud.database, cloud.gateway, Members("server"))
+        address = BrokerAddress(
+            LOOPBACK, made.listeners.workers_port, tmp_path / "b" / "ca.pem", CLOUD_PASSWORD
+        )
+        worker = Worker(gate, "server", address)
+        running = asyncio.create_task(worker.run())
+        await worker.ready.wait()
+        context = ssl.create_default_context(cafile=str(cloud.certificates.ca))
+        context.load_verify_locations(cadata=authority.pem)
+        yield Endpoints("http://cloud", LOOPBACK, cloud.device_port, made.listeners.port), context
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("kind", ["coap", "mqtt"])
+async def test_a_device_registers_reports_and_is_controlled(
+    cloud: Any, reached: tuple[Endpoints, ssl.SSLContext], kind: str
+) -> None:
+    endpoints, context = reached
+    endpoint = await FramedEndpoint.create()
+    shared = {"context": context, "endpoint": endpoint}
+    who = Credentials(cloud.device.uuid, cloud.device.token)
+    device = make(kind, who, endpoints, shared)
+    await device.connect()
+    await cloud.settle()
+    assert (await device.report({"volume": 3})).code == Code.CHANGED
+    assert await cloud.gateway.control(who.uuid, "volume", "GET", None) == ("2.05", "8")
+    assert await cloud.gateway.control(who.uuid, "volume", "PUT", "5") == ("2.04", "")
+    assert device.connected
+    await device.close()
+    async with asyncio.timeout(DEADLINE):
+        while cloud.gateway.is_online(who.uuid):
+            await asyncio.sleep(0.005)
+    await endpoint.shutdown()
+
+
+@pytest.mark.parametrize("kind", ["coap", "mqtt"])
+async def test_a_device_that_the_cloud_does_not_know_says_so(
+    reached: tuple[Endpoints, ssl.SSLContext], kind: str
+) -> None:
+    endpoints, context = reached
+    endpoint = await FramedEndpoint.create()
+    shared = {"context": context, "endpoint": endpoint}
+    device = make(kind, Credentials("0083000000000f", "none"), endpoints, shared)
+    with pytest.raises(TransportError):
+        await device.connect()
+    await device.close()
+    await endpoint.shutdown()
