@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test test-vm lint types bench command-proof report-proof clean
+.PHONY: setup run test test-vm lint types bench fuzz command-proof report-proof worker-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -40,6 +40,14 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy wire audio base transport machine resources ota release agent staging cloud tools benchmarks tests
+
+# A million broken inputs for both wire formats.
+fuzz: setup
+	@$(BIN)/python -m tools.fuzz
+
+# Workers of the cloud are killed while 200 devices report over MQTT (docs/scale.md).
+worker-proof: setup
+	@$(BIN)/python -m tools.worker_proof
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

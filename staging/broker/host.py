@@ -25,6 +25,7 @@ from wire.fields import get_int, get_string, parse_object
 # Seconds until a device that was added may log in at the broker.
 LOOK_SECONDS = 0.5
 RETRY_MAX_SECONDS = 10.0
+START_TRIES = 6
 ADDRESS = "workers.json"
 
 _log = logging.getLogger(__name__)
@@ -55,7 +56,15 @@ class BrokerHost:
     async def start(self) -> None:
         """Start the broker with the devices of the store. Raises BrokerError."""
         await self._read_new()
-        await self._broker.start(self._users)
+        for left in reversed(range(START_TRIES)):
+            try:
+                await self._broker.start(self._users)
+                break
+            except BrokerError:
+                # The broker of a cloud that was killed may have the port for another moment.
+                if not left:
+                    raise
+                await asyncio.sleep(LOOK_SECONDS)
         told = {"port": self._listeners.workers_port, "password": self._users[CLOUD_USER]}
         path = self._folder / ADDRESS
         await asyncio.to_thread(write_atomically, path, json.dumps(told).encode(), mode=SECRET_MODE)

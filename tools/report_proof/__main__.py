@@ -1,6 +1,6 @@
 """Proves that no report is lost, invented or stored twice, through cuts and kills (docs/adr/0034).
 
-    python -m tools.report_proof [--link coap] [--reports N] [--seed N] [--write FILE]
+    python -m tools.report_proof [--link coap|mqtt] [--reports N] [--seed N] [--write FILE]
 
 A real staging cloud runs behind a proxy that cuts each connection after a random number of bytes. The
 device is a process with the agent's outbox, delivery and link; it says each number on its standard
@@ -134,12 +134,16 @@ class Proof:
         self._chance = random.Random(seed)  # noqa: S311  # for moments, not secrets
         self.tally = Tally()
         self.bench = Bench(folder)
-        self.bench.start_cloud(0, 0)
+        self.bench.start_cloud(0, 0, mqtt=link == "mqtt")
         self.bench.flash_device()
         host, port = self.bench.device_address.rsplit(":", 1)
-        self.proxy = CuttingProxy(host, int(port), self._chance)
         profile = json.loads(self.bench.profile_path.read_text())
-        profile["coapPort"] = self.proxy.port
+        configures = json.loads(profile["configures"])
+        # The broker's port, which the broker has again after each kill; 0: there is none.
+        self._mqtt_port = int(configures.get("mqttPort", 0))
+        self.proxy = CuttingProxy(host, self._mqtt_port or int(port), self._chance)
+        profile["coapPort"] = configures["mqttPort"] = self.proxy.port
+        profile["configures"] = json.dumps(configures)
         self.bench.profile_path.write_text(json.dumps(profile))
         self.device = Device(self.bench.state, self.bench.profile_path, link, self.tally)
 
@@ -172,7 +176,10 @@ class Proof:
         log = self.bench.folder / f"cloud-{self.tally.cloud_kills}.log"
         words: list[str | Path] = ["serve", "--data", self.bench.cloud_data, "--api-port", "0"]
         port = self.bench.device_address.rsplit(":", 1)[1]
-        self.bench.cloud = Service("story-cloud", [*words, "--device-port", port], log)
+        words += ["--device-port", port]
+        if self._mqtt_port:
+            words += ["--mqtt-port", str(self._mqtt_port)]
+        self.bench.cloud = Service("story-cloud", words, log)
         self.bench.cloud.wait_for_line("ready ")
 
     def count(self) -> None:
@@ -195,7 +202,9 @@ class Proof:
 def main() -> int:
     """Run the proof; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.report_proof", description=__doc__)
-    parser.add_argument("--link", choices=["coap"], default="coap", help="the link to prove")
+    parser.add_argument(
+        "--link", choices=["coap", "mqtt"], default="coap", help="the link to prove"
+    )
     parser.add_argument("--reports", type=int, default=2500, help="how many (default: 2500)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
     parser.add_argument("--write", type=Path, help="a file for the result")

@@ -13,8 +13,11 @@ import pytest
 from staging.broker.gate import BrokerGate
 from staging.broker.members import Members
 from staging.broker.worker import BrokerAddress, Worker
+from staging.client import OpenApiClient
 from staging.data_dir import Endpoints
+from staging.fleet.cli import main
 from staging.fleet.devices import make
+from staging.fleet.run import Plan, run
 from tests.authority import LOOPBACK, Authority
 from tests.broker import CLOUD_PASSWORD, DEADLINE, broker
 from transport.errors import TransportError
@@ -79,3 +82,25 @@ async def test_a_device_that_the_cloud_does_not_know_says_so(
         await device.connect()
     await device.close()
     await endpoint.shutdown()
+
+
+async def test_a_run_counts_what_arrived(
+    cloud: Any, reached: tuple[Endpoints, ssl.SSLContext]
+) -> None:
+    endpoints, _context = reached
+    told: list[str] = []
+    plan = Plan(
+        "coap", endpoints, cloud.certificates.ca, rate=100, hold=0.3, report_every=0.1, controls=0
+    )
+    who = [Credentials(cloud.device.uuid, cloud.device.token)]
+    with OpenApiClient("http://cloud", "", "", "") as client:
+        figures = await run(plan, who, client, told.append)
+    assert (figures.connected, figures.held, figures.reports_lost) == (1, 1, 0)
+    assert figures.reports > 0
+
+
+def test_without_a_cloud_the_error_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--data", str(tmp_path), "--devices", "1"]) == 1
+    assert "no story-cloud serve runs on it" in capsys.readouterr().err
