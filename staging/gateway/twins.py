@@ -1,7 +1,7 @@
 """Notices two machines with one identity: a card that was copied, a profile that was flashed twice.
 
 A device that comes back replaces its own connection, which is dead; one whose connection answered when
-it was replaced is another machine. Two such answers within ten minutes are two machines that take turns.
+it was replaced is another machine. Three such answers within ten minutes are two machines that take turns.
 Then the one that is connected stays, and the other is refused with the reason, so that an order
 reaches one of them always. Only memory: after a restart of the cloud the two tell it again.
 """
@@ -15,8 +15,8 @@ from staging.times import Monotonic
 
 # Seconds for which a sign counts. The refused machine tries again every 150 to 300 s.
 WINDOW_SECONDS = 600.0
-# The first may be chance: a machine that is switched off in the moment in which it is replaced.
-SIGNS = 2
+# One may be chance: a machine that is switched off in the moment in which it is replaced.
+SIGNS = 3
 # Devices that are kept in mind; beyond that the oldest are forgotten.
 DEVICES_LIMIT = 1000
 
