@@ -182,6 +182,7 @@ class Buttons:
             async with asyncio.TaskGroup() as group:
                 for number, source in enumerate(self._sources):
                     group.create_task(self._keep_open(number, source))
+            await asyncio.Event().wait()  # all are open, and stay so
         finally:
             self._end()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from resources.points.microphone import MicrophonePoint
 from resources.points.player import PlayerPoint
 from resources.record import Record
 from tests.agent.voice.ear_parts import Room, settled
+from tests.machine.test_button_sources import Chip
 from tests.resources.parts import Bench
 from wire.codes import Code
 from wire.datapoints import Value
@@ -231,6 +233,13 @@ async def test_a_muted_machine_says_that_it_does_not_listen(machine: Machine) ->
     assert machine.room.microphone.times_open == 0
 
 
+async def test_the_buttons_are_read_until_the_agent_ends(machine: Machine) -> None:
+    await settled()
+    assert machine.panel.closed == 0
+    await machine.end()
+    assert machine.panel.closed == 1
+
+
 async def test_a_source_that_fails_is_told_once_and_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -247,6 +256,33 @@ async def test_a_source_that_fails_is_told_once_and_tried_again(
     warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert warnings == ["buttons: /dev/gpiochip0 line 17: busy"]
     await machine.end()
+
+
+async def test_a_press_on_a_line_of_the_kernels_opens_the_microphone_and_the_next_one_closes_it(
+    tmp_path: Path,
+) -> None:
+    room, chip = Room(), Chip(tmp_path)
+
+    async def nobody(_request: Request) -> Answer:
+        raise AssertionError("nothing is ordered here")
+
+    buttons = Buttons([chip.source], EarsOf(room), Orders(nobody, lambda _: None))  # type: ignore[arg-type]
+    running = asyncio.create_task(buttons.run())
+    async with asyncio.timeout(30):
+        while not chip.asked:
+            await asyncio.sleep(0)
+        for pressed in (True, False, True):
+            chip.kernel.edge(17, rising=pressed, at=time.monotonic())
+            while buttons._keys[0, Key.TALK]._level.pressed is not pressed:
+                await asyncio.sleep(0.001)
+            while pressed and room.microphone.times_open == 0:
+                await asyncio.sleep(0)
+        while room.listener.busy:
+            await asyncio.sleep(0.001)
+    assert room.microphone.times_open == 1
+    assert buttons.status()["counts"] == {"talk": 2}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 # The other buttons.
