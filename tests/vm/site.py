@@ -31,7 +31,7 @@ keepalive_seconds = 3
 """
 # A few hundred kilobytes then take some seconds, so that cuts fall into the download too.
 SLOTS_RATE = "max_bytes_per_second = 65536\n"
-UID = 996
+AGENTS_USER = "story-agent"
 
 T = TypeVar("T")
 
@@ -91,8 +91,9 @@ class Site:
         (tree / "etc" / "agent.toml").write_text(CONFIG.format(installer=self.installer, rate=rate))
         root = self.bench.cloud_data / "tuf" / "metadata" / "1.root.json"
         shutil.copyfile(root, tree / "story-agent" / "root.json")
+        uid = uid_in(self.images.root)
         for path in (tree, *tree.rglob("*")):
-            shutil.chown(path, UID, UID)
+            shutil.chown(path, uid, uid)
         disk = self.folder / f"state-{number}.ext4"
         disk.touch()
         subprocess.run(["truncate", "-s", "512M", str(disk)], check=True)
@@ -139,6 +140,16 @@ class Site:
                 return call(self.client)
             except (OpenApiError, httpx.HTTPError):
                 return None
+
+
+def uid_in(image: Path) -> int:
+    """Return the agent's user id in a root image: sysusers gives the next that is free, after those of its groups."""
+    reading = ["debugfs", "-R", "cat /etc/passwd", str(image)]
+    passwd = subprocess.run(reading, check=True, capture_output=True, text=True).stdout
+    entries = dict(line.split(":", 1) for line in passwd.splitlines() if ":" in line)
+    if AGENTS_USER not in entries:
+        raise RuntimeError(f"{image}: /etc/passwd has no {AGENTS_USER}: build the image anew")
+    return int(entries[AGENTS_USER].split(":")[1])
 
 
 def kill_agent(image: Path) -> Path:
