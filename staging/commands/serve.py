@@ -60,10 +60,14 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _begin() -> None:
     # Nothing is read again on demand: certificates are renewed by the hour (`staging.upkeep`).
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logs.set_up(logging.INFO)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    _begin()
     wanted = server.ServeOptions(
         data=data_of(options),
         database=database_of(options),
@@ -81,7 +85,7 @@ def _work(options: argparse.Namespace) -> None:
     answer_topic("0" * 14, options.name)  # raises on a name that is no part of a topic
     if options.name == server.SERVER_NAME:
         raise FieldError("--name", options.name, "another one: this is the server's")
-    logs.set_up(logging.INFO)
+    _begin()
     wanted = server.ServeOptions(
         data=data_of(options),
         database=database_of(options),
