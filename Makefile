@@ -30,7 +30,7 @@ test-vm: setup
 	@$(BIN)/python -m tests.vm.proof --images $(VM) --dead --write $(VM)/dead.md
 
 # Every report arrives once, through connections cut at random bytes and kill -9 of device and cloud; a few
-# minutes. REPORTS=N; LINK=coap (docs/adr/0034).
+# minutes. REPORTS=N; LINK=coap or mqtt (docs/adr/0034).
 report-proof: setup
 	@$(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),2500) --link $(or $(LINK),coap)
 

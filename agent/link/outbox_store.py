@@ -86,7 +86,7 @@ class Store:
         self._losses: list[dict[str, object]] = []
         self._epoch, self._number = secrets.token_hex(8), 0
         self.last_id = 0
-        self.dropped = 0
+        self.dropped = self._dropped_told = self._dropped_said = 0
         self.damaged = 0
         self.missing = 0
 
@@ -316,7 +316,17 @@ class Store:
     def _note_dropped(self, count: int) -> None:
         if count:
             self.dropped += count
-            _log.warning("outbox full: %d data-point reports dropped so far", self.dropped)
+            if self.dropped >= 2 * self._dropped_said:  # not once for each
+                self._dropped_said = self.dropped
+                _log.warning("outbox full: %d data-point reports dropped so far", self.dropped)
+            self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        """Tell the cloud how many were dropped, once at a time: the next when it has heard of these."""
+        if self.dropped > self._dropped_told and not self._lanes.of_key(KEY_TROUBLE):
+            self._dropped_told = self.dropped
+            text = f"outbox full: {self.dropped} data-point reports dropped since the start"
+            self._put(self._new_row(KEY_TROUBLE, {"part": "outbox", "text": text}), None)
 
     # Taking.
 
@@ -412,6 +422,8 @@ class Store:
         else:
             self._done.add(row_id)
         self._lanes.deliver(row_id, report.key)
+        if report.key == KEY_TROUBLE:
+            self._tell_dropped()
 
     def _remember(self, once: str) -> None:
         self._once_told[once] = None

@@ -42,6 +42,7 @@ class TaskRecord:
         self._report = report
         self._on_trial = on_trial
         self.task = read_task(state_dir)
+        self._fault = ""
 
     @property
     def unfinished(self) -> Task | None:
@@ -107,7 +108,9 @@ class TaskRecord:
         try:
             await self.report_final()
         except OSError as error:
-            _log.warning("the final report of an update cannot be stored: %s", error)
+            if str(error) != self._fault:  # each retry meets it
+                _log.warning("the final report of an update cannot be stored: %s", error)
+            self._fault = str(error)
 
     async def report_final(self) -> None:
         """Make the final report if it is owed; raises OSError if the outbox does not take it."""
@@ -119,6 +122,7 @@ class TaskRecord:
             await self.save(replace(task, reported=True))
         except OSError as error:  # the report is made; its key prevents a second one
             _log.warning("update %s: %s", show_transaction(task.transaction), error)
+            self.task = replace(task, reported=True)
 
 
 def show_transaction(transaction: str) -> str:

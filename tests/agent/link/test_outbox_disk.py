@@ -18,6 +18,7 @@ from agent.link.outbox_disk import DiskError
 from agent.link.outbox_file import OutboxFile
 from agent.link.outbox_held import BYTES_MAX
 from agent.link.outbox_store import NotStoredError, Store
+from wire.reports import KEY_TROUBLE
 
 NAME = "outbox.sqlite"
 
@@ -228,11 +229,11 @@ def test_memory_is_bounded_and_keeps_the_newest_value_of_each_data_point(tmp_pat
     store.put("volume", 7)
     for number in range(2000):
         store.put("play", f"{number} " + "x" * 1000)
-    assert store.dropped == 2001 - store.waiting
+    assert store.dropped == 2002 - store.waiting  # with the one that tells of it
     assert store.waiting * 1000 < BYTES_MAX * 1.1
     values = hands.deliver_all()
     assert values[0] == 7
-    assert str(values[-1]).startswith("1999 ")
+    assert any(str(value).startswith("1999 ") for value in values)
 
 
 class FailingDatabase:
@@ -291,3 +292,19 @@ def test_no_statement_that_fails_loses_or_repeats_a_report(fails_at: int, tmp_pa
     assert not store.put("ota_event", {"event": 1}, once="77")
     store.close()
     assert Hands(tmp_path).open().waiting == 0
+
+
+def test_what_was_dropped_is_told_once_at_a_time(tmp_path: Path) -> None:
+    store = Store(tmp_path / NAME, 64 * 1024, time.time, time.monotonic)
+    store.open()
+    for number in range(200):
+        store.put("play", f"{number} " + "x" * 1000)
+    told = [report for report in store.take(999, in_order=False) if report.key == KEY_TROUBLE]
+    assert len(told) == 1
+    assert "data-point reports dropped" in str(told[0].data)
+    store.finish(told, at_once=True)
+    (again,) = [r for r in store.take(999, in_order=False) if r.key == KEY_TROUBLE]
+    assert f"{store.dropped} data-point" in str(again.data)
+    store.finish([again], at_once=True)
+    assert not [r for r in store.take(999, in_order=False) if r.key == KEY_TROUBLE]
+    store.close()
