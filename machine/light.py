@@ -28,7 +28,7 @@ WORDS_BYTES = 300
 # Signals for the whole service come to the shell too, and it must outlive them. The trigger may be "heartbeat".
 GUARD = """trap '' TERM INT HUP
 { echo none >"$1/trigger"; } 2>/dev/null
-read -r full <"$1/max_brightness" && echo "$full" >"$1/brightness" && echo on && cat >/dev/null
+full=$(cat "$1/max_brightness") && echo "$full" >"$1/brightness" && echo on && cat >/dev/null
 echo 0 >"$1/brightness"
 """
 
