@@ -2,7 +2,8 @@
 
 A damaged file is rebuilt of what can be read in it and opened again; a disk that takes nothing is
 reported as `DiskError` and tried again with the next write. The log gets one line when a trouble begins
-and one when it is over, however often it is met in between.
+and one when it is over, however often it is met in between. What repairs a file is imported when one is
+damaged: each start of the agent would pay for it.
 """
 
 from __future__ import annotations
@@ -11,18 +12,12 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from agent.link.outbox_file import OutboxFile, is_damage
-from agent.link.outbox_salvage import (
-    Salvaged,
-    fault_before_opening,
-    finish_swap,
-    from_file,
-    read_rows,
-    rebuild,
-    replace,
-)
+from agent.link.outbox_file import OutboxFile, fault_before_opening, is_damage
+
+if TYPE_CHECKING:
+    from agent.link.outbox_salvage import Salvaged
 
 # Seconds between tries to open a file that could not be opened: each reads all of it.
 REOPEN_SECONDS = 60.0
@@ -85,12 +80,15 @@ class Disk:
             self.close()
             if not self._was_open:
                 self._was_open = True  # what is there is read once; then memory has it
-                self._owner.unwritable(read_rows(self._path))
+                self._give_up()
             raise self._failed(error, is_said=False) from error
         self._was_open = True
 
     def _open_sound(self) -> OutboxFile:
-        finish_swap(self._path)
+        if self._path.with_name(self._path.name + ".new").exists():
+            from agent.link.outbox_salvage import finish_swap  # noqa: PLC0415  # see the head
+
+            finish_swap(self._path)
         fault = fault_before_opening(self._path)
         if fault is None:
             try:
@@ -102,7 +100,15 @@ class Disk:
         self._rebuild(fault)
         return OutboxFile(self._path)
 
+    def _give_up(self) -> None:
+        """Let memory have what can be read of a file that cannot be used."""
+        from agent.link.outbox_salvage import read_rows  # noqa: PLC0415  # see the head
+
+        self._owner.unwritable(read_rows(self._path))
+
     def _rebuild(self, fault: str) -> None:
+        from agent.link.outbox_salvage import rebuild  # noqa: PLC0415  # see the head
+
         now = self._clock()
         self._rebuilt = [at for at in self._rebuilt if now - at < REOPEN_SECONDS]
         if len(self._rebuilt) >= REBUILDS_MAX:
@@ -158,7 +164,7 @@ class Disk:
         try:
             self._rebuild(fault)
         except (sqlite3.Error, OSError) as error:
-            self._owner.unwritable(read_rows(self._path))
+            self._give_up()
             self.close()
             raise self._failed(error) from error
         self.close()
@@ -166,6 +172,8 @@ class Disk:
 
     def _take_place_again(self) -> None:
         """Put the file back where something else is now, or nothing; raises DiskError."""
+        from agent.link.outbox_salvage import Salvaged, from_file, replace  # noqa: PLC0415  # see the head
+
         file = self._opened_file()
         _log.error("outbox %s was removed or replaced: it is written again", self._path)
         try:

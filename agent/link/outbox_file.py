@@ -8,7 +8,10 @@ Everything here runs in the outbox's thread and raises sqlite3.Error or OSError.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sqlite3
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +28,8 @@ BUSY_TIMEOUT = 5.0
 # Pages of the log before it is written back. After a power cut all of it is checked at the start.
 LOG_PAGES = 128
 SUFFIXES = ("-wal", "-shm")
+# Bytes of a file that is read into memory, in such blocks; above the first number only its first part is.
+READ_MAX, BLOCK = 64 * 1024 * 1024, 4096
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS report (
@@ -244,6 +249,67 @@ def remove_file(path: Path) -> None:
     for suffix in ("", *SUFFIXES):
         with contextlib.suppress(OSError):
             path.with_name(path.name + suffix).unlink()
+
+
+def fault_before_opening(path: Path) -> str | None:
+    """Return what is wrong with a file in a way that SQLite would pass over without a word.
+
+    SQLite takes an empty file for a new one and removes its log; it reads a log up to its first
+    damaged frame and forgets the rest; and it cannot tell a missing file from a deleted one.
+    """
+    log = path.with_name(path.name + "-wal")
+    try:
+        found = path.stat()
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
+            raise
+        if path.is_symlink():
+            return "it is a link to nothing"
+        return "its file is missing beside its log" if _size(log) else None
+    if not stat.S_ISREG(found.st_mode):
+        return "it is no file"
+    if found.st_size == 0:
+        return "it is empty"
+    if _size(log) and not _is_log_whole(log):
+        return "its log is damaged"
+    return None
+
+
+def _is_log_whole(log: Path) -> bool:
+    from agent.link.sqlite_pages import is_log_whole  # noqa: PLC0415  # after a power cut only
+
+    return is_log_whole(read_file(log))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes; blocks that the card cannot read are zeros."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return b""
+        size = min(found.st_size, READ_MAX)
+        return b"".join(_read_block(descriptor, at, size) for at in range(0, size, BLOCK))
+    finally:
+        os.close(descriptor)
+
+
+def _read_block(descriptor: int, at: int, size: int) -> bytes:
+    length = min(BLOCK, size - at)
+    try:
+        return os.pread(descriptor, length, at)
+    except OSError:
+        return bytes(length)
 
 
 def is_damage(error: sqlite3.Error) -> bool:

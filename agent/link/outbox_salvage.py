@@ -7,22 +7,17 @@ leaves one of the two. The old one stays as ``outbox.sqlite.bad``, unless the di
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import sqlite3
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.link.outbox_file import SUFFIXES, OutboxFile, make_file, remove_file
+from agent.link.outbox_file import SUFFIXES, OutboxFile, make_file, read_file, remove_file
 from agent.link.outbox_rows import BadRowError, Row, parse_row
-from agent.link.sqlite_pages import Record, is_log_whole, salvage
+from agent.link.sqlite_pages import Record, salvage
 from base.files import fsync_path
 
-BLOCK = 4096
-# Bytes of a file that is read into memory; above it only its first part is.
-READ_MAX = 64 * 1024 * 1024
 TABLES = ("report", "once")
 # Characters of a remembered name.
 ONCE_MAX = 512
@@ -57,33 +52,9 @@ class Salvaged:
         return f"{text}, {missing} missing"
 
 
-def fault_before_opening(path: Path) -> str | None:
-    """Return what is wrong with a file in a way that SQLite would pass over without a word.
-
-    SQLite takes an empty file for a new one and removes its log; it reads a log up to its first
-    damaged frame and forgets the rest; and it cannot tell a missing file from a deleted one.
-    """
-    log = path.with_name(path.name + "-wal")
-    try:
-        found = path.stat()
-    except OSError as error:
-        if error.errno not in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
-            raise
-        if path.is_symlink():
-            return "it is a link to nothing"
-        return "its file is missing beside its log" if _size(log) else None
-    if not stat.S_ISREG(found.st_mode):
-        return "it is no file"
-    if found.st_size == 0:
-        return "it is empty"
-    if not is_log_whole(_read(log)):
-        return "its log is damaged"
-    return None
-
-
 def read_rows(path: Path) -> Salvaged:
     """Read the reports in a damaged or unwritable outbox; what cannot be read is left out."""
-    found = salvage(_read(path), _read(path.with_name(path.name + "-wal")))
+    found = salvage(read_file(path), read_file(path.with_name(path.name + "-wal")))
     salvaged = Salvaged(damaged=found.damaged)
     for record in found.records:
         _sort(record, salvaged)
@@ -196,34 +167,3 @@ def _new(path: Path) -> Path:
 
 def _bad(path: Path) -> Path:
     return path.with_name(path.name + ".bad")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _read(path: Path) -> bytes:
-    """Return a file's bytes; blocks that the card cannot read are zeros."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return b""
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            return b""
-        size = min(found.st_size, READ_MAX)
-        return b"".join(_read_block(descriptor, at, size) for at in range(0, size, BLOCK))
-    finally:
-        os.close(descriptor)
-
-
-def _read_block(descriptor: int, at: int, size: int) -> bytes:
-    length = min(BLOCK, size - at)
-    try:
-        return os.pread(descriptor, length, at)
-    except OSError:
-        return bytes(length)

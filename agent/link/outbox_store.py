@@ -14,15 +14,18 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.link.outbox_disk import Disk, DiskError
 from agent.link.outbox_file import ONCE_LIMIT, OutboxFile, Sweep
 from agent.link.outbox_held import FIRST_ID, Held, Memory
 from agent.link.outbox_lanes import Lanes
 from agent.link.outbox_rows import LATEST_ONLY, BadRowError, Row, make_row
-from agent.link.outbox_salvage import Salvaged
 from wire.errors import show
 from wire.reports import KEY_TROUBLE, KEYS_SYSTEM
+
+if TYPE_CHECKING:
+    from agent.link.outbox_salvage import Salvaged
 
 # Delivered reports that wait for their deletion; more cost a write of their own.
 SWEEP_AT = 64

@@ -376,3 +376,16 @@ def test_rows_of_a_whole_file_are_all_read(closed: Path) -> None:
     assert [next(iter(row.data.values())) for row in found.rows.values()] == original()
     assert (found.damaged, found.unseen, found.last_id) == (0, 0, COUNT)
     assert len(found.once) == COUNT // UPDATES_EVERY
+
+
+def test_a_power_cut_before_the_new_file_takes_the_place_changes_nothing(
+    closed: Path, killed: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(killed, state)
+    shutil.copy(closed / NAME, state / f"{NAME}.new")  # complete, and the old one is still there
+    shutil.copy(closed / NAME, state / f"{NAME}.part")  # of an earlier try, perhaps half
+    values = [next(iter(r.data.values())) for r in drained(opened(state))]
+    assert values == [*original(), "last"]
+    assert (state / f"{NAME}.bad").exists()
+    assert not (state / f"{NAME}.new").exists()
