@@ -140,9 +140,9 @@ class FramedEndpoint:
             next_id = self._interface.next_id
             self._watches[connection] = Watch(connection, next_id, quiet, patience)
 
-    async def answers(self, connection: Connection, patience: float = ANSWER_SECONDS) -> bool:
-        """Return whether anything comes from a served peer within ``patience`` seconds of a ping."""
-        return await ask(connection, self._interface.next_id, patience)
+    async def answers(self, connection: Connection) -> bool:
+        """Return whether anything comes from a served peer within ANSWER_SECONDS of a ping."""
+        return await ask(connection, self._interface.next_id, ANSWER_SECONDS)
 
     async def request(
         self,

@@ -82,7 +82,10 @@ async def test_the_one_that_is_there_stays_and_the_other_is_refused_with_the_rea
     assert told.twin
 
 
-async def test_a_machine_whose_own_dead_connection_is_there_is_not_refused(cloud: Any) -> None:
+async def test_a_machine_whose_own_dead_connection_is_there_is_not_refused(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transport.framed.ANSWER_SECONDS", 0.1)
     first = await take_turns(cloud)
     first.connection._writer.transport.pause_reading()  # its network is gone
     second = await cloud.connect()
