@@ -13,19 +13,19 @@ import array
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from pypinyin import Style, lazy_pinyin
 
-from agent.voice.wake_card import Trial, hits, learn
-from audio.embedding import SIZE, Embedder, Missing, Point, find_models
+from agent.voice.wake_card import Trial, learn
+from audio.embedding import SIZE, Embedder, Missing, find_models
 from audio.pinyin_near import common_like
 from audio.vad import RATE
-from audio.wake_match import Matcher
+from audio.wake_match import NEAR
 from audio.wake_take import Take, find_word, take_of
+from benchmarks.wake_hours import count_hits, shares
 from tools.speech import sound_of
 
 WORDS = ("小故事小故事", "小熊故事", "小兔故事", "故事故事", "你好小星", "小星小星", "小星")
@@ -320,13 +320,6 @@ def heard(
     return f"{count} / {len(manners)}"
 
 
-def stored(files: Sequence[Path]) -> Iterator[Point]:
-    """Yield the points of files that `speak` has written."""
-    for path in files:
-        for point in np.load(path, mmap_mode="r"):
-            yield tuple(point.astype(float).tolist())
-
-
 def card(embedder: Embedder, text: str, files: Sequence[Path]) -> str:
     """Return one row of the table."""
     takes = record(embedder, text)
@@ -334,15 +327,13 @@ def card(embedder: Embedder, text: str, files: Sequence[Path]) -> str:
     word, made = learn(embedder, text, takes, syllables)
     trial, near = Trial(embedder, word), made.near
     taken = [f"{name} {hit}/{total}" for name, (hit, total) in near.items() if hit]
-    matcher, began = Matcher([word]), time.process_time()
-    false = hits(matcher, stored(files))
+    seen = shares(files, word.templates)
     row = [
         text, f"{made.recalled} / {made.spoken}", heard(embedder, trial, text, AGAIN), heard(embedder, trial, text, AGAIN, 10.0),
-        heard(embedder, trial, text, STRANGERS), str(false), str(matcher.near.get(text, 0)),
+        heard(embedder, trial, text, STRANGERS), str(count_hits(seen)), str(count_hits(seen / NEAR)), f"{seen.min():.2f}",
         f"{sum(h for h, _ in near.values())} / {sum(t for _, t in near.values())}", ", ".join(taken) or "none",
         ", ".join(common_like(syllables)) or "none",
         f"{min(t.threshold for t in word.templates):.3f}-{max(t.threshold for t in word.templates):.3f}",
-        f"{time.process_time() - began:.0f} s",
     ]  # fmt: skip
     return "| " + " | ".join(row) + " |"
 
