@@ -126,7 +126,7 @@ class MqttSession:
         payload = registration_payload(self._credentials)
         deadline = self._settings.connect_timeout_seconds
         asked = self._time.clock()
-        answer = await self._ask(Kind.REGISTER, payload, deadline)
+        answer = await self._ask(self._topic(Kind.REGISTER), payload, deadline)
         text = f"{dotted(answer.code)} {show(answer.payload)}"
         if answer.code >> 5 == 5:
             raise RegisterError(f"registration: {text}")
@@ -187,15 +187,21 @@ class MqttSession:
     async def report(self, data: Mapping[str, object]) -> None:
         """Send one report; a voice segment is live or not at all, and has no answer.
 
+        An utterance's last segment has one, which comes after the cloud's work on all before it.
         Raises as `send`.
         """
         payload = report_payload(data)
-        if not KEYS_VOICE.intersection(data):
+        voice = next(iter(KEYS_VOICE.intersection(data)), None)
+        if voice is None:
             await self.send(payload)
             return
-        segment = self._outgoing(voice_topic(self._credentials.uuid), payload, qos=0)
+        topic, segment = voice_topic(self._credentials.uuid), data[voice]
         with self._translated():
-            await self._open_connection().publish(segment, deadline=BROKER_TIMEOUT)
+            if isinstance(segment, Mapping) and segment.get("eof"):
+                _check_answer(await self._ask(topic, payload, REPORT_TIMEOUT))
+            else:
+                live = self._outgoing(topic, payload, qos=0)
+                await self._open_connection().publish(live, deadline=BROKER_TIMEOUT)
 
     async def send(self, payload: bytes) -> bytes:
         """Send the payload of a report or a batch; return the payload of the cloud's answer.
@@ -208,7 +214,7 @@ class MqttSession:
             ReportRejectedError: the cloud answered with an error code; a retry would not help.
         """
         with self._translated():
-            answer = await self._ask(Kind.REPORT, payload, REPORT_TIMEOUT)
+            answer = await self._ask(self._topic(Kind.REPORT), payload, REPORT_TIMEOUT)
             _check_answer(answer)
         return answer.payload
 
@@ -226,7 +232,7 @@ class MqttSession:
                 raise ReportRejectedError(text) from error
             raise CloudBusyError(f"the report was not taken: {error}") from error
 
-    async def _ask(self, kind: Kind, payload: bytes, deadline: float) -> Answer:
+    async def _ask(self, topic: str, payload: bytes, deadline: float) -> Answer:
         """Send the cloud a request and return its answer. Raises TransportError, CloudBusyError."""
         correlation = self._prefix + next(self._numbers).to_bytes(4, "big")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -234,14 +240,14 @@ class MqttSession:
         until = time.monotonic() + deadline
         try:
             request = self._outgoing(
-                str(Topic(self._credentials.uuid, kind)),
+                topic,
                 payload,
-                expiry=REQUEST_EXPIRY if kind is Kind.REGISTER else None,
+                expiry=REQUEST_EXPIRY,
                 response_topic=str(self._answers),
                 correlation=correlation,
             )
             while (found := await self._try(request, answer, until)) is None:
-                _log.debug("link: %s: no answer yet, sent again", kind)
+                _log.debug("link: %s: no answer yet, sent again", topic)
             return found
         finally:
             del self._waiting[correlation]
@@ -268,6 +274,9 @@ class MqttSession:
         if connection.ended.done():
             raise StreamClosedError(connection.ended.result())
         return None
+
+    def _topic(self, kind: Kind) -> str:
+        return str(Topic(self._credentials.uuid, kind))
 
     @staticmethod
     def _outgoing(topic: str, payload: bytes, **options: Any) -> Outgoing:

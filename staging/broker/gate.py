@@ -219,15 +219,17 @@ class BrokerGate:
                 _log.warning("device %s: its answer has no place: it is not done", topic.uuid)
                 return
             work = self._register if topic.kind is Kind.REGISTER else self._report
-            answer = await work(topic.uuid, message.payload)
-            await self._publish(
-                message.response_topic,
-                answer.payload,
-                correlation=message.correlation,
-                properties=answer_properties(answer.code),
-            )
+            await self._answer(message, await work(topic.uuid, message.payload))
         finally:
             self._acknowledge(message)
+
+    async def _answer(self, message: MqttMessage, answer: Answer) -> None:
+        await self._publish(
+            message.response_topic,
+            answer.payload,
+            correlation=message.correlation,
+            properties=answer_properties(answer.code),
+        )
 
     async def _register(self, uuid: str, payload: bytes) -> Answer:
         """Register a device; the topic is proven by the broker, and the payload must agree."""
@@ -266,9 +268,13 @@ class BrokerGate:
     async def _hear(self, topic: Topic, message: MqttMessage) -> None:
         self._voices += 1
         try:
-            await self._report(topic.uuid, message.payload)
+            answer = await self._report(topic.uuid, message.payload)
+            # An utterance's last segment asks for an answer.
+            if message.response_topic == str(Topic(topic.uuid, Kind.CLOUD_ANSWER)):
+                await self._answer(message, answer)
         finally:
             self._voices -= 1
+            self._acknowledge(message)
 
     # Help.
 

@@ -353,12 +353,15 @@ async def test_a_payload_goes_whole_and_its_answer_comes_back(run: Run, cloud: M
     assert cloud.requests[-1].payload == b'{"number": 7}'
 
 
-async def test_voice_is_sent_without_an_answer(run: Run, cloud: MqttCloud) -> None:
+async def test_voice_is_sent_without_an_answer_but_for_its_end(run: Run, cloud: MqttCloud) -> None:
     link = await run()
     cloud.answer = lambda _: Answer(Code.BAD_REQUEST)
-    await link.report({"duer_voice": {"id": 1}})
-    await until(lambda: cloud.reports)
-    assert cloud.reports == [{"duer_voice": {"id": 1}}]
+    await link.report({"duer_voice": {"id": 1, "eof": 0}})
+    with pytest.raises(ReportRejectedError):
+        await link.report({"duer_voice": {"id": 1, "eof": 1}})
+    assert [report["duer_voice"] for report in cloud.reports] == [
+        {"id": 1, "eof": 0}, {"id": 1, "eof": 1},
+    ]  # fmt: skip
 
 
 async def test_a_report_during_the_brokers_death_is_lost_and_the_link_comes_back(
