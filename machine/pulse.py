@@ -56,8 +56,14 @@ def addresses(environment: Mapping[str, str]) -> list[str]:
 
 
 def is_there(address: str) -> bool:
-    """Return whether a server may be at ``address``: its socket exists, or it is on the network."""
-    return not address.startswith("/") or Path(address).exists()
+    """Return whether a server may be at ``address``: its socket exists, or it is on the network.
+
+    One in a folder that we may not look into is none of ours: ProtectHome= of the agent's unit closes /run/user.
+    """
+    try:
+        return not address.startswith("/") or Path(address).exists()
+    except OSError:
+        return False
 
 
 def read_cookie(environment: Mapping[str, str]) -> bytes:

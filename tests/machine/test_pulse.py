@@ -120,3 +120,14 @@ async def test_no_server_is_unavailable(tmp_path: Path) -> None:
     for address in (str(tmp_path / "none"), "tcp:127.0.0.1:1", "tcp:127.0.0.1:port"):
         with pytest.raises(UnavailableError, match=f"sound server {address}: "):
             await PulseConnection.open(address, lambda: None)
+
+
+def test_a_server_in_a_folder_that_is_closed_to_us_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As /run/user is to the agent's unit (ProtectHome=yes): on such a machine it did not start."""
+
+    def closed(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", closed)
+    assert not is_there("/run/user/994/pulse/native")
+    assert is_there("tcp:host:4713")
