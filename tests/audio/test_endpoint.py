@@ -123,3 +123,30 @@ def test_a_spoken_sentence_is_one_utterance_with_its_first_syllable(
     result = judge(make(), blocks(added(clean, beside)), loud[0], loud[-1])
     assert result.begin is not None
     assert result.end is not None
+
+
+def recalled(script: str, before: str = "abc", kept: str = "KK") -> str:
+    """Return the blocks of the first begin, after a wake word and a cue."""
+    endpointer = Endpointer(Votes(script))
+    endpointer.recall(letter.encode() for letter in before)
+    for letter in kept:
+        endpointer.keep(letter.encode())
+    for letter in script:
+        if blocks := endpointer.add(letter.encode()).blocks:
+            return "".join(chr(block[0]) for block in blocks)
+    return ""
+
+
+def test_what_was_said_since_a_wake_word_and_into_the_cue_begins_the_sentence() -> None:
+    assert recalled("###") == "abcKK###"
+    assert recalled("..###") == "abcKK..###"
+
+
+def test_a_cue_that_nobody_spoke_into_is_no_part_of_a_later_sentence() -> None:
+    late = "." * 60 + "###"
+    assert not recalled(late).startswith("abc")
+    assert recalled(late).endswith("###")
+
+
+def test_no_more_is_recalled_than_a_sentence_may_begin_with() -> None:
+    assert len(recalled("###", before="a" * 1000)) <= 150 + 3
