@@ -32,7 +32,8 @@ from staging.gateway.ear import Ear
 from staging.gateway.gateway import CONNECTION_LIMIT, Gateway
 from staging.identity import ca
 from staging.listening import BACKLOG, advertised, endpoints, listen
-from staging.recognition.model import check_extra
+from staging.recognition.hearing import DEFAULT_MODEL
+from staging.recognition.model import check_model
 from staging.recognition.recogniser import CACHE_FOLDER, Recogniser
 from staging.recognition.service import Recognition
 from staging.services import Services
@@ -63,7 +64,9 @@ class ServeOptions:
     device_port: int
     legacy_tls: bool
     recognise: bool = False
-    """Whether utterances become commands; needs the extra [asr]."""
+    """Whether utterances become commands."""
+    recogniser: str = DEFAULT_MODEL
+    """The speech model, as MODULE:FACTORY; the default needs the extra [asr]."""
     mqtt_port: int | None = None
     """The port of a broker for devices that speak MQTT, which is started; None: no broker."""
     worker: str = ""
@@ -73,7 +76,7 @@ class ServeOptions:
 def run(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
     """Serve until a signal; ``ready`` is called when both ports accept. Raises StagingError."""
     if options.recognise:
-        check_extra()
+        check_model(options.recogniser)
     if options.worker or options.mqtt_port is not None:
         check_paho()
     options.data.create()
@@ -84,6 +87,10 @@ def run(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
     lock = options.data.root / ".serve.lock"
     with locked(lock, "another story-cloud serves this folder already", timeout=0):
         asyncio.run(_serve(options, ready))
+
+
+def _recogniser(options: ServeOptions) -> Recogniser:
+    return Recogniser(options.data.root / CACHE_FOLDER, model=options.recogniser)
 
 
 def _prepare_process() -> None:
@@ -188,7 +195,7 @@ class _Cloud:
             database,
             self._gateway.control,
             options.data,
-            Recogniser(options.data.root / CACHE_FOLDER) if options.recognise else None,
+            _recogniser(options) if options.recognise else None,
             answer=self._ear.answer,
             waits=lambda uuid: self._ear.reads(uuid, ANSWER),
         )

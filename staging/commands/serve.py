@@ -10,6 +10,7 @@ import signal
 from staging import logs, server
 from staging.commands.common import Commands, data_of, database_of
 from staging.data_dir import Endpoints
+from staging.recognition.hearing import DEFAULT_MODEL
 from wire.errors import FieldError
 from wire.topics import answer_topic
 
@@ -40,6 +41,11 @@ def add_commands(
         type=_port,
         metavar="N",
         help="start a broker (mosquitto) there for devices that speak MQTT (docs/mqtt.md)",
+    )
+    serve.add_argument(
+        "--recogniser",
+        metavar="MODULE:FACTORY",
+        help="recognise with this speech model instead of Whisper; implies --recognise",
     )
     serve.set_defaults(run=_serve)
     worker = commands.add_parser(
@@ -75,7 +81,8 @@ def _serve(options: argparse.Namespace) -> None:
         api_port=options.api_port,
         device_port=options.device_port,
         legacy_tls=options.legacy_tls,
-        recognise=options.recognise,
+        recognise=options.recognise or options.recogniser is not None,
+        recogniser=options.recogniser or DEFAULT_MODEL,
         mqtt_port=options.mqtt_port,
     )
     server.run(wanted, lambda endpoints: _tell(options, endpoints))

@@ -36,6 +36,8 @@ class Action(StrEnum):
     VOLUME_DOWN = "volume-down"
     VOLUME_SET = "volume-set"
     SLEEP_TIMER = "sleep-timer"
+    DECLINE = "decline"
+    """None of the titles that were offered."""
 
 
 @dataclass(frozen=True, slots=True)

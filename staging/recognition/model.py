@@ -15,6 +15,7 @@ from pathlib import Path
 
 from base.files import fsync_path, fsync_tree
 from staging.errors import StagingError
+from staging.recognition.hearing import DEFAULT_MODEL
 
 # Everything from the extra story-cloud[asr] that recognition imports: module and package.
 MODULES = {
@@ -44,6 +45,22 @@ def check_extra() -> None:
     missing = missing_packages()
     if missing:
         raise StagingError(f"--recognise: {', '.join(missing)} missing; {INSTALL}")
+
+
+def check_model(name: str) -> None:
+    """Check, without loading it, that the speech model ``MODULE:FACTORY`` can be; raises StagingError."""
+    if name == DEFAULT_MODEL:
+        check_extra()
+        return
+    module, _, factory = name.partition(":")
+    try:
+        found = bool(module and factory) and importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        found = False
+    if not found:
+        raise StagingError(
+            f"--recogniser: got {name!r}, expected MODULE:FACTORY of an installed module"
+        )
 
 
 def model_folder(cache: Path) -> Path:

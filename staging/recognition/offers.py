@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from staging.recognition.intents import Action, Intent
 from staging.recognition.phonetics import Sound, distance, sounds
 from staging.recognition.titles import THRESHOLD, score
 from wire.sentence import normalise
@@ -66,6 +67,11 @@ _YES = (
 _NO = ("不", "不要", "不要了", "不是", "都不是", "都不要", "不对", "不用", "不用了", "算了")  # fmt: skip
 
 
+# Of those, what a recogniser listens for in the sound itself: a single syllable is in too much.
+_SPOKEN_FIRST, _SPOKEN_SECOND = ("第一个", "要第一个"), ("第二个", "要第二个")
+_SPOKEN_YES, _SPOKEN_NO = ("是的", "好的"), ("不要", "都不是", "都不要")
+
+
 class Choice(Enum):
     """What a sentence says about an offer, beside a title."""
 
@@ -95,6 +101,22 @@ class Offers:
         """Return the titles that the next sentence may choose from; () if none were offered, or too long ago."""
         made = self._made.pop(uuid, None)
         return made.titles if made is not None and now - made.since <= OFFER_SECONDS else ()
+
+    def look(self, uuid: str, now: float) -> tuple[str, ...]:
+        """Return what `take` would, and leave the offer open."""
+        made = self._made.get(uuid)
+        return made.titles if made is not None and now - made.since <= OFFER_SECONDS else ()
+
+
+def spoken_answers(titles: Sequence[str]) -> dict[str, Intent]:
+    """Return the sentences that are listened for after an offer, and what each asks for."""
+    if not titles:
+        return {}
+    plays = [Intent(Action.PLAY, title) for title in titles]
+    answers = dict.fromkeys((*_SPOKEN_FIRST, *_SPOKEN_YES), plays[0])
+    if len(plays) > 1:
+        answers |= dict.fromkeys(_SPOKEN_SECOND, plays[1])
+    return answers | {word: Intent(Action.DECLINE) for word in _SPOKEN_NO}
 
 
 def choose(sentence: str, titles: Sequence[str]) -> str | Choice | None:

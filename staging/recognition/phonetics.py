@@ -64,6 +64,13 @@ def distance_within(part: Sequence[Sound], whole: Sequence[Sound]) -> float:
     return _edit(part, whole, free_ends=True)
 
 
+def apart(part: Sequence[Sound], whole: Sequence[Sound]) -> float:
+    """Return how far ``part`` is from the most similar stretch of ``whole``: 0.0 to 1.0."""
+    if not part:
+        return 1.0
+    return min(1.0, distance_within(part, whole) / len(part))
+
+
 def difference(left: Sound, right: Sound) -> float:
     """Return how different two syllables sound, from 0.0 to 1.0."""
     return _difference(left, right)

@@ -1,6 +1,6 @@
 """Manages the recogniser process: starts it on demand, and kills it on timeout or when idle.
 
-`Recogniser.recognise` is for one caller at a time. The process loads its model at the first
+`Recogniser.hear` and `score` are for one caller at a time. The process loads its model at the first
 utterance and is killed after ten idle minutes. If it hangs or dies, only one utterance is lost.
 """
 
@@ -16,10 +16,12 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from audio.pcm import Pcm
 from audio.wav import render_wav
 from base.backoff import Backoff
+from staging.recognition.hearing import DEFAULT_MODEL, HYPOTHESES_MAX, Hearing, Hypothesis
 
 CACHE_FOLDER = "models"
 # Joining the model's halves and loading it took 3.6 s with cold caches; a busy machine may need ten
@@ -35,6 +37,7 @@ STOP_TIMEOUT = 1.0
 LINE_LIMIT = 64 * 1024
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 class RecogniserError(Exception):
@@ -50,19 +53,6 @@ class Deadlines:
     idle: float = IDLE_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """The result for one sound."""
-
-    text: str
-    confidence: float
-    """Mean log probability of the text, at most 0; the lowest of its parts."""
-    silence: float
-    """Probability that nobody spoke, 0 to 1."""
-    seconds: float
-    """How long the recognition took."""
-
-
 class Recogniser:
     """Owns one recogniser process."""
 
@@ -70,6 +60,7 @@ class Recogniser:
         self,
         cache: Path,
         *,
+        model: str = DEFAULT_MODEL,
         command: Sequence[str] = (sys.executable, "-m", "staging.recognition.worker"),
         deadlines: Deadlines = Deadlines(),  # frozen
         clock: Callable[[], float] = time.monotonic,
@@ -77,12 +68,13 @@ class Recogniser:
         """Set up without starting the process.
 
         Args:
-            cache: folder of the joined model.
-            command: the worker's command, without ``cache``, which is appended.
+            cache: folder where the model keeps its files.
+            model: which one, as ``MODULE:FACTORY``.
+            command: the worker's command; ``cache`` and ``model`` are appended.
             deadlines: timeouts.
             clock: seconds, any origin.
         """
-        self._command = (*command, str(cache))
+        self._command = (*command, str(cache), model)
         self._deadlines = deadlines
         self._clock = clock
         self._process: Process | None = None
@@ -96,31 +88,45 @@ class Recogniser:
         """The id of the running process, or None."""
         return self._process.pid if self._process else None
 
-    async def recognise(self, sound: Pcm, prompt: str) -> Transcript:
-        """Return the text of a sound; ``prompt`` is Whisper's initial prompt.
+    async def hear(self, sound: Pcm) -> Hearing:
+        """Return what a sound may be.
 
         Raises:
             RecogniserError: the process cannot be started, timed out, died, or reported an error.
         """
+        wav = render_wav(sound)
+        request = json.dumps({"bytes": len(wav)}).encode() + b"\n" + wav
+        return await self._ask(request, _hearing)
+
+    async def score(self, phrases: Sequence[str]) -> list[float] | None:
+        """Return how well the sound heard last fits each phrase, None if the model cannot tell.
+
+        Raises:
+            RecogniserError: as `hear`; also if the process that heard the sound is no more.
+        """
+        if self._process is None:
+            raise RecogniserError("the recogniser that heard the sound has ended")
+        request = json.dumps({"score": list(phrases)}).encode() + b"\n"
+        scores = await self._ask(request, _scores)
+        if scores is not None and len(scores) != len(phrases):
+            await self._end()
+            raise RecogniserError(f"got {len(scores)} scores, expected {len(phrases)}")
+        return scores
+
+    async def _ask(self, request: bytes, read: Callable[[dict[str, object]], _T]) -> _T:
         self._busy = True
         try:
             process = self._process or await self._start()
-            return await self._recognise(process, sound, prompt)
+            answer = await self._converse(process, request, self._deadlines.clip)
+            if "error" in answer:
+                raise RecogniserError(str(answer["error"]))
+            try:
+                return read(answer)
+            except (KeyError, TypeError, ValueError):
+                await self._end()
+                raise RecogniserError(f"the recogniser answered {answer!r:.200}") from None
         finally:
             self._busy, self._used = False, self._clock()
-
-    async def _recognise(self, process: Process, sound: Pcm, prompt: str) -> Transcript:
-        started = self._clock()
-        wav = render_wav(sound)
-        request = json.dumps({"bytes": len(wav), "prompt": prompt}).encode() + b"\n" + wav
-        answer = await self._converse(process, request, self._deadlines.clip)
-        if "error" in answer:
-            raise RecogniserError(str(answer["error"]))
-        try:
-            return _read(answer, self._clock() - started)
-        except ValueError:
-            await self._end()
-            raise RecogniserError(f"the recogniser answered {answer!r:.200}") from None
 
     async def rest_when_idle(self) -> None:
         """Kill the process if it has been idle too long; it is started again when needed."""
@@ -182,15 +188,21 @@ class Recogniser:
             await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
 
 
-def _read(answer: dict[str, object], seconds: float) -> Transcript:
-    text, confidence, silence = (answer.get(k) for k in ("text", "confidence", "silence"))
-    if not (
-        isinstance(text, str)
-        and isinstance(confidence, float | int)
-        and isinstance(silence, float | int)
-    ):
-        raise ValueError("an answer without text, confidence and silence")  # noqa: TRY004  # bad content
-    return Transcript(text, confidence, silence, round(seconds, 3))
+def _hearing(answer: dict[str, object]) -> Hearing:
+    texts, silence = answer["hypotheses"], answer["silence"]
+    if not isinstance(texts, list) or not isinstance(silence, int | float):
+        raise TypeError("expected a list of hypotheses, and a number")
+    made = tuple(Hypothesis(str(text), float(score)) for text, score in texts[:HYPOTHESES_MAX])
+    return Hearing(made, float(silence))
+
+
+def _scores(answer: dict[str, object]) -> list[float] | None:
+    scores = answer["scores"]
+    if scores is None:
+        return None
+    if not isinstance(scores, list):
+        raise TypeError("expected a list of scores")
+    return [float(score) for score in scores]
 
 
 async def _exchange(process: Process, request: bytes) -> dict[str, object]:

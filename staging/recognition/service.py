@@ -23,15 +23,15 @@ from staging.recognition.answer import Waiting, answer_of
 from staging.recognition.intents import Action, Intent, find_intent
 from staging.recognition.kinds import Kind, kind_of_answer, kind_of_failure
 from staging.recognition.lookup import Known, look_up
-from staging.recognition.offers import Choice, Offers, choose
+from staging.recognition.offers import Choice, Offers, choose, spoken_answers
 from staging.recognition.outcomes import TYPED, VOICE, Outcome, OutcomeLog
-from staging.recognition.prompt import build_prompt, is_echo
 from staging.recognition.reassembly import Broken, Reassembler, Utterance
-from staging.recognition.recogniser import Recogniser, RecogniserError
+from staging.recognition.recogniser import RecogniserError
 from staging.recognition.sound import decode
 from staging.recognition.summary import summary
 from staging.recognition.title_lists import TitleLists
 from staging.recognition.titles import NoTitleError, TitleIndex
+from staging.recognition.understanding import Recogniser, Understood, understand
 from staging.store import Database
 from staging.store.effects import Effect, VoiceSeen
 from staging.times import Clock, now_ms
@@ -50,12 +50,6 @@ ANSWERING_LIMIT = 256
 TYPED_LIMIT = 8
 TIDY_SECONDS = 0.5
 SENTENCE_LIMIT = 500
-# Below this mean log probability the recogniser is guessing: nearly all correct texts were above
-# it.
-CONFIDENCE_MIN = -0.95
-# Measured: silence and noise 0.75 to 0.96, speech under 0.3 (docs/recognition.md).
-SILENCE_MAX = 0.5
-
 _log = logging.getLogger(__name__)
 
 
@@ -183,6 +177,7 @@ class Recognition:
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             self._take(self._reassembler.expire(self._monotonic()))
+            await asyncio.to_thread(self._title_lists.refresh)
             if self._recogniser is not None:
                 await self._recogniser.rest_when_idle()
 
@@ -206,22 +201,33 @@ class Recognition:
             sound = await asyncio.to_thread(decode, utterance)
             outcome = replace(outcome, audio_seconds=round(sound.seconds, 3))
             index = await self._index(known)
-            prompt = build_prompt(index.titles if index else ())
-            heard = await self._recogniser.recognise(sound, prompt)
+            started = self._monotonic()
+            offered = self._offers.look(known.uuid, started)
+            answers = spoken_answers(offered)
+            understood = await understand(self._recogniser, sound, index, answers)
         except (
             RecogniserError, StagingError, SQLAlchemyError, WireError, AudioError, SpeexUnavailableError
         ) as error:  # fmt: skip
             return replace(outcome, error=str(error), kind=Kind.FAILED)
-        outcome = replace(outcome, text=heard.text, recognition_seconds=heard.seconds)
-        if not heard.text or heard.silence > SILENCE_MAX:
-            return replace(outcome, text=None, error="no speech was heard")
-        if is_echo(heard.text, prompt):
-            return replace(outcome, text=None, error="no speech was heard: the prompt came back")
-        if heard.confidence < CONFIDENCE_MIN:
-            return replace(outcome, error="it was not heard well enough to act on")
+        seconds = round(self._monotonic() - started, 3)
+        outcome = replace(outcome, text=understood.text, recognition_seconds=seconds)
         if self._waits(known.uuid) and self._monotonic() - arrived > UNDERSTOOD_SECONDS:
             return replace(outcome, error=_TOO_LATE, kind=Kind.FAILED)
-        return await self._act_on(outcome, known)
+        return await self._act_on_heard(outcome, known, understood)
+
+    async def _act_on_heard(
+        self, outcome: Outcome, known: Known, understood: Understood
+    ) -> Outcome:
+        outcome = self._reached("recognised", outcome)
+        if understood.text is not None:
+            self._offers.take(known.uuid, self._monotonic())
+        intent = understood.intent
+        if intent is None:
+            kind = Kind.NOT_FOUND if understood.nearest else Kind.NOT_UNDERSTOOD
+            return replace(outcome, error=understood.error, kind=kind, nearest=understood.nearest)
+        if intent.action is Action.DECLINE:
+            return replace(outcome, kind=Kind.DONE, intent=intent.to_json())
+        return await self._carry_out(outcome, known, intent, exact=understood.exact)
 
     # From text to what the device did.
 

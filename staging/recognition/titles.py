@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from staging.recognition.phonetics import Sound, distance, distance_within, sounds
+from staging.recognition.phonetics import Sound, apart, distance, distance_within, sounds
+from staging.recognition.sound_index import SoundIndex
 from wire.sentence import normalise
 
 # A third of the syllables may be wrong: a recogniser's texts for five real titles stayed below
@@ -19,6 +20,8 @@ PART_COST = 0.1
 PART_MIN = 2
 # How many titles are named when none is found: more cannot be remembered by ear.
 NEAREST = 2
+# How many titles are compared in full; each takes some 30 µs.
+COMPARED = 100
 
 
 class NoTitleError(Exception):
@@ -46,6 +49,7 @@ class TitleIndex:
         # A title that occurs twice, say in two folders, must not be ambiguous with itself.
         unique = {normalise(title): title for title in titles}
         self._titles = [(title, sounds(plain)) for plain, title in unique.items()]
+        self._sounds = SoundIndex(said for _, said in self._titles)
 
     @property
     def titles(self) -> list[str]:
@@ -60,7 +64,7 @@ class TitleIndex:
         """
         wanted = sounds(normalise(heard))
         ranked = sorted(
-            (Match(title, score(wanted, said)) for title, said in self._titles),
+            (Match(title, score(wanted, said)) for title, said in self._like(wanted)),
             key=lambda match: match.score,
         )
         nearest = [match.title for match in ranked[:NEAREST]]
@@ -71,6 +75,18 @@ class TitleIndex:
         if rivals and best.score and rivals[0].score - best.score < MARGIN:
             raise NoTitleError(f"{heard} may be {best.title} or {rivals[0].title}", nearest)
         return best
+
+    def near(self, heard: Sequence[Sequence[Sound]], count: int) -> list[Match]:
+        """Return the ``count`` titles that sound most like a stretch of one of several texts."""
+        found: dict[str, float] = {}
+        for text in heard:
+            for title, said in self._like(text):
+                found[title] = min(found.get(title, 1.0), apart(said, text))
+        ranked = sorted(found.items(), key=lambda pair: pair[1])
+        return [Match(title, score) for title, score in ranked[:count]]
+
+    def _like(self, heard: Sequence[Sound]) -> list[tuple[str, tuple[Sound, ...]]]:
+        return [self._titles[place] for place in self._sounds.like(heard, COMPARED)]
 
 
 def score(heard: Sequence[Sound], title: Sequence[Sound]) -> float:

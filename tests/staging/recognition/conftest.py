@@ -18,7 +18,7 @@ DEADLINE = 60.0
 # Implements the worker's side of the protocol, with the fault that the mode selects.
 _WORKER = """
 import json, sys, time
-mode, cache = sys.argv[1], sys.argv[2]
+mode = sys.argv[1]
 out = sys.stdout
 def answer(value): print(json.dumps(value), flush=True)
 if mode == "no-start":
@@ -28,14 +28,18 @@ if mode == "mute-start":
 answer({"ready": 0.1})
 while line := sys.stdin.buffer.readline():
     request = json.loads(line)
-    sys.stdin.buffer.read(request["bytes"])
+    sys.stdin.buffer.read(request.get("bytes", 0))
     if mode == "hang": time.sleep(600)
     if mode == "die": sys.exit(3)
     if mode == "rubbish": print("not JSON", flush=True); continue
-    if mode == "wrong": answer({"text": 1}); continue
+    if mode == "wrong": answer({"hypotheses": 1, "scores": 1}); continue
+    if mode == "short" and "score" in request: answer({"scores": [1.0]}); continue
     if mode == "refuse": answer({"error": "ValueError: bad sound"}); continue
-    text, confidence, silence = json.loads(mode)
-    answer({"text": text or request["prompt"], "confidence": confidence, "silence": silence})
+    text, confidence, silence, *scores = json.loads('["下一首", -0.3, 0.1]' if mode == "short" else mode)
+    if "score" in request:
+        answer({"scores": [scores[0].get(p, -9.0) for p in request["score"]] if scores else None})
+        continue
+    answer({"hypotheses": [[text, confidence]] if text else [], "silence": silence})
 """
 
 

@@ -12,16 +12,18 @@ from pathlib import Path
 import pytest
 
 from audio.pcm import Pcm
+from staging.recognition.hearing import Hearing, Hypothesis
 from staging.recognition.recogniser import (
     BACKOFF_FIRST,
     Deadlines,
     Recogniser,
     RecogniserError,
-    Transcript,
 )
 
 SOUND = Pcm(8000, bytes(16000))
 GOOD = '["下一首", -0.3, 0.1]'
+SCORING = '["下一首", -0.3, 0.1, {"下一首": 9.5}]'
+HEARD = Hearing((Hypothesis("下一首", -0.3),), 0.1)
 
 
 class FakeClock:
@@ -69,10 +71,10 @@ def is_alive(pid: int) -> bool:
 async def test_one_process_answers_many(worker: tuple[str, str]) -> None:
     made = recogniser(worker, GOOD)
     assert not runs(made)  # nothing is loaded before the first utterance
-    assert await made.recognise(SOUND, "提示") == Transcript("下一首", -0.3, 0.1, 0.0)
+    assert await made.hear(SOUND) == HEARD
     first = made.pid
     assert first
-    await made.recognise(SOUND, "提示")
+    await made.hear(SOUND)
     assert made.pid == first
     await made.close()
     assert not is_alive(first)
@@ -89,14 +91,45 @@ async def test_one_that_fails_is_ended_and_the_next_is_new(
     made = recogniser(worker, mode, clip=0.3)
     for _ in range(2):
         with pytest.raises(RecogniserError, match=message):
-            await made.recognise(SOUND, "")
+            await made.hear(SOUND)
         assert not runs(made)
+
+
+async def test_phrases_are_scored_by_the_process_that_heard(worker: tuple[str, str]) -> None:
+    made = recogniser(worker, SCORING)
+    with pytest.raises(RecogniserError, match="has ended"):
+        await made.score(["下一首"])
+    await made.hear(SOUND)
+    assert await made.score(["下一首", "停止"]) == [9.5, -9.0]
+    await made.close()
+
+
+async def test_a_model_need_not_score(worker: tuple[str, str]) -> None:
+    made = recogniser(worker, GOOD)
+    await made.hear(SOUND)
+    assert await made.score(["下一首"]) is None
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [("short", "got 1 scores, expected 2"), ("wrong", "the recogniser answered")],
+)
+async def test_scores_that_are_none(worker: tuple[str, str], mode: str, message: str) -> None:
+    made = recogniser(worker, mode)
+    if mode == "short":
+        await made.hear(SOUND)
+    else:
+        made._process = await made._start()
+    with pytest.raises(RecogniserError, match=message):
+        await made.score(["下一首", "停止"])
+    assert not runs(made)
 
 
 async def test_a_refusal_leaves_it_running(worker: tuple[str, str]) -> None:
     made = recogniser(worker, "refuse")
     with pytest.raises(RecogniserError, match="bad sound"):
-        await made.recognise(SOUND, "")
+        await made.hear(SOUND)
     assert runs(made)
     await made.close()
 
@@ -110,38 +143,38 @@ async def test_a_start_that_fails_is_not_tried_again_at_once(
     clock = FakeClock()
     made = recogniser(worker, mode, clock, start=0.2 if mode == "mute-start" else 10.0)
     with pytest.raises(RecogniserError, match=message):
-        await made.recognise(SOUND, "")
+        await made.hear(SOUND)
     with pytest.raises(RecogniserError, match="next try in"):
-        await made.recognise(SOUND, "")
+        await made.hear(SOUND)
     clock.now += BACKOFF_FIRST
     with pytest.raises(RecogniserError, match=message):
-        await made.recognise(SOUND, "")
+        await made.hear(SOUND)
     assert not runs(made)
 
 
 async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     made = Recogniser(tmp_path, command=(str(tmp_path / "none"),))
     with pytest.raises(RecogniserError, match="does not start"):
-        await made.recognise(SOUND, "")
+        await made.hear(SOUND)
 
 
 async def test_it_rests_when_nobody_speaks(worker: tuple[str, str]) -> None:
     clock = FakeClock()
     made = recogniser(worker, GOOD, clock, idle=60.0)
-    await made.recognise(SOUND, "")
+    await made.hear(SOUND)
     clock.now += 59
     await made.rest_when_idle()
     assert runs(made)
     clock.now += 1
     await made.rest_when_idle()
     assert not runs(made)
-    assert (await made.recognise(SOUND, "")).text == "下一首"
+    assert await made.hear(SOUND) == HEARD
     await made.close()
 
 
 async def test_it_does_not_rest_while_it_works(worker: tuple[str, str]) -> None:
     made = recogniser(worker, "hang", idle=0.0, clip=0.5)
-    task = asyncio.create_task(made.recognise(SOUND, ""))
+    task = asyncio.create_task(made.hear(SOUND))
     await started(made)
     await made.rest_when_idle()
     assert runs(made)
@@ -151,11 +184,11 @@ async def test_it_does_not_rest_while_it_works(worker: tuple[str, str]) -> None:
 
 async def test_cancelling_ends_the_process_too(worker: tuple[str, str]) -> None:
     made = recogniser(worker, GOOD)
-    await made.recognise(SOUND, "")
+    await made.hear(SOUND)
     pid = made.pid
     assert pid
     hanging = recogniser(worker, "hang")
-    task = asyncio.create_task(hanging.recognise(SOUND, ""))
+    task = asyncio.create_task(hanging.hear(SOUND))
     await started(hanging)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -304,7 +304,7 @@ async def test_a_spoken_sentence_asks_the_device(
 @pytest.mark.parametrize(
     ("answer", "text", "error"),
     [
-        (["", -0.1, 0.1], None, "the prompt came back"),  # the script answers with the prompt
+        (["", -0.1, 0.1], None, "no speech was heard"),
         (["调低音量", -0.7, 0.9], None, "no speech was heard"),
         (["调高音量", -1.2, 0.1], "调高音量", "not heard well enough"),
         (["你好", -0.1, 0.1], "你好", "no command"),
@@ -362,3 +362,18 @@ async def test_what_was_done_counts_also_when_the_record_fails(
         assert (await anext(feed.__aiter__())).done
     assert machine.asked
     assert "the outcome is not kept" in caplog.text
+
+
+async def test_an_offer_is_answered_aloud(
+    database: Database, data: DataDir, machine: Machine, worker: tuple[str, str]
+) -> None:
+    scores = {"第二个": 14.0, "播放小兔子乖乖": 6.0, "播放小兔子拔萝卜": 5.9}
+    TitleLists(data.root).set(["小兔子乖乖", "小兔子拔萝卜"], uuid=UUID)
+    command = (*worker, json.dumps(["播放小兔子", -0.1, 0.05, scores]))
+    async with listening(database, data, machine, command) as (hear, next_outcome):
+        hear(voice_reports())
+        assert (await next_outcome()).kind is Kind.NOT_FOUND
+        hear(voice_reports(10001))
+        outcome = await next_outcome()
+    assert (outcome.text, outcome.done) == ("第二个", True)
+    assert machine.asked == [("PUT", "play", "播放小兔子拔萝卜")]

@@ -84,6 +84,27 @@ class TestCatalogues:
         command.set(["数鸭子"], uuid=UUID)
         assert self._titles(lists) == ["数鸭子"]
 
+    def test_a_list_in_use_is_indexed_before_the_next_sentence(self, tmp_path: Path) -> None:
+        lists = TitleLists(tmp_path)
+        lists.set(["儿歌"], uuid=UUID)
+        lists.index(UUID, "p")
+        lists.set(["数鸭子"], uuid=UUID)
+        lists.refresh()
+        # Only the stamp of the file is looked at, so that what is found was indexed by then.
+        lists.get = lambda **_names: pytest.fail("it is read again")  # type: ignore[method-assign]
+        assert self._titles(lists) == ["数鸭子"]
+
+    def test_a_list_that_is_damaged_later_is_an_error_of_the_next_sentence(
+        self, tmp_path: Path
+    ) -> None:
+        lists = TitleLists(tmp_path)
+        lists.set(["儿歌"], uuid=UUID)
+        lists.index(UUID, "p")
+        (tmp_path / "catalogues" / f"device-{UUID}.json").write_text("{")
+        lists.refresh()
+        with pytest.raises(StagingError):
+            lists.index(UUID, "p")
+
     def test_a_damaged_list_is_an_error(self, tmp_path: Path) -> None:
         lists = TitleLists(tmp_path)
         lists.set(["儿歌"], uuid=UUID)

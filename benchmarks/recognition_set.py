@@ -1,0 +1,191 @@
+"""The clips by which recognition is judged: who says what, how, beside what noise, and the wanted action.
+
+``clips(DEVELOPMENT)`` and ``clips(HELD_OUT)`` have no voice, title, filler sentence and seed in common:
+what is tuned on the one is reported on the other. A clip is espeak-ng reading pinyin (`tools.speech`),
+as an adult or moved up as children speak (pitch and formants by resampling, then the tempo), with or
+without noise, through Speex as a device sends it.
+"""
+
+from __future__ import annotations
+
+import array
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio.pcm import Pcm
+from audio.resample import resample
+from audio.speex import SpeexEncoder, frame_samples
+from audio.wav import read_wav, render_wav
+from staging.recognition.reassembly import Utterance
+from staging.recognition.sound import decode
+from tools import speech
+from wire.voice import MAX_FRAMES
+
+REFUSE = "refuse"
+"""What is wanted of nonsense, near-titles and noise: nothing is asked of the device."""
+# Seconds of quiet before and after the speech, as the endpointer leaves them.
+LEAD, TAIL = 0.3, 0.5
+CHILD_RATIOS = (1.12, 1.22, 1.32)
+NOISES = ("", "", "", "white 20", "white 10", "music 20", "music 10")
+SPEEDS = (95, 108, 120)
+
+COMMANDS = {
+    "下一首": "next", "上一首": "previous", "暂停": "pause", "暂停播放": "pause", "继续": "resume",
+    "继续播放": "resume", "停止": "stop", "停止播放": "stop", "别放了": "stop", "换一首": "next",
+    "调高音量": "volume-up", "调低音量": "volume-down", "大声一点": "volume-up", "小声一点": "volume-down",
+    "声音大一点": "volume-up", "声音小一点": "volume-down", "音量调到五": "volume-set 5",
+    "音量调到十": "volume-set 10", "音量调到最大": "volume-set 100%", "二十分钟后停": "sleep-timer 20",
+    "听完这个就停": "sleep-timer end",
+}  # fmt: skip
+LEADS = ("播放", "我想听", "播放", "讲一个")
+
+# In the catalogue of both sets, and never asked for.
+COMMON_TITLES = (
+    "白雪公主", "灰姑娘", "睡美人", "拇指姑娘", "海的女儿", "皇帝的新装", "豌豆公主", "坚定的锡兵", "野天鹅", "夜莺", "青蛙王子", "小红帽",
+    "狼和七只小羊", "糖果屋", "渔夫和金鱼", "神笔马良", "哪吒闹海", "孙悟空大闹天宫", "嫦娥奔月", "后羿射日", "女娲补天", "精卫填海", "愚公移山",
+    "司马光砸缸", "孔融让梨", "守株待兔", "刻舟求剑", "拔苗助长", "狐假虎威", "画蛇添足", "亡羊补牢", "井底之蛙", "掩耳盗铃", "自相矛盾",
+    "滥竽充数", "盲人摸象", "狼来了", "龟兔赛跑", "乌鸦喝水", "狐狸和葡萄", "农夫与蛇", "蚂蚁和蟋蟀", "城里老鼠和乡下老鼠", "小马过河",
+    "小蝌蚪找妈妈", "小猫钓鱼", "三个和尚", "曹冲称象", "铁杵磨成针", "闻鸡起舞", "凿壁偷光", "悬梁刺股", "囊萤映雪", "十二生肖的故事",
+    "年的传说", "牛郎织女", "白蛇传", "孟姜女", "梁山伯与祝英台", "田螺姑娘", "九色鹿", "宝莲灯", "葫芦兄弟", "阿凡提的故事", "一千零一夜",
+    "辛巴达航海记", "阿里巴巴和四十大盗", "阿拉丁神灯", "木偶奇遇记", "绿野仙踪", "小王子", "爱丽丝漫游仙境", "彼得潘", "柳林风声", "夏洛的网",
+    "小熊维尼", "金银岛", "鲁滨逊漂流记", "格列佛游记", "汤姆索亚历险记",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One half of the material; nothing in it is in the other half."""
+
+    name: str
+    seed: int
+    adults: tuple[str, ...]
+    """Variants of espeak-ng's Mandarin voice."""
+    children: tuple[str, ...]
+    titles: tuple[str, ...]
+    near: tuple[str, ...]
+    """Titles that are not in the catalogue, and resemble one that is."""
+    nonsense: tuple[str, ...]
+
+
+DEVELOPMENT = Split(
+    "development", 11, ("", "+f2", "+m3", "+f4", "+m6"), ("+f3", "+m2", "+f2"),
+    ("小兔子乖乖", "两只老虎", "春天在哪里", "三只小猪", "数鸭子", "世上只有妈妈好", "丑小鸭", "卖火柴的小女孩",
+     "小星星", "找朋友", "拔萝卜", "小毛驴", "蜗牛与黄鹂鸟", "采蘑菇的小姑娘", "让我们荡起双桨", "小白船"),
+    ("三只小羊", "两只老鼠", "秋天在哪里", "数星星", "小鸭子乖乖", "卖报纸的小男孩", "拔河歌", "小毛孩",
+     "蜗牛和大灰狼", "小白马", "找妈妈", "世上只有爸爸好"),
+    ("今天天气很好", "妈妈我饿了", "我们去公园玩吧", "你叫什么名字", "我不想睡觉", "爸爸什么时候回来",
+     "这个苹果真好吃", "老师说明天要早点来", "快把衣服穿好", "外面下雨了"),
+)  # fmt: skip
+HELD_OUT = Split(
+    "held-out", 29, ("+f1", "+m1", "+f5", "+m4", "+m7"), ("+f1", "+m5", "+f5"),
+    ("小燕子", "一分钱", "上学歌", "粉刷匠", "小螺号", "歌声与微笑", "种太阳", "外婆的澎湖湾", "虫儿飞", "泥娃娃",
+     "铃儿响叮当", "小红帽的新朋友", "猴子捞月亮", "东郭先生和狼", "聪明的小裁缝", "会飞的箱子"),
+    ("小鸽子", "一毛钱", "放学歌", "油漆匠", "种月亮", "外公的草原", "虫儿爬", "布娃娃", "猴子摘桃子",
+     "勇敢的小裁缝", "会唱歌的箱子", "小海螺"),
+    ("我要去厕所", "奶奶在做饭", "明天是星期六", "你看那边有只猫", "他把我的玩具拿走了", "牛奶已经喝完了",
+     "等一会儿再说", "我的书包在哪儿", "弟弟在哭呢", "咱们回家吧"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One clip: what is said and how, and what must become of it."""
+
+    number: int
+    kind: str
+    """``command``, ``title``, ``near``, ``nonsense`` or ``noise``."""
+    text: str
+    wanted: str
+    """``next``, ``play 小星星``, ``volume-set 5``, …, or ``refuse``."""
+    voice: str
+    child: bool
+    ratio: float
+    """By how much pitch and formants are moved up; 1.0: not at all."""
+    speed: int
+    """espeak-ng's words per minute, as heard in the end."""
+    noise: str
+    """``white 10``: white noise at 10 dB SNR; "": none."""
+
+
+def catalogue(split: Split) -> list[str]:
+    """Return the titles that the device of this half has."""
+    return [*COMMON_TITLES, *split.titles]
+
+
+def clips(split: Split) -> list[Clip]:
+    """Return the clips of one half, always the same ones."""
+    rng = random.Random(split.seed)  # a choice of clips, not a secret
+    return [_spoken(number, *what, split, rng) for number, what in enumerate(_said(split, rng))]
+
+
+def _said(split: Split, rng: random.Random) -> Iterator[tuple[str, str, str, bool]]:
+    for child in (False, True):
+        for text, wanted in COMMANDS.items():
+            for _ in range(2):
+                yield "command", text, wanted, child
+        for title in split.titles:
+            for _ in range(2):
+                yield "title", rng.choice(LEADS) + title, f"play {title}", child
+        for title in split.near:
+            yield "near", rng.choice(LEADS) + title, REFUSE, child
+        for text in split.nonsense:
+            yield "nonsense", text, REFUSE, child
+    for _ in range(12):
+        yield "noise", "", REFUSE, False
+
+
+def _spoken(
+    number: int, kind: str, text: str, wanted: str, child: bool, split: Split, rng: random.Random  # noqa: FBT001
+) -> Clip:  # fmt: skip
+    voice = rng.choice(split.children if child else split.adults)
+    ratio = rng.choice(CHILD_RATIOS) if child else 1.0
+    noise = rng.choice([n for n in NOISES if n] if kind == "noise" else NOISES)
+    return Clip(number, kind, text, wanted, voice, child, ratio, rng.choice(SPEEDS), noise)
+
+
+def sound_of(clip: Clip, rate: int, cache: Path) -> Pcm:
+    """Return a clip as the cloud decodes it at ``rate``; made once, and kept below ``cache``."""
+    path = cache / f"{clip.number:04}-{rate}.wav"
+    if path.exists():
+        return read_wav(path.read_bytes())
+    sound = through_speex(_recorded(clip, rate))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(render_wav(sound))
+    return sound
+
+
+def _recorded(clip: Clip, rate: int) -> Pcm:
+    said = array.array("h", _voice(clip, rate) if clip.text else b"")
+    level = 2500.0
+    quiet = array.array("h", bytes(round(LEAD * rate) * 2))
+    tail = array.array("h", bytes(round((TAIL if said else 2.0) * rate) * 2))
+    samples = quiet + (speech.scaled(said, level) if said else said) + tail
+    if clip.noise:
+        name, decibels = clip.noise.split()
+        count = len(samples)
+        beside = (
+            speech.noise(count, clip.number)
+            if name == "white"
+            else speech.music(count, rate, clip.number)
+        )
+        samples = speech.added(samples, speech.scaled(beside, level / 10 ** (int(decibels) / 20)))
+    return Pcm(rate, samples.tobytes())
+
+
+def _voice(clip: Clip, rate: int) -> bytes:
+    """Return the speech; a child's is read slower and played faster by the same ratio."""
+    speed = round(clip.speed / clip.ratio)
+    read = read_wav(speech.speak(clip.text, "-s", str(speed), "-v", f"cmn-latn-pinyin{clip.voice}"))
+    return resample(read.samples, round(read.rate * clip.ratio), rate)
+
+
+def through_speex(sound: Pcm) -> Pcm:
+    """Encode and decode a sound as the device and the cloud do."""
+    size = frame_samples(sound.rate) * 2
+    samples = sound.samples + bytes(-len(sound.samples) % size)
+    with SpeexEncoder(sound.rate) as encoder:
+        frames = [encoder.encode(samples[n : n + size]) for n in range(0, len(samples), size)]
+    parts = [tuple(frames[n : n + MAX_FRAMES]) for n in range(0, len(frames), MAX_FRAMES)]
+    return decode(Utterance("", 0, sound.rate, tuple(parts)))

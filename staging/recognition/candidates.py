@@ -1,0 +1,109 @@
+"""What a child may have said: the sentences of the grammar and titles that sound like what was heard.
+
+A recogniser's text is rarely exact, so it only says where to look. The candidates are then compared
+with the sound itself (`hearing.SpeechModel.score`), and `decision` takes one or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from staging.recognition.hearing import Hearing
+from staging.recognition.intents import Action, Intent, find_intent
+from staging.recognition.phonetics import Sound, apart, sounds
+from staging.recognition.titles import TitleIndex
+from wire.sentence import normalise
+
+_LEVELS = ("零", "一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "十一", "十二", "十三", "十四",
+           "十五", "十六", "最大", "最小")  # fmt: skip
+_MINUTES = ("五分钟", "十分钟", "十五分钟", "二十分钟", "三十分钟", "半小时", "一小时")
+SENTENCES = (
+    "上一首", "上一个", "下一首", "下一个", "换一首", "换一个", "暂停", "暂停播放", "停一下", "继续", "继续播放",
+    "接着放", "停止", "停止播放", "别放了", "不听了", "关掉", "调高音量", "调低音量", "大声一点", "小声一点",
+    "大点声", "小点声", "声音大一点", "声音小一点", "请把声音调大一点", "请把声音调小一点", "太吵了", "静音",
+    *(f"音量调到{level}" for level in _LEVELS), *(f"{time}后停" for time in _MINUTES),
+    "听完这个就停", "再听一个就停", "再听两个就停", "取消定时",
+)  # fmt: skip
+"""Sentences as they are said; others that `intents` understands are found in the text alone."""
+ALWAYS = ("暂停", "继续", "停止", "上一首", "下一首")
+"""Short words, of which a recogniser often hears nothing alike: they are always compared."""
+LEADS = ("播放", "我想听", "我要听", "讲一个", "放一首", "来一首")
+"""What a child says before a title; the first is compared in any case, and the nearest of the others."""
+# How many are compared with the sound: each costs about 15 ms.
+SENTENCES_MAX, TITLES_MAX, LEADS_MAX = 12, 8, 2
+# Characters of a text that are looked at; a recogniser may repeat itself endlessly.
+TEXT_MAX = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence that may have been said, and what it asks for; a title is the catalogue's."""
+
+    phrase: str
+    intent: Intent
+    distance: float
+    """From the most similar text that was heard: 0.0 the same, 1.0 nothing in common."""
+    syllables: int
+    title_distance: float = 0.0
+    """The same for the title alone; 0.0 of a sentence without one."""
+
+
+def shortlist(
+    hearing: Hearing, index: TitleIndex | None, more: Iterable[Candidate] = ()
+) -> list[Candidate]:
+    """Return the candidates that are worth a comparison with the sound, the nearest first.
+
+    ``more`` are compared in any case: answers to an offer.
+    """
+    heard = heard_sounds(hearing)
+    if not heard:
+        return []
+    found = [*more, *_sentences(heard), *(_titles(heard, index) if index else ())]
+    unique = {candidate.phrase: candidate for candidate in reversed(found)}
+    return sorted(unique.values(), key=lambda candidate: candidate.distance)
+
+
+def heard_sounds(hearing: Hearing) -> list[tuple[Sound, ...]]:
+    """Return the syllables of each text, without those that occur twice."""
+    texts = (normalise(hypothesis.text)[:TEXT_MAX] for hypothesis in hearing.hypotheses)
+    return [sounds(text) for text in dict.fromkeys(texts) if text]
+
+
+def candidate(phrase: str, intent: Intent, heard: Sequence[Sequence[Sound]]) -> Candidate:
+    """Return a sentence as a candidate."""
+    said = sounds(normalise(phrase))
+    return Candidate(phrase, intent, nearest(said, heard), len(said))
+
+
+def nearest(said: Sequence[Sound], heard: Sequence[Sequence[Sound]]) -> float:
+    """Return how far ``said`` is from the most similar stretch of a text, 0.0 to 1.0."""
+    return min((apart(said, text) for text in heard), default=1.0)
+
+
+def _sentences(heard: Sequence[Sequence[Sound]]) -> list[Candidate]:
+    found = [candidate(phrase, intent, heard) for phrase, intent in _grammar()]
+    found.sort(key=lambda each: each.distance)
+    return found[:SENTENCES_MAX] + [each for each in found if each.phrase in ALWAYS]
+
+
+@cache
+def _grammar() -> tuple[tuple[str, Intent], ...]:
+    read = ((phrase, find_intent(phrase)) for phrase in SENTENCES)
+    return tuple((phrase, intent) for phrase, intent in read if intent is not None)
+
+
+def _titles(heard: Sequence[Sequence[Sound]], index: TitleIndex) -> list[Candidate]:
+    first, *others = LEADS
+    leads = (first, min(others, key=lambda lead: nearest(sounds(lead), heard)))
+    found = []
+    for match in index.near(heard, TITLES_MAX):
+        for lead in leads:
+            phrase = lead + normalise(match.title)
+            said = sounds(phrase)
+            intent = Intent(Action.PLAY, match.title)
+            found.append(
+                Candidate(phrase, intent, nearest(said, heard), len(said), match.score)
+            )  # fmt: skip
+    return found

@@ -1,0 +1,104 @@
+"""From one utterance's sound to what was said: texts, candidates, their comparison, one decision.
+
+Whatever model hears it: one that cannot score phrases is believed by its texts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from audio.pcm import Pcm
+from staging.recognition.candidates import candidate, heard_sounds, shortlist
+from staging.recognition.decision import decide
+from staging.recognition.hearing import Hearing
+from staging.recognition.intents import Action, Intent, find_intent
+from staging.recognition.titles import TitleIndex
+from wire.errors import WireError
+
+# Above it nobody spoke, whatever the texts say. Speech is under it, in noise too; what is not speech
+# and under it explains no candidate.
+SILENCE_MAX = 0.8
+# Nats by which the best candidate explains any speech better than silence does; silence itself is under it.
+SPEECH_MIN = 2.0
+# Mean log probability of a text that is believed without a comparison: by a model that cannot compare,
+# and by one that can, for a sentence that is no candidate (再听三个就停).
+BELIEVED_MIN, SURE_MIN = -0.95, -0.3
+
+
+class Recogniser(Protocol):
+    """What hears: `recogniser.Recogniser` with its process, or another."""
+
+    async def hear(self, sound: Pcm) -> Hearing:
+        """Return what a sound may be; raises RecogniserError."""
+
+    async def score(self, phrases: Sequence[str]) -> Sequence[float] | None:
+        """Return how well the sound heard last fits each phrase, as `SpeechModel.score`."""
+
+    async def rest_when_idle(self) -> None:
+        """Free what an idle recogniser need not have."""
+
+    async def close(self) -> None:
+        """End."""
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What was said: an intent whose title is the catalogue's, or the reason that there is none."""
+
+    text: str | None
+    """The sentence, as a person says it; None: nobody spoke."""
+    intent: Intent | None = None
+    nearest: tuple[str, ...] = ()
+    """If a title was asked for and not found: up to two that come nearest."""
+    error: str | None = None
+    exact: bool = False
+    """Whether the intent's title is one of the catalogue, as it is written there."""
+
+
+async def understand(
+    recogniser: Recogniser, sound: Pcm, index: TitleIndex | None, answers: Mapping[str, Intent]
+) -> Understood:
+    """Return what was said; ``answers`` are sentences that mean something just now.
+
+    Raises:
+        RecogniserError: nothing can be heard now.
+    """
+    hearing = await recogniser.hear(sound)
+    best = hearing.best
+    if best is None or hearing.silence > SILENCE_MAX:
+        return Understood(None, error="no speech was heard")
+    heard = heard_sounds(hearing)
+    more = [candidate(phrase, intent, heard) for phrase, intent in answers.items()]
+    candidates = await asyncio.to_thread(shortlist, hearing, index, more)
+    scores = await recogniser.score([each.phrase for each in candidates]) if candidates else []
+    if scores is None:
+        return believed(hearing, BELIEVED_MIN)
+    if max(scores, default=0.0) < SPEECH_MIN:
+        return Understood(None, error="no speech was heard")
+    decision = decide(candidates, scores)
+    if decision.taken is not None:
+        return Understood(decision.taken.phrase, decision.taken.intent, exact=True)
+    if decision.nearest:
+        error = f"no title sounds like it; the nearest is {decision.nearest[0]}"
+        return Understood(best.text, nearest=decision.nearest, error=error)
+    # Without a catalogue the device itself knows which titles it has.
+    return believed(hearing, BELIEVED_MIN if index is None else SURE_MIN)
+
+
+def believed(hearing: Hearing, at_least: float) -> Understood:
+    """Return what the likeliest text says, if it is as likely as ``at_least``."""
+    best = hearing.best
+    if best is None:
+        return Understood(None, error="no speech was heard")
+    if best.log_probability < at_least:
+        return Understood(best.text, error="it was not heard well enough to act on")
+    try:
+        intent = find_intent(best.text)
+    except WireError as failure:
+        return Understood(best.text, error=str(failure))
+    if intent is None or (intent.action is Action.PLAY and not intent.title):
+        return Understood(best.text, error="there is no command in it")
+    return Understood(best.text, intent)
