@@ -71,8 +71,9 @@ def weigh(ranked: Sequence[tuple[float, Candidate]]) -> Evidence:
     """Return what speaks for the first of candidates that are sorted by their scores."""
     score, best = ranked[0]
     second = next((other for other, each in ranked if each.intent != best.intent), 0.0)
+    # Silence is a rival too, and its score is 0.
     return Evidence(
-        score / max(best.syllables, 1), score - second, best.distance, best.title_distance
+        score / max(best.syllables, 1), score - max(second, 0.0), best.distance, best.title_distance
     )
 
 
