@@ -28,6 +28,8 @@ test-vm: setup
 	@$(BIN)/python -m tests.vm.proof --images $(VM) --installer slots --runs $(or $(RUNS),20) --write $(VM)/slots.md
 	@$(BIN)/python -m tests.vm.proof --images $(VM) --installer rauc --runs $(or $(RUNS),20) --write $(VM)/rauc.md
 	@$(BIN)/python -m tests.vm.proof --images $(VM) --dead --write $(VM)/dead.md
+	@PLAYER=1 tools/vm/build_image.sh $(VM)/player 1.0.0
+	@$(BIN)/python -m tests.vm.player --images $(VM)/player --write $(VM)/player.md
 
 # Every report arrives once, through connections cut at random bytes and kill -9 of device and cloud; a few
 # minutes. REPORTS=N; LINK=coap or mqtt (docs/adr/0034).

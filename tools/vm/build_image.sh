@@ -2,6 +2,7 @@
 # Build the virtual machine for `make test-vm`: a Debian root image with the agent, kernel and initrd.
 #
 #   tools/vm/build_image.sh OUT VERSION...      e.g. build/vm 1.0.0 1.1.0
+#   PLAYER=1 tools/vm/build_image.sh OUT VERSION    with mpv, the player's units, and the check of tests/vm/player.py
 #
 # Writes OUT/root-VERSION.ext4 (used read-only: /var is a tmpfs, persistent data is on the disk with the
 # label "state"), OUT/vmlinuz and OUT/initrd. The agent's version is the image's VERSION. Needs root,
@@ -14,7 +15,7 @@ mkdir -p "$out"
 root=$out/root
 
 if [ ! -s "$out/debian.tar" ]; then
-  mmdebstrap --quiet --format=tar --variant=minbase --include=systemd,systemd-sysv,dbus,udev,python3,python3-venv,iproute2,rauc,rauc-service,linux-image-cloud-amd64,initramfs-tools,e2fsprogs,dosfstools,mount,kmod,polkitd,libspeex1,ca-certificates \
+  mmdebstrap --quiet --format=tar --variant=minbase --include=systemd,systemd-sysv,dbus,udev,python3,python3-venv,iproute2,rauc,rauc-service,linux-image-cloud-amd64,initramfs-tools,e2fsprogs,dosfstools,mount,kmod,polkitd,libspeex1,ca-certificates${PLAYER:+,mpv} \
     bookworm "$out/debian.tar.part"
   mv "$out/debian.tar.part" "$out/debian.tar"
 fi
@@ -49,9 +50,19 @@ install -D -m 644 systemd/story-agent.service "$root/usr/lib/systemd/system/stor
 install -D -m 644 systemd/story-agent.sysusers "$root/usr/lib/sysusers.d/story-agent.conf"
 install -D -m 644 systemd/50-story-agent.rules "$root/etc/polkit-1/rules.d/50-story-agent.rules"
 chroot "$root" systemd-sysusers
+size=400M
+if [ -n "${PLAYER:-}" ]; then
+  size=1200M
+  install -m 644 -t "$root/usr/lib/systemd/system" systemd/story-player.socket systemd/story-player@.service
+  install -D -m 644 tests/vm/player_check.py "$root/usr/lib/story-check/player_check.py"
+  printf '[Unit]\nAfter=story-agent.service\n[Service]\nType=oneshot\nExecStart=/opt/story-agent/bin/python3 /usr/lib/story-check/player_check.py\nStandardOutput=journal+console\nStandardError=journal+console\nTimeoutStartSec=900\n[Install]\nWantedBy=multi-user.target\n' \
+    >"$root/etc/systemd/system/story-check.service"
+  chroot "$root" systemctl --quiet enable story-player.socket story-check
+fi
 install -D -m 755 -t "$root/usr/lib/rauc" systemd/rauc/tryboot systemd/rauc/trial-end
 install -m 644 systemd/rauc/story-agent-trial.* "$root/etc/systemd/system/"
 [ ! -e "$out/keyring.pem" ] || install -D -m 644 "$out/keyring.pem" "$root/etc/rauc/keyring.pem"
+mkdir -p "$root/etc/rauc"
 sed -e 's,/dev/disk/by-partlabel/root-a,/dev/vda,' -e 's,/dev/disk/by-partlabel/root-b,/dev/vdb,' \
   systemd/rauc/system.conf >"$root/etc/rauc/system.conf"
 sed -e 's,ENV{ID_PART_ENTRY_NAME}=="root-a|root-b",KERNEL=="vda|vdb",' \
@@ -92,7 +103,7 @@ for version in "$@"; do
   sed -i "s/^Version: .*/Version: $version/" "$info/METADATA"
   mv -T "$info" "$site/story_agent-$version.dist-info" 2>/dev/null || true
   rm -f "$out/root-$version.ext4"
-  truncate -s 400M "$out/root-$version.ext4"
+  truncate -s "$size" "$out/root-$version.ext4"
   # Blocks of 4 KiB, so that block deltas find a file wherever it lies (docs/adr/0011). All images have
   # the same UUID and hash seed, so that directory blocks stay identical.
   mke2fs -q -t ext4 -b 4096 -O ^has_journal -m 0 -L root -U "$uuid" -E hash_seed="$uuid" \
