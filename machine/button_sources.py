@@ -14,12 +14,15 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from base.backoff import Backoff
 from machine.button_settings import ButtonSettings, Key, Pull, Reader
 from machine.errors import UnavailableError
 from machine.gpio_chip import READ_EVENTS, Flag, Lines, find_chip, open_lines
 
 # A line that floats beside a motor may give 10,000 edges a second: it is then only looked at now and then.
 FLOOD_READS, FLOOD_SECONDS = 20, 1.0
+# A chip that is gone is looked for again after these.
+RETRY_FIRST, RETRY_MAX = 5.0, 60.0
 
 _PULLS = {Pull.UP: Flag.PULL_UP, Pull.DOWN: Flag.PULL_DOWN, Pull.NONE: Flag.NO_PULL}
 
@@ -67,15 +70,22 @@ class ChipSource:
         self._reads = 0
         self._window = 0.0
         self._resuming: asyncio.TimerHandle | None = None
+        self._gone = ""
+        self._backoff = Backoff(RETRY_MAX, first=RETRY_FIRST)
 
     @property
     def name(self) -> str:
-        """The chip and its lines."""
+        """The chip and its lines, and why they are not read if they were and are not any more."""
         named = ", ".join(f"{key} {line}" for line, key in self._keys.items())
-        return f"{self._chip or 'no GPIO chip'}: {named}"
+        return f"{self._chip or 'no GPIO chip'}: {named}{self._gone}"
 
     async def open(self, take: Take) -> Mapping[Key, bool]:
         """Ask the kernel for the lines."""
+        return self._ask(take)
+
+    def _ask(self, take: Take) -> dict[Key, bool]:
+        # A driver may be loaded late, and a chip on USB be plugged in at any time.
+        self._chip = find_chip(self._settings.chip)
         if self._chip is None:
             raise UnavailableError("no GPIO chip: expected /dev/gpiochip0 (Linux 5.10 or newer)")
         flags = Flag.INPUT | Flag.EDGES | _PULLS[self._settings.pull]
@@ -83,10 +93,17 @@ class ChipSource:
             flags |= Flag.ACTIVE_LOW
         self._take = take
         self._lines = self._open(self._chip, list(self._keys), flags)
+        levels = self._lines.levels()
         asyncio.get_running_loop().add_reader(self._lines.descriptor, self._read)
-        return {self._keys[line]: level for line, level in self._lines.levels().items()}
+        return {self._keys[line]: level for line, level in levels.items()}
 
     def _read(self) -> None:
+        try:
+            self._read_edges()
+        except OSError as error:  # the chip was unplugged, or its driver unloaded
+            self._lose(error)
+
+    def _read_edges(self) -> None:
         if self._lines is None or self._take is None:
             return
         edges = self._lines.read()
@@ -96,6 +113,36 @@ class ChipSource:
             # The kernel's buffer may have run over, so the last edge is not the level of now.
             self._look()
         self._rest_in_a_flood()
+
+    def _lose(self, error: OSError) -> None:
+        """Let the lines go, and ask for them again: whoever held a button does not hold it any more."""
+        _log.warning("buttons: %s: %s", self.name, error.strerror)
+        self.close()
+        self._gone = f": {error.strerror}"
+        if self._take is not None:
+            for key in self._keys.values():
+                self._take(key, self._clock(), pressed=False)
+        self._try_later()
+
+    def _try_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._resuming = loop.call_later(self._backoff.next(), self._try_again)
+
+    def _try_again(self) -> None:
+        self._resuming = None
+        if self._take is None:
+            return
+        try:
+            levels = self._ask(self._take)
+        except (UnavailableError, OSError):
+            self.close()
+            self._try_later()
+            return
+        self._gone = ""
+        self._backoff.reset()
+        _log.info("buttons: %s", self.name)
+        for key, pressed in levels.items():
+            self._take(key, self._clock(), pressed=pressed)
 
     def _look(self) -> None:
         if self._lines is not None and self._take is not None:
@@ -116,7 +163,11 @@ class ChipSource:
     def _resume(self) -> None:
         self._resuming = None
         if self._lines is not None:
-            self._look()
+            try:
+                self._look()
+            except OSError as error:
+                self._lose(error)
+                return
             asyncio.get_running_loop().add_reader(self._lines.descriptor, self._read)
 
     def close(self) -> None:
@@ -146,7 +197,8 @@ class GpiozeroSource:
         self._closed = False
 
     async def open(self, take: Take) -> Mapping[Key, bool]:
-        """Make the buttons."""
+        """Make the buttons; again after a try that failed."""
+        self._closed = False
         return await asyncio.to_thread(self._make, take, asyncio.get_running_loop())
 
     def _make(self, take: Take, loop: asyncio.AbstractEventLoop) -> dict[Key, bool]:

@@ -6,6 +6,7 @@ newer), docs.kernel.org/userspace-api/gpio/chardev.html; the sizes and numbers w
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -76,6 +77,8 @@ class Lines:
             data = os.read(self.descriptor, READ_EVENTS * EVENT_BYTES)
         except BlockingIOError:
             return []
+        if not data:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         return parse_edges(data)
 
     def levels(self) -> dict[int, bool]:
@@ -146,8 +149,6 @@ def open_lines(
 
 
 def _remedy(number: int | None) -> str:
-    import errno  # noqa: PLC0415  # for a message only
-
     return {
         errno.EBUSY: ", another program or overlay uses it (see gpioinfo)",
         errno.EINVAL: ", expected a line that the chip has",

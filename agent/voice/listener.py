@@ -241,16 +241,25 @@ class Listener:
         waits = self.state is State.ANSWERING
         use = self._answers.use(answer.id, answer.result, self._clock(), waits=waits)
         if use in {Use.AWAITED, Use.DONE, Use.LATE}:
-            self._now.answered, self._now.result = True, answer.result
-            self._now.times.setdefault("answered", self._clock() - self._began)
+            self._note_result(answer)
         if use is Use.AWAITED:
             # The cloud has all of it, whatever became of its acknowledgement.
             self._now.end = End.SENT
             self._titles = answer.titles
             offered = self.namer.can_tell(answer.titles) and self.gate.refusal() is None
             self._happen(Event.OFFERED if offered else EVENTS[answer.result])
-        if use is Use.LATE or (use in {Use.AWAITED, Use.DONE} and answer.result is Result.DONE):
+        told = use is Use.LATE or (use in {Use.AWAITED, Use.DONE} and answer.result is Result.DONE)
+        # Who asks anew does not wait for it any more, and the microphone would hear it.
+        if told and not self.hears:
             self._say(LATER[answer.result])
+
+    def _note_result(self, answer: UtteranceAnswer) -> None:
+        """Keep the answer with the session of its utterance: another one may go on by now."""
+        if answer.id == self._now.id:
+            self._now.times.setdefault("answered", self._clock() - self._began)
+        for session in (self._now, self.last):
+            if session is not None and session.id == answer.id:
+                session.answered, session.result = True, answer.result
 
     async def close(self) -> None:
         """End for good; nobody has closed the microphone, so a session that goes on is cancelled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import importlib.util
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -127,6 +128,66 @@ async def test_without_a_chip_it_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     assert source.name == "no GPIO chip: talk 17"
     with pytest.raises(UnavailableError, match="no GPIO chip: expected /dev/gpiochip0"):
         await source.open(Ears())
+
+
+async def test_a_chip_that_appears_late_is_found(
+    chip: Chip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chips: list[Path | None] = [None, None, Path("gpiochip0")]
+    monkeypatch.setattr(button_sources, "find_chip", lambda _: chips.pop(0))
+    source = chip.make(ButtonSettings(talk=17))
+    with pytest.raises(UnavailableError, match="no GPIO chip"):
+        await source.open(Ears())
+    source.close()
+    assert await source.open(Ears()) == {Key.TALK: False}
+    assert source.name == "gpiochip0: talk 17"
+    source.close()
+
+
+async def test_a_chip_that_is_unplugged_releases_its_buttons_and_is_asked_for_again(
+    chip: Chip, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(button_sources, "RETRY_FIRST", 0.001)
+    monkeypatch.setattr(button_sources, "RETRY_MAX", 0.002)
+    source, ears = chip.make(SETTINGS), Ears()
+    await source.open(ears)
+    chip.kernel.error = errno.ENODEV
+    os.close(chip.kernel.writer)  # the end of the file: no edge ever comes
+    await ears.until(2)
+    assert ears.heard == [(Key.TALK, False), (Key.NEXT, False)]
+    assert source.name == "gpiochip0: talk 17, next 27: No such device"
+    assert [r.getMessage() for r in caplog.records] == [
+        "buttons: gpiochip0: talk 17, next 27: No such device"
+    ]
+    chip.kernel.reader, chip.kernel.writer = os.pipe()
+    chip.kernel.error, chip.kernel.values = None, 0b01
+    await ears.until(4)
+    assert ears.heard[2:] == [(Key.TALK, True), (Key.NEXT, False)]
+    assert source.name == "gpiochip0: talk 17, next 27"
+    source.close()
+
+
+async def test_gpiozero_keeps_its_pins_after_a_try_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require("gpiozero")
+    from gpiozero import Device
+    from gpiozero.pins.mock import MockFactory
+
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "nonesuch")
+    source, ears = GpiozeroSource(ButtonSettings(talk=17)), Ears()
+    with pytest.raises(UnavailableError, match="gpiozero: "):
+        await source.open(ears)
+    source.close()
+    Device.pin_factory = MockFactory()
+    try:
+        assert await source.open(ears) == {Key.TALK: False}
+        await asyncio.to_thread(Device.pin_factory.pin(17).drive_low)
+        await ears.until(1)
+        assert ears.heard == [(Key.TALK, True)]
+        source.close()
+    finally:
+        Device.pin_factory = None
 
 
 async def test_gpiozero_gives_levels_from_its_own_thread() -> None:

@@ -271,6 +271,27 @@ async def test_a_typed_answer_that_comes_late_is_told_beside_the_story(result: R
     assert "answered" in room.listener.last.times
 
 
+@pytest.mark.parametrize("result", [Result.DONE, Result.NOT_UNDERSTOOD])
+async def test_a_late_answer_does_not_speak_into_a_microphone_that_is_open_again(
+    result: Result,
+) -> None:
+    room = Room()
+    task = await say_it(room)
+    await room.listener.cancel()
+    first = await task
+    again = asyncio.create_task(room.listener.listen())
+    await room.until("opening")
+    await room.microphone.give(".")
+    before = list(room.log)
+    answer(room, result)
+    assert room.log == before
+    await room.listener.cancel()
+    second = await again
+    assert (first.answered, first.result) == (True, result)
+    assert (second.answered, second.result) == (False, None)
+    assert "answered" not in second.times
+
+
 @pytest.fixture
 async def story(tmp_path: Path) -> AsyncIterator[Bench]:
     """A machine on which the title "a" plays at 60 s."""
