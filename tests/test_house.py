@@ -90,7 +90,6 @@ TESTED_IN: dict[str, str] = {
     "staging.fleet.run": "tests/staging/fleet/test_devices.py",
     "staging.broker.worker": "tests/staging/broker/test_gate.py",
     "agent.voice.wake_card": "tests/agent/voice/test_wake_command.py",
-    "agent.voice.wake_record": "tests/agent/voice/test_wake_command.py",
     "agent.voice.wake_texts": "tests/agent/voice/test_wake_enrol.py",
     "release.commands.common": "tests/release/test_cli.py",
     "release.commands.keys": "tests/release/test_tokens.py",

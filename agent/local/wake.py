@@ -38,6 +38,8 @@ async def _act(ears: Ears, action: str) -> Response:
         return respond(Answer.from_text(Code.BAD_REQUEST, reason))
     if action == PAUSE and ears.listens:
         return respond(Answer(Code.CONFLICT, b"wake: the machine listens to somebody just now"))
+    if action == PAUSE and (refusal := ears.refusal()) is not None:
+        return respond(Answer.from_text(Code.FORBIDDEN, f"wake: {refusal}"))
     if ears.wake is not None:
         if action == PAUSE:
             await ears.wake.pause()

@@ -155,10 +155,14 @@ class Ears:
             **({"wake": self.wake.status()} if self.wake is not None else {}),
         }
 
+    def refusal(self) -> str | None:
+        """Return why no microphone may be opened now, for people; None if one may: its switch, and who else decides."""
+        return self.gate.refusal() if self._switch.is_on else "the microphone is off"
+
     @property
     def may_open(self) -> bool:
-        """Whether the microphone may be opened: its switch, and who else decides."""
-        return self._switch.is_on and self.gate.refusal() is None
+        """Whether the microphone may be opened."""
+        return self.refusal() is None
 
     async def close(self) -> None:
         """Close the microphone; called when the agent stops."""

@@ -19,7 +19,6 @@ from audio.embedding import Embedder, Missing, find_models
 from audio.errors import AudioError, SpeexUnavailableError
 from audio.wake_match import Matcher
 from machine.errors import UnavailableError
-from machine.microphone_switch import MicrophoneSwitch
 from machine.wake_words import StoredWord, WakeWordError, WakeWords, check_name
 from resources.announce.files import choose_language
 from resources.announce.settings import Language
@@ -48,7 +47,7 @@ class _Command:
         syllables = syllables_of(name, self.options.pinyin)
         for line in warnings(name, syllables, self.language):
             print(line)
-        microphone = LentMicrophone(self.settings, self.options.state)
+        microphone = self._microphone()
         try:
             takes = record_takes(
                 name, self.options.takes, self._recorder(microphone), embedder, print, self.language
@@ -66,15 +65,15 @@ class _Command:
         if self.options.wav:
             sounds = read_files(self.options.wav)
             return lambda: next(sounds, b"")
-        switch = MicrophoneSwitch(self.options.state / "microphone-off")
-        if not switch.is_on:
-            raise EnrolError(texts.MUTED[self.language])
         return microphone.record
+
+    def _microphone(self) -> LentMicrophone:
+        return LentMicrophone(self.settings, self.options.state, self.language)
 
     def card(self) -> None:
         stored = self.words.find(self.name())
         self._play_stories(stored, load_embedder())
-        LentMicrophone(self.settings, self.options.state).give_back()
+        self._microphone().give_back()
 
     def _play_stories(self, stored: StoredWord, embedder: Embedder) -> None:
         """Play the box's stories to a word, and store the card that comes of it."""
@@ -125,7 +124,7 @@ class _Command:
 
     def forget(self) -> None:
         self.words.forget(self.name())
-        LentMicrophone(self.settings, self.options.state).give_back()
+        self._microphone().give_back()
 
 
 def describe(stored: StoredWord) -> Mapping[str, Any]:

@@ -68,3 +68,5 @@ MUTED = _both(
     "麦克风是关着的：story-agent set microphone true",
     "The microphone is off: story-agent set microphone true",
 )
+RULES = _both("家长规则不许现在录音：{reason}", "The parents' rules: {reason}")
+LENT_NOT = _both("代理不让录音：{reason}", "The agent does not lend the microphone: {reason}")

@@ -14,10 +14,16 @@ from agent.local.wake import wake_routes
 class Lent:
     """What `Ears` is to the route."""
 
-    def __init__(self, *, on: bool = True, listens: bool = False) -> None:
+    def __init__(
+        self, *, on: bool = True, listens: bool = False, reason: str | None = None
+    ) -> None:
         self.log: list[str] = []
+        self.reason = reason
         self.listens = listens
         self.wake = self if on else None
+
+    def refusal(self) -> str | None:
+        return self.reason
 
     async def pause(self) -> None:
         self.log.append("pause")
@@ -63,6 +69,12 @@ async def test_nobody_takes_the_microphone_from_who_speaks() -> None:
     status, _body = await ask(ears, b"pause")
     assert status == 409
     assert ears.log == []
+
+
+async def test_a_microphone_that_must_stay_closed_is_not_lent() -> None:
+    ears = Lent(on=False, reason="listening: quiet hours")
+    assert await ask(ears, b"pause") == (403, b"wake: listening: quiet hours\n")
+    assert (await ask(ears, b"again"))[0] == 200
 
 
 async def test_another_action_is_refused_by_name() -> None:
