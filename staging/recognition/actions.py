@@ -25,6 +25,8 @@ PLAY_WORDS = {
     Action.PAUSE: "暂停",
     Action.RESUME: "继续",
     Action.STOP: "停止",
+    # Of agents alone; a firmware of 2017 refuses it.
+    Action.RESTART: "从头",
 }
 
 Control = Callable[[str, str, str, str], Awaitable[tuple[str, str]]]

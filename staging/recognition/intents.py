@@ -13,8 +13,10 @@ from enum import StrEnum
 
 from staging.recognition import phonetics
 from staging.recognition.text import NUMERAL, parse_numeral
+from wire.errors import FieldError
 from wire.sentence import normalise
 from wire.spoken import read_timer
+from wire.text import fold
 
 # "a bit louder": two of the document's seventeen steps are audible and do not startle.
 VOLUME_STEP = 2
@@ -32,6 +34,7 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     STOP = "stop"
+    RESTART = "restart"
     VOLUME_UP = "volume-up"
     VOLUME_DOWN = "volume-down"
     VOLUME_SET = "volume-set"
@@ -72,22 +75,41 @@ _TRACK = "[首曲个则集段支]"
 _SOUND = "(?:音量|声音)"
 _KIND = "(?:歌曲?|故事)?"
 _BIT = "一?[点些]"
+_DO_NOT = "(?:别|不要?|不想要?|不用|不许|(?<!能)不能)"
 _SIMPLE: tuple[tuple[Action, str], ...] = (
-    (Action.NEXT, f"下一?{_TRACK}{_KIND}|换一?{_TRACK}{_KIND}|切歌|跳过"),
+    (Action.NEXT, f"(?:下一?|(?<!最)后一){_TRACK}{_KIND}|换一?{_TRACK}{_KIND}|切歌|跳过"),
     (Action.PREVIOUS, f"[上前]一?{_TRACK}{_KIND}"),
-    (Action.STOP, "停止|停下|^[请快]?停[吧了]?$|[别不]要?再?(?:播放|[放播唱讲听])了?|关掉|关了"),
-    (Action.PAUSE, "暂停|(?:先|停|等)停?一下|先停"),
-    (Action.RESUME, "继续|接着[放播唱讲听]?|恢复|(?:别|不要|不许|不用)(?:暂停|停止?|关)"),
+    (
+        Action.STOP,
+        (
+            "停止|停下|^(?:请|快|把[它这]个?|给我|都)?停[吧了掉]?$|关掉|关了|^关[机上闭][吧了]?$"
+            f"|{_DO_NOT}再?(?:给我)?(?:播放|[放播唱讲听])了?"
+        ),
+    ),
+    (
+        Action.RESTART,
+        (
+            "(?:再[来听放播讲唱]|重新(?:播放?|[放讲听来唱])|从头再?(?:播放?|[放讲听来唱]))(?:一?[遍次])?[吧嘛]?$"
+            "|重新开始|从头(?:开始)?[吧嘛]?$"
+        ),
+    ),
+    (Action.PAUSE, f"暂停|(?:先|停|等)停?一下|先停|{_DO_NOT}再?继续"),
+    (
+        Action.RESUME,
+        "继续|接着[放播唱讲听]?|恢复|^开始[吧了]?$|(?:别|不要|不许|不用)(?:暂停|停止?|关)",
+    ),
 )
 _TURN = "[调设开变改加减升降]"
 _LEAD = f"(?:{_SOUND}{_TURN}?|{_TURN}|[放再更])?"
+_TOO = "(?:太|有点儿?|(?:别|不要|不用)(?:太|这么|那么)?)"
 _UP = (
     f"{_LEAD}[大高响]{_BIT}|{_TURN}[大高响]|大声(?:{_BIT})?|[增加升]大?{_SOUND}|{_SOUND}[增加升]"
-    f"|[提调]高|{_SOUND}(?:太|有点)[小低轻]|听不[见清]"
+    f"|[提调]高|{_SOUND}?{_TOO}[小低轻]声|{_SOUND}{_TOO}[小低轻]"
+    "|听不[到见清]|(?:取消|解除|关[掉闭]?|不要|别|不用)静音"
 )
 _DOWN = (
     f"{_LEAD}[小低轻]{_BIT}|{_TURN}[小低轻]|[小轻]声(?:{_BIT})?|[减降]小?低?{_SOUND}|{_SOUND}[减降]"
-    f"|太[吵响]|{_SOUND}(?:太|有点)[大高响]"
+    f"|[太好]吵|太响|{_SOUND}?{_TOO}[大高响]声|{_SOUND}{_TOO}[大高响]"
 )
 # The 一 of 一点 and the start of 一千 are not amounts.
 _NUMBER_END = "(?![点些半千万])"
@@ -100,8 +122,39 @@ _SET = f"(?:{_SOUND}[放]?{_TURN}?[大小高低]?|{_TURN}[大小高低]?)[到为
 _SET_BARE = f"{_SOUND}{_TURN}?{_LEVEL}"
 _MUTE = "静音(?P<mute>)"
 _PLAY = (
-    f"播放|播一?{_TRACK}?|[想要]听|(?<!好)听(?:一?{_TRACK}|一下)?|[放来唱讲点]一?{_TRACK}"
-    "|[放唱讲]一?下|^(?:请|我?[想要])?[放唱讲]|play"
+    "播放|再[放播来听唱讲]一?[遍次]|讲一讲|唱一唱|放一放|听一听|(?:[给帮]我们?|可以|(?<!不)能)[放来唱讲]"
+    f"|播一?{_TRACK}?|[想要]听|(?<!好)听(?![到见说话懂])(?:一?{_TRACK}|一下)?|[放来唱讲点]一?{_TRACK}"
+    "|[放唱讲]一?下|^(?:请|我?[想要])?[放唱讲]|(?<![a-z])play(?![a-z])"
+)
+# English is read only where it is the whole sentence: "next" is in too many others.
+_OBJECT = "(?: the)?(?: (?:one|song|story|track|music))?"
+_LOUDNESS = "(?:it|the volume|the sound|the music|volume)"
+_ENGLISH: tuple[tuple[Action, str], ...] = (
+    (Action.NEXT, f"(?:go to )?(?:the )?next{_OBJECT}|skip(?: it| this)?{_OBJECT}"),
+    (Action.PREVIOUS, f"(?:go to )?(?:the )?previous{_OBJECT}|go back"),
+    (Action.STOP, f"stop(?: it| playing)?{_OBJECT}|(?:turn|switch) it off"),
+    (
+        Action.RESTART,
+        "restart|start over|(?:play it )?(?:once )?again|from the (?:start|beginning)",
+    ),
+    (Action.PAUSE, f"pause(?: it)?{_OBJECT}"),
+    (
+        Action.RESUME,
+        f"(?:resume|continue|unpause)(?: playing)?{_OBJECT}|go on|(?:don t|do not) (?:stop|pause)",
+    ),
+    (
+        Action.VOLUME_UP,
+        f"(?P<amount>)(?:(?:a bit |a little )?louder|turn {_LOUDNESS} up|turn up {_LOUDNESS}|volume up|unmute)",
+    ),
+    (
+        Action.VOLUME_DOWN,
+        f"(?P<amount>)(?:(?:a bit |a little )?(?:quieter|softer)|turn {_LOUDNESS} down|turn down {_LOUDNESS}|volume down)",
+    ),
+    (Action.VOLUME_SET, "mute(?: it)?(?P<mute>)"),
+    (
+        Action.VOLUME_SET,
+        r"(?:set |turn )?(?:the )?volume (?:to |at )?(?P<level>\d+)(?: ?(?P<sign>%|percent))?(?P<word>)(?P<share>)",
+    ),
 )
 _WORDS = {"大": 100, "高": 100, "响": 100, "小": 0, "低": 0, "轻": 0, "半": 50}
 
@@ -111,7 +164,18 @@ _RULES: tuple[tuple[Action, re.Pattern[str]], ...] = (
     (Action.VOLUME_DOWN, re.compile(f"(?:{_DOWN}){_AMOUNT}")),
     *((Action.VOLUME_SET, re.compile(pattern)) for pattern in (_SET, _SET_BARE, _MUTE)),
     (Action.PLAY, re.compile(_PLAY)),
+    *(
+        (action, re.compile(f"^(?:please )?(?:{pattern})(?: please)?$"))
+        for action, pattern in _ENGLISH
+    ),
 )
+_TITLED = re.compile(f"^(?:请|麻烦|你|我|妈妈|爸爸)*(?:能不能|可不可以)?(?:{_PLAY})")
+# 别换一首 is no wish for another; 不要下一首 may be one: 不要 and 下一首.
+_NOT_ANOTHER = re.compile(
+    f"(?:别|不用|不想|不许)(?:{'|'.join(pattern for _, pattern in _SIMPLE[:2])}|换)"
+)
+# A minus or a fraction, which `normalise` would drop: the level would be another one.
+_NO_LEVEL = re.compile(r"[-\u2212\u2013]\s*\d|\d[.,]\d")
 # Words around a title that are not part of it.
 _BEFORE_TITLE = re.compile(
     f"^(?:一下|一?{_TRACK}|[这那]{_TRACK}|歌曲|儿歌(?=..)|歌(?=..)|故事(?=..)|叫|名叫|我)+"
@@ -121,7 +185,9 @@ _AFTER_TITLE = re.compile(
 )
 _TITLE_FIRST = re.compile("把(?P<title>.+?)(?:播放?|放|唱|讲)(?:出来|一下|一遍|给我听)?$")
 
-_GO_ON = re.compile("^(?:先|都)?(?:别|不要|不许|不用)(?:自动)?(?:停|关)")
+_GO_ON = re.compile(
+    "^(?:先|都)?(?:别|不要|不许|不用)(?:自动)?(?:停|关)|^(?:don t|do not) (?:stop|pause)"
+)
 
 # Commands that a recogniser may write with other characters of the same sound.
 _SAID = ("下一首", "上一首", "暂停", "继续", "停止", "播放", "调高音量", "调低音量", "音量调到",
@@ -132,14 +198,31 @@ def find_intent(sentence: str) -> Intent | None:
     """Return what a sentence asks for, or None if it contains no command.
 
     Raises:
-        FieldError: it sets a sleep timer that is too long or too short.
+        FieldError: it sets a sleep timer that is too long or too short, or a volume that is no
+            whole number.
     """
     timer = read_timer(sentence)
     text = normalise(sentence)
     # 别停 and 不要停 mean what sounds, and 继续 keeps that on in a timer's last minute too.
     if timer is not None and not _GO_ON.search(text):
         return Intent(Action.SLEEP_TIMER, timer=str(timer))
-    return _read(text) or _read(_as_heard(text))
+    text = _NOT_ANOTHER.sub("", text)
+    intent = _read(text) or _read(_as_heard(text))
+    if intent is not None and intent.amount is not None and _NO_LEVEL.search(fold(sentence)):
+        raise FieldError("volume", sentence, "a whole number that is not negative")
+    return intent
+
+
+def named_after_play(sentence: str) -> tuple[str, ...]:
+    """Return what a sentence that begins with 播放… names, in each way to read it; () of any other.
+
+    A title may be a command (播放暂停, 播放停止的故事): only who knows the titles can tell.
+    """
+    text = normalise(sentence)
+    verb = _TITLED.match(text)
+    titled = _TITLE_FIRST.search(text)
+    rest = text[verb.end() :] if verb else titled["title"] if titled else ""
+    return tuple(dict.fromkeys(name for name in (rest.strip(), _clean(rest)) if name))
 
 
 def _read(text: str) -> Intent | None:
@@ -168,14 +251,14 @@ def _first(text: str) -> tuple[Action, re.Match[str]] | None:
 
 def _play(verb: str, rest: str) -> Intent | None:
     """Interpret what follows 播放: another command (播放下一首), a title, or nothing (resume)."""
-    bare = _AFTER_TITLE.sub("", rest)
+    bare = _AFTER_TITLE.sub("", rest).strip()
     for action, rule in _RULES:
         if action is not Action.PLAY and bare and rule.fullmatch(bare):
             return _read(bare) or Intent(action)
     title = _clean(rest)
     if title:
         return Intent(Action.PLAY, title)
-    return Intent(Action.RESUME) if verb == "播放" else None
+    return Intent(Action.RESUME) if verb in {"播放", "play"} else None
 
 
 def _clean(rest: str) -> str:

@@ -20,7 +20,7 @@ from staging.data_dir import DataDir
 from staging.errors import GatewayError, StagingError
 from staging.recognition.actions import ActionError, Control, Device, Step
 from staging.recognition.answer import Waiting, answer_of
-from staging.recognition.intents import Action, Intent, find_intent
+from staging.recognition.intents import Action, Intent, find_intent, named_after_play
 from staging.recognition.kinds import Kind, kind_of_answer, kind_of_failure
 from staging.recognition.lookup import Known, look_up
 from staging.recognition.offers import Choice, Offers, choose, spoken_answers
@@ -240,12 +240,22 @@ class Recognition:
         if isinstance(chosen, str):
             return await self._carry_out(outcome, known, Intent(Action.PLAY, chosen), exact=True)
         try:
-            intent = find_intent(outcome.text or "")
-        except WireError as failure:
+            named = await self._written_title(outcome.text or "", known)
+            intent = find_intent(outcome.text or "") if named is None else named
+        except (StagingError, WireError) as failure:
             return replace(outcome, error=str(failure), kind=kind_of_failure(failure))
         if intent is None:
             return replace(outcome, error="there is no command in it")
-        return await self._carry_out(outcome, known, intent)
+        return await self._carry_out(outcome, known, intent, exact=named is not None)
+
+    async def _written_title(self, sentence: str, known: Known) -> Intent | None:
+        """Return the wish for a title that follows 播放 letter by letter: it may be a command too."""
+        names = named_after_play(sentence)
+        index = await self._index(known) if names else None
+        if index is None:
+            return None
+        title = next((title for name in names if (title := index.exact(name))), None)
+        return None if title is None else Intent(Action.PLAY, title)
 
     async def _carry_out(
         self, outcome: Outcome, known: Known, intent: Intent, *, exact: bool = False

@@ -48,6 +48,7 @@ class TitleIndex:
         """Index ``titles``, which need not be normalised."""
         # A title that occurs twice, say in two folders, must not be ambiguous with itself.
         unique = {normalise(title): title for title in titles}
+        self._written = unique
         self._titles = [(title, sounds(plain)) for plain, title in unique.items()]
         self._sounds = SoundIndex(said for _, said in self._titles)
 
@@ -55,6 +56,10 @@ class TitleIndex:
     def titles(self) -> list[str]:
         """The titles, in the order given."""
         return [title for title, _ in self._titles]
+
+    def exact(self, heard: str) -> str | None:
+        """Return the title that is written like ``heard``, but for case, script and punctuation."""
+        return self._written.get(normalise(heard))
 
     def find(self, heard: str) -> Match:
         """Return the title that sounds most like ``heard``.

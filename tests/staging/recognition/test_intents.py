@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from staging.recognition.intents import VOLUME_STEP, Action, Intent, find_intent
+from staging.recognition.intents import VOLUME_STEP, Action, Intent, find_intent, named_after_play
 from staging.recognition.phonetics import has_pinyin
+from wire.errors import FieldError
 
 UP = Intent(Action.VOLUME_UP, amount=VOLUME_STEP)
 DOWN = Intent(Action.VOLUME_DOWN, amount=VOLUME_STEP)
@@ -90,7 +91,57 @@ SENTENCES: dict[str, Intent | None] = {
     "stop in half an hour": Intent(Action.SLEEP_TIMER, timer="30"),
     # What sounds goes on; this has no word of a timer.
     "别停": Intent(Action.RESUME),
+    # What is not wanted is not done, and neither is its opposite.
+    "我不想听了": Intent(Action.STOP),
+    "我不想听小兔子乖乖": Intent(Action.STOP),
+    "太大声了": DOWN,
+    "有点大声": DOWN,
+    "不要太大声": DOWN,
+    "别这么大声": DOWN,
+    "好吵": DOWN,
+    "太小声了": UP,
+    "听不到": UP,
+    "取消静音": UP,
+    "关掉静音": UP,
+    "不要继续了": Intent(Action.PAUSE),
+    "别换一首": None,
+    "别换": None,
+    "不要下一首": Intent(Action.NEXT),
+    "最后一首": Intent(Action.SLEEP_TIMER, timer="end"),
+    "听最后一首歌": play("最后一首歌"),
+    "后一首": Intent(Action.NEXT),
+    "把它停了": Intent(Action.STOP),
+    "关机": Intent(Action.STOP),
+    "开始": Intent(Action.RESUME),
+    "再放一遍": Intent(Action.RESTART),
+    "重新播放": Intent(Action.RESTART),
+    "从头开始": Intent(Action.RESTART),
+    "再讲一遍小红帽": play("小红帽"),
+    # Polite beginnings.
+    "給我放小兔子乖乖": play("小兔子乖乖"),
+    "可以讲小红帽吗": play("小红帽"),
+    "能不能给我放小兔子乖乖": play("小兔子乖乖"),
+    "讲一讲大灰狼": play("大灰狼"),
+    # English, as a whole sentence.
+    "Next song, please!": Intent(Action.NEXT),
+    "ｓｋｉｐ": Intent(Action.NEXT),
+    "previous": Intent(Action.PREVIOUS),
+    "Pause": Intent(Action.PAUSE),
+    "Don't stop": Intent(Action.RESUME),
+    "stop playing": Intent(Action.STOP),
+    "start over": Intent(Action.RESTART),
+    "play": Intent(Action.RESUME),
+    "play next": Intent(Action.NEXT),
+    "turn it up": UP,
+    "volume down": DOWN,
+    "set the volume to 5": level(5),
+    "volume 50%": share(50),
+    "mute": share(0),
+    "the next station": None,
+    "what is on display": None,
     # No command.
+    "听话": None,
+    "我听到了": None,
     "": None,
     "，。！": None,
     "你好": None,
@@ -128,3 +179,28 @@ def test_an_intent_shows_only_what_means_something() -> None:
     assert play("儿歌").to_json() == {"action": "play", "title": "儿歌"}
     assert share(50).to_json() == {"action": "volume-set", "amount": 50, "percent": True}
     assert Intent(Action.NEXT).to_json() == {"action": "next"}
+
+
+@pytest.mark.parametrize(
+    "sentence", ["音量调到-5", "音量 −3", "音量调到5.5", "volume -5", "调高 1,000 格"]
+)
+def test_a_level_is_no_other_number_than_the_one_said(sentence: str) -> None:
+    with pytest.raises(FieldError, match="volume: got"):
+        find_intent(sentence)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "names"),
+    [
+        ("播放停止的故事", ("停止的故事", "停止")),
+        ("我想听 Stop!", ("stop",)),
+        ("请播放暂停", ("暂停",)),
+        ("把下一首播放出来", ("下一首",)),
+        ("停止的故事", ()),
+        ("播放", ()),
+    ],
+)
+def test_what_follows_play_may_be_a_title_whatever_it_says(
+    sentence: str, names: tuple[str, ...]
+) -> None:
+    assert named_after_play(sentence) == names

@@ -127,6 +127,21 @@ async def test_titles_are_those_of_the_catalogue(
 
 
 @pytest.mark.parametrize(
+    ("sentence", "content"),
+    [
+        ("播放停止的故事", "播放停止的故事"), ("我要听《暂停》", "播放暂停"), ("暂停", "暂停"),
+        ("停止的故事", "停止"), ("放小紅帽", "播放小红帽"), ("播放 stop", "播放Stop"),
+    ],
+)  # fmt: skip
+async def test_a_title_that_says_a_command_is_played_if_it_is_named(
+    recognition: Recognition, machine: Machine, data: DataDir, sentence: str, content: str
+) -> None:
+    TitleLists(data.root).set(["停止的故事", "暂停", "小红帽", "Stop"], uuid=UUID)
+    outcome = await recognition.say(UUID, sentence)
+    assert (outcome.error, machine.asked) == (None, [("PUT", "play", content)])
+
+
+@pytest.mark.parametrize(
     ("sentence", "kind", "error"),
     [
         ("你好", "not_understood", "there is no command in it"),

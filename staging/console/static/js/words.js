@@ -230,6 +230,7 @@ export const WORDS = {
   "intent.pause": ["暂停", "Pause"],
   "intent.resume": ["继续播放", "Resume"],
   "intent.stop": ["停止", "Stop"],
+  "intent.restart": ["从头播放", "From the start"],
   "intent.volume-up": ["音量调高 {amount} 格", "Volume up by {amount}"],
   "intent.volume-down": ["音量调低 {amount} 格", "Volume down by {amount}"],
   "intent.volume-set": ["音量调到 {amount}", "Set the volume to {amount}"],
