@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from agent.local.http import LocalServer
     from agent.voice.listener import Session
 
+Door = tuple[ServerOnDemand, socket.socket]
+"""Where the local API is reached, and what serves it there."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -164,23 +167,15 @@ class Agent:
     async def _work(self, bound: socket.socket) -> None:
         """Run all tasks concurrently; if one fails, all end."""
         local = self._settings.local
-        server = ServerOnDemand(self._make_local_server)
-        network = await self._open_network() if local.http_port or local.https_port else None
+        doors = [(ServerOnDemand(self._make_local_server), bound), *await self._open_ports()]
         watcher = self._watcher = Watcher(self._dispatch, self._report_value)
-        sockets = [bound]
-        if local.http_port:
-            sockets.append(loopback_socket(local.http_port))
         coap = local_coap(
             self._dispatch.handle_local, local.coap_port,
             links=lambda: link_format(self._dispatch.points), watch=self._changes.watch,
         )  # fmt: skip
         points = self._dispatch.points.values()
         async with coap, asyncio.TaskGroup() as group:
-            serving = [group.create_task(server.serve(sockets))]
-            if network is not None:
-                served, listener = network
-                serving.append(group.create_task(served.serve([listener])))
-                sockets.append(listener)
+            serving = [group.create_task(server.serve([door])) for server, door in doors]
             tasks = [
                 group.create_task(work)
                 for work in (
@@ -206,16 +201,31 @@ class Agent:
             self._service.stopping()
             if self._ears is not None:
                 await self._ears.close()  # whoever waits for the end of listening has it now
-            for each in (server, *network[:1]) if network else (server,):
-                each.stop()
+            for server, _ in doors:
+                server.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*serving)
-        for extra in sockets[1:]:
-            extra.close()
+        for _, door in doors[1:]:
+            door.close()
 
-    async def _open_network(self) -> tuple[ServerOnDemand, socket.socket] | None:
-        """Read the local API's token; return what serves HTTPS and its socket, if it is to be served.
+    async def _open_ports(self) -> list[Door]:
+        """Return the ports of the local API that are on, each with a server of its own.
+
+        What is served on one, and how many ask there, is so nothing to the others.
+        """
+        local, ports = self._settings.local, list[Door]()
+        if local.http_port or local.https_port:
+            network = await self._open_network()
+            ports += [network] if network else []
+        if local.http_port:
+            ports.append(
+                (ServerOnDemand(self._make_local_server), loopback_socket(local.http_port))
+            )
+        return ports
+
+    async def _open_network(self) -> Door | None:
+        """Read the local API's token; return HTTPS, if it is to be served.
 
         A state folder that takes no token leaves the ports without it, and the machine plays.
         """

@@ -101,6 +101,8 @@ class _Site(Resource):
 
     async def render(self, request: Any) -> Any:
         if self._links is not None and request.opt.uri_path == WELL_KNOWN:
+            if request.code is not CoapCode.GET:
+                return aiocoap.Message(code=CoapCode.METHOD_NOT_ALLOWED)
             return aiocoap.Message(
                 code=CoapCode.CONTENT, payload=self._links(), content_format=LINK_FORMAT
             )

@@ -42,8 +42,11 @@ REQUEST_LIMIT = 16
 # Connections; beyond that the oldest idle one is dropped, so that whoever opens many and asks nothing
 # keeps nobody from asking.
 CONNECTION_LIMIT = 64
-# Seconds until the first request of a connection is complete up to its body.
+# Seconds until the first request of a connection is complete up to its body, and for which a body may
+# pause.
 IDLE_SECONDS = 10.0
+# Seconds for a whole body: WAV_LIMIT over a slow Wi-Fi.
+BODY_SECONDS = 120.0
 
 Status = Callable[[], Awaitable[Mapping[str, object]]]
 
@@ -109,17 +112,23 @@ def build_app(
 
 
 async def read_body(request: Request, limit: int) -> bytes | exchange.Answer:
-    """Return the body, or an error answer if it is cut short or over ``limit`` bytes."""
+    """Return the body, or an error answer if it is cut short, stalls or is over ``limit`` bytes."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + BODY_SECONDS
     body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                return exchange.Answer(
-                    Code.TOO_LARGE, f"body: expected at most {limit} bytes".encode()
-                )
+        async with asyncio.timeout(IDLE_SECONDS) as patience:
+            async for chunk in request.stream():
+                patience.reschedule(min(end, loop.time() + IDLE_SECONDS))
+                body += chunk
+                if len(body) > limit:
+                    return exchange.Answer(
+                        Code.TOO_LARGE, f"body: expected at most {limit} bytes".encode()
+                    )
     except ClientDisconnect:
         return exchange.Answer(Code.BAD_REQUEST, b"body: cut short")
+    except TimeoutError:  # its place is for others
+        return exchange.Answer(Code.BAD_REQUEST, b"body: it stopped coming")
     return bytes(body)
 
 
@@ -162,7 +171,10 @@ class _Patient(H11Protocol):
         super().connection_made(transport)
         self.made_at = self.loop.time()
         self._first = self.loop.call_later(IDLE_SECONDS, self._drop_unless_asked)
-        idle = [each for each in self.connections if isinstance(each, _Patient) and each.is_idle]
+        idle = [
+            each for each in self.connections
+            if isinstance(each, _Patient) and each.is_idle and each is not self
+        ]  # fmt: skip
         if len(self.connections) > CONNECTION_LIMIT and idle:
             min(idle, key=lambda each: (each.has_asked, each.made_at)).transport.abort()
 

@@ -6,11 +6,14 @@ machine in a home; a program pins the certificate's fingerprint, which the log s
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import logging
 import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.local.sockets import LocalAccessError
 from base.files import write_atomically
@@ -21,6 +24,13 @@ TOKEN_BYTES = 24
 VALID_DAYS = 20 * 365
 # A machine whose clock is at 1970 makes one that is valid later too.
 VALID_FROM = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+# More than the server's own limit: with connections whose TLS is not done.
+CROWD_LIMIT = 128
+# ip(7), and in6.h of Linux; Python has no names for them.
+FREEBIND, V6_FREEBIND = 15, 78
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +56,16 @@ def load_token(state: Path) -> str:
 
 
 def load_identity(state: Path) -> Identity:
-    """Return the certificate in the state folder; it is made if there is none.
+    """Return the certificate in the state folder; it is made if there is none that can be used.
 
     Raises:
         LocalAccessError: the files cannot be read or written.
     """
     certificate, key = state / CERTIFICATE_NAME, state / KEY_NAME
     try:
-        if not (certificate.exists() and key.exists()):
+        if (fault := _find_fault(certificate, key)) is not None:
+            if fault:
+                _log.error("%s: %s: it is made anew, with another fingerprint", certificate, fault)
             made, secret = _make(socket.gethostname() or "story-machine")
             write_atomically(key, secret, mode=0o600)
             write_atomically(certificate, made)
@@ -63,17 +75,61 @@ def load_identity(state: Path) -> Identity:
     return Identity(certificate, key, fingerprint)
 
 
+class CrowdSocket(socket.socket):
+    """A listening socket of which few connections are open at once: beyond that the oldest ends.
+
+    Strangers who only connect are no connections to the server before their TLS is done, and would
+    take every file descriptor that the agent may have.
+    """
+
+    def __init__(self, family: socket.AddressFamily) -> None:
+        super().__init__(family, socket.SOCK_STREAM)
+        self._open: list[socket.socket] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection, as any socket."""
+        accepted, address = super().accept()
+        self._open = [each for each in self._open if each.fileno() >= 0]
+        if len(self._open) >= CROWD_LIMIT:
+            with contextlib.suppress(OSError):
+                self._open.pop(0).shutdown(socket.SHUT_RDWR)  # whoever has it reads its end
+        self._open.append(accepted)
+        return accepted, address
+
+
 def lan_socket(address: str, port: int) -> socket.socket:
-    """Bind an address of this machine; raises LocalAccessError."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Bind an address of this machine, also one that it has not got yet; raises LocalAccessError."""
+    v6 = ":" in address
+    bound = CrowdSocket(socket.AF_INET6 if v6 else socket.AF_INET)
     try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # The agent may start before the Wi-Fi does.
+        bound.setsockopt(
+            socket.IPPROTO_IPV6 if v6 else socket.SOL_IP, V6_FREEBIND if v6 else FREEBIND, 1
+        )
         bound.bind((address, port))
     except OSError as error:
         bound.close()
         raise LocalAccessError(f"local.https_port {port} on {address}: {error.strerror}") from error
     return bound
+
+
+def _find_fault(certificate: Path, key: Path) -> str | None:
+    """Return why the two cannot be served, "" if there are none, None if they can.
+
+    A power cut between the two writes leaves a pair that does not belong together.
+    """
+    import ssl  # noqa: PLC0415  # only a machine with HTTPS needs it
+
+    if not certificate.exists() and not key.exists():
+        return ""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except PermissionError:
+        raise
+    except OSError as error:  # also ssl.SSLError
+        return _words(error)
+    return None
 
 
 def _make(name: str) -> tuple[bytes, bytes]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.agent.local.rig import free_port
 from tests.conftest import write_tone
 
 BIN = Path(sys.executable).parent
@@ -180,6 +183,36 @@ def test_a_day_of_an_agent(agent: Agent, device: dict[str, str], tmp_path: Path)
     assert agent.end() == 0
     assert not (agent.state / "agent.sock").exists()
     assert "no agent runs on" in refusal(agent.ask("status"))
+
+
+def test_each_port_is_served_in_its_own_way(agent: Agent, tmp_path: Path) -> None:
+    """HTTPS has TLS only, and whoever fills the port of HTTP keeps nobody from the socket."""
+    http_port, https_port = free_port(), free_port()
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f"[local]\nhttp_port = {http_port}\nhttps_port = {https_port}\nhttps_address = '127.0.0.1'\n"
+    )
+    # In its debug mode asyncio logs the traceback of each failed TLS.
+    agent.start("--config", config, environment={"PYTHONASYNCIODEBUG": ""})
+    with contextlib.ExitStack() as crowd:
+        for _ in range(20):
+            stalled = crowd.enter_context(socket.create_connection(("127.0.0.1", http_port)))
+            stalled.sendall(b"PUT /volume HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        assert agent.status()
+        for _ in range(5):
+            with crowd.enter_context(
+                socket.create_connection(("127.0.0.1", https_port), 5)
+            ) as plain:
+                plain.sendall(b"GET /volume HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                with contextlib.suppress(ConnectionResetError):
+                    assert b"HTTP/1.1" not in plain.recv(100)
+        for _ in range(5):
+            raw = crowd.enter_context(socket.create_connection(("127.0.0.1", https_port), 5))
+            unpinned = ssl._create_unverified_context()
+            with unpinned.wrap_socket(raw) as stranger:
+                stranger.sendall(b"GET /volume HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert stranger.recv(100).startswith(b"HTTP/1.1 401")
+    assert agent.end() == 0
 
 
 def test_kill_9_and_again(agent: Agent) -> None:

@@ -15,6 +15,7 @@ import agent.local.http
 import agent.voice.sender
 from agent.local.http import (
     CONNECTION_LIMIT,
+    REQUEST_LIMIT,
     VALUE_LIMIT,
     WAV_LIMIT,
 )
@@ -125,6 +126,25 @@ async def test_a_connection_that_never_asks_is_dropped(
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
         writer.close()
+
+
+async def test_a_body_that_stops_coming_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as may be asked at once: they would stop `story-agent status` for ever."""
+    monkeypatch.setattr(agent.local.http, "IDLE_SECONDS", 0.05)
+    async with serving(Bench().dispatch, tmp_path / "agent.sock") as client:
+        assert (await client.get("/even")).text == "0"
+        stalled = []
+        for _ in range(REQUEST_LIMIT):
+            reader, writer = await asyncio.open_unix_connection(str(tmp_path / "agent.sock"))
+            writer.write(b"PUT /even HTTP/1.1\r\nHost: agent\r\nContent-Length: 9\r\n\r\n2")
+            stalled.append((reader, writer))
+        async with asyncio.timeout(DEADLINE):
+            for reader, writer in stalled:
+                assert b"body: it stopped coming" in await reader.read()
+                writer.close()
+        assert (await client.get("/even")).text == "0"
 
 
 async def test_a_web_page_cannot_post_speech(tmp_path: Path) -> None:

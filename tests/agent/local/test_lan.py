@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import ssl
 from pathlib import Path
 
 import httpx
 import pytest
 
+from agent.local import lan
 from agent.local.http import LocalServer, build_app
 from agent.local.lan import lan_socket, load_identity, load_token
 from agent.local.sockets import LocalAccessError
@@ -35,8 +37,49 @@ def test_what_cannot_be_written_or_bound_is_named(tmp_path: Path) -> None:
         load_token(tmp_path)
     with pytest.raises(LocalAccessError, match=r"state/local-cert\.pem: No such file"):
         load_identity(tmp_path / "state")
-    with pytest.raises(LocalAccessError, match=r"local\.https_port 1 on 203\.0\.113\.1: Cannot"):
-        lan_socket("203.0.113.1", 1)
+    with lan_socket("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            LocalAccessError, match=rf"local\.https_port {port} on 127\.0\.0\.1: Addr"
+        ):
+            lan_socket("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("address", ["203.0.113.1", "2001:db8::1"])
+def test_an_address_that_comes_with_the_wifi_is_bound_before(address: str) -> None:
+    lan_socket(address, 0).close()
+
+
+def test_a_pair_that_a_power_cut_tore_is_made_anew_and_that_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = load_identity(tmp_path)
+    assert not caplog.records
+    key = first.key.read_bytes()
+    for file, damaged in ((first.key, b""), (first.key, key), (first.certificate, b"x")):
+        before = load_identity(tmp_path)
+        file.write_bytes(damaged)
+        caplog.clear()
+        after = load_identity(tmp_path)
+        assert after.fingerprint != before.fingerprint
+        assert "local-cert.pem: " in caplog.text
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(after.certificate, after.key)
+
+
+def test_whoever_only_connects_takes_few_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lan, "CROWD_LIMIT", 3)
+    with lan_socket("127.0.0.1", 0) as listener:
+        listener.listen()
+        crowd, accepted = [], []
+        for _ in range(5):
+            crowd.append(socket.create_connection(listener.getsockname(), timeout=5))
+            accepted.append(listener.accept()[0])
+        assert [each.recv(1) for each in accepted[:2]] == [b"", b""]
+        crowd[4].send(b"x")
+        assert accepted[4].recv(1) == b"x"
+        for each in (*crowd, *accepted):
+            each.close()
 
 
 async def test_a_stranger_reads_and_sets_nothing_and_the_owner_pins_the_certificate(
