@@ -43,6 +43,10 @@ class Source(Protocol):
     def name(self) -> str:
         """One line for people."""
 
+    @property
+    def fault(self) -> str | None:
+        """Why it gives no levels, though it was opened; None if it does."""
+
     async def open(self, take: Take) -> Mapping[Key, bool]:
         """Begin; return the levels of now. Raises UnavailableError."""
 
@@ -70,14 +74,15 @@ class ChipSource:
         self._reads = 0
         self._window = 0.0
         self._resuming: asyncio.TimerHandle | None = None
-        self._gone = ""
+        self.fault: str | None = None
         self._backoff = Backoff(RETRY_MAX, first=RETRY_FIRST)
 
     @property
     def name(self) -> str:
         """The chip and its lines, and why they are not read if they were and are not any more."""
         named = ", ".join(f"{key} {line}" for line, key in self._keys.items())
-        return f"{self._chip or 'no GPIO chip'}: {named}{self._gone}"
+        gone = f": {self.fault}" if self.fault else ""
+        return f"{self._chip or 'no GPIO chip'}: {named}{gone}"
 
     async def open(self, take: Take) -> Mapping[Key, bool]:
         """Ask the kernel for the lines."""
@@ -118,7 +123,7 @@ class ChipSource:
         """Let the lines go, and ask for them again: whoever held a button does not hold it any more."""
         _log.warning("buttons: %s: %s", self.name, error.strerror)
         self.close()
-        self._gone = f": {error.strerror}"
+        self.fault = error.strerror or str(error)
         if self._take is not None:
             for key in self._keys.values():
                 self._take(key, self._clock(), pressed=False)
@@ -138,7 +143,7 @@ class ChipSource:
             self.close()
             self._try_later()
             return
-        self._gone = ""
+        self.fault = None
         self._backoff.reset()
         _log.info("buttons: %s", self.name)
         for key, pressed in levels.items():
@@ -185,6 +190,7 @@ class GpiozeroSource:
     """gpiozero's buttons. It is imported in a thread: that takes 0.16 s on a PC, and longer on a Pi."""
 
     name = "gpiozero"
+    fault: str | None = None
 
     def __init__(
         self, settings: ButtonSettings, clock: Callable[[], float] = time.monotonic

@@ -83,7 +83,28 @@ class InputSource:
     def name(self) -> str:
         """The devices' names."""
         found = ", ".join(name for _, name in self._open.values())
-        return f"input: {found or f'no device named {self._wanted} is there'}"
+        return f"input: {found or self.fault}"
+
+    @property
+    def fault(self) -> str | None:
+        """Why there are no keys; None if a device is there."""
+        return None if self._open else f"no device named {self._wanted} is there"
+
+    def find(self) -> tuple[list[str], list[Path]]:
+        """Return the names of the devices that are meant, and those which this user may not read; none is kept open."""
+        names: list[str] = []
+        refused: list[Path] = []
+        for path in sorted(self._folder.glob("event*")):
+            try:
+                device = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError:
+                refused.append(path)
+                continue
+            name = self._wanted_name(device)
+            os.close(device)
+            if name is not None:
+                names.append(name)
+        return names, refused
 
     async def open(self, take: Take) -> Mapping[Key, bool]:
         """Look for devices now, and again every few seconds."""

@@ -174,7 +174,11 @@ class Buttons:
             if button.fault is not None
         }
         names = [self._faults.get(source.name, source.name) for source in self._sources]
-        return {"from": "; ".join(names), "faults": faulty, "counts": dict(self._counts)}
+        unread = [self._faults.get(source.name) or source.fault for source in self._sources]
+        return {
+            "from": "; ".join(names), "unread": [fault for fault in unread if fault],
+            "faults": faulty, "counts": dict(self._counts),
+        }  # fmt: skip
 
     async def run(self) -> None:
         """Read until cancelled."""

@@ -12,6 +12,7 @@ import pytest
 from machine import input_keys
 from machine.button_settings import ButtonSettings, Key
 from machine.input_keys import EVENT, GET_KEYS, GET_NAME, InputSource, parse_keys
+from tests.machine.mic_parts import descriptors
 from tests.machine.test_button_sources import Ears
 
 TALK, VOLUME_UP, ENTER = 582, 115, 28
@@ -131,3 +132,15 @@ async def test_one_that_may_not_be_read_is_told_once(
     assert [r.getMessage().partition("; ")[2] for r in caplog.records] == [
         "expected a device that the group input may read"
     ]
+
+
+async def test_the_doctor_looks_without_keeping_anything_open(board: Board) -> None:
+    board.plug("event0", "Keyboard", ENTER)
+    board.plug("event1", "Remote", TALK)
+    (board.folder / "event3").symlink_to("nowhere")
+    settings = ButtonSettings(input="remote")
+    source = InputSource(settings, folder=board.folder, control=board.control)
+    before = descriptors()
+    assert source.find() == (["Remote"], [board.folder / "event3"])
+    assert descriptors() == before
+    assert source.fault == "no device named remote is there"

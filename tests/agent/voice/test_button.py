@@ -71,6 +71,7 @@ class Panel:
     """A source whose buttons a test presses, on a clock of its own."""
 
     name = "panel"
+    fault: str | None = None
 
     def __init__(self) -> None:
         self.take: Take | None = None
@@ -249,10 +250,14 @@ async def test_a_source_that_fails_is_told_once_and_tried_again(
     machine.panel.faults = [UnavailableError("/dev/gpiochip0 line 17: busy") for _ in range(3)]
     await machine.start()
     assert machine.buttons.status()["from"] == "/dev/gpiochip0 line 17: busy"
+    assert machine.buttons.status()["unread"] == ["/dev/gpiochip0 line 17: busy"]
     async with asyncio.timeout(30):
         while machine.panel.take is None:
             await asyncio.sleep(0.001)
     assert machine.buttons.status()["from"] == "panel"
+    assert machine.buttons.status()["unread"] == []
+    machine.panel.fault = "unplugged"
+    assert machine.buttons.status()["unread"] == ["unplugged"]
     warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert warnings == ["buttons: /dev/gpiochip0 line 17: busy"]
     await machine.end()
