@@ -39,7 +39,9 @@ PARTS_LIMIT = 16
 PART_BYTES = 255
 # Bytes of correlation data; ours have 8.
 CORRELATION_LIMIT = 64
-
+# The member of ``up/state`` and the property of ``up/register`` that name a run of the agent, by which
+# two machines with one identity are told apart.
+RUN = "run"
 
 # The year 5138, and the length of the CoAP option of the same meaning.
 UNTIL_DIGITS = 14
@@ -194,19 +196,38 @@ def parse_answer(properties: Properties, payload: bytes) -> Answer:
     return Answer(int(match[1]) << 5 | int(match[2]), payload)
 
 
+def run_properties(run: str) -> list[tuple[str, str]]:
+    """Return the user properties of a registration by this run of the agent."""
+    return [(RUN, run)]
+
+
+def parse_run(properties: Properties) -> str:
+    """Return the run that a registration names, empty if it names none; raises TopicError."""
+    return _check_run(_one(properties, RUN)) if _all(properties, RUN) else ""
+
+
+def _check_run(text: str) -> str:
+    if text and not _WHO_PATTERN.fullmatch(text):
+        raise FieldError(RUN, text, "1 to 32 letters, digits, _ or -")
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What a device's topic ``up/state`` holds: whether it is online, and what it reads."""
 
     online: bool
     reads: Abilities = frozenset()
+    run: str = ""
+    """A random word of the agent's start, the same until it ends; empty: the device names none."""
 
 
 def state_payload(state: State) -> bytes:
     """Build the payload of ``up/state``."""
     if not state.online:
         return dump_object({"state": "offline"})
-    return dump_object({"state": "online", MEMBER: to_json(state.reads)})
+    run = {RUN: state.run} if state.run else {}
+    return dump_object({"state": "online", MEMBER: to_json(state.reads), **run})
 
 
 def parse_state(payload: bytes) -> State:
@@ -217,7 +238,8 @@ def parse_state(payload: bytes) -> State:
     value = get_string(source, "state")
     if value not in {"online", "offline"}:
         raise FieldError("state", value, "online or offline")
-    return State(value == "online", parse_reads(source))
+    run = get_string(source, RUN) if RUN in source else ""
+    return State(value == "online", parse_reads(source), _check_run(run))
 
 
 def _one(properties: Properties, name: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -80,6 +81,7 @@ class MqttConnector:
         self._reads = reads
         self._port = settings.mqtt_port or profile_port(profile) or DEFAULT_PORT
         self._guard = Guard(handler)
+        self._run = secrets.token_hex(8)
 
     @property
     def server(self) -> str:
@@ -94,6 +96,7 @@ class MqttConnector:
             self._settings,
             self._guard,
             self._reads,
+            self._run,
         )
         connection, chain_end = await self._open(session)
         try:

@@ -46,10 +46,12 @@ from wire.reports import (
 from wire.topics import (
     REQUEST_EXPIRY,
     Kind,
+    Properties,
     State,
     Topic,
     answer_properties,
     parse_answer,
+    run_properties,
     state_payload,
     voice_topic,
 )
@@ -82,13 +84,18 @@ class MqttSession:
         settings: LinkSettings,
         guard: Guard,
         reads: Abilities,
+        run: str,
     ) -> None:
-        """Use `begin` once the broker has accepted; `deliver` may be called before."""
+        """Use `begin` once the broker has accepted; `deliver` may be called before.
+
+        ``run`` is a random word of this process: two machines with one identity have two.
+        """
         self._credentials = credentials
         self._settings = settings
         self._time = CloudTime()
         self._requests = CloudRequests(credentials.uuid, guard, self._time)
         self._reads = reads
+        self._run = run
         self._connection: MqttConnection | None = None
         self._ready = asyncio.Event()
         self._waiting: dict[bytes, asyncio.Future[Answer]] = {}
@@ -99,7 +106,6 @@ class MqttSession:
         uuid = credentials.uuid
         self._answers, self._asked = Topic(uuid, Kind.CLOUD_ANSWER), Topic(uuid, Kind.REQUEST)
         self.cloud_abilities: Abilities = frozenset()
-        self.warning = ""
         self.warning = ""
 
     # Life.
@@ -112,7 +118,7 @@ class MqttSession:
             filters = [(str(self._answers), 0), (str(self._asked), 1)]
             await connection.subscribe(filters, deadline=BROKER_TIMEOUT)
             registered = await self._register()
-            state = state_payload(State(online=True, reads=self._reads))
+            state = state_payload(State(online=True, reads=self._reads, run=self._run))
             topic = str(Topic(self._credentials.uuid, Kind.STATE))
             await connection.publish(
                 self._outgoing(topic, state, retain=True), deadline=BROKER_TIMEOUT
@@ -126,7 +132,9 @@ class MqttSession:
         payload = registration_payload(self._credentials)
         deadline = self._settings.connect_timeout_seconds
         asked = self._time.clock()
-        answer = await self._ask(self._topic(Kind.REGISTER), payload, deadline)
+        answer = await self._ask(
+            self._topic(Kind.REGISTER), payload, deadline, run_properties(self._run)
+        )
         text = f"{dotted(answer.code)} {show(answer.payload)}"
         if answer.code >> 5 == 5:
             raise RegisterError(f"registration: {text}")
@@ -232,7 +240,9 @@ class MqttSession:
                 raise ReportRejectedError(text) from error
             raise CloudBusyError(f"the report was not taken: {error}") from error
 
-    async def _ask(self, topic: str, payload: bytes, deadline: float) -> Answer:
+    async def _ask(
+        self, topic: str, payload: bytes, deadline: float, properties: Properties = ()
+    ) -> Answer:
         """Send the cloud a request and return its answer. Raises TransportError, CloudBusyError."""
         correlation = self._prefix + next(self._numbers).to_bytes(4, "big")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -245,6 +255,7 @@ class MqttSession:
                 expiry=REQUEST_EXPIRY,
                 response_topic=str(self._answers),
                 correlation=correlation,
+                properties=properties,
             )
             while (found := await self._try(request, answer, until)) is None:
                 _log.debug("link: %s: no answer yet, sent again", topic)

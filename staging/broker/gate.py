@@ -12,12 +12,15 @@ import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.broker.members import Members
 from staging.broker.peers import BrokerEndpoint, BrokerPeer
+from staging.broker.rivals import Rivals
 from staging.errors import StoreBusyError
+from staging.gateway import twins
 from staging.gateway.gateway import Gateway
 from staging.store import Database, devices
 from transport.errors import TransportError
@@ -32,6 +35,7 @@ from wire.topics import (
     answer_properties,
     every,
     parse_answer,
+    parse_run,
     parse_state,
     parse_topic,
 )
@@ -70,6 +74,9 @@ class BrokerGate:
         self._online: dict[str, Abilities] = {}
         self._known: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._rivals = Rivals()
+        # One for each device whose messages are worked on; those that wait hold it.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._voices = 0
         self._told = ""
         self.dropped = 0
@@ -176,11 +183,14 @@ class BrokerGate:
     def _note_state(self, uuid: str, payload: bytes) -> None:
         state = parse_state(payload)
         if not state.online:
+            self._rivals.note_offline(uuid)
             self._online.pop(uuid, None)
             peer = self._peers.pop(uuid, None)
             if peer is not None:
                 self._gateway.leave(peer, "the device went offline")
             return
+        if self._rivals.note_online(uuid, state.run):
+            self._gateway.note_twin(uuid)
         session = self._gateway.sessions.find(uuid)
         if session is not None and session.connection is self._peers.get(uuid):
             session.abilities = state.reads
@@ -218,10 +228,27 @@ class BrokerGate:
             if message.response_topic != str(Topic(topic.uuid, Kind.CLOUD_ANSWER)):
                 _log.warning("device %s: its answer has no place: it is not done", topic.uuid)
                 return
-            work = self._register if topic.kind is Kind.REGISTER else self._report
-            await self._answer(message, await work(topic.uuid, message.payload))
+            await self._answer(message, await self._work(topic, message))
         finally:
             self._acknowledge(message)
+
+    async def _work(self, topic: Topic, message: MqttMessage) -> Answer:
+        if topic.kind is Kind.REPORT:
+            return await self._report(topic.uuid, message.payload)
+        try:
+            run = parse_run(message.properties)
+        except WireError as error:
+            return Answer.from_text(Code.BAD_REQUEST, str(error))
+        if self._is_taken(topic.uuid.lower(), run):
+            return Answer.from_text(Code.CONFLICT, twins.TEXT)
+        return await self._register(topic.uuid, message.payload)
+
+    def _is_taken(self, uuid: str, run: str) -> bool:
+        """Return whether another machine is there with an identity that two machines use."""
+        if not (self._gateway.has_twin(uuid) and self._rivals.holds_another(uuid, run)):
+            return False
+        self._gateway.note_twin(uuid)
+        return True
 
     async def _answer(self, message: MqttMessage, answer: Answer) -> None:
         await self._publish(
@@ -249,6 +276,13 @@ class BrokerGate:
         return answer
 
     async def _report(self, uuid: str, payload: bytes) -> Answer:
+        # Its turn is taken before anything else is waited for, so that a device's messages stay in
+        # order also while it is looked up.
+        turn = self._turns.setdefault(uuid.lower(), asyncio.Lock())
+        async with turn:
+            return await self._report_in_turn(uuid, payload)
+
+    async def _report_in_turn(self, uuid: str, payload: bytes) -> Answer:
         session = self._gateway.sessions.find(uuid.lower())
         peer = self._peers.get(uuid.lower())
         if session is None or peer is None or session.connection is not peer:
@@ -262,8 +296,7 @@ class BrokerGate:
                 peer = self._peers[identity.uuid]
         # The broker has proven who it is, by the same token.
         proof = report_query(Credentials(session.identity.uuid, session.identity.token))
-        async with peer.lock:
-            return await self._gateway.serve(peer, Request("POST", REPORT_PATH, proof, payload))
+        return await self._gateway.serve(peer, Request("POST", REPORT_PATH, proof, payload))
 
     async def _hear(self, topic: Topic, message: MqttMessage) -> None:
         self._voices += 1

@@ -25,8 +25,6 @@ class BrokerPeer:
     def __init__(self, uuid: str) -> None:
         """Represent the device as it writes its ``uuid`` in topics."""
         self.uuid = uuid
-        self.lock = asyncio.Lock()
-        """Held while one of its messages is worked on, so that they stay in order."""
         self.gone = ""
         self.waiting: set[asyncio.Future[Answer]] = set()
 

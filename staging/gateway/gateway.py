@@ -275,7 +275,7 @@ class Gateway:
             _log.info("%s: connection ended: %s", self._name(connection), reason)
             session = self.sessions.on(connection)
             if reason == REPLACED and connection.closed_by_both and session is not None:
-                self._note_twin(session.identity.uuid)
+                self.note_twin(session.identity.uuid)
         finally:
             watchdog.cancel()
             del self._connections[connection]
@@ -354,8 +354,8 @@ class Gateway:
         self._twins.note(uuid)
         return True
 
-    def _note_twin(self, uuid: str) -> None:
-        """Note that a connection that was replaced was alive: it was another machine's."""
+    def note_twin(self, uuid: str) -> None:
+        """Note a sign that two machines use an identity, such as a replaced connection that was alive."""
         if self._twins.note(uuid):
             _log.warning("device %s: %s", uuid, twins.TEXT)
             self._changed(uuid)

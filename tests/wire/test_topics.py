@@ -165,7 +165,13 @@ def test_what_is_no_answer(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [State(online=False), State(online=True), State(online=True, reads=frozenset({"a"}))]
+    "state",
+    [
+        State(online=False),
+        State(online=True),
+        State(online=True, reads=frozenset({"a"})),
+        State(online=True, run="a1"),
+    ],
 )
 def test_a_state_and_its_payload(state: State) -> None:
     assert parse_state(state_payload(state)) == state

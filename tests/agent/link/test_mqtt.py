@@ -113,7 +113,9 @@ async def test_it_registers_and_tells_that_it_is_online(run: Run, cloud: MqttClo
     link = await run()
     assert [request.path for request in cloud.requests] == [REGISTER_PATH]
     await until(lambda: cloud.states)
-    assert parse_state(cloud.states[-1]) == State(online=True, reads=DEVICE_READS)
+    state = parse_state(cloud.states[-1])
+    assert state == State(online=True, reads=DEVICE_READS, run=state.run)
+    assert state.run
     assert link.cloud_abilities == {"number"}
     assert link.status.state is LinkState.ONLINE
     assert link.status.server.endswith("(mqtt)")

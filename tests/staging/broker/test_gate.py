@@ -19,6 +19,7 @@ from staging.broker.worker import BrokerAddress, Worker
 from staging.errors import DeviceOfflineError
 from staging.gateway.gateway import Gateway
 from staging.gateway.silent import Pace
+from staging.gateway.twins import TEXT
 from staging.store import Database, devices, history
 from staging.store.effects import VoiceSeen
 from staging.store.models import Device
@@ -38,6 +39,7 @@ from wire.topics import (
     answer_properties,
     parse_answer,
     parse_request,
+    run_properties,
     state_payload,
     voice_topic,
 )
@@ -130,19 +132,23 @@ class Thing:
         filters = [(f"story/{self.uuid}/down/#", 1)]
         await self.connection.subscribe(filters, deadline=DEADLINE)
 
-    async def register(self, token: str | None = None, uuid: str | None = None) -> Answer:
+    async def register(
+        self, token: str | None = None, uuid: str | None = None, run: str = ""
+    ) -> Answer:
         payload = registration_payload(Credentials(uuid or self.uuid, token or self.token))
-        answer = await self.ask(Kind.REGISTER, payload)
+        properties = run_properties(run) if run else []
+        answer = await self.ask(Kind.REGISTER, payload, properties=properties)
         if answer.code == Code.CONTENT:
-            await self.say(
-                str(Topic(self.uuid, Kind.STATE)), state_payload(State(online=True)), retain=True
-            )
+            state = state_payload(State(online=True, run=run))
+            await self.say(str(Topic(self.uuid, Kind.STATE)), state, retain=True)
         return answer
 
     async def report(self, **data: object) -> Answer:
         return await self.ask(Kind.REPORT, report_payload(data))
 
-    async def ask(self, kind: Kind, payload: bytes, response_topic: str | None = None) -> Answer:
+    async def ask(
+        self, kind: Kind, payload: bytes, response_topic: str | None = None, **options: Any
+    ) -> Answer:
         self.count += 1
         correlation = str(self.count).encode()
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -151,7 +157,7 @@ class Thing:
             str(Topic(self.uuid, Kind.CLOUD_ANSWER)) if response_topic is None else response_topic
         )
         topic = str(Topic(self.uuid, kind))
-        await self.say(topic, payload, response_topic=there, correlation=correlation)
+        await self.say(topic, payload, response_topic=there, correlation=correlation, **options)
         async with asyncio.timeout(DEADLINE):
             return await answer
 
@@ -394,3 +400,59 @@ async def test_after_the_brokers_death_all_come_back(site: Site) -> None:
 
 def test_a_device_behind_the_broker_is_shown_by_its_uuid() -> None:
     assert UUIDS[0] in repr(BrokerPeer(UUIDS[0]))
+
+
+async def test_two_machines_with_one_identity_are_told_and_the_second_is_refused(
+    site: Site,
+) -> None:
+    gateway = await site.work("a")
+    first, second = await site.join(), Thing(site.devices[0])
+    for turn, thing in enumerate([first, second, first, second, first]):
+        if turn:
+            await thing.connect(site)  # which ends the other's connection
+        assert (await thing.register(run=f"run-{thing is first}")).code == Code.CONTENT
+    await until(lambda: gateway.has_twin(first.uuid))
+    await second.connect(site)
+    answer = await second.register(run="run-False")
+    assert (answer.code, answer.text) == (Code.CONFLICT, TEXT)
+    await first.connect(site)
+    assert (await first.register(run="run-True")).code == Code.CONTENT
+
+
+async def test_a_run_that_is_no_word_is_refused(site: Site) -> None:
+    await site.work("a")
+    thing = await site.join()
+    answer = await thing.register(run="a b")
+    assert (answer.code, answer.text[:11]) == (Code.BAD_REQUEST, 'run: got "a')
+
+
+async def test_segments_stay_in_order_while_their_device_is_looked_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await site.work("a")
+    heard: list[int] = []
+    gateway.listen(
+        lambda _uuid, effects: heard.extend(
+            effect.segment.segment for effect in effects if isinstance(effect, VoiceSeen)
+        )
+    )
+    reads, read = [0], site.database.read
+    free = asyncio.Event()
+
+    async def slow_at_first(query: Any, *arguments: Any) -> Any:
+        reads[0] += 1
+        if reads[0] == 1:
+            await free.wait()
+        else:
+            asyncio.get_running_loop().call_later(0.01, free.set)
+        return await read(query, *arguments)
+
+    monkeypatch.setattr(site.gates["a"]._database, "read", slow_at_first)
+    asyncio.get_running_loop().call_later(0.05, free.set)
+    thing = await site.join()
+    for number in range(3):
+        segment = VoiceSegment(1, number, 8000, eof=number == 2, voice_data=FRAME)
+        payload = report_payload({"duer_voice": segment.to_json()})
+        await thing.say(voice_topic(thing.uuid), payload, qos=0)
+    await until(lambda: len(heard) == 3)
+    assert heard == [0, 1, 2]
