@@ -278,11 +278,8 @@ def in_room(
     rng = np.random.default_rng(seed)
     side = round(around * RATE) + (int(rng.integers(0, 1280)) if around else 0)
     padded = np.pad(spoken, (side, side))
-    return (
-        np.clip(padded + rng.normal(0, noise, len(padded)), -32768, 32767)
-        .astype(np.int16)
-        .tobytes()
-    )
+    heard = np.clip(padded + rng.normal(0, noise, len(padded)), -32768, 32767)
+    return bytes(heard.astype(np.int16).tobytes())
 
 
 def _embedder() -> Embedder:

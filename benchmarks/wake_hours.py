@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from audio.embedding import SIZE, STEP_SECONDS
 from audio.wake_match import COOLDOWN_SECONDS, HOPELESS, SLOWEST, STRETCH, Template
 
-Floats = npt.NDArray[np.float32]
+# An array of float32: the types must hold where numpy is not installed.
+Floats: TypeAlias = Any
 LANES = 96
 # A word is not longer: where one lane ends the next has begun so much before.
 OVERLAP = 120
@@ -23,7 +24,7 @@ def shares(files: Sequence[Path], templates: Sequence[Template]) -> Floats:
     heard = np.concatenate([np.load(path) for path in files]).astype(np.float32)
     heard /= np.linalg.norm(heard, axis=1, keepdims=True)
     length = -(-len(heard) // LANES)
-    padded = np.zeros((LANES * length + OVERLAP, SIZE), np.float32)
+    padded: Floats = np.zeros((LANES * length + OVERLAP, SIZE), np.float32)
     padded[OVERLAP : OVERLAP + len(heard)] = heard
     lanes = np.stack([padded[at * length : (at + 1) * length + OVERLAP] for at in range(LANES)])
     best = np.full((LANES, length + OVERLAP), BIG)
