@@ -311,10 +311,19 @@ def parse_settings(text: str) -> Settings:
         name: _build_table(name, kind, source.get(name, {}))  # type: ignore[arg-type]
         for name, kind in tables.items()
     }
+    _check_certificate(built["link"])
     _check_levels(built["battery"])
     _check_address(built["battery"])
     _check_lines(built["buttons"], built["light"])
     return Settings(**built)
+
+
+def _check_certificate(link: LinkSettings) -> None:
+    """Refuse a key without its certificate: the machine would log in by its token, unnoticed."""
+    if link.client_key and not link.client_certificate:
+        raise FieldError(
+            "link.client_key", link.client_key, "link.client_certificate beside it, or no key"
+        )
 
 
 def _check_levels(battery: BatterySettings) -> None:

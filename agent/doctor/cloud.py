@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from agent.doctor.findings import Finding, Words, bad, good, skipped
 from agent.doctor.patient import Patient
-from agent.link import LinkError, OutOfDateError, UntrustedError
-from agent.link.opening import Opener, tls_context
+from agent.link import (
+    ClientCertificateError,
+    LinkError,
+    MissingExtraError,
+    OutOfDateError,
+    UntrustedError,
+)
+from agent.link.build import find_entrance
+from agent.link.opening import Opener
 from base.clock import TrustedTime
 from machine.network import read_network
 from ota.launch.running import running_release
@@ -36,12 +43,12 @@ async def check_cloud(patient: Patient) -> Finding:
     profile = patient.profile
     if profile is None:
         return skipped("cloud", "没有身份文件", "there is no profile")
-    server = f"{profile.server_addr}:{profile.coap_port}"
+    entrance = find_entrance(profile, patient.settings.link)
+    server = entrance.server
     clock = TrustedTime(patient.state / "ota" / "time.json", running_release().built)
-    opener = Opener(
-        profile.server_addr, profile.coap_port, tls_context(profile.rsa_ca_crt), PHASE_SECONDS, clock
-    )  # fmt: skip
     try:
+        tls = entrance.tls()
+        opener = Opener(profile.server_addr, entrance.port, tls, PHASE_SECONDS, clock)
         (_reader, writer), _end = await opener.open()
     except LinkError as error:
         return bad("cloud", Words(f"{server}：{error}", f"{server}: {error}"), _remedy(error))
@@ -52,6 +59,12 @@ async def check_cloud(patient: Patient) -> Finding:
 
 
 def _remedy(error: LinkError) -> Words:
+    if isinstance(error, MissingExtraError):
+        return Words("pip install 'story-agent[mqtt]'，或设 link.kind = \"coap\"", error.remedy)
+    if isinstance(error, ClientCertificateError):
+        return Words(
+            "改正设置里的 link.client_certificate 和 link.client_key，或去掉它们", error.remedy
+        )
     if isinstance(error, OutOfDateError):
         return Words("检查时钟；若时钟正确，云要更换证书", error.remedy)
     if isinstance(error, UntrustedError):

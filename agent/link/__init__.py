@@ -80,6 +80,22 @@ class OutOfDateError(UntrustedError):
     remedy = "set the machine's clock right, or renew the certificate of the cloud"
 
 
+class MissingExtraError(ConnectError):
+    """The package that this kind of link needs is not installed."""
+
+    remedy = "pip install 'story-agent[mqtt]', or set link.kind = \"coap\""
+    slow = True
+
+
+class ClientCertificateError(TlsError):
+    """The settings' client certificate or its key cannot be used."""
+
+    remedy = (
+        "put link.client_certificate and link.client_key right in the settings, or leave them out"
+    )
+    slow = True
+
+
 class RegisterError(LinkError):
     """The cloud did not answer the registration, or cannot accept this device now."""
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from agent.link import Link
 from agent.link.framed import FramedConnector
+from agent.link.opening import tls_context
 from agent.link.reconnect import Connector, ReconnectingLink
 from agent.settings import LinkKind, LinkSettings
 from base.clock import TrustedTime
+from transport.dial import show_server
 from wire.abilities import DEVICE_READS, Abilities
 from wire.errors import FieldError
 from wire.exchange import Handler
@@ -47,6 +51,32 @@ def build_link(
     else:
         connector = FramedConnector(profile, settings, handler, clock, reads)
     return ReconnectingLink(connector, settings, profile.secrets, on_trial)
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Where the cloud, or its broker, listens."""
+
+    server: str
+    """Host and port, for people."""
+    port: int
+    tls: Callable[[], ssl.SSLContext]
+    """Makes the context that checks its certificate; raises LinkError for what the link lacks."""
+
+
+def find_entrance(profile: Profile, settings: LinkSettings) -> Entrance:
+    """Return where the link connects to, for whoever wants to know whether that works."""
+    if choose_kind(profile, settings) is not LinkKind.MQTT:
+        server = show_server(profile.server_addr, profile.coap_port)
+        return Entrance(server, profile.coap_port, lambda: tls_context(profile.rsa_ca_crt))
+    from agent.link import mqtt  # noqa: PLC0415  # few machines speak it
+
+    def context() -> ssl.SSLContext:
+        mqtt.check_extra()
+        return mqtt.client_context(profile, settings)
+
+    port = mqtt.broker_port(profile, settings)
+    return Entrance(f"{show_server(profile.server_addr, port)} (mqtt)", port, context)
 
 
 def choose_kind(profile: Profile, settings: LinkSettings) -> LinkKind:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
+import logging
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -19,12 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.link import (
+    ClientCertificateError,
     ConnectError,
     LinkError,
     LinkState,
+    MissingExtraError,
     RegisterError,
     RegistrationRefusedError,
-    TlsError,
 )
 from agent.link.guard import Guard
 from agent.link.mqtt_session import MqttSession
@@ -36,6 +39,7 @@ from transport.dial import show_server
 from transport.errors import StreamClosedError, TransportError
 from transport.tls_socket import open_tls
 from wire.abilities import DEVICE_READS, Abilities
+from wire.errors import FieldError
 from wire.exchange import Handler
 from wire.profile import Profile
 from wire.reports import Credentials
@@ -54,13 +58,10 @@ SESSION_EXPIRY = 300
 RECEIVE_MAXIMUM = 16
 # MQTT 5 section 3.2.2.2: client identifier, user name or password, not authorized, banned, method.
 _REFUSALS = frozenset({133, 134, 135, 138, 140})
-_EXTRA = "paho-mqtt is missing: pip install 'story-agent[mqtt]', or set link.kind = \"coap\""
+MISSING = f"paho-mqtt is missing: {MissingExtraError.remedy}"
 
 
-class MissingExtraError(LinkError):
-    """The package that this kind of link needs is not installed."""
-
-    slow = True
+_log = logging.getLogger(__name__)
 
 
 class MqttConnector:
@@ -79,7 +80,7 @@ class MqttConnector:
         self._settings = settings
         self._clock = clock
         self._reads = reads
-        self._port = settings.mqtt_port or profile_port(profile) or DEFAULT_PORT
+        self._port = broker_port(profile, settings)
         self._guard = Guard(handler)
         self._run = secrets.token_hex(8)
 
@@ -115,7 +116,7 @@ class MqttConnector:
             # In a thread: the import reads many files.
             mqtt = await asyncio.to_thread(_import_mqtt)
         except ImportError as error:
-            raise MissingExtraError(_EXTRA) from error
+            raise MissingExtraError(MISSING) from error
         timeout = self._settings.connect_timeout_seconds
         try:
             async with asyncio.timeout(timeout):
@@ -124,29 +125,17 @@ class MqttConnector:
         except TransportError as error:
             raise _refusal(error) from error
         except (OSError, TimeoutError) as error:
-            raise connect_error(error, timeout) from error
+            raise connect_error(error, timeout, self._profile.server_addr) from error
 
     async def _open_socket(self) -> tuple[ssl.SSLSocket, float]:
         host = self._profile.server_addr
-        context = await asyncio.to_thread(self._context)
+        context = await asyncio.to_thread(client_context, self._profile, self._settings)
         sock = await open_tls(host, self._port, context)
         try:
             return sock, check_dates(sock, self._clock)
         except ssl.SSLCertVerificationError:
             sock.close()
             raise
-
-    def _context(self) -> ssl.SSLContext:
-        """Return the TLS context; raises TlsError if the client certificate cannot be read."""
-        context = tls_context(self._profile.rsa_ca_crt)
-        certificate, key = self._settings.client_certificate, self._settings.client_key
-        if certificate:
-            try:
-                context.load_cert_chain(Path(certificate), Path(key) if key else None)
-            except OSError as error:  # ssl.SSLError is one
-                reason = error.strerror or "expected a certificate and its key in PEM"
-                raise TlsError(f"link.client_certificate {certificate}: {reason}") from error
-        return context
 
     def _options(self) -> MqttOptions:
         from transport.mqtt import MqttOptions, Will  # noqa: PLC0415  # an extra
@@ -165,11 +154,56 @@ class MqttConnector:
         )
 
 
+def client_context(profile: Profile, settings: LinkSettings) -> ssl.SSLContext:
+    """Return the TLS context; raises ClientCertificateError if the certificate cannot be read."""
+    context = tls_context(profile.rsa_ca_crt)
+    certificate, key = settings.client_certificate, settings.client_key
+    if certificate:
+        try:
+            context.load_cert_chain(Path(certificate), Path(key) if key else None, _no_password)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            reason = _certificate_fault(error, key)
+            raise ClientCertificateError(
+                f"link.client_certificate {certificate}: {reason}"
+            ) from error
+    return context
+
+
+def check_extra() -> None:
+    """Raise MissingExtraError if paho-mqtt is not installed; nothing is imported."""
+    if importlib.util.find_spec("paho") is None:
+        raise MissingExtraError(MISSING)
+
+
+def _no_password() -> str:
+    """Refuse an encrypted key, for which OpenSSL would ask at the terminal."""
+    raise ValueError("its key is encrypted, expected one without a password")
+
+
+def _certificate_fault(error: Exception, key: str) -> str:
+    if isinstance(error, ssl.SSLError):
+        where = f" and {key}" if key else ""
+        return (
+            f"expected a certificate and the key that belongs to it{where}, in PEM ({error.reason})"
+        )
+    return getattr(error, "strerror", None) or str(error)
+
+
+def broker_port(profile: Profile, settings: LinkSettings) -> int:
+    """Return the broker's port: the settings', else the profile's, else the usual one."""
+    return settings.mqtt_port or profile_port(profile) or DEFAULT_PORT
+
+
 def profile_port(profile: Profile) -> int:
     """Return the broker's port in the profile's ``configures.mqttPort``, 0 if there is none."""
-    port = profile.configures.get("mqttPort")
+    port = profile.configures.get("mqttPort", 0)
     is_port = isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536
-    return port if is_port else 0  # type: ignore[return-value]  # as checked
+    if is_port or "mqttPort" not in profile.configures:
+        return port  # type: ignore[return-value]  # as checked
+    # As with a wrong kind: the machine tries what is usual, and the factory sees why.
+    problem = FieldError("configures.mqttPort", port, "a port from 1 to 65535")
+    _log.error("profile: %s; the link uses %d", problem, DEFAULT_PORT)
+    return 0
 
 
 def _import_mqtt() -> type[MqttConnection]:

@@ -124,15 +124,15 @@ def tls_error(error: OSError, timeout: float) -> TlsError:
             return TlsError(f"TLS failed: {_words(error)}")
 
 
-def connect_error(error: OSError, timeout: float) -> LinkError:
-    """Return the error of the phase in which no connection came about."""
+def connect_error(error: OSError, timeout: float, host: str) -> LinkError:
+    """Return the error of the phase in which no connection to ``host`` came about."""
     match error:
         case ssl.SSLError():
             return tls_error(error, timeout)
         case TimeoutError():
-            return ConnectError(f"no connection within {timeout:g} s")
+            return ConnectError(f"no connection to {host} within {timeout:g} s")
         case socket.gaierror():
-            return ResolveError(f"cannot connect: {_words(error)}")
+            return ResolveError(f"cannot connect: {host}: {_words(error)}")
         case _:
             return ConnectError(f"cannot connect: {_words(error)}")
 

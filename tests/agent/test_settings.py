@@ -213,6 +213,7 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
             "play.allow_networks: got .*, expected a list of n",
         ),
         ('[ota]\nbatch = "a\\u202eb"', "ota.batch: got .*, expected a string of printable"),
+        ('[link]\nclient_key = "k.pem"', 'link.client_key: got "k.pem", expected link.client_c'),
         (
             "[buttons]\ntalk = 17\nnext = 17",
             "buttons.next: got 17, expected another line than buttons.talk",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
 from agent.doctor import cloud
 from agent.doctor.findings import Level
+from agent.doctor.patient import Patient
 from machine.network import NetworkInfo
-from tests.agent.doctor.doctor_parts import is_complete, make_patient
+from tests.agent.doctor.doctor_parts import is_complete, make_patient, told
 from tests.agent.link.test_opening import hold, listening
 from tests.agent.parts import make_profile
 from tests.authority import Authority
+from tests.extras import require
 
 
 async def test_a_cloud_that_answers_is_well_and_is_told_nothing(tmp_path: Path) -> None:
@@ -65,3 +68,39 @@ def test_a_default_route(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert cloud.check_network(make_patient(tmp_path)).cause.en == "WIFI 10.0.0.2"
     monkeypatch.setattr(cloud, "read_network", lambda: NetworkInfo(type="none"))
     assert cloud.check_network(make_patient(tmp_path)).level is Level.BAD
+
+
+def mqtt_patient(folder: Path, port: int, pem: str, toml: str = "") -> Patient:
+    configures = {"link": "mqtt", "mqttPort": port}
+    return make_patient(folder, toml, profile=make_profile(1, pem, configures=configures))
+
+
+async def test_over_mqtt_it_is_the_brokers_port_that_is_tried(tmp_path: Path) -> None:
+    require("paho")
+    authority = Authority()
+    async with listening(hold, authority.server_context()) as port:
+        found = await cloud.check_cloud(mqtt_patient(tmp_path, port, authority.pem))
+    assert told(found) == (
+        Level.GOOD, f"127.0.0.1:{port} (mqtt) answers, and its certificate is trusted"
+    )  # fmt: skip
+
+
+async def test_over_mqtt_a_missing_paho_is_named_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    found = await cloud.check_cloud(mqtt_patient(tmp_path, 1, Authority().pem))
+    assert found.level is Level.BAD
+    assert "paho-mqtt is missing" in found.cause.en
+    assert is_complete(found)
+    assert found.remedy is not None
+    assert "story-agent[mqtt]" in found.remedy.zh
+
+
+async def test_a_client_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    require("paho")
+    toml = f'[link]\nclient_certificate = "{tmp_path}/none.pem"'
+    found = await cloud.check_cloud(mqtt_patient(tmp_path, 1, Authority().pem, toml))
+    assert "none.pem: No such file" in found.cause.en
+    assert found.remedy is not None
+    assert "link.client_certificate" in found.remedy.en

@@ -11,22 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 import agent.link.mqtt_requests
 import agent.link.mqtt_session
 from agent.link import (
+    ClientCertificateError,
     CloudBusyError,
     ConnectError,
     Link,
     LinkState,
     LostError,
+    MissingExtraError,
     RegisterError,
     RegistrationRefusedError,
     ReportRejectedError,
     TlsError,
 )
 from agent.link.build import build_link
-from agent.link.mqtt import MissingExtraError, MqttConnector, profile_port
+from agent.link.mqtt import MqttConnector, client_context, profile_port
 from agent.link.mqtt_session import MqttSession
 from agent.settings import LinkKind, LinkSettings
 from base.clock import TrustedTime
@@ -222,6 +230,8 @@ async def test_without_paho_the_link_says_what_to_install(
     monkeypatch.setattr(builtins, "__import__", missing)
     link = await run(wait=False)
     assert "pip install 'story-agent[mqtt]'" in await failure(link)
+    assert link.status.phase == "connect"
+    assert "story-agent[mqtt]" in link.status.remedy
     assert MissingExtraError.slow
 
 
@@ -247,7 +257,28 @@ async def test_a_client_certificate_stands_in_for_the_token(
 
 async def test_a_client_certificate_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
     link = await run(wait=False, client_certificate=str(tmp_path / "none.pem"))
-    assert "link.client_certificate" in await failure(link)
+    assert "none.pem: No such file or directory" in await failure(link)
+    assert "link.client_certificate" in link.status.remedy
+
+
+@pytest.mark.parametrize("what", ["neither", "locked", "other"])
+def test_a_client_certificate_that_is_none_is_refused_at_once(
+    authority: Authority, tmp_path: Path, what: str
+) -> None:
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    own, other = (authority._ca.issue_cert(f"{name}.local") for name in ("own", "other"))
+    made = own.cert_chain_pems[0].bytes()
+    key.write_bytes(other.private_key_pem.bytes())
+    if what == "locked":
+        loaded = load_pem_private_key(own.private_key_pem.bytes(), None)
+        locked = BestAvailableEncryption(b"secret")
+        key.write_bytes(
+            loaded.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, locked)
+        )
+    certificate.write_bytes(b"no certificate" if what == "neither" else made)
+    chosen = LinkSettings(client_certificate=str(certificate), client_key=str(key))
+    with pytest.raises(ClientCertificateError, match=r"c.pem: (expected|its key is encrypted)"):
+        client_context(make_profile(1, authority.pem), chosen)
 
 
 # Reports.
@@ -525,9 +556,14 @@ async def test_requests_beyond_the_limit_are_answered_at_once(
      ({"mqttPort": 0}, 0), ({"mqttPort": 65536}, 0)],
 )  # fmt: skip
 def test_the_brokers_port_in_the_profile(
-    authority: Authority, configures: dict[str, object], port: int
+    authority: Authority,
+    configures: dict[str, object],
+    port: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert profile_port(make_profile(1, authority.pem, configures=configures)) == port
+    is_wrong = bool(configures) and not port
+    assert ("configures.mqttPort" in caplog.text) is is_wrong
 
 
 def test_errors_say_whether_to_hurry() -> None:
