@@ -336,12 +336,14 @@ class Store:
     def take(self, limit: int, *, in_order: bool) -> list[Report]:
         """Return up to ``limit`` reports to send next, without removing them.
 
-        ``in_order``: the oldest ones; else as `Lanes` orders them.
+        ``in_order``: the oldest ones; else as `Lanes` orders them, if more wait than ``limit``. All
+        of fewer go at once, and in their order: the present state need not overtake them, and the
+        cloud's history of a burst of values is right.
 
         Raises:
             DiskError: nothing in the file can be read, and memory has nothing.
         """
-        found = [] if in_order else self._first(limit)
+        found = [] if in_order or self._lanes.waiting <= limit else self._first(limit)
         found = found or self._oldest(limit, in_order=in_order)
         self._sent = {report.id for report in found}
         return found

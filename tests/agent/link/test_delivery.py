@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 import agent.link.delivery
-from agent.link import CloudBusyError, LostError, ReportRejectedError
+from agent.link import (
+    CloudBusyError,
+    LostError,
+    ReportRejectedError,
+    delivery,
+)
 from agent.link.delivery import deliver, fit
 from agent.link.outbox import Outbox, Report
 from agent.link.outbox_rows import Row
@@ -147,9 +152,26 @@ async def test_after_a_kill_the_number_is_the_same(tmp_path: Path) -> None:
     await again.close()
 
 
-async def test_after_days_the_present_state_comes_first_and_the_rest_is_late(
+async def test_a_few_values_go_at_once_and_in_their_order(
     outbox: Outbox, delivering: Delivering
 ) -> None:
+    """A newest that overtook the others would stand before them in the cloud's history."""
+    await put_levels(outbox, 3)
+    await outbox.put("play", "fox")
+    await outbox.put("volume", 3)
+    link = in_batches(MemoryLink())
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    (all_,) = link.payloads
+    shown = [(r["data"], r.get("late", False)) for r in all_["reports"]]  # type: ignore[attr-defined]
+    values = [{"volume": 0}, {"volume": 1}, {"volume": 2}, {"play": "fox"}, {"volume": 3}]
+    assert shown == [(value, False) for value in values]
+
+
+async def test_after_days_the_present_state_comes_first_and_the_rest_is_late(
+    outbox: Outbox, delivering: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "BATCH_MAX", 4)
     await put_levels(outbox, 3)
     await outbox.put("ota_event", {"event": 10})
     await outbox.put("play", "fox")
