@@ -10,12 +10,7 @@ from pathlib import Path
 import pytest
 
 import agent.link.delivery
-from agent.link import (
-    CloudBusyError,
-    LostError,
-    ReportRejectedError,
-    delivery,
-)
+from agent.link import CloudBusyError, LostError, ReportRejectedError, delivery
 from agent.link.delivery import deliver, fit
 from agent.link.outbox import Outbox, Report
 from agent.link.outbox_rows import Row
