@@ -87,7 +87,8 @@ class Mosquitto:
         process = self._process
         while process is not None and not await _listens(self.listeners.workers_port):
             if process.returncode is not None:
-                raise BrokerError(f"mosquitto ended with {process.returncode}: {self._last_line()}")
+                where = f"mosquitto on port {self.listeners.port}"
+                raise BrokerError(f"{where} ended with {process.returncode}: {self._last_line()}")
             await asyncio.sleep(_POLL_SECONDS)
 
     def _last_line(self) -> str:

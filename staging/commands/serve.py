@@ -10,6 +10,7 @@ import signal
 from staging import logs, server
 from staging.commands.common import Commands, data_of, database_of
 from staging.data_dir import Endpoints
+from staging.errors import StagingError
 from staging.recognition.hearing import DEFAULT_MODEL
 from wire.errors import FieldError
 from wire.topics import answer_topic
@@ -92,10 +93,14 @@ def _work(options: argparse.Namespace) -> None:
     answer_topic("0" * 14, options.name)  # raises on a name that is no part of a topic
     if options.name == server.SERVER_NAME:
         raise FieldError("--name", options.name, "another one: this is the server's")
+    database = database_of(options)
+    if not str(database).startswith("postgresql"):
+        # Also what a forgotten --database would be: another store than the server's.
+        raise StagingError("--database: a worker needs the server's PostgreSQL (docs/mqtt.md)")
     _begin()
     wanted = server.ServeOptions(
         data=data_of(options),
-        database=database_of(options),
+        database=database,
         host=options.host,
         api_port=options.api_port,
         device_port=0,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -22,6 +24,10 @@ from staging.times import now_ms
 from wire.reports import Credentials
 
 USER = "fleet"
+# The largest number that is taken: more is a slip of the finger.
+MANY = 1_000_000
+# As shells have it for SIGINT.
+BROKEN_OFF = 130
 # Descriptors beside those of the devices.
 SPARE_FILES = 200
 
@@ -34,23 +40,55 @@ def main(arguments: list[str] | None = None) -> int:
     except (StagingError, OSError) as error:
         print(f"story-fleet: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nstory-fleet: broken off", file=sys.stderr)
+        return BROKEN_OFF
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="story-fleet", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the running cloud's folder")
     parser.add_argument("--database", help="its database, if it is not in the folder")
-    parser.add_argument("--devices", type=int, default=1000, metavar="N")
+    parser.add_argument("--devices", type=_count(1), default=1000, metavar="N")
     parser.add_argument("--link", choices=("coap", "mqtt"), default="coap")
     parser.add_argument(
         "--api", metavar="URL", help="the open API, if not the server's: a worker's"
     )
-    parser.add_argument("--rate", type=float, default=200.0, help="connections begun a second")
-    parser.add_argument("--hold", type=float, default=30.0, help="seconds of reports")
-    parser.add_argument("--report-every", type=float, default=10.0, help="seconds, for each device")
-    parser.add_argument("--controls", type=int, default=200, help="requests of an app")
+    parser.add_argument(
+        "--rate", type=_positive, default=200.0, metavar="N", help="connections begun a second"
+    )
+    parser.add_argument(
+        "--hold", type=_positive, default=30.0, metavar="S", help="seconds of reports"
+    )
+    parser.add_argument(
+        "--report-every", type=_positive, default=10.0, metavar="S", help="seconds, for each device"
+    )
+    parser.add_argument(
+        "--controls", type=_count(0), default=200, metavar="N", help="requests of an app"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= MANY):
+            expected = f"a whole number from {least} to {MANY}"
+            raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}")
+        return int(text)
+
+    return parse
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= MANY:  # not a number is not either
+        expected = f"a number above 0, at most {MANY}"
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}")
+    return value
 
 
 def _run(options: argparse.Namespace) -> int:

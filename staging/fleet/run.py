@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from staging.client import OpenApiClient, OpenApiError
 from staging.data_dir import Endpoints
 from staging.fleet.devices import FleetDevice, make
@@ -103,7 +105,7 @@ async def _hold(
     ends = started + plan.hold
 
     async def report(device: FleetDevice) -> None:
-        await asyncio.sleep(_random.uniform(0, plan.report_every))
+        await _sleep(_random.uniform(0, plan.report_every), ends)
         value = 0
         while time.monotonic() < ends and device.connected:
             value = (value + 1) % 10
@@ -117,26 +119,35 @@ async def _hold(
                 figures.reports += 1
                 figures.reports_lost += answer.code >> 5 != 2
                 figures.report_ms.append((time.monotonic() - sent) * 1000)
-            await asyncio.sleep(_random.uniform(0.5, 1.5) * plan.report_every)
+            await _sleep(_random.uniform(0.5, 1.5) * plan.report_every, ends)
 
-    apps = [_control(plan, devices, client, figures) for _ in range(APPS)]
+    shares = [len(range(first, plan.controls, APPS)) for first in range(APPS)]
+    apps = [_control(plan, share, devices, client, figures) for share in shares]
     await asyncio.gather(*map(report, fleet), *apps)
     figures.hold_seconds = time.monotonic() - started
     figures.held = sum(device.connected for device in fleet)
 
 
+async def _sleep(seconds: float, ends: float) -> None:
+    """Sleep, but not beyond ``ends`` (monotonic seconds)."""
+    await asyncio.sleep(min(seconds, max(0.0, ends - time.monotonic())))
+
+
 async def _control(
-    plan: Plan, devices: Sequence[Credentials], client: OpenApiClient, figures: Figures
+    plan: Plan,
+    share: int,
+    devices: Sequence[Credentials],
+    client: OpenApiClient,
+    figures: Figures,
 ) -> None:
     """Send an app's share of the requests, spread over the time."""
-    share = plan.controls // APPS
     for _ in range(share):
         await asyncio.sleep(_random.uniform(0, 2) * plan.hold / share)
         uuid = _random.choice(devices).uuid
         sent = time.monotonic()
         try:
             answer = await asyncio.to_thread(client.send, uuid, "GET", "volume", None)
-        except OpenApiError as error:
+        except (OpenApiError, httpx.HTTPError) as error:
             figures.controls_lost += 1
             figures.note_error(error)
         else:

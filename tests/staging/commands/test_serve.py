@@ -41,6 +41,11 @@ def test_port_that_is_none(port: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert f"got {port!r}, expected a port from 0 to 65535" in capsys.readouterr().err
 
 
+def test_a_worker_on_another_store_than_the_servers_postgresql_is_refused(tmp_path: Path) -> None:
+    done = run("worker", "--data", str(tmp_path), "--name", "w1", ok=False)
+    assert done.stderr.startswith("story-cloud: --database: a worker needs the server's PostgreSQL")
+
+
 def test_sigint_ends_it_sighup_does_not_and_nothing_is_forgotten(tmp_path: Path) -> None:
     first = Cloud(tmp_path)
     added = first.command("device", "add")
