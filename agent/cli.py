@@ -23,6 +23,8 @@ from ota.launch.launch import enter_active_release, restart
 DEFAULT_STATE = "/var/lib/story-agent"
 DEFAULT_PROFILE = "/etc/story-agent/profile.json"
 DEFAULT_CONFIG = "/etc/story-agent/agent.toml"
+# Of stories that are played to a wake word: a week without an end is a mistake.
+HOURS_MAX = 168
 ENV_STATE = "STORY_AGENT_STATE"
 
 
@@ -84,6 +86,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _hours(text: str) -> float:
+    """Return hours; raises ValueError, which argparse tells."""
+    hours = float(text)
+    if not 0 < hours <= HOURS_MAX:
+        reason = f"got {text}, expected more than 0 and at most {HOURS_MAX}"
+        raise argparse.ArgumentTypeError(reason)
+    return hours
+
+
 def _add_wake(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["enrol", "list", "card", "test", "forget"])
     parser.add_argument("name", nargs="?", metavar="NAME", help="a word's, for enrol, card, forget")
@@ -92,7 +103,7 @@ def _add_wake(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pinyin", default="", help='how it is said: "xiao3 gu4 shi4"')
     parser.add_argument("--takes", type=int, choices=range(3, 7), default=4, help="to record (4)")
-    parser.add_argument("--hours", type=float, default=0.5, help="of stories to play to it (0.5)")
+    parser.add_argument("--hours", type=_hours, default=0.5, help="of stories to play to it (0.5)")
     parser.add_argument(
         "--wav", type=Path, nargs="+", default=[], metavar="FILE", help="in place of a microphone"
     )

@@ -38,7 +38,11 @@ COMMON = (
     "wei shen me", "zen me", "zhe ge", "na ge", "yi ge", "wo men", "ni men", "jin tian", "ming tian",
 )  # fmt: skip
 SYLLABLES_MIN = 3
-_SYLLABLE = re.compile(r"([bpmfdtgkhjqxzcsrlnyw]h?)?([aeiouv][a-z]*)")
+_SYLLABLE = re.compile(
+    r"(b|p|m|f|d|t|n|l|g|k|h|j|q|x|zh?|ch?|sh?|r|y|w)?"
+    r"(a(?:i|o|ng?)?|e(?:i|r|ng?)?|o(?:u|ng)?|i(?:a(?:o|ng?)?|e|u|o(?:ng)?|ng?)?"
+    r"|u(?:a(?:i|ng?)?|o|i|e|ng?)?|v(?:an|e|n)?)"
+)
 
 
 def split(syllable: str) -> tuple[str, str]:

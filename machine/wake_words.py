@@ -9,6 +9,7 @@ import array
 import base64
 import binascii
 import json
+import math
 import os
 import zlib
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ FILE_BYTES = 512 * 1024
 WORDS_MAX = 8
 NAME_LETTERS = 24
 MODE, FOLDER_MODE = 0o600, 0o700
+REMEDY = "record it again, or story-agent wake forget"
 # Points are numbers from -1 to 1.
 _SCALE = 32767
 
@@ -142,13 +144,19 @@ def _render(template: Template) -> dict[str, object]:
 def read_word(path: Path) -> StoredWord:
     """Read one file; raises WakeWordError that names it."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise WakeWordError(f"{path.name}: not a file; remove it")
         if path.stat().st_size > FILE_BYTES:
-            raise WakeWordError(f"{path.name}: more than {FILE_BYTES} bytes")
+            raise WakeWordError(f"{path.name}: more than {FILE_BYTES} bytes; {REMEDY}")
         return from_bytes(path.read_bytes())
     except OSError as error:
         raise WakeWordError(f"{path.name}: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise WakeWordError(f"{path.name}: damaged: {error}") from error
+    except KeyError as error:
+        raise WakeWordError(f"{path.name}: damaged: {error} is missing; {REMEDY}") from error
+    except (ValueError, ArithmeticError) as error:
+        raise WakeWordError(f"{path.name}: damaged: {error}; {REMEDY}") from error
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise WakeWordError(f"{path.name}: damaged: no word's file; {REMEDY}") from error
 
 
 def from_bytes(content: bytes) -> StoredWord:
@@ -181,8 +189,11 @@ def _parse(source: Mapping[str, Any]) -> Template:
 
 
 def _parse_card(source: Mapping[str, Any]) -> Card:
+    hours = float(source["hours"])
+    if not 0 <= hours < math.inf:
+        raise ValueError(f"hours: got {hours}, expected 0 or more")
     return Card(
-        int(source["recalled"]), int(source["spoken"]), float(source["hours"]), int(source["false_alarms"]),
+        int(source["recalled"]), int(source["spoken"]), hours, int(source["false_alarms"]),
         {str(name): (int(pair[0]), int(pair[1])) for name, pair in source["near"].items()},
         str(source["corpus"]), str(source["made"]),
     )  # fmt: skip

@@ -110,6 +110,8 @@ class _Command:
 
     def test(self) -> None:
         """Play WAV files to all words, and print what each is heard as."""
+        if not self.options.wav:
+            raise WakeWordError("wake test: expected --wav and one or more WAV files")
         embedder = load_embedder()
         stored, _faults = self.words.read_all()
         for path, sound in zip(self.options.wav, read_files(self.options.wav), strict=False):

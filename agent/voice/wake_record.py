@@ -12,6 +12,7 @@ from agent.local.client import AgentUnreachableError, LocalAnswer, LocalClient
 from agent.settings import Settings
 from agent.voice import wake_texts as texts
 from audio.endpoint import Endpointer, EndpointRules, Event
+from audio.errors import AudioError
 from audio.resample import resample
 from audio.vad import RATE, EnergyVad
 from audio.wav import read_wav
@@ -158,5 +159,8 @@ class _OneTake:
 def read_files(paths: Sequence[Path]) -> Iterator[bytes]:
     """Yield the samples of WAV files, as a microphone would have given them; raises AudioError, OSError."""
     for path in paths:
-        read = read_wav(path.read_bytes())
+        try:
+            read = read_wav(path.read_bytes())
+        except AudioError as error:
+            raise AudioError(f"{path}: {error}") from error
         yield read.samples if read.rate == RATE else resample(read.samples, read.rate, RATE)

@@ -52,6 +52,11 @@ def test_nobody_else_may_read_a_word(tmp_path: Path) -> None:
 
 DAMAGE = {
     "no JSON": lambda _content: b"{",
+    "an endless number": lambda content: content.replace(
+        b'"recalled": ', b'"recalled": 1e999, "x": ', 1
+    ),
+    "no number of hours": lambda content: content.replace(b'"hours": ', b'"hours": NaN, "x": ', 1),
+    "a member less": lambda content: content.replace(b'"card"', b'"cart"', 1),
     "another shape": lambda _content: b"[1]",
     "null": lambda _content: b"null",
     "deep": lambda _content: b"[" * 100000,
@@ -77,6 +82,7 @@ def test_a_damaged_file_costs_its_own_word_and_is_named(tmp_path: Path, damage: 
     assert [each.word.name for each in read] == ["good"]
     assert list(faults) == ["bad.json"]
     assert "bad.json" in faults["bad.json"]
+    assert "record it again" in faults["bad.json"]
     words.forget("bad")
     assert words.read_all()[1] == {}
 
@@ -139,3 +145,16 @@ def test_the_file_has_no_sound_and_little_else() -> None:
     content = json.loads(to_bytes(stored("w")))
     assert set(content) == {"version", "name", "templates", "card"}
     assert set(content["templates"][0]) == {"threshold", "points", "crc"}
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    words = WakeWords(tmp_path)
+    words.save(stored("good"))
+    os.mkfifo(words.folder / "pipe.json")
+    (words.folder / "folder.json").mkdir()
+    read, faults = words.read_all()
+    assert len(read) == 1
+    assert faults == {
+        "folder.json": "folder.json: not a file; remove it",
+        "pipe.json": "pipe.json: not a file; remove it",
+    }

@@ -76,6 +76,8 @@ REFUSED = {
     "no name": (["enrol"], "expected the name"),
     "an unknown word": (["forget", "没有"], "no such wake word"),
     "no such card": (["card", "没有"], "no such wake word"),
+    "no files to test": (["test"], "expected --wav"),
+    "words that are no pinyin": (["enrol", "故事", "--pinyin", "hello world"], "got 'hello'"),
     "a file that is not there": (["test", "--wav", "/nowhere.wav"], "/nowhere.wav"),
 }
 
@@ -89,6 +91,23 @@ def test_what_cannot_be_done_is_said_in_one_line(
     error = capsys.readouterr().err
     assert reason in error
     assert len(error.splitlines()) == 1
+
+
+def test_a_file_that_is_no_recording_is_named(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need_speech()
+    (state / "x.wav").write_bytes(b"RIFF")
+    assert main(["wake", "test", "--wav", str(state / "x.wav")]) == 1
+    assert f"{state / 'x.wav'}: not a WAV file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hours", ["-1", "0", "nan", "inf", "1e9", "much"])
+def test_hours_are_hours(state: Path, hours: str, capsys: pytest.CaptureFixture[str]) -> None:
+    del state
+    with pytest.raises(SystemExit):
+        main(["wake", "card", WORD, "--hours", hours])
+    assert "--hours" in capsys.readouterr().err
 
 
 def test_a_list_says_why_a_word_is_not_used(
