@@ -86,7 +86,6 @@ TESTED_IN: dict[str, str] = {
     "agent.link.sqlite_pages": "tests/agent/link/test_outbox_damage.py",
     "staging.broker.peers": "tests/staging/broker/test_gate.py",
     "staging.broker.process": "tests/staging/broker/test_gate.py",
-    "staging.fleet.cli": "tests/staging/fleet/test_devices.py",
     "staging.fleet.run": "tests/staging/fleet/test_devices.py",
     "staging.broker.worker": "tests/staging/broker/test_gate.py",
     "agent.voice.wake_card": "tests/agent/voice/test_wake_command.py",

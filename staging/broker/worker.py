@@ -84,9 +84,9 @@ class Worker:
                 sock = await open_tls(address.host, address.port, context)
                 connection = await MqttConnection.open(sock, options, self._gate.deliver)
         except (OSError, TimeoutError, TransportError) as error:
-            return (
-                f"cannot connect to {address.host}:{address.port}: {error or 'no answer in time'}"
-            )
+            # A timeout has no text.
+            reason = str(error) or f"no answer within {CONNECT_TIMEOUT:g} s"
+            return f"cannot connect to {address.host}:{address.port}: {reason}"
         return await self._serve(connection)
 
     async def _serve(self, connection: object) -> str:
