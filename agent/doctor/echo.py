@@ -15,8 +15,11 @@ MODULE = "module-echo-cancel"
 METHOD = "aec_method=webrtc"
 # Its gain control turns the microphone down by 29 dB (docs/listening.md).
 ARGUMENTS = ("analog_gain_control=0", "digital_gain_control=0")
+# Its noise suppression makes exact zeros of a quiet room, which look like a muted microphone.
+NO_ZEROS = "noise_suppression=0"
 LOAD = (
-    MODULE, f"source_name={SOURCE}", f"sink_name={SINK}", METHOD, f'aec_args="{" ".join(ARGUMENTS)}"',
+    MODULE, f"source_name={SOURCE}", f"sink_name={SINK}", METHOD,
+    f'aec_args="{" ".join((*ARGUMENTS, NO_ZEROS))}"',
 )  # fmt: skip
 _NAME = re.compile(r"\b(source_name|sink_name)=(\S+)")
 
@@ -36,6 +39,8 @@ class Echo:
     missing: Sequence[str] = ()
     source: str = SOURCE
     sink: str = SINK
+    makes_zeros: bool = False
+    """Whether a quiet room may come out of it as exact zeros."""
 
     def unused(self, source: str, sink: str) -> list[str]:
         """Return which of what is used, a source that listens and a sink that plays, go past it."""
@@ -58,4 +63,10 @@ def _of_module(words: str) -> Echo:
     wanted = (METHOD, *ARGUMENTS)
     missing = tuple(word for word in wanted if word not in words)
     names = dict(_NAME.findall(words))
-    return Echo(True, missing, names.get("source_name", SOURCE), names.get("sink_name", SINK))
+    return Echo(
+        True,
+        missing,
+        names.get("source_name", SOURCE),
+        names.get("sink_name", SINK),
+        NO_ZEROS not in words,
+    )

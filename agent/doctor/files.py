@@ -134,6 +134,11 @@ def check_clock(patient: Patient) -> Finding:
 
 def check_agent(patient: Patient) -> Finding:
     """Return whether an agent runs, and its link."""
+    if patient.hangs:
+        return bad(
+            "agent", Words("代理在运行，但没有回答", "an agent runs, and does not answer"),
+            Words("systemctl restart story-agent；journalctl -u story-agent 看原因", "systemctl restart story-agent; journalctl -u story-agent says what it did last"),
+        )  # fmt: skip
     if patient.status is None:
         return hint(
             "agent", Words("代理没有运行", "no agent runs"),

@@ -51,7 +51,7 @@ async def _mend_echo(patient: Patient, pulse: tuple[Path, ...], pipewire: Path) 
         echo, source, sink = await look_for_echo(patient)
     except UnavailableError:
         return []
-    if echo.is_loaded and not echo.missing and not echo.unused(source, sink):
+    if echo.is_loaded and not _must_reload(echo) and not echo.unused(source, sink):
         return []
     if "PipeWire" in await _pactl(patient, "info"):
         path = await asyncio.to_thread(_install, PIPEWIRE_FILE, pipewire)
@@ -70,10 +70,15 @@ def _install(name: str, folder: Path) -> Path:
     return path
 
 
+def _must_reload(echo: Echo) -> bool:
+    return bool(echo.missing) or echo.makes_zeros
+
+
 async def _load(patient: Patient, echo: Echo) -> None:
-    if echo.is_loaded and echo.missing:
+    reload = _must_reload(echo)
+    if echo.is_loaded and reload:
         await _pactl(patient, "unload-module", MODULE)
-    if not echo.is_loaded or echo.missing:
+    if not echo.is_loaded or reload:
         await _pactl(patient, "load-module", *LOAD)
         echo = Echo(True, (), SOURCE, SINK)
     await _pactl(patient, "set-default-source", echo.source)

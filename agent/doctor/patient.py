@@ -28,7 +28,8 @@ class Patient:
         settings_fault: why they cannot be read.
         profile: the profile, None if it cannot be read.
         profile_fault: why it cannot be read.
-        status: what the running agent says, None if none runs.
+        status: what the running agent says, None if none runs or it does not answer.
+        hangs: whether an agent runs that does not answer.
         environment: the variables of who asks.
     """
 
@@ -40,6 +41,7 @@ class Patient:
     profile: Profile | None = field(default=None, repr=False)
     profile_fault: str | None = None
     status: Mapping[str, object] | None = None
+    hangs: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def says(self, *names: str) -> object:
@@ -60,9 +62,10 @@ def look_at(
     except SettingsError as error:
         settings_fault = str(error)
     profile, profile_fault = _read_profile(profile_path)
+    status, hangs = _ask(state)
     return Patient(
         state, profile_path, config, settings, settings_fault, profile, profile_fault,
-        _ask(state), environment,
+        status, hangs, environment,
     )  # fmt: skip
 
 
@@ -75,10 +78,14 @@ def _read_profile(path: Path) -> tuple[Profile | None, str | None]:
         return None, f"{path}: {error}"
 
 
-def _ask(state: Path) -> Mapping[str, object] | None:
+def _ask(state: Path) -> tuple[Mapping[str, object] | None, bool]:
+    """Return what the agent says, and whether one is there that says nothing."""
     try:
         answer = LocalClient(state / SOCKET_NAME, STATUS_SECONDS).request("GET", "/status")
         status = json.loads(answer.body) if answer.status == 200 else None
-    except (AgentUnreachableError, ValueError):
-        return None
-    return status if isinstance(status, dict) else None
+    except AgentUnreachableError as error:
+        absent = isinstance(error.__cause__, (FileNotFoundError, ConnectionRefusedError))
+        return None, not absent
+    except ValueError:
+        return None, True
+    return (status, False) if isinstance(status, dict) else (None, True)

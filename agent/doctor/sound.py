@@ -8,7 +8,7 @@ import math
 import shutil
 from contextlib import AsyncExitStack
 
-from agent.doctor.echo import Echo, find_echo
+from agent.doctor.echo import NO_ZEROS, Echo, find_echo
 from agent.doctor.findings import Finding, Words, bad, good, hint, skipped
 from agent.doctor.patient import Patient
 from base.clock import TrustedTime
@@ -97,7 +97,9 @@ def _judge_output(outputs: Outputs | None) -> Finding:
 
 async def check_microphone(patient: Patient) -> Finding:
     """Return what one second of the microphone is like. Closed is closed, for the doctor too."""
-    if not MicrophoneSwitch(patient.state / "microphone-off").is_on:
+    # A disk that took no file has left the switch in the agent's memory alone.
+    is_muted = patient.says("listening", "state") == "muted"
+    if is_muted or not MicrophoneSwitch(patient.state / "microphone-off").is_on:
         return skipped(
             "microphone", "麦克风已关闭，没有打开", "the microphone is off, and was not opened"
         )
@@ -202,6 +204,11 @@ async def check_echo(patient: Patient) -> Finding:
                 f"pactl set-default-source {echo.source}；pactl set-default-sink {echo.sink}；voice.microphone 留空",
                 f"pactl set-default-source {echo.source}; pactl set-default-sink {echo.sink}; leave voice.microphone empty",
             ),
+        )  # fmt: skip
+    if echo.makes_zeros:
+        return hint(
+            "echo", Words(f"回声消除没有 {NO_ZEROS}：安静时它只给零，像是静音", f"echo cancellation lacks {NO_ZEROS}: of a quiet room it makes zeros, as if muted"),
+            fix,
         )  # fmt: skip
     return good(
         "echo",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.doctor.echo import LOAD, Echo, find_echo
+from agent.doctor.echo import LOAD, NO_ZEROS, Echo, find_echo
 
 OURS = " ".join(LOAD[1:])
 OTHERS = "6\tmodule-null-sink\tsink_name=bench\t\n"
@@ -28,11 +28,16 @@ def test_ours_is_found_and_its_use_is_judged() -> None:
 def test_what_an_other_one_lacks_is_named() -> None:
     echo = find_echo(modules("source_name=ec sink_name=out aec_method=webrtc"), "")
     assert echo == Echo(
-        True, ("analog_gain_control=0", "digital_gain_control=0"), "ec", "out"
+        True, ("analog_gain_control=0", "digital_gain_control=0"), "ec", "out", makes_zeros=True
     )  # fmt: skip
     assert find_echo(modules(""), "").missing == (
         "aec_method=webrtc", "analog_gain_control=0", "digital_gain_control=0",
     )  # fmt: skip
+
+
+def test_noise_suppression_is_known_by_its_argument() -> None:
+    plain = OURS.replace(f" {NO_ZEROS}", "")
+    assert find_echo(modules(plain), "") == Echo(True, makes_zeros=True)
 
 
 def test_pipewires_is_known_by_its_name() -> None:

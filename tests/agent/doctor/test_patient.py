@@ -58,13 +58,19 @@ def test_a_running_agent_is_asked(
         found = look_at(tmp_path, tmp_path / "profile.json", None, {})
         thread.join()
     assert found.says("link", "state") == ("online" if b"online" in body else None)
+    assert found.hangs is (b"online" not in body)
 
 
-def test_a_socket_that_never_answers_is_no_agent(
+def test_a_socket_that_never_answers_is_an_agent_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STATUS_SECONDS", 0.05)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "agent.sock"))
         server.listen()
-        assert look_at(tmp_path, tmp_path / "profile.json", None, {}).status is None
+        found = look_at(tmp_path, tmp_path / "profile.json", None, {})
+    assert (found.status, found.hangs) == (None, True)
+    # What a killed agent leaves behind is nobody.
+    assert not look_at(tmp_path, tmp_path / "profile.json", None, {}).hangs
+    (tmp_path / "agent.sock").unlink()
+    assert not look_at(tmp_path, tmp_path / "profile.json", None, {}).hangs

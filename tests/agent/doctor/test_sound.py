@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.doctor import mending, sound
-from agent.doctor.echo import LOAD, MODULE
+from agent.doctor.echo import LOAD, MODULE, Echo
 from agent.doctor.findings import Finding, Level
 from agent.doctor.mending import PULSE_FILE, mend
 from machine import mpv_program
@@ -84,6 +84,8 @@ async def test_a_microphone_that_is_off_or_not_allowed_is_not_opened(
     (tmp_path / "microphone-off").write_text("")
     assert (await sound.check_microphone(make_patient(tmp_path))).level is Level.SKIPPED
     (tmp_path / "microphone-off").unlink()
+    muted = make_patient(tmp_path, status={"listening": {"state": "muted"}})
+    assert (await sound.check_microphone(muted)).level is Level.SKIPPED
     (tmp_path / "listening_rules.json").write_text(
         '{"format": 1, "rules": "daily 0", "bonus": {}, "night": {}}'
     )
@@ -144,6 +146,20 @@ async def without_a_server(state: Path, toml: str) -> None:
     ]
     assert [finding.level for finding in found] == [Level.BAD, Level.BAD, Level.SKIPPED]
     assert all(map(is_complete, found))
+
+
+async def test_a_canceller_that_makes_zeros_of_a_quiet_room_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look(_patient: object) -> tuple[Echo, str, str]:
+        return Echo(True, makes_zeros=True), "story_mic", "story_out"
+
+    monkeypatch.setattr(sound, "look_for_echo", look)
+    found = await sound.check_echo(make_patient(tmp_path))
+    assert told(found) == (
+        Level.HINT, "echo cancellation lacks noise_suppression=0: of a quiet room it makes zeros, as if muted",
+    )  # fmt: skip
+    assert is_complete(found)
 
 
 def test_the_recipe_loads_what_the_check_wants() -> None:
