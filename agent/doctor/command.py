@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.doctor import board, cloud, files, sound
+from agent.doctor import board, cloud, files, sound, wake
 from agent.doctor.findings import Finding, Level, Words, bad, summary
 from agent.doctor.mending import mend
 from agent.doctor.patient import Patient, look_at
@@ -40,6 +40,7 @@ CHECKS: dict[str, Check] = {
     "output": sound.check_output,
     "microphone": sound.check_microphone,
     "echo": sound.check_echo,
+    "wake": wake.check_wake,
     "buttons": board.check_buttons,
     "light": board.check_light,
 }
