@@ -83,7 +83,7 @@ def _serve(options: argparse.Namespace) -> None:
         device_port=options.device_port,
         legacy_tls=options.legacy_tls,
         recognise=options.recognise or options.recogniser is not None,
-        recogniser=options.recogniser or DEFAULT_MODEL,
+        recogniser=DEFAULT_MODEL if options.recogniser is None else options.recogniser,
         mqtt_port=options.mqtt_port,
     )
     server.run(wanted, lambda endpoints: _tell(options, endpoints))

@@ -16,6 +16,8 @@ from staging.recognition.intents import Action
 from staging.recognition.titles import NEAREST
 
 BIAS, PER_SYLLABLE, AHEAD, DISTANCE, TITLE_DISTANCE = -2.9, 0.7, 0.75, -0.9, -3.0
+# What a syllable that the texts do not have costs, in nats: short words lose to long titles without it.
+PER_WRONG_SYLLABLE = 1.0
 # Being further ahead than this says no more; nats.
 AHEAD_MAX = 4.0
 # A title that explains the sound at least so well was perhaps asked for: nats a syllable.
@@ -38,7 +40,7 @@ class Evidence:
     per_syllable: float
     """Nats by which it explains the sound better than silence does, a syllable."""
     ahead: float
-    """Nats by which it is ahead of the best that asks for something else."""
+    """Nats by which it is ahead of the best that asks for something else, less what is wrong in both."""
     distance: float
     title_distance: float
 
@@ -56,7 +58,7 @@ class Evidence:
 
 def decide(candidates: Sequence[Candidate], scores: Sequence[float]) -> Decision:
     """Return what was said; ``scores`` are nats, one for each candidate."""
-    ranked = sorted(zip(scores, candidates, strict=True), key=lambda pair: -pair[0])
+    ranked = sorted(zip(scores, candidates, strict=True), key=lambda pair: -fit(*pair))
     if not ranked:
         return Decision(None)
     best = ranked[0][1]
@@ -68,13 +70,20 @@ def decide(candidates: Sequence[Candidate], scores: Sequence[float]) -> Decision
 
 
 def weigh(ranked: Sequence[tuple[float, Candidate]]) -> Evidence:
-    """Return what speaks for the first of candidates that are sorted by their scores."""
+    """Return what speaks for the first of candidates that are sorted as `decide` sorts them."""
     score, best = ranked[0]
-    second = next((other for other, each in ranked if each.intent != best.intent), 0.0)
+    # A title that is not in the catalogue is told from one that is by the sound alone.
+    titled = best.intent.action is Action.PLAY
+    fits = [(each.intent, points if titled else fit(points, each)) for points, each in ranked]
+    second = max((points for intent, points in fits if intent != best.intent), default=0.0)
     # Silence is a rival too, and its score is 0.
-    return Evidence(
-        score / max(best.syllables, 1), score - max(second, 0.0), best.distance, best.title_distance
-    )
+    ahead = fits[0][1] - max(second, 0.0)
+    return Evidence(score / max(best.syllables, 1), ahead, best.distance, best.title_distance)
+
+
+def fit(score: float, each: Candidate) -> float:
+    """Return how well a candidate fits the sound and the texts together, in nats."""
+    return score - PER_WRONG_SYLLABLE * each.distance * each.syllables
 
 
 def _titles(ranked: Sequence[tuple[float, Candidate]]) -> tuple[str, ...]:

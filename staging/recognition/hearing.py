@@ -15,6 +15,8 @@ from typing import Protocol
 from audio.pcm import Pcm
 from staging.errors import StagingError
 
+CHECK = "--check"
+"""The worker's argument that only looks whether a factory is there."""
 DEFAULT_MODEL = "staging.recognition.whisper:load"
 # The texts of one sound that anybody looks at; more only differ in their punctuation.
 HYPOTHESES_MAX = 20
@@ -69,8 +71,9 @@ def find_factory(name: str) -> Factory:
         raise StagingError(f"recogniser: got {name!r}, expected MODULE:FACTORY")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise StagingError(f"recogniser {name}: {error}") from error
+    except Exception as error:  # whatever a module of others raises
+        reason = str(error) or type(error).__name__
+        raise StagingError(f"recogniser {name}: {reason}") from error
     if not callable(found):
         raise StagingError(f"recogniser {name}: expected a function that loads a model")
     factory: Factory = found

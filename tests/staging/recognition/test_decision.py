@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staging.recognition.candidates import Candidate
-from staging.recognition.decision import Decision, decide
+from staging.recognition.decision import Decision, decide, fit
 from staging.recognition.intents import Action, Intent
 
 NEXT = Candidate("下一首", Intent(Action.NEXT), 0.05, 3)
@@ -24,6 +24,8 @@ ALL = (NEXT, OTHER_NEXT, STOP, DUCK, DUCK_TOO, UGLY)
     [
         ((11, 9, 2, 1, 0, 0), NEXT),  # the rival asks for the same
         ((11, 0, 11, 1, 0, 0), None),  # the rival asks for something else
+        ((-2, -2, 5, 1, 1, 5.5), STOP),  # a title that explains it as well is far from the texts
+        ((-2, -2, 5, 5.5, 1, 1), None),  # this one is not
         ((1, 0, 0, 0, 0, 0), None),  # silence explains the sound nearly as well
         ((0, 0, 0, 22, 20, 2), DUCK),
         ((0, 0, 0, 2, 1, 9), None),  # it sounds different from all that was heard
@@ -46,6 +48,7 @@ def test_only_the_best_is_taken_and_more_evidence_never_unmakes_it(scores: list[
     if decision.taken is None:
         return
     place = ALL.index(decision.taken)
-    assert scores[place] == max(scores)
+    fits = [fit(*pair) for pair in zip(scores, ALL, strict=True)]
+    assert fits[place] == max(fits)
     scores[place] += 1
     assert decide(ALL, scores).taken is decision.taken

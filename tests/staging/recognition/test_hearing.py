@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from audio.wav import render_wav
 from staging.errors import StagingError
 from staging.recognition.hearing import DEFAULT_MODEL, Hearing, Hypothesis, find_factory
 from staging.recognition.model import check_model
-from staging.recognition.worker import WAV_LIMIT, serve
+from staging.recognition.worker import WAV_LIMIT, main, serve
 
 SOUND = Pcm(16000, bytes(32000))
 
@@ -46,11 +47,33 @@ def test_a_name_of_none_is_one_line(name: str) -> None:
         find_factory(name)
 
 
-@pytest.mark.parametrize("name", ["module", ":f", "json:", "no_such_module:f", "a..b:f"])
+@pytest.mark.parametrize(
+    "name", ["", "module", ":f", "json:", "json:a:b", "json:a b", "no_such_module:f", "a..b:f"]
+)
 def test_serve_checks_the_name_before_it_starts(name: str) -> None:
     with pytest.raises(StagingError, match="expected MODULE:FACTORY of an installed module"):
         check_model(name)
     check_model("json:loads")
+    with pytest.raises(StagingError, match=r"^--recogniser json:no_such: module 'json' has no"):
+        check_model("json:no_such")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("staging.errors:StagingError", "recogniser staging.errors:StagingError: StagingError has no hear and no score"),
+        ("tests.staging.recognition.test_hearing:divide", "by zero"),
+    ],
+)  # fmt: skip
+def test_a_factory_that_makes_no_model_is_told(
+    capfd: pytest.CaptureFixture[str], name: str, reason: str
+) -> None:
+    assert main(["cache", name]) == 1
+    assert json.loads(capfd.readouterr().out)["error"].endswith(reason)
+
+
+def divide(_cache: Path) -> object:
+    return 1 // 0
 
 
 def test_the_worker_serves_any_model() -> None:
