@@ -124,12 +124,13 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
         stack.callback(database.close)
         await database.write(products.default_product, now_ms())
         cloud = _Cloud(options, database, addresses)
-        upkeep = Upkeep(options.data, database, context, host)
         async with _broker(options, database, addresses, certificates) as broker:
             with contextlib.closing(device_socket):
                 await cloud.start_gateway(context, device_socket)
+                renewed = broker.renew if broker else lambda: None
+                upkeep = Upkeep(options.data, database, context, host, renewed)
                 works = [upkeep.run(), *([broker.run()] if broker else [])]
-                cloud.connect(broker.address if broker else None)
+                cloud.connect((lambda: broker.address) if broker else None)
                 await cloud.run(api_socket, works, stop, lambda: ready(addresses))
 
 
@@ -144,7 +145,8 @@ async def _work(options: ServeOptions, ready: Callable[[Endpoints], None]) -> No
         database = Database(options.database)
         stack.callback(database.close)
         cloud = _Cloud(options, database, server)
-        cloud.connect(read_address(options.data))
+        read_address(options.data)  # raises where there is no broker
+        cloud.connect(lambda: read_address(options.data))
         port = api_socket.getsockname()[1]
         here = replace(server, api=f"http://{advertised(options.host)}:{port}")
         await cloud.run(api_socket, [], stop, lambda: ready(here))
@@ -205,7 +207,7 @@ class _Cloud:
         """Accept devices that speak framed CoAP."""
         await self._gateway.start(context, sock=device_socket, backlog=BACKLOG)
 
-    def connect(self, address: BrokerAddress | None) -> None:
+    def connect(self, address: Callable[[], BrokerAddress] | None) -> None:
         """Serve also the devices at a broker; a cloud that only does that has no port for devices."""
         if self._options.worker:
             self._gateway.start_work()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,13 +27,22 @@ class Upkeep:
     """Repeats the work; a part that fails is logged and tried again next time."""
 
     def __init__(
-        self, data: DataDir, database: Database, context: ssl.SSLContext, host: str
+        self,
+        data: DataDir,
+        database: Database,
+        context: ssl.SSLContext,
+        host: str,
+        renewed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Keep up these parts; ``context`` gets the renewed certificate, which names ``host``."""
+        """Keep up these parts; ``context`` gets the renewed certificate, which names ``host``.
+
+        ``renewed()`` is called when the certificate may be another one.
+        """
         self._data = data
         self._database = database
         self._context = context
         self._host = host
+        self._renewed = renewed
 
     async def run(self) -> None:
         """Purge at once; then again every `UPKEEP_SECONDS`, with the other work, until cancelled."""
@@ -52,6 +62,7 @@ class Upkeep:
         try:
             certificates = ca.ensure(self._data.ca, (self._host,))
             tls.load_certificates(self._context, certificates)
+            self._renewed()
         except (StagingError, OSError) as error:
             _log.error("the gateway's certificate was not renewed: %s", error)
 

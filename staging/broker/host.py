@@ -102,6 +102,10 @@ class BrokerHost:
             except BrokerError as error:
                 _log.error("broker: %s", error)
 
+    def renew(self) -> None:
+        """Read the certificate again; connections that are open stay."""
+        self._broker.reload()
+
     async def stop(self) -> None:
         """End the broker."""
         await self._broker.stop()

@@ -101,6 +101,10 @@ class Mosquitto:
         await asyncio.to_thread(
             write_atomically, self._folder / PASSWORDS, text.encode(), mode=0o600
         )
+        self.reload()
+
+    def reload(self) -> None:
+        """Have the broker read users and certificates again."""
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(signal.SIGHUP)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,8 +47,12 @@ def check_extra() -> None:
 class Worker:
     """One worker of the cloud at the broker."""
 
-    def __init__(self, gate: BrokerGate, who: str, address: BrokerAddress) -> None:
-        """Serve by ``gate`` under the name ``who``."""
+    def __init__(self, gate: BrokerGate, who: str, address: Callable[[], BrokerAddress]) -> None:
+        """Serve by ``gate`` under the name ``who``.
+
+        ``address()`` is asked before each connection, in a thread, because a server that starts
+        anew gives its broker another port and password; it raises StagingError.
+        """
         self._gate = gate
         self._who = who
         self._address = address
@@ -69,7 +74,10 @@ class Worker:
     async def _live_once(self) -> str:
         from transport.mqtt import MqttConnection, MqttOptions, Will  # noqa: PLC0415  # an extra
 
-        address = self._address
+        try:
+            address = await asyncio.to_thread(self._address)
+        except StagingError as error:
+            return str(error)
         options = MqttOptions(
             client_id=f"worker-{self._who}",
             username=CLOUD_USER,

@@ -31,7 +31,11 @@ class Work:
     def __init__(self, database: Database, folder: Path) -> None:
         self.done: list[str] = []
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._upkeep = upkeep.Upkeep(DataDir(folder), database, context, "127.0.0.1")
+
+        def renewed() -> None:
+            self.done.append("broker")
+
+        self._upkeep = upkeep.Upkeep(DataDir(folder), database, context, "127.0.0.1", renewed)
         self._rounds = asyncio.Semaphore(0)
 
     def fake(self, what: str) -> Callable[..., str]:
@@ -74,7 +78,7 @@ async def test_old_nonces_go_and_the_rest_is_renewed(
     database.call(apps.remember_nonces, [Nonce(app.id, "old", 0)])
     monkeypatch.setattr(upkeep, "now_ms", lambda: TOKEN_LIFETIME_S * 1000 + 1)
     await work.run(2)
-    assert work.done[:4] == ["ensure", "refresh", "certificate", "load"]
+    assert work.done[:5] == ["ensure", "refresh", "certificate", "load", "broker"]
 
     def left(session: Any) -> list[str]:
         return list(session.scalars(select(UsedNonce.nonce)))

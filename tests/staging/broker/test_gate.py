@@ -81,9 +81,11 @@ class Site:
         )  # fmt: skip
         gateway.start_work()
         gate = BrokerGate(self.database, gateway, members)
-        address = BrokerAddress(
-            "127.0.0.1", self.made.listeners.workers_port, self.ca, CLOUD_PASSWORD
-        )
+
+        def address() -> BrokerAddress:
+            port = self.made.listeners.workers_port
+            return BrokerAddress("127.0.0.1", port, self.ca, CLOUD_PASSWORD)
+
         worker = Worker(gate, who, address)
         self.running[who] = asyncio.create_task(worker.run())
         await worker.ready.wait()

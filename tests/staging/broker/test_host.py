@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from staging.broker.gate import BrokerGate
 from staging.broker.host import BrokerHost, read_address
 from staging.broker.settings import Listeners
-from staging.broker.worker import check_extra
+from staging.broker.worker import BrokerAddress, Worker, check_extra
 from staging.data_dir import DataDir
 from staging.errors import StagingError
 from staging.identity import ca
@@ -79,6 +82,55 @@ async def test_a_device_that_is_added_gets_in_and_a_dead_broker_comes_back(
     await process.wait()
     for uuid, token in tokens.items():
         await until_in(host, uuid, token, certificates)
+
+
+async def test_a_renewed_certificate_is_shown_by_the_broker_too(
+    host: BrokerHost, database: Database, tmp_path: Path, certificates: ca.Certificates
+) -> None:
+    token = database.call(devices.get, OLD).token
+    other = ca.ensure(tmp_path / "other", (LOOPBACK,))
+    kept = [path.read_bytes() for path in (certificates.server, certificates.server_key)]
+    certificates.server.write_bytes(other.server.read_bytes())
+    certificates.server_key.write_bytes(other.server_key.read_bytes())
+    try:
+        host.renew()
+        await until_in(host, OLD, token, other)
+    finally:
+        certificates.server.write_bytes(kept[0])
+        certificates.server_key.write_bytes(kept[1])
+
+
+async def test_a_worker_finds_the_broker_of_a_server_that_started_anew(
+    host: BrokerHost,
+) -> None:
+    asked: list[str] = []
+
+    def address() -> BrokerAddress:
+        asked.append("")
+        if len(asked) == 1:
+            raise StagingError("no broker runs on this folder")
+        return host.address if len(asked) > 2 else replace(host.address, password="before")
+
+    worker = Worker(cast("BrokerGate", Quiet()), "w", address)
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(DEADLINE):
+        await worker.ready.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert len(asked) == 3
+
+
+class Quiet:
+    """Takes part in nothing."""
+
+    def deliver(self, _message: object) -> None:
+        """Ignore it."""
+
+    async def begin(self, _connection: object) -> None:
+        """Subscribe to nothing."""
+
+    async def end(self, _reason: str) -> None:
+        """Forget nothing."""
 
 
 async def test_workers_find_the_broker_in_the_data_folder(host: BrokerHost, tmp_path: Path) -> None:

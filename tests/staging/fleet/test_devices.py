@@ -38,7 +38,7 @@ async def reached(cloud: Any, tmp_path: Path) -> AsyncIterator[tuple[Endpoints, 
         address = BrokerAddress(
             LOOPBACK, made.listeners.workers_port, tmp_path / "b" / "ca.pem", CLOUD_PASSWORD
         )
-        worker = Worker(gate, "server", address)
+        worker = Worker(gate, "server", lambda: address)
         running = asyncio.create_task(worker.run())
         await worker.ready.wait()
         context = ssl.create_default_context(cafile=str(cloud.certificates.ca))
