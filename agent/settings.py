@@ -17,7 +17,7 @@ from audio.speex import DEFAULT_QUALITY
 from audio.vad import VadKind
 from audio.wake_kinds import ReadyWord
 from machine.battery import parse_curve
-from machine.button_settings import ButtonSettings, Key, LightSettings
+from machine.button_settings import ButtonSettings, Key, LightSettings, check_led
 from machine.capture_kinds import BackEndKind
 from ota.restart import parse_window
 from ota.trust.terms import DEFAULT_CHANNEL
@@ -277,6 +277,7 @@ _NOT_EMPTY = frozenset({"ota.product", "ota.channel"})
 _FORMS: Mapping[str, Callable[[str, str], object]] = {
     "ota.window": parse_window,
     "battery.curve": parse_curve,
+    "light.led": check_led,
 }
 
 

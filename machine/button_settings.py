@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wire.errors import FieldError
+
 # No line is connected.
 NONE = -1
 
@@ -87,3 +89,10 @@ class LightSettings:
     """Whether the line is low while the light is on."""
     chip: str = ""
     """As ``buttons.chip``."""
+
+
+def check_led(name: str, member: str) -> str:
+    """Return a name that a light in /sys/class/leds may have; raises FieldError."""
+    if "/" in name or name in {".", ".."}:
+        raise FieldError(member, name, "the name of a folder in /sys/class/leds")
+    return name

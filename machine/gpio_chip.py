@@ -165,7 +165,7 @@ def find_chip(named: str, control: Control = fcntl.ioctl, folder: Path = DEVICES
         folder: where the devices are.
     """
     if named:
-        return Path(named)
+        return folder / named  # "gpiochip0" is as good as "/dev/gpiochip0"
     chips = sorted(folder.glob("gpiochip*"), key=lambda chip: (len(chip.name), chip.name))
     for chip in chips:
         if _label(chip, control).startswith(HEADER_LABELS):

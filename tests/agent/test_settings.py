@@ -222,6 +222,10 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
             "[buttons]\ntalk = 17\n[light]\ngpio = 17",
             "buttons.talk: got 17, expected another line than light.gpio",
         ),
+        (
+            '[light]\nled = "../x"',
+            'light.led: got "../x", expected the name of a folder in /sys/class/leds',
+        ),
         ("[buttons]\ntalk = 512", "buttons.talk: got 512, expected an integer from -1 to 511"),
         ('[buttons]\npull = "left"', 'buttons.pull: got "left", expected one of up, down, none'),
         ('[ota]\nproduct = ""', 'ota.product: got "", expected a string of printable'),

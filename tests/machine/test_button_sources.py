@@ -52,7 +52,7 @@ class Chip:
     def make(self, settings: ButtonSettings) -> ChipSource:
         def open_(chip: Path, lines: list[int], flags: Flag) -> Lines:
             self.asked.append((lines, flags))
-            return open_lines(self.folder / chip, lines, flags, self.kernel.control)
+            return open_lines(self.folder / chip.name, lines, flags, self.kernel.control)
 
         return ChipSource(settings, open_)
 
@@ -76,7 +76,7 @@ async def test_edges_arrive_with_their_key_and_the_levels_of_now_come_first(chip
     chip.kernel.edge(27, rising=False, at=1.2)
     await ears.until(3)
     assert ears.heard == [(Key.TALK, True), (Key.TALK, False), (Key.NEXT, False)]
-    assert chip.source.name == "gpiochip0: talk 17, next 27"
+    assert chip.source.name == "/dev/gpiochip0: talk 17, next 27"
 
 
 async def test_a_button_to_the_supply(chip: Chip) -> None:
@@ -133,14 +133,14 @@ async def test_without_a_chip_it_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_a_chip_that_appears_late_is_found(
     chip: Chip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chips: list[Path | None] = [None, None, Path("gpiochip0")]
+    chips: list[Path | None] = [None, None, Path("/dev/gpiochip0")]
     monkeypatch.setattr(button_sources, "find_chip", lambda _: chips.pop(0))
     source = chip.make(ButtonSettings(talk=17))
     with pytest.raises(UnavailableError, match="no GPIO chip"):
         await source.open(Ears())
     source.close()
     assert await source.open(Ears()) == {Key.TALK: False}
-    assert source.name == "gpiochip0: talk 17"
+    assert source.name == "/dev/gpiochip0: talk 17"
     source.close()
 
 
@@ -155,15 +155,15 @@ async def test_a_chip_that_is_unplugged_releases_its_buttons_and_is_asked_for_ag
     os.close(chip.kernel.writer)  # the end of the file: no edge ever comes
     await ears.until(2)
     assert ears.heard == [(Key.TALK, False), (Key.NEXT, False)]
-    assert source.name == "gpiochip0: talk 17, next 27: No such device"
+    assert source.name == "/dev/gpiochip0: talk 17, next 27: No such device"
     assert [r.getMessage() for r in caplog.records] == [
-        "buttons: gpiochip0: talk 17, next 27: No such device"
+        "buttons: /dev/gpiochip0: talk 17, next 27: No such device"
     ]
     chip.kernel.reader, chip.kernel.writer = os.pipe()
     chip.kernel.error, chip.kernel.values = None, 0b01
     await ears.until(4)
     assert ears.heard[2:] == [(Key.TALK, True), (Key.NEXT, False)]
-    assert source.name == "gpiochip0: talk 17, next 27"
+    assert source.name == "/dev/gpiochip0: talk 17, next 27"
     source.close()
 
 

@@ -138,5 +138,6 @@ def test_the_headers_chip_is_found(kernel: Kernel) -> None:
     pi5 = kernel.chip("gpiochip4", "pinctrl-rp1")
     assert find_chip("", kernel.control, kernel.folder) == pi5
     assert find_chip("/dev/gpiochip9", kernel.control, kernel.folder) == Path("/dev/gpiochip9")
+    assert find_chip("gpiochip0", kernel.control) == Path("/dev/gpiochip0")
     kernel.error = errno.EPERM
     assert find_chip("", kernel.control, kernel.folder) == first
