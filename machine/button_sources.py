@@ -223,9 +223,13 @@ class GpiozeroSource:
                 button.when_pressed = self._teller(loop, take, key, pressed=True)
                 button.when_released = self._teller(loop, take, key, pressed=False)
                 levels[key] = bool(button.is_pressed)
-        except gpiozero.GPIOZeroError as error:
+        except UnavailableError:
             self.close()
-            raise UnavailableError(f"gpiozero: {error or type(error).__name__}") from error
+            raise
+        except Exception as error:
+            # Its libraries have errors of their own: lgpio.error says "GPIO busy".
+            self.close()
+            raise UnavailableError(f"gpiozero: {str(error) or type(error).__name__}") from error
         if self._closed:  # while this thread was making them
             self.close()
         return levels

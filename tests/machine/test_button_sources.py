@@ -217,6 +217,34 @@ async def test_gpiozero_gives_levels_from_its_own_thread() -> None:
         Device.pin_factory = None
 
 
+async def test_an_error_of_gpiozeros_libraries_ends_no_agent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require("gpiozero")
+    import gpiozero
+
+    class LgpioError(Exception):
+        """lgpio.error is no error of gpiozero's."""
+
+    closed: list[int] = []
+
+    class Button:
+        is_pressed = False
+
+        def __init__(self, line: int, **_wiring: object) -> None:
+            if line == 27:
+                raise LgpioError("GPIO busy")
+
+        def close(self) -> None:
+            closed.append(1)
+
+    monkeypatch.setattr(gpiozero, "Button", Button)
+    source = GpiozeroSource(ButtonSettings(talk=17, next=27))
+    with pytest.raises(UnavailableError, match="gpiozero: GPIO busy"):
+        await source.open(Ears())
+    assert closed == [1]
+
+
 async def test_gpiozero_without_pins_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     require("gpiozero")
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "nonesuch")
