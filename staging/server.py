@@ -82,7 +82,10 @@ def run(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
     options.data.create()
     _prepare_process()
     if options.worker:
-        asyncio.run(_work(options, ready))
+        # Two of one name would push each other off the broker without end.
+        lock = options.data.root / f".worker-{options.worker}.lock"
+        with locked(lock, f"another worker is named {options.worker} already", timeout=0):
+            asyncio.run(_work(options, ready))
         return
     lock = options.data.root / ".serve.lock"
     with locked(lock, "another story-cloud serves this folder already", timeout=0):

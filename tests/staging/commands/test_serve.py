@@ -13,6 +13,7 @@ import pytest
 
 from staging.client import OpenApiClient, OpenApiError
 from staging.commands import cli
+from staging.data_dir import locked
 from tests.staging.commands.conftest import Cloud, run
 
 
@@ -44,6 +45,13 @@ def test_port_that_is_none(port: str, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_worker_on_another_store_than_the_servers_postgresql_is_refused(tmp_path: Path) -> None:
     done = run("worker", "--data", str(tmp_path), "--name", "w1", ok=False)
     assert done.stderr.startswith("story-cloud: --database: a worker needs the server's PostgreSQL")
+
+
+def test_a_second_worker_of_one_name_is_refused(tmp_path: Path) -> None:
+    words = ("worker", "--data", str(tmp_path), "--name", "w1", "--database", "postgresql://h/d")
+    with locked(tmp_path / ".worker-w1.lock", "the first worker"):
+        assert "another worker is named w1 already" in run(*words, ok=False).stderr
+    assert "no story-cloud serve ran on it yet" in run(*words, ok=False).stderr
 
 
 def test_sigint_ends_it_sighup_does_not_and_nothing_is_forgotten(tmp_path: Path) -> None:
