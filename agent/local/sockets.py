@@ -84,10 +84,15 @@ class ServerOnDemand:
         return self._server is not None
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve on ``sockets``, which are bound, until `stop`."""
+        """Serve on ``sockets``, which are bound, until `stop`; raises LocalAccessError."""
         for each in sockets:
             each.setblocking(False)
-            each.listen(BACKLOG)
+            try:
+                each.listen(BACKLOG)
+            except OSError as error:  # another socket of ours has the port
+                raise LocalAccessError(
+                    f"local API on {each.getsockname()}: {error.strerror}"
+                ) from error
         await self._wait_for_connection(sockets)
         if self._stopping:
             return

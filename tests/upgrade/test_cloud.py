@@ -37,7 +37,16 @@ def said_now(cloud: Cloud) -> dict[str, Any]:
 
 @pytest.mark.parametrize("subject", LISTS)
 def test_the_commands_say_what_they_said(said_now: dict[str, Any], subject: str) -> None:
-    assert said_now[subject] == expected()[subject]
+    assert _without_news(said_now[subject], expected()[subject]) == expected()[subject]
+
+
+def _without_news(now: Any, before: Any) -> Any:
+    """Return what is said now without the members that the version before did not know."""
+    if isinstance(now, dict) and isinstance(before, dict):
+        return {name: _without_news(now[name], before[name]) for name in before if name in now}
+    if isinstance(now, list) and isinstance(before, list) and len(now) == len(before):
+        return [_without_news(*pair) for pair in zip(now, before, strict=True)]
+    return now
 
 
 def test_a_device_gets_the_same_profile_and_machines_the_same_root(cloud: Cloud) -> None:

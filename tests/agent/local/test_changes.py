@@ -57,6 +57,8 @@ async def test_a_program_observes_a_data_point_and_finds_it_by_well_known_core()
         links = await (await get(client, "/.well-known/core")).response
         assert links.opt.content_format == 40
         assert b"</even>;rt=" in links.payload
+        put = aiocoap.Message(code=aiocoap.PUT, uri=f"{base}/.well-known/core", payload=b"x")
+        assert str((await client.request(put).response).code).startswith("4.05")
         observed = await get(client, "/even", observe=0)
         assert (await observed.response).payload == b"0"
         told = aiter(observed.observation)

@@ -131,3 +131,12 @@ async def test_an_agent_that_ends_while_the_server_is_loaded_does_not_wait(tmp_p
             while not rig.made:
                 await asyncio.sleep(0)
             rig.server.stop()
+
+
+async def test_a_port_that_two_settings_name_is_named() -> None:
+    with loopback_socket(0) as first:
+        port = first.getsockname()[1]
+        with loopback_socket(port) as second:
+            first.listen()
+            with pytest.raises(LocalAccessError, match=rf"127\.0\.0\.1', {port}\): Address"):
+                await ServerOnDemand(lambda: pytest.fail("nobody asked")).serve([second])
