@@ -171,11 +171,20 @@ class GpioLight(Light):
                 raise UnavailableError("no GPIO chip: expected /dev/gpiochip0")
             low = Flag.ACTIVE_LOW if self._settings.active_low else Flag(0)
             self._lines = self._open(chip, [self._settings.gpio], Flag.OUTPUT | low)
-        self._lines.set(on=True)
+        self._set(on=True)
 
     async def _turn_off(self) -> None:
-        if self._lines is not None:
-            self._lines.set(on=False)
+        self._set(on=False)
+
+    def _set(self, *, on: bool) -> None:
+        if self._lines is None:
+            return
+        try:
+            self._lines.set(on=on)
+        except OSError:  # the chip was unplugged; it is asked for again when it is needed next
+            self._lines.close()
+            self._lines = None
+            raise
 
 
 def find_light(settings: LightSettings) -> Light:

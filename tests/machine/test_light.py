@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -171,6 +172,30 @@ async def test_a_line_that_is_busy_is_told() -> None:
     light = GpioLight(LightSettings(gpio=17, chip="/dev/gpiochip3"), open_)
     async with light.shining():
         assert light.state == "gpio 17: /dev/gpiochip3 line 17: busy"
+
+
+async def test_a_chip_that_was_unplugged_is_asked_for_again() -> None:
+    class Gone(Pin):
+        closed = 0
+
+        def set(self, *, on: bool) -> None:
+            super().set(on=on)
+            raise OSError(errno.ENODEV, "No such device")
+
+        def close(self) -> None:
+            Gone.closed += 1
+
+    made: list[Lines] = [Pin(), Gone()]
+
+    def open_(*_: object) -> Lines:
+        return made.pop()
+
+    light = GpioLight(LightSettings(gpio=13, chip="/dev/gpiochip0"), open_)
+    async with light.shining():
+        assert "No such device" in (light.fault or "")
+    assert Gone.closed == 1
+    async with light.shining():
+        assert light.state == "gpio 13: on"
 
 
 def test_the_settings_choose() -> None:
