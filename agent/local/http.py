@@ -23,7 +23,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agent.link import LinkError, ReportRejectedError
 from agent.local.gate import Gate
-from agent.local.sockets import BACKLOG
 from agent.routes import Canceller, serve_cancel
 from agent.voice.sender import VoiceSender
 from audio.errors import AudioError, SpeexUnavailableError
@@ -209,7 +208,7 @@ class LocalServer(uvicorn.Server):
             uvicorn.Config(
                 _Bounded(app),
                 access_log=False,
-                backlog=BACKLOG,  # also how many are accepted before others are closed
+                backlog=2 * CONNECTION_LIMIT,  # also how many are accepted before others are closed
                 http=_Patient,
                 interface="asgi3",
                 lifespan="off",
