@@ -6,6 +6,7 @@ is separate because the factory writes it.
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -313,6 +314,7 @@ def parse_settings(text: str) -> Settings:
         for name, kind in tables.items()
     }
     _check_certificate(built["link"])
+    _check_network(built["local"])
     _check_levels(built["battery"])
     _check_address(built["battery"])
     _check_lines(built["buttons"], built["light"])
@@ -325,6 +327,17 @@ def _check_certificate(link: LinkSettings) -> None:
         raise FieldError(
             "link.client_key", link.client_key, "link.client_certificate beside it, or no key"
         )
+
+
+def _check_network(local: LocalSettings) -> None:
+    address = local.https_address
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        socket.inet_pton(family, address.partition("%")[0])
+    except (OSError, ValueError):
+        raise FieldError(
+            "local.https_address", address, "an IP address of this machine, 0.0.0.0 for all"
+        ) from None
 
 
 def _check_levels(battery: BatterySettings) -> None:

@@ -261,3 +261,11 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     path.write_bytes(b'[ota]\nproduct = "\xb9\xca"')
     with pytest.raises(SettingsError, match=f"settings {path}: not UTF-8 text"):
         load_settings(path)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "", "192.168.1", "2001:db8::x"])
+def test_an_address_that_is_none_is_refused_before_the_agent_starts(address: str) -> None:
+    with pytest.raises(
+        WireError, match=rf"^local\.https_address: got \"{address}\", expected an IP"
+    ):
+        parse_settings(f'[local]\nhttps_address = "{address}"\n')
