@@ -20,7 +20,8 @@ from wire.topics import CORRELATION_LIMIT, Kind, TopicError, parse_request, pars
 if TYPE_CHECKING:
     from transport.mqtt import MqttMessage
 
-# Requests at once; the next one is answered 5.03, as on the framed link.
+# Requests at once; the next one is answered 5.03, as on the framed link. As many of these answers may
+# wait for the broker; beyond them a request is dropped, and not carried out.
 MAX_SERVING = 64
 
 Reply = Callable[[str, bytes, Answer], Awaitable[None]]
@@ -47,8 +48,17 @@ class CloudRequests:
             # Nobody could be told: only the log can.
             _log.warning("link: a request is dropped: %s", error)
             return
-        answer = await self._answer(message)
-        await reply(message.response_topic, message.correlation, answer)
+        if self._serving >= 2 * MAX_SERVING:
+            _log.info("link: a request is dropped, %d wait for their answers", self._serving)
+            return
+        self._serving += 1
+        try:
+            answer = await self._answer(message)
+            # It counts until the answer has gone: what was carried out must not lose its answer
+            # because those of a flood fill the way to the broker.
+            await reply(message.response_topic, message.correlation, answer)
+        finally:
+            self._serving -= 1
 
     def _check_answer_topic(self, message: MqttMessage) -> None:
         """Accept only this device's own topics for the answer; raises WireError."""
@@ -60,9 +70,8 @@ class CloudRequests:
             raise TopicError(f"correlation: got {size} bytes, expected 1 to {CORRELATION_LIMIT}")
 
     async def _answer(self, message: MqttMessage) -> Answer:
-        if self._serving >= MAX_SERVING:
+        if self._serving > MAX_SERVING:
             return Answer(Code.SERVICE_UNAVAILABLE, b"too many requests at once")
-        self._serving += 1
         try:
             request = parse_request(message.properties, message.payload)
             # Also what has no id of its own is carried out once, should the broker repeat it.
@@ -73,5 +82,3 @@ class CloudRequests:
         except Exception:  # noqa: BLE001  # a handler's bug is answered, as on every link
             _log.exception("link: a request failed")
             return Answer(Code.INTERNAL_SERVER_ERROR)
-        finally:
-            self._serving -= 1

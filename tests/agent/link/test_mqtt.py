@@ -34,6 +34,7 @@ from agent.link import (
     TlsError,
 )
 from agent.link.build import build_link
+from agent.link.guard import CloudTime, Guard
 from agent.link.mqtt import MqttConnector, client_context, profile_port
 from agent.link.mqtt_session import MqttSession
 from agent.settings import LinkKind, LinkSettings
@@ -43,6 +44,7 @@ from staging.broker.settings import ACCESS
 from tests.agent.parts import DEADLINE, TOKEN, UUID, make_profile, until
 from tests.authority import Authority
 from tests.broker import MqttCloud, broker
+from tests.extras import require
 from wire.abilities import DEVICE_READS
 from wire.codes import Code
 from wire.exchange import TOO_LATE, Answer, Request
@@ -548,6 +550,40 @@ async def test_requests_beyond_the_limit_are_answered_at_once(
     assert sorted(answer.code for answer in await asyncio.gather(*asking)) == [
         Code.CONTENT, Code.CONTENT, Code.SERVICE_UNAVAILABLE,
     ]  # fmt: skip
+
+
+async def test_a_flood_takes_the_answer_from_nothing_that_was_carried_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require("paho")
+    from transport.mqtt import MqttMessage
+
+    monkeypatch.setattr(agent.link.mqtt_requests, "MAX_SERVING", 2)
+    handled, replies, go = [0], [], asyncio.Event()
+
+    async def handler(_request: Request) -> Answer:
+        handled[0] += 1
+        return Answer(Code.CONTENT)
+
+    async def reply(_topic: str, _correlation: bytes, answer: Answer) -> None:
+        replies.append(answer.code)
+        await go.wait()
+
+    requests = agent.link.mqtt_requests.CloudRequests(UUID, Guard(handler), CloudTime())
+    properties = (("method", "GET"), ("path", "volume"))
+    there = f"story/{UUID}/up/answer/w"
+    flood = [
+        asyncio.create_task(
+            requests.serve(MqttMessage("", b"", 1, n, False, there, b"%d" % n, properties), reply)
+        )
+        for n in range(10)
+    ]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert handled == [2]
+    assert replies == [Code.CONTENT, Code.CONTENT] + [Code.SERVICE_UNAVAILABLE] * 2
+    go.set()
+    await asyncio.gather(*flood)
 
 
 @pytest.mark.parametrize(
