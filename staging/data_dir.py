@@ -104,8 +104,8 @@ def read_endpoints(data: DataDir) -> Endpoints | None:
         if not isinstance(port, int):
             raise StagingError(f"{data.endpoints}: devicePort: got {port!r}, expected a port")
         mqtt_port = get_int(source, "mqttPort") if "mqttPort" in source else 0
-        host = get_string(source, "deviceHost")
-        return Endpoints(get_string(source, "api"), host, port, mqtt_port)
+        api, host = get_string(source, "api"), get_string(source, "deviceHost")
+        return Endpoints(api, host, port, mqtt_port)
     except FileNotFoundError:
         return None
     except (OSError, WireError) as error:

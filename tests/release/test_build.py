@@ -22,6 +22,8 @@ NEVER_NAMED = (
     "story-release",
     "story-cloud",
 )
+# The certificate of a machine's own HTTPS, which signs no release.
+ITS_OWN = {"lib/agent/local/lan.py": {"private_key"}}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,8 @@ def test_a_package_has_nothing_that_signs(files: dict[str, bytes]) -> None:
         if name.endswith(".py"):
             assert not NEVER_IMPORTED & set(imports(data)), name
         lower = data.decode(errors="replace").lower()
-        assert not [word for word in NEVER_NAMED if word in lower], name
+        named = {word for word in NEVER_NAMED if word in lower}
+        assert named == ITS_OWN.get(name, set()), name
 
 
 def test_a_build_date_that_is_none(tool: Tool) -> None:

@@ -22,7 +22,7 @@ from tools.kill_proof.device import NEW, OLD
 from tools.processes import BenchError, command
 
 COMPATIBLE = "story-machine-test"
-SLOT_BYTES = 2 * 1024 * 1024
+SLOT_BYTES = 4 * 1024 * 1024
 MANIFEST = """\
 [update]
 compatible={compatible}

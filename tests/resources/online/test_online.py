@@ -350,4 +350,5 @@ def test_refused_lists_leave_no_memory_behind() -> None:
     run = subprocess.run(
         [sys.executable, "-c", REFUSED_LISTS], capture_output=True, text=True, check=True
     )
-    assert float(run.stdout) < 3.0
+    # 13 MB without giving it back; up to 5 with, by how the pages fall.
+    assert float(run.stdout) < 7.0

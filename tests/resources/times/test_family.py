@@ -49,6 +49,9 @@ class Account:
         self.doubtful: set[int] = set()
         self.silent_at: float | None = None
         self.last_until: float | None = None
+        self.pardoned_until = (
+            0.0  # ticks: a fade that runs when the time becomes known is heard to its end
+        )
 
     def order(self, rules: Rules, now: datetime) -> None:
         if not rules.only_today or rules == Rules():
@@ -233,6 +236,7 @@ class House:
         if not knows or not self.world.clock.sure:
             self.account.doubtful.add(self.world.here.toordinal())
         self.world.true += self.dice.choice((5.0, 60.0, 3600.0, 40000.0))
+        self.account.pardoned_until = 0.0
         self.world.start(knows=knows)
         self.account.silent_at = None
         self.begin()
@@ -261,6 +265,8 @@ class House:
             return
         finishes = self.account.rules.then is AtLimit.FINISH
         begun = self.world.local(self.world.true + step - TOLERANCE)
+        if self.world.ticks < self.account.pardoned_until:
+            return
         if self.account.is_quiet(now) and self.account.is_quiet(begun) and step > TOLERANCE:
             self.over += step
             assert finishes, f"sounds in quiet hours: {now}"
@@ -298,6 +304,8 @@ class House:
             self.passes(self.dice.choice((1.0, 20.0, 61.0, 600.0, 2500.0, 9000.0)))
 
     def world_sync(self) -> None:
+        if not self.world.clock.sure and self.fade_ends is not None:
+            self.account.pardoned_until = self.fade_ends + TOLERANCE
         self.world.sync()
         self.evening.account(self.stage)
         self.look()
