@@ -84,7 +84,7 @@ class RawPeer:
         async with asyncio.timeout(DEADLINE):
             while not self._frames:
                 data = await self.reader.read(65536)
-                assert data, "the endpoint closed the connection"
+                assert data, f"the endpoint closed the connection: {await self.end}"
                 self._frames += self._decoder.feed(data)
         return self._frames.pop(0)
 

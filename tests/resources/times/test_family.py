@@ -49,9 +49,7 @@ class Account:
         self.doubtful: set[int] = set()
         self.silent_at: float | None = None
         self.last_until: float | None = None
-        self.pardoned_until = (
-            0.0  # ticks: a fade that runs when the time becomes known is heard to its end
-        )
+        self.pardoned_until = 0.0  # ticks: a fade from an order, or from when the time became known, is heard to its end
 
     def order(self, rules: Rules, now: datetime) -> None:
         if not rules.only_today or rules == Rules():
@@ -230,6 +228,8 @@ class House:
         assert parse_rules(str(self.world.rules.rules)) == self.world.rules.rules
         self.write()
         self.look()
+        if self.fade_ends is not None:
+            self.account.pardoned_until = self.fade_ends + TOLERANCE
 
     def pull_battery(self) -> None:
         knows = self.dice.random() < 0.5
