@@ -15,6 +15,7 @@ from agent.doctor.files import mend_profile
 from agent.doctor.findings import Words
 from agent.doctor.patient import Patient
 from agent.doctor.sound import PROGRAM_SECONDS, look_for_echo
+from base.files import write_atomically
 from machine.errors import UnavailableError
 from machine.mpv_options import build_environment
 from machine.programs import run_program
@@ -65,8 +66,7 @@ async def _mend_echo(patient: Patient, pulse: tuple[Path, ...], pipewire: Path) 
 def _install(name: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    path.write_text(recipe(name), "utf-8")
-    path.chmod(0o644)
+    write_atomically(path, recipe(name).encode())
     return path
 
 

@@ -13,16 +13,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from agent.link import (
-    TWIN,
-    CloudBusyError,
-    IdentityTakenError,
     LinkError,
     LinkState,
     LostError,
     RegisterError,
-    RegistrationRefusedError,
     ReportRejectedError,
 )
+from agent.link.cloud import Heartbeat, check_report, read_registration
 from agent.link.guard import CloudTime, Guard
 from agent.link.opening import Opener, tls_context
 from agent.settings import LinkSettings
@@ -32,19 +29,14 @@ from transport.dial import show_server
 from transport.errors import TransportError
 from transport.framed import FramedEndpoint
 from wire.abilities import DEVICE_READS, PING, Abilities
-from wire.codes import Code, dotted
-from wire.errors import WireError, show
-from wire.exchange import Answer, Handler
+from wire.exchange import Handler
 from wire.profile import Profile
 from wire.reports import (
-    KEEPALIVE,
     REGISTER_PATH,
     REPORT_PATH,
     Credentials,
     Registered,
     abilities_report,
-    parse_alive_answer,
-    parse_registration_answer,
     registration_payload,
     report_payload,
     report_query,
@@ -129,10 +121,15 @@ class FramedSession:
         self._credentials = credentials
         self._settings = settings
         self.cloud_abilities: Abilities = frozenset()
-        self.warning = ""
         self._time = CloudTime()
+        self._heartbeat = Heartbeat(self.send, self._time, settings.keepalive_seconds)
         handler = functools.partial(guard.handle, time=self._time)
         self._serving = asyncio.create_task(endpoint.serve(connection, handler))
+
+    @property
+    def warning(self) -> str:
+        """What is wrong though the connection is up, "" if nothing is."""
+        return self._heartbeat.warning
 
     async def register(self) -> Registered:
         """Register this device; return what the cloud tells about itself. Raises RegisterError."""
@@ -145,13 +142,7 @@ class FramedSession:
             )
         except TransportError as error:
             raise RegisterError(f"registration: {error}") from error
-        if answer.code != Code.CONTENT:
-            raise _refusal(answer)
-        try:
-            registered = parse_registration_answer(answer.payload)
-        except WireError as error:  # the document does not specify the payload
-            _log.debug("link: the answer to the registration is not read: %s", error)
-            return Registered()
+        registered = read_registration(answer)
         self.cloud_abilities = registered.reads
         if PING in registered.reads:
             self._endpoint.watch(self._connection)
@@ -184,19 +175,12 @@ class FramedSession:
             # Not an orderly close: nobody may be there any more to take part in it.
             self._connection.reset(f"a report failed: {error}")
             raise LostError(str(error)) from error
-        self._check_answer(answer)
-        return answer.payload
-
-    def _check_answer(self, answer: Answer) -> None:
-        """Raise the error that a report's answer stands for (classes: RFC 7252 section 5.9)."""
-        text = f"{dotted(answer.code)} {show(answer.payload)}"
-        if answer.code == Code.UNAUTHORIZED:
+        try:
+            check_report(answer)
+        except LostError:
             self._connection.close("the cloud no longer knows this registration")
-            raise LostError(text)
-        if answer.code >> 5 == 5:
-            raise CloudBusyError(f"the cloud cannot take reports now: {text}")
-        if answer.code >> 5 != 2:
-            raise ReportRejectedError(text)
+            raise
+        return answer.payload
 
     async def run(self) -> str:
         """Keep the connection alive until it ends; return the reason, in words."""
@@ -209,24 +193,8 @@ class FramedSession:
         return reason
 
     async def _keep_alive(self) -> None:
-        """Report ``alive`` regularly; a failure closes the connection, which ends `run`."""
-        while True:
-            await asyncio.sleep(self._settings.keepalive_seconds)
-            asked = self._time.clock()
-            try:
-                answer = await self.send(report_payload(KEEPALIVE))
-            except (LinkError, ReportRejectedError) as error:
-                self._connection.close(f"keepalive: {error}")
-                return
-            # Otherwise the two clocks would drift apart while a connection lasts.
-            if (told := parse_alive_answer(answer)) is not None:
-                self._time.note(told.time_ms, asked)
-                self._note_twin(there=told.twin)
-
-    def _note_twin(self, *, there: bool) -> None:
-        if there and not self.warning:
-            _log.warning("link: %s", TWIN)
-        self.warning = TWIN if there else ""
+        """End the connection, which ends `run`, when a heartbeat fails."""
+        self._connection.close(await self._heartbeat.run())
 
     async def _announce(self) -> None:
         """Tell a cloud that reads more than the document what we read; it may have restarted."""
@@ -242,15 +210,3 @@ class FramedSession:
             await self._serving
         finally:
             await self._endpoint.shutdown()
-
-
-def _refusal(answer: Answer) -> RegisterError:
-    """Return the error for a registration that was not accepted."""
-    text = f"{dotted(answer.code)} {show(answer.payload)}"
-    if answer.code == Code.UNAUTHORIZED:
-        return RegistrationRefusedError(f"the cloud refuses this device: {text}")
-    if answer.code == Code.CONFLICT:
-        return IdentityTakenError(f"another machine uses this identity: {text}")
-    if answer.code >> 5 == 5:
-        return RegisterError(f"registration: {text}")
-    return RegisterError(f"the cloud refuses this device: {text}")

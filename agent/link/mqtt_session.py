@@ -12,15 +12,12 @@ from collections.abc import Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.link import (
-    TWIN,
     CloudBusyError,
-    IdentityTakenError,
-    LinkError,
     LostError,
     RegisterError,
-    RegistrationRefusedError,
     ReportRejectedError,
 )
+from agent.link.cloud import Heartbeat, check_report, read_registration
 from agent.link.guard import CloudTime, Guard
 from agent.link.mqtt_requests import CloudRequests
 from agent.settings import LinkSettings
@@ -30,16 +27,12 @@ from transport.errors import (
     TransportError,
 )
 from wire.abilities import Abilities
-from wire.codes import Code, dotted
 from wire.errors import WireError, show
 from wire.exchange import Answer
 from wire.reports import (
-    KEEPALIVE,
     KEYS_VOICE,
     Credentials,
     Registered,
-    parse_alive_answer,
-    parse_registration_answer,
     registration_payload,
     report_payload,
 )
@@ -105,8 +98,13 @@ class MqttSession:
         self._prefix = secrets.token_bytes(4)
         uuid = credentials.uuid
         self._answers, self._asked = Topic(uuid, Kind.CLOUD_ANSWER), Topic(uuid, Kind.REQUEST)
+        self._heartbeat = Heartbeat(self.send, self._time, settings.keepalive_seconds)
         self.cloud_abilities: Abilities = frozenset()
-        self.warning = ""
+
+    @property
+    def warning(self) -> str:
+        """What is wrong though the connection is up, "" if nothing is."""
+        return self._heartbeat.warning
 
     # Life.
 
@@ -135,18 +133,7 @@ class MqttSession:
         answer = await self._ask(
             self._topic(Kind.REGISTER), payload, deadline, run_properties(self._run)
         )
-        text = f"{dotted(answer.code)} {show(answer.payload)}"
-        if answer.code >> 5 == 5:
-            raise RegisterError(f"registration: {text}")
-        if answer.code == Code.CONFLICT:
-            raise IdentityTakenError(f"the cloud refuses this device: {text}")
-        if answer.code != Code.CONTENT:
-            raise RegistrationRefusedError(f"the cloud refuses this device: {text}")
-        try:
-            registered = parse_registration_answer(answer.payload)
-        except WireError as error:
-            _log.debug("link: the answer to the registration is not read: %s", error)
-            return Registered()
+        registered = read_registration(answer)
         if registered.time_ms is not None:
             self._time.note(registered.time_ms, asked)
         return registered
@@ -161,23 +148,8 @@ class MqttSession:
         return reason
 
     async def _keep_alive(self) -> None:
-        """Report ``alive`` regularly: the broker's own keepalive does not prove that a cloud is there."""
-        while True:
-            await asyncio.sleep(self._settings.keepalive_seconds)
-            asked = self._time.clock()
-            try:
-                answer = await self.send(report_payload(KEEPALIVE))
-            except (LinkError, ReportRejectedError) as error:
-                self._open_connection().abort(f"keepalive: {error}")
-                return
-            if (told := parse_alive_answer(answer)) is not None:
-                self._time.note(told.time_ms, asked)
-                self._note_twin(there=told.twin)
-
-    def _note_twin(self, *, there: bool) -> None:
-        if there and not self.warning:
-            _log.warning("link: %s", TWIN)
-        self.warning = TWIN if there else ""
+        """End the connection when a heartbeat fails: the broker's own keepalive proves no cloud."""
+        self._open_connection().abort(await self._heartbeat.run())
 
     async def close(self) -> None:
         """Say farewell with the will, so that the cloud knows at once, and end the handlers."""
@@ -206,7 +178,7 @@ class MqttSession:
         topic, segment = voice_topic(self._credentials.uuid), data[voice]
         with self._translated():
             if isinstance(segment, Mapping) and segment.get("eof"):
-                _check_answer(await self._ask(topic, payload, REPORT_TIMEOUT))
+                check_report(await self._ask(topic, payload, REPORT_TIMEOUT))
             else:
                 live = self._outgoing(topic, payload, qos=0)
                 await self._open_connection().publish(live, deadline=BROKER_TIMEOUT)
@@ -223,7 +195,7 @@ class MqttSession:
         """
         with self._translated():
             answer = await self._ask(self._topic(Kind.REPORT), payload, REPORT_TIMEOUT)
-            _check_answer(answer)
+            check_report(answer)
         return answer.payload
 
     @contextlib.contextmanager
@@ -234,6 +206,9 @@ class MqttSession:
         except (StreamClosedError, RequestTimeoutError) as error:
             self._open_connection().abort(f"a report failed: {error}")
             raise LostError(str(error)) from error
+        except LostError as error:
+            self._open_connection().abort(str(error))
+            raise
         except TransportError as error:
             if getattr(error, "reason", 0) == _TOO_LARGE:
                 text = f"the broker takes no report of this size: {error}"
@@ -347,14 +322,3 @@ class MqttSession:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _check_answer(answer: Answer) -> None:
-    """Raise the error that a report's answer stands for (classes: RFC 7252 section 5.9)."""
-    text = f"{dotted(answer.code)} {show(answer.payload)}"
-    if answer.code == Code.UNAUTHORIZED:
-        raise StreamClosedError(f"the cloud no longer knows this registration: {text}")
-    if answer.code >> 5 == 5:
-        raise CloudBusyError(f"the cloud cannot take reports now: {text}")
-    if answer.code >> 5 != 2:
-        raise ReportRejectedError(text)

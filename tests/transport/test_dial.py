@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -68,10 +69,19 @@ async def test_every_address_is_named_with_its_reason() -> None:
         await connect([])
 
 
-async def test_a_cancelled_try_leaves_no_socket_open() -> None:
+async def test_a_cancelled_try_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+    real = loop.sock_connect
+
+    async def noted(sock: socket.socket, address: Any) -> None:
+        begun.set()
+        await real(sock, address)
+
+    monkeypatch.setattr(loop, "sock_connect", noted)
     with dead() as no_answer:
         task = asyncio.create_task(connect([v4(no_answer)]))
-        await asyncio.sleep(0.01)
+        async with asyncio.timeout(DEADLINE):
+            await begun.wait()
         task.cancel()
         assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)  # fmt: skip
 
