@@ -155,6 +155,16 @@ async def _work(options: ServeOptions, ready: Callable[[Endpoints], None]) -> No
         await cloud.run(api_socket, [], stop, lambda: ready(here))
 
 
+async def _first_of(*events: asyncio.Event) -> None:
+    """Wait until one of ``events`` is set."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
 def _stop_event() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -238,12 +248,14 @@ class _Cloud:
             ]
             if self._worker is not None:
                 upkeep.append(group.create_task(self._worker.run()))
-                await self._worker.ready.wait()
+                # A broker that is away may stay so: whoever stops this process does not wait for it.
+                await _first_of(self._worker.ready, stop)
             serving = group.create_task(api.serve([api_socket]))
             await api.accepting.wait()
-            if not self._options.worker:
-                write_endpoints(self._options.data, self._endpoints)
-            ready()
+            if not stop.is_set():
+                if not self._options.worker:
+                    write_endpoints(self._options.data, self._endpoints)
+                ready()
             await stop.wait()
             _log.info("stopping")
             console.state.console.hub.close()

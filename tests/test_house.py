@@ -123,7 +123,6 @@ TESTED_IN: dict[str, str] = {
     "staging.recognition.worker": "tests/staging/recognition/test_hearing.py",
     "staging.recognition.lookup": "tests/staging/recognition/test_service.py",
     "staging.recognition.model": "tests/staging/recognition/test_path.py",
-    "staging.server": "tests/staging/commands/test_serve.py",
     "staging.services": "tests/staging/api/test_openapi.py",
     "staging.store": "tests/staging/store/test_database.py",
     "staging.store.access": "tests/staging/api/test_auth.py",

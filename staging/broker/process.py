@@ -55,15 +55,17 @@ class Mosquitto:
         """Start with these users and passwords; returns when it listens. Raises BrokerError."""
         await asyncio.to_thread(self._write_files, users)
         program = find_program()
-        self._process = await asyncio.create_subprocess_exec(
-            program,
-            "-c",
-            self._folder / CONFIG,
-            stdin=asyncio.subprocess.DEVNULL,
-            stderr=(self._folder / "log").open("ab"),
-            start_new_session=True,
-            preexec_fn=_die_with_parent,  # one thread calls it, and no lock is held
-        )
+        # Of this run only: the file would grow as long as the cloud is used.
+        with (self._folder / "log").open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                program,
+                "-c",
+                self._folder / CONFIG,
+                stdin=asyncio.subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # one thread calls it, and no lock is held
+            )
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 await self._wait_listening()

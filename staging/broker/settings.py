@@ -82,6 +82,7 @@ def render_config(folder: Path, listeners: Listeners, files: TlsFiles, user: str
         "log_dest stderr",
         "log_type error",
         "log_type warning",
+        "connection_messages false",
         "log_type notice",
         "connection_messages false",
         # Without it a small answer waits 40 ms for an acknowledgement (docs/scale.md).
