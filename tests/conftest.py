@@ -1,7 +1,9 @@
-"""What several folders' tests share: a PulseAudio server, tones to play, and Hypothesis without deadlines."""
+"""What several folders' tests share: a PulseAudio server, tones to play, Hypothesis without deadlines, and a
+logging set-up that ends with the test that called for it."""
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
@@ -21,6 +23,28 @@ settings.register_profile(
 settings.load_profile("shared machine")
 
 PULSE_START_TIMEOUT = 60
+
+
+@pytest.fixture(autouse=True)
+def _logging_ends_with_its_test() -> Iterator[None]:
+    """Undo what a command's ``main()`` set up: its handler writes to a stderr that closes with the test, and
+    each later record of another test would become a "Logging error" there."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    levels = {logger: logger.level for logger in _loggers()}
+    yield
+    for handler in set(root.handlers) - set(before):
+        if type(handler) is logging.StreamHandler:  # pytest's own are of derived classes
+            root.removeHandler(handler)
+    for logger in _loggers():
+        logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+def _loggers() -> list[logging.Logger]:
+    """Return the root logger and every logger that has been asked for."""
+    root = logging.getLogger()
+    named = [logger for logger in root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    return [root, *named]
 
 
 def write_tone(
