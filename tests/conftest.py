@@ -43,7 +43,9 @@ def _logging_ends_with_its_test() -> Iterator[None]:
 def _loggers() -> list[logging.Logger]:
     """Return the root logger and every logger that has been asked for."""
     root = logging.getLogger()
-    named = [logger for logger in root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    named = [
+        logger for logger in root.manager.loggerDict.values() if isinstance(logger, logging.Logger)
+    ]
     return [root, *named]
 
 
