@@ -8,6 +8,7 @@ is its MessageInterface (for UDP that would be a socket) and hides it: callers u
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
@@ -17,7 +18,8 @@ from aiocoap import error as coap_error
 from aiocoap import interfaces
 from aiocoap.numbers.codes import Code as CoapCode
 from aiocoap.numbers.constants import TransportTuning
-from aiocoap.pipe import error_to_message, run_driving_pipe
+from aiocoap.pipe import Pipe, error_to_message, run_driving_pipe
+from aiocoap.protocol import Request as ClientRequest
 from aiocoap.resource import Resource
 from aiocoap.tokenmanager import TokenManager
 
@@ -215,8 +217,35 @@ class FramedEndpoint:
         await site.wait_idle(CLOSE_TIMEOUT)
 
 
+class _Request(ClientRequest):
+    """aiocoap's request, which ignores an answer in the turn of the loop in which its caller gave up.
+
+    aiocoap learns of that one turn later; until then it would raise InvalidStateError into what reads the
+    connection, which would end.
+    """
+
+    def _run(self) -> Generator[None, Any, None]:
+        event = yield
+        if not self.response.cancelled():
+            whole = super()._run()
+            next(whole)
+            with contextlib.suppress(StopIteration):
+                whole.send(event)
+
+
 class _Context(aiocoap.Context):
-    """aiocoap's Context, without a warning if a request ends before its handler has started."""
+    """aiocoap's Context, with `_Request`, and without a warning if a request ends before its handler starts."""
+
+    def request(self, request_message: Any, handle_blockwise: bool = True) -> Any:  # noqa: FBT001, FBT002  # aiocoap's
+        if handle_blockwise:
+            return super().request(request_message)
+        pipe = Pipe(request_message, self.log)
+        asked = _Request(pipe, self.loop, self.log)
+        run_driving_pipe(pipe, self._hand_over(pipe))
+        return asked
+
+    async def _hand_over(self, pipe: Any) -> None:
+        (await self.find_remote_and_interface(pipe.request)).request(pipe)
 
     def render_to_pipe(self, pipe: Any) -> None:
         answered = error_to_message(pipe, self.log)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.transport.conftest import Bench
 
 DEADLINE = 60.0
+# Of the last question after arbitrary messages: an id that was used before would make it a duplicate.
+LAST_ID = 0xFFFF
 
 
 async def test_a_slow_answer_comes_apart_from_its_acknowledgement(bench: Bench) -> None:
@@ -156,6 +158,30 @@ async def test_a_reset_is_a_rejection_and_late_ones_are_nothing(bench: Bench) ->
     await still_answers(bench, peer)
 
 
+@pytest.mark.parametrize("turns", range(5))
+@pytest.mark.parametrize("ends", [True, False])
+async def test_an_answer_in_the_moment_of_giving_up_is_late_and_no_more(
+    tcp_bench: Bench, turns: int, *, ends: bool
+) -> None:
+    """Giving up goes through aiocoap in some turns of the loop; the answer comes in each of them."""
+    peer = await tcp_bench.raw()
+    pending = asyncio.create_task(
+        peer.endpoint.request(peer.connection, "GET", ("x",), deadline=DEADLINE)
+    )
+    asked = await receive(peer)
+    answer = tcp_bench.coap(tcp_bench.NON, Code.CONTENT, 1, asked.token)
+    pending.cancel()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if ends:
+        peer.endpoint._interface.forget(peer.connection, "cut")
+    else:
+        peer.endpoint._interface._dispatch(peer.connection, answer)
+        await still_answers(tcp_bench, peer)
+    with pytest.raises(asyncio.CancelledError):
+        await pending
+
+
 async def test_a_request_never_acknowledged_does_not_hold_back_the_next(bench: Bench) -> None:
     """2017 firmware may answer with a separate message and no ACK."""
     peer = await bench.raw()
@@ -197,7 +223,7 @@ def arbitrary(bench: Bench, source: random.Random, asked: Message) -> bytes:
     return bench.coap(
         source.randint(0, 3),
         source.choice([0, 1, 2, 3, 9, 31, 0x41, 0x45, 0x5F, 0x80, 0xA0]),
-        source.choice([asked.mid, source.randint(0, 65535)]),
+        source.choice([min(asked.mid, LAST_ID - 1), source.randrange(LAST_ID)]),
         source.choice([b"", b"ab", asked.token]),
         options if source.random() < 0.8 else source.randbytes(8),
         source.choice([b"", b"p", bytes(1024)]),
@@ -220,6 +246,6 @@ async def test_arbitrary_messages_leave_the_connection_serving(
             peer.send(tcp_bench.coap(tcp_bench.NON, 0x45, 1, asked.token))
             outcome = (await asyncio.gather(pending, return_exceptions=True))[0]
             assert isinstance(outcome, Answer | RequestRejectedError | RequestTimeoutError)
-        await still_answers(tcp_bench, peer)
+        await still_answers(tcp_bench, peer, LAST_ID)
     assert not peer.end.done()
     assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []

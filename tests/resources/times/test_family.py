@@ -219,10 +219,11 @@ class House:
             return
         self.world.rules.order(rules)
         self.account.order(rules, self.world.here)
-        if rules.tonight is Tonight.LAST and self.world.clock.sure:
+        if rules.tonight is Tonight.LAST:
             night = self.world.rules.kept.night
             assert night is not None
-            self.account.last_until = night.until
+            # It replaces the one before; when the machine's hour is wrong, its end is the machine's to know.
+            self.account.last_until = night.until if self.world.clock.sure else None
         elif not rules.only_today or rules == Rules():
             self.account.last_until = None
         assert parse_rules(str(self.world.rules.rules)) == self.world.rules.rules
@@ -331,6 +332,25 @@ def test_thirty_days_of_a_family(seed: int) -> None:
     house = House(seed)
     house.live(DAYS)
     house.ends_well()
+
+
+def test_an_order_at_an_unknown_hour_replaces_the_one_before() -> None:
+    """A nap by the machine's slow clock: "tonight last" then means the nap, and the night's is gone."""
+    house = House(1)
+    house.world = World("2027-11-15 12:00", "America/New_York")
+    house.begin()
+    house.world_sync()
+    for rules in (("quiet 19:00-07:00, 12:30-14:00",), ("tonight last",)):
+        house.set_rules(rules)
+    house.write()
+    house.world.true += 3 * 3600.0
+    house.world.start(knows=False)
+    house.begin()
+    house.passes(2700.0)
+    house.set_rules(("tonight last",))
+    house.world_sync()
+    house.passes(4500.0)
+    assert house.play()
 
 
 def test_the_account_of_the_house_is_strict() -> None:
