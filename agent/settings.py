@@ -318,6 +318,8 @@ def parse_settings(text: str) -> Settings:
     _check_levels(built["battery"])
     _check_address(built["battery"])
     _check_lines(built["buttons"], built["light"])
+    _check_light(built["light"])
+    _check_talk_code(built["buttons"])
     return Settings(**built)
 
 
@@ -360,6 +362,20 @@ def _check_address(battery: BatterySettings) -> None:
             battery.address,
             f"0, or a chip's address from {first:#04x} to {last:#04x}: I2C reserves the others",
         )
+
+
+def _check_light(light: LightSettings) -> None:
+    """Refuse two lights: one of them would stay dark while the microphone is open."""
+    if light.led and light.gpio >= 0:
+        raise FieldError(
+            "light.gpio", light.gpio, f"-1, or no light.led beside it (it is {light.led})"
+        )
+
+
+def _check_talk_code(buttons: ButtonSettings) -> None:
+    """Refuse a key of no input device: nobody would read it."""
+    if buttons.talk_code and not buttons.input:
+        raise FieldError("buttons.talk_code", buttons.talk_code, "buttons.input beside it, or 0")
 
 
 def _check_lines(buttons: ButtonSettings, light: LightSettings) -> None:

@@ -35,6 +35,8 @@ LISTENING_EXPECTED = 'off, or clauses such as "quiet 20:30-06:30; daily 20; bonu
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 _COUNT = re.compile("[0-9]{1,6}")
 _Clause = Callable[[str, str], Any]
+# How more of a clause is written.
+_MORE = {"quiet": f", its periods (at most {PERIODS_MAX}) with commas between them"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,9 @@ def _parse(text: str, field: str, clauses: Mapping[str, _Clause], expected: str)
     rules, seen = Rules(), set()
     for clause in text.lower().split(";"):
         name, _, value = clause.strip().partition(" ")
-        if name not in clauses or name in seen:
+        if name in seen:
+            raise FieldError(f"{field}.{name}", text, f"one clause{_MORE.get(name, '')}")
+        if name not in clauses:
             raise FieldError(field, text, expected)
         seen.add(name)
         rules = replace(rules, **{name: clauses[name](value.strip(), f"{field}.{name}")})

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.doctor import board, cloud, files, sound, wake
+from agent.doctor import board, cloud, files, records, sound, wake
 from agent.doctor.findings import Finding, Level, Words, bad, summary
 from agent.doctor.mending import mend
 from agent.doctor.patient import Patient, look_at
@@ -29,6 +29,7 @@ CHECKS: dict[str, Check] = {
     "settings": files.check_settings,
     "profile": files.check_profile,
     "state": files.check_state,
+    "records": records.check_records,
     "clock": files.check_clock,
     "agent": files.check_agent,
     "outbox": files.check_outbox,

@@ -25,7 +25,7 @@ class ListeningPoint(DataPoint):
         return self.times.refusal() or "may listen"
 
     async def get(self) -> str:
-        """Return the rules in force, ``off`` for none."""
+        """Return the rules in force, ``off`` for none; raises UnavailableError where they cannot be read."""
         return self.times.rules
 
     async def put(self, value: Value) -> None:

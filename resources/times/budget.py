@@ -30,6 +30,7 @@ PREFIX = "listening_"
 AHEAD_SECONDS = 35.0
 # Seconds between two notes of the time, and until a disk that refused is tried again.
 NOTE_SECONDS, RETRY_SECONDS = 3600.0, 30.0
+UNREADABLE = f"{LISTENING}: the parents' rules cannot be read, so the microphone stays closed: set them again, or off"
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +71,9 @@ class ListeningBudget:
 
     @property
     def rules(self) -> Rules:
-        """What is in force."""
+        """What is in force; raises UnavailableError if what was stored cannot be read: "off" would be untrue."""
+        if self._rules.kept.damaged:
+            raise UnavailableError(UNREADABLE)
         return self._rules.rules
 
     async def order(self, rules: Rules) -> None:
@@ -108,9 +111,12 @@ class ListeningBudget:
     # The gate.
 
     def refusal(self) -> str | None:
-        """Return why the microphone must stay closed now, None if it may be opened."""
+        """Return why the microphone must stay closed now, None if it may be opened.
+
+        Rules that cannot be read may have closed it, so it is: an open microphone is what they were there to prevent.
+        """
         self._account()
-        return self._rules.refusal()
+        return UNREADABLE if self._rules.kept.damaged else self._rules.refusal()
 
     def opened(self) -> None:
         """Count from now; two that listen at once count once."""
@@ -140,7 +146,7 @@ class ListeningBudget:
         self._account()
         told = self._rules.status()
         told["listenedMinutes"] = told.pop("playedMinutes")
-        return {**told, "notStored": self._fault}
+        return {**told, "refusal": self.refusal(), "notStored": self._fault}
 
     # What survives a start.
 

@@ -41,7 +41,7 @@ class ListeningTimes:
 
     @property
     def rules(self) -> str:
-        """The value of the data point ``listening``."""
+        """The value of the data point ``listening``; raises UnavailableError where they cannot be read."""
         return OFF if self._budget is None else str(self._budget.rules)
 
     async def order(self, text: str) -> None:

@@ -56,11 +56,15 @@ class Bonus:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is stored: the rules for all days, and those for one."""
+    """What is stored: the rules for all days, and those for one.
+
+    ``damaged``: why what was stored cannot be read, empty if it can; the next order takes its place.
+    """
 
     rules: Rules = field(default_factory=Rules)
     bonus: Bonus | None = None
     night: Night | None = None
+    damaged: str = ""
 
 
 class ParentsRules:
@@ -213,6 +217,7 @@ class ParentsRules:
             "playedMinutes": round(self._book.seconds / 60.0, 1),
             "leftMinutes": round(max(left, 0.0) / 60.0, 1) if left < math.inf else None,
             "refusal": refusal,
+            "damaged": self.kept.damaged or None,
             "timeIsKnown": self._clock.sure,
         }
 

@@ -40,6 +40,7 @@ class TimesStore:
         """Use the files in ``folder``, which exists, whose names begin with ``prefix``."""
         self._folder = folder
         self._prefix = prefix
+        self._faults: dict[str, str] = {}
 
     def load_timer(self) -> dict[str, object]:
         """Return what `SleepTimer.restore` takes."""
@@ -50,11 +51,13 @@ class TimesStore:
         self._save(TIMER, {"timer": timer} if timer else {})
 
     def load_rules(self) -> Kept:
-        """Return the rules."""
-        return self._load(RULES, _parse_kept) or Kept()
+        """Return the rules; of a file that cannot be read, none, and why."""
+        return self._load(RULES, _parse_kept) or Kept(damaged=self._faults.get(RULES, ""))
 
     def save_rules(self, kept: Kept) -> None:
-        """Store the rules; raises OSError."""
+        """Store the rules; raises OSError. A file that cannot be read stays until there is an order in its place."""
+        if kept.damaged:
+            return
         self._save(RULES, {} if kept == Kept() else _kept_to_json(kept))
 
     def load_played(self) -> tuple[Played, Known, bool] | None:
@@ -85,6 +88,7 @@ class TimesStore:
         except FileNotFoundError:
             pass
         except (OSError, WireError) as error:
+            self._faults[name] = f"{self._prefix}{name}: {error}"
             _log.error("%s%s cannot be read, and counts as empty: %s", self._prefix, name, error)
         return None
 

@@ -48,7 +48,6 @@ chip = "/dev/gpiochip4"
 input = "all"
 talk_code = 582
 [light]
-led = "listening"
 gpio = 13
 active_low = true
 chip = "/dev/gpiochip4"
@@ -127,8 +126,11 @@ def test_every_member_can_be_set() -> None:
     for table in fields(Settings):
         for f in fields(getattr(defaults, table.name)):
             name = f"{table.name}.{f.name}"
+            if name == "light.led":
+                continue  # not beside light.gpio
             assert member(settings, name) != member(defaults, name), name
             assert type(member(settings, name)) is type(member(defaults, name)), name
+    assert parse_settings('[light]\nled = "listening"').light.led == "listening"
     assert settings.voice.style is HeaderStyle.SPX
     assert settings.play.media_folder == Path("/media/card")
     assert settings.sounds == SoundsSettings(Path("/media/sounds"), Language.ENGLISH, Kind.TONES)
@@ -155,7 +157,10 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
     table, _, key = name.partition(".")
     low, high = _LIMITS[name]
     # A machine must not power off before it has warned.
-    beside = "warn_percent = 100\n" if name == "battery.off_percent" else ""
+    beside = {
+        "battery.off_percent": "warn_percent = 100\n",
+        "buttons.talk_code": 'input = "all"\n',
+    }.get(name, "")
     for good in (low, high):
         assert member(parse_settings(f"[{table}]\n{beside}{key} = {good}"), name) == good
     word = "an integer" if kind is int else "a number"
@@ -221,6 +226,14 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         (
             "[buttons]\ntalk = 17\n[light]\ngpio = 17",
             "buttons.talk: got 17, expected another line than light.gpio",
+        ),
+        (
+            '[light]\nled = "listening"\ngpio = 13',
+            "light.gpio: got 13, expected -1, or no light.led beside it",
+        ),
+        (
+            "[buttons]\ntalk_code = 115",
+            "buttons.talk_code: got 115, expected buttons.input beside it, or 0",
         ),
         (
             '[light]\nled = "../x"',

@@ -53,7 +53,11 @@ def test_values(text: str, rules: Rules) -> None:
         ("", 'rules: got "", expected off, or clauses'),
         (";", "expected off, or clauses"),
         ("daily 60;", "expected off, or clauses"),
-        ("daily 60; daily 30", "expected off, or clauses"),
+        ("daily 60; daily 30", "rules.daily: got .*, expected one clause$"),
+        (
+            "quiet 1:00-2:00; quiet 3:00-4:00",
+            r"rules.quiet: got .*, expected one clause, its periods \(at most 4\) with commas",
+        ),
         ("off; daily 60", "expected off, or clauses"),
         ("loud 12", "expected off, or clauses"),
         ("daily", 'rules.daily: got "", expected minutes from 0 to 1440'),

@@ -54,7 +54,12 @@ async def test_what_is_ordered_is_told_kept_and_refuses(tmp_path: Path) -> None:
         ("daily 1441", 'listening.daily: got "1441", expected minutes from 0 to 1440'),
         ("then finish", "expected off, or clauses such as"),
         ("tonight free", "expected off, or clauses such as"),
-        ("daily 3; daily 4", "expected off, or clauses such as"),
+        ("daily 3; daily 4", 'listening.daily: got "daily 3; daily 4", expected one clause'),
+        ("quiet 1:00-2:00,3:00-4:00,5:00-6:00,7:00-8:00,9:00-10:00", "expected at most 4 periods"),
+        (
+            "quiet 1:00-2:00; quiet 3:00-4:00",
+            "expected one clause, its periods (at most 4) with commas",
+        ),
         ("quiet 20:00-20:00", "listening.quiet: got "),
     ],
 )
@@ -64,6 +69,34 @@ async def test_what_does_not_fit_is_refused_by_name(tmp_path: Path, text: str, r
     assert answer.code is Code.BAD_REQUEST
     assert reason in answer.text
     assert not (tmp_path / "listening_rules.json").exists()
+
+
+@pytest.mark.parametrize("order", ["off", "daily 5"])
+async def test_rules_that_cannot_be_read_close_the_microphone_until_they_are_set_again(
+    tmp_path: Path, order: str
+) -> None:
+    (tmp_path / "listening_rules.json").write_bytes(b"\0" * 99)
+    for _ in range(2):  # a start of the machine changes nothing
+        times, dispatch = machine(tmp_path)
+        assert "cannot be read, so the microphone stays closed" in (times.refusal() or "")
+        status = times.status()
+        assert status["refusal"] == times.refusal()
+        assert str(status["damaged"]).startswith("listening_rules.json: ")
+        told = await dispatch.request("GET", "listening")
+        assert (told.code, told.text) == (Code.SERVICE_UNAVAILABLE, times.refusal())
+        answer = await dispatch.request("PUT", "listening", "bonus 5")
+        assert answer.code is Code.BAD_REQUEST
+        times.opened()
+        times.closed()
+        await dispatch.close()
+    times, dispatch = machine(tmp_path)
+    assert (await dispatch.request("PUT", "listening", order)).code is Code.CHANGED
+    assert times.refusal() is None
+    assert times.status()["damaged"] is None
+    await dispatch.close()
+    times, dispatch = machine(tmp_path)
+    assert (await dispatch.request("GET", "listening")).text == order
+    await dispatch.close()
 
 
 async def test_run_waits_for_the_first_order(tmp_path: Path) -> None:

@@ -301,5 +301,6 @@ def test_status_tells_what_is_left() -> None:
         "playedMinutes": 1.5,
         "leftMinutes": 63.5,
         "refusal": None,
+        "damaged": None,
         "timeIsKnown": True,
     }

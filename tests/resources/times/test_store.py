@@ -95,7 +95,11 @@ def test_rules_that_are_none_are_not_taken(
     store: TimesStore, tmp_path: Path, content: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / RULES).write_text(json.dumps(content))
-    assert store.load_rules() == Kept()
+    kept = store.load_rules()
+    assert kept == Kept(damaged=kept.damaged)
+    assert kept.damaged.startswith("rules.json: ")
+    store.save_rules(kept)  # only an order takes its place
+    assert (tmp_path / RULES).read_text() == json.dumps(content)
     assert "rules.json cannot be read" in caplog.text
 
 
@@ -114,5 +118,5 @@ def test_any_bytes_are_survived(store: TimesStore, tmp_path: Path, content: byte
     for name in (TIMER, RULES, PLAYED):
         (tmp_path / name).write_bytes(content)
     assert store.load_timer() == {}
-    assert store.load_rules() == Kept()
+    assert store.load_rules().damaged
     assert store.load_played() is None
