@@ -9,16 +9,17 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from agent.contain import Containment
 from agent.link.build import build_link
 from agent.link.delivery import deliver
 from agent.link.outbox import Outbox, OutboxError
-from agent.local.changes import Changes, link_format
-from agent.local.coap import local_coap
-from agent.local.sockets import LocalAccessError, ServerOnDemand, loopback_socket, unix_socket
+from agent.local.changes import Changes
+from agent.local.doors import Doors, Rooms
+from agent.local.sockets import ServerOnDemand, unix_socket
 from agent.points import build_points, times_of
 from agent.routes import cloud_handler
 from agent.settings import Settings
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
     from agent.local.http import LocalServer
     from agent.voice.listener import Session
 
-Door = tuple[ServerOnDemand, socket.socket]
-"""Where the local API is reached, and what serves it there."""
+Work = Callable[[], Awaitable[None]]
+"""What goes on in the background, until it is cancelled."""
 
 _log = logging.getLogger(__name__)
 
@@ -81,9 +82,8 @@ class Agent:
         self.restart_wanted = False
         self.trouble = fault
         """Why the state folder takes nothing, as found at the start."""
-        self._local_token = ""
+        self._contained = Containment()
         self._changes = Changes()
-        self._announcing: list[Coroutine[Any, Any, None]] = []
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
         self._telling: set[asyncio.Task[None]] = set()
@@ -166,30 +166,23 @@ class Agent:
 
     async def _work(self, bound: socket.socket) -> None:
         """Run all tasks concurrently; if one fails, all end."""
-        local = self._settings.local
-        doors = [(ServerOnDemand(self._make_local_server), bound), *await self._open_ports()]
-        watcher = self._watcher = Watcher(self._dispatch, self._report_value)
-        coap = local_coap(
-            self._dispatch.handle_local, local.coap_port,
-            links=lambda: link_format(self._dispatch.points), watch=self._changes.watch,
+        self._watcher = Watcher(self._dispatch, self._report_value)
+        rooms = Rooms(
+            self._make_local_server, self._dispatch.handle_local,
+            lambda: self._dispatch.points, self._changes,
         )  # fmt: skip
-        points = self._dispatch.points.values()
-        async with coap, asyncio.TaskGroup() as group:
-            serving = [group.create_task(server.serve([door])) for server, door in doors]
+        doors = Doors(self._settings.local, self._state, rooms, self._contained)
+        server = ServerOnDemand(self._make_local_server)
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(server.serve([bound]))
+            await doors.open(group)
             tasks = [
                 group.create_task(work)
                 for work in (
-                    self._link.run(),
-                    deliver(self._outbox, self._link),
-                    self._outbox.tend(),
                     self._updater.run(),
                     self._updates.confirm_when_healthy(self._link.registered),
-                    watcher.run(),
                     self._service.feed_watchdog(),
-                    *(point.run() for point in points),
-                    *([] if self._buttons is None else [self._buttons.run()]),
-                    *self._hands_free(),
-                    *self._announcing,
+                    *(self._contained.run(*each) for each in self._background().items()),
                 )
             ]
             self._service.ready()
@@ -201,59 +194,30 @@ class Agent:
             self._service.stopping()
             if self._ears is not None:
                 await self._ears.close()  # whoever waits for the end of listening has it now
-            for server, _ in doors:
-                server.stop()
+            server.stop()
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*serving)
-        for _, door in doors[1:]:
-            door.close()
+            await asyncio.gather(serving, doors.close())
 
-    async def _open_ports(self) -> list[Door]:
-        """Return the ports of the local API that are on, each with a server of its own.
+    def _background(self) -> dict[str, Work]:
+        """Return the work that is begun again when it fails; what proves a new version is not of it."""
+        works: dict[str, Work] = {
+            "link": self._link.run,
+            "reports": functools.partial(deliver, self._outbox, self._link),
+            "outbox": self._outbox.tend,
+            **{name: point.run for name, point in self._dispatch.points.items()},
+        }
+        if self._watcher is not None:
+            works["watcher"] = self._watcher.run
+        if self._buttons is not None:
+            works["buttons"] = self._buttons.run
+        if self._ears is not None and self._settings.wake.on:
+            works["wake"] = self._listen_for_word
+        return works
 
-        What is served on one, and how many ask there, is so nothing to the others.
-        """
-        local, ports = self._settings.local, list[Door]()
-        if local.http_port or local.https_port:
-            network = await self._open_network()
-            ports += [network] if network else []
-        if local.http_port:
-            ports.append(
-                (ServerOnDemand(self._make_local_server), loopback_socket(local.http_port))
-            )
-        return ports
-
-    async def _open_network(self) -> Door | None:
-        """Read the local API's token; return HTTPS, if it is to be served.
-
-        A state folder that takes no token leaves the ports without it, and the machine plays.
-        """
-        from agent.local.lan import lan_socket, load_identity, load_token  # noqa: PLC0415  # off by default
-
-        local = self._settings.local
-        try:
-            self._local_token = await asyncio.to_thread(load_token, self._state)
-            if not local.https_port:
-                return None
-            identity = await asyncio.to_thread(load_identity, self._state)
-        except LocalAccessError as error:
-            _log.error("local API: nobody has a token, and there is no https: %s", error)
-            return None
-        listener = lan_socket(local.https_address, local.https_port)
-        _log.info(
-            "local API: https on port %d, certificate SHA-256 %s",
-            local.https_port, identity.fingerprint,
-        )  # fmt: skip
-        if local.announce:
-            from agent.local.announce import announce  # noqa: PLC0415  # off by default
-
-            work = announce(local.https_port, identity.fingerprint, local.https_address)
-            self._announcing.append(work)
-        files = (identity.certificate, identity.key)
-        return ServerOnDemand(functools.partial(self._make_local_server, files)), listener
-
-    def _make_local_server(self, tls: tuple[Path, Path] | None = None) -> LocalServer:
+    def _make_local_server(
+        self, token: str = "", tls: tuple[Path, Path] | None = None
+    ) -> LocalServer:
         from agent.local.http import LocalServer, build_app  # noqa: PLC0415  # see agent.local.sockets
         from agent.local.listen import listen_routes  # noqa: PLC0415
         from agent.local.wake import wake_routes  # noqa: PLC0415
@@ -262,21 +226,18 @@ class Agent:
         others = [] if ears is None else [*listen_routes(ears), *wake_routes(ears)]
         return LocalServer(
             build_app(
-                self._dispatch, self._voice, self.status, self._updater.cancel, others,
-                self._local_token,
+                self._dispatch, self._voice, self.status, self._updater.cancel, others, token
             ),
             tls,
         )  # fmt: skip
 
-    def _hands_free(self) -> list[Coroutine[Any, Any, None]]:
-        """Return what listens for the wake word: off by default, and then nothing of it is imported."""
-        settings = self._settings
-        if self._ears is None or not settings.wake.on:
-            return []
+    async def _listen_for_word(self) -> None:
+        """Listen for the wake word: off by default, and then nothing of it is imported."""
         from agent.voice.wake_build import build_wake  # noqa: PLC0415  # few machines
 
-        points = self._dispatch.points
-        return [build_wake(self._ears, settings.wake, settings.voice, self._state, points).run()]
+        settings, points = self._settings, self._dispatch.points
+        assert self._ears is not None  # noqa: S101  # for mypy: see `_background`
+        await build_wake(self._ears, settings.wake, settings.voice, self._state, points).run()
 
     async def status(self) -> Mapping[str, object]:
         """Return the agent's status for ``story-agent status``; it contains no secrets."""
@@ -287,6 +248,7 @@ class Agent:
             "link": self._link.status.to_json(),
             "outbox": self._outbox.status(),
             "trouble": self.trouble,
+            "faults": self._contained.faults,
             "update": self._updater.status(),
             "play": await self._play_status(),
             "listening": None if self._ears is None else self._ears.status(),

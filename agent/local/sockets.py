@@ -83,8 +83,13 @@ class ServerOnDemand:
         """Whether somebody has connected, so that the server's code is loaded."""
         return self._server is not None
 
-    async def serve(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve on ``sockets``, which are bound, until `stop`; raises LocalAccessError."""
+    async def serve(
+        self, sockets: Sequence[socket.socket], listening: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve on ``sockets``, which are bound, until `stop`; raises LocalAccessError.
+
+        ``listening`` is called when all of them take connections.
+        """
         for each in sockets:
             each.setblocking(False)
             try:
@@ -93,6 +98,7 @@ class ServerOnDemand:
                 raise LocalAccessError(
                     f"local API on {each.getsockname()}: {error.strerror}"
                 ) from error
+        listening()
         await self._wait_for_connection(sockets)
         if self._stopping:
             return

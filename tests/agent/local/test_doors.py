@@ -1,0 +1,143 @@
+"""A port that somebody else has keeps nothing from working, and is opened when it is free."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.contain import Containment
+from agent.local.changes import Changes
+from agent.local.doors import Doors, Rooms
+from agent.settings import LocalSettings
+from tests.agent.parts import DEADLINE, until
+from wire.exchange import Answer, Request
+
+
+class Server:
+    """Stands in for the HTTP server: it holds the sockets until it is told to end."""
+
+    def __init__(self) -> None:
+        self.should_exit = False
+
+    async def serve(self, _sockets: list[socket.socket]) -> None:
+        while not self.should_exit:
+            await asyncio.sleep(0.01)
+
+
+class Gap:
+    """The wait between two tries: as long as the test likes."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+
+    async def sleep(self, _seconds: float) -> None:
+        await self.over.wait()
+        self.over.clear()
+
+
+async def handler(_request: Request) -> Answer:
+    return Answer(0x45, b"1")
+
+
+@contextlib.asynccontextmanager
+async def doors(
+    state: Path, gap: Gap, **settings: Any
+) -> AsyncIterator[tuple[Containment, list[str]]]:
+    contained, tokens = Containment(gap.sleep), list[str]()
+
+    def make(token: str, _tls: object) -> Any:
+        tokens.append(token)
+        return Server()
+
+    rooms = Rooms(make, handler, list, Changes())
+    made = Doors(LocalSettings(**settings), state, rooms, contained)
+    async with asyncio.TaskGroup() as group:
+        await made.open(group)
+        yield contained, tokens
+        await made.close()
+
+
+@contextlib.contextmanager
+def taken(kind: socket.SocketKind) -> Any:
+    with socket.socket(socket.AF_INET, kind) as made:
+        made.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            made.listen()
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("http_port", socket.SOCK_STREAM, "local.http_port {}: Address already in use"),
+        ("https_port", socket.SOCK_STREAM, "local.https_port {} on 127.0.0.1: Address already"),
+        ("coap_port", socket.SOCK_DGRAM, "CoAP on 127.0.0.1:{}: Address already in use"),
+    ],
+)
+async def test_a_port_in_use_is_told_and_tried_again(
+    tmp_path: Path, name: str, kind: socket.SocketKind, words: str
+) -> None:
+    gap = Gap()
+    with taken(kind) as other:
+        port = other.getsockname()[1]
+        async with doors(tmp_path, gap, **{name: port, "https_address": "127.0.0.1"}) as (
+            contained,
+            _,
+        ):
+            told = contained.faults[f"local.{name}"]
+            assert told.startswith(words.format(port))
+            gap.over.set()  # still taken
+            await until(lambda: not gap.over.is_set())
+            assert contained.faults == {f"local.{name}": told}
+            other.close()
+            gap.over.set()
+            await until(lambda: not contained.faults)
+            with (
+                socket.socket(socket.AF_INET, kind) as late,
+                pytest.raises(OSError, match="in use"),
+            ):
+                late.bind(("127.0.0.1", port))
+
+
+async def test_all_ports_are_free_after_the_end(tmp_path: Path) -> None:
+    with taken(socket.SOCK_STREAM) as one, taken(socket.SOCK_STREAM) as two:
+        ports = one.getsockname()[1], two.getsockname()[1]
+    async with doors(
+        tmp_path, Gap(), http_port=ports[0], https_port=ports[1], https_address="127.0.0.1"
+    ) as (contained, tokens):
+        assert contained.faults == {}
+        for port in ports:
+            (await asyncio.open_connection("127.0.0.1", port))[1].close()
+        await until(lambda: len(tokens) == 2)
+    assert set(tokens) == {(tmp_path / "local-token").read_text().strip()}
+    for port in ports:
+        with socket.socket() as again:
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind(("127.0.0.1", port))
+
+
+async def test_whoever_waits_for_a_port_does_not_delay_the_end(tmp_path: Path) -> None:
+    with taken(socket.SOCK_STREAM) as other:
+        async with asyncio.timeout(DEADLINE), doors(tmp_path, Gap(), http_port=other.getsockname()[1]):  # fmt: skip
+            pass
+
+
+async def test_a_state_folder_that_takes_no_token_leaves_http_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "local-token").mkdir()
+    with taken(socket.SOCK_STREAM) as one, taken(socket.SOCK_STREAM) as two:
+        http, https = one.getsockname()[1], two.getsockname()[1]
+    async with doors(
+        tmp_path, Gap(), http_port=http, https_port=https, https_address="127.0.0.1"
+    ) as (contained, tokens):
+        (await asyncio.open_connection("127.0.0.1", http))[1].close()
+        await until(lambda: tokens == [""])
+        assert set(contained.faults) == {"local.https_port"}
+    assert "local.http_port: nobody has a token: " in caplog.text
