@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import sys
 import traceback
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from agent.app import Agent
 from agent.exits import EX_CONFIG, EX_FAILED, EX_OK
+from agent.first.profile_file import FoundProfile, read_profile
 from agent.last_words import keep
 from agent.local.sockets import LocalAccessError
 from agent.logs import Redactor, set_up_logging
@@ -20,8 +22,6 @@ from agent.state import AgentBusyError, usable_state
 from ota.launch.running import running_version
 from ota.trial.log import TrialLog
 from transport.errors import TransportError
-from wire.errors import WireError
-from wire.profile import Profile, ProfileError, parse_profile
 
 # Errors that are reported without a traceback; any other is a bug.
 _EXPECTED = (AgentBusyError, LocalAccessError, TransportError, OSError)
@@ -32,12 +32,13 @@ _log = logging.getLogger(__name__)
 def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
     """Run until stopped; return the exit code and whether to restart for an update."""
     try:
-        profile, settings = _read_configuration(options)
         state, fault = _make_state(options.state)
-    except WireError as error:
-        _print_error(options.state, str(error))
-        return EX_CONFIG, False
+        found, settings = _read_configuration(options)
+    except SettingsError as error:
+        return _answer_fault(options, error)
+    profile = found.profile
     set_up_logging(profile.secrets, verbose=options.verbose)
+    found.tell()
     agent: Agent | None = None
 
     async def run() -> None:
@@ -73,17 +74,39 @@ def _print_error(state: Path, text: str) -> None:
     keep(state, line)
 
 
-def _read_configuration(options: argparse.Namespace) -> tuple[Profile, Settings]:
-    return _read_profile(options.profile), load_settings(options.config)
+def _read_configuration(options: argparse.Namespace) -> tuple[FoundProfile, Settings]:
+    return read_profile(options.profile), load_settings(options.config)
 
 
-def _read_profile(path: Path) -> Profile:
+def _answer_fault(options: argparse.Namespace, fault: SettingsError) -> tuple[int, bool]:
+    """Wait for files that can be used, or end with the code for bad configuration."""
+    from agent.first.setup import SetupMode, waits  # noqa: PLC0415  # only without a profile
+
     try:
-        return parse_profile(path.read_bytes())
-    except OSError as error:
-        raise SettingsError(f"profile {path}: {error.strerror}") from error
-    except ProfileError as error:
-        raise SettingsError(f"{path}: {error}") from error
+        state, _ = _make_state(options.state)
+        is_waiting = waits(state, fault)
+    except SettingsError as error:
+        fault, is_waiting = error, False
+    if not is_waiting:
+        _print_error(options.state, str(fault))
+        return EX_CONFIG, False
+    set_up_logging((), verbose=options.verbose)
+
+    def read() -> None:
+        found, _ = _read_configuration(options)
+        found.tell()
+
+    async def wait() -> bool:
+        files = [options.profile, *([] if options.config is None else [options.config])]
+        mode = SetupMode(state, files, read, running_version())
+        gc.enable()  # `agent.cli` has kept it off for a start that is soon over; this one may last
+        return await mode.run()
+
+    try:
+        with asyncio.Runner(loop_factory=AgentLoop) as runner:
+            return EX_OK, runner.run(wait())
+    except Exception as error:  # noqa: BLE001  # sorted into expected errors and bugs
+        return _report_error(options.state, error, Redactor(()))
 
 
 def _make_state(path: Path) -> tuple[Path, str | None]:

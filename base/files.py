@@ -18,15 +18,17 @@ from typing import Self
 RECORD_LIMIT = 8 * 1024 * 1024
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_atomically(
+    path: Path, data: bytes, *, mode: int = 0o644, owner: tuple[int, int] | None = None
+) -> None:
     """Replace ``path`` by ``data``; after a crash it holds either the old bytes or the new ones.
 
-    One writer at a time: the temp file has a fixed name, so that crashes do not pile up temp files.
+    ``owner`` is the numbers of user and group; None: those of this process. One writer at a time: the temp file has a fixed name, so that crashes do not pile up temp files.
 
     Raises:
         OSError: nothing was replaced.
     """
-    with Replacement(path, mode=mode) as file:
+    with Replacement(path, mode=mode, owner=owner) as file:
         file.write(data)
 
 
@@ -52,8 +54,11 @@ def read_record(path: Path, limit: int = RECORD_LIMIT) -> bytes:
 class Replacement:
     """A temp file next to ``path``; leaving the block without an error moves it there, durable."""
 
-    def __init__(self, path: Path, *, mode: int = 0o644) -> None:
-        """Prepare to replace ``path`` with a file that has the permissions ``mode``."""
+    def __init__(
+        self, path: Path, *, mode: int = 0o644, owner: tuple[int, int] | None = None
+    ) -> None:
+        """Prepare to replace ``path`` with a file of permissions ``mode``, and of ``owner`` if it is given."""
+        self._owner = owner
         self._path = path
         self._temp = path.with_name(f".{path.name}.tmp")
         self._mode = mode
@@ -63,6 +68,13 @@ class Replacement:
         descriptor = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
         os.fchmod(descriptor, self._mode)  # regardless of the umask
         self._file = os.fdopen(descriptor, "wb")
+        if self._owner is not None:
+            try:
+                os.fchown(descriptor, *self._owner)
+            except OSError:
+                self._file.close()
+                self._temp.unlink(missing_ok=True)
+                raise
         return self
 
     def write(self, data: bytes) -> None:

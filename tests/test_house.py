@@ -74,6 +74,7 @@ TESTED_IN: dict[str, str] = {
     "ota.install.installer": "tests/ota/install/test_slots.py",
     "agent.app": "tests/agent/link/test_link.py",
     "agent.daemon": "tests/agent/test_cli.py",
+    "agent.first.setup_api": "tests/agent/first/test_setup.py",
     "agent.exits": "tests/agent/test_commands.py",
     "agent.link.mqtt_requests": "tests/agent/link/test_mqtt.py",
     "agent.link.mqtt_session": "tests/agent/link/test_mqtt.py",

@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -360,30 +360,23 @@ def test_local_ports_are_served_on_loopback(agent: Agent, tmp_path: Path) -> Non
     assert agent.end() == 0
 
 
-def profile_text(agent: Agent, **changes: Any) -> str:
-    members = json.loads(agent.profile.read_text())
-    return json.dumps({k: v for k, v in (members | changes).items() if v is not None})
-
-
-def test_a_profile_that_cannot_be_used_is_said_so_in_one_line(agent: Agent) -> None:
-    bad: Sequence[tuple[str, str]] = [
-        ("{half", "profile file: not JSON"),
-        ("[]", "profile file: got a list that is not shown, expected a JSON object"),
-        (profile_text(agent, uuid=None), "uuid: missing, expected"),
-        (profile_text(agent, coapPort="443"), 'coapPort: got "443", expected an integer from 1'),
-        (profile_text(agent, rsaCaCrt="-----BEGIN"), "rsaCaCrt: got a str that is not shown"),
-        (profile_text(agent, token=7), "token: got a int that is not shown"),
-    ]
-    for text, expected in bad:
-        agent.profile.write_text(text)
-        result = run_cli("run", "--profile", agent.profile, "--state", agent.state)
-        assert result.returncode == 78
-        assert expected in refusal(result)
-        assert str(agent.profile) in result.stderr
+def test_a_machine_without_a_profile_waits_in_one_process_says_so_and_goes_on_by_itself(
+    agent: Agent,
+) -> None:
+    good = agent.profile.read_text()
     agent.profile.unlink()
-    result = run_cli("run", "--profile", agent.profile, "--state", agent.state)
-    assert result.returncode == 78
-    assert f"profile {agent.profile}: No such file or directory" in refusal(result)
+    agent.start()
+    assert agent.process
+    assert agent.status()["setup"]["waits_for"] == "profile"
+    agent.profile.write_text(good.replace('"uuid"', '"name"'))
+    wait_for(lambda: "uuid: missing, expected" in str(agent.status()))
+    agent.profile.write_text(good)
+    agent.profile.chmod(0o644)
+    agent.wait_online()
+    assert agent.process.poll() is None
+    assert agent.profile.stat().st_mode & 0o077 == 0o040
+    assert "got mode 0644, expected 0400" in agent.log_text()
+    assert agent.end() == 0
 
 
 def test_settings_and_state_that_cannot_be_used(agent: Agent, tmp_path: Path) -> None:
