@@ -16,8 +16,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent import commands
-from agent.exits import EX_FAILED, EX_INTERRUPTED
+from agent.exits import EX_INTERRUPTED
 from agent.last_words import last_words
+from agent.words import EN, ZH, Words, say, speaking
+from agent.words.usage import translate_usage
+from base.printing import run_printing
 from ota.launch.launch import enter_active_release, restart
 
 DEFAULT_STATE = "/var/lib/story-agent"
@@ -31,83 +34,155 @@ ENV_STATE = "STORY_AGENT_STATE"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 done, 1 refused or failed, 78 bad configuration."""
     words = list(sys.argv[1:] if argv is None else argv)
-    options = _parser().parse_args(words, argparse.Namespace(words=words))
+    translate_usage()
+    with speaking(words):
+        return run_printing("story-agent", lambda: _run_command(words))
+
+
+def _run_command(words: list[str]) -> int:
+    options = build_parser().parse_args(words, argparse.Namespace(words=words))
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        code = run(options)
-        # Flush here: an error at the interpreter's exit would print a traceback.
-        sys.stdout.flush()
+        return run(options)
     except KeyboardInterrupt:
         return EX_INTERRUPTED
-    except BrokenPipeError:
-        # The reader has closed the pipe (`status | head`). Avoid a second error at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EX_FAILED
-    return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser, in the language of this process."""
     state = argparse.ArgumentParser(add_help=False)
     state.add_argument(
         "--state", type=Path, metavar="DIR",
         default=Path(os.environ.get(ENV_STATE, DEFAULT_STATE)),
-        help=f"state folder (default ${ENV_STATE} or {DEFAULT_STATE})",
+        help=say(Words(
+            f"状态文件夹（默认 ${ENV_STATE} 或 {DEFAULT_STATE}）",
+            f"state folder (default ${ENV_STATE} or {DEFAULT_STATE})",
+        )),
     )  # fmt: skip
+    # Not for `run`: its words are handed to other versions, whose log is English as well.
+    lang = argparse.ArgumentParser(add_help=False)
+    lang.add_argument(
+        "--lang", choices=[ZH, EN],
+        help=say(Words("语言（默认按 locale）", "the language (default: the locale's)")),
+    )  # fmt: skip
+    asking = argparse.ArgumentParser(add_help=False, parents=[state, lang])
     parser = argparse.ArgumentParser(
-        prog="story-agent", description="The agent of a story machine.",
-        epilog="Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 78 bad configuration.",
+        prog="story-agent",
+        description=say(Words("故事机的代理程序。", "The agent of a story machine.")),
+        epilog=say(Words(
+            "退出码：0 完成；1 被拒绝或失败；2 用法错误；78 配置错误。",
+            "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 78 bad configuration.",
+        )),
     )  # fmt: skip
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = subparsers.add_parser("run", parents=[state], help="run the agent")
-    run.add_argument("--profile", type=Path, metavar="FILE", default=Path(DEFAULT_PROFILE))
-    config = run.add_argument(
-        "--config", type=Path, metavar="FILE", help=f"default {DEFAULT_CONFIG} if it exists"
+    subparsers = parser.add_subparsers(
+        dest="command", required=True, metavar=say(Words("命令", "COMMAND"))
     )
-    run.add_argument("--verbose", action="store_true", help="log more")
-    run.set_defaults(run=_run)
-    sounds = subparsers.add_parser("sounds", help="list the machine's own sounds, or play one")
-    sounds.add_argument("--config", type=Path, metavar="FILE", help=config.help)
-    sounds.add_argument("--play", metavar="NAME", help="play this one at the sound server's volume")
-    sounds.set_defaults(run=_sounds)
-    doctor = subparsers.add_parser(
-        "doctor", parents=[state], help="examine the machine, and say what is wrong and what to do"
-    )
-    doctor.add_argument("--profile", type=Path, metavar="FILE", default=Path(DEFAULT_PROFILE))
-    doctor.add_argument("--config", type=Path, metavar="FILE", help=config.help)
-    doctor.add_argument("--fix", action="store_true", help="mend what can be mended")
-    doctor.add_argument("--json", action="store_true", help="as one JSON object")
-    doctor.set_defaults(run=_doctor)
-    _add_wake(
-        subparsers.add_parser(
-            "wake", parents=[state], help="record, list, try and forget wake words"
-        )
-    )
-    commands.register(subparsers, state)
+    _add_run(subparsers.add_parser(
+        "run", parents=[state], help=say(Words("运行代理", "run the agent"))
+    ))  # fmt: skip
+    _add_sounds(subparsers.add_parser(
+        "sounds", parents=[lang],
+        help=say(Words("列出或播放机器自己的声音", "list the machine's own sounds, or play one")),
+    ))  # fmt: skip
+    _add_doctor(subparsers.add_parser(
+        "doctor", parents=[asking],
+        help=say(Words(
+            "检查机器，说出哪里不对、怎么办",
+            "examine the machine, and say what is wrong and what to do",
+        )),
+    ))  # fmt: skip
+    _add_wake(subparsers.add_parser(
+        "wake", parents=[asking],
+        help=say(Words("录制、列出、试用和删除唤醒词", "record, list, try and forget wake words")),
+    ))  # fmt: skip
+    commands.register(subparsers, asking)
     return parser
+
+
+def _add_files(parser: argparse.ArgumentParser, *, profile: bool = True) -> None:
+    """Add the options that name the files of a machine."""
+    if profile:
+        parser.add_argument(
+            "--profile", type=Path, metavar="FILE", default=Path(DEFAULT_PROFILE),
+            help=say(Words(f"身份文件（默认 {DEFAULT_PROFILE}）", f"default {DEFAULT_PROFILE}")),
+        )  # fmt: skip
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE",
+        help=say(Words(
+            f"设置文件（默认 {DEFAULT_CONFIG}，若有）", f"default {DEFAULT_CONFIG} if it exists"
+        )),
+    )  # fmt: skip
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_files(parser)
+    parser.add_argument("--verbose", action="store_true", help=say(Words("多写日志", "log more")))
+    parser.set_defaults(run=_run)
+
+
+def _add_sounds(parser: argparse.ArgumentParser) -> None:
+    _add_files(parser, profile=False)
+    parser.add_argument(
+        "--play", metavar="NAME",
+        help=say(Words(
+            "按声音服务器的音量播放这一个", "play this one at the sound server's volume"
+        )),
+    )  # fmt: skip
+    parser.set_defaults(run=_sounds)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    _add_files(parser)
+    parser.add_argument(
+        "--fix", action="store_true",
+        help=say(Words("改正能改正的", "mend what can be mended")),
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true", help=say(Words("输出一个 JSON 对象", "as one JSON object"))
+    )
+    parser.set_defaults(run=_doctor)
 
 
 def _hours(text: str) -> float:
     """Return hours; raises ValueError, which argparse tells."""
     hours = float(text)
     if not 0 < hours <= HOURS_MAX:
-        reason = f"got {text}, expected more than 0 and at most {HOURS_MAX}"
-        raise argparse.ArgumentTypeError(reason)
+        raise argparse.ArgumentTypeError(say(Words(
+            f"得到 {text}，应大于 0、不超过 {HOURS_MAX}",
+            f"got {text}, expected more than 0 and at most {HOURS_MAX}",
+        )))  # fmt: skip
     return hours
 
 
 def _add_wake(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["enrol", "list", "card", "test", "forget"])
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a word's, for enrol, card, forget")
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help=f"default {DEFAULT_CONFIG} if it exists"
-    )
-    parser.add_argument("--pinyin", default="", help='how it is said: "xiao3 gu4 shi4"')
-    parser.add_argument("--takes", type=int, choices=range(3, 7), default=4, help="to record (4)")
-    parser.add_argument("--hours", type=_hours, default=0.5, help="of stories to play to it (0.5)")
+        "name", nargs="?", metavar="NAME",
+        help=say(Words("唤醒词（enrol、card、forget 用）", "a word's, for enrol, card, forget")),
+    )  # fmt: skip
+    _add_files(parser, profile=False)
     parser.add_argument(
-        "--wav", type=Path, nargs="+", default=[], metavar="FILE", help="in place of a microphone"
-    )
-    parser.add_argument("--json", action="store_true", help="list: as one JSON object")
+        "--pinyin", default="",
+        help=say(Words('读音："xiao3 gu4 shi4"', 'how it is said: "xiao3 gu4 shi4"')),
+    )  # fmt: skip
+    parser.add_argument(
+        "--takes", type=int, choices=range(3, 7), default=4,
+        help=say(Words("录几遍（4）", "to record (4)")),
+    )  # fmt: skip
+    parser.add_argument(
+        "--hours", type=_hours, default=0.5,
+        help=say(Words(
+            "对着它播放几小时故事（0.5）", "of stories to play to it (0.5)"
+        )),
+    )  # fmt: skip
+    parser.add_argument(
+        "--wav", type=Path, nargs="+", default=[], metavar="FILE",
+        help=say(Words("代替麦克风的录音", "in place of a microphone")),
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true",
+        help=say(Words("list：输出一个 JSON 对象", "list: as one JSON object")),
+    )  # fmt: skip
     parser.set_defaults(run=_wake)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 
+from base.printing import run_printing
 from ota.errors import OtaError
 from release.commands import keys, packages, releases, repository
 from release.commands.common import Result
@@ -33,15 +33,16 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 refused (one line on stderr), 2 usage."""
+    return run_printing("story-release", lambda: _run_command(arguments))
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], Result] = options.run
     try:
         _print(run(options), as_json=options.json)
-        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (such as `head`) has closed the pipe; the flush at exit must not fail as well.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        raise  # the reader of what is printed has gone: `run_printing`
     except (ReleaseToolError, WireError, OtaError, OSError) as error:
         sys.stderr.write(f"story-release: {' '.join(str(error).split())}\n")
         return 1

@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Texts are compared in English; a test of the other language, or of the locale, says so itself.
+os.environ["STORY_AGENT_LANG"] = "en"
+
 # The test machine is shared and sometimes slow, which is not a fault of the code under test.
 settings.register_profile(
     "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None

@@ -6,8 +6,9 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from agent.doctor.findings import Finding, Words, bad, good, hint, skipped
+from agent.doctor.findings import Finding, bad, good, hint, skipped
 from agent.doctor.patient import Patient
+from agent.words import Words
 from machine.button_settings import NONE, ButtonSettings, LightSettings, Reader
 from machine.gpio_chip import find_chip
 from machine.input_keys import InputSource

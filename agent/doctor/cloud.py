@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.doctor.findings import Finding, Words, bad, good, skipped
+from agent.doctor.findings import Finding, bad, good, skipped
 from agent.doctor.patient import Patient
 from agent.link import (
     ClientCertificateError,
@@ -13,6 +13,7 @@ from agent.link import (
 )
 from agent.link.build import find_entrance
 from agent.link.opening import Opener
+from agent.words import Words
 from base.clock import TrustedTime
 from machine.network import read_network
 from ota.launch.running import running_release

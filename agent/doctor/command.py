@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from agent.doctor import board, cloud, files, records, sound, wake
-from agent.doctor.findings import Finding, Level, Words, bad, summary
+from agent.doctor.findings import Finding, Level, bad, summary
 from agent.doctor.mending import mend
 from agent.doctor.patient import Patient, look_at
 from agent.exits import EX_FAILED, EX_OK
-from resources.announce.files import choose_language
-from resources.announce.settings import Language
+from agent.words import Words, spoken
 
 # Seconds; the longest check is three phases of the cloud's connection.
 CHECK_SECONDS = 13.0
@@ -51,7 +50,7 @@ def run_doctor(options: argparse.Namespace) -> int:
     """Examine, mend if asked, and print; return 0 if nothing is wrong."""
     logging.getLogger().addHandler(logging.NullHandler())  # what parts log is in the findings
     patient = look_at(options.state, options.profile, options.config, os.environ)
-    language = choose_language(Language.AUTO, os.environ)
+    language = spoken()
     done = asyncio.run(mend(patient)) if options.fix else []
     if done:
         patient = look_at(options.state, options.profile, options.config, os.environ)
@@ -87,7 +86,7 @@ def _listed(result: Any) -> list[Finding]:
     return [result] if isinstance(result, Finding) else list(result)
 
 
-def as_lines(findings: Sequence[Finding], done: Sequence[Words], language: Language) -> str:
+def as_lines(findings: Sequence[Finding], done: Sequence[Words], language: str) -> str:
     """Render for people."""
     lines = [f"* {words.of(language)}" for words in done]
     for finding in findings:
@@ -95,7 +94,7 @@ def as_lines(findings: Sequence[Finding], done: Sequence[Words], language: Langu
     return "\n".join([*lines, summary(findings).of(language)])
 
 
-def as_json(findings: Sequence[Finding], done: Sequence[Words], language: Language) -> str:
+def as_json(findings: Sequence[Finding], done: Sequence[Words], language: str) -> str:
     """Render for programs."""
     return json.dumps(
         {

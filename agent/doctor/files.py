@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.doctor.findings import Finding, Words, bad, good, hint, skipped
+from agent.doctor.findings import Finding, bad, good, hint, skipped
 from agent.doctor.patient import Patient
+from agent.words import Words
 from base.clock import TrustedTime
 from base.files import write_atomically
 from base.local_time import has_clock, is_synchronised

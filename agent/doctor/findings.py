@@ -5,20 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
-from resources.announce.settings import Language
-
-
-class Words(NamedTuple):
-    """A text in both languages."""
-
-    zh: str
-    en: str
-
-    def of(self, language: Language) -> str:
-        """Return it in one language."""
-        return self.zh if language is Language.CHINESE else self.en
+from agent.words import Words
 
 
 class Level(StrEnum):
@@ -52,14 +40,14 @@ class Finding:
     cause: Words
     remedy: Words | None = None
 
-    def to_json(self, language: Language) -> dict[str, str | None]:
+    def to_json(self, language: str) -> dict[str, str | None]:
         """Render for ``--json``."""
         return {
             "check": self.check, "level": str(self.level), "cause": self.cause.of(language),
             "remedy": None if self.remedy is None else self.remedy.of(language),
         }  # fmt: skip
 
-    def lines(self, language: Language) -> list[str]:
+    def lines(self, language: str) -> list[str]:
         """Render for people."""
         lines = [f"{MARKS[self.level]} {self.check}: {self.cause.of(language)}"]
         if self.remedy is not None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from agent.doctor.echo import LOAD, MODULE, SINK, SOURCE, Echo
 from agent.doctor.files import mend_profile
-from agent.doctor.findings import Words
 from agent.doctor.patient import Patient
 from agent.doctor.sound import PROGRAM_SECONDS, look_for_echo
+from agent.words import Words
 from base.files import write_atomically
 from machine.errors import UnavailableError
 from machine.mpv_options import build_environment

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.doctor.findings import Finding, Words, bad, good
+from agent.doctor.findings import Finding, bad, good
 from agent.doctor.patient import Patient
+from agent.words import Words
 from base.files import read_record
 from resources.times.store import RULES, TimesStore
 from wire.errors import WireError

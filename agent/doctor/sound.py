@@ -9,8 +9,9 @@ import shutil
 from contextlib import AsyncExitStack
 
 from agent.doctor.echo import NO_ZEROS, Echo, find_echo
-from agent.doctor.findings import Finding, Words, bad, good, hint, skipped
+from agent.doctor.findings import Finding, bad, good, hint, skipped
 from agent.doctor.patient import Patient
+from agent.words import Words
 from base.clock import TrustedTime
 from machine.capture_back_ends import find_back_end
 from machine.errors import UnavailableError

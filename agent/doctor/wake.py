@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from agent.doctor.findings import Finding, Words, bad, good, hint, skipped
+from agent.doctor.findings import Finding, bad, good, hint, skipped
 from agent.doctor.patient import Patient
+from agent.words import Words
 from audio.embedding import Missing, find_models
 from machine.wake_words import WakeWords
 

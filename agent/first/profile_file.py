@@ -14,8 +14,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.doctor.findings import Words
 from agent.settings import SettingsError
+from agent.words import Words
 from base.files import make_folder, read_record, write_atomically
 from wire.profile import Profile, ProfileError, parse_profile
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.doctor.findings import Words
 from agent.first.profile_file import ProfileFault
 from agent.local.sockets import ServerOnDemand, unix_socket
 from agent.settings import SettingsError
 from agent.state import socket_to_bind, state_lock
 from agent.systemd import ServiceManager
+from agent.words import Words
 from ota.launch import boot
 from ota.launch.running import running_release
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from base.locales import speaks_chinese
 from resources.announce.cues import Cue, Saying
 from resources.announce.settings import Language
 
@@ -24,11 +25,7 @@ def choose_language(wanted: Language, environment: Mapping[str, str]) -> Languag
     """
     if wanted is not Language.AUTO:
         return wanted
-    names = ("LC_ALL", "LC_MESSAGES", "LANG")
-    locale = next((environment[name] for name in names if environment.get(name)), "")
-    plain = locale.partition(".")[0].partition("@")[0]
-    chinese = plain in {"", "C", "POSIX"} or plain.lower().startswith("zh")
-    return Language.CHINESE if chinese else Language.ENGLISH
+    return Language.CHINESE if speaks_chinese(environment) else Language.ENGLISH
 
 
 class SoundFiles:

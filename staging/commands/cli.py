@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from base.printing import run_printing
 from staging.commands import (
     accounts,
     apps,
@@ -55,13 +56,19 @@ SUBJECTS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code."""
-    options = _parser().parse_args(arguments)
+    return run_printing("story-cloud", lambda: _run_command(arguments))
+
+
+def _run_command(arguments: list[str] | None) -> int:
+    options = build_parser().parse_args(arguments)
     try:
         result: Result | None = options.run(options)
     except (StagingError, WireError) as error:
         return _fail(str(error))
     except SQLAlchemyError as error:
         return _fail(f"database: {engine.reason(error)}")
+    except BrokenPipeError:
+        raise  # the reader of what is printed has gone: `run_printing`
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror}")
     except KeyboardInterrupt:
@@ -83,7 +90,8 @@ def _fail(message: str) -> int:
     return exits.FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(prog="story-cloud", description="The staging cloud.")
     _add_common(parser, default=True)
     common = argparse.ArgumentParser(add_help=False)

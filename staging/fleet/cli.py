@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from base.printing import run_printing
 from staging.client import OpenApiClient
 from staging.data_dir import DataDir, read_endpoints
 from staging.errors import StagingError
@@ -34,9 +35,15 @@ SPARE_FILES = 200
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one fleet and return the exit code: 0 if every device was held and nothing lost."""
+    return run_printing("story-fleet", lambda: _run_command(arguments))
+
+
+def _run_command(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
+    except BrokenPipeError:
+        raise  # the reader of what is printed has gone: `run_printing`
     except (StagingError, OSError) as error:
         print(f"story-fleet: {error}", file=sys.stderr)
         return 1

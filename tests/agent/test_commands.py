@@ -157,7 +157,7 @@ def test_a_refusal_a_missing_file_and_a_missing_agent_are_one_line_each(
 
 def test_registering_the_commands_loads_no_client() -> None:
     """``story-agent run`` registers them too, before it enters the active release."""
-    code = "import sys; from agent.cli import _parser; _parser(); print(*sys.modules)"
+    code = "import sys; from agent.cli import build_parser; build_parser(); print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-S", "-c", code], cwd=Path(__file__).parents[2], capture_output=True,
         text=True, check=True,
@@ -166,7 +166,7 @@ def test_registering_the_commands_loads_no_client() -> None:
     ours = {name for name in loaded if name.partition(".")[0] in {"agent", "ota", "wire", "base"}}
     assert ours == {
         "agent", "agent.cli", "agent.commands", "agent.exits", "agent.last_words",
-        "base", "base.files", "ota", "ota.launch", "ota.launch.boot", "ota.launch.launch",
+        "agent.words", "agent.words.usage", "base", "base.files", "base.locales", "base.printing", "ota", "ota.launch", "ota.launch.boot", "ota.launch.launch",
     }  # fmt: skip
     assert not set(loaded) & {"asyncio", "http.client", "logging", "socket", "ssl"}
 

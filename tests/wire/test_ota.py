@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.settings import parse_settings
 from release.cli import _parser as release_parser
-from staging.commands.cli import _parser as cloud_parser
+from staging.commands.cli import build_parser as cloud_parser
 from wire.errors import FieldError, MissingFieldError, WireError
 from wire.ota import (
     SIZE_MAX,

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from agent.doctor import command
-from agent.doctor.findings import Finding, Level, Words, bad, good
+from agent.doctor.findings import Finding, Level, bad, good
 from agent.doctor.patient import Patient
+from agent.words import Words
 from tests.agent.doctor.doctor_parts import make_patient
 
 
@@ -70,6 +71,7 @@ def test_the_exit_code_and_the_languages(
     options = argparse.Namespace(
         state=tmp_path, profile=tmp_path / "p", config=None, fix=False, json=False
     )
+    monkeypatch.delenv("STORY_AGENT_LANG")
     monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
     assert command.run_doctor(options) == code
     assert ("mend" in capsys.readouterr().out) is wrong
@@ -91,6 +93,7 @@ def test_fix_says_what_it_did(
 
     monkeypatch.setattr(command, "CHECKS", {"fine": fine})
     monkeypatch.setattr(command, "mend", mended)
+    monkeypatch.delenv("STORY_AGENT_LANG")
     monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
     options = argparse.Namespace(
         state=tmp_path, profile=tmp_path / "p", config=None, fix=True, json=False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agent.doctor.findings import Words, bad, good, hint, skipped, summary
+from agent.doctor.findings import bad, good, hint, skipped, summary
+from agent.words import Words
 from resources.announce.settings import Language
 
 WRONG = bad("disk", Words("满了", "it is full"), Words("删故事", "remove stories"))

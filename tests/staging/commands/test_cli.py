@@ -5,6 +5,8 @@ Tests staging.commands.common and staging.commands.exits too.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,16 @@ def test_options_are_taken_before_and_after_the_command(
     monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{other}")
     assert cli.main(["product", "list", "--data", str(before)]) == 0
     assert other.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [("device list", "| true"), ("--help", "| true"), ("device list --json", "| head -c 1")],
+)
+def test_a_reader_who_goes_sees_no_traceback(cloud: Cloud, words: str, output: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" -m staging.commands.cli {words} --data "$1" {output}',
+         sys.executable, cloud.data],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stderr == ""

@@ -1,0 +1,65 @@
+"""Runs a command whose output may be closed (``| head``), full or missing: one line or nothing, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+FAILED = 1
+
+
+def run_printing(program: str, run: Callable[[], int]) -> int:
+    """Run a command and flush what it printed; return its exit code, 1 if nobody could read all of it.
+
+    Raises:
+        SystemExit: the command's own, after the flush (argparse's help).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A name in Chinese on a terminal that has no Chinese letters is shown by "?".
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
+    try:
+        code = run()
+    except BrokenPipeError:
+        _discard()
+        return FAILED
+    except OSError as error:
+        # What commands do with files has a name; an unbuffered output that is full has none.
+        if error.filename is not None or error.errno not in {errno.ENOSPC, errno.EIO}:
+            raise
+        return _refused(program, error)
+    except SystemExit:
+        _flush(program)
+        raise
+    return code if _flush(program) else FAILED
+
+
+def _flush(program: str) -> bool:
+    """Return whether the output was taken. At the interpreter's exit an error would be a traceback."""
+    try:
+        if sys.stdout is not None:  # closed before the start (``>&-``)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _discard()
+    except OSError as error:
+        _refused(program, error)
+    else:
+        return True
+    return False
+
+
+def _refused(program: str, error: OSError) -> int:
+    _discard()
+    print(f"{program}: output: {error.strerror}", file=sys.stderr)
+    return FAILED
+
+
+def _discard() -> None:
+    """Let what is still to be written go nowhere."""
+    if sys.stdout is None:
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

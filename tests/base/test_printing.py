@@ -1,0 +1,52 @@
+"""Commands whose output nobody reads: in real processes, with real pipes and /dev/full."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+MUCH = "print('x' * 10_000_000)"
+LITTLE = "print('x')"
+
+
+def run(code: str, redirection: str) -> subprocess.CompletedProcess[str]:
+    program = (
+        "import sys; from base.printing import run_printing\n"
+        f"def work():\n    {code}\n    return 0\n"
+        "sys.exit(run_printing('prog', work))"
+    )
+    return subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "$0" -c "$1" {redirection}', sys.executable, program],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "redirection", "said", "ended"),
+    [
+        (MUCH, "| head -c 1", "", 1),
+        (LITTLE, "| true", "", None),
+        ("import argparse; argparse.ArgumentParser().parse_args(['--help'])", "| true", "", None),
+        (LITTLE, ">/dev/full", "prog: output: No space left on device\n", 1),
+        (LITTLE, ">&-", "", 0),
+        ("raise SystemExit(2)", "", "", 2),
+        ("import os; os.environ; print('好')", "", "", 0),
+    ],
+)
+def test_no_traceback(code: str, redirection: str, said: str, ended: int | None) -> None:
+    done = run(code, redirection)
+    assert done.stderr == said
+    assert ended is None or done.returncode == ended
+
+
+def test_letters_that_the_terminal_lacks_are_question_marks() -> None:
+    done = run("print('好✓')", "| LC_ALL=C cat")
+    assert "Traceback" not in done.stderr
+    latin = subprocess.run(
+        [sys.executable, "-c",
+         "from base.printing import run_printing; run_printing('p', lambda: print('好✓') or 0)"],
+        env={"PYTHONIOENCODING": "latin-1"}, capture_output=True, check=True,
+    )  # fmt: skip
+    assert latin.stdout == b"??\n"
