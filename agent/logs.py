@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from base.log_limit import LogLimit
+
 # Without a time, which the journal adds under systemd.
 PLAIN = "%(levelname)s %(name)s: %(message)s"
 _TIMED = "%(asctime)s " + PLAIN
@@ -60,6 +62,7 @@ def set_up_logging(secrets: Iterable[str] = (), *, verbose: bool = False) -> Non
     handler = logging.StreamHandler(sys.stderr)
     layout = PLAIN if "JOURNAL_STREAM" in os.environ else _TIMED
     handler.setFormatter(RedactingFormatter(layout, secrets))
+    handler.addFilter(LogLimit())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for ours in ("agent", "ota", "resources", "transport"):
         logging.getLogger(ours).setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -6,6 +6,8 @@ import logging
 import re
 import sys
 
+from base.log_limit import LogLimit
+
 # name=value, "name": "value" and 'name': 'value', as queries, JSON and Python's repr write them.
 _SECRET = re.compile(
     r"""(?i)\b(token|access_token|bindtoken|bind_token|secret|x-iot-token|x-iot-signature)
@@ -29,9 +31,10 @@ def hide_secrets(text: str) -> str:
 
 
 def set_up(level: int = logging.INFO) -> None:
-    """Log to stderr with secrets hidden; libraries log from level WARNING."""
+    """Log to stderr, secrets hidden, repetitions limited; libraries log from level WARNING."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(SecretFormatter(_FORMAT))
+    handler.addFilter(LogLimit())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in ("coap", "uvicorn", "httpx", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.link import Link
-from agent.link.framed import FramedConnector
 from agent.link.opening import tls_context
 from agent.link.reconnect import Connector, ReconnectingLink
 from agent.settings import LinkKind, LinkSettings
@@ -49,6 +48,9 @@ def build_link(
 
         connector = MqttConnector(profile, settings, handler, clock, reads)
     else:
+        # aiocoap is 1.5 MB that a machine with MQTT need not hold.
+        from agent.link.framed import FramedConnector  # noqa: PLC0415
+
         connector = FramedConnector(profile, settings, handler, clock, reads)
     return ReconnectingLink(connector, settings, profile.secrets, on_trial)
 

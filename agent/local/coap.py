@@ -8,10 +8,13 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
-from transport.datagram import DatagramServer, Watch
 from transport.errors import TransportError
 from wire.exchange import Handler
+
+if TYPE_CHECKING:
+    from transport.datagram import Watch
 
 HOST = "127.0.0.1"
 
@@ -37,6 +40,8 @@ async def local_coap(
     if not port:
         yield
         return
+    from transport.datagram import DatagramServer  # noqa: PLC0415  # brings aiocoap, for few machines
+
     server = await DatagramServer.create(handler, host, port, links=links, watch=watch)
     try:
         yield

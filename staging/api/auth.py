@@ -40,6 +40,8 @@ class Signed:
     apikey: str
     token: str = field(repr=False)
     signature: Signature = field(repr=False)
+    changes: bool = True
+    """Whether the HTTP method is one that changes something."""
 
 
 async def read_headers(request: Request) -> Signed:
@@ -48,7 +50,7 @@ async def read_headers(request: Request) -> Signed:
     header = _header(request, "X-IOT-Signature")
     token = _header(request, "X-IOT-Token")
     try:
-        return Signed(apikey, token, signature.parse(header))
+        return Signed(apikey, token, signature.parse(header), request.method != "GET")
     except FieldError as error:
         raise unauthorized(str(error)) from error
 
@@ -68,15 +70,23 @@ Served = Annotated[Services, Depends(services_of)]
 
 
 async def authenticate(
-    services: Services, signed: Signed, scope: Scope | None, uuid: str | None = None
+    services: Services,
+    signed: Signed,
+    scope: Scope | None,
+    uuid: str | None = None,
+    *,
+    changes: bool | None = None,
 ) -> Access:
     """Verify app, signature, nonce and token; the result also describes the device ``uuid``.
 
-    ``scope`` is the scope that the token must have; None requires no scope.
+    ``scope`` is the scope that the token must have; None requires no scope. ``changes``: whether
+    the request changes something, so that it must not be repeated after a kill or elsewhere; by
+    default every one but a GET does.
 
     Raises:
         ApiError: 401 names the header at fault; 404 and 426 are about the token.
         RefusedError: 1211 is about its account, 1218 about its scope.
+        StoreBusyError: the nonce of a change cannot be stored.
     """
     digest = token_digest(signed.token)
     nonce = signed.signature.nonce
@@ -87,16 +97,19 @@ async def authenticate(
         raise unauthorized("X-IOT-APP: no such app")
     if not right:
         raise unauthorized("X-IOT-Signature: wrong signature")
-    if found.nonce_used or not services.nonces.use(found.app_id, nonce):
+    changes = signed.changes if changes is None else changes
+    if found.nonce_used or not await _is_first(services, found.app_id, nonce, changes=changes):
         raise unauthorized("X-IOT-Signature: this nonce was used already")
     _check_token(found, scope, services.clock())
     return found
 
 
 async def authorize(
-    services: Services, signed: Signed, scope: Scope, uuid: str
+    services: Services, signed: Signed, scope: Scope, uuid: str, *, changes: bool | None = None
 ) -> tuple[Access, int]:
     """Authenticate a ★ endpoint: the device must be bound to the caller's account.
+
+    ``changes`` as for `authenticate`.
 
     Returns the access, and the device's numeric id.
 
@@ -104,11 +117,18 @@ async def authorize(
         ApiError: as `authenticate`.
         RefusedError: also 1209, 1223 and 1212.
     """
-    found = await authenticate(services, signed, scope, uuid)
+    found = await authenticate(services, signed, scope, uuid, changes=changes)
     device_id = check_device(found, uuid)
     if found.owner_id is None or found.owner_id != found.account_id:
         raise RefusedError(ErrorCode.NOT_BOUND, uuid)
     return found, device_id
+
+
+async def _is_first(services: Services, app_id: int, nonce: str, *, changes: bool) -> bool:
+    """Record a nonce; return whether it was not used before."""
+    if changes:
+        return await services.nonces.claim(app_id, nonce)
+    return services.nonces.use(app_id, nonce)
 
 
 def check_device(found: Access, uuid: str) -> int:

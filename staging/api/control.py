@@ -35,7 +35,7 @@ async def resource(services: Served, signed: SignedRequest, uuid: UuidQuery) -> 
 )
 async def send(services: Served, signed: SignedRequest, body: ControlBody) -> JSONResponse:
     """3.4: read or set a data point and return the device's answer, also a refusal."""
-    await authorize(services, signed, Scope.CONTROL, body.deviceUuid)
+    await authorize(services, signed, Scope.CONTROL, body.deviceUuid, changes=body.method == "PUT")
     code, text = await services.gateway.control(
         body.deviceUuid, body.name, body.method, body.content
     )
@@ -54,7 +54,7 @@ async def send(services: Served, signed: SignedRequest, body: ControlBody) -> JS
 )
 async def connect(services: Served, signed: SignedRequest, body: DevicesBody) -> JSONResponse:
     """4.1: return which devices are online; each must be the caller's own, or unbound."""
-    found = await authenticate(services, signed, Scope.DATA)
+    found = await authenticate(services, signed, Scope.DATA, changes=False)
     standings = await services.database.read(access.standings, found.app_id, body.deviceUuids)
     for uuid in body.deviceUuids:
         standing = standings.get(uuid)

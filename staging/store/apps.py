@@ -158,6 +158,14 @@ def remember_nonces(session: Session, nonces: Iterable[Nonce]) -> None:
         session.execute(insert(UsedNonce).on_conflict_do_nothing(), rows)
 
 
+def claim_nonce(session: Session, nonce: Nonce) -> bool:
+    """Store a nonce; returns False if any process has stored it before."""
+    row = {"app_id": nonce.app_id, "nonce": nonce.nonce, "use_time": nonce.use_time}
+    insert = _INSERT[session.get_bind().dialect.name]
+    claim = insert(UsedNonce).values(row).on_conflict_do_nothing().returning(UsedNonce.nonce)
+    return session.execute(claim).first() is not None
+
+
 def purge(session: Session, now: int, limit: int = NONCES_LIMIT) -> None:
     """Delete outdated nonces and tokens, and the oldest nonces beyond ``limit``."""
     session.execute(delete(UsedNonce).where(UsedNonce.use_time < now - TOKEN_LIFETIME_S * 1000))

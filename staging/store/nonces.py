@@ -1,4 +1,10 @@
-"""The used nonces: recorded in memory at once, and written to the store a little later."""
+"""The used nonces: those of changes are in the store before the work, those of reads a little later.
+
+What a kill or another worker does not know of a nonce lets its request be repeated. A change is
+therefore not begun before its nonce is committed; a read that is repeated changes nothing. The
+document's signature does not cover what is asked for, so the nonce of a read could be used for a
+change: this is possible for `FLUSH_SECONDS`.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +19,11 @@ from staging.store.apps import Nonce
 from staging.store.database import Database
 from staging.times import Clock
 
-# How long a nonce may be in memory only; a crash loses at most this much (docs/adr/0004).
-FLUSH_SECONDS = 0.5
+# How long a read's nonce may be in memory only: another worker does not know it, and a crash loses
+# it (docs/adr/0039). A commit takes a few milliseconds, so this costs a busy cloud little.
+FLUSH_SECONDS = 0.05
+# Seconds until a store that did not take them is tried again.
+RETRY_SECONDS = 0.5
 # A nonce stays in memory this long after use, so that look-ups begun before its commit see it.
 OVERLAP_MS = 60_000
 # Two minutes at 1,000 requests a second; a store that fails for longer stops the API.
@@ -24,10 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class Nonces:
-    """Records used nonces in memory, and writes them to the store a little later.
-
-    A request does not wait for the commit of its nonce; the store keeps nonces durably.
-    """
+    """Records used nonces in memory and in the store, which keeps them durably."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         """Create an empty record; ``database`` has the older nonces, ``clock`` gives ms."""
@@ -35,21 +41,38 @@ class Nonces:
         self._clock = clock
         self._recent: dict[tuple[int, str], Nonce] = {}
         self._unsaved: list[Nonce] = []
+        self._filled = asyncio.Event()
+        self._is_late = False
 
     def use(self, app_id: int, nonce: str) -> bool:
-        """Record a nonce; returns False if it was used recently.
+        """Record a read's nonce; returns False if it was used recently.
 
         Raises:
             StoreBusyError: too many nonces wait for the store.
         """
+        used = self._note(app_id, nonce)
+        if used is not None:
+            self._unsaved.append(used)
+        return used is not None
+
+    async def claim(self, app_id: int, nonce: str) -> bool:
+        """Record a change's nonce durably; returns False if it was used, also by another worker.
+
+        Raises:
+            StoreBusyError: it cannot be stored, so the change must not be made.
+        """
+        used = self._note(app_id, nonce)
+        return used is not None and await self._database.write(apps.claim_nonce, used)
+
+    def _note(self, app_id: int, nonce: str) -> Nonce | None:
+        """Note a nonce in memory, without an await in between; None: it is there already."""
         if (app_id, nonce) in self._recent:
-            return False
+            return None
         if len(self._recent) >= MEMORY_LIMIT:
             raise StoreBusyError("used nonces cannot be kept at the moment")
-        used = Nonce(app_id, nonce, self._clock())
-        self._recent[app_id, nonce] = used
-        self._unsaved.append(used)
-        return True
+        used = self._recent[app_id, nonce] = Nonce(app_id, nonce, self._clock())
+        self._filled.set()
+        return used
 
     async def save(self) -> None:
         """Write new nonces to the store, and drop older stored ones from memory."""
@@ -60,7 +83,10 @@ class Nonces:
             except (StoreBusyError, SQLAlchemyError) as error:
                 _log.warning("used nonces are kept in memory for now: %s", type(error).__name__)
                 self._unsaved = saving + self._unsaved
+                self._is_late = True
+                self._filled.set()
                 return
+        self._is_late = False
         old = self._clock() - OVERLAP_MS
         waiting = {(nonce.app_id, nonce.nonce) for nonce in self._unsaved}
         for key, nonce in list(self._recent.items()):
@@ -70,7 +96,9 @@ class Nonces:
                 del self._recent[key]
 
     async def keep_saving(self) -> None:
-        """Save every `FLUSH_SECONDS`, until cancelled."""
+        """Save what comes within `FLUSH_SECONDS`, until cancelled; a busy store gets more time."""
         while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+            await self._filled.wait()
+            await asyncio.sleep(RETRY_SECONDS if self._is_late else FLUSH_SECONDS)
+            self._filled.clear()
             await self.save()
