@@ -17,6 +17,7 @@ from pathlib import Path
 
 from agent import commands
 from agent.exits import EX_INTERRUPTED
+from agent.first import commands as first_commands
 from agent.last_words import last_words
 from agent.words import EN, ZH, Words, say, speaking
 from agent.words.usage import translate_usage
@@ -96,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=say(Words("录制、列出、试用和删除唤醒词", "record, list, try and forget wake words")),
     ))  # fmt: skip
     commands.register(subparsers, asking)
+    first_commands.register(subparsers, asking, Path(DEFAULT_PROFILE), Path(DEFAULT_CONFIG))
     return parser
 
 

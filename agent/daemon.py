@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agent.app import Agent
 from agent.exits import EX_CONFIG, EX_FAILED, EX_OK
+from agent.first import WISH_NAME
 from agent.first.profile_file import FoundProfile, read_profile
 from agent.last_words import keep
 from agent.local.sockets import LocalAccessError
@@ -75,6 +76,11 @@ def _print_error(state: Path, text: str) -> None:
 
 
 def _read_configuration(options: argparse.Namespace) -> tuple[FoundProfile, Settings]:
+    """Read the files, after the end of a factory reset that was broken off; raises SettingsError."""
+    if (options.state / WISH_NAME).exists():
+        from agent.first.reset import finish  # noqa: PLC0415  # after a reset only
+
+        finish(options.state, options.profile, options.config)
     return read_profile(options.profile), load_settings(options.config)
 
 
@@ -97,7 +103,11 @@ def _answer_fault(options: argparse.Namespace, fault: SettingsError) -> tuple[in
         found.tell()
 
     async def wait() -> bool:
-        files = [options.profile, *([] if options.config is None else [options.config])]
+        files = {
+            "profile": options.profile,
+            "settings": options.config or options.profile,
+            "reset": state / WISH_NAME,
+        }
         mode = SetupMode(state, files, read, running_version())
         gc.enable()  # `agent.cli` has kept it off for a start that is soon over; this one may last
         return await mode.run()

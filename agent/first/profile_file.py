@@ -36,14 +36,18 @@ PUT_ONE = Words(
 _log = logging.getLogger(__name__)
 
 
-class ProfileFault(SettingsError):  # noqa: N818  # what is wrong with a file, and what a person can do
-    """The profile cannot be used; ``cause`` and ``remedy`` are for people."""
+class FaultToMend(SettingsError):  # noqa: N818  # what is wrong with a machine, and what a person can do
+    """The machine cannot start; ``cause`` and ``remedy`` are for people, the message is for the log."""
 
     def __init__(self, text: str, cause: Words, remedy: Words) -> None:
         """Use ``text`` for the log, and the words for people."""
         super().__init__(text)
         self.cause = cause
         self.remedy = remedy
+
+
+class ProfileFault(FaultToMend):
+    """The profile cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

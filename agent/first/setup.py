@@ -11,11 +11,11 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.first.profile_file import ProfileFault
+from agent.first.profile_file import FaultToMend, ProfileFault
 from agent.local.sockets import ServerOnDemand, unix_socket
 from agent.settings import SettingsError
 from agent.state import socket_to_bind, state_lock
@@ -48,13 +48,20 @@ def is_on_trial(state: Path) -> bool:
 
 def words_of(fault: SettingsError) -> tuple[Words, Words]:
     """Return cause and remedy of what is wrong."""
-    if isinstance(fault, ProfileFault):
+    if isinstance(fault, FaultToMend):
         return fault.cause, fault.remedy
     text = str(fault)
     return (
         Words(f"设置不能用：{text}", f"the settings cannot be used: {text}"),
         Words("改正这一项，代理会自己继续", "mend this member; the agent goes on by itself"),
     )
+
+
+def waits_for(fault: SettingsError) -> str:
+    """Return what is to be mended: ``profile``, ``reset`` (one that was broken off) or ``settings``."""
+    if isinstance(fault, ProfileFault):
+        return "profile"
+    return "reset" if isinstance(fault, FaultToMend) else "settings"
 
 
 def setup_status(fault: SettingsError, file: Path, version: str) -> dict[str, object]:
@@ -65,7 +72,7 @@ def setup_status(fault: SettingsError, file: Path, version: str) -> dict[str, ob
         "code": str(running_release().folder),
         "uuid": None,
         "setup": {
-            "waits_for": "profile" if isinstance(fault, ProfileFault) else "settings",
+            "waits_for": waits_for(fault),
             "file": str(file),
             "cause": cause._asdict(),
             "remedy": remedy._asdict(),
@@ -112,14 +119,14 @@ class SetupMode:
     def __init__(
         self,
         state: Path,
-        files: Sequence[Path],
+        files: Mapping[str, Path],
         read: Read,
         version: str,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
         """Wait for the change of ``files`` after which ``read`` raises nothing.
 
-        ``files`` are the profile, then the settings if there are any.
+        ``files`` are by what `waits_for` calls them.
         """
         self._state = state
         self._files = files
@@ -168,7 +175,7 @@ class SetupMode:
                     return
 
     def _signatures(self) -> list[Signature]:
-        return [signature(path) for path in self._files]
+        return [signature(path) for path in self._files.values()]
 
     def _try(self) -> bool:
         """Read the files; say what is wrong whenever that is another thing than before."""
@@ -187,8 +194,7 @@ class SetupMode:
     def status(self) -> dict[str, object]:
         """Return what is waited for."""
         fault = self._fault or SettingsError("")
-        file = self._files[0 if isinstance(fault, ProfileFault) else -1]
-        return setup_status(fault, file, self._version)
+        return setup_status(fault, self._files[waits_for(fault)], self._version)
 
     def _make_server(self) -> LocalServer:
         from agent.first.setup_api import setup_server  # noqa: PLC0415  # see agent.local.sockets
@@ -204,4 +210,4 @@ def waits(state: Path, fault: SettingsError) -> bool:
     """
     if is_on_trial(state):
         return False
-    return isinstance(fault, ProfileFault) or "NOTIFY_SOCKET" in os.environ
+    return isinstance(fault, FaultToMend) or "NOTIFY_SOCKET" in os.environ

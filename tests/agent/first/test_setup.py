@@ -90,7 +90,9 @@ async def test_it_answers_what_it_waits_for_and_ends_when_the_profile_is_there(
 ) -> None:
     monkeypatch.setattr("agent.local.http.SHUTDOWN_SECONDS", 0)
     path = tmp_path / "profile.json"
-    mode = SetupMode(tmp_path, [path], lambda: read_profile(path), "1.0.0", poll_seconds=0.01)
+    mode = SetupMode(
+        tmp_path, {"profile": path}, lambda: read_profile(path), "1.0.0", poll_seconds=0.01
+    )
     running = asyncio.create_task(mode.run())
     status, code = await wait_for_status(tmp_path)
     assert code == 503
@@ -112,7 +114,7 @@ async def test_it_answers_what_it_waits_for_and_ends_when_the_profile_is_there(
 
 async def test_sigterm_ends_it_without_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "profile.json"
-    mode = SetupMode(tmp_path, [path], lambda: read_profile(path), "1.0.0")
+    mode = SetupMode(tmp_path, {"profile": path}, lambda: read_profile(path), "1.0.0")
     running = asyncio.create_task(mode.run())
     async with asyncio.timeout(20):
         while not (tmp_path / "agent.sock").exists():

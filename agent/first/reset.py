@@ -1,0 +1,182 @@
+"""A factory reset: everything of the family is erased from the state folder, and the profile with it if that is asked.
+
+The wish is on disk before anything is erased, and goes last: whatever cuts the work off, the next start does it
+again. What stays is a short list, so that a file of a later version is erased unless somebody has put it there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.first import WISH_NAME
+from agent.first.profile_file import FaultToMend
+from agent.settings import Settings, SettingsError, load_settings
+from agent.state import LOCK_NAME, AgentBusyError, state_lock
+from agent.words import Words
+from base.files import fsync_path, write_atomically
+
+# The running version and those to go back to: programs, which older ones may be unsafe.
+SLOTS = "slots"
+# What updates are trusted by, and the time that is known: without them an old signature would do again.
+OTA = "ota"
+OTA_KEPT = ("metadata", "time.json", "task.json", "given_up.json", "rauc.json", "sound.json")
+
+_log = logging.getLogger(__name__)
+
+
+class ResetError(FaultToMend):
+    """The reset is not finished."""
+
+    def __init__(self, cause: Words, remedy: Words) -> None:
+        """Use the words for people."""
+        super().__init__(cause.en, cause, remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants erased beside what is in the state folder.
+
+    Attributes:
+        keep_profile: whether the machine stays the one that it is.
+        media: whether the folder of stories on the card goes too.
+    """
+
+    keep_profile: bool
+    media: bool = False
+
+
+def store_wish(state: Path, wish: Wish) -> None:
+    """Put the wish on the disk; from here on a start carries it out. Raises OSError."""
+    data = {"keep_profile": wish.keep_profile, "media": wish.media}
+    write_atomically(state / WISH_NAME, json.dumps(data).encode(), mode=0o600)
+
+
+def load_wish(state: Path) -> Wish | None:
+    """Return the wish, None if there is none; one that is damaged keeps the profile."""
+    try:
+        data = json.loads((state / WISH_NAME).read_bytes())
+        return Wish(data["keep_profile"] is not False, data["media"] is True)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ResetError(
+            Words(f"{state / WISH_NAME}：{error.strerror}", f"{state / WISH_NAME}: {error.strerror}"),
+            Words("sudo story-agent factory-reset", "sudo story-agent factory-reset"),
+        ) from error  # fmt: skip
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return Wish(keep_profile=True)
+
+
+def kept_names(state: Path, settings: Settings, wish: Wish) -> frozenset[Path]:
+    """Return what stays, relative to the state folder; a folder stays with all that is in it."""
+    kept = {Path(SLOTS), Path(LOCK_NAME), Path(WISH_NAME), *(Path(OTA, name) for name in OTA_KEPT)}
+    named = [settings.ota.root_file, settings.health.checks_folder]
+    if not wish.media:
+        named.append(settings.play.media_folder)
+    for path in named:
+        # They may be absolute, and inside the state folder all the same.
+        with contextlib.suppress(ValueError):
+            kept.add((state / path).relative_to(state))
+    return frozenset(kept)
+
+
+def to_erase(state: Path, kept: Collection[Path]) -> Iterator[Path]:
+    """Yield what is to be erased: folders whole, unless something in them stays."""
+    yield from _below(state, Path(), kept)
+
+
+def _below(state: Path, folder: Path, kept: Collection[Path]) -> Iterator[Path]:
+    for entry in sorted((state / folder).iterdir()):
+        name = folder / entry.name
+        if name in kept:
+            continue
+        is_folder = entry.is_dir() and not entry.is_symlink()
+        if is_folder and any(name in other.parents for other in kept):
+            yield from _below(state, name, kept)
+        else:
+            yield entry
+
+
+def carry_out(state: Path, profile: Path, settings: Settings) -> bool:
+    """Erase what an unfinished wish says; return whether there was one. The caller runs no agent.
+
+    Raises:
+        ResetError: something stays; the next start tries again.
+        AgentBusyError: an agent runs on the state folder.
+    """
+    if not (state / WISH_NAME).exists():  # of most starts the whole cost
+        return False
+    wish = load_wish(state)
+    if wish is None:
+        return False
+    with state_lock(state):
+        try:
+            _erase(state, profile, settings, wish)
+        except OSError as error:
+            name = error.filename or state
+            raise ResetError(
+                Words(f"恢复出厂没有完成：{name}：{error.strerror}", f"the factory reset is not finished: {name}: {error.strerror}"),
+                Words("sudo story-agent factory-reset；只读的卡要更换", "sudo story-agent factory-reset; replace a card that is read-only"),
+            ) from error  # fmt: skip
+    _log.warning("factory reset: what the family has left is erased")
+    return True
+
+
+def finish(state: Path, profile: Path, config: Path | None) -> None:
+    """End a reset that was broken off, at a start; wrong settings do not keep a family's traces.
+
+    Raises:
+        ResetError: something stays.
+    """
+    try:
+        settings = load_settings(config)
+    except SettingsError:
+        settings = Settings()
+    with contextlib.suppress(AgentBusyError):  # the start is refused for that anyway
+        carry_out(state, profile, settings)
+
+
+def _erase(state: Path, profile: Path, settings: Settings, wish: Wish) -> None:
+    for path in list(to_erase(state, kept_names(state, settings, wish))):
+        _remove(path)
+    fsync_path(state)
+    if not wish.keep_profile:
+        _remove_profile(profile)
+    (state / WISH_NAME).unlink()
+    fsync_path(state)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_profile(profile: Path) -> None:
+    """Remove the file and what a cut may have left of writing one."""
+    for path in (profile, profile.with_name(f".{profile.name}.tmp")):
+        path.unlink(missing_ok=True)
+    if profile.parent.is_dir():
+        fsync_path(profile.parent)
+
+
+def is_free(state: Path) -> bool:
+    """Return whether no agent runs on the state folder."""
+    try:
+        with state_lock(state):
+            return True
+    except (AgentBusyError, OSError):
+        return False
+
+
+def may_erase(state: Path) -> bool:
+    """Return whether whoever asks may change the state folder."""
+    return os.access(state, os.W_OK | os.X_OK)
