@@ -117,10 +117,10 @@ def unmounted_sticks(blocks: Path, mounts: Path) -> list[Path]:
     """Return the device files of USB file systems that nothing has mounted."""
     text = mounts.read_text("utf-8", "replace")
     used = {line.split()[2] for line in text.splitlines() if len(line.split()) > 4}
-    free = [block for block in _sticks(blocks) if _number(block) not in used]
-    whole = {block.name for block in free}
+    sticks = _sticks(blocks)
+    free = [block for block in sticks if _number(block) not in used]
     # A disk with partitions is no file system itself.
-    parents = {block.resolve().parent.name for block in free} & whole
+    parents = {block.resolve().parent.name for block in sticks}
     return [Path("/dev", block.name) for block in free if block.name not in parents]
 
 
@@ -161,7 +161,7 @@ def _run(*command: str) -> None:
         raise OSError(f"{command[0]} did not end in {MOUNT_SECONDS:g} s") from error
     except subprocess.CalledProcessError as error:
         told = (error.stderr or "").strip().splitlines() or [f"{command[0]} failed"]
-        raise OSError(told[-1]) from error
+        raise OSError(told[0]) from error
 
 
 def erase(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 from agent.exits import EX_FAILED
 from agent.words import Words, say
@@ -18,11 +17,11 @@ class Teller:
         """Print one line."""
         print(say(words), flush=True)
 
-    def ask(self, words: Words, read: Callable[[], str] = input) -> bool:
+    def ask(self, words: Words) -> bool:
         """Ask; return whether the answer is yes. The end of the input is no."""
         print(say(words), end=" ", flush=True)
         try:
-            return read().strip().lower() in YES
+            return input().strip().lower() in YES
         except EOFError:
             print()
             return False
