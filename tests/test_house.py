@@ -74,6 +74,7 @@ TESTED_IN: dict[str, str] = {
     "ota.install.installer": "tests/ota/install/test_slots.py",
     "agent.app": "tests/agent/link/test_link.py",
     "agent.daemon": "tests/agent/test_cli.py",
+    "agent.first": "tests/agent/first/test_reset.py",
     "agent.first.commands": "tests/agent/first/test_provision.py",
     "agent.first.reset_command": "tests/agent/first/test_reset.py",
     "agent.first.telling": "tests/agent/first/test_provision.py",

@@ -1,4 +1,4 @@
-"""Provisioning as a factory worker sees it: the right file, wrong ones, another machine's, and power cuts in between."""
+"""Provisioning (`agent.first.commands`, `agent.first.telling`) as a factory worker sees it: files, other machines, power cuts."""
 
 from __future__ import annotations
 
