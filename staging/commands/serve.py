@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 
-from staging import logs, server
+from staging import logs
 from staging.commands.common import Commands, data_of, database_of
 from staging.data_dir import Endpoints
 from staging.errors import StagingError
@@ -74,6 +74,8 @@ def _begin() -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from staging import server
+
     _begin()
     wanted = server.ServeOptions(
         data=data_of(options),
@@ -90,6 +92,8 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _work(options: argparse.Namespace) -> None:
+    from staging import server
+
     answer_topic("0" * 14, options.name)  # raises on a name that is no part of a topic
     if options.name == server.SERVER_NAME:
         raise FieldError("--name", options.name, "another one: this is the server's")

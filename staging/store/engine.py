@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from staging.errors import StagingError
+
+if TYPE_CHECKING:
+    import psycopg
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 EXPECTED = "sqlite:////FILE or postgresql://USER:PASSWORD@HOST/NAME"
@@ -82,11 +84,12 @@ def reading_engine(url: URL, connections: int) -> Engine:
     if url.get_backend_name() == SQLITE:
         return _sqlite(url, "BEGIN", connections, BUSY_TIMEOUT_MS, ("query_only=ON",))
     engine = _postgresql(url, connections, STATEMENT_TIMEOUT_MS, BUSY_TIMEOUT_MS)
+    from psycopg import IsolationLevel  # noqa: PLC0415  # a seventh of a second of each command
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: psycopg.Connection[Any], _record: object) -> None:
         connection.read_only = True
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
 
     return engine
 
@@ -121,17 +124,23 @@ def is_transient(error: SQLAlchemyError) -> bool:
     cause = getattr(error, "orig", None)
     if isinstance(cause, sqlite3.OperationalError):
         return (cause.sqlite_errorcode & 0xFF) in _SQLITE_TRANSIENT
-    return isinstance(cause, psycopg.OperationalError)
+    return _of_postgresql(cause) is not None
 
 
 def is_disconnect(error: SQLAlchemyError) -> bool:
     """Return whether the connection broke or could not be made."""
     if not isinstance(error, DBAPIError):
         return False
-    cause = error.orig
+    cause = _of_postgresql(error.orig)
     # No SQLSTATE: the server did not respond. 57P: shutdown; 08: connection; 53300: too many.
-    state = cause.sqlstate if isinstance(cause, psycopg.OperationalError) else "none"
+    state = cause.sqlstate if cause else "none"
     return error.connection_invalidated or state is None or state.startswith(("57P", "08", "53300"))
+
+
+def _of_postgresql(cause: BaseException | None) -> psycopg.OperationalError | None:
+    from psycopg import OperationalError  # noqa: PLC0415  # only where something went wrong
+
+    return cause if isinstance(cause, OperationalError) else None
 
 
 def reason(error: SQLAlchemyError) -> str:

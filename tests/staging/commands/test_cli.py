@@ -43,6 +43,15 @@ def test_mistakes_are_one_line(
     assert printed.err.count("\n") == 1
 
 
+def test_a_command_waits_for_no_library_of_the_server() -> None:
+    """They take two thirds of a start: a script that adds a batch of devices runs many commands."""
+    script = "import sys, staging.commands.cli; print({'fastapi', 'uvicorn', 'httpx', 'paho', 'psycopg'} & {*sys.modules})"
+    done = subprocess.run(
+        (sys.executable, "-c", script), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
+
+
 def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     run("device", "add")
