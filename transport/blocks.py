@@ -13,8 +13,8 @@ from typing import Any
 from aiocoap import error as coap_error
 from aiocoap.blockwise import Block1Spool, Block2Cache
 
-# Bytes, in either direction: fits a log of 200 lines; a self-description takes 2 kB.
-BODY_LIMIT = 64 * 1024
+from wire.exchange import BODY_LIMIT
+
 # Open transfers per connection and direction.
 MAX_TRANSFERS = 4
 

@@ -22,6 +22,9 @@ WELL_KNOWN = (".well-known", "core")
 LINK_FORMAT = 40
 # RFC 7641 section 2: this value of the option begins an observation.
 REGISTER = 0
+# Requests at once, of all peers together, as many as a framed connection may have; the next one is
+# answered 5.03.
+MAX_SERVING = 64
 
 Watch = Callable[[tuple[str, ...]], AbstractContextManager[asyncio.Event | None]]
 """Watches a path while its context is open: an event set after each change, None if it cannot."""
@@ -74,6 +77,7 @@ class _Site(Resource):
         self._links = links
         self._watch = watch
         self._transfers = BlockTransfers()
+        self._serving = 0
 
     async def render_to_pipe(self, pipe: Any) -> None:
         """Answer one request; all peers together share the limits on block-wise transfers."""
@@ -81,9 +85,16 @@ class _Site(Resource):
         if self._watch is not None and asked.code is CoapCode.GET and asked.opt.observe == REGISTER:
             await self._observe(pipe, asked, self._watch)
             return
-        whole = self._transfers.assemble(asked)
-        reply = await self._transfers.reply(whole, lambda: self.render(whole))
-        pipe.add_response(reply, is_last=True)
+        if self._serving >= MAX_SERVING:
+            pipe.add_response(_BUSY.copy(), is_last=True)
+            return
+        self._serving += 1
+        try:
+            whole = self._transfers.assemble(asked)
+            reply = await self._transfers.reply(whole, lambda: self.render(whole))
+            pipe.add_response(reply, is_last=True)
+        finally:
+            self._serving -= 1
 
     async def _observe(self, pipe: Any, request: Any, watch: Watch) -> None:
         """Answer, and answer again after each change; aiocoap cancels this when the peer leaves."""
@@ -108,3 +119,6 @@ class _Site(Resource):
             )
         answer = await self._handler(to_request(request))
         return aiocoap.Message(code=CoapCode(answer.code), payload=answer.payload)
+
+
+_BUSY = aiocoap.Message(code=CoapCode.SERVICE_UNAVAILABLE, payload=b"too many requests at once")

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 # How the text of a 5.03 begins by which a device refuses a request after its deadline.
 TOO_LATE = "too late"
+# Bytes of one body, in either direction and on every way: fits a log of 200 lines; a self-description
+# takes 2 kB.
+BODY_LIMIT = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)

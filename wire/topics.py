@@ -49,6 +49,11 @@ UNTIL_DIGITS = 14
 _ID_PATTERN = re.compile(r"([0-9a-f]{2}){1,8}")
 _WHO_PATTERN = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _CODE_PATTERN = re.compile(r"([0-7])\.([0-2][0-9]|3[01])")
+_NOT_IN_MQTT = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef"
+    + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+    + "]"
+)
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE"})
 
 Properties = Sequence[tuple[str, str]]
@@ -265,8 +270,12 @@ def _check_parts(parts: Iterable[str], name: str) -> None:
 
 
 def _fits(part: str) -> bool:
-    """Return whether a property can hold it: no lone surrogates, no U+0000 (MQTT 5, 1.5.4)."""
+    """Return whether a property can hold it.
+
+    A broker may end the connection of who sends a control character, a non-character or a lone
+    surrogate (MQTT 5, 1.5.4), and mosquitto does: a device's path must not do that to a worker.
+    """
     try:
-        return "\0" not in part and len(part.encode()) <= PART_BYTES
+        return len(part.encode()) <= PART_BYTES and not _NOT_IN_MQTT.search(part)
     except UnicodeEncodeError:
         return False

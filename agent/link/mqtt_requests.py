@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from agent.link.guard import CloudTime, Guard
 from wire.codes import Code
 from wire.errors import WireError
-from wire.exchange import Answer
+from wire.exchange import BODY_LIMIT, Answer
 from wire.topics import CORRELATION_LIMIT, Kind, TopicError, parse_request, parse_topic
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class CloudRequests:
     async def _answer(self, message: MqttMessage) -> Answer:
         if self._serving > MAX_SERVING:
             return Answer(Code.SERVICE_UNAVAILABLE, b"too many requests at once")
+        if len(message.payload) > BODY_LIMIT:
+            return Answer.from_text(Code.TOO_LARGE, f"at most {BODY_LIMIT} bytes")
         try:
             request = parse_request(message.properties, message.payload)
             # Also what has no id of its own is carried out once, should the broker repeat it.

@@ -35,7 +35,6 @@ from wire.reports import DESCRIPTION_PATH
 
 # Bytes: a minute of 48 kHz stereo. Longer sound is cut anyway (voice.max_seconds).
 WAV_LIMIT = 12 * 1024 * 1024
-VALUE_LIMIT = 8 * 1024
 SHUTDOWN_SECONDS = 2
 # Each may use WAV_LIMIT bytes of memory, and only a few local programs ask at once.
 REQUEST_LIMIT = 16
@@ -68,7 +67,7 @@ def build_app(
         return JSONResponse(await status())
 
     async def data_point(request: Request) -> Response:
-        body = await read_body(request, VALUE_LIMIT)
+        body = await read_body(request, exchange.BODY_LIMIT)
         if isinstance(body, exchange.Answer):
             return respond(body)
         path = tuple(request.path_params["path"].split("/"))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.transport.raw import GET, POST, receive, still_answers
-from transport.blocks import BODY_LIMIT, MAX_TRANSFERS
+from transport.blocks import MAX_TRANSFERS
 from transport.errors import RequestRejectedError, RequestTimeoutError
 from transport.messages import MAX_RECENT
 from wire.codes import Code
-from wire.exchange import Answer, Request
+from wire.exchange import BODY_LIMIT, Answer, Request
 
 if TYPE_CHECKING:
     from tests.transport.conftest import Bench

@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from transport.blocks import BODY_LIMIT
 from transport.datagram import DatagramServer
 from transport.errors import TransportError
-from wire.exchange import Answer, Request
+from wire.exchange import BODY_LIMIT, Answer, Request
 
 DEADLINE = 60.0
 _MID = iter(range(1, 65536))

@@ -16,13 +16,13 @@ import agent.voice.sender
 from agent.local.http import (
     CONNECTION_LIMIT,
     REQUEST_LIMIT,
-    VALUE_LIMIT,
     WAV_LIMIT,
 )
 from audio.errors import SpeexUnavailableError
 from tests.agent.local.rig import LOCAL_TOKEN, Bench, free_port, serving
 from tests.agent.parts import DEADLINE
 from tests.conftest import write_tone
+from wire.exchange import BODY_LIMIT
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
@@ -34,7 +34,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_long_bodies_are_refused_before_they_are_kept(http: httpx.AsyncClient) -> None:
-    for method, path, limit in (("PUT", "/title", VALUE_LIMIT), ("POST", "/voice", WAV_LIMIT)):
+    for method, path, limit in (("PUT", "/title", BODY_LIMIT), ("POST", "/voice", WAV_LIMIT)):
         answer = await http.request(method, path, content=b"x" * (limit + 1))
         assert answer.status_code == 413
         assert answer.headers["X-CoAP-Code"] == "4.13"

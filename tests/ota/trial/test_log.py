@@ -12,7 +12,7 @@ from ota.order.states import State
 from ota.trial.log import LINE_MAX, LINES, TOTAL_MAX, TrialLog, read_lines
 from ota.updater import Hooks
 from tests.ota.updater_rig import UpdaterRig, live
-from transport.blocks import BODY_LIMIT
+from wire.exchange import BODY_LIMIT
 from wire.reports import report_payload
 
 
