@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test test-vm lint types bench fuzz command-proof report-proof worker-proof clean
+.PHONY: setup run test test-vm lint types bench fuzz command-proof report-proof worker-proof wake-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -50,6 +50,10 @@ fuzz: setup
 # Workers of the cloud are killed while 200 devices report over MQTT (docs/scale.md).
 worker-proof: setup
 	@$(BIN)/python -m tools.worker_proof
+
+# A family records a wake word by the command, and is heard, on a real sound server (docs/wake.md); three minutes.
+wake-proof: setup
+	$(BIN)/python -m tools.wake_proof
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

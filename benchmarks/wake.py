@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from pypinyin import Style, lazy_pinyin
 
-from agent.voice.wake_card import Trial, learn
+from agent.voice.wake_card import Trial, learn, near_points
 from audio.embedding import SIZE, Embedder, Missing, find_models
 from audio.pinyin_near import common_like
 from audio.vad import RATE
@@ -321,7 +321,7 @@ def card(embedder: Embedder, text: str, files: Sequence[Path]) -> str:
     """Return one row of the table."""
     takes = record(embedder, text)
     syllables = lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True)
-    word, made = learn(embedder, text, takes, syllables)
+    word, made = learn(text, takes, near_points(embedder, syllables), embedder)
     trial, near = Trial(embedder, word), made.near
     taken = [f"{name} {hit}/{total}" for name, (hit, total) in near.items() if hit]
     seen = shares(files, word.templates)

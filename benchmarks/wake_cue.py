@@ -151,7 +151,7 @@ async def measure(state: Path, server: MicServer, idle: float, words: int) -> No
 def speech_cost() -> None:
     """Print what the child computes while somebody speaks all the time."""
     embedder = _embedder()
-    word, _card = learn(embedder, WORD, record(embedder, WORD))
+    word, _card = learn(WORD, record(embedder, WORD), {}, embedder)
     folder = find_models()
     if isinstance(folder, Missing):
         sys.exit(folder.reason)
@@ -177,7 +177,7 @@ def main() -> int:
         state = Path(folder) / "state"
         state.mkdir()
         embedder = _embedder()
-        word, _card = learn(embedder, WORD, record(embedder, WORD))
+        word, _card = learn(WORD, record(embedder, WORD), {}, embedder)
         embedder.close()
         WakeWords(state).save(StoredWord(word, Card(6, 6, 1.0, 0)))
         server = MicServer(Path(folder))

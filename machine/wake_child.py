@@ -46,14 +46,22 @@ def make_ears(state: Path, ready: str) -> tuple[list[Ear], dict[str, object]]:
     taken = usable(stored)
     unused = {each.word.name: "; ".join(each.doubts()) for each in stored if each.doubts()}
     ears: list[Ear] = []
+    names = [word.name for word in taken]
     if taken:
         ears.append(_family_ear(taken))
     if ready:
-        from audio.wake_ready import ReadyEar  # noqa: PLC0415  # few machines have one
-
-        ears.append(ReadyEar(ready))
-    names = [word.name for word in taken] + ([ready] if ready else [])
+        try:
+            ears.append(_ready_ear(ready))
+            names.append(ready)
+        except AudioError as error:  # it costs the family's words nothing
+            faults = {**faults, ready: str(error).removeprefix(f"{ready}: ")}
     return ears, {"words": names, "unused": {**unused, **faults}}
+
+
+def _ready_ear(word: str) -> Ear:
+    from audio.wake_ready import ReadyEar  # noqa: PLC0415  # few machines have one
+
+    return ReadyEar(word)
 
 
 def _family_ear(taken: Sequence[Word]) -> Ear:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -116,14 +116,20 @@ def speak(pinyin: str, voice: str, pitch: str) -> bytes:
     return resample(read.samples, read.rate, RATE)
 
 
-def learn(
-    embedder: Embedder, name: str, takes: Sequence[Take], syllables: Sequence[str] = ()
-) -> tuple[Word, Card]:
-    """Return the word of these takes, stricter than the sounds that are like it, and its card without hours."""
-    near = {
+Near = Mapping[str, Sequence[Sequence[Point]]]
+"""Sounds that are like a word: the points of each, by what was said."""
+
+
+def near_points(embedder: Embedder, syllables: Sequence[str]) -> Near:
+    """Return the points of what `speak_near` says."""
+    return {
         text: [points_of(embedder, sound) for sound in sounds]
         for text, sounds in speak_near(syllables).items()
     }
+
+
+def learn(name: str, takes: Sequence[Take], near: Near, embedder: Embedder) -> tuple[Word, Card]:
+    """Return the word of these takes, stricter than the sounds that are like it, and its card without hours."""
     made = stricter(templates(takes), [points for each in near.values() for points in each])
     word = Word(name, made)
     trial = Trial(embedder, word)

@@ -6,18 +6,20 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.exits import EX_CONFIG, EX_FAILED, EX_OK
 from agent.settings import Settings, SettingsError, load_settings
 from agent.voice import wake_texts as texts
-from agent.voice.wake_card import Trial, find_stories, learn, with_stories
+from agent.voice.wake_card import Trial, find_stories, learn, near_points, with_stories
 from agent.voice.wake_enrol import EnrolError, record_takes, syllables_of, warnings
 from agent.voice.wake_record import LentMicrophone, read_files
 from audio.embedding import Embedder, Missing, find_models
 from audio.errors import AudioError, SpeexUnavailableError
-from audio.wake_match import Matcher
+from audio.wake_card import Card
+from audio.wake_match import Matcher, Word
+from audio.wake_take import TAKES_MAX, Take
 from machine.errors import UnavailableError
 from machine.wake_words import StoredWord, WakeWordError, WakeWords, check_name
 from resources.announce.files import choose_language
@@ -49,10 +51,7 @@ class _Command:
             print(line)
         microphone = self._microphone()
         try:
-            takes = record_takes(
-                name, self.options.takes, self._recorder(microphone), embedder, print, self.language
-            )
-            word, card = learn(embedder, name, takes, syllables)
+            word, card = self._record(name, syllables, microphone, embedder)
             # Stored before the stories are played, which may take long: a word without hours is not used.
             self.words.save(StoredWord(word, card))
             self._play_stories(StoredWord(word, card), embedder)
@@ -60,6 +59,29 @@ class _Command:
             on = microphone.give_back()
         if not on:
             print(texts.OFF[self.language])
+
+    def _record(
+        self, name: str, syllables: Sequence[str], microphone: LentMicrophone, embedder: Embedder
+    ) -> tuple[Word, Card]:
+        """Record the word; more takes than were asked for, where these do not hear each other."""
+        record = self._recorder(microphone)
+
+        def take(count: int, before: Sequence[Take] = ()) -> list[Take]:
+            return record_takes(name, count, record, embedder, print, self.language, before)
+
+        takes = take(self.options.takes)
+        near = near_points(embedder, syllables)
+        word, card = learn(name, takes, near, embedder)
+        while not (card.recalls or len(takes) == TAKES_MAX or self.options.wav):
+            told = texts.MORE[self.language]
+            print(told.format(recalled=card.recalled, spoken=card.spoken))
+            try:
+                takes = take(len(takes) + 1, takes)
+            except EnrolError as error:  # the family has gone: what there is says what it is worth
+                print(error)
+                break
+            word, card = learn(name, takes, near, embedder)
+        return word, card
 
     def _recorder(self, microphone: LentMicrophone) -> Callable[[], bytes]:
         if self.options.wav:
@@ -90,7 +112,7 @@ class _Command:
         )  # fmt: skip
         made = StoredWord(stored.word, card)
         self.words.save(made)
-        doubts = "; ".join(made.doubts())
+        doubts = texts.doubts_of(card, language)
         text = texts.UNUSED if doubts else texts.USED
         print(text[language].format(name=name, doubts=doubts))
 
@@ -99,14 +121,14 @@ class _Command:
 
     def list(self) -> None:
         stored, faults = self.words.read_all()
-        told = {each.word.name: describe(each) for each in stored}
-        told |= {name: {"used": False, "doubts": [why]} for name, why in faults.items()}
         if self.options.json:
+            told = {each.word.name: describe(each) for each in stored}
+            told |= {name: {"used": False, "doubts": [why]} for name, why in faults.items()}
             print(json.dumps(told, ensure_ascii=False))
             return
-        for name, what in told.items():
-            doubts = "; ".join(what["doubts"])
-            print(f"{name}: {doubts or 'listened for'}")
+        doubts = {each.word.name: texts.doubts_of(each.card, self.language) for each in stored}
+        for name, why in (doubts | faults).items():
+            print(f"{name}: {why or texts.LISTENED[self.language]}")
 
     def test(self) -> None:
         """Play WAV files to all words, and print what each is heard as."""

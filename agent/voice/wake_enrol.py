@@ -28,11 +28,18 @@ class EnrolError(Exception):
 
 
 def record_takes(
-    name: str, count: int, record: Record, embedder: Embedder, say: Say, language: Language
+    name: str,
+    count: int,
+    record: Record,
+    embedder: Embedder,
+    say: Say,
+    language: Language,
+    before: Sequence[Take] = (),
 ) -> list[Take]:
-    """Return ``count`` good takes; raises EnrolError."""
-    takes: list[Take] = []
-    for _ in range(count * TRIES_EACH):
+    """Return ``count`` good takes, of which ``before`` are recorded already; raises EnrolError."""
+    takes = list(before)
+    tries = (count - len(takes)) * TRIES_EACH
+    for _ in range(tries):
         say(texts.SAY[language].format(number=len(takes) + 1, count=count, name=name))
         try:
             takes.append(_judge(record(), takes, embedder))
@@ -42,7 +49,7 @@ def record_takes(
         say(texts.GOOD[language])
         if len(takes) == count:
             return takes
-    raise EnrolError(texts.GIVEN_UP[language].format(tries=count * TRIES_EACH - len(takes)))
+    raise EnrolError(texts.GIVEN_UP[language].format(tries=tries - len(takes) + len(before)))
 
 
 def _judge(sound: bytes, takes: Sequence[Take], embedder: Embedder) -> Take:

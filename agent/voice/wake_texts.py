@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from audio.wake_card import Card, Doubt
 from audio.wake_take import Flaw
 from resources.announce.settings import Language
 
@@ -33,11 +34,32 @@ FLAWS: Mapping[Flaw, Texts] = {
     ),
 }
 
+DOUBTS: Mapping[Doubt, Texts] = {
+    Doubt.RECALL: _both(
+        "{spoken} 遍里只听出 {recalled} 遍：在安静的房间里，用同样的说法再录一次，或换一个词",
+        "heard {recalled} of {spoken} takes: record it again in a quiet room, said the same way, or take another word",
+    ),
+    Doubt.FALSE_ALARMS: _both(
+        "{hours:.2g} 小时里误听 {false_alarms} 次：换一个词",
+        "{false_alarms} false alarms in {hours:.2g} h: take another word",
+    ),
+    Doubt.NEAR: _both("会听成它的：{taken}：换一个词", "taken for it: {taken}: take another word"),
+    Doubt.HOURS: _both(
+        "还没有试听过故事：story-agent wake card 加上这个词",
+        "no other speech was played to it: story-agent wake card, and the word",
+    ),
+}
+NO_CARD = _both("没有试听结果：重新录", "it has no card: record it again")
+
 SAY = _both(
     "第 {number} 遍（共 {count} 遍）：听到提示音后说“{name}”。",
     "{number} of {count}: say “{name}” after the tone.",
 )
 GOOD = _both("好。", "Good.")
+MORE = _both(
+    "{spoken} 遍里只听出 {recalled} 遍，再录一遍会更好。",
+    "{recalled} of {spoken} takes would be heard; one more take helps.",
+)
 GIVEN_UP = _both("没有录成：{tries} 遍都不能用。", "Not recorded: {tries} takes could not be used.")
 SHORT_NAME = _both(
     "“{name}”太短：三个字以上的词才不容易听错。",
@@ -58,6 +80,7 @@ NO_STORIES = _both(
 PLAYED = _both(
     "已试听 {hours:.2f} 小时，误听 {hits} 次", "{hours:.2f} h played, {hits} false alarms"
 )
+LISTENED = _both("可以用", "listened for")
 USED = _both("“{name}”可以用了。", "“{name}” is listened for.")
 UNUSED = _both("“{name}”不能用：{doubts}", "“{name}” is not listened for: {doubts}")
 OFF = _both(
@@ -70,3 +93,17 @@ MUTED = _both(
 )
 RULES = _both("家长规则不许现在录音：{reason}", "The parents' rules: {reason}")
 LENT_NOT = _both("代理不让录音：{reason}", "The agent does not lend the microphone: {reason}")
+
+
+def doubts_of(card: Card | None, language: Language) -> str:
+    """Return why a word with this card is not used, and what helps; an empty string if it is."""
+    if card is None:
+        return NO_CARD[language]
+    told = [
+        DOUBTS[doubt][language].format(
+            recalled=card.recalled, spoken=card.spoken, hours=card.hours, false_alarms=card.false_alarms,
+            taken=card.taken,
+        )
+        for doubt in card.kinds_of_doubt()
+    ]  # fmt: skip
+    return ("；" if language is Language.CHINESE else "; ").join(told)

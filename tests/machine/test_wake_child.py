@@ -13,7 +13,7 @@ import pytest
 
 from audio.wake_match import Found, Word
 from audio.wake_take import templates
-from machine.wake_child import listen, render
+from machine.wake_child import listen, make_ears, render
 from machine.wake_process import wake_command
 from machine.wake_protocol import (
     BLOCK,
@@ -81,9 +81,13 @@ def test_without_the_extra_it_ends_and_says_what_to_install(state: Path) -> None
     assert "pip install" in json.loads(done.stdout)["text"]
 
 
-def test_a_ready_word_without_a_card_is_refused(tmp_path: Path) -> None:
-    told, code = run(tmp_path, b"", "hey_jarvis")
-    assert (code, told[0]["kind"]) in {(EXIT_NO_MODELS, "fault"), (0, "ready")}
+def test_a_ready_word_that_may_not_be_used_costs_the_family_s_words_nothing(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audio.wake_ready.CARDS", {})
+    ears, told = make_ears(state, "hey_jarvis")
+    assert len(ears) == 1
+    assert told == {"words": [WORD], "unused": {"hey_jarvis": "it has no card"}}
 
 
 class Counting:

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
+from agent.voice import wake_texts as texts
 from agent.voice.wake_card import find_stories
 from agent.voice.wake_record import read_files
+from audio.wake_card import Card
 from machine.wake_words import WakeWords
+from resources.announce.settings import Language
 from tests.audio.wake_speech import MANNERS, need_speech, said
 from tests.machine.wake_parts import stored
 
@@ -122,6 +125,61 @@ def test_a_list_says_why_a_word_is_not_used(
     assert lines["good"] == "listened for"
     assert "no card" in lines["bare"]
     assert "damaged" in lines["bad.json"]
+
+
+@pytest.mark.parametrize(
+    ("card", "chinese", "english"),
+    [
+        (Card(3, 4, 1.0, 0), "4 遍里只听出 3 遍", "heard 3 of 4 takes: record it again"),
+        (Card(4, 4, 1.0, 2), "1 小时里误听 2 次", "2 false alarms in 1 h: take another"),
+        (Card(4, 4, 1.0, 0, {"du4": (1, 3)}), "du4", "taken for it: du4: "),
+        (Card(4, 4, 0.0, 0), "还没有试听过故事", "no other speech was played to it: "),
+        (None, "重新录", "record it again"),
+    ],
+)
+def test_a_family_is_told_why_a_word_is_not_used_and_what_helps(
+    card: Card | None, chinese: str, english: str
+) -> None:
+    assert chinese in texts.doubts_of(card, Language.CHINESE)
+    assert english in texts.doubts_of(card, Language.ENGLISH)
+
+
+def test_a_good_word_has_no_doubts() -> None:
+    assert texts.doubts_of(Card(4, 4, 1.0, 0), Language.CHINESE) == ""
+
+
+class Family:
+    """Says good takes for as long as there are any, as the microphone would give them."""
+
+    def __init__(self, *takes: bytes) -> None:
+        self.takes = list(takes)
+
+    def record(self) -> bytes:
+        return self.takes.pop(0) if self.takes else b""
+
+    def give_back(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("extra", "recalled"), [(2, "heard 2 of 5"), (0, "heard 1 of 3")])
+def test_takes_that_do_not_hear_each_other_are_added_to(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    extra: int, recalled: str,
+) -> None:  # fmt: skip
+    need_speech()
+    assert list(state.iterdir()) == []
+    takes = [said(WORD, *MANNERS[n % 4], seed=n) for n in range(3 + extra)]
+    monkeypatch.setattr("agent.voice.wake_command.LentMicrophone", lambda *_: Family(*takes))
+    monkeypatch.setattr("agent.voice.wake_card.neighbours", lambda _syllables: [])
+    monkeypatch.setattr("agent.voice.wake_card.recalled", lambda found, _made: 1 + len(found) // 5)
+    assert main(["wake", "enrol", WORD, "--takes", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "1 of 3 takes would be heard; one more take helps." in out
+    assert "4 of 4: say" in out
+    assert ("5 of 5: say" in out) == (extra == 2)
+    assert "could not be used" in out
+    assert main(["wake", "list"]) == 0
+    assert recalled in capsys.readouterr().out
 
 
 def test_only_recordings_are_stories(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from agent.voice import wake_texts as texts
 from agent.voice.wake_enrol import TRIES_EACH, EnrolError, record_takes, syllables_of, warnings
 from audio.embedding import Point
+from audio.wake_card import Doubt
 from audio.wake_take import Flaw
 from resources.announce.settings import Language
 from tests.audio.test_wake_match import OTHER, close_to, points
@@ -71,13 +73,11 @@ def test_a_family_hears_its_own_language() -> None:
 
 def test_every_text_is_there_in_both_languages_with_the_same_places() -> None:
     tables = [v for v in vars(texts).values() if isinstance(v, dict) and ZH in v]
-    for table in [*tables, *texts.FLAWS.values()]:
-        fields = [
-            {part for part in ("{name}", "{number}", "{count}", "{words}") if part in table[x]}
-            for x in (ZH, EN)
-        ]
+    for table in [*tables, *texts.FLAWS.values(), *texts.DOUBTS.values()]:
+        fields = [set(re.findall(r"{(\w+)", table[language])) for language in (ZH, EN)]
         assert fields[0] == fields[1]
     assert set(texts.FLAWS) == set(Flaw)
+    assert set(texts.DOUBTS) == set(Doubt)
 
 
 def test_how_a_name_is_said_is_typed_or_known() -> None:
