@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from agent.exits import EX_FAILED, EX_OK
+from agent.words import Words, say
 
 if TYPE_CHECKING:
     from agent.local.client import LocalAnswer, LocalClient
@@ -32,29 +33,80 @@ class _RefusedError(Exception):
 def register(subparsers: Any, state: argparse.ArgumentParser) -> None:
     """Add the commands to the command line; ``state`` has the option that all share."""
 
-    def command(name: str, work: Work, text: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = subparsers.add_parser(name, parents=[state], help=text)
+    def command(name: str, work: Work, text: Words) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = subparsers.add_parser(
+            name, parents=[state], help=say(text)
+        )
         parser.set_defaults(run=lambda options: _ask(work, options))
         return parser
 
-    status = command("status", _show_status, "show the running agent's state")
-    status.add_argument("--json", action="store_true", help="as one JSON object")
-    get = command("get", _get, "read a data point")
+    _add_status(subparsers, state)
+    get = command("get", _get, Words("读一个数据点", "read a data point"))
     get.add_argument("name", metavar="NAME")
-    put = command("set", _set, "set a data point")
+    put = command("set", _set, Words("写一个数据点", "set a data point"))
     put.add_argument("name", metavar="NAME")
     put.add_argument("value", metavar="VALUE")
-    say = command("say", _say, "send a WAV file as an utterance")
-    say.add_argument("file", type=Path, metavar="FILE.wav")
-    listen = command("listen", _listen, "open the microphone until somebody has spoken")
+    speak = command(
+        "say", _say, Words("把 WAV 文件当作一句话送出", "send a WAV file as an utterance")
+    )
+    speak.add_argument("file", type=Path, metavar="FILE.wav")
+    listen = command(
+        "listen", _listen,
+        Words("打开麦克风，直到有人说完话", "open the microphone until somebody has spoken"),
+    )  # fmt: skip
     listen.add_argument(
         "action", nargs="?", choices=["start", "hold", "release", "cancel"], default="start",
-        help="start: until silence; hold: until release, or until Enter is pressed",
+        help=say(Words(
+            "start：到安静为止；hold：到 release 或按回车为止",
+            "start: until silence; hold: until release, or until Enter is pressed",
+        )),
     )  # fmt: skip
-    listen.add_argument("--json", action="store_true", help="as one JSON object")
-    update = command("update", _update, "show the last update, or cancel it")
+    add_json(listen)
+    update = command(
+        "update", _update, Words("显示最后一次升级，或取消它", "show the last update, or cancel it")
+    )
     update.add_argument("action", nargs="?", choices=["show", "cancel"], default="show")
-    update.add_argument("--json", action="store_true", help="as one JSON object")
+    add_json(update)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    text = say(Words("输出一个 JSON 对象", "as one JSON object"))
+    parser.add_argument("--json", action="store_true", help=text)
+
+
+def _add_status(subparsers: Any, state: argparse.ArgumentParser) -> None:
+    text = say(Words("显示代理的状态", "show the running agent's state"))
+    status = subparsers.add_parser("status", parents=[state], help=text)
+    add_json(status)
+    status.add_argument(
+        "--check", action="store_true",
+        help=say(Words("不在线时退出码为 1", "exit with 1 unless the machine is online")),
+    )  # fmt: skip
+    status.add_argument(
+        "--watch", action="store_true",
+        help=say(Words("一直显示，按 Ctrl-C 结束", "show it again and again, until Ctrl-C")),
+    )  # fmt: skip
+    status.add_argument(
+        "--interval", type=_interval, default=2.0, metavar="S",
+        help=say(Words("--watch 的间隔秒数（2）", "seconds between two looks of --watch (2)")),
+    )  # fmt: skip
+    status.set_defaults(run=_status)
+
+
+def _interval(text: str) -> float:
+    seconds = float(text)
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(
+            say(Words(f"得到 {text}，应为 0.1 到 3600", f"got {text}, expected 0.1 to 3600"))
+        )
+    return seconds
+
+
+def _status(options: argparse.Namespace) -> int:
+    from agent.status import run_status  # noqa: PLC0415  # see the module's head
+
+    return run_status(options)
 
 
 def _ask(work: Work, options: argparse.Namespace) -> int:
@@ -64,11 +116,16 @@ def _ask(work: Work, options: argparse.Namespace) -> int:
 
     try:
         text = work(LocalClient(socket_to_ask(options.state)), options)
-    except (AgentUnreachableError, _RefusedError) as error:
-        print(f"story-agent: {error}", file=sys.stderr)
+    except AgentUnreachableError as error:
+        from agent.unreachable import print_silence  # noqa: PLC0415  # only then
+
+        print_silence(error, options.state)
         return EX_FAILED
-    except OSError as error:
-        print(f"story-agent: {error.filename}: {error.strerror}", file=sys.stderr)
+    except (_RefusedError, OSError) as error:
+        from agent.words.causes import explain, explain_error  # noqa: PLC0415  # only then
+
+        told = explain_error(error) if isinstance(error, OSError) else explain(str(error))
+        print(f"story-agent: {say(told)}", file=sys.stderr)
         return EX_FAILED
     if text:
         print(text)
@@ -82,11 +139,6 @@ def _request(client: LocalClient, method: str, target: str, body: bytes = b"") -
     return answer
 
 
-def _show_status(client: LocalClient, options: argparse.Namespace) -> str:
-    answer = _request(client, "GET", "/status")
-    return answer.text if options.json else "\n".join(_lines(json.loads(answer.body)))
-
-
 def _get(client: LocalClient, options: argparse.Namespace) -> str:
     return _request(client, "GET", _target(options.name)).text
 
@@ -97,8 +149,13 @@ def _set(client: LocalClient, options: argparse.Namespace) -> str:
 
 def _say(client: LocalClient, options: argparse.Namespace) -> str:
     sent = json.loads(_request(client, "POST", "/voice", options.file.read_bytes()).body)
-    cut = ", cut at the limit" if sent["cut"] else ""
-    return f"utterance {sent['id']}: {sent['segments']} segments, {sent['seconds']} s{cut}"
+    number, parts, seconds = sent["id"], sent["segments"], sent["seconds"]
+    told = Words(
+        f"第 {number} 句：{parts} 段，{seconds} 秒",
+        f"utterance {number}: {parts} segments, {seconds} s",
+    )
+    cut = Words("，超过上限的部分已截去", ", cut at the limit") if sent["cut"] else Words("", "")
+    return say(told) + say(cut)
 
 
 def _listen(client: LocalClient, options: argparse.Namespace) -> str:
@@ -123,24 +180,43 @@ def _release_at_enter(client: LocalClient) -> None:
 def _tell_heard(heard: dict[str, Any]) -> str:
     """Return one line on how listening ended; raises _RefusedError if nothing reached the cloud."""
     if "released" in heard:
-        return "released" if heard["released"] else "nothing was held"
+        held = Words("已放开", "released"), Words("没有在听", "nothing was held")
+        return say(held[not heard["released"]])
     if "cancelled" in heard:
-        return "cancelled" if heard["cancelled"] else "the machine did not listen"
+        ended = Words("已取消", "cancelled"), Words("机器没有在听", "the machine did not listen")
+        return say(ended[not heard["cancelled"]])
     if heard["end"] != "sent":
         reason = f": {heard['reason']}" if heard["reason"] else ""
         raise _RefusedError(f"listen: {heard['end']}{reason}")
-    answered = "answered" if heard["answered"] else "not answered"
+    answers = Words("有回答", "answered"), Words("没有回答", "not answered")
+    answered = say(answers[not heard["answered"]])
     if heard.get("answer"):
         answered += f": {heard['answer'].replace('_', ' ')}"
-    return f"utterance {heard['id']}: {heard['segments']} segments, {answered}"
+    number, parts = heard["id"], heard["segments"]
+    return say(
+        Words(
+            f"第 {number} 句：{parts} 段，{answered}",
+            f"utterance {number}: {parts} segments, {answered}",
+        )
+    )
 
 
 def _update(client: LocalClient, options: argparse.Namespace) -> str:
     update = json.loads(_request(client, "GET", "/status").body)["update"]
     if options.action == "cancel":
         text = _cancel(client, update)
-        return json.dumps({"answer": text}) if options.json else text
-    return json.dumps(update) if options.json else "\n".join(_lines(update))
+        return json.dumps({"answer": text}) if options.json else _explained(text)
+    if options.json:
+        return json.dumps(update)
+    from agent.status_text import lines  # noqa: PLC0415  # see the module's head
+
+    return "\n".join(lines(update))
+
+
+def _explained(text: str) -> str:
+    from agent.words.causes import explain  # noqa: PLC0415  # see the module's head
+
+    return say(explain(text))
 
 
 def _cancel(client: LocalClient, update: dict[str, Any]) -> str:
@@ -160,14 +236,3 @@ def _cancel(client: LocalClient, update: dict[str, Any]) -> str:
 
 def _target(name: str) -> str:
     return "/" + quote(os.fsencode(name), safe="")
-
-
-def _lines(status: dict[str, object], indent: str = "") -> list[str]:
-    """Render nested objects as indented ``name: value`` lines, without null values."""
-    lines: list[str] = []
-    for name, value in status.items():
-        if isinstance(value, dict):
-            lines += [f"{indent}{name}:", *_lines(value, indent + "  ")]
-        elif value is not None:
-            lines.append(f"{indent}{name}: {value}")
-    return lines

@@ -13,7 +13,16 @@ REQUEST_TIMEOUT = 120.0
 
 
 class AgentUnreachableError(Exception):
-    """No agent answers on the socket."""
+    """No agent answers on the socket; the cause is its ``__cause__``.
+
+    Attributes:
+        place: the socket.
+    """
+
+    def __init__(self, message: str, place: Path | None = None) -> None:
+        """Build it from what is said, and the socket."""
+        super().__init__(message)
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +57,10 @@ class LocalClient:
             return LocalAnswer(response.status, response.read())
         except (FileNotFoundError, ConnectionRefusedError) as error:
             reason = f"no agent runs on {self._path}: start it, or name its --state folder"
-            raise AgentUnreachableError(reason) from error
+            raise AgentUnreachableError(reason, self._path) from error
         except (OSError, http.client.HTTPException) as error:
             reason = f"the agent on {self._path} does not answer: {error or type(error).__name__}"
-            raise AgentUnreachableError(reason) from error
+            raise AgentUnreachableError(reason, self._path) from error
         finally:
             connection.close()
 

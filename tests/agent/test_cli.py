@@ -140,10 +140,10 @@ def changed_profile(agent: Agent, **changes: Any) -> None:
 
 
 def refusal(result: subprocess.CompletedProcess[str]) -> str:
-    """Check that a command failed with one line on stderr, and return the line."""
+    """Check that a command failed with one line on stderr, perhaps with what to do, and return the line."""
     assert result.returncode != 0
     assert result.stdout == ""
-    lines = result.stderr.splitlines()
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("    → ")]
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("story-agent: ")
     return lines[0]
