@@ -1,6 +1,6 @@
 """How long the present state takes to arrive after days without a link, and what a report costs the card.
 
-    python -m benchmarks.backlog [--rows N]
+    python -m benchmarks.backlog [--rows N] [--old]
 
 Fills an outbox with N reports of three data points, then lets a real staging cloud on loopback take
 them: the time until the newest value of each is in its history, and until all is. Then counts the bytes
@@ -18,13 +18,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.link.build import build_link
 from agent.link.delivery import deliver
+from agent.link.framed import FramedConnector
 from agent.link.outbox import Outbox
+from agent.link.reconnect import ReconnectingLink
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
 from tools.bench import Bench
 from tools.report_proof.sender import refuse
+from wire.abilities import Abilities
 from wire.profile import Profile, parse_profile
 
 KEYS = ("power", "volume", "play")
@@ -75,7 +77,16 @@ async def wait_until_seen(outbox: Outbox, database: Path, rows: int) -> tuple[fl
     return seen, time.monotonic() - began
 
 
-async def measure(bench: Bench, profile: Profile, rows: int) -> str:
+class OfOld(ReconnectingLink):
+    """A link to a cloud of 2017, which reads what the document has and no more."""
+
+    @property
+    def cloud_abilities(self) -> Abilities:
+        """Nothing."""
+        return frozenset()
+
+
+async def measure(bench: Bench, profile: Profile, rows: int, *, old: bool) -> str:
     """Return the two times, in words."""
     path = bench.state / "outbox.sqlite"
     empty = Outbox(path, 2**31)
@@ -86,7 +97,8 @@ async def measure(bench: Bench, profile: Profile, rows: int) -> str:
     began = time.monotonic()
     await outbox.open()
     opened = time.monotonic() - began
-    link = build_link(profile, LinkSettings(), refuse, TrustedTime())
+    connector = FramedConnector(profile, LinkSettings(), refuse, TrustedTime())
+    link = (OfOld if old else ReconnectingLink)(connector, LinkSettings(), profile.secrets)
     database = next(bench.cloud_data.glob("*.sqlite"))
     async with asyncio.TaskGroup() as group:
         work = [group.create_task(link.run()), group.create_task(deliver(outbox, link))]
@@ -121,7 +133,7 @@ async def wear(folder: Path, *, at_once: bool) -> float:
     return each
 
 
-async def main(rows: int) -> None:
+async def main(rows: int, *, old: bool) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="story-backlog-") as folder:
         bench = Bench(Path(folder))
@@ -129,7 +141,7 @@ async def main(rows: int) -> None:
         try:
             bench.flash_device()
             profile = parse_profile(await asyncio.to_thread(bench.profile_path.read_bytes))
-            print(await measure(bench, profile, rows))
+            print(await measure(bench, profile, rows, old=old))
             for at_once, cloud in ((True, "of old"), (False, "that reads numbers")):
                 each = await wear(Path(folder), at_once=at_once)
                 print(f"a report to a cloud {cloud}: {each / 1024:.1f} KiB written")
@@ -140,4 +152,8 @@ async def main(rows: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.backlog", description=__doc__)
     parser.add_argument("--rows", type=int, default=287_000, help="default: 287000")
-    asyncio.run(main(parser.parse_args().rows))
+    parser.add_argument(
+        "--old", action="store_true", help="the cloud reads no numbers and no batches"
+    )
+    options = parser.parse_args()
+    asyncio.run(main(options.rows, old=options.old))

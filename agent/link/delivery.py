@@ -1,7 +1,9 @@
 """Sends the reports in the outbox to the cloud, in the way that the cloud reads.
 
-A cloud of old gets them one by one and in order. One that reads ``number`` gets their numbers too, by
-which it drops what it has; one that also reads ``batch`` gets many at once, the present state first.
+A cloud of old gets them one by one, in order if they are few. If more wait than a batch has, it gets the
+present state, and the values behind that are dropped: it shows what came last, at the time at which it
+came (docs/adr/0039). One that reads ``number`` gets their numbers too, by which it drops what it has;
+one that also reads ``batch`` gets many at once, the present state first and the others marked late.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from wire.numbered import (
 from wire.reports import report_payload
 
 RETRY_MAX_SECONDS = 60.0
+# Reports that are sent one by one before the outbox is asked again what goes first.
+SINGLY_MAX = 16
 # Bytes of JSON in one batch: the cloud takes 64 KiB, and a cut repeats the whole batch.
 BATCH_BYTES = 16 * 1024
 
@@ -54,15 +58,23 @@ async def _deliver_next(outbox: Outbox, link: Link) -> None:
     reads = link.cloud_abilities
     numbered = NUMBER in reads
     if not (numbered and BATCH in reads):
-        for report in await outbox.take():
-            await _send_one(link, report, numbered=numbered)
-            # What a kill makes us repeat is dropped by a cloud that reads numbers, by no other.
-            await outbox.finish([report], at_once=not numbered)
+        await _deliver_singly(outbox, link, numbered=numbered)
         return
     batch = fit(await outbox.take(BATCH_MAX, in_order=False))
     if batch:
         await _send(link, batch)
         await outbox.finish(batch, at_once=False)
+
+
+async def _deliver_singly(outbox: Outbox, link: Link, *, numbered: bool) -> None:
+    found = await outbox.take(BATCH_MAX, in_order=False)
+    if late := [report for report in found if report.late]:
+        await outbox.drop_late(late)
+        return
+    for report in found[:SINGLY_MAX]:
+        await _send_one(link, report, numbered=numbered)
+        # What a kill makes us repeat is dropped by a cloud that reads numbers, by no other.
+        await outbox.finish([report], at_once=not numbered)
 
 
 def fit(reports: Sequence[Report]) -> list[Report]:

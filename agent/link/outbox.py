@@ -112,6 +112,10 @@ class Outbox:
         """
         await self._run(lambda: self._store.finish(reports, at_once=at_once))
 
+    async def drop_late(self, reports: Sequence[Report]) -> None:
+        """Drop reports whose data point's newer value the cloud has, for one that shows the last to come."""
+        await self._run(self._store.drop_late, reports)
+
     async def depth(self) -> int:
         """Return the number of queued reports."""
         return await self._run(lambda: self._store.waiting)

@@ -90,6 +90,7 @@ class Store:
         self._epoch, self._number = secrets.token_hex(8), 0
         self.last_id = 0
         self.dropped = self._dropped_told = self._dropped_said = 0
+        self.outdated = self._outdated_said = 0
         self.damaged = 0
         self.missing = 0
 
@@ -173,6 +174,7 @@ class Store:
             "waiting": self.waiting,
             "in_memory": len(self._memory),
             "dropped": self.dropped,
+            "outdated": self.outdated,
             "damaged": self.damaged,
             "missing": self.missing,
             "trouble": self._disk.trouble,
@@ -410,6 +412,17 @@ class Store:
             self._finish(report)
         if self._done and (at_once or len(self._done) >= SWEEP_AT):
             self.tend()
+
+    def drop_late(self, reports: Sequence[Report]) -> None:
+        """Drop reports that a newer value of their data point has overtaken, and count them."""
+        self.finish(reports, at_once=False)
+        self.outdated += len(reports)
+        if self.outdated >= 10 * self._outdated_said:  # not once for each
+            self._outdated_said = self.outdated
+            _log.warning(
+                "outbox: %d older values dropped so far: this cloud cannot take them late",
+                self.outdated,
+            )
 
     def _finish(self, report: Report) -> None:
         row_id = self._moved.pop(report.id, report.id)

@@ -180,6 +180,54 @@ async def test_after_days_the_present_state_comes_first_and_the_rest_is_late(
     assert late == [({"volume": 0}, True), ({"volume": 1}, True)]
 
 
+@pytest.mark.parametrize("reads", [frozenset(), frozenset({NUMBER})])
+async def test_after_days_a_cloud_of_old_gets_the_present_state_and_no_value_behind_it(
+    outbox: Outbox,
+    delivering: Delivering,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    reads: frozenset[str],
+) -> None:
+    """It shows what came last, so an older value would be the machine's state for hours."""
+    monkeypatch.setattr(delivery, "BATCH_MAX", 4)
+    await put_levels(outbox, 9)
+    await outbox.put("ota_event", {"event": 4})
+    await outbox.put("play", "fox")
+    await outbox.put("ota_event", {"event": 10})
+    link = MemoryLink(LostError("gone"))
+    link.cloud_abilities = reads
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert link.reports == [
+        {"ota_event": {"event": 4}}, {"ota_event": {"event": 10}}, {"volume": 8}, {"play": "fox"},
+    ]  # fmt: skip
+    assert outbox.status()["outdated"] == 8
+    assert "older values dropped so far" in caplog.text
+    await outbox.put("volume", 9)
+    await until(outbox.emptied.is_set)
+    assert link.reports[-1] == {"volume": 9}
+
+
+async def test_a_kill_on_the_way_brings_no_older_value_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "BATCH_MAX", 4)
+    path, link = tmp_path / "outbox.sqlite", MemoryLink()
+    outbox = Outbox(path, 10**6)
+    await outbox.open()
+    await put_levels(outbox, 9)
+    await delivery._deliver_next(outbox, link)  # the newest value
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{path}.kill{suffix}")
+    await outbox.close()
+    again = Outbox(Path(f"{path}.kill"), 10**6)
+    await again.open()
+    while await again.depth():
+        await delivery._deliver_next(again, link)
+    assert link.reports == [{"volume": 8}]
+    await again.close()
+
+
 async def test_a_batch_that_is_rejected_is_sent_one_by_one(
     outbox: Outbox, delivering: Delivering, caplog: pytest.LogCaptureFixture
 ) -> None:
