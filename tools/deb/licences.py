@@ -1,0 +1,77 @@
+"""The copyright file of a package: the licence of each part, as its wheel has it (DEP-5)."""
+
+from __future__ import annotations
+
+import email
+import re
+from email.message import Message
+from pathlib import Path
+
+from tools.deb.tree import files_in
+
+HEAD = """\
+Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Upstream-Name: {name}
+Comment: This package bundles the Python packages below /{opt}, as the package index has them.
+
+Files: *
+Copyright: 2026 The story-agent authors
+License: Apache-2.0
+ On Debian systems, the text of the Apache License 2.0 is in /usr/share/common-licenses/Apache-2.0.
+"""
+# Files that say whose the work is and what one may do with it.
+_TEXTS = re.compile(r"(?i)^(licen[cs]e|copying|notice|authors)[^/]*$")
+_HOLDER = re.compile(r"(?im)^\W*((?:©|copyright)\b[^\n]*\d{4}[^\n]*)$")
+# Older metadata names a licence by its classifier.
+_CLASSIFIER = "License :: OSI Approved :: "
+
+
+def copyright_text(name: str, root: Path) -> str:
+    """Return the file's text for the package ``name``, whose files are below ``root``."""
+    opt = f"opt/{name}"
+    parts = [HEAD.format(name=name, opt=opt)]
+    for metadata in sorted(root.glob(f"{opt}/lib/**/*.dist-info/METADATA")):
+        if not metadata.parent.name.startswith("story_"):
+            parts.append(_stanza(metadata, root))
+    return "\n".join(dict.fromkeys(parts))
+
+
+def _stanza(metadata: Path, root: Path) -> str:
+    about = email.message_from_string(metadata.read_text("utf-8"))
+    texts = [
+        path.read_text("utf-8", "replace")
+        for path in files_in(metadata.parent)
+        if _TEXTS.match(path.name)
+    ]
+    joined = "\n".join(texts)
+    # The metadata's line is the short name alone: a licence's text may stand in the old field.
+    title = re.sub(r"[^A-Za-z0-9.+]+", "-", licence_name(about, joined)).strip("-")
+    holders = list(dict.fromkeys(it.strip() for it in _HOLDER.findall(joined)))[:20]
+    owner = about["Author"] or about["Author-Email"] or "its authors"
+    place = metadata.parent.relative_to(root)
+    stem = place.name.partition("-")[0]
+    return "\n".join(
+        [
+            f"Files: {place.parent}/{stem}*",
+            "Copyright: " + "\n ".join(holders or [owner.partition("<")[0].strip().strip('"')]),
+            f"License: {title}-of-{about['Name']}",
+            *(_indented(joined) if joined.strip() else [f" {title}; its wheel has no text of it."]),
+            "",
+        ]
+    )
+
+
+def licence_name(about: Message, text: str) -> str:
+    """Return a licence's short name from a wheel's metadata; ``text`` decides where that has none."""
+    for field in ("License-Expression", "License"):
+        value = (about[field] or "").strip()
+        if value and "\n" not in value and len(value) < 60:
+            return value
+    for value in about.get_all("Classifier") or ():
+        if value.startswith(_CLASSIFIER):
+            return value.removeprefix(_CLASSIFIER)
+    return text.strip().splitlines()[0].strip() if text.strip() else "unknown"
+
+
+def _indented(text: str) -> list[str]:
+    return [f" {line.rstrip()}" if line.strip() else " ." for line in text.splitlines()]

@@ -1,0 +1,112 @@
+"""Wheels: fetched for another machine than this one, built from this tree, and unpacked."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from tools.deb.recipes import MACHINES
+
+# Forty wheels over a slow line.
+PIP_SECONDS = 900
+# From the newest glibc that Debian 12 runs (2.36) to the oldest that wheels are built for.
+_GLIBC = (36, 35, 34, 31, 28, 27, 26, 24, 17)
+# What a wheel brings besides its packages: in a package of Debian's it has no place.
+_TESTS = {"tests", "test", "testing"}
+
+
+class WheelError(Exception):
+    """A wheel is missing, differs from its lock, or cannot be built; the message says which."""
+
+
+def download(
+    requirements: Sequence[str], folder: Path, python: str, architecture: str
+) -> list[Path]:
+    """Fetch the wheels for ``python`` on ``architecture`` into ``folder``; return them.
+
+    Args:
+        requirements: ``name==version`` each, all of them: no dependency is added. With hashes, other files
+            are refused.
+        folder: where the files go; files that are there are not fetched again.
+        python: such as "3.13".
+        architecture: Debian's name of it.
+
+    Raises:
+        WheelError: pip's last line says why.
+    """
+    abi = "cp" + python.replace(".", "")
+    machine = MACHINES[architecture]
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC]
+    platforms += [f"manylinux2014_{machine}", "any"]
+    command = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
+    command += ["--python-version", python, "--implementation", "cp"]
+    command += [word for name in (abi, "abi3", "none") for word in ("--abi", name)]
+    command += [word for name in platforms for word in ("--platform", name)]
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = folder / "requirements.txt"
+    wanted.write_text("\n".join([*requirements, ""]), "utf-8")
+    _pip([*command, "--requirement", str(wanted)])
+    wanted.unlink()
+    return sorted(folder.glob("*.whl"))
+
+
+def build_own(projects: Sequence[Path], folder: Path) -> list[Path]:
+    """Build the wheels of project folders of this tree into ``folder``; raises WheelError."""
+    command = ["wheel", "--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", str(folder)]
+    _pip([*command, *map(str, projects)])
+    return sorted(folder.glob("story_*.whl"))
+
+
+def _pip(words: Sequence[str]) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *words]
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=PIP_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WheelError(f"pip {words[0]} did not finish within {PIP_SECONDS} s") from error
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "ERROR" in line]
+        raise WheelError(f"pip {words[0]}: {(lines or done.stderr.splitlines() or ['no word'])[-1]}")
+
+
+def unpack(wheel: Path, folder: Path) -> None:
+    """Unpack a wheel's packages and metadata below ``folder``, with plain modes.
+
+    Its programs and its tests are left out; RECORD goes too, because it names them.
+
+    Raises:
+        WheelError: it is no wheel, or a member would leave the folder.
+        OSError: the disk.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as packed:
+            for member in packed.infolist():
+                if not member.is_dir() and (place := _place(wheel, member.filename)):
+                    _write(packed, member, folder / place)
+    except zipfile.BadZipFile as error:
+        raise WheelError(f"{wheel}: {error}") from error
+
+
+def _place(wheel: Path, name: str) -> str | None:
+    """Return where a member goes; None: it is left out."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise WheelError(f"{wheel}: the member {name!r} leaves the folder")
+    head, *rest = path.parts
+    if head.endswith(".data"):  # schemes of PEP 427: only the libraries' are of use here
+        return "/".join(rest[1:]) if rest[:1] in (["purelib"], ["platlib"]) else None
+    if head.endswith(".dist-info") and rest in (["RECORD"], ["INSTALLER"]):
+        return None
+    return None if _TESTS & {head, *rest[:-1]} and not head.startswith("story_") else name
+
+
+def _write(packed: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(packed.read(member))
+    executable = (member.external_attr >> 16) & stat.S_IXUSR and path.suffix not in {".py", ".so"}
+    path.chmod(0o755 if executable else 0o644)
