@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test test-vm lint types bench fuzz command-proof report-proof worker-proof wake-proof clean
+.PHONY: setup run test deb test-deb test-vm lint types bench fuzz command-proof report-proof worker-proof wake-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -16,6 +16,15 @@ run: setup
 # Three workers on two cores: much of the time is waiting for real sound.
 test: lint types
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+# The Debian packages for amd64 and arm64 into build/deb, from wheels whose hashes are in systemd/deb/locks (docs/packages.md).
+deb: setup
+	@$(BIN)/python -m tools.deb
+
+# The packages in clean Debian 12 and 13 systems: install, register, upgrade, update, remove, purge; half an hour. Needs root, mmdebstrap, systemd-container, qemu-user-static, lintian and a
+# Debian mirror.
+test-deb: deb
+	@$(BIN)/python -m tests.deb.proof --debs build/deb --write build/deb/proof.md
 
 # Power cuts on an emulated Debian machine, an hour and more; needs root, qemu-system-x86, mmdebstrap,
 # rauc, mtools, dosfstools and a Debian mirror (docs/vm-proof.md). RUNS=N cuts for each installer, and one

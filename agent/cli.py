@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent import commands
+from agent import commands, restarting
 from agent.exits import EX_INTERRUPTED
 from agent.first import commands as first_commands
 from agent.last_words import last_words
@@ -98,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     ))  # fmt: skip
     commands.register(subparsers, asking)
     first_commands.register(subparsers, asking, Path(DEFAULT_PROFILE), Path(DEFAULT_CONFIG))
+    restarting.register(subparsers, asking)
     return parser
 
 

@@ -23,7 +23,6 @@ from tools.deb.tree import files_in, lay_out, settle, write_packed
 from wire.errors import FieldError
 from wire.ota import version_key
 
-MAINTAINER = "The story-agent authors <story-agent@localhost>"
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 # xz at its best on a small machine's file takes seconds.
 DPKG_SECONDS = 300
@@ -31,6 +30,12 @@ DPKG_SECONDS = 300
 
 class PackError(Exception):
     """dpkg-deb, or git, does not do what is asked; the message is its own."""
+
+
+def maintainer() -> str:
+    """Return who answers for the package: DEBFULLNAME and DEBEMAIL, as Debian's tools read them."""
+    name = os.environ.get("DEBFULLNAME", "The story-agent authors")
+    return f"{name} <{os.environ.get('DEBEMAIL', 'story-agent@localhost')}>"
 
 
 def project_version() -> str:
@@ -89,7 +94,9 @@ def build(
         lay_out(recipe, root, wheels, own)
         _document(recipe, root, version, epoch)
         size = settle(root, epoch)
-        _describe(recipe, root, {"VERSION": version, "ARCHITECTURE": architecture, "SIZE": str(size)})
+        _describe(
+            recipe, root, {"VERSION": version, "ARCHITECTURE": architecture, "SIZE": str(size)}
+        )
         settle(root / "DEBIAN", epoch)
         _pack(root, Path(scratch) / "deb", epoch)
         shutil.move(Path(scratch) / "deb", target)
@@ -116,7 +123,7 @@ def changelog(name: str, version: str, epoch: int) -> str:
     day = format_datetime(datetime.fromtimestamp(epoch, UTC))
     return (
         f"{name} ({version}) stable; urgency=medium\n\n"
-        f"  * Release {version}; NEWS.md.gz says what changed.\n\n -- {MAINTAINER}  {day}\n"
+        f"  * Release {version}; NEWS.md.gz says what changed.\n\n -- {maintainer()}  {day}\n"
     )
 
 
@@ -125,7 +132,7 @@ def _describe(recipe: Recipe, root: Path, values: Mapping[str, str]) -> None:
     folder = root / "DEBIAN"
     folder.mkdir()
     control = (recipe.folder / "control").read_text("utf-8")
-    for name, value in values.items() | {("MAINTAINER", MAINTAINER)}:
+    for name, value in values.items() | {("MAINTAINER", maintainer())}:
         control = control.replace(f"@{name}@", value)
     (folder / "control").write_text(control, "utf-8")
     for name in (*SCRIPTS, "triggers"):

@@ -30,9 +30,8 @@ def copyright_text(name: str, root: Path) -> str:
     """Return the file's text for the package ``name``, whose files are below ``root``."""
     opt = f"opt/{name}"
     parts = [HEAD.format(name=name, opt=opt)]
-    for metadata in sorted(root.glob(f"{opt}/lib/**/*.dist-info/METADATA")):
-        if not metadata.parent.name.startswith("story_"):
-            parts.append(_stanza(metadata, root))
+    found = sorted(root.glob(f"{opt}/lib/**/*.dist-info/METADATA"))
+    parts += [_stanza(it, root) for it in found if not it.parent.name.startswith("story_")]
     return "\n".join(dict.fromkeys(parts))
 
 
@@ -41,9 +40,9 @@ def _stanza(metadata: Path, root: Path) -> str:
     texts = [
         path.read_text("utf-8", "replace")
         for path in files_in(metadata.parent)
-        if _TEXTS.match(path.name)
+        if _TEXTS.match(path.name) or "licenses" in path.parts
     ]
-    joined = "\n".join(texts)
+    joined = "\n".join(map(_named, texts))
     # The metadata's line is the short name alone: a licence's text may stand in the old field.
     title = re.sub(r"[^A-Za-z0-9.+]+", "-", licence_name(about, joined)).strip("-")
     holders = list(dict.fromkeys(it.strip() for it in _HOLDER.findall(joined)))[:20]
@@ -71,6 +70,16 @@ def licence_name(about: Message, text: str) -> str:
         if value.startswith(_CLASSIFIER):
             return value.removeprefix(_CLASSIFIER)
     return text.strip().splitlines()[0].strip() if text.strip() else "unknown"
+
+
+def _named(text: str) -> str:
+    """Return a licence's text; policy 12.5 wants Apache's named, not repeated."""
+    if (
+        "APACHE LICENSE" in text.upper()
+        and "TERMS AND CONDITIONS FOR USE, REPRODUCTION" in text.upper()
+    ):
+        return "The text of the Apache License 2.0 is in /usr/share/common-licenses/Apache-2.0."
+    return text
 
 
 def _indented(text: str) -> list[str]:

@@ -65,9 +65,11 @@ def closure(wants: Iterable[str], python: str, machine: str) -> dict[str, str]:
             if (name, extra) in seen:
                 continue
             seen.add((name, extra))
-            for needed in map(Requirement, _requires(name, extra)):
-                if needed.marker is None or needed.marker.evaluate(environment | {"extra": extra}):
-                    waiting.append(needed)
+            waiting += [
+                needed
+                for needed in map(Requirement, _requires(name, extra))
+                if needed.marker is None or needed.marker.evaluate(environment | {"extra": extra})
+            ]
     return dict(sorted(found.items()))
 
 
@@ -97,7 +99,9 @@ def make_lock(recipe: Recipe, python: str, machines: Sequence[str] = tuple(MACHI
                 digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
                 digests.setdefault(name, set()).add(digest)
     lines = [
-        " ".join([f"{name}=={pins[name]}", *(f"--hash=sha256:{it}" for it in sorted(digests[name]))])
+        " ".join(
+            [f"{name}=={pins[name]}", *(f"--hash=sha256:{it}" for it in sorted(digests[name]))]
+        )
         for name in sorted(pins)
     ]
     head = "# Made by `python -m tools.deb.lock`, from tools/constraints.txt. Wheels of all architectures."

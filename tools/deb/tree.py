@@ -72,7 +72,7 @@ def _lay_out_programs(recipe: Recipe, folder: Path) -> None:
             PROGRAM.format(opt=recipe.opt, module=module, function=function), "utf-8"
         )
         program.chmod(0o755)
-        (links / name).symlink_to(f"../../{recipe.opt}/bin/{name}")
+        (links / name).symlink_to(f"/{recipe.opt}/bin/{name}")
 
 
 def _copy(source: Path, place: Path) -> None:

@@ -71,7 +71,9 @@ def _pip(words: Sequence[str]) -> None:
         raise WheelError(f"pip {words[0]} did not finish within {PIP_SECONDS} s") from error
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if "ERROR" in line]
-        raise WheelError(f"pip {words[0]}: {(lines or done.stderr.splitlines() or ['no word'])[-1]}")
+        raise WheelError(
+            f"pip {words[0]}: {(lines or done.stderr.splitlines() or ['no word'])[-1]}"
+        )
 
 
 def unpack(wheel: Path, folder: Path) -> None:
@@ -101,6 +103,8 @@ def _place(wheel: Path, name: str) -> str | None:
     if head.endswith(".data"):  # schemes of PEP 427: only the libraries' are of use here
         return "/".join(rest[1:]) if rest[:1] in (["purelib"], ["platlib"]) else None
     if head.endswith(".dist-info") and rest in (["RECORD"], ["INSTALLER"]):
+        return None
+    if path.name.startswith(".git"):
         return None
     return None if _TESTS & {head, *rest[:-1]} and not head.startswith("story_") else name
 
