@@ -1,13 +1,12 @@
 """``story-agent restart``: restarts the service once no story plays, so that none is cut off.
 
-An upgrade of the Debian package does so too (systemd/deb/story-agent), and whoever has changed settings.
+An upgrade of the Debian package does so too (systemd/deb/story-agent), and whoever has changed settings. `agent.cli` imports
+this module at each start, so what the command alone needs is imported when it runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -57,6 +56,8 @@ def run_restart(options: argparse.Namespace) -> int:
 
 def is_playing(status: bytes) -> bool:
     """Return whether the agent's status tells of a story that plays, is paused or is being loaded."""
+    import json  # noqa: PLC0415
+
     try:
         state = json.loads(status)["play"]["state"]
     except (ValueError, LookupError, TypeError):  # in set-up mode there is no player
@@ -87,6 +88,8 @@ def wait_until_still(
 
 def _restart() -> int:
     """Restart the unit if it runs; a service that somebody has stopped stays stopped."""
+    import subprocess  # noqa: PLC0415, S404
+
     try:
         done = subprocess.run(  # noqa: S603  # fixed words, no shell
             ["systemctl", "--no-ask-password", "try-restart", UNIT],  # noqa: S607  # the system's own
