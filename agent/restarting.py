@@ -88,7 +88,7 @@ def wait_until_still(
 
 def _restart() -> int:
     """Restart the unit if it runs; a service that somebody has stopped stays stopped."""
-    import subprocess  # noqa: PLC0415, S404
+    import subprocess  # noqa: PLC0415
 
     try:
         done = subprocess.run(  # noqa: S603  # fixed words, no shell
