@@ -18,6 +18,7 @@ from agent.link.build import build_link
 from agent.link.delivery import deliver
 from agent.link.outbox import Outbox, OutboxError
 from agent.local.changes import Changes
+from agent.local.clients import Clients
 from agent.local.doors import Doors, Rooms
 from agent.local.sockets import ServerOnDemand, unix_socket
 from agent.points import build_points, times_of
@@ -84,6 +85,7 @@ class Agent:
         """Why the state folder takes nothing, as found at the start."""
         self._contained = Containment()
         self._changes = Changes()
+        self._clients = Clients(state)
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
         self._telling: set[asyncio.Task[None]] = set()
@@ -169,7 +171,7 @@ class Agent:
         self._watcher = Watcher(self._dispatch, self._report_value)
         rooms = Rooms(
             self._make_local_server, self._dispatch.handle_local,
-            lambda: self._dispatch.points, self._changes,
+            lambda: self._dispatch.points, self._changes, self._clients,
         )  # fmt: skip
         doors = Doors(self._settings.local, self._state, rooms, self._contained)
         server = ServerOnDemand(self._make_local_server)
@@ -219,11 +221,14 @@ class Agent:
         self, token: str = "", tls: tuple[Path, Path] | None = None
     ) -> LocalServer:
         from agent.local.http import LocalServer, build_app  # noqa: PLC0415  # see agent.local.sockets
+        from agent.local.lan_routes import lan_routes  # noqa: PLC0415
         from agent.local.listen import listen_routes  # noqa: PLC0415
         from agent.local.wake import wake_routes  # noqa: PLC0415
 
         ears = self._ears
-        others = [] if ears is None else [*listen_routes(ears), *wake_routes(ears)]
+        others = lan_routes(self._clients, self._settings.local)
+        if ears is not None:
+            others += [*listen_routes(ears), *wake_routes(ears)]
         return LocalServer(
             build_app(
                 self._dispatch, self._voice, self.status, self._updater.cancel, others, token
@@ -249,6 +254,7 @@ class Agent:
             "outbox": self._outbox.status(),
             "trouble": self.trouble,
             "faults": self._contained.faults,
+            "home_network": self._clients.status() if self._settings.local.oscore_port else None,
             "update": self._updater.status(),
             "play": await self._play_status(),
             "listening": None if self._ears is None else self._ears.status(),

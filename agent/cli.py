@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent import commands, restarting
+from agent import commands, lan_command, restarting
 from agent.exits import EX_INTERRUPTED
 from agent.first import commands as first_commands
 from agent.last_words import last_words
@@ -99,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands.register(subparsers, asking)
     first_commands.register(subparsers, asking, Path(DEFAULT_PROFILE), Path(DEFAULT_CONFIG))
     restarting.register(subparsers, asking)
+    lan_command.register(subparsers, asking)
     return parser
 
 

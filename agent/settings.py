@@ -215,6 +215,10 @@ class LocalSettings:
     """HTTPS on ``https_address``, with the token in the state folder's ``local-token``; 0: off."""
     https_address: str = "0.0.0.0"  # noqa: S104  # whoever sets the port wants the home network
     """The address of this machine on which HTTPS is served."""
+    oscore_port: int = 0
+    """CoAP over UDP with OSCORE on ``oscore_address``, for clients of ``story-agent lan``; 0: off. Needs the extra [oscore]."""
+    oscore_address: str = "0.0.0.0"  # noqa: S104  # whoever sets the port wants the home network
+    """The address of this machine on which CoAP with OSCORE is served."""
     announce: bool = False
     """Whether HTTPS is announced by mDNS; needs the extra [mdns]."""
 
@@ -269,6 +273,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "local.http_port": (0, 65535),
     "local.coap_port": (0, 65535),
     "local.https_port": (0, 65535),
+    "local.oscore_port": (0, 65535),
 }
 
 # The 7-bit addresses of chips: I2C-bus specification UM10204, section 3.1.12.
@@ -332,14 +337,15 @@ def _check_certificate(link: LinkSettings) -> None:
 
 
 def _check_network(local: LocalSettings) -> None:
-    address = local.https_address
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        socket.inet_pton(family, address.partition("%")[0])
-    except (OSError, ValueError):
-        raise FieldError(
-            "local.https_address", address, "an IP address of this machine, 0.0.0.0 for all"
-        ) from None
+    addresses = {"https_address": local.https_address, "oscore_address": local.oscore_address}
+    for name, address in addresses.items():
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            socket.inet_pton(family, address.partition("%")[0])
+        except (OSError, ValueError):
+            raise FieldError(
+                f"local.{name}", address, "an IP address of this machine, 0.0.0.0 for all"
+            ) from None
 
 
 def _check_levels(battery: BatterySettings) -> None:

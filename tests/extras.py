@@ -16,6 +16,8 @@ EXTRAS = {
     "pyopen_wakeword": "wake",
     "pymicro_wakeword": "wake",
     "zeroconf": "mdns",
+    "cbor2": "oscore",
+    "lakers": "dev",  # of aiocoap[oscore], the client of the tests
 }
 
 
@@ -24,3 +26,10 @@ def require(module: str) -> None:
     extra = EXTRAS[module]
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed: the extra [{extra}], see make setup")
+
+
+def module_needs(module: str) -> None:
+    """Skip the test module that calls it if ``module``, of one of the extras, is not installed."""
+    if importlib.util.find_spec(module) is None:
+        reason = f"{module} is not installed: the extra [{EXTRAS[module]}], see make setup"
+        pytest.skip(reason, allow_module_level=True)

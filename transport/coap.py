@@ -8,7 +8,7 @@ runs in linear time, refuses reserved forms and builds only the options that the
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import aiocoap
 from aiocoap.message import Direction
@@ -42,6 +42,10 @@ _KEPT: dict[int, int] = {
     OPTION_UNTIL: 8,
     OPTION_REQUEST_ID: 8,
 }
+# What is read beside them where a server may be observed, or asked by OSCORE (RFC 8613 section 6.1: a byte
+# of flags, 5 of the number, a context of up to 1 + 255, and an id of 7, as long as our nonce allows).
+DATAGRAM_OPTIONS: Mapping[int, int] = {OptionNumber.OBSERVE: 3, OptionNumber.OSCORE: 255}
+_NO_OPTIONS: Mapping[int, int] = {}
 # Critical, but safe to ignore: each resource has only one representation.
 _LEFT_OUT = frozenset({OptionNumber.ACCEPT})
 
@@ -50,8 +54,10 @@ class MessageFormatError(ValueError):
     """The bytes are not a CoAP message, or it has an unsupported critical option."""
 
 
-def decode_message(data: bytes, remote: object) -> aiocoap.Message:
-    """Decode one message received from ``remote``.
+def decode_message(
+    data: bytes, remote: object, more: Mapping[int, int] = _NO_OPTIONS
+) -> aiocoap.Message:
+    """Decode one message received from ``remote``; ``more`` has options that are read, and their longest values.
 
     Options that the product does not use are ignored where RFC 7252 section 5.4.1 allows it.
 
@@ -71,7 +77,7 @@ def decode_message(data: bytes, remote: object) -> aiocoap.Message:
         code=code, _mtype=Type(first >> 4 & 3), _mid=mid, _token=data[_HEADER.size : body]
     )
     message.remote, message.direction = remote, Direction.INCOMING
-    _read_body(message, data, body)
+    _read_body(message, data, body, more)
     return message
 
 
@@ -104,14 +110,14 @@ def _is_code(code: int) -> bool:
     return code < 0x20 or 0x40 <= code < 0xC0  # empty and requests; responses 2.xx to 5.xx
 
 
-def _read_body(message: aiocoap.Message, data: bytes, offset: int) -> None:
+def _read_body(message: aiocoap.Message, data: bytes, offset: int, more: Mapping[int, int]) -> None:
     count = 0
     for number, start, end in _iter_options(data, offset):
         count += 1
         if count > MAX_OPTIONS:
             raise MessageFormatError(f"more than {MAX_OPTIONS} options")
         offset = end
-        limit = _KEPT.get(number)
+        limit = _KEPT.get(number, more.get(number))
         if limit is None or end - start > limit:
             if number % 2 and number not in _LEFT_OUT:
                 raise MessageFormatError(f"critical option {number} is unknown or too long")

@@ -1,9 +1,10 @@
-"""A CoAP server over UDP, by aiocoap's own transport; `agent.local.coap` decides where it listens."""
+"""A CoAP server over UDP; `agent.local` decides where it listens, and who may ask."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import aiocoap
 from aiocoap.numbers.codes import Code as CoapCode
 from aiocoap.resource import Resource
+from aiocoap.tokenmanager import TokenManager
 
 from transport.blocks import BlockTransfers
 from transport.coap import to_request
-from transport.errors import TransportError
+from transport.udp import Admit, BoundedMessages, UdpServer, bind_udp
+from wire.errors import WireError
 from wire.exchange import Handler
 
 # RFC 6690 section 4 and table 2 in section 7.3: what is here, in the format "link format".
@@ -25,6 +28,9 @@ REGISTER = 0
 # Requests at once, of all peers together, as many as a framed connection may have; the next one is
 # answered 5.03.
 MAX_SERVING = 64
+
+Links = Callable[[tuple[str, ...]], bytes]
+"""Returns what ``/.well-known/core`` is answered with, for a query; raises WireError if that is none."""
 
 Watch = Callable[[tuple[str, ...]], AbstractContextManager[asyncio.Event | None]]
 """Watches a path while its context is open: an event set after each change, None if it cannot."""
@@ -44,10 +50,10 @@ class DatagramServer:
         host: str,
         port: int,
         *,
-        links: Callable[[], bytes] | None = None,
+        links: Links | None = None,
         watch: Watch | None = None,
     ) -> DatagramServer:
-        """Bind and serve.
+        """Bind and serve whoever asks.
 
         ``links`` returns what ``/.well-known/core`` is answered with; with ``watch``, what is read
         can also be observed.
@@ -55,12 +61,21 @@ class DatagramServer:
         Raises:
             TransportError: the address cannot be bound.
         """
-        try:
-            context = await aiocoap.Context.create_server_context(
-                _Site(handler, links, watch), bind=(host, port), transports=["simplesocketserver"]
-            )
-        except OSError as error:
-            raise TransportError(f"CoAP on {host}:{port}: {error.strerror}") from error
+        return cls.serve(bind_udp(host, port), Site(handler, links, watch))
+
+    @classmethod
+    def serve(
+        cls, bound: socket.socket, site: Resource, admit: Admit = lambda _address: True
+    ) -> DatagramServer:
+        """Serve ``site`` on a socket that `transport.udp.bind_udp` made; ``admit`` is asked for each packet."""
+        context = aiocoap.Context(
+            loop=asyncio.get_running_loop(), serversite=site, loggername="coap.server"
+        )
+        tokens = TokenManager(context)
+        messages = BoundedMessages(tokens)
+        messages.message_interface = UdpServer(bound, messages, context.log, admit)
+        tokens.token_interface = messages
+        context.request_interfaces.append(tokens)
         return cls(context)
 
     async def shutdown(self) -> None:
@@ -68,9 +83,11 @@ class DatagramServer:
         await self._context.shutdown()
 
 
-class _Site(Resource):
+class Site(Resource):
+    """Answers requests by a handler, whole bodies in blocks, and lets what is read be observed."""
+
     def __init__(
-        self, handler: Handler, links: Callable[[], bytes] | None, watch: Watch | None
+        self, handler: Handler, links: Links | None = None, watch: Watch | None = None
     ) -> None:
         super().__init__()
         self._handler = handler
@@ -100,7 +117,7 @@ class _Site(Resource):
         """Answer, and answer again after each change; aiocoap cancels this when the peer leaves."""
         with watch(tuple(request.opt.uri_path)) as changed:
             for number in itertools.count():
-                reply = await self.render(request)
+                reply = await self._transfers.reply(request, lambda: self.render(request))
                 is_last = changed is None or not reply.code.is_successful()
                 if not is_last:
                     reply.opt.observe = number
@@ -111,14 +128,21 @@ class _Site(Resource):
                 changed.clear()
 
     async def render(self, request: Any) -> Any:
+        """Return the whole answer to a whole request."""
         if self._links is not None and request.opt.uri_path == WELL_KNOWN:
             if request.code is not CoapCode.GET:
                 return aiocoap.Message(code=CoapCode.METHOD_NOT_ALLOWED)
-            return aiocoap.Message(
-                code=CoapCode.CONTENT, payload=self._links(), content_format=LINK_FORMAT
-            )
+            return self._discover(self._links, tuple(request.opt.uri_query))
         answer = await self._handler(to_request(request))
         return aiocoap.Message(code=CoapCode(answer.code), payload=answer.payload)
+
+    @staticmethod
+    def _discover(links: Links, query: tuple[str, ...]) -> Any:
+        try:
+            found = links(query)
+        except WireError as error:
+            return aiocoap.Message(code=CoapCode.BAD_REQUEST, payload=str(error).encode())
+        return aiocoap.Message(code=CoapCode.CONTENT, payload=found, content_format=LINK_FORMAT)
 
 
 _BUSY = aiocoap.Message(code=CoapCode.SERVICE_UNAVAILABLE, payload=b"too many requests at once")

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
 
+from wire.links import Link, format_links
+
 # A machine has a few local programs; each watches a few data points.
 WATCHERS_LIMIT = 32
 
@@ -38,7 +40,10 @@ class Changes:
                 del self._watchers[name]
 
 
-def link_format(names: Iterable[str]) -> bytes:
-    """Return the data points as links (RFC 6690), for ``GET /.well-known/core``."""
-    links = (f'</{name}>;rt="story-agent.data-point";obs' for name in names)
-    return ",".join([*links, '</resource>;rt="story-agent.description"']).encode()
+def link_format(names: Iterable[str], query: Iterable[str] = ()) -> bytes:
+    """Return the data points as links (RFC 6690), for ``GET /.well-known/core``; raises WireError."""
+    points = (
+        Link(name, (("rt", "story-agent.data-point"), ("ct", "0"), ("obs", None))) for name in names
+    )
+    described = Link("resource", (("rt", "story-agent.description"), ("ct", "50")))
+    return format_links([*points, described], query)

@@ -1,20 +1,17 @@
-"""CoAP over UDP for local programs, on loopback addresses only.
-
-On a LAN, CoAP would need OSCORE (RFC 8613). It is not implemented, so other addresses are refused.
-"""
+"""CoAP over UDP for local programs, on loopback addresses only; `agent.local.oscore` serves the home network."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from transport.errors import TransportError
 from wire.exchange import Handler
 
 if TYPE_CHECKING:
-    from transport.datagram import Watch
+    from transport.datagram import Links, Watch
 
 HOST = "127.0.0.1"
 
@@ -25,7 +22,7 @@ async def local_coap(
     port: int,
     host: str = HOST,
     *,
-    links: Callable[[], bytes] | None = None,
+    links: Links | None = None,
     watch: Watch | None = None,
 ) -> AsyncIterator[None]:
     """Serve ``handler`` on a loopback address while the context is open; not at all on port 0.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from agent.contain import Containment
 from agent.local.changes import Changes, link_format
+from agent.local.clients import EXTRA, Clients
 from agent.local.coap import local_coap
 from agent.local.sockets import LocalAccessError, ServerOnDemand, loopback_socket
 from agent.settings import LocalSettings
@@ -46,10 +47,11 @@ class Rooms:
     handler: Handler
     names: Callable[[], Iterable[str]]
     changes: Changes
+    clients: Clients
 
-    def links(self) -> bytes:
-        """Return what is here (RFC 6690)."""
-        return link_format(self.names())
+    def links(self, query: tuple[str, ...]) -> bytes:
+        """Return what is here (RFC 6690); raises WireError."""
+        return link_format(self.names(), query)
 
 
 class Doors:
@@ -75,6 +77,7 @@ class Doors:
             "local.http_port": (local.http_port, self._http),
             "local.https_port": (local.https_port, self._https),
             "local.coap_port": (local.coap_port, self._coap),
+            "local.oscore_port": (local.oscore_port, self._oscore),
         }
         for name, (port, work) in works.items():
             if port:
@@ -177,3 +180,15 @@ class Doors:
         async with served:
             self._is_open("local.coap_port")
             await asyncio.Event().wait()
+
+    async def _oscore(self) -> None:
+        rooms = self._rooms
+        await rooms.clients.load()
+        try:
+            from agent.local.oscore import serve_oscore  # noqa: PLC0415  # off by default
+        except ImportError as error:
+            raise LocalAccessError(f"local.oscore_port: {EXTRA}") from error
+        await serve_oscore(
+            self._local, rooms.clients, rooms.handler, rooms.links, rooms.changes.watch,
+            lambda: self._is_open("local.oscore_port"),
+        )  # fmt: skip

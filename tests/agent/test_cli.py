@@ -31,7 +31,7 @@ BLOCKING_SECONDS = 1.0
 # Imported while idle, each would take memory that a small machine does not have.
 HEAVY = (
     "tuf", "urllib3", "mpv", "dbus_fast", "cryptography", "numpy", "fastapi", "sqlalchemy",
-    "uvicorn", "starlette", "email",
+    "uvicorn", "starlette", "email", "cbor2", "filelock",
 )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""One table of requests over both cloud links, CoAP/UDP and HTTP, with the same codes and texts."""
+"""One table of requests over both cloud links, CoAP/UDP, OSCORE and HTTP, with the same codes and texts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import aiocoap
@@ -16,6 +17,7 @@ from agent.local.coap import local_coap
 from agent.routes import cloud_handler
 from agent.settings import LinkKind, LinkSettings
 from base.clock import TrustedTime
+from tests.agent.local.lan_parts import client_of, serving_oscore
 from tests.agent.local.rig import SECRET, Bench, Kept, cancel, free_port, serving
 from tests.agent.parts import Cloud, make_profile
 from tests.authority import Authority
@@ -70,12 +72,25 @@ async def bench(cloud: Cloud, authority: Authority, tmp_path: Path) -> AsyncIter
 
         made.senders = {"cloud": cloud.ask, "coap": send_coap, "http": send_http}
         await link.registered.wait()
-        async with over_mqtt(authority, tmp_path, handler) as ask:
+        async with over_mqtt(authority, tmp_path, handler) as ask, over_oscore(made, tmp_path):
             made.senders["mqtt"] = ask
             yield made
     await local.shutdown()
     linked.cancel()
     await asyncio.gather(linked, return_exceptions=True)
+
+
+@asynccontextmanager
+async def over_oscore(bench: Bench, folder: Path) -> AsyncIterator[None]:
+    """Add what sends requests as a client of the home network does, where that can be."""
+    if not all(map(find_spec, ("cbor2", "lakers"))):
+        yield
+        return
+    async with serving_oscore(folder, bench) as served:
+        keys = await served.clients.add("phone")
+        async with client_of(served.base, folder / "keys", keys) as client:
+            bench.senders["oscore"] = client.ask
+            yield
 
 
 @asynccontextmanager

@@ -97,6 +97,8 @@ max_bytes = 65536
 http_port = 8080
 coap_port = 5683
 https_port = 8443
+oscore_port = 5684
+oscore_address = "::"
 https_address = "192.168.1.5"
 announce = true
 [wake]

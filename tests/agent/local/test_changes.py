@@ -38,7 +38,8 @@ def test_the_watchers_are_bounded() -> None:
 
 def test_links_name_each_data_point() -> None:
     assert link_format(["volume"]) == (
-        b'</volume>;rt="story-agent.data-point";obs,</resource>;rt="story-agent.description"'
+        b'</volume>;rt="story-agent.data-point";ct=0;obs,'
+        b'</resource>;rt="story-agent.description";ct=50'
     )
 
 
@@ -51,12 +52,16 @@ async def test_a_program_observes_a_data_point_and_finds_it_by_well_known_core()
 
     async with local_coap(
         bench.dispatch.handle_local, port,
-        links=lambda: link_format(bench.dispatch.points), watch=changes.watch,
+        links=lambda query: link_format(bench.dispatch.points, query), watch=changes.watch,
     ), asyncio.timeout(DEADLINE):  # fmt: skip
         client = await aiocoap.Context.create_client_context()
         links = await (await get(client, "/.well-known/core")).response
         assert links.opt.content_format == 40
         assert b"</even>;rt=" in links.payload
+        found = await (await get(client, "/.well-known/core?rt=story-agent.desc*")).response
+        assert found.payload == b'</resource>;rt="story-agent.description";ct=50'
+        refused = await (await get(client, "/.well-known/core?rt")).response
+        assert str(refused.code).startswith("4.00")
         put = aiocoap.Message(code=aiocoap.PUT, uri=f"{base}/.well-known/core", payload=b"x")
         assert str((await client.request(put).response).code).startswith("4.05")
         observed = await get(client, "/even", observe=0)

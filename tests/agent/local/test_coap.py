@@ -41,6 +41,6 @@ async def test_the_port_is_taken_while_the_agent_runs() -> None:
 
 
 async def test_port_0_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("agent.local.coap.DatagramServer")
+    monkeypatch.delattr("transport.datagram.DatagramServer")
     async with local_coap(answer, 0):
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 
 from agent.contain import Containment
 from agent.local.changes import Changes
+from agent.local.clients import Clients
 from agent.local.doors import Doors, Rooms
 from agent.settings import LocalSettings
 from tests.agent.parts import DEADLINE, until
+from tests.extras import require
 from wire.exchange import Answer, Request
 
 
@@ -55,7 +58,7 @@ async def doors(
         tokens.append(token)
         return Server()
 
-    rooms = Rooms(make, handler, list, Changes())
+    rooms = Rooms(make, handler, list, Changes(), Clients(state))
     made = Doors(LocalSettings(**settings), state, rooms, contained)
     async with asyncio.TaskGroup() as group:
         await made.open(group)
@@ -78,15 +81,22 @@ def taken(kind: socket.SocketKind) -> Any:
         ("http_port", socket.SOCK_STREAM, "local.http_port {}: Address already in use"),
         ("https_port", socket.SOCK_STREAM, "local.https_port {} on 127.0.0.1: Address already"),
         ("coap_port", socket.SOCK_DGRAM, "CoAP on 127.0.0.1:{}: Address already in use"),
+        ("oscore_port", socket.SOCK_DGRAM, "CoAP on 127.0.0.1:{}: Address already in use"),
     ],
 )
 async def test_a_port_in_use_is_told_and_tried_again(
     tmp_path: Path, name: str, kind: socket.SocketKind, words: str
 ) -> None:
+    if name == "oscore_port":
+        require("cbor2")
     gap = Gap()
     with taken(kind) as other:
         port = other.getsockname()[1]
-        async with doors(tmp_path, gap, **{name: port, "https_address": "127.0.0.1"}) as (
+        async with doors(
+            tmp_path,
+            gap,
+            **{name: port, "https_address": "127.0.0.1", "oscore_address": "127.0.0.1"},
+        ) as (
             contained,
             _,
         ):
@@ -141,3 +151,18 @@ async def test_a_state_folder_that_takes_no_token_leaves_http_without(
         await until(lambda: tokens == [""])
         assert set(contained.faults) == {"local.https_port"}
     assert "local.http_port: nobody has a token: " in caplog.text
+
+
+async def test_without_the_extra_it_is_said_and_the_others_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "agent.local.oscore", None)
+    with taken(socket.SOCK_DGRAM) as one, taken(socket.SOCK_DGRAM) as two:
+        ports = one.getsockname()[1], two.getsockname()[1]
+    async with doors(tmp_path, Gap(), coap_port=ports[0], oscore_port=ports[1]) as (contained, _):
+        told = contained.faults
+    assert set(told) == {"local.oscore_port"}
+    assert (
+        "pip install 'story-agent[oscore]', or set local.oscore_port = 0"
+        in told["local.oscore_port"]
+    )

@@ -1,0 +1,80 @@
+"""``story-agent lan`` against what answers on the socket: the keys alone are its output."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import lan_command
+from agent.cli import main
+from agent.local import client as client_module
+from agent.local.client import LocalAnswer
+
+KEYS = {"name": "phone", "uri": "coap://192.0.2.7:5683", "secret_hex": "00ff"}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    seen: list[tuple[str, str]] = []
+    answers = {
+        ("GET", "/lan"): (200, {}), ("PUT", "/lan/phone"): (200, KEYS),
+        ("POST", "/lan/phone"): (200, KEYS), ("DELETE", "/lan/phone"): (200, {"removed": "phone"}),
+    }  # fmt: skip
+
+    def request(_self: object, method: str, target: str, _body: bytes = b"") -> LocalAnswer:
+        seen.append((method, target))
+        status, told = answers.get((method, target), (404, "lan: no client of that name has keys"))
+        return LocalAnswer(
+            status, told.encode() if isinstance(told, str) else json.dumps(told).encode()
+        )
+
+    monkeypatch.setattr(client_module.LocalClient, "request", request)
+    return seen
+
+
+def run(*words: str) -> int:
+    return main(["lan", *words, "--state", "/nowhere"])
+
+
+@pytest.mark.parametrize("action", ["add", "renew"])
+def test_the_keys_go_to_a_file_and_the_warning_to_the_terminal(
+    asked: list[tuple[str, str]], capsys: pytest.CaptureFixture[str], action: str
+) -> None:
+    assert run(action, "phone", "--lang", "en") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == KEYS
+    assert told.err.startswith("These are the keys of phone, shown this once")
+    assert run(action, "phone", "--lang", "zh") == 0
+    assert "只显示这一次" in capsys.readouterr().err
+    assert asked[0] == ("PUT" if action == "add" else "POST", "/lan/phone")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out", "err"),
+    [
+        ((), 0, "There are no clients. Add one", ""),
+        (("list", "--json"), 0, "{}", ""),
+        (("remove", "phone"), 0, "phone is removed", ""),
+        (("remove", "phone", "--json"), 0, '{"removed": "phone"}', ""),
+        (("remove",), 1, "", "story-agent: Give the client's name: story-agent lan remove NAME"),
+        (("add", "手机 /x"), 1, "", "story-agent: lan: no client of that name"),
+    ],
+)
+def test_what_it_says(
+    asked: list[tuple[str, str]], capsys: pytest.CaptureFixture[str],
+    words: Any, code: int, out: str, err: str,
+) -> None:  # fmt: skip
+    assert run(*words, "--lang", "en") == code
+    told = capsys.readouterr()
+    assert told.out.startswith(out)
+    assert told.err.startswith(err)
+    assert not asked or asked[-1][1].isascii()
+
+
+def test_without_an_agent_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lan", "--state", str(tmp_path)]) == 1
+    assert "no agent runs on" in capsys.readouterr().err
+    assert lan_command._METHODS.keys() == {"add", "renew", "remove"}

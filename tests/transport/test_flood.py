@@ -1,0 +1,69 @@
+"""Who is heard while somebody sends without end: on a virtual clock."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transport.flood import (
+    ADDRESSES_LIMIT,
+    BURST,
+    KNOWN_LIMIT,
+    RATE,
+    STRANGERS_BURST,
+    STRANGERS_RATE,
+    FloodGate,
+)
+
+
+def test_one_address_has_its_burst_and_then_its_rate() -> None:
+    gate = FloodGate(0.0)
+    assert sum(gate.admit("a", 0.0) for _ in range(1000)) == BURST
+    assert sum(gate.admit("a", 1.0) for _ in range(1000)) == RATE
+    assert gate.dropped == 2000 - BURST - RATE
+    assert gate.admit("b", 1.0)
+
+
+def test_many_invented_addresses_leave_a_known_one_its_place() -> None:
+    gate = FloodGate(0.0)
+    gate.know("phone")
+    heard = sum(gate.admit(f"stranger {number}", 0.0) for number in range(5000))
+    assert heard == STRANGERS_BURST
+    assert gate.admit("phone", 0.0)
+    assert not gate.admit("another stranger", 0.0)
+    assert gate.admit("another stranger", 1.0)
+
+
+def test_who_is_remembered_is_bounded_and_the_known_stay() -> None:
+    gate = FloodGate(0.0)
+    for number in range(2 * KNOWN_LIMIT):
+        gate.know(f"phone {number}")
+    assert gate.admit(f"phone {2 * KNOWN_LIMIT - 1}", 0.0)
+    used = gate._buckets[f"phone {2 * KNOWN_LIMIT - 1}"].level
+    for number in range(3 * ADDRESSES_LIMIT):
+        gate.admit(f"stranger {number}", 0.0)
+    assert (len(gate._buckets), len(gate._known)) == (ADDRESSES_LIMIT, KNOWN_LIMIT)
+    assert gate._buckets[f"phone {2 * KNOWN_LIMIT - 1}"].level == used
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 400), st.booleans(), st.floats(0, 2, allow_nan=False)),
+        max_size=200,
+    )
+)
+def test_no_order_of_packets_passes_more_than_the_rates(
+    packets: list[tuple[int, bool, float]],
+) -> None:
+    gate, now, heard = FloodGate(0.0), 0.0, dict[str, int]()
+    known: set[str] = set()
+    for number, knows, wait in packets:
+        now += wait
+        address = str(number)
+        if knows and len(known) < KNOWN_LIMIT:
+            gate.know(address)
+            known.add(address)
+        heard[address] = heard.get(address, 0) + gate.admit(address, now)
+    strangers = sum(count for address, count in heard.items() if address not in known)
+    assert strangers <= STRANGERS_BURST + STRANGERS_RATE * now
+    assert all(count <= BURST + RATE * now for count in heard.values())

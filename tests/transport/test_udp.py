@@ -1,0 +1,168 @@
+"""The UDP socket of servers: from which address it answers, whom it does not answer, and what it remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from transport import udp
+from transport.datagram import DatagramServer, Site
+from transport.errors import TransportError
+from transport.udp import IP_PKTINFO, bind_udp
+from wire.exchange import Answer, Request
+
+DEADLINE = 60.0
+GET, CON, NON = 1, 0, 1
+
+
+def packet(mid: int, *, kind: int = CON, code: int = GET, token: bytes = b"T") -> bytes:
+    return struct.pack("!BBH", 0x40 | kind << 4 | len(token), code, mid) + token
+
+
+class Served:
+    def __init__(self, port: int, server: DatagramServer) -> None:
+        self.port = port
+        self.server = server
+        self.asked = 0
+
+    async def handle(self, _request: Request) -> Answer:
+        self.asked += 1
+        return Answer(0x45, b"%d" % self.asked)
+
+
+@contextlib.asynccontextmanager
+async def serving(host: str) -> AsyncIterator[Served]:
+    bound = bind_udp(host, 0)
+    made = Served(bound.getsockname()[1], None)  # type: ignore[arg-type]
+    made.server = DatagramServer.serve(bound, Site(made.handle))
+    yield made
+    await made.server.shutdown()
+
+
+async def ask(client: socket.socket, data: bytes) -> bytes:
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(client, data)
+    async with asyncio.timeout(DEADLINE):
+        return await loop.sock_recv(client, 2000)
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        ("0.0.0.0", "127.0.0.5"), ("127.0.0.5", "127.0.0.5"), ("::", "::1"),
+        ("::", "127.0.0.5"), ("::1", "::1"),
+    ],
+)  # fmt: skip
+async def test_the_answer_comes_from_the_address_that_was_asked(host: str, asked: str) -> None:
+    """A connected socket hears no other; the system would prefer 127.0.0.1."""
+    family = socket.AF_INET6 if ":" in asked else socket.AF_INET
+    async with serving(host) as served:
+        with socket.socket(family, socket.SOCK_DGRAM) as client:
+            client.connect((asked, served.port))
+            assert (await ask(client, packet(1))).endswith(b"\xff1")
+
+
+async def test_a_port_in_use_and_an_address_that_is_none_are_named() -> None:
+    with bind_udp("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(TransportError, match=rf"CoAP on 127\.0\.0\.1:{port}: Address already"):
+            bind_udp("127.0.0.1", port)
+    with pytest.raises(TransportError, match=r"CoAP on nowhere\.invalid:0: "):
+        bind_udp("nowhere.invalid", 0)
+
+
+@pytest.mark.parametrize("address", ["203.0.113.1", "2001:db8::1"])
+def test_an_address_that_comes_with_the_wifi_is_bound_before(address: str) -> None:
+    bind_udp(address, 0).close()
+
+
+def ancillary(own: str, asked: str) -> list[tuple[int, int, bytes]]:
+    data = struct.pack("=i4s4s", 3, socket.inet_aton(own), socket.inet_aton(asked))
+    return [(socket.IPPROTO_IP, IP_PKTINFO, data)]
+
+
+@pytest.mark.parametrize(
+    ("told", "answers"),
+    [
+        (ancillary("192.168.1.7", "192.168.1.7"), True),
+        (ancillary("192.168.1.7", "192.168.1.255"), False),
+        (ancillary("192.168.1.7", "224.0.1.187"), False),
+        ([], False),
+        ([(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, bytes.fromhex("fe80" + "00" * 14 + "02000000"))], True),
+        ([(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, bytes.fromhex("ff02" + "00" * 14 + "02000000"))], False),
+    ],
+)  # fmt: skip
+def test_what_was_sent_to_a_group_is_not_answered(told: Any, *, answers: bool) -> None:
+    assert (udp._own_address(told) is not None) == answers
+
+
+async def test_a_repeated_message_gets_its_answer_again_and_is_carried_out_once() -> None:
+    async with serving("127.0.0.1") as served:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", served.port))
+            first = await ask(client, packet(7))
+            assert await ask(client, packet(7)) == first
+            assert served.asked == 1
+
+
+async def test_few_messages_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp, "RECENT_LIMIT", 4)
+    async with serving("127.0.0.1") as served:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", served.port))
+            for mid in range(50):
+                await ask(client, packet(mid))
+            messages = served.server._context.request_interfaces[0].token_interface
+            assert len(messages._answers) == 4
+            await ask(client, packet(0))
+            assert served.asked == 51
+
+
+async def test_noise_is_not_answered(caplog: pytest.LogCaptureFixture) -> None:
+    noise = [
+        b"", b"x", b"\x40", bytes(2000), packet(1)[:-1], packet(1, kind=2), packet(1, kind=3),
+        packet(1, code=0x45), packet(1, code=0x45, kind=NON), packet(1, code=0, kind=2, token=b""),
+        packet(1, code=0, kind=NON, token=b""), packet(1, code=0), packet(1) + b"\xff" + bytes(4000),
+    ]  # fmt: skip
+    async with serving("127.0.0.1") as served:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", served.port))
+            for each in noise:
+                client.send(each)
+            assert (await ask(client, packet(2))).endswith(b"\xff1")
+            reset = await ask(client, packet(9, code=0, token=b""))  # a ping
+            assert reset == b"\x70\x00\x00\x09"
+    assert caplog.records == []
+
+
+async def test_too_many_requests_at_once_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp, "REQUESTS_LIMIT", 3)
+    running, released = [0], asyncio.Event()
+
+    async def slow(_request: Request) -> Answer:
+        running[0] += 1
+        await released.wait()
+        return Answer(0x45)
+
+    bound = bind_udp("127.0.0.1", 0)
+    server = DatagramServer.serve(bound, Site(slow))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(bound.getsockname())
+        client.setblocking(False)
+        for number in range(8):
+            client.send(packet(number, token=bytes([number])))
+        while running[0] < 3:
+            await asyncio.sleep(0)
+        released.set()
+        for _ in range(3):
+            async with asyncio.timeout(DEADLINE):
+                await asyncio.get_running_loop().sock_recv(client, 2000)
+    await server.shutdown()
+    assert running == [3]

@@ -1,0 +1,77 @@
+"""How many packets of whom are looked at: a bucket for each address, and one for all strangers together.
+
+No I/O and no clock. Whoever has proved a key lately has a place of its own: a flood from addresses of
+somebody's invention does not keep the family's phone from being heard.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+# A phone's slider sends 10 requests/s; a page of all data points is 20 requests at once.
+RATE, BURST = 30.0, 60.0
+# All strangers together, packets/s: an answer to each costs a small board about 0.2 ms.
+STRANGERS_RATE, STRANGERS_BURST = 60.0, 120.0
+# Addresses that are remembered; an address is 200 bytes.
+ADDRESSES_LIMIT, KNOWN_LIMIT = 256, 32
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Holds up to ``burst`` packets, and gains ``rate`` of them a second."""
+
+    rate: float
+    burst: float
+    level: float
+    at: float
+
+    @classmethod
+    def full(cls, rate: float, burst: float, now: float) -> Bucket:
+        """Return one that nobody has used."""
+        return cls(rate, burst, burst, now)
+
+    def take(self, now: float) -> bool:
+        """Take one packet out at ``now`` (seconds, not going back); False if there is none."""
+        self.level = min(self.burst, self.level + (now - self.at) * self.rate)
+        self.at = now
+        if self.level < 1:
+            return False
+        self.level -= 1
+        return True
+
+
+class FloodGate:
+    """Decides about each packet by the address that it claims to come from."""
+
+    def __init__(self, now: float) -> None:
+        """Begin at ``now``, seconds of any clock that does not go back."""
+        self._strangers = Bucket.full(STRANGERS_RATE, STRANGERS_BURST, now)
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self.dropped = 0
+
+    def admit(self, address: str, now: float) -> bool:
+        """Return whether to look at a packet of ``address`` that comes ``now``."""
+        bucket = self._buckets.pop(address, None) or Bucket.full(RATE, BURST, now)
+        self._buckets[address] = bucket
+        if len(self._buckets) > ADDRESSES_LIMIT:
+            self._forget()
+        admitted = bucket.take(now) and (address in self._known or self._strangers.take(now))
+        self.dropped += not admitted
+        return admitted
+
+    def know(self, address: str) -> None:
+        """Note that a packet of ``address`` was made with a key of ours."""
+        self._known[address] = None
+        self._known.move_to_end(address)
+        if len(self._known) > KNOWN_LIMIT:
+            self._known.popitem(last=False)
+
+    def _forget(self) -> None:
+        """Forget the stranger that was heard longest ago, else whoever was."""
+        for address in self._buckets:
+            if address not in self._known:
+                del self._buckets[address]
+                return
+        self._buckets.popitem(last=False)
