@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,6 @@ CUE_HERTZ = TONES[Cue.LISTEN][0][0]
 ENROL_SECONDS, STEP_SECONDS, QUIET_SECONDS = 180.0, 40.0, 4.0
 # Of two words, after which the next counts (`audio.wake_match`).
 COOLDOWN_SECONDS = 2.2
-AIM_SECONDS = 0.150
 SETTINGS = """\
 [voice]
 microphone = "{source}"
@@ -224,8 +224,10 @@ def step(title: str, found: object) -> None:
 def word_then_sentence(machine: Home) -> str:
     """Say the word, wait for the cue, say the sentence; the story is heard. Return the times."""
     machine.until_it_waits()
-    ended = machine.say(WORD, *AGAIN)
-    cue = machine.monitor.wait_for(CUE_HERTZ)
+    with ThreadPoolExecutor(1) as room:
+        saying = room.submit(machine.say, WORD, *AGAIN)
+        cue = machine.monitor.wait_for(CUE_HERTZ)  # mostly while the last syllable still sounds
+        ended = saying.result()
     machine.monitor.wait_for_silence(CUE_HERTZ)
     spoken.speak(machine.server, f"播放{SPOKEN_TITLE}")
     machine.type_answer()

@@ -18,6 +18,7 @@ from staging.console.call import COOKIE, CSRF_HEADER
 from staging.data_dir import DataDir
 from staging.gateway.gateway import Gateway
 from staging.recognition.intents import Action
+from staging.recognition.kinds import Kind
 from staging.recognition.outcomes import TYPED, Outcome, OutcomeLog
 from staging.recognition.service import Recognition
 from staging.services import Services
@@ -64,11 +65,16 @@ def test_a_typed_sentence_is_understood_and_done_and_the_list_is_live(
 def test_what_cannot_be_done_says_why_and_html_in_it_is_text(device: Page) -> None:
     device.type(f"{CARD} input[name=sentence]", HTML, enter=True)
     device.see(NEWEST, HTML)
-    device.see(NEWEST, "there is no command in it")
+    device.see(f"{NEWEST} [data-role=why]", "No command was heard in it. Say it another way")
     device.see(f"{NEWEST} .chip", "Not understood")
-    device.see(f"{CARD} [role=status]", "there is no command in it")
+    device.see(f"{CARD} [role=status]", "No command was heard in it.")
     assert device.js("return window.owned") is None
     assert not device.all("main img")
+
+
+def test_the_reason_is_in_the_reader_s_language_for_every_kind() -> None:
+    words = (Path(heard.__file__).parent / "static" / "js" / "words.js").read_text("utf-8")
+    assert [kind for kind in Kind if f'"why.{kind}": ["' not in words] == []
 
 
 def test_it_is_for_the_owner_and_with_the_csrf_token_only(inside: Page, stage: Stage) -> None:

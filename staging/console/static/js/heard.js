@@ -74,7 +74,7 @@ function sayForm(path, signal, done) {
     try {
       const outcome = await post(`${path}/say`, { text });
       if (signal.aborted) return;
-      showNotice(outcome.error ?? t("sentenceDone"), !outcome.done);
+      showNotice(outcome.done ? t("sentenceDone") : [why(outcome), detail(outcome)].filter(Boolean).join(" "), !outcome.done);
       if (input.value.trim() === text) input.value = "";
       done();
     } catch (error) {
@@ -99,8 +99,19 @@ function makeLine(outcome) {
     h("p", { class: "small soft" }, `${t(`source.${outcome.source}`)} · `, h("time", { datetime: new Date(outcome.time).toISOString() }, dateTime(outcome.time))),
     outcome.intent ? h("p", { data: { role: "intent" } }, intentText(outcome.intent)) : null,
     outcome.steps.length ? h("ul", { class: "mono" }, outcome.steps.map((step) => h("li", {}, stepText(step)))) : null,
-    outcome.error ? h("p", { class: "bad" }, outcome.error) : null,
+    outcome.error ? h("p", { class: "bad", data: { role: "why" } }, why(outcome)) : null,
+    detail(outcome) ? h("p", { class: "small soft", lang: "en" }, detail(outcome)) : null,
     outcome.nearest.length ? h("p", { class: "small" }, t("nearestTitles", { titles: outcome.nearest.join(" · ") })) : null);
+}
+
+/** What happened and what helps, in the reader's language. */
+function why({ kind }) {
+  return t(`why.${kind}`);
+}
+
+/** What the cloud or the device says of it, in English; `why` has said it where it is no more than that. */
+function detail({ error, kind }) {
+  return kind === "not_understood" ? null : error;
 }
 
 function intentText({ action, title, amount, percent, timer }) {
