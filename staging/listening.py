@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import ipaddress
 import socket
+from collections.abc import Sequence
 
 from staging.data_dir import Endpoints
 from staging.errors import StagingError
+from wire.profile import HOST_LENGTH_MAX, HOST_PATTERN
 
 BACKLOG = 512
 
@@ -20,7 +23,7 @@ def listen(host: str, port: int, option: str) -> socket.socket:
         # asyncio disables Nagle's algorithm only if the protocol is given.
         sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
-        raise StagingError(f"--host {host}: {error.strerror}") from error
+        raise StagingError(f"--listen {host}: {error.strerror}") from error
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
@@ -32,9 +35,29 @@ def listen(host: str, port: int, option: str) -> socket.socket:
     return sock
 
 
-def endpoints(host: str, api: socket.socket, device: socket.socket) -> Endpoints:
-    """Return the addresses that apps and devices connect to, from the two listening sockets."""
-    shown = advertised(host)
+def public_host(text: str) -> str:
+    """Return a name or an address as a certificate has it; raises ArgumentTypeError."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        name = bare.removesuffix(".").lower()
+        if HOST_PATTERN.fullmatch(name) and len(name) <= HOST_LENGTH_MAX:
+            return name
+    else:
+        if not address.is_unspecified:
+            return str(address)
+    expected = "a host name, or an address that others can reach"
+    raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}")
+
+
+def names_of(host: str, public: Sequence[str]) -> tuple[str, ...]:
+    """Return the names for the certificate, the announced one first."""
+    return tuple(dict.fromkeys((*public, advertised(host))))
+
+
+def endpoints(shown: str, api: socket.socket, device: socket.socket) -> Endpoints:
+    """Return the addresses under which apps and devices find two listening sockets on the host ``shown``."""
     url_host = f"[{shown}]" if ":" in shown else shown
     return Endpoints(
         api=f"http://{url_host}:{api.getsockname()[1]}",

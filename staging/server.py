@@ -31,7 +31,7 @@ from staging.gateway import tls
 from staging.gateway.ear import Ear
 from staging.gateway.gateway import CONNECTION_LIMIT, Gateway
 from staging.identity import ca
-from staging.listening import BACKLOG, advertised, endpoints, listen
+from staging.listening import BACKLOG, advertised, endpoints, listen, names_of
 from staging.recognition.hearing import DEFAULT_MODEL
 from staging.recognition.model import check_model
 from staging.recognition.recogniser import CACHE_FOLDER, Recogniser
@@ -69,6 +69,8 @@ class ServeOptions:
     """The speech model, as MODULE:FACTORY; the default needs the extra [asr]."""
     mqtt_port: int | None = None
     """The port of a broker for devices that speak MQTT, which is started; None: no broker."""
+    public_hosts: tuple[str, ...] = ()
+    """The names under which devices and apps reach it; the first is announced. Empty: the host's."""
     worker: str = ""
     """The name of one of several workers at another server's broker; "": this is the server."""
 
@@ -114,11 +116,11 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
         device_socket = stack.enter_context(
             listen(options.host, options.device_port, "--device-port")
         )
-        addresses = endpoints(options.host, api_socket, device_socket)
-        host = advertised(options.host)
+        names = names_of(options.host, options.public_hosts)
+        addresses = endpoints(names[0], api_socket, device_socket)
         if options.mqtt_port is not None:
             addresses = replace(addresses, mqtt_port=options.mqtt_port or free_port())
-        certificates = ca.ensure(options.data.ca, (host,))
+        certificates = ca.ensure(options.data.ca, names)
         context = tls.server_context(certificates, legacy=options.legacy_tls)
         if options.legacy_tls:
             _log.warning(_LEGACY_WARNING)
@@ -131,7 +133,7 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
             with contextlib.closing(device_socket):
                 await cloud.start_gateway(context, device_socket)
                 renewed = broker.renew if broker else lambda: None
-                upkeep = Upkeep(options.data, database, context, host, renewed)
+                upkeep = Upkeep(options.data, database, context, names, renewed)
                 works = [upkeep.run(), *([broker.run()] if broker else [])]
                 cloud.connect((lambda: broker.address) if broker else None)
                 await cloud.run(api_socket, works, stop, lambda: ready(addresses))

@@ -31,17 +31,17 @@ class Upkeep:
         data: DataDir,
         database: Database,
         context: ssl.SSLContext,
-        host: str,
+        names: tuple[str, ...],
         renewed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Keep up these parts; ``context`` gets the renewed certificate, which names ``host``.
+        """Keep up these parts; ``context`` gets the renewed certificate, which has ``names``.
 
         ``renewed()`` is called when the certificate may be another one.
         """
         self._data = data
         self._database = database
         self._context = context
-        self._host = host
+        self._names = names
         self._renewed = renewed
 
     async def run(self) -> None:
@@ -60,7 +60,7 @@ class Upkeep:
 
     def _renew_certificate(self) -> None:
         try:
-            certificates = ca.ensure(self._data.ca, (self._host,))
+            certificates = ca.ensure(self._data.ca, self._names)
             tls.load_certificates(self._context, certificates)
             self._renewed()
         except (StagingError, OSError) as error:

@@ -11,6 +11,7 @@ from staging import logs
 from staging.commands.common import Commands, data_of, database_of
 from staging.data_dir import Endpoints
 from staging.errors import StagingError
+from staging.listening import public_host
 from staging.recognition.hearing import DEFAULT_MODEL
 from wire.errors import FieldError
 from wire.topics import answer_topic
@@ -24,7 +25,15 @@ def add_commands(
 ) -> None:
     """Add the commands ``serve`` and ``worker``."""
     serve = commands.add_parser("serve", parents=[common], help="run the cloud until SIGTERM")
-    serve.add_argument("--host", default="127.0.0.1", metavar="ADDR", help="where to listen")
+    _add_listen(serve, "where both ports listen: an address of this machine, 0.0.0.0 for all")
+    serve.add_argument(
+        "--public-host",
+        action="append",
+        type=public_host,
+        metavar="NAME",
+        help="how devices and apps reach this machine, for profiles and the certificate; repeat it "
+        "for further names, the first is announced (default: the address that listens)",
+    )
     serve.add_argument("--api-port", type=_port, default=API_PORT, metavar="N")
     serve.add_argument("--device-port", type=_port, default=DEVICE_PORT, metavar="N")
     serve.add_argument(
@@ -55,10 +64,16 @@ def add_commands(
         help="serve the devices at the broker of a story-cloud serve, beside it",
     )
     worker.add_argument("--name", required=True, metavar="W", help="unlike all other workers'")
-    worker.add_argument("--host", default="127.0.0.1", metavar="ADDR", help="where the API listens")
+    _add_listen(worker, "where the API listens")
     worker.add_argument("--api-port", type=_port, default=0, metavar="N")
     worker.add_argument("--recognise", action="store_true", help="as of serve")
     worker.set_defaults(run=_work)
+
+
+def _add_listen(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add ``--listen``, also under its old name, which scripts have."""
+    parser.add_argument("--listen", default="127.0.0.1", metavar="ADDR", help=text)
+    parser.add_argument("--host", dest="listen", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def _port(text: str) -> int:
@@ -80,13 +95,14 @@ def _serve(options: argparse.Namespace) -> None:
     wanted = server.ServeOptions(
         data=data_of(options),
         database=database_of(options),
-        host=options.host,
+        host=options.listen,
         api_port=options.api_port,
         device_port=options.device_port,
         legacy_tls=options.legacy_tls,
         recognise=options.recognise or options.recogniser is not None,
         recogniser=DEFAULT_MODEL if options.recogniser is None else options.recogniser,
         mqtt_port=options.mqtt_port,
+        public_hosts=tuple(dict.fromkeys(options.public_host or ())),
     )
     server.run(wanted, lambda endpoints: _tell(options, endpoints))
 
@@ -105,7 +121,7 @@ def _work(options: argparse.Namespace) -> None:
     wanted = server.ServeOptions(
         data=data_of(options),
         database=database,
-        host=options.host,
+        host=options.listen,
         api_port=options.api_port,
         device_port=0,
         legacy_tls=False,

@@ -26,6 +26,7 @@ from staging.errors import (
 from staging.gateway import twins
 from staging.gateway.control import Control
 from staging.gateway.control_history import ControlHistory
+from staging.gateway.handshakes import TlsServer
 from staging.gateway.orders import Orders
 from staging.gateway.reports import decide_all
 from staging.gateway.session import Endpoint, Peer, Session, Sessions
@@ -111,6 +112,7 @@ class Gateway:
         self._owns = owns
         self._endpoint: FramedEndpoint | None = None
         self._server: asyncio.Server | None = None
+        self._handshakes: TlsServer | None = None
         self._history = ControlHistory(database)
         self._control = Control(database, self.sessions, self._history, clock)
         self._orders = Orders(
@@ -149,13 +151,14 @@ class Gateway:
     async def start(self, context: ssl.SSLContext, **listen: Any) -> int:
         """Start accepting; asyncio gets ``listen`` (host and port, or sock). Returns the port."""
         self._endpoint = await FramedEndpoint.create()
-        self._server = await asyncio.start_server(
+        self._handshakes = TlsServer(
             self._carry,
-            ssl=context,
-            ssl_handshake_timeout=self._limits.handshake,
-            ssl_shutdown_timeout=STOP_TIMEOUT,
-            **listen,
+            context,
+            handshake_seconds=self._limits.handshake,
+            shutdown_seconds=STOP_TIMEOUT,
+            open_limit=self._limits.connections,
         )
+        self._server = await self._handshakes.start(**listen)
         self.start_work()
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -168,6 +171,8 @@ class Gateway:
         """Close the port and every connection, and cancel the work in progress."""
         if self._server is not None:
             self._server.close()
+        if self._handshakes is not None:
+            self._handshakes.close()
         for task in self._work:
             task.cancel()
         for result in await asyncio.gather(*self._work, return_exceptions=True):

@@ -1,19 +1,22 @@
 """The cloud's own certificate authority and the server certificate of its device gateway.
 
 The CA is created once and kept, because it is flashed onto devices (profile, ``rsaCaCrt``). The
-server certificate is replaced before it expires and when the host changes. All keys are RSA:
+server certificate is replaced before it expires and when its names change; an operator's own is
+kept. All keys are RSA:
 2017 firmware supports nothing else.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -30,7 +33,11 @@ SERVER_LIFETIME = timedelta(days=397)
 RENEW_BEFORE = timedelta(days=30)
 # A device's clock may be behind when it starts, and so may this machine's.
 CLOCK_SLACK = timedelta(days=1)
+# By this our own server certificates are known; every other is the operator's.
+SERVER_NAME = "story-cloud device gateway"
 ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,8 @@ class Certificates:
 def ensure(folder: Path, hosts: tuple[str, ...], now: datetime | None = None) -> Certificates:
     """Return certificates valid for ``hosts`` (names or addresses); creates them if needed.
 
+    A server certificate that is not ours is the operator's, and is kept whatever it says.
+
     Raises:
         StagingError: the folder cannot be written, or its files are not usable certificates.
     """
@@ -54,6 +63,9 @@ def ensure(folder: Path, hosts: tuple[str, ...], now: datetime | None = None) ->
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(folder / ".lock", "another process is making certificates"):
+            if _is_operators(paths):
+                _check_operators(paths, names, moment)
+                return paths
             ca, ca_key = _ensure_ca(paths.ca, folder / "ca.key", moment)
             if not _is_good(paths, ca, names, moment):
                 _make_server(paths, ca, ca_key, names, moment)
@@ -68,6 +80,58 @@ def ensure_authority(folder: Path) -> str:
     if not path.exists():
         ensure(folder, ())
     return path.read_text("ascii")
+
+
+def _is_operators(paths: Certificates) -> bool:
+    """Return whether somebody has put a server certificate of their own in ours' place."""
+    if not paths.server.exists():
+        return False
+    certificate = x509.load_pem_x509_certificate(paths.server.read_bytes())
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return [name.value for name in names] != [SERVER_NAME]
+
+
+def _check_operators(paths: Certificates, names: tuple[str, ...], now: datetime) -> None:
+    """Say what devices will not accept; raises ValueError, OSError if the files cannot be used together."""
+    chain = x509.load_pem_x509_certificates(paths.server.read_bytes())
+    key = serialization.load_pem_private_key(paths.server_key.read_bytes(), password=None)
+    if key.public_key() != chain[0].public_key():
+        raise ValueError(f"{paths.server_key}: not the key of {paths.server}")
+    if not paths.ca.exists():
+        raise ValueError(f"{paths.ca}: missing: put the CA there that has signed {paths.server}")
+    authority = x509.load_pem_x509_certificate(paths.ca.read_bytes())
+    try:
+        chain[-1].verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        if chain[-1] != authority:
+            _log.warning("%s: not signed by %s, which profiles name", paths.server, paths.ca)
+    for fault in _faults(chain[0], names, now):
+        _log.warning("%s is kept, and %s", paths.server, fault)
+
+
+def _faults(certificate: x509.Certificate, names: tuple[str, ...], now: datetime) -> list[str]:
+    """Return why devices may refuse a certificate."""
+    found = []
+    try:
+        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        named = set(san)
+    except x509.ExtensionNotFound:
+        named = set()
+    wanted = [name for name in names if name not in ALWAYS_NAMED]
+    missing = [name for name in wanted if not _covers(named, name)]
+    if missing:
+        found.append(f"does not name {', '.join(missing)}")
+    left = certificate.not_valid_after_utc - now
+    if left < RENEW_BEFORE:
+        found.append(f"is valid until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+    return found
+
+
+def _covers(named: set[x509.GeneralName], host: str) -> bool:
+    """Return whether a certificate's names have ``host``; a wildcard stands for one label."""
+    wanted = _general_name(host)
+    wildcard = x509.DNSName(f"*.{host.partition('.')[2]}") if "." in host else wanted
+    return wanted in named or (isinstance(wanted, x509.DNSName) and wildcard in named)
 
 
 def _ensure_ca(
@@ -108,7 +172,7 @@ def _make_server(
     now: datetime,
 ) -> None:
     key = rsa.generate_private_key(65537, SERVER_KEY_BITS)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "story-cloud device gateway")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SERVER_NAME)])
     certificate = (
         _builder(subject, ca.subject, key, now, SERVER_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

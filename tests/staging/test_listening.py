@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import socket
 
 import pytest
 
 from staging.errors import StagingError
-from staging.listening import advertised, endpoints, listen
+from staging.listening import advertised, endpoints, listen, names_of, public_host
 
 
 def test_the_ports_that_are_bound_are_the_ones_advertised() -> None:
@@ -29,7 +30,7 @@ def test_a_host_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    with pytest.raises(StagingError, match=r"^--host nowhere: Name or service not known"):
+    with pytest.raises(StagingError, match=r"^--listen nowhere: Name or service not known"):
         listen("nowhere", 0, "--api-port")
 
 
@@ -43,3 +44,27 @@ def test_the_advertised_host_is_never_a_wildcard() -> None:
 def test_an_ipv6_address_is_bracketed_in_the_url() -> None:
     with listen("127.0.0.1", 0, "--api-port") as api:
         assert endpoints("::1", api, api).api.startswith("http://[::1]:")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Cloud.Example.", "cloud.example"), ("10.0.0.9", "10.0.0.9"), ("[2001:DB8::1]", "2001:db8::1"),
+        ("localhost", "localhost"), ("story_cloud", "story_cloud"),
+    ],
+)  # fmt: skip
+def test_public_hosts_are_as_a_certificate_has_them(text: str, name: str) -> None:
+    assert public_host(text) == name
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0.0.0.0", "::", "http://cloud", "a b", "cloud:9001", "x" * 300, "-a"]
+)
+def test_what_is_no_host_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a host name"):
+        public_host(text)
+
+
+def test_the_first_public_host_is_announced_and_all_are_named() -> None:
+    assert names_of("127.0.0.1", ()) == ("127.0.0.1",)
+    assert names_of("10.0.0.9", ("cloud.example", "10.0.0.9")) == ("cloud.example", "10.0.0.9")

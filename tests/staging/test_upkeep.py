@@ -35,7 +35,7 @@ class Work:
         def renewed() -> None:
             self.done.append("broker")
 
-        self._upkeep = upkeep.Upkeep(DataDir(folder), database, context, "127.0.0.1", renewed)
+        self._upkeep = upkeep.Upkeep(DataDir(folder), database, context, ("127.0.0.1",), renewed)
         self._rounds = asyncio.Semaphore(0)
 
     def fake(self, what: str) -> Callable[..., str]:

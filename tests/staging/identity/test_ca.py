@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from cryptography import x509
 
 from staging.errors import StagingError
@@ -111,3 +112,59 @@ def test_modern_suites_have_forward_secrecy(certificates: ca.Certificates) -> No
     for cipher in context.get_ciphers():
         assert cipher["aead"]
         assert cipher["protocol"] == "TLSv1.3" or cipher["name"].startswith("ECDHE-")
+
+
+def own(tmp_path: Path, *names: str) -> tuple[Path, trustme.CA]:
+    """Put an operator's CA and certificate into the folder."""
+    folder, authority = tmp_path / "ca", trustme.CA()
+    folder.mkdir(exist_ok=True)
+    made = authority.issue_cert(*names, common_name="cloud.example")
+    authority.cert_pem.write_to_path(str(folder / "ca.crt"))
+    (folder / "server.crt").write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
+    made.private_key_pem.write_to_path(str(folder / "server.key"))
+    return folder, authority
+
+
+def test_an_operators_own_certificate_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, _ = own(tmp_path, "cloud.example", "*.stories.example")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for host in ("cloud.example", "a.stories.example", "10.0.0.1", "b.a.stories.example"):
+        paths = ca.ensure(folder, (host, "127.0.0.1"))
+        tls.server_context(paths, legacy=False)
+        after = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix}
+        assert after == before
+    assert [record.getMessage().partition(", and ")[2] for record in caplog.records] == [
+        "does not name 10.0.0.1", "does not name b.a.stories.example",
+    ]  # fmt: skip
+    assert ca.ensure_authority(folder) == before["ca.crt"].decode()
+
+
+def test_an_operators_files_that_do_not_fit_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = own(tmp_path, "cloud.example")
+    monkeypatch.setattr(ca, "RENEW_BEFORE", timedelta(days=10**6))
+    ca.ensure(folder, ())
+    assert "is valid until" in caplog.text
+    trustme.CA().cert_pem.write_to_path(str(folder / "ca.crt"))
+    ca.ensure(folder, ())
+    assert "not signed by" in caplog.text
+    trustme.CA().issue_cert("x").private_key_pem.write_to_path(str(folder / "server.key"))
+    with pytest.raises(StagingError, match="not the key of"):
+        ca.ensure(folder, ())
+    own(tmp_path, "cloud.example")
+    (folder / "ca.crt").unlink()
+    with pytest.raises(StagingError, match="put the CA there that has signed"):
+        ca.ensure(folder, ())
+
+
+def test_several_names_are_in_the_certificate_and_another_set_keeps_the_ca(tmp_path: Path) -> None:
+    paths = ca.ensure(tmp_path / "ca", ("cloud.example", "10.0.0.1", "2001:db8::1"), NOW)
+    authority, server = paths.ca.read_bytes(), paths.server.read_bytes()
+    ca.ensure(tmp_path / "ca", ("10.0.0.1", "2001:db8::1", "cloud.example"), NOW)
+    assert paths.server.read_bytes() == server
+    ca.ensure(tmp_path / "ca", ("cloud.example",), NOW)
+    assert paths.server.read_bytes() != server
+    assert paths.ca.read_bytes() == authority
