@@ -30,6 +30,12 @@ NONE = Words(
     "还没有客户端。添加：story-agent lan add 名称 > keys/secret.json",
     "There are no clients. Add one: story-agent lan add NAME > keys/secret.json",
 )
+HEARD = Words("{seconds:.0f} 秒前有消息", "heard {seconds:.0f} s ago")
+NOT_HEARD = Words("启动以来没有消息", "not heard since the start")
+DAMAGED = Words(
+    "文件已损坏（{fault}）：story-agent lan renew {name}",
+    "its files are damaged ({fault}): story-agent lan renew {name}",
+)
 NAMELESS = Words(
     "请给出客户端的名称：story-agent lan {action} 名称",
     "Give the client's name: story-agent lan {action} NAME",
@@ -68,9 +74,12 @@ def _run(options: argparse.Namespace) -> int:
         client = LocalClient(socket_to_ask(options.state))
         answer = client.request(_METHODS.get(options.action, "GET"), target)
     except AgentUnreachableError as error:
-        return _fail(str(error))
+        from agent.unreachable import print_silence  # noqa: PLC0415  # only then
+
+        print_silence(error, options.state)
+        return EX_FAILED
     if answer.status >= 300:
-        return _fail(answer.text)
+        return _fail(_explained(answer.text))
     _show(options, answer)
     return EX_OK
 
@@ -86,8 +95,21 @@ def _show(options: argparse.Namespace, answer: LocalAnswer) -> None:
     elif options.action == "remove":
         print(say(REMOVED).format(name=options.name))
     else:
-        lines = [f"{name}: {how}" for name, how in told.items()]
-        print("\n".join(lines) or say(NONE))
+        print("\n".join(_line(*each) for each in told.items()) or say(NONE))
+
+
+def _line(name: str, told: dict[str, Any]) -> str:
+    if told["state"] == "damaged":
+        return f"{name}: {say(DAMAGED).format(fault=_explained(told['fault']), name=name)}"
+    if told["state"] == "heard":
+        return f"{name}: {say(HEARD).format(seconds=told['seconds'])}"
+    return f"{name}: {say(NOT_HEARD)}"
+
+
+def _explained(text: str) -> str:
+    from agent.words.causes import explain  # noqa: PLC0415  # only where something is wrong
+
+    return say(explain(text))
 
 
 def _quote(name: str) -> str:

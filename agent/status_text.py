@@ -15,7 +15,7 @@ _NAMES: Mapping[str, str] = {
     "last_error": "最后的错误", "phase": "阶段", "remedy": "怎么办", "warning": "警告", "tries": "尝试次数",
     "online_seconds": "在线秒数", "next_try_seconds": "几秒后再试", "outbox": "待发报告", "waiting": "等待",
     "in_memory": "只在内存", "dropped": "已丢弃", "damaged": "已损坏", "missing": "已缺失", "trouble": "故障",
-    "faults": "故障", "update": "升级", "running": "运行版本", "onTrial": "试用中", "transaction": "编号",
+    "faults": "故障", "home_network": "家庭网络", "update": "升级", "running": "运行版本", "onTrial": "试用中", "transaction": "编号",
     "step": "步骤", "percent": "进度", "failure": "失败原因", "play": "播放", "title": "标题", "position": "位置（秒）",
     "length": "长度（秒）", "index": "第几个", "count": "共几个", "source": "来源", "queue": "队列",
     "seconds": "秒", "mode": "模式", "skipped": "跳过的", "listening": "聆听", "buttons": "按键", "sounds": "提示音",
@@ -24,7 +24,7 @@ _NAMES: Mapping[str, str] = {
 }  # fmt: skip
 _VALUES: Mapping[str, str] = {
     "True": "是", "False": "否", "idle": "空闲", "playing": "播放中", "paused": "暂停", "off": "关", "on": "开",
-    "muted": "已静音", "online": "在线", "connecting": "连接中", "registering": "注册中", "waiting": "等待再试",
+    "muted": "已静音", "heard": "有消息", "not heard": "启动以来没有消息", "damaged": "已损坏", "online": "在线", "connecting": "连接中", "registering": "注册中", "waiting": "等待再试",
     "stopped": "已停止", "setup": "待设置", "built in": "内建", "may be opened": "可以打开", "may listen": "可以听",
     "resolve": "域名", "connect": "连接", "tls": "TLS", "register": "注册", "serve": "使用中", "profile": "身份文件",
     "settings": "设置", "order": "顺序", "all: nothing was said yet": "全部：还没有播过",

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.doctor import board, cloud, files, records, sound, wake
+from agent.doctor import board, cloud, files, home, records, sound, wake
 from agent.doctor.findings import Finding, Level, bad, summary
 from agent.doctor.mending import mend
 from agent.doctor.patient import Patient, look_at
@@ -36,6 +36,7 @@ CHECKS: dict[str, Check] = {
     "cloud": cloud.check_cloud,
     "updates": files.check_updates,
     "extras": files.check_extras,
+    "home": home.check_home,
     "player": sound.check_player,
     "output": sound.check_output,
     "microphone": sound.check_microphone,

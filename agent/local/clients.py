@@ -84,10 +84,12 @@ class Clients:
         now = self._clock()
         told: dict[str, object] = {}
         for name in sorted({*self._contexts, *self._faults}):
-            fault, heard = self._faults.get(name), self._heard.get(name)
-            told[name] = fault or (
-                "not heard" if heard is None else f"heard {now - heard:.0f} s ago"
-            )
+            if name in self._faults:
+                told[name] = {"state": "damaged", "fault": self._faults[name]}
+            elif name in self._heard:
+                told[name] = {"state": "heard", "seconds": round(now - self._heard[name], 1)}
+            else:
+                told[name] = {"state": "not heard"}
         return told
 
     async def _change(self, name: str, make: Callable[[str, frozenset[bytes]], Keys]) -> Keys:

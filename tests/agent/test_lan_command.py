@@ -74,7 +74,28 @@ def test_what_it_says(
     assert not asked or asked[-1][1].isascii()
 
 
+def test_clients_are_listed_with_what_to_do(
+    asked: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = {
+        "mum": {"state": "heard", "seconds": 3.2}, "script": {"state": "not heard"},
+        "old": {"state": "damaged", "fault": "No such file or directory"},
+    }  # fmt: skip
+    answer = LocalAnswer(200, json.dumps(told).encode())
+    monkeypatch.setattr(client_module.LocalClient, "request", lambda *_: answer)
+    assert run("list", "--lang", "en") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["mum: heard 3 s ago", "script: not heard since the start"]
+    assert lines[2].startswith("old: its files are damaged (")
+    assert lines[2].endswith("): story-agent lan renew old")
+    assert run("--lang", "zh") == 0
+    assert "mum: 3 秒前有消息" in capsys.readouterr().out
+    assert asked == []
+
+
 def test_without_an_agent_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["lan", "--state", str(tmp_path)]) == 1
+    assert main(["lan", "--state", str(tmp_path), "--lang", "en"]) == 1
     assert "no agent runs on" in capsys.readouterr().err
     assert lan_command._METHODS.keys() == {"add", "renew", "remove"}

@@ -25,14 +25,14 @@ async def test_a_damaged_client_is_told_and_the_others_are_served(
     for _ in range(2):
         await again.load()
     assert again.find(keys.client_id) is not None
-    assert again.status()["phone"] == "not heard"
+    assert again.status()["phone"] == {"state": "not heard"}
     assert "number: not JSON" in str(again.status()["script"])
     told = [record.message for record in caplog.records]
     assert len(told) == 1
     assert told[0].endswith("story-agent lan renew script")
     assert keys.secret.hex() not in caplog.text
     await again.renew("script")
-    assert again.status()["script"] == "not heard"
+    assert again.status()["script"] == {"state": "not heard"}
 
 
 async def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ async def test_a_client_gets_its_keys_once(tmp_path: Path) -> None:
     assert (status, told["name"], told["uri"]) == (200, "phone", "coap://192.0.2.7:5683")
     keys = parse_keys(text.encode())
     status, text = await ask("GET", "/lan")
-    assert (status, json.loads(text)) == (200, {"phone": "not heard"})
+    assert (status, json.loads(text)) == (200, {"phone": {"state": "not heard"}})
     status, text = await ask("POST", "/lan/phone")
     assert status == 200
     assert parse_keys(text.encode()).secret != keys.secret
