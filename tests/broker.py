@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trustme import LeafCert
 
 from staging.broker.process import BrokerError, Mosquitto, find_program
 from staging.broker.settings import CLOUD_USER, Listeners, TlsFiles
@@ -45,10 +46,10 @@ def require_broker() -> None:
         pytest.skip(str(error))
 
 
-def tls_files(folder: Path, authority: Authority) -> TlsFiles:
-    """Write a server certificate for loopback into the folder, which is made."""
+def tls_files(folder: Path, authority: Authority, leaf: LeafCert | None = None) -> TlsFiles:
+    """Write a server certificate, by default a good one for loopback, into the folder, which is made."""
     folder.mkdir(exist_ok=True)
-    leaf = authority.leaf()
+    leaf = leaf or authority.leaf()
     files = TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     files.ca.write_text(authority.pem)
     files.certificate.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
@@ -66,11 +67,15 @@ def free_ports() -> tuple[int, int]:
 
 @asynccontextmanager
 async def broker(
-    folder: Path, authority: Authority, users: Mapping[str, str], **listen: Any
+    folder: Path,
+    authority: Authority,
+    users: Mapping[str, str],
+    leaf: LeafCert | None = None,
+    **listen: Any,
 ) -> AsyncIterator[Mosquitto]:
-    """Run a broker which these users, and the cloud's workers, may use."""
+    """Run a broker which these users, and the cloud's workers, may use; ``leaf`` as of `tls_files`."""
     require_broker()
-    files = tls_files(folder, authority)
+    files = tls_files(folder, authority, leaf)
     for left in reversed(range(PORT_TRIES)):
         made = Mosquitto(folder / "broker", Listeners(LOOPBACK, *free_ports(), **listen), files)
         try:

@@ -29,6 +29,11 @@ async def open_tls(host: str, port: int, context: ssl.SSLContext) -> ssl.SSLSock
         OSError: no address, no connection, or TLS failed (ssl.SSLError).
     """
     plain, _ = await connect(await resolve(host, port))
+    return await shake_hands(plain, host, context)
+
+
+async def shake_hands(plain: socket.socket, host: str, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Return a TLS socket on a connected one, which is closed on every failure; raises as `open_tls`."""
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
@@ -39,14 +44,14 @@ async def open_tls(host: str, port: int, context: ssl.SSLContext) -> ssl.SSLSock
         plain.close()
         raise
     try:
-        await _shake_hands(wrapped)
+        await _shake(wrapped)
     except BaseException:
         wrapped.close()
         raise
     return wrapped
 
 
-async def _shake_hands(wrapped: ssl.SSLSocket) -> None:
+async def _shake(wrapped: ssl.SSLSocket) -> None:
     loop = asyncio.get_running_loop()
     while True:
         try:

@@ -110,6 +110,24 @@ class RegistrationRefusedError(RegisterError):
     slow = True
 
 
+class DeniedError(RegistrationRefusedError):
+    """The broker lets this device in, and denies it the topics that it needs."""
+
+    remedy = (
+        "let this device write below story/{uuid}/up and read below story/{uuid}/down in the"
+        " broker's access list"
+    )
+
+
+class UnansweredError(RegisterError):
+    """The broker took the registration, and no cloud answered it."""
+
+    remedy = (
+        "check that the cloud's workers run behind this broker, and that its access list lets this"
+        " device read below story/{uuid}/down"
+    )
+
+
 class IdentityTakenError(RegisterError):
     """Another machine is connected with this uuid and token: a cloned card or profile."""
 

@@ -31,13 +31,11 @@ from agent.link import (
 )
 from agent.link.guard import Guard
 from agent.link.mqtt_session import MqttSession
-from agent.link.opening import connect_error, tls_context
+from agent.link.opening import Opener, tls_context
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
-from base.tls_dates import check_dates
 from transport.dial import show_server
 from transport.errors import StreamClosedError, TransportError
-from transport.tls_socket import open_tls
 from wire.abilities import DEVICE_READS, Abilities
 from wire.errors import FieldError
 from wire.exchange import Handler
@@ -81,6 +79,10 @@ class MqttConnector:
         self._clock = clock
         self._reads = reads
         self._port = broker_port(profile, settings)
+        self._opener = Opener(
+            profile.server_addr, self._port, tls_context(profile.rsa_ca_crt),
+            settings.connect_timeout_seconds, clock,
+        )  # fmt: skip
         self._guard = Guard(handler)
         self._run = secrets.token_hex(8)
 
@@ -117,25 +119,16 @@ class MqttConnector:
             mqtt = await asyncio.to_thread(_import_mqtt)
         except ImportError as error:
             raise MissingExtraError(MISSING) from error
+        self._opener.tls = await asyncio.to_thread(client_context, self._profile, self._settings)
+        sock, chain_end = await self._opener.open_socket()
         timeout = self._settings.connect_timeout_seconds
         try:
             async with asyncio.timeout(timeout):
-                sock, chain_end = await self._open_socket()
                 return await mqtt.open(sock, self._options(), session.deliver), chain_end
         except TransportError as error:
             raise _refusal(error) from error
-        except (OSError, TimeoutError) as error:
-            raise connect_error(error, timeout, self._profile.server_addr) from error
-
-    async def _open_socket(self) -> tuple[ssl.SSLSocket, float]:
-        host = self._profile.server_addr
-        context = await asyncio.to_thread(client_context, self._profile, self._settings)
-        sock = await open_tls(host, self._port, context)
-        try:
-            return sock, check_dates(sock, self._clock)
-        except ssl.SSLCertVerificationError:
-            sock.close()
-            raise
+        except TimeoutError as error:
+            raise RegisterError(f"the broker does not answer within {timeout:g} s") from error
 
     def _options(self) -> MqttOptions:
         from transport.mqtt import MqttOptions, Will  # noqa: PLC0415  # an extra

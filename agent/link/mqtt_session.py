@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from agent.link import (
     CloudBusyError,
+    DeniedError,
     LostError,
     RegisterError,
     ReportRejectedError,
+    UnansweredError,
 )
 from agent.link.cloud import Heartbeat, check_report, read_registration
 from agent.link.guard import CloudTime, Guard
@@ -63,6 +65,7 @@ RESEND_SECONDS = 5.0
 END_TIMEOUT = 2.0
 # MQTT 5: nobody subscribed to this topic, so no worker of the cloud is there.
 _NO_SUBSCRIBERS = 16
+_NOT_AUTHORIZED = 135
 _TOO_LARGE = 149
 
 _log = logging.getLogger(__name__)
@@ -100,11 +103,12 @@ class MqttSession:
         self._answers, self._asked = Topic(uuid, Kind.CLOUD_ANSWER), Topic(uuid, Kind.REQUEST)
         self._heartbeat = Heartbeat(self.send, self._time, settings.keepalive_seconds)
         self.cloud_abilities: Abilities = frozenset()
+        self._denied = ""
 
     @property
     def warning(self) -> str:
         """What is wrong though the connection is up, "" if nothing is."""
-        return self._heartbeat.warning
+        return self._heartbeat.warning or self._denied
 
     # Life.
 
@@ -122,7 +126,7 @@ class MqttSession:
                 self._outgoing(topic, state, retain=True), deadline=BROKER_TIMEOUT
             )
         except TransportError as error:
-            raise RegisterError(f"registration: {error}") from error
+            raise _registration_error(error) from error
         self.cloud_abilities = registered.reads
         return registered
 
@@ -195,6 +199,7 @@ class MqttSession:
         """
         with self._translated():
             answer = await self._ask(self._topic(Kind.REPORT), payload, REPORT_TIMEOUT)
+            self._denied = ""
             check_report(answer)
         return answer.payload
 
@@ -213,7 +218,15 @@ class MqttSession:
             if getattr(error, "reason", 0) == _TOO_LARGE:
                 text = f"the broker takes no report of this size: {error}"
                 raise ReportRejectedError(text) from error
+            if getattr(error, "reason", 0) == _NOT_AUTHORIZED:
+                self._note_denied(error)
             raise CloudBusyError(f"the report was not taken: {error}") from error
+
+    def _note_denied(self, error: TransportError) -> None:
+        """Show it once, and as long as it lasts: the report is kept and sent again."""
+        if not self._denied:
+            _log.warning("link: reports are kept: %s; what to do: %s", error, DeniedError.remedy)
+        self._denied = f"the broker denies reports, which are kept: {DeniedError.remedy}"
 
     async def _ask(
         self, topic: str, payload: bytes, deadline: float, properties: Properties = ()
@@ -322,3 +335,13 @@ class MqttSession:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _registration_error(error: TransportError) -> RegisterError:
+    """Return what it means that the way to the cloud failed, though the broker had let us in."""
+    text = f"registration: {error}"
+    if getattr(error, "reason", 0) == _NOT_AUTHORIZED:
+        return DeniedError(text)
+    if isinstance(error, RequestTimeoutError):
+        return UnansweredError(text)
+    return RegisterError(text)

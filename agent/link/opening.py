@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from agent.link import (
     ConnectError,
@@ -22,11 +24,13 @@ from agent.link import (
 from base.clock import TrustedTime
 from base.tls_dates import CertificateDateError, check_dates, leave_dates
 from transport.dial import Address, connect, name_for_tls, resolve
+from transport.tls_socket import shake_hands
 
 # Seconds to wait for TLS close_notify; asyncio's 30 s would delay the end of a half-open link.
 GOODBYE_TIMEOUT = 2.0
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_Opened = TypeVar("_Opened")
 
 
 class Opener:
@@ -38,7 +42,7 @@ class Opener:
         """Connect to ``host``; ``timeout`` in seconds, ``clock`` judges the certificates' dates."""
         self._host = host
         self._port = port
-        self._tls = tls
+        self.tls = tls
         self._timeout = timeout
         self._clock = clock
         self._resolving: asyncio.Task[list[Address]] | None = None
@@ -51,10 +55,19 @@ class Opener:
         Raises:
             ResolveError, ConnectError, TlsError: by the phase that failed.
         """
+        return await self._open(self._shake_hands)
+
+    async def open_socket(self) -> tuple[ssl.SSLSocket, float]:
+        """Return the same as a plain, non-blocking socket, for a library that has one; raises as `open`."""
+        return await self._open(self._shake_hands_on_socket)
+
+    async def _open(
+        self, shake_hands: Callable[[socket.socket], Awaitable[tuple[_Opened, float]]]
+    ) -> tuple[_Opened, float]:
         addresses = sorted(await self._resolve(), key=lambda found: found == self._avoided)
         sock, address = await self._connect(addresses)
         try:
-            opened = await self._shake_hands(sock)
+            opened = await shake_hands(sock)
         except LinkError:
             self._avoided = address
             raise
@@ -92,7 +105,7 @@ class Opener:
             async with asyncio.timeout(self._timeout):
                 reader, writer = await asyncio.open_connection(
                     sock=sock,
-                    ssl=self._tls,
+                    ssl=self.tls,
                     server_hostname=name_for_tls(self._host),
                     ssl_shutdown_timeout=GOODBYE_TIMEOUT,
                 )
@@ -105,6 +118,18 @@ class Opener:
             return (reader, writer), check_dates(writer.get_extra_info("ssl_object"), self._clock)
         except CertificateDateError as error:
             writer.transport.abort()
+            raise tls_error(error, self._timeout) from error
+
+    async def _shake_hands_on_socket(self, sock: socket.socket) -> tuple[ssl.SSLSocket, float]:
+        try:
+            async with asyncio.timeout(self._timeout):
+                wrapped = await shake_hands(sock, self._host, self.tls)
+        except OSError as error:
+            raise tls_error(error, self._timeout) from error
+        try:
+            return wrapped, check_dates(wrapped, self._clock)
+        except CertificateDateError as error:
+            wrapped.close()
             raise tls_error(error, self._timeout) from error
 
 
@@ -122,19 +147,6 @@ def tls_error(error: OSError, timeout: float) -> TlsError:
         case _:
             # asyncio's error has no text if the server hangs up during the handshake.
             return TlsError(f"TLS failed: {_words(error)}")
-
-
-def connect_error(error: OSError, timeout: float, host: str) -> LinkError:
-    """Return the error of the phase in which no connection to ``host`` came about."""
-    match error:
-        case ssl.SSLError():
-            return tls_error(error, timeout)
-        case TimeoutError():
-            return ConnectError(f"no connection to {host} within {timeout:g} s")
-        case socket.gaierror():
-            return ResolveError(f"cannot connect: {host}: {_words(error)}")
-        case _:
-            return ConnectError(f"cannot connect: {_words(error)}")
 
 
 def _words(error: Exception) -> str:

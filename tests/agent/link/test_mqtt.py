@@ -42,10 +42,12 @@ from base.clock import TrustedTime
 from staging.broker.process import Mosquitto
 from staging.broker.settings import ACCESS
 from tests.agent.parts import DEADLINE, TOKEN, UUID, make_profile, until
+from tests.agent.voice.test_cloud import handler as ear_handler
 from tests.authority import Authority
 from tests.broker import MqttCloud, broker
 from tests.extras import require
 from wire.abilities import DEVICE_READS
+from wire.answers import Result, UtteranceAnswer
 from wire.codes import Code
 from wire.exchange import TOO_LATE, Answer, Request
 from wire.reports import REGISTER_PATH, registration_answer
@@ -213,7 +215,7 @@ async def test_a_frozen_broker_is_given_up(made: Mosquitto, authority: Authority
         make_profile(1, authority.pem), settings(made, connect_timeout_seconds=0.2), volume,
         TrustedTime(),
     )  # fmt: skip
-    with pytest.raises(ConnectError, match="within"):
+    with pytest.raises(TlsError, match=r"no answer within 0\.2 s"):
         async with connector.connect(lambda _: None):
             pass
     made._process.send_signal(signal.SIGCONT)
@@ -465,6 +467,23 @@ async def test_the_same_request_twice_gets_the_same_answer(run: Run, cloud: Mqtt
     first = await cloud.send(properties, b"3", b"once")
     assert await cloud.send(properties, b"3", b"once") == first
     assert await cloud.send(properties, b"3", b"two") == Answer(Code.CHANGED, b"2")
+
+
+async def test_what_became_of_an_utterance_reaches_the_ear_once(
+    run: Run, cloud: MqttCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle, ears, _ = ear_handler(tmp_path, monkeypatch, remote=False)
+    noted: list[UtteranceAnswer] = []
+    monkeypatch.setattr(ears, "note_answer", noted.append)
+    await run(handle)
+    answer = UtteranceAnswer(10_001, Result.DONE)
+    properties = [("method", "PUT"), ("path", "answer"), ("id", "0a")]
+    for correlation in (b"1", b"2"):  # the second is a repeat
+        told = await cloud.send(properties, answer.to_payload(), correlation)
+        assert told == Answer(Code.CHANGED)
+    assert noted == [answer]
+    assert (await cloud.ask("PUT", "answer", b"{}")).code == Code.BAD_REQUEST
+    assert (await cloud.ask("GET", "answer")).code == Code.METHOD_NOT_ALLOWED
 
 
 async def test_a_request_after_its_deadline_is_not_carried_out(run: Run, cloud: MqttCloud) -> None:

@@ -17,6 +17,7 @@ from staging.broker.process import Mosquitto
 from staging.broker.settings import CLOUD_USER
 from staging.broker.worker import BrokerAddress, Worker
 from staging.errors import DeviceOfflineError
+from staging.gateway.ear import Ear
 from staging.gateway.gateway import Gateway
 from staging.gateway.silent import Pace
 from staging.gateway.twins import TEXT
@@ -28,6 +29,9 @@ from tests.authority import Authority
 from tests.broker import CLOUD_PASSWORD, DEADLINE, broker, connect
 from tests.staging.conftest import API_URL, LIMITS, FakeClock
 from transport.errors import TransportError
+from wire.abilities import ANSWER, ANSWER_PATH, Abilities
+from wire.answers import Result, UtteranceAnswer
+from wire.answers import parse_answer as parse_utterance_answer
 from wire.codes import Code
 from wire.exchange import Answer, Request
 from wire.fields import dump_object
@@ -118,6 +122,7 @@ class Thing:
     def __init__(self, device: Device) -> None:
         self.uuid, self.token = device.uuid, device.token
         self.volume = "8"
+        self.told: list[UtteranceAnswer] = []
         self.connection: Any = None
         self.answers: dict[bytes, asyncio.Future[Answer]] = {}
         self.tasks: set[asyncio.Task[None]] = set()
@@ -135,13 +140,17 @@ class Thing:
         await self.connection.subscribe(filters, deadline=DEADLINE)
 
     async def register(
-        self, token: str | None = None, uuid: str | None = None, run: str = ""
+        self,
+        token: str | None = None,
+        uuid: str | None = None,
+        run: str = "",
+        reads: Abilities = frozenset(),
     ) -> Answer:
         payload = registration_payload(Credentials(uuid or self.uuid, token or self.token))
         properties = run_properties(run) if run else []
         answer = await self.ask(Kind.REGISTER, payload, properties=properties)
         if answer.code == Code.CONTENT:
-            state = state_payload(State(online=True, run=run))
+            state = state_payload(State(online=True, reads=reads, run=run))
             await self.say(str(Topic(self.uuid, Kind.STATE)), state, retain=True)
         return answer
 
@@ -186,6 +195,9 @@ class Thing:
         )  # fmt: skip
 
     def decide(self, request: Request) -> Answer:
+        if request.path == ANSWER_PATH:
+            self.told.append(parse_utterance_answer(request.payload))
+            return Answer(Code.CHANGED)
         if request.path == ("resource",):
             return Answer(Code.CONTENT, dump_object(DATA_POINTS))
         if request.path != ("volume",):
@@ -232,6 +244,21 @@ async def test_any_worker_reaches_a_device_that_registered_with_another(site: Si
         assert await gateway.control(thing.uuid, "volume", "PUT", value) == ("2.04", "")
         assert thing.volume == value
     assert await b.control(thing.uuid, "volume", "GET", None) == ("2.05", "5")
+
+
+async def test_any_worker_tells_a_device_what_became_of_an_utterance(site: Site) -> None:
+    a, b = await site.work("a"), await site.work("b")
+    thing, of_old = await site.join(0), await site.join(1)
+    await thing.register(reads=frozenset({ANSWER}))
+    await of_old.register()
+    ears = [Ear(gateway.sessions) for gateway in (a, b)]
+    await until(lambda: all(ear.reads(thing.uuid, ANSWER) for ear in ears))
+    told = [UtteranceAnswer(10_001, Result.DONE), UtteranceAnswer(10_002, Result.NOT_UNDERSTOOD)]
+    for ear, answer in zip(ears, told, strict=True):
+        assert await ear.answer(thing.uuid, answer)
+        assert not await ear.answer(of_old.uuid, answer)
+    assert thing.told == told
+    assert of_old.told == []
 
 
 async def test_a_worker_that_starts_later_knows_who_is_online(site: Site) -> None:
@@ -335,7 +362,7 @@ async def test_a_worker_tells_the_others_consoles_what_it_changed(site: Site) ->
     [({"token": "wrong"}, Code.UNAUTHORIZED), ({"uuid": UUIDS[1]}, Code.BAD_REQUEST)],
 )
 async def test_the_cloud_checks_a_registration_itself(
-    site: Site, told: dict[str, str], code: Code
+    site: Site, told: dict[str, Any], code: Code
 ) -> None:
     a = await site.work("a")
     thing = await site.join()
