@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent import commands, lan_command, restarting
+from agent import commands, inspection, lan_command, restarting
 from agent.exits import EX_INTERRUPTED
 from agent.first import commands as first_commands
 from agent.last_words import last_words
@@ -100,6 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
     first_commands.register(subparsers, asking, Path(DEFAULT_PROFILE), Path(DEFAULT_CONFIG))
     restarting.register(subparsers, asking)
     lan_command.register(subparsers, asking)
+    inspection.register(subparsers, asking, Path(DEFAULT_PROFILE), Path(DEFAULT_CONFIG))
     return parser
 
 
@@ -230,7 +231,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _find_config(options: argparse.Namespace) -> None:
-    if options.config is None and Path(DEFAULT_CONFIG).exists():
+    if options.config is None and inspection.has_settings(Path(DEFAULT_CONFIG)):
         options.config = Path(DEFAULT_CONFIG)
 
 

@@ -7,27 +7,25 @@ is separate because the factory writes it.
 from __future__ import annotations
 
 import socket
-import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeGuard, get_type_hints
+from typing import Any, get_type_hints
 
+from agent.settings_files import layers_of, read_layers
+from agent.settings_values import convert, convert_networks
 from audio.speex import DEFAULT_QUALITY
 from audio.vad import VadKind
 from audio.wake_kinds import ReadyWord
-from machine.battery import parse_curve
-from machine.button_settings import ButtonSettings, Key, LightSettings, check_led
+from machine.button_settings import ButtonSettings, LightSettings
 from machine.capture_kinds import BackEndKind
-from ota.restart import parse_window
 from ota.trust.terms import DEFAULT_CHANNEL
 from resources.announce.settings import SoundsSettings
 from resources.energy.settings import BatterySettings
 from resources.playing.resume import Choice
 from wire.errors import FieldError, WireError
 from wire.ota import InstallerKind
-from wire.text import is_printable, kept
 from wire.voice import HeaderStyle
 
 
@@ -242,90 +240,83 @@ class Settings:
     wake: WakeSettings = field(default_factory=WakeSettings)
 
 
-# -1: there is none. Chips of the boards that are meant have 54 to 512 lines.
-LINES = (-1, 511)
-_LIMITS: Mapping[str, tuple[float, float]] = {
-    "link.mqtt_port": (0, 65535),
-    "link.keepalive_seconds": (1, 3600),
-    "link.connect_timeout_seconds": (1, 300),
-    "link.retry_max_seconds": (1, 3600),
-    "link.refused_retry_seconds": (1, 86400),
-    "battery.bus": (0, 255),
-    "battery.address": (0, 0x77),  # and `_check_address`
-    "battery.cells": (1, 8),
-    "battery.shunt_ohms": (0.0001, 10),
-    "battery.warn_percent": (0, 100),
-    "battery.warn_again_percent": (0, 100),
-    "battery.off_percent": (0, 50),
-    **{f"buttons.{key}": LINES for key in Key},
-    "buttons.talk_code": (0, 767),
-    "light.gpio": LINES,
-    "voice.quality": (0, 10),
-    "voice.max_seconds": (1, 600),
-    "voice.pause_seconds": (0.3, 3),
-    "switch.idle_minutes": (0, 1440),
-    "play.cache_bytes": (0, 2**40),
-    "ota.confirm_timeout_seconds": (5, 3600),
-    "ota.max_bytes_per_second": (0, 2**31),
-    "health.chime_volume": (0, 100),
-    "health.check_timeout_seconds": (1, 600),
-    "outbox.max_bytes": (64 * 1024, 2**31),
-    "local.http_port": (0, 65535),
-    "local.coap_port": (0, 65535),
-    "local.https_port": (0, 65535),
-    "local.oscore_port": (0, 65535),
-}
+TABLES: Mapping[str, type[Any]] = get_type_hints(Settings)
+"""The tables of the file, by their names."""
 
 # The 7-bit addresses of chips: I2C-bus specification UM10204, section 3.1.12.
 CHIP_ADDRESSES = (0x08, 0x77)
-_NOT_EMPTY = frozenset({"ota.product", "ota.channel"})
-# Strings with their own format, and the parsers that check them; an empty string means none.
-_FORMS: Mapping[str, Callable[[str, str], object]] = {
-    "ota.window": parse_window,
-    "battery.curve": parse_curve,
-    "light.led": check_led,
-}
 
 
 def load_settings(path: Path | None) -> Settings:
-    """Read the settings file; None means the defaults.
+    """Read the settings file and its drop-ins; None means the defaults.
 
     Raises:
-        SettingsError: the file cannot be read, is not TOML, or a member is unknown or invalid.
+        SettingsError: a file cannot be read, is not TOML, or a member is unknown or invalid. The message has the
+            first fault; ``story-agent config check`` tells all.
     """
     if path is None:
         return Settings()
-    try:
-        return parse_settings(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise SettingsError(f"settings {path}: {reason}") from error
-    except WireError as error:
-        raise SettingsError(f"settings {path}: {error}") from error
+    layers = read_layers(path)
+    settings, faults = judge(layers.merged())
+    if layers.faults:
+        told = layers.faults[0]
+        raise SettingsError(f"settings {told.file}: {told}") from told
+    if faults:
+        layer = layers.origin(faults[0].field)
+        file = path if layer is None else layer.file
+        raise SettingsError(f"settings {file}: {faults[0]}") from faults[0]
+    return settings
 
 
 def parse_settings(text: str) -> Settings:
-    """Parse settings from TOML text; raises WireError that names the member."""
-    try:
-        source = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # too many digits; too many brackets
-        raise WireError(f"not TOML: {error}") from error
-    tables = {f.name: f.default_factory for f in fields(Settings)}
-    for name, table in source.items():
-        if name not in tables or not isinstance(table, dict):
-            raise FieldError(name, table, "one of the tables " + ", ".join(tables))
-    built = {
-        name: _build_table(name, kind, source.get(name, {}))  # type: ignore[arg-type]
-        for name, kind in tables.items()
-    }
-    _check_certificate(built["link"])
-    _check_network(built["local"])
-    _check_levels(built["battery"])
-    _check_address(built["battery"])
-    _check_lines(built["buttons"], built["light"])
-    _check_light(built["light"])
-    _check_talk_code(built["buttons"])
-    return Settings(**built)
+    """Parse settings from TOML text; raises WireError that names the first member that is wrong."""
+    layers = layers_of(text)
+    settings, faults = judge(layers.merged())
+    for fault in (*layers.faults, *faults):
+        raise fault
+    return settings
+
+
+def judge(source: Mapping[str, object]) -> tuple[Settings, list[FieldError]]:
+    """Return the settings, where what is wrong has its default, and all that is wrong."""
+    faults = [
+        FieldError(name, table, nearest(name, TABLES, "one of the tables "))
+        for name, table in source.items()
+        if name not in TABLES or not isinstance(table, dict)
+    ]
+    built: dict[str, Any] = {}
+    for name, kind in TABLES.items():
+        table = source.get(name)
+        built[name], wrong = _build_table(name, kind, table if isinstance(table, dict) else {})
+        faults += wrong
+    # A default in place of a fault would disagree with the rest.
+    spoiled = {fault.field.partition(".")[0] for fault in faults}
+    return Settings(**built), [*faults, *_disagreements(built, spoiled)]
+
+
+def _disagreements(built: Mapping[str, Any], spoiled: Collection[str]) -> Iterator[FieldError]:
+    checks: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
+        (_check_certificate, ("link",)), (_check_network, ("local",)), (_check_levels, ("battery",)),
+        (_check_address, ("battery",)), (_check_lines, ("buttons", "light")), (_check_light, ("light",)),
+        (_check_talk_code, ("buttons",)),
+    )  # fmt: skip
+    for check, names in checks:
+        if set(names) & set(spoiled):
+            continue
+        try:
+            check(*(built[name] for name in names))
+        except FieldError as fault:
+            yield fault
+
+
+def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
+    """Return what was expected in place of an unknown name: the nearest one first."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only of a fault
+
+    known = list(names)
+    near = get_close_matches(name, known, 1)
+    listed = f"{otherwise}{', '.join(known)}"
+    return f"{near[0]} ({listed})" if near and near[0] != name else listed
 
 
 def _check_certificate(link: LinkSettings) -> None:
@@ -395,57 +386,27 @@ def _check_lines(buttons: ButtonSettings, light: LightSettings) -> None:
         taken[line] = f"buttons.{key}"
 
 
-def _build_table(table: str, kind: type[Any], source: Mapping[str, object]) -> Any:
+def _build_table(
+    table: str, kind: type[Any], source: Mapping[str, object]
+) -> tuple[Any, list[FieldError]]:
+    """Return the table, where what is wrong has its default, and all that is wrong."""
     types = get_type_hints(kind)
     values: dict[str, object] = {}
+    faults: list[FieldError] = []
     for name, value in source.items():
-        if name not in types:
-            raise FieldError(f"{table}.{name}", value, "one of " + ", ".join(types))
-        convert = _convert_networks if types[name] == tuple[str, ...] else _convert
-        values[name] = convert(f"{table}.{name}", types[name], value)
-    return kind(**values)
+        try:
+            if name not in types:
+                raise FieldError(f"{table}.{name}", value, _place_of(name, types))
+            change = convert_networks if types[name] == tuple[str, ...] else convert
+            values[name] = change(f"{table}.{name}", types[name], value)
+        except FieldError as fault:
+            faults.append(fault)
+    return kind(**values), faults
 
 
-def _convert(name: str, kind: type[Any], value: object) -> object:
-    """Convert a TOML value to the member's type; raises FieldError."""
-    low, high = _LIMITS.get(name, (0, 0))
-    match value:
-        case bool() if kind is bool:
-            return value
-        case int() | float() if kind in (int, float) and not isinstance(value, bool):
-            if (kind is float or isinstance(value, int)) and low <= value <= high:
-                return kind(value)
-        case str() if kind is Path and value and is_printable(value):
-            return Path(value)
-        case str() if name in _FORMS:
-            if value:
-                _FORMS[name](value, name)
-            return value
-        case str() if kind is str and is_printable(value) and (value or name not in _NOT_EMPTY):
-            return kept(value)
-        case str() if _is_enum(kind) and value in set(kind):
-            return kind(value)
-    raise FieldError(name, value, _expectation(kind, low, high))
-
-
-def _expectation(kind: type[Any], low: float, high: float) -> str:
-    if _is_enum(kind):
-        return "one of " + ", ".join(kind)
-    if kind in (int, float):
-        return f"{'an integer' if kind is int else 'a number'} from {low} to {high}"
-    return {bool: "true or false", Path: "a path"}.get(kind, "a string of printable characters")
-
-
-def _is_enum(kind: type[Any]) -> TypeGuard[type[StrEnum]]:
-    return isinstance(kind, type) and issubclass(kind, StrEnum)
-
-
-def _convert_networks(name: str, _kind: type[Any], value: object) -> tuple[str, ...]:
-    """Return a list of networks as it stands; raises FieldError that names the one that is none."""
-    if not isinstance(value, list):
-        raise FieldError(name, value, 'a list of networks such as ["192.168.1.0/24"]')
-    if value:
-        from resources.online.policy import parse_networks  # noqa: PLC0415  # few machines list any
-
-        parse_networks(value, name)
-    return tuple(value)
+def _place_of(name: str, types: Mapping[str, object]) -> str:
+    """Return what was expected in place of an unknown member: it may belong to another table."""
+    homes = [f"{table}.{name}" for table, kind in TABLES.items() if name in get_type_hints(kind)]
+    if homes:
+        return f"{homes[0]} (one of {', '.join(types)})"
+    return nearest(name, types, "one of ")

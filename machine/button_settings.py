@@ -52,10 +52,15 @@ class ButtonSettings:
     mute: int = NONE
     """Closes the microphone, and allows it again."""
     play_pause: int = NONE
+    """Pauses the story, and goes on with it."""
     next: int = NONE
+    """The next title."""
     previous: int = NONE
+    """The title before, or this one from its beginning."""
     volume_up: int = NONE
+    """Louder by one step."""
     volume_down: int = NONE
+    """Quieter by one step."""
     pull: Pull = Pull.UP
     """``up``, ``down`` or ``none`` (a resistor on the board)."""
     active_low: bool = True

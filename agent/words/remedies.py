@@ -28,6 +28,8 @@ CHINESE: Mapping[str, str] = {
         "写入属于这台机器的身份文件，或在云里登记它",
     "flash a profile of its own to one of the two machines (a card was copied)":
         "给其中一台写入它自己的身份文件（有人复制了存储卡）",
+    "let this device write below story/{uuid}/up and read below story/{uuid}/down in the broker's access list":
+        "在消息服务器的访问列表里，允许这台设备写 story/{uuid}/up、读 story/{uuid}/down",
     "nothing: the report is kept and sent again; if it lasts, check the cloud's store":
         "不用做什么：报告会保留并重发；若一直如此，检查云的数据库",
 }  # fmt: skip

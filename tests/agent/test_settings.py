@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.settings import _LIMITS, Settings, SettingsError, load_settings, parse_settings
+from agent.settings import Settings, SettingsError, load_settings, parse_settings
+from agent.settings_values import LIMITS
 from resources.announce.settings import Kind, Language, SoundsSettings
 from wire.errors import WireError
 from wire.voice import HeaderStyle
@@ -151,13 +152,13 @@ def test_an_empty_file_and_no_file_give_the_defaults() -> None:
 
 
 def test_every_number_has_limits() -> None:
-    assert {name for name, _ in numeric_members()} == set(_LIMITS)
+    assert {name for name, _ in numeric_members()} == set(LIMITS)
 
 
 @pytest.mark.parametrize(("name", "kind"), numeric_members())
 def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type) -> None:
     table, _, key = name.partition(".")
-    low, high = _LIMITS[name]
+    low, high = LIMITS[name]
     # A machine must not power off before it has warned.
     beside = {
         "battery.off_percent": "warn_percent = 100\n",
@@ -243,14 +244,17 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ),
         ("[buttons]\ntalk = 512", "buttons.talk: got 512, expected an integer from -1 to 511"),
         ('[buttons]\npull = "left"', 'buttons.pull: got "left", expected one of up, down, none'),
-        ('[ota]\nproduct = ""', 'ota.product: got "", expected a string of printable'),
-        ('[ota]\nchannel = ""', 'ota.channel: got "", expected a string of printable'),
+        ('[ota]\nproduct = ""', 'ota.product: got "", expected a string that is not empty'),
+        ('[ota]\nchannel = ""', 'ota.channel: got "", expected a string that is not empty'),
         ('[ota]\nwindow = "2-5"', 'ota.window: got "2-5", expected two local times such as '),
         ("[ota]\nwindow = 2", "ota.window: got 2, expected a string"),
         ('[health]\nsound = "loud"', 'health.sound: got "loud", expected one of auto, device, off'),
         ("[ota]\nbatch = 7", "ota.batch: got 7, expected a string"),
         ("[ota]\nbatch = 1979-05-27", "ota.batch: got .*1979.*, expected a string"),
-        ("[link]\nkeepalive = 3", "link.keepalive: got 3, expected one of kind, "),
+        (
+            "[link]\nkeepalive = 3",
+            "link.keepalive: got 3, expected keepalive_seconds .one of kind, ",
+        ),
         ("[mqtt]\nport = 1", "mqtt: got .*, expected one of the tables link, voice, buttons, "),
         ("link = 3", "link: got 3, expected one of the tables"),
         ("[[link]]\nkeepalive_seconds = 3", "link: got .*, expected one of the tables"),
