@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
+import socket
 from collections.abc import Mapping
 from enum import Enum
 
@@ -22,6 +24,8 @@ from wire.codes import Code
 
 # "agent" is for curl --unix-socket, which needs some name.
 ALLOWED_HOSTS = frozenset({"localhost", "127.0.0.1", "agent"})
+# What routers and mDNS put behind a machine's name at home; a page's name has another ending.
+HOME_DOMAINS = frozenset({"local", "lan", "home", "home.arpa", "internal", "fritz.box"})
 _BEARER = "bearer "
 
 
@@ -34,11 +38,23 @@ class Way(Enum):
 
 
 def find_refusal(
-    way: Way, method: str, headers: Mapping[str, str], token: str
+    way: Way, method: str, headers: Mapping[str, str], token: str, name: str = ""
 ) -> tuple[Code, str] | None:
-    """Return why a request is refused, None if it is not; names of ``headers`` in small letters."""
-    if way is not Way.NETWORK and (host := _host(headers)) not in ALLOWED_HOSTS:
+    """Return why a request is refused, None if it is not.
+
+    Args:
+        way: how it came.
+        method: of HTTP.
+        headers: names in small letters.
+        token: the machine's; "": nobody has it.
+        name: the machine's host name.
+    """
+    host = _host(headers)
+    if way is not Way.NETWORK and host not in ALLOWED_HOSTS:
         return Code.BAD_REQUEST, f"Host: got {host[:64]!r}, expected 127.0.0.1 or localhost"
+    if way is Way.NETWORK and not _is_at_home(host, name.lower()):
+        expected = f"this machine's address, or {name or 'its name'}"
+        return Code.BAD_REQUEST, f"Host: got {host[:64]!r}, expected {expected}"
     if way is Way.SOCKET:
         return None
     if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
@@ -50,7 +66,25 @@ def find_refusal(
 
 
 def _host(headers: Mapping[str, str]) -> str:
-    return headers.get("host", "").rpartition("]")[2].partition(":")[0].lower()
+    """Return the name or the address of ``Host``, without port and brackets."""
+    host = headers.get("host", "").lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _is_at_home(host: str, name: str) -> bool:
+    """Return whether ``host`` is an address or a name of this machine, not one that a page has in DNS."""
+    if host == "localhost" or (name and host == name):
+        return True
+    label, _, domain = host.rstrip(".").partition(".")
+    if name and label == name.partition(".")[0] and domain in HOME_DOMAINS:
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _has_token(headers: Mapping[str, str], token: str) -> bool:
@@ -70,19 +104,21 @@ class Gate:
         """Pass to ``app``; with an empty ``token`` nobody has it."""
         self._app = app
         self._token = token
+        self._name = socket.gethostname()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        refusal = find_refusal(_way(scope), scope["method"], Headers(scope=scope), self._token)
+        headers = Headers(scope=scope)
+        refusal = find_refusal(_way(scope), scope["method"], headers, self._token, self._name)
         if refusal is None:
             await self._app(scope, receive, send)
             return
         code, reason = refusal
-        headers = {"X-CoAP-Code": code.dotted}
+        more = {"X-CoAP-Code": code.dotted}
         if code is Code.UNAUTHORIZED:
-            headers["WWW-Authenticate"] = "Bearer"
+            more["WWW-Authenticate"] = "Bearer"
         text = f"{reason}\n"
-        answer = Response(text, code.http_status, headers=headers, media_type="text/plain")
+        answer = Response(text, code.http_status, headers=more, media_type="text/plain")
         await answer(scope, receive, send)
 
 

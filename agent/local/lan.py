@@ -25,8 +25,8 @@ VALID_DAYS = 20 * 365
 # A machine whose clock is at 1970 makes one that is valid later too.
 VALID_FROM = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
-# More than the server's own limit: with connections whose TLS is not done.
-CROWD_LIMIT = 128
+# Connections to HTTPS, with those whose TLS is not done: asyncio holds 256 KiB for each.
+CROWD_LIMIT = 48
 # ip(7), and in6.h of Linux; Python has no names for them.
 FREEBIND, V6_FREEBIND = 15, 78
 

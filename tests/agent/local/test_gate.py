@@ -14,7 +14,9 @@ GIVEN = {"authorization": f"Bearer {TOKEN}"}
 
 def code(way: Way, method: str, token: str = TOKEN, **headers: str) -> Code | None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    refusal = find_refusal(way, method, named, token)
+    if way is Way.NETWORK:
+        named = {"host": "192.168.1.7:8443"} | named
+    refusal = find_refusal(way, method, named, token, "Story-Box")
     return None if refusal is None else refusal[0]
 
 
@@ -36,7 +38,18 @@ def test_a_local_program_needs_the_token_for_what_speaks_for_the_child(
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
 def test_a_stranger_on_the_network_can_do_nothing(method: str) -> None:
     assert code(Way.NETWORK, method) is Code.UNAUTHORIZED
-    for wrong in ("", "Bearer", "Bearer ", "Bearer the-toke", "Basic the-token", "Bearer é"):
+    for wrong in (
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer the-toke",
+        "Basic the-token",
+        "Bearer é",
+        "Token the-token",
+        "the-token",
+        "BearerX the-token",
+        "Bearer the-token, Basic x",
+    ):
         assert code(Way.NETWORK, method, authorization=wrong) is Code.UNAUTHORIZED
     assert code(Way.NETWORK, method, authorization=f"bearer {TOKEN}") is None
 
@@ -64,3 +77,24 @@ def test_a_name_of_the_pages_choice_is_no_name_of_ours(host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1", "127.0.0.1:8080"])
 def test_our_names(host: str) -> None:
     assert code(Way.LOOPBACK, "GET", host=host) is None
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "story-box.evil.example", "192.168.1.7.evil.example", "", "other-box.local",
+     "story-box.local.evil.example", "local", "story-box..", "192.168.1.7 ", "[evil]", "story-boxx"],
+)  # fmt: skip
+def test_a_page_that_has_turned_its_name_to_our_address_is_refused_even_with_the_token(
+    host: str, method: str
+) -> None:
+    assert code(Way.NETWORK, method, host=host, **GIVEN) is Code.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["192.168.1.7", "192.168.1.7:8443", "[fe80::1]:8443", "[::1]", "story-box", "STORY-BOX:8443",
+     "story-box.local", "Story-Box.local.:8443", "story-box.fritz.box", "story-box.home.arpa", "localhost:8443"],
+)  # fmt: skip
+def test_names_of_a_machine_at_home(host: str) -> None:
+    assert code(Way.NETWORK, "GET", host=host, **GIVEN) is None
