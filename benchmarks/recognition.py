@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.recognition_set import (
-    DEVELOPMENT,
     HELD_OUT,
     REFUSE,
+    SPLITS,
     Clip,
     Split,
     catalogue,
@@ -36,7 +36,6 @@ from staging.recognition.titles import TitleIndex
 from staging.recognition.understanding import SILENCE_MAX
 from staging.recognition.whisper import load
 
-SPLITS = {split.name: split for split in (DEVELOPMENT, HELD_OUT)}
 RIGHT, REFUSED, WRONG = "right", "refused", "wrong"
 
 
@@ -114,11 +113,11 @@ def table(judged: list[Judged]) -> Iterator[str]:
     yield f"a clip: median {statistics.median(times):.2f} s, p95 {times[len(times) * 95 // 100]:.2f} s, load {load_now:.1f}"
 
 
-def recorded(each: Judged) -> str:
+def recorded(each: Judged, split: str) -> str:
     """Return a line of the fixture."""
     clip = each.clip
     row = {
-        "split": "development" if clip in clips(DEVELOPMENT) else "held-out",
+        "split": split,
         "text": clip.text, "wanted": clip.wanted, "kind": clip.kind, "child": clip.child, "noise": clip.noise,
         "hypotheses": [[text.text, text.log_probability] for text in each.hearing.hypotheses],
         "silence": round(each.hearing.silence, 2), "scores": each.scores, "done": each.done,
@@ -138,7 +137,9 @@ def main() -> None:
     judged = list(judge(model, SPLITS[options.split], options.rate, options.every))
     print("\n".join(table(judged)))
     if options.record:
-        options.record.write_text("".join(recorded(each) + "\n" for each in judged), "utf-8")
+        options.record.write_text(
+            "".join(recorded(each, options.split) + "\n" for each in judged), "utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The clips by which recognition is judged: who says what, how, beside what noise, and the wanted action.
 
-``clips(DEVELOPMENT)`` and ``clips(HELD_OUT)`` have no voice, title, filler sentence and seed in common:
-what is tuned on the one is reported on the other. A clip is espeak-ng reading pinyin (`tools.speech`),
-as an adult or moved up as children speak (pitch and formants by resampling, then the tempo), with or
-without noise, through Speex as a device sends it.
+The three splits have no voice, title, filler sentence and seed in common: what is tuned on DEVELOPMENT
+and SECOND is measured on HELD_OUT. (SECOND was the measured one of earlier versions.) A clip is espeak-ng
+reading pinyin (`tools.speech`), as an adult or moved up as children speak (pitch and formants by
+resampling, then the tempo), with or without noise, through Speex as a device sends it.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ COMMANDS = {
     "听完这个就停": "sleep-timer end",
 }  # fmt: skip
 LEADS = ("播放", "我想听", "播放", "讲一个")
+WISHES = ("讲个故事", "我想听故事", "放首歌", "唱首歌")
+# Of each split's titles, how many are also said alone, without a command before them.
+BARE = 8
 
 # In the catalogue of both sets, and never asked for.
 COMMON_TITLES = (
@@ -56,7 +59,7 @@ COMMON_TITLES = (
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One half of the material; nothing in it is in the other half."""
+    """One part of the material; nothing in it is in another part."""
 
     name: str
     seed: int
@@ -67,6 +70,10 @@ class Split:
     near: tuple[str, ...]
     """Titles that are not in the catalogue, and resemble one that is."""
     nonsense: tuple[str, ...]
+    chatter: tuple[str, ...]
+    """Sentences to somebody else that contain a command's words or a verb of the machine's."""
+    negated: tuple[str, ...]
+    """Commands that are not wanted."""
 
 
 DEVELOPMENT = Split(
@@ -77,16 +84,32 @@ DEVELOPMENT = Split(
      "蜗牛和大灰狼", "小白马", "找妈妈", "世上只有爸爸好"),
     ("今天天气很好", "妈妈我饿了", "我们去公园玩吧", "你叫什么名字", "我不想睡觉", "爸爸什么时候回来",
      "这个苹果真好吃", "老师说明天要早点来", "快把衣服穿好", "外面下雨了"),
+    ("妈妈说下一首歌很好听", "老师叫我们停止讲话", "暂停键在哪里", "我们放学了", "我昨天听了两只老虎", "他继续吃饭"),
+    ("不要下一首", "别换一首", "不要调高音量", "我不要上一首"),
 )  # fmt: skip
-HELD_OUT = Split(
-    "held-out", 29, ("+f1", "+m1", "+f5", "+m4", "+m7"), ("+f1", "+m5", "+f5"),
+SECOND = Split(
+    "second", 29, ("+f1", "+m1", "+f5", "+m4", "+m7"), ("+f1", "+m5", "+f5"),
     ("小燕子", "一分钱", "上学歌", "粉刷匠", "小螺号", "歌声与微笑", "种太阳", "外婆的澎湖湾", "虫儿飞", "泥娃娃",
      "铃儿响叮当", "小红帽的新朋友", "猴子捞月亮", "东郭先生和狼", "聪明的小裁缝", "会飞的箱子"),
     ("小鸽子", "一毛钱", "放学歌", "油漆匠", "种月亮", "外公的草原", "虫儿爬", "布娃娃", "猴子摘桃子",
      "勇敢的小裁缝", "会唱歌的箱子", "小海螺"),
     ("我要去厕所", "奶奶在做饭", "明天是星期六", "你看那边有只猫", "他把我的玩具拿走了", "牛奶已经喝完了",
      "等一会儿再说", "我的书包在哪儿", "弟弟在哭呢", "咱们回家吧"),
+    ("爸爸在听新闻", "奶奶说声音大一点才听得见", "我想放风筝", "下一个路口往左走", "我们继续画画吧", "他把电视关掉了"),
+    ("别下一首", "我不想换一个", "不要大声一点", "先别上一首"),
 )  # fmt: skip
+HELD_OUT = Split(
+    "held-out", 47, ("+m8", "+Andy", "+Gene", "+linda", "+max"), ("+anika", "+steph", "+Alicia"),
+    ("捉泥鳅", "健康歌", "鲁冰花", "生日快乐歌", "我爱北京天安门", "让世界充满爱", "海底小纵队", "小鲤鱼跳龙门", "三毛流浪记",
+     "金色的房子", "大闹龙宫", "长发公主", "聪明的一休", "巴啦啦小魔仙", "老鼠嫁女", "会说话的小石头"),
+    ("捉螃蟹", "快乐歌", "鲁花冰", "我爱北京烤鸭", "海底小世界", "小鲤鱼过大桥", "三毛上学记", "银色的房子", "大闹天空",
+     "短发公主", "老鼠娶亲", "会说话的小木头"),
+    ("我的铅笔断了", "姐姐在写作业", "冰箱里还有牛奶吗", "今天星期几", "我肚子疼", "你把门打开", "这件衣服太大了", "我们去看电影吧",
+     "小狗跑到外面去了", "晚上吃什么"),
+    ("我看完上一集就睡觉", "老师说暂停一下再写", "哥哥放假了", "我们接着搭积木", "妈妈听不到你说话", "他停止了比赛"),
+    ("不要上一首", "别下一个", "不想调低音量", "不用换一首"),
+)  # fmt: skip
+SPLITS = {split.name: split for split in (DEVELOPMENT, SECOND, HELD_OUT)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +118,10 @@ class Clip:
 
     number: int
     kind: str
-    """``command``, ``title``, ``near``, ``nonsense`` or ``noise``."""
+    """``command``, ``title``, ``near``, ``nonsense``, ``noise``, ``bare``, ``wish``, ``chatter`` or ``negated``."""
     text: str
     wanted: str
-    """``next``, ``play 小星星``, ``volume-set 5``, …, or ``refuse``."""
+    """``next``, ``play 小星星``, ``play-any``, ``volume-set 5``, …, or ``refuse``."""
     voice: str
     child: bool
     ratio: float
@@ -110,12 +133,12 @@ class Clip:
 
 
 def catalogue(split: Split) -> list[str]:
-    """Return the titles that the device of this half has."""
+    """Return the titles that the device of this part has."""
     return [*COMMON_TITLES, *split.titles]
 
 
 def clips(split: Split) -> list[Clip]:
-    """Return the clips of one half, always the same ones."""
+    """Return the clips of one part, always the same ones."""
     rng = random.Random(split.seed)  # a choice of clips, not a secret
     return [_spoken(number, *what, split, rng) for number, what in enumerate(_said(split, rng))]
 
@@ -134,6 +157,19 @@ def _said(split: Split, rng: random.Random) -> Iterator[tuple[str, str, str, boo
             yield "nonsense", text, REFUSE, child
     for _ in range(12):
         yield "noise", "", REFUSE, False
+    yield from _said_otherwise(split)
+
+
+def _said_otherwise(split: Split) -> Iterator[tuple[str, str, str, bool]]:
+    for child in (False, True):
+        for title in split.titles[:BARE]:
+            yield "bare", title, f"play {title}", child
+        for text in WISHES:
+            yield "wish", text, "play-any", child
+        for text in split.chatter:
+            yield "chatter", text, REFUSE, child
+        for text in split.negated:
+            yield "negated", text, REFUSE, child
 
 
 def _spoken(

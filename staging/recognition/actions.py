@@ -80,12 +80,20 @@ class Device:
         if intent.action is Action.PLAY:
             # With the prefix a title can be any word, even one that is a command.
             await self._ask("PUT", PLAY, PLAY_PREFIX + intent.title)
+        elif intent.action is Action.PLAY_ANY:
+            await self._play_any(intent.title)
         elif intent.action in PLAY_WORDS:
             await self._ask("PUT", PLAY, PLAY_WORDS[intent.action])
         elif intent.action is Action.SLEEP_TIMER:
             await self._ask("PUT", SLEEP_TIMER, intent.timer)
         else:
             await self._turn(intent)
+
+    async def _play_any(self, kind: str) -> None:
+        """Play a folder of that name, else what was heard last: the cloud knows none of its titles."""
+        if kind and (await self._ask("PUT", PLAY, PLAY_PREFIX + kind)).succeeded:
+            return
+        await self._ask("PUT", PLAY, PLAY_WORDS[Action.RESUME])
 
     async def _turn(self, intent: Intent) -> None:
         limits = self._point(VOLUME).pattern

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from staging.recognition import phonetics
+from staging.recognition.chatter import TRACKS, is_negated, is_order, is_own
 from staging.recognition.text import NUMERAL, parse_numeral
 from wire.errors import FieldError
 from wire.sentence import normalise
@@ -29,6 +30,8 @@ class Action(StrEnum):
     """The action that a sentence asks for."""
 
     PLAY = "play"
+    PLAY_ANY = "play-any"
+    """Something, whichever: 讲个故事."""
     NEXT = "next"
     PREVIOUS = "previous"
     PAUSE = "pause"
@@ -47,6 +50,8 @@ class Action(StrEnum):
 class Intent:
     """What a sentence asks for; ``title`` belongs to PLAY, ``amount`` to the volume actions.
 
+    PLAY_ANY has the kind of thing as its ``title`` (故事, 儿歌, or nothing): it may be a folder's name.
+
     ``timer`` belongs to SLEEP_TIMER: the value of the data point ``sleep_timer``.
 
     ``amount`` is the number of steps up or down, or the level to set: in the units of the data
@@ -62,7 +67,7 @@ class Intent:
     def to_json(self) -> dict[str, object]:
         """Return the JSON object for the console, with only the members that the action uses."""
         value: dict[str, object] = {"action": self.action.value}
-        if self.action is Action.PLAY:
+        if self.action is Action.PLAY or self.title:
             value["title"] = self.title
         if self.action is Action.SLEEP_TIMER:
             value["timer"] = self.timer
@@ -71,13 +76,19 @@ class Intent:
         return value
 
 
-_TRACK = "[首曲个则集段支]"
+_TRACK = f"[{TRACKS}]"
 _SOUND = "(?:音量|声音)"
 _KIND = "(?:歌曲?|故事)?"
 _BIT = "一?[点些]"
 _DO_NOT = "(?:别|不要?|不想要?|不用|不许|(?<!能)不能)"
 _SIMPLE: tuple[tuple[Action, str], ...] = (
-    (Action.NEXT, f"(?:下一?|(?<!最)后一){_TRACK}{_KIND}|换一?{_TRACK}{_KIND}|切歌|跳过"),
+    (
+        Action.NEXT,
+        (
+            f"(?:下一?|(?<!最)后一){_TRACK}{_KIND}|换一?{_TRACK}(?:别的)?{_KIND}|切歌|跳过"
+            f"|再[来听放播讲唱]一?{_TRACK}{_KIND}[吧嘛呀]?$"
+        ),
+    ),
     (Action.PREVIOUS, f"[上前]一?{_TRACK}{_KIND}"),
     (
         Action.STOP,
@@ -105,7 +116,7 @@ _TOO = "(?:太|有点儿?|(?:别|不要|不用)(?:太|这么|那么)?)"
 _UP = (
     f"{_LEAD}[大高响]{_BIT}|{_TURN}[大高响]|大声(?:{_BIT})?|[增加升]大?{_SOUND}|{_SOUND}[增加升]"
     f"|[提调]高|{_SOUND}?{_TOO}[小低轻]声|{_SOUND}{_TOO}[小低轻]"
-    "|听不[到见清]|(?:取消|解除|关[掉闭]?|不要|别|不用)静音"
+    "|听不[到见清](?![你他她妈爸老])|(?:取消|解除|关[掉闭]?|不要|别|不用)静音"
 )
 _DOWN = (
     f"{_LEAD}[小低轻]{_BIT}|{_TURN}[小低轻]|[小轻]声(?:{_BIT})?|[减降]小?低?{_SOUND}|{_SOUND}[减降]"
@@ -121,10 +132,26 @@ _LEVEL = (
 _SET = f"(?:{_SOUND}[放]?{_TURN}?[大小高低]?|{_TURN}[大小高低]?)[到为成至]{_LEVEL}"
 _SET_BARE = f"{_SOUND}{_TURN}?{_LEVEL}"
 _MUTE = "静音(?P<mute>)"
+# With these a verb of the machine is another word, or tells of what was: 听见, 听了, 听妈妈的话, 放学, 讲话.
+_WAS = "了(?!不起)|过(?!年|河|桥)|着|完"
+_HEARD = f"(?!{_WAS}|到|见|说|懂|不[到见懂清]|话|课|写|力|众|(?:妈妈|爸爸|老师|奶奶|爷爷|我|你|他|她)的?话$)"
+_PUT = f"(?!{_WAS}|学(?!习)|假|心|手(?!绢|指)|屁|松|弃|下|进|回|开|在|风筝|鞭炮|烟花|烟火)"
+_TOLD = f"(?!{_WAS}|话|课|道理|礼貌|卫生|戏)"
 _PLAY = (
-    "播放|再[放播来听唱讲]一?[遍次]|讲一讲|唱一唱|放一放|听一听|(?:[给帮]我们?|可以|(?<!不)能)[放来唱讲]"
-    f"|播一?{_TRACK}?|[想要]听|(?<!好)听(?![到见说话懂])(?:一?{_TRACK}|一下)?|[放来唱讲点]一?{_TRACK}"
-    "|[放唱讲]一?下|^(?:请|我?[想要])?[放唱讲]|(?<![a-z])play(?![a-z])"
+    f"播放|再[放播来听唱讲]一?[遍次]|讲一讲|唱一唱|放一放|听一听|(?:[给帮]我们?|可以|(?<!不)能)[放来唱讲](?!{_WAS})"
+    f"|播一?{_TRACK}?|[想要]听{_HEARD}|(?<!好)听{_HEARD}(?:一?{_TRACK}|一下)?|[放来唱讲点]一?{_TRACK}"
+    f"|[放唱讲]一下|^(?:请|我?[想要])?(?:放{_PUT}|[唱讲]{_TOLD})|(?<![a-z])play(?![a-z])"
+)
+# What names no title but only that something is to be heard, and the kind of it.
+_ANY = re.compile(
+    f"(?:随便|随意|任意|一?[{TRACKS}]|[点些]|一[点些]|新的?|好听的?|有趣的?|好玩的?|别的?|其他的?|什么|短的?|长的?|你的|我们?|我喜欢的?|喜欢的?)*"
+    "(?P<kind>睡前故事|童话故事|故事|儿歌|歌曲?|童话|音乐|听)?"
+)
+_ANY_ALONE = re.compile(
+    f"(?:我?(?:想要?|要))?(?:随便|随意)?(?:来|放|播放?|听|讲|唱)?(?:一?[点些]|一?{_TRACK})?(?:好听的?|别的)?"
+    "(?P<kind>睡前故事|童话故事|故事|儿歌|歌曲?|童话|音乐)"
+    f"|(?:随便|随意)(?:[来放播讲唱听]|播放)(?:一?[{TRACKS}点些]|[听放])?|有什么好听的"
+    "|(?:please )?play (?:something|anything|a story|some music|music|a song)(?: please)?"
 )
 # English is read only where it is the whole sentence: "next" is in too many others.
 _OBJECT = "(?: the)?(?: (?:one|song|story|track|music))?"
@@ -169,11 +196,18 @@ _RULES: tuple[tuple[Action, re.Pattern[str]], ...] = (
         for action, pattern in _ENGLISH
     ),
 )
+_IS_NOT = re.compile(_DO_NOT)
+_NOT_THIS = re.compile(f"一?[遍次]|{'|'.join(pattern for _, pattern in _SIMPLE[:2])}")
+_PLAY_BEHIND = re.compile(f"(?:播放|[放播讲唱听])一?{_TRACK}?")
+_WANTED = re.compile(f"^(?:那就?|就|我?还?(?:想要|要|想)|来|[这那]个)+(?:一?{_TRACK})?")
 _TITLED = re.compile(f"^(?:请|麻烦|你|我|妈妈|爸爸)*(?:能不能|可不可以)?(?:{_PLAY})")
-# 别换一首 is no wish for another; 不要下一首 may be one: 不要 and 下一首.
-_NOT_ANOTHER = re.compile(
-    f"(?:别|不用|不想|不许)(?:{'|'.join(pattern for _, pattern in _SIMPLE[:2])}|换)"
+# 不要这个换一首: what is not wanted is this one, and what follows is an order of its own.
+_THIS_ONE = f"(?:我)?(?:不要|不喜欢|不想听|不好听|不听|不爱听)(?:了|听|放)?(?:[这那][{TRACKS}]?(?:歌曲?|故事)?|它)(?:了|啦|啊)?"
+_REFUSED = re.compile(
+    f"^{_THIS_ONE}(?=.)|^(?:[这那][{TRACKS}]?(?:歌曲?|故事)?)(?:我)?(?:不要|不喜欢|不想听|不好听|不听)(?:了|啦)?(?=.)"
 )
+_MERELY_NO = re.compile(f"(?:不|不要|不对|不是|不好|不行|别|{_THIS_ONE})(?:了|啊|嘛)?|")
+_CLAUSES = re.compile("[,，。.!！?？;；、…~～\n]+")
 # A minus or a fraction, which `normalise` would drop: the level would be another one.
 _NO_LEVEL = re.compile(r"[-\u2212\u2013]\s*\d|\d[.,]\d")
 # Words around a title that are not part of it.
@@ -206,11 +240,18 @@ def find_intent(sentence: str) -> Intent | None:
     # 别停 and 不要停 mean what sounds, and 继续 keeps that on in a timer's last minute too.
     if timer is not None and not _GO_ON.search(text):
         return Intent(Action.SLEEP_TIMER, timer=str(timer))
-    text = _NOT_ANOTHER.sub("", text)
+    text = _REFUSED.sub("", _without_a_mere_no(sentence)) or text
     intent = _read(text) or _read(_as_heard(text))
     if intent is not None and intent.amount is not None and _NO_LEVEL.search(fold(sentence)):
         raise FieldError("volume", sentence, "a whole number that is not negative")
     return intent
+
+
+def _without_a_mere_no(sentence: str) -> str:
+    """Return the normalised sentence without a first clause that only refuses: 不要! 下一首."""
+    clauses = [normalise(clause) for clause in _CLAUSES.split(sentence)]
+    first, rest = clauses[0], "".join(clauses[1:])
+    return rest if rest and _MERELY_NO.fullmatch(first) else normalise(sentence)
 
 
 def named_after_play(sentence: str) -> tuple[str, ...]:
@@ -225,16 +266,44 @@ def named_after_play(sentence: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in (rest.strip(), _clean(rest)) if name))
 
 
+def named_alone(sentence: str) -> tuple[str, ...]:
+    """Return what may be a title in a sentence without a command, in each way to read it.
+
+    我要小兔子乖乖 may be a title, and has 小兔子乖乖.
+    """
+    text = normalise(sentence)
+    return tuple(
+        dict.fromkeys(name for name in (text, _clean(_WANTED.sub("", text) or text)) if name)
+    )
+
+
 def _read(text: str) -> Intent | None:
+    anything = _ANY_ALONE.fullmatch(_AFTER_TITLE.sub("", text))
+    if anything:
+        return Intent(Action.PLAY_ANY, anything["kind"] or "")
     titled = _TITLE_FIRST.search(text)
-    if titled and not _first(titled["title"]):
+    if titled and not _first(titled["title"]) and is_own(text[: titled.start()]):
         return Intent(Action.PLAY, _clean(titled["title"]))
     found = _first(text)
-    if found is None:
-        return None
-    action, match = found
+    return _found(text, *found) if found else None
+
+
+def _found(text: str, action: Action, match: re.Match[str]) -> Intent | None:
+    """Return what a command asks for where it stands in a sentence; None: it is no order, or not wanted."""
+    before, after = text[: match.start()], text[match.end() :]
     if action is Action.PLAY:
-        return _play(match[0], text[match.end() :])
+        return _play(match[0], after) if is_own(before) and not is_negated(before) else None
+    if action is Action.STOP and _IS_NOT.match(match[0]):
+        # 不要播放两只老虎: whatever it names is not wanted; but 不要听下一首 says nothing about this one.
+        return None if _NOT_THIS.match(after) or not is_own(before) else Intent(action)
+    if is_order(before, after):
+        return _command(action, match)
+    # 继续讲三只小猪 names what is to be heard.
+    verb = _PLAY_BEHIND.match(after)
+    return _play(verb[0], after[verb.end() :]) if verb and is_order(before, "") else None
+
+
+def _command(action: Action, match: re.Match[str]) -> Intent | None:
     if action is Action.VOLUME_SET:
         return _volume_set(match)
     if action in (Action.VOLUME_UP, Action.VOLUME_DOWN):
@@ -256,6 +325,9 @@ def _play(verb: str, rest: str) -> Intent | None:
         if action is not Action.PLAY and bare and rule.fullmatch(bare):
             return _read(bare) or Intent(action)
     title = _clean(rest)
+    anything = _ANY.fullmatch(_AFTER_TITLE.sub("", rest.strip())) or _ANY.fullmatch(title)
+    if title and anything:
+        return Intent(Action.PLAY_ANY, anything["kind"] or "")
     if title:
         return Intent(Action.PLAY, title)
     return Intent(Action.RESUME) if verb in {"播放", "play"} else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from staging.data_dir import DataDir
 from staging.errors import GatewayError, StagingError
 from staging.recognition.actions import ActionError, Control, Device, Step
 from staging.recognition.answer import Waiting, answer_of
-from staging.recognition.intents import Action, Intent, find_intent, named_after_play
+from staging.recognition.intents import Action, Intent, find_intent, named_after_play, named_alone
 from staging.recognition.kinds import Kind, kind_of_answer, kind_of_failure
 from staging.recognition.lookup import Known, look_up
 from staging.recognition.offers import Choice, Offers, choose, spoken_answers
@@ -103,6 +104,7 @@ class Recognition:
         self._offers = Offers()
         self._clock = clock
         self._monotonic = monotonic
+        self._chance = random.Random()  # noqa: S311  # for stories
         self._title_lists = TitleLists(data.root)
         self._reassembler = Reassembler()
         # Each with its end's arrival, in monotonic seconds.
@@ -242,8 +244,10 @@ class Recognition:
         try:
             named = await self._written_title(outcome.text or "", known)
             intent = find_intent(outcome.text or "") if named is None else named
-        except (StagingError, WireError) as failure:
-            return replace(outcome, error=str(failure), kind=kind_of_failure(failure))
+            if intent is None:
+                intent = named = await self._title_alone(outcome.text or "", known)
+        except (NoTitleError, StagingError, WireError) as failure:
+            return _failed(outcome, failure)
         if intent is None:
             return replace(outcome, error="there is no command in it")
         return await self._carry_out(outcome, known, intent, exact=named is not None)
@@ -255,6 +259,18 @@ class Recognition:
         if index is None:
             return None
         title = next((title for name in names if (title := index.exact(name))), None)
+        return None if title is None else Intent(Action.PLAY, title)
+
+    async def _title_alone(self, sentence: str, known: Known) -> Intent | None:
+        """Return the wish for a title that is the whole sentence; raises NoTitleError: it resembles one."""
+        index = await self._index(known)
+        if index is None:
+            return None
+        names = named_alone(sentence)
+        title = next((title for name in names if (title := index.exact(name))), None)
+        if title is None and names:
+            match = await asyncio.to_thread(index.alone, names[-1])
+            title = match.title if match else None
         return None if title is None else Intent(Action.PLAY, title)
 
     async def _carry_out(
@@ -281,11 +297,14 @@ class Recognition:
 
     async def _with_title(self, intent: Intent, known: Known) -> Intent:
         """Replace the recognised title by the spelling of the title list, if there is one."""
-        if intent.action is not Action.PLAY:
+        if intent.action not in (Action.PLAY, Action.PLAY_ANY):
             return intent
         index = await self._index(known)
         if index is None:
             return intent
+        if intent.action is Action.PLAY_ANY:
+            title = index.exact(intent.title) or self._chance.choice(index.titles)
+            return Intent(Action.PLAY, title)
         match = await asyncio.to_thread(index.find, intent.title)
         return replace(intent, title=match.title)
 

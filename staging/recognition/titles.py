@@ -18,6 +18,10 @@ MARGIN = 0.08
 PART_COST = 0.1
 # A single syllable occurs in too many titles.
 PART_MIN = 2
+# A title that is said alone, without 播放, is played if it is heard so well; with less it is offered.
+ALONE, ALONE_OFFERED = 0.12, 0.3
+# A part that is said alone is at least so much of the title: 妈妈 is no wish for 世上只有妈妈好.
+ALONE_PART, ALONE_PART_WRONG = 0.4, 0.1
 # How many titles are named when none is found: more cannot be remembered by ear.
 NEAREST = 2
 # How many titles are compared in full; each takes some 30 µs.
@@ -81,6 +85,26 @@ class TitleIndex:
             raise NoTitleError(f"{heard} may be {best.title} or {rivals[0].title}", nearest)
         return best
 
+    def alone(self, heard: str) -> Match | None:
+        """Return the title that a sentence of nothing else is, None if it is not like one.
+
+        Raises:
+            NoTitleError: it resembles a title, but may also be something else.
+        """
+        wanted = sounds(normalise(heard))
+        ranked = sorted(
+            (Match(title, _alone(wanted, said)) for title, said in self._like(wanted)),
+            key=lambda match: match.score,
+        )
+        near = [match for match in ranked[:NEAREST] if match.score <= ALONE_OFFERED]
+        if not near:
+            return None
+        clear = len(near) == 1 or near[0].score == 0.0 or near[1].score - near[0].score >= MARGIN
+        if near[0].score <= ALONE and clear:
+            return near[0]
+        nearest = [match.title for match in near]
+        raise NoTitleError(f"{heard} may be the title {' or '.join(nearest)}", nearest)
+
     def near(self, heard: Sequence[Sequence[Sound]], count: int) -> list[Match]:
         """Return the ``count`` titles that sound most like a stretch of one of several texts."""
         found: dict[str, float] = {}
@@ -106,3 +130,14 @@ def score(heard: Sequence[Sound], title: Sequence[Sound]) -> float:
     missing = 1 - len(part) / longest
     within = distance_within(part, all_of_it) / len(part)
     return min(whole, within + PART_COST * (1 + missing))
+
+
+def _alone(heard: Sequence[Sound], title: Sequence[Sound]) -> float:
+    """Return the distance of a title and all that was heard; of a part that is enough to offer it, ALONE_OFFERED."""
+    if not heard or not title:
+        return 1.0
+    whole = distance(heard, title) / max(len(heard), len(title))
+    is_part = PART_MIN <= len(heard) < len(title) and len(heard) >= ALONE_PART * len(title)
+    if is_part and distance_within(heard, title) / len(heard) <= ALONE_PART_WRONG:
+        return min(whole, ALONE_OFFERED)
+    return whole

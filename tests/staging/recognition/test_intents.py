@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from staging.recognition.intents import VOLUME_STEP, Action, Intent, find_intent, named_after_play
 from staging.recognition.phonetics import has_pinyin
@@ -16,6 +20,10 @@ def play(title: str) -> Intent:
     return Intent(Action.PLAY, title)
 
 
+def anything(kind: str = "") -> Intent:
+    return Intent(Action.PLAY_ANY, kind)
+
+
 def level(amount: int) -> Intent:
     return Intent(Action.VOLUME_SET, amount=amount)
 
@@ -27,11 +35,11 @@ def share(amount: int) -> Intent:
 SENTENCES: dict[str, Intent | None] = {
     # 播放…
     "播放小兔子乖乖": play("小兔子乖乖"),
-    "请播放儿歌。": play("儿歌"),
+    "请播放儿歌。": anything("儿歌"),
     "播放《春天在哪里》这首歌": play("春天在哪里"),
     "我想听两只老虎": play("两只老虎"),
     "我要听小兔子乖乖的故事": play("小兔子乖乖"),
-    "给我讲个故事": play("故事"),
+    "给我讲个故事": anything("故事"),
     "放一首两只老虎吧": play("两只老虎"),
     "来一首春天在哪里": play("春天在哪里"),
     "把小兔子乖乖播放出来": play("小兔子乖乖"),
@@ -106,7 +114,7 @@ SENTENCES: dict[str, Intent | None] = {
     "不要继续了": Intent(Action.PAUSE),
     "别换一首": None,
     "别换": None,
-    "不要下一首": Intent(Action.NEXT),
+    "不要下一首": None,
     "最后一首": Intent(Action.SLEEP_TIMER, timer="end"),
     "听最后一首歌": play("最后一首歌"),
     "后一首": Intent(Action.NEXT),
@@ -152,6 +160,83 @@ SENTENCES: dict[str, Intent | None] = {
     "音量调到一千": None,
     "音量调到百分之两百": None,
 }
+
+
+# What is negated is not done, whatever it is; a refusal before an order is part of neither.
+NOT_WANTED = (
+    "不要下一首", "我不要下一首", "别下一首", "不想听下一首", "不要上一首", "别切歌", "不要跳过", "不用换一个", "先别换", "不要换一首",
+    "我不想换一个", "不要再下一个了", "不要调高音量", "别调低音量", "不许调高音量", "不要重新播放", "不要从头开始", "不要再放一遍",
+    "不要音量调到十", "别二十分钟后停", "不是下一首", "我没说暂停", "没有说停止", "不能暂停", "不喜欢下一首", "请不要上一首", "不应该停止",
+)  # fmt: skip
+WANTED_AFTER_NO: dict[str, Intent] = {
+    "不要，下一首": Intent(Action.NEXT),
+    "不，换一首": Intent(Action.NEXT),
+    "不要这个，下一首": Intent(Action.NEXT),
+    "不要这首换一首": Intent(Action.NEXT),
+    "这个不好听换一个": Intent(Action.NEXT),
+    "不要这个，播放两只老虎": play("两只老虎"),
+    "能不能下一首": Intent(Action.NEXT),
+    "可不可以暂停": Intent(Action.PAUSE),
+    "要不要换一首": Intent(Action.NEXT),
+    "别关掉": Intent(Action.RESUME),
+    "别静音": UP,
+    "别放这个了": Intent(Action.STOP),
+}
+# A command's words in talk to somebody else.
+CHATTER = (
+    "妈妈说下一首歌很好听", "我昨天听了小兔子乖乖", "老师叫我们停止讲话", "他一直不停止", "暂停键在哪里", "这首歌的上一首是什么",
+    "爸爸在听新闻", "今天老师讲了一个故事", "昨天妈妈给我讲了小红帽", "我想放风筝", "放学了", "我们放学回家", "放假了", "放心吧", "放下来",
+    "讲话不要大声", "听妈妈的话", "我听不懂", "听到了", "继续努力", "我继续吃饭", "明天继续上课", "关了灯", "把灯关掉", "关掉电视",
+    "大一点的苹果", "我要大一点的", "跳过水坑", "换一个杯子", "换个衣服", "上个厕所", "前一个人", "下个星期", "下一个路口", "下一首是什么歌",
+    "你为什么暂停", "他停止了比赛", "我看完上一集就睡觉", "谁把声音调大了", "妈妈听不到你说话", "奶奶说声音大一点才听得见",
+)  # fmt: skip
+# Words around a command that leave it one.
+ADDRESSED: dict[str, Intent] = {
+    "小爱同学下一首": Intent(Action.NEXT),
+    "你好小明，请换一首歌好吗": Intent(Action.NEXT),
+    "妈妈我想听小红帽": play("小红帽"),
+    "停一下我要上厕所": Intent(Action.PAUSE),
+    "太吵了我睡不着": DOWN,
+    "声音太小了我听不见": UP,
+    "继续讲三只小猪": play("三只小猪"),
+    "小声说话": DOWN,
+    "音乐太大声了": DOWN,
+    "我觉得声音有点大": DOWN,
+    "等会儿再下一首": Intent(Action.NEXT),
+}
+# Whichever: a story is told.
+ANYTHING: dict[str, str] = {
+    "讲个故事": "故事", "给我讲一个故事吧": "故事", "我想听故事": "故事", "讲故事": "故事", "我喜欢听故事": "故事", "放首歌": "歌", "唱首歌": "歌",
+    "我想听歌": "歌", "来点音乐": "音乐", "播放音乐": "音乐", "随便放一个": "", "随便听听": "", "我要听好听的": "", "讲个睡前故事": "睡前故事",
+    "有什么好听的": "", "play something": "", "Play some music, please": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sentence", [*NOT_WANTED, *CHATTER])
+def test_what_is_not_wanted_or_not_meant_is_not_done(sentence: str) -> None:
+    assert find_intent(sentence) is None
+
+
+@pytest.mark.parametrize(("sentence", "expected"), [*WANTED_AFTER_NO.items(), *ADDRESSED.items()])
+def test_what_is_wanted_after_all(sentence: str, expected: Intent) -> None:
+    assert find_intent(sentence) == expected
+
+
+@pytest.mark.parametrize(("sentence", "kind"), ANYTHING.items())
+def test_a_vague_wish(sentence: str, kind: str) -> None:
+    assert find_intent(sentence) == anything(kind)
+
+
+@pytest.mark.parametrize("sentence", ["再来一个", "再讲一个", "再来一首", "再讲一个故事吧"])
+def test_one_more_is_the_next(sentence: str) -> None:
+    assert find_intent(sentence) == Intent(Action.NEXT)
+
+
+@given(st.text("不要别下一首停播放听讲歌的了我们你好同学说再给小大声点0", max_size=500))
+@settings(max_examples=40, deadline=None)
+def test_no_sentence_takes_long_or_fails(sentence: str) -> None:
+    with contextlib.suppress(FieldError):
+        find_intent(sentence)
 
 
 @pytest.mark.parametrize(("sentence", "expected"), SENTENCES.items())

@@ -58,7 +58,7 @@ def machine() -> Machine:
 
 @pytest.fixture
 def offering(database: Database, data: DataDir, machine: Machine) -> Recognition:
-    TitleLists(data.root).set(["小兔子乖乖", "两只老虎", "第二个"], uuid=UUID)
+    TitleLists(data.root).set(["小兔子乖乖", "两只老虎"], uuid=UUID)
     return Recognition(database, machine.control, data)
 
 
@@ -80,6 +80,15 @@ async def test_the_title_that_is_chosen_is_played(
     assert outcome.intent == {"action": "play", "title": nearest[place]}
     assert machine.asked == [("PUT", "play", f"播放{nearest[place]}")]
     assert (await offering.say(UUID, sentence)).kind is Kind.NOT_UNDERSTOOD  # the offer is over
+
+
+async def test_an_answer_to_an_offer_is_not_a_title_of_that_name(
+    offering: Recognition, machine: Machine, data: DataDir
+) -> None:
+    nearest = await offer(offering)
+    TitleLists(data.root).set([*nearest, "第二个"], uuid=UUID)
+    assert (await offering.say(UUID, "第二个")).done
+    assert machine.asked == [("PUT", "play", f"播放{nearest[1]}")]
 
 
 async def test_who_wants_neither_is_asked_nothing_more(

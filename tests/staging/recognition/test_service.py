@@ -130,15 +130,64 @@ async def test_titles_are_those_of_the_catalogue(
     ("sentence", "content"),
     [
         ("播放停止的故事", "播放停止的故事"), ("我要听《暂停》", "播放暂停"), ("暂停", "暂停"),
-        ("停止的故事", "停止"), ("放小紅帽", "播放小红帽"), ("播放 stop", "播放Stop"),
+        ("停止的故事", "播放停止的故事"), ("放小紅帽", "播放小红帽"), ("播放 stop", "播放Stop"),
     ],
 )  # fmt: skip
-async def test_a_title_that_says_a_command_is_played_if_it_is_named(
+async def test_a_title_that_says_a_command_is_played_unless_it_is_one(
     recognition: Recognition, machine: Machine, data: DataDir, sentence: str, content: str
 ) -> None:
     TitleLists(data.root).set(["停止的故事", "暂停", "小红帽", "Stop"], uuid=UUID)
     outcome = await recognition.say(UUID, sentence)
     assert (outcome.error, machine.asked) == (None, [("PUT", "play", content)])
+
+
+@pytest.mark.parametrize(
+    ("sentence", "title"),
+    [
+        ("小兔子乖乖", "小兔子乖乖"), ("小兔子乖乖！", "小兔子乖乖"), ("我要两只老虎", "两只老虎"), ("两只老虎吧", "两只老虎"),
+        ("那就春天在哪里", "春天在哪里"), ("小兔子乖乖的故事", "小兔子乖乖"), ("春天在哪儿", None), ("小兔子", None), ("两只老鼠", None),
+    ],
+)  # fmt: skip
+async def test_a_title_alone_is_played_or_if_it_is_not_quite_it_offered(
+    recognition: Recognition, machine: Machine, data: DataDir, sentence: str, title: str | None
+) -> None:
+    TitleLists(data.root).set(["小兔子乖乖", "两只老虎", "春天在哪里"], uuid=UUID)
+    outcome = await recognition.say(UUID, sentence)
+    assert machine.asked == ([("PUT", "play", f"播放{title}")] if title else [])
+    assert outcome.kind is (Kind.DONE if title else Kind.NOT_FOUND)
+    assert title or outcome.nearest
+
+
+async def test_something_is_a_title_by_chance_or_the_folder_that_is_named(
+    recognition: Recognition, machine: Machine, data: DataDir
+) -> None:
+    titles = ["小兔子乖乖", "两只老虎", "儿歌"]
+    TitleLists(data.root).set(titles, uuid=UUID)
+    for _ in range(40):
+        assert (await recognition.say(UUID, "给我讲个故事")).done
+    assert {content for *_, content in machine.asked} == {f"播放{title}" for title in titles}
+    machine.asked.clear()
+    outcome = await recognition.say(UUID, "放儿歌")
+    assert machine.asked == [("PUT", "play", "播放儿歌")]
+    assert outcome.intent == {"action": "play", "title": "儿歌"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "asked"),
+    [("讲个故事", ["播放故事", "继续"]), ("随便放一个", ["继续"])],
+)
+async def test_without_a_list_something_is_a_folder_or_what_was_heard_last(
+    recognition: Recognition, machine: Machine, sentence: str, asked: list[str]
+) -> None:
+    control = machine.control
+
+    async def no_folder(uuid: str, name: str, method: str, value: str) -> tuple[str, str]:
+        answer = await control(uuid, name, method, value)
+        return ("4.00", "no title") if value == "播放故事" else answer
+
+    recognition._control = no_folder
+    assert (await recognition.say(UUID, sentence)).done
+    assert [value for *_, value in machine.asked] == asked
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,7 @@ export const WORDS = {
   "source.voice": ["语音", "Voice"],
   "source.typed": ["输入", "Typed"],
   "intent.play": ["播放“{title}”", "Play “{title}”"],
+  "intent.play-any": ["随便播放一个 {title}", "Something: {title}"],
   "intent.next": ["下一首", "Next title"],
   "intent.previous": ["上一首", "Previous title"],
   "intent.pause": ["暂停", "Pause"],
