@@ -30,6 +30,8 @@ CHINESE: Mapping[str, str] = {
         "给其中一台写入它自己的身份文件（有人复制了存储卡）",
     "let this device write below story/{uuid}/up and read below story/{uuid}/down in the broker's access list":
         "在消息服务器的访问列表里，允许这台设备写 story/{uuid}/up、读 story/{uuid}/down",
+    "check that the cloud's workers run behind this broker, and that its access list lets this device read below story/{uuid}/down":
+        "检查云的进程是否在这个消息服务器后面运行，以及它的访问列表是否允许这台设备读 story/{uuid}/down",
     "nothing: the report is kept and sent again; if it lasts, check the cloud's store":
         "不用做什么：报告会保留并重发；若一直如此，检查云的数据库",
 }  # fmt: skip
