@@ -1,7 +1,8 @@
-"""Announces the local API's HTTPS by mDNS (DNS-SD), so that a program at home finds the machine.
+"""Announces a port of the home network by mDNS (DNS-SD), so that a program at home finds the machine.
 
-The name is the machine's host name; the certificate's fingerprint is told with it, the token and the
-uuid are not. zeroconf is the extra [mdns]; without it, or without a network, the machine does the rest.
+The name is the machine's host name, with the end of its network card's address: two machines of one
+name are two hosts. The certificate's fingerprint is told, the token, keys and the uuid are not.
+zeroconf is the extra [mdns]. Whoever runs `announce` begins it again when it fails.
 """
 
 from __future__ import annotations
@@ -9,51 +10,111 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import re
 import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
-from machine.network import read_network
+from agent.local.sockets import LocalAccessError
+from machine.network import NetworkInfo, read_network
 
-SERVICE = "_story-agent._tcp.local."
 _EXTRA = "zeroconf is missing: pip install 'story-agent[mdns]', or set local.announce = false"
+# Seconds; after a change of the network the machine is found again as soon.
+LOOK_SECONDS = 15.0
+# A label of DNS has 63 bytes; two of ours are added.
+NAME_LIMIT = 48
 
 _log = logging.getLogger(__name__)
 
+Sleep = Callable[[float], Awaitable[None]]
 
-async def announce(port: int, fingerprint: str, address: str) -> None:
-    """Announce until cancelled; what fails is logged, and the local API is served all the same.
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is announced: its type, its port, and what is told about it."""
+
+    kind: str
+    port: int
+    properties: Mapping[str, str]
+
+
+def host_label(name: str, mac: str) -> str:
+    """Return a host's label in ``.local``: ``name``, which may have a domain, and the end of ``mac``."""
+    label = re.sub(r"[^A-Za-z0-9-]", "-", name.partition(".")[0])[:NAME_LIMIT].strip("-")
+    digits = re.sub(r"[^0-9a-f]", "", mac.lower())[-6:]
+    return "-".join(part for part in (label or "story-machine", digits) if part)
+
+
+async def announce(
+    service: Service,
+    address: str,
+    look: Callable[[], NetworkInfo] = read_network,
+    sleep: Sleep = asyncio.sleep,
+) -> None:
+    """Announce until cancelled, and anew when the machine's address changes.
 
     Args:
-        port: where HTTPS is served.
-        fingerprint: of the certificate, SHA-256 in hex.
-        address: where HTTPS is served; an unspecified one: on every network.
+        service: what is served.
+        address: where; an unspecified one: on every network.
+        look: reads the network.
+        sleep: waits some seconds.
+
+    Raises:
+        LocalAccessError: zeroconf is missing, or the network takes no announcement.
     """
+    everywhere = ipaddress.ip_address(address).is_unspecified
+    while True:
+        now = await asyncio.to_thread(look)
+        own = now.ip if everywhere else address
+        if own:
+            label = host_label(socket.gethostname(), now.mac)
+            task = asyncio.create_task(_announce_at(service, own, label, everywhere=everywhere))
+            try:
+                await _until_changed(task, now, look, sleep)
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
+        else:
+            await sleep(LOOK_SECONDS)
+
+
+async def _until_changed(
+    task: asyncio.Task[None], before: NetworkInfo, look: Callable[[], NetworkInfo], sleep: Sleep
+) -> None:
+    """Return when the network is another one; raises what ends ``task``."""
+    while True:
+        waiting = asyncio.ensure_future(sleep(LOOK_SECONDS))
+        try:
+            await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if task.done():
+            task.result()
+        if (now := await asyncio.to_thread(look)) != before:
+            _log.info("local API: the network has changed: %s", now.ip or "no address")
+            return
+
+
+async def _announce_at(service: Service, own: str, label: str, *, everywhere: bool) -> None:
     try:
         # 17 ms and 3 MB that a machine without it does not take.
         from zeroconf import Error, InterfaceChoice  # noqa: PLC0415
         from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf  # noqa: PLC0415
-    except ImportError:
-        _log.error("local API: %s", _EXTRA)
-        return
-    everywhere = ipaddress.ip_address(address).is_unspecified
-    own = (await asyncio.to_thread(read_network)).ip if everywhere else address
-    if not own:
-        _log.error("local API: not announced: this machine has no address yet")
-        return
-    name = socket.gethostname().partition(".")[0] or "story-machine"
+    except ImportError as error:
+        raise LocalAccessError(_EXTRA) from error
     told = AsyncServiceInfo(
-        SERVICE, f"{name}.{SERVICE}", parsed_addresses=[own], port=port,
-        properties={"path": "/resource", "sha256": fingerprint}, server=f"{name}.local.",
+        service.kind, f"{label}.{service.kind}", parsed_addresses=[own], port=service.port,
+        properties=dict(service.properties), server=f"{label}.local.",
     )  # fmt: skip
     try:
         made = AsyncZeroconf(interfaces=InterfaceChoice.All if everywhere else [own])
     except OSError as error:
-        _log.error("local API: not announced: %s", error.strerror or error)
-        return
+        raise LocalAccessError(f"not announced: {error.strerror or error}") from error
     try:
         await (await made.async_register_service(told, allow_name_change=True))
-        _log.info("local API: announced as %s", told.name)
+        _log.info("local API: announced as %s at %s", told.name, own)
         await asyncio.Event().wait()
     except (Error, OSError) as error:
-        _log.error("local API: not announced: %s", str(error) or type(error).__name__)
+        raise LocalAccessError(f"not announced: {error or type(error).__name__}") from error
     finally:
         await made.async_close()  # says goodbye, so that nobody asks for it any more

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MakeServer = Callable[[str, tuple[Path, Path] | None], "LocalServer"]
 """Makes a server for a token ("": nobody has it) and the files of a certificate and its key."""
 
+# DNS-SD's types of what is announced (`agent.local.announce`).
+HTTPS, COAP = "_story-agent._tcp.local.", "_coap._udp.local."
 # Seconds that the agent's start waits for a port; a card may take its time.
 OPEN_SECONDS = 10.0
 # Seconds for what is being answered when the agent ends; the server itself takes 2 s at most.
@@ -136,13 +138,9 @@ class Doors:
             "local API: https on port %d, certificate SHA-256 %s",
             local.https_port, identity.fingerprint,
         )  # fmt: skip
-        announcing = asyncio.create_task(self._announce(identity)) if local.announce else None
-        try:
+        told = {"path": "/resource", "sha256": identity.fingerprint}
+        async with self._announced(HTTPS, local.https_port, local.https_address, told):
             await self._serve("local.https_port", bound, token, identity)
-        finally:
-            if announcing is not None:
-                announcing.cancel()
-                await asyncio.wait([announcing])
 
     async def _token(self) -> str:
         """Return the one token of all ports; raises LocalAccessError."""
@@ -151,14 +149,23 @@ class Doors:
         async with self._making:  # two that make one at once would hold different ones
             return await asyncio.to_thread(load_token, self._state)
 
-    async def _announce(self, identity: Identity) -> None:
-        from agent.local.announce import announce  # noqa: PLC0415  # off by default
+    @contextlib.asynccontextmanager
+    async def _announced(
+        self, kind: str, port: int, address: str, told: Mapping[str, str]
+    ) -> AsyncIterator[None]:
+        """Announce a port while the context is open, if that is wanted."""
+        if not self._local.announce:
+            yield
+            return
+        from agent.local.announce import Service, announce  # noqa: PLC0415  # off by default
 
-        local = self._local
-        work = functools.partial(
-            announce, local.https_port, identity.fingerprint, local.https_address
-        )
-        await self._contained.run("local.announce", work)
+        work = functools.partial(announce, Service(kind, port, told), address)
+        task = asyncio.create_task(self._contained.run(f"local.announce of {kind}", work))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
     async def _serve(
         self, name: str, bound: socket.socket, token: str, identity: Identity | None = None
@@ -188,7 +195,9 @@ class Doors:
             from agent.local.oscore import serve_oscore  # noqa: PLC0415  # off by default
         except ImportError as error:
             raise LocalAccessError(f"local.oscore_port: {EXTRA}") from error
-        await serve_oscore(
-            self._local, rooms.clients, rooms.handler, rooms.links, rooms.changes.watch,
-            lambda: self._is_open("local.oscore_port"),
-        )  # fmt: skip
+        local, told = self._local, {"path": "/.well-known/core"}
+        async with self._announced(COAP, local.oscore_port, local.oscore_address, told):
+            await serve_oscore(
+                local, rooms.clients, rooms.handler, rooms.links, rooms.changes.watch,
+                lambda: self._is_open("local.oscore_port"),
+            )  # fmt: skip

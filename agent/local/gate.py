@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Mapping
 from enum import Enum
@@ -20,12 +21,14 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from agent.local.announce import host_label
 from wire.codes import Code
 
 # "agent" is for curl --unix-socket, which needs some name.
 ALLOWED_HOSTS = frozenset({"localhost", "127.0.0.1", "agent"})
 # What routers and mDNS put behind a machine's name at home; a page's name has another ending.
 HOME_DOMAINS = frozenset({"local", "lan", "home", "home.arpa", "internal", "fritz.box"})
+_ANNOUNCED = re.compile("-[0-9a-f]{6}$")
 _BEARER = "bearer "
 
 
@@ -78,7 +81,9 @@ def _is_at_home(host: str, name: str) -> bool:
     if host == "localhost" or (name and host == name):
         return True
     label, _, domain = host.rstrip(".").partition(".")
-    if name and label == name.partition(".")[0] and domain in HOME_DOMAINS:
+    # `host_label` adds the end of the network card's address to what is announced.
+    ours = {name.partition(".")[0], host_label(name, "").lower()}
+    if name and domain in HOME_DOMAINS and {label, _ANNOUNCED.sub("", label)} & ours:
         return True
     try:
         ipaddress.ip_address(host)
