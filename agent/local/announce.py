@@ -10,19 +10,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from agent.local.names import host_label
 from agent.local.sockets import LocalAccessError
 from machine.network import NetworkInfo, read_network
 
 _EXTRA = "zeroconf is missing: pip install 'story-agent[mdns]', or set local.announce = false"
 # Seconds; after a change of the network the machine is found again as soon.
 LOOK_SECONDS = 15.0
-# A label of DNS has 63 bytes; two of ours are added.
-NAME_LIMIT = 48
 
 _log = logging.getLogger(__name__)
 
@@ -36,13 +34,6 @@ class Service:
     kind: str
     port: int
     properties: Mapping[str, str]
-
-
-def host_label(name: str, mac: str) -> str:
-    """Return a host's label in ``.local``: ``name``, which may have a domain, and the end of ``mac``."""
-    label = re.sub(r"[^A-Za-z0-9-]", "-", name.partition(".")[0])[:NAME_LIMIT].strip("-")
-    digits = re.sub(r"[^0-9a-f]", "", mac.lower())[-6:]
-    return "-".join(part for part in (label or "story-machine", digits) if part)
 
 
 async def announce(

@@ -21,7 +21,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent.local.announce import host_label
+from agent.local.names import host_label
 from wire.codes import Code
 
 # "agent" is for curl --unix-socket, which needs some name.

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from agent.local.announce import LOOK_SECONDS, Service, announce, host_label
+from agent.local.announce import LOOK_SECONDS, Service, announce
 from agent.local.doors import HTTPS
-from agent.local.gate import Way, find_refusal
 from agent.local.sockets import LocalAccessError
 from machine.network import NetworkInfo
 from tests.agent.parts import DEADLINE, until
@@ -60,25 +59,6 @@ async def announcing(service: Service, *arguments: Any) -> AsyncIterator[asyncio
     yield task
     task.cancel()
     await asyncio.wait([task])
-
-
-@pytest.mark.parametrize(
-    ("name", "mac", "label"),
-    [
-        ("story-machine", "b8:27:eb:12:34:56", "story-machine-123456"),
-        ("Kitchen.fritz.box", "B8:27:EB:AB:CD:EF", "Kitchen-abcdef"),
-        ("儿童房", "", "story-machine"),
-        ("a b", "00:00:00:00:00:01", "a-b-000001"),
-        ("x" * 64, "b8:27:eb:12:34:56", "x" * 48 + "-123456"),
-        ("", "", "story-machine"),
-    ],
-)
-def test_a_host_has_a_label_that_its_namesake_has_not(name: str, mac: str, label: str) -> None:
-    assert host_label(name, mac) == label
-    assert len(label) <= 63
-    headers = {"host": f"{label}.local:8443", "authorization": "Bearer t"}
-    if name:
-        assert find_refusal(Way.NETWORK, "GET", headers, "t", name) is None
 
 
 async def test_a_program_finds_the_machine_and_the_fingerprint_of_its_certificate(
