@@ -13,9 +13,13 @@ run: setup
 	@$(BIN)/python -m tools.tour $(if $(ONCE),--once) $(if $(MQTT),--mqtt) $(if $(DATA),--data "$(DATA)") \
 	  $(if $(API_PORT),--api-port $(API_PORT)) $(if $(DEVICE_PORT),--device-port $(DEVICE_PORT))
 
-# Three workers on two cores: much of the time is waiting for real sound.
-test: lint types
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+# mypy has one core, and the tests wait for real sound much of the time: side by side.
+test: lint
+	@$(MAKE) --no-print-directory -j2 types suite
+
+# Four workers on two cores, for the same reason. ARGS=… are more words for pytest.
+suite: setup
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The Debian packages for amd64 and arm64 into build/deb, from wheels whose hashes are in systemd/deb/locks (docs/packages.md).
 deb: setup

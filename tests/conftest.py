@@ -1,14 +1,18 @@
 """What several folders' tests share: a PulseAudio server, tones to play, Hypothesis without deadlines, and a
-logging set-up that ends with the test that called for it."""
+process whose logging, environment and signals are, after each test, what they were before it."""
 
 from __future__ import annotations
 
+import gc
+import locale
 import logging
 import math
 import os
 import shutil
+import signal
 import struct
 import subprocess
+import sys
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +32,12 @@ settings.load_profile("shared machine")
 PULSE_START_TIMEOUT = 60
 
 
+def pytest_collection_finish() -> None:
+    """Let the collector pass over what is there from the start: a tenth of the time of a whole run."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _logging_ends_with_its_test() -> Iterator[None]:
     """Undo what a command's ``main()`` set up: its handler writes to a stderr that closes with the test, and
@@ -41,6 +51,55 @@ def _logging_ends_with_its_test() -> Iterator[None]:
             root.removeHandler(handler)
     for logger in _loggers():
         logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+class _Process:
+    """What belongs to the whole process, and would change the tests after the one that changes it."""
+
+    SIGNALS = (
+        signal.SIGHUP,
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGCHLD,
+        signal.SIGPIPE,
+        signal.SIGUSR1,
+    )
+    OF_PYTEST = "PYTEST_CURRENT_TEST"
+
+    def __init__(self) -> None:
+        self.environment = dict(os.environ)
+        self.folder = Path.cwd()
+        self.mask = os.umask(0o077)
+        os.umask(self.mask)
+        self.signals = {number: signal.getsignal(number) for number in self.SIGNALS}
+        self.locale = locale.setlocale(locale.LC_ALL)
+        self.path = list(sys.path)
+        self.depth = sys.getrecursionlimit()
+
+    def restore(self) -> None:
+        now = os.environ.get(self.OF_PYTEST)
+        if {**os.environ, self.OF_PYTEST: ""} != {**self.environment, self.OF_PYTEST: ""}:
+            os.environ.clear()
+            os.environ.update(self.environment)
+            if now is not None:
+                os.environ[self.OF_PYTEST] = now
+        os.chdir(self.folder)
+        os.umask(self.mask)
+        for number, handler in self.signals.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+        if locale.setlocale(locale.LC_ALL) != self.locale:
+            locale.setlocale(locale.LC_ALL, self.locale)
+        sys.path[:] = self.path
+        sys.setrecursionlimit(self.depth)
+
+
+@pytest.fixture(autouse=True)
+def _the_process_is_left_as_it_was() -> Iterator[None]:
+    """Undo what a test, or a command's ``main()`` in it, did to the process; fixtures of files end later."""
+    before = _Process()
+    yield
+    before.restore()
 
 
 def _loggers() -> list[logging.Logger]:

@@ -12,6 +12,7 @@ import pytest
 
 from agent.settings import OtaSettings
 from tools.architecture import DOCUMENT, document, modules
+from tools.syntax import parse
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
@@ -46,7 +47,7 @@ def exists(name: str) -> bool:
     for count in range(len(parts), 0, -1):
         path = KNOWN.get(".".join(parts[:count]))
         if path is not None:
-            return defines(ast.parse(path.read_text("utf-8")), parts[count:])
+            return defines(parse(path.read_text("utf-8")), parts[count:])
     return Path(ROOT, *parts).is_dir()  # a folder of scripts, which is no package
 
 

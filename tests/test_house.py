@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from tools.architecture import FOLDERS, circles, graph, imports, modules, reachable
+from tools.architecture import FOLDERS, Import, circles, graph, imports, modules, reachable
+from tools.syntax import parse
 
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
@@ -146,7 +148,12 @@ TESTED_IN: dict[str, str] = {
 }
 
 KNOWN = modules()
-GRAPH = graph()
+
+
+@functools.cache
+def edges() -> dict[str, frozenset[Import]]:
+    """Return every module's imports; not at this file's import, which each worker of a run does."""
+    return graph()
 
 
 def top(name: str) -> str:
@@ -154,7 +161,7 @@ def top(name: str) -> str:
 
 
 def targets(module: str) -> set[str]:
-    return {item.target for item in GRAPH[module]}
+    return {item.target for item in edges()[module]}
 
 
 def of(*folders: str) -> list[str]:
@@ -180,7 +187,7 @@ def test_arrows_go_down_only() -> None:
 
 def test_no_circle_of_modules() -> None:
     """Imports inside functions and for type checkers count: both only hide a cycle."""
-    assert circles(GRAPH) == []
+    assert circles(edges()) == []
 
 
 def test_wire_has_no_input_output_no_clock_and_no_calls_into_c() -> None:
@@ -193,7 +200,7 @@ def test_what_starts_at_boot_imports_the_standard_library_only() -> None:
     launch = [name for name in of("ota") if name.startswith("ota.launch.")]
     assert launch
     for name in launch:
-        for target in reachable(GRAPH, name):
+        for target in reachable(edges(), name):
             allowed = target.startswith("ota.launch") or target == "base.files"
             assert allowed or top(target) in sys.stdlib_module_names, f"{name}: {target}"
 
@@ -206,7 +213,7 @@ def test_the_packages_around_what_starts_at_boot_are_empty(package: str) -> None
 
 def test_a_device_reaches_no_release_tool_and_no_cloud() -> None:
     for name in of(*MAY_IMPORT.keys() - NOT_ON_A_DEVICE):
-        reached = {target for target in reachable(GRAPH, name) if top(target) in NOT_ON_A_DEVICE}
+        reached = {target for target in reachable(edges(), name) if top(target) in NOT_ON_A_DEVICE}
         assert not reached, f"{name} imports {reached}"
         # Nor does it start one as a process, or import one by its name.
         quoted = {text for text in strings(KNOWN[name]) if is_name_of(text, NOT_ON_A_DEVICE)}
@@ -224,7 +231,7 @@ def test_the_store_knows_no_http_and_no_coap() -> None:
 
 
 def strings(path: Path) -> set[str]:
-    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    nodes = ast.walk(parse(path.read_text("utf-8")))
     return {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
 
 
@@ -239,7 +246,7 @@ def test_no_file_is_longer_than_a_reader_bears() -> None:
 
 
 def has_code(path: Path) -> bool:
-    body = ast.parse(path.read_text("utf-8")).body
+    body = parse(path.read_text("utf-8")).body
     return any(not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)) for n in body)
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from tools.syntax import parse
+
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/architecture.md"
 BEGIN, END = "<!-- imports: begin -->", "<!-- imports: end -->"
@@ -54,7 +56,7 @@ def imports(path: Path, known: Mapping[str, object]) -> frozenset[Import]:
     Raises:
         ValueError: a relative import, of which the project has none.
     """
-    tree = ast.parse(path.read_text("utf-8"), str(path))
+    tree = parse(path.read_text("utf-8"), str(path))
     return frozenset(
         Import(target, when)
         for node, when in _statements(tree, When.START)

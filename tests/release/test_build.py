@@ -10,6 +10,7 @@ import pytest
 
 from release.build import PACKAGES as BUILT_PACKAGES
 from tests.release.tool import BUILD, PACKAGES, Tool
+from tools.syntax import parse
 
 NEVER_IMPORTED = {"release", "staging", "pkcs11"}
 # What makes or opens a private key, in cryptography and securesystemslib. Verifying needs none of them.
@@ -40,7 +41,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 def imports(source: bytes) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -31,6 +31,7 @@ from tests.upgrade.house import (
     run_code,
     unpack,
 )
+from tools.syntax import parse
 
 EX_CONFIG = 78
 # Writes down how it was started.
@@ -281,7 +282,7 @@ def test_a_release_brings_each_package_of_ours_that_it_imports(package_of_now: P
 
 def imports_of(source: bytes) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -10,6 +10,7 @@ import pytest
 
 from agent.cli import main
 from agent.words.usage import CHINESE
+from tools.syntax import parse
 
 # What argparse says to programmers, or of what this command line does not have.
 NOT_FOR_PEOPLE = (
@@ -22,9 +23,7 @@ NOT_FOR_PEOPLE = (
 
 def _messages() -> set[str]:
     calls = (
-        node
-        for node in ast.walk(ast.parse(inspect.getsource(argparse)))
-        if isinstance(node, ast.Call)
+        node for node in ast.walk(parse(inspect.getsource(argparse))) if isinstance(node, ast.Call)
     )
     return {
         argument.value

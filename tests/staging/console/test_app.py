@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from staging.console import app
 from staging.console.app import HEADERS, PathSwitch
+from tools.syntax import parse
 
 FOLDER = Path(app.__file__).parent
 # Modules of the page that call no route of their own.
@@ -44,7 +45,7 @@ def test_a_page_has_one_name_in_python_and_javascript() -> None:
 def names_in(path: Path) -> set[str]:
     """Return the modules and names that a file imports, and the functions it calls by name."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
