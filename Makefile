@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test deb test-deb test-vm lint types bench fuzz command-proof report-proof worker-proof wake-proof clean
+.PHONY: setup run test deb test-deb test-vm lint types bench fuzz command-proof report-proof worker-proof wake-proof listen-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -67,6 +67,10 @@ worker-proof: setup
 # A family records a wake word by the command, and is heard, on a real sound server (docs/wake.md); three minutes.
 wake-proof: setup
 	$(BIN)/python -m tools.wake_proof
+
+# The sound server, the recorder, the player, the link and the cloud die in every state of listening (docs/listening.md); eight minutes.
+listen-proof: setup
+	$(BIN)/python -m tools.listen_proof
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

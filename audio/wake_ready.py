@@ -6,23 +6,18 @@ The package needs numpy: it is loaded in the wake word's child process alone, an
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
 from typing import Any, Final
 
 from audio.embedding import EXTRA
 from audio.errors import AudioError
-from audio.wake_card import Card
 from audio.wake_kinds import ReadyWord
 from audio.wake_match import COOLDOWN_SECONDS, NEVER, Found
+from audio.wake_ready_cards import CARDS
 
 PACKAGE: Final = "pymicro_wakeword"
 BLOCK_SECONDS: Final = 0.020
 # Of the model's own limit on its probability: what comes so near is counted as a near miss.
 NEAR_PART: Final = 0.6
-
-
-CARDS: Final[Mapping[ReadyWord, Card]] = {}
-"""What `benchmarks.wake_ready` measured of each; one that is not here, or whose card has doubts, is not used."""
 
 
 class ReadyEar:

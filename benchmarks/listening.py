@@ -66,7 +66,7 @@ def measure(kind: BackEndKind) -> dict[str, Spread]:
         with (bench.folder / "agent.toml").open("a") as settings:
             settings.write(f'microphone = "{device}"\ncapture = "{kind}"\n')
         with agent(bench):
-            heard = [_listen(bench, server) for _ in range(ROUNDS)]
+            heard = [listen(bench, server) for _ in range(ROUNDS)]
     times = [h["seconds"] for h in heard]
     return {
         name: Spread.of([1000 * (t[last] - t[first]) for t in times]) for name, first, last in SPANS
@@ -78,7 +78,8 @@ def _device(kind: BackEndKind) -> str:
     return "pulse" if kind is BackEndKind.ARECORD else MIC_SOURCE
 
 
-def _listen(bench: Bench, server: MicServer) -> dict[str, Any]:
+def listen(bench: Bench, server: MicServer) -> dict[str, Any]:
+    """Say a sentence to the machine; return how its session went."""
     client = LocalClient(bench.state / SOCKET_NAME)
     answers: list[dict[str, Any]] = []
     asking = threading.Thread(

@@ -10,6 +10,7 @@ import time
 
 from benchmarks import (
     download,
+    ears,
     fleet,
     history_page,
     load,
@@ -42,6 +43,7 @@ UNSTAGED = (
     load.measure,
     playback.measure,
     spoken.measure,
+    ears.measure,
 )
 
 

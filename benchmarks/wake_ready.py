@@ -1,4 +1,4 @@
-"""Makes the cards of the ready English wake words (`audio.wake_ready.CARDS`, docs/wake.md).
+"""Makes the cards of the ready English wake words (`audio.wake_ready_cards`, docs/wake.md).
 
 ``python -m benchmarks.wake_ready play FILE --hours 12 [--text BOOK.txt]`` lets espeak-ng read children's stories that
 it makes up, or a book's sentences, plays them to all words faster than real time, and adds a line to FILE for each

@@ -46,6 +46,7 @@ TESTED_IN: dict[str, str] = {
     "audio.tflite": "tests/audio/test_embedding.py",
     "audio.wake_card": "tests/machine/test_wake_words.py",
     "audio.wake_kinds": "tests/audio/test_wake_ready.py",
+    "audio.wake_ready_cards": "tests/audio/test_wake_ready.py",
     "audio.wav_chunks": "tests/audio/test_wav.py",
     "audio.wav_samples": "tests/audio/test_wav.py",
     "transport.errors": "tests/transport/test_framed.py",

@@ -10,7 +10,8 @@ from audio.errors import AudioError
 from audio.resample import resample
 from audio.vad import RATE
 from audio.wake_kinds import ReadyWord
-from audio.wake_ready import CARDS, Hearing, ReadyEar
+from audio.wake_ready import Hearing, ReadyEar
+from audio.wake_ready_cards import CARDS
 from audio.wav import read_wav
 from tests.audio.wake_speech import blocks
 from tests.extras import require
@@ -34,6 +35,14 @@ def test_it_is_heard_once_and_another_is_not() -> None:
     hearing.reset()
     other = [f for block in blocks(english("hey jarvis")) for f in hearing.add(block)]
     assert not any(f.hit for f in other)
+
+
+def test_every_ready_word_has_a_card_of_twelve_hours_and_of_what_is_like_it() -> None:
+    assert set(CARDS) == {word for word in ReadyWord if word}
+    for card in CARDS.values():
+        assert card.hours >= 12
+        assert card.spoken >= 40
+        assert sum(total for _hits, total in card.near.values()) >= 48
 
 
 @pytest.mark.parametrize("word", [w for w in ReadyWord if w])
