@@ -76,8 +76,9 @@ bench: setup
 	$(BIN)/python -m benchmarks.run
 
 # No command is carried out late: a real cloud and agent, and a link between them that stalls (docs/link.md).
+# LINK=coap or mqtt.
 command-proof: setup
-	$(BIN)/python -m tools.command_proof
+	$(BIN)/python -m tools.command_proof --link $(or $(LINK),coap)
 
 clean:
 	rm -rf .venv run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -40,6 +40,9 @@ MAX_PACKETS = 32
 OVERHEAD = 8 * 1024
 # Seconds between two looks at the keepalive.
 MISC_SECONDS = 1.0
+# Seconds beyond the keepalive without a byte of the broker after which it is given up: a ping goes out
+# when nothing came for the keepalive, and paho would wait for its answer as long again.
+PATIENCE_SECONDS = 7.0
 # Seconds for the DISCONNECT to go out.
 CLOSE_TIMEOUT = 2.0
 
@@ -133,6 +136,8 @@ class MqttConnection:
         self._subscribing: dict[int, asyncio.Future[list[ReasonCode]]] = {}
         self._connected: asyncio.Future[ReasonCode] = loop.create_future()
         self._misc: asyncio.TimerHandle | None = None
+        self._heard = loop.time()
+        self._silence = options.keepalive + PATIENCE_SECONDS
         self._sock: ssl.SSLSocket | None = None
         self._has_reader = self._has_writer = False
         self._packet_limit = 0
@@ -295,6 +300,7 @@ class MqttConnection:
             for _ in range(MAX_PACKETS):
                 if self._client.loop_read() or self.ended.done():
                     return
+                self._heard = self._loop.time()
                 # TLS may have read ahead, of which the event loop knows nothing.
                 if not self._sock.pending():
                     return
@@ -328,6 +334,9 @@ class MqttConnection:
 
     def _look(self) -> None:
         self._client.loop_misc()
+        # What has come meanwhile was read before: the event loop looks at sockets before timers.
+        if self._loop.time() - self._heard > self._silence:
+            self.abort(f"the broker is silent for {self._silence:g} s")
         if not self.ended.done():
             self._misc = self._loop.call_later(MISC_SECONDS, self._look)
 

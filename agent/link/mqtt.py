@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from transport.mqtt import MqttConnection, MqttOptions
 
 DEFAULT_PORT = 8883
-# Seconds. The broker declares a device dead after one and a half of it, so within 30 s.
-KEEPALIVE = 20
+# Seconds. The broker declares a device dead after one and a half of it, 27 s; the device gives a silent
+# broker up after 25 s (`transport.mqtt.PATIENCE_SECONDS`).
+KEEPALIVE = 18
 # Seconds for which the broker keeps the session of a device that is away; requests in it expire
 # much earlier, so it need only outlive a short break.
 SESSION_EXPIRY = 300

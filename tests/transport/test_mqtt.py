@@ -260,3 +260,24 @@ async def test_what_is_not_mqtt_ends_the_connection_with_a_reason(authority: Aut
     with pytest.raises(StreamClosedError):
         await MqttConnection.open(sock, MqttOptions("x"), lambda _: None)
     server.close()
+
+
+async def test_a_frozen_broker_is_given_up_and_a_quiet_one_is_kept(
+    made: Mosquitto, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import signal
+
+    import transport.mqtt
+
+    monkeypatch.setattr(transport.mqtt, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(transport.mqtt, "MISC_SECONDS", 0.02)
+    connection = (await join(A, keepalive=1)).connection
+    before = connection._heard
+    async with asyncio.timeout(DEADLINE):
+        while connection._heard == before:  # until the answer to a ping
+            await asyncio.sleep(0.02)
+        assert not connection.ended.done()
+        assert made._process
+        made._process.send_signal(signal.SIGSTOP)
+        assert await connection.ended == "the broker is silent for 1.2 s"
+    made._process.send_signal(signal.SIGCONT)

@@ -1,8 +1,8 @@
 """Proves that a command is not carried out late, and measures when both sides know of a dead link.
 
-    python -m tools.command_proof [--stalls 5,15,60] [--write FILE]
+    python -m tools.command_proof [--link coap|mqtt] [--stalls 5,15,60] [--write FILE]
 
-A real cloud and a real agent, with a proxy between them that stalls the link in one direction or both,
+A real cloud (with ``--link mqtt`` its broker) and a real agent, with a proxy between them that stalls the link in one direction or both,
 and goes on to deliver what it holds. During each stall an app sets the volume to many values at once.
 
 - Down or both: after a stall of more than 10 s nothing may be carried out at all, because every
@@ -25,6 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from staging.client import OpenApiClient, OpenApiError
 from tools.bench import Bench
@@ -186,22 +187,38 @@ def prove(proof: Proof, stalls: list[float]) -> tuple[list[str], bool]:
     return lines, holds and "sent, no answer" in told and max(cloud, agent) <= HALF_OPEN
 
 
+def _port(profile: dict[str, Any], link: str) -> int:
+    """Return the port of the cloud, or of its broker, which is told in ``configures``."""
+    return int(
+        profile["coapPort"] if link == "coap" else json.loads(profile["configures"])["mqttPort"]
+    )
+
+
+def _through(profile: dict[str, Any], link: str, port: int) -> dict[str, Any]:
+    """Return the profile with another port for the link."""
+    if link == "coap":
+        return profile | {"coapPort": port}
+    configures = json.loads(profile["configures"]) | {"mqttPort": port}
+    return profile | {"configures": json.dumps(configures)}
+
+
 def main() -> int:
     """Run the proof; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.command_proof")
+    parser.add_argument("--link", choices=["coap", "mqtt"], default="coap")
     parser.add_argument("--stalls", default="5,15,60", help="seconds, separated by commas")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table there too")
     options = parser.parse_args()
     stalls = [float(text) for text in options.stalls.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
-        bench.start_cloud(0, 0)
-        proxy = StallingProxy(int(bench.device_address.rpartition(":")[2]))
+        bench.start_cloud(0, 0, mqtt=options.link == "mqtt")
+        bench.flash_device()
+        profile = json.loads(bench.profile_path.read_text())
+        proxy = StallingProxy(_port(profile, options.link))
         proxy.start()
         try:
-            bench.flash_device()
-            profile = json.loads(bench.profile_path.read_text())
-            bench.profile_path.write_text(json.dumps(profile | {"coapPort": proxy.port}))
+            bench.profile_path.write_text(json.dumps(_through(profile, options.link, proxy.port)))
             client = bench.client()
             client.bind(bench.device["uuid"], bench.device["bindToken"])
             bench.start_agent()
