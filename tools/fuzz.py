@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tools.fuzz_oscore import oscore_targets
 from transport.coap import MessageFormatError, decode_message
 from wire.errors import WireError
 from wire.exchange import Request
@@ -90,6 +91,7 @@ def _as_lines(properties: Sequence[tuple[str, str]]) -> bytes:
 _REQUEST = Request("PUT", ("volume",), ("a=b",), b"5", 1_800_000_000_000, b"12345678")
 TARGETS = (
     Target("frames", [encode_frame(_GET_VOLUME) * 2], _frames, (FramingError,)),
+    *(Target(*each) for each in oscore_targets()),
     Target("CoAP", [_GET_VOLUME], lambda data: decode_message(data, None), (MessageFormatError,)),
     Target("registration", [registration_payload(Credentials(UUID, "token"))], parse_registration),
     Target(

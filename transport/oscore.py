@@ -117,13 +117,17 @@ class ClientContext(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityConte
         """Do nothing: the number was reserved before."""
 
 
+Find = Callable[[bytes], ClientContext | None]
+"""Returns the context of a client's id, None if nobody has it."""
+
+
 class ProtectedSite(Resource):
     """Passes what a known client has protected to another site, and protects the answers."""
 
     def __init__(
         self,
         inner: Resource,
-        find: Callable[[bytes], ClientContext | None],
+        find: Find,
         proved: Callable[[str, ClientContext], None] = lambda _address, _context: None,
     ) -> None:
         """Serve ``inner``; ``find`` returns the context of a client's id.
@@ -139,10 +143,10 @@ class ProtectedSite(Resource):
         """Answer one request; see the module."""
         request = pipe.request
         try:
-            context = self._context_of(request)
+            context = find_context(request, self._find)
             await context.reserve()
-            asked, identifiers = _unprotect(context, request)
-        except _RefusedError as refusal:
+            asked, identifiers = open_request(context, request)
+        except RefusedError as refusal:
             refusal.answer(pipe)
             return
         except OSError as error:
@@ -161,31 +165,9 @@ class ProtectedSite(Resource):
         finally:
             context.observations -= 1
 
-    def _context_of(self, request: Any) -> ClientContext:
-        if request.opt.oscore is None:
-            raise _RefusedError(CoapCode.UNAUTHORIZED, b"OSCORE is needed")
-        if request.code not in {POST, FETCH}:
-            raise _RefusedError(CoapCode.METHOD_NOT_ALLOWED)
-        try:
-            named: Mapping[int, Any] = oscore.verify_start(request)
-        except (oscore.DecodeError, IndexError) as error:  # it reads beyond a cut option
-            raise _RefusedError(CoapCode.BAD_OPTION, b"Failed to decode COSE") from error
-        # Both would raise AssertionError and AttributeError in it.
-        if (
-            len(named.get(oscore.COSE_PIV, b"")) > NUMBER_BYTES
-            or oscore.COSE_COUNTERSIGNATURE0 in named
-        ):
-            raise _RefusedError(CoapCode.BAD_OPTION, b"Failed to decode COSE")
-        context = None
-        if oscore.COSE_KID_CONTEXT not in named:
-            context = self._find(bytes(named.get(oscore.COSE_KID, b"")))
-        if context is None:
-            raise _RefusedError(CoapCode.UNAUTHORIZED, b"Security context not found")
-        return context
-
     async def _serve(self, pipe: ProtectingPipe) -> None:
         try:
-            _check(pipe.request)
+            check_inside(pipe.request)
             await self._inner.render_to_pipe(pipe)
         except coap_error.RenderableError as error:
             pipe.add_response(error.to_message(), is_last=True)
@@ -197,7 +179,31 @@ class ProtectedSite(Resource):
             pipe.add_response(_plain(CoapCode.INTERNAL_SERVER_ERROR), is_last=True)
 
 
-class _RefusedError(Exception):
+def find_context(request: Any, find: Find) -> ClientContext:
+    """Return the context of whoever has protected a request; raises RefusedError."""
+    if request.opt.oscore is None:
+        raise RefusedError(CoapCode.UNAUTHORIZED, b"OSCORE is needed")
+    if request.code not in {POST, FETCH}:
+        raise RefusedError(CoapCode.METHOD_NOT_ALLOWED)
+    try:
+        named: Mapping[int, Any] = oscore.verify_start(request)
+    except (oscore.DecodeError, IndexError) as error:  # it reads beyond a cut option
+        raise RefusedError(CoapCode.BAD_OPTION, b"Failed to decode COSE") from error
+    # Both would raise AssertionError and AttributeError in it.
+    if (
+        len(named.get(oscore.COSE_PIV, b"")) > NUMBER_BYTES
+        or oscore.COSE_COUNTERSIGNATURE0 in named
+    ):
+        raise RefusedError(CoapCode.BAD_OPTION, b"Failed to decode COSE")
+    context = None
+    if oscore.COSE_KID_CONTEXT not in named:
+        context = find(bytes(named.get(oscore.COSE_KID, b"")))
+    if context is None:
+        raise RefusedError(CoapCode.UNAUTHORIZED, b"Security context not found")
+    return context
+
+
+class RefusedError(Exception):
     """A request is answered outside of any context, or not at all if it was no confirmable one."""
 
     def __init__(self, code: CoapCode, text: bytes = b"", whole: Any = None) -> None:
@@ -217,30 +223,30 @@ def _plain(code: CoapCode, text: bytes = b"") -> Any:
     return aiocoap.Message(code=code, payload=text, max_age=0)
 
 
-def _unprotect(context: ClientContext, request: Any) -> tuple[Any, Any]:
-    """Return the request inside, and what its answer is bound to; raises _RefusedError."""
+def open_request(context: ClientContext, request: Any) -> tuple[Any, Any]:
+    """Return the request inside, and what its answer is bound to; raises RefusedError."""
     try:
         asked, identifiers = context.unprotect(request)
     except oscore.ReplayErrorWithEcho as error:
-        raise _RefusedError(CoapCode.UNAUTHORIZED, whole=error.to_message()) from error
+        raise RefusedError(CoapCode.UNAUTHORIZED, whole=error.to_message()) from error
     except oscore.ReplayError as error:
-        raise _RefusedError(CoapCode.UNAUTHORIZED, b"Replay detected") from error
+        raise RefusedError(CoapCode.UNAUTHORIZED, b"Replay detected") from error
     except oscore.DecodeError as error:
-        raise _RefusedError(CoapCode.BAD_OPTION, b"Failed to decode COSE") from error
+        raise RefusedError(CoapCode.BAD_OPTION, b"Failed to decode COSE") from error
     except oscore.ProtectionInvalid as error:
-        raise _RefusedError(CoapCode.BAD_REQUEST, b"Decryption failed") from error
+        raise RefusedError(CoapCode.BAD_REQUEST, b"Decryption failed") from error
     except (
         coap_error.Error,
         ValueError,
         IndexError,
     ) as error:  # no CoAP inside, of somebody with a key
-        raise _RefusedError(CoapCode.BAD_OPTION, b"Failed to decode what is inside") from error
+        raise RefusedError(CoapCode.BAD_OPTION, b"Failed to decode what is inside") from error
     asked.remote = Inside(request.remote, context)
     asked.mtype = request.mtype
     return asked, identifiers
 
 
-def _check(request: Any) -> None:
+def check_inside(request: Any) -> None:
     """Refuse what a server may not ignore; raises aiocoap's form of the answer."""
     if not request.code.is_request():
         raise coap_error.BadRequest("no request inside")

@@ -117,6 +117,15 @@ class Peer(_Address, interfaces.EndpointAddress):
         return (self.sockaddr, self.own)
 
 
+class _Latest(list[tuple[Any, Any]]):
+    """What waits until a peer has confirmed something else: of each observation the newest (RFC 7641 section 4.5.2)."""
+
+    def append(self, item: tuple[Any, Any]) -> None:
+        """Add a message in place of an older one about the same."""
+        self[:] = [each for each in self if each[0].token != item[0].token]
+        super().append(item)
+
+
 class BoundedMessages(MessageManager):
     """A MessageManager that remembers few messages, and those for a minute.
 
@@ -130,6 +139,11 @@ class BoundedMessages(MessageManager):
     def awaits(self, remote: Any, mid: int) -> bool:
         """Return whether a message of ours waits for an ACK or RST with this id."""
         return self._active_exchanges is not None and (remote, mid) in self._active_exchanges
+
+    def _add_exchange(self, message: Any, messageerror_monitor: Callable[[], None]) -> None:
+        super()._add_exchange(message, messageerror_monitor)
+        if not isinstance(self._backlogs[message.remote], _Latest):
+            self._backlogs[message.remote] = _Latest()
 
     def _deduplicate_message(self, message: Any) -> bool:
         key, now = (message.remote, message.mid), self.loop.time()

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from aiocoap.numbers.constants import TransportTuning
 
 from transport import udp
 from transport.datagram import DatagramServer, Site
@@ -166,3 +167,78 @@ async def test_too_many_requests_at_once_are_not_begun(monkeypatch: pytest.Monke
                 await asyncio.get_running_loop().sock_recv(client, 2000)
     await server.shutdown()
     assert running == [3]
+
+
+class Watched:
+    """A value that is observed, and changes."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        self.value = 0
+        self.watching = 0
+
+    @contextlib.contextmanager
+    def watch(self, _path: tuple[str, ...]) -> Iterator[asyncio.Event]:
+        self.watching += 1
+        try:
+            yield self.changed
+        finally:
+            self.watching -= 1
+
+    async def handle(self, _request: Request) -> Answer:
+        return Answer(0x45, b"%d" % self.value)
+
+    async def change(self) -> None:
+        self.value += 1
+        self.changed.set()
+        while self.changed.is_set():
+            await asyncio.sleep(0)
+
+
+OBSERVE = b"\x60"  # the option with the value 0
+
+
+async def test_who_confirms_nothing_is_told_the_newest_value_and_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched()
+    bound = bind_udp("127.0.0.1", 0)
+    server = DatagramServer.serve(bound, Site(watched.handle, None, watched.watch))
+    messages = server._context.request_interfaces[0].token_interface
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(bound.getsockname())
+        assert (await ask(client, packet(1) + OBSERVE)).endswith(b"0")
+        for _ in range(20):
+            await watched.change()
+        async with asyncio.timeout(DEADLINE):
+            told = await asyncio.get_running_loop().sock_recv(client, 99)
+        assert (told[0] >> 4, told[-2:]) == (4, b"\xff1")  # a CON
+        (backlog,) = messages._backlogs.values()
+        assert len(backlog) == 1
+        client.send(b"\x60\0" + told[2:4])
+        async with asyncio.timeout(DEADLINE):
+            newest = await asyncio.get_running_loop().sock_recv(client, 99)
+        assert newest.endswith(b"\xff20")
+        monkeypatch.setattr(TransportTuning, "ACK_TIMEOUT", 0.001)
+        client.send(b"\x60\0" + newest[2:4])
+        await watched.change()
+        async with asyncio.timeout(DEADLINE):
+            while watched.watching:
+                await asyncio.sleep(0)
+    await server.shutdown()
+
+
+async def test_a_reset_ends_an_observation() -> None:
+    watched = Watched()
+    bound = bind_udp("127.0.0.1", 0)
+    server = DatagramServer.serve(bound, Site(watched.handle, None, watched.watch))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(bound.getsockname())
+        await ask(client, packet(1) + OBSERVE)
+        await watched.change()
+        async with asyncio.timeout(DEADLINE):
+            told = await asyncio.get_running_loop().sock_recv(client, 99)
+            client.send(b"\x70\0" + told[2:4])
+            while watched.watching:
+                await asyncio.sleep(0)
+    await server.shutdown()
