@@ -77,7 +77,7 @@ install_project() {
   .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv; "$python" -m venv .venv; }
   say "installing the project and what it needs into .venv"
   .venv/bin/python -m pip install -qq --disable-pip-version-check \
-    -c tools/constraints.txt -e '.[dev,mic,vad,mqtt,mdns,oscore,gpio,wake]' -e './cloud[hsm]' \
+    -c tools/constraints.txt -e '.[dev,mic,vad,mqtt,mdns,oscore,gpio,wake,qr]' -e './cloud[hsm]' \
     || fail "pip could not install the project; is the package index reachable?"
   # The metadata of an earlier set-up with setuptools would be found before the installed one.
   rm -rf story_agent.egg-info

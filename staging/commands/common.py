@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from staging.data_dir import DataDir
+from staging.data_dir import DataDir, Endpoints, read_endpoints
+from staging.errors import StagingError
 from staging.store import Database, product_setup, products
 from staging.store.models import Product
 from staging.store.products import PRODUCT_NAME
@@ -95,3 +96,30 @@ def command(
     parser = commands.add_parser(name, parents=[common], help=text, description=text)
     parser.set_defaults(run=run)
     return parser
+
+
+def add_address_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how devices reach the cloud, where the last server's addresses are not right."""
+    parser.add_argument(
+        "--host", "--public-host", metavar="ADDR", help="the cloud's host as the device sees it"
+    )
+    parser.add_argument("--device-port", type=int, metavar="N")
+    parser.add_argument("--api-port", type=int, metavar="N")
+
+
+def endpoints_of(options: argparse.Namespace) -> Endpoints:
+    """Return the addresses for the device: from the options, else those of the last server run."""
+    last = read_endpoints(data_of(options))
+    host = options.host or (last.device_host if last else None)
+    device_port = options.device_port or (last.device_port if last else None)
+    if host is None or device_port is None or (last is None and options.api_port is None):
+        raise StagingError(
+            "no server ran on this folder yet; "
+            "start one, or give --host, --device-port and --api-port"
+        )
+    if last is not None and options.api_port is None and options.host is None:
+        return Endpoints(last.api, host, device_port, last.mqtt_port)
+    port = options.api_port or (last.api.rpartition(":")[2] if last else "")
+    url_host = f"[{host}]" if ":" in host else host
+    mqtt_port = last.mqtt_port if last else 0
+    return Endpoints(f"http://{url_host}:{port}", host, device_port, mqtt_port)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from staging.commands.common import Commands, Result, command, data_of, group, store
-from staging.data_dir import Endpoints, read_endpoints
-from staging.errors import StagingError
+from staging.commands.common import (
+    Commands,
+    Result,
+    add_address_options,
+    command,
+    data_of,
+    endpoints_of,
+    group,
+    store,
+)
 from staging.identity.profiles import profile_file
 from staging.store import devices
 from staging.times import iso_or_none, now_ms
@@ -22,9 +29,7 @@ def add_commands(
     command(device, "list", common, _list, "list the devices")
     profile = command(device, "profile", common, _profile, "print the profile to flash")
     profile.add_argument("uuid", metavar="U")
-    profile.add_argument("--host", metavar="ADDR", help="the cloud's host as the device sees it")
-    profile.add_argument("--device-port", type=int, metavar="N")
-    profile.add_argument("--api-port", type=int, metavar="N")
+    add_address_options(profile)
 
 
 def _add(options: argparse.Namespace) -> Result:
@@ -60,28 +65,10 @@ def _list(options: argparse.Namespace) -> Result:
 
 
 def _profile(options: argparse.Namespace) -> Result:
-    endpoints = _endpoints(options)
+    endpoints = endpoints_of(options)
     with store(options) as database:
         device = database.call(devices.get, options.uuid)
     text = profile_file(data_of(options), device, endpoints).decode()
     # The profile is JSON, with and without --json.
     options.json = False
     return Result({}, [text])
-
-
-def _endpoints(options: argparse.Namespace) -> Endpoints:
-    """Return the addresses for the device: from the options, else those of the last server run."""
-    last = read_endpoints(data_of(options))
-    host = options.host or (last.device_host if last else None)
-    device_port = options.device_port or (last.device_port if last else None)
-    if host is None or device_port is None or (last is None and options.api_port is None):
-        raise StagingError(
-            "device profile: no server ran on this folder yet; "
-            "start one, or give --host, --device-port and --api-port"
-        )
-    if last is not None and options.api_port is None and options.host is None:
-        return Endpoints(last.api, host, device_port, last.mqtt_port)
-    port = options.api_port or (last.api.rpartition(":")[2] if last else "")
-    url_host = f"[{host}]" if ":" in host else host
-    mqtt_port = last.mqtt_port if last else 0
-    return Endpoints(f"http://{url_host}:{port}", host, device_port, mqtt_port)

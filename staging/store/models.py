@@ -108,6 +108,8 @@ class Device(Base):
     last_heartbeat_time: Mapped[int | None]
     create_time: Mapped[int]
     update_time: Mapped[int]
+    # When its profile was handed out for flashing (`batch export`); None: not yet.
+    issue_time: Mapped[int | None]
     # The self-description as the device sent it; None: the product's data points apply.
     description: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # A device's history timestamps always increase, even if the wall clock does not.
