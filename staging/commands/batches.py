@@ -79,7 +79,7 @@ def _list(options: argparse.Namespace) -> Result:
 
 
 def _export(options: argparse.Namespace) -> Result:
-    from staging.labels.export import Wanted, export  # noqa: PLC0415  # the other commands need no QR codes
+    from staging.labels.export import Wanted, export  # the other commands need no QR codes
 
     endpoints = endpoints_of(options)
     wanted = Wanted(options.profiles, options.csv, options.labels, options.again)
