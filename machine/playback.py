@@ -157,7 +157,7 @@ class Playback:
         if self._mpv is None or not self._mpv.alive or self._sound.lost:
             return self.progress.at
         try:
-            found = _number(await self._mpv.ask("time-pos"))
+            found = _place(await self._mpv.ask("time-pos"))
         except UnavailableError:
             found = None
         return self.progress.at if found is None or self._is_unheard() else found
@@ -264,7 +264,7 @@ class Playback:
         return position is not None and start <= self.progress.clamp(start)
 
     async def _ask_position(self) -> float | None:
-        return _number(await self._running.ask("time-pos"))
+        return _place(await self._running.ask("time-pos"))
 
     async def _begin_sound(self) -> None:
         if self._sound.was_heard and not await self._has_device():
@@ -312,7 +312,7 @@ class Playback:
     async def _poll(self) -> None:
         """Note the position, and how much of the source has been read."""
         mpv = self._running
-        position = _number(await mpv.ask("time-pos"))
+        position = _place(await mpv.ask("time-pos"))
         await self._note_still(position)
         read, size = await mpv.ask("stream-pos"), await mpv.ask("stream-end")
         if position is not None and not self._is_unheard():
@@ -418,6 +418,12 @@ class _BrokenOffError(Exception):
 
 def _back_off(tries: int) -> float:
     return SOUND_BACK_OFF[min(tries, len(SOUND_BACK_OFF) - 1)]
+
+
+def _place(value: object) -> float | None:
+    """Return mpv's position. As a track begins it is less than 0, and mpv would count such a place from the end."""
+    found = _number(value)
+    return None if found is None else max(0.0, found)
 
 
 def _number(value: object) -> float | None:

@@ -13,6 +13,7 @@ import pytest
 
 from machine.errors import RefusedError, UnavailableError
 from machine.mpv_options import is_stream
+from machine.mpv_process import MpvProcess
 from machine.mpv_program import LIBMPV_CHILD
 from machine.player import AnyDevice, MpvPlayer
 from tests.conftest import write_tone
@@ -389,3 +390,26 @@ async def test_the_agents_memory_does_not_grow_while_it_plays(
     for _ in range(50):
         await player.play(story, Ends())
     assert resident() - before < 2_000_000
+
+
+async def test_a_place_before_the_beginning_is_the_beginning(
+    sound: PulseServer, player: MpvPlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mpv's position is some -0.1 s as a track begins; it would go on there from the end."""
+    del sound
+    really, ends = MpvProcess.ask, Ends()
+
+    async def ask(mpv: MpvProcess, name: str) -> object:
+        return -0.1 if name == "time-pos" else await really(mpv, name)
+
+    with monkeypatch.context() as beginning:
+        beginning.setattr(MpvProcess, "ask", ask)
+        await player.play(str(write_tone(tmp_path / "story.wav", seconds=60)), ends)
+        assert await player.position() == 0.0
+        first = player.pid
+        assert first
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: player.pid not in {None, first})
+    await until_position(player, 0.2)
+    assert (await player.position() or 0.0) < 10
+    assert ends.told == []
