@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.contain import Containment
 from agent.link.build import build_link
@@ -27,6 +27,7 @@ from agent.settings import Settings
 from agent.state import socket_to_bind, state_lock
 from agent.systemd import ServiceManager
 from agent.updates.glue import Updates
+from agent.vitals import Vitals
 from agent.voice.cloud import cloud_routes
 from agent.voice.ears import Ears, build_ears
 from agent.voice.hands import build_buttons
@@ -39,7 +40,8 @@ from resources.dispatch import Dispatch
 from resources.playing.told import describe
 from resources.points.play import PlayPoint
 from wire.abilities import DEVICE_READS, LISTEN, UTTERANCE_TIMES
-from wire.datapoints import Value
+from wire.codes import Code
+from wire.datapoints import Method, Value
 from wire.exchange import Handler
 from wire.profile import Profile
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, KEY_TROUBLE, DeviceInfo, PackageInfo
@@ -65,6 +67,7 @@ class Agent:
         state: Path,
         version: str,
         fault: str | None = None,
+        read_settings: Callable[[], Settings] | None = None,
     ) -> None:
         """Create the agent; nothing is opened before `run`.
 
@@ -74,6 +77,7 @@ class Agent:
             state: the folder for everything that the agent stores.
             version: the running version.
             fault: why ``state`` is in memory, if it is.
+            read_settings: reads the settings again at SIGHUP; None: SIGHUP does nothing.
         """
         self._profile = profile
         self._settings = settings
@@ -88,8 +92,10 @@ class Agent:
         self._clients = Clients(state)
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[Any]] = set()
         self._service = ServiceManager()
+        self._read_settings = read_settings
+        self._vitals = Vitals(self.status, self._service.notify)
         self._clock = TrustedTime(state / "ota" / "time.json", running_release().built)
         self._outbox = Outbox(
             state / "outbox.sqlite", settings.outbox.max_bytes, now=self._clock.now
@@ -191,7 +197,10 @@ class Agent:
             # What the start has created stays: `agent.cli` has kept the collector off it so far.
             gc.freeze()
             gc.enable()
-            _log.info("agent %s started, device %s", self._version, self._profile.uuid)
+            _log.info(
+                "agent %s started, device %s", self._version, self._profile.uuid,
+                extra={"event": "started"},
+            )  # fmt: skip
             await self._ended.wait()
             self._service.stopping()
             if self._ears is not None:
@@ -207,6 +216,7 @@ class Agent:
             "link": self._link.run,
             "reports": functools.partial(deliver, self._outbox, self._link),
             "outbox": self._outbox.tend,
+            "vitals": self._vitals.run,
             **{name: point.run for name, point in self._dispatch.points.items()},
         }
         if self._watcher is not None:
@@ -223,10 +233,12 @@ class Agent:
         from agent.local.http import LocalServer, build_app  # noqa: PLC0415  # see agent.local.sockets
         from agent.local.lan_routes import lan_routes  # noqa: PLC0415
         from agent.local.listen import listen_routes  # noqa: PLC0415
+        from agent.local.metrics import metrics_routes  # noqa: PLC0415
         from agent.local.wake import wake_routes  # noqa: PLC0415
 
         ears = self._ears
         others = lan_routes(self._clients, self._settings.local)
+        others += metrics_routes(self.status, self._vitals.counts, self._read_point)
         if ears is not None:
             others += [*listen_routes(ears), *wake_routes(ears)]
         return LocalServer(
@@ -235,6 +247,10 @@ class Agent:
             ),
             tls,
         )  # fmt: skip
+
+    async def _read_point(self, name: str) -> str | None:
+        answer = await self._dispatch.request(Method.GET, name)
+        return answer.text if answer.code is Code.CONTENT else None
 
     async def _listen_for_word(self) -> None:
         """Listen for the wake word: off by default, and then nothing of it is imported."""
@@ -308,7 +324,8 @@ class Agent:
         await self._report_value(KEY_PACKAGE_INFO, package.to_json())
 
     def _note_listening(self, session: Session) -> None:
-        """Report how an utterance went, to a cloud that reads it."""
+        """Count how an utterance went, and report it to a cloud that reads that."""
+        self._vitals.counts.utterances[str(session.end)] += 1
         if session.id is None or UTTERANCE_TIMES not in self._link.cloud_abilities:
             return
         told = UtteranceTimes(session.id, str(session.end), session.times).to_json()
@@ -346,8 +363,21 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ended.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         try:
             yield
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+            # A terminal that closes while the agent ends would kill it.
+            loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _reload(self) -> None:
+        if self._read_settings is None:
+            return
+        from agent.reload import reload  # noqa: PLC0415  # few machines are ever reloaded
+
+        task = asyncio.create_task(reload(self._settings, self._read_settings))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)

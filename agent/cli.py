@@ -192,7 +192,7 @@ def _add_wake(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Settings are read at a restart; a terminal that closes, or a habit, does not end a machine.
+    # Until the agent reloads its settings at it: a terminal that closes does not end a machine.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     enter_active_release(options.state, options.words)
     # From here on this process runs the active version.

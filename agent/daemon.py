@@ -44,7 +44,14 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
 
     async def run() -> None:
         nonlocal agent
-        agent = Agent(profile, settings, state, running_version(), fault)
+        agent = Agent(
+            profile,
+            settings,
+            state,
+            running_version(),
+            fault,
+            lambda: load_settings(options.config),
+        )
         await agent.run()
 
     try:

@@ -1,4 +1,4 @@
-"""Logging to stderr (for journald), one record per line, with secrets redacted."""
+"""Logging to the journal or stderr, one record per line, with secrets redacted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from base.log_limit import LogLimit
 
-# Without a time, which the journal adds under systemd.
+JOURNAL = "%(name)s: %(message)s"
 PLAIN = "%(levelname)s %(name)s: %(message)s"
 _TIMED = "%(asctime)s " + PLAIN
 REDACTED = "[secret]"
@@ -57,10 +57,19 @@ class RedactingFormatter(logging.Formatter):
         return self._redactor.redact(super().format(record))
 
 
+def _handler() -> tuple[logging.Handler, str]:
+    """Return what writes the log, and the layout of its lines: the journal adds time and priority itself."""
+    if "JOURNAL_STREAM" in os.environ:
+        from agent.journal import is_journal, journal_handler  # noqa: PLC0415  # under systemd only
+
+        if is_journal(os.environ):
+            return journal_handler(), JOURNAL
+    return logging.StreamHandler(sys.stderr), _TIMED
+
+
 def set_up_logging(secrets: Iterable[str] = (), *, verbose: bool = False) -> None:
-    """Log to stderr without ``secrets``; ``verbose`` adds the debug lines of our packages."""
-    handler = logging.StreamHandler(sys.stderr)
-    layout = PLAIN if "JOURNAL_STREAM" in os.environ else _TIMED
+    """Log to the journal or stderr without ``secrets``; ``verbose`` adds the debug lines of our packages."""
+    handler, layout = _handler()
     handler.setFormatter(RedactingFormatter(layout, secrets))
     handler.addFilter(LogLimit())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

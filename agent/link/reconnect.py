@@ -132,7 +132,7 @@ class ReconnectingLink:
         self.status.registered_since = time.monotonic()
         self.status.last_error = self.status.phase = self.status.remedy = ""
         self.registered.set()
-        _log.info("link: registered with %s", self.status.server)
+        _log.info("link: registered with %s", self.status.server, extra={"event": "online"})
         try:
             return LostError(await session.run())
         finally:
@@ -157,7 +157,7 @@ class ReconnectingLink:
         level = logging.WARNING if text != self.status.last_error else logging.DEBUG
         _log.log(
             level, "link: %s: %s; next try in %.1f s; what to do: %s",
-            error.phase, text, seconds, error.remedy,
+            error.phase, text, seconds, error.remedy, extra={"event": "offline"},
         )  # fmt: skip
         self.status.last_error = text
         self.status.phase, self.status.remedy = error.phase, error.remedy
