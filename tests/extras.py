@@ -17,6 +17,7 @@ EXTRAS = {
     "pymicro_wakeword": "wake",
     "zeroconf": "mdns",
     "cbor2": "oscore",
+    "segno": "qr",
     "lakers": "dev",  # of aiocoap[oscore], the client of the tests
 }
 

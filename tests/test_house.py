@@ -79,6 +79,7 @@ TESTED_IN: dict[str, str] = {
     "agent.daemon": "tests/agent/test_cli.py",
     "agent.first": "tests/agent/first/test_reset.py",
     "agent.first.commands": "tests/agent/first/test_provision.py",
+    "agent.first.press": "tests/agent/first/test_selftest.py",
     "agent.first.reset_command": "tests/agent/first/test_reset.py",
     "agent.first.telling": "tests/agent/first/test_provision.py",
     "agent.first.setup_api": "tests/agent/first/test_setup.py",

@@ -14,6 +14,8 @@ from agent.words import Words, say
 # The longest that a start, a slow Wi-Fi and the link's first tries take together.
 WAIT_SECONDS = 60.0
 SECONDS_MAX = 3600
+# To find a button and press it.
+BUTTON_SECONDS = 15.0
 
 
 def register(subparsers: Any, asking: argparse.ArgumentParser, profile: Path, config: Path) -> None:
@@ -30,6 +32,8 @@ def register(subparsers: Any, asking: argparse.ArgumentParser, profile: Path, co
     )  # fmt: skip
     _add_provision(subparsers, both)
     _add_reset(subparsers, all_files)
+    _add_pair(subparsers, both)
+    _add_selftest(subparsers, all_files)
 
 
 def _text(zh: str, en: str) -> str:
@@ -116,3 +120,63 @@ def _first_start(options: argparse.Namespace) -> int:
     from agent.first.reset_command import run_first_start  # noqa: PLC0415  # see the module's head
 
     return run_first_start(options)
+
+
+def _add_pair(subparsers: Any, both: argparse.ArgumentParser) -> None:
+    pair = subparsers.add_parser(
+        "pair", parents=[both],
+        help=_text("显示绑定机器的二维码", "show the QR code by which an app binds the machine"),
+    )  # fmt: skip
+    how = pair.add_mutually_exclusive_group()
+    for option in ("--png", "--svg"):
+        how.add_argument(
+            option,
+            metavar="FILE",
+            help=_text("写成图片；-：标准输出", "as a picture; -: standard output"),
+        )
+    how.add_argument(
+        "--json", action="store_true",
+        help=_text("App 所需的两个值", "the two values that an app sends"),
+    )  # fmt: skip
+    pair.set_defaults(run=_pair)
+
+
+def _pair(options: argparse.Namespace) -> int:
+    from agent.first.pair import run_pair  # noqa: PLC0415  # see the module's head
+
+    return run_pair(options)
+
+
+def _add_selftest(subparsers: Any, all_files: argparse.ArgumentParser) -> None:
+    test = subparsers.add_parser(
+        "selftest", parents=[all_files],
+        help=_text("出厂检查：声音、按键、网络、存储、电池", "a factory's check: sound, buttons, network, storage, battery"),
+    )  # fmt: skip
+    how = test.add_mutually_exclusive_group()
+    how.add_argument(
+        "--json", action="store_true", help=_text("输出一个 JSON 对象", "as one JSON object")
+    )
+    how.add_argument(
+        "--label",
+        action="store_true",
+        help=_text("给标签打印机的一行", "one line for a label printer"),
+    )
+    test.add_argument(
+        "--no-buttons", action="store_true", help=_text("不要求按键", "ask for no buttons")
+    )
+    test.add_argument("--no-sound", action="store_true", help=_text("不出声", "make no sound"))
+    test.add_argument(
+        "--button-seconds", type=_seconds, default=BUTTON_SECONDS, metavar="SECONDS",
+        help=_text(f"等每个按键的秒数（默认 {BUTTON_SECONDS:g}）", f"for each button (default {BUTTON_SECONDS:g})"),
+    )  # fmt: skip
+    test.add_argument(
+        "--microphone", metavar="NAME",
+        help=_text("用这个麦克风，代替 voice.microphone", "this one in place of voice.microphone"),
+    )  # fmt: skip
+    test.set_defaults(run=_selftest)
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from agent.first.selftest import run_selftest  # noqa: PLC0415  # see the module's head
+
+    return run_selftest(options)
