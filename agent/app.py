@@ -20,7 +20,7 @@ from agent.link.outbox import Outbox, OutboxError
 from agent.local.changes import Changes
 from agent.local.clients import Clients
 from agent.local.doors import Doors, Rooms
-from agent.local.sockets import ServerOnDemand, unix_socket
+from agent.local.sockets import unix_socket
 from agent.points import build_points, times_of
 from agent.routes import cloud_handler
 from agent.settings import Settings
@@ -179,10 +179,8 @@ class Agent:
             self._make_local_server, self._dispatch.handle_local,
             lambda: self._dispatch.points, self._changes, self._clients,
         )  # fmt: skip
-        doors = Doors(self._settings.local, self._state, rooms, self._contained)
-        server = ServerOnDemand(self._make_local_server)
+        doors = Doors(self._settings.local, self._state, rooms, self._contained, bound)
         async with asyncio.TaskGroup() as group:
-            serving = group.create_task(server.serve([bound]))
             await doors.open(group)
             tasks = [
                 group.create_task(work)
@@ -205,10 +203,9 @@ class Agent:
             self._service.stopping()
             if self._ears is not None:
                 await self._ears.close()  # whoever waits for the end of listening has it now
-            server.stop()
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(serving, doors.close())
+            await doors.close()
 
     def _background(self) -> dict[str, Work]:
         """Return the work that is begun again when it fails; what proves a new version is not of it."""

@@ -57,12 +57,18 @@ class Rooms:
 
 
 class Doors:
-    """The ports that the settings name."""
+    """The agent's Unix socket, and the ports that the settings name."""
 
     def __init__(
-        self, local: LocalSettings, state: Path, rooms: Rooms, contained: Containment
+        self,
+        local: LocalSettings,
+        state: Path,
+        rooms: Rooms,
+        contained: Containment,
+        bound: socket.socket | None = None,
     ) -> None:
-        """Open nothing before `open`; failures go to ``contained``."""
+        """Open nothing before `open`; failures go to ``contained``, ``bound`` is the agent's Unix socket."""
+        self._bound = bound
         self._local = local
         self._state = state
         self._rooms = rooms
@@ -81,6 +87,8 @@ class Doors:
             "local.coap_port": (local.coap_port, self._coap),
             "local.oscore_port": (local.oscore_port, self._oscore),
         }
+        if self._bound is not None:
+            works["socket"] = (1, functools.partial(self._socket, self._bound))
         for name, (port, work) in works.items():
             if port:
                 self._tried[name] = asyncio.Event()
@@ -116,6 +124,14 @@ class Doors:
             _, late = await asyncio.wait(self._tasks.values(), timeout=END_SECONDS)
             for task in late:
                 task.cancel()
+
+    async def _socket(self, bound: socket.socket) -> None:
+        server = ServerOnDemand(functools.partial(self._rooms.make_server, "", None))
+        self._servers["socket"] = server
+        try:
+            await server.serve([bound], lambda: self._is_open("socket"))
+        finally:
+            del self._servers["socket"]
 
     async def _http(self) -> None:
         """Serve HTTP on 127.0.0.1; a state folder that takes no token leaves it without one."""

@@ -16,6 +16,7 @@ from agent.contain import Containment
 from agent.local.changes import Changes
 from agent.local.clients import Clients
 from agent.local.doors import Doors, Rooms
+from agent.local.sockets import unix_socket
 from agent.settings import LocalSettings
 from tests.agent.parts import DEADLINE, until
 from tests.extras import require
@@ -166,3 +167,29 @@ async def test_without_the_extra_it_is_said_and_the_others_are_served(
         "pip install 'story-agent[oscore]', or set local.oscore_port = 0"
         in told["local.oscore_port"]
     )
+
+
+async def test_a_server_that_cannot_be_made_is_made_again(tmp_path: Path) -> None:
+    """Its code comes from the card when somebody connects for the first time."""
+    gap, made, left = Gap(), list[Server](), [OSError(5, "Input/output error")]
+
+    def make(_token: str, _tls: object) -> Any:
+        if left:
+            raise left.pop()
+        made.append(Server())
+        return made[-1]
+
+    contained = Containment(gap.sleep)
+    rooms = Rooms(make, handler, list, Changes(), Clients(tmp_path))
+    with unix_socket(tmp_path / "agent.sock") as bound:
+        doors = Doors(LocalSettings(), tmp_path, rooms, contained, bound)
+        async with asyncio.TaskGroup() as group:
+            await doors.open(group)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(tmp_path / "agent.sock"))
+                await until(lambda: contained.faults)
+                assert contained.faults == {"socket": "[Errno 5] Input/output error"}
+                gap.over.set()
+                await until(lambda: made)
+            assert contained.faults == {}
+            await doors.close()
