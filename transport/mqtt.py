@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from transport.errors import RequestTimeoutError, StreamClosedError, TransportError
+from transport.mqtt_bounds import has_too_many
 
 # MQTT 5 sections 3.2.2.2 and 3.4.2.1.
 REASON_BAD_PASSWORD = 134
@@ -34,6 +36,11 @@ REASON_TOO_LARGE = 149
 REASON_QUOTA = 151
 # Publishes that wait for the broker; more are refused, so that memory is bounded.
 MAX_WAITING = 256
+# Publishes of QoS 1 on their way at once; the others wait. As paho's default.
+MAX_INFLIGHT = 20
+# Bytes of a topic in the log.
+TOPIC_SHOWN = 60
+SUCCESS = MQTTErrorCode.MQTT_ERR_SUCCESS
 # Packets read before other tasks of the event loop get their turn.
 MAX_PACKETS = 32
 # Bytes beside the payload in a PUBLISH; topic and properties of ours are below.
@@ -123,6 +130,16 @@ class _Client(Client):
     def _create_socket(self) -> Any:
         return self.prepared
 
+    def _handle_publish(self) -> MQTTErrorCode:
+        """Drop a message with so many properties that reading them would stop the event loop."""
+        packet, qos = self._in_packet["packet"], self._in_packet["command"] >> 1 & 3
+        if not has_too_many(packet, qos):
+            return super()._handle_publish()
+        topic = 2 + int.from_bytes(packet[:2])
+        name = bytes(packet[2:topic][:TOPIC_SHOWN])
+        _log.warning("a message on %r is dropped: too many properties", name)
+        return self.ack(int.from_bytes(packet[topic : topic + 2]), qos) if qos else SUCCESS
+
 
 class MqttConnection:
     """One connection; it ends once and for all, and `ended` then has the reason."""
@@ -137,7 +154,7 @@ class MqttConnection:
         self._connected: asyncio.Future[ReasonCode] = loop.create_future()
         self._misc: asyncio.TimerHandle | None = None
         self._heard = loop.time()
-        self._silence = options.keepalive + PATIENCE_SECONDS
+        self._silence = math.inf
         self._sock: ssl.SSLSocket | None = None
         self._has_reader = self._has_writer = False
         self._packet_limit = 0
@@ -343,6 +360,12 @@ class MqttConnection:
     def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, got: Any) -> None:
         self.session_present = flags.session_present
         self._packet_limit = getattr(got, "MaximumPacketSize", 0)
+        # A broker ends the connection of who has more on its way than it says (MQTT 5, 3.3.4). paho
+        # does not look at it, and refuses to be told while a connection is there.
+        limit = min(MAX_INFLIGHT, getattr(got, "ReceiveMaximum", MAX_INFLIGHT))
+        self._client._max_inflight_messages = limit  # noqa: SLF001
+        keepalive = self._client.keepalive  # the broker's word, if it has given one
+        self._silence = keepalive + PATIENCE_SECONDS if keepalive else math.inf
         if not self._connected.done():
             self._connected.set_result(reason)
 

@@ -294,10 +294,12 @@ class MqttSession:
         """Take a message of the broker; called in the event loop."""
         if message.topic == str(self._answers):
             self._take_answer(message)
-        elif message.topic == str(self._asked):
+        elif message.topic == str(self._asked) and not message.retain:
             self._spawn(self._serve(message))
         else:
-            _log.warning("link: a message on %s is dropped", show(message.topic))
+            # A cloud never lets the broker keep a request: it would be carried out after each start.
+            kept = "that the broker has kept " if message.retain else ""
+            _log.warning("link: a message %son %s is dropped", kept, show(message.topic))
             self._spawn(self._acknowledge(message))
 
     def _take_answer(self, message: MqttMessage) -> None:

@@ -32,6 +32,7 @@ from wire.reports import REGISTER_PATH, REPORT_PATH, Credentials, parse_registra
 from wire.topics import (
     Kind,
     Topic,
+    TopicError,
     answer_properties,
     every,
     parse_answer,
@@ -129,7 +130,12 @@ class BrokerGate:
         self._acknowledge(message)
 
     def _deliver(self, topic: Topic, message: MqttMessage) -> bool:
-        """Take a device's message; return whether it is worked on in the background."""
+        """Take a device's message; return whether it is worked on in the background.
+
+        Raises TopicError for one that the broker has kept: it would come again at each start.
+        """
+        if message.retain and topic.kind is not Kind.STATE:
+            raise TopicError(f"{topic}: kept by the broker, expected a live message")
         match topic.kind:
             case Kind.STATE:
                 self._note_state(topic.uuid.lower(), message.payload)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from staging.broker.process import Mosquitto
-from staging.broker.settings import PACKET_LIMIT
+from staging.broker.settings import PACKET_LIMIT, render_config
 from tests.authority import Authority
 from tests.broker import CLOUD_PASSWORD, DEADLINE, broker, connect, require_broker
 from transport.errors import StreamClosedError
@@ -281,3 +281,21 @@ async def test_a_frozen_broker_is_given_up_and_a_quiet_one_is_kept(
         made._process.send_signal(signal.SIGSTOP)
         assert await connection.ended == "the broker is silent for 1.2 s"
     made._process.send_signal(signal.SIGCONT)
+
+
+async def test_no_more_is_on_its_way_than_the_broker_takes(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster's limit may be 10; paho would send 20, and be thrown out with reason 147."""
+    monkeypatch.setattr(
+        "staging.broker.process.render_config",
+        lambda *given: render_config(*given).replace("messages 0", "messages 3"),
+    )
+    async with broker(tmp_path, authority, USERS) as made:
+        context, got = authority.client_context(), list[Any]()
+        device = await connect(made, context, A, USERS[A], got.append)
+        assert device._client._max_inflight_messages == 3
+        topic = message(f"story/{A}/up/report")
+        sending = [device.publish(topic, deadline=DEADLINE) for _ in range(40)]
+        assert set(await asyncio.gather(*sending)) == {16}
+        await device.close()

@@ -551,6 +551,43 @@ async def test_a_request_whose_answer_has_no_place_is_not_carried_out(
     assert [request.path for request in asked] == [("volume",)]
 
 
+async def test_a_request_that_the_broker_has_kept_is_not_carried_out(
+    run: Run, cloud: MqttCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be carried out after each start, for ever."""
+    from transport.mqtt import Outgoing
+
+    asked: list[Request] = []
+
+    async def handler(request: Request) -> Answer:
+        asked.append(request)
+        return Answer(Code.CONTENT)
+
+    kept = Outgoing(
+        f"story/{UUID}/down/request", b"16", retain=True, correlation=b"1",
+        response_topic=f"story/{UUID}/up/answer/scripted",
+        properties=[("method", "PUT"), ("path", "volume")],
+    )  # fmt: skip
+    await cloud.connection.publish(kept, deadline=DEADLINE)
+    await run(handler)
+    await cloud.ask("GET", "volume")
+    assert [request.method for request in asked] == ["GET"]
+    assert "a message that the broker has kept" in caplog.text
+
+
+async def test_a_message_of_very_many_properties_is_dropped_unread(
+    run: Run, cloud: MqttCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    """paho would stop the event loop for seconds."""
+    await run()
+    properties = [("x", "y")] * 500 + [("method", "GET"), ("path", "volume")]
+    lost = asyncio.create_task(cloud.send(properties, b"", b"1"))
+    await until(lambda: "too many properties" in caplog.text)
+    assert await cloud.ask("GET", "volume") == Answer(Code.CONTENT, b"8")
+    assert not lost.done()
+    lost.cancel()
+
+
 async def test_requests_beyond_the_limit_are_answered_at_once(
     run: Run, cloud: MqttCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

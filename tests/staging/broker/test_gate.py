@@ -404,6 +404,19 @@ async def test_nonsense_does_not_end_the_worker(site: Site, topic: str, payload:
     assert (await thing.report(volume=2)).code == Code.CHANGED
 
 
+async def test_what_a_device_lets_the_broker_keep_is_no_live_message(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or each worker that starts would hear it again."""
+    thing = await site.join()
+    payload = report_payload({"duer_voice": {"id": 1}})
+    await thing.say(voice_topic(thing.uuid), payload, qos=1, retain=True)
+    await site.work("a")
+    await thing.register()
+    assert (await thing.report(volume=2)).code == Code.CHANGED
+    assert "kept by the broker" in caplog.text
+
+
 async def test_after_the_brokers_death_all_come_back(site: Site) -> None:
     import signal
 
