@@ -18,6 +18,7 @@ from base.printing import run_printing
 from staging.commands import (
     accounts,
     apps,
+    apt_repositories,
     batches,
     data_points,
     devices,
@@ -51,6 +52,7 @@ SUBJECTS = (
     updates,
     sentences,
     title_lists,
+    apt_repositories,
 )
 
 

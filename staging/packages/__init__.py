@@ -1,0 +1,1 @@
+"""An apt repository of the Debian packages: read, indexed, signed (docs/packages.md)."""
