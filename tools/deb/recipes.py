@@ -59,6 +59,7 @@ AGENT = Recipe(
     programs={"story-agent": "agent.cli:main"},
     files=(
         ("systemd/story-agent.service", f"{UNITS}/story-agent.service"),
+        ("systemd/story-agent-import.service", f"{UNITS}/story-agent-import.service"),
         ("systemd/deb/story-agent/restart.service", f"{UNITS}/story-agent-restart.service"),
         ("systemd/story-player.socket", f"{UNITS}/story-player.socket"),
         ("systemd/story-player@.service", f"{UNITS}/story-player@.service"),

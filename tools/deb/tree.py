@@ -96,7 +96,7 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 
 def settle(folder: Path, epoch: int) -> int:
-    """Give folders their mode and everything the time ``epoch`` (Unix seconds); return its KiB.
+    """Give everything a plain mode and the time ``epoch`` (Unix seconds); return its KiB.
 
     The size is counted as policy 5.6.20 says: files in whole KiB, 1 KiB for anything else.
     """
@@ -104,8 +104,8 @@ def settle(folder: Path, epoch: int) -> int:
     for path in sorted(folder.rglob("*"), reverse=True):
         plain = path.is_file() and not path.is_symlink()
         size += -(-path.stat().st_size // 1024) if plain else 1
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o755)
+        if not path.is_symlink():  # whatever the builder's umask is
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         os.utime(path, (epoch, epoch), follow_symlinks=False)
     folder.chmod(0o755)
     os.utime(folder, (epoch, epoch))
