@@ -152,8 +152,9 @@ class Agent:
             self._settings.light,
         )  # fmt: skip
         self._buttons = build_buttons(
-            self._settings.buttons, self._ears, self._dispatch, self._link.registered
-        )
+            self._settings.buttons, self._ears, self._dispatch, self._link.registered,
+            self._reset,
+        )  # fmt: skip
         if self._ears is not None:
             self._ears.on_ended = self._note_listening
             others.update(cloud_routes(self._ears, remote=remote))
@@ -349,6 +350,13 @@ class Agent:
         self._changes.note(name)
         with contextlib.suppress(OutboxError):  # the agent ends
             await self._outbox.put(name, value)
+
+    async def _reset(self) -> None:
+        """Let the next start, which is at once, erase what the family has left; the machine stays who it is."""
+        from agent.first.reset import Wish, store_wish  # noqa: PLC0415  # once in a machine's life
+
+        await asyncio.to_thread(store_wish, self._state, Wish(keep_profile=True))
+        self._end_for_update(restart=True)
 
     def _end_for_update(self, *, restart: bool) -> None:
         if not self._ended.is_set():  # after SIGTERM or SIGINT the agent must not restart

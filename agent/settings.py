@@ -295,10 +295,10 @@ def judge(source: Mapping[str, object]) -> tuple[Settings, list[FieldError]]:
 
 
 def _disagreements(built: Mapping[str, Any], spoiled: Collection[str]) -> Iterator[FieldError]:
-    checks: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
+    checks: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
         (_check_certificate, ("link",)), (_check_network, ("local",)), (_check_levels, ("battery",)),
         (_check_address, ("battery",)), (_check_lines, ("buttons", "light")), (_check_light, ("light",)),
-        (_check_talk_code, ("buttons",)),
+        (_check_talk_code, ("buttons",)), (ButtonSettings.reset_keys, ("buttons",)),
     )  # fmt: skip
     for check, names in checks:
         if set(names) & set(spoiled):

@@ -30,6 +30,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "battery.off_percent": (0, 50),
     **{f"buttons.{key}": LINES for key in Key},
     "buttons.talk_code": (0, 767),
+    "buttons.reset_seconds": (5, 60),
     "light.gpio": LINES,
     "voice.quality": (0, 10),
     "voice.max_seconds": (1, 600),

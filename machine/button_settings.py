@@ -10,6 +10,8 @@ from wire.errors import FieldError
 
 # No line is connected.
 NONE = -1
+# Of a factory reset by hand.
+RESET_KEYS_MIN = 2
 
 
 class Key(StrEnum):
@@ -73,6 +75,28 @@ class ButtonSettings:
     """Keys of an input device (gpio-keys, USB, Bluetooth): ``all``, or a part of its name; empty: none."""
     talk_code: int = 0
     """The input device's key code that is the talk button; 0: KEY_VOICECOMMAND or KEY_RECORD."""
+    reset: str = ""
+    """Buttons that, held together while the machine starts, erase what the family has left: ``volume_down+next``;
+    empty: none."""
+    reset_seconds: float = 10.0
+    """How long they are held for that."""
+
+    def reset_keys(self) -> frozenset[Key]:
+        """Return the keys of ``reset``; raises FieldError if one is no button of this machine."""
+        names = [name for name in self.reset.split("+") if name] if self.reset else []
+        lines, by_input = dict(self.lines()), bool(self.input)
+        for name in names:
+            if name not in set(Key) or not (by_input or Key(name) in lines):
+                raise FieldError(
+                    "buttons.reset", self.reset, "buttons of this machine, joined by +"
+                )
+        if self.reset and len(set(names)) < RESET_KEYS_MIN:
+            raise FieldError(
+                "buttons.reset",
+                self.reset,
+                "two buttons or more, as volume_down+next: a child leans on one",
+            )
+        return frozenset(Key(name) for name in names)
 
     def lines(self) -> Iterator[tuple[Key, int]]:
         """Return the keys that have a line, and the lines."""

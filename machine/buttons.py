@@ -8,7 +8,11 @@ Times are monotonic seconds, and never go back.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from enum import Enum, StrEnum
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
 
 # Contacts bounce for 1 to 10 ms, worn ones for 20.
 DEBOUNCE_SECONDS = 0.030
@@ -22,6 +26,8 @@ RESTLESS_EDGES, RESTLESS_WINDOW = 200, 1.0
 FLOATING_PRESSES, FLOATING_WINDOW = 60, 60.0
 # A faulty button is believed again when it has been at rest for this.
 REST_SECONDS = 2.0
+# Buttons that are held at the start for this are held on purpose, which a sound says.
+WARN_SECONDS = 2.0
 
 
 class Sign(Enum):
@@ -165,6 +171,62 @@ class Button:
         if self.fault is None or self._level.pressed or self._level.due() is not None:
             return None
         return self._level.since + REST_SECONDS
+
+
+class Held(Enum):
+    """What buttons that are held while the machine starts have come to."""
+
+    WARNED = "somebody holds them: it will be done unless they let go"
+    DONE = "they were held for the whole time"
+
+
+class HeldAtStart(Generic[K]):
+    """Tells whether all of some buttons were held when the machine started, and stay so for a time.
+
+    What was let go once, or was not pressed at the start, never counts: a hand that comes later means something else.
+    """
+
+    def __init__(self, keys: frozenset[K], seconds: float) -> None:
+        """Wait for ``keys`` to be held for ``seconds``."""
+        self._keys = keys
+        self._missing = set(keys)
+        self._seconds = seconds
+        self._since: float | None = None
+        self._warned = False
+        self._is_over = not keys
+
+    def begin(self, levels: Mapping[K, bool], now: float) -> None:
+        """Take the levels of a source that was just opened."""
+        for key, pressed in levels.items():
+            if key not in self._missing:
+                continue
+            if pressed:
+                self._missing.discard(key)
+            else:
+                self._is_over = True
+        if not self._missing and not self._is_over and self._since is None:
+            self._since = now
+
+    def release(self, key: K) -> None:
+        """Note that ``key`` was let go."""
+        self._is_over = self._is_over or key in self._keys
+
+    def due(self) -> float | None:
+        """Return when `tick` is to be called next, None if nothing is waited for."""
+        if self._is_over or self._since is None:
+            return None
+        return self._since + (self._seconds if self._warned else min(WARN_SECONDS, self._seconds))
+
+    def tick(self, now: float) -> Held | None:
+        """Let the time be ``now``."""
+        due = self.due()
+        if due is None or now < due:
+            return None
+        if not self._warned:
+            self._warned = True
+            return Held.WARNED
+        self._is_over = True
+        return Held.DONE
 
 
 def _all_within(times: deque[float], window: float) -> bool:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from enum import Enum, StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from agent.voice.ears import Ears
 from base.backoff import Backoff
@@ -127,6 +127,19 @@ class Orders:
             self._say(Cue.LIMIT)
 
 
+class AtStart(Protocol):
+    """Is interested in what is held while the machine starts."""
+
+    def begin(self, levels: Mapping[Key, bool]) -> None:
+        """Take the levels of a source that was just opened."""
+
+    def release(self, key: Key) -> None:
+        """Take that ``key`` was let go."""
+
+    def close(self) -> None:
+        """End."""
+
+
 class Buttons:
     """All buttons of the machine; `run` it."""
 
@@ -139,6 +152,7 @@ class Buttons:
         note_hand: Callable[[], None] = lambda: None,
         registered: asyncio.Event | None = None,
         clock: Callable[[], float] = time.monotonic,
+        at_start: AtStart | None = None,
     ) -> None:
         """Read ``sources``.
 
@@ -149,7 +163,9 @@ class Buttons:
             note_hand: called at each press: somebody is there.
             registered: set while the link is up.
             clock: monotonic seconds, as the event loop has.
+            at_start: hears of the levels at the start, and of releases.
         """
+        self._at_start = at_start
         self._sources = sources
         self._ears = ears
         self._orders = orders
@@ -191,6 +207,8 @@ class Buttons:
             self._end()
 
     def _end(self) -> None:
+        if self._at_start is not None:
+            self._at_start.close()
         for source in self._sources:
             source.close()
         for timer in (self._timer, *self._repeats.values()):
@@ -220,10 +238,14 @@ class Buttons:
             _log.info("buttons: %s", source.name)
             for key, pressed in levels.items():
                 self._keys[number, key] = Button(self._clock(), pressed=pressed)
+            if self._at_start is not None:
+                self._at_start.begin(levels)
             self._plan()
             return
 
     def _take(self, number: int, key: Key, at: float, *, pressed: bool) -> None:
+        if self._at_start is not None and not pressed:
+            self._at_start.release(key)
         button = self._keys.get((number, key))
         if button is None:
             button = self._keys[number, key] = Button(at)

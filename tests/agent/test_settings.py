@@ -35,6 +35,8 @@ band = "wide"
 pause_seconds = 1
 remote_listen = true
 [buttons]
+reset = "talk+next"
+reset_seconds = 7
 talk = 17
 mute = 27
 play_pause = 22
