@@ -206,7 +206,7 @@ def upgrade(site: Site, system: System, newer: Path) -> str:
     kept = (system.root / "etc/story-agent/agent.toml").read_text()
     expect("the settings", kept, SETTINGS)
     system.run("story-agent", "set", "play", "停止")
-    holds = f'"version": "{NEXT}"'
+    holds = f'"version":"{NEXT}"'
     seconds = system.wait("the new version", 60, "story-agent", "status", "--json", holds=holds)
     system.wait("online", ONLINE_SECONDS, "story-agent", "status", "--json", holds='"online"')
     return f"the story went on, settings kept, {NEXT} runs {seconds:.1f} s after its end"
@@ -233,7 +233,7 @@ def interrupt(system: System, deb: Path, newer: Path) -> str:
         found.append(seconds)
         system.run("dpkg", "-i", "--force-downgrade", f"/root/{deb.name}")
     system.run("dpkg", "-i", f"/root/{newer.name}")
-    holds = f'"version": "{NEXT}"'
+    holds = f'"version":"{NEXT}"'
     system.wait("the new version", 60, "story-agent", "status", "--json", holds=holds)
     return f"a script that failed; dpkg killed after {', '.join(found)} s"
 
@@ -246,7 +246,7 @@ def update(site: Site, system: System, uuid: str) -> str:
         site.cloud("release", "add", str(package), "--version", UPDATE)
     system.wait("online", ONLINE_SECONDS, "story-agent", "status", "--json", holds='"online"')
     site.cloud("release", "verify", "--version", UPDATE, uuid)
-    holds = f'"version": "{UPDATE}"'
+    holds = f'"version":"{UPDATE}"'
     seconds = system.wait(
         "the update", UPDATE_SECONDS, "story-agent", "status", "--json", holds=holds
     )

@@ -1,4 +1,7 @@
-"""An apt repository: texts, signatures, and apt itself that reads it."""
+"""An apt repository: texts, signatures, and apt itself that reads it.
+
+The command is `staging.commands.apt_repositories`, and gpg is called by `staging.packages.signer`.
+"""
 
 from __future__ import annotations
 
