@@ -24,6 +24,7 @@ def register(subparsers: Any, asking: argparse.ArgumentParser, profile: Path, co
         help=_text(f"设置文件（默认 {config}，若有）", f"default {config} if it exists"),
     )  # fmt: skip
     _add_config(subparsers, files)
+    _add_diag(subparsers, files)
 
 
 def has_settings(config: Path) -> bool:
@@ -58,3 +59,25 @@ def _config(options: argparse.Namespace) -> int:
     from agent.config.command import run_config  # noqa: PLC0415  # see the module's head
 
     return run_config(options)
+
+
+def _add_diag(subparsers: Any, files: argparse.ArgumentParser) -> None:
+    parser = subparsers.add_parser(
+        "diag", parents=[files],
+        help=_text("打一个诊断包，不含密钥", "make an archive for whoever helps, without secrets"),
+    )  # fmt: skip
+    parser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE",
+        help=_text("写到哪里；-：标准输出", "where to write it; -: standard output"),
+    )  # fmt: skip
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE",
+        help=_text("代替 journal 的日志文件", "a log file in place of the journal"),
+    )  # fmt: skip
+    parser.set_defaults(run=_diag)
+
+
+def _diag(options: argparse.Namespace) -> int:
+    from agent.diag.command import run_diag  # noqa: PLC0415  # see the module's head
+
+    return run_diag(options)

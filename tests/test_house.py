@@ -83,6 +83,7 @@ TESTED_IN: dict[str, str] = {
     "agent.first.reset_command": "tests/agent/first/test_reset.py",
     "agent.first.telling": "tests/agent/first/test_provision.py",
     "agent.first.setup_api": "tests/agent/first/test_setup.py",
+    "agent.diag.gathering": "tests/agent/diag/test_command.py",
     "agent.inspection": "tests/agent/config/test_command.py",
     "agent.settings_values": "tests/agent/test_settings.py",
     "agent.unreachable": "tests/agent/test_unit.py",
