@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-# A phone's slider sends 10 requests/s; a page of all data points is 20 requests at once.
+# Of a stranger, packets/s and at once.
 RATE, BURST = 30.0, 60.0
+# Of whoever has proved a key: a script that asks one question after the other sends no more to a small board.
+KNOWN_RATE, KNOWN_BURST = 200.0, 400.0
 # All strangers together, packets/s: an answer to each costs a small board about 0.2 ms.
 STRANGERS_RATE, STRANGERS_BURST = 60.0, 120.0
 # Addresses that are remembered; an address is 200 bytes.
@@ -19,21 +21,14 @@ ADDRESSES_LIMIT, KNOWN_LIMIT = 256, 32
 
 @dataclass(slots=True)
 class Bucket:
-    """Holds up to ``burst`` packets, and gains ``rate`` of them a second."""
+    """Holds up to a burst of packets, and gains a rate of them a second."""
 
-    rate: float
-    burst: float
     level: float
     at: float
 
-    @classmethod
-    def full(cls, rate: float, burst: float, now: float) -> Bucket:
-        """Return one that nobody has used."""
-        return cls(rate, burst, burst, now)
-
-    def take(self, now: float) -> bool:
+    def take(self, now: float, rate: float, burst: float) -> bool:
         """Take one packet out at ``now`` (seconds, not going back); False if there is none."""
-        self.level = min(self.burst, self.level + (now - self.at) * self.rate)
+        self.level = min(burst, self.level + (now - self.at) * rate)
         self.at = now
         if self.level < 1:
             return False
@@ -46,23 +41,31 @@ class FloodGate:
 
     def __init__(self, now: float) -> None:
         """Begin at ``now``, seconds of any clock that does not go back."""
-        self._strangers = Bucket.full(STRANGERS_RATE, STRANGERS_BURST, now)
+        self._strangers = Bucket(STRANGERS_BURST, now)
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
         self._known: OrderedDict[str, None] = OrderedDict()
         self.dropped = 0
 
     def admit(self, address: str, now: float) -> bool:
         """Return whether to look at a packet of ``address`` that comes ``now``."""
-        bucket = self._buckets.pop(address, None) or Bucket.full(RATE, BURST, now)
+        is_known = address in self._known
+        bucket = self._buckets.pop(address, None) or Bucket(KNOWN_BURST if is_known else BURST, now)
         self._buckets[address] = bucket
         if len(self._buckets) > ADDRESSES_LIMIT:
             self._forget()
-        admitted = bucket.take(now) and (address in self._known or self._strangers.take(now))
+        if is_known:
+            admitted = bucket.take(now, KNOWN_RATE, KNOWN_BURST)
+        else:
+            admitted = bucket.take(now, RATE, BURST) and self._strangers.take(
+                now, STRANGERS_RATE, STRANGERS_BURST
+            )
         self.dropped += not admitted
         return admitted
 
     def know(self, address: str) -> None:
         """Note that a packet of ``address`` was made with a key of ours."""
+        if address not in self._known and (bucket := self._buckets.get(address)) is not None:
+            bucket.level += KNOWN_BURST - BURST
         self._known[address] = None
         self._known.move_to_end(address)
         if len(self._known) > KNOWN_LIMIT:

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from transport.flood import (
     ADDRESSES_LIMIT,
     BURST,
+    KNOWN_BURST,
     KNOWN_LIMIT,
+    KNOWN_RATE,
     RATE,
     STRANGERS_BURST,
     STRANGERS_RATE,
@@ -22,6 +24,15 @@ def test_one_address_has_its_burst_and_then_its_rate() -> None:
     assert sum(gate.admit("a", 1.0) for _ in range(1000)) == RATE
     assert gate.dropped == 2000 - BURST - RATE
     assert gate.admit("b", 1.0)
+
+
+def test_whoever_has_proved_a_key_may_ask_more() -> None:
+    gate = FloodGate(0.0)
+    assert gate.admit("phone", 0.0)
+    gate.know("phone")
+    assert 1 + sum(gate.admit("phone", 0.0) for _ in range(1000)) == KNOWN_BURST
+    gate.know("phone")
+    assert sum(gate.admit("phone", 1.0) for _ in range(1000)) == KNOWN_RATE
 
 
 def test_many_invented_addresses_leave_a_known_one_its_place() -> None:
@@ -66,4 +77,6 @@ def test_no_order_of_packets_passes_more_than_the_rates(
         heard[address] = heard.get(address, 0) + gate.admit(address, now)
     strangers = sum(count for address, count in heard.items() if address not in known)
     assert strangers <= STRANGERS_BURST + STRANGERS_RATE * now
-    assert all(count <= BURST + RATE * now for count in heard.values())
+    for address, count in heard.items():
+        rate, burst = (KNOWN_RATE, KNOWN_BURST) if address in known else (RATE, BURST)
+        assert count <= burst + rate * now
