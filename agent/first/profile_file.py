@@ -95,8 +95,8 @@ def parse(data: bytes, path: Path | str) -> Profile:
             text,
             Words(f"{path} 不是可用的身份文件：{what}", f"{path} is no profile that can be used: {what}"),
             Words(
-                "从云端重新导出这台设备的文件（story-cloud device profile UUID），再运行 sudo story-agent provision 文件",
-                "export this machine's file again (story-cloud device profile UUID), then sudo story-agent provision FILE",
+                "从云端重新导出这台设备的文件，再运行 sudo story-agent provision 文件",
+                "export this machine's file from the cloud again, then sudo story-agent provision FILE",
             ),
         ) from error  # fmt: skip
 

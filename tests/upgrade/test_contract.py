@@ -34,6 +34,7 @@ from tests.upgrade.house import (
 from tools.syntax import parse
 
 EX_CONFIG = 78
+EXPECTED = json.loads((Path(__file__).parent / "before" / "expected.json").read_text("utf-8"))
 # Writes down how it was started.
 PROBE = """\
 import json, os, sys
@@ -99,9 +100,25 @@ def read_boot(state: Path) -> dict[str, Any]:
 
 
 def start(base: Path, state: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """Start what is active; a base that runs itself finds no profile, says so and ends."""
-    words = ("run", "--state", str(state), "--profile", str(state / "none.json"), *more)
-    return run_code(base, "-m", "agent.cli", *words)
+    """Start what is active; a base that runs itself cannot read the settings named, says so and ends."""
+    return run_code(base, "-m", "agent.cli", *start_words(state), *more)
+
+
+def start_words(state: Path) -> list[str]:
+    """Return the words of a start that has a profile, and no settings."""
+    profile = state / "profile.json"
+    profile.unlink(missing_ok=True)
+    profile.write_text(json.dumps(EXPECTED["profile"]))
+    profile.chmod(0o400)
+    return [
+        "run",
+        "--state",
+        str(state),
+        "--profile",
+        str(profile),
+        "--config",
+        str(state / "none.toml"),
+    ]
 
 
 def test_how_a_release_is_started(base: Path, tmp_path: Path) -> None:
@@ -110,7 +127,7 @@ def test_how_a_release_is_started(base: Path, tmp_path: Path) -> None:
     done = start(base, tmp_path, "--verbose")
     assert not done.stderr
     found = json.loads(done.stdout)
-    words = ["run", "--state", str(tmp_path), "--profile", str(tmp_path / "none.json"), "--verbose"]
+    words = [*start_words(tmp_path), "--verbose"]
     assert found["command"] == [sys.executable, "-P", "-m", "agent.cli", *words]
     assert (found["argv"], found["safe_path"]) == (words, True)
     variables = found["environment"]
@@ -425,7 +442,8 @@ def test_pip_installs_all_packages_of_a_release(package_of_now: Path) -> None:
 def test_what_systemd_starts() -> None:
     lines = (ROOT / "systemd" / "story-agent.service").read_text("utf-8").splitlines()
     assert [line for line in lines if line.startswith("Exec")] == [
-        "ExecStart=/opt/story-agent/bin/story-agent run"
+        "ExecStart=/opt/story-agent/bin/story-agent run",
+        "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'",
     ]
     assert {
         "Type=notify", "User=story-agent", "StateDirectory=story-agent", "Restart=always",

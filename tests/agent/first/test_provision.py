@@ -171,7 +171,7 @@ def test_a_wrong_file_is_named_and_changes_nothing(bench: Bench, data: bytes, sa
     assert (code, out) == (1, "")
     assert str(path) in err
     assert said in err
-    assert "→ export this machine's file again" in err
+    assert "→ export this machine's file from the cloud again" in err
     assert not bench.target.exists()
 
 
