@@ -364,6 +364,9 @@ class Playback:
         _log.warning("play: no sound device: paused at %s", self.progress.describe())
         tries = 0
         while not await self._open_output():
+            if await self._running.ask("idle-active") is True:
+                self._sound.lost = False
+                return  # the source has ended, as its event says: no device will ever be opened for it
             await asyncio.sleep(_back_off(tries))
             tries += 1
         _log.info("play: the sound device is back: goes on at %s", self.progress.describe())

@@ -413,3 +413,24 @@ async def test_a_place_before_the_beginning_is_the_beginning(
     await until_position(player, 0.2)
     assert (await player.position() or 0.0) < 10
     assert ends.told == []
+
+
+async def test_a_source_that_ends_while_a_device_is_waited_for_has_ended(
+    sound: PulseServer, player: MpvPlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mpv opens no device for nothing, so that the wait would last for ever."""
+    del sound
+    ends = Ends()
+    await player.play(str(write_tone(tmp_path / "story.wav", seconds=60)), ends)
+    await until_position(player, 0.1)
+
+    async def none(_mpv: MpvProcess) -> None:
+        return None
+
+    monkeypatch.setattr(MpvProcess, "read_output", none)
+    assert player._mpv is not None
+    player._mpv.tell_devices_changed()
+    await until(lambda: player.waiting)
+    await player._mpv.request("stop")
+    await until(lambda: bool(ends.told))
+    assert not player.waiting
