@@ -55,7 +55,9 @@ class Wish:
 def store_wish(state: Path, wish: Wish) -> None:
     """Put the wish on the disk; from here on a start carries it out. Raises OSError."""
     data = {"keep_profile": wish.keep_profile, "media": wish.media}
-    write_atomically(state / WISH_NAME, json.dumps(data).encode(), mode=0o600)
+    # The agent may have to carry it out, which is another user than root.
+    owner = _owner(state) if os.geteuid() == 0 else None
+    write_atomically(state / WISH_NAME, json.dumps(data).encode(), mode=0o600, owner=owner)
 
 
 def load_wish(state: Path) -> Wish | None:
@@ -116,7 +118,7 @@ def carry_out(state: Path, profile: Path, settings: Settings) -> bool:
     wish = load_wish(state)
     if wish is None:
         return False
-    with state_lock(state):
+    with _locked(state):
         try:
             _erase(state, profile, settings, wish)
         except OSError as error:
@@ -125,7 +127,6 @@ def carry_out(state: Path, profile: Path, settings: Settings) -> bool:
                 Words(f"恢复出厂没有完成：{name}：{error.strerror}", f"the factory reset is not finished: {name}: {error.strerror}"),
                 Words("sudo story-agent factory-reset；只读的卡要更换", "sudo story-agent factory-reset; replace a card that is read-only"),
             ) from error  # fmt: skip
-    _log.warning("factory reset: what the family has left is erased")
     return True
 
 
@@ -140,7 +141,8 @@ def finish(state: Path, profile: Path, config: Path | None) -> None:
     except SettingsError:
         settings = Settings()
     with contextlib.suppress(AgentBusyError):  # the start is refused for that anyway
-        carry_out(state, profile, settings)
+        if carry_out(state, profile, settings):
+            _log.warning("factory reset: what the family has left is erased")
 
 
 def _erase(state: Path, profile: Path, settings: Settings, wish: Wish) -> None:
@@ -168,10 +170,25 @@ def _remove_profile(profile: Path) -> None:
         fsync_path(profile.parent)
 
 
+def _owner(state: Path) -> tuple[int, int]:
+    found = state.stat()
+    return found.st_uid, found.st_gid
+
+
+@contextlib.contextmanager
+def _locked(state: Path) -> Iterator[None]:
+    """Hold the agent's lock; root leaves its file to the agent's user, who could not open it otherwise."""
+    with state_lock(state):
+        if os.geteuid() == 0:
+            with contextlib.suppress(OSError):
+                os.chown(state / LOCK_NAME, *_owner(state), follow_symlinks=False)
+        yield
+
+
 def is_free(state: Path) -> bool:
     """Return whether no agent runs on the state folder."""
     try:
-        with state_lock(state):
+        with _locked(state):
             return True
     except (AgentBusyError, OSError):
         return False

@@ -134,9 +134,10 @@ async def _play() -> None:
 
 def check_storage(patient: Patient) -> Finding:
     """Write and read back a file in the state folder, past the system's memory."""
+    # One that is not there yet is the agent's to make, with its owner; the card is the same above it.
+    there = (path for path in (patient.state, *patient.state.absolute().parents) if path.is_dir())
     try:
-        patient.state.mkdir(parents=True, exist_ok=True)
-        write, read = measure_storage(patient.state)
+        write, read = measure_storage(next(there))
     except OSError as error:
         reason = error.strerror or str(error)
         return bad(

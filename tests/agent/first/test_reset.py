@@ -236,3 +236,13 @@ def test_the_first_start_finishes_a_reset_and_then_imports(
     code, _, err = machine.run("first-start")
     assert code == 1
     assert "2 profiles" in err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_leaves_belongs_to_the_agents_user(machine: Machine) -> None:
+    (machine.state / "agent.lock").unlink()
+    os.chown(machine.state, 65534, 65534)
+    store_wish(machine.state, Wish(keep_profile=True))
+    assert (machine.state / "factory-reset.json").stat().st_uid == 65534
+    assert machine.run("first-start")[0] == 0
+    assert (machine.state / "agent.lock").stat().st_uid == 65534

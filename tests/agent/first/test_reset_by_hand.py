@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,13 @@ from agent.first import reset_by_hand
 from agent.first.reset import Wish, load_wish, store_wish
 from agent.first.reset_by_hand import ENV_DONE, ResetByHand
 from agent.settings import SettingsError, load_settings
-from machine.button_settings import Key
+from agent.voice.button import Buttons, Orders
+from agent.voice.hands import build_buttons
+from machine.button_settings import ButtonSettings, Key
+from machine.button_sources import Take
 from machine.buttons import WARN_SECONDS, Held, HeldAtStart
 from resources.announce.cues import Cue
+from wire.exchange import Answer, Request
 
 DOWN, NEXT, TALK = Key.VOLUME_DOWN, Key.NEXT, Key.TALK
 BOTH = frozenset({DOWN, NEXT})
@@ -138,3 +143,59 @@ def test_the_setting_names_two_buttons_of_the_machine(
         return
     with pytest.raises(SettingsError, match=expected):
         load_settings(config)
+
+
+async def test_the_machines_buttons_tell_it_what_is_held_and_let_go() -> None:
+    told: list[object] = []
+
+    class Recorder:
+        def begin(self, levels: Mapping[Key, bool]) -> None:
+            told.append(dict(levels))
+
+        def release(self, key: Key) -> None:
+            told.append(key)
+
+        def close(self) -> None:
+            told.append("end")
+
+    class Panel:
+        name, fault = "panel", None
+
+        async def open(self, take: Take) -> Mapping[Key, bool]:
+            self.take = take
+            return {DOWN: True, NEXT: True}
+
+        def close(self) -> None:
+            pass
+
+    async def nobody(_request: Request) -> Answer:
+        raise AssertionError("nothing is ordered here")
+
+    panel = Panel()
+    buttons = Buttons([panel], None, Orders(nobody, lambda _cue: None), at_start=Recorder())
+    running = asyncio.create_task(buttons.run())
+    async with asyncio.timeout(20):
+        while not told:
+            await asyncio.sleep(0)
+    panel.take(TALK, 0.0, pressed=True)
+    panel.take(NEXT, 0.0, pressed=False)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert told == [{DOWN: True, NEXT: True}, NEXT, "end"]
+
+
+async def test_a_machine_without_the_setting_has_no_such_hand() -> None:
+    async def reset() -> None:
+        raise AssertionError("no button does that")
+
+    async def nobody(_request: Request) -> Answer:
+        raise AssertionError("nothing is ordered here")
+
+    dispatch = SimpleNamespace(points={}, handle_local=nobody)
+    for settings, has in (
+        (ButtonSettings(next=5, volume_down=6), False),
+        (ButtonSettings(next=5, volume_down=6, reset="next+volume_down"), True),
+    ):
+        made = build_buttons(settings, None, dispatch, asyncio.Event(), reset)  # type: ignore[arg-type]
+        assert made is not None
+        assert (made._at_start is not None) is has

@@ -99,6 +99,7 @@ def test_cards_are_judged_by_their_speed(write: float, read: float, level: Level
 def test_a_card_is_really_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = selftest.check_storage(make_patient(tmp_path))
     assert "MB/s" in found.cause.en
+    assert "MB/s" in selftest.check_storage(make_patient(tmp_path / "not" / "yet")).cause.en
     assert list(tmp_path.iterdir()) == []
 
     def fail(_number: int) -> None:
