@@ -337,6 +337,10 @@ def _check_network(local: LocalSettings) -> None:
             raise FieldError(
                 f"local.{name}", address, "an IP address of this machine, 0.0.0.0 for all"
             ) from None
+    if local.oscore_port and local.oscore_port == local.coap_port:
+        raise FieldError(
+            "local.oscore_port", local.oscore_port, "another port than local.coap_port"
+        )
 
 
 def _check_levels(battery: BatterySettings) -> None:

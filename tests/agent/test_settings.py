@@ -290,3 +290,17 @@ def test_an_address_that_is_none_is_refused_before_the_agent_starts(address: str
         WireError, match=rf"^local\.https_address: got \"{address}\", expected an IP"
     ):
         parse_settings(f'[local]\nhttps_address = "{address}"\n')
+
+
+def test_two_coap_servers_do_not_share_a_port() -> None:
+    with pytest.raises(
+        WireError, match=r"^local\.oscore_port: got 5683, expected another port than local\.coap"
+    ):
+        parse_settings("[local]\ncoap_port = 5683\noscore_port = 5683\n")
+    parse_settings("[local]\ncoap_port = 0\noscore_port = 0\n")
+
+
+@pytest.mark.parametrize("address", ["", "localhost", "10.0.0.256", "::g", "10.0.0.1:80"])
+def test_an_address_of_oscore_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(WireError, match=r"^local\.oscore_address: got .*expected an IP address"):
+        parse_settings(f'[local]\noscore_address = "{address}"\n')
