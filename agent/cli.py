@@ -145,6 +145,10 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help=say(Words("输出一个 JSON 对象", "as one JSON object"))
     )
+    parser.add_argument(
+        "--chime", action="store_true",
+        help=say(Words("播放一声提示音", "play a chime")),
+    )  # fmt: skip
     parser.set_defaults(run=_doctor)
 
 

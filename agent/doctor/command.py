@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.doctor import board, cloud, files, home, records, sound, wake
+from agent.doctor import board, cloud, files, home, host, records, sound, wake
 from agent.doctor.findings import Finding, Level, bad, summary
 from agent.doctor.mending import mend
 from agent.doctor.patient import Patient, look_at
@@ -30,11 +30,17 @@ CHECKS: dict[str, Check] = {
     "state": files.check_state,
     "records": records.check_records,
     "clock": files.check_clock,
+    "memory": host.check_memory,
+    "card": host.check_card,
+    "unit": host.check_unit,
     "agent": files.check_agent,
+    "identity": files.check_identity,
     "outbox": files.check_outbox,
     "network": cloud.check_network,
+    "dns": cloud.check_addresses,
     "cloud": cloud.check_cloud,
     "updates": files.check_updates,
+    "polkit": host.check_polkit,
     "extras": files.check_extras,
     "home": home.check_home,
     "player": sound.check_player,
@@ -55,7 +61,8 @@ def run_doctor(options: argparse.Namespace) -> int:
     done = asyncio.run(mend(patient)) if options.fix else []
     if done:
         patient = look_at(options.state, options.profile, options.config, os.environ)
-    findings = asyncio.run(examine(patient))
+    checks = CHECKS | ({"chime": sound.check_chime} if options.chime else {})
+    findings = asyncio.run(examine(patient, checks))
     text = as_json if options.json else as_lines
     print(text(findings, done, language))
     return EX_FAILED if any(finding.level is Level.BAD for finding in findings) else EX_OK

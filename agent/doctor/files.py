@@ -12,7 +12,10 @@ from pathlib import Path
 
 from agent.doctor.findings import Finding, bad, good, hint, skipped
 from agent.doctor.patient import Patient
+from agent.link import IdentityTakenError
 from agent.words import Words
+from agent.words.causes import explain
+from agent.words.remedies import remedy_of
 from base.clock import TrustedTime
 from base.files import write_atomically
 from base.local_time import has_clock, is_synchronised
@@ -149,6 +152,32 @@ def check_agent(patient: Patient) -> Finding:
     return good(
         "agent", f"版本 {patient.says('version')}，链接 {link}", f"version {patient.says('version')}, link {link}"
     )  # fmt: skip
+
+
+def check_identity(patient: Patient) -> Finding:
+    """Return whether the cloud accepts uuid and token, and nobody else has them: as the running agent knows it.
+
+    The doctor registers nothing itself: that would push the agent's own link off.
+    """
+    if patient.status is None:
+        return skipped(
+            "identity",
+            "只有运行的代理知道云是否接受",
+            "only a running agent knows whether the cloud accepts it",
+        )
+    if warning := patient.says("link", "warning"):
+        told = explain(str(warning))
+        return bad("identity", told, remedy_of(IdentityTakenError.remedy))
+    if patient.says("link", "state") == "online":
+        return good(
+            "identity",
+            "云接受这个身份，没有别的机器在用",
+            "the cloud accepts it, and no other machine uses it",
+        )
+    if patient.says("link", "phase") == "register":
+        told = explain(str(patient.says("link", "last_error")))
+        return bad("identity", told, remedy_of(str(patient.says("link", "remedy"))))
+    return skipped("identity", "链接还没有到注册这一步", "the link has not come to registering")
 
 
 def check_outbox(patient: Patient) -> Finding:

