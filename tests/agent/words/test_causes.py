@@ -26,8 +26,8 @@ from agent.words.remedies import CHINESE, remedy_of
          "连不上 cloud.example：没有这个域名", "cannot connect to cloud.example: there is no such name"),
         ("cannot connect: 1.2.3.4:5: Connection refused; [::1]:5: Network is unreachable",
          "连不上：1.2.3.4:5：对方没有程序在这个端口（拒绝连接）；[::1]:5：没有通往那里的网络",
-         "cannot connect: 1.2.3.4:5: nothing listens at this port (connection refused); "
-         "[::1]:5: no network leads there"),
+         ("cannot connect: 1.2.3.4:5: nothing listens at this port (connection refused); "
+         "[::1]:5: no network leads there")),
         ("cannot connect: no answer from 1.2.3.4:5684, [::1]:5684 within 15 s",
          "连不上：1.2.3.4:5684, [::1]:5684 在 15 秒内没有回应",
          "cannot connect: no answer from 1.2.3.4:5684, [::1]:5684 within 15 s"),
