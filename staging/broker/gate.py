@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -51,12 +52,19 @@ CHANGED = "story-cloud/changed/"
 RECEIVE_MAXIMUM = 256
 # Voice segments being worked on; above, they are dropped: voice is live or not at all.
 VOICE_LIMIT = 512
+# Registrations and reports of one device at once, and its voice segments: an agent has a few, and may
+# say a minute of speech at once. One device must not take what is there for all.
+DEVICE_LIMIT = 16
+DEVICE_VOICE_LIMIT = 256
 # Devices whose identities one query reads.
 BATCH = 500
 # Seconds until the identities of devices that came online are read together.
 GATHER_SECONDS = 0.05
 SUBSCRIBE_TIMEOUT = 15.0
 ANSWER_TIMEOUT = 10.0
+
+if TYPE_CHECKING:
+    Work = Callable[[Topic, MqttMessage], Coroutine[Any, Any, None]]
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +87,7 @@ class BrokerGate:
         # One for each device whose messages are worked on; those that wait hold it.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._voices = 0
+        self._busy: Counter[tuple[str, bool]] = Counter()
         self._told = ""
         self.dropped = 0
         gateway.watch(self._tell_change)
@@ -143,14 +152,30 @@ class BrokerGate:
                 answer = parse_answer(message.properties, message.payload)
                 self._endpoint.settle(message.correlation, answer)
             case Kind.REGISTER | Kind.REPORT:
-                self._spawn(self._serve(topic, message))
-                return True
+                return self._begin(topic.uuid, self._serve, topic, message)
             case Kind.VOICE if self._voices < VOICE_LIMIT:
-                self._spawn(self._hear(topic, message))
-                return True
+                return self._begin(topic.uuid, self._hear, topic, message)
             case Kind.VOICE:
                 self.dropped += 1
         return False
+
+    def _begin(self, uuid: str, work: Work, topic: Topic, message: MqttMessage) -> bool:
+        """Begin the work on a message; return whether it was begun, which a flood's is not."""
+        lane = (uuid, topic.kind is Kind.VOICE)
+        limit = DEVICE_VOICE_LIMIT if topic.kind is Kind.VOICE else DEVICE_LIMIT
+        if self._busy[lane] >= limit:
+            # Nothing is answered: a flood's answers would be one too. A device asks again after 5 s.
+            _log.warning("device %s: more than %d messages at once: dropped", uuid, limit)
+            self.dropped += 1
+            return False
+        self._busy[lane] += 1
+        self._spawn(work(topic, message)).add_done_callback(lambda _done: self._release(lane))
+        return True
+
+    def _release(self, lane: tuple[str, bool]) -> None:
+        self._busy[lane] -= 1
+        if not self._busy[lane]:
+            del self._busy[lane]
 
     def _note_member(self, message: MqttMessage) -> None:
         who = message.topic.removeprefix(MEMBERS)
@@ -330,10 +355,11 @@ class BrokerGate:
             message = Outgoing(topic, payload, qos=qos, retain=retain, **options)
             await self._connection.publish(message, deadline=ANSWER_TIMEOUT)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -1,0 +1,49 @@
+"""One device that sends more than a worker can do takes nothing from the others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import staging.broker.gate
+from tests.staging.broker.test_gate import Site, authority, site, stored, until
+from wire.codes import Code
+from wire.reports import report_payload
+from wire.topics import Kind, Topic
+
+__all__ = ["authority", "site"]
+pytestmark = pytest.mark.one_database
+
+
+async def test_a_flood_of_one_device_is_dropped_and_the_others_are_served(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(staging.broker.gate, "DEVICE_LIMIT", 2)
+    await site.work("a")
+    gate = site.gates["a"]
+    flooder, other = await site.join(0), await site.join(1)
+    for thing in (flooder, other):
+        await thing.register()
+    go, write = asyncio.Event(), site.database.write
+
+    async def slow(work: Any, device_id: int, *more: Any) -> Any:
+        if device_id == site.devices[0].id:
+            await go.wait()
+        return await write(work, device_id, *more)
+
+    monkeypatch.setattr(site.database, "write", slow)
+    topic = str(Topic(flooder.uuid, Kind.REPORT))
+    answers = str(Topic(flooder.uuid, Kind.CLOUD_ANSWER))
+    for number in range(300):  # QoS 0, which no Receive Maximum holds back
+        payload, key = report_payload({"volume": number}), b"flood-%d" % number
+        flooder.answers[key] = asyncio.get_running_loop().create_future()
+        await flooder.say(topic, payload, qos=0, response_topic=answers, correlation=key)
+    await until(lambda: gate.dropped == 298)
+    assert "more than 2 messages at once" in caplog.text
+    assert (await other.report(volume=1)).code == Code.CHANGED
+    go.set()
+    await until(lambda: not gate._busy)
+    assert (await flooder.report(volume=9)).code == Code.CHANGED
+    assert stored(site, site.devices[0]) == [0, 1, 9]
