@@ -12,6 +12,9 @@ from agent import lan_command
 from agent.cli import main
 from agent.local import client as client_module
 from agent.local.client import LocalAnswer
+from agent.local.clients import EXTRA
+from agent.local.lan_routes import OFF
+from agent.words.causes import explain
 
 KEYS = {"name": "phone", "uri": "coap://192.0.2.7:5683", "secret_hex": "00ff"}
 
@@ -99,3 +102,22 @@ def test_without_an_agent_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["lan", "--state", str(tmp_path), "--lang", "en"]) == 1
     assert "no agent runs on" in capsys.readouterr().err
     assert lan_command._METHODS.keys() == {"add", "renew", "remove"}
+
+
+@pytest.mark.parametrize(
+    ("text", "chinese"),
+    [
+        (f"{OFF}", "lan：CoAP（OSCORE）没有打开：在 agent.toml 里设 local.oscore_port（一般用 5683），再重启代理"),
+        ("lan: phone has keys already: renew them, or remove it first", "lan：phone 已有密钥：更换它，或先删除它"),
+        ("lan: 16 clients have keys already: remove one first", "lan：已有 16 个客户端：请先删除一个"),
+        ("lan: tablet: no client of that name has keys", "lan：没有名为 tablet 的客户端"),
+        ("lan: the keys are not stored: Read-only file system", "lan：密钥存不下来：存储卡是只读的"),
+        ("lan: name: got A, expected 1 to 32 of a-z, 0-9, - and _, no - or _ first",
+         "lan：name：得到 A，应为 1 到 32 个 a-z、0-9、-、_，不以 - 或 _ 开头"),
+        (f"lan: {EXTRA}", "lan：没有安装 cbor2 or filelock：pip install 'story-agent[oscore]'，或设 local.oscore_port = 0"),
+        ("CoAP on 0.0.0.0:5683: Address already in use", "CoAP（0.0.0.0:5683）：端口已被别的程序占用"),
+        ("local.https_port 443 on 0.0.0.0: Address already in use", "local.https_port 443：端口已被别的程序占用"),
+    ],
+)  # fmt: skip
+def test_refusals_are_said_in_chinese(text: str, chinese: str) -> None:
+    assert explain(text).zh == chinese
