@@ -101,7 +101,7 @@ def test_modes_and_owners_are_plain(deb: Path) -> None:
     modes = {words.split()[0] for name, words in names.items() if " -> " not in name}
     assert modes == {"drwxr-xr-x", "-rw-r--r--", "-rwxr-xr-x"}
     assert names["opt/story-agent/bin/story-agent"].startswith("-rwxr-xr-x")
-    assert names["etc/story-agent/agent.toml"].startswith("-rw-r--r--")
+    assert names["usr/share/story-agent/agent.toml"].startswith("-rw-r--r--")
 
 
 @needs_dpkg
@@ -120,9 +120,9 @@ def test_the_control_fields(deb: Path) -> None:
 
 
 @needs_dpkg
-def test_settings_are_the_owners_and_every_file_has_its_checksum(deb: Path, tmp_path: Path) -> None:
+def test_no_upgrade_asks_about_a_file_and_each_has_its_checksum(deb: Path, tmp_path: Path) -> None:
     dpkg("-R", deb, tmp_path)
-    assert (tmp_path / "DEBIAN/conffiles").read_text() == "/etc/story-agent/agent.toml\n"
+    assert not (tmp_path / "DEBIAN/conffiles").exists()  # dpkg would ask, and nobody is there
     lines = (tmp_path / "DEBIAN/md5sums").read_text().splitlines()
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     found = {

@@ -143,11 +143,10 @@ def _describe(recipe: Recipe, root: Path, values: Mapping[str, str]) -> None:
     packed = [path for path in files_in(root) if folder not in path.parents]
     names = {path: path.relative_to(root).as_posix() for path in packed}
     settings = [f"/{name}\n" for name in names.values() if name.startswith("etc/")]
-    (folder / "conffiles").write_text("".join(settings), "utf-8")
+    if settings:
+        (folder / "conffiles").write_text("".join(settings), "utf-8")
     sums = [f"{_md5(path)}  {name}\n" for path, name in names.items()]
     (folder / "md5sums").write_text("".join(sums), "utf-8")
-    for name in ("control", "conffiles", "md5sums"):
-        (folder / name).chmod(0o644)
 
 
 def _md5(path: Path) -> str:

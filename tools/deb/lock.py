@@ -1,6 +1,6 @@
 """The lock files: every bundled wheel with its version and the hashes of its files.
 
-``python -m tools.deb.lock`` makes them anew, from tools/constraints.txt by way of what is installed
+``python -m tools.deb.lock [PACKAGE …]`` makes them anew, from tools/constraints.txt by way of what is installed
 in .venv, and asks the package index for the files of each architecture. `make deb` takes nothing else:
 pip refuses a file whose hash is not here.
 """
@@ -109,8 +109,8 @@ def make_lock(recipe: Recipe, python: str, machines: Sequence[str] = tuple(MACHI
 
 
 def main() -> int:
-    """Write all lock files."""
-    for recipe in BY_NAME.values():
+    """Write the lock files of the packages that are named, or of all."""
+    for recipe in (BY_NAME[name] for name in sys.argv[1:] or BY_NAME):
         for python in PYTHONS:
             try:
                 text = make_lock(recipe, python)

@@ -67,7 +67,7 @@ AGENT = Recipe(
         ("systemd/deb/story-agent/tmpfiles", "usr/lib/tmpfiles.d/story-agent.conf"),
         ("systemd/50-story-agent.rules", "usr/share/polkit-1/rules.d/50-story-agent.rules"),
         ("systemd/60-story-light.rules", "usr/lib/udev/rules.d/60-story-light.rules"),
-        ("systemd/deb/story-agent/agent.toml", "etc/story-agent/agent.toml"),
+        ("systemd/deb/story-agent/agent.toml", "usr/share/story-agent/agent.toml"),
         ("README.md", "usr/share/doc/story-agent/README.md"),
         ("README.zh-CN.md", "usr/share/doc/story-agent/README.zh-CN.md"),
         ("systemd/story-agent-light.conf", "usr/share/doc/story-agent/examples/light.conf"),
