@@ -88,6 +88,7 @@ class BrokerGate:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._voices = 0
         self._busy: Counter[tuple[str, bool]] = Counter()
+        self._doing: set[tuple[str, bytes]] = set()
         self._told = ""
         self.dropped = 0
         gateway.watch(self._tell_change)
@@ -161,6 +162,9 @@ class BrokerGate:
 
     def _begin(self, uuid: str, work: Work, topic: Topic, message: MqttMessage) -> bool:
         """Begin the work on a message; return whether it was begun, which a flood's is not."""
+        asked = (uuid, message.correlation)
+        if message.correlation and asked in self._doing:
+            return False  # sent again because it takes long: its answer is on the way
         lane = (uuid, topic.kind is Kind.VOICE)
         limit = DEVICE_VOICE_LIMIT if topic.kind is Kind.VOICE else DEVICE_LIMIT
         if self._busy[lane] >= limit:
@@ -169,10 +173,13 @@ class BrokerGate:
             self.dropped += 1
             return False
         self._busy[lane] += 1
-        self._spawn(work(topic, message)).add_done_callback(lambda _done: self._release(lane))
+        self._doing.add(asked)
+        task = self._spawn(work(topic, message))
+        task.add_done_callback(lambda _done: self._release(lane, asked))
         return True
 
-    def _release(self, lane: tuple[str, bool]) -> None:
+    def _release(self, lane: tuple[str, bool], asked: tuple[str, bytes]) -> None:
+        self._doing.discard(asked)
         self._busy[lane] -= 1
         if not self._busy[lane]:
             del self._busy[lane]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import ssl
 from typing import Any, Protocol
@@ -10,13 +11,15 @@ from typing import Any, Protocol
 from staging.data_dir import Endpoints
 from staging.store.products import DATA_POINTS
 from transport.connection import Connection
-from transport.errors import StreamClosedError
+from transport.errors import StreamClosedError, TransportError
 from transport.framed import FramedEndpoint
 from transport.mqtt import MqttConnection, MqttMessage, MqttOptions, Outgoing, Will
 from transport.tls_socket import open_tls
 from wire.codes import Code
 from wire.exchange import Answer, Request
 from wire.fields import dump_object
+from wire.reports import KEEPALIVE as KEEPALIVE_REPORT
+from wire.reports import KEEPALIVE_SECONDS as ALIVE_SECONDS
 from wire.reports import (
     REGISTER_PATH,
     REPORT_PATH,
@@ -82,6 +85,7 @@ class CoapDevice:
         self._endpoint = endpoint
         self._connection: Connection | None = None
         self._serving: asyncio.Task[str] | None = None
+        self._beating: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         """Connect and register."""
@@ -96,6 +100,14 @@ class CoapDevice:
             connection, "POST", REGISTER_PATH, registration_payload(self._who), deadline=DEADLINE
         )
         check_registered(answer)
+        self._beating = asyncio.create_task(self._keep_alive())
+
+    async def _keep_alive(self) -> None:
+        """Report ``alive``, as machines do: a large fleet connects for longer than the cloud waits."""
+        with contextlib.suppress(TransportError):
+            while True:
+                await asyncio.sleep(ALIVE_SECONDS)
+                await self.report(dict(KEEPALIVE_REPORT))
 
     async def report(self, data: dict[str, object]) -> Answer:
         """Send a report."""
@@ -117,6 +129,8 @@ class CoapDevice:
 
     async def close(self) -> None:
         """End the connection."""
+        if self._beating is not None:
+            self._beating.cancel()
         if self._connection is not None and self._serving is not None:
             self._connection.close("the fleet ends")
             await asyncio.wait([self._serving], timeout=DEADLINE)

@@ -47,3 +47,32 @@ async def test_a_flood_of_one_device_is_dropped_and_the_others_are_served(
     await until(lambda: not gate._busy)
     assert (await flooder.report(volume=9)).code == Code.CHANGED
     assert stored(site, site.devices[0]) == [0, 1, 9]
+
+
+async def test_a_report_that_is_sent_again_while_it_is_worked_on_is_done_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy cloud is asked again after 5 s by every device: it must not do everything twice."""
+    await site.work("a")
+    thing = await site.join()
+    await thing.register()
+    begun, go, write = asyncio.Event(), asyncio.Event(), site.database.write
+
+    async def slow(*given: Any) -> Any:
+        begun.set()
+        await go.wait()
+        return await write(*given)
+
+    monkeypatch.setattr(site.database, "write", slow)
+    first = asyncio.create_task(thing.report(volume=5))
+    await begun.wait()
+    there = str(Topic(thing.uuid, Kind.CLOUD_ANSWER))
+    for _ in range(3):
+        await thing.say(
+            str(Topic(thing.uuid, Kind.REPORT)), report_payload({"volume": 5}), qos=1,
+            response_topic=there, correlation=str(thing.count).encode(),
+        )  # fmt: skip
+    go.set()
+    assert (await first).code == Code.CHANGED
+    assert (await thing.report(volume=6)).code == Code.CHANGED
+    assert stored(site, site.devices[0]) == [5, 6]

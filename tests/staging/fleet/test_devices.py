@@ -18,6 +18,7 @@ from staging.data_dir import Endpoints
 from staging.fleet.cli import main
 from staging.fleet.devices import make
 from staging.fleet.run import Plan, run
+from staging.store.effects import Heartbeat
 from tests.authority import LOOPBACK, Authority
 from tests.broker import CLOUD_PASSWORD, DEADLINE, broker
 from transport.errors import TransportError
@@ -104,3 +105,25 @@ def test_without_a_cloud_the_error_says_what_is_missing(
 ) -> None:
     assert main(["--data", str(tmp_path), "--devices", "1"]) == 1
     assert "no story-cloud serve runs on it" in capsys.readouterr().err
+
+
+async def test_a_device_that_waits_for_the_others_stays_connected(
+    cloud: Any, reached: tuple[Endpoints, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands take minutes to connect, and the cloud drops who is silent."""
+    monkeypatch.setattr("staging.fleet.devices.ALIVE_SECONDS", 0.01)
+    beats = asyncio.Event()
+    cloud.gateway.listen(
+        lambda _uuid, effects: (
+            beats.set() if any(isinstance(e, Heartbeat) for e in effects) else None
+        )
+    )
+    endpoints, context = reached
+    endpoint = await FramedEndpoint.create()
+    who = Credentials(cloud.device.uuid, cloud.device.token)
+    device = make("coap", who, endpoints, {"context": context, "endpoint": endpoint})
+    await device.connect()
+    async with asyncio.timeout(DEADLINE):
+        await beats.wait()
+    await device.close()
+    await endpoint.shutdown()
