@@ -51,6 +51,7 @@ def play(levels: Sequence[Mapping[Key, bool]], released: Mapping[float, Key]) ->
         ([{DOWN: True, NEXT: True}], {1.0: NEXT}, []),
         ([{DOWN: True, NEXT: True}], {5.0: NEXT}, [Held.WARNED]),
         ([{DOWN: True, NEXT: False}], {}, []),
+        ([{DOWN: True, NEXT: False}, {NEXT: True}], {}, []),
         ([{DOWN: True}], {}, []),
         ([{TALK: True}], {}, []),
         ([], {}, []),

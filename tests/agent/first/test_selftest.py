@@ -69,7 +69,7 @@ def test_the_chimes_notes_are_told_from_other_sounds(during: bytes, heard: bool)
     assert is_complete(found)
 
 
-async def test_a_speaker_beside_a_microphone_is_heard_and_one_elsewhere_is_not(
+async def test_a_speaker_beside_a_microphone_is_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selftest, "ROOM_BLOCKS", 20)
@@ -79,11 +79,6 @@ async def test_a_speaker_beside_a_microphone_is_heard_and_one_elsewhere_is_not(
         patient = make_patient(tmp_path, '[voice]\ncapture = "parec"\n')
         found = await check_sound(patient)
         assert found.level is Level.GOOD, found.cause
-        server.pactl("load-module", "module-null-sink", "sink_name=elsewhere")
-        server.pactl("set-default-sink", "elsewhere")
-        found = await check_sound(patient)
-        assert found.level is Level.BAD
-        assert "did not hear the chime" in found.cause.en
 
 
 @pytest.mark.parametrize(
