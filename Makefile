@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test deb test-deb test-vm lint types bench fuzz command-proof report-proof worker-proof wake-proof listen-proof clean
+.PHONY: setup manuals run test deb test-deb test-vm lint types bench fuzz command-proof report-proof worker-proof wake-proof listen-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -79,6 +79,10 @@ bench: setup
 # LINK=coap or mqtt.
 command-proof: setup
 	$(BIN)/python -m tools.command_proof --link $(or $(LINK),coap)
+
+# Man pages and shell completions, made from the parsers, as they belong below /usr/share.
+manuals: setup
+	@$(BIN)/python -m tools.manuals $(or $(DIR),build/share)
 
 clean:
 	rm -rf .venv run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -94,6 +94,14 @@ def drop_in_folder(path: Path) -> Path:
     return path.with_name(f"{path.name}.d")
 
 
+def watched_files(path: Path | None) -> list[Path]:
+    """Return whose changes change the settings: drop-ins, their folder, and the settings file last."""
+    if path is None:
+        return []
+    folder = drop_in_folder(path)
+    return [folder, *_drop_ins(folder, []), path]
+
+
 def read_layers(path: Path) -> Layers:
     """Read a settings file and its drop-ins; the file itself may be missing if there is a folder of drop-ins."""
     faults: list[FileFaultError] = []
