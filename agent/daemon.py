@@ -19,6 +19,7 @@ from agent.local.sockets import LocalAccessError
 from agent.logs import Redactor, set_up_logging
 from agent.loop import AgentLoop
 from agent.settings import Settings, SettingsError, load_settings
+from agent.settings_files import watched_files
 from agent.state import AgentBusyError, usable_state
 from ota.launch.running import running_version
 from ota.trial.log import TrialLog
@@ -114,6 +115,7 @@ def _answer_fault(options: argparse.Namespace, fault: SettingsError) -> tuple[in
             "profile": options.profile,
             "settings": options.config or options.profile,
             "reset": state / WISH_NAME,
+            **{str(path): path for path in watched_files(options.config)},
         }
         mode = SetupMode(state, files, read, running_version())
         gc.enable()  # `agent.cli` has kept it off for a start that is soon over; this one may last

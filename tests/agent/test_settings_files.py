@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.settings import SettingsError, load_settings
-from agent.settings_files import Layers, drop_in_folder, layers_of, read_layers
+from agent.settings_files import Layers, drop_in_folder, layers_of, read_layers, watched_files
 
 
 @pytest.fixture
@@ -98,3 +98,9 @@ def test_a_value_in_the_place_of_a_table_replaces_it() -> None:
     back = Layers([*reversed(layers.files)])
     assert back.merged() == {"voice": {"quality": 5}}
     assert back.origin("link.kind") is None
+
+
+def test_set_up_mode_watches_them_all(main: Path) -> None:
+    file = drop(main, "10.toml", "")
+    assert watched_files(main) == [file.parent, file, main]
+    assert watched_files(None) == []
