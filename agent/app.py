@@ -18,7 +18,6 @@ from agent.link.build import build_link
 from agent.link.delivery import deliver
 from agent.link.outbox import Outbox, OutboxError
 from agent.local.changes import Changes
-from agent.local.clients import Clients
 from agent.local.doors import Doors, Rooms
 from agent.local.sockets import unix_socket
 from agent.points import build_points, times_of
@@ -48,6 +47,7 @@ from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, KEY_TROUBLE, DeviceI
 from wire.utterance_times import KEY_UTTERANCE_TIMES, UtteranceTimes
 
 if TYPE_CHECKING:
+    from agent.local.clients import Clients
     from agent.local.http import LocalServer
     from agent.voice.listener import Session
 
@@ -89,7 +89,7 @@ class Agent:
         """Why the state folder takes nothing, as found at the start."""
         self._contained = Containment()
         self._changes = Changes()
-        self._clients = Clients(state)
+        self._clients = _clients_of(settings, state)
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
         self._telling: set[asyncio.Task[Any]] = set()
@@ -268,7 +268,7 @@ class Agent:
             "outbox": self._outbox.status(),
             "trouble": self.trouble,
             "faults": self._contained.faults,
-            "home_network": self._clients.status() if self._settings.local.oscore_port else None,
+            "home_network": None if self._clients is None else self._clients.status(),
             "update": self._updater.status(),
             "play": await self._play_status(),
             "listening": None if self._ears is None else self._ears.status(),
@@ -386,3 +386,12 @@ class Agent:
         task = asyncio.create_task(reload(self._settings, self._read_settings))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+
+
+def _clients_of(settings: Settings, state: Path) -> Clients | None:
+    """Return the clients on the home network, None where they are not served."""
+    if not settings.local.oscore_port:
+        return None
+    from agent.local.clients import Clients  # noqa: PLC0415  # few machines
+
+    return Clients(state)

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from wire.links import Link, format_links
-
 # A machine has a few local programs; each watches a few data points.
 WATCHERS_LIMIT = 32
 
@@ -42,6 +40,8 @@ class Changes:
 
 def link_format(names: Iterable[str], query: Iterable[str] = ()) -> bytes:
     """Return the data points as links (RFC 6690), for ``GET /.well-known/core``; raises WireError."""
+    from wire.links import Link, format_links  # noqa: PLC0415  # where CoAP is served
+
     points = (
         Link(name, (("rt", "story-agent.data-point"), ("ct", "0"), ("obs", None))) for name in names
     )

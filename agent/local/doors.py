@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from agent.contain import Containment
 from agent.local.changes import Changes, link_format
-from agent.local.clients import EXTRA, Clients
 from agent.local.coap import local_coap
 from agent.local.sockets import LocalAccessError, ServerOnDemand, loopback_socket
 from agent.settings import LocalSettings
 from wire.exchange import Handler
 
 if TYPE_CHECKING:
+    from agent.local.clients import Clients
     from agent.local.http import LocalServer
     from agent.local.lan import Identity
 
@@ -49,7 +49,7 @@ class Rooms:
     handler: Handler
     names: Callable[[], Iterable[str]]
     changes: Changes
-    clients: Clients
+    clients: Clients | None
 
     def links(self, query: tuple[str, ...]) -> bytes:
         """Return what is here (RFC 6690); raises WireError."""
@@ -205,8 +205,11 @@ class Doors:
             await asyncio.Event().wait()
 
     async def _oscore(self) -> None:
-        rooms = self._rooms
-        await rooms.clients.load()
+        from agent.local.clients import EXTRA  # noqa: PLC0415  # off by default
+
+        rooms, clients = self._rooms, self._rooms.clients
+        assert clients is not None  # noqa: S101  # for mypy: the port is on
+        await clients.load()
         try:
             from agent.local.oscore import serve_oscore  # noqa: PLC0415  # off by default
         except ImportError as error:
@@ -214,6 +217,6 @@ class Doors:
         local, told = self._local, {"path": "/.well-known/core"}
         async with self._announced(COAP, local.oscore_port, local.oscore_address, told):
             await serve_oscore(
-                local, rooms.clients, rooms.handler, rooms.links, rooms.changes.watch,
+                local, clients, rooms.handler, rooms.links, rooms.changes.watch,
                 lambda: self._is_open("local.oscore_port"),
             )  # fmt: skip

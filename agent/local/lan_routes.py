@@ -26,22 +26,25 @@ OFF = (
 )
 
 
-def lan_routes(clients: Clients, local: LocalSettings) -> list[Route]:
+def lan_routes(clients: Clients | None, local: LocalSettings) -> list[Route]:
     """Return the routes: ``GET /lan`` lists; ``PUT``, ``POST`` and ``DELETE /lan/NAME`` add, renew, remove.
+
+    Without ``clients`` they say that OSCORE is off.
 
     Keys are in the answer to whoever adds or renews, and nowhere again.
     """
 
     async def listed(request: Request) -> Response:
-        return _refusal(request, local) or JSONResponse(clients.status())
+        return _refusal(request, clients) or JSONResponse(_on(clients).status())
 
     async def changed(request: Request) -> Response:
-        if (refusal := _refusal(request, local)) is not None:
+        if (refusal := _refusal(request, clients)) is not None:
             return refusal
+        served = _on(clients)
         name = request.path_params["name"]
         if request.method == "DELETE":
-            return await _answer(lambda: _removed(clients, name))
-        make = clients.add if request.method == "PUT" else clients.renew
+            return await _answer(lambda: _removed(served, name))
+        make = served.add if request.method == "PUT" else served.renew
         return await _answer(lambda: _made(make, name, local))
 
     return [
@@ -50,11 +53,16 @@ def lan_routes(clients: Clients, local: LocalSettings) -> list[Route]:
     ]
 
 
-def _refusal(request: Request, local: LocalSettings) -> Response | None:
+def _on(clients: Clients | None) -> Clients:
+    assert clients is not None  # noqa: S101  # for mypy: see `_refusal`
+    return clients
+
+
+def _refusal(request: Request, clients: Clients | None) -> Response | None:
     if request.client is not None:
         reason = b"lan: only over the agent's socket (story-agent lan)"
         return respond(Answer(Code.FORBIDDEN, reason))
-    if not local.oscore_port:
+    if clients is None:
         return respond(Answer.from_text(Code.CONFLICT, OFF))
     return None
 

@@ -24,7 +24,7 @@ class Asker:
 
     def __init__(self, state: Path, client: Any = None, port: int = 5683) -> None:
         local = LocalSettings(oscore_port=port, oscore_address="192.0.2.7")
-        self._app = Starlette(routes=lan_routes(Clients(state), local))
+        self._app = Starlette(routes=lan_routes(Clients(state) if port else None, local))
         self._client = client
 
     async def __call__(self, method: str, path: str) -> tuple[int, str]:
