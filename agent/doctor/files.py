@@ -80,7 +80,7 @@ def check_state(patient: Patient) -> Iterator[Finding]:
         # An empty file fits on a disk on which nothing else does.
     except OSError as error:
         yield bad(
-            "state", Words(f"{state} 不能写：{error.strerror}", f"{state} cannot be written: {error.strerror}"),
+            "state", Words(f"{state} 不能写：{explain(str(error.strerror)).zh}", f"{state} cannot be written: {error.strerror}"),
             Words(
                 "用代理的用户（sudo -u story-agent）运行 doctor；只读的卡要重新挂载或更换",
                 "run doctor as the agent's user (sudo -u story-agent); a read-only card is to be mounted again or replaced",
@@ -207,7 +207,7 @@ def check_updates(patient: Patient) -> Finding:
         load(patient.state)
     except OSError as error:
         return hint(
-            "updates", Words(f"{root}：{error.strerror}，不能升级", f"{root}: {error.strerror}, so no update is trusted"),
+            "updates", Words(f"{root}：{explain(str(error.strerror)).zh}，不能升级", f"{root}: {error.strerror}, so no update is trusted"),
             Words("放入产品的 root.json（docs/ota.md）", "put the product's root.json there (docs/ota.md)"),
         )  # fmt: skip
     except (ValueError, BootRecordError) as error:
