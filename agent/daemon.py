@@ -21,6 +21,7 @@ from agent.loop import AgentLoop
 from agent.settings import Settings, SettingsError, load_settings
 from agent.settings_files import watched_files
 from agent.state import AgentBusyError, usable_state
+from base.memory import share_arenas
 from ota.launch.running import running_version
 from ota.trial.log import TrialLog
 from transport.errors import TransportError
@@ -33,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
     """Run until stopped; return the exit code and whether to restart for an update."""
+    share_arenas()
     try:
         state, fault = _make_state(options.state)
         found, settings = _read_configuration(options)
