@@ -25,10 +25,10 @@ suite: setup
 deb: setup
 	@$(BIN)/python -m tools.deb
 
-# The packages in clean Debian 12 and 13 systems: install, register, upgrade, update, remove, purge; half an hour. Needs root, mmdebstrap, systemd-container, qemu-user-static, lintian and a
-# Debian mirror.
+# The packages in clean Debian 12 and 13 systems: install, register, upgrade, update, remove, purge; half an hour. Needs root, mmdebstrap, systemd-container and a Debian mirror; with
+# ARM64=1, an arm64 system too, which needs qemu-user-static registered in binfmt_misc.
 test-deb: deb
-	@$(BIN)/python -m tests.deb.proof --debs build/deb --write build/deb/proof.md
+	@$(BIN)/python -m tests.deb.proof --debs build/deb $(if $(ARM64),--arm64) --write build/deb/proof.md
 
 # Power cuts on an emulated Debian machine, an hour and more; needs root, qemu-system-x86, mmdebstrap,
 # rauc, mtools, dosfstools and a Debian mirror (docs/vm-proof.md). RUNS=N cuts for each installer, and one
