@@ -44,6 +44,8 @@ class Action(StrEnum):
     SLEEP_TIMER = "sleep-timer"
     DECLINE = "decline"
     """None of the titles that were offered."""
+    NOTHING = "nothing"
+    """What was said is not wanted: 不要下一首."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,10 @@ _NO = ("不", "不要", "不要了", "不是", "都不是", "都不要", "不对
 
 # Of those, what a recogniser listens for in the sound itself: a single syllable is in too much.
 _SPOKEN_FIRST, _SPOKEN_SECOND = ("第一个", "要第一个"), ("第二个", "要第二个")
-_SPOKEN_YES, _SPOKEN_NO = ("是的", "好的"), ("不要", "都不是", "都不要")
+_SPOKEN_YES, _SPOKEN_NO = (
+    ("是的", "好的", "好啊"),
+    ("不要", "不要了", "都不是", "都不要", "不是"),
+)
 
 
 class Choice(Enum):
@@ -116,6 +119,8 @@ def spoken_answers(titles: Sequence[str]) -> dict[str, Intent]:
     answers = dict.fromkeys((*_SPOKEN_FIRST, *_SPOKEN_YES), plays[0])
     if len(plays) > 1:
         answers |= dict.fromkeys(_SPOKEN_SECOND, plays[1])
+    for title, play in zip(titles, plays, strict=True):
+        answers |= {normalise(title): play, "要" + normalise(title): play}
     return answers | {word: Intent(Action.DECLINE) for word in _SPOKEN_NO}
 
 

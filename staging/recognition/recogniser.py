@@ -80,6 +80,8 @@ class Recogniser:
         self._process: Process | None = None
         self._used = 0.0
         self._busy = False
+        # A start that is under way is waited for, and never a second one begun.
+        self._starting = asyncio.Lock()
         self._backoff = Backoff(BACKOFF_MAX, first=BACKOFF_FIRST)
         self._not_before = 0.0
 
@@ -116,7 +118,7 @@ class Recogniser:
     async def _ask(self, request: bytes, read: Callable[[dict[str, object]], _T]) -> _T:
         self._busy = True
         try:
-            process = self._process or await self._start()
+            process = await self._ready()
             answer = await self._converse(process, request, self._deadlines.clip)
             if "error" in answer:
                 raise RecogniserError(str(answer["error"]))
@@ -125,6 +127,22 @@ class Recogniser:
             except (KeyError, TypeError, ValueError):
                 await self._end()
                 raise RecogniserError(f"the recogniser answered {answer!r:.200}") from None
+        finally:
+            self._busy, self._used = False, self._clock()
+
+    async def warm_up(self) -> None:
+        """Load the model while somebody still speaks, so that the answer need not wait for it.
+
+        A failure is only logged: who needs the model gets it as the error of `hear`. The model that nobody
+        uses after all is unloaded as any idle one.
+        """
+        if self._process is not None or self._clock() < self._not_before:
+            return
+        self._busy = True
+        try:
+            await self._ready()
+        except RecogniserError as error:
+            _log.warning("recognition: %s", error)
         finally:
             self._busy, self._used = False, self._clock()
 
@@ -139,6 +157,11 @@ class Recogniser:
     async def close(self) -> None:
         """Kill the process."""
         await self._end()
+
+    async def _ready(self) -> Process:
+        """Return the process with its model loaded."""
+        async with self._starting:
+            return self._process or await self._start()
 
     async def _start(self) -> Process:
         wait = self._not_before - self._clock()

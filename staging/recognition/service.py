@@ -100,6 +100,7 @@ class Recognition:
         self._answer = answer
         self._waits = waits
         self._answering: set[asyncio.Task[bool]] = set()
+        self._warming: asyncio.Task[None] | None = None
         self._waiting = Waiting()
         self._offers = Offers()
         self._clock = clock
@@ -122,6 +123,8 @@ class Recognition:
                 if effect.segment.eof:
                     self._waiting.add(uuid, effect.segment.id, self._monotonic())
             else:
+                if effect.segment.segment == 0:
+                    self._warm_up(self._recogniser)
                 self._take(self._reassembler.add(uuid, effect.segment, self._monotonic()))
 
     async def run(self) -> None:
@@ -133,6 +136,9 @@ class Recognition:
 
     async def close(self) -> None:
         """Kill the recogniser process."""
+        if self._warming is not None and not self._warming.done():
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
         if self._recogniser is not None:
             await self._recogniser.close()
 
@@ -160,6 +166,11 @@ class Recognition:
             self._typed -= 1
 
     # Utterances.
+
+    def _warm_up(self, recogniser: Recogniser) -> None:
+        """Let the model be loaded while the child still speaks: it takes seconds after ten idle minutes."""
+        if self._warming is None or self._warming.done():
+            self._warming = asyncio.create_task(recogniser.warm_up())
 
     def _take(self, ended: Sequence[Utterance | Broken]) -> None:
         for utterance in ended:
@@ -280,7 +291,8 @@ class Recognition:
         device = Device(known.uuid, known.description, self._control)
         outcome = replace(outcome, intent=intent.to_json())
         try:
-            intent = intent if exact else await self._with_title(intent, known)
+            settled = exact and intent.action is not Action.PLAY_ANY
+            intent = intent if settled else await self._with_title(intent, known)
             outcome = self._reached("ordered", replace(outcome, intent=intent.to_json()))
             await device.carry_out(intent)
         except (

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from audio.pcm import Pcm
 from staging.recognition.candidates import Candidate, candidate, heard_sounds, shortlist
 from staging.recognition.decision import decide
 from staging.recognition.hearing import Hearing
-from staging.recognition.intents import Action, Intent, find_intent
-from staging.recognition.titles import TitleIndex
+from staging.recognition.intents import Action, Intent, find_intent, named_alone
+from staging.recognition.titles import NoTitleError, TitleIndex
 from wire.errors import WireError
 
 # Above it nobody spoke, whatever the texts say. Speech is under it, in noise too; what is not speech
@@ -37,6 +37,9 @@ class Recogniser(Protocol):
 
     async def score(self, phrases: Sequence[str]) -> Sequence[float] | None:
         """Return how well the sound heard last fits each phrase, as `SpeechModel.score`."""
+
+    async def warm_up(self) -> None:
+        """Get ready to hear soon; never raises for a recogniser that cannot."""
 
     async def rest_when_idle(self) -> None:
         """Free what an idle recogniser need not have."""
@@ -72,12 +75,15 @@ async def understand(
     if best is None or hearing.silence > SILENCE_MAX:
         return Understood(None, error="no speech was heard")
     heard = heard_sounds(hearing)
-    more = [candidate(phrase, intent, heard) for phrase, intent in answers.items()]
+    more = [
+        replace(candidate(phrase, intent, heard), expected=True)
+        for phrase, intent in answers.items()
+    ]
     candidates = await asyncio.to_thread(shortlist, hearing, index, more)
     scores = await recogniser.score([each.phrase for each in candidates]) if candidates else []
     if scores is None:
-        return believed(hearing, BELIEVED_MIN)
-    if not _is_speech(candidates, scores):
+        return believed(hearing, BELIEVED_MIN, index)
+    if not is_speech(candidates, scores):
         return Understood(None, error="no speech was heard")
     decision = decide(candidates, scores)
     if decision.taken is not None:
@@ -86,17 +92,17 @@ async def understand(
         error = f"no title sounds like it; the nearest is {decision.nearest[0]}"
         return Understood(best.text, nearest=decision.nearest, error=error)
     # Without a catalogue the device itself knows which titles it has.
-    return believed(hearing, BELIEVED_MIN if index is None else SURE_MIN)
+    return believed(hearing, BELIEVED_MIN if index is None else SURE_MIN, index)
 
 
-def _is_speech(candidates: Sequence[Candidate], scores: Sequence[float]) -> bool:
+def is_speech(candidates: Sequence[Candidate], scores: Sequence[float]) -> bool:
     """Return whether the candidate that explains the sound best explains any of it."""
     pairs = zip(scores, (each.syllables for each in candidates), strict=True)
     score, syllables = max(pairs, default=(0.0, 1))
     return score >= max(SPEECH_MIN, SPEECH_SYLLABLE_MIN * syllables)
 
 
-def believed(hearing: Hearing, at_least: float) -> Understood:
+def believed(hearing: Hearing, at_least: float, index: TitleIndex | None) -> Understood:
     """Return what the likeliest text says, if it is as likely as ``at_least``."""
     best = hearing.best
     if best is None:
@@ -104,9 +110,20 @@ def believed(hearing: Hearing, at_least: float) -> Understood:
     if best.log_probability < at_least:
         return Understood(best.text, error="it was not heard well enough to act on")
     try:
-        intent = find_intent(best.text)
+        return _read(best.text, index)
+    except NoTitleError as failure:
+        return Understood(best.text, nearest=failure.nearest, error=str(failure))
     except WireError as failure:
         return Understood(best.text, error=str(failure))
+
+
+def _read(text: str, index: TitleIndex | None) -> Understood:
+    """Return what a text says; raises NoTitleError, WireError."""
+    intent = find_intent(text)
+    names = named_alone(text) if intent is None and index is not None else ()
+    alone = index.alone(names[-1]) if index is not None and names else None
+    if alone is not None:
+        return Understood(text, Intent(Action.PLAY, alone.title), exact=True)
     if intent is None or (intent.action is Action.PLAY and not intent.title):
-        return Understood(best.text, error="there is no command in it")
-    return Understood(best.text, intent)
+        return Understood(text, error="there is no command in it")
+    return Understood(text, intent)

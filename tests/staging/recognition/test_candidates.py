@@ -7,13 +7,16 @@ import pytest
 from staging.recognition.candidates import (
     ALWAYS,
     LEADS,
-    LEADS_MAX,
+    NEGATED_MAX,
+    NOT_WANTED,
     SENTENCES,
     SENTENCES_MAX,
+    TITLES_LED,
     TITLES_MAX,
     candidate,
     heard_sounds,
     shortlist,
+    syllables_spoken,
 )
 from staging.recognition.hearing import Hearing, Hypothesis
 from staging.recognition.intents import Action, Intent, find_intent
@@ -33,7 +36,7 @@ def heard(*texts: str) -> Hearing:
 def test_each_sentence_of_the_grammar_asks_for_something() -> None:
     assert {phrase for phrase in SENTENCES if find_intent(phrase) is None} == set()
     assert set(ALWAYS) <= set(SENTENCES)
-    for lead in LEADS:
+    for lead in filter(None, LEADS):
         assert find_intent(f"{lead}数鸭子") == Intent(Action.PLAY, "数鸭子")
 
 
@@ -42,7 +45,7 @@ def test_each_sentence_of_the_grammar_asks_for_something() -> None:
     ("texts", "nearest"),
     [
         (["天主", "停直"], "停止"), (["赞停"], "暂停"), (["调高引亮"], "调高音量"), (["因量调到物"], "音量调到五"),
-        (["我先等三只小兔"], "我想听三只小猪"), (["不放两具老虎"], "播放两只老虎"), (["银链", "二十分中后亭"], "二十分钟后停"),
+        (["我先等三只小兔"], "三只小猪"), (["不放两具老虎"], "两只老虎"), (["银链", "二十分中后亭"], "二十分钟后停"),
     ],
 )  # fmt: skip
 def test_what_sounds_most_alike_comes_first(texts: list[str], nearest: str) -> None:
@@ -53,9 +56,39 @@ def test_their_number_is_bounded_and_short_words_are_always_there() -> None:
     index = TitleIndex([f"第{n}个故事{n % 7}号" for n in range(500)])
     found = shortlist(heard("播放第三个故事"), index)
     assert set(ALWAYS) <= {each.phrase for each in found}
-    assert len(found) <= SENTENCES_MAX + len(ALWAYS) + TITLES_MAX * LEADS_MAX
+    negated = NEGATED_MAX * len(NOT_WANTED)
+    assert len(found) <= SENTENCES_MAX + len(ALWAYS) + negated + TITLES_MAX + TITLES_LED * 2
     assert [each.distance for each in found] == sorted(each.distance for each in found)
     assert len({each.phrase for each in found}) == len(found)
+
+
+@needs_pinyin
+@pytest.mark.parametrize(
+    ("texts", "left_over"),
+    [
+        (["下一首"], 0), (["下一首下一首"], 0), (["下一首下一"], 2), (["下一个路口往左走"] * 2, 5), (["停"], 0), (["下一手", "下一个路口往左走"], 0),
+        (["夏天的风吹过田野上的花朵和小草"], 6),
+    ],
+)  # fmt: skip
+def test_what_was_said_beside_a_candidate_is_counted(texts: list[str], left_over: int) -> None:
+    (found,) = (each for each in shortlist(heard(*texts), None) if each.phrase == "下一首")
+    assert found.left_over == left_over
+
+
+def test_nothing_heard_has_no_syllables() -> None:
+    assert syllables_spoken([]) == 0
+
+
+def test_what_may_be_negated_is_compared_with_its_negation() -> None:
+    found = {each.phrase: each.intent for each in shortlist(heard("下一首"), None)}
+    assert found["不要下一首"] == found["别下一首"] == Intent(Action.NOTHING)
+    assert not {"不要停止", "别停止", "不要太吵了"} & found.keys()
+
+
+def test_a_title_may_be_all_that_is_said() -> None:
+    found = shortlist(heard("数鸭子"), TitleIndex(TITLES))
+    assert found[0].phrase == "数鸭子"
+    assert found[0].intent == Intent(Action.PLAY, "数鸭子")
 
 
 def test_answers_to_an_offer_are_candidates_too() -> None:

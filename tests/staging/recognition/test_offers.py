@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from staging.data_dir import DataDir
+from staging.recognition.intents import Action, Intent
 from staging.recognition.kinds import Kind
-from staging.recognition.offers import OFFER_SECONDS, OFFERS_LIMIT, Choice, Offers, choose
+from staging.recognition.offers import (
+    OFFER_SECONDS,
+    OFFERS_LIMIT,
+    Choice,
+    Offers,
+    choose,
+    spoken_answers,
+)
 from staging.recognition.service import Recognition
 from staging.recognition.title_lists import TitleLists
 from staging.store import Database
@@ -31,6 +39,17 @@ NO = Choice.DECLINE
 def test_what_a_sentence_chooses(sentence: str, chosen: int | Choice | None) -> None:
     assert choose(sentence, TWO) == (TWO[chosen] if isinstance(chosen, int) else chosen)
     assert choose(sentence, ()) is None
+
+
+def test_what_is_listened_for_after_an_offer_is_what_may_be_said() -> None:
+    for sentence, intent in spoken_answers(TWO).items():
+        chosen = choose(sentence.removeprefix("要"), TWO)
+        assert intent == (
+            Intent(Action.DECLINE) if chosen is NO else Intent(Action.PLAY, str(chosen))
+        ), sentence
+    assert {*TWO, "第一个", "第二个", "好的", "不要"} <= spoken_answers(TWO).keys()
+    assert "第二个" not in spoken_answers(TWO[:1])
+    assert spoken_answers(()) == {}
 
 
 def test_of_one_title_there_is_no_second() -> None:

@@ -68,6 +68,40 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+async def test_a_model_that_is_being_loaded_is_not_loaded_twice(worker: tuple[str, str]) -> None:
+    made = recogniser(worker, GOOD)
+    warming = asyncio.create_task(made.warm_up())
+    assert await made.hear(SOUND) == HEARD
+    first = made.pid
+    await warming
+    await made.warm_up()
+    assert made.pid == first
+    await made.close()
+
+
+async def test_a_model_that_nobody_used_is_unloaded(worker: tuple[str, str]) -> None:
+    clock = FakeClock()
+    made = recogniser(worker, GOOD, clock, idle=600.0)
+    await made.warm_up()
+    assert runs(made)
+    await made.rest_when_idle()
+    assert runs(made)
+    clock.now += 600.0
+    await made.rest_when_idle()
+    assert not runs(made)
+
+
+async def test_a_model_that_cannot_be_loaded_early_is_an_error_of_the_utterance(
+    worker: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    made = recogniser(worker, "no-start")
+    await made.warm_up()
+    await made.warm_up()  # too early for another try: nothing is started, and nothing logged
+    assert caplog.text.count("no model") == 1
+    with pytest.raises(RecogniserError, match="next try in"):
+        await made.hear(SOUND)
+
+
 async def test_one_process_answers_many(worker: tuple[str, str]) -> None:
     made = recogniser(worker, GOOD)
     assert not runs(made)  # nothing is loaded before the first utterance

@@ -365,6 +365,25 @@ async def test_a_spoken_sentence_asks_the_device(
     assert (outcome.source, outcome.utterance, outcome.audio_seconds) == ("voice", 10000, 0.66)
 
 
+async def test_the_model_is_loaded_while_the_child_still_speaks(
+    database: Database, data: DataDir, machine: Machine, worker: tuple[str, str]
+) -> None:
+    recogniser = Recogniser(Path("cache"), command=(*worker, '["下一首", -0.3, 0.05]'))
+    recognition = Recognition(database, machine.control, data, recogniser)
+    first, *others = voice_reports()
+    recognition.collect(UUID, decide(UUID, first))
+    assert recognition._warming is not None
+    await asyncio.wait_for(recognition._warming, DEADLINE)
+    loaded = recogniser.pid
+    assert loaded
+    for report in others:
+        recognition.collect(UUID, decide(UUID, report))
+    await recognition._work_on(*recognition._queue.get_nowait())
+    assert (recogniser.pid, machine.asked) == (loaded, [("PUT", "play", "下一首")])
+    await recognition.close()
+    assert recogniser.pid is None
+
+
 @pytest.mark.parametrize(
     ("answer", "text", "error"),
     [

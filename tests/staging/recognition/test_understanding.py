@@ -40,6 +40,8 @@ class Stub:
             return None
         return [self._scores.get(phrase, -5.0) for phrase in phrases]
 
+    async def warm_up(self) -> None: ...
+
     async def rest_when_idle(self) -> None: ...
 
     async def close(self) -> None: ...
@@ -57,7 +59,7 @@ async def test_the_candidate_that_explains_the_sound_is_what_was_said() -> None:
 
 
 async def test_a_title_that_is_not_there_names_the_nearest() -> None:
-    stub = Stub({"播放两只老鼠": -0.2}, {"播放两只老虎": 10.0, "播放小兔子乖乖": 9.5})
+    stub = Stub({"播放两只老鼠": -0.2}, {"播放两只老虎": 10.0, "播放小兔子乖乖": 15.5})
     found = await understood(stub)
     assert (found.intent, found.nearest) == (None, ("两只老虎", "小兔子乖乖"))
     assert found.error == "no title sounds like it; the nearest is 两只老虎"
@@ -86,6 +88,33 @@ async def test_a_model_that_cannot_compare_is_believed() -> None:
     assert (await understood(Stub({"播放两只老虎。": -0.6}))).intent == TIGERS
     assert (await understood(Stub({"播放两只老虎。": -1.2}))).intent is None
     assert (await understood(Stub({"二十小时后停": -0.1}))).error
+
+
+@pytest.mark.parametrize("probability", [-0.1, -0.6])
+async def test_a_negated_command_is_not_carried_out(probability: float) -> None:
+    scores = {"下一首": 7.0, "不要下一首": 19.0}
+    found = await understood(Stub({"不要下一手": probability}, scores))
+    assert found.intent is None
+    assert (await understood(Stub({"下一手": probability}, {**scores, "不要下一首": 1.0}))).intent
+
+
+async def test_a_title_alone_is_heard() -> None:
+    stub = Stub({"兩隻老虎。": -0.4}, {"两只老虎": 15.0, "播放两只老虎": 6.0})
+    assert await understood(stub) == Understood("两只老虎", TIGERS, exact=True)
+    assert (await understood(Stub({"两只老虎。": -0.4}))).intent == TIGERS
+    assert (await understood(Stub({"两只老鼠。": -0.4}))).nearest == ("两只老虎",)
+
+
+async def test_a_command_in_the_middle_of_much_else_is_none() -> None:
+    alone = Stub({"下一个": -0.5}, {"下一个": 8.4})
+    assert (await understood(alone)).intent == Intent(Action.NEXT)
+    among = Stub({"下一个路刻完做走": -0.5}, {"下一个": 8.4})
+    assert (await understood(among)).intent is None
+
+
+async def test_a_vague_wish_is_heard() -> None:
+    found = await understood(Stub({"讲个故事": -0.4}, {"讲个故事": 14.0}))
+    assert found.intent == Intent(Action.PLAY_ANY, "故事")
 
 
 async def test_without_a_catalogue_the_device_knows_its_titles() -> None:
