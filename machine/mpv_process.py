@@ -172,12 +172,10 @@ class MpvProcess:
             pass
         except (OSError, ValueError, RecursionError) as error:  # too long, or not JSON
             self.kill(f"its answers cannot be read: {error}")
-        except asyncio.QueueFull:
-            self.kill(f"{EVENT_LIMIT} events are waiting")
         self._end()
 
     def _take(self, line: bytes) -> None:
-        """Take one line; raises ValueError (no JSON object) and QueueFull."""
+        """Take one line; raises ValueError: no JSON object."""
         message = json.loads(line.decode(errors="replace"))
         if not isinstance(message, dict):
             raise ValueError("expected a JSON object")  # noqa: TRY004  # as json.loads does
@@ -185,7 +183,7 @@ class MpvProcess:
         if name == "property-change":
             self._take_output(message.get("data"))
         elif name in _EVENTS:
-            self.events.put_nowait(message)
+            self._put(message)
         elif name is None:
             self._answer(message)
 
@@ -194,7 +192,14 @@ class MpvProcess:
         self.output = None if value is None else str(value)
         if self.output not in {None, self._reported}:
             self._reported = self.output
-            self.events.put_nowait({"event": OUTPUT_CHANGED})
+            self._put({"event": OUTPUT_CHANGED})
+
+    def _put(self, event: Event) -> None:
+        """Put an event for who plays, also while he waits for an answer and takes none."""
+        try:
+            self.events.put_nowait(event)
+        except asyncio.QueueFull:
+            self.kill(f"{EVENT_LIMIT} events are waiting")
 
     def _answer(self, message: Mapping[str, Any]) -> None:
         number = message.get("request_id")

@@ -349,20 +349,30 @@ class MpvPlayer:
         try:
             reason = await playback.run()
         except (ResourceError, MpvError) as error:
-            await playback.let_go(STOP_SECONDS)  # nothing of it may be opened later
-            self._forget(playback)
-            if not playback.loaded.done():
-                refused = error if isinstance(error, ResourceError) else None
-                playback.loaded.set_exception(
-                    refused or RefusedError(f"play: cannot be played: {error}")
-                )
+            await self._fail(playback, error)
             return
+        except Exception as error:  # noqa: BLE001  # whatever it is, the next order is played
+            reason = f"internal error: {type(error).__name__}"
+            _log.error("play: at %s: %s", playback.progress.describe(), reason, exc_info=error)
+            if not playback.loaded.done():
+                await self._fail(playback, UnavailableError(f"play: {reason}"))
+                return
         finally:
             watching.cancel()
         if reason is not None:
             await playback.let_go(STOP_SECONDS)  # it may sound still
         self._forget(playback)
         on_end(reason)
+
+    async def _fail(self, playback: Playback, error: Exception) -> None:
+        """Give up a source that does not begin, and say why to who waits for it."""
+        await playback.let_go(STOP_SECONDS)  # nothing of it may be opened later
+        self._forget(playback)
+        if not playback.loaded.done():
+            refused = error if isinstance(error, ResourceError) else None
+            playback.loaded.set_exception(
+                refused or RefusedError(f"play: cannot be played: {error}")
+            )
 
     async def _apply_gain(self) -> None:
         if self._playback is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from machine.errors import UnavailableError
 from machine.player import MpvPlayer
 from tests.conftest import write_tone
 from tests.machine.parts import PulseServer, lone_server, until, until_position
@@ -76,4 +77,45 @@ async def test_deaths_of_the_sound_server_in_one_story(sound: PulseServer, tmp_p
     await until(lambda: descriptors(os.getpid()) <= open_before)
     assert descriptors(pid) <= open_in_player + 1
     assert ends == []
+    await player.close()
+
+
+class WornDevice:
+    """A mixer with a fault that nobody has thought of."""
+
+    def __init__(self) -> None:
+        self.is_broken = False
+        self.tell: Callable[[], None] = lambda: None
+
+    async def restore(self, *, renewed: bool) -> None:
+        """Leave the volume."""
+
+    async def is_dummy(self) -> bool:
+        if self.is_broken:
+            raise ValueError("secret")
+        return False
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        self.tell = on_change
+        await asyncio.get_running_loop().create_future()
+
+
+async def test_a_bug_while_a_story_plays_ends_that_story_alone(
+    sound: PulseServer, tmp_path: Path
+) -> None:
+    assert sound
+    story = str(write_tone(tmp_path / "story.wav", seconds=60))
+    device, ends = WornDevice(), list[str | None]()
+    player = MpvPlayer(device)
+    await player.play(story, ends.append)
+    device.is_broken = True
+    device.tell()
+    await until(lambda: ends)
+    assert ends == ["internal error: ValueError"]
+    assert not player.waiting  # which would refuse every later order: "no sound device"
+    with pytest.raises(UnavailableError, match="play: internal error: ValueError"):
+        await player.play(story, ends.append)
+    device.is_broken = False
+    await player.play(story, ends.append)
+    await until_position(player, 0.1)
     await player.close()
