@@ -18,7 +18,7 @@ from agent.last_words import keep
 from agent.local.sockets import LocalAccessError
 from agent.logs import Redactor, set_up_logging
 from agent.loop import AgentLoop
-from agent.settings import Settings, SettingsError, load_settings
+from agent.settings import Settings, SettingsError, doubts_of, load_settings
 from agent.settings_files import watched_files
 from agent.state import AgentBusyError, usable_state
 from base.memory import share_arenas
@@ -43,6 +43,8 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
     profile = found.profile
     set_up_logging(profile.secrets, verbose=options.verbose)
     found.tell()
+    for doubt in doubts_of(settings):
+        _log.warning("settings: %s", doubt)
     agent: Agent | None = None
 
     async def run() -> None:

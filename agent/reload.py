@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import fields
 
-from agent.settings import TABLES, Settings, SettingsError
+from agent.settings import TABLES, Settings, SettingsError, doubts_of
 
 # Read at each use: an utterance, a connection, a health check. tests/agent/test_reload.py proves each.
 AT_ONCE = frozenset(
@@ -53,11 +53,14 @@ async def reload(settings: Settings, read: Callable[[], Settings]) -> str:
     Settings that cannot be read change nothing.
     """
     try:
-        now, later = take(settings, await asyncio.to_thread(read))
+        found = await asyncio.to_thread(read)
     except SettingsError as error:
         text = f"settings not reloaded: {error}"
         _log.error("%s; story-agent config check tells all faults", text)
         return text
+    now, later = take(settings, found)
+    for doubt in doubts_of(found):
+        _log.warning("settings: %s", doubt)
     parts = []
     if now:
         parts.append(f"in force now: {', '.join(now)}")

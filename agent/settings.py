@@ -294,11 +294,26 @@ def judge(source: Mapping[str, object]) -> tuple[Settings, list[FieldError]]:
     return Settings(**built), [*faults, *_disagreements(built, spoiled)]
 
 
+def doubts_of(settings: Settings) -> Iterator[FieldError]:
+    """Return the settings that do nothing, each with what counts in its place.
+
+    Machines have run with them for years: they are told, and refused by nothing, so that no update ends at them.
+    """
+    light, buttons = settings.light, settings.buttons
+    if light.led and light.gpio >= 0:
+        yield FieldError(
+            "light.gpio", light.gpio, "-1, or no light.led beside it: only light.led counts"
+        )
+    if buttons.talk_code and not buttons.input:
+        yield FieldError(
+            "buttons.talk_code", buttons.talk_code, "0, or buttons.input beside it: no key is read"
+        )
+
+
 def _disagreements(built: Mapping[str, Any], spoiled: Collection[str]) -> Iterator[FieldError]:
     checks: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
         (_check_certificate, ("link",)), (_check_network, ("local",)), (_check_levels, ("battery",)),
-        (_check_address, ("battery",)), (_check_lines, ("buttons", "light")), (_check_light, ("light",)),
-        (_check_talk_code, ("buttons",)), (ButtonSettings.reset_keys, ("buttons",)),
+        (_check_address, ("battery",)), (_check_lines, ("buttons", "light")), (ButtonSettings.reset_keys, ("buttons",)),
     )  # fmt: skip
     for check, names in checks:
         if set(names) & set(spoiled):
@@ -363,20 +378,6 @@ def _check_address(battery: BatterySettings) -> None:
             battery.address,
             f"0, or a chip's address from {first:#04x} to {last:#04x}: I2C reserves the others",
         )
-
-
-def _check_light(light: LightSettings) -> None:
-    """Refuse two lights: one of them would stay dark while the microphone is open."""
-    if light.led and light.gpio >= 0:
-        raise FieldError(
-            "light.gpio", light.gpio, f"-1, or no light.led beside it (it is {light.led})"
-        )
-
-
-def _check_talk_code(buttons: ButtonSettings) -> None:
-    """Refuse a key of no input device: nobody would read it."""
-    if buttons.talk_code and not buttons.input:
-        raise FieldError("buttons.talk_code", buttons.talk_code, "buttons.input beside it, or 0")
 
 
 def _check_lines(buttons: ButtonSettings, light: LightSettings) -> None:

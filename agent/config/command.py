@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.config.origins import explain_settings
 from agent.config.schema import build_schema
 from agent.exits import EX_FAILED, EX_OK
-from agent.settings import judge
+from agent.settings import doubts_of, judge
 from agent.settings_files import Layers, drop_in_folder, read_layers
 from agent.words import Words, say
 from agent.words.causes import explain
@@ -19,7 +19,7 @@ from wire.profile import Profile, ProfileError, parse_profile
 
 
 def run_config(options: argparse.Namespace) -> int:
-    """Run one action; return 1 if the settings have a fault."""
+    """Run one action; return 1 if the settings have a fault, 0 if they have doubts only, which are told."""
     if options.action == "schema":
         print(json.dumps(build_schema(), ensure_ascii=False, indent=2))
         return EX_OK
@@ -38,6 +38,12 @@ def find_faults(layers: Layers) -> list[dict[str, object]]:
     return unread + [_place(fault, layers) for fault in faults]
 
 
+def find_doubts(layers: Layers) -> list[dict[str, object]]:
+    """Return the settings that do nothing, as `find_faults` does: the agent runs with them."""
+    settings, faults = judge(layers.merged())
+    return [] if faults else [_place(doubt, layers) for doubt in doubts_of(settings)]
+
+
 def _place(fault: FieldError, layers: Layers) -> dict[str, object]:
     layer = layers.origin(fault.field)
     return {
@@ -49,14 +55,15 @@ def _place(fault: FieldError, layers: Layers) -> dict[str, object]:
 
 
 def _check(layers: Layers, file: Path | None, options: argparse.Namespace) -> int:
-    faults = find_faults(layers)
+    faults, doubts = find_faults(layers), find_doubts(layers)
     read = [str(layer.file) for layer in layers.files]
     if options.json:
-        print(json.dumps({"ok": not faults, "files": read, "faults": faults}, ensure_ascii=False))
-    elif faults:
-        for fault in faults:
-            _tell(fault)
-    else:
+        told = {"ok": not faults, "files": read, "faults": faults, "doubts": doubts}
+        print(json.dumps(told, ensure_ascii=False))
+        return EX_FAILED if faults else EX_OK
+    for each in (*faults, *doubts):
+        _tell(each)
+    if not faults and not doubts:
         print(_all_well(read, file))
     return EX_FAILED if faults else EX_OK
 
@@ -85,16 +92,16 @@ def _show(layers: Layers, options: argparse.Namespace) -> int:
     faulty = {fault.field for fault in wrong}
     shown = list(explain_settings(settings, layers, _read_profile(options.profile), faulty))
     if options.json:
-        told = {each.name: {"value": each.value, "from": each.origin.en} for each in shown}
-        print(json.dumps({"settings": told, "faults": faults}, ensure_ascii=False))
+        values = {each.name: {"value": each.value, "from": each.origin.en} for each in shown}
+        print(json.dumps({"settings": values, "faults": faults}, ensure_ascii=False))
     else:
         width = max(len(each.name) for each in shown)
         for each in shown:
             value = json.dumps(each.value, ensure_ascii=False)
             print(f"{each.name:<{width}} = {value}    # {say(each.origin)}")
         sys.stdout.flush()  # before the faults, where both go to one place
-        for fault in faults:
-            _tell(fault)
+        for told in (*faults, *find_doubts(layers)):
+            _tell(told)
     return EX_FAILED if faults else EX_OK
 
 

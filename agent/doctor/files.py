@@ -13,6 +13,7 @@ from pathlib import Path
 from agent.doctor.findings import Finding, bad, good, hint, skipped
 from agent.doctor.patient import Patient
 from agent.link import IdentityTakenError
+from agent.settings import doubts_of
 from agent.words import Words
 from agent.words.causes import explain
 from agent.words.remedies import remedy_of
@@ -39,11 +40,16 @@ EXTRAS = {
 def check_settings(patient: Patient) -> Finding:
     """Return whether the settings can be read."""
     if patient.settings_fault is None:
+        if doubt := next(doubts_of(patient.settings), None):
+            return hint(
+                "settings", explain(str(doubt)),
+                Words("删掉不起作用的那一项；story-agent config check 会列出所有", "remove what does nothing; story-agent config check lists all"),
+            )  # fmt: skip
         where = patient.config or "defaults"
         return good("settings", f"{where}", f"{where}")
     fault = patient.settings_fault
     return bad(
-        "settings", Words(fault, fault),
+        "settings", explain(fault),
         Words("改正这一项，或删掉这个文件以使用默认值", "mend this member, or remove the file to have the defaults"),
     )  # fmt: skip
 

@@ -43,6 +43,10 @@ _SYSTEM: Mapping[int, tuple[str, str]] = {
 
 # Exact texts of OpenSSL (X509_verify_cert_error_string(3)), getaddrinfo and ourselves: Chinese, English.
 _EXACT: Mapping[str, tuple[str, str]] = {
+    "-1, or no light.led beside it: only light.led counts": (
+        " -1，或不设 light.led：两个都设时只有 light.led 起作用", ""),
+    "0, or buttons.input beside it: no key is read": (
+        " 0，或同时设 buttons.input：现在没有按键会被读取", ""),
     "self-signed certificate in certificate chain": (
         "证书由身份文件不认识的 CA 签发", "it is signed by a CA that the profile does not know"),
     "self signed certificate in certificate chain": (

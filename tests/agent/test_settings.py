@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent.settings import Settings, SettingsError, load_settings, parse_settings
+from agent.settings import Settings, SettingsError, doubts_of, load_settings, parse_settings
 from agent.settings_values import LIMITS
+from agent.words.causes import explain
 from resources.announce.settings import Kind, Language, SoundsSettings
 from wire.errors import WireError
 from wire.voice import HeaderStyle
@@ -132,13 +133,34 @@ def test_every_member_can_be_set() -> None:
         for f in fields(getattr(defaults, table.name)):
             name = f"{table.name}.{f.name}"
             if name == "light.led":
-                continue  # not beside light.gpio
+                continue  # beside light.gpio only one counts
             assert member(settings, name) != member(defaults, name), name
             assert type(member(settings, name)) is type(member(defaults, name)), name
     assert parse_settings('[light]\nled = "listening"').light.led == "listening"
     assert settings.voice.style is HeaderStyle.SPX
     assert settings.play.media_folder == Path("/media/card")
     assert settings.sounds == SoundsSettings(Path("/media/sounds"), Language.ENGLISH, Kind.TONES)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            '[light]\nled = "listening"\ngpio = 13',
+            ["light.gpio: got 13, expected -1, or no light.led beside it: only light.led counts"],
+        ),
+        (
+            "[buttons]\ntalk_code = 115",
+            ["buttons.talk_code: got 115, expected 0, or buttons.input beside it: no key is read"],
+        ),
+        ('[buttons]\ninput = "all"\ntalk_code = 115\n[light]\ngpio = 0', []),
+        ('[light]\nled = "listening"\ngpio = -1', []),
+    ],
+)
+def test_what_does_nothing_is_told_and_refused_by_nothing(text: str, told: list[str]) -> None:
+    assert [str(doubt) for doubt in doubts_of(parse_settings(text))] == told
+    for each in told:
+        assert "expected" not in explain(each).zh
 
 
 def test_names_and_paths_are_any_text() -> None:
@@ -164,7 +186,6 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
     # A machine must not power off before it has warned.
     beside = {
         "battery.off_percent": "warn_percent = 100\n",
-        "buttons.talk_code": 'input = "all"\n',
     }.get(name, "")
     for good in (low, high):
         assert member(parse_settings(f"[{table}]\n{beside}{key} = {good}"), name) == good
@@ -231,14 +252,6 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         (
             "[buttons]\ntalk = 17\n[light]\ngpio = 17",
             "buttons.talk: got 17, expected another line than light.gpio",
-        ),
-        (
-            '[light]\nled = "listening"\ngpio = 13',
-            "light.gpio: got 13, expected -1, or no light.led beside it",
-        ),
-        (
-            "[buttons]\ntalk_code = 115",
-            "buttons.talk_code: got 115, expected buttons.input beside it, or 0",
         ),
         (
             '[light]\nled = "../x"',

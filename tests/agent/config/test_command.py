@@ -15,9 +15,9 @@ qualty = 4
 quality = 99
 keepalive_seconds = 3
 [playy]
-[light]
-led = "a"
-gpio = 5
+[buttons]
+talk = 5
+next = 5
 """
 
 
@@ -45,7 +45,7 @@ def test_check_tells_every_fault_with_its_place(
         f"{file}:3: voice.quality: got 99, expected an integer from 0 to 10",
         f"{file}:4: voice.keepalive_seconds: got 3, expected link.keepalive_seconds",
         f'{folder}/10.toml:2: ota.channel: got "", expected a string that is not empty, of printable characters',
-        f"{file}:8: light.gpio: got 5, expected -1, or no light.led beside it",
+        f"{file}:8: buttons.next: got 5, expected another line than buttons.talk",
     ]
 
 
@@ -67,6 +67,21 @@ def test_check_of_what_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == f"the settings are well: {good}\n"
     assert main(["config", "check", str(tmp_path / "none.toml")]) == EX_FAILED
     assert capsys.readouterr().err == f"{tmp_path}/none.toml: No such file or directory\n"
+
+
+def test_what_does_nothing_is_told_and_is_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('[light]\nled = "listening"\ngpio = 13\n[buttons]\ntalk_code = 115\n')
+    assert main(["config", "check", str(file)]) == EX_OK
+    out, told = capsys.readouterr()
+    assert out == ""
+    assert f"{file}:3: light.gpio: got 13" in told
+    assert f"{file}:5: buttons.talk_code: got 115" in told
+    assert main(["config", "check", str(file), "--json"]) == EX_OK
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["ok"], [each["line"] for each in answer["doubts"]]) == (True, [3, 5])
 
 
 def test_show_tells_where_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,8 @@ Usage = namedtuple("Usage", "total used free")  # noqa: PYI024  # as shutil has 
 
 def test_settings(tmp_path: Path) -> None:
     assert told(files.check_settings(make_patient(tmp_path))) == (Level.GOOD, "defaults")
+    both = make_patient(tmp_path, '[light]\nled = "a"\ngpio = 5\n')
+    assert files.check_settings(both).level is Level.HINT
     wrong = files.check_settings(make_patient(tmp_path, settings_fault="voice.quality: got 11"))
     assert told(wrong) == (Level.BAD, "voice.quality: got 11")
     assert is_complete(wrong)
