@@ -112,5 +112,7 @@ def _place(wheel: Path, name: str) -> str | None:
 def _write(packed: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(packed.read(member))
-    executable = (member.external_attr >> 16) & stat.S_IXUSR and path.suffix not in {".py", ".so"}
+    executable = (member.external_attr >> 16) & stat.S_IXUSR and not {".py", ".so"} & set(
+        path.suffixes
+    )
     path.chmod(0o755 if executable else 0o644)
