@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +65,15 @@ def register(subparsers: Any, asking: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from agent.local.client import AgentUnreachableError, LocalClient  # noqa: PLC0415  # what it alone needs
     from agent.state import socket_to_ask  # noqa: PLC0415
+    from wire.errors import FieldError  # noqa: PLC0415
+    from wire.lan_keys import check_name  # noqa: PLC0415
 
     if options.action != "list" and options.name is None:
         return _fail(say(NAMELESS).format(action=options.action))
-    target = "/lan" if options.action == "list" else f"/lan/{_quote(options.name)}"
+    try:
+        target = "/lan" if options.action == "list" else f"/lan/{check_name(options.name)}"
+    except FieldError as error:
+        return _fail(_explained(f"lan: {error}"))
     try:
         client = LocalClient(socket_to_ask(options.state))
         answer = client.request(_METHODS.get(options.action, "GET"), target)
@@ -110,12 +114,6 @@ def _explained(text: str) -> str:
     from agent.words.causes import explain  # noqa: PLC0415  # only where something is wrong
 
     return say(explain(text))
-
-
-def _quote(name: str) -> str:
-    from urllib.parse import quote  # noqa: PLC0415
-
-    return quote(os.fsencode(name), safe="")
 
 
 def _fail(text: str) -> int:

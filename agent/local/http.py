@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -64,7 +66,7 @@ def build_app(
     """
 
     async def show_status(_request: Request) -> Response:
-        return JSONResponse(await status())
+        return _Told(await status())
 
     async def data_point(request: Request) -> Response:
         body = await read_body(request, exchange.BODY_LIMIT)
@@ -73,8 +75,8 @@ def build_app(
         path = tuple(request.path_params["path"].split("/"))
         asked = exchange.Request(request.method, path, payload=body)
         answer = await dispatch.handle_local(asked)
-        json = path == DESCRIPTION_PATH and answer.code == Code.CONTENT
-        return respond(answer, "application/json" if json else "text/plain; charset=utf-8")
+        is_json = path == DESCRIPTION_PATH and answer.code == Code.CONTENT
+        return respond(answer, "application/json" if is_json else "text/plain; charset=utf-8")
 
     async def say(request: Request) -> Response:
         body = await read_body(request, WAV_LIMIT)
@@ -108,6 +110,14 @@ def build_app(
         ],
         middleware=[Middleware(Gate, token=token)],
     )
+
+
+class _Told(JSONResponse):
+    """JSON of what may have a file's name in it, whose bytes need not be UTF-8."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body; such a byte becomes an escape of JSON."""
+        return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 async def read_body(request: Request, limit: int) -> bytes | exchange.Answer:

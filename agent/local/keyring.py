@@ -14,7 +14,7 @@ from pathlib import Path
 from base.files import fsync_path, make_folder, read_record, write_atomically
 from wire.errors import FieldError, WireError
 from wire.fields import dump_object, get_int, get_string, parse_object
-from wire.lan_keys import Keys, check_name, parse_keys
+from wire.lan_keys import NAME, Keys, check_name, parse_keys
 
 FOLDER_NAME = "lan"
 # A family's phones and a few scripts; each costs a few kB while it is served.
@@ -56,9 +56,11 @@ class Keyring:
             OSError: the folder cannot be read.
         """
         try:
-            names = sorted(path.stem for path in self._folder.iterdir() if path.suffix == _KEYS)
+            stems = [path.stem for path in self._folder.iterdir() if path.suffix == _KEYS]
         except FileNotFoundError:
             return []
+        # Nobody could renew another one, and it must not take a client's place.
+        names = sorted(stem for stem in stems if NAME.fullmatch(stem))
         return [self._entry(name) for name in names[:CLIENTS_LIMIT]]
 
     def add(self, name: str, taken: Collection[bytes]) -> Keys:
@@ -110,7 +112,6 @@ class Keyring:
 
     def _entry(self, name: str) -> Entry:
         try:
-            check_name(name)
             keys = parse_keys(read_record(self._folder / f"{name}{_KEYS}", _FILE_LIMIT))
             number = _number(read_record(self._folder / f"{name}{_NUMBER}", _FILE_LIMIT), keys)
         except OSError as error:

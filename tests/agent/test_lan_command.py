@@ -63,7 +63,14 @@ def test_the_keys_go_to_a_file_and_the_warning_to_the_terminal(
         (("remove", "phone"), 0, "phone is removed", ""),
         (("remove", "phone", "--json"), 0, '{"removed": "phone"}', ""),
         (("remove",), 1, "", "story-agent: Give the client's name: story-agent lan remove NAME"),
-        (("add", "手机 /x"), 1, "", "story-agent: lan: no client of that name"),
+        (("remove", "tablet"), 1, "", "story-agent: lan: no client of that name"),
+        (
+            ("add", "手机 /x"),
+            1,
+            "",
+            'story-agent: lan: name: got "手机 /x", expected 1 to 32 of a-z',
+        ),
+        (("remove", "../volume"), 1, "", 'story-agent: lan: name: got "../volume", expected'),
     ],
 )
 def test_what_it_says(

@@ -108,8 +108,12 @@ async def cancel(transaction: str) -> Answer:
     return Answer.from_text(Code.CONFLICT, f"update {transaction} is being switched to")
 
 
+STATUS: dict[str, object] = {}
+"""What the rig's agent says about itself."""
+
+
 async def no_status() -> Mapping[str, object]:
-    return {}
+    return STATUS
 
 
 def free_port() -> int:

@@ -19,7 +19,7 @@ from agent.local.http import (
     WAV_LIMIT,
 )
 from audio.errors import SpeexUnavailableError
-from tests.agent.local.rig import LOCAL_TOKEN, Bench, free_port, serving
+from tests.agent.local.rig import LOCAL_TOKEN, STATUS, Bench, free_port, serving
 from tests.agent.parts import DEADLINE
 from tests.conftest import write_tone
 from wire.exchange import BODY_LIMIT
@@ -67,6 +67,16 @@ async def test_description_and_status_are_json(http: httpx.AsyncClient) -> None:
         answer = await http.get(path)
         assert answer.headers["content-type"] == "application/json"
         assert isinstance(json.loads(answer.content), dict)
+
+
+async def test_a_status_with_a_name_that_is_no_utf8_is_told(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file's name in it would be an internal error, and whoever looks for the fault had no status."""
+    monkeypatch.setitem(STATUS, "title", "b\udcffad")
+    answer = await http.get("/status")
+    assert answer.status_code == 200
+    assert answer.content == b'{"title": "b\\udcffad"}'
 
 
 @pytest.mark.parametrize(

@@ -105,4 +105,6 @@ def test_other_files_in_the_folder_are_nothing(keyring: Keyring, tmp_path: Path)
     keyring.add("phone", [])
     (tmp_path / "lan" / ".phone.keys.tmp").write_text("half")
     (tmp_path / "lan" / "notes").write_text("x")
-    assert [entry.name for entry in keyring.read() if entry.keys] == ["phone"]
+    for name in [f"A{number}.keys" for number in range(CLIENTS_LIMIT)] + ["b\udcffad.keys"]:
+        (tmp_path / "lan" / name).touch()  # before "phone" in order
+    assert [entry.name for entry in keyring.read()] == ["phone"]
