@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup manuals run test deb test-deb test-vm lint types bench fuzz command-proof report-proof worker-proof wake-proof listen-proof clean
+.PHONY: setup manuals run test deb test-deb image test-vm test-cuts lint types bench fuzz command-proof report-proof worker-proof wake-proof listen-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -30,11 +30,36 @@ deb: setup
 test-deb: deb
 	@$(BIN)/python -m tests.deb.proof --debs build/deb $(if $(ARM64),--arm64) --write build/deb/proof.md
 
-# Power cuts on an emulated Debian machine, an hour and more; needs root, qemu-system-x86, mmdebstrap,
+# The card image of a board (pi or qemu) and, with KEYS, the bundle for machines in the field, into build/image (docs/image.md). Needs root.
+# ROOT_JSON=FILE: the releases' root; KEYS=DIR: keyring.pem and rauc.key; MIRROR, RASPBERRY_MIRROR, RASPBERRY_KEYRING.
+BOARD ?= pi
+IMAGE := build/image
+ARCHITECTURE = $(if $(filter qemu,$(BOARD)),amd64,arm64)
+IMAGE_WORDS = --output $(IMAGE) $(if $(KEYS),--keys $(KEYS)) $(if $(ROOT_JSON),--root-json $(ROOT_JSON)) $(if $(MIRROR),--mirror $(MIRROR)) \
+  $(if $(RASPBERRY_MIRROR),--raspberry-mirror $(RASPBERRY_MIRROR)) $(if $(RASPBERRY_KEYRING),--raspberry-keyring $(RASPBERRY_KEYRING))
+image: setup
+	@$(BIN)/python -m tools.deb --only story-agent --architecture $(ARCHITECTURE)
+	@$(BIN)/python -m tools.image $(BOARD) --deb "$$(ls -t build/deb/story-agent_*_$(ARCHITECTURE).deb | head -1)" $(IMAGE_WORDS)
+
+# The image's twin in an emulator: from flashing to an update with a power cut (docs/vm-proof.md). Needs root, qemu-system-x86 and a Debian
+# mirror besides what `make image` needs. TWIN=keep uses the images that are there; STEPS="sound reboot" runs these alone.
+TWIN_KEYS := $(IMAGE)/keys
+test-vm: setup
+	@test -s $(TWIN_KEYS)/rauc.key || { mkdir -p $(TWIN_KEYS) && openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=story-rauc \
+	  -keyout $(TWIN_KEYS)/rauc.key -out $(TWIN_KEYS)/keyring.pem 2>/dev/null; }
+ifneq ($(TWIN),keep)
+	@$(BIN)/python -m tools.deb --only story-agent --architecture amd64
+	@for version in 1.0.0 1.1.0; do $(BIN)/python -m tools.image qemu --version $$version --keys $(TWIN_KEYS) --output $(IMAGE) \
+	  $$([ $$version = 1.1.0 ] || echo --no-bundle) \
+	  --deb "$$(ls -t build/deb/story-agent_*_amd64.deb | head -1)" || exit 1; done
+endif
+	@$(BIN)/python -m tests.vm.image_proof --images $(IMAGE) --folder $(IMAGE)/proof --write $(IMAGE)/proof.md $(if $(STEPS),--only $(STEPS))
+
+# Many power cuts in every phase of an update on an emulated Debian machine, an hour and more; needs root, qemu-system-x86, mmdebstrap,
 # rauc, mtools, dosfstools and a Debian mirror (docs/vm-proof.md). RUNS=N cuts for each installer, and one
 # update to a system whose agent is dead.
 VM := build/vm
-test-vm: setup
+test-cuts: setup
 	@test -s $(VM)/rauc.key || { mkdir -p $(VM) && openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=story-rauc \
 	  -keyout $(VM)/rauc.key -out $(VM)/keyring.pem 2>/dev/null; }
 	@tools/vm/build_image.sh $(VM) 1.0.0 1.1.0

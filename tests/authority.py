@@ -68,7 +68,7 @@ class Authority:
 def write_signer(certificate: Path, key: Path) -> None:
     """Write a self-signed certificate and key that sign bundles for RAUC; the certificate is also the keyring.
 
-    RSA, as the key of `make test-vm` is.
+    RSA, as the key of `make test-cuts` is.
     """
     signer = trustme.CA(key_type=trustme.KeyType.RSA)
     signer.cert_pem.write_to_path(certificate)

@@ -1,4 +1,4 @@
-"""The player's unit in an emulated machine with the real systemd and mpv: `make test-vm` runs it.
+"""The player's unit in an emulated machine with the real systemd and mpv: `make test-cuts` runs it.
 
 The machine checks itself (tests/vm/player_check.py) and says so on its console.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build the virtual machine for `make test-vm`: a Debian root image with the agent, kernel and initrd.
+# Build the virtual machine for `make test-cuts`: a Debian root image with the agent, kernel and initrd.
 #
 #   tools/vm/build_image.sh OUT VERSION...      e.g. build/vm 1.0.0 1.1.0
 #   PLAYER=1 tools/vm/build_image.sh OUT VERSION    with mpv, the player's units, and the check of tests/vm/player.py
@@ -63,9 +63,9 @@ install -D -m 755 -t "$root/usr/lib/rauc" systemd/rauc/tryboot systemd/rauc/tria
 install -m 644 systemd/rauc/story-agent-trial.* "$root/etc/systemd/system/"
 [ ! -e "$out/keyring.pem" ] || install -D -m 644 "$out/keyring.pem" "$root/etc/rauc/keyring.pem"
 mkdir -p "$root/etc/rauc"
-sed -e 's,/dev/disk/by-partlabel/root-a,/dev/vda,' -e 's,/dev/disk/by-partlabel/root-b,/dev/vdb,' \
+sed -e 's,/dev/disk/by-partuuid/53544f52-05,/dev/vda,' -e 's,/dev/disk/by-partuuid/53544f52-06,/dev/vdb,' -e '/^# Linux, which/,$d' \
   systemd/rauc/system.conf >"$root/etc/rauc/system.conf"
-sed -e 's,ENV{ID_PART_ENTRY_NAME}=="root-a|root-b",KERNEL=="vda|vdb",' \
+sed -e 's,ENV{ID_PART_ENTRY_UUID}=="53544f52-05|53544f52-06",KERNEL=="vda|vdb",' \
   systemd/rauc/60-story-agent-root.rules >"$root/etc/udev/rules.d/60-story-agent-root.rules"
 printf 'A 2\nB 3\n' >"$root/etc/rauc/tryboot.conf"
 

@@ -1,0 +1,138 @@
+"""``make image``: the card image of a board, and the bundle of the same system for machines in the field.
+
+    python -m tools.image BOARD --deb DEB [--output DIR] [--version V] [--keys DIR] [--no-bundle] [--root-json FILE]
+                          [--mirror URL] [--raspberry-mirror URL] [--raspberry-keyring FILE]
+
+Writes DIR/story-BOARD-VERSION.img, and with keys DIR/story-BOARD-VERSION.raucb. Needs root, mmdebstrap, sfdisk, mtools, dosfstools,
+e2fsprogs, and rauc with squashfs-tools for the bundle; qemu-user-static for another processor than this machine's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.image import build
+from tools.image.board import Board, read_board
+from tools.image.card import MIB
+from tools.image.root import make_base, make_root, remove
+from wire.errors import WireError
+
+PROGRAMS = ("mmdebstrap", "sfdisk", "mcopy", "mkfs.vfat", "mke2fs", "dpkg-deb")
+BUNDLE_PROGRAMS = ("rauc", "mksquashfs")
+
+
+def main() -> int:
+    """Build the image; print its path and size; 1 if it cannot be built."""
+    options = _options()
+    try:
+        board = read_board(options.board)
+        if missing := [it for it in _needed(options) if shutil.which(it) is None]:
+            print(f"image: not installed: {', '.join(missing)}", file=sys.stderr)
+            return 1
+        for path in _make(board, options):
+            print(f"{path} {path.stat().st_blocks * 512 // MIB} MiB on disk")
+    except WireError as error:
+        print(f"image: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        print(f"image: {' '.join(map(str, error.cmd))[:300]}: exit code {error.returncode}", file=sys.stderr)  # fmt: skip
+        return 1
+    except OSError as error:
+        print(f"image: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make image", description="Build a card image.")
+    parser.add_argument("board", help="pi or qemu: a file of systemd/image")
+    parser.add_argument(
+        "--deb", type=Path, required=True, help="the agent's package, of `make deb`"
+    )
+    parser.add_argument("--output", type=Path, default=Path("build/image"), metavar="DIR")
+    parser.add_argument("--version", help="default: the package's; another one makes a bench's update")  # fmt: skip
+    parser.add_argument("--keys", type=Path, help="folder with keyring.pem and rauc.key, for updates")  # fmt: skip
+    parser.add_argument(
+        "--no-bundle", dest="bundle", action="store_false", help="make the card alone"
+    )
+    parser.add_argument("--root-json", type=Path, help="the release repository's 1.root.json")
+    parser.add_argument("--mirror", default="https://deb.debian.org/debian")
+    parser.add_argument("--raspberry-mirror", default="https://archive.raspberrypi.com/debian")
+    parser.add_argument(
+        "--raspberry-keyring",
+        default="/usr/share/keyrings/raspberrypi-archive-keyring.gpg",
+        help="the file with the key of Raspberry Pi's archive",
+    )
+    return parser.parse_args()
+
+
+def _needed(options: argparse.Namespace) -> list[str]:
+    return [*PROGRAMS, *(BUNDLE_PROGRAMS if options.keys and options.bundle else ())]
+
+
+def _make(board: Board, options: argparse.Namespace) -> list[Path]:
+    output: Path = options.output
+    output.mkdir(parents=True, exist_ok=True)
+    variables = {
+        "mirror": options.mirror,
+        "raspberry_mirror": options.raspberry_mirror,
+        "raspberry_keyring": options.raspberry_keyring,
+    }
+    work = output / f"work-{board.name}"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    base = make_base(board, variables, output)
+    version = options.version or _field(options.deb, "Version")
+    deb = reversioned(options.deb, version, work)
+    keyring = options.keys / "keyring.pem" if options.keys else None
+    make_root(board, base, deb, work / "root", keyring)
+    if options.root_json:
+        shutil.copy(options.root_json, work / "root" / build.ROOT_FILE)
+    images = {name: work / f"{name}.img" for name in board.mebibytes}
+    build.make_boot(board, work / "root", images["boot"])
+    build.make_select(board, work / "root", images["select"])
+    remove(work / "root", ["boot/[!fs]*"])  # the firmware reads Linux from the boot partition
+    build.make_root_image(board, work / "root", images["root"])
+    build.make_data(board, images["data"], has_root_file=options.root_json is not None)
+    card = output / f"story-{board.name}-{version}.img"
+    build.make_card(board, images, card)
+    if not options.keys or not options.bundle:
+        shutil.rmtree(work)
+        return [card]
+    bundle = card.with_suffix(".raucb")
+    build.make_bundle(version, images, options.keys, bundle)
+    shutil.rmtree(work)
+    return [card, bundle]
+
+
+def _field(deb: Path, name: str) -> str:
+    words = ["dpkg-deb", "--field", str(deb), name]
+    return subprocess.run(
+        words, check=True, capture_output=True, text=True, timeout=60
+    ).stdout.strip()
+
+
+def reversioned(deb: Path, version: str, folder: Path) -> Path:
+    """Return the package, or a copy of it that differs in its version alone."""
+    old = _field(deb, "Version")
+    if old == version:
+        return deb
+    tree = folder / "deb"
+    subprocess.run(["dpkg-deb", "-R", str(deb), str(tree)], check=True, timeout=600)
+    (info,) = tree.glob("opt/*/lib/common/story_agent-*.dist-info")
+    for path in (tree / "DEBIAN/control", info / "METADATA"):
+        path.write_text(path.read_text().replace(f"\nVersion: {old}\n", f"\nVersion: {version}\n", 1))  # fmt: skip
+    info.rename(info.with_name(f"story_agent-{version}.dist-info"))
+    target = folder / f"story-agent_{version}.deb"
+    words = ["dpkg-deb", "-Zgzip", "-b", str(tree), str(target)]
+    subprocess.run(words, check=True, capture_output=True, timeout=600)
+    shutil.rmtree(tree)
+    return target
+
+
+if __name__ == "__main__":
+    sys.exit(main())
