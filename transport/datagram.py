@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 import aiocoap
 from aiocoap.numbers.codes import Code as CoapCode
@@ -32,8 +32,21 @@ MAX_SERVING = 64
 Links = Callable[[tuple[str, ...]], bytes]
 """Returns what ``/.well-known/core`` is answered with, for a query; raises WireError if that is none."""
 
-Watch = Callable[[tuple[str, ...]], AbstractContextManager[asyncio.Event | None]]
-"""Watches a path while its context is open: an event set after each change, None if it cannot."""
+
+class Watched(Protocol):
+    """A path that is watched.
+
+    Attributes:
+        changed: set after each change.
+        is_over: whether it is watched no longer; ``changed`` is set then too.
+    """
+
+    changed: asyncio.Event
+    is_over: bool
+
+
+Watch = Callable[[tuple[str, ...], Hashable], AbstractContextManager[Watched]]
+"""Watches a path on behalf of somebody, while its context is open or until it is over."""
 
 
 class DatagramServer:
@@ -115,17 +128,17 @@ class Site(Resource):
 
     async def _observe(self, pipe: Any, request: Any, watch: Watch) -> None:
         """Answer, and answer again after each change; aiocoap cancels this when the peer leaves."""
-        with watch(tuple(request.opt.uri_path)) as changed:
+        with watch(tuple(request.opt.uri_path), request.remote.owner) as watched:
             for number in itertools.count():
                 reply = await self._transfers.reply(request, lambda: self.render(request))
-                is_last = changed is None or not reply.code.is_successful()
+                is_last = watched.is_over or not reply.code.is_successful()
                 if not is_last:
                     reply.opt.observe = number
                 pipe.add_response(reply, is_last=is_last)
-                if changed is None or is_last:
+                if is_last:
                     return
-                await changed.wait()
-                changed.clear()
+                await watched.changed.wait()
+                watched.changed.clear()
 
     async def render(self, request: Any) -> Any:
         """Return the whole answer to a whole request."""

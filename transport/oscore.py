@@ -40,8 +40,6 @@ WINDOW = 64
 RESERVE, RESERVE_AGAIN = 1024, 256
 # Bytes of a value that is repeated to us.
 ECHO_BYTES = 8
-# Observations of one client at once.
-OBSERVATIONS_LIMIT = 12
 
 # The critical options that the product reads; another one is refused (RFC 7252 section 5.4.1).
 _CRITICAL = frozenset({
@@ -72,7 +70,6 @@ class ClientContext(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityConte
         self._reserve = reserve
         self._reserving = asyncio.Lock()
         self._refill: asyncio.Task[None] | None = None
-        self.observations = 0
         self.is_revoked = False
 
     def __repr__(self) -> str:
@@ -154,16 +151,7 @@ class ProtectedSite(Resource):
             pipe.add_response(_plain(CoapCode.SERVICE_UNAVAILABLE, b"the card takes nothing"), is_last=True)  # fmt: skip
             return
         self._proved(request.remote.sockaddr[0], context)
-        inner = ProtectingPipe(pipe, asked, context, identifiers)
-        if asked.opt.observe is None or context.observations >= OBSERVATIONS_LIMIT:
-            asked.opt.observe = None
-            await self._serve(inner)
-            return
-        context.observations += 1
-        try:
-            await self._serve(inner)
-        finally:
-            context.observations -= 1
+        await self._serve(ProtectingPipe(pipe, asked, context, identifiers))
 
     async def _serve(self, pipe: ProtectingPipe) -> None:
         try:
@@ -277,6 +265,11 @@ class Inside(interfaces.EndpointAddress):
     def blockwise_key(self) -> tuple[Any, ...]:
         """Whose transfers are kept apart: another key's are others."""
         return (self._outside.blockwise_key, self.context.recipient_key)
+
+    @property
+    def owner(self) -> bytes:
+        """Whose observations are counted together."""
+        return bytes(self.context.recipient_id)
 
 
 class ProtectingPipe:

@@ -116,6 +116,11 @@ class Peer(_Address, interfaces.EndpointAddress):
         """Whose transfers are kept apart."""
         return (self.sockaddr, self.own)
 
+    @property
+    def owner(self) -> tuple[Any, ...]:
+        """Whose observations are counted together."""
+        return self.sockaddr
+
 
 class _Latest(list[tuple[Any, Any]]):
     """What waits until a peer has confirmed something else: of each observation the newest (RFC 7641 section 4.5.2)."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from typing import Any
 
 import pytest
@@ -174,14 +174,15 @@ class Watched:
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
+        self.is_over = False
         self.value = 0
         self.watching = 0
 
     @contextlib.contextmanager
-    def watch(self, _path: tuple[str, ...]) -> Iterator[asyncio.Event]:
+    def watch(self, _path: tuple[str, ...], _owner: Hashable) -> Iterator[Watched]:
         self.watching += 1
         try:
-            yield self.changed
+            yield self
         finally:
             self.watching -= 1
 
@@ -190,6 +191,9 @@ class Watched:
 
     async def change(self) -> None:
         self.value += 1
+        await self.wake()
+
+    async def wake(self) -> None:
         self.changed.set()
         while self.changed.is_set():
             await asyncio.sleep(0)
@@ -225,6 +229,23 @@ async def test_who_confirms_nothing_is_told_the_newest_value_and_is_forgotten(
         async with asyncio.timeout(DEADLINE):
             while watched.watching:
                 await asyncio.sleep(0)
+    await server.shutdown()
+
+
+async def test_who_loses_an_observation_is_told_by_an_answer_without_the_option() -> None:
+    watched = Watched()
+    bound = bind_udp("127.0.0.1", 0)
+    server = DatagramServer.serve(bound, Site(watched.handle, None, watched.watch))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(bound.getsockname())
+        await ask(client, packet(1) + OBSERVE)
+        watched.is_over = True
+        await watched.wake()
+        async with asyncio.timeout(DEADLINE):
+            told = await asyncio.get_running_loop().sock_recv(client, 99)
+    assert told[-2:] == b"\xff0"
+    assert b"\x61" not in told[4:-2]  # Observe, RFC 7641
+    assert watched.watching == 0
     await server.shutdown()
 
 

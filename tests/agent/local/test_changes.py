@@ -8,7 +8,7 @@ from typing import Any
 
 import aiocoap
 
-from agent.local.changes import WATCHERS_LIMIT, Changes, link_format
+from agent.local.changes import OWNER_LIMIT, WATCHERS_LIMIT, Changes, Watcher, link_format
 from agent.local.coap import local_coap
 from tests.agent.local.rig import Bench, free_port
 from tests.agent.parts import DEADLINE
@@ -17,23 +17,30 @@ from wire.exchange import Request
 
 def test_those_who_watch_a_data_point_are_woken_by_its_changes_only() -> None:
     changes = Changes()
-    with changes.watch(("volume",)) as volume, changes.watch(("play",)) as play:
-        assert volume
-        assert play
+    with changes.watch(("volume",), 1) as volume, changes.watch(("play",), 1) as play:
         changes.note("volume")
         changes.note("power")
-        assert (volume.is_set(), play.is_set()) == (True, False)
+        assert (volume.changed.is_set(), play.changed.is_set()) == (True, False)
     assert not changes._watchers
 
 
-def test_the_watchers_are_bounded() -> None:
+def test_who_watches_too_much_loses_the_oldest() -> None:
+    """A phone's program that was killed a dozen times could watch nothing until a value changed."""
     changes = Changes()
     with contextlib.ExitStack() as stack:
-        made = [stack.enter_context(changes.watch(("a",))) for _ in range(WATCHERS_LIMIT + 1)]
-        assert made[-2] is not None
-        assert made[-1] is None
-    with changes.watch(("a",)) as event:
-        assert event is not None
+
+        def watch(owner: int) -> Watcher:
+            return stack.enter_context(changes.watch(("a",), owner))
+
+        first, other = watch(1), watch(2)
+        mine = [watch(1) for _ in range(OWNER_LIMIT)]
+        assert (first.is_over, first.changed.is_set()) == (True, True)
+        assert not any(each.is_over for each in [other, *mine])
+        others = [watch(owner) for owner in range(3, WATCHERS_LIMIT)]
+        assert [each.is_over for each in mine] == [True] * 10 + [False] * 2  # it had the most
+        assert not any(each.is_over for each in [other, *others])
+        assert len(changes._watchers) == WATCHERS_LIMIT
+    assert not changes._watchers
 
 
 def test_links_name_each_data_point() -> None:
