@@ -61,3 +61,28 @@ def test_a_battery_backed_clock_is_in_the_kernels_folder(tmp_path: Path) -> None
 
 def test_the_kernel_says_whether_a_time_service_keeps_the_clock() -> None:
     assert is_synchronised() in {True, False}
+
+
+def test_where_the_sandbox_refuses_the_kernels_answer_timesyncd_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refused:
+        def adjtimex(self, _: object) -> int:
+            return -1
+
+    monkeypatch.setattr(base.local_time.ctypes, "CDLL", lambda _: Refused())
+    assert not is_synchronised(tmp_path / "synchronized")
+    (tmp_path / "synchronized").touch()
+    assert is_synchronised(tmp_path / "synchronized")
+
+
+def test_an_answer_of_the_kernels_is_not_overruled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unsynchronised:
+        def adjtimex(self, _: object) -> int:
+            return base.local_time.TIME_ERROR
+
+    monkeypatch.setattr(base.local_time.ctypes, "CDLL", lambda _: Unsynchronised())
+    (tmp_path / "synchronized").touch()
+    assert not is_synchronised(tmp_path / "synchronized")
