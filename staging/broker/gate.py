@@ -151,7 +151,7 @@ class BrokerGate:
                 self._note_state(topic.uuid.lower(), message.payload)
             case Kind.ANSWER:
                 answer = parse_answer(message.properties, message.payload)
-                self._endpoint.settle(message.correlation, answer)
+                self._endpoint.settle(topic.uuid, message.correlation, answer)
             case Kind.REGISTER | Kind.REPORT:
                 return self._begin(topic.uuid, self._serve, topic, message)
             case Kind.VOICE if self._voices < VOICE_LIMIT:

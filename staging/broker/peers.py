@@ -50,7 +50,8 @@ class BrokerEndpoint:
         """Send as the worker ``who`` on what ``connection`` returns, None while there is none."""
         self._who = who
         self._connection = connection
-        self._waiting: dict[bytes, asyncio.Future[Answer]] = {}
+        # By the device too, which knows its own numbers, and from them those of the others.
+        self._waiting: dict[tuple[str, bytes], asyncio.Future[Answer]] = {}
         self._numbers = itertools.count()
         # Answers to a worker of this name that was killed must not match.
         self._prefix = secrets.token_bytes(4)
@@ -81,7 +82,8 @@ class BrokerEndpoint:
         properties = request_properties(request)
         correlation = self._prefix + next(self._numbers).to_bytes(4, "big")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[correlation] = answer
+        asked = (peer.uuid.lower(), correlation)
+        self._waiting[asked] = answer
         peer.waiting.add(answer)
         try:
             async with asyncio.timeout(deadline):
@@ -90,7 +92,7 @@ class BrokerEndpoint:
         except TimeoutError as error:
             raise RequestTimeoutError(f"no answer within {deadline:g} s") from error
         finally:
-            del self._waiting[correlation]
+            del self._waiting[asked]
             peer.waiting.discard(answer)
 
     async def _publish(
@@ -120,8 +122,8 @@ class BrokerEndpoint:
     def watch(self, peer: BrokerPeer) -> None:
         """Do nothing: the broker tests the device's connection, and tells its end."""
 
-    def settle(self, correlation: bytes, answer: Answer) -> None:
-        """Hand over a device's answer; one that nobody waits for is ignored."""
-        waiting = self._waiting.get(correlation)
+    def settle(self, uuid: str, correlation: bytes, answer: Answer) -> None:
+        """Hand over an answer of the device ``uuid``; one that it was not asked for is ignored."""
+        waiting = self._waiting.get((uuid.lower(), correlation))
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
