@@ -9,6 +9,7 @@ import gc
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ from wire.utterance_times import KEY_UTTERANCE_TIMES, UtteranceTimes
 if TYPE_CHECKING:
     from agent.local.clients import Clients
     from agent.local.http import LocalServer
+    from agent.local.page.routes import DevicePage
     from agent.voice.listener import Session
 
 Work = Callable[[], Awaitable[None]]
@@ -92,6 +94,8 @@ class Agent:
         self._clients = _clients_of(settings, state)
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
+        self._page: DevicePage | None = None
+        self._page_lock = threading.Lock()
         self._telling: set[asyncio.Task[Any]] = set()
         self._service = ServiceManager()
         self._read_settings = read_settings
@@ -236,6 +240,7 @@ class Agent:
 
         ears = self._ears
         others = lan_routes(self._clients, self._settings.local)
+        others += self._device_page().routes(token)
         others += metrics_routes(self.status, self._vitals.counts, self._read_point)
         if ears is not None:
             others += [*listen_routes(ears), *wake_routes(ears)]
@@ -245,6 +250,17 @@ class Agent:
             ),
             tls,
         )  # fmt: skip
+
+    def _device_page(self) -> DevicePage:
+        """Return the page, one for all ports; they are made in threads, when somebody connects."""
+        from agent.local.page.routes import DevicePage  # noqa: PLC0415  # see agent.local.sockets
+
+        with self._page_lock:
+            if self._page is None:
+                self._page = DevicePage(
+                    self._dispatch, self.status, self._profile, self._state, self._clock.now
+                )
+            return self._page
 
     async def _read_point(self, name: str) -> str | None:
         answer = await self._dispatch.request(Method.GET, name)

@@ -54,15 +54,19 @@ def headline(status: Mapping[str, object]) -> str:
     if isinstance(setup, Mapping):
         waits = Words("机器还没有设置好", "the machine is not set up")
         return _sentence(say(waits), _told(setup.get("cause")), _told(setup.get("remedy")))
+    state, cause, remedy = link_words(status)
+    return _sentence(say(state), say(cause), say(remedy))
+
+
+def link_words(status: Mapping[str, object]) -> tuple[Words, Words, Words]:
+    """Return the link's state, the cause of its being so, and what to do; the latter two may be empty."""
     server = _member(status, "link", "server")
     if is_online(status):
         online = Words(f"在线，已在 {server} 注册", f"online, registered with {server}")
-        warning = explain(str(_member(status, "link", "warning") or ""))
-        return _sentence(say(online), say(warning), "")
+        return online, explain(str(_member(status, "link", "warning") or "")), remedy_of("")
     state = _STATES.get(str(_member(status, "link", "state")), Words("离线", "it is offline"))
     cause = explain(str(_member(status, "link", "last_error") or ""))
-    remedy = remedy_of(str(_member(status, "link", "remedy") or ""))
-    return _sentence(say(state), say(cause), say(remedy))
+    return state, cause, remedy_of(str(_member(status, "link", "remedy") or ""))
 
 
 def _told(words: object) -> str:

@@ -4,7 +4,9 @@
 - A port on 127.0.0.1 is open to every program: data points and status, as always. What speaks for the
   child (``POST``) needs the token.
 - HTTPS on the home network: everything needs the token.
-- A web page has no business here. Its browser adds ``Origin`` or ``Sec-Fetch-Site`` to what the page
+- The device page, and nothing else, is for browsers: it asks for a log-in itself (`agent.local.page`), and only
+  its own files may send what it sends.
+- Another web page has no business here. Its browser adds ``Origin`` or ``Sec-Fetch-Site`` to what the page
   sends, and a name of the page's choice as ``Host`` (DNS rebinding).
 """
 
@@ -22,6 +24,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.local.names import host_label
+from agent.local.page import PREFIX
 from wire.codes import Code
 
 # "agent" is for curl --unix-socket, which needs some name.
@@ -30,6 +33,8 @@ ALLOWED_HOSTS = frozenset({"localhost", "127.0.0.1", "agent"})
 HOME_DOMAINS = frozenset({"local", "lan", "home", "home.arpa", "internal", "fritz.box"})
 _ANNOUNCED = re.compile("-[0-9a-f]{6}$")
 _BEARER = "bearer "
+# What the device page's script sends with all that changes something.
+PAGE_HEADER = "x-story-page"
 
 
 class Way(Enum):
@@ -52,19 +57,54 @@ def find_refusal(
         token: the machine's; "": nobody has it.
         name: the machine's host name.
     """
+    if (stranger := _find_foreign_host(way, headers, name)) is not None:
+        return stranger
+    if way is Way.SOCKET:
+        return None
+    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
+        return Code.FORBIDDEN, "a web page may not use this"
+    needs_token = way is Way.NETWORK or method not in {"GET", "PUT"}
+    if needs_token and not has_token(headers, token):
+        return Code.UNAUTHORIZED, "Authorization: expected Bearer and the token in local-token"
+    return None
+
+
+def find_page_refusal(
+    way: Way, method: str, headers: Mapping[str, str], scheme: str, name: str = ""
+) -> tuple[Code, str] | None:
+    """Return why a request to the device page is refused, None if it is not; the page asks for the log-in.
+
+    Args:
+        way: how it came.
+        method: of HTTP.
+        headers: names in small letters.
+        scheme: of the URL.
+        name: the machine's host name.
+    """
+    if (stranger := _find_foreign_host(way, headers, name)) is not None:
+        return stranger
+    if way is Way.SOCKET:
+        return None
+    reads = method in {"GET", "HEAD"}
+    # Whoever follows a link to the page sees it; the cookie does not come along (SameSite=Strict).
+    follows = reads and headers.get("sec-fetch-mode") == "navigate"
+    if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"} and not follows:
+        return Code.FORBIDDEN, "another web page may not use this"
+    if headers.get("origin", own := f"{scheme}://{headers.get('host', '')}".lower()) != own:
+        return Code.FORBIDDEN, "another web page may not use this"
+    # No form can send it, and no script of another page may.
+    if not reads and PAGE_HEADER not in headers:
+        return Code.FORBIDDEN, f"{PAGE_HEADER}: missing, expected it from the page's own script"
+    return None
+
+
+def _find_foreign_host(way: Way, headers: Mapping[str, str], name: str) -> tuple[Code, str] | None:
     host = _host(headers)
     if way is not Way.NETWORK and host not in ALLOWED_HOSTS:
         return Code.BAD_REQUEST, f"Host: got {host[:64]!r}, expected 127.0.0.1 or localhost"
     if way is Way.NETWORK and not _is_at_home(host, name.lower()):
         expected = f"this machine's address, or {name or 'its name'}"
         return Code.BAD_REQUEST, f"Host: got {host[:64]!r}, expected {expected}"
-    if way is Way.SOCKET:
-        return None
-    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
-        return Code.FORBIDDEN, "a web page may not use this"
-    needs_token = way is Way.NETWORK or method not in {"GET", "PUT"}
-    if needs_token and not _has_token(headers, token):
-        return Code.UNAUTHORIZED, "Authorization: expected Bearer and the token in local-token"
     return None
 
 
@@ -92,7 +132,8 @@ def _is_at_home(host: str, name: str) -> bool:
     return True
 
 
-def _has_token(headers: Mapping[str, str], token: str) -> bool:
+def has_token(headers: Mapping[str, str], token: str) -> bool:
+    """Return whether ``Authorization`` has the token."""
     given = headers.get("authorization", "")
     is_bearer = given[: len(_BEARER)].lower() == _BEARER
     return (
@@ -114,7 +155,11 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         headers = Headers(scope=scope)
-        refusal = find_refusal(_way(scope), scope["method"], headers, self._token, self._name)
+        way, method, path = way_of(scope), scope["method"], scope["path"]
+        if path == "/" or path.startswith(PREFIX):
+            refusal = find_page_refusal(way, method, headers, scope["scheme"], self._name)
+        else:
+            refusal = find_refusal(way, method, headers, self._token, self._name)
         if refusal is None:
             await self._app(scope, receive, send)
             return
@@ -127,7 +172,8 @@ class Gate:
         await answer(scope, receive, send)
 
 
-def _way(scope: Scope) -> Way:
+def way_of(scope: Scope) -> Way:
+    """Return how a request came in."""
     if scope.get("scheme") == "https":
         return Way.NETWORK
     return Way.SOCKET if scope.get("client") is None else Way.LOOPBACK

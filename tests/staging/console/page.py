@@ -37,13 +37,14 @@ FLAGS = (
 T = TypeVar("T")
 
 
-def start_browser(profile: Path) -> webdriver.Chrome:
-    """Start Debian's Chromium with a new, empty profile."""
+def start_browser(profile: Path, *, any_certificate: bool = False) -> webdriver.Chrome:
+    """Start Debian's Chromium with a new, empty profile; ``any_certificate``: of a machine at home too."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     assert program, "chromium is missing: make setup installs it"
     assert driver, "chromium-driver is missing: make setup installs it"
     options = Options()
     options.binary_location = program
+    options.accept_insecure_certs = any_certificate
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
@@ -123,7 +124,7 @@ class Page:
         """Describe the focused element, and whether the focus is visible."""
         script = """
           const e = document.activeElement, s = getComputedStyle(e);
-          return {tag: e.tagName, name: e.getAttribute('name') || '', text: e.textContent.slice(0, 60),
+          return {tag: e.tagName, id: e.id, name: e.getAttribute('name') || '', text: e.textContent.slice(0, 60),
                   href: e.getAttribute('href') || '', data: {...e.dataset},
                   label: e.getAttribute('aria-label') || '',
                   outlined: s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2}"""
