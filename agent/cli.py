@@ -2,7 +2,7 @@
 
 ``run`` first switches to the release that an update has activated, before it imports anything
 large. So this module, and what it imports at its head, needs only the standard library, and little
-of that (docs/launcher.md).
+of that (docs/launcher.md). The other commands are registered for whoever types one.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from agent import commands, inspection, lan_command, restarting
 from agent.exits import EX_INTERRUPTED
-from agent.first import commands as first_commands
 from agent.last_words import last_words
 from agent.words import EN, ZH, Words, say, speaking
 from agent.words.usage import translate_usage
@@ -41,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_command(words: list[str]) -> int:
-    options = build_parser().parse_args(words, argparse.Namespace(words=words))
+    parser = build_parser(daemon_only=words[:1] == ["run"])
+    options = parser.parse_args(words, argparse.Namespace(words=words))
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -49,8 +49,11 @@ def _run_command(words: list[str]) -> int:
         return EX_INTERRUPTED
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the command line's parser, in the language of this process."""
+def build_parser(*, daemon_only: bool = False) -> argparse.ArgumentParser:
+    """Return the command line's parser, in the language of this process.
+
+    ``daemon_only`` leaves out all commands but ``run``: they are a twentieth of the daemon's start.
+    """
     state = argparse.ArgumentParser(add_help=False)
     state.add_argument(
         "--state", type=Path, metavar="DIR",
@@ -60,13 +63,6 @@ def build_parser() -> argparse.ArgumentParser:
             f"state folder (default ${ENV_STATE} or {DEFAULT_STATE})",
         )),
     )  # fmt: skip
-    # Not for `run`: its words are handed to other versions, whose log is English as well.
-    lang = argparse.ArgumentParser(add_help=False)
-    lang.add_argument(
-        "--lang", choices=[ZH, EN],
-        help=say(Words("语言（默认按 locale）", "the language (default: the locale's)")),
-    )  # fmt: skip
-    asking = argparse.ArgumentParser(add_help=False, parents=[state, lang])
     parser = argparse.ArgumentParser(
         prog="story-agent",
         description=say(Words("故事机的代理程序。", "The agent of a story machine.")),
@@ -81,6 +77,23 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(subparsers.add_parser(
         "run", parents=[state], help=say(Words("运行代理", "run the agent"))
     ))  # fmt: skip
+    if not daemon_only:
+        _add_others(subparsers, state)
+    return parser
+
+
+def _add_others(subparsers: Any, state: argparse.ArgumentParser) -> None:
+    """Add all commands but ``run``, with what they are registered by."""
+    from agent import commands, inspection, lan_command, restarting  # noqa: PLC0415
+    from agent.first import commands as first_commands  # noqa: PLC0415
+
+    # Not for `run`: its words are handed to other versions, whose log is English as well.
+    lang = argparse.ArgumentParser(add_help=False)
+    lang.add_argument(
+        "--lang", choices=[ZH, EN],
+        help=say(Words("语言（默认按 locale）", "the language (default: the locale's)")),
+    )  # fmt: skip
+    asking = argparse.ArgumentParser(add_help=False, parents=[state, lang])
     _add_sounds(subparsers.add_parser(
         "sounds", parents=[lang],
         help=say(Words("列出或播放机器自己的声音", "list the machine's own sounds, or play one")),
@@ -101,7 +114,6 @@ def build_parser() -> argparse.ArgumentParser:
     restarting.register(subparsers, asking)
     lan_command.register(subparsers, asking)
     inspection.register(subparsers, asking, Path(DEFAULT_PROFILE), Path(DEFAULT_CONFIG))
-    return parser
 
 
 def _add_files(parser: argparse.ArgumentParser, *, profile: bool = True) -> None:
@@ -235,7 +247,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _find_config(options: argparse.Namespace) -> None:
-    if options.config is None and inspection.has_settings(Path(DEFAULT_CONFIG)):
+    from agent.inspection import has_settings  # noqa: PLC0415  # see the module's head
+
+    if options.config is None and has_settings(Path(DEFAULT_CONFIG)):
         options.config = Path(DEFAULT_CONFIG)
 
 

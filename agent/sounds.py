@@ -9,11 +9,16 @@ import sys
 
 from agent.exits import EX_CONFIG, EX_FAILED, EX_OK
 from agent.settings import SettingsError, load_settings
+from agent.words import Words, say
+from agent.words.causes import explain
 from machine.cue_player import ProgramCuePlayer
 from machine.errors import UnavailableError
 from resources.announce.cues import MANNERS, Cue, Saying
 from resources.announce.files import PACKAGED, SoundFiles, choose_language
 from resources.announce.settings import SoundsSettings
+
+_PACKAGED = Words("自带的", "packaged")
+_PROMPT, _TONE = Words("语音", "prompt"), Words("音调", "tone")
 
 
 def run_sounds(options: argparse.Namespace) -> int:
@@ -38,14 +43,16 @@ def run_sounds(options: argparse.Namespace) -> int:
 
 def table(files: SoundFiles, settings: SoundsSettings) -> list[str]:
     """Return a head, then a line for each cue: its name, prompt or tone, and its file unless it is the package's."""
-    lines = [
-        f"language {files.language}, kinds {settings.kinds}, a maker's files in {settings.folder}"
-    ]
+    language, kinds, folder = files.language, settings.kinds, settings.folder
+    lines = [say(Words(
+        f"语言 {language}，种类 {kinds}，制造商的文件在 {folder}",
+        f"language {language}, kinds {kinds}, a maker's files in {folder}",
+    ))]  # fmt: skip
     for cue in Cue:
         saying = saying_of(cue)
         path = files.find(saying)
-        where = "packaged" if path.is_relative_to(PACKAGED) else str(path)
-        lines.append(f"{cue:16} {'prompt' if saying.spoken else 'tone':8} {where}")
+        where = say(_PACKAGED) if path.is_relative_to(PACKAGED) else str(path)
+        lines.append(f"{cue:16} {say(_PROMPT if saying.spoken else _TONE):8} {where}")
     return lines
 
 
@@ -55,5 +62,5 @@ def saying_of(cue: Cue) -> Saying:
 
 
 def _fail(text: str, code: int) -> int:
-    print(f"story-agent: {text}", file=sys.stderr)
+    print(f"story-agent: {say(explain(text))}", file=sys.stderr)
     return code

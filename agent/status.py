@@ -7,12 +7,14 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from agent.exits import EX_FAILED, EX_OK
+from agent.first.left_over import left_over
 from agent.local.client import AgentUnreachableError, LocalClient
 from agent.state import socket_to_ask
 from agent.status_text import headline, is_online, render
-from agent.unreachable import explain_silence, print_silence
+from agent.unreachable import UNIT_STATE, explain_silence, print_silence
 from agent.words import say
 
 # Seconds; the agent answers in milliseconds, and whoever watches must see that it hangs.
@@ -38,7 +40,15 @@ def run_status(options: argparse.Namespace, sleep: Sleep = time.sleep) -> int:
         print(text)
     else:
         print(headline(status) if options.check else render(status))
+        _tell_left_over(status, options.state)
     return EX_OK if is_online(status) or not options.check else EX_FAILED
+
+
+def _tell_left_over(status: Mapping[str, object], state: Path) -> None:
+    """Say on stderr that the machine's own boot partition still has a profile."""
+    uuid = status.get("uuid")
+    if state == UNIT_STATE and (told := left_over(uuid if isinstance(uuid, str) else None)):
+        print(f"{say(told[0])}\n    → {say(told[1])}", file=sys.stderr)
 
 
 def _ask(options: argparse.Namespace) -> tuple[str, Mapping[str, object] | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from agent.local.client import AgentUnreachableError
 from agent.unit import Run, ask_systemd, judge, last_line, run_program
 from agent.words import Words, say
+from agent.words.causes import explain
 
 # The state folder of the unit: only about its agent does systemd know anything.
 UNIT_STATE = Path("/var/lib/story-agent")
@@ -33,9 +34,10 @@ def explain_silence(
             "启动它，或用 --state 指明它的文件夹", "start it, or name its --state folder"
         )
     else:
-        told = str(reason) or type(reason).__name__
+        told = explain(getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)
         cause = Words(
-            f"{place} 上的代理没有回答：{told}", f"the agent on {place} does not answer: {told}"
+            f"{place} 上的代理没有回答：{told.zh}",
+            f"the agent on {place} does not answer: {told.en}",
         )
         remedy = Words("重启代理", "restart the agent")
     if state != UNIT_STATE or (unit := ask_systemd(run)) is None:

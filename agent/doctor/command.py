@@ -27,6 +27,7 @@ Check = Callable[[Patient], Any]
 CHECKS: dict[str, Check] = {
     "settings": files.check_settings,
     "profile": files.check_profile,
+    "import": files.check_import,
     "state": files.check_state,
     "records": records.check_records,
     "clock": files.check_clock,

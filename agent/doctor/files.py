@@ -12,6 +12,8 @@ from pathlib import Path
 
 from agent.doctor.findings import Finding, bad, good, hint, skipped
 from agent.doctor.patient import Patient
+from agent.first.left_over import left_over
+from agent.first.profile_file import FOREIGN, MODE, MODE_BY_GROUP
 from agent.link import IdentityTakenError
 from agent.settings import doubts_of
 from agent.words import Words
@@ -61,19 +63,32 @@ def check_profile(patient: Patient) -> list[Finding]:
         fault = patient.profile_fault or f"{path}"
         return [
             bad(
-                "profile", Words(fault, fault),
+                "profile", explain(fault),
                 Words("把出厂身份文件放到这里，或用 --profile 指明", "put the machine's profile there, or name it by --profile"),
             )
         ]  # fmt: skip
     mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & stat.S_IROTH:
+    if mode & FOREIGN or mode not in {MODE, MODE_BY_GROUP}:
+        who = (
+            Words("别的用户也能碰到里面的密钥", "others can reach the token in it")
+            if mode & FOREIGN
+            else Words("应为 0400", "expected 0400")
+        )
         return [
             hint(
-                "profile", Words(f"{path} 所有用户都能读，里面有密钥", f"{path} is readable by everybody, and holds secrets"),
-                Words(f"chmod 0640 {path}（或 doctor --fix）", f"chmod 0640 {path} (or doctor --fix)"),
+                "profile", Words(f"{path} 的权限是 {mode:04o}：{who.zh}", f"{path} has mode {mode:04o}: {who.en}"),
+                Words(f"sudo story-agent doctor --fix（或 sudo chmod 0400 {path}）", f"sudo story-agent doctor --fix (or sudo chmod 0400 {path})"),
             )
         ]  # fmt: skip
     return [good("profile", f"设备 {patient.profile.uuid}", f"device {patient.profile.uuid}")]
+
+
+def check_import(patient: Patient) -> Finding:
+    """Return why a profile still lies on the boot partition, if one does."""
+    told = left_over(None if patient.profile is None else patient.profile.uuid)
+    if told is not None:
+        return bad("import", *told)
+    return good("import", "启动分区上没有身份文件", "no profile lies on the boot partition")
 
 
 def check_state(patient: Patient) -> Iterator[Finding]:
@@ -86,7 +101,7 @@ def check_state(patient: Patient) -> Iterator[Finding]:
         # An empty file fits on a disk on which nothing else does.
     except OSError as error:
         yield bad(
-            "state", Words(f"{state} 不能写：{explain(str(error.strerror)).zh}", f"{state} cannot be written: {error.strerror}"),
+            "state", Words(f"{state} 不能写：{explain(str(error.strerror)).zh}", f"{state} cannot be written: {explain(str(error.strerror)).en}"),
             Words(
                 "用代理的用户（sudo -u story-agent）运行 doctor；只读的卡要重新挂载或更换",
                 "run doctor as the agent's user (sudo -u story-agent); a read-only card is to be mounted again or replaced",
@@ -148,6 +163,11 @@ def check_agent(patient: Patient) -> Finding:
         return bad(
             "agent", Words("代理在运行，但没有回答", "an agent runs, and does not answer"),
             Words("systemctl restart story-agent；journalctl -u story-agent 看原因", "systemctl restart story-agent; journalctl -u story-agent says what it did last"),
+        )  # fmt: skip
+    if patient.denied:
+        return hint(
+            "agent", Words("只有 root 和代理的用户能问代理", "only root and the agent's user may ask the agent"),
+            Words("用 sudo 运行 doctor", "run doctor by sudo"),
         )  # fmt: skip
     if patient.status is None:
         return hint(
@@ -248,14 +268,14 @@ def check_extras(_patient: Patient) -> Finding:
 
 
 def mend_profile(patient: Patient) -> Words | None:
-    """Take the profile from everybody's eyes; return what was done, None if nothing was to do. Raises OSError."""
+    """Leave the profile to its owner's and group's eyes; return what was done, None if nothing was to do. Raises OSError."""
     if patient.profile is None:
         return None
     mode = stat.S_IMODE(patient.profile_path.stat().st_mode)
-    if not mode & stat.S_IRWXO:
+    if mode in {MODE, MODE_BY_GROUP}:
         return None
-    patient.profile_path.chmod(mode & ~stat.S_IRWXO)
+    patient.profile_path.chmod(mode & MODE_BY_GROUP)
     return Words(
-        f"{patient.profile_path} 不再人人可读",
-        f"{patient.profile_path} is no longer readable by everybody",
+        f"{patient.profile_path} 的权限现在是 {mode & MODE_BY_GROUP:04o}",
+        f"{patient.profile_path} has mode {mode & MODE_BY_GROUP:04o} now",
     )

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.local import SOCKET_NAME
+from agent.first.profile_file import PROFILE_MAX
 from agent.local.client import AgentUnreachableError, LocalClient
 from agent.settings import Settings, SettingsError, load_settings
+from agent.state import socket_to_ask
+from base.files import read_record
 from wire.profile import Profile, ProfileError, parse_profile
 
 # An agent answers in milliseconds.
@@ -30,6 +32,7 @@ class Patient:
         profile_fault: why it cannot be read.
         status: what the running agent says, None if none runs or it does not answer.
         hangs: whether an agent runs that does not answer.
+        denied: whether whoever asks may not ask the agent.
         environment: the variables of who asks.
     """
 
@@ -42,6 +45,7 @@ class Patient:
     profile_fault: str | None = None
     status: Mapping[str, object] | None = None
     hangs: bool = False
+    denied: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def says(self, *names: str) -> object:
@@ -62,30 +66,31 @@ def look_at(
     except SettingsError as error:
         settings_fault = str(error)
     profile, profile_fault = _read_profile(profile_path)
-    status, hangs = _ask(state)
+    status, hangs, denied = _ask(state)
     return Patient(
         state, profile_path, config, settings, settings_fault, profile, profile_fault,
-        status, hangs, environment,
+        status, hangs, denied, environment,
     )  # fmt: skip
 
 
 def _read_profile(path: Path) -> tuple[Profile | None, str | None]:
     try:
-        return parse_profile(path.read_bytes()), None
+        return parse_profile(read_record(path, PROFILE_MAX)), None
     except OSError as error:
         return None, f"{path}: {error.strerror}"
     except ProfileError as error:
         return None, f"{path}: {error}"
 
 
-def _ask(state: Path) -> tuple[Mapping[str, object] | None, bool]:
-    """Return what the agent says, and whether one is there that says nothing."""
+def _ask(state: Path) -> tuple[Mapping[str, object] | None, bool, bool]:
+    """Return what the agent says, whether one is there that says nothing, and whether we may not ask it."""
     try:
-        answer = LocalClient(state / SOCKET_NAME, STATUS_SECONDS).request("GET", "/status")
+        answer = LocalClient(socket_to_ask(state), STATUS_SECONDS).request("GET", "/status")
         status = json.loads(answer.body) if answer.status == 200 else None
     except AgentUnreachableError as error:
         absent = isinstance(error.__cause__, (FileNotFoundError, ConnectionRefusedError))
-        return None, not absent
+        denied = isinstance(error.__cause__, PermissionError)
+        return None, not absent and not denied, denied
     except ValueError:
-        return None, True
-    return (status, False) if isinstance(status, dict) else (None, True)
+        return None, True, False
+    return (status, False, False) if isinstance(status, dict) else (None, True, False)

@@ -57,8 +57,9 @@ async def check_player(patient: Patient) -> Finding:
                 [*program, "--version"], PROGRAM_SECONDS, build_environment(patient.environment)
             )
         except UnavailableError as error:
+            told_error = explain(str(error))
             return bad(
-                "player", Words(f"mpv 启动不了：{error}", f"mpv cannot be started: {error}"),
+                "player", Words(f"mpv 启动不了：{told_error.zh}", f"mpv cannot be started: {told_error.en}"),
                 Words("apt-get install --reinstall mpv", "apt-get install --reinstall mpv"),
             )  # fmt: skip
         name = " ".join(told.split()[:2])
@@ -75,8 +76,9 @@ async def check_output(_patient: Patient) -> Finding:
         finally:
             await mixer.close()
     except UnavailableError as error:
+        told = explain(str(error))
         return bad(
-            "output", Words(f"声音输出不可用：{error}", f"no sound output can be used: {error}"),
+            "output", Words(f"声音输出不可用：{told.zh}", f"no sound output can be used: {told.en}"),
             Words(
                 "检查声卡，以及代理的用户是否在 audio 组里；PULSE_SERVER 是否指向运行的服务器",
                 "check the card, that the agent's user is in the group audio, and that PULSE_SERVER names a server that runs",
@@ -139,7 +141,7 @@ async def check_microphone(patient: Patient) -> Finding:
                 await recording.block()
             blocks = [await recording.block() for _ in range(LISTEN_BLOCKS)]
     except MicrophoneError as error:
-        return bad("microphone", Words(str(error), str(error)), _mend_microphone(error.kind))
+        return bad("microphone", explain(str(error)), _mend_microphone(error.kind))
     return judge_sound(back_end.name, b"".join(blocks))
 
 

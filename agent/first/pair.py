@@ -17,8 +17,9 @@ from typing import Any
 
 from agent.exits import EX_OK
 from agent.first.profile_file import PROFILE_MAX, ProfileFault, parse
-from agent.first.telling import Teller, system_words
+from agent.first.telling import Teller
 from agent.words import Words
+from agent.words.causes import explain_error
 from base.files import read_record, write_atomically
 from wire.pairing import QR_ERROR, QR_VERSION, pairing_text
 from wire.profile import Profile
@@ -47,7 +48,7 @@ def run_pair(options: argparse.Namespace) -> int:
         )  # fmt: skip
     except OSError as error:
         needs_root = isinstance(error, PermissionError)
-        return teller.fail(system_words(error), Words("用 sudo 运行", "run it with sudo") if needs_root else None)  # fmt: skip
+        return teller.fail(explain_error(error), Words("用 sudo 运行", "run it with sudo") if needs_root else None)  # fmt: skip
 
 
 def _show(options: argparse.Namespace, teller: Teller, profile: Profile) -> int:

@@ -90,15 +90,22 @@ def parse(data: bytes, path: Path | str) -> Profile:
         return parse_profile(data)
     except ProfileError as error:
         text = f"{path}: {error}"
-        what = "; ".join(error.problems)
+        told = [_explained(problem) for problem in error.problems]
+        zh, en = "；".join(each.zh for each in told), "; ".join(each.en for each in told)
         raise ProfileFault(
             text,
-            Words(f"{path} 不是可用的身份文件：{what}", f"{path} is no profile that can be used: {what}"),
+            Words(f"{path} 不是可用的身份文件：{zh}", f"{path} is no profile that can be used: {en}"),
             Words(
                 "从云端重新导出这台设备的文件，再运行 sudo story-agent provision 文件",
                 "export this machine's file from the cloud again, then sudo story-agent provision FILE",
             ),
         ) from error  # fmt: skip
+
+
+def _explained(text: str) -> Words:
+    from agent.words.causes import explain  # noqa: PLC0415  # a good start needs none of its texts
+
+    return explain(text)
 
 
 def _unreadable(path: Path, error: OSError) -> ProfileFault:
@@ -110,7 +117,10 @@ def _unreadable(path: Path, error: OSError) -> ProfileFault:
         )
     return ProfileFault(
         text,
-        Words(f"身份文件 {path} 读不了：{reason}", f"the profile {path} cannot be read: {reason}"),
+        Words(
+            f"身份文件 {path} 读不了：{_explained(reason).zh}",
+            f"the profile {path} cannot be read: {reason}",
+        ),
         Words(
             f"sudo chown {AGENT_USER} {path} && sudo chmod 0400 {path}；损坏的卡要更换",
             f"sudo chown {AGENT_USER} {path} && sudo chmod 0400 {path}; replace a card that is damaged",
@@ -140,7 +150,7 @@ def _close_to_others(path: Path) -> tuple[str | None, bool]:
     raise ProfileFault(
         f"profile {path}: got mode {mode:04o}, expected 0400: others can reach the token in it ({reason})",
         Words(
-            f"身份文件 {path} 的权限是 {mode:04o}：别的用户能读到里面的密钥（{reason}）",
+            f"身份文件 {path} 的权限是 {mode:04o}：别的用户能读到里面的密钥（{_explained(reason).zh}）",
             f"the profile {path} has mode {mode:04o}: other users can reach the token in it ({reason})",
         ),
         Words(

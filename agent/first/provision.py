@@ -26,7 +26,7 @@ from agent.first.profile_file import (
     parse,
     write_profile,
 )
-from agent.first.telling import Teller, is_person, system_words
+from agent.first.telling import Teller, is_person
 from agent.first.unit import (
     POLL_SECONDS,
     Service,
@@ -36,6 +36,7 @@ from agent.first.unit import (
     why_not,
 )
 from agent.words import Words
+from agent.words.causes import explain, explain_error
 from base.files import read_record
 from wire.profile import Profile, ProfileError, parse_profile
 
@@ -114,10 +115,11 @@ def run_provision(options: argparse.Namespace) -> int:
     except ProfileFault as error:
         return teller.fail(error.cause, error.remedy)
     except OSError as error:
-        return teller.fail(system_words(error), _remedy(error))
+        return teller.fail(explain_error(error), _remedy(error))
     except UnitError as error:
+        told = explain(str(error))
         return teller.fail(
-            Words(f"服务启动不了：{error}", f"the service cannot be started: {error}"),
+            Words(f"服务启动不了：{told.zh}", f"the service cannot be started: {told.en}"),
             Words("用 sudo 运行；systemctl status story-agent", "run it with sudo; systemctl status story-agent"),
         )  # fmt: skip
 
@@ -248,7 +250,7 @@ class _Provision:
         try:
             erase(self._source.copy)
         except OSError as error:
-            words = system_words(error)
+            words = explain_error(error)
             self._teller.fail(
                 Words(f"{self._source.copy} 擦不掉：{words.zh}", f"{self._source.copy} cannot be erased: {words.en}"),
                 Words("里面有密钥：请把它从卡上删掉", "it holds the token: remove it from the card"),

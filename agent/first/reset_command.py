@@ -18,11 +18,12 @@ from agent.first.reset import (
     store_wish,
     to_erase,
 )
-from agent.first.telling import Teller, is_person, system_words
+from agent.first.telling import Teller, is_person
 from agent.first.unit import Service, UnitError
 from agent.settings import Settings, SettingsError, load_settings
 from agent.state import AgentBusyError
 from agent.words import Words
+from agent.words.causes import explain, explain_error
 
 SUDO = Words("用 sudo 运行", "run it with sudo")
 
@@ -35,14 +36,14 @@ def run_reset(options: argparse.Namespace) -> int:
     except (ResetError, PlaceError) as error:
         return teller.fail(error.cause, error.remedy)
     except SettingsError as error:
-        return teller.fail(Words(str(error), str(error)))
+        return teller.fail(explain(str(error)))
     except AgentBusyError:
         return teller.fail(*_BUSY)
     except UnitError as error:
-        return teller.fail(Words(str(error), str(error)), SUDO)
+        return teller.fail(explain(str(error)), SUDO)
     except OSError as error:
         return teller.fail(
-            system_words(error), SUDO if isinstance(error, PermissionError) else None
+            explain_error(error), SUDO if isinstance(error, PermissionError) else None
         )
 
 

@@ -50,9 +50,11 @@ def words_of(fault: SettingsError) -> tuple[Words, Words]:
     """Return cause and remedy of what is wrong."""
     if isinstance(fault, FaultToMend):
         return fault.cause, fault.remedy
-    text = str(fault)
+    from agent.words.causes import explain  # noqa: PLC0415  # once in a start that waits
+
+    told = explain(str(fault))
     return (
-        Words(f"设置不能用：{text}", f"the settings cannot be used: {text}"),
+        Words(f"设置不能用：{told.zh}", f"the settings cannot be used: {told.en}"),
         Words("改正这一项，代理会自己继续", "mend this member; the agent goes on by itself"),
     )
 

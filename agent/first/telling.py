@@ -38,17 +38,3 @@ def is_person(stream: object = None) -> bool:
     """Return whether somebody can be asked."""
     found = sys.stdin if stream is None else stream
     return bool(getattr(found, "isatty", bool)())
-
-
-def system_words(error: OSError) -> Words:
-    """Return what the system says of a failed call, with the file that it is about."""
-    reason = error.strerror or str(error)
-    zh = _CHINESE.get(error.errno or 0, reason)
-    name = f"{error.filename}: " if error.filename else ""
-    return Words(f"{name}{zh}", f"{name}{reason}")
-
-
-_CHINESE = {
-    1: "没有权限", 2: "没有这个文件或文件夹", 5: "读写出错（卡可能坏了）", 13: "没有权限", 17: "已经存在",
-    20: "不是文件夹", 21: "是文件夹，不是文件", 22: "不是普通文件", 27: "文件太大", 28: "空间已满", 30: "只读",
-}  # fmt: skip

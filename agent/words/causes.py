@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from agent.words import Words
+from agent.words import Words, parts
 
 # By errno; the English name is the system's, which explains itself where no other is given.
 _SYSTEM: Mapping[int, tuple[str, str]] = {
@@ -25,6 +25,9 @@ _SYSTEM: Mapping[int, tuple[str, str]] = {
     errno.EDQUOT: ("超过了这个用户的配额", ""),
     errno.EROFS: ("存储卡是只读的", "the card is read-only"),
     errno.EIO: ("存储卡读写出错，可能坏了", "the card fails to read or write: it may be worn out"),
+    errno.EFBIG: ("文件太大", ""),
+    errno.ELOOP: ("链接绕成了圈", ""),
+    errno.ENAMETOOLONG: ("名字太长", ""),
     errno.EMFILE: ("打开的文件太多", ""),
     errno.ENODEV: ("没有这个设备", ""),
     errno.EBUSY: ("设备正被别的程序使用", "another program uses the device"),
@@ -85,12 +88,25 @@ _EXACT: Mapping[str, tuple[str, str]] = {
     "the link to the broker is down": ("与消息服务器的链接断开", ""),
     "the cloud did not answer in time": ("云没有及时回答", ""),
     "no cloud listens at the broker now": ("消息服务器上现在没有云", ""),
+    **parts.EXACT,
     "true or false": ("true 或 false", ""),
     "a path": ("一个路径", ""),
     "a string of printable characters": ("可显示的文字", ""),
     "a string that is not empty": ("非空的文字", ""),
     "a string that is not empty, of printable characters": ("非空、可显示的文字", ""),
     "a string": ("文字", ""),
+    "a JSON object": ("JSON 对象", ""),
+    "a host name or an IP address": ("主机名或 IP 地址", ""),
+    "a CA certificate in PEM": ("PEM 格式的 CA 证书", ""),
+    "a CA certificate in PEM (this one is not a CA's)": ("PEM 格式的 CA 证书（这一个不是 CA 的）", ""),
+    "a string that holds a JSON object": ("内容为 JSON 对象的文字", ""),
+    "the other side closed the connection": ("连接被对方断开", ""),
+    "the connection is closed": ("连接已断开", ""),
+    "wrong token": ("密钥不对", "the token is wrong"),
+    "not registered": ("没有注册", ""),
+    "no regular file": ("不是普通文件", ""),
+    "the endpoint shut down": ("连接已断开", ""),
+    "the other side reset the exchange": ("对方拒绝了这次请求", ""),
     "UTF-8 text": ("UTF-8 文字", ""),
     "not UTF-8 text": ("不是 UTF-8 文字", ""),
     "internal error": ("内部错误", ""),
@@ -128,6 +144,13 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"TLS failed: (.+)", "TLS 失败：{0!}", "TLS failed: {0!}"),
     (r"the cloud refuses this device: (.+)", "云不接受这台设备：{0!}", ""),
     (r"another machine uses this identity: (.+)", "另一台机器用着同一个身份：{0!}", ""),
+    (r"no answer within ([\d.]+) s", "{0} 秒没有回答", ""),
+    (r"(\d\.\d\d) [\"'](.+)[\"']", "{0} {1!}", "{0} {1!}"),
+    (r"profile file: (.+)", "身份文件：{0!}", "profile file: {0!}"),
+    (r"not JSON: (.+)", "不是 JSON：{0}", ""),
+    (r"(\d+) hexadecimal digits", " {0} 位十六进制数字", ""),
+    (r"more than (\d+) bytes", "超过 {0} 字节", ""),
+    (r"at most (\d+) bytes", "最多 {0} 字节", ""),
     (r"registration: (.+)", "注册：{0!}", ""),
     (r"the cloud no longer knows this registration: (.+)", "云不再认得这次注册：{0}", ""),
     (r"the cloud cannot take reports now: (.+)", "云现在不能收报告：{0}", ""),
@@ -135,6 +158,7 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"the broker hung up before it answered: (.+)", "消息服务器没有回答就断开：{0!}", ""),
     (r"the broker takes no connection now: (.+)", "消息服务器现在不接受连接：{0!}", ""),
     (r"the utterance was dropped: (.+)", "这句话没有送出：{0!}", ""),
+    *parts.PATTERNS,
     (r"(\S+): no result in ([\d.]+) s", "{0}：{1} 秒没有结果", ""),
     (r"(.+): no such data point, expected (.+)", "没有数据点 {0}；有：{1}", ""),
     (r"(\S+): (.+) not allowed, only (.+)", "{0}：不能 {1}，只能 {2}", ""),

@@ -30,9 +30,22 @@ END_SECONDS = 5.0
 BLOCKING_SECONDS = 1.0
 # Imported while idle, each would take memory that a small machine does not have.
 HEAVY = (
-    "tuf", "urllib3", "mpv", "dbus_fast", "cryptography", "numpy", "fastapi", "sqlalchemy",
-    "uvicorn", "starlette", "email", "cbor2", "filelock",
-)  # fmt: skip
+    "tuf",
+    "urllib3",
+    "mpv",
+    "dbus_fast",
+    "cryptography",
+    "numpy",
+    "fastapi",
+    "sqlalchemy",
+    "uvicorn",
+    "starlette",
+    "email",
+    "cbor2",
+    "filelock",
+)
+# Of ours: what only other commands, or a machine with a fault, need.
+NOT_OURS = {"agent.commands", "agent.first.commands", "agent.lan_command", "agent.words.causes"}  # fmt: skip
 
 
 def wait_for(look: Callable[[], Any], timeout: float = START_TIMEOUT) -> Any:
@@ -458,12 +471,16 @@ def test_systemd_hears_ready_watchdog_state_and_stopping(agent: Agent, tmp_path:
 
 
 def test_an_idle_agent_imports_nothing_heavy() -> None:
-    script = "import agent.app, agent.daemon, sys; print(*sys.modules)"
+    script = (
+        "import agent.app, agent.daemon, sys; from agent.cli import build_parser; "
+        "build_parser(daemon_only=True).parse_args(['run', '--verbose']); print(*sys.modules)"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     ).stdout.split()
     assert "agent.app" in loaded
     assert {name.partition(".")[0] for name in loaded} & set(HEAVY) == set()
+    assert set(loaded) & NOT_OURS == set()
 
 
 def test_a_file_name_of_an_old_card_is_played_and_reported(agent: Agent) -> None:

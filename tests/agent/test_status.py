@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from agent import status
 from agent.cli import main
 from agent.exits import EX_FAILED, EX_OK
 from agent.status import run_status
+from agent.words import Words
 from tests.agent.test_commands import Script, run
 from tests.agent.test_commands import script as script  # noqa: PLC0414  # a fixture
 
@@ -48,6 +50,18 @@ def test_a_refusal_is_one_line(script: Script, capsys: pytest.CaptureFixture[str
     script.has("GET /status", b"too many requests at once\n", 503)
     assert run(script, "status") == EX_FAILED
     assert capsys.readouterr() == ("", "story-agent: too many requests at once\n")
+
+
+def test_what_the_import_left_on_the_boot_partition_is_told(
+    script: Script, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.has("GET /status", ONLINE)
+    monkeypatch.setattr(status, "left_over", lambda _: (Words("甲", "why"), Words("乙", "do that")))
+    assert run(script, "status") == EX_OK
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(status, "UNIT_STATE", Path(str(script.server_address)).parent)
+    assert run(script, "status") == EX_OK
+    assert capsys.readouterr().err == "why\n    → do that\n"
 
 
 def options_for(state: Path, **more: object) -> argparse.Namespace:

@@ -12,6 +12,7 @@ import pytest
 
 from agent.doctor import files
 from agent.doctor.findings import Level
+from agent.first import left_over
 from agent.link import TWIN, RegistrationRefusedError
 from base import clock
 from tests.agent.doctor.doctor_parts import is_complete, make_patient, told
@@ -39,12 +40,25 @@ def test_a_profile_that_everybody_reads_is_mended(tmp_path: Path) -> None:
     patient.profile_path.chmod(0o644)
     (finding,) = files.check_profile(patient)
     assert told(finding) == (
-        Level.HINT, f"{patient.profile_path} is readable by everybody, and holds secrets",
+        Level.HINT, f"{patient.profile_path} has mode 0644: others can reach the token in it",
     )  # fmt: skip
     assert files.mend_profile(patient) is not None
-    assert patient.profile_path.stat().st_mode & 0o777 == 0o640
+    assert patient.profile_path.stat().st_mode & 0o777 == 0o440
     assert [f.level for f in files.check_profile(patient)] == [Level.GOOD]
     assert files.mend_profile(patient) is None
+    patient.profile_path.chmod(0o600)
+    (finding,) = files.check_profile(patient)
+    assert told(finding) == (Level.HINT, f"{patient.profile_path} has mode 0600: expected 0400")
+
+
+def test_what_the_import_left_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert files.check_import(make_patient(tmp_path)).level is Level.GOOD
+    monkeypatch.setattr(left_over, "find_on_boot", lambda _: tmp_path / "missing")
+    monkeypatch.setattr(left_over, "names_in", lambda folder: [folder])
+    found = files.check_import(make_patient(tmp_path))
+    assert found.level is Level.BAD
+    assert is_complete(found)
+    assert "was not taken" in found.cause.en
 
 
 def levels(tmp_path: Path) -> dict[str, Level]:

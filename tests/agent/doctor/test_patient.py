@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from agent.doctor import patient as module
+from agent.doctor.files import check_agent
 from agent.doctor.patient import look_at
+from agent.local.client import AgentUnreachableError, LocalClient
 from agent.settings import Settings
 from tests.agent.parts import make_profile
 from tests.authority import Authority
@@ -74,3 +77,22 @@ def test_a_socket_that_never_answers_is_an_agent_that_hangs(
     assert not look_at(tmp_path, tmp_path / "profile.json", None, {}).hangs
     (tmp_path / "agent.sock").unlink()
     assert not look_at(tmp_path, tmp_path / "profile.json", None, {}).hangs
+
+
+def test_whoever_may_not_ask_the_agent_is_told_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AgentUnreachableError("no") from PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(LocalClient, "request", refuse)
+    found = look_at(tmp_path, tmp_path / "profile.json", None, {})
+    assert (found.denied, found.hangs) == (True, False)
+    assert "sudo" in str(check_agent(found).remedy)
+
+
+def test_a_pipe_in_the_profiles_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "profile.json")
+    assert "no regular file" in (
+        look_at(tmp_path, tmp_path / "profile.json", None, {}).profile_fault or ""
+    )
