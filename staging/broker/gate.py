@@ -27,7 +27,7 @@ from staging.store import Database, devices
 from transport.errors import TransportError
 from wire.abilities import Abilities
 from wire.codes import Code
-from wire.errors import WireError
+from wire.errors import WireError, show
 from wire.exchange import Answer, Request
 from wire.reports import REGISTER_PATH, REPORT_PATH, Credentials, parse_registration, report_query
 from wire.topics import (
@@ -95,10 +95,10 @@ class BrokerGate:
 
     # Life.
 
-    async def begin(self, connection: MqttConnection) -> None:
-        """Take part: subscribe, then say so. Raises TransportError."""
+    async def begin(self, connection: MqttConnection, group: str) -> None:
+        """Take part in what ``group`` shares: subscribe, then say so. Raises TransportError."""
         self._connection = connection
-        shared = [f"$share/cloud/{every(kind)}" for kind in (Kind.REGISTER, Kind.REPORT)]
+        shared = [f"$share/{group}/{every(kind)}" for kind in (Kind.REGISTER, Kind.REPORT)]
         filters = [
             *((text, 1) for text in shared),
             (every(Kind.ANSWER, self._members.who), 1),
@@ -136,7 +136,7 @@ class BrokerGate:
             elif self._deliver(parse_topic(message.topic), message):
                 return  # acknowledged when the work is done
         except WireError as error:
-            _log.warning("a message of the broker is dropped: %s", error)
+            _log.warning("%s: a message is dropped: %s", _sender(message.topic), error)
         self._acknowledge(message)
 
     def _deliver(self, topic: Topic, message: MqttMessage) -> bool:
@@ -375,3 +375,9 @@ class BrokerGate:
             _log.info("an answer to a device is lost: %s", error)
         except (StoreBusyError, SQLAlchemyError) as error:
             _log.error("a device's message failed: %s", error)
+
+
+def _sender(topic: str) -> str:
+    """Return whose topic it is, for the log."""
+    parts = topic.split("/")
+    return f"device {show(parts[1])}" if parts[0] == "story" and len(parts) > 1 else "broker"

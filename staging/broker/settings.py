@@ -38,6 +38,15 @@ pattern read story/%u/down/#
 """The access list. Its patterns hold for every user; %u is the user's name."""
 
 
+def share_group(password: str) -> str:
+    """Return the name by which workers share messages, for whoever knows the cloud's password.
+
+    No access list of mosquitto keeps a device from joining a group whose name it knows; what the broker would
+    then deal out to it, it may not read, and other devices' reports and registrations would be lost on the way.
+    """
+    return "cloud-" + hashlib.sha256(b"share " + password.encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class Listeners:
     """Where the broker listens.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from base.backoff import Backoff
 from staging.broker.gate import MEMBERS, RECEIVE_MAXIMUM, BrokerGate
-from staging.broker.settings import CLOUD_USER
+from staging.broker.settings import CLOUD_USER, share_group
 from staging.errors import StagingError
 from transport.errors import TransportError
 from transport.tls_socket import open_tls
@@ -95,14 +95,14 @@ class Worker:
             # A timeout has no text.
             reason = str(error) or f"no answer within {CONNECT_TIMEOUT:g} s"
             return f"cannot connect to {address.host}:{address.port}: {reason}"
-        return await self._serve(connection)
+        return await self._serve(connection, share_group(address.password))
 
-    async def _serve(self, connection: object) -> str:
+    async def _serve(self, connection: object, group: str) -> str:
         from transport.mqtt import MqttConnection  # noqa: PLC0415  # an extra
 
         assert isinstance(connection, MqttConnection)  # noqa: S101  # for type checkers
         try:
-            await self._gate.begin(connection)
+            await self._gate.begin(connection, group)
             self.ready.set()
             _log.info("broker: worker %s takes part", self._who)
             return await asyncio.shield(connection.ended)

@@ -170,7 +170,11 @@ class MqttDevice:
 
     async def report(self, data: dict[str, object]) -> Answer:
         """Send a report."""
-        return await self._ask(Kind.REPORT, report_payload(data))
+        return await self.send_report(report_payload(data))
+
+    async def send_report(self, payload: bytes) -> Answer:
+        """Send what a report consists of; sent again if no answer comes, so it may arrive twice."""
+        return await self._ask(Kind.REPORT, payload)
 
     async def _ask(self, kind: Kind, payload: bytes) -> Answer:
         if self._connection is None:

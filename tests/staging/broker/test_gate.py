@@ -14,7 +14,7 @@ from staging.broker.gate import BrokerGate
 from staging.broker.members import Members
 from staging.broker.peers import BrokerPeer
 from staging.broker.process import Mosquitto
-from staging.broker.settings import CLOUD_USER
+from staging.broker.settings import CLOUD_USER, share_group
 from staging.broker.worker import BrokerAddress, Worker
 from staging.errors import DeviceOfflineError
 from staging.gateway.ear import Ear
@@ -41,6 +41,7 @@ from wire.topics import (
     State,
     Topic,
     answer_properties,
+    every,
     parse_answer,
     parse_request,
     run_properties,
@@ -297,6 +298,18 @@ async def test_reports_are_shared_out_and_each_is_stored_once(site: Site) -> Non
     assert min(heard.values()) > 0
     for device in site.devices:
         assert stored(site, device) == [0, 1, 2, 3, 4]
+
+
+async def test_a_device_cannot_take_the_messages_of_others_from_the_workers(site: Site) -> None:
+    """A broker deals out to whoever joins a group, and drops what that may not read."""
+    await site.work("a")
+    thief, thing = await site.join(0), await site.join(1)
+    names = [every(kind) for kind in (Kind.REGISTER, Kind.REPORT)]
+    for group in ("cloud", share_group(site.devices[0].token)):
+        filters = [(f"$share/{group}/{name}", 1) for name in names]
+        await thief.connection.subscribe(filters, deadline=DEADLINE)
+    await thing.register()
+    assert [(await thing.report(volume=value)).code for value in range(4)] == [Code.CHANGED] * 4
 
 
 async def test_all_segments_of_an_utterance_reach_one_worker_in_order(site: Site) -> None:

@@ -126,7 +126,7 @@ class Quiet:
     def deliver(self, _message: object) -> None:
         """Ignore it."""
 
-    async def begin(self, _connection: object) -> None:
+    async def begin(self, _connection: object, _group: str) -> None:
         """Subscribe to nothing."""
 
     async def end(self, _reason: str) -> None:
