@@ -98,7 +98,6 @@ TESTED_IN: dict[str, str] = {
     "agent.link.outbox_salvage": "tests/agent/link/test_outbox_damage.py",
     "agent.link.outbox_store": "tests/agent/link/test_outbox_disk.py",
     "agent.link.sqlite_pages": "tests/agent/link/test_outbox_damage.py",
-    "staging.broker.peers": "tests/staging/broker/test_gate.py",
     "staging.commands.apt_repositories": "tests/staging/packages/test_apt_repository.py",
     "staging.packages.deb_file": "tests/staging/packages/test_apt_repository.py",
     "staging.packages.index": "tests/staging/packages/test_apt_repository.py",
