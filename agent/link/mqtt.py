@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from transport.mqtt import MqttConnection, MqttOptions
 
 DEFAULT_PORT = 8883
-# Seconds. The broker declares a device dead after one and a half of it, 27 s; the device gives a silent
-# broker up after 25 s (`transport.mqtt.PATIENCE_SECONDS`).
-KEEPALIVE = 18
+# Seconds. A broker declares a device dead after one and a half of it, but mosquitto 2.0 looks only every 6 s,
+# so after 22 to 29 s; the device gives a silent broker up after 22 s (`transport.mqtt.PATIENCE_SECONDS`).
+KEEPALIVE = 15
 # Seconds for which the broker keeps the session of a device that is away; requests in it expire
 # much earlier, so it need only outlive a short break.
 SESSION_EXPIRY = 300

@@ -40,7 +40,7 @@ from wire.topics import (
 
 # Seconds; a report that takes longer counts as lost.
 DEADLINE = 20.0
-KEEPALIVE = 20
+KEEPALIVE = 15
 # Seconds after which a report without an answer is sent again, as agents do.
 RESEND_SECONDS = 5.0
 _DESCRIPTION = dump_object(DATA_POINTS)

@@ -35,7 +35,7 @@ from agent.link import (
 )
 from agent.link.build import build_link
 from agent.link.guard import CloudTime, Guard
-from agent.link.mqtt import MqttConnector, client_context, profile_port
+from agent.link.mqtt import KEEPALIVE, MqttConnector, client_context, profile_port
 from agent.link.mqtt_session import MqttSession
 from agent.settings import LinkKind, LinkSettings
 from base.clock import TrustedTime
@@ -55,6 +55,8 @@ from wire.topics import State, parse_state
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
+# Seconds: how seldom mosquitto 2.0 looks for silent clients (src/keepalive.c).
+MOSQUITTO_LOOKS = 6
 OTHER = "0083000000000b"
 NOW_MS = 1_800_000_000_000
 
@@ -661,3 +663,11 @@ def test_the_brokers_port_in_the_profile(
 def test_errors_say_whether_to_hurry() -> None:
     assert RegistrationRefusedError.slow
     assert not RegisterError.slow
+
+
+def test_both_sides_know_of_a_dead_path_within_30_s() -> None:
+    require("paho")
+    from transport.mqtt import PATIENCE_SECONDS
+
+    assert KEEPALIVE * 3 // 2 + 1 + MOSQUITTO_LOOKS <= 30
+    assert KEEPALIVE + PATIENCE_SECONDS <= 30
