@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from agent.link import LinkError, LinkState, LinkStatus, LostError, OutOfDateError
+from agent.link.outage import OutageLog
 from agent.link.pace import Pace, clock_was_set
 from agent.logs import Redactor
 from agent.settings import LinkSettings
@@ -78,6 +79,7 @@ class ReconnectingLink:
         this version has yet to prove itself.
         """
         self._connector = connector
+        self._outage = OutageLog(time.monotonic)
         self._redactor = Redactor(secrets)
         self._pace = Pace(settings, on_trial)
         self._session: Session | None = None
@@ -131,6 +133,7 @@ class ReconnectingLink:
         self._enter(LinkState.ONLINE)
         self.status.registered_since = time.monotonic()
         self.status.last_error = self.status.phase = self.status.remedy = ""
+        self._outage.over()
         self.registered.set()
         _log.info("link: registered with %s", self.status.server, extra={"event": "online"})
         try:
@@ -153,8 +156,7 @@ class ReconnectingLink:
     def _note(self, error: LinkError, seconds: float) -> None:
         # The cloud's answer may quote our token, and this text appears in the status and the log.
         text = self._redactor.redact(str(error)) or type(error).__name__
-        # Repetitions of the same error are logged at DEBUG only.
-        level = logging.WARNING if text != self.status.last_error else logging.DEBUG
+        level = logging.WARNING if self._outage.is_news(text) else logging.DEBUG
         _log.log(
             level, "link: %s: %s; next try in %.1f s; what to do: %s",
             error.phase, text, seconds, error.remedy, extra={"event": "offline"},

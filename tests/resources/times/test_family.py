@@ -292,11 +292,12 @@ class House:
 
     # A life.
 
-    def live(self, days: int) -> None:
+    def live(self, days: int, *, cloud: bool = True) -> None:
+        """Let ``days`` pass; without a ``cloud``, nobody tells a machine the time that has lost it."""
         acts = (
             (self.play, 10), (self.pause, 6), (self.stop, 2), (self.set_timer, 4), (self.tap, 3),
             (lambda: self.set_rules(RULES), 1), (lambda: self.set_rules(TODAY), 2),
-            (self.pull_battery, 2), (self.world_sync, 3), (self.restart_agent, 1),
+            (self.pull_battery, 2), (self.world_sync, 3 if cloud else 0), (self.restart_agent, 1),
         )  # fmt: skip
         doings, weights = zip(*acts, strict=True)
         end = self.world.true + days * 86400.0
@@ -331,6 +332,14 @@ class House:
 def test_thirty_days_of_a_family(seed: int) -> None:
     house = House(seed)
     house.live(DAYS)
+    house.ends_well()
+
+
+@pytest.mark.parametrize("seed", [20270301])  # one: it takes as long as three of the months above
+def test_ninety_days_of_a_family_whose_cloud_is_gone(seed: int) -> None:
+    house = House(seed)
+    house.live(90, cloud=False)
+    assert house.world.trusted.from_cloud is False
     house.ends_well()
 
 
