@@ -122,6 +122,8 @@ class MpvProcess:
             raise UnavailableError(f"play: mpv gave no answer in {seconds:g} s") from error
         finally:
             self._waiting.pop(number, None)
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # seen, also if who asked was cancelled at this moment
 
     async def ask(self, name: str) -> Any:
         """Return the property ``name``, None while mpv has none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -145,3 +146,19 @@ def test_the_player_dies_with_the_agent(program: list[str]) -> None:
     while Path(f"/proc/{int(done.stdout)}/exe").exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+async def test_a_death_in_the_moment_in_which_who_asked_gives_up_is_no_error(
+    mpv: MpvProcess,
+) -> None:
+    unseen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, told: unseen.append(told))
+    asking = asyncio.create_task(mpv.request("get_property", "pid"))
+    await asyncio.sleep(0)
+    mpv.kill("for the test")
+    asking.cancel()
+    await asyncio.wait([asking])
+    del asking
+    gc.collect()
+    await asyncio.sleep(0)
+    assert unseen == []
