@@ -37,7 +37,7 @@ _BEFORE = re.compile(
 )
 _AFTER = re.compile(_words(_FAMILY, _OBJECTS, _MANNERS, _AFTER_TOO))
 # With one of these behind the order a new sentence begins, which says why: 停一下我要上厕所.
-_REASON = re.compile("(?:我们?|咱们?|妈妈|爸爸|宝宝|因为|不然|太)")
+_REASON = re.compile("(?:我们?|咱们?|妈妈|爸爸|宝宝|弟弟|妹妹|哥哥|姐姐|奶奶|爷爷|因为|不然|太)")
 # These tell about an order, or ask about it, wherever they stand.
 _TALK = re.compile(
     "昨天|前天|刚才|刚刚|以前|每天|总是|一直|从来|为什么|怎么|什么|哪[里儿个]|谁|告诉|叫[我他她你]|听说|没说|没有说|说过"

@@ -82,12 +82,14 @@ _TRACK = f"[{TRACKS}]"
 _SOUND = "(?:音量|声音)"
 _KIND = "(?:歌曲?|故事)?"
 _BIT = "一?[点些]"
+# 下一个妈妈讲 is of a game.
+_HIS_TURN = "(?:妈妈|爸爸|弟弟|妹妹|哥哥|姐姐|奶奶|爷爷|宝宝|老师|[我你他她])[来讲说唱玩]了?$"
 _DO_NOT = "(?:别|不要?|不想要?|不用|不许|(?<!能)不能)"
 _SIMPLE: tuple[tuple[Action, str], ...] = (
     (
         Action.NEXT,
         (
-            f"(?:下一?|(?<!最)后一){_TRACK}{_KIND}|换一?{_TRACK}(?:别的)?{_KIND}|切歌|跳过"
+            f"(?:下一?|(?<!最)后一){_TRACK}{_KIND}(?!{_HIS_TURN})|换一?{_TRACK}(?:别的)?{_KIND}|切歌|跳过"
             f"|再[来听放播讲唱]一?{_TRACK}{_KIND}[吧嘛呀]?$"
         ),
     ),
@@ -95,7 +97,7 @@ _SIMPLE: tuple[tuple[Action, str], ...] = (
     (
         Action.STOP,
         (
-            "停止|停下|^(?:请|快|把[它这]个?|给我|都)?停[吧了掉]?$|关掉|关了|^关[机上闭][吧了]?$"
+            "停止|停下来?|^(?:请|快|把[它这]个?|给我|都)?停[吧了掉]?$|关掉|关了|^关[机上闭][吧了]?$"
             f"|{_DO_NOT}再?(?:给我)?(?:播放|[放播唱讲听])了?"
         ),
     ),
@@ -136,9 +138,9 @@ _SET_BARE = f"{_SOUND}{_TURN}?{_LEVEL}"
 _MUTE = "静音(?P<mute>)"
 # With these a verb of the machine is another word, or tells of what was: 听见, 听了, 听妈妈的话, 放学, 讲话.
 _WAS = "了(?!不起)|过(?!年|河|桥)|着|完"
-_HEARD = f"(?!{_WAS}|到|见|说|懂|不[到见懂清]|话|课|写|力|众|(?:妈妈|爸爸|老师|奶奶|爷爷|我|你|他|她)的?话$)"
-_PUT = f"(?!{_WAS}|学(?!习)|假|心|手(?!绢|指)|屁|松|弃|下|进|回|开|在|风筝|鞭炮|烟花|烟火)"
-_TOLD = f"(?!{_WAS}|话|课|道理|礼貌|卫生|戏)"
+_HEARD = f"(?!{_WAS}|到|见|说|懂|不[到见懂清]|话|课|写|力|众|(?:妈妈|爸爸|老师|奶奶|爷爷|我|你|他|她)(?:的?话|的|[说讲])$)"
+_PUT = f"(?!{_WAS}|学(?!习)|假|心|手(?!绢|指)|屁|松|弃|下|进|回|开|在|风筝|鞭炮|烟花|烟火|暑假|寒假|桌|点?[盐糖水油](?:$|[了吧吗])|慢(?!羊)|[这那哪][里儿边]|好[了吧]|好(?:玩具|东西|书)|[在到])"
+_TOLD = f"(?!{_WAS}|话|课|道理|礼貌|卫生|戏|台(?!湾)|座|解|究|述|师|片|歌(?:课|比赛|会))"
 _PLAY = (
     f"播放|再[放播来听唱讲]一?[遍次]|讲一讲|唱一唱|放一放|听一听|(?:[给帮]我们?|可以|(?<!不)能)[放来唱讲](?!{_WAS})"
     f"|播一?{_TRACK}?|[想要]听{_HEARD}|(?<!好)听{_HEARD}(?:一?{_TRACK}|一下)?|[放来唱讲点]一?{_TRACK}"
@@ -150,9 +152,10 @@ _ANY = re.compile(
     "(?P<kind>睡前故事|童话故事|故事|儿歌|歌曲?|童话|音乐|听)?"
 )
 _ANY_ALONE = re.compile(
-    f"(?:我?(?:想要?|要))?(?:随便|随意)?(?:来|放|播放?|听|讲|唱)?(?:一?[点些]|一?{_TRACK})?(?:好听的?|别的)?"
+    f"(?:你?都?有(?:什么|哪些)|睡不着|[我好太]*无聊啊?)?(?:我?(?:想要?|要))?(?:随便|随意)?(?:来|放|播放?|听|讲|唱)?(?:一?[点些]|一?{_TRACK})?(?:好听的?|别的)?"
     "(?P<kind>睡前故事|童话故事|故事|儿歌|歌曲?|童话|音乐)"
-    f"|(?:随便|随意)(?:[来放播讲唱听]|播放)(?:一?[{TRACKS}点些]|[听放])?|有什么好听的"
+    f"|(?:随便|随意)(?:(?:[来放播讲唱听]|播放)(?:一?[{TRACKS}点些]|[听放])?(?:什么)?)?|有什么好听的"
+    "|(?:随便|随意)?(?:[来放播讲唱听]|播放)?(?:一?[点些])?什么[都也]?(?:行|可以|好)"
     "|(?:please )?play (?:something|anything|a story|some music|music|a song)(?: please)?"
 )
 # English is read only where it is the whole sentence: "next" is in too many others.
@@ -201,7 +204,19 @@ _RULES: tuple[tuple[Action, re.Pattern[str]], ...] = (
 _IS_NOT = re.compile(_DO_NOT)
 _NOT_THIS = re.compile(f"一?[遍次]|{'|'.join(pattern for _, pattern in _SIMPLE[:2])}")
 _PLAY_BEHIND = re.compile(f"(?:播放|[放播讲唱听])一?{_TRACK}?")
-_WANTED = re.compile(f"^(?:那就?|就|我?还?(?:想要|要|想)|来|[这那]个)+(?:一?{_TRACK})?")
+_WANTED = re.compile(
+    "^(?:那就?|就|请|喂|嗨|嗯|我们?|你会?|[帮给]我|能不能|可不可以|可以|能|还|再|接着|[改换]成?|有没有|想要?|要|来|[这那]个)+"
+    f"(?:播放|[放播讲唱听])?(?:一?{_TRACK})?"
+)
+_FORBIDS = re.compile(
+    "(?:我们?|先|千万|那|就|也)*(?:不要|不想|不听|不用|不喜欢|不爱|不是|不许|不准|别)"
+)
+# 不要小红帽要白雪公主: the other one is wanted; but 别老是放小红帽 names only what is not.
+_INSTEAD = re.compile(
+    f"{_FORBIDS.pattern}[放讲唱播听]?(?!再|又|还|老|总|光|只|都|一直|每天|天天)(?:"
+    "..+?(?:我?(?:要|想)听?|换成?|改[放讲唱播听]|而是)|(?<=[放讲唱播听])..+?[放讲唱播听]|(?<=不是)..+?是)(?P<wanted>.+)"
+)
+_REPEATED = re.compile(r"(.+?)\1+")
 _TITLED = re.compile(f"^(?:请|麻烦|你|我|妈妈|爸爸)*(?:能不能|可不可以)?(?:{_PLAY})")
 # 不要这个换一首: what is not wanted is this one, and what follows is an order of its own.
 _THIS_ONE = f"(?:我)?(?:不要|不喜欢|不想听|不好听|不听|不爱听)(?:了|听|放)?(?:[这那][{TRACKS}]?(?:歌曲?|故事)?|它)(?:了|啦|啊)?"
@@ -243,7 +258,7 @@ def find_intent(sentence: str) -> Intent | None:
     if timer is not None and not _GO_ON.search(text):
         return Intent(Action.SLEEP_TIMER, timer=str(timer))
     text = _REFUSED.sub("", _without_a_mere_no(sentence)) or text
-    intent = _read(text) or _read(_as_heard(text))
+    intent = _read(text) or _read(_as_heard(text)) or _read(_once(text))
     if intent is not None and intent.amount is not None and _NO_LEVEL.search(fold(sentence)):
         raise FieldError("volume", sentence, "a whole number that is not negative")
     return intent
@@ -259,12 +274,16 @@ def _without_a_mere_no(sentence: str) -> str:
 def named_after_play(sentence: str) -> tuple[str, ...]:
     """Return what a sentence that begins with 播放… names, in each way to read it; () of any other.
 
+    Of 不要…要… it is the one that is wanted.
+
     A title may be a command (播放暂停, 播放停止的故事): only who knows the titles can tell.
     """
     text = normalise(sentence)
     verb = _TITLED.match(text)
     titled = _TITLE_FIRST.search(text)
+    instead = _INSTEAD.fullmatch(text)
     rest = text[verb.end() :] if verb else titled["title"] if titled else ""
+    rest = instead["wanted"] if instead else rest
     return tuple(dict.fromkeys(name for name in (rest.strip(), _clean(rest)) if name))
 
 
@@ -274,9 +293,20 @@ def named_alone(sentence: str) -> tuple[str, ...]:
     我要小兔子乖乖 may be a title, and has 小兔子乖乖.
     """
     text = normalise(sentence)
-    return tuple(
-        dict.fromkeys(name for name in (text, _clean(_WANTED.sub("", text) or text)) if name)
-    )
+    once = _once(text)
+    names = (text, once, _clean(_WANTED.sub("", once) or once))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def forbids(sentence: str) -> bool:
+    """Return whether a sentence says what is not wanted: a title in it is not to be offered."""
+    return bool(_FORBIDS.match(normalise(sentence)))
+
+
+def _once(text: str) -> str:
+    """Return a text without its repetitions: 停停停 is 停."""
+    repeated = _REPEATED.fullmatch(text)
+    return repeated[1] if repeated else text
 
 
 def _read(text: str) -> Intent | None:

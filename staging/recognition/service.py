@@ -21,13 +21,20 @@ from staging.data_dir import DataDir
 from staging.errors import GatewayError, StagingError
 from staging.recognition.actions import ActionError, Control, Device, Step
 from staging.recognition.answer import Waiting, answer_of
-from staging.recognition.intents import Action, Intent, find_intent, named_after_play, named_alone
+from staging.recognition.intents import (
+    Action,
+    Intent,
+    find_intent,
+    forbids,
+    named_after_play,
+    named_alone,
+)
 from staging.recognition.kinds import Kind, kind_of_answer, kind_of_failure
 from staging.recognition.lookup import Known, look_up
 from staging.recognition.offers import Choice, Offers, choose, spoken_answers
 from staging.recognition.outcomes import TYPED, VOICE, Outcome, OutcomeLog
 from staging.recognition.reassembly import Broken, Reassembler, Utterance
-from staging.recognition.recogniser import RecogniserError
+from staging.recognition.recogniser import STOP_TIMEOUT, RecogniserError
 from staging.recognition.sound import decode
 from staging.recognition.summary import summary
 from staging.recognition.title_lists import TitleLists
@@ -138,7 +145,7 @@ class Recognition:
         """Kill the recogniser process."""
         if self._warming is not None and not self._warming.done():
             self._warming.cancel()
-            await asyncio.wait([self._warming])
+            await asyncio.wait([self._warming], timeout=STOP_TIMEOUT)
         if self._recogniser is not None:
             await self._recogniser.close()
 
@@ -279,8 +286,8 @@ class Recognition:
             return None
         names = named_alone(sentence)
         title = next((title for name in names if (title := index.exact(name))), None)
-        if title is None and names:
-            match = await asyncio.to_thread(index.alone, names[-1])
+        if title is None and not forbids(sentence):
+            match = await asyncio.to_thread(index.any_alone, names)
             title = match.title if match else None
         return None if title is None else Intent(Action.PLAY, title)
 

@@ -105,6 +105,19 @@ class TitleIndex:
         nearest = [match.title for match in near]
         raise NoTitleError(f"{heard} may be the title {' or '.join(nearest)}", nearest)
 
+    def any_alone(self, names: Sequence[str]) -> Match | None:
+        """Return the title that one of several readings of a sentence is, as `alone` does."""
+        doubt: NoTitleError | None = None
+        for name in names:
+            try:
+                if (match := self.alone(name)) is not None:
+                    return match
+            except NoTitleError as error:
+                doubt = doubt or error
+        if doubt is not None:
+            raise doubt
+        return None
+
     def near(self, heard: Sequence[Sequence[Sound]], count: int) -> list[Match]:
         """Return the ``count`` titles that sound most like a stretch of one of several texts."""
         found: dict[str, float] = {}

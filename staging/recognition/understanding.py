@@ -14,7 +14,7 @@ from audio.pcm import Pcm
 from staging.recognition.candidates import Candidate, candidate, heard_sounds, shortlist
 from staging.recognition.decision import decide
 from staging.recognition.hearing import Hearing
-from staging.recognition.intents import Action, Intent, find_intent, named_alone
+from staging.recognition.intents import Action, Intent, find_intent, forbids, named_alone
 from staging.recognition.titles import NoTitleError, TitleIndex
 from wire.errors import WireError
 
@@ -120,8 +120,8 @@ def believed(hearing: Hearing, at_least: float, index: TitleIndex | None) -> Und
 def _read(text: str, index: TitleIndex | None) -> Understood:
     """Return what a text says; raises NoTitleError, WireError."""
     intent = find_intent(text)
-    names = named_alone(text) if intent is None and index is not None else ()
-    alone = index.alone(names[-1]) if index is not None and names else None
+    names = named_alone(text) if intent is None and not forbids(text) else ()
+    alone = index.any_alone(names) if index is not None else None
     if alone is not None:
         return Understood(text, Intent(Action.PLAY, alone.title), exact=True)
     if intent is None or (intent.action is Action.PLAY and not intent.title):

@@ -183,6 +183,7 @@ async def test_what_the_cloud_drops_is_told_as_failed(database: Database, data: 
     for number in range(service.QUEUE_LIMIT + 1):
         heard(recognition, 10000 + number)
     assert await told.next() == UtteranceAnswer(10000 + service.QUEUE_LIMIT, Result.FAILED)
+    await recognition.close()  # the model was being loaded
 
 
 async def test_answers_on_their_way_are_bounded(

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from staging.recognition.intents import VOLUME_STEP, Action, Intent, find_intent, named_after_play
+from staging.recognition.intents import (
+    VOLUME_STEP,
+    Action,
+    Intent,
+    find_intent,
+    forbids,
+    named_after_play,
+    named_alone,
+)
 from staging.recognition.phonetics import has_pinyin
 from wire.errors import FieldError
 
@@ -189,6 +197,8 @@ CHATTER = (
     "讲话不要大声", "听妈妈的话", "我听不懂", "听到了", "继续努力", "我继续吃饭", "明天继续上课", "关了灯", "把灯关掉", "关掉电视",
     "大一点的苹果", "我要大一点的", "跳过水坑", "换一个杯子", "换个衣服", "上个厕所", "前一个人", "下个星期", "下一个路口", "下一首是什么歌",
     "你为什么暂停", "他停止了比赛", "我看完上一集就睡觉", "谁把声音调大了", "妈妈听不到你说话", "奶奶说声音大一点才听得见",
+    "讲座", "讲解一下", "讲台上", "唱片", "唱歌比赛", "放暑假了", "放点盐", "放桌上", "放哪里", "听我说", "听妈妈的", "听老师讲", "下一个妈妈讲",
+    "下一个弟弟来",
 )  # fmt: skip
 # Words around a command that leave it one.
 ADDRESSED: dict[str, Intent] = {
@@ -203,12 +213,18 @@ ADDRESSED: dict[str, Intent] = {
     "音乐太大声了": DOWN,
     "我觉得声音有点大": DOWN,
     "等会儿再下一首": Intent(Action.NEXT),
+    "停停停": Intent(Action.STOP),
+    "快停下来": Intent(Action.STOP),
+    "大声大声": UP,
+    "小点声弟弟在睡觉": DOWN,
+    "放哪吒闹海": play("哪吒闹海"),
+    "我想听妈妈讲那过去的事情": play("妈妈讲那过去的事情"),
 }
 # Whichever: a story is told.
 ANYTHING: dict[str, str] = {
     "讲个故事": "故事", "给我讲一个故事吧": "故事", "我想听故事": "故事", "讲故事": "故事", "我喜欢听故事": "故事", "放首歌": "歌", "唱首歌": "歌",
     "我想听歌": "歌", "来点音乐": "音乐", "播放音乐": "音乐", "随便放一个": "", "随便听听": "", "我要听好听的": "", "讲个睡前故事": "睡前故事",
-    "有什么好听的": "", "play something": "", "Play some music, please": "",
+    "有什么好听的": "", "随便": "", "什么都行": "", "随便放点什么": "", "放什么都可以": "", "你有什么故事": "故事", "睡不着讲个故事": "故事", "play something": "", "Play some music, please": "",
 }  # fmt: skip
 
 
@@ -282,6 +298,13 @@ def test_a_level_is_no_other_number_than_the_one_said(sentence: str) -> None:
         ("请播放暂停", ("暂停",)),
         ("把下一首播放出来", ("下一首",)),
         ("停止的故事", ()),
+        ("不要两只老虎要小星星", ("小星星",)),
+        ("不听小红帽我要听白雪公主", ("白雪公主",)),
+        ("别放小红帽放白雪公主吧", ("白雪公主吧", "白雪公主")),
+        ("不是小红帽是白雪公主", ("白雪公主",)),
+        ("不要再放小红帽了", ()),
+        ("别老是放小红帽", ()),
+        ("不要一直放小红帽", ()),
         ("播放", ()),
     ],
 )
@@ -289,3 +312,20 @@ def test_what_follows_play_may_be_a_title_whatever_it_says(
     sentence: str, names: tuple[str, ...]
 ) -> None:
     assert named_after_play(sentence) == names
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "能不能讲小红帽", "可不可以放小红帽", "你会讲小红帽吗", "再讲小红帽", "接着放小红帽", "换成小红帽", "换一个小红帽", "有没有小红帽",
+        "喂放小红帽", "小红帽小红帽", "我要那个小红帽",
+    ],
+)  # fmt: skip
+def test_a_title_behind_a_wish_of_any_kind(sentence: str) -> None:
+    assert "小红帽" in named_alone(sentence)
+
+
+def test_what_is_not_wanted_is_not_offered() -> None:
+    refusals = ("不要", "不要小红帽", "我不喜欢小红帽", "别小红帽", "那我不要小红帽了")
+    assert all(map(forbids, refusals))
+    assert not any(map(forbids, ("小红帽", "我要小红帽", "有没有小红帽", "分别")))

@@ -158,6 +158,18 @@ async def test_a_title_alone_is_played_or_if_it_is_not_quite_it_offered(
     assert title or outcome.nearest
 
 
+async def test_what_is_refused_is_not_offered_and_the_other_one_is_played(
+    recognition: Recognition, machine: Machine, data: DataDir
+) -> None:
+    TitleLists(data.root).set(["小红帽", "白雪公主", "不要停"], uuid=UUID)
+    for sentence in ("不要小红帽", "不要"):
+        assert not (await recognition.say(UUID, sentence)).nearest
+    assert machine.asked == []
+    await recognition.say(UUID, "别放小红帽放白雪公主")
+    await recognition.say(UUID, "能不能讲小红帽")
+    assert machine.asked == [("PUT", "play", "播放白雪公主"), ("PUT", "play", "播放小红帽")]
+
+
 async def test_something_is_a_title_by_chance_or_the_folder_that_is_named(
     recognition: Recognition, machine: Machine, data: DataDir
 ) -> None:
@@ -427,6 +439,7 @@ async def test_the_queue_is_bounded(
         for report in voice_reports(10000 + number):
             recognition.collect(UUID, decide(UUID, report))
     assert f"utterance {10000 + service.QUEUE_LIMIT} dropped" in caplog.text
+    await recognition.close()
 
 
 async def test_without_a_recogniser_nothing_is_collected(recognition: Recognition) -> None:
