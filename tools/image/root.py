@@ -24,7 +24,7 @@ PACKAGES = (
 # The same in every image, because the data partition has files of theirs.
 USERS = {"story-agent": 980, "story-player": 981}
 ENABLED = (
-    "systemd-networkd", "systemd-resolved", "systemd-timesyncd", "story-machine-start", "story-machine-wifi",
+    "systemd-networkd", "systemd-resolved", "systemd-timesyncd", "story-machine-grow", "story-machine-start", "story-machine-wifi",
     "story-agent", "story-player.socket", "story-agent-import", "story-agent-trial.timer",
     "fstrim.timer",
 )  # fmt: skip
@@ -35,6 +35,8 @@ MASKED = (
     "rauc-mark-good.service", "systemd-networkd-wait-online.service", "systemd-pstore.service",
     "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "systemd-journal-flush.service",
     "systemd-machine-id-commit.service", "wpa_supplicant.service", "systemd-binfmt.service",
+    "dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount", "modprobe@.service", "systemd-network-generator.service",
     "story-agent-restart.service", "keyboard-setup.service", "console-setup.service",
 )  # fmt: skip
 # A speaker has no screen: mpv's libraries load these for one. And what nobody reads on it.
