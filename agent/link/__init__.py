@@ -103,6 +103,12 @@ class RegisterError(LinkError):
     remedy = "check the cloud and its log: it answers, and does not accept this device"
 
 
+class NotAnsweredError(RegisterError):
+    """The other side took the connection, and the registration had no answer: it was silent, or cut."""
+
+    remedy = "nothing if it passes: the machine connects again by itself; if it lasts, check the cloud and its log"
+
+
 class RegistrationRefusedError(RegisterError):
     """The cloud does not accept this uuid and token."""
 

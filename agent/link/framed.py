@@ -16,7 +16,7 @@ from agent.link import (
     LinkError,
     LinkState,
     LostError,
-    RegisterError,
+    NotAnsweredError,
     ReportRejectedError,
 )
 from agent.link.cloud import Heartbeat, check_report, read_registration
@@ -141,7 +141,7 @@ class FramedSession:
                 self._connection, "POST", REGISTER_PATH, payload, deadline=deadline
             )
         except TransportError as error:
-            raise RegisterError(f"registration: {error}") from error
+            raise NotAnsweredError(f"registration: {error}") from error
         registered = read_registration(answer)
         self.cloud_abilities = registered.reads
         if PING in registered.reads:

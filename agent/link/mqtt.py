@@ -26,6 +26,7 @@ from agent.link import (
     LinkError,
     LinkState,
     MissingExtraError,
+    NotAnsweredError,
     RegisterError,
     RegistrationRefusedError,
 )
@@ -129,7 +130,7 @@ class MqttConnector:
         except TransportError as error:
             raise _refusal(error) from error
         except TimeoutError as error:
-            raise RegisterError(f"the broker does not answer within {timeout:g} s") from error
+            raise NotAnsweredError(f"the broker does not answer within {timeout:g} s") from error
 
     def _options(self) -> MqttOptions:
         from transport.mqtt import MqttOptions, Will  # noqa: PLC0415  # an extra

@@ -15,6 +15,7 @@ from agent.link import (
     CloudBusyError,
     DeniedError,
     LostError,
+    NotAnsweredError,
     RegisterError,
     ReportRejectedError,
     UnansweredError,
@@ -346,4 +347,6 @@ def _registration_error(error: TransportError) -> RegisterError:
         return DeniedError(text)
     if isinstance(error, RequestTimeoutError):
         return UnansweredError(text)
+    if isinstance(error, StreamClosedError):
+        return NotAnsweredError(text)
     return RegisterError(text)

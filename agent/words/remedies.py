@@ -24,6 +24,8 @@ CHINESE: Mapping[str, str] = {
         "改正设置里的 link.client_certificate 和 link.client_key，或去掉它们",
     "check the cloud and its log: it answers, and does not accept this device":
         "检查云和它的日志：它有回答，但不接受这台设备",
+    "nothing if it passes: the machine connects again by itself; if it lasts, check the cloud and its log":
+        "若很快恢复，不用做什么：机器会自己再连接；若一直如此，检查云和它的日志",
     "flash the profile that belongs to this machine, or register it with the cloud":
         "写入属于这台机器的身份文件，或在云里登记它",
     "flash a profile of its own to one of the two machines (a card was copied)":

@@ -23,6 +23,7 @@ from agent.link import (
     LinkError,
     LinkState,
     LostError,
+    NotAnsweredError,
     RegisterError,
     RegistrationRefusedError,
     ReportRejectedError,
@@ -379,6 +380,21 @@ async def test_an_error_names_its_phase(cloud: Cloud, authority: Authority) -> N
     assert type(await first_error(profile)) is RegistrationRefusedError
     cloud.answer = lambda _request: Answer(Code.CONFLICT)
     assert type(await first_error(profile)) is IdentityTakenError
+
+
+async def test_a_connection_that_ends_while_it_registers_is_no_refusal(
+    cloud: Cloud, authority: Authority
+) -> None:
+    def cut(_request: Request) -> Answer:
+        for connection in cloud.connections:
+            connection.abort()
+        return Answer(Code.CHANGED)
+
+    cloud.answer = cut
+    error = await first_error(make_profile(cloud.port, authority.pem))
+    assert type(error) is NotAnsweredError
+    assert (error.phase, error.slow) == ("register", False)
+    assert "connects again by itself" in error.remedy
 
 
 async def test_leaving_a_session_closes_its_connection(cloud: Cloud, authority: Authority) -> None:
