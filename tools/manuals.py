@@ -1,4 +1,4 @@
-"""Man pages and shell completions of story-agent and story-cloud, made from their parsers.
+"""Man pages and shell completions of the four programs, made from their parsers.
 
 ``python -m tools.manuals FOLDER`` (``make manuals``: build/share) writes ``man/man1``, ``man/zh_CN/man1``,
 ``bash-completion/completions``, ``zsh/vendor-completions`` and ``fish/vendor_completions.d``, as they belong below
@@ -12,13 +12,24 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.cli import build_parser as build_agent
 from agent.words import EN, ZH, Words, say, speaking
+from release.cli import build_parser as build_release
 from staging.commands.cli import build_parser as build_cloud
+from staging.fleet.cli import build_parser as build_fleet
+
+# Each program, and the languages of its help.
+PROGRAMS: Mapping[str, tuple[Callable[[], argparse.ArgumentParser], tuple[str, ...]]] = {
+    "story-agent": (build_agent, (EN, ZH)),
+    "story-cloud": (build_cloud, (EN, ZH)),
+    "story-fleet": (build_fleet, (EN,)),
+    "story-release": (build_release, (EN,)),
+}
+_MAN = {EN: "man/man1", ZH: "man/zh_CN/man1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,8 @@ def zsh(program: str, commands: Sequence[Command]) -> str:
 
 
 def _known(commands: Sequence[Command]) -> str:
-    return " | ".join(f"'{_spelled(each)}'" for each in commands if each.path)
+    # A program without commands: no word is "", and a shell wants a pattern.
+    return " | ".join(f"'{_spelled(each)}'" for each in commands if each.path) or "''"
 
 
 def _spelled(command: Command) -> str:
@@ -125,12 +137,13 @@ def fish(program: str, commands: Sequence[Command]) -> str:
             told = texts.get((*each.path, word), "")
             lines.append(f"complete -c {program} -f -n {_fish(when)} -a {word} -d {_fish(told)}")
         lines += [_fish_option(program, when, option) for option in each.options]
+    known = " ".join(_fish(_spelled(each)) for each in commands if each.path) or "''"
     at = [
         f"function __{program.replace('-', '_')}_at",
         "    set -l at",
         "    for word in (commandline -opc)[2..]",
         '        switch "$at $word"',
-        f"            case {' '.join(_fish(_spelled(each)) for each in commands if each.path)}",
+        f"            case {known}",
         '                set at "$at $word"',
         "        end",
         "    end",
@@ -164,27 +177,31 @@ def man(
     program: str, parser: argparse.ArgumentParser, commands: Sequence[Command], date: str
 ) -> str:
     """Return the man page, section 1, in the language in which the parser was built."""
+    # The first sentence or paragraph; a module's head begins with the program's name.
+    told = " ".join((parser.description or "").partition("\n\n")[0].split())
+    told = told.removeprefix(f"``{program}``: ")
     lines = [
         f'.TH "{program.upper()}" "1" "{date}"', f".SH {say(Words('名称', 'NAME'))}",
-        f"{_roff(program)} \\- {_roff((parser.description or '').rstrip('.。'))}",
+        f"{_roff(program)} \\- {_roff(told.rstrip('.。'))}",
         f".SH {say(Words('语法', 'SYNOPSIS'))}", f".B {_roff(program)}",
-        _roff(say(Words("命令 [选项]", "COMMAND [OPTIONS]"))), f".SH {say(Words('命令', 'COMMANDS'))}",
     ]  # fmt: skip
-    for each in commands:
-        if not each.path:
-            continue
+    below = [each for each in commands if each.path]
+    if below:
+        lines += [
+            _roff(say(Words("命令 [选项]", "COMMAND [OPTIONS]"))),
+            f".SH {say(Words('命令', 'COMMANDS'))}",
+        ]
+    else:
+        lines += ["[OPTIONS]", ".SH OPTIONS", *_items(parser)]
+    for each in below:
         usage = each.parser.format_usage().split(":", 1)[-1]
         lines += [
             f".SS {_roff(' '.join(each.path))}",
             _roff(each.text),
             ".PP",
             f".B {_roff(' '.join(usage.split()))}",
+            *_items(each.parser),
         ]
-        for action in each.parser._actions:  # noqa: SLF001  # see above
-            if isinstance(action, argparse._SubParsersAction) or not _help(action):  # noqa: SLF001  # see above
-                continue
-            name = ", ".join(action.option_strings) or str(action.metavar or action.dest)
-            lines += [".TP", f".B {_roff(name)}", _roff(_help(action))]
     if parser.epilog:
         lines += [
             f".SH {say(Words('退出码', 'EXIT STATUS'))}",
@@ -193,14 +210,25 @@ def man(
     return "\n".join(lines) + "\n"
 
 
+def _items(parser: argparse.ArgumentParser) -> list[str]:
+    """Return the lines of a parser's own options and arguments that have a help."""
+    lines: list[str] = []
+    for action in parser._actions:  # noqa: SLF001  # see above
+        if isinstance(action, argparse._SubParsersAction) or not _help(action):  # noqa: SLF001  # see above
+            continue
+        name = ", ".join(action.option_strings) or str(action.metavar or action.dest)
+        lines += [".TP", f".B {_roff(name)}", _roff(_help(action))]
+    return lines
+
+
 def _roff(text: str) -> str:
     """Return text as roff has it: a line that begins with a dot or an apostrophe would be a request."""
     plain = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{plain}" if plain.startswith((".", "'")) else plain
 
 
-def write_all(folder: Path, date: str) -> list[Path]:
-    """Write all files below ``folder``; return them."""
+def write_all(folder: Path, date: str, programs: Iterable[str] = PROGRAMS) -> list[Path]:
+    """Write all files of ``programs`` below ``folder``; return them."""
     written: list[Path] = []
 
     def write(place: str, text: str) -> None:
@@ -209,13 +237,14 @@ def write_all(folder: Path, date: str) -> list[Path]:
         path.write_text(text, "utf-8")
         written.append(path)
 
-    for program, build in (("story-agent", build_agent), ("story-cloud", build_cloud)):
-        for language, place in ((EN, "man/man1"), (ZH, "man/zh_CN/man1")):
-            with speaking(["--lang", language]):
+    for program in programs:
+        build, languages = PROGRAMS[program]
+        for language in languages:
+            with _anywhere(), speaking(["--lang", language]):
                 parser = build()
                 commands = list(walk(parser))
-                write(f"{place}/{program}.1", man(program, parser, commands, date))
-        with speaking(["--lang", EN]):
+                write(f"{_MAN[language]}/{program}.1", man(program, parser, commands, date))
+        with _anywhere(), speaking(["--lang", EN]):
             commands = list(walk(build()))
         write(f"bash-completion/completions/{program}", bash(program, commands))
         write(f"zsh/vendor-completions/_{program}", zsh(program, commands))
@@ -223,13 +252,27 @@ def write_all(folder: Path, date: str) -> list[Path]:
     return written
 
 
+@contextlib.contextmanager
+def _anywhere() -> Iterator[None]:
+    """Build help texts that name neither the folders nor the terminal of whoever builds them."""
+    kept = dict(os.environ)
+    os.environ.pop("XDG_DATA_HOME", None)
+    os.environ.update(COLUMNS="1000", HOME="/root")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+def day_of(epoch: int) -> str:
+    """Return the day of Unix seconds, as a man page names it."""
+    return time.strftime("%Y-%m-%d", time.gmtime(epoch))
+
+
 def main() -> int:
     """Write the files below the folder that the command line names."""
-    with contextlib.suppress(KeyError):  # help texts name the folders of whoever builds them
-        del os.environ["XDG_DATA_HOME"]
-    os.environ["COLUMNS"] = "1000"
-    seconds = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
-    date = time.strftime("%Y-%m-%d", time.gmtime(seconds))
+    date = day_of(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())))
     print("\n".join(map(str, write_all(Path(sys.argv[1]), date))))
     return 0
 

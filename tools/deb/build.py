@@ -20,6 +20,7 @@ from pathlib import Path
 from tools.deb.licences import copyright_text
 from tools.deb.recipes import ROOT, Recipe
 from tools.deb.tree import files_in, lay_out, settle, write_packed
+from tools.manuals import day_of, write_all
 from wire.errors import FieldError
 from wire.ota import version_key
 
@@ -110,12 +111,21 @@ def _document(recipe: Recipe, root: Path, version: str, epoch: int) -> None:
     (doc / "copyright").chmod(0o644)
     write_packed(changelog(recipe.name, version, epoch), doc / "changelog.gz")
     write_packed((ROOT / "CHANGELOG.md").read_text("utf-8"), doc / "NEWS.md.gz")
+    _write_manuals(recipe, root, epoch)
     overrides = recipe.folder / "lintian-overrides"
     if overrides.exists():
         place = root / "usr/share/lintian/overrides" / recipe.name
         place.parent.mkdir(parents=True)
         shutil.copyfile(overrides, place)
         place.chmod(0o644)
+
+
+def _write_manuals(recipe: Recipe, root: Path, epoch: int) -> None:
+    """Add the programs' man pages, gzipped as policy wants them, and completions."""
+    for path in write_all(root / "usr/share", day_of(epoch), recipe.programs):
+        if "man" in path.relative_to(root / "usr/share").parts:
+            write_packed(path.read_text("utf-8"), path.with_name(f"{path.name}.gz"))
+            path.unlink()
 
 
 def changelog(name: str, version: str, epoch: int) -> str:

@@ -46,6 +46,12 @@ def read_pins(lock: Path) -> dict[str, tuple[str, frozenset[str]]]:
     return pins
 
 
+def bundled(recipe: Recipe, python: str, machine: str) -> dict[str, str]:
+    """Return name and installed version of all that a package bundles for another machine."""
+    needed = closure(recipe.wants, python, machine)
+    return {name: version for name, version in needed.items() if name not in recipe.left_out}
+
+
 def closure(wants: Iterable[str], python: str, machine: str) -> dict[str, str]:
     """Return name and installed version of all that ``wants`` need on another machine, without ours."""
     environment = {key: str(value) for key, value in default_environment().items()} | {
@@ -90,7 +96,7 @@ def make_lock(recipe: Recipe, python: str, machines: Sequence[str] = tuple(MACHI
     pins: dict[str, str] = {}
     digests: dict[str, set[str]] = {}
     for architecture in machines:
-        found = closure(recipe.wants, python, MACHINES[architecture])
+        found = bundled(recipe, python, MACHINES[architecture])
         pins |= found
         with tempfile.TemporaryDirectory() as folder:
             lines = [f"{name}=={version}" for name, version in found.items()]

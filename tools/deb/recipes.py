@@ -28,6 +28,7 @@ class Recipe:
         own: project folders whose wheels are built from this tree.
         programs: commands in /usr/bin, and the function that each calls.
         files: (path in the tree, path in the package).
+        left_out: distributions of the closure that are not bundled (docs/adr/0040).
     """
 
     name: str
@@ -35,6 +36,7 @@ class Recipe:
     own: tuple[Path, ...]
     programs: dict[str, str]
     files: tuple[tuple[str, str], ...]
+    left_out: frozenset[str] = frozenset()
 
     @property
     def folder(self) -> Path:
@@ -53,8 +55,12 @@ class Recipe:
 
 AGENT = Recipe(
     "story-agent",
-    # paho-mqtt is pure Python, 0.4 MB: a machine whose profile names a broker needs no second package.
-    wants=("story-agent[mqtt]",),
+    # All that a setting can turn on: nobody is beside the machine to install more. The microphone is arecord's or
+    # parec's: `auto` would take sounddevice before them, which is slower, larger, and needs libportaudio2.
+    wants=("story-agent[gpio,mdns,mqtt,oscore,qr,vad,wake]",),
+    # numpy is 57 MB for each Python, and the ready English words alone use it, through pymicro-wakeword.
+    # colorzero requires setuptools to be built, and imports nothing of it.
+    left_out=frozenset({"numpy", "pymicro-features", "pymicro-wakeword", "setuptools"}),
     own=(ROOT,),
     programs={"story-agent": "agent.cli:main"},
     files=(

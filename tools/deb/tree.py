@@ -2,13 +2,14 @@
 
 ``/opt/NAME/bin/python3`` is a link to the system's Python, and ``pyvenv.cfg`` makes it a venv without pip. Wheels
 that serve both Pythons are in ``lib/common``, which a .pth file of each ``lib/pythonX.Y/site-packages`` names;
-compiled ones are in the latter. A release of the updater's starts with this interpreter, so that it finds
+compiled ones are in the latter. It names a folder of /usr/local too, for what an administrator adds by pip. A release of the updater's starts with this interpreter, so that it finds
 the dependencies as in any venv (docs/launcher.md).
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,12 +44,14 @@ def lay_out(
     for python, group in wheels.items():
         site = opt / "lib" / f"python{python}" / "site-packages"
         site.mkdir(parents=True)
-        (site / "common.pth").write_text("../../common\n", "utf-8")
+        more = f"/usr/local/lib/{recipe.name}/python{python}"
+        (site / "common.pth").write_text(f"../../common\n{more}\n", "utf-8")
         for wheel in group:
             if all(_has(others, wheel) for others in wheels.values()):
                 unpack(wheel, common)
             else:
                 unpack(wheel, site)
+    link_twins(opt / "lib")
     _lay_out_programs(recipe, folder)
     for source, place in recipe.files:
         _copy(ROOT / source, folder / place)
@@ -56,6 +59,18 @@ def lay_out(
 
 def _has(wheels: Sequence[Path], wanted: Path) -> bool:
     return any(wheel.name == wanted.name for wheel in wheels)
+
+
+def link_twins(folder: Path) -> None:
+    """Make links of shared libraries that lie beside one of the same bytes: a wheel cannot have links."""
+    kept: dict[tuple[Path, str], Path] = {}
+    for path in files_in(folder):
+        if ".so" in path.suffixes:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            first = kept.setdefault((path.parent, digest), path)
+            if first != path:
+                path.unlink()
+                path.symlink_to(first.name)
 
 
 def _lay_out_programs(recipe: Recipe, folder: Path) -> None:

