@@ -123,7 +123,7 @@ class MpvProcess:
         finally:
             self._waiting.pop(number, None)
             if answer.done() and not answer.cancelled():
-                answer.exception()  # seen, also if who asked was cancelled at this moment
+                answer.exception()  # seen, also if it died while this was being written
 
     async def ask(self, name: str) -> Any:
         """Return the property ``name``, None while mpv has none."""
