@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,8 @@ from agent.voice import wake_texts as texts
 from agent.voice.wake_card import Trial, find_stories, learn, near_points, with_stories
 from agent.voice.wake_enrol import EnrolError, record_takes, syllables_of, warnings
 from agent.voice.wake_record import LentMicrophone, read_files
+from agent.words import say, spoken
+from agent.words.causes import explain
 from audio.embedding import Embedder, Missing, find_models
 from audio.errors import AudioError, SpeexUnavailableError
 from audio.wake_card import Card
@@ -22,7 +23,6 @@ from audio.wake_match import Matcher, Word
 from audio.wake_take import TAKES_MAX, Take
 from machine.errors import UnavailableError
 from machine.wake_words import StoredWord, WakeWordError, WakeWords, check_name
-from resources.announce.files import choose_language
 from resources.announce.settings import Language
 
 _ERRORS = (
@@ -37,7 +37,7 @@ class _Command:
         self.options = options
         self.settings = settings
         self.words = WakeWords(options.state)
-        self.language: Language = choose_language(settings.sounds.language, os.environ)
+        self.language = Language(spoken())
 
     def name(self) -> str:
         if not self.options.name:
@@ -126,6 +126,8 @@ class _Command:
             told |= {name: {"used": False, "doubts": [why]} for name, why in faults.items()}
             print(json.dumps(told, ensure_ascii=False))
             return
+        if not stored and not faults:
+            print(texts.NO_WORDS[self.language])
         doubts = {each.word.name: texts.doubts_of(each.card, self.language) for each in stored}
         for name, why in (doubts | faults).items():
             print(f"{name}: {why or texts.LISTENED[self.language]}")
@@ -141,10 +143,10 @@ class _Command:
             matcher = Matcher([each.word for each in stored])
             found = [f for point in embedder.add(sound) if (f := matcher.step(point)) is not None]
             for each in found:
-                what = "heard" if each.hit else "near"
-                print(f"{path}: {what} {each.word}, {each.share:.2f} of its threshold")
+                text = (texts.HEARD if each.hit else texts.NEAR)[self.language]
+                print(text.format(path=path, word=each.word, share=each.share))
             if not found:
-                print(f"{path}: nothing")
+                print(texts.NOTHING[self.language].format(path=path))
 
     def forget(self) -> None:
         self.words.forget(self.name())
@@ -190,5 +192,5 @@ def run_wake(options: argparse.Namespace) -> int:
 
 
 def _fail(text: str, code: int) -> int:
-    print(f"story-agent: {text}", file=sys.stderr)
+    print(f"story-agent: {say(explain(text))}", file=sys.stderr)
     return code

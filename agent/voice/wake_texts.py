@@ -80,6 +80,19 @@ NO_STORIES = _both(
 PLAYED = _both(
     "已试听 {hours:.2f} 小时，误听 {hits} 次", "{hours:.2f} h played, {hits} false alarms"
 )
+NO_WORDS = _both(
+    "还没有录过唤醒词：story-agent wake enrol 加上一个词",
+    "no word is recorded yet: story-agent wake enrol, and a word",
+)
+HEARD = _both(
+    "{path}：听成“{word}”，是门限的 {share:.2f}",
+    "{path}: heard {word}, {share:.2f} of its threshold",
+)
+NEAR = _both(
+    "{path}：接近“{word}”，是门限的 {share:.2f}",
+    "{path}: near {word}, {share:.2f} of its threshold",
+)
+NOTHING = _both("{path}：没有听出", "{path}: nothing")
 LISTENED = _both("可以用", "listened for")
 USED = _both("“{name}”可以用了。", "“{name}” is listened for.")
 UNUSED = _both("“{name}”不能用：{doubts}", "“{name}” is not listened for: {doubts}")

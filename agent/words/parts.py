@@ -44,6 +44,8 @@ EXACT: dict[str, tuple[str, str]] = {
     "the sound server or the device went away": ("声音服务器或设备不见了", ""),
     "it was not read in time": ("没有及时读取", ""),
     "it is muted or unplugged": ("它被静音，或没有插好", ""),
+    "expected --wav and one or more WAV files": ("需要 --wav 和一个以上的 WAV 文件", ""),
+    "expected the name of a word": ("缺少词的名字，例如 故事故事", "expected the name of a word, such as 故事故事"),
     # How listening ended: `agent.voice.listener.End`.
     "muted": ("麦克风已关闭", ""), "nothing": ("没有人说话", ""), "cancelled": ("已取消", ""),
     "fault": ("麦克风出了故障", ""), "lost": ("与云的链接断开", ""), "refused": ("家长规则不允许", ""),
@@ -87,6 +89,11 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r"sound server (\S+): (.+)", "声音服务器 {0}：{1!}", "sound server {0}: {1!}"),
     (r"sound server: (.+)", "声音服务器：{0!}", "sound server: {0!}"),
     (r"sound card: (.+)", "声卡：{0!}", "sound card: {0!}"),
+    (r"wake (\w+): (.+)", "wake {0}：{1!}", "wake {0}: {1!}"),
+    (r"(.+): no such wake word; there are: none", "没有叫“{0}”的唤醒词；还没有录过", ""),
+    (r"(.+): no such wake word; there are: (.+)", "没有叫“{0}”的唤醒词；有：{1}", ""),
+    (r"(.+): there are (\d+) words already; forget one of them", "{0}：已有 {1} 个词，先用 wake forget 去掉一个", ""),
+    (r"not a WAV file: (.+)", "不是 WAV 文件（{0}）", ""),
     (r"microphone: (.+)", "麦克风：{0!}", "microphone: {0!}"),
     (r"(mpv|amixer|pactl|parec|arecord|espeak-ng|PortAudio): (.+)", "{0}：{1!}", "{0}: {1!}"),
 )  # fmt: skip

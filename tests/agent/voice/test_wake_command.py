@@ -182,6 +182,24 @@ def test_takes_that_do_not_hear_each_other_are_added_to(
     assert recalled in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "zh", "en"),
+    [
+        (["list"], "还没有录过唤醒词", "no word is recorded yet"),
+        (["forget"], "缺少词的名字", "expected the name of a word"),
+        (["card", "没有"], "没有叫“没有”的唤醒词；还没有录过", "没有: no such wake word; there are: none"),
+        (["test"], "需要 --wav 和一个以上的 WAV 文件", "expected --wav and one or more WAV files"),
+    ],
+)  # fmt: skip
+def test_what_a_command_says_is_in_the_language_that_is_asked_for(
+    state: Path, capsys: pytest.CaptureFixture[str], words: list[str], zh: str, en: str
+) -> None:
+    assert state.is_dir()
+    for language, expected in (("zh", zh), ("en", en)):
+        main(["wake", *words, "--lang", language])
+        assert expected in "".join(capsys.readouterr())
+
+
 def test_only_recordings_are_stories(tmp_path: Path) -> None:
     for name in ("b.mp3", "a.WAV", "list.m3u", "cover.jpg"):
         (tmp_path / name).touch()
