@@ -166,7 +166,6 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"quiet hours until another order", "现在是安静时段，直到改规则", ""),
     (r"quiet hours until (.+)", "现在是安静时段，到 {0} 为止", ""),
     (r"today's (\d+) minutes are over", "今天的 {0} 分钟已经听完", ""),
-    (r"nothing is playing, so there is no (.+)", "没有在播放", ""),
     (r"not TOML: (.+)", "不是 TOML 格式：{0}", ""),
     (r"settings (\S+): (.+)", "设置 {0}：{1!}", "settings {0}: {1!}"),
     (r"([^\s:]+): missing, expected (.+)", "缺少 {0}，应为{1!}", ""),

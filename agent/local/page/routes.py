@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 FORM_LIMIT = 1024
 # Seconds; several phones that look at once cost one look.
 FRESH_SECONDS = 0.5
-# Seconds for one look; a data point that hangs has 8 s of its own.
+# Seconds for one look, and for each data point in it: one that hangs is shown as such, and holds up nothing else.
 LOOK_SECONDS = 10.0
+POINT_SECONDS = 2.0
 # "__Host-" keeps other programs of the host's name from setting it; browsers want TLS for that.
 COOKIE, LOOPBACK_COOKIE = "__Host-story-page", "story-page"
 _PRIVATE = {"Cache-Control": "no-store", **HEADERS}
@@ -68,6 +69,7 @@ class DevicePage:
         self._sessions = Sessions(state / SESSIONS_NAME, now)
         self._tries = Tries(time.monotonic)
         self._looking = asyncio.Lock()
+        self.point_seconds = POINT_SECONDS
         self._seen: tuple[float, Mapping[str, object], Points] = (-math.inf, {}, {})
 
     def routes(self, token: str) -> list[Route]:
@@ -180,7 +182,11 @@ class DevicePage:
             return status, points
 
     async def _read(self, name: str) -> Read:
-        answer = await self._dispatch.handle_local(exchange.Request("GET", (name,)))
+        try:
+            async with asyncio.timeout(self.point_seconds):
+                answer = await self._dispatch.handle_local(exchange.Request("GET", (name,)))
+        except TimeoutError:
+            return Read(ok=False, text="")
         return Read(answer.code == Code.CONTENT, answer.payload.decode(errors="replace"))
 
     # Pairing.

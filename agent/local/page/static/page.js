@@ -268,6 +268,7 @@ $("log-out").addEventListener("click", logOut);
 $("language").addEventListener("click", () => {
   language = language === "zh" ? "en" : "zh";
   try { localStorage.setItem(LANGUAGE, language); } catch { /* private windows keep nothing */ }
+  text("said", "");
   words();
   pair();
   look();
@@ -291,7 +292,7 @@ $("lock").addEventListener("click", () => set("child_lock", String(state.rules.c
 $("rules").addEventListener("submit", rules);
 $("rules-off").addEventListener("click", () => set("rules", "off"));
 $("pair").addEventListener("toggle", pair);
-document.addEventListener("visibilitychange", () => { if (!document.hidden && state !== null) look(); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden && $("entry").hidden) look(); });
 addEventListener("online", () => look());
 setInterval(renderPosition, 1000);
 document.querySelector("h1").tabIndex = -1;

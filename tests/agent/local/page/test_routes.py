@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -29,12 +30,12 @@ class Site:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         dispatch = machine.dispatch()
-        self._page = machine.page(dispatch)
+        self.page = machine.page(dispatch)
         self._dispatch = dispatch
 
     def _build(self, token: str) -> Starlette:
         voice = VoiceSender(MemoryLink(is_up=False), VoiceSettings())
-        routes = self._page.routes(token)
+        routes = self.page.routes(token)
         return build_app(self._dispatch, voice, no_status, cancel, routes, token)
 
     @contextlib.asynccontextmanager
@@ -171,6 +172,17 @@ async def test_a_set_answers_with_what_is_so_afterwards(site: Site) -> None:
         for name in ("switch", "newfirmware", "power", "nothing"):
             answer = await browser.put(f"/page/points/{name}", content="true", headers=SCRIPT)
             assert answer.status_code == 404, name
+
+
+async def test_a_data_point_that_hangs_holds_up_nothing_else(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.machine.points["power"], "get", asyncio.Event().wait)
+    site.page.point_seconds = 0.01
+    async with site.browser("http://agent", client=None) as browser:
+        told = (await browser.get("/page/state?lang=en")).json()
+    assert told["battery"] == {"percent": None, "text": "it cannot be read now"}
+    assert told["volume"]["value"] == 6
 
 
 async def test_the_child_lock_does_not_hold_a_parents_phone(site: Site) -> None:

@@ -116,7 +116,7 @@ def test_a_cloud_that_is_away_is_said_plainly_and_one_that_is_there_is_not() -> 
         ('play: got "月亮", expected one of 3 titles, a folder of them, an http(s) URL; titles are files',
          '3 个故事里没有 "月亮"', 'none of the 3 titles is called "月亮"'),
         ("play: today's 60 minutes are over", "play：今天的 60 分钟已经听完", "play: today's 60 minutes are over"),
-        ('sleep_timer: nothing is playing, so there is no "end"', "sleep_timer：没有在播放",
+        ('sleep_timer: nothing is playing, so there is no "end"', "sleep_timer：没有在播放，所以没有“播完”",
          'sleep_timer: nothing is playing, so there is no "end"'),
     ],
 )  # fmt: skip
