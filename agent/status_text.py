@@ -95,10 +95,15 @@ def lines(status: Mapping[str, object], indent: str = "") -> list[str]:
             continue
         shown = _NAMES.get(name, name) if spoken() == ZH else name
         if isinstance(value, Mapping):
-            told += [f"{indent}{shown}{colon.rstrip()}", *lines(value, indent + "  ")]
+            members = _explained(value) if name == "faults" else value
+            told += [f"{indent}{shown}{colon.rstrip()}", *lines(members, indent + "  ")]
         else:
             told.append(f"{indent}{shown}{colon}{_value(name, value)}")
     return told
+
+
+def _explained(faults: Mapping[str, object]) -> dict[str, object]:
+    return {name: say(explain(str(text))) for name, text in faults.items()}
 
 
 def _value(name: str, value: object) -> str:
@@ -107,7 +112,7 @@ def _value(name: str, value: object) -> str:
         return say(remedy_of(text))
     if spoken() == ZH and text in _VALUES:
         return _VALUES[text]
-    return say(explain(text)) if name in {"last_error", "warning", "trouble"} else text
+    return say(explain(text)) if name in {"last_error", "warning", "trouble", "fault"} else text
 
 
 def render(status: Mapping[str, object]) -> str:

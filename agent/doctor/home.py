@@ -18,6 +18,14 @@ _ANOTHER_PORT = Words(
     "在 agent.toml 里换一个端口，或停掉占用它的程序（ss -tulpn）",
     "name another port in agent.toml, or end the program that has it (ss -tulpn)",
 )
+_ANOTHER_RIGHT = Words(
+    "在 agent.toml 里换一个 1024 以上的端口", "name a port above 1023 in agent.toml"
+)
+_LOG = Words("journalctl -u story-agent 看原因", "journalctl -u story-agent says more")
+# What the agent says about a port, and what helps; the first that is in it counts.
+_REMEDIES = {"Address already in use": _ANOTHER_PORT, "Permission denied": _ANOTHER_RIGHT}
+# How the agent says that an extra is missing, with what to install.
+_MISSING = " is missing: "
 
 
 def check_home(patient: Patient) -> list[Finding]:
@@ -44,9 +52,10 @@ def _missing(local: LocalSettings) -> Iterator[Finding]:
 def _faults(patient: Patient) -> Iterator[Finding]:
     faults = patient.says("faults")
     for name, text in faults.items() if isinstance(faults, Mapping) else ():
-        if name.startswith("local."):
+        if name.startswith("local.") and _MISSING not in str(text):  # see `_missing`
             told = explain(str(text))
-            yield bad(CHECK, Words(f"{name}：{told.zh}", f"{name}: {told.en}"), _ANOTHER_PORT)
+            remedy = next((_REMEDIES[each] for each in _REMEDIES if each in str(text)), _LOG)
+            yield bad(CHECK, Words(f"{name}：{told.zh}", f"{name}: {told.en}"), remedy)
 
 
 def _clients(patient: Patient) -> Iterator[Finding]:
@@ -63,9 +72,9 @@ def _clients(patient: Patient) -> Iterator[Finding]:
         return
     for entry in entries:
         if entry.keys is None:
-            again = f"story-agent lan renew {entry.name}"
+            again, told = f"story-agent lan renew {entry.name}", explain(entry.fault)
             yield bad(
-                CHECK, Words(f"客户端 {entry.name} 的文件已损坏：{entry.fault}", f"client {entry.name} is damaged: {entry.fault}"),
+                CHECK, Words(f"客户端 {entry.name} 的文件已损坏：{told.zh}", f"client {entry.name} is damaged: {told.en}"),
                 Words(again, again),
             )  # fmt: skip
     if not entries:

@@ -183,6 +183,8 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"(\d+) clients have keys already: remove one first", "已有 {0} 个客户端：请先删除一个", ""),
     (r"(\S+): no client of that name has keys", "没有名为 {0} 的客户端", ""),
     (r"the keys are not stored: (.+)", "密钥存不下来：{0!}", "the keys are not stored: {0!}"),
+    (r"(\w+) or (\w+) is missing: pip install '(.+)', or set (\S+) = (\S+)",
+     "没有安装 {0} 或 {1}：pip install '{2}'，或设 {3} = {4}", ""),
     (r"([^:]+) is missing: pip install '(.+)', or set (\S+) = (\S+)",
      "没有安装 {0}：pip install '{1}'，或设 {2} = {3}", ""),
     (r"CoAP on (\S+): (.+)", "CoAP（{0}）：{1!}", "CoAP on {0}: {1!}"),

@@ -121,7 +121,7 @@ def test_without_an_agent_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("lan: the keys are not stored: Read-only file system", "lan：密钥存不下来：存储卡是只读的"),
         ("lan: name: got A, expected 1 to 32 of a-z, 0-9, - and _, no - or _ first",
          "lan：name：得到 A，应为 1 到 32 个 a-z、0-9、-、_，不以 - 或 _ 开头"),
-        (f"lan: {EXTRA}", "lan：没有安装 cbor2 or filelock：pip install 'story-agent[oscore]'，或设 local.oscore_port = 0"),
+        (f"lan: {EXTRA}", "lan：没有安装 cbor2 或 filelock：pip install 'story-agent[oscore]'，或设 local.oscore_port = 0"),
         ("CoAP on 0.0.0.0:5683: Address already in use", "CoAP（0.0.0.0:5683）：端口已被别的程序占用"),
         ("local.https_port 443 on 0.0.0.0: Address already in use", "local.https_port 443：端口已被别的程序占用"),
     ],

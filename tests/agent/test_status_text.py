@@ -11,6 +11,7 @@ import pytest
 
 from agent import status_text
 from agent.link import LinkStatus
+from agent.local.clients import EXTRA
 from agent.status_text import headline, render
 from agent.words import speaking
 
@@ -90,3 +91,14 @@ def test_the_names_are_those_of_the_agent() -> None:
     }  # fmt: skip
     missing = keys - set(status_text._NAMES)
     assert not missing, f"give them Chinese names in agent/status_text.py: {missing}"
+
+
+@pytest.mark.usefixtures("chinese")
+def test_what_is_wrong_with_a_port_or_a_client_is_said_in_chinese() -> None:
+    told = render({
+        "link": ONLINE["link"],
+        "faults": {"local.oscore_port": f"local.oscore_port: {EXTRA}"},
+        "home_network": {"tv": {"state": "damaged", "fault": "No such file or directory"}},
+    })  # fmt: skip
+    assert "local.oscore_port：local.oscore_port：没有安装 cbor2 或 filelock" in told
+    assert "No such file" not in told

@@ -10,6 +10,7 @@ import pytest
 
 from agent.doctor import home
 from agent.doctor.findings import Level
+from agent.local.clients import EXTRA
 from agent.local.keyring import Keyring
 from tests.agent.doctor.doctor_parts import is_complete, make_patient, told
 
@@ -57,13 +58,33 @@ def test_missing_extras_are_named(tmp_path: Path, installed: set[str]) -> None:
     ]  # fmt: skip
 
 
-def test_a_port_in_use_is_told_by_the_running_agent(tmp_path: Path) -> None:
-    status = {"faults": {
-        "local.http_port": "local.http_port 80: Address already in use", "power": "[Errno 5] x",
-    }}  # fmt: skip
-    (found,) = findings(tmp_path, "[local]\nhttp_port = 80", status=status)
-    assert found[0] is Level.BAD
-    assert found[1].startswith("local.http_port: ")
+@pytest.mark.parametrize(
+    ("fault", "remedy"),
+    [
+        ("local.http_port 80: Address already in use", "name another port"),
+        ("local.http_port 80: Permission denied", "name a port above 1023"),
+        ("local.http_port 80: Cannot assign requested address", "journalctl"),
+    ],
+)
+def test_a_port_that_is_not_served_is_told_by_the_running_agent(
+    tmp_path: Path, fault: str, remedy: str
+) -> None:
+    status = {"faults": {"local.http_port": fault, "power": "[Errno 5] x"}}
+    patient = make_patient(tmp_path, "[local]\nhttp_port = 80", status=status)
+    (found,) = home.check_home(patient)
+    assert (found.level, found.cause.en[:17]) == (Level.BAD, "local.http_port: ")
+    assert found.remedy is not None
+    assert remedy in found.remedy.en
+
+
+def test_an_extra_that_the_running_agent_misses_is_told_once(
+    tmp_path: Path, installed: set[str]
+) -> None:
+    Keyring(tmp_path / "lan").add("phone", [])
+    installed.clear()
+    status = {"faults": {"local.oscore_port": f"local.oscore_port: {EXTRA}"}}
+    assert findings(tmp_path, status=status) == [(Level.BAD, "cbor2, filelock is missing")]
+    assert home._MISSING in EXTRA
 
 
 def test_damaged_clients_and_an_unreadable_folder_are_told(tmp_path: Path) -> None:
