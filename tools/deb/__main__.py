@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.deb.build import PackError, build, source_epoch
+from tools.deb.build import NO_ADDRESS, PackError, build, maintainer, source_epoch
 from tools.deb.lock import read_pins
 from tools.deb.recipes import AGENT, BY_NAME, MACHINES, PYTHONS, ROOT, Recipe
 from tools.deb.wheels import WheelError, build_own, download
@@ -35,6 +35,9 @@ def main() -> int:
                         recipe, architecture, options.output, wheels=wheels, own=own, epoch=epoch
                     )
                     print(f"{deb} {deb.stat().st_size} bytes")
+        if NO_ADDRESS in maintainer():
+            note = "nobody answers for these packages: set DEBFULLNAME and DEBEMAIL before you publish them"
+            print(f"deb: {note}", file=sys.stderr)
     except (WheelError, PackError, WireError) as error:
         print(f"deb: {error}", file=sys.stderr)
         return 1

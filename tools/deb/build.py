@@ -29,6 +29,10 @@ SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 DPKG_SECONDS = 1800
 
 
+# The project has no address of its own, and nobody has this one (RFC 2606).
+NO_ADDRESS = "nobody@story-agent.invalid"
+
+
 class PackError(Exception):
     """dpkg-deb, or git, does not do what is asked; the message is its own."""
 
@@ -36,7 +40,7 @@ class PackError(Exception):
 def maintainer() -> str:
     """Return who answers for the package: DEBFULLNAME and DEBEMAIL, as Debian's tools read them."""
     name = os.environ.get("DEBFULLNAME", "The story-agent authors")
-    return f"{name} <{os.environ.get('DEBEMAIL', 'story-agent@localhost')}>"
+    return f"{name} <{os.environ.get('DEBEMAIL', NO_ADDRESS)}>"
 
 
 def project_version() -> str:
