@@ -122,6 +122,7 @@ function render() {
 function renderPlay(play) {
   text("title", play.title || word("nothing"));
   text("play-text", play.count > 1 && play.index ? `${play.text} · ${play.index}/${play.count}` : play.text);
+  show("play-text", Boolean(play.title) || play.state !== "idle");
   show("place", Boolean(play.title) && play.state !== "idle");
   renderPosition();
   const sounds = play.state === "playing" || play.state === "loading";
