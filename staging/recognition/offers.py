@@ -6,12 +6,13 @@ other: 播放两只老虎 and 停止 mean what they always mean.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from staging.recognition.intents import Action, Intent
+from staging.recognition.intents import Action, Intent, find_intent, forbids, named_after_play
 from staging.recognition.phonetics import Sound, distance, sounds
 from staging.recognition.titles import THRESHOLD, score
 from wire.sentence import normalise
@@ -63,7 +64,14 @@ _YES = (
     "就是这个",
     "行",
     "可以",
+    "都行",
+    "都可以",
+    "随便",
+    "好呀",
+    "行啊",
 )
+# What is said around a choice: 那就选第二个吧.
+_AROUND = re.compile("^(?:那|就|我|还是|想?要|想|听|选|放|讲)+(?=.)|[吧呀啊嘛了]+$")
 _NO = ("不", "不要", "不要了", "不是", "都不是", "都不要", "不对", "不用", "不用了", "算了")  # fmt: skip
 
 
@@ -121,14 +129,33 @@ def spoken_answers(titles: Sequence[str]) -> dict[str, Intent]:
         answers |= dict.fromkeys(_SPOKEN_SECOND, plays[1])
     for title, play in zip(titles, plays, strict=True):
         answers |= {normalise(title): play, "要" + normalise(title): play}
-    return answers | {word: Intent(Action.DECLINE) for word in _SPOKEN_NO}
+    refusals = (*_SPOKEN_NO, *("不要" + normalise(title) for title in titles))
+    return answers | {word: Intent(Action.DECLINE) for word in refusals}
 
 
 def choose(sentence: str, titles: Sequence[str]) -> str | Choice | None:
     """Return the title that a sentence chooses of one or two, that it declines them, or None: neither."""
     if not titles:
         return None
-    said = sounds(normalise(sentence))
+    text = normalise(sentence)
+    if forbids(sentence) and text not in map(normalise, titles):
+        return _refused(sentence, titles)
+    found = _chosen(text, titles)
+    bare = _AROUND.sub("", text)
+    return found if found or bare == text else _chosen(bare, titles)
+
+
+def _refused(sentence: str, titles: Sequence[str]) -> str | Choice | None:
+    """Return what is chosen in a sentence that says what is not wanted: 不要第一个要第二个, or nothing."""
+    wanted = (_chosen(name, titles) for name in named_after_play(sentence))
+    found = next((each for each in wanted if each), None)
+    if found or find_intent(sentence) is not None:
+        return found  # 不听了 is an order
+    return Choice.DECLINE
+
+
+def _chosen(text: str, titles: Sequence[str]) -> str | Choice | None:
+    said = sounds(text)
     if _is_any(said, _NO):
         return Choice.DECLINE
     if _is_any(said, _FIRST) or _is_any(said, _YES):
