@@ -13,12 +13,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.image.board import Board
-from tools.image.card import MIB, Partition, lay_out
+from tools.image.card import MIB, lay_out
 from tools.processes import die_with_parent
 
 MEMORY_MIB = 512
@@ -83,21 +83,13 @@ class Card:
         """Write a file to the first partition, as a person with a card reader."""
         self._mtools("mcopy", "-o", "-", f"::{name}", data=data)
 
-    def names(self) -> str:
-        """Return the listing of the first partition."""
-        return self._mtools("mdir", "-b", "::").decode()
-
     def _mtools(self, *words: str, partition: str = "select", data: bytes = b"") -> bytes:
         where = f"{self.disk}@@{self._partitions[partition].offset}"
         command = [words[0], "-i", where, *words[1:]]
         return subprocess.run(command, input=data, check=True, capture_output=True).stdout
 
-    def partition(self, name: str) -> Partition:
-        """Return a partition as the image has it."""
-        return self._partitions[name]
-
-    def start(self, clock: str = "", words: str = "") -> None:
-        """Switch it on; ``clock`` is its real-time clock's time, ``words`` more for the kernel."""
+    def start(self, clock: str = "") -> None:
+        """Switch it on; ``clock`` is its real-time clock's time."""
         asked = not self._lost_power and _TRYBOOT.search(self.serial())
         autoboot = self._mtools("mtype", "::autoboot.txt").decode()
         number = choose_partition(autoboot, tryboot=bool(asked))
@@ -109,7 +101,7 @@ class Card:
         line = self._mtools("mtype", f"::{chosen.cmdline}", partition=boot).decode().strip()
         self._lost_power = False
         self.starts.append(_SLOTS[number])
-        self._run(f"{line} {words}".strip(), ["-rtc", f"base={clock}"] if clock else [])
+        self._run(line, ["-rtc", f"base={clock}"] if clock else [])
 
     def _run(self, line: str, more: list[str]) -> None:
         number = len(self.starts)
@@ -135,10 +127,6 @@ class Card:
         """Return the console's output since the last start, or since start ``number``."""
         path = self.folder / f"serial-{number or len(self.starts)}.log"
         return path.read_text(errors="replace") if path.exists() else ""
-
-    def console(self) -> str:
-        """Return the console's output since the first start."""
-        return "".join(self.serial(number + 1) for number in range(len(self.starts)))
 
     @property
     def has_ended(self) -> bool:
@@ -182,7 +170,3 @@ class Card:
         with socket.socket(socket.AF_UNIX) as shell:
             shell.connect(str(self.folder / "shell"))
             yield shell
-
-    def facts(self, **commands: str) -> Mapping[str, str]:
-        """Return the output of several commands."""
-        return {name: self.ask(command) for name, command in commands.items()}
