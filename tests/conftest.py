@@ -32,10 +32,17 @@ settings.load_profile("shared machine")
 PULSE_START_TIMEOUT = 60
 
 
+def pytest_collection() -> None:
+    """Keep the collector off while pytest compiles the tests: in CPython 3.11 a collection within a compilation
+    may end it ("AST constructor recursion depth mismatch", gh-106905)."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Let the collector pass over what is there from the start: a tenth of the time of a whole run."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
