@@ -210,7 +210,7 @@ def _add_wake(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     # Until the agent reloads its settings at it: a terminal that closes does not end a machine.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    enter_active_release(options.state, options.words)
+    enter_active_release(options.state, options.words, options.config or Path(DEFAULT_CONFIG))
     # From here on this process runs the active version.
     # The start creates what stays; looking through it for garbage is a twentieth of its time.
     # `agent.app` switches the collector on again.

@@ -1,6 +1,6 @@
 """The ``slots`` installer: versioned release folders, and an atomic switch between them.
 
-STATE/slots holds ``releases/<version>/{release.json,package.json,lib/…}``, ``boot.json`` (see
+STATE/slots holds ``releases/<version>/{release.json,package.json,signed/…,lib/…}``, ``boot.json`` (see
 `ota.launch.boot`) and ``current``. A folder with its final name is complete and durable; unfinished work
 is in ``.unpack`` and removed. All methods block and may be repeated after a crash.
 """
@@ -20,6 +20,7 @@ from ota.errors import NoSpaceError, StoppedError
 from ota.install.installer import DEFAULT_LIMITS, Progress, Standing, UnpackLimits
 from ota.launch import boot
 from ota.launch.boot import BootRecord, BootRecordError
+from ota.launch.signed import has_proof, keep_proof
 from ota.trust.target import Target
 
 # Holds the package's SHA-256, next to release.json: distinguishes an unpacked release from another
@@ -68,7 +69,7 @@ class SlotInstaller:
             OSError: the disk failed.
         """
         final = boot.release_folder(self._state_dir, target.version)
-        if _package_hash(final) == target.sha256:
+        if _package_hash(final) == target.sha256 and has_proof(final):
             progress(target.length, target.length)
             return
         self._needs = target.length + RESERVE_BYTES
@@ -123,15 +124,16 @@ class SlotInstaller:
             target,
             self._temp,
             limits=self._limits,
-            admit=self._check_space,
+            admit=lambda unpacked: self._check_space(target.length, unpacked),
             stop=stop,
             progress=progress,
         )
         text = json.dumps({"sha256": target.sha256})
         write_atomically(self._temp / PACKAGE_NAME, text.encode())
+        keep_proof(self._temp, package, self._state_dir / "ota" / "metadata")
 
-    def _check_space(self, unpacked: int) -> None:
-        self._needs = unpacked + RESERVE_BYTES
+    def _check_space(self, package: int, unpacked: int) -> None:
+        self._needs = package + unpacked + RESERVE_BYTES
         has = self._free_space(self._releases)
         if self._needs > has:
             raise NoSpaceError(self._needs, has)

@@ -45,8 +45,15 @@ class LaunchDecision:
     note: str | None = None
 
 
+def _signed(_version: str) -> str | None:
+    return None
+
+
 def decide(
-    record: BootRecord, find_lib: Callable[[str], Path | None], base: str | None = None
+    record: BootRecord,
+    find_lib: Callable[[str], Path | None],
+    base: str | None = None,
+    find_fault: Callable[[str], str | None] = _signed,
 ) -> LaunchDecision:
     """Choose what to run.
 
@@ -54,6 +61,7 @@ def decide(
         record: boot.json.
         find_lib: returns a release's import folder, or None if it is missing.
         base: the base install's version; None: unknown.
+        find_fault: returns why a release that is there must not start, or None.
     """
     note = None
     newest = None  # if several are rolled back at once, the last update concerns the newest one
@@ -65,7 +73,7 @@ def decide(
             note = newer if note is None else f"{note}; {newer}"
             return LaunchDecision(None, None, record.displaced(base), note)
         lib = find_lib(record.active)
-        reason = _find_fault(record, lib)
+        reason = _find_fault(record, lib) or find_fault(record.active)
         if reason is None:
             return LaunchDecision(record.active, lib, record.attempted(base), note)
         note = f"release {record.active} is given up: {reason}"
@@ -95,18 +103,26 @@ def base_version(folder: Path = Path(__file__).parents[2]) -> str | None:
 
 
 def choose_release(
-    state_dir: Path, find_base: Callable[[], str | None] = base_version
+    state_dir: Path,
+    find_base: Callable[[], str | None] = base_version,
+    config: Path | None = None,
 ) -> LaunchDecision:
     """Read boot.json, decide, and store the decision; never raises for a bad record or disk.
 
-    If the record is damaged, or a trial's start cannot be counted, the base install runs.
+    If the record is damaged, or a trial's start cannot be counted, the base install runs. Beside
+    ``config``, the settings, may lie the root that a release must be signed by.
     """
     try:
         before = boot.load(state_dir)
     except (BootRecordError, OSError, UnicodeDecodeError) as error:
         return LaunchDecision(None, None, BootRecord(), f"{error}; the base install runs")
     base = None if before.active is None else find_base()
-    decision = decide(before, lambda version: _find_lib(state_dir, version), base)
+    decision = decide(
+        before,
+        lambda version: _find_lib(state_dir, version),
+        base,
+        lambda version: _find_unsigned(state_dir, version, config),
+    )
     try:
         if decision.record != before:
             boot.store(state_dir, decision.record)
@@ -126,16 +142,26 @@ def _find_lib(state_dir: Path, version: str) -> Path | None:
     return folder.absolute() / "lib" if there else None
 
 
-def enter_active_release(state_dir: Path, argv: Sequence[str]) -> None:
+def _find_unsigned(state_dir: Path, version: str, config: Path | None) -> str | None:
+    from ota.launch.signed import find_anchor, find_fault  # noqa: PLC0415  # the base needs neither
+
+    anchor = None if config is None else find_anchor(config)
+    if anchor is None:
+        return None
+    return find_fault(boot.release_folder(state_dir, version), version, anchor)
+
+
+def enter_active_release(state_dir: Path, argv: Sequence[str], config: Path | None = None) -> None:
     """Execute the active release in this process; return if this process should run itself.
 
     Args:
         state_dir: the agent's STATE folder.
         argv: the command line after the program's name, passed on unchanged.
+        config: the settings, beside which the machine's root may lie; None: nothing is checked.
     """
     if os.environ.get(ENV_SLOT):  # this process is the release
         return
-    decision = choose_release(state_dir)
+    decision = choose_release(state_dir, config=config)
     if decision.note:
         _say(decision.note)
     if decision.version is None or decision.lib is None:

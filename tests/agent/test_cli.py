@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from agent.cli import main
 from tests.agent.local.rig import free_port
 from tests.conftest import write_tone
 
@@ -497,3 +498,22 @@ def test_a_file_name_of_an_old_card_is_played_and_reported(agent: Agent) -> None
     agent.wait_online()
     wait_for(lambda: agent.status()["outbox"]["waiting"] == 0)
     assert agent.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "config"),
+    [([], "/etc/story-agent/agent.toml"), (["--config", "/other/agent.toml"], "/other/agent.toml")],
+)
+def test_a_release_is_held_to_the_root_beside_the_settings(
+    words: list[str], config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Path] = []
+
+    def enter(_state: Path, _argv: object, settings: Path) -> None:
+        given.append(settings)
+        raise SystemExit
+
+    monkeypatch.setattr("agent.cli.enter_active_release", enter)
+    with pytest.raises(SystemExit):
+        main(["run", *words])
+    assert given == [Path(config)]

@@ -50,6 +50,8 @@ class Device(ABC):
         self._fresh.mkdir(mode=0o750)
         root = bench.cloud_data / "tuf" / "metadata" / "1.root.json"
         shutil.copyfile(root, self._fresh / "root.json")
+        # Beside the settings: the base starts what this root vouches for alone (docs/adr/0045).
+        shutil.copyfile(root, self.folder / "root.json")
         self.agent: Service | None = None
         self.chance = random.Random(number)  # noqa: S311  # for timing, not secrets
         self.excused = False

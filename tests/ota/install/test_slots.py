@@ -43,6 +43,8 @@ def test_a_package_becomes_a_release(tmp_path: Path) -> None:
         *(f"1.1.0/{name}" for name in ("release.json", "package.json", "lib", "lib/run")),
         "1.1.0/lib/agent",
         "1.1.0/lib/agent/__init__.py",
+        "1.1.0/signed",
+        "1.1.0/signed/package.tar.gz",
     }
     assert seen[-1] == (package.stat().st_size, package.stat().st_size)
     assert boot.load(tmp_path) == boot.BootRecord()
