@@ -35,7 +35,7 @@ from agent.voice.sender import VoiceSender
 from agent.watch import Watcher
 from base.clock import TrustedTime
 from machine.network import read_network
-from ota.launch.running import running_release
+from ota.launch.running import running_release, sbom_digests
 from resources.dispatch import Dispatch
 from resources.playing.told import describe
 from resources.points.play import PlayPoint
@@ -44,7 +44,14 @@ from wire.codes import Code
 from wire.datapoints import Method, Value
 from wire.exchange import Handler
 from wire.profile import Profile
-from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, KEY_TROUBLE, DeviceInfo, PackageInfo
+from wire.reports import (
+    KEY_DEVICE_INFO,
+    KEY_PACKAGE_INFO,
+    KEY_TROUBLE,
+    DeviceInfo,
+    PackageInfo,
+    Sboms,
+)
 from wire.utterance_times import KEY_UTTERANCE_TIMES, UtteranceTimes
 
 if TYPE_CHECKING:
@@ -316,6 +323,7 @@ class Agent:
     async def _queue_start_reports(self) -> None:
         """Queue the reports of each start: ``device_info`` and ``package_info``."""
         network = await asyncio.to_thread(read_network)
+        sboms = Sboms(*await asyncio.to_thread(sbom_digests))
         device = DeviceInfo(
             uuid=self._profile.uuid,
             bind_token=self._profile.bind_token,
@@ -333,6 +341,7 @@ class Agent:
             os_name="story-agent",
             developer="story-agent",
             version=self._version,
+            sboms=sboms,
         )
         await self._report_value(KEY_DEVICE_INFO, device.to_json())
         await self._report_value(KEY_PACKAGE_INFO, package.to_json())

@@ -14,11 +14,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from base.files import fsync_path
+from base.files import fsync_path, write_atomically
 from ota.install.package import INFO_NAME, LIB, ReleaseInfo, check_product, installed_version
-from ota.launch.running import DISTRIBUTION
+from ota.launch.running import DISTRIBUTION, SBOM_NAME
 from release.errors import ReleaseToolError
+from release.faults import FAULTS_FILE, read_faults
+from release.parts import installed_parts, parts_in, read_requirement
+from release.sbom import make_sbom, make_vex
 from wire.errors import FieldError
+from wire.fields import parse_object
 from wire.ota import version_key
 
 # The import packages that run on a device; staging/ and release/ are not among them.
@@ -36,7 +40,7 @@ def build_release(
     source: Path,
     with_dependencies: bool = False,
 ) -> ReleaseInfo:
-    """Write the package of ``version`` to ``output`` and return its release.json.
+    """Write the package of ``version`` to ``output``, SBOM and VEX beside it; return its release.json.
 
     Args:
         version: version of the release.
@@ -54,10 +58,19 @@ def build_release(
     check_product(product)
     version_key(version)
     files = [file for name in PACKAGES for file in _files_of(source, name)]
-    with tempfile.TemporaryDirectory() as extra:
+    with tempfile.TemporaryDirectory() as scratch:
+        extra = Path(scratch) / "extra"
         if with_dependencies:
-            _install_dependencies(Path(extra))
-            files += _files_below(Path(extra), Path(extra))
+            _install_dependencies(extra)
+            files += _files_below(extra, extra)
+            parts = parts_in([extra])
+        else:
+            parts = installed_parts(_direct_dependencies())
+        built = _built(files)
+        sbom = Path(scratch) / "sbom"
+        wants = {read_requirement(line)[0] for line in _direct_dependencies()}
+        sbom.write_bytes(make_sbom(DISTRIBUTION, version, parts, wants, built))
+        files.append((SBOM_NAME, sbom))
         info = ReleaseInfo(
             product=product,
             version=version,
@@ -65,10 +78,24 @@ def build_release(
             requires=() if with_dependencies else dependency_versions(),
             packages=PACKAGES,
             unpacked_bytes=sum(path.stat().st_size for _name, path in files),
-            built=_built(files),
+            built=built,
         )
         _write(output, info, files)
+        _write_beside(output, sbom.read_bytes(), built)
     return info
+
+
+def _write_beside(package: Path, sbom: bytes, built: int) -> None:
+    """Write the SBOM and the VEX for those who read them without the package."""
+    faults = read_faults(FAULTS_FILE)
+    vex = make_vex(parse_object(sbom, SBOM_NAME), faults, built)
+    write_atomically(sbom_beside(package), sbom)
+    write_atomically(package.with_name(f"{package.name}.vex.cdx.json"), vex)
+
+
+def sbom_beside(package: Path) -> Path:
+    """Return where a package's SBOM is laid."""
+    return package.with_name(f"{package.name}.cdx.json")
 
 
 def _built(files: list[tuple[str, Path]]) -> int:
@@ -107,7 +134,7 @@ def _files_below(folder: Path, base: Path) -> list[tuple[str, Path]]:
     return [
         (path.relative_to(base).as_posix(), path)
         for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path != base / SBOM_NAME
     ]
 
 

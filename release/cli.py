@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from base.printing import run_printing
 from ota.errors import OtaError
-from release.commands import keys, packages, releases, repository
+from release.commands import keys, packages, releases, repository, sboms
 from release.commands.common import Result
 from release.errors import ReleaseToolError
 from wire.errors import WireError
@@ -19,6 +19,8 @@ from wire.errors import WireError
 COMMANDS = (
     repository.init,
     packages.build,
+    sboms.sbom,
+    sboms.vex,
     releases.add,
     releases.promote,
     releases.revoke,

@@ -8,6 +8,7 @@ Report: ``POST /v1/device/data?deviceUuid=…&token=…`` with ``{"data": {key: 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -22,6 +23,8 @@ DESCRIPTION_PATH = ("resource",)
 # The reference client's interval; home routers keep idle NAT mappings at least a minute longer.
 KEEPALIVE_SECONDS = 55.0
 KEEPALIVE: Mapping[str, object] = {"alive": 0}
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 KEY_ALIVE = "alive"
 KEY_DEVICE_INFO = "device_info"
@@ -193,6 +196,24 @@ def abilities_report(uuid: str, reads: Abilities) -> dict[str, object]:
 
 
 @dataclass(frozen=True, slots=True)
+class Sboms:
+    """Which lists of parts (SBOM) lie beside the running code, as SHA-256 in hex; "": none does.
+
+    Attributes:
+        running: of the release that runs.
+        base: of the base install, whose libraries a release uses that brings none.
+    """
+
+    running: str = ""
+    base: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Build the member ``sbom`` of ``package_info``, without what is not there."""
+        told = {"sha256": self.running, "base_sha256": self.base}
+        return {name: digest for name, digest in told.items() if digest}
+
+
+@dataclass(frozen=True, slots=True)
 class PackageInfo:
     """The ``package_info`` report: the running version, sent after every start."""
 
@@ -202,10 +223,11 @@ class PackageInfo:
     developer: str
     version: str
     staged_version: str = ""
+    sboms: Sboms = Sboms()
 
     def to_json(self) -> dict[str, object]:
         """Build the value of ``package_info``."""
-        return {
+        told: dict[str, object] = {
             "version": "1.0",
             "product": self.product,
             "batch": self.batch,
@@ -216,6 +238,9 @@ class PackageInfo:
                 "version": self.version,
             },
         }
+        if sboms := self.sboms.to_json():
+            told["sbom"] = sboms
+        return told
 
 
 def parse_package_version(value: object) -> str:
@@ -223,3 +248,19 @@ def parse_package_version(value: object) -> str:
     source = get_object({KEY_PACKAGE_INFO: value}, KEY_PACKAGE_INFO)
     running = get_object(source, "os", path=f"{KEY_PACKAGE_INFO}.")
     return get_string(running, "version", path=f"{KEY_PACKAGE_INFO}.os.")
+
+
+def parse_package_sboms(value: object) -> Sboms:
+    """Return the digests in a value of ``package_info``; raises WireError for one that is none."""
+    source = get_object({KEY_PACKAGE_INFO: value}, KEY_PACKAGE_INFO)
+    if "sbom" not in source:
+        return Sboms()  # firmware of before, and a checkout
+    told = get_object(source, "sbom", path=f"{KEY_PACKAGE_INFO}.")
+    return Sboms(_digest(told, "sha256"), _digest(told, "base_sha256"))
+
+
+def _digest(source: Mapping[str, object], name: str) -> str:
+    value = source.get(name, "")
+    if not isinstance(value, str) or (value and not _SHA256.fullmatch(value)):
+        raise FieldError(f"{KEY_PACKAGE_INFO}.sbom.{name}", value, "64 digits of lower-case hex")
+    return value

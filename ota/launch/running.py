@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ota.launch.launch import base_version
 
 DISTRIBUTION = "story-agent"
+# The list of parts (docs/sbom.md), below the folder of the import packages.
+SBOM_NAME = "agent/sbom.cdx.json"
+# A real one has some 20 kB.
+SBOM_MAX = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +77,35 @@ def _metadata_version() -> str:
 def running_version() -> str:
     """Return the running version, such as "1.0.0"."""
     return running_release().version
+
+
+def sbom_digests(
+    release: RunningRelease | None = None, search: Sequence[str] | None = None
+) -> tuple[str, str]:
+    """Return the SHA-256 of the SBOM of the running release, and of the base install behind it.
+
+    "" stands for one that is not there or cannot be read: a checkout has none.
+
+    Args:
+        release: what runs; None: this process.
+        search: where modules are looked for, in this order; None: ``sys.path``.
+    """
+    release = release or running_release()
+    own = release.folder / "lib" if release.source == "slot" else release.folder
+    running = _digest(own / SBOM_NAME)
+    if release.source != "slot":  # it is the base install
+        return running, ""
+    others = (Path(entry) for entry in (sys.path if search is None else search) if entry)
+    found = (_digest(entry / SBOM_NAME) for entry in others if entry.resolve() != own)
+    return running, next(filter(None, found), "")
+
+
+def _digest(file: Path) -> str:
+    import hashlib  # noqa: PLC0415  # the way to a release asks for no digest
+
+    try:
+        if file.stat().st_size > SBOM_MAX:
+            return ""
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""

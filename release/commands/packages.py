@@ -32,7 +32,7 @@ def build(commands: Commands) -> None:
 
 
 def _build(options: argparse.Namespace) -> Result:
-    from release.build import build_release
+    from release.build import build_release, sbom_beside
 
     info = build_release(
         options.version,
@@ -42,7 +42,8 @@ def _build(options: argparse.Namespace) -> Result:
         with_dependencies=options.with_dependencies,
     )
     size = options.output.stat().st_size
-    return {"file": str(options.output), "size": size, **asdict(info)}
+    sbom = str(sbom_beside(options.output))
+    return {"file": str(options.output), "sbom": sbom, "size": size, **asdict(info)}
 
 
 def verify(commands: Commands) -> None:

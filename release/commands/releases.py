@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from base.files import write_atomically
 from ota.errors import ContentError
 from ota.trust.terms import Terms
 from release.commands.common import (
@@ -18,6 +20,7 @@ from release.commands.common import (
     open_repository,
 )
 from release.commands.packages import inspect_file
+from release.commands.sboms import read_sbom
 from release.errors import ReleaseToolError
 from wire.ota import InstallerKind
 
@@ -43,10 +46,16 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--data-budget", type=int, metavar="BYTES", help="what its download may cost altogether"
     )
+    command.add_argument(
+        "--sbom-to",
+        type=Path,
+        metavar="FILE",
+        help="write the package's list of parts there as well",
+    )
 
 
 def _add(options: argparse.Namespace) -> Result:
-    bundle_map, no_map = None, None
+    bundle_map, no_map, sbom = None, None, None
     if options.installer == InstallerKind.SLOTS:
         info = inspect_file(options.file)
         asked = {"product": options.product, "version": options.version}
@@ -55,6 +64,7 @@ def _add(options: argparse.Namespace) -> Result:
                 raise ReleaseToolError(
                     f"{options.file}: its {name} is {info[name]!r}, --{name} says {value!r}"
                 )
+        sbom = read_sbom(options.file)
     else:
         _check_bundle(options.file)
         bundle_map, no_map = _map(options.file)
@@ -62,6 +72,10 @@ def _add(options: argparse.Namespace) -> Result:
         options.file, options.product, options.version, _terms(options), bundle_map
     )
     result: dict[str, object] = {} if no_map is None else {"map": no_map}
+    if sbom is not None:
+        result["sbom"] = hashlib.sha256(sbom).hexdigest()
+        if options.sbom_to is not None:
+            write_atomically(options.sbom_to, sbom)
     if outcome.kept:  # the same package was added before: its terms stay, even if others were given
         result["kept"] = outcome.kept
     # A complete role is published at once, so only staged roles are reported.

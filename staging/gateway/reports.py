@@ -32,6 +32,7 @@ from wire.reports import (
     KEY_OTA_STATE,
     KEY_PACKAGE_INFO,
     KEYS_VOICE,
+    parse_package_sboms,
     parse_package_version,
 )
 from wire.text import is_printable
@@ -87,7 +88,7 @@ def _effects(uuid: str, key: str, value: object) -> Iterator[Effect]:
     elif key == KEY_PACKAGE_INFO:
         version = parse_package_version(value)
         version_key(version, field="package_info.os.version")
-        yield RunningVersion(version)
+        yield RunningVersion(version, parse_package_sboms(value))
     elif key == KEY_UTTERANCE_TIMES:
         yield HistoryPoint(key, parse_times(value).to_json())
     elif key == KEY_DEVICE_INFO:

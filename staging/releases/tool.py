@@ -43,12 +43,26 @@ def add(
     product: str,
     version: str,
     installer: str = InstallerKind.SLOTS,
+    sbom_to: Path | None = None,
 ) -> Target:
-    """Add a package for devices with ``installer`` to the repository; raises StagingError."""
+    """Add a package for devices with ``installer`` to the repository; raises StagingError.
+
+    The package's list of parts, if it has one, is written to ``sbom_to``.
+    """
     if not file.is_file():
         raise StagingError(f"{file}: there is no such file")
     with _lock(data):
-        options = ("--product", product, "--version", version, "--installer", installer, "--json")
+        options: tuple[str, ...] = (
+            "--product",
+            product,
+            "--version",
+            version,
+            "--installer",
+            installer,
+            "--json",
+        )
+        if sbom_to is not None:
+            options += ("--sbom-to", str(sbom_to))
         output = _run(("add", str(file), *_where(data), *options))
     try:
         source = parse_object(output, "story-release add")
@@ -57,6 +71,7 @@ def add(
             size=get_int(source, "size", low=1),
             md5=get_string(source, "md5"),
             sha256=get_string(source, "sha256"),
+            sbom=get_string(source, "sbom") if "sbom" in source else None,
         )
     except WireError as error:
         raise StagingError(f"story-release add: {error}") from error

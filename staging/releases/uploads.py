@@ -16,7 +16,8 @@ from pathlib import Path
 from staging.data_dir import DataDir
 from staging.errors import PackageTooLargeError
 from staging.releases import tool
-from staging.store import Database, releases
+from staging.releases.parts import PartsList, read_parts
+from staging.store import Database, releases, sboms
 from staging.store.models import RELEASED, Package, Product
 from wire.errors import FieldError
 from wire.ota import InstallerKind
@@ -80,7 +81,9 @@ async def _check(database: Database, new: NewRelease, now: int) -> None:
 async def _sign_and_store(
     database: Database, data: DataDir, new: NewRelease, file: Path, now: int
 ) -> Package:
-    target = await asyncio.to_thread(_sign, data, new, file)
+    target, parts = await asyncio.to_thread(_sign, data, new, file)
+    if parts is not None:
+        await keep_parts(database, parts, now)
     return await database.write(
         releases.add_package,
         new.version,
@@ -92,9 +95,25 @@ async def _sign_and_store(
     )
 
 
-def _sign(data: DataDir, new: NewRelease, file: Path) -> releases.Target:
+def _sign(data: DataDir, new: NewRelease, file: Path) -> tuple[releases.Target, PartsList | None]:
     tool.ensure_repository(data)
-    return tool.add(data, file, new.product.name, new.version, new.installer)
+    with tempfile.TemporaryDirectory(prefix=".sbom.", dir=data.root) as folder:
+        sbom = Path(folder) / "sbom"
+        target = tool.add(data, file, new.product.name, new.version, new.installer, sbom)
+        return target, None if target.sbom is None else read_parts(sbom.read_bytes())
+
+
+async def keep_parts(database: Database, parts: PartsList, now: int) -> bool:
+    """Keep a list of parts; return False if the store has it already."""
+    return await database.write(
+        sboms.add,
+        parts.sha256,
+        name=parts.name,
+        version=parts.version,
+        document=parts.document,
+        parts=[(part.name, part.version, part.bundled) for part in parts.parts],
+        now=now,
+    )
 
 
 async def _write(file: Path, blocks: AsyncIterable[bytes]) -> None:

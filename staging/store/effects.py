@@ -17,6 +17,7 @@ from staging.store.models import Device
 from staging.store.repeats import Seen
 from wire.abilities import Abilities
 from wire.ota import OtaEventReport, OtaState
+from wire.reports import Sboms
 from wire.voice import VoiceSegment
 
 
@@ -36,9 +37,10 @@ class VoiceSeen:
 
 @dataclass(frozen=True, slots=True)
 class RunningVersion:
-    """The version that the device runs (``package_info``)."""
+    """The version that the device runs, and of which parts it is (``package_info``)."""
 
     version: str
+    sboms: Sboms = field(default_factory=Sboms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def _apply(
             point = HistoryPoint(effect.key, effect.segment.to_json())
             history.append(session, device, [point], now, None, places)
         case RunningVersion():
-            _run_version(session, device, effect.version, now)
+            _run_version(session, device, effect, now)
         case BindTokenSeen():
             return _see_bind_token(device, effect.bind_token, now)
         case OtaEventSeen():
@@ -158,8 +160,9 @@ def _apply(
     return None
 
 
-def _run_version(session: Session, device: Device, version: str, now: int) -> None:
-    row = products.os_version(session, device.product_id, version)
+def _run_version(session: Session, device: Device, running: RunningVersion, now: int) -> None:
+    device.sbom, device.base_sbom = running.sboms.running or None, running.sboms.base or None
+    row = products.os_version(session, device.product_id, running.version)
     if device.os_version_id != row.id:
         device.os_version_id, device.update_time = row.id, now
     ota.note_version(session, device, now)

@@ -114,6 +114,9 @@ class Device(Base):
     description: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # A device's history timestamps always increase, even if the wall clock does not.
     last_report_ms: Mapped[int] = mapped_column(default=0)
+    # SHA-256 of the SBOM of what it runs, and of its base install, as it reported them last.
+    sbom: Mapped[str | None] = mapped_column(String(64))
+    base_sbom: Mapped[str | None] = mapped_column(String(64))
 
 
 class App(Base):
@@ -236,8 +239,37 @@ class Package(Base):
     sha256: Mapped[str]
     description: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(default=RELEASED)
+    # SHA-256 of the SBOM in it; None: it has none (`Sbom` may not hold it yet either).
+    sbom: Mapped[str | None] = mapped_column(String(64))
     create_time: Mapped[int]
     update_time: Mapped[int]
+
+
+class Sbom(Base):
+    """A list of parts (CycloneDX), as it came with a release or by ``sbom add``."""
+
+    __tablename__ = "sboms"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    # Of the component that it describes.
+    name: Mapped[str]
+    version: Mapped[str]
+    document: Mapped[str] = mapped_column(Text)
+    create_time: Mapped[int]
+
+
+class SbomPart(Base):
+    """One part of an SBOM; ``name`` as the package index spells it (PEP 503)."""
+
+    __tablename__ = "sbom_parts"
+    __table_args__ = (Index("ix_sbom_parts_name", "name"),)
+
+    sbom_id: Mapped[int] = mapped_column(ForeignKey("sboms.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(primary_key=True)
+    # False: what it describes was built against this, and does not bring it.
+    bundled: Mapped[bool]
 
 
 class Strategy(Base):

@@ -36,12 +36,16 @@ class StrategyType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A package from the release tool; ``path`` is below ``targets/``, ``size`` in bytes."""
+    """A package from the release tool; ``path`` is below ``targets/``, ``size`` in bytes.
+
+    ``sbom`` is the SHA-256 of the list of parts in it; None: it has none.
+    """
 
     path: str
     size: int
     md5: str
     sha256: str
+    sbom: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ def add_package(
         size=target.size,
         md5=target.md5,
         sha256=target.sha256,
+        sbom=target.sbom,
         description=description,
         status=status,
         create_time=now,

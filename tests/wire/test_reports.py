@@ -15,8 +15,10 @@ from wire.reports import (
     Credentials,
     DeviceInfo,
     PackageInfo,
+    Sboms,
     Registered,
     abilities_report,
+    parse_package_sboms,
     parse_package_version,
     parse_registration,
     parse_registration_answer,
@@ -161,6 +163,30 @@ def test_package_info_names_the_running_version() -> None:
         "os": {"name": "linux", "developer": "us", "staged_version": "", "version": "1.2.3"},
     }
     assert parse_package_version(json.loads(json.dumps(value))) == "1.2.3"
+
+
+def test_package_info_names_the_lists_of_parts_that_are_there() -> None:
+    told = Sboms("a" * 64, "b" * 64)
+    value = PackageInfo("story", "0000", "linux", "us", "1.2.3", sboms=told).to_json()
+    assert value["sbom"] == {"sha256": "a" * 64, "base_sha256": "b" * 64}
+    assert parse_package_sboms(json.loads(json.dumps(value))) == told
+    alone = PackageInfo("story", "0000", "linux", "us", "1", sboms=Sboms("a" * 64)).to_json()
+    assert alone["sbom"] == {"sha256": "a" * 64}
+    assert parse_package_sboms({"os": {"version": "1"}}) == Sboms()
+
+
+@pytest.mark.parametrize(
+    ("sbom", "named"),
+    [
+        (None, "package_info.sbom: "),
+        ({"sha256": 1}, "package_info.sbom.sha256: got"),
+        ({"sha256": "A" * 64}, "package_info.sbom.sha256: got"),
+        ({"sha256": "a" * 64, "base_sha256": "a" * 63}, "package_info.sbom.base_sha256: got"),
+    ],
+)
+def test_what_is_no_digest_of_a_list_of_parts_is_refused(sbom: object, named: str) -> None:
+    with pytest.raises(WireError, match=f"^{named}"):
+        parse_package_sboms({"os": {"version": "1"}, "sbom": sbom})
 
 
 @pytest.mark.parametrize(

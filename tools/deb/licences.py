@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import email
 import re
-from email.message import Message
 from pathlib import Path
 
+from release.licences import licence_name
 from tools.deb.tree import files_in
 
 HEAD = """\
@@ -22,8 +22,6 @@ License: Apache-2.0
 # Files that say whose the work is and what one may do with it.
 _TEXTS = re.compile(r"(?i)^(licen[cs]e|copying|notice|authors)[^/]*$")
 _HOLDER = re.compile(r"(?im)^\W*((?:©|copyright)\b[^\n]*\d{4}[^\n]*)$")
-# Older metadata names a licence by its classifier.
-_CLASSIFIER = "License :: OSI Approved :: "
 
 
 def copyright_text(name: str, root: Path) -> str:
@@ -58,18 +56,6 @@ def _stanza(metadata: Path, root: Path) -> str:
             "",
         ]
     )
-
-
-def licence_name(about: Message, text: str) -> str:
-    """Return a licence's short name from a wheel's metadata; ``text`` decides where that has none."""
-    for field in ("License-Expression", "License"):
-        value = (about[field] or "").strip()
-        if value and "\n" not in value and len(value) < 60:
-            return value
-    for value in about.get_all("Classifier") or ():
-        if value.startswith(_CLASSIFIER):
-            return value.removeprefix(_CLASSIFIER)
-    return text.strip().splitlines()[0].strip() if text.strip() else "unknown"
 
 
 def _named(text: str) -> str:

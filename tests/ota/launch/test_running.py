@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,32 @@ def test_a_checkout_says_its_own_version(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "3.2.1"\n')
     running = release.running_release(tmp_path / "ota/launch/running.py")
     assert (running.version, running.source) == ("3.2.1", "checkout")
+
+
+def lay(folder: Path, data: bytes) -> str:
+    file = folder / release.SBOM_NAME
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_the_lists_of_parts_of_a_release_and_of_the_base_behind_it(tmp_path: Path) -> None:
+    running = release.RunningRelease("1.1.0", "slot", tmp_path / "1.1.0")
+    search = ["", str(tmp_path / "1.1.0/lib"), str(tmp_path / "none"), str(tmp_path / "base")]
+    assert release.sbom_digests(running, search) == ("", "")
+    base = lay(tmp_path / "base", b"base")
+    assert release.sbom_digests(running, search) == ("", base), "a release of before"
+    own = lay(tmp_path / "1.1.0/lib", b"own")
+    assert release.sbom_digests(running, search) == (own, base)
+    installed = release.RunningRelease("1.0.0", "package", tmp_path / "base")
+    assert release.sbom_digests(installed, search) == (base, "")
+    assert release.sbom_digests() == ("", ""), "a checkout has none"
+
+
+def test_what_is_no_list_of_parts_has_no_digest(tmp_path: Path) -> None:
+    running = release.RunningRelease("1.0.0", "package", tmp_path)
+    lay(tmp_path, b" " * (release.SBOM_MAX + 1))
+    assert release.sbom_digests(running) == ("", "")
+    (tmp_path / release.SBOM_NAME).unlink()
+    (tmp_path / release.SBOM_NAME).mkdir()
+    assert release.sbom_digests(running) == ("", "")

@@ -142,7 +142,9 @@ def mistake(data: Path, capsys: pytest.CaptureFixture[str]) -> Command:
 
 @pytest.fixture
 def no_repository(monkeypatch: pytest.MonkeyPatch) -> None:
-    def add(_data: DataDir, _file: Path, product: str, version: str, _installer: str) -> Target:
+    def add(
+        _data: DataDir, _file: Path, product: str, version: str, _kind: str, _sbom_to: Path
+    ) -> Target:
         return Target(f"{product}/{version}.tar", 521, "0" * 32, "0" * 64)
 
     monkeypatch.setattr(tool, "ensure_repository", lambda _data: None)

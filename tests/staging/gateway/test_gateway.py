@@ -228,6 +228,7 @@ async def test_report_with_other_credentials(cloud: Any) -> None:
         ({"ota_event": {"transaction": "1", "event": 99}}, "ota_event.event"),
         ({"ota_state": {"transaction": "1", "state": 9}}, "ota_state.state"),
         ({"package_info": {"os": {"version": "newest"}}}, "package_info.os.version"),
+        ({"package_info": {"os": {"version": "1"}, "sbom": 1}}, "package_info.sbom"),
         ({"device_info": {"bindToken": "short"}}, "device_info.bindToken"),
         ({"device_info": {"uuid": "0083000000000b"}}, "device_info.uuid"),
         ({"volume": 1, "ota_state": 5}, "ota_state"),

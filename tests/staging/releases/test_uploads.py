@@ -30,7 +30,9 @@ def signed(monkeypatch: pytest.MonkeyPatch) -> Signed:
     """Stand in for story-release; holds what it was given: file, content, product, version, kind."""
     calls: Signed = []
 
-    def sign(_: DataDir, file: Path, product: str, version: str, installer: str) -> Target:
+    def sign(
+        _: DataDir, file: Path, product: str, version: str, installer: str, _sbom_to: Path
+    ) -> Target:
         calls.append((file.name, file.read_bytes(), product, version, installer))
         return Target(f"{product}/{version}.tar", file.stat().st_size, "0" * 32, "0" * 64)
 
