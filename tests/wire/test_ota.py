@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.settings import parse_settings
-from release.cli import _parser as release_parser
+from release.cli import build_parser as release_parser
 from staging.commands.cli import build_parser as cloud_parser
 from wire.errors import FieldError, MissingFieldError, WireError
 from wire.ota import (
