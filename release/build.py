@@ -81,12 +81,12 @@ def build_release(
             built=built,
         )
         _write(output, info, files)
-        _write_beside(output, sbom.read_bytes(), built)
+        write_lists(output, sbom.read_bytes(), built)
     return info
 
 
-def _write_beside(package: Path, sbom: bytes, built: int) -> None:
-    """Write the SBOM and the VEX for those who read them without the package."""
+def write_lists(package: Path, sbom: bytes, built: int) -> None:
+    """Write SBOM and VEX beside a package, for those who read them without it."""
     faults = read_faults(FAULTS_FILE)
     vex = make_vex(parse_object(sbom, SBOM_NAME), faults, built)
     write_atomically(sbom_beside(package), sbom)

@@ -64,14 +64,14 @@ def installed_parts(wants: Iterable[str], *, bundled: bool = False) -> list[Part
             if (name, extra) not in found:
                 found[name, extra] = distribution
                 waiting += [(need, False) for need in _needs(distribution, extra)]
-    return _to_parts({name: it for (name, _), it in found.items()}, bundled=bundled)
+    unique = {name: it for (name, _), it in found.items()}
+    return _to_parts(unique.values(), bundled=bundled)
 
 
 def parts_in(folders: Iterable[Path]) -> list[Part]:
     """Return the distributions that lie in ``folders``: they are bundled."""
     paths = [str(folder) for folder in folders]
-    every = importlib.metadata.distributions(path=paths)
-    return _to_parts({canonical(it.metadata["Name"]): it for it in every}, bundled=True)
+    return _to_parts(importlib.metadata.distributions(path=paths), bundled=True)
 
 
 def read_requirement(line: str) -> tuple[str, Sequence[str]]:
@@ -90,12 +90,13 @@ def _needs(distribution: Distribution, extra: str) -> list[str]:
     return [line for line in lines if set(_EXTRA.findall(line)) == wanted]
 
 
-def _to_parts(found: dict[str, Distribution], *, bundled: bool) -> list[Part]:
+def _to_parts(distributions: Iterable[Distribution], *, bundled: bool) -> list[Part]:
+    """Return the parts, once for each version of them: a package may serve two Pythons."""
+    found = {(canonical(it.metadata["Name"]), it.version): it for it in distributions}
+    names = {name for name, _ in found}
     parts = []
-    for name, distribution in sorted(found.items()):
-        needs = {read_requirement(line)[0] for line in distribution.requires or []} & found.keys()
+    for (name, version), distribution in sorted(found.items()):
+        needs = {read_requirement(line)[0] for line in distribution.requires or []} & names
         licence = licence_name(distribution.metadata)  # type: ignore[arg-type]  # a Message in all versions
-        parts.append(
-            Part(name, distribution.version, licence, tuple(sorted(needs - {name})), bundled)
-        )
+        parts.append(Part(name, version, licence, tuple(sorted(needs - {name})), bundled))
     return parts

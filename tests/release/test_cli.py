@@ -24,7 +24,8 @@ def test_from_nothing_to_a_verified_release(tool: Tool) -> None:
     assert package.read_bytes() == (tool.folder / "again.tar.gz").read_bytes()
     with tarfile.open(package) as tar:
         names = tar.getnames()
-    assert names == ["release.json", *(f"lib/{name}/__init__.py" for name in sorted(PACKAGES))]
+    code = [f"lib/{name}/__init__.py" for name in PACKAGES]
+    assert names == ["release.json", *sorted([*code, "lib/agent/sbom.cdx.json"])]
     which = ("--product", "story-machine", "--version", "1.1.0")
     added = tool.json("add", "p.tar.gz", *FOLDERS, *which)
     assert set(added) == {"target", "path", "size", "md5", "sha256", "version", "product"}

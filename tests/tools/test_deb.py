@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ota.launch.running import RunningRelease, sbom_digests
 from tools.deb.build import PackError, build, project_version, source_epoch
 from tools.deb.lock import bundled, read_pins
 from tools.deb.recipes import AGENT, BY_NAME, CLOUD, PYTHONS, ROOT, Recipe
@@ -158,6 +160,22 @@ def test_no_upgrade_asks_about_a_file_and_each_has_its_checksum(deb: Path, tmp_p
     assert "Files: opt/story-agent/lib/common/pure*" in legal
     assert "Copyright: Copyright (c) 2020 Ann Author" in legal
     assert "License: MIT-of-fast" in legal
+
+
+@needs_dpkg
+def test_the_list_of_parts_is_beside_the_code_and_beside_the_package(
+    deb: Path, tmp_path: Path
+) -> None:
+    dpkg("-R", deb, tmp_path)
+    lib = tmp_path / "opt/story-agent/lib"
+    data = (lib / "common/agent/sbom.cdx.json").read_bytes()
+    assert deb.with_name(f"{deb.name}.cdx.json").read_bytes() == data
+    assert deb.with_name(f"{deb.name}.vex.cdx.json").exists()
+    value = json.loads(data)
+    assert value["metadata"]["component"]["version"] == project_version()
+    assert {it["name"] for it in value["components"]} == {"fast", "pure"}
+    running = RunningRelease(project_version(), "package", lib / "common")
+    assert sbom_digests(running) == (hashlib.sha256(data).hexdigest(), "")
 
 
 @needs_dpkg

@@ -17,6 +17,10 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
+from ota.launch.running import SBOM_NAME
+from release.build import write_lists
+from release.parts import parts_in
+from release.sbom import make_sbom
 from tools.deb.licences import copyright_text
 from tools.deb.recipes import ROOT, Recipe
 from tools.deb.tree import files_in, lay_out, settle, write_packed
@@ -24,6 +28,8 @@ from tools.manuals import day_of, write_all
 from wire.errors import FieldError
 from wire.ota import version_key
 
+# Below /opt/NAME: the agent finds its own beside its code, and reports its digest.
+SBOM_PLACES = {"story-agent": f"lib/common/{SBOM_NAME}", "story-cloud": "lib/common/sbom.cdx.json"}
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 # xz packs the cloud's 100 MB in 20 s of an idle core; a busy machine with few cores took more than 300 s.
 DPKG_SECONDS = 1800
@@ -98,6 +104,10 @@ def build(
         root = Path(scratch) / "root"
         lay_out(recipe, root, wheels, own)
         _document(recipe, root, version, epoch)
+        sbom = package_sbom(recipe, root, version, epoch)
+        place = root / recipe.opt / SBOM_PLACES[recipe.name]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(sbom)
         size = settle(root, epoch)
         _describe(
             recipe, root, {"VERSION": version, "ARCHITECTURE": architecture, "SIZE": str(size)}
@@ -105,7 +115,21 @@ def build(
         settle(root / "DEBIAN", epoch)
         _pack(root, Path(scratch) / "deb", epoch)
         shutil.move(Path(scratch) / "deb", target)
+    write_lists(target, sbom, epoch)
     return target
+
+
+def package_sbom(recipe: Recipe, root: Path, version: str, epoch: int) -> bytes:
+    """Return the list of the parts that a package bundles, in the shape of a release's (docs/sbom.md)."""
+    lib = root / recipe.opt / "lib"
+    own = {"story-agent", "story-cloud"}
+    parts = [
+        part
+        for part in parts_in([lib / "common", *sorted(lib.glob("python*/site-packages"))])
+        if part.name not in own
+    ]
+    needed = {name for part in parts for name in part.needs}
+    return make_sbom(recipe.name, version, parts, {it.name for it in parts} - needed, epoch)
 
 
 def _document(recipe: Recipe, root: Path, version: str, epoch: int) -> None:
