@@ -15,13 +15,12 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from benchmarks.figures import Figure, command_line, figure
 from staging.commands.common import DATABASE_VARIABLE
 from staging.store import Database, devices, products, sboms
-from staging.store.models import Batch, Device
+from staging.store.models import Batch
 from tools.postgresql import postgresql
 from tools.processes import BenchError
 
@@ -87,10 +86,8 @@ def fill(session: Session) -> None:
     product = products.default_product(session, 0)
     owner: Batch = products.batch(session, product, "bench")
     for number, device in enumerate(devices.make(session, owner, DEVICES, 1, 0)):
-        session.flush()
-        statement = update(Device).where(Device.id == device.id)
-        own, base = f"{number % RELEASES:064x}", f"{number % BASES + 999:064x}"
-        session.execute(statement.values(sbom=own, base_sbom=base))
+        device.sbom = f"{number % RELEASES:064x}"
+        device.base_sbom = f"{number % BASES + 999:064x}"
 
 
 def _add(session: Session, digest: str, parts: list[tuple[str, str, bool]]) -> None:

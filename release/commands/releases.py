@@ -64,7 +64,7 @@ def _add(options: argparse.Namespace) -> Result:
                 raise ReleaseToolError(
                     f"{options.file}: its {name} is {info[name]!r}, --{name} says {value!r}"
                 )
-        sbom = read_sbom(options.file)
+        sbom = read_sbom(options.file) if options.sbom_to else None
     else:
         _check_bundle(options.file)
         bundle_map, no_map = _map(options.file)
@@ -74,8 +74,7 @@ def _add(options: argparse.Namespace) -> Result:
     result: dict[str, object] = {} if no_map is None else {"map": no_map}
     if sbom is not None:
         result["sbom"] = hashlib.sha256(sbom).hexdigest()
-        if options.sbom_to is not None:
-            write_atomically(options.sbom_to, sbom)
+        write_atomically(options.sbom_to, sbom)
     if outcome.kept:  # the same package was added before: its terms stay, even if others were given
         result["kept"] = outcome.kept
     # A complete role is published at once, so only staged roles are reported.
