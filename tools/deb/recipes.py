@@ -89,7 +89,8 @@ AGENT = Recipe(
 
 CLOUD = Recipe(
     "story-cloud",
-    wants=("story-agent", "story-cloud"),
+    # paho-mqtt: story-fleet imports it, and `serve` needs it for a broker.
+    wants=("story-agent[mqtt]", "story-cloud"),
     own=(ROOT, ROOT / "cloud"),
     programs={
         "story-cloud": "staging.commands.cli:main",
