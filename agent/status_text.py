@@ -20,13 +20,20 @@ _NAMES: Mapping[str, str] = {
     "length": "长度（秒）", "index": "第几个", "count": "共几个", "source": "来源", "queue": "队列",
     "seconds": "秒", "mode": "模式", "skipped": "跳过的", "listening": "聆听", "buttons": "按键", "sounds": "提示音",
     "times": "作息", "sleepTimer": "睡眠定时", "rules": "规则", "resources": "数据点", "setup": "待设置",
+    "outdated": "已过时", "microphone": "麦克风", "last": "上一次", "end": "结果", "segments": "段数", "answered": "有回答",
+    "fading": "渐弱", "playedMinutes": "已播分钟", "timeIsKnown": "知道时间", "volume": "音量", "switch": "关机", "power": "电量",
+    "player": "播放器", "play_mode": "播放方式", "sleep_timer": "睡眠定时", "volume_limits": "音量范围", "night": "夜间",
+    "child_lock": "童锁", "charging": "充电", "id": "编号", "reason": "原因", "answer": "回答", "utterances": "句数",
+    "lost": "断开", "told": "已提示", "opened": "打开", "spoke": "开口", "ended": "说完", "sent": "已送出",
+    "first_segment": "第一段",
     "waits_for": "等待", "file": "文件", "cause": "原因", "light": "指示灯", "wake": "唤醒词", "fault": "故障",
 }  # fmt: skip
-_VALUES: Mapping[str, str] = {
+VALUES: Mapping[str, str] = {
     "True": "是", "False": "否", "idle": "空闲", "playing": "播放中", "paused": "暂停", "off": "关", "on": "开",
     "muted": "已静音", "heard": "有消息", "not heard": "启动以来没有消息", "damaged": "已损坏", "online": "在线", "connecting": "连接中", "registering": "注册中", "waiting": "等待再试",
     "stopped": "已停止", "setup": "待设置", "built in": "内建", "may be opened": "可以打开", "may listen": "可以听",
     "resolve": "域名", "connect": "连接", "tls": "TLS", "register": "注册", "serve": "使用中", "profile": "身份文件",
+    "lost": "断开", "sent": "已送出", "nothing": "没有人说话", "cancelled": "已取消", "refused": "家长规则不允许",
     "settings": "设置", "order": "顺序", "all: nothing was said yet": "全部：还没有播过",
     "mpv: not started yet": "mpv：还没有启动",
     "no mixer found: volume is kept but not heard": "没有音量控制：音量只是记着",
@@ -88,6 +95,8 @@ def _member(status: Mapping[str, object], *names: str) -> object:
 
 def lines(status: Mapping[str, object], indent: str = "") -> list[str]:
     """Render nested objects as indented ``name: value`` lines, without what is empty."""
+    if "setup" in status:  # its link has the same words once more, in English
+        status = {name: value for name, value in status.items() if name != "link"}
     colon = "：" if spoken() == ZH else ": "
     told: list[str] = []
     for name, value in status.items():
@@ -110,9 +119,15 @@ def _value(name: str, value: object) -> str:
     text = str(value)
     if name == "remedy":
         return say(remedy_of(text))
+<<<<<<< HEAD
     if spoken() == ZH and text in _VALUES:
         return _VALUES[text]
     return say(explain(text)) if name in {"last_error", "warning", "trouble", "fault"} else text
+=======
+    if spoken() == ZH and text in VALUES:
+        return VALUES[text]
+    return say(explain(text)) if name in {"last_error", "warning", "trouble"} else text
+>>>>>>> 6472b14 (A factory reset erases no folder on which no agent ran, and keeps a profile and settings that lie in the state folder; no file replaces a device such as /dev/full; an export that cannot write its table marks no device; status names its members in Chinese throughout)
 
 
 def render(status: Mapping[str, object]) -> str:

@@ -64,8 +64,12 @@ class Replacement:
         self._mode = mode
 
     def __enter__(self) -> Self:
+        _refuse_device(self._path)
         self._temp.unlink(missing_ok=True)
-        descriptor = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
+        try:
+            descriptor = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
+        except OSError as error:  # the temp file's name says nothing to whoever named the other
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
         os.fchmod(descriptor, self._mode)  # regardless of the umask
         self._file = os.fdopen(descriptor, "wb")
         if self._owner is not None:
@@ -95,6 +99,17 @@ class Replacement:
                 self._temp.unlink(missing_ok=True)
         if error is None:
             fsync_path(self._path.parent)
+
+
+def _refuse_device(path: Path) -> None:
+    """Raise OSError if ``path`` is a device, or leads to one or to a pipe: root would replace /dev/stdout by a file."""
+    try:
+        found = path.stat().st_mode
+    except OSError:  # there is none; what else is wrong the writing says
+        return
+    is_device = stat.S_ISCHR(found) or stat.S_ISBLK(found)
+    if is_device or (path.is_symlink() and not stat.S_ISREG(found)):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
 
 
 def replace_symlink(link: Path, target: str | None) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
+import os
 import shutil
 import stat
 import time
@@ -16,6 +18,7 @@ from agent.first.left_over import left_over
 from agent.first.profile_file import FOREIGN, MODE, MODE_BY_GROUP
 from agent.link import IdentityTakenError
 from agent.settings import doubts_of
+from agent.status_text import VALUES
 from agent.words import Words
 from agent.words.causes import explain
 from agent.words.remedies import remedy_of
@@ -61,6 +64,9 @@ def check_profile(patient: Patient) -> list[Finding]:
     path = patient.profile_path
     if patient.profile is None:
         fault = patient.profile_fault or f"{path}"
+        if fault.endswith(os.strerror(errno.EACCES)):
+            sudo = Words("用 sudo 运行 doctor", "run doctor by sudo")
+            return [hint("profile", explain(fault), sudo)]
         return [
             bad(
                 "profile", explain(fault),
@@ -175,8 +181,9 @@ def check_agent(patient: Patient) -> Finding:
             Words("systemctl start story-agent；journalctl -u story-agent 看原因", "systemctl start story-agent; journalctl -u story-agent says why it ended"),
         )  # fmt: skip
     link = patient.says("link", "state")
+    shown = VALUES.get(str(link), link)
     return good(
-        "agent", f"版本 {patient.says('version')}，链接 {link}", f"version {patient.says('version')}, link {link}"
+        "agent", f"版本 {patient.says('version')}，链接{shown}", f"version {patient.says('version')}, link {link}"
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from agent.first import WISH_NAME
 from agent.first.profile_file import FaultToMend
 from agent.settings import Settings, SettingsError, load_settings
+from agent.settings_files import drop_in_folder
 from agent.state import LOCK_NAME, AgentBusyError, state_lock
 from agent.words import Words
 from base.files import fsync_path, write_atomically
@@ -76,12 +77,31 @@ def load_wish(state: Path) -> Wish | None:
         return Wish(keep_profile=True)
 
 
-def kept_names(state: Path, settings: Settings, wish: Wish) -> frozenset[Path]:
-    """Return what stays, relative to the state folder; a folder stays with all that is in it."""
+def is_state_folder(state: Path) -> bool:
+    """Return whether an agent has ever run on ``state``: a mistyped ``--state /`` must erase nothing."""
+    return (state / LOCK_NAME).is_file()
+
+
+def kept_names(
+    state: Path,
+    settings: Settings,
+    wish: Wish,
+    profile: Path | None = None,
+    config: Path | None = None,
+) -> frozenset[Path]:
+    """Return what stays, relative to the state folder; a folder stays with all that is in it.
+
+    The profile and the settings may lie in the state folder too.
+    """
     kept = {Path(SLOTS), Path(LOCK_NAME), Path(WISH_NAME), *(Path(OTA, name) for name in OTA_KEPT)}
     named = [settings.ota.root_file, settings.health.checks_folder]
     if not wish.media:
         named.append(settings.play.media_folder)
+    whole = [] if config is None else [config, drop_in_folder(config)]
+    if wish.keep_profile and profile is not None:
+        whole.append(profile)
+    named += [path.absolute() for path in whole]
+    state = state.absolute()
     for path in named:
         # They may be absolute, and inside the state folder all the same.
         with contextlib.suppress(ValueError):
@@ -106,7 +126,7 @@ def _below(state: Path, folder: Path, kept: Collection[Path]) -> Iterator[Path]:
             yield entry
 
 
-def carry_out(state: Path, profile: Path, settings: Settings) -> bool:
+def carry_out(state: Path, profile: Path, settings: Settings, config: Path | None = None) -> bool:
     """Erase what an unfinished wish says; return whether there was one. The caller runs no agent.
 
     Raises:
@@ -120,7 +140,7 @@ def carry_out(state: Path, profile: Path, settings: Settings) -> bool:
         return False
     with _locked(state):
         try:
-            _erase(state, profile, settings, wish)
+            _erase(state, profile, wish, kept_names(state, settings, wish, profile, config))
         except OSError as error:
             name = error.filename or state
             raise ResetError(
@@ -141,12 +161,12 @@ def finish(state: Path, profile: Path, config: Path | None) -> None:
     except SettingsError:
         settings = Settings()
     with contextlib.suppress(AgentBusyError):  # the start is refused for that anyway
-        if carry_out(state, profile, settings):
+        if carry_out(state, profile, settings, config):
             _log.warning("factory reset: what the family has left is erased")
 
 
-def _erase(state: Path, profile: Path, settings: Settings, wish: Wish) -> None:
-    for path in list(to_erase(state, kept_names(state, settings, wish))):
+def _erase(state: Path, profile: Path, wish: Wish, kept: Collection[Path]) -> None:
+    for path in list(to_erase(state, kept)):
         _remove(path)
     fsync_path(state)
     if not wish.keep_profile:

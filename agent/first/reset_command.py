@@ -13,6 +13,7 @@ from agent.first.reset import (
     carry_out,
     finish,
     is_free,
+    is_state_folder,
     kept_names,
     may_erase,
     store_wish,
@@ -21,7 +22,7 @@ from agent.first.reset import (
 from agent.first.telling import Teller, is_person
 from agent.first.unit import Service, UnitError
 from agent.settings import Settings, SettingsError, load_settings
-from agent.state import AgentBusyError
+from agent.state import LOCK_NAME, AgentBusyError
 from agent.words import Words
 from agent.words.causes import explain, explain_error
 
@@ -62,6 +63,11 @@ def _reset(options: argparse.Namespace, teller: Teller) -> int:
         return teller.fail(
             Words(f"不能改 {options.state}：没有权限", f"{options.state} may not be changed: permission denied"), SUDO
         )  # fmt: skip
+    if not is_state_folder(options.state):
+        return teller.fail(
+            Words(f"{options.state} 不是代理的状态文件夹：里面没有 {LOCK_NAME}", f"{options.state} is no agent's state folder: it has no {LOCK_NAME}"),
+            Words("用 --state 指明；什么都没有改变", "name it by --state; nothing was changed"),
+        )  # fmt: skip
     _show(options, teller, settings, wish)
     if options.dry_run:
         return EX_OK
@@ -71,7 +77,12 @@ def _reset(options: argparse.Namespace, teller: Teller) -> int:
 
 
 def _show(options: argparse.Namespace, teller: Teller, settings: Settings, wish: Wish) -> None:
-    going = list(to_erase(options.state, kept_names(options.state, settings, wish)))
+    going = list(
+        to_erase(
+            options.state,
+            kept_names(options.state, settings, wish, options.profile, options.config),
+        )
+    )
     named = ", ".join(path.name for path in going) or "-"
     teller.say(
         Words(f"将擦除 {options.state} 里的：{named}", f"erased in {options.state}: {named}")
@@ -114,7 +125,7 @@ def _carry_out(options: argparse.Namespace, teller: Teller, settings: Settings, 
     store_wish(options.state, wish)
     if runs:
         service.stop()
-    carry_out(options.state, options.profile, settings)
+    carry_out(options.state, options.profile, settings, options.config)
     teller.say(Words("已恢复出厂", "the machine is as it left the factory"))
     if runs:
         service.start()

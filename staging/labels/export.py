@@ -77,6 +77,7 @@ def export(
         StagingError: all were issued before, or the folder has another batch's export that was broken off.
         OSError: a file cannot be written; the same command goes on later.
     """
+    _check_places(wanted)
     folder = wanted.profiles
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(folder / ".export.lock", "another export writes there", timeout=0):
@@ -97,6 +98,17 @@ def export(
         journal.end()
     whole, _, _ = database.call(issue.counts, batch.id)
     return Done(len(devices), whole - len(devices), resumed)
+
+
+def _check_places(wanted: Wanted) -> None:
+    """Refuse files that cannot be written before a device is marked; raises StagingError."""
+    named = {"--csv": wanted.table, "--labels": wanted.labels}
+    files = {option: path for option, path in named.items() if path is not None}
+    for option, path in files.items():
+        if path.resolve() == wanted.profiles.resolve() or (path.exists() and not path.is_file()):
+            raise StagingError(f"{option} {path}: not a regular file, expected a file's name")
+    if len({path.resolve() for path in files.values()}) < len(files):
+        raise StagingError(f"--csv and --labels: both are {wanted.table}, expected two files")
 
 
 class _Journal:

@@ -27,6 +27,21 @@ def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Pat
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_device_or_a_link_to_one_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, target in (("null", "/dev/null"), ("piped", "pipe"), ("folder", ".")):
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(OSError, match=f"no regular file.*{name}"):
+            write_atomically(tmp_path / name, b"")
+    assert (tmp_path / "null").is_symlink()
+
+
+def test_a_file_that_cannot_be_begun_is_named_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised:
+        write_atomically(tmp_path / "missing" / "file", b"")
+    assert raised.value.filename == str(tmp_path / "missing" / "file")
+
+
 def test_a_stale_temp_file_does_not_stand_in_the_way(tmp_path: Path) -> None:
     (tmp_path / ".file.tmp").write_bytes(b"of a crash")
     write_atomically(tmp_path / "file", b"new")

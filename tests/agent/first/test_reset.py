@@ -90,6 +90,33 @@ def test_files_that_settings_name_inside_the_state_folder_stay(state: Path, tmp_
     }  # fmt: skip
 
 
+def test_a_machine_whose_profile_and_settings_are_in_the_state_folder_keeps_them(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"profile.json", "agent.toml", "agent.toml.d/a.toml"}
+    (state / "agent.toml.d").mkdir()
+    for name in files:
+        (state / name).write_bytes(b"kept")
+    monkeypatch.chdir(state.parent)
+    where = Path("state")
+    for keep in (True, False):
+        store_wish(where, Wish(keep_profile=keep))
+        carry_out(where, where / "profile.json", SETTINGS, where / "agent.toml")
+        gone = set() if keep else {"profile.json"}
+        assert left(state) == (set(KEPT) | files) - gone
+
+
+def test_a_folder_on_which_no_agent_ran_is_not_erased(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (state / "agent.lock").unlink()
+    before = left(state)
+    for more in ([], ["--dry-run"]):
+        assert main(["factory-reset", "--state", str(state), "--yes", *more]) == 1
+    assert "is no agent's state folder" in capsys.readouterr().err
+    assert left(state) == before
+
+
 class PowerCutError(BaseException):
     """The machine is off."""
 

@@ -173,3 +173,22 @@ def test_another_batch_does_not_mix_with_what_was_broken_off(
 def test_a_batch_that_is_none(bench: Bench) -> None:
     with pytest.raises(NotFoundError, match="batch 2027: product story-machine has none"):
         bench.database.call(issue.find_batch, bench.product, "2027")
+
+
+@pytest.mark.parametrize(
+    ("table", "labels", "told"),
+    [
+        (".", "labels.pdf", r"--csv .*: not a regular file"),
+        ("/dev/null", "labels.pdf", r"--csv /dev/null: not a regular file"),
+        ("all.csv", "out", r"--labels .*: not a regular file"),
+        ("all.csv", "all.csv", "both are .*, expected two files"),
+    ],
+)
+def test_files_that_cannot_be_written_mark_no_device(
+    bench: Bench, table: str, labels: str, told: str
+) -> None:
+    root = bench.root
+    wanted = Wanted(root / "out", root / table, root / labels)
+    with pytest.raises(StagingError, match=told):
+        export(bench.database, bench.product, bench.batch, wanted, WHERE, AUTHORITY, 1)
+    assert bench.counts()[1] == 0
