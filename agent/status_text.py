@@ -119,15 +119,9 @@ def _value(name: str, value: object) -> str:
     text = str(value)
     if name == "remedy":
         return say(remedy_of(text))
-<<<<<<< HEAD
-    if spoken() == ZH and text in _VALUES:
-        return _VALUES[text]
-    return say(explain(text)) if name in {"last_error", "warning", "trouble", "fault"} else text
-=======
     if spoken() == ZH and text in VALUES:
         return VALUES[text]
-    return say(explain(text)) if name in {"last_error", "warning", "trouble"} else text
->>>>>>> 6472b14 (A factory reset erases no folder on which no agent ran, and keeps a profile and settings that lie in the state folder; no file replaces a device such as /dev/full; an export that cannot write its table marks no device; status names its members in Chinese throughout)
+    return say(explain(text)) if name in {"last_error", "warning", "trouble", "fault"} else text
 
 
 def render(status: Mapping[str, object]) -> str:

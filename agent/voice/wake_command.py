@@ -14,11 +14,7 @@ from agent.voice import wake_texts as texts
 from agent.voice.wake_card import Trial, find_stories, learn, near_points, with_stories
 from agent.voice.wake_enrol import EnrolError, record_takes, syllables_of, warnings
 from agent.voice.wake_record import LentMicrophone, read_files
-<<<<<<< HEAD
 from agent.words import say, spoken
-=======
-from agent.words import say
->>>>>>> 6472b14 (A factory reset erases no folder on which no agent ran, and keeps a profile and settings that lie in the state folder; no file replaces a device such as /dev/full; an export that cannot write its table marks no device; status names its members in Chinese throughout)
 from agent.words.causes import explain
 from audio.embedding import Embedder, Missing, find_models
 from audio.errors import AudioError, SpeexUnavailableError
