@@ -188,11 +188,16 @@ def test_keys_that_a_root_has_replaced_are_followed(machine: Machine, role: str)
 
 
 def test_a_root_that_the_one_before_did_not_sign_is_refused(machine: Machine) -> None:
+    """Everything behind the forged root is whole, so that nothing else refuses it."""
     release = machine.install("1.1.0")
-    other = Simulator()
-    other.publish_root()
+    forger = Simulator()
+    forger.publish_root()
+    forger.add((release / "signed/package.tar.gz").read_bytes(), "1.1.0")
+    forger.publish()
     history = release / "signed/root_history/2.root.json"
-    history.write_bytes(other.files["metadata/2.root.json"])
+    history.write_bytes(forger.files["metadata/2.root.json"])
+    targets = forger.files[f"metadata/{forger.targets.version}.targets.json"]
+    (release / "signed/targets.json").write_bytes(targets)
     assert "cannot be checked" in str(machine.fault())
 
 
