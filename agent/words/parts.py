@@ -53,7 +53,6 @@ EXACT: dict[str, tuple[str, str]] = {
 
 PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r"cannot go to ([\d.]+) s: (.+)", "不能跳到 {0} 秒：{1!}", ""),
-    (r"([^:]+): no such wake word; there are: (.+)", "没有唤醒词 {0}；有：{1}", ""),
     (r"([^:]+): there are (\d+) words already; forget one of them", "{0}：已有 {1} 个唤醒词，请先删除一个", ""),
     (r"not a WAV file: (.+)", "不是 WAV 文件（{0}）", ""),
     (r"WAV (\w+): got (.+), expected (.+)", "WAV 文件的 {0}：得到 {1}，应为 {2}", ""),
