@@ -28,7 +28,7 @@ START_TIMEOUT = 40.0
 # The longest that a user may have to wait after Ctrl-C or systemctl stop.
 END_SECONDS = 5.0
 # Allows for asyncio's debug mode and a busy machine; a call that blocks by mistake blocks for seconds.
-BLOCKING_SECONDS = 1.0
+BLOCKING_SECONDS = 2.0
 # Imported while idle, each would take memory that a small machine does not have.
 HEAVY = (
     "tuf",
