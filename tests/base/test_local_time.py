@@ -70,7 +70,7 @@ def test_where_the_sandbox_refuses_the_kernels_answer_timesyncd_tells(
         def adjtimex(self, _: object) -> int:
             return -1
 
-    monkeypatch.setattr(base.local_time.ctypes, "CDLL", lambda _: Refused())
+    monkeypatch.setattr("base.local_time.ctypes.CDLL", lambda _: Refused())
     assert not is_synchronised(tmp_path / "synchronized")
     (tmp_path / "synchronized").touch()
     assert is_synchronised(tmp_path / "synchronized")
@@ -83,6 +83,6 @@ def test_an_answer_of_the_kernels_is_not_overruled(
         def adjtimex(self, _: object) -> int:
             return base.local_time.TIME_ERROR
 
-    monkeypatch.setattr(base.local_time.ctypes, "CDLL", lambda _: Unsynchronised())
+    monkeypatch.setattr("base.local_time.ctypes.CDLL", lambda _: Unsynchronised())
     (tmp_path / "synchronized").touch()
     assert not is_synchronised(tmp_path / "synchronized")
