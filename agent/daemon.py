@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.app import Agent
 from agent.exits import EX_CONFIG, EX_FAILED, EX_OK
-from agent.first import WISH_NAME
+from agent.first import WISH_NAME, is_reset_wished
 from agent.first.profile_file import FoundProfile, read_profile
 from agent.last_words import keep
 from agent.local.sockets import LocalAccessError
@@ -89,7 +89,7 @@ def _print_error(state: Path, text: str) -> None:
 
 def _read_configuration(options: argparse.Namespace) -> tuple[FoundProfile, Settings]:
     """Read the files, after the end of a factory reset that was broken off; raises SettingsError."""
-    if (options.state / WISH_NAME).exists():
+    if is_reset_wished(options.state):
         from agent.first.reset import finish  # noqa: PLC0415  # after a reset only
 
         finish(options.state, options.profile, options.config)

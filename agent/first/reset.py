@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.first import WISH_NAME
+from agent.first import WISH_NAME, is_reset_wished
 from agent.first.profile_file import FaultToMend
 from agent.settings import Settings, SettingsError, load_settings
 from agent.settings_files import drop_in_folder
@@ -133,7 +133,7 @@ def carry_out(state: Path, profile: Path, settings: Settings, config: Path | Non
         ResetError: something stays; the next start tries again.
         AgentBusyError: an agent runs on the state folder.
     """
-    if not (state / WISH_NAME).exists():  # of most starts the whole cost
+    if not is_reset_wished(state):  # of most starts the whole cost
         return False
     wish = load_wish(state)
     if wish is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -26,6 +27,9 @@ class Signer:
     def __init__(self, home: Path, key: str | None = None) -> None:
         """Use ``home``, and in it the key with the fingerprint ``key``; None: the one that is made here."""
         self._home = home
+        # gpg's agent has its socket in the home, and a socket's path has 107 bytes: a short name for a long one.
+        self._short = tempfile.TemporaryDirectory(prefix="story-gpg-")
+        self._named = Path(self._short.name) / "home"
         self._key = key
 
     def __enter__(self) -> Self:
@@ -33,14 +37,16 @@ class Signer:
         if shutil.which("gpg") is None:
             raise StagingError("there is no gpg here: apt-get install gnupg")
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._named.symlink_to(self._home.absolute())
         if self._key is None:
             self._key = self._own() or self._make()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Let gpg's agent end: it would stay, and hold the key."""
-        command = ["gpgconf", "--homedir", str(self._home), "--kill", "gpg-agent"]
+        command = ["gpgconf", "--homedir", str(self._named), "--kill", "gpg-agent"]
         subprocess.run(command, check=False, capture_output=True, timeout=GPG_SECONDS)  # noqa: S603  # fixed words, no shell
+        self._short.cleanup()
 
     @property
     def fingerprint(self) -> str:
@@ -78,7 +84,7 @@ class Signer:
         return made
 
     def _gpg(self, words: Sequence[str], text: bytes = b"") -> bytes:
-        command = ["gpg", "--homedir", str(self._home), "--batch", "--no-tty", "--quiet"]
+        command = ["gpg", "--homedir", str(self._named), "--batch", "--no-tty", "--quiet"]
         command += ["--pinentry-mode", "loopback", *words]
         try:
             done = subprocess.run(  # noqa: S603  # no shell, and the key is one word

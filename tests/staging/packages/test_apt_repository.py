@@ -193,6 +193,12 @@ def candidates(folder: Path, repository: Path) -> list[str]:
 
 
 @needs_gpg
+def test_a_data_folder_may_have_a_name_longer_than_a_sockets(tmp_path: Path) -> None:
+    data = tmp_path / ("d" * 120)
+    assert story_cloud(data, tmp_path / "repository", make_deb(tmp_path)) == 0
+
+
+@needs_gpg
 def test_a_version_is_never_replaced_by_other_bytes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

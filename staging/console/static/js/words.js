@@ -242,6 +242,7 @@ export const WORDS = {
   "intent.volume-up": ["音量调高 {amount} 格", "Volume up by {amount}"],
   "intent.volume-down": ["音量调低 {amount} 格", "Volume down by {amount}"],
   "intent.volume-set": ["音量调到 {amount}", "Set the volume to {amount}"],
+  "intent.nothing": ["不要，什么也没做", "Something that is not wanted: nothing was done"],
   "intent.decline": ["都不要", "None of the titles that were offered"],
   "intent.sleep-timer": ["睡眠定时：{timer}", "Sleep timer: {timer}"],
 
