@@ -197,7 +197,7 @@ async def test_a_source_that_is_not_there_is_named(kind: str) -> None:
     assert "nowhere" in str(fault)
 
 
-@pytest.mark.parametrize(("kind", "deaths"), [("sounddevice", 4), ("parec", 4)])
+@pytest.mark.parametrize(("kind", "deaths"), [("sounddevice", 2), ("parec", 2)])
 async def test_it_survives_the_deaths_of_the_sound_server(
     server: MicServer, kind: str, deaths: int
 ) -> None:

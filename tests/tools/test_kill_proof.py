@@ -20,7 +20,7 @@ needs_rauc = pytest.mark.skipif(
 
 @pytest.mark.parametrize(
     ("installer", "kills", "jobs"),
-    [("slots", 4, 2), pytest.param("rauc", 2, 1, marks=needs_rauc)],
+    [("slots", 2, 2), pytest.param("rauc", 2, 1, marks=needs_rauc)],
 )
 @pytest.mark.timeout(300)
 def test_killed_at_random_moments_an_update_ends_old_or_new_with_one_report(
