@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import hashlib
 import sys
 import time
@@ -37,7 +38,7 @@ from agent.first.unit import (
 )
 from agent.words import Words
 from agent.words.causes import explain, explain_error
-from base.files import read_record
+from base.files import fsync_path, read_record
 from wire.profile import Profile, ProfileError, parse_profile
 
 # Seconds in which an agent that was just started has its socket.
@@ -127,9 +128,9 @@ def run_provision(options: argparse.Namespace) -> int:
 def _remedy(error: OSError) -> Words | None:
     if isinstance(error, PermissionError):
         return Words("用 sudo 运行", "run it with sudo")
-    if error.errno == 28:
+    if error.errno == errno.ENOSPC:
         return Words("腾出空间；什么都没有改变", "make room; nothing was changed")
-    if error.errno == 30:
+    if error.errno == errno.EROFS:
         return Words("把它挂载为可写", "mount it writable")
     return None
 
@@ -147,7 +148,10 @@ def _bring(options: argparse.Namespace, stack: contextlib.ExitStack) -> Source:
             Words("story-agent provision 文件、-、--usb 或 --boot", "story-agent provision FILE, -, --usb or --boot"),
         )  # fmt: skip
     if str(options.file) == "-":
-        return Source("-", sys.stdin.buffer.read(PROFILE_MAX + 1)[:PROFILE_MAX].removeprefix(_BOM))
+        data = sys.stdin.buffer.read(PROFILE_MAX + 1)
+        if len(data) > PROFILE_MAX:
+            raise OSError(errno.EFBIG, f"more than {PROFILE_MAX} bytes", "-")
+        return Source("-", data.removeprefix(_BOM))
     return _source(options.file)
 
 
@@ -239,8 +243,11 @@ class _Provision:
         if before is Before.OTHER:
             if self._service.exists() and self._service.is_active():
                 self._service.stop()
-            for path in sorted(self._options.state.glob("outbox.sqlite*")):
+            waiting = sorted(self._options.state.glob("outbox.sqlite*"))
+            for path in waiting:
                 path.unlink()
+            if waiting:  # before the new identity is there, so that a power cut brings none of them back under it
+                fsync_path(self._options.state)
         if before is not Before.SAME or self._target.stat().st_mode & 0o777 != 0o400:
             write_profile(self._target, self._source.data, owner)
 

@@ -166,9 +166,12 @@ def finish(state: Path, profile: Path, config: Path | None) -> None:
 
 
 def _erase(state: Path, profile: Path, wish: Wish, kept: Collection[Path]) -> None:
-    for path in list(to_erase(state, kept)):
+    erased = list(to_erase(state, kept))
+    for path in erased:
         _remove(path)
-    fsync_path(state)
+    # Each folder before the wish goes: after a power cut nothing may be there again.
+    for folder in sorted({state, *(path.parent for path in erased)}):
+        fsync_path(folder)
     if not wish.keep_profile:
         _remove_profile(profile)
     (state / WISH_NAME).unlink()

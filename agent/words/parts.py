@@ -53,7 +53,7 @@ EXACT: dict[str, tuple[str, str]] = {
 
 PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r"cannot go to ([\d.]+) s: (.+)", "不能跳到 {0} 秒：{1!}", ""),
-    (r"([^:]+): there are (\d+) words already; forget one of them", "{0}：已有 {1} 个唤醒词，请先删除一个", ""),
+    (r"([^:]+): there are (\d+) words already; forget one of them", "{0}：已有 {1} 个唤醒词，先用 wake forget 去掉一个", ""),
     (r"not a WAV file: (.+)", "不是 WAV 文件（{0}）", ""),
     (r"WAV (\w+): got (.+), expected (.+)", "WAV 文件的 {0}：得到 {1}，应为 {2}", ""),
     (r"cannot be played: (.+)", "不能播放：{0!}", ""),
@@ -95,8 +95,6 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r"wake (\w+): (.+)", "wake {0}：{1!}", "wake {0}: {1!}"),
     (r"(.+): no such wake word; there are: none", "没有叫“{0}”的唤醒词；还没有录过", ""),
     (r"(.+): no such wake word; there are: (.+)", "没有叫“{0}”的唤醒词；有：{1}", ""),
-    (r"(.+): there are (\d+) words already; forget one of them", "{0}：已有 {1} 个词，先用 wake forget 去掉一个", ""),
-    (r"not a WAV file: (.+)", "不是 WAV 文件（{0}）", ""),
     (r"microphone: (.+)", "麦克风：{0!}", "microphone: {0!}"),
     (r"(mpv|amixer|pactl|parec|arecord|espeak-ng|PortAudio): (.+)", "{0}：{1!}", "{0}: {1!}"),
 )  # fmt: skip

@@ -6,6 +6,7 @@ The key has no passphrase: the folder that it lies in is the secret, as with the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -27,9 +28,8 @@ class Signer:
     def __init__(self, home: Path, key: str | None = None) -> None:
         """Use ``home``, and in it the key with the fingerprint ``key``; None: the one that is made here."""
         self._home = home
-        # gpg's agent has its socket in the home, and a socket's path has 107 bytes: a short name for a long one.
-        self._short = tempfile.TemporaryDirectory(prefix="story-gpg-")
-        self._named = Path(self._short.name) / "home"
+        self._named = home
+        self._ended = contextlib.ExitStack()
         self._key = key
 
     def __enter__(self) -> Self:
@@ -37,16 +37,25 @@ class Signer:
         if shutil.which("gpg") is None:
             raise StagingError("there is no gpg here: apt-get install gnupg")
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._named.symlink_to(self._home.absolute())
-        if self._key is None:
-            self._key = self._own() or self._make()
+        with contextlib.ExitStack() as begun:
+            # gpg's agent has its socket in the home, and a socket's path has 107 bytes: a short name for a long one.
+            short = begun.enter_context(tempfile.TemporaryDirectory(prefix="story-gpg-"))
+            self._named = Path(short) / "home"
+            self._named.symlink_to(self._home.absolute())
+            begun.callback(self._end_agent)
+            if self._key is None:
+                self._key = self._own() or self._make()
+            self._ended = begun.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let gpg's agent end: it would stay, and hold the key."""
+        """Let gpg's agent end."""
+        self._ended.close()
+
+    def _end_agent(self) -> None:
+        """End gpg's agent: it would stay, and hold the key."""
         command = ["gpgconf", "--homedir", str(self._named), "--kill", "gpg-agent"]
         subprocess.run(command, check=False, capture_output=True, timeout=GPG_SECONDS)  # noqa: S603  # fixed words, no shell
-        self._short.cleanup()
 
     @property
     def fingerprint(self) -> str:

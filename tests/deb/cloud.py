@@ -20,9 +20,9 @@ ASKED = (
 
 def install(system: System, deb: Path) -> str:
     """Install it: nothing serves until somebody enables it."""
-    (system.root / "root" / deb.name).write_bytes(deb.read_bytes())
+    (system.root / "var/tmp" / deb.name).write_bytes(deb.read_bytes())
     system.run("apt-get", "update", "-qq")
-    system.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", f"/root/{deb.name}")
+    system.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", f"/var/tmp/{deb.name}")
     system.run("systemctl", "is-enabled", "story-cloud", fail=True)
     system.run("systemd-analyze", "verify", "/usr/lib/systemd/system/story-cloud.service")
     for program in ("story-cloud", "story-fleet", "story-release"):
@@ -50,9 +50,9 @@ def start(system: System) -> str:
 
 def upgrade(system: System, newer: Path) -> str:
     """Upgrade it: a changed file of options is kept without a question, and the new version serves."""
-    (system.root / "root" / newer.name).write_bytes(newer.read_bytes())
+    (system.root / "var/tmp" / newer.name).write_bytes(newer.read_bytes())
     before = system.run("systemctl", "show", "-P", "MainPID", "story-cloud")
-    system.run("dpkg", "-i", f"/root/{newer.name}")
+    system.run("dpkg", "-i", f"/var/tmp/{newer.name}")
     seconds = _wait_for_api(system)
     if system.run("systemctl", "show", "-P", "MainPID", "story-cloud") == before:
         raise ProofError("the old process still serves")

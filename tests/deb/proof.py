@@ -232,27 +232,27 @@ def upgrade(site: Site, system: System, newer: Path) -> str:
 
 def interrupt(system: System, deb: Path, newer: Path) -> str:
     """Let a downgrade's postinst fail, then kill an upgrade in the middle: dpkg goes on, and the agent runs."""
-    (system.root / "root" / deb.name).write_bytes(deb.read_bytes())
-    (system.root / "root" / newer.name).write_bytes(newer.read_bytes())
+    (system.root / "var/tmp" / deb.name).write_bytes(deb.read_bytes())
+    (system.root / "var/tmp" / newer.name).write_bytes(newer.read_bytes())
     users = system.root / "usr/bin/systemd-sysusers"
     users.rename(users.with_name("systemd-sysusers.away"))
-    system.run("dpkg", "-i", "--force-downgrade", f"/root/{deb.name}", fail=True)
+    system.run("dpkg", "-i", "--force-downgrade", f"/var/tmp/{deb.name}", fail=True)
     users.with_name("systemd-sysusers.away").rename(users)
     system.run("dpkg", "--configure", "-a")
     found = []
     for seconds in ("0.3", "1", "2", "4"):
         system.run(
-            "sh", "-c", f"timeout -s KILL {seconds} dpkg -i /root/{newer.name}; "
+            "sh", "-c", f"timeout -s KILL {seconds} dpkg -i /var/tmp/{newer.name}; "
             # What was killed holds dpkg's lock until the kernel has ended it.
             "for try in 1 2 3 4 5 6 7 8 9; do dpkg --configure -a && break; sleep 1; done; "
-            f"dpkg -i /root/{newer.name}",
+            f"dpkg -i /var/tmp/{newer.name}",
         )  # fmt: skip
         expect(
             "damaged files", system.run("sh", "-c", "dpkg -V story-agent | grep -v ' c '; true"), ""
         )
         found.append(seconds)
-        system.run("dpkg", "-i", "--force-downgrade", f"/root/{deb.name}")
-    system.run("dpkg", "-i", f"/root/{newer.name}")
+        system.run("dpkg", "-i", "--force-downgrade", f"/var/tmp/{deb.name}")
+    system.run("dpkg", "-i", f"/var/tmp/{newer.name}")
     holds = f'"version": "{NEXT}"'
     system.wait("the new version", 60, "story-agent", "status", "--json", holds=holds)
     return f"a script that failed; dpkg killed after {', '.join(found)} s"
@@ -284,7 +284,7 @@ def remove(system: System, newer: Path) -> str:
     expect("/opt", system.run("sh", "-c", "ls /opt/story-agent 2>/dev/null; true"), "")
     expect("processes", system.run("sh", "-c", OURS), "")
     system.run("test", "-s", "/etc/story-agent/profile.json")
-    system.run("dpkg", "-i", f"/root/{newer.name}")
+    system.run("dpkg", "-i", f"/var/tmp/{newer.name}")
     system.wait("online", ONLINE_SECONDS, "story-agent", "status", "--json", holds='"online"')
     return "nothing of it left but state and settings; online again"
 
@@ -318,12 +318,12 @@ def prove_cloud(system: System, steps: Steps, deb: Path, scratch: Path) -> None:
 def prove_emulated(site: Site, system: System, steps: Steps, deb: Path) -> None:
     """Install, register, say on another architecture, without systemd."""
     device = site.cloud("device", "add")
-    (system.root / "root" / deb.name).write_bytes(deb.read_bytes())
+    (system.root / "var/tmp" / deb.name).write_bytes(deb.read_bytes())
 
     def install() -> str:
         system.run("apt-get", "update", "-qq")
         system.run(
-            "apt-get", "install", "-y", "-qq", "--no-install-recommends", f"/root/{deb.name}"
+            "apt-get", "install", "-y", "-qq", "--no-install-recommends", f"/var/tmp/{deb.name}"
         )
         kib = system.run("dpkg-query", "-W", "-f", "${Installed-Size}", "story-agent")
         machine = system.run(
@@ -342,10 +342,10 @@ def prove_emulated(site: Site, system: System, steps: Steps, deb: Path) -> None:
         return f"online {seconds:.0f} s after the start"
 
     def say() -> str:
-        (system.root / "root/utterance.wav").write_bytes(
+        (system.root / "var/tmp/utterance.wav").write_bytes(
             (ROOT / "tools/utterance.wav").read_bytes()
         )
-        return system.run("story-agent", "say", "/root/utterance.wav", "--lang", "en").strip()
+        return system.run("story-agent", "say", "/var/tmp/utterance.wav", "--lang", "en").strip()
 
     try:
         steps.do("install", install)

@@ -13,6 +13,7 @@ import pytest
 from agent.cli import main
 from agent.first import places, provision
 from agent.first.places import PlaceError
+from agent.first.profile_file import PROFILE_MAX
 from agent.first.provision import Before, compare
 from agent.first.unit import UnitError
 from tests.agent.first.parts import OTHER, TOKEN, UUID, profile, profile_bytes
@@ -139,7 +140,9 @@ def test_a_dry_run_and_a_missing_yes_change_nothing(
     assert bench.run(path)[0] == 0
 
 
-def test_another_machines_identity_needs_replace_and_its_reports_go(bench: Bench) -> None:
+def test_another_machines_identity_needs_replace_and_its_reports_go(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.run(bench.file(profile_bytes(OTHER)), "--yes", "--no-start")
     waiting = bench.state / "outbox.sqlite"
     waiting.write_bytes(b"reports of the other one")
@@ -149,10 +152,28 @@ def test_another_machines_identity_needs_replace_and_its_reports_go(bench: Bench
     assert f"another device, {OTHER}; got {UUID}" in err
     assert bench.target.read_bytes() == profile_bytes(OTHER)
     assert waiting.exists()
+    seen: list[tuple[Path, bytes]] = []
+    monkeypatch.setattr(
+        provision, "fsync_path", lambda path: seen.append((path, bench.target.read_bytes()))
+    )
     code, _, _ = bench.run(bench.file(profile_bytes()), "--yes", "--replace")
     assert code == 0
     assert bench.unit.calls == ["stop", "start"]
     assert not waiting.exists()
+    # Gone for good before the new identity is there.
+    assert seen == [(bench.state, profile_bytes(OTHER))]
+
+
+def test_what_is_too_long_for_a_profile_is_told_as_such(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = profile_bytes() + b" " * PROFILE_MAX
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    for source in ("-", bench.file(data)):
+        code, _, err = bench.run(source, "--yes")
+        assert code == 1
+        assert f"more than {PROFILE_MAX} bytes" in err
+    assert not bench.target.exists()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
-from agent.first import reset, reset_command
+from agent.first import WISH_NAME, reset, reset_command
 from agent.first.reset import ResetError, Wish, carry_out, load_wish, store_wish
 from agent.settings import parse_settings
 from agent.state import state_lock
@@ -165,6 +165,24 @@ def test_a_cut_at_any_step_is_finished_by_the_next_start(
             assert not (tmp_path / "profile.json").exists()
         cut_at += 1
     assert cut_at > 8
+
+
+def test_each_folder_is_on_the_disk_before_the_wish_goes(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut may bring back what lay deeper, and nothing would erase it again."""
+    synced: list[tuple[Path, bool]] = []
+    store_wish(state, Wish(keep_profile=True))
+    touched = {
+        path.parent for path in reset.to_erase(state, reset.kept_names(state, SETTINGS, Wish(True)))
+    }
+    assert len(touched) > 1
+    monkeypatch.setattr(
+        reset, "fsync_path", lambda path: synced.append((path, (state / WISH_NAME).exists()))
+    )
+    carry_out(state, tmp_path / "profile.json", SETTINGS)
+    assert touched <= {path for path, is_wished in synced if is_wished}
+    assert synced[-1] == (state, False)
 
 
 def test_what_stays_keeps_the_wish_and_says_so(

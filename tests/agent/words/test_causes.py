@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import agent.link
 from agent.link import LinkError
 from agent.words import Words
-from agent.words.causes import _EXACT, _SYSTEM, explain, explain_error
+from agent.words.causes import _EXACT, _PATTERNS, _SYSTEM, explain, explain_error
 from agent.words.remedies import CHINESE, remedy_of
 
 
@@ -108,3 +108,9 @@ def test_every_remedy_of_the_link_has_chinese() -> None:
         assert kind.remedy in CHINESE, kind
         assert remedy_of(kind.remedy).zh == CHINESE[kind.remedy]
     assert explain(agent.link.TWIN).zh != agent.link.TWIN
+
+
+def test_no_pattern_is_there_twice() -> None:
+    """The first one would hide the other, which somebody has written for a reason."""
+    patterns = [pattern for pattern, _, _ in _PATTERNS]
+    assert not {pattern for pattern in patterns if patterns.count(pattern) > 1}

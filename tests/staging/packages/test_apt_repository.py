@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from staging.errors import StagingError
 from staging.packages.apt_repository import AptRepository, installer
 from staging.packages.deb_file import read_deb
 from staging.packages.index import index_files, packages_text, release_text, sha256
+from staging.packages.signer import Signer
 from wire.errors import FieldError
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -190,6 +192,23 @@ def candidates(folder: Path, repository: Path) -> list[str]:
         if done.returncode:
             return []
     return [line.split("|")[1].strip() for line in done.stdout.splitlines()]
+
+
+def test_a_key_that_cannot_be_made_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs, short = tmp_path / "bin", tmp_path / "short"
+    for folder in (programs, short):
+        folder.mkdir()
+    for name in ("gpg", "gpgconf"):
+        (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/calls\nexit 2\n')
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
+    with pytest.raises(StagingError), Signer(tmp_path / "home"):
+        pass
+    assert "--kill gpg-agent" in (tmp_path / "calls").read_text().splitlines()[-1]
+    assert not list(short.iterdir())
 
 
 @needs_gpg
