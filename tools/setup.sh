@@ -8,7 +8,8 @@ python=${PYTHON:-python3}
 # The device's packages (the first line), and those that the bench and the tests add.
 packages=(libspeex1 libspeexdsp1 mpv alsa-utils pulseaudio-utils python3-venv
           pulseaudio libasound2-plugins pipewire pipewire-pulse wireplumber curl openssl dbus rauc squashfs-tools softhsm2 postgresql
-          mosquitto chromium chromium-driver fonts-noto-cjk libportaudio2 espeak-ng)
+          mosquitto chromium chromium-driver fonts-noto-cjk libportaudio2 espeak-ng
+          gnupg groff-base poppler-utils zbar-tools zsh fish)
 
 # Never pipewire-alsa: it and pulseaudio remove each other.
 
