@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.exits import EX_CONFIG
 from agent.words import Words
 
 UNIT = "story-agent.service"
@@ -128,7 +129,7 @@ def reason(unit: Unit) -> Words | None:
         )
     if unit.status in _BEFORE:
         return _BEFORE[unit.status]
-    if unit.status == 78:  # agent.exits.EX_CONFIG
+    if unit.status == EX_CONFIG:
         return Words(
             "设置或身份文件不能用（78）", "its settings or its profile cannot be used (78)"
         )

@@ -187,8 +187,7 @@ class SetupMode:
             if str(fault) != str(self._fault):
                 _, remedy = words_of(fault)
                 _log.warning("set-up mode: %s; %s", fault, remedy.en, extra={"event": "setup"})
-                waits_for = "profile" if isinstance(fault, ProfileFault) else "settings"
-                self._service.notify(f"STATUS=waits for {waits_for}: {remedy.en}")
+                self._service.notify(f"STATUS=waits for {waits_for(fault)}: {remedy.en}")
             self._fault = fault
             return False
         _log.info("set-up mode: the files can be used; the agent starts")

@@ -109,13 +109,14 @@ class DevicePage:
 
     async def _log_in(self, token: str, request: Request) -> Response:
         address = request.client.host if request.client else ""
+        given = await read_body(request, FORM_LIMIT)
+        # From here to the count nothing is awaited: tries side by side are counted one by one.
         if wait := math.ceil(self._tries.wait(address)):
             late = _tell(request, 429, texts.TOO_MANY, seconds=wait)
             late.headers["Retry-After"] = str(wait)
             return late
         if not token:
             return _tell(request, 503, texts.NO_TOKEN)
-        given = await read_body(request, FORM_LIMIT)
         if isinstance(given, exchange.Answer) or not hmac.compare_digest(
             given.strip(), token.encode()
         ):

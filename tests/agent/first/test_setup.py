@@ -11,16 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.first.profile_file import ProfileFault, read_profile
+from agent.first.profile_file import FaultToMend, ProfileFault, read_profile
 from agent.first.setup import SetupMode, Signature, Waiting, signature, waits
 from agent.local.client import AgentUnreachableError, LocalClient
 from agent.settings import SettingsError
 from agent.state import AgentBusyError, state_lock
+from agent.systemd import ServiceManager
+from agent.words import Words
 from ota.launch import boot
 from ota.launch.boot import BootRecord
 from tests.agent.first.parts import profile_bytes
 
-FAULT = ProfileFault("none", ("没有", "none"), ("放", "put one"))  # type: ignore[arg-type]
+FAULT = ProfileFault("none", Words("没有", "none"), Words("放", "put one"))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +112,32 @@ async def test_it_answers_what_it_waits_for_and_ends_when_the_profile_is_there(
         path.write_bytes(profile_bytes())
         assert await running
     assert not (tmp_path / "agent.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "waited_for"),
+    [
+        (FAULT, "profile"),
+        (FaultToMend("x", Words("零", "x"), Words("零", "x")), "reset"),
+        (SettingsError("x"), "settings"),
+    ],
+)
+async def test_systemd_is_told_what_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: SettingsError, waited_for: str
+) -> None:
+    told: asyncio.Queue[str] = asyncio.Queue()
+    monkeypatch.setattr(ServiceManager, "notify", lambda _, text: told.put_nowait(text))
+
+    def read() -> None:
+        raise fault
+
+    mode = SetupMode(tmp_path, dict.fromkeys(("profile", "settings", "reset"), tmp_path), read, "1")
+    async with asyncio.timeout(20):
+        running = asyncio.create_task(mode.run())
+        assert (await told.get()).startswith(f"STATUS=waits for {waited_for}: ")
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
 
 async def test_sigterm_ends_it_without_a_restart(tmp_path: Path) -> None:

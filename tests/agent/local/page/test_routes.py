@@ -142,6 +142,26 @@ async def test_tokens_are_not_guessed(site: Site) -> None:
         assert (await site.log_in(family)).status_code == 201
 
 
+async def test_tries_side_by_side_are_counted_one_by_one(site: Site) -> None:
+    begun, go = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        begun.release()
+        await go.wait()
+        yield b"x"
+
+    async with site.browser() as stranger, asyncio.timeout(20):
+        posts = [
+            asyncio.create_task(stranger.post("/page/session", content=slow(), headers=SCRIPT))
+            for _ in range(4 * TRIES)
+        ]
+        for _ in posts:
+            await begun.acquire()
+        go.set()
+        codes = [(await post).status_code for post in posts]
+    assert sorted(codes) == [403] * TRIES + [429] * 3 * TRIES
+
+
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"x" * 5000])
 async def test_what_is_no_token_is_refused(site: Site, body: bytes) -> None:
     async with site.browser() as browser:
