@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from resources.datapoint import DataPoint
@@ -30,10 +31,12 @@ class Watcher:
         self._dispatch = dispatch
         self._on_change = on_change
         self._reported: dict[str, Value] = {}
+        self._notes: Counter[str] = Counter()
 
     def note_reported(self, name: str, value: Value) -> None:
         """Record a value that was reported by other means."""
         self._reported[name] = value
+        self._notes[name] += 1
 
     async def run(self) -> None:
         """Poll until cancelled; the first poll reports all values."""
@@ -46,7 +49,11 @@ class Watcher:
         for name, point in self._dispatch.points.items():
             if not _is_watched(point):
                 continue
+            notes = self._notes[name]
             answer = await self._dispatch.request(Method.GET, name)
+            if self._notes[name] != notes:
+                # An order came meanwhile: what was read may be older than what it has reported.
+                continue
             if answer.code is not Code.CONTENT:
                 _log.debug("%s cannot be read: %s", name, answer.text)
                 continue

@@ -18,6 +18,7 @@ from resources.points.switch import SwitchPoint
 from resources.points.volume import VolumePoint
 from tests.resources.parts import LoudBench, level_on
 from wire.datapoints import Value
+from wire.exchange import Answer
 
 
 class Bench:
@@ -75,4 +76,22 @@ async def test_a_battery_that_cannot_be_read_is_passed_over(bench: Bench) -> Non
     bench.charge("nothing")
     assert await bench.look() == []
     bench.charge(80)
+    assert await bench.look() == []
+
+
+async def test_a_look_that_an_order_overtakes_does_not_tell_the_value_of_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the cloud shows the old value as the present one, until the next look."""
+    request = bench.dispatch.request
+    overtaking = ["3"]
+
+    async def slow(method: str, name: str, *more: str) -> Answer:
+        answer = await request(method, name, *more)
+        if name == "volume" and overtaking:
+            await request("PUT", name, overtaking.pop())
+        return answer
+
+    monkeypatch.setattr(bench.dispatch, "request", slow)
+    assert await bench.look() == [("switch", False), ("power", 80)]
     assert await bench.look() == []
