@@ -17,9 +17,9 @@ run: setup
 test: lint
 	@$(MAKE) --no-print-directory -j2 types suite
 
-# Four workers on two cores, for the same reason. ARGS=… are more words for pytest.
+# Five workers on two cores, for the same reason. ARGS=… are more words for pytest.
 suite: setup
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The Debian packages for amd64 and arm64 into build/deb, from wheels whose hashes are in systemd/deb/locks (docs/packages.md).
 deb: setup
