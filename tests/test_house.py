@@ -129,6 +129,7 @@ TESTED_IN: dict[str, str] = {
     "staging.store.issue": "tests/staging/labels/test_export.py",
     "staging.migrations.versions.0005_issued": "tests/staging/store/test_migrations.py",
     "staging.migrations.versions.0006_sboms": "tests/staging/store/test_migrations.py",
+    "staging.commands.asking": "tests/staging/commands/test_command_socket.py",
     "staging.commands.common": "tests/staging/commands/test_cli.py",
     "staging.commands.exits": "tests/staging/commands/test_cli.py",
     "staging.console.device": "tests/staging/console/test_versions.py",

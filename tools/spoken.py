@@ -25,7 +25,7 @@ from typing import IO, Any, TypeVar
 from agent.local import SOCKET_NAME
 from agent.local.client import LocalClient
 from audio.vad import RATE
-from staging.commands.command_socket import ask
+from staging.commands.asking import ask
 from tools.bench import Bench
 from tools.processes import BenchError
 from tools.pulse import MIC_SOURCE, MicServer

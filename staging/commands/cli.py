@@ -7,55 +7,39 @@ and a code of `staging.commands.exits`.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-from sqlalchemy.exc import SQLAlchemyError
+from typing import Final, NoReturn
 
 from base.printing import run_printing
-from staging.commands import (
-    accounts,
-    apps,
-    apt_repositories,
-    batches,
-    data_points,
-    devices,
-    exits,
-    products,
-    releases,
-    sboms,
-    sentences,
-    serve,
-    strategies,
-    title_lists,
-    tokens,
-    updates,
-)
+from staging.commands import exits
 from staging.commands.common import DATABASE_VARIABLE, Result
 from staging.errors import StagingError
-from staging.store import engine
 from wire.errors import WireError
 
-# In the order of the help. Each adds its commands itself, with the functions that run them.
-SUBJECTS = (
-    serve,
-    devices,
-    apps,
-    accounts,
-    tokens,
-    products,
-    batches,
-    data_points,
-    releases,
-    sboms,
-    strategies,
-    updates,
-    sentences,
-    title_lists,
-    apt_repositories,
-)
+# The module of each subject and its commands, in the order of the help. A module adds its commands itself, with the
+# functions that run them, and only the module of the command that was given is imported: all of them take a second.
+SUBJECTS: Final = {
+    "serve": ("serve", "worker"),
+    "devices": ("device",),
+    "apps": ("app",),
+    "accounts": ("account",),
+    "tokens": ("token",),
+    "products": ("product",),
+    "batches": ("batch",),
+    "data_points": ("datapoint",),
+    "releases": ("release",),
+    "sboms": ("sbom",),
+    "strategies": ("strategy",),
+    "updates": ("update",),
+    "sentences": ("say", "heard"),
+    "title_lists": ("catalogue",),
+    "apt_repositories": ("apt-repo",),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,23 +48,37 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run_command(arguments: list[str] | None) -> int:
-    options = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(needed_subjects(words)).parse_args(words)
     try:
         result: Result | None = options.run(options)
     except (StagingError, WireError) as error:
         return _fail(str(error))
-    except SQLAlchemyError as error:
-        return _fail(f"database: {engine.reason(error)}")
     except BrokenPipeError:
         raise  # the reader of what is printed has gone: `run_printing`
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror}")
     except KeyboardInterrupt:
         return exits.INTERRUPTED
+    except Exception as error:
+        reason = _store_reason(error)
+        if reason is None:
+            raise
+        return _fail(f"database: {reason}")
     if result is not None:
         lines = [json.dumps(result.value, ensure_ascii=False)] if options.json else result.lines
         print("\n".join(lines))
     return exits.DONE
+
+
+def _store_reason(error: Exception) -> str | None:
+    """Return the reason in an error of the database; None if it is another error."""
+    library = sys.modules.get("sqlalchemy.exc")
+    if library is None or not isinstance(error, library.SQLAlchemyError):
+        return None
+    from staging.store import engine
+
+    return engine.reason(error)
 
 
 def default_data() -> Path:
@@ -94,15 +92,38 @@ def _fail(message: str) -> int:
     return exits.FAILED
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def needed_subjects(words: Sequence[str]) -> Iterable[str]:
+    """Return the subject of the command in ``words``; all of them where help or an error must name them."""
+    parser = _Sketch(add_help=False)
+    _add_common(parser, default=True)
+    parser.add_argument("command", nargs="?")
+    try:
+        given = parser.parse_known_args(list(words))[0].command
+    except _UnclearError:
+        given = None
+    return [name for name, commands in SUBJECTS.items() if given in commands] or SUBJECTS
+
+
+class _UnclearError(Exception):
+    """The words are not those of a command."""
+
+
+class _Sketch(argparse.ArgumentParser):
+    """A parser that leaves it to the real one to print an error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _UnclearError(message)
+
+
+def build_parser(subjects: Iterable[str] = SUBJECTS) -> argparse.ArgumentParser:
+    """Return the parser of the command line, with the commands of ``subjects``."""
     parser = argparse.ArgumentParser(prog="story-cloud", description="The staging cloud.")
     _add_common(parser, default=True)
     common = argparse.ArgumentParser(add_help=False)
     _add_common(common, default=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for subject in SUBJECTS:
-        subject.add_commands(commands, common)
+    for subject in subjects:
+        importlib.import_module(f"staging.commands.{subject}").add_commands(commands, common)
     return parser
 
 

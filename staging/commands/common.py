@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from staging.data_dir import DataDir, Endpoints, read_endpoints
 from staging.errors import StagingError
-from staging.store import Database, product_setup, products
-from staging.store.models import Product
-from staging.store.products import PRODUCT_NAME
 from staging.times import now_ms
+
+if TYPE_CHECKING:
+    from staging.store import Database
+    from staging.store.models import Product
 
 Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse gives its class no public name
 
@@ -48,6 +50,8 @@ def database_of(options: argparse.Namespace) -> Path | str:
 @contextmanager
 def store(options: argparse.Namespace) -> Iterator[Database]:
     """Open the store for one command."""
+    from staging.store import Database
+
     data_of(options).create()
     database = Database(database_of(options))
     try:
@@ -58,6 +62,8 @@ def store(options: argparse.Namespace) -> Iterator[Database]:
 
 def add_product_option(parser: argparse.ArgumentParser) -> None:
     """Add the option ``--product``."""
+    from staging.store.products import PRODUCT_NAME
+
     parser.add_argument("--product", metavar="NAME", help=f"default: {PRODUCT_NAME}")
 
 
@@ -69,6 +75,8 @@ def add_release_option(parser: argparse.ArgumentParser) -> None:
 
 def product_of(options: argparse.Namespace, database: Database) -> Product:
     """Return the product that a command names, or the default one; raises NotFoundError."""
+    from staging.store import product_setup, products
+
     if options.product is None:
         return database.call(products.default_product, now_ms())
     return database.call(product_setup.product, options.product)

@@ -14,7 +14,6 @@ from staging.commands.common import (
     group,
     store,
 )
-from staging.identity.profiles import profile_file
 from staging.store import devices
 from staging.times import iso_or_none, now_ms
 
@@ -65,6 +64,8 @@ def _list(options: argparse.Namespace) -> Result:
 
 
 def _profile(options: argparse.Namespace) -> Result:
+    from staging.identity.profiles import profile_file
+
     endpoints = endpoints_of(options)
     with store(options) as database:
         device = database.call(devices.get, options.uuid)

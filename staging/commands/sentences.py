@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from staging.commands.command_socket import ask
+from staging.commands.asking import ask
 from staging.commands.common import Commands, Result, command, data_of, store
 from staging.errors import StagingError
-from staging.recognition.lookup import look_up
-from staging.recognition.outcomes import PAGE_LIMIT, OutcomeLog
 from staging.recognition.summary import summary
 from staging.times import iso
 
@@ -26,6 +24,8 @@ def add_commands(
 
 
 def _limit(text: str) -> int:
+    from staging.recognition.outcomes import PAGE_LIMIT
+
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= PAGE_LIMIT):
         raise argparse.ArgumentTypeError(f"got {text!r}, expected 1 to {PAGE_LIMIT}")
     return int(text)
@@ -39,6 +39,9 @@ def _say(options: argparse.Namespace) -> Result:
 
 
 def _heard(options: argparse.Namespace) -> Result:
+    from staging.recognition.lookup import look_up
+    from staging.recognition.outcomes import OutcomeLog
+
     uuid = options.uuid.lower() if options.uuid else None
     if uuid:
         with store(options) as database:

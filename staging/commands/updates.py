@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from staging.commands.command_socket import ask
+from staging.commands.asking import ask
 from staging.commands.common import Commands, Result, command, data_of, group, store
 from staging.errors import NoServerError
 from staging.store import order_rules, ota

@@ -5,6 +5,7 @@ Tests staging.commands.common and staging.commands.exits too.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -43,13 +44,64 @@ def test_mistakes_are_one_line(
     assert printed.err.count("\n") == 1
 
 
-def test_a_command_waits_for_no_library_of_the_server() -> None:
-    """They take two thirds of a start: a script that adds a batch of devices runs many commands."""
-    script = "import sys, staging.commands.cli; print({'fastapi', 'uvicorn', 'httpx', 'paho', 'psycopg'} & {*sys.modules})"
-    done = subprocess.run(
-        (sys.executable, "-c", script), capture_output=True, text=True, check=True
+SERVERS_LIBRARIES = {"fastapi", "uvicorn", "httpx", "paho", "psycopg", "starlette", "pydantic"}
+A_SUBJECTS_LIBRARIES = SERVERS_LIBRARIES | {"sqlalchemy", "cryptography", "asyncio", "tuf"}
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (("--help",), SERVERS_LIBRARIES),
+        (("device", "list"), SERVERS_LIBRARIES | {"cryptography"}),
+        (("say", "f" * 14, "停"), A_SUBJECTS_LIBRARIES),
+        (("update", "cancel", "f" * 14), SERVERS_LIBRARIES | {"cryptography"}),
+    ],
+)
+def test_a_command_waits_for_no_library_that_it_does_not_need(
+    words: tuple[str, ...], unwanted: set[str], tmp_path: Path
+) -> None:
+    """They take most of a start: a script that adds a batch of devices runs many commands."""
+    script = (
+        "import sys\n"
+        "from staging.commands import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "print('loaded', *{name.partition('.')[0] for name in sys.modules})"
     )
-    assert done.stdout == "set()\n"
+    command = (sys.executable, "-c", script, "--data", str(tmp_path), *words)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    loaded = done.stdout.rpartition("loaded ")[2].split()
+    assert "staging" in loaded
+    assert set(loaded) & unwanted == set()
+
+
+def test_each_subject_adds_the_commands_that_the_table_says() -> None:
+    for subject, commands in cli.SUBJECTS.items():
+        assert _commands_of(cli.build_parser([subject])) == list(commands)
+
+
+def _commands_of(parser: argparse.ArgumentParser) -> list[str]:
+    [choices] = [each.choices for each in parser._actions if isinstance(each.choices, dict)]
+    return list(choices)
+
+
+@pytest.mark.parametrize(
+    ("words", "subjects"),
+    [
+        (["device", "list"], ["devices"]),
+        (["--data", "device", "token", "--app", "1"], ["tokens"]),
+        (["--data=serve", "--json", "heard", "say"], ["sentences"]),
+        (["--datab", "serve", "worker"], ["serve"]),
+        (["say", "-h"], ["sentences"]),
+        ([], list(cli.SUBJECTS)),
+        (["-h"], list(cli.SUBJECTS)),
+        (["devise"], list(cli.SUBJECTS)),
+        (["--data"], list(cli.SUBJECTS)),
+        (["--json=1", "say"], list(cli.SUBJECTS)),
+    ],
+)
+def test_only_the_subject_of_the_command_is_read(words: list[str], subjects: list[str]) -> None:
+    assert list(cli.needed_subjects(words)) == subjects
 
 
 def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,8 @@ from pathlib import Path
 import pytest
 
 from staging.commands import command_socket
-from staging.commands.command_socket import (
-    CONNECTION_LIMIT,
-    REQUEST_LIMIT,
-    SOCKET_NAME,
-    ask,
-    open_command_socket,
-)
+from staging.commands.asking import REQUEST_LIMIT, SOCKET_NAME, ask
+from staging.commands.command_socket import CONNECTION_LIMIT, open_command_socket
 from staging.errors import DeviceOfflineError, NoServerError, StagingError
 
 UUID = "01a800000072af"

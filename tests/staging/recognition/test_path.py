@@ -21,7 +21,7 @@ from audio.pcm import Pcm
 from audio.wav import render_wav
 from resources.titles.natural import natural_key
 from staging.commands import cli
-from staging.commands.command_socket import ask
+from staging.commands.asking import ask
 from staging.errors import StagingError
 from staging.recognition import model
 from staging.recognition.model import SHA256, join_model, missing_packages, model_folder
