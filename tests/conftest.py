@@ -22,6 +22,9 @@ from hypothesis import HealthCheck, settings
 
 # Texts are compared in English; a test of the other language, or of the locale, says so itself.
 os.environ["STORY_AGENT_LANG"] = "en"
+# A shell lets what it starts in the background ignore SIGINT, and every process of the tests would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The test machine is shared and sometimes slow, which is not a fault of the code under test.
 # Half of Hypothesis' usual examples: they are other ones in each run, and `make fuzz` tries millions.

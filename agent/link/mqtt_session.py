@@ -267,7 +267,9 @@ class MqttSession:
         if await connection.publish(request, deadline=left) == _NO_SUBSCRIBERS:
             raise CloudBusyError("no cloud listens at the broker now")
         either: list[asyncio.Future[Any]] = [answer, connection.ended]
-        seconds = min(RESEND_SECONDS, max(0.0, until - time.monotonic()))
+        left = max(0.0, until - time.monotonic())
+        # The last wait has the rest: what is sent with no time left tells of the broker what is true of the cloud.
+        seconds = RESEND_SECONDS if left >= 1.5 * RESEND_SECONDS else left
         await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
