@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup manuals run test deb test-deb image test-vm test-cuts lint types bench fuzz command-proof report-proof worker-proof wake-proof listen-proof clean
+.PHONY: setup manuals docs run test deb test-deb test-readme image test-vm test-cuts lint types bench fuzz command-proof report-proof worker-proof wake-proof listen-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -108,6 +108,18 @@ command-proof: setup
 # Man pages and shell completions, made from the parsers, as they belong below /usr/share.
 manuals: setup
 	@$(BIN)/python -m tools.manuals $(or $(DIR),build/share)
+
+# The documents as a site, build/docs/pages/index.html; warnings and links that lead nowhere are errors. Its generator comes from PyPI at the first time.
+SITE := build/docs
+docs: setup
+	@$(SITE)/env/bin/mkdocs --version >/dev/null 2>&1 || { mkdir -p $(SITE) && $(PYTHON) -m venv $(SITE)/env && \
+	  $(SITE)/env/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tools/site-requirements.txt; }
+	@$(BIN)/python -m tools.site $(SITE) --mkdocs $(SITE)/env/bin/mkdocs
+
+# The commands of README and bench guide, run as they stand there (docs/bench.md). ONLY="bench" needs no root; flashing needs root, mmdebstrap,
+# systemd-container and a Debian mirror.
+test-readme: setup
+	@$(BIN)/python -m tests.readme.proof $(if $(ONLY),--only $(ONLY)) --write build/readme-proof.md
 
 clean:
 	rm -rf .venv run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -22,6 +22,7 @@ from agent.local.changes import Changes
 from agent.local.doors import Doors, Rooms
 from agent.local.sockets import unix_socket
 from agent.points import build_points, times_of
+from agent.product_points import LEFT_OUT, product_points
 from agent.routes import cloud_handler
 from agent.settings import Settings
 from agent.state import socket_to_bind, state_lock
@@ -103,6 +104,7 @@ class Agent:
         self._ears: Ears | None = None
         self._page: DevicePage | None = None
         self._page_lock = threading.Lock()
+        self._left_out: dict[str, str] = {}
         self._telling: set[asyncio.Task[Any]] = set()
         self._service = ServiceManager()
         self._read_settings = read_settings
@@ -139,7 +141,9 @@ class Agent:
 
     async def _start(self) -> None:
         points = await build_points(self._settings, self._state, self._report_noted, self._clock)
-        self._dispatch = Dispatch(points, self._report_put)
+        added = product_points([point.description.name for point in points])
+        self._left_out = {f"{LEFT_OUT}{name}": why for name, why in added.faults.items()}
+        self._dispatch = Dispatch([*points, *added.points], self._report_put)
         self._updates = Updates(
             self._profile, self._settings, self._state, self._version,
             clock=self._clock, outbox=self._outbox, play=self._dispatch.points["play"],
@@ -283,6 +287,8 @@ class Agent:
 
     async def status(self) -> Mapping[str, object]:
         """Return the agent's status for ``story-agent status``; it contains no secrets."""
+        from agent.first.import_note import load_note  # noqa: PLC0415  # no start needs it
+
         return {
             "version": self._version,
             "code": str(running_release().folder),
@@ -290,7 +296,8 @@ class Agent:
             "link": self._link.status.to_json(),
             "outbox": self._outbox.status(),
             "trouble": self.trouble,
-            "faults": self._contained.faults,
+            "import": load_note(self._state),
+            "faults": {**self._left_out, **self._contained.faults},
             "home_network": None if self._clients is None else self._clients.status(),
             "update": self._updater.status(),
             "play": await self._play_status(),

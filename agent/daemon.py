@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.app import Agent
 from agent.exits import EX_CONFIG, EX_FAILED, EX_OK
-from agent.first import WISH_NAME, is_reset_wished
+from agent.first import NOTE_NAME, WISH_NAME, is_reset_wished
 from agent.first.profile_file import FoundProfile, read_profile
 from agent.last_words import keep
 from agent.local.sockets import LocalAccessError
@@ -43,7 +43,8 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
     profile = found.profile
     set_up_logging(profile.secrets, verbose=options.verbose)
     found.tell()
-    for doubt in doubts_of(settings):
+    _tell_import(options.state)
+    for doubt in doubts_of(settings, options.state):
         _log.warning("settings: %s", doubt)
     agent: Agent | None = None
 
@@ -109,6 +110,7 @@ def _answer_fault(options: argparse.Namespace, fault: SettingsError) -> tuple[in
         _print_error(options.state, str(fault))
         return EX_CONFIG, False
     set_up_logging((), verbose=options.verbose)
+    _tell_import(options.state)
 
     def read() -> None:
         found, _ = _read_configuration(options)
@@ -130,6 +132,14 @@ def _answer_fault(options: argparse.Namespace, fault: SettingsError) -> tuple[in
             return EX_OK, runner.run(wait())
     except Exception as error:  # noqa: BLE001  # sorted into expected errors and bugs
         return _report_error(options.state, error, Redactor(()))
+
+
+def _tell_import(state: Path) -> None:
+    """Log what became of a profile on the boot partition, where there was one."""
+    if (state / NOTE_NAME).exists():
+        from agent.first.import_note import tell_note  # noqa: PLC0415  # once in a machine's life
+
+        tell_note(state)
 
 
 def _make_state(path: Path) -> tuple[Path, str | None]:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
-from agent.product_points import product_points
 from agent.settings import Settings, SwitchSettings
 from base.clock import TrustedTime
 from base.local_time import local_time
@@ -55,7 +54,7 @@ ChangeListener = Callable[[str, Value], Awaitable[None]]
 async def build_points(
     settings: Settings, state: Path, on_change: ChangeListener, clock: TrustedTime
 ) -> list[DataPoint]:
-    """Return the open API's data points, in the order of its example, then ours and the product's."""
+    """Return the open API's data points, in the order of its example, then ours."""
 
     async def title_changed(title: str) -> None:
         await on_change("play", title)
@@ -100,7 +99,6 @@ async def build_points(
         MicrophonePoint(MicrophoneSwitch(state / "microphone-off")),
         ListeningPoint(ListeningTimes(clock, state)),
         ChargingPoint(meter, watch),
-        *product_points(),
     ]
 
 

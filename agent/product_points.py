@@ -1,39 +1,69 @@
-"""The data points that an installed product adds in a group of entry points."""
+"""The data points that installed packages add, each kept from harming the others (docs/adding-a-data-point.md).
+
+A package names, in the group `GROUP` of entry points, what is called without arguments and gives a
+`resources.datapoint.DataPoint`. One that cannot be used is left out, and is told in log, ``status`` and doctor.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resources.datapoint import DataPoint
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 GROUP = "story_agent.resources"
+# Before the entry point's name, among the faults in ``status``.
+LEFT_OUT = "data point "
 # What pip and setuptools install beside a package (PyPA, "Entry points specification").
 _FILES = ("*.dist-info/entry_points.txt", "*.egg-info/entry_points.txt")
 
 _log = logging.getLogger(__name__)
 
 
-def product_points() -> list[DataPoint]:
-    """Create the data points of installed products; one that fails is logged and skipped."""
-    if not is_offered(sys.path):
-        return []
-    import importlib.metadata  # noqa: PLC0415  # every start would pay for it, and hardly a machine needs it
+@dataclass(slots=True)
+class Added:
+    """The data points of packages, and why others are left out, by the entry point's name."""
 
-    points: list[DataPoint] = []
-    for entry in importlib.metadata.entry_points(group=GROUP):
+    points: list[DataPoint] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+def product_points(taken: Collection[str] = ()) -> Added:
+    """Create the data points of installed packages; ``taken`` are the names that a package may not have."""
+    if not is_offered(sys.path):
+        return Added()
+    from importlib.metadata import entry_points  # noqa: PLC0415  # every start would pay for it
+
+    return add_all(entry_points(group=GROUP), taken)
+
+
+def add_all(entries: Iterable[EntryPoint], taken: Collection[str]) -> Added:
+    """Create a data point for each entry; those that cannot be used become faults."""
+    # Only a machine with such a package pays for what guards it.
+    from agent.guarded_point import GuardedPoint, check_description  # noqa: PLC0415
+
+    added = Added()
+    for entry in sorted(entries, key=lambda each: each.name):
+        names = {*taken, *(point.description.name for point in added.points)}
         try:
             point = entry.load()()
-        except Exception:  # noqa: BLE001  # it must not stop the other points
-            _log.exception("data point %s cannot be loaded", entry.name)
-            continue
-        if isinstance(point, DataPoint):
-            points.append(point)
-        else:
-            _log.error("data point %s is no resources.datapoint.DataPoint", entry.name)
-    return points
+            if not isinstance(point, DataPoint):
+                raise TypeError("it gives no resources.datapoint.DataPoint")  # noqa: TRY004
+            check_description(point.description, names)
+            added.points.append(GuardedPoint(point))
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a package does, the machine plays
+            added.faults[entry.name] = f"{error or type(error).__name__}"
+            _log.error(
+                "data point %s of a package is left out: %s", entry.name, error, exc_info=error
+            )
+    return added
 
 
 def is_offered(folders: Iterable[str]) -> bool:

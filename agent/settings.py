@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from agent.media_place import is_around, own_folder_around
 from agent.settings_files import layers_of, read_layers
 from agent.settings_values import convert, convert_networks
 from audio.speex import DEFAULT_QUALITY
@@ -243,6 +244,8 @@ class Settings:
 TABLES: Mapping[str, type[Any]] = get_type_hints(Settings)
 """The tables of the file, by their names."""
 
+# The unit's; other state folders are named.
+STATE = Path("/var/lib/story-agent")
 # The 7-bit addresses of chips: I2C-bus specification UM10204, section 3.1.12.
 CHIP_ADDRESSES = (0x08, 0x77)
 
@@ -294,11 +297,13 @@ def judge(source: Mapping[str, object]) -> tuple[Settings, list[FieldError]]:
     return Settings(**built), [*faults, *_disagreements(built, spoiled)]
 
 
-def doubts_of(settings: Settings) -> Iterator[FieldError]:
-    """Return the settings that do nothing, each with what counts in its place.
+def doubts_of(settings: Settings, state: Path = STATE) -> Iterator[FieldError]:
+    """Return the settings that do nothing or may do harm, each with what should be in its place.
 
     Machines have run with them for years: they are told, and refused by nothing, so that no update ends at them.
     """
+    if fault := _doubt_media(settings.play.media_folder, state):
+        yield fault
     light, buttons = settings.light, settings.buttons
     if light.led and light.gpio >= 0:
         yield FieldError(
@@ -308,6 +313,17 @@ def doubts_of(settings: Settings) -> Iterator[FieldError]:
         yield FieldError(
             "buttons.talk_code", buttons.talk_code, "0, or buttons.input beside it: no key is read"
         )
+
+
+def _doubt_media(media: Path, state: Path) -> FieldError | None:
+    """Return why the stories had better lie elsewhere, None if they lie well."""
+    if is_around(state, media):
+        expected = "a folder for stories alone, such as media: this one has the agent's own files in it"
+    elif own := own_folder_around(state, media):
+        expected = f"a folder for stories alone, such as media: the agent keeps files of its own in {own}"
+    else:
+        return None
+    return FieldError("play.media_folder", str(media), expected)
 
 
 def _disagreements(built: Mapping[str, Any], spoiled: Collection[str]) -> Iterator[FieldError]:
@@ -345,17 +361,26 @@ def _check_certificate(link: LinkSettings) -> None:
 def _check_network(local: LocalSettings) -> None:
     addresses = {"https_address": local.https_address, "oscore_address": local.oscore_address}
     for name, address in addresses.items():
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        try:
-            socket.inet_pton(family, address.partition("%")[0])
-        except (OSError, ValueError):
+        if not _is_bindable(address):
             raise FieldError(
-                f"local.{name}", address, "an IP address of this machine, 0.0.0.0 for all"
-            ) from None
+                f"local.{name}", address,
+                "an IP address of this machine, 0.0.0.0 for all, or one of fe80:: with its interface (fe80::1%eth0)",
+            )  # fmt: skip
     if local.oscore_port and local.oscore_port == local.coap_port:
         raise FieldError(
             "local.oscore_port", local.oscore_port, "another port than local.coap_port"
         )
+
+
+def _is_bindable(address: str) -> bool:
+    """Return whether it is an IP address, with the interface behind it where it is link-local and only there."""
+    number, percent, zone = address.partition("%")
+    try:
+        raw = socket.inet_pton(socket.AF_INET6 if ":" in number else socket.AF_INET, number)
+    except (OSError, ValueError):
+        return False
+    is_link_local = len(raw) == 16 and raw[0] == 0xFE and raw[1] & 0xC0 == 0x80
+    return bool(zone) if is_link_local else not percent
 
 
 def _check_levels(battery: BatterySettings) -> None:

@@ -16,18 +16,20 @@ from agent.state import socket_to_ask
 from agent.status_text import headline, is_online, render
 from agent.unreachable import UNIT_STATE, explain_silence, print_silence
 from agent.words import say
+from base.printing import wait_while_read
 
 # Seconds; the agent answers in milliseconds, and whoever watches must see that it hangs.
 ANSWER_SECONDS = 5.0
 _CLEAR = "\x1b[H\x1b[2J"
 
-Sleep = Callable[[float], None]
+Wait = Callable[[float], bool]
+"""Waits for seconds; returns whether anybody still reads what is printed."""
 
 
-def run_status(options: argparse.Namespace, sleep: Sleep = time.sleep) -> int:
+def run_status(options: argparse.Namespace, wait: Wait = wait_while_read) -> int:
     """Print the status; return 0, with ``--check`` only if the machine is online."""
     if options.watch:
-        return _watch(options, sleep)
+        return _watch(options, wait)
     try:
         text, status = _ask(options)
     except AgentUnreachableError as error:
@@ -58,12 +60,12 @@ def _ask(options: argparse.Namespace) -> tuple[str, Mapping[str, object] | None]
     return answer.text, status if isinstance(status, dict) else None
 
 
-def _watch(options: argparse.Namespace, sleep: Sleep) -> int:
-    """Show each state until Ctrl-C: the whole on a terminal, else a line for each change."""
+def _watch(options: argparse.Namespace, wait: Wait) -> int:
+    """Show each state until Ctrl-C, or until nobody reads it: the whole on a terminal, else a line for each change."""
     on_terminal = sys.stdout is not None and sys.stdout.isatty() and not options.json
-    before = ""
+    before, is_read = "", True
     try:
-        while True:
+        while is_read:
             now = _look(options, whole=on_terminal)
             if on_terminal:
                 print(f"{_CLEAR}{now}", flush=True)
@@ -71,9 +73,10 @@ def _watch(options: argparse.Namespace, sleep: Sleep) -> int:
                 stamp = "" if options.json else f"{time.strftime('%H:%M:%S')} "
                 print(f"{stamp}{now}", flush=True)
             before = now
-            sleep(options.interval)
+            is_read = wait(options.interval)
     except KeyboardInterrupt:
-        return EX_OK
+        pass
+    return EX_OK
 
 
 def _look(options: argparse.Namespace, *, whole: bool) -> str:

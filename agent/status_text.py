@@ -26,7 +26,7 @@ _NAMES: Mapping[str, str] = {
     "child_lock": "童锁", "charging": "充电", "id": "编号", "reason": "原因", "answer": "回答", "utterances": "句数",
     "lost": "断开", "told": "已提示", "opened": "打开", "spoke": "开口", "ended": "说完", "sent": "已送出",
     "first_segment": "第一段",
-    "waits_for": "等待", "file": "文件", "cause": "原因", "light": "指示灯", "wake": "唤醒词", "fault": "故障",
+    "import": "启动分区", "waits_for": "等待", "file": "文件", "cause": "原因", "light": "指示灯", "wake": "唤醒词", "fault": "故障",
 }  # fmt: skip
 VALUES: Mapping[str, str] = {
     "True": "是", "False": "否", "idle": "空闲", "playing": "播放中", "paused": "暂停", "off": "关", "on": "开",
@@ -103,7 +103,9 @@ def lines(status: Mapping[str, object], indent: str = "") -> list[str]:
         if value is None or value in ("", [], {}) or name in _HIDDEN:
             continue
         shown = _NAMES.get(name, name) if spoken() == ZH else name
-        if isinstance(value, Mapping):
+        if name == "import" and isinstance(value, Mapping):
+            told.append(f"{indent}{shown}{colon}{_sentence(_told(value.get('cause')), '', _told(value.get('remedy')))}")  # fmt: skip
+        elif isinstance(value, Mapping):
             members = _explained(value) if name == "faults" else value
             told += [f"{indent}{shown}{colon.rstrip()}", *lines(members, indent + "  ")]
         else:

@@ -1,6 +1,6 @@
 """Polls the data points and reports values that change by themselves (battery, volume knob).
 
-It reads every readable number and switch regularly; a value that was reported last is not repeated.
+It reads every readable number and switch regularly, and all that packages add; a value that was reported last is not repeated.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class Watcher:
 
 
 def _is_watched(point: DataPoint) -> bool:
-    """Return whether to poll a data point; strings are reported by what changes them."""
+    """Return whether to poll a data point; our strings are reported by what changes them."""
     description = point.description
-    return Method.GET in description.methods and description.type is not DataType.STRING
+    return Method.GET in description.methods and (
+        point.is_polled or description.type is not DataType.STRING
+    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
+import time
 from collections.abc import Callable
 
 FAILED = 1
@@ -36,6 +38,23 @@ def run_printing(program: str, run: Callable[[], int]) -> int:
     return code if _flush(program) else FAILED
 
 
+def wait_while_read(seconds: float) -> bool:
+    """Wait, and return whether anybody still reads standard output; at once when nobody does.
+
+    Whoever waits for news prints nothing meanwhile, and would hear of a closed pipe only by its next line.
+    """
+    try:
+        number = sys.stdout.fileno()
+    except (AttributeError, io.UnsupportedOperation):  # closed before the start, or in memory
+        time.sleep(seconds)
+        return True
+    import select  # noqa: PLC0415  # the daemon's start does without it
+
+    poll = select.poll()
+    poll.register(number, 0)  # a broken pipe, and a terminal that has gone, are told unasked
+    return not poll.poll(seconds * 1000)
+
+
 def _flush(program: str) -> bool:
     """Return whether the output was taken. At the interpreter's exit an error would be a traceback."""
     try:
@@ -57,9 +76,13 @@ def _refused(program: str, error: OSError) -> int:
 
 
 def _discard() -> None:
-    """Let what is still to be written go nowhere."""
-    if sys.stdout is None:
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+    """Let what is still to be written go nowhere, where it cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)

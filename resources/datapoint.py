@@ -26,6 +26,11 @@ class DataPoint(ABC):
         raise AssertionError(f"{self.description.name} takes no value, yet got {value!r}")
 
     @property
+    def is_polled(self) -> bool:
+        """Whether a text, too, is looked at once a minute, since nobody tells when it changes."""
+        return False
+
+    @property
     def back_end(self) -> str:
         """One line for status and log: what the data point controls."""
         return "built in"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import itertools
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -89,6 +90,36 @@ def is_there(document: Path, target: str) -> bool:
     if re.match(r"\w+:|#", target):
         return True
     return (document.parent / unquote(target.partition("#")[0])).exists()
+
+
+HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+
+
+def anchors(document: Path) -> set[str]:
+    """Return a document's anchors, as a forge and `tools.site` make them of its headings."""
+    found: set[str] = set()
+    for heading in HEADING.findall(prose(document)):
+        text = re.sub(r"\[([^\]]*)\]\([^)]*\)|`", r"\1", heading).strip().lower()
+        slug = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+        again = next(n for n in itertools.count() if (f"{slug}-{n}" if n else slug) not in found)
+        found.add(f"{slug}-{again}" if again else slug)
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_into_a_document_find_their_heading(path: Path) -> None:
+    for target in LINK.findall(FENCE.sub("", path.read_text("utf-8"))):
+        file, _, anchor = target.partition("#")
+        if re.match(r"\w+:", target) or not anchor:
+            continue
+        document = path if not file else path.parent / unquote(file)
+        assert unquote(anchor) in anchors(document), f"{target}: no such heading"
+
+
+def test_anchors_are_those_of_a_forge(tmp_path: Path) -> None:
+    document = tmp_path / "d.md"
+    document.write_text("# A `b`, *c*: d-e_f\n```\n# no\n```\n## 烧录\n## 烧录\n## [x](y) 1.\n")
+    assert anchors(document) == {"a-b-c-d-e_f", "烧录", "烧录-1", "x-1"}
 
 
 @pytest.mark.parametrize(

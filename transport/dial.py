@@ -39,6 +39,17 @@ def show_server(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def local_address(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """Return an IP address of this machine as `socket.bind` takes it: a link-local one has its interface's number.
+
+    Python's own way drops the interface of "fe80::1%eth0". Raises OSError if there is no such interface.
+    """
+    address, _, zone = host.partition("%")
+    if not zone:
+        return host, port
+    return address, port, 0, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+
+
 def name_for_tls(host: str) -> str:
     """Return the name that a certificate must match: without the dot of an absolute name."""
     return host.removesuffix(".")

@@ -23,7 +23,7 @@ from aiocoap.numbers.types import ACK, CON, NON, RST
 from aiocoap.transports.generic_udp import GenericMessageInterface
 
 from transport.coap import DATAGRAM_OPTIONS, MessageFormatError, decode_message
-from transport.dial import show_server
+from transport.dial import local_address, show_server
 from transport.errors import TransportError
 from transport.messages import EXCHANGE_LIFETIME
 
@@ -61,7 +61,7 @@ def bind_udp(host: str, port: int) -> socket.socket:
         else:
             bound.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
             bound.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
-        bound.bind((host, port))
+        bound.bind(local_address(host, port))
     except OSError as error:
         bound.close()
         raise TransportError(

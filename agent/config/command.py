@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.config.origins import explain_settings
 from agent.config.schema import build_schema
 from agent.exits import EX_FAILED, EX_OK
-from agent.settings import doubts_of, judge
+from agent.settings import STATE, doubts_of, judge
 from agent.settings_files import Layers, drop_in_folder, read_layers
 from agent.words import Words, say
 from agent.words.causes import explain
@@ -38,10 +38,10 @@ def find_faults(layers: Layers) -> list[dict[str, object]]:
     return unread + [_place(fault, layers) for fault in faults]
 
 
-def find_doubts(layers: Layers) -> list[dict[str, object]]:
-    """Return the settings that do nothing, as `find_faults` does: the agent runs with them."""
+def find_doubts(layers: Layers, state: Path = STATE) -> list[dict[str, object]]:
+    """Return the settings that do nothing or may do harm, as `find_faults` does: the agent runs with them."""
     settings, faults = judge(layers.merged())
-    return [] if faults else [_place(doubt, layers) for doubt in doubts_of(settings)]
+    return [] if faults else [_place(doubt, layers) for doubt in doubts_of(settings, state)]
 
 
 def _place(fault: FieldError, layers: Layers) -> dict[str, object]:
@@ -55,7 +55,7 @@ def _place(fault: FieldError, layers: Layers) -> dict[str, object]:
 
 
 def _check(layers: Layers, file: Path | None, options: argparse.Namespace) -> int:
-    faults, doubts = find_faults(layers), find_doubts(layers)
+    faults, doubts = find_faults(layers), find_doubts(layers, options.state)
     read = [str(layer.file) for layer in layers.files]
     if options.json:
         told = {"ok": not faults, "files": read, "faults": faults, "doubts": doubts}
@@ -100,7 +100,7 @@ def _show(layers: Layers, options: argparse.Namespace) -> int:
             value = json.dumps(each.value, ensure_ascii=False)
             print(f"{each.name:<{width}} = {value}    # {say(each.origin)}")
         sys.stdout.flush()  # before the faults, where both go to one place
-        for told in (*faults, *find_doubts(layers)):
+        for told in (*faults, *find_doubts(layers, options.state)):
             _tell(told)
     return EX_FAILED if faults else EX_OK
 

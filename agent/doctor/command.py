@@ -43,6 +43,7 @@ CHECKS: dict[str, Check] = {
     "updates": files.check_updates,
     "polkit": host.check_polkit,
     "extras": files.check_extras,
+    "packages": files.check_packages,
     "home": home.check_home,
     "player": sound.check_player,
     "output": sound.check_output,

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent.doctor.findings import Finding, bad, good, hint, skipped
@@ -17,6 +17,7 @@ from agent.doctor.patient import Patient
 from agent.first.left_over import left_over
 from agent.first.profile_file import FOREIGN, MODE, MODE_BY_GROUP
 from agent.link import IdentityTakenError
+from agent.product_points import LEFT_OUT
 from agent.settings import doubts_of
 from agent.status_text import VALUES
 from agent.words import Words
@@ -45,10 +46,10 @@ EXTRAS = {
 def check_settings(patient: Patient) -> Finding:
     """Return whether the settings can be read."""
     if patient.settings_fault is None:
-        if doubt := next(doubts_of(patient.settings), None):
+        if doubt := next(doubts_of(patient.settings, patient.state), None):
             return hint(
                 "settings", explain(str(doubt)),
-                Words("删掉不起作用的那一项；story-agent config check 会列出所有", "remove what does nothing; story-agent config check lists all"),
+                Words("改正这一项；story-agent config check 会列出所有", "mend this member; story-agent config check lists all"),
             )  # fmt: skip
         where = patient.config or "defaults"
         return good("settings", f"{where}", f"{where}")
@@ -272,6 +273,24 @@ def check_extras(_patient: Patient) -> Finding:
     return hint(
         "extras", Words(f"没有安装：{named}", f"not installed: {named}"), Words(install, install)
     )
+
+
+def check_packages(patient: Patient) -> list[Finding]:
+    """Return which data points of packages the running agent has left out."""
+    faults = patient.says("faults")
+    if not isinstance(faults, Mapping):
+        return [skipped("packages", "代理没有运行", "no agent runs")]
+    left_out = {name: str(why) for name, why in faults.items() if name.startswith(LEFT_OUT)}
+    if not left_out:
+        return [good("packages", "软件包的数据点都能用", "the data points of packages can be used")]
+    remedy = Words(
+        "换上能用的版本，或删掉那个软件包，再 sudo story-agent restart；原因见 journalctl -u story-agent",
+        "put a version there that works, or remove the package, then sudo story-agent restart; journalctl -u story-agent has the cause",
+    )
+    return [
+        bad("packages", Words(f"{name} 没有采用：{why}", f"{name} is left out: {why}"), remedy)
+        for name, why in left_out.items()
+    ]
 
 
 def mend_profile(patient: Patient) -> Words | None:

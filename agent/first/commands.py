@@ -30,9 +30,9 @@ def register(subparsers: Any, asking: argparse.ArgumentParser, profile: Path, co
         "--config", type=Path, metavar="FILE", default=config if config.exists() else None,
         help=_text(f"设置文件（默认 {config}，若有）", f"default {config} if it exists"),
     )  # fmt: skip
-    _add_provision(subparsers, both)
+    _add_provision(subparsers, all_files)
     _add_reset(subparsers, all_files)
-    _add_pair(subparsers, both)
+    _add_pair(subparsers, all_files)
     _add_selftest(subparsers, all_files)
 
 
@@ -50,9 +50,9 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _add_provision(subparsers: Any, both: argparse.ArgumentParser) -> None:
+def _add_provision(subparsers: Any, all_files: argparse.ArgumentParser) -> None:
     parser = subparsers.add_parser(
-        "provision", parents=[both],
+        "provision", parents=[all_files],
         help=_text("给机器写入身份文件，看它登记", "give the machine its profile, and see it register"),
     )  # fmt: skip
     source = parser.add_mutually_exclusive_group()
@@ -122,9 +122,9 @@ def _first_start(options: argparse.Namespace) -> int:
     return run_first_start(options)
 
 
-def _add_pair(subparsers: Any, both: argparse.ArgumentParser) -> None:
+def _add_pair(subparsers: Any, all_files: argparse.ArgumentParser) -> None:
     pair = subparsers.add_parser(
-        "pair", parents=[both],
+        "pair", parents=[all_files],
         help=_text("显示绑定机器的二维码", "show the QR code by which an app binds the machine"),
     )  # fmt: skip
     how = pair.add_mutually_exclusive_group()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.exits import EX_OK
+from agent.first.page_place import page_line
 from agent.first.profile_file import PROFILE_MAX, ProfileFault, parse
 from agent.first.telling import Teller
 from agent.words import Words
@@ -46,6 +47,8 @@ def run_pair(options: argparse.Namespace) -> int:
             Words(f"没有身份文件 {options.profile}：这台机器还没有身份", f"there is no profile {options.profile}: the machine has no identity yet"),
             Words("sudo story-agent provision 文件", "sudo story-agent provision FILE"),
         )  # fmt: skip
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: `base.printing`
     except OSError as error:
         needs_root = isinstance(error, PermissionError)
         return teller.fail(explain_error(error), Words("用 sudo 运行", "run it with sudo") if needs_root else None)  # fmt: skip
@@ -69,6 +72,8 @@ def _show(options: argparse.Namespace, teller: Teller, profile: Profile) -> int:
     teller.say(
         Words("请在 App 里扫描；谁看到它就能绑定这台机器", "scan it in the app; whoever sees it can bind the machine")
     )  # fmt: skip
+    if (line := page_line(options.config)) is not None:
+        teller.say(line)
     return EX_OK
 
 

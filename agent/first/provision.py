@@ -17,6 +17,8 @@ from enum import Enum
 from pathlib import Path
 
 from agent.exits import EX_OK
+from agent.first.import_note import forget_note
+from agent.first.page_place import page_line
 from agent.first.places import PlaceError, erase, find_on_boot, find_on_usb
 from agent.first.profile_file import (
     PROFILE_MAX,
@@ -104,9 +106,9 @@ def describe(profile: Profile, target: Path, owner: Owner, source: Source) -> li
     return lines
 
 
-def run_provision(options: argparse.Namespace) -> int:
+def run_provision(options: argparse.Namespace, teller: Teller | None = None) -> int:
     """Carry out the command; return the exit code."""
-    teller = Teller()
+    teller = teller or Teller()
     try:
         with contextlib.ExitStack() as stack:
             source = _bring(options, stack)
@@ -115,6 +117,8 @@ def run_provision(options: argparse.Namespace) -> int:
         return teller.fail(error.cause, error.remedy)
     except ProfileFault as error:
         return teller.fail(error.cause, error.remedy)
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: `base.printing`
     except OSError as error:
         return teller.fail(explain_error(error), _remedy(error))
     except UnitError as error:
@@ -248,6 +252,8 @@ class _Provision:
                 path.unlink()
             if waiting:  # before the new identity is there, so that a power cut brings none of them back under it
                 fsync_path(self._options.state)
+        with contextlib.suppress(OSError):  # of an import that somebody has now done by hand
+            forget_note(self._options.state)
         if before is not Before.SAME or self._target.stat().st_mode & 0o777 != 0o400:
             write_profile(self._target, self._source.data, owner)
 
@@ -282,10 +288,15 @@ class _Provision:
                 Words(f"不合格 {uuid}：{cause.zh}", f"FAIL {uuid}: {cause.en}"), remedy
             )
         took = time.monotonic() - began
+        self._tell_page()  # before the last line, which is the result
         self._teller.say(
             Words(f"合格 {uuid}：已在云端登记，用时 {took:.1f} 秒", f"PASS {uuid}: registered after {took:.1f} s")
         )  # fmt: skip
         return EX_OK
+
+    def _tell_page(self) -> None:
+        if (line := page_line(self._options.config)) is not None:
+            self._teller.say(line)
 
     def _runs_by_hand(self) -> bool:
         """Return whether an agent runs that nobody would start anew with the new profile."""

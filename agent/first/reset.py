@@ -12,16 +12,18 @@ import logging
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.first import WISH_NAME, is_reset_wished
 from agent.first.profile_file import FaultToMend
-from agent.settings import Settings, SettingsError, load_settings
-from agent.settings_files import drop_in_folder
+from agent.media_place import OWN_FOLDERS, is_around
+from agent.settings import Settings, SettingsError, judge, load_settings
+from agent.settings_files import Layers, drop_in_folder, read_layers
 from agent.state import LOCK_NAME, AgentBusyError, state_lock
 from agent.words import Words
 from base.files import fsync_path, write_atomically
+from resources.titles.listing import is_searched, is_sound_name
 
 # The running version and those to go back to: programs, which older ones may be unsafe.
 SLOTS = "slots"
@@ -101,12 +103,25 @@ def kept_names(
     if wish.keep_profile and profile is not None:
         whole.append(profile)
     named += [path.absolute() for path in whole]
+    if not wish.media and is_around(state, settings.play.media_folder):
+        kept.update(_stories_beside(state))
     state = state.absolute()
     for path in named:
         # They may be absolute, and inside the state folder all the same.
         with contextlib.suppress(ValueError):
             kept.add((state / path).relative_to(state))
     return frozenset(kept)
+
+
+def _stories_beside(state: Path) -> Iterator[Path]:
+    """Yield the stories in a state folder whose owner has put them there: titles, and folders that have some, whole."""
+    for entry in state.iterdir():
+        is_folder = entry.is_dir() and not entry.is_symlink()
+        if is_folder and (entry.name in OWN_FOLDERS or not is_searched(os.fsencode(entry.name))):
+            continue
+        names = [name for _, _, below in os.walk(entry) for name in below] if is_folder else [entry.name]  # fmt: skip
+        if any(is_sound_name(os.fsencode(name)) for name in names):
+            yield Path(entry.name)
 
 
 def to_erase(state: Path, kept: Collection[Path]) -> Iterator[Path]:
@@ -156,13 +171,22 @@ def finish(state: Path, profile: Path, config: Path | None) -> None:
     Raises:
         ResetError: something stays.
     """
-    try:
-        settings = load_settings(config)
-    except SettingsError:
-        settings = Settings()
+    settings = _readable_settings(config)
     with contextlib.suppress(AgentBusyError):  # the start is refused for that anyway
         if carry_out(state, profile, settings, config):
             _log.warning("factory reset: what the family has left is erased")
+
+
+def _readable_settings(config: Path | None) -> Settings:
+    """Return the settings, of wrong ones what can be read; a file that is no TOML may have said where the stories lie."""
+    try:
+        return load_settings(config)
+    except SettingsError:
+        layers = Layers() if config is None else read_layers(config)
+    settings, _ = judge(layers.merged())
+    if layers.faults:  # so that all that is a story by its name stays
+        settings = replace(settings, play=replace(settings.play, media_folder=Path()))
+    return settings
 
 
 def _erase(state: Path, profile: Path, wish: Wish, kept: Collection[Path]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 
-from agent.exits import EX_FAILED, EX_OK
+from agent.exits import EX_OK
+from agent.first.import_note import store_note
 from agent.first.places import PlaceError, find_on_boot
 from agent.first.provision import run_provision
 from agent.first.reset import (
@@ -42,6 +44,8 @@ def run_reset(options: argparse.Namespace) -> int:
         return teller.fail(*_BUSY)
     except UnitError as error:
         return teller.fail(explain(str(error)), SUDO)
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: `base.printing`
     except OSError as error:
         return teller.fail(
             explain_error(error), SUDO if isinstance(error, PermissionError) else None
@@ -126,9 +130,9 @@ def _carry_out(options: argparse.Namespace, teller: Teller, settings: Settings, 
     if runs:
         service.stop()
     carry_out(options.state, options.profile, settings, options.config)
-    teller.say(Words("已恢复出厂", "the machine is as it left the factory"))
     if runs:
         service.start()
+    teller.say(Words("已恢复出厂", "the machine is as it left the factory"))
     return EX_OK
 
 
@@ -140,9 +144,27 @@ def run_first_start(options: argparse.Namespace) -> int:
         finish(options.state, options.profile, options.config)
     except ResetError as error:
         code = teller.fail(error.cause, error.remedy)
+    return _import(options) or code
+
+
+def _import(options: argparse.Namespace) -> int:
+    """Import the profile on the boot partition, if there is one, and leave a note of what became of it."""
+    teller, place = Teller(), "/boot"
     try:
-        find_on_boot()
+        place = str(find_on_boot())
     except PlaceError as error:
-        several = "profiles" in error.cause.en
-        return teller.fail(error.cause, error.remedy) if several else code
-    return EX_FAILED if run_provision(options) else code
+        if "profiles" not in error.cause.en:
+            return EX_OK
+        code = teller.fail(error.cause, error.remedy)
+    else:
+        code = run_provision(options, teller)
+    done = Words(f"已导入启动分区上的 {place}，并在那里擦除", f"{place} was imported, and erased there")
+    cause, remedy = (done, None) if teller.failure is None else _refused(*teller.failure)
+    with contextlib.suppress(OSError):
+        store_note(options.state, cause, remedy)
+    return code
+
+
+def _refused(cause: Words, remedy: Words | None) -> tuple[Words, Words]:
+    told = Words(f"启动分区上的身份文件：{cause.zh}", f"the profile on the boot partition: {cause.en}")
+    return told, remedy or Words("sudo story-agent doctor", "sudo story-agent doctor")

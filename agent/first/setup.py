@@ -196,8 +196,11 @@ class SetupMode:
 
     def status(self) -> dict[str, object]:
         """Return what is waited for."""
+        from agent.first.import_note import load_note  # noqa: PLC0415  # no start needs it
+
         fault = self._fault or SettingsError("")
-        return setup_status(fault, self._files[waits_for(fault)], self._version)
+        told = setup_status(fault, self._files[waits_for(fault)], self._version)
+        return {**told, "import": load_note(self._state)}
 
     def _make_server(self) -> LocalServer:
         from agent.first.setup_api import setup_server  # noqa: PLC0415  # see agent.local.sockets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from agent.exits import EX_FAILED
@@ -11,11 +12,14 @@ YES = {"y", "yes", "是", "好", "1"}
 
 
 class Teller:
-    """Prints for a person, in the language of this process."""
+    """Prints for a person, in the language of this process; remembers what failed last."""
+
+    failure: tuple[Words, Words | None] | None = None
 
     def say(self, words: Words) -> None:
-        """Print one line."""
-        print(say(words), flush=True)
+        """Print one line; where nobody reads it any more, what was begun is done all the same."""
+        with contextlib.suppress(BrokenPipeError):
+            print(say(words), flush=True)
 
     def ask(self, words: Words) -> bool:
         """Ask; return whether the answer is yes. The end of the input is no."""
@@ -28,6 +32,7 @@ class Teller:
 
     def fail(self, cause: Words, remedy: Words | None = None) -> int:
         """Say on stderr what is wrong and what to do; return the exit code."""
+        self.failure = cause, remedy
         print(f"story-agent: {say(cause)}", file=sys.stderr)
         if remedy is not None:
             print(f"    → {say(remedy)}", file=sys.stderr, flush=True)

@@ -86,6 +86,12 @@ async def _until_changed(
             return
 
 
+def _interface(own: str) -> str | int:
+    """Return an address as zeroconf takes it: a link-local one by its interface's number. Raises OSError."""
+    zone = own.partition("%")[2]
+    return socket.if_nametoindex(zone) if zone else own
+
+
 async def _announce_at(service: Service, own: str, label: str, *, everywhere: bool) -> None:
     try:
         # 17 ms and 3 MB that a machine without it does not take.
@@ -94,11 +100,11 @@ async def _announce_at(service: Service, own: str, label: str, *, everywhere: bo
     except ImportError as error:
         raise LocalAccessError(_EXTRA) from error
     told = AsyncServiceInfo(
-        service.kind, f"{label}.{service.kind}", parsed_addresses=[own], port=service.port,
+        service.kind, f"{label}.{service.kind}", parsed_addresses=[own.partition("%")[0]], port=service.port,
         properties=dict(service.properties), server=f"{label}.local.",
     )  # fmt: skip
     try:
-        made = AsyncZeroconf(interfaces=InterfaceChoice.All if everywhere else [own])
+        made = AsyncZeroconf(interfaces=InterfaceChoice.All if everywhere else [_interface(own)])
     except OSError as error:
         raise LocalAccessError(f"not announced: {error.strerror or error}") from error
     try:

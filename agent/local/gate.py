@@ -63,7 +63,7 @@ def find_refusal(
         return None
     if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
         return Code.FORBIDDEN, "a web page may not use this"
-    needs_token = way is Way.NETWORK or method not in {"GET", "PUT"}
+    needs_token = way is Way.NETWORK or method not in {"GET", "HEAD", "PUT"}
     if needs_token and not has_token(headers, token):
         return Code.UNAUTHORIZED, "Authorization: expected Bearer and the token in local-token"
     return None

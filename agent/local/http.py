@@ -73,7 +73,9 @@ def build_app(
         if isinstance(body, exchange.Answer):
             return respond(body)
         path = tuple(request.path_params["path"].split("/"))
-        asked = exchange.Request(request.method, path, payload=body)
+        # HEAD is GET without the body, which the server leaves out (RFC 9110 section 9.3.2).
+        method = "GET" if request.method == "HEAD" else request.method
+        asked = exchange.Request(method, path, payload=body)
         answer = await dispatch.handle_local(asked)
         is_json = path == DESCRIPTION_PATH and answer.code == Code.CONTENT
         return respond(answer, "application/json" if is_json else "text/plain; charset=utf-8")

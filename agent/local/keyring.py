@@ -7,6 +7,8 @@ has no such file, or another key's, has to be renewed. All of it blocks.
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +88,9 @@ class Keyring:
     def remove(self, name: str) -> None:
         """Forget a client; raises as `renew`."""
         path = self._find(name)
-        path.unlink(missing_ok=True)
-        path.with_suffix(_NUMBER).unlink(missing_ok=True)
+        for file in (path, path.with_suffix(_NUMBER)):
+            _put_aside(file)
+            file.unlink(missing_ok=True)
         fsync_path(self._folder)
 
     def reserve(self, name: str, keys: Keys, number: int) -> None:
@@ -97,7 +100,7 @@ class Keyring:
 
     def _find(self, name: str) -> Path:
         path = self._folder / f"{check_name(name)}{_KEYS}"
-        if not path.exists():
+        if not os.path.lexists(path):  # a link that leads nowhere is listed too
             raise UnknownClientError(f"{name}: no client of that name has keys")
         return path
 
@@ -105,6 +108,8 @@ class Keyring:
         keys = Keys.make(taken)
         make_folder(self._folder)
         self._folder.chmod(0o700)
+        for ending in (_KEYS, _NUMBER):
+            _put_aside(self._folder / f"{name}{ending}")
         # The number first: after a power cut between the two, old keys have a number of new ones.
         self.reserve(name, keys, 0)
         write_atomically(self._folder / f"{name}{_KEYS}", keys.dump(), mode=0o400)
@@ -119,6 +124,14 @@ class Keyring:
         except WireError as error:
             return Entry(name, fault=str(error))
         return Entry(name, keys, number)
+
+
+def _put_aside(path: Path) -> None:
+    """Move a folder that lies in a file's place aside: it is none of ours, and may hold something of somebody's."""
+    if not path.is_dir() or path.is_symlink():
+        return
+    free = (path.with_name(f"{path.name}.folder-{number}") for number in itertools.count(1))
+    path.rename(next(place for place in free if not os.path.lexists(place)))
 
 
 def _number(data: bytes, keys: Keys) -> int:

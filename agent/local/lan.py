@@ -17,6 +17,7 @@ from typing import Any
 
 from agent.local.sockets import LocalAccessError
 from base.files import write_atomically
+from transport.dial import local_address
 
 TOKEN_NAME, CERTIFICATE_NAME, KEY_NAME = "local-token", "local-cert.pem", "local-key.pem"
 TOKEN_BYTES = 24
@@ -107,10 +108,10 @@ def lan_socket(address: str, port: int) -> socket.socket:
         bound.setsockopt(
             socket.IPPROTO_IPV6 if v6 else socket.SOL_IP, V6_FREEBIND if v6 else FREEBIND, 1
         )
-        bound.bind((address, port))
+        bound.bind(local_address(address, port))
     except OSError as error:
         bound.close()
-        raise LocalAccessError(f"local.https_port {port} on {address}: {error.strerror}") from error
+        raise LocalAccessError(f"local.https_port {port} on {address}: {error.strerror or error}") from error
     return bound
 
 

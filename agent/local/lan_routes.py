@@ -96,8 +96,11 @@ async def _removed(clients: Clients, name: str) -> Response:
 
 
 async def _uri(local: LocalSettings) -> str:
-    """Return where the machine is now; its address may be another one tomorrow."""
-    address = local.oscore_address
+    """Return where the machine is now; its address may be another one tomorrow.
+
+    Of a link-local one the interface is left out: the client has another, and adds it (RFC 6874 section 1).
+    """
+    address = local.oscore_address.partition("%")[0]
     if address in {"0.0.0.0", "::"}:  # noqa: S104  # compared, not bound
         address = (await asyncio.to_thread(read_network)).ip or "127.0.0.1"
     return f"coap://{show_server(address, local.oscore_port)}"

@@ -186,6 +186,8 @@ def run_wake(options: argparse.Namespace) -> int:
     }  # fmt: skip
     try:
         actions[options.action]()
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: `base.printing`
     except _ERRORS as error:
         return _fail(str(error), EX_FAILED)
     return EX_OK

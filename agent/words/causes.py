@@ -48,6 +48,8 @@ _SYSTEM: Mapping[int, tuple[str, str]] = {
 _EXACT: Mapping[str, tuple[str, str]] = {
     "-1, or no light.led beside it: only light.led counts": (
         " -1，或不设 light.led：两个都设时只有 light.led 起作用", ""),
+    "a folder for stories alone, such as media: this one has the agent's own files in it": (
+        "只放故事的文件夹，例如 media：这一个里面有代理自己的文件", ""),
     "0, or buttons.input beside it: no key is read": (
         " 0，或同时设 buttons.input：现在没有按键会被读取", ""),
     "self-signed certificate in certificate chain": (
@@ -113,6 +115,9 @@ _EXACT: Mapping[str, tuple[str, str]] = {
     "CoAP with OSCORE is off: set local.oscore_port in agent.toml (5683 is usual), and restart": (
         "CoAP（OSCORE）没有打开：在 agent.toml 里设 local.oscore_port（一般用 5683），再重启代理", ""),
     "1 to 32 of a-z, 0-9, - and _, no - or _ first": (" 1 到 32 个 a-z、0-9、-、_，不以 - 或 _ 开头", ""),
+    "an IP address of this machine, 0.0.0.0 for all, or one of fe80:: with its interface (fe80::1%eth0)": (
+        "这台机器的 IP 地址，0.0.0.0 为所有；fe80:: 的地址要带网卡名（fe80::1%eth0）", ""),
+    "no interface with this name": ("没有这个名字的网卡", "there is no network card of this name"),
     "only GET": ("只能读", "it can only be read"),
     "no update was ever ordered": ("还没有下达过升级", ""),
     "another machine uses this identity: flash a profile of its own to one of the two": (
@@ -167,6 +172,8 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"quiet hours until another order", "现在是安静时段，直到改规则", ""),
     (r"quiet hours until (.+)", "现在是安静时段，到 {0} 为止", ""),
     (r"today's (\d+) minutes are over", "今天的 {0} 分钟已经听完", ""),
+    (r"a folder for stories alone, such as media: the agent keeps files of its own in (\w+)",
+     "只放故事的文件夹，例如 media：代理自己的文件在 {0} 里", ""),
     (r"not TOML: (.+)", "不是 TOML 格式：{0}", ""),
     (r"settings (\S+): (.+)", "设置 {0}：{1!}", "settings {0}: {1!}"),
     (r"([^\s:]+): missing, expected (.+)", "缺少 {0}，应为{1!}", ""),

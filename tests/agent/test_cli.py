@@ -46,7 +46,10 @@ HEAVY = (
     "filelock",
 )
 # Of ours: what only other commands, or a machine with a fault, need.
-NOT_OURS = {"agent.commands", "agent.first.commands", "agent.lan_command", "agent.words.causes"}  # fmt: skip
+NOT_OURS = {
+    "agent.commands", "agent.first.commands", "agent.first.import_note", "agent.guarded_point", "agent.lan_command",
+    "agent.words.causes",
+}  # fmt: skip
 
 
 def wait_for(look: Callable[[], Any], timeout: float = START_TIMEOUT) -> Any:

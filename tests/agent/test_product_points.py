@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agent.product_points import GROUP, is_offered, product_points
-from machine.battery import NoBattery
-from resources.energy.meter import Meter
-from resources.points.power import PowerPoint
+from agent.guarded_point import GuardedPoint
+from agent.product_points import GROUP, add_all, is_offered, product_points
+from resources.datapoint import DataPoint
+from wire.datapoints import DataPointDescription, DataType, Method
 
 
 class _Entry:
@@ -17,21 +18,60 @@ class _Entry:
         self.name, self._made = name, made
 
     def load(self) -> object:
-        if isinstance(self._made, Exception):
+        if isinstance(self._made, BaseException):
             raise self._made
         return lambda: self._made
 
 
-def test_a_products_broken_data_point_does_not_stop_the_others(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+class Room(DataPoint):
+    """A data point as a package has it; keywords change its description."""
+
+    def __init__(self, **changes: Any) -> None:
+        described = {"name": "room", "type": DataType.INT, "label": "室温", "description": "", "methods": (Method.GET,)}
+        self.description = DataPointDescription(**{**described, **changes})  # type: ignore[misc]
+
+    async def get(self) -> int:
+        return 21
+
+
+class Undescribed(DataPoint):
+    async def get(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (ImportError("no module"), "no module"),
+        (SystemExit(3), "3"),
+        (7, "resources.datapoint.DataPoint"),
+        (None, "resources.datapoint.DataPoint"),
+        (Undescribed(), "description"),
+        (Room(name="volume"), "name: got"),
+        (Room(name="status"), "name: got"),
+        (Room(name="package_info"), "name: got"),
+        (Room(name="Room"), "1 to 32 of a-z"),
+        (Room(name="a/b"), "1 to 32 of a-z"),
+        (Room(name=""), "1 to 32 of a-z"),
+        (Room(name=5), "1 to 32 of a-z"),
+        (Room(path="/volume"), "path: got"),
+        (Room(methods=()), "method"),
+        (Room(methods=(Method.PUT,)), "GET among them"),
+        (Room(type="float"), "float"),
+        (Room(label=5), "label"),
+    ],
+)  # fmt: skip
+def test_one_that_cannot_be_used_is_left_out_and_named(
+    made: object, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good = PowerPoint(Meter(NoBattery()))
-    entries = [_Entry("broken", ImportError("no module")), _Entry("odd", 7), _Entry("good", good)]
-    monkeypatch.setattr("agent.product_points.is_offered", lambda _folders: True)
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: entries if group else [])
-    assert product_points() == [good]
-    assert "data point broken cannot be loaded" in caplog.text
-    assert "data point odd is no resources.datapoint.DataPoint" in caplog.text
+    entries: Any = [_Entry("broken", made), _Entry("good", Room()), _Entry("twin", Room())]
+    added = add_all(entries, ["volume"])
+    assert [type(point) for point in added.points] == [GuardedPoint]
+    assert added.points[0].description.name == "room"
+    assert {*added.faults} == {"broken", "twin"}
+    assert why in added.faults["broken"]
+    assert "name: got" in added.faults["twin"]
+    assert "data point broken of a package is left out" in caplog.text
 
 
 def test_a_distribution_on_the_path_offers_its_data_points(
@@ -49,7 +89,8 @@ def test_a_distribution_on_the_path_offers_its_data_points(
         "def make():\n    return PowerPoint(Meter(NoBattery()))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert [type(point) for point in product_points()] == [PowerPoint]
+    assert [point.description.name for point in product_points().points] == ["power"]
+    assert [*product_points(["power"]).faults] == ["lamp"]
 
 
 @pytest.mark.parametrize("name", ["console_scripts", "other"])

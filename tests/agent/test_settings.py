@@ -153,6 +153,17 @@ def test_every_member_can_be_set() -> None:
             "[buttons]\ntalk_code = 115",
             ["buttons.talk_code: got 115, expected 0, or buttons.input beside it: no key is read"],
         ),
+        (
+            '[play]\nmedia_folder = "."',
+            ['play.media_folder: got ".", expected a folder for stories alone, such as media: '
+             "this one has the agent's own files in it"],
+        ),
+        (
+            '[play]\nmedia_folder = "stories/mine"',
+            ['play.media_folder: got "stories/mine", expected a folder for stories alone, such as media: '
+             "the agent keeps files of its own in stories"],
+        ),
+        ('[play]\nmedia_folder = "/media/card"', []),
         ('[buttons]\ninput = "all"\ntalk_code = 115\n[light]\ngpio = 0', []),
         ('[light]\nled = "listening"\ngpio = -1', []),
     ],
@@ -311,6 +322,27 @@ def test_two_coap_servers_do_not_share_a_port() -> None:
     ):
         parse_settings("[local]\ncoap_port = 5683\noscore_port = 5683\n")
     parse_settings("[local]\ncoap_port = 0\noscore_port = 0\n")
+
+
+@pytest.mark.parametrize("name", ["https_address", "oscore_address"])
+@pytest.mark.parametrize(
+    ("address", "fits"),
+    [
+        ("fe80::1%eth0", True), ("fe80::1%2", True), ("FE80::1%wlan0", True), ("febf::1%eth0", True),
+        ("fe80::1", False), ("fe80::1%", False), ("10.0.0.1%eth0", False), ("10.0.0.1%", False), ("::%eth0", False),
+        ("2001:db8::1%eth0", False), ("%eth0", False), ("fec0::1", True),
+    ],
+)  # fmt: skip
+def test_an_address_of_one_link_has_its_interface_and_no_other_has_one(
+    name: str, address: str, *, fits: bool
+) -> None:
+    text = f'[local]\n{name} = "{address}"\n'
+    if fits:
+        assert getattr(parse_settings(text).local, name) == address
+        return
+    with pytest.raises(WireError, match=rf"^local\.{name}: got .*fe80::1%eth0") as caught:
+        parse_settings(text)
+    assert "网卡" in explain(str(caught.value)).zh
 
 
 @pytest.mark.parametrize("address", ["", "localhost", "10.0.0.256", "::g", "10.0.0.1:80"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,15 +75,16 @@ def watched(script: Script, looks: list[object], **more: object) -> tuple[int, l
     """Watch while the agent tells what ``looks`` has, then press Ctrl-C."""
     waited: list[float] = []
 
-    def sleep(seconds: float) -> None:
+    def wait(seconds: float) -> bool:
         waited.append(seconds)
         if len(waited) == len(looks):
             raise KeyboardInterrupt
         script.has("GET /status", looks[len(waited)])
+        return True
 
     script.has("GET /status", looks[0])
     state = Path(str(script.server_address)).parent
-    return run_status(options_for(state, **more), sleep), waited
+    return run_status(options_for(state, **more), wait), waited
 
 
 def test_watch_into_a_pipe_has_a_line_for_each_change(
@@ -103,11 +106,23 @@ def test_watch_as_json_has_an_object_a_line(
 def test_watch_goes_on_while_no_agent_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def sleep(_: float) -> None:
+    def wait(_: float) -> bool:
         raise KeyboardInterrupt
 
-    assert run_status(options_for(tmp_path), sleep) == EX_OK
+    assert run_status(options_for(tmp_path), wait) == EX_OK
     assert f"no agent runs on {tmp_path}/agent.sock →" in capsys.readouterr().out
+
+
+def test_watch_ends_when_nobody_reads_it(tmp_path: Path) -> None:
+    """Nothing changes, so nothing is printed by which it would hear of it."""
+    watching = subprocess.run(
+        ["bash", "-c", 'exec 2>&1; "$0" -m agent.cli status --watch --interval 3600 --state "$1" | head -1',
+         sys.executable, tmp_path],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert watching.returncode == 0
+    assert len(watching.stdout.splitlines()) == 1
+    assert "no agent runs" in watching.stdout
 
 
 @pytest.mark.parametrize("interval", ["0", "nan", "x", "3601"])

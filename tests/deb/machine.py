@@ -54,6 +54,11 @@ class System:
         self.root = root
         self._enter = enter
 
+    @property
+    def enter(self) -> list[str]:
+        """The words before a command that runs in it."""
+        return list(self._enter)
+
     def run(self, *words: str, text: str = "", fail: bool = False, **environment: str) -> str:
         """Run a command in it and return its output, errors included.
 

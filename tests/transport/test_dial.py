@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from transport.dial import Address, connect, in_turn, name_for_tls, resolve, show_server
+from transport.dial import (
+    Address,
+    connect,
+    in_turn,
+    local_address,
+    name_for_tls,
+    resolve,
+    show_server,
+)
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 # Only turns a hang into a failure.
@@ -102,3 +110,14 @@ def test_an_ipv6_address_is_shown_in_brackets(host: str, shown: str) -> None:
 async def test_the_dot_of_an_absolute_name_is_for_the_resolver_only() -> None:
     assert name_for_tls("cloud.example.") == "cloud.example"
     assert {address.sockaddr[1] for address in await resolve("localhost.", 7)} == {7}
+
+
+def test_an_address_of_one_link_is_bound_on_its_interface() -> None:
+    """Python's own bind forgets the interface, and the kernel then refuses the address."""
+    loopback = socket.if_nametoindex("lo")
+    for host in ("fe80::1%lo", f"fe80::1%{loopback}"):
+        assert local_address(host, 5683) == ("fe80::1", 5683, 0, loopback)
+    assert local_address("fe80::1", 5683) == ("fe80::1", 5683)
+    assert local_address("127.0.0.1", 5683) == ("127.0.0.1", 5683)
+    with pytest.raises(OSError, match="no interface with this name"):
+        local_address("fe80::1%none0", 5683)

@@ -79,7 +79,14 @@ async def test_a_port_in_use_and_an_address_that_is_none_are_named() -> None:
         bind_udp("nowhere.invalid", 0)
 
 
-@pytest.mark.parametrize("address", ["203.0.113.1", "2001:db8::1"])
+def test_an_interface_that_is_not_there_is_named() -> None:
+    with pytest.raises(
+        TransportError, match=r"CoAP on \[fe80::1%none0\]:5683: no interface with this name"
+    ):
+        bind_udp("fe80::1%none0", 5683)
+
+
+@pytest.mark.parametrize("address", ["203.0.113.1", "2001:db8::1", "fe80::1%lo"])
 def test_an_address_that_comes_with_the_wifi_is_bound_before(address: str) -> None:
     bind_udp(address, 0).close()
 

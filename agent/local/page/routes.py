@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hmac
 import importlib.util
 import json
 import math
@@ -26,6 +25,7 @@ from agent.local.gate import Way, has_token, way_of
 from agent.local.http import read_body
 from agent.local.page import PREFIX, SESSIONS_NAME, texts
 from agent.local.page.files import HEADERS, Files, choose_language
+from agent.local.page.keys import find_key
 from agent.local.page.sessions import SESSION_SECONDS, Sessions, Tries
 from agent.local.page.view import READ, SETTABLE, Points, Read, build, explain_answer
 from agent.words import EN, ZH, Words
@@ -73,7 +73,7 @@ class DevicePage:
         self._seen: tuple[float, Mapping[str, object], Points] = (-math.inf, {}, {})
 
     def routes(self, token: str) -> list[Route]:
-        """Return the routes of a port whose log-in takes ``token``; "": nobody has it."""
+        """Return the routes of a port whose log-in takes ``token`` ("": nobody has it) or the bind token."""
         inside = functools.partial(self._inside, token)
         return [
             Route("/", _to_page, methods=["GET"]),
@@ -105,7 +105,10 @@ class DevicePage:
     async def _may(self, request: Request, token: str) -> bool:
         if way_of(request.scope) is Way.SOCKET or has_token(request.headers, token):
             return True
-        return await self._sessions.holds(request.cookies.get(_cookie(request), ""), token)
+        name = request.cookies.get(_cookie(request), "")
+        return await self._sessions.holds(name, token) or await self._sessions.holds(
+            name, self._profile.bind_token.lower()
+        )
 
     async def _log_in(self, token: str, request: Request) -> Response:
         address = request.client.host if request.client else ""
@@ -115,14 +118,14 @@ class DevicePage:
             late = _tell(request, 429, texts.TOO_MANY, seconds=wait)
             late.headers["Retry-After"] = str(wait)
             return late
-        if not token:
-            return _tell(request, 503, texts.NO_TOKEN)
-        if isinstance(given, exchange.Answer) or not hmac.compare_digest(
-            given.strip(), token.encode()
-        ):
+        key = None
+        if not isinstance(given, exchange.Answer):
+            profile = self._profile
+            key = find_key(given, token, profile.uuid, profile.bind_token.lower())
+        if key is None:
             self._tries.failed(address)
             return _tell(request, 403, texts.WRONG_TOKEN)
-        name = await self._sessions.open(token)
+        name = await self._sessions.open(key)
         done = _tell(request, 201, texts.DONE)
         done.set_cookie(
             _cookie(request), name, max_age=int(SESSION_SECONDS), path="/",

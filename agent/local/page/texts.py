@@ -54,12 +54,10 @@ DONE = Words("好了", "Done")
 
 NO_TITLE = Words("{count} 个故事里没有 {name}", "none of the {count} titles is called {name}")
 NOT_A_POINT = Words("这个网页不能改 {name}", "the page does not set {name}")
-WRONG_TOKEN = Words("令牌不对", "This is not the token")
-TOO_MANY = Words("试得太多了，{seconds} 秒后再试", "Too many tries; the next one in {seconds} s")
-NO_TOKEN = Words(
-    "机器现在没有令牌：它的存储卡写不了。用 sudo story-agent doctor 查看",
-    "the machine has no token now, because its card takes no files: sudo story-agent doctor",
+WRONG_TOKEN = Words(
+    "不是这台机器的绑定码或令牌", "This is neither the machine's bind token nor its token"
 )
+TOO_MANY = Words("试得太多了，{seconds} 秒后再试", "Too many tries; the next one in {seconds} s")
 LOGGED_OUT = Words("请先登录", "Please log in")
 NO_PICTURE = Words(
     "没有安装 segno，画不了二维码：请在 App 里输入这两个值",

@@ -166,3 +166,23 @@ def test_the_identity(
     found = files.check_identity(make_patient(tmp_path, status=status))
     assert told(found) == (level, cause)
     assert is_complete(found)
+
+
+def test_packages_that_are_left_out_are_named(tmp_path: Path) -> None:
+    (found,) = files.check_packages(make_patient(tmp_path))
+    assert found.level is Level.SKIPPED
+    faults: dict[str, str] = {"local.http_port": "Address already in use"}
+    (found,) = files.check_packages(make_patient(tmp_path, status={"faults": faults}))
+    assert found.level is Level.GOOD
+    faults |= {"data point lamp": "No module named 'lamp'", "data point arm": "3"}
+    found, other = files.check_packages(make_patient(tmp_path, status={"faults": faults}))
+    assert told(found) == (Level.BAD, "data point lamp is left out: No module named 'lamp'")
+    assert is_complete(found)
+    assert is_complete(other)
+
+
+@pytest.mark.parametrize(("media", "level"), [(".", Level.HINT), ("stories", Level.HINT), ("media", Level.GOOD)])
+def test_stories_among_the_agents_own_files_are_a_hint(tmp_path: Path, media: str, level: Level) -> None:
+    found = files.check_settings(make_patient(tmp_path, f'[play]\nmedia_folder = "{media}"\n'))
+    assert found.level is level
+    assert is_complete(found)

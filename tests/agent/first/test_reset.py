@@ -11,7 +11,8 @@ import pytest
 
 from agent.cli import main
 from agent.first import WISH_NAME, reset, reset_command
-from agent.first.reset import ResetError, Wish, carry_out, load_wish, store_wish
+from agent.first.import_note import load_note
+from agent.first.reset import ResetError, Wish, carry_out, finish, load_wish, store_wish
 from agent.settings import parse_settings
 from agent.state import state_lock
 from tests.agent.first.parts import profile_bytes
@@ -88,6 +89,37 @@ def test_files_that_settings_name_inside_the_state_folder_stay(state: Path, tmp_
     assert left(state) == (set(KEPT) - {"root.json", "media/made.mp3"}) | {
         "later/deep/file", "stories/a/b.mp3",
     }  # fmt: skip
+
+
+STORIES = ("小星星.mp3", "儿歌/两只老虎.ogg", "儿歌/cover.jpg", "儿歌/深/x.flac")
+
+
+@pytest.mark.parametrize("media", [".", "..", "{state}", "/", "link", "media/.."])
+def test_stories_beside_the_agents_own_files_stay(state: Path, tmp_path: Path, media: str) -> None:
+    """play.media_folder is the state folder, or around it: no story is erased, and nothing else of the family stays."""
+    (state / "link").symlink_to(".")
+    for name in (*STORIES, "wake/take.wav", "player/tone.wav"):
+        path = state / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"kept" if name in STORIES else MARK)
+    settings = parse_settings(f'[play]\nmedia_folder = "{media.format(state=state)}"\n')
+    store_wish(state, Wish(keep_profile=True))
+    carry_out(state, tmp_path / "profile.json", settings)
+    assert left(state) - {"link"} == {*KEPT, *STORIES}
+
+
+@pytest.mark.parametrize(
+    "text", ['[play]\nmedia_folder = "."\n[voice]\nquality = 11\n', '[play]\nmedia_folder = "."\n[[broken'],
+)  # fmt: skip
+def test_wrong_settings_cost_no_story_when_a_reset_is_finished(
+    state: Path, tmp_path: Path, text: str
+) -> None:
+    (state / "小星星.mp3").write_bytes(b"kept")
+    config = tmp_path / "agent.toml"
+    config.write_text(text)
+    store_wish(state, Wish(keep_profile=True))
+    finish(state, tmp_path / "profile.json", config)
+    assert left(state) == {*KEPT, "小星星.mp3"}
 
 
 def test_a_machine_whose_profile_and_settings_are_in_the_state_folder_keeps_them(
@@ -276,11 +308,19 @@ def test_the_first_start_finishes_a_reset_and_then_imports(
     (boot / "story-agent.profile").write_bytes(profile_bytes())
     assert machine.run("first-start")[0] == 0
     assert machine.profile.read_bytes() == profile_bytes()
+    note = load_note(machine.state)
+    assert note is not None
+    assert "was imported, and erased there" in note["cause"]["en"]
+    assert "remedy" not in note
     for name in ("story-agent.profile", "story-agent.profile.txt"):
         (boot / name).write_bytes(profile_bytes())
     code, _, err = machine.run("first-start")
     assert code == 1
     assert "2 profiles" in err
+    note = load_note(machine.state)
+    assert note is not None
+    assert "2 profiles" in note["cause"]["en"]
+    assert note["remedy"]["en"] == "leave only the one of this machine"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

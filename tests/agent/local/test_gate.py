@@ -20,13 +20,14 @@ def code(way: Way, method: str, token: str = TOKEN, **headers: str) -> Code | No
     return None if refusal is None else refusal[0]
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE"])
 def test_the_socket_is_restricted_by_its_mode_alone(method: str) -> None:
     assert code(Way.SOCKET, method, host="agent") is None
 
 
 @pytest.mark.parametrize(
-    ("method", "refused"), [("GET", False), ("PUT", False), ("POST", True), ("DELETE", True)]
+    ("method", "refused"),
+    [("GET", False), ("HEAD", False), ("PUT", False), ("POST", True), ("DELETE", True), ("PATCH", True)],
 )
 def test_a_local_program_needs_the_token_for_what_speaks_for_the_child(
     method: str, *, refused: bool
@@ -35,7 +36,7 @@ def test_a_local_program_needs_the_token_for_what_speaks_for_the_child(
     assert code(Way.LOOPBACK, method, **LOCAL, **GIVEN) is None
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST"])
 def test_a_stranger_on_the_network_can_do_nothing(method: str) -> None:
     assert code(Way.NETWORK, method) is Code.UNAUTHORIZED
     for wrong in (

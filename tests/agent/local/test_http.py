@@ -69,6 +69,18 @@ async def test_description_and_status_are_json(http: httpx.AsyncClient) -> None:
         assert isinstance(json.loads(answer.content), dict)
 
 
+@pytest.mark.parametrize("path", ["/even", "/resource", "/status", "/nothing"])
+async def test_head_tells_what_get_would_without_its_body(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    told = await http.get(path)
+    head = await http.head(path)
+    assert head.status_code == told.status_code
+    for name in ("content-type", "content-length", "x-coap-code"):
+        assert head.headers.get(name) == told.headers.get(name), name
+    assert head.content == b""
+
+
 async def test_a_status_with_a_name_that_is_no_utf8_is_told(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

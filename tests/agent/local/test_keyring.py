@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,40 @@ def test_damaged_files_are_no_reason_to_begin_with_number_zero(
     assert fault in entry.fault
     assert keys.secret.hex() not in entry.fault
     assert keyring.renew("phone", []) == keyring.read()[0].keys
+
+
+@pytest.mark.parametrize("name", ["phone.keys", "phone.number"])
+@pytest.mark.parametrize("thing", ["empty folder", "folder", "link to nothing", "pipe"])
+def test_what_is_no_file_in_a_files_place_is_a_fault_that_renewing_mends(
+    keyring: Keyring, tmp_path: Path, name: str, thing: str
+) -> None:
+    def put() -> Path:
+        path = tmp_path / "lan" / name
+        path.unlink()
+        if thing == "link to nothing":
+            path.symlink_to("nothing")
+        elif thing == "pipe":
+            os.mkfifo(path)
+        else:
+            path.mkdir()
+        if thing == "folder":
+            (path / "somebody's").write_text("kept")
+        return path
+
+    keyring.add("phone", [])
+    put()
+    (entry,) = keyring.read()
+    assert (entry.keys, bool(entry.fault)) == (None, True)
+    with pytest.raises(KeyringError, match="has keys already: renew them"):
+        keyring.add("phone", [])
+    made = keyring.renew("phone", [])
+    assert [each.keys for each in keyring.read()] == [made]
+    put()
+    keyring.remove("phone")
+    assert keyring.read() == []
+    if thing == "folder":
+        kept = sorted((tmp_path / "lan").glob("phone.*.folder-*/somebody's"))
+        assert [path.parent.suffix for path in kept] == [".folder-1", ".folder-2"]
 
 
 def test_a_power_cut_while_keys_are_renewed_uses_no_number_twice(

@@ -1,8 +1,9 @@
 // The names of the page's parts; what the machine says of its state comes from it (agent/local/page/texts.py).
 export const WORDS = {
   zh: {
-    machine: "故事机", language: "English", logIn: "登录", logOut: "退出", token: "机器的令牌",
-    tokenWhere: "令牌在机器的状态文件夹里，在机器上用这条命令看：",
+    machine: "故事机", language: "English", logIn: "登录", logOut: "退出", token: "绑定码",
+    tokenWhere: "用手机相机扫机器标签上的二维码，把扫出来的文字整段贴在这里；也可以只输入其中 32 位的绑定码。",
+    tokenShell: "没有标签时，在机器上运行 sudo story-agent pair，会显示同样的码。每台手机只需登录一次。",
     playing: "播放", previous: "上一首", play: "播放", pause: "暂停", resume: "继续", next: "下一首", stop: "停止",
     ask: "想听什么", queue: "队列", nothing: "没有在播放",
     volume: "音量", softer: "小一点", louder: "大一点",
@@ -20,8 +21,9 @@ export const WORDS = {
     refused: "机器不接受：{reason}",
   },
   en: {
-    machine: "Story machine", language: "中文", logIn: "Log in", logOut: "Log out", token: "The machine's token",
-    tokenWhere: "The token is in the machine's state folder. On the machine, this command shows it:",
+    machine: "Story machine", language: "中文", logIn: "Log in", logOut: "Log out", token: "Bind token",
+    tokenWhere: "Scan the QR code on the machine's label with the phone's camera, and paste here what it says; or type the bind token alone, the 32 characters in it.",
+    tokenShell: "Without a label, sudo story-agent pair on the machine shows the same code. Each phone logs in once.",
     playing: "Playing", previous: "Previous", play: "Play", pause: "Pause", resume: "Go on", next: "Next", stop: "Stop",
     ask: "What to hear", queue: "Queue", nothing: "Nothing plays",
     volume: "Loudness", softer: "Softer", louder: "Louder",

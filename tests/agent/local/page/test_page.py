@@ -104,7 +104,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_a_phone(entry: Page, machin
     entry.resize(SMALLEST)
     assert violations(entry) == []
     entry.type("#token", "wrong", enter=True)
-    entry.see("#entry-said", "not the token")
+    entry.see("#entry-said", "neither the machine's bind token")
     entry.type("#token", machine.token, enter=True)
     entry.see("#title", TITLES[0])
     entry.js("for (const e of document.querySelectorAll('details')) e.open = true")

@@ -20,7 +20,8 @@ from agent.voice.sender import VoiceSender
 from tests.agent.local.page.machine import REFUSED, Machine
 from tests.agent.local.rig import cancel, no_status
 from tests.agent.memory_link import MemoryLink
-from tests.agent.parts import BIND_TOKEN
+from tests.agent.parts import BIND_TOKEN, UUID
+from wire.pairing import pairing_text
 
 SCRIPT = {"x-story-page": "1"}
 HTTPS, HTTP = "https://127.0.0.1:8443", "http://127.0.0.1:8080"
@@ -169,12 +170,28 @@ async def test_what_is_no_token_is_refused(site: Site, body: bytes) -> None:
         assert answer.status_code == 403
 
 
-async def test_a_machine_without_a_token_says_so(site: Site) -> None:
+async def test_a_machine_that_could_store_no_token_takes_the_labels_code_alone(site: Site) -> None:
     async with site.browser(token="") as browser:
         answer = await browser.post("/page/session?lang=zh", content="", headers=SCRIPT)
-        assert answer.status_code == 503
-        assert answer.json()["text"].startswith("机器现在没有令牌")
+        assert answer.status_code == 403
+        assert answer.json()["text"] == "不是这台机器的绑定码或令牌"
         assert (await browser.get("/page/state")).status_code == 401
+        done = await browser.post("/page/session", content=BIND_TOKEN, headers=SCRIPT)
+        assert done.status_code == 201
+        assert (await browser.get("/page/state")).status_code == 200
+
+
+async def test_a_family_logs_in_by_the_code_of_its_label(site: Site) -> None:
+    code = pairing_text(UUID, BIND_TOKEN)
+    async with site.browser() as phone:
+        done = await phone.post("/page/session", content=code, headers=SCRIPT)
+        assert done.status_code == 201
+        assert (await phone.get("/page/state")).status_code == 200
+    assert BIND_TOKEN not in (site.machine.state / "page-sessions.json").read_text()
+    async with site.browser() as program:  # it opens the page, and nothing else
+        bearer = {"authorization": f"Bearer {BIND_TOKEN}"}
+        for path in ("/resource", "/volume", "/page/state"):
+            assert (await program.get(path, headers=bearer)).status_code == 401, path
 
 
 async def test_a_set_answers_with_what_is_so_afterwards(site: Site) -> None:
