@@ -45,6 +45,8 @@ def check_description(described: object, taken: Collection[str]) -> None:
         raise FieldError("name", described.name, "a name that nothing else on the machine has")
     if described.path:
         raise FieldError("path", described.path, f"none: it is /{described.name}")
+    if not isinstance(described.type, DataType):
+        raise FieldError("type", described.type, "a wire.datapoints.DataType")
     parse_description(described.to_json())
     if Method.GET not in described.methods:
         raise FieldError("methods", described.methods, "GET among them")

@@ -55,7 +55,7 @@ def add_all(entries: Iterable[EntryPoint], taken: Collection[str]) -> Added:
         try:
             point = entry.load()()
             if not isinstance(point, DataPoint):
-                raise TypeError("it gives no resources.datapoint.DataPoint")  # noqa: TRY004
+                raise TypeError("it gives no resources.datapoint.DataPoint")
             check_description(point.description, names)
             added.points.append(GuardedPoint(point))
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a package does, the machine plays

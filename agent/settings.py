@@ -318,9 +318,13 @@ def doubts_of(settings: Settings, state: Path = STATE) -> Iterator[FieldError]:
 def _doubt_media(media: Path, state: Path) -> FieldError | None:
     """Return why the stories had better lie elsewhere, None if they lie well."""
     if is_around(state, media):
-        expected = "a folder for stories alone, such as media: this one has the agent's own files in it"
+        expected = (
+            "a folder for stories alone, such as media: this one has the agent's own files in it"
+        )
     elif own := own_folder_around(state, media):
-        expected = f"a folder for stories alone, such as media: the agent keeps files of its own in {own}"
+        expected = (
+            f"a folder for stories alone, such as media: the agent keeps files of its own in {own}"
+        )
     else:
         return None
     return FieldError("play.media_folder", str(media), expected)

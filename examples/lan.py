@@ -68,7 +68,9 @@ def load_keys(context: aiocoap.Context, keys: Path, uri: str) -> None:
     except TimeoutError:
         sys.exit(f"{keys}: another program uses these keys: each needs its own")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        sys.exit(f"{keys}: damaged ({error or type(error).__name__}); {AGAIN}, into an empty folder")
+        sys.exit(
+            f"{keys}: damaged ({error or type(error).__name__}); {AGAIN}, into an empty folder"
+        )
 
 
 async def ask(context: aiocoap.Context, uri: str, method: str, value: str) -> None:

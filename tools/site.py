@@ -129,11 +129,10 @@ def links(text: str) -> list[str]:
 
 def list_decisions(found: list[str], root: Path) -> str:
     """Return the page that lists the decisions by their titles."""
-    lines = ["# Decisions", ""]
-    for page in found:
-        if page.startswith(f"{ADR}/") and (title := _TITLE.search((root / page).read_text("utf-8"))):
-            lines.append(f"- [{title[1]}]({Path(page).name})")
-    return "\n".join([*lines, ""])
+    decisions = [page for page in found if page.startswith(f"{ADR}/")]
+    titles = [(page, _TITLE.search((root / page).read_text("utf-8"))) for page in decisions]
+    lines = [f"- [{title[1] if title else page}]({Path(page).name})" for page, title in titles]
+    return "\n".join(["# Decisions", "", *lines, ""])
 
 
 def settings(found: list[str], root: Path = ROOT) -> str:

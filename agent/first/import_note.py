@@ -73,4 +73,3 @@ def tell_note(state: Path) -> None:
         _log.info("%s", cause)
     else:
         _log.error("%s; %s", cause, remedy["en"])
-

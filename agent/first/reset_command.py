@@ -158,7 +158,9 @@ def _import(options: argparse.Namespace) -> int:
         code = teller.fail(error.cause, error.remedy)
     else:
         code = run_provision(options, teller)
-    done = Words(f"已导入启动分区上的 {place}，并在那里擦除", f"{place} was imported, and erased there")
+    done = Words(
+        f"已导入启动分区上的 {place}，并在那里擦除", f"{place} was imported, and erased there"
+    )
     cause, remedy = (done, None) if teller.failure is None else _refused(*teller.failure)
     with contextlib.suppress(OSError):
         store_note(options.state, cause, remedy)
@@ -166,5 +168,7 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _refused(cause: Words, remedy: Words | None) -> tuple[Words, Words]:
-    told = Words(f"启动分区上的身份文件：{cause.zh}", f"the profile on the boot partition: {cause.en}")
+    told = Words(
+        f"启动分区上的身份文件：{cause.zh}", f"the profile on the boot partition: {cause.en}"
+    )
     return told, remedy or Words("sudo story-agent doctor", "sudo story-agent doctor")

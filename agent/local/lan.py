@@ -111,7 +111,9 @@ def lan_socket(address: str, port: int) -> socket.socket:
         bound.bind(local_address(address, port))
     except OSError as error:
         bound.close()
-        raise LocalAccessError(f"local.https_port {port} on {address}: {error.strerror or error}") from error
+        raise LocalAccessError(
+            f"local.https_port {port} on {address}: {error.strerror or error}"
+        ) from error
     return bound
 
 

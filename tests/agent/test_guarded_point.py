@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -46,20 +46,19 @@ class Wrong(DataPoint):
         raise RuntimeError("it cannot be closed")
 
 
-class Knob(Wrong):
+class Knob(DataPoint):
     """One of ours, beside it."""
 
-    def __init__(self) -> None:
-        super().__init__(3)
-        self.description = DataPointDescription("knob", DataType.INT, "", "", (Method.GET, Method.PUT))  # type: ignore[misc]
+    description: ClassVar = DataPointDescription(
+        "knob", DataType.INT, "", "", (Method.GET, Method.PUT)
+    )
+    value: Value = 3
 
-    back_end = "a knob"  # type: ignore[assignment]
+    async def get(self) -> Value:
+        return self.value
 
-    def check_local(self, name: str) -> str | None:
-        return None
-
-    def note_local(self) -> None:
-        return
+    async def put(self, value: Value) -> None:
+        self.value = value
 
     async def close(self) -> None:
         self.value = 0

@@ -57,7 +57,9 @@ def test_every_folder_that_the_source_makes_in_the_state_folder_is_listed() -> N
     for package in ("agent", "machine", "resources", "ota"):
         for path in (ROOT / package).rglob("*.py"):
             text = path.read_text("utf-8")
-            named |= {*re.findall(r'\bstate(?:_dir)?\)? / "([a-z]+)"(?! *\+)', text)}
-            named |= {*re.findall(r'^(?:FOLDER_NAME|FOLDER|SLOTS|OTA) = "([a-z]+)"', text, re.MULTILINE)}
+            named |= {*re.findall(r'\bstate(?:_dir)? / "([a-z]+)"(?! *\+)', text)}
+            named |= {
+                *re.findall(r'^(?:FOLDER_NAME|FOLDER|SLOTS|OTA) = "([a-z]+)"', text, re.MULTILINE)
+            }
     assert {"ota", "player", "stories", "lan", "slots"} <= named
     assert named <= OWN_FOLDERS

@@ -27,7 +27,13 @@ class Room(DataPoint):
     """A data point as a package has it; keywords change its description."""
 
     def __init__(self, **changes: Any) -> None:
-        described = {"name": "room", "type": DataType.INT, "label": "室温", "description": "", "methods": (Method.GET,)}
+        described = {
+            "name": "room",
+            "type": DataType.INT,
+            "label": "室温",
+            "description": "",
+            "methods": (Method.GET,),
+        }
         self.description = DataPointDescription(**{**described, **changes})  # type: ignore[misc]
 
     async def get(self) -> int:
@@ -57,7 +63,7 @@ class Undescribed(DataPoint):
         (Room(path="/volume"), "path: got"),
         (Room(methods=()), "method"),
         (Room(methods=(Method.PUT,)), "GET among them"),
-        (Room(type="float"), "float"),
+        (Room(type="float"), "type: got"),
         (Room(label=5), "label"),
     ],
 )  # fmt: skip

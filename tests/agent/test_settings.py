@@ -155,13 +155,21 @@ def test_every_member_can_be_set() -> None:
         ),
         (
             '[play]\nmedia_folder = "."',
-            ['play.media_folder: got ".", expected a folder for stories alone, such as media: '
-             "this one has the agent's own files in it"],
+            [
+                (
+                    'play.media_folder: got ".", expected a folder for stories alone, such as media: '
+                    "this one has the agent's own files in it"
+                )
+            ],
         ),
         (
             '[play]\nmedia_folder = "stories/mine"',
-            ['play.media_folder: got "stories/mine", expected a folder for stories alone, such as media: '
-             "the agent keeps files of its own in stories"],
+            [
+                (
+                    'play.media_folder: got "stories/mine", expected a folder for stories alone, such as media: '
+                    "the agent keeps files of its own in stories"
+                )
+            ],
         ),
         ('[play]\nmedia_folder = "/media/card"', []),
         ('[buttons]\ninput = "all"\ntalk_code = 115\n[light]\ngpio = 0', []),

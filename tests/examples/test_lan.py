@@ -60,7 +60,9 @@ def test_damaged_keys_are_told_in_one_line_without_the_secret(
         assert "story-agent lan renew NAME" in told
 
 
-@pytest.mark.parametrize("data", [b"{", b"{}", b"[]", b'{"next-to-send": "x", "received": "unknown"}'])
+@pytest.mark.parametrize(
+    "data", [b"{", b"{}", b"[]", b'{"next-to-send": "x", "received": "unknown"}']
+)
 def test_numbers_that_are_damaged_are_told_too(
     data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

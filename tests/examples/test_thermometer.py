@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiocoap
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+from agent.local.client import LocalClient
+from agent.product_points import GROUP
 from machine.errors import UnavailableError
 from tests.agent.first.parts import profile_bytes
+from tests.agent.local.rig import free_port
+from tests.agent.parts import DEADLINE
 from tests.agent.test_cli import Agent
 from wire.datapoints import parse_value
 
@@ -53,38 +60,68 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
         made.process.wait()
 
 
-def test_the_package_is_served_beside_the_agents_own(
-    installed: Path, sensors: Path, agent: Agent
+BROKEN = "import nothing_of_this_name\n"
+
+
+def add_broken_package(folder: Path) -> None:
+    """Put a package beside the good one, which cannot be imported, and one that takes a name of ours."""
+    (folder / "broken.py").write_text(BROKEN)
+    (folder / "greedy.py").write_text(
+        "from dataclasses import replace\n"
+        "from story_thermometer import ThermometerPoint\n"
+        "class Greedy(ThermometerPoint):\n"
+        "    description = replace(ThermometerPoint.description, name='volume')\n"
+    )
+    info = folder / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\nbroken = broken:make\ngreedy = greedy:Greedy\n")  # fmt: skip
+
+
+async def ask_by_coap(port: int, name: str) -> str:
+    context = await aiocoap.Context.create_client_context()
+    try:
+        message = aiocoap.Message(code=aiocoap.GET, uri=f"coap://127.0.0.1:{port}/{name}")
+        async with asyncio.timeout(DEADLINE):
+            return str((await context.request(message).response).payload.decode())
+    finally:
+        await context.shutdown()
+
+
+def test_packages_beside_the_agents_own_data_points_good_and_broken_ones(
+    installed: Path, sensors: Path, agent: Agent, tmp_path: Path
 ) -> None:
-    agent.start(
-        environment={"PYTHONPATH": str(installed), "STORY_THERMOMETER": str(sensors), "PYTHONASYNCIODEBUG": ""}
-    )  # fmt: skip
-    assert agent.ask("get", "temperature").stdout == "22\n"
-    assert "not allowed, only GET" in agent.ask("set", "temperature", "20", "--lang", "en").stderr
+    port = free_port()
+    config = tmp_path / "agent.toml"
+    config.write_text(f"[local]\ncoap_port = {port}\n")
+    add_broken_package(tmp_path)
+    found = {"PYTHONPATH": f"{installed}:{tmp_path}", "STORY_THERMOMETER": str(sensors)}
+    agent.start("--config", config, environment={**found, "PYTHONASYNCIODEBUG": ""})
+    local = LocalClient(agent.state / "agent.sock")
+
+    def get(name: str) -> tuple[int, str]:
+        answer = local.request("GET", f"/{name}")
+        return answer.status, answer.text
+
+    assert get("temperature") == (200, "22")
+    assert asyncio.run(ask_by_coap(port, "temperature")) == "22"
+    described = json.loads(get("resource")[1])["resources"]
+    assert [each["pattern"] for each in described if each["name"] == "temperature"] == [
+        {"min": -55, "max": 125, "step": 1}
+    ]
+    assert local.request("PUT", "/temperature", b"20").status == 405
     (sensors / SENSOR / "temperature").write_text("-3700\n")
-    assert agent.ask("get", "temperature").stdout == "-4\n"
+    assert get("temperature") == (200, "-4")
     (sensors / SENSOR / "temperature").unlink()
-    assert f"{SENSOR} cannot be read" in agent.ask("get", "temperature", "--lang", "en").stderr
-    assert agent.status()["resources"]["temperature"] == f"DS18B20 {SENSOR}"
-    assert agent.end() == 0
+    status, text = get("temperature")
+    assert (status, f"{SENSOR} cannot be read" in text) == (503, True)
 
-
-def test_a_package_that_is_broken_is_named_and_the_agent_runs(
-    tmp_path: Path, installed: Path, agent: Agent
-) -> None:
-    broken = tmp_path / "broken"
-    (broken / "story_thermometer").mkdir(parents=True)
-    (broken / "story_thermometer/__init__.py").write_text("import nothing_of_this_name\n")
-    info = next(installed.glob("*.dist-info"))
-    (broken / info.name).mkdir()
-    (broken / info.name / "entry_points.txt").write_text((info / "entry_points.txt").read_text())
-    (broken / info.name / "METADATA").write_text((info / "METADATA").read_text())
-    agent.start(environment={"PYTHONPATH": str(broken), "PYTHONASYNCIODEBUG": ""})
-    status = agent.status()
-    assert status["faults"]["data point thermometer"] == "No module named 'nothing_of_this_name'"
-    assert "temperature" not in status["resources"]
-    assert agent.ask("get", "volume").returncode == 0
-    assert "data point thermometer of a package is left out" in agent.log_text()
+    assert get("volume")[0] == 200
+    told = json.loads(get("status")[1])
+    assert told["resources"]["temperature"] == f"DS18B20 {SENSOR}"
+    assert told["faults"]["data point broken"] == "No module named 'nothing_of_this_name'"
+    assert "name: got" in told["faults"]["data point greedy"]
+    assert "data point broken of a package is left out" in agent.log_text()
     assert agent.end() == 0
 
 
@@ -129,4 +166,3 @@ async def test_a_machine_without_a_sensor_says_how_one_is_turned_on(
     with pytest.raises(UnavailableError, match="dtoverlay=w1-gpio"):
         await made.get()
     assert made.back_end == f"no sensor 28-* in {tmp_path}/none"
-

@@ -41,7 +41,7 @@ PORTS = (8000, 8080, 8443, 9001)
 # Seconds; `make deb` builds wheels at its first time, install.sh fetches mpv.
 BLOCK_SECONDS = 1800.0
 # In place of scp: the machine's home is a folder of this computer.
-SCP = '#!/bin/sh\nfor last; do :; done\n[ "$last" = pi@story-machine.local: ] || exit 1\nwhile [ $# -gt 1 ]; do cp "$1" {home}/ || exit 1; shift; done\nchown -R 1000:1000 {home}\n'  # noqa: E501
+SCP = '#!/bin/sh\nfor last; do :; done\n[ "$last" = pi@story-machine.local: ] || exit 1\nwhile [ $# -gt 1 ]; do cp "$1" {home}/ || exit 1; shift; done\nchown -R 1000:1000 {home}\n'
 SUITE = "bookworm"
 
 
@@ -72,7 +72,8 @@ class Shell:
         assert self._bash.stdin is not None
         self._bash.stdin.write(f". {shown} </dev/null\necho @@done\n")
         self._bash.stdin.flush()
-        printed, end = [], time.monotonic() + BLOCK_SECONDS
+        printed: list[str] = []
+        end = time.monotonic() + BLOCK_SECONDS
         while True:
             try:
                 line = self._lines.get(timeout=max(0.1, end - time.monotonic()))
@@ -119,13 +120,15 @@ class Rows:
 
 def environment(home: Path, language: str, *before: Path) -> dict[str, str]:
     """Return the variables of a shell of somebody new."""
-    path = ":".join([*map(str, before), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+    path = ":".join(
+        [*map(str, before), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    )
     return {"HOME": str(home), "PATH": path, "LC_ALL": language, "TERM": "dumb", "USER": "tester"}
 
 
 def check_ports() -> None:
     """Raise ReadmeError if a port of the documents is taken."""
-    import socket  # noqa: PLC0415
+    import socket
 
     for port in PORTS:
         with socket.socket() as probe:
@@ -180,7 +183,7 @@ def _prepare(cache: Path, folder: Path) -> Iterator[tuple[System, Path]]:
 def prove_flashing(rows: Rows, cache: Path) -> None:
     """Run the README's flashing: the bench here, the machine in a container."""
     check_ports()
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # noqa: S108  # a system of 1 GB
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # a system of 1 GB
         folder = Path(name)
         with _prepare(cache, folder) as (system, home):
             scp = folder / "bin/scp"

@@ -62,7 +62,9 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def _tokens(line: str) -> list[str]:
-    lexer = shlex.shlex(_VARIABLE.sub("1", re.sub(r"\d>&\d", "", line)), posix=True, punctuation_chars=True)
+    lexer = shlex.shlex(
+        _VARIABLE.sub("1", re.sub(r"\d>&\d", "", line)), posix=True, punctuation_chars=True
+    )
     lexer.whitespace_split = True
     return list(lexer)
 

@@ -89,7 +89,7 @@ def test_a_wrong_command_is_found(text: str, fault: str) -> None:
     ("text", "found"),
     [
         ("A=1\nU=$(a b | awk '{ print $2 }')", [["a", "b"], ["awk", "{ print 1 }"]]),
-        ("(umask 077; a --x \"$U\" >f)", [["umask", "077"], ["a", "--x", "1"]]),
+        ('(umask 077; a --x "$U" >f)', [["umask", "077"], ["a", "--x", "1"]]),
         ("sudo tee /f >/dev/null <<'END'\n[x]\nEND\nnext", [["tee", "/f"], ["next"]]),
         ('a http://h:1 "$(b <c)" \\\n  "$D"', [["b"], ["a", "http://h:1", "1", "1"]]),
         ("a >f 2>&1 &\nuntil b --check; do sleep 1; done", [["a"], ["b", "--check"], ["sleep", "1"]]),

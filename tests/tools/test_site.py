@@ -34,7 +34,9 @@ def test_pages_come_with_what_they_link_to(tmp_path: Path) -> None:
     (root / "README.md").write_text(
         "# R\n[a](docs/a.md#b) [l](LICENSE) [all](docs/adr) [o](../outside) [w](https://x.example)\n"
     )
-    (root / "docs/a.md").write_text("# A\n[x](../systemd/x.toml) [d](adr/)\n```\n[n](none.png)\n```\n")
+    (root / "docs/a.md").write_text(
+        "# A\n[x](../systemd/x.toml) [d](adr/)\n```\n[n](none.png)\n```\n"
+    )
     (root / "docs/adr/0001-x.md").write_text("# 0001. First\n")
     assert gather(target, root) == ["README.md", "docs/a.md", "docs/adr/0001-x.md"]
     made = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
@@ -43,7 +45,9 @@ def test_pages_come_with_what_they_link_to(tmp_path: Path) -> None:
     }  # fmt: skip
     assert "](docs/adr/README.md)" in (target / "README.md").read_text()
     assert "](adr/README.md)" in (target / "docs/a.md").read_text()
-    assert (target / "docs/adr/README.md").read_text() == "# Decisions\n\n- [0001. First](0001-x.md)\n"
+    assert (
+        target / "docs/adr/README.md"
+    ).read_text() == "# Decisions\n\n- [0001. First](0001-x.md)\n"
 
 
 def test_nothing_comes_from_another_site() -> None:

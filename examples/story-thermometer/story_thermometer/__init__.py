@@ -27,7 +27,7 @@ class ThermometerPoint(DataPoint):
         name="temperature",
         type=DataType.INT,
         label="室温",
-        description="房间的温度，单位是摄氏度",
+        description="房间的温度（摄氏度）",
         methods=(Method.GET,),
         pattern=Range(LOWEST, HIGHEST),
     )

@@ -181,8 +181,12 @@ def test_packages_that_are_left_out_are_named(tmp_path: Path) -> None:
     assert is_complete(other)
 
 
-@pytest.mark.parametrize(("media", "level"), [(".", Level.HINT), ("stories", Level.HINT), ("media", Level.GOOD)])
-def test_stories_among_the_agents_own_files_are_a_hint(tmp_path: Path, media: str, level: Level) -> None:
+@pytest.mark.parametrize(
+    ("media", "level"), [(".", Level.HINT), ("stories", Level.HINT), ("media", Level.GOOD)]
+)
+def test_stories_among_the_agents_own_files_are_a_hint(
+    tmp_path: Path, media: str, level: Level
+) -> None:
     found = files.check_settings(make_patient(tmp_path, f'[play]\nmedia_folder = "{media}"\n'))
     assert found.level is level
     assert is_complete(found)

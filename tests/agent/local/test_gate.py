@@ -27,7 +27,14 @@ def test_the_socket_is_restricted_by_its_mode_alone(method: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "refused"),
-    [("GET", False), ("HEAD", False), ("PUT", False), ("POST", True), ("DELETE", True), ("PATCH", True)],
+    [
+        ("GET", False),
+        ("HEAD", False),
+        ("PUT", False),
+        ("POST", True),
+        ("DELETE", True),
+        ("PATCH", True),
+    ],
 )
 def test_a_local_program_needs_the_token_for_what_speaks_for_the_child(
     method: str, *, refused: bool

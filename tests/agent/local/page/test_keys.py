@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.local.page.keys import find_key
@@ -44,6 +44,7 @@ def test_a_secret_that_nobody_has_opens_nothing(typed: str) -> None:
     assert find_key(typed.encode(), "", UUID, "") is None
 
 
+@settings(max_examples=20)
 @given(st.binary(max_size=200))
 def test_other_bytes_open_nothing(typed: bytes) -> None:
     assert find_key(typed, TOKEN, UUID, BIND_TOKEN) is None
