@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup manuals docs run test deb test-deb test-readme image test-vm test-cuts lint types bench fuzz command-proof report-proof worker-proof wake-proof listen-proof clean
+.PHONY: setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz command-proof report-proof worker-proof wake-proof listen-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -30,7 +30,7 @@ deb: setup
 test-deb: deb
 	@$(BIN)/python -m tests.deb.proof --debs build/deb $(if $(ARM64),--arm64) --write build/deb/proof.md
 
-# The card image of a board (pi or qemu) and, with KEYS, the bundle for machines in the field, into build/image (docs/image.md). Needs root.
+# The card image of a board (pi, pi-debian or qemu) and, with KEYS, the bundle for machines in the field, into build/image (docs/image.md). Needs root.
 # ROOT_JSON=FILE: the releases' root; KEYS=DIR: keyring.pem and rauc.key; MIRROR, RASPBERRY_MIRROR, RASPBERRY_KEYRING.
 BOARD ?= pi
 IMAGE := build/image
@@ -54,6 +54,15 @@ ifneq ($(TWIN),keep)
 	  --deb "$$(ls -t build/deb/story-agent_*_amd64.deb | head -1)" || exit 1; done
 endif
 	@$(BIN)/python -m tests.vm.image_proof --images $(IMAGE) --folder $(IMAGE)/proof --write $(IMAGE)/proof.md $(if $(STEPS),--only $(STEPS))
+
+# The Pi's image of Debian's archive, on an emulated Pi 3: its own kernel, device tree and root (docs/vm-proof.md). Needs root,
+# qemu-system-arm, qemu-user-static and a Debian mirror besides what `make image` needs. TWIN=keep uses the image that is there.
+test-pi: setup
+ifneq ($(TWIN),keep)
+	@$(BIN)/python -m tools.deb --only story-agent --architecture arm64
+	@$(BIN)/python -m tools.image pi-debian --version 1.0.0 --output $(IMAGE) --deb "$$(ls -t build/deb/story-agent_*_arm64.deb | head -1)"
+endif
+	@$(BIN)/python -m tests.vm.image_proof --board pi-debian --images $(IMAGE) --folder $(IMAGE)/pi-proof --write $(IMAGE)/pi-proof.md $(if $(STEPS),--only $(STEPS))
 
 # Many power cuts in every phase of an update on an emulated Debian machine, an hour and more; needs root, qemu-system-x86, mmdebstrap,
 # rauc, mtools, dosfstools and a Debian mirror (docs/vm-proof.md). RUNS=N cuts for each installer, and one

@@ -41,7 +41,7 @@ def make_sbom(
     root = f"{name}@{version}"
     direct = [_ref(part) for part in parts if part.name in wants]
     refs = {part.name: _ref(part) for part in parts}
-    return _document(
+    return document(
         built,
         metadata={
             "component": {
@@ -93,7 +93,7 @@ def make_vex(sbom: Mapping[str, object], faults: Sequence[Fault], now: int) -> b
             ]
         )
     ]
-    return _document(now, metadata={"component": component}, rest={"vulnerabilities": known})
+    return document(now, metadata={"component": component}, rest={"vulnerabilities": known})
 
 
 def _components(sbom: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
@@ -124,7 +124,8 @@ def _component(part: Part) -> dict[str, object]:
     }
 
 
-def _document(time: int, *, metadata: Mapping[str, object], rest: Mapping[str, object]) -> bytes:
+def document(time: int, *, metadata: Mapping[str, object], rest: Mapping[str, object]) -> bytes:
+    """Return a CycloneDX document of ``metadata`` and ``rest``, made at ``time`` (Unix time, seconds)."""
     stamp = datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     content = {"version": 1, "metadata": {"timestamp": stamp, **metadata}, **rest}
     serial = uuid.uuid5(_NAMESPACE, json.dumps(content, sort_keys=True))

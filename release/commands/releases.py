@@ -20,7 +20,7 @@ from release.commands.common import (
     open_repository,
 )
 from release.commands.packages import inspect_file
-from release.commands.sboms import read_sbom
+from release.commands.sboms import read_sbom, read_sbom_beside
 from release.errors import ReleaseToolError
 from wire.ota import InstallerKind
 
@@ -68,6 +68,7 @@ def _add(options: argparse.Namespace) -> Result:
     else:
         _check_bundle(options.file)
         bundle_map, no_map = _map(options.file)
+        sbom = read_sbom_beside(options.file) if options.sbom_to else None
     added, outcome = open_repository(options).add(
         options.file, options.product, options.version, _terms(options), bundle_map
     )

@@ -45,6 +45,19 @@ def read_sbom(package: Path) -> bytes | None:
     return None
 
 
+def read_sbom_beside(bundle: Path) -> bytes | None:
+    """Return the SBOM that `make image` writes beside a bundle, None without one; raises OSError, ReleaseToolError."""
+    from ota.launch.running import SBOM_MAX
+    from release.build import sbom_beside
+
+    path = sbom_beside(bundle)
+    if not path.is_file():
+        return None
+    if (size := path.stat().st_size) > SBOM_MAX:
+        raise ReleaseToolError(f"{path}: it has {size} bytes, expected at most {SBOM_MAX}")
+    return path.read_bytes()
+
+
 def vex(commands: Commands) -> None:
     """Add ``vex``: what is known of faults changes after a release, and its parts do not."""
     command = add_command(commands, "vex", _vex, "say what is known of faults in a release's parts")

@@ -17,12 +17,15 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from ota.launch.running import SBOM_MAX
+from release.commands.sboms import read_sbom_beside
 from release.errors import ReleaseToolError
 from release.faults import FAULTS_FILE, Fault, read_faults
 from release.licences import UNKNOWN, to_cyclonedx
 from release.parts import Part, canonical, installed_parts, parts_in, read_requirement
 from release.sbom import make_sbom, make_vex
 from tests.release.tool import ROOT, Tool
+from tools.image.parts import image_sbom, read_packages
 from wire.errors import WireError
 
 SCHEMAS = Path(__file__).parent / "cyclonedx"
@@ -81,6 +84,14 @@ def test_an_sbom_is_cyclonedx_and_the_same_each_time(validator: Any) -> None:
     assert needs["pkg:pypi/anyio@4.0"] == ["pkg:pypi/idna@3.1"]
     origins = {it["name"]: it["properties"][0]["value"] for it in value["components"]}
     assert origins == {"anyio": "bundled", "idna": "base", "urllib3": "bundled"}
+
+
+def test_an_images_list_is_cyclonedx_too(validator: Any) -> None:
+    """tools.image.parts; what is in it: tests/tools/test_image_parts.py."""
+    agents = make_sbom("story-agent", "1.1.0", PARTS, {"anyio"}, 0)
+    line = "libc6\t2.36-9+deb12u10\tarm64\tglibc 2.36-9+deb12u10\t\t, libgcc-s1\n"
+    made = image_sbom("pi", "bookworm", "1.1.0", read_packages(line), agents)
+    assert faults_of(made, validator) == []
 
 
 def test_a_vex_names_the_faults_of_the_parts_that_are_there(validator: Any) -> None:
@@ -200,3 +211,15 @@ def test_what_has_no_list_of_parts_says_so(tool: Tool) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "it has none" in done.stderr
     assert not (tool.folder / "o").exists()
+
+
+def test_a_bundles_list_is_the_one_beside_it(tmp_path: Path) -> None:
+    bundle = tmp_path / "story-pi-1.1.0.raucb"
+    assert read_sbom_beside(bundle) is None
+    beside = tmp_path / "story-pi-1.1.0.raucb.cdx.json"
+    beside.write_bytes(b"{}")
+    assert read_sbom_beside(bundle) == b"{}"
+    with beside.open("wb") as file:
+        file.truncate(SBOM_MAX + 1)
+    with pytest.raises(ReleaseToolError, match=r"1\.0\.raucb\.cdx\.json: it has 1048577 bytes"):
+        read_sbom_beside(bundle)

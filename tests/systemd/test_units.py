@@ -13,8 +13,8 @@ from tools.deb.recipes import BY_NAME
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 AGENT = SYSTEMD / "story-agent.service"
-# Without those of the card image: one of them makes partitions before anything else runs.
-SERVICES = sorted(set(SYSTEMD.rglob("*.service")) - set((SYSTEMD / "image").rglob("*.service")))
+SERVICES = sorted(SYSTEMD.rglob("*.service"))
+IMAGES = sorted((SYSTEMD / "image").rglob("*.service"))
 # 10 times systemd's exposure level.
 EXPOSURE = "17"
 # Linux' Documentation/admin-guide/devices.txt; of USB sound too, whose driver comes when it is plugged in.
@@ -67,7 +67,32 @@ def test_what_the_sandbox_must_leave_the_agent() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
+def test_the_cards_units_may_write_what_their_programs_write_and_no_more() -> None:
+    """Each was tried on the booted twin: the unit says why."""
+    given = {unit.stem.removeprefix("story-machine-"): unit for unit in IMAGES}
+    assert {name: values(unit, "ReadWritePaths") for name, unit in given.items()} == {
+        "grow": [], "start": ["/data -/run/machine-id"], "wifi": ["/boot/firmware /data/wifi"],
+    }  # fmt: skip
+    assert {name: values(unit, "CapabilityBoundingSet") for name, unit in given.items()} == {
+        "grow": ["CAP_SYS_ADMIN"], "start": ["CAP_SYS_RESOURCE CAP_DAC_OVERRIDE"], "wifi": [""],
+    }  # fmt: skip
+    # Before the card's other mounts: what would wait for /tmp would wait for ever.
+    assert not any(values(given[name], "PrivateTmp") for name in ("grow", "start"))
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze: units' lines")
+@pytest.mark.parametrize("unit", IMAGES, ids=lambda unit: unit.stem)
+def test_systemd_understands_every_line_of_the_cards_units(unit: Path, tmp_path: Path) -> None:
+    text = re.sub(r"(?m)^ExecStart=.*$", "ExecStart=/bin/true", unit.read_text("utf-8"))
+    (tmp_path / unit.name).write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=yes", tmp_path / unit.name],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", sorted({*SERVICES} - {*IMAGES}), ids=lambda unit: unit.stem)
 def test_documentation_is_a_file_that_the_package_installs(unit: Path) -> None:
     package = "story-cloud" if unit.name == "story-cloud.service" else "story-agent"
     installed = {f"file:/{target}" for _, target in BY_NAME[package].files}

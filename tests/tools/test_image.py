@@ -40,12 +40,13 @@ def board(request: pytest.FixtureRequest) -> Board:
     return read_board(request.param)
 
 
-def test_there_is_a_pi_and_its_twin() -> None:
-    assert BOARDS == ["pi", "qemu"]
+def test_there_is_a_pi_of_either_archive_and_its_twin() -> None:
+    assert BOARDS == ["pi", "pi-debian", "qemu"]
 
 
-def test_nobody_gets_a_shell_on_what_is_sold() -> None:
-    pi = read_board("pi")
+@pytest.mark.parametrize("name", ["pi", "pi-debian"])
+def test_nobody_gets_a_shell_on_what_is_sold(name: str) -> None:
+    pi = read_board(name)
     assert not pi.bench_shell
     assert not pi.slow
     assert "console=" not in pi.cmdline
@@ -75,7 +76,7 @@ def test_a_fault_in_a_boards_file_is_named(change: tuple[str, str], told: str) -
 
 
 def test_an_unknown_board_is_answered_with_those_there_are() -> None:
-    with pytest.raises(WireError, match='BOARD: got "pi9", expected one of pi, qemu'):
+    with pytest.raises(WireError, match='BOARD: got "pi9", expected one of pi, pi-debian, qemu'):
         read_board("pi9")
 
 

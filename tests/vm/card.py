@@ -21,12 +21,67 @@ from tools.image.board import Board
 from tools.image.card import MIB, lay_out
 from tools.processes import die_with_parent
 
-MEMORY_MIB = 512
 ASK_SECONDS = 120.0
 # The kernel's line before a restart with an argument, for example `reboot "0 tryboot"`.
 _TRYBOOT = re.compile(r"reboot: Restarting system with command '0 tryboot'")
 _RESTART = re.compile(r"reboot: Restarting system")
 _SLOTS = {2: "A", 3: "B"}
+# A clock that counts: each instruction takes 1 ns, so that the whole machine does 1000 million in a second, with one core. A
+# Pi's core of 1.0 to 1.5 GHz does about as many, and it has four. While all wait for the card or the network, host time passes.
+_COUNTED = ("-icount", "shift=0,sleep=on")
+# The agent's lines reach the journal by its socket, so that a unit's journal+console does not show them.
+_LOG = "systemd.journald.forward_to_console=1"
+# A card of the application class A1 (1500 reads and 500 writes of 4 KiB a second) behind a Pi 3, whose bus takes 25 MB/s.
+_CARD = "throttling.bps-total=20000000,throttling.iops-read=1500,throttling.iops-write=500"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What QEMU emulates for an architecture.
+
+    Attributes:
+        program: QEMU's.
+        processors: how many.
+        words: board, memory and devices but disk, sound and network.
+        disk: what is added to the drive's words.
+        network: the network card.
+        sound: the sound card, of the audio device "sound"; none: the emulator has not that of the board.
+        tree: the device tree on the boot partition, which a Pi's firmware would choose.
+        console: words for the kernel, by which the bench reads a console that nobody reads in a home.
+    """
+
+    program: str
+    processors: int
+    words: tuple[str, ...]
+    disk: str
+    network: str
+    sound: tuple[str, ...] = ()
+    tree: str = ""
+    console: str = ""
+
+
+MACHINES = {
+    "amd64": Machine(
+        "qemu-system-x86_64",
+        2,
+        ("-m", "512", "-no-user-config", "-nodefaults", "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset"),
+        "if=virtio",
+        "virtio-net-pci",
+        ("-device", "intel-hda", "-device", "hda-output,audiodev=sound"),
+        console=_LOG,
+    ),
+    # Its Wi-Fi, its sound and its own network chip are not emulated: a USB one takes their place. The first serial port is the
+    # radio's.
+    "arm64": Machine(
+        "qemu-system-aarch64",
+        4,
+        ("-M", "raspi3b", "-serial", "null"),
+        "if=sd",
+        "usb-net",
+        tree="bcm2837-rpi-3-b.dtb",
+        console="console=ttyS1,115200 loglevel=4 systemd.show_status=false " + _LOG,
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +125,7 @@ class Card:
         self.folder = folder
         self.starts: list[str] = []
         self._partitions = {it.name: it for it in lay_out(board)}
+        self._machine = MACHINES[board.architecture]
         self._process: subprocess.Popen[bytes] | None = None
         self._lost_power = True
         shutil.rmtree(folder, ignore_errors=True)
@@ -88,8 +144,17 @@ class Card:
         command = [words[0], "-i", where, *words[1:]]
         return subprocess.run(command, input=data, check=True, capture_output=True).stdout
 
-    def start(self, clock: str = "") -> None:
-        """Switch it on; ``clock`` is its real-time clock's time."""
+    def names(self) -> list[str]:
+        """Return what lies on the first partition, as a person with a card reader sees it; while it is off."""
+        return self._mtools("mdir", "-b", "::").decode().split()
+
+    def start(self, clock: str = "", *, counted: bool = False) -> None:
+        """Switch it on.
+
+        Args:
+            clock: its real-time clock's time, such as "1970-01-01T00:00:00".
+            counted: whether its clock counts instructions instead of the host's seconds, and its card is a slow one.
+        """
         asked = not self._lost_power and _TRYBOOT.search(self.serial())
         autoboot = self._mtools("mtype", "::autoboot.txt").decode()
         number = choose_partition(autoboot, tryboot=bool(asked))
@@ -99,23 +164,27 @@ class Card:
         for name, target in ((chosen.kernel, "kernel"), (chosen.initramfs, "initramfs")):
             self._mtools("mcopy", "-o", f"::{name}", str(self.folder / target), partition=boot)
         line = self._mtools("mtype", f"::{chosen.cmdline}", partition=boot).decode().strip()
+        if self._machine.tree:
+            self._mtools("mcopy", "-o", f"::{self._machine.tree}", str(self.folder / "tree"), partition=boot)  # fmt: skip
         self._lost_power = False
         self.starts.append(_SLOTS[number])
-        self._run(line, ["-rtc", f"base={clock}"] if clock else [])
+        self._run(f"{line} {self._machine.console}", ["-rtc", f"base={clock}"] if clock else [], counted=counted)  # fmt: skip
 
-    def _run(self, line: str, more: list[str]) -> None:
-        number = len(self.starts)
+    def _run(self, line: str, more: list[str], *, counted: bool) -> None:
+        number, machine = len(self.starts), self._machine
+        accelerator = "tcg,thread=single" if counted else "tcg,thread=multi"
+        disk = f"file={self.disk},format=raw,{machine.disk},cache=writeback"
         command = [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", str(MEMORY_MIB),
-            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            machine.program, *machine.words, "-accel", accelerator, *(_COUNTED if counted else ()),
+            "-smp", "1" if counted else str(machine.processors), "-display", "none", "-no-reboot",
             "-serial", f"file:{self.folder}/serial-{number}.log",
             "-serial", f"unix:{self.folder}/shell,server=on,wait=off",
             "-kernel", str(self.folder / "kernel"), "-initrd", str(self.folder / "initramfs"), "-append", line,
-            "-drive", f"file={self.disk},format=raw,if=virtio,cache=writeback",
-            "-device", "virtio-rng-pci", "-nic", "user,model=virtio-net-pci",
-            "-device", "i6300esb", "-action", "watchdog=reset",
-            "-audiodev", f"wav,id=sound,path={self.folder}/sound-{number}.wav",
-            "-device", "intel-hda", "-device", "hda-output,audiodev=sound", *more,
+            *(["-dtb", str(self.folder / "tree")] if machine.tree else []),
+            "-drive", f"{disk},{_CARD}" if counted else disk,
+            "-netdev", "user,id=net", "-device", f"{machine.network},netdev=net",
+            *(["-audiodev", f"wav,id=sound,path={self.folder}/sound-{number}.wav", *machine.sound] if machine.sound else []),
+            *more,
         ]  # fmt: skip
         with (self.folder / "qemu.log").open("ab") as output:
             self._process = subprocess.Popen(

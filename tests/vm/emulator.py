@@ -92,6 +92,8 @@ class Emulator:
         self.starts.append(slot)
         root = "/dev/vda" if slot == "A" else "/dev/vdb"
         words = f"root={root} ro console=ttyS0 rauc.slot={slot} loglevel=4 panic=5 systemd.show_status=false"
+        # The agent's lines reach the journal by its socket, so that a unit's journal+console does not show them.
+        words += " systemd.journald.forward_to_console=1"
         goes_on = ["-loadvm", READY] if self._saved and len(self.starts) == 1 else []
         command = [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", str(MEMORY_MIB),

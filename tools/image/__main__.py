@@ -3,7 +3,8 @@
     python -m tools.image BOARD --deb DEB [--output DIR] [--version V] [--keys DIR] [--no-bundle] [--root-json FILE]
                           [--mirror URL] [--raspberry-mirror URL] [--raspberry-keyring FILE]
 
-Writes DIR/story-BOARD-VERSION.img, and with keys DIR/story-BOARD-VERSION.raucb. Needs root, mmdebstrap, sfdisk, mtools, dosfstools,
+Writes DIR/story-BOARD-VERSION.img, and with keys DIR/story-BOARD-VERSION.raucb; beside each its list of parts and what is
+known of their faults (docs/sbom.md), and beside the image its copyright files. Needs root, mmdebstrap, sfdisk, mtools, dosfstools,
 e2fsprogs, and rauc with squashfs-tools for the bundle; qemu-user-static for another processor than this machine's.
 """
 
@@ -13,16 +14,21 @@ import argparse
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from tools.image import build
+from base.files import write_atomically
+from release.build import write_lists
+from tools.image import build, parts
 from tools.image.board import Board, read_board
 from tools.image.card import MIB
-from tools.image.root import make_base, make_root, remove
+from tools.image.root import make_base, make_root, remove, slim
 from wire.errors import WireError
 
 PROGRAMS = ("mmdebstrap", "sfdisk", "mcopy", "mkfs.vfat", "mke2fs", "dpkg-deb")
 BUNDLE_PROGRAMS = ("rauc", "mksquashfs")
+# What the firmware reads from the boot partitions.
+FIRMWARES = ("boot/[!fs]*", "usr/lib/raspi-firmware", "usr/lib/linux-image-*")
 
 
 def main() -> int:
@@ -49,7 +55,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make image", description="Build a card image.")
-    parser.add_argument("board", help="pi or qemu: a file of systemd/image")
+    parser.add_argument("board", help="pi, pi-debian or qemu: a file of systemd/image")
     parser.add_argument(
         "--deb", type=Path, required=True, help="the agent's package, of `make deb`"
     )
@@ -75,38 +81,57 @@ def _needed(options: argparse.Namespace) -> list[str]:
 
 
 def _make(board: Board, options: argparse.Namespace) -> list[Path]:
+    """Make the image and what belongs beside it; return those that are flashed or released."""
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
+    version = options.version or _field(options.deb, "Version")
+    work = output / f"work-{board.name}"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    sbom, copyrights = _make_tree(board, options, version, work)
+    images = _make_partitions(board, work, has_root_file=options.root_json is not None)
+    made = [output / f"story-{board.name}-{version}.img"]
+    build.make_card(board, images, made[0])
+    write_atomically(output / f"{made[0].name}.copyright.tar.gz", copyrights)
+    if options.keys and options.bundle:
+        made.append(made[0].with_suffix(".raucb"))
+        build.make_bundle(version, images, options.keys, made[1])
+    for path in made:
+        write_lists(path, sbom, int(time.time()))
+    shutil.rmtree(work)
+    return made
+
+
+def _make_tree(
+    board: Board, options: argparse.Namespace, version: str, work: Path
+) -> tuple[bytes, bytes]:
+    """Lay out the root below ``work``; return its list of parts, and a tar.gz of its copyright files."""
     variables = {
         "mirror": options.mirror,
         "raspberry_mirror": options.raspberry_mirror,
         "raspberry_keyring": options.raspberry_keyring,
     }
-    work = output / f"work-{board.name}"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    base = make_base(board, variables, output)
-    version = options.version or _field(options.deb, "Version")
+    root = work / "root"
+    base = make_base(board, variables, options.output)
     deb = reversioned(options.deb, version, work)
     keyring = options.keys / "keyring.pem" if options.keys else None
-    make_root(board, base, deb, work / "root", keyring)
+    make_root(board, base, deb, root, keyring)
+    lists = parts.add_list(root, board.name, board.suite, version), parts.pack_copyrights(root)
+    slim(board, root)
     if options.root_json:
-        shutil.copy(options.root_json, work / "root" / build.ROOT_FILE)
+        shutil.copy(options.root_json, root / build.ROOT_FILE)
+    return lists
+
+
+def _make_partitions(board: Board, work: Path, *, has_root_file: bool) -> dict[str, Path]:
+    """Make the partitions' images below ``work``, by their names."""
     images = {name: work / f"{name}.img" for name in board.mebibytes}
     build.make_boot(board, work / "root", images["boot"])
     build.make_select(board, work / "root", images["select"])
-    remove(work / "root", ["boot/[!fs]*"])  # the firmware reads Linux from the boot partition
+    remove(work / "root", FIRMWARES)
     build.make_root_image(board, work / "root", images["root"])
-    build.make_data(board, images["data"], has_root_file=options.root_json is not None)
-    card = output / f"story-{board.name}-{version}.img"
-    build.make_card(board, images, card)
-    if not options.keys or not options.bundle:
-        shutil.rmtree(work)
-        return [card]
-    bundle = card.with_suffix(".raucb")
-    build.make_bundle(version, images, options.keys, bundle)
-    shutil.rmtree(work)
-    return [card, bundle]
+    build.make_data(board, images["data"], has_root_file=has_root_file)
+    return images
 
 
 def _field(deb: Path, name: str) -> str:

@@ -38,11 +38,16 @@ MASKED = (
     "dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount",
     "sys-kernel-config.mount", "modprobe@.service", "systemd-network-generator.service",
     "story-agent-restart.service", "keyboard-setup.service", "console-setup.service",
+    # /var is new at each start, which they take for an update of the system.
+    "systemd-journal-catalog-update.service", "systemd-update-done.service", "systemd-hwdb-update.service", "ldconfig.service",
+    "systemd-random-seed.service",
 )  # fmt: skip
 # A speaker has no screen: mpv's libraries load these for one. And what nobody reads on it.
 UNWANTED = (
     "usr/lib/*/dri", "usr/lib/*/libLLVM*", "usr/lib/*/libz3.so*", "usr/share/doc/[!s]*", "usr/share/icons", "usr/share/fonts",
     "usr/share/man", "usr/share/info", "var/lib/apt", "var/cache/apt", "var/log",
+    # Where raspi-firmware's own hooks put everything once more.
+    "boot/firmware/*",
 )  # fmt: skip
 TREE = FOLDER.parents[1]
 BUILD_SECONDS = 3600.0
@@ -71,7 +76,7 @@ def make_base(board: Board, variables: Mapping[str, str], cache: Path) -> Path:
 
 
 def make_root(board: Board, base: Path, deb: Path, folder: Path, keyring: Path | None) -> None:
-    """Lay out the root file system in ``folder``, which must not exist."""
+    """Lay out the root file system in ``folder``, which must not exist; `slim` completes it."""
     folder.mkdir(parents=True)
     run("tar", "-C", folder, "-xf", base)
     _add_users(folder)
@@ -85,7 +90,6 @@ def make_root(board: Board, base: Path, deb: Path, folder: Path, keyring: Path |
         shutil.copy(keyring, folder / "etc/rauc/keyring.pem")
     _add_board(board, folder)
     _enable(folder)
-    _slim(board, folder)
 
 
 def chroot(folder: Path, *words: str) -> None:
@@ -153,7 +157,6 @@ def _add_board(board: Board, folder: Path) -> None:
             "StandardOutput=tty\nTTYPath=/dev/ttyS1\nRestart=always\nRestartSec=1\n"
             "Environment=PS1= LC_ALL=C.UTF-8\nUtmpMode=init\n[Install]\nWantedBy=sysinit.target\n"
         )
-        drop_in(folder, "story-agent.service", "bench", "[Service]\nStandardOutput=journal+console\nStandardError=journal+console\n")  # fmt: skip
         chroot(folder, "systemctl", "--quiet", "enable", "bench-shell.service")
     modules = folder / "etc/initramfs-tools"
     (modules / "modules").write_text("".join(f"{it}\n" for it in board.initramfs_modules))
@@ -174,7 +177,8 @@ def _enable(folder: Path) -> None:
     chroot(folder, "passwd", "--quiet", "--lock", "root")
 
 
-def _slim(board: Board, folder: Path) -> None:
+def slim(board: Board, folder: Path) -> None:
+    """Make the initramfs, and take out what the machine does not need."""
     remove(folder, board.unwanted)
     for modules in folder.glob("usr/lib/modules/*"):
         chroot(folder, "depmod", modules.name)

@@ -55,7 +55,7 @@ if [ -n "${PLAYER:-}" ]; then
   size=1200M
   install -m 644 -t "$root/usr/lib/systemd/system" systemd/story-player.socket systemd/story-player@.service
   install -D -m 644 tests/vm/player_check.py "$root/usr/lib/story-check/player_check.py"
-  printf '[Unit]\nAfter=story-agent.service\n[Service]\nType=oneshot\nExecStart=/opt/story-agent/bin/python3 /usr/lib/story-check/player_check.py\nStandardOutput=journal+console\nStandardError=journal+console\nTimeoutStartSec=900\n[Install]\nWantedBy=multi-user.target\n' \
+  printf '[Unit]\nAfter=story-agent.service\n[Service]\nType=oneshot\nExecStart=/opt/story-agent/bin/python3 /usr/lib/story-check/player_check.py\nTimeoutStartSec=900\n[Install]\nWantedBy=multi-user.target\n' \
     >"$root/etc/systemd/system/story-check.service"
   chroot "$root" systemctl --quiet enable story-player.socket story-check
 fi
@@ -89,9 +89,9 @@ printf '10.0.2.2 localhost\n127.0.0.1 story-machine\n' >"$root/etc/hosts"
 echo story-machine >"$root/etc/hostname"
 echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 mkdir -p "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/system/story-agent.service.d"
-printf '[Journal]\nStorage=volatile\nForwardToConsole=no\n' >"$root/etc/systemd/journald.conf.d/vm.conf"
-# An emulated processor starts Python slowly. The log goes to the serial port, where the host reads it.
-printf '[Unit]\nRequiresMountsFor=/var/lib/story-agent /etc/story-agent\n[Service]\nStandardOutput=journal+console\nStandardError=journal+console\nTimeoutStartSec=300\nWatchdogSec=120\n' \
+printf '[Journal]\nStorage=volatile\n' >"$root/etc/systemd/journald.conf.d/vm.conf"
+# An emulated processor starts Python slowly. The log goes to the serial port by a word of the kernel's (tests/vm/emulator.py).
+printf '[Unit]\nRequiresMountsFor=/var/lib/story-agent /etc/story-agent\n[Service]\nTimeoutStartSec=300\nWatchdogSec=120\n' \
   >"$root/etc/systemd/system/story-agent.service.d/vm.conf"
 chroot "$root" systemctl --quiet enable systemd-networkd story-agent story-agent-trial.timer
 chroot "$root" systemctl --quiet mask systemd-timesyncd serial-getty@ttyS0 getty@tty1 apt-daily.timer \

@@ -1,0 +1,29 @@
+"""The emulated machine's words, and what its sound card's status says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.vm.boot_to_sound import trigger_seconds
+from tests.vm.card import MACHINES
+from tools.image.board import FOLDER, read_board
+
+STATUS = (
+    "closed\nstate: RUNNING\nowner_pid   : 812\ntrigger_time: 12.345678901\ntstamp      : 13.1\n"
+)
+
+
+@pytest.mark.parametrize("path", FOLDER.glob("*.toml"), ids=lambda path: path.stem)
+def test_there_is_an_emulated_machine_for_each_board(path: Path) -> None:
+    machine = MACHINES[read_board(path.stem).architecture]
+    # A board whose firmware chooses a device tree has it on its boot partition.
+    board = read_board(path.stem)
+    assert bool(machine.tree) == any(".dtb" in pattern for pattern, _ in board.boot)
+
+
+def test_the_moment_of_the_first_sample_is_read_of_the_card_that_runs() -> None:
+    assert trigger_seconds(STATUS) == pytest.approx(12.345678901)
+    with pytest.raises(ValueError, match="trigger_time"):
+        trigger_seconds("state: RUNNING\n")
