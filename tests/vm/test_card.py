@@ -15,7 +15,7 @@ STATUS = (
 )
 
 
-@pytest.mark.parametrize("path", FOLDER.glob("*.toml"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
 def test_there_is_an_emulated_machine_for_each_board(path: Path) -> None:
     machine = MACHINES[read_board(path.stem).architecture]
     # A board whose firmware chooses a device tree has it on its boot partition.
