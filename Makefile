@@ -122,7 +122,7 @@ manuals: setup
 SITE := build/docs
 docs: setup
 	@$(SITE)/env/bin/mkdocs --version >/dev/null 2>&1 || { mkdir -p $(SITE) && $(PYTHON) -m venv $(SITE)/env && \
-	  $(SITE)/env/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tools/site-requirements.txt; }
+	  $(SITE)/env/bin/pip install --quiet --disable-pip-version-check --no-deps -r tools/site-requirements.txt; }
 	@$(BIN)/python -m tools.site $(SITE) --mkdocs $(SITE)/env/bin/mkdocs
 
 # The commands of README and bench guide, run as they stand there (docs/bench.md). ONLY="bench" needs no root; flashing needs root, mmdebstrap,

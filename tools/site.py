@@ -148,11 +148,14 @@ def build(target: Path, mkdocs: str) -> int:
     found = gather(target / "source")
     file = target / "mkdocs.yml"
     file.write_text(settings(found), "utf-8")
+    # Not --quiet: what it hides, --strict does not count.
     done = subprocess.run(
-        [mkdocs, "build", "--quiet", "--clean", "--strict", "--config-file", str(file)],
-        check=False, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        [mkdocs, "build", "--clean", "--strict", "--config-file", str(file)],
+        check=False, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
     )  # fmt: skip
-    return done.returncode
+    told = [line for line in done.stderr.splitlines() if not line.startswith("INFO")]
+    print("\n".join(told), end="\n" if told else "", file=sys.stderr)
+    return done.returncode or (1 if told else 0)
 
 
 def main() -> int:

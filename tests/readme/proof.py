@@ -37,6 +37,8 @@ SUBSTITUTES = (
     ("http.server 8000", "http.server 8000 --bind 127.0.0.1"),
     ("https_port = 8443", 'https_port = 8443\nhttps_address = "127.0.0.1"'),
 )
+# Of the two documents; the locale itself need not be installed.
+LANGUAGES = ("en_US.UTF-8", "zh_CN.UTF-8")
 PORTS = (8000, 8080, 8443, 9001)
 # Seconds; `make deb` builds wheels at its first time, install.sh fetches mpv.
 BLOCK_SECONDS = 1800.0
@@ -155,7 +157,7 @@ def run_blocks(
 
 def prove_bench(rows: Rows) -> None:
     """Run the tester's first hour in both languages."""
-    for document, language in zip(DOCUMENTS["bench"], ("C.UTF-8", "zh_CN.UTF-8"), strict=True):
+    for document, language in zip(DOCUMENTS["bench"], LANGUAGES, strict=True):
         check_ports()
         if (ROOT / "bench").exists():
             raise ReadmeError("the folder bench is there: remove it")
@@ -193,8 +195,8 @@ def prove_flashing(rows: Rows, cache: Path) -> None:
             (folder / "home").mkdir()
             words = ["runuser", "-l", "pi", "-c", "exec bash -e -o pipefail"]
             shells = {
-                BENCH: Shell(["bash", "-e", "-o", "pipefail"], environment(folder / "home", "C.UTF-8", scp.parent)),
-                MACHINE: Shell([*system.enter, *words], environment(folder / "home", "C.UTF-8")),
+                BENCH: Shell(["bash", "-e", "-o", "pipefail"], environment(folder / "home", LANGUAGES[0], scp.parent)),
+                MACHINE: Shell([*system.enter, *words], environment(folder / "home", LANGUAGES[0])),
             }  # fmt: skip
             try:
                 run_blocks(DOCUMENTS["flashing"][0], shells, {BENCH: folder, MACHINE: home}, rows)
