@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz command-proof report-proof worker-proof wake-proof listen-proof clean
+.PHONY: setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz command-proof report-proof worker-proof wake-proof voice-proof listen-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -101,6 +101,10 @@ worker-proof: setup
 # A family records a wake word by the command, and is heard, on a real sound server (docs/wake.md); three minutes.
 wake-proof: setup
 	$(BIN)/python -m tools.wake_proof
+
+# Marked voice is erased by API, machine and unbinding, and looked for in every file of cloud and machine (docs/family.md); a minute. LINK=coap or mqtt.
+voice-proof: setup
+	$(BIN)/python -m tools.voice_proof --link $(or $(LINK),coap) $(if $(WRITE),--write $(WRITE))
 
 # The sound server, the recorder, the player, the link and the cloud die in every state of listening (docs/listening.md); eight minutes.
 listen-proof: setup

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.contain import Containment
+from agent.family import FamilyRoom
 from agent.link.build import build_link
 from agent.link.delivery import deliver
 from agent.link.outbox import Outbox, OutboxError
 from agent.local.changes import Changes
 from agent.local.doors import Doors, Rooms
 from agent.local.sockets import unix_socket
+from agent.logs import add_secret
 from agent.points import build_points, times_of
 from agent.product_points import LEFT_OUT, product_points
 from agent.routes import cloud_handler
@@ -43,7 +45,8 @@ from resources.points.play import PlayPoint
 from wire.abilities import DEVICE_READS, LISTEN, UTTERANCE_TIMES
 from wire.codes import Code
 from wire.datapoints import Method, Value
-from wire.exchange import Handler
+from wire.exchange import Handler, Request
+from wire.family import FAMILY_PATH, Why
 from wire.profile import Profile
 from wire.reports import (
     KEY_DEVICE_INFO,
@@ -59,7 +62,8 @@ if TYPE_CHECKING:
     from agent.local.clients import Clients
     from agent.local.http import LocalServer
     from agent.local.page.routes import DevicePage
-    from agent.voice.listener import Session
+    from agent.voice.sender import Utterance
+    from agent.voice.session import Session
 
 Work = Callable[[], Awaitable[None]]
 """What goes on in the background, until it is cancelled."""
@@ -101,6 +105,8 @@ class Agent:
         self._changes = Changes()
         self._clients = _clients_of(settings, state)
         self._watcher: Watcher | None = None
+        self._clock = TrustedTime(state / "ota" / "time.json", running_release().built)
+        self._family = FamilyRoom(profile, state, self._clock.now, add_secret)
         self._ears: Ears | None = None
         self._page: DevicePage | None = None
         self._page_lock = threading.Lock()
@@ -109,7 +115,6 @@ class Agent:
         self._service = ServiceManager()
         self._read_settings = read_settings
         self._vitals = Vitals(self.status, self._service.notify)
-        self._clock = TrustedTime(state / "ota" / "time.json", running_release().built)
         self._outbox = Outbox(
             state / "outbox.sqlite", settings.outbox.max_bytes, now=self._clock.now
         )
@@ -151,7 +156,7 @@ class Agent:
         )  # fmt: skip
         self._updater = self._updates.updater
         self._times = times_of(points, self._is_needed)
-        others: dict[tuple[str, ...], Handler] = {}
+        others: dict[tuple[str, ...], Handler] = {FAMILY_PATH: self._family.handle}
         handler = cloud_handler(
             self._dispatch, self._updater.take_order, self._updater.cancel, others
         )
@@ -162,6 +167,8 @@ class Agent:
             lambda: self._updater.on_trial,
         )  # fmt: skip
         self._voice = VoiceSender(self._link, self._settings.voice)
+        self._voice.on_sent = self._note_file
+        self._family.forget = self._forget_heard
         self._ears = build_ears(
             self._link, self._settings.voice, self._voice.next_id, self._dispatch.points,
             self._settings.light,
@@ -182,6 +189,7 @@ class Agent:
         finally:
             if self._ears is not None:
                 await self._ears.close()
+            await self._family.close()
             await self._dispatch.close()
 
     def _is_needed(self) -> bool:
@@ -229,6 +237,7 @@ class Agent:
             "link": self._link.run,
             "reports": functools.partial(deliver, self._outbox, self._link),
             "outbox": self._outbox.tend,
+            "family": functools.partial(self._family.run, self._link),
             "vitals": self._vitals.run,
             **{name: point.run for name, point in self._dispatch.points.items()},
         }
@@ -245,6 +254,7 @@ class Agent:
     ) -> LocalServer:
         from agent.local.http import LocalServer, build_app  # noqa: PLC0415  # see agent.local.sockets
         from agent.local.lan_routes import lan_routes  # noqa: PLC0415
+        from agent.local.ledger import ledger_routes  # noqa: PLC0415
         from agent.local.listen import listen_routes  # noqa: PLC0415
         from agent.local.metrics import metrics_routes  # noqa: PLC0415
         from agent.local.wake import wake_routes  # noqa: PLC0415
@@ -252,6 +262,7 @@ class Agent:
         ears = self._ears
         others = lan_routes(self._clients, self._settings.local)
         others += self._device_page().routes(token)
+        others += ledger_routes(self._family)
         others += metrics_routes(self.status, self._vitals.counts, self._read_point)
         if ears is not None:
             others += [*listen_routes(ears), *wake_routes(ears)]
@@ -269,7 +280,7 @@ class Agent:
         with self._page_lock:
             if self._page is None:
                 self._page = DevicePage(
-                    self._dispatch, self.status, self._profile, self._state, self._clock.now
+                    self._dispatch, self.status, self._family, self._state, self._clock.now
                 )
             return self._page
 
@@ -333,7 +344,7 @@ class Agent:
         sboms = Sboms(*await asyncio.to_thread(sbom_digests))
         device = DeviceInfo(
             uuid=self._profile.uuid,
-            bind_token=self._profile.bind_token,
+            bind_token=self._family.bind_token.profile.bind_token,
             firmware_version=self._version,
             network_type=network.type,
             mac=network.mac,
@@ -356,12 +367,24 @@ class Agent:
     def _note_listening(self, session: Session) -> None:
         """Count how an utterance went, and report it to a cloud that reads that."""
         self._vitals.counts.utterances[str(session.end)] += 1
-        if session.id is None or UTTERANCE_TIMES not in self._link.cloud_abilities:
+        self._family.note_session(session)
+        if session.id is not None:
+            self._tell_times(UtteranceTimes(session.id, session.end, session.times, session.why))
+
+    def _note_file(self, sent: Utterance) -> None:
+        self._family.note_file(sent)
+        self._tell_times(UtteranceTimes(sent.id, "sent" if sent.whole else "lost", {}, Why.FILE))
+
+    def _tell_times(self, times: UtteranceTimes) -> None:
+        if UTTERANCE_TIMES not in self._link.cloud_abilities:
             return
-        told = UtteranceTimes(session.id, str(session.end), session.times).to_json()
-        task = asyncio.create_task(self._report_value(KEY_UTTERANCE_TIMES, told))
+        task = asyncio.create_task(self._report_value(KEY_UTTERANCE_TIMES, times.to_json()))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+
+    async def _forget_heard(self) -> None:
+        """Forget where stories were left: they are a family's that has gone."""
+        await self._dispatch.handle(Request("PUT", ("play",), payload=b'{"forget": true}'))
 
     async def _report_put(self, name: str, value: Value) -> None:
         """Report a value that a request has set, which is the answer to whoever has just spoken."""

@@ -22,6 +22,11 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Redact ``secrets`` in plain, JSON, URL-encoded and `repr` form."""
+        self._spelled: list[str] = []
+        self.add(secrets)
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Redact these too."""
         spelled = {
             text
             for secret in secrets
@@ -35,7 +40,7 @@ class Redactor:
             )
         }
         # Longest first, because one secret may start with another.
-        self._spelled = sorted(spelled, key=len, reverse=True)
+        self._spelled = sorted({*self._spelled, *spelled}, key=len, reverse=True)
 
     def redact(self, text: str) -> str:
         """Return ``text`` with the secrets replaced."""
@@ -50,11 +55,18 @@ class RedactingFormatter(logging.Formatter):
     def __init__(self, layout: str, secrets: Iterable[str] = ()) -> None:
         """Format as ``layout`` and redact ``secrets``."""
         super().__init__(layout)
-        self._redactor = Redactor(secrets)
+        self.redactor = Redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """Format the record and redact the result."""
-        return self._redactor.redact(super().format(record))
+        return self.redactor.redact(super().format(record))
+
+
+def add_secret(secret: str) -> None:
+    """Keep a secret that the agent has just learned out of the log, from now on."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, RedactingFormatter):
+            handler.formatter.redactor.add([secret])
 
 
 def _handler() -> tuple[logging.Handler, str]:

@@ -5,6 +5,7 @@ Each endpoint has one method, which returns ``data`` as parsed JSON or raises `O
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -221,6 +222,42 @@ class OpenApiClient:
         """5.4: return the status of the device's latest update."""
         return _object(self._get("/device/ota/update/status", deviceUuid=uuid))
 
+    # Ours, not the document's: what is stored of the user's family.
+
+    def stored(self, uuid: str) -> Iterator[dict[str, Any]]:
+        """Yield everything that is stored of a device's family; the last object's ``part`` is ``end``."""
+        url, params = f"{self._base}/device/data", {"deviceUuid": uuid}
+        with self._http.stream("GET", url, params=params, headers=self._headers()) as response:
+            if response.is_error:
+                response.read()
+                raise _error_of(response)
+            for line in response.iter_lines():
+                yield json.loads(line)
+
+    def erase_stored(self, uuid: str) -> dict[str, Any]:
+        """Erase everything that is stored of a device's family; returns the receipt."""
+        return _object(self._delete("/device/data", deviceUuid=uuid))
+
+    def voice_ledger(
+        self, uuid: str, limit: int | None = None, next_page: int | None = None
+    ) -> HistoryPage:
+        """Return one page of the ledger of the child's voice, newest first."""
+        answer = self._get("/device/data/voice", deviceUuid=uuid, limit=limit, nextPage=next_page)
+        return HistoryPage(answer["data"], answer["nextPage"])
+
+    def erase_voice(self, uuid: str, *ids: int) -> dict[str, Any]:
+        """Erase utterances by their ids in the ledger, all without any; returns the receipt."""
+        given = ",".join(map(str, ids)) or None
+        return _object(self._delete("/device/data/voice", deviceUuid=uuid, id=given))
+
+    def receipt(self, number: str) -> dict[str, Any]:
+        """Return what has become of an order to erase that this user gave."""
+        return _object(self._get("/device/data/receipt", receipt=number))
+
+    def _delete(self, path: str, **params: str | None) -> dict[str, Any]:
+        given = {name: value for name, value in params.items() if value is not None}
+        return self._exchange("DELETE", path, params=given)
+
     def _get(self, path: str, **params: str | int | None) -> dict[str, Any]:
         given = {name: value for name, value in params.items() if value is not None}
         return self._exchange("GET", path, params=given)
@@ -228,23 +265,35 @@ class OpenApiClient:
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return self._exchange("POST", path, json=body)
 
-    def _exchange(self, method: str, path: str, **content: Any) -> dict[str, Any]:
-        headers = {
+    def _headers(self) -> dict[str, str]:
+        return {
             "X-IOT-APP": self._apikey,
             "X-IOT-Signature": sign(self._nonce(), self._apikey, self._secret, self._token),
             "X-IOT-Token": self._token,
         }
-        response = self._http.request(method, self._base + path, headers=headers, **content)
-        try:
-            envelope = response.json()
-        except ValueError:
-            envelope = None
-        if not isinstance(envelope, dict):
-            raise OpenApiError(str(response.status_code), response.status_code, "no envelope")
-        if response.is_error or str(envelope.get("code")) != "0":
-            code, message = str(envelope.get("code")), str(envelope.get("message"))
-            raise OpenApiError(code, response.status_code, message)
+
+    def _exchange(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        response = self._http.request(method, self._base + path, headers=self._headers(), **content)
+        envelope = _envelope(response)
+        if envelope is None or response.is_error or str(envelope.get("code")) != "0":
+            raise _error_of(response)
         return envelope
+
+
+def _envelope(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        envelope = response.json()
+    except ValueError:
+        return None
+    return envelope if isinstance(envelope, dict) else None
+
+
+def _error_of(response: httpx.Response) -> OpenApiError:
+    envelope = _envelope(response)
+    if envelope is None:
+        return OpenApiError(str(response.status_code), response.status_code, "no envelope")
+    code, message = str(envelope.get("code")), str(envelope.get("message"))
+    return OpenApiError(code, response.status_code, message)
 
 
 def _object(envelope: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from staging.broker.worker import check_extra as check_paho
 from staging.commands.command_socket import open_command_socket
 from staging.console.app import PathSwitch, create_console
 from staging.data_dir import DataDir, Endpoints, locked, read_endpoints, write_endpoints
+from staging.erasing import Eraser
 from staging.errors import StagingError
 from staging.gateway import tls
 from staging.gateway.ear import Ear
@@ -71,6 +72,8 @@ class ServeOptions:
     """The port of a broker for devices that speak MQTT, which is started; None: no broker."""
     public_hosts: tuple[str, ...] = ()
     """The names under which devices and apps reach it; the first is announced. Empty: the host's."""
+    voice_days: int = 0
+    """For how many days voice is kept; 0: until somebody erases it."""
     worker: str = ""
     """The name of one of several workers at another server's broker; "": this is the server."""
 
@@ -217,6 +220,10 @@ class _Cloud:
             waits=lambda uuid: self._ear.reads(uuid, ANSWER),
         )
         self._gateway.listen(self._recognition.collect)
+        days = options.voice_days
+        self._eraser = Eraser(database, self._recognition.outcomes, now_ms, days)
+        self._gateway.erase_rest = self._eraser.soon
+        self._gateway.family.voice_days = days
 
     async def start_gateway(self, context: ssl.SSLContext, device_socket: socket.socket) -> None:
         """Accept devices that speak framed CoAP."""
@@ -238,7 +245,10 @@ class _Cloud:
         ready: Callable[[], None],
     ) -> None:
         """Serve, and do ``works`` beside it, until ``stop`` is set; then shut down in order."""
-        services = Services(self._database, self._gateway, self._nonces, now_ms, self._recognition)
+        services = Services(
+            self._database, self._gateway, self._nonces, now_ms, self._recognition,
+            erase_rest=self._eraser.soon, voice_days=self._options.voice_days,
+        )  # fmt: skip
         console = create_console(services, self._options.data)
         switch = PathSwitch(create_app(services, self._options.data.tuf), console)
         api = ApiServer(switch, backlog=BACKLOG)
@@ -246,6 +256,7 @@ class _Cloud:
             upkeep = [
                 group.create_task(self._recognition.run()),
                 group.create_task(self._nonces.keep_saving()),
+                group.create_task(self._eraser.run()),
                 *(group.create_task(work) for work in works),
             ]
             if self._worker is not None:

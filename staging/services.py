@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from staging.gateway.gateway import Gateway
@@ -9,6 +10,10 @@ from staging.recognition.service import Recognition
 from staging.store import Database
 from staging.store.nonces import Nonces
 from staging.times import Clock
+
+
+async def _nothing_to_erase() -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +26,7 @@ class Services:
     clock: Clock
     recognition: Recognition | None = None
     """Turns sentences into control requests, and records the outcomes."""
+    erase_rest: Callable[[], Awaitable[bool]] = _nothing_to_erase
+    """Carries orders to erase out; returns whether all are done (`staging.erasing.Eraser.soon`)."""
+    voice_days: int = 0
+    """For how many days voice is kept; 0: until somebody erases it."""

@@ -27,6 +27,10 @@ UTTERANCE_TIMES = "utterance_times"
 NUMBER = "number"
 # Read by clouds: reports may come in batches and out of order, each with its time (docs/adr/0034).
 BATCH = "batch"
+# Read by devices: ``PUT /family``, a new bind token and whose the machine is (docs/adr/0051, `wire.family`).
+FAMILY = "family"
+# Read by clouds: the report ``voice_erase``, utterances that a parent erases on the machine (`wire.family`).
+VOICE_ERASE = "voice_erase"
 # Read by both: an empty CON is answered, so that a quiet link can be tested (RFC 7252 section 4.3).
 PING = "ping"
 
@@ -36,8 +40,8 @@ NAMES_LIMIT = 32
 NAME_LENGTH_LIMIT = 32
 
 # What this version of either side reads; a part that reads more adds its name here.
-DEVICE_READS: Abilities = frozenset({ANSWER, DEADLINE, PING})
-CLOUD_READS: Abilities = frozenset({BATCH, NUMBER, PING, UTTERANCE_TIMES})
+DEVICE_READS: Abilities = frozenset({ANSWER, DEADLINE, FAMILY, PING})
+CLOUD_READS: Abilities = frozenset({BATCH, NUMBER, PING, UTTERANCE_TIMES, VOICE_ERASE})
 
 
 def parse_reads(source: Mapping[str, object], *, path: str = "") -> Abilities:

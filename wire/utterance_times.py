@@ -1,7 +1,7 @@
 """The report ``utterance_times``: how one utterance went on the device, for the console's stages (docs/adr/0031).
 
-``{"id": utterance, "end": "sent" | "lost" | …, "seconds": {stage: seconds}}``; the seconds count from the wish to
-listen. It is sent only to clouds that say that they read it (`wire.abilities.UTTERANCE_TIMES`).
+``{"id": utterance, "end": "sent" | "lost" | …, "why": "button" | …, "seconds": {stage: seconds}}``; the seconds count
+from the wish to listen, and ``why`` (`wire.family.Why`) is what opened the microphone; earlier agents do not say it. It is sent only to clouds that say that they read it (`wire.abilities.UTTERANCE_TIMES`).
 """
 
 from __future__ import annotations
@@ -28,30 +28,39 @@ class UtteranceTimes:
         id: the number in its voice segments.
         end: how it ended, a word.
         seconds: when what happened, since the wish to listen; keys of `STAGES`.
+        why: what opened the microphone, a word; "" if the device does not say it.
     """
 
     id: int
     end: str
     seconds: Mapping[str, float]
+    why: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Build the report's value."""
         told = {name: round(self.seconds[name], 3) for name in STAGES if name in self.seconds}
-        return {"id": self.id, "end": self.end, "seconds": told}
+        why = {"why": self.why} if self.why else {}
+        return {"id": self.id, "end": self.end, **why, "seconds": told}
 
 
 def parse_times(value: object) -> UtteranceTimes:
     """Parse the report's value; raises FieldError that names the member."""
     path = f"{KEY_UTTERANCE_TIMES}."
     source = get_object({KEY_UTTERANCE_TIMES: value}, KEY_UTTERANCE_TIMES)
-    end = get_string(source, "end", path=path)
-    if len(end) > END_LIMIT or not end.replace("_", "").isalpha():
-        raise FieldError(f"{path}end", end, f"a word of at most {END_LIMIT} letters")
+    end = _word(source, "end", path)
+    why = _word(source, "why", path) if "why" in source else ""
     told = get_object(source, "seconds", path=path)
     seconds = {
         name: _seconds(told[name], f"{path}seconds.{name}") for name in STAGES if name in told
     }
-    return UtteranceTimes(get_int(source, "id", path=path), end, seconds)
+    return UtteranceTimes(get_int(source, "id", path=path), end, seconds, why)
+
+
+def _word(source: Mapping[str, object], name: str, path: str) -> str:
+    word = get_string(source, name, path=path)
+    if len(word) > END_LIMIT or not word.replace("_", "").isalpha():
+        raise FieldError(path + name, word, f"a word of at most {END_LIMIT} letters")
+    return word
 
 
 def _seconds(value: object, field: str) -> float:

@@ -21,6 +21,7 @@ from agent.diag.cleaning import Cleaner, secret_words, titles_of, without_family
 from agent.doctor.command import CHECKS, examine
 from agent.doctor.findings import Level
 from agent.doctor.patient import Patient
+from agent.first.bind_token import FILE_NAME as BIND_TOKEN
 from agent.local.keyring import FOLDER_NAME
 from agent.local.lan import KEY_NAME, TOKEN_NAME
 from agent.settings_files import Layers, read_layers
@@ -62,7 +63,12 @@ def make_cleaner(patient: Patient) -> Cleaner:
     else:
         secrets |= secret_words(_read_bytes(patient.profile_path))
     state = patient.state
-    files = [state / TOKEN_NAME, state / KEY_NAME, *_files_of(state / FOLDER_NAME)]
+    files = [
+        state / TOKEN_NAME,
+        state / KEY_NAME,
+        state / BIND_TOKEN,
+        *_files_of(state / FOLDER_NAME),
+    ]
     for file in files:
         secrets |= secret_words(_read_bytes(file))
     titles = titles_of(patient.status) | set(_names(state / patient.settings.play.media_folder))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.exits import EX_OK
+from agent.first.bind_token import shown_profile
 from agent.first.page_place import page_line
 from agent.first.profile_file import PROFILE_MAX, ProfileFault, parse
 from agent.first.telling import Teller
@@ -39,7 +40,7 @@ def run_pair(options: argparse.Namespace) -> int:
     teller = Teller()
     try:
         profile = parse(read_record(options.profile, PROFILE_MAX), options.profile)
-        return _show(options, teller, profile)
+        return _show(options, teller, shown_profile(profile, options.state))
     except ProfileFault as error:
         return teller.fail(error.cause, error.remedy)
     except FileNotFoundError:

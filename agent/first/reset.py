@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.first import WISH_NAME, is_reset_wished
+from agent.first.bind_token import FILE_NAME as BIND_TOKEN
 from agent.first.profile_file import FaultToMend
 from agent.media_place import OWN_FOLDERS, is_around
 from agent.settings import Settings, SettingsError, judge, load_settings
@@ -100,8 +101,11 @@ def kept_names(
     if not wish.media:
         named.append(settings.play.media_folder)
     whole = [] if config is None else [config, drop_in_folder(config)]
-    if wish.keep_profile and profile is not None:
-        whole.append(profile)
+    if wish.keep_profile:
+        kept.add(
+            Path(BIND_TOKEN)
+        )  # it stays the machine that it is, and shows the token that binds it
+        whole += [] if profile is None else [profile]
     named += [path.absolute() for path in whole]
     if not wish.media and is_around(state, settings.play.media_folder):
         kept.update(_stories_beside(state))

@@ -14,6 +14,7 @@ from agent.voice.ears import Ears
 from wire.codes import Code
 from wire.errors import show
 from wire.exchange import Answer
+from wire.family import Why
 
 # Bytes of an action's name.
 ACTION_LIMIT = 64
@@ -39,7 +40,7 @@ def listen_routes(ears: Ears) -> list[Route]:
 
 
 async def _act(ears: Ears, action: str) -> Response:
-    from agent.voice.listener import ListeningError  # noqa: PLC0415  # not before the first use
+    from agent.voice.session import ListeningError  # noqa: PLC0415  # not before the first use
 
     if action == CANCEL:
         return JSONResponse({"cancelled": await ears.cancel()})
@@ -49,6 +50,7 @@ async def _act(ears: Ears, action: str) -> Response:
         reason = f"listen: got {show(action)}, expected {START}, {HOLD}, {RELEASE} or {CANCEL}"
         return respond(Answer.from_text(Code.BAD_REQUEST, reason))
     try:
-        return JSONResponse((await ears.listen(held=action == HOLD)).to_json())
+        ended = await ears.listen(held=action == HOLD, why=Why.COMMAND)
+        return JSONResponse(ended.to_json())
     except ListeningError as error:
         return respond(Answer.from_text(Code.CONFLICT, str(error)))

@@ -298,7 +298,7 @@ class Buttons:
                 pass
 
     async def _listen(self, ears: Ears) -> None:
-        from agent.voice.listener import End, ListeningError  # noqa: PLC0415  # at the first press
+        from agent.voice.session import End, ListeningError  # noqa: PLC0415  # at the first press
 
         try:
             session = await ears.listen(held=self._hand is Hand.HOLDING)

@@ -43,7 +43,7 @@ def cloud_routes(ears: Ears, *, remote: bool) -> Mapping[tuple[str, ...], Handle
 
 async def act(ears: Ears, action: str) -> Answer:
     """Begin to listen, or end it; the answer does not wait for what is said."""
-    from agent.voice.listener import ListeningError  # noqa: PLC0415  # not before the first use
+    from agent.voice.session import ListeningError  # noqa: PLC0415  # not before the first use
     from wire.answers import LISTEN_CANCEL, LISTEN_START  # noqa: PLC0415
 
     if action == LISTEN_CANCEL:

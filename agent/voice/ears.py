@@ -21,9 +21,11 @@ from resources.datapoint import DataPoint
 from resources.points.listening import ListeningPoint
 from resources.points.microphone import MicrophonePoint
 from resources.points.play import PlayPoint
+from wire.family import Why
 
 if TYPE_CHECKING:
-    from agent.voice.listener import Listener, Recall, Session
+    from agent.voice.listener import Listener, Recall
+    from agent.voice.session import Session
     from agent.voice.wake import Wake
     from machine.light import Light
     from machine.microphone import Microphone
@@ -81,17 +83,20 @@ class Ears:
         """What listens for the wake word; None without one."""
         switch.close_first = self._turn
 
-    async def listen(self, *, held: bool = False, recall: Recall | None = None) -> Session:
+    async def listen(
+        self, *, held: bool = False, recall: Recall | None = None, why: Why = Why.BUTTON
+    ) -> Session:
         """Listen until somebody has spoken; return how it ended.
 
         Args:
             held: listen until `release` instead.
+            why: what opens the microphone, for the ledger.
             recall: the sound since a wake word (`agent.voice.listener.Listener.listen`).
 
         Raises:
             ListeningError: a session goes on already.
         """
-        return await self._made().listen(held=held, recall=recall)
+        return await self._made().listen(held=held, recall=recall, why=why)
 
     def hold(self) -> None:
         """Take all that this session hears for speech, until `release`; without a session nothing happens."""
@@ -103,7 +108,7 @@ class Ears:
         return self._listener is not None and self._listener.release()
 
     async def start(self) -> Session | None:
-        """Begin to listen, and do not wait for the end.
+        """Begin to listen as the cloud wishes, and do not wait for the end.
 
         Returns:
             How it ended, if it did at once, because the microphone is off for instance.
@@ -111,7 +116,7 @@ class Ears:
         Raises:
             ListeningError: somebody is being listened to.
         """
-        task = asyncio.create_task(self.listen())
+        task = asyncio.create_task(self.listen(why=Why.CLOUD))
         self._started.add(task)
         task.add_done_callback(self._started.discard)
         await asyncio.wait([task], timeout=REFUSED_SECONDS)

@@ -11,12 +11,11 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from agent.voice.answers import EVENTS, LATER, AnswerBook, Namer, NoNamer, Use
 from agent.voice.gate import Gate, OpenGate
+from agent.voice.session import End, ListeningError, Session
 from agent.voice.states import Course, Effect, Event, State
 from agent.voice.stream import Drop, LiveSender, LiveUtterance
 from audio.endpoint import Endpointer, EndpointRules
@@ -27,6 +26,7 @@ from machine.errors import ResourceError
 from machine.microphone import FaultKind, Microphone, MicrophoneError
 from resources.announce.cues import Cue
 from wire.answers import Result, Title, UtteranceAnswer
+from wire.family import Why
 
 # A tone takes 0.2 s and a prompt 2 s. A sound device that hangs makes the machine no longer deaf than this.
 CUE_SECONDS, PROMPT_SECONDS = 1.0, 3.0
@@ -48,62 +48,6 @@ Say = Callable[[Cue], "asyncio.Future[bool]"]
 Recall = Callable[[], Sequence[bytes]]
 """Returns the sound since a wake word, the newest block last."""
 Hold = Callable[[], AbstractAsyncContextManager[None]]
-
-
-class End(StrEnum):
-    """How one time of listening ended."""
-
-    SENT = "sent"
-    """The cloud has all of it."""
-    NOTHING = "nothing"
-    """Nobody spoke."""
-    CANCELLED = "cancelled"
-    MUTED = "muted"
-    REFUSED = "refused"
-    """The parents' hours or minutes: the microphone was not opened."""
-    FAULT = "fault"
-    """The microphone, or the codec's libraries."""
-    LOST = "lost"
-    """No cloud, or one that is slower than speech."""
-
-
-class ListeningError(Exception):
-    """The machine listens already."""
-
-
-@dataclass(slots=True)
-class Session:
-    """One time of listening; times are seconds since it began.
-
-    Attributes:
-        end: how it ended.
-        reason: of a fault or a refusal, for people.
-        id: the utterance's number, None if nobody spoke.
-        answered: whether the cloud sent an order after it, or answered it.
-        result: what the cloud has answered, None if it has not.
-        times: when what happened first: opened, began, first_segment, ended, sent, answered.
-    """
-
-    end: End = End.CANCELLED
-    reason: str = ""
-    id: int | None = None
-    segments: int = 0
-    answered: bool = False
-    result: Result | None = None
-    times: dict[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, object]:
-        """Render for the local API."""
-        return {
-            "end": str(self.end), "reason": self.reason or None, "id": self.id,
-            "segments": self.segments, "answered": self.answered,
-            "answer": None if self.result is None else str(self.result), "seconds": self.seconds,
-        }  # fmt: skip
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """The times, to the millisecond."""
-        return {name: round(at, 3) for name, at in self.times.items()}
 
 
 class Listener:
@@ -156,7 +100,7 @@ class Listener:
         self._answers = AnswerBook()
         self._titles: tuple[Title, ...] = ()
         self._speaks = 0  # how many of our own cues sound
-        self._began = 0.0
+        self._began = self._opened_at = 0.0
         self._now = Session()
         self.last: Session | None = None
         """The last session that ended."""
@@ -180,11 +124,14 @@ class Listener:
         """Whether a session goes on."""
         return self._running is not None
 
-    async def listen(self, *, held: bool = False, recall: Recall | None = None) -> Session:
+    async def listen(
+        self, *, held: bool = False, recall: Recall | None = None, why: Why = Why.BUTTON
+    ) -> Session:
         """Listen until somebody has spoken; return how it ended.
 
         Args:
             held: as if `hold` were called at once.
+            why: what opens the microphone.
             recall: asked at the first block for the sound before it: the child may have gone on
                 speaking after a wake word.
 
@@ -197,7 +144,7 @@ class Listener:
             return Session(End.MUTED)
         if (reason := self.gate.refusal()) is not None:
             return self._refuse(reason)
-        self._began, self._now, self._held = self._clock(), Session(), held
+        self._began, self._now, self._held = self._clock(), Session(why=why), held
         self._recall = recall
         self._running = asyncio.create_task(self._run())
         self._happen(Event.LISTEN if self._sender.is_up else Event.LOST)
@@ -299,9 +246,17 @@ class Listener:
             self._end_page()
         return self._now
 
+    def _measure(self) -> None:
+        """Keep with the session how much of its utterance was sent."""
+        utterance = self._utterance
+        if utterance is not None and utterance.id == self._now.id:
+            self._now.spoken_seconds, self._now.size = utterance.seconds, utterance.size
+
     def _end_page(self) -> None:
         """Keep and tell how it went until now."""
         now = self.last = self._now
+        now.elapsed = self._clock() - self._began
+        self._measure()
         _log.info("listen: %s%s", now.end, now.reason and f": {now.reason}")
         self.on_ended(now)
 
@@ -331,6 +286,7 @@ class Listener:
     async def _clear_up(self) -> None:
         """Leave nothing open, whatever ended the session."""
         self._close_microphone()
+        self._measure()
         if self._offering is not None:
             self._offering.cancel()
             await asyncio.wait([self._offering])
@@ -394,8 +350,10 @@ class Listener:
     def _open_microphone(self) -> None:
         if self._now.id is not None:  # once more, after an offer
             self._end_page()
-            self._began, self._now, self._held = self._clock(), Session(), False
+            self._began, self._held = self._clock(), False
+            self._now = Session(why=self._now.why)
         self._endpointer = Endpointer(self._make_vad(), self._rules)
+        self._opened_at = self._clock()
         self._recording = self._start(self._record(self._recording))
 
     async def _record(self, before: asyncio.Task[None] | None) -> None:
@@ -423,6 +381,7 @@ class Listener:
         # Once: a second time would interrupt its end.
         if self._recording is not None and not self._recording.cancelling():
             self._recording.cancel()
+            self._now.open_seconds = self._clock() - self._opened_at
 
     async def _tell(self, cue: Cue, seconds: float) -> None:
         """Let a cue sound, and be deaf meanwhile: the microphone hears it too."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from agent.link import Link
+from agent.link import Link, LinkError, ReportRejectedError
 from agent.settings import VoiceSettings
 from audio.pcm import Pcm
 from audio.speex import SpeexEncoder
@@ -29,12 +29,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """The result of sending an utterance; ``cut`` if it was cut at the limit."""
+    """The result of sending an utterance.
+
+    Attributes:
+        cut: whether it was cut at the limit.
+        size: bytes of frames that were sent.
+        whole: whether the cloud has all of it.
+    """
 
     id: int
     segments: int
     seconds: float
     cut: bool
+    size: int = 0
+    whole: bool = True
 
     def to_json(self) -> dict[str, object]:
         """Render for the local API."""
@@ -53,6 +61,8 @@ class VoiceSender:
         self._settings = settings
         self._last_id = random.randint(ID_FIRST, ID_LAST)  # noqa: S311  # a number, not a secret
         self._lock = asyncio.Lock()
+        self.on_sent: Callable[[Utterance], None] = lambda _sent: None
+        """Called with each sound of which something was sent, also if the rest was dropped."""
 
     def next_id(self) -> int:
         """Return the next utterance's number; files and the microphone share them."""
@@ -69,14 +79,22 @@ class VoiceSender:
             number = self.next_id()
             limit = round(self._settings.max_seconds * sound.rate) * 2
             taken = Pcm(sound.rate, sound.samples[:limit])
-            count = 0
-            for segment in self._segments(taken, number):
-                await self._link.report({self._settings.style.report_key: segment.to_json()})
-                count += 1
+            count = size = 0
             cut = len(taken.samples) < len(sound.samples)
+            try:
+                for segment in self._segments(taken, number):
+                    size += len(segment.voice_data)
+                    await self._link.report({self._settings.style.report_key: segment.to_json()})
+                    count += 1
+            except (LinkError, ReportRejectedError):
+                if size:
+                    self.on_sent(Utterance(number, count, taken.seconds, cut, size, whole=False))
+                raise
+            sent = Utterance(number, count, taken.seconds, cut, size)
+            self.on_sent(sent)
             if cut:
                 _log.warning("voice: an utterance was cut at %g s", self._settings.max_seconds)
-            return Utterance(number, count, taken.seconds, cut)
+            return sent
 
     def _segments(self, sound: Pcm, number: int) -> Iterator[VoiceSegment]:
         segmenter = Segmenter(number, sound.rate, self._settings.style)

@@ -18,7 +18,7 @@ from audio.errors import AudioError, SpeexUnavailableError
 from audio.resample import Resampler
 from audio.speex import SpeexEncoder
 from audio.vad import RATE as CAPTURE_RATE
-from wire.voice import Segmenter, VoiceSegment
+from wire.voice import FRAME_SECONDS, Segmenter, VoiceSegment, unpack_frames
 
 # 0.9 s of narrowband speech; a link that is further behind would bring the answer too late.
 QUEUE_SEGMENTS = 3
@@ -96,6 +96,10 @@ class LiveUtterance:
         self.id = number
         self.segments = 0
         """How many the cloud has acknowledged."""
+        self.size = 0
+        """Bytes of frames that were sent; what was not acknowledged may have arrived as well."""
+        self.seconds = 0.0
+        """How long these are."""
         self.dropped: Drop | None = None
         self._link = link
         self._key = settings.style.report_key
@@ -165,6 +169,8 @@ class LiveUtterance:
     async def _send(self) -> None:
         while True:
             segment = await self._waiting.get()
+            self.size += len(segment.voice_data)
+            self.seconds += len(unpack_frames(segment.voice_data)) * FRAME_SECONDS
             try:
                 async with asyncio.timeout(SEGMENT_SECONDS):
                     await self._link.report({self._key: segment.to_json()})

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from agent.voice.listener import ListeningError
+from agent.voice.session import ListeningError
 from machine.microphone import MicrophoneError
 from machine.shared_microphone import SharedMicrophone
 from machine.wake_process import Hit, WakeProcess, render

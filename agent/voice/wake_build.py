@@ -14,6 +14,7 @@ from machine.shared_microphone import SharedMicrophone
 from machine.wake_process import WakeProcess, wake_command
 from resources.datapoint import DataPoint
 from resources.points.play import PlayPoint
+from wire.family import Why
 
 
 def build_wake(
@@ -40,7 +41,7 @@ def build_wake(
     ears.wake = Wake(
         microphone,
         lambda on_hit: WakeProcess(command, on_hit, clock=time.monotonic),
-        lambda recall: ears.listen(recall=recall),
+        lambda recall: ears.listen(recall=recall, why=Why.WORD),
         wanted=lambda: ears.may_open and not story_sounds(),
         deaf=lambda: ears.listens or cue_sounds() or story_sounds(),
     )

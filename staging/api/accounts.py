@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
@@ -22,9 +20,12 @@ from staging.api.params import (
 from staging.errors import ErrorCode, RefusedError
 from staging.identity.oauth import Scope
 from staging.services import Services
-from staging.store import accounts, devices
+from staging.store import accounts, bind_tokens, devices
 from staging.store.access import Access
 from staging.store.devices import DeviceView
+
+# The document's answer to unbinding has no member for it.
+RECEIPT_HEADER = "X-Story-Receipt"
 
 router = APIRouter()
 
@@ -78,10 +79,24 @@ async def name_update(services: Served, signed: SignedRequest, body: NameBody) -
 
 @router.post("/device/unbind", response_model=schema.DoneByNumber, responses=errors(*BOUND_DEVICE))
 async def unbind(services: Served, signed: SignedRequest, body: DeviceBody) -> JSONResponse:
-    """2.3: unbind a device from its account; here the document's code is a number."""
+    """2.3: unbind a device from its account; here the document's code is a number.
+
+    Ours: all that is stored of the family is cut off at once and deleted within a minute; the header X-Story-Receipt is
+    the receipt (`GET /device/data/receipt`). The bind token is renewed where the device takes a new one.
+    """
     _, device_id = await authorize(services, signed, Scope.DEVICE, body.deviceUuid)
-    await services.database.write(devices.unbind, device_id, services.clock())
-    return JSONResponse({"data": True, "code": 0, "message": ""})
+    receipt = await unbind_device(services, body.deviceUuid, device_id)
+    headers = {RECEIPT_HEADER: receipt} if receipt else None
+    return JSONResponse({"data": True, "code": 0, "message": ""}, headers=headers)
+
+
+async def unbind_device(services: Services, uuid: str, device_id: int) -> str | None:
+    """Unbind a device and let it know; return the receipt of what is erased. The console does it too."""
+    await services.gateway.save_controlled()
+    receipt = await services.database.write(devices.unbind, device_id, services.clock())
+    services.gateway.family.note_change(uuid)
+    services.gateway.send_pending_order(uuid)  # or the cancellation of one
+    return receipt
 
 
 @router.get(
@@ -120,10 +135,10 @@ async def info_by_token(
     check_device(found, uuid)
     view = await _view(services, uuid)
     # A record without a token matches nothing: the device must report its token first.
-    known = (view.device.bind_token or "").lower()
-    if not hmac.compare_digest(known, token.lower()):
+    mine = found.owner_id is not None and found.owner_id == found.account_id
+    if not bind_tokens.same(view.device.bind_token, token) or _is_barred(view, found):
         raise RefusedError(ErrorCode.TOKEN_DOES_NOT_MATCH, uuid)
-    return answer(views.device_by_token(view), total=1)
+    return answer(views.device_by_token(view, mine=mine or found.owner_id is None), total=1)
 
 
 @router.get(
@@ -133,6 +148,10 @@ async def info_by_uuid(services: Served, signed: SignedRequest, uuid: UuidQuery)
     """2.6: return a bound device."""
     await authorize(services, signed, Scope.DEVICE, uuid)
     return answer(views.device_info(await _view(services, uuid)), total=1)
+
+
+def _is_barred(view: DeviceView, found: Access) -> bool:
+    return found.account_id in view.device.barred
 
 
 def _account_id(found: Access) -> int:

@@ -8,12 +8,12 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from staging.api import accounts, authorize, control, openapi, ota
+from staging.api import accounts, authorize, control, family, openapi, ota
 from staging.api.envelope import PREFIX, Boundary, install_handlers
 from staging.services import Services
 from staging.throttle import Throttle
 
-ROUTERS = (control.router, accounts.router, ota.router, authorize.router)
+ROUTERS = (control.router, accounts.router, ota.router, family.router, authorize.router)
 """The routers of all endpoints below ``/v1``."""
 
 

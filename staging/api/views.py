@@ -41,9 +41,13 @@ def device_entry(view: DeviceView) -> dict[str, Any]:
     return entry
 
 
-def device_by_token(view: DeviceView) -> dict[str, Any]:
-    """Render a device as ``GET /device/info/by_token`` does (2.5)."""
-    return device_info(view) | _product(view) | {"batchName": view.batch}
+def device_by_token(view: DeviceView, *, mine: bool = True) -> dict[str, Any]:
+    """Render a device as ``GET /device/info/by_token`` does (2.5).
+
+    ``mine``: nobody else has it; the name that another family gave it, and its account, are not shown.
+    """
+    shown = device_info(view) | _product(view) | {"batchName": view.batch}
+    return shown if mine else shown | {"name": "", "accountUuid": None}
 
 
 def _product(view: DeviceView) -> dict[str, Any]:
@@ -65,7 +69,8 @@ def device(view: DeviceView) -> dict[str, Any]:
         "accountUuid": view.account_uuid,
         "deviceBatchId": device.batch_id,
         "name": device.name,
-        "bindToken": device.bind_token,
+        # Who has bound it with an old token does not learn the one that only the machine shows.
+        "bindToken": None if view.proven is False else device.bind_token,
         "osVersionId": device.os_version_id,
         "status": device.status,
         "version": device.version,

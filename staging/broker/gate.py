@@ -231,7 +231,7 @@ class BrokerGate:
             self._gateway.note_twin(uuid)
         session = self._gateway.sessions.find(uuid)
         if session is not None and session.connection is self._peers.get(uuid):
-            session.abilities = state.reads
+            self._gateway.note_abilities(session, state.reads)
             return
         self._online[uuid] = state.reads
         if self._known is None or self._known.done():
@@ -250,7 +250,8 @@ class BrokerGate:
                 continue
             for identity in found:
                 if identity.uuid in self._online and identity.uuid not in self._peers:
-                    self._know(identity, identity.uuid).abilities = self._online[identity.uuid]
+                    known = self._know(identity, identity.uuid)
+                    self._gateway.note_abilities(known, self._online[identity.uuid])
             for uuid in uuids:
                 self._online.pop(uuid, None)
 

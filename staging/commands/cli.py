@@ -26,6 +26,7 @@ from wire.errors import WireError
 SUBJECTS: Final = {
     "serve": ("serve", "worker"),
     "devices": ("device",),
+    "bind_tokens": ("bind-token",),
     "apps": ("app",),
     "accounts": ("account",),
     "tokens": ("token",),

@@ -15,6 +15,7 @@ from staging.commands.common import (
     store,
 )
 from staging.store import devices
+from staging.store.bind_tokens import Renewal, renewal_of
 from staging.times import iso_or_none, now_ms
 
 
@@ -29,6 +30,13 @@ def add_commands(
     profile = command(device, "profile", common, _profile, "print the profile to flash")
     profile.add_argument("uuid", metavar="U")
     add_address_options(profile)
+
+
+_RENEWALS: dict[str, str] = {
+    Renewal.DONE: "",
+    Renewal.WAITING: " BIND-TOKEN-WAITS",
+    Renewal.CANNOT: " BIND-TOKEN-STAYS",
+}
 
 
 def _add(options: argparse.Namespace) -> Result:
@@ -51,6 +59,7 @@ def _list(options: argparse.Namespace) -> Result:
             "accountUuid": view.account_uuid,
             "lastHeartbeatTime": iso_or_none(view.device.last_heartbeat_time),
             "bindTokenDiffers": view.device.bind_token_differs,
+            "bindTokenRenewal": str(renewal_of(view.device)),
         }
         for view in views
     ]
@@ -58,6 +67,7 @@ def _list(options: argparse.Namespace) -> Result:
         f"{row['uuid']} {row['status']} version={row['osVersion']} batch={row['batch']} "
         f"account={row['accountUuid'] or '-'} heartbeat={row['lastHeartbeatTime'] or '-'}"
         + (" BIND-TOKEN-DIFFERS" if row["bindTokenDiffers"] else "")
+        + _RENEWALS[str(row["bindTokenRenewal"])]
         for row in rows
     ]
     return Result({"devices": rows}, lines or ["no devices"])

@@ -14,10 +14,13 @@ from staging.errors import StagingError
 from staging.listening import public_host
 from staging.recognition.hearing import DEFAULT_MODEL
 from wire.errors import FieldError
+from wire.family import DAYS_MAX
 from wire.topics import answer_topic
 
 PORT_MAX = 65535
 API_PORT, DEVICE_PORT = 8080, 9001
+# A month is enough for a tester to look at what was not understood.
+VOICE_DAYS = 30
 
 
 def add_commands(
@@ -57,6 +60,7 @@ def add_commands(
         metavar="MODULE:FACTORY",
         help="recognise with this speech model instead of Whisper; implies --recognise",
     )
+    _add_voice_days(serve)
     serve.set_defaults(run=_serve)
     worker = commands.add_parser(
         "worker",
@@ -67,6 +71,7 @@ def add_commands(
     _add_listen(worker, "where the API listens")
     worker.add_argument("--api-port", type=_port, default=0, metavar="N")
     worker.add_argument("--recognise", action="store_true", help="as of serve")
+    _add_voice_days(worker)
     worker.set_defaults(run=_work)
 
 
@@ -74,6 +79,22 @@ def _add_listen(parser: argparse.ArgumentParser, text: str) -> None:
     """Add ``--listen``, also under its old name, which scripts have."""
     parser.add_argument("--listen", default="127.0.0.1", metavar="ADDR", help=text)
     parser.add_argument("--host", dest="listen", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def _add_voice_days(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--voice-days",
+        type=_days,
+        default=VOICE_DAYS,
+        metavar="N",
+        help=f"delete the children's voice after N days ({VOICE_DAYS}); 0: not before somebody erases it",
+    )
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= DAYS_MAX):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected days from 0 to {DAYS_MAX}")
+    return int(text)
 
 
 def _port(text: str) -> int:
@@ -102,6 +123,7 @@ def _serve(options: argparse.Namespace) -> None:
         recognise=options.recognise or options.recogniser is not None,
         recogniser=DEFAULT_MODEL if options.recogniser is None else options.recogniser,
         mqtt_port=options.mqtt_port,
+        voice_days=options.voice_days,
         public_hosts=tuple(dict.fromkeys(options.public_host or ())),
     )
     server.run(wanted, lambda endpoints: _tell(options, endpoints))
@@ -126,6 +148,7 @@ def _work(options: argparse.Namespace) -> None:
         device_port=0,
         legacy_tls=False,
         recognise=options.recognise,
+        voice_days=options.voice_days,
         worker=options.name,
     )
     server.run(wanted, lambda endpoints: _tell(options, endpoints))

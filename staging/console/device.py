@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from staging.api.accounts import unbind_device
 from staging.console import shapes
 from staging.console.call import Call, ConsoleError, text_of
 from staging.errors import ErrorCode, RefusedError
@@ -81,9 +82,9 @@ async def bind(call: Call) -> Response:
 async def unbind(call: Call) -> Response:
     """Unbind a device (open API 2.3)."""
     row = await owned(call)
-    await call.services.database.write(devices.unbind, row.device.id, call.services.clock())
+    receipt = await unbind_device(call.services, row.device.uuid, row.device.id)
     call.console.hub.notify(row.device.uuid)
-    return JSONResponse({"bound": False})
+    return JSONResponse({"bound": False, "receipt": receipt})
 
 
 async def rename(call: Call) -> Response:

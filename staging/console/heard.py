@@ -30,7 +30,8 @@ async def outcomes(call: Call) -> Response:
         return JSONResponse({"recognises": False, "outcomes": [], "next": None})
     recent = recognition.outcomes.recent
     # One more than is shown, to find out whether there is another page.
-    found = await asyncio.to_thread(recent, row.device.uuid, OUTCOMES_PAGE + 1, before)
+    since = row.device.family_since
+    found = await asyncio.to_thread(recent, row.device.uuid, OUTCOMES_PAGE + 1, before, since)
     shown = [shapes.outcome(entry) for entry in found[:OUTCOMES_PAGE]]
     following = shown[-1]["id"] if len(found) > OUTCOMES_PAGE else None
     return JSONResponse({"recognises": True, "outcomes": shown, "next": following})

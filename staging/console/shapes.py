@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from staging.console.sound import decode, peaks
+from staging.store.bind_tokens import renewal_of
 from staging.store.models import Report
 from staging.store.order_rules import ACTIVE, Status
 from staging.store.ota import NewVersion, TaskView
@@ -41,6 +42,7 @@ def device(row: DeviceRow, *, online: bool, account_id: int, twin: bool = False)
         "volume": _value(row.values.get(VOLUME)),
         "update": _update(row),
         "bindTokenDiffers": device.bind_token_differs,
+        "bindTokenRenewal": renewal_of(device),
         "twin": twin,
     }
 

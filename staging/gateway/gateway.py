@@ -12,7 +12,7 @@ import contextlib
 import functools
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from staging.errors import (
 from staging.gateway import twins
 from staging.gateway.control import Control
 from staging.gateway.control_history import ControlHistory
+from staging.gateway.family import FamilyDesk
 from staging.gateway.handshakes import TlsServer
 from staging.gateway.orders import Orders
 from staging.gateway.reports import decide_all
@@ -33,12 +34,12 @@ from staging.gateway.session import Endpoint, Peer, Session, Sessions
 from staging.gateway.silent import Pace, SilentUpdates
 from staging.gateway.twins import Twins
 from staging.store import Database, devices, effects
-from staging.store.effects import Applied, Effect, Heartbeat
+from staging.store.effects import AbilitiesSeen, Applied, Effect, EraseSeen, Heartbeat
 from staging.store.models import OtaTask
 from staging.times import Clock, now_ms
 from transport.connection import Connection
 from transport.framed import FramedEndpoint
-from wire.abilities import CLOUD_READS, DEADLINE
+from wire.abilities import CLOUD_READS, DEADLINE, Abilities
 from wire.codes import Code
 from wire.datapoints import parse_self_description
 from wire.errors import WireError, show
@@ -125,6 +126,10 @@ class Gateway:
             send=self._send_owned,
             pace=pace or Pace(),
         )
+        self.family = FamilyDesk(database, self.sessions, clock, changed=self._changed, owns=owns)
+        """What devices are told about their families."""
+        self.erase_rest: Callable[[], Awaitable[bool]] = _nothing_to_erase
+        """Erases what orders left to be done; returns whether all is done. Set by the server."""
         self._twins = Twins()
         self._work: list[asyncio.Task[None]] = []
         self._watchers: list[Callable[[str], None]] = []
@@ -165,7 +170,8 @@ class Gateway:
     def start_work(self) -> None:
         """Start the work in the background; `start` does it too. A worker has no port for devices."""
         create = asyncio.get_running_loop().create_task
-        self._work = [create(self._history.keep_saving()), create(self._silent.run())]
+        works = (self._history.keep_saving(), self._silent.run(), self.family.run())
+        self._work = [create(work) for work in works]
 
     async def stop(self) -> None:
         """Close the port and every connection, and cancel the work in progress."""
@@ -393,6 +399,10 @@ class Gateway:
         self._note_applied(session, done)
         for number, reason in refused.items():
             _log.warning("device %s: report %d refused: %s", identity.uuid, number, reason)
+        if any(isinstance(effect, EraseSeen) for effect in done.effects) and not (
+            await self.erase_rest()
+        ):
+            return Answer(Code.SERVICE_UNAVAILABLE, b"it is not erased everywhere yet: ask again")
         alive = any(isinstance(effect, Heartbeat) for effect in done.effects)
         if alive and DEADLINE in session.abilities:
             told = alive_answer(session.now_ms(), twin=self.has_twin(identity.uuid))
@@ -403,6 +413,8 @@ class Gateway:
         """Let the cloud's other parts know what reports have changed."""
         uuid = session.identity.uuid
         session.note(done.effects)
+        if any(isinstance(effect, AbilitiesSeen) for effect in done.effects):
+            self.family.greet(session)
         self._changed(uuid)
         for listener in self._listeners:
             listener(uuid, done.effects)
@@ -410,6 +422,13 @@ class Gateway:
             _log.warning("device %s: %s", uuid, note)
         if done.repeats:
             _log.info("device %s: %d repeated reports dropped", uuid, done.repeats)
+
+    def note_abilities(self, session: Session, reads: Abilities) -> None:
+        """Note what a device behind a broker reads, which it says beside its reports."""
+        is_news = reads != session.abilities
+        session.abilities = reads
+        if is_news:
+            self.family.greet(session)
 
     async def _greet(self, session: Session) -> None:
         """Read a newly registered device's self-description, then send its pending order."""
@@ -430,3 +449,8 @@ class Gateway:
         await self._database.write(devices.set_description, session.identity.id, description)
         session.description = description
         self._changed(session.identity.uuid)
+
+
+async def _nothing_to_erase() -> bool:
+    """Find everything erased: for a gateway without other places to look after."""
+    return True

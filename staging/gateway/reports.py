@@ -11,6 +11,7 @@ from staging.store.effects import (
     AbilitiesSeen,
     BindTokenSeen,
     Effect,
+    EraseSeen,
     Heartbeat,
     OtaEventSeen,
     OtaStateSeen,
@@ -21,6 +22,7 @@ from staging.store.effects import (
 from staging.store.history import HistoryPoint, When
 from wire.abilities import MEMBER, parse_reads
 from wire.errors import FieldError, WireError
+from wire.family import KEY_VOICE_ERASE, parse_erase
 from wire.fields import get_object
 from wire.numbered import ReportBatch
 from wire.ota import parse_event, parse_state, version_key
@@ -91,6 +93,8 @@ def _effects(uuid: str, key: str, value: object) -> Iterator[Effect]:
         yield RunningVersion(version, parse_package_sboms(value))
     elif key == KEY_UTTERANCE_TIMES:
         yield HistoryPoint(key, parse_times(value).to_json())
+    elif key == KEY_VOICE_ERASE:
+        yield EraseSeen(parse_erase(value))
     elif key == KEY_DEVICE_INFO:
         yield from _device_info(uuid, value)
     else:

@@ -92,6 +92,8 @@ class Session:
     """When the store was last asked for a device that sent none (monotonic seconds), its answer."""
     abilities: Abilities = frozenset()
     """What the device said on this connection that it reads."""
+    greeted: bool = False
+    """Whether the device was told what concerns its family since it registered."""
     waiting: int = 0
     """The number of requests in progress or queued."""
     ordering: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any
 
 from staging.errors import StagingError
 from staging.recognition.kinds import Kind
+from staging.store.family import Texts
+from staging.store.voice_ledger import NEAR_MS
 
 FILE_NAME = "recognition.sqlite"
 KEEP_PER_DEVICE = 200
@@ -33,6 +35,7 @@ CREATE INDEX IF NOT EXISTS outcomes_uuid ON outcomes (uuid, id);
 """
 
 VOICE, TYPED = "voice", "typed"
+_TIME = "json_extract(body, '$.time')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +111,56 @@ class OutcomeLog:
         return kept
 
     def recent(
-        self, uuid: str | None = None, limit: int = 20, before: int | None = None
+        self,
+        uuid: str | None = None,
+        limit: int = 20,
+        before: int | None = None,
+        since: int = 0,
     ) -> list[dict[str, Any]]:
         """Return outcomes as `Outcome.to_json` renders them, newest first; raises StagingError.
 
-        Only ids below ``before`` are returned; ``limit`` is at most PAGE_LIMIT.
+        Only ids below ``before`` are returned, of later than ``since`` (ms); ``limit`` is at most PAGE_LIMIT.
         """
         if not self._path.exists():
             return []
-        wanted = "SELECT id, body FROM outcomes WHERE id < ? AND (? IS NULL OR uuid = ?)"
+        wanted = (
+            "SELECT id, body FROM outcomes WHERE id < ? AND (? IS NULL OR uuid = ?)"
+            " AND json_extract(body, '$.time') > ?"
+        )
         limit = min(limit, PAGE_LIMIT)
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
             rows = connection.execute(
                 f"{wanted} ORDER BY id DESC LIMIT ?",
-                (before or 2**63 - 1, uuid, uuid, limit),
+                (before or 2**63 - 1, uuid, uuid, since, limit),
             ).fetchall()
         return [_read(body) | {"id": number} for number, body in rows]
+
+    def erase(self, texts: Texts) -> None:
+        """Erase sentences, in the file too; raises StagingError."""
+        if texts.until is not None:
+            spoken = f" AND json_extract(body, '$.source') = '{VOICE}'" if texts.voice_only else ""
+            self._erase([(f"uuid = ? AND {_TIME} <= ?{spoken}", (texts.uuid, texts.until))])
+            return
+        near = f"uuid = ? AND json_extract(body, '$.utterance') = ? AND abs({_TIME} - ?) < ?"
+        self._erase([(near, (texts.uuid, number, at, NEAR_MS)) for number, at in texts.spans])
+
+    def erase_voice_before(self, time: int) -> None:
+        """Erase what was spoken before a time (ms); raises StagingError."""
+        self._erase([(f"{_TIME} < ? AND json_extract(body, '$.source') = '{VOICE}'", (time,))])
+
+    def _erase(self, wanted: Sequence[tuple[str, tuple[object, ...]]]) -> None:
+        if not self._path.exists():
+            return
+        with self._connection() as connection:
+            with connection:
+                connection.executescript(_SCHEMA)
+                for condition, values in wanted:
+                    connection.execute(f"DELETE FROM outcomes WHERE {condition}", values)  # noqa: S608  # ours
+            # The log holds the pages of before until it is emptied.
+            busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise StagingError(f"{self._path}: its log is still being read")
 
     def publish(self, outcome: Outcome) -> None:
         """Send an outcome to the subscribers; call it in the event loop."""
@@ -146,6 +182,8 @@ class OutcomeLog:
         try:
             with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
+                # What is erased must not stay in the file.
+                connection.execute("PRAGMA secure_delete=ON")
                 yield connection
         except sqlite3.Error as error:
             raise StagingError(f"{self._path}: {error}") from error

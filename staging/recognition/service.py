@@ -36,12 +36,13 @@ from staging.recognition.outcomes import TYPED, VOICE, Outcome, OutcomeLog
 from staging.recognition.reassembly import Broken, Reassembler, Utterance
 from staging.recognition.recogniser import STOP_TIMEOUT, RecogniserError
 from staging.recognition.sound import decode
-from staging.recognition.summary import summary
+from staging.recognition.summary import without_words
 from staging.recognition.title_lists import TitleLists
 from staging.recognition.titles import NoTitleError, TitleIndex
 from staging.recognition.understanding import Recogniser, Understood, understand
-from staging.store import Database
+from staging.store import Database, voice_ledger
 from staging.store.effects import Effect, VoiceSeen
+from staging.store.family import Texts
 from staging.times import Clock, now_ms
 from wire.answers import UtteranceAnswer
 from wire.errors import WireError
@@ -52,6 +53,7 @@ QUEUE_LIMIT = 16
 # A device that reads answers waits for 7 s (docs/listening.md), and needs some of them to begin a story.
 UNDERSTOOD_SECONDS = 5.5
 _TOO_LATE = f"understood over {UNDERSTOOD_SECONDS:g} s after its end: the machine no longer waits"
+_GONE = "it was erased before it was recognised"
 # Answers on their way; each takes 5 s at most.
 ANSWERING_LIMIT = 256
 # Typed sentences that are carried out at the same time.
@@ -115,8 +117,10 @@ class Recognition:
         self._chance = random.Random()  # noqa: S311  # for stories
         self._title_lists = TitleLists(data.root)
         self._reassembler = Reassembler()
-        # Each with its end's arrival, in monotonic seconds.
-        self._queue: asyncio.Queue[tuple[Utterance | Broken, float]] = asyncio.Queue(QUEUE_LIMIT)
+        # Each with its end's arrival, in monotonic seconds and in ms.
+        self._queue: asyncio.Queue[tuple[Utterance | Broken, float, int]] = asyncio.Queue(
+            QUEUE_LIMIT
+        )
         self._typed = 0
         self.outcomes = OutcomeLog(data.root)
         """The outcome of each sentence; the console reads it and subscribes to it."""
@@ -182,7 +186,7 @@ class Recognition:
     def _take(self, ended: Sequence[Utterance | Broken]) -> None:
         for utterance in ended:
             try:
-                self._queue.put_nowait((utterance, self._monotonic()))
+                self._queue.put_nowait((utterance, self._monotonic(), self._clock()))
             except asyncio.QueueFull:
                 _log.warning(
                     "device %s: utterance %d dropped: %d are queued already",
@@ -201,8 +205,8 @@ class Recognition:
             if self._recogniser is not None:
                 await self._recogniser.rest_when_idle()
 
-    async def _work_on(self, ended: Utterance | Broken, arrived: float) -> None:
-        outcome = Outcome(ended.uuid, self._clock(), VOICE, utterance=ended.id)
+    async def _work_on(self, ended: Utterance | Broken, arrived: float, arrived_ms: int) -> None:
+        outcome = Outcome(ended.uuid, arrived_ms, VOICE, utterance=ended.id)
         try:
             if isinstance(ended, Broken):
                 error = f"the utterance was given up: {ended.reason}"
@@ -218,6 +222,8 @@ class Recognition:
             raise RuntimeError("an utterance without a recogniser")
         try:
             known = await self._database.read(look_up, utterance.uuid)
+            if await self._is_gone(outcome):
+                return replace(outcome, error=_GONE, kind=Kind.FAILED)
             sound = await asyncio.to_thread(decode, utterance)
             outcome = replace(outcome, audio_seconds=round(sound.seconds, 3))
             index = await self._index(known)
@@ -327,6 +333,11 @@ class Recognition:
         match = await asyncio.to_thread(index.find, intent.title)
         return replace(intent, title=match.title)
 
+    async def _is_gone(self, outcome: Outcome) -> bool:
+        """Return whether what was said is erased by now: nothing of it is done or kept."""
+        number = outcome.utterance or 0
+        return await self._database.read(voice_ledger.is_gone, outcome.uuid, number, outcome.time)
+
     async def _index(self, known: Known) -> TitleIndex | None:
         return await asyncio.to_thread(self._title_lists.index, known.uuid, known.product)
 
@@ -334,11 +345,16 @@ class Recognition:
         """Tell, store and publish an outcome, even if storing fails: it has happened."""
         self._tell(outcome)
         try:
-            outcome = await asyncio.to_thread(self.outcomes.add, outcome)
-        except StagingError as error:
+            kept = await asyncio.to_thread(self.outcomes.add, outcome)
+            # Looked at afterwards: whoever erases it meanwhile has not seen what is kept here.
+            if outcome.source == VOICE and await self._is_gone(outcome):
+                await asyncio.to_thread(self.outcomes.erase, _itself(outcome))
+                return outcome
+            outcome = kept
+        except (StagingError, SQLAlchemyError) as error:
             _log.error("device %s: the outcome is not kept: %s", outcome.uuid, error)
         self.outcomes.publish(outcome)
-        _log.info("device %s: %s", outcome.uuid, summary(outcome.to_json()))
+        _log.info("device %s: %s", outcome.uuid, without_words(outcome.to_json()))
         return outcome
 
     def _tell(self, outcome: Outcome) -> None:
@@ -354,6 +370,10 @@ class Recognition:
         task = asyncio.create_task(self._answer(outcome.uuid, answer))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
+
+
+def _itself(outcome: Outcome) -> Texts:
+    return Texts(outcome.uuid, spans=((outcome.utterance or 0, outcome.time),))
 
 
 def _failed(outcome: Outcome, failure: Exception) -> Outcome:

@@ -1,4 +1,4 @@
-"""Formats an outcome as one line, for the log and the commands."""
+"""Formats an outcome as one line: for the commands, and, without what was said, for the log."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ def summary(outcome: Mapping[str, Any]) -> str:
     if outcome["nearest"]:
         parts.append(f"nearest: {', '.join(outcome['nearest'])}")
     return "; ".join(parts)
+
+
+def without_words(outcome: Mapping[str, Any]) -> str:
+    """Format an outcome for the log, which nobody can erase: what became of it, and nothing that was said.
+
+    A data point's name and the device's code say enough for a tester; the words are in the console.
+    """
+    number = outcome["utterance"]
+    parts = [outcome["source"] + (f" utterance {number}" if number is not None else "")]
+    parts += [f"{step['method']} {step['name']} -> {step['code']}" for step in outcome["steps"]]
+    return "; ".join([*parts, str(outcome["kind"])])

@@ -26,10 +26,10 @@ class Controlled:
 
 
 def append(session: Session, values: Sequence[Controlled]) -> None:
-    """Add values to their devices' histories; skips devices that no longer exist."""
+    """Add values to their devices' histories; skips devices that no longer exist, and families that have gone."""
     for value in values:
         device = session.get(Device, value.device_id)
-        if device is not None:
+        if device is not None and value.time > device.family_since:
             typed = _typed(devices.points_of(session, device)["resources"], value)
             point = HistoryPoint(value.name, typed, KIND_RESOURCE)
             history.append(session, device, [point], value.time)

@@ -62,6 +62,7 @@ class Database:
         url = engine.locate(where)
         self.shown = engine.shown(url)
         """The database's name for messages: a path, or a URL without its password."""
+        self._url = url
         self._reader = engine.reading_engine(url, READ_THREADS)
         self._writer = engine.writing_engine(url)
         self._outage = _Outage(self.shown)
@@ -133,6 +134,16 @@ class Database:
         except queue.Full as error:
             raise StoreBusyError(f"{WRITE_QUEUE_LIMIT} writes wait already") from error
         return await asyncio.wrap_future(future)
+
+    def scrub(self) -> None:
+        """Take from the database's files what was deleted before, as far as it can be reached; it blocks.
+
+        Raises:
+            StoreBusyError: somebody reads or writes; a retry may succeed.
+        """
+        with self._outage.watch():
+            if not engine.scrub(self._url):
+                raise StoreBusyError(f"{self.shown}: its log is still being read")
 
     def close(self) -> None:
         """Finish the queued writes, then close every connection."""

@@ -18,6 +18,7 @@ from staging.errors import (
     RefusedError,
     StagingError,
 )
+from staging.store import bind_tokens, family, found
 from staging.store.models import (
     ACTIVATED,
     ENABLE,
@@ -46,7 +47,10 @@ _UUID_BYTES, _BIND_TOKEN_BYTES = 7, 16
 
 @dataclass(frozen=True, slots=True)
 class DeviceView:
-    """A device with the names of the rows it refers to; ``account_uuid`` is None while unbound."""
+    """A device with the names of the rows it refers to; ``account_uuid`` is None while unbound.
+
+    ``proven``: None while unbound; False: its owner has bound it with a token that others may know.
+    """
 
     device: Device = field(repr=False)
     os_version: str
@@ -55,6 +59,7 @@ class DeviceView:
     type: str
     series: str
     account_uuid: str | None
+    proven: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +150,9 @@ def owned(
     of_app = select(AppProduct.product_id).where(AppProduct.app_id == app_id)
     mine = (Binding.account_id == account_id, Device.product_id.in_(of_app))
     statement = _VIEW.where(*mine).order_by(Device.id.desc()).offset(start).limit(limit)
-    found = [DeviceView(*row) for row in session.execute(statement)]
+    page = [DeviceView(*row) for row in session.execute(statement)]
     counted = select(func.count()).select_from(Device).join(Binding).where(*mine)
-    return found, session.scalar(counted) or 0
+    return page, session.scalar(counted) or 0
 
 
 _VIEW = (
@@ -159,6 +164,7 @@ _VIEW = (
         Product.type,
         Product.series_name,
         Account.uuid,
+        Binding.proven,
     )
     .join(OsVersion, OsVersion.id == Device.os_version_id)
     .join(Batch, Batch.id == Device.batch_id)
@@ -170,10 +176,7 @@ _VIEW = (
 
 def get(session: Session, uuid: str) -> Device:
     """Return a device; raises NotFoundError."""
-    device = session.scalar(select(Device).where(Device.uuid == uuid.lower()))
-    if device is None:
-        raise NotFoundError(f"device {uuid}: there is none")
-    return device
+    return found.device(session, uuid)
 
 
 def identity(session: Session, uuid: str) -> Identity | None:
@@ -226,6 +229,9 @@ def points_of(session: Session, device: Device) -> dict[str, Any]:
 def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int) -> None:
     """Bind a device to an account.
 
+    A binding by a token that was about to be renewed gives way to one by the new token, which only who has the
+    machine can read.
+
     Raises:
         RefusedError: 1209, 1211 or 1228.
         AlreadyBoundError: it is bound, to this account or another.
@@ -236,13 +242,43 @@ def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int
     account = session.get(Account, account_id)
     if account is None or account.status != ENABLE:
         raise RefusedError(ErrorCode.ACCOUNT_NOT_FOUND)
-    # A record without a token matches nothing: the device must report its token first.
-    if not hmac.compare_digest((device.bind_token or "").lower(), bind_token.lower()):
-        raise RefusedError(ErrorCode.TOKEN_DOES_NOT_MATCH, uuid)
-    if session.get(Binding, device.id) is not None:
-        raise AlreadyBoundError
-    session.add(Binding(device_id=device.id, account_id=account_id, create_time=now))
+    proven = _check_bind_token(device, bind_token, account_id, now)
+    binding = session.get(Binding, device.id)
+    if binding is not None:
+        if binding.proven or not proven:
+            raise AlreadyBoundError
+        _prove(session, device, binding, account_id, now)
+        return
+    session.add(Binding(device_id=device.id, account_id=account_id, create_time=now, proven=proven))
     device.update_time = now
+
+
+def _check_bind_token(device: Device, given: str, account_id: int, now: int) -> bool:
+    """Return whether ``given`` is known to nobody but who has the machine; raises RefusedError 1228.
+
+    A record without a token matches nothing: the device must report its token first.
+    """
+    if bind_tokens.same(device.next_bind_token, given):
+        # Who knows it has read it from the machine, whose answer was lost.
+        bind_tokens.confirm(device, given, now)
+        return True
+    if not bind_tokens.same(device.bind_token, given):
+        raise RefusedError(ErrorCode.TOKEN_DOES_NOT_MATCH, device.uuid)
+    if account_id in device.barred:
+        raise RefusedError(ErrorCode.TOKEN_DOES_NOT_MATCH, f"{device.uuid}: {_LEFT}")
+    return device.next_bind_token is None or not device.renews
+
+
+_LEFT = "you have unbound it; switch it on and scan the code that it shows itself"
+
+
+def _prove(session: Session, device: Device, binding: Binding, account_id: int, now: int) -> None:
+    """Give a device to who has it in hand, in place of whoever had bound it with an old token."""
+    if binding.account_id != account_id:
+        family.leave_unproven(session, device, now)
+        session.add(Binding(device_id=device.id, account_id=account_id, create_time=now))
+    else:
+        binding.proven = True
 
 
 def rename(session: Session, device_id: int, name: str, now: int) -> None:
@@ -251,9 +287,11 @@ def rename(session: Session, device_id: int, name: str, now: int) -> None:
     device.name, device.update_time = name, now
 
 
-def unbind(session: Session, device_id: int, now: int) -> None:
-    """Unbind a device from its account."""
-    binding = session.get(Binding, device_id)
-    if binding is not None:
-        session.delete(binding)
-    session.get_one(Device, device_id).update_time = now
+def unbind(session: Session, device_id: int, now: int) -> str | None:
+    """Unbind a device from its account: what is the family's is cut off (`staging.store.family`).
+
+    Returns:
+        The receipt of its erasure; None if nobody had the device.
+    """
+    order = family.leave(session, device_id, now)
+    return None if order is None else order.receipt

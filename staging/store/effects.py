@@ -5,19 +5,20 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from staging.store import history, ota, products
+from staging.store import bind_tokens, family, history, ota, products, voice_ledger
 from staging.store.history import HistoryPoint, Places, When
 from staging.store.models import Device
 from staging.store.repeats import Seen
-from wire.abilities import Abilities
+from wire.abilities import FAMILY, Abilities
+from wire.family import Spoken
 from wire.ota import OtaEventReport, OtaState
 from wire.reports import Sboms
+from wire.utterance_times import KEY_UTTERANCE_TIMES
 from wire.voice import VoiceSegment
 
 
@@ -72,6 +73,13 @@ class OtaStateSeen:
     state: OtaState
 
 
+@dataclass(frozen=True, slots=True)
+class EraseSeen:
+    """A parent erases utterances on the machine (``voice_erase``)."""
+
+    spoken: tuple[Spoken, ...]
+
+
 Effect = (
     Heartbeat
     | HistoryPoint
@@ -81,6 +89,7 @@ Effect = (
     | AbilitiesSeen
     | OtaEventSeen
     | OtaStateSeen
+    | EraseSeen
 )
 
 
@@ -143,21 +152,55 @@ def _apply(
         case Heartbeat():
             device.last_heartbeat_time = now
         case HistoryPoint():
-            history.append(session, device, [effect], now, when, places)
+            _store_point(session, device, effect, now, places, when)
         case VoiceSeen():
-            point = HistoryPoint(effect.key, effect.segment.to_json())
-            history.append(session, device, [point], now, None, places)
+            _store_voice(session, device, effect, now, places)
+        case EraseSeen():
+            family.erase_spoken(session, device.id, effect.spoken, now)
+        case AbilitiesSeen():
+            bind_tokens.note_reads(device, renews=FAMILY in effect.reads)
         case RunningVersion():
             _run_version(session, device, effect, now)
         case BindTokenSeen():
             return _see_bind_token(device, effect.bind_token, now)
-        case OtaEventSeen():
-            known = ota.note_event(session, device, effect.report, now)
-            return None if known else f"ota_event of unknown task {effect.report.transaction!r}"
-        case OtaStateSeen():
-            known = ota.note_state(session, device, effect.transaction, effect.state, now)
-            return None if known else f"ota_state of unknown task {effect.transaction!r}"
+        case OtaEventSeen() | OtaStateSeen():
+            return _apply_ota(session, device, effect, now)
     return None
+
+
+def _apply_ota(
+    session: Session, device: Device, effect: OtaEventSeen | OtaStateSeen, now: int
+) -> str | None:
+    if isinstance(effect, OtaEventSeen):
+        known = ota.note_event(session, device, effect.report, now)
+        return None if known else f"ota_event of unknown task {effect.report.transaction!r}"
+    known = ota.note_state(session, device, effect.transaction, effect.state, now)
+    return None if known else f"ota_state of unknown task {effect.transaction!r}"
+
+
+def _store_point(
+    session: Session,
+    device: Device,
+    point: HistoryPoint,
+    now: int,
+    places: Places,
+    when: When | None,
+) -> None:
+    if point.key == KEY_UTTERANCE_TIMES and not history.is_gone(device, when):
+        told = now if when is None else when.time
+        if not voice_ledger.note_times(session, device.id, point.value, told):
+            return
+    history.append(session, device, [point], now, when, places)
+
+
+def _store_voice(
+    session: Session, device: Device, seen: VoiceSeen, now: int, places: Places
+) -> None:
+    if not voice_ledger.takes(session, device, seen.segment, now):
+        return
+    point = HistoryPoint(seen.key, seen.segment.to_json())
+    history.append(session, device, [point], now, None, places)
+    voice_ledger.note_segment(session, device, seen.segment, device.last_report_ms)
 
 
 def _run_version(session: Session, device: Device, running: RunningVersion, now: int) -> None:
@@ -172,6 +215,5 @@ def _see_bind_token(device: Device, bind_token: str, now: int) -> str | None:
     if device.bind_token is None:
         device.bind_token, device.update_time = bind_token.lower(), now
         return "bind token was not known and is kept"
-    differs = not hmac.compare_digest(device.bind_token.lower(), bind_token.lower())
-    device.bind_token_differs = differs
-    return "bind token differs from the record; the record stays" if differs else None
+    known = bind_tokens.confirm(device, bind_token, now)
+    return None if known else "bind token differs from the record; the record stays"

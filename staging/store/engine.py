@@ -9,6 +9,7 @@ write.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ STATEMENT_TIMEOUT_MS = 10_000
 # A process that hangs inside a transaction must not keep the others from writing.
 IDLE_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 5
+# How long emptying SQLite's log waits for those that read from it; it is tried again.
+SCRUB_TIMEOUT_S = 2.0
 # How long a thread waits for a pooled connection: longer than the current user's statement.
 POOL_TIMEOUT_S = 15
 # The lock that every writing transaction holds; any number that stays the same.
@@ -97,7 +100,9 @@ def reading_engine(url: URL, connections: int) -> Engine:
 def writing_engine(url: URL) -> Engine:
     """Create the engine for writing transactions, of which only one runs at a time."""
     if url.get_backend_name() == SQLITE:
-        return _sqlite(url, "BEGIN IMMEDIATE", 1, BUSY_TIMEOUT_MS, ("foreign_keys=ON",))
+        # What is deleted is overwritten: voice that somebody has erased must not stay in the file.
+        pragmas = ("foreign_keys=ON", "secure_delete=ON")
+        return _sqlite(url, "BEGIN IMMEDIATE", 1, BUSY_TIMEOUT_MS, pragmas)
     # pool_pre_ping costs little here: many writes share one transaction of the one connection.
     engine = _postgresql(url, 1, STATEMENT_TIMEOUT_MS, BUSY_TIMEOUT_MS, pool_pre_ping=True)
     event.listen(engine, "begin", _become_writer)
@@ -115,6 +120,32 @@ def migrating_engine(url: URL) -> Engine:
     engine = _postgresql(url, 1, MIGRATION_TIMEOUT_MS, MIGRATION_TIMEOUT_MS)
     event.listen(engine, "begin", _become_writer)
     return engine
+
+
+def scrub(url: URL) -> bool:
+    """Take what was deleted from the files that lie beside the tables; return whether that was possible now.
+
+    SQLite's log holds pages of before until it is emptied; the main file is overwritten at each deletion
+    (``secure_delete``). PostgreSQL gives the room of deleted rows free, and keeps their bytes in its own files and its
+    log until it uses them again: no client can reach those (docs/adr/0051).
+    """
+    if url.get_backend_name() == SQLITE:
+        with closing(sqlite3.connect(str(url.database), timeout=SCRUB_TIMEOUT_S)) as connection:
+            try:
+                busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.Error as error:
+                if (error.sqlite_errorcode & 0xFF) not in _SQLITE_TRANSIENT:
+                    raise StagingError(f"{shown(url)}: {error}") from error
+                return False
+        return int(busy) == 0
+    engine = _postgresql(url, 1, STATEMENT_TIMEOUT_MS, BUSY_TIMEOUT_MS)
+    try:
+        with engine.connect() as connection:
+            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+            outside.exec_driver_sql("VACUUM reports, voice_ledger")
+    finally:
+        engine.dispose()
+    return True
 
 
 def is_transient(error: SQLAlchemyError) -> bool:

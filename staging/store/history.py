@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from staging.store.models import KIND_REPORT, Device, Report
@@ -125,6 +125,21 @@ class Places:
         return ts in self._taken
 
 
+def of_family(device_id: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions for the reports of a device that are of the family it has now.
+
+    Every statement that shows reports has them: what is of a family that has gone is cut off at once, and
+    deleted a little later (`staging.store.family`).
+    """
+    since = select(Device.family_since).where(Device.id == device_id).scalar_subquery()
+    return Report.device_id == device_id, Report.ts > since
+
+
+def is_gone(device: Device, when: When | None) -> bool:
+    """Return whether a value is of the time of a family that has gone."""
+    return when is not None and when.time <= device.family_since
+
+
 def append(
     session: Session,
     device: Device,
@@ -133,17 +148,21 @@ def append(
     when: When | None = None,
     places: Places | None = None,
 ) -> None:
-    """Add values; ``places`` (or a new one) finds their times."""
+    """Add values; ``places`` (or a new one) finds their times. What is of a family that has gone is left out."""
+    if is_gone(device, when):
+        return
     places = places or Places(session, device, now)
     for point in points:
         ts = places.time(point, when)
+        if ts <= device.family_since:  # late, and put before a value of that time
+            continue
         row = Report(device_id=device.id, ts=ts, key=point.key, kind=point.kind, value=point.value)
         session.add(row)
 
 
 def page(session: Session, device_id: int, query: Query) -> Page:
     """Return one page of a device's history."""
-    statement = select(Report).where(Report.device_id == device_id)
+    statement = select(Report).where(*of_family(device_id))
     if query.key is not None:
         statement = statement.where(Report.key == query.key)
     if query.kind is not None:
@@ -163,7 +182,7 @@ def page(session: Session, device_id: int, query: Query) -> Page:
 
 def reports(session: Session, device_id: int, after: int | None, limit: int) -> list[Report]:
     """Return a device's reports after ``after`` (ms), oldest first; None: its latest ones."""
-    statement = select(Report).where(Report.device_id == device_id, Report.kind == KIND_REPORT)
+    statement = select(Report).where(*of_family(device_id), Report.kind == KIND_REPORT)
     if after is None:
         latest = session.scalars(statement.order_by(Report.ts.desc()).limit(limit))
         return list(reversed(list(latest)))
@@ -172,9 +191,15 @@ def reports(session: Session, device_id: int, after: int | None, limit: int) -> 
     )
 
 
+def after(session: Session, device_id: int, ts: int, limit: int) -> list[Report]:
+    """Return a device's entries of every kind after ``ts`` (ms), oldest first."""
+    later = select(Report).where(*of_family(device_id), Report.ts > ts)
+    return list(session.scalars(later.order_by(Report.ts).limit(limit)))
+
+
 def trial_log(session: Session, device_id: int, task_id: int) -> list[str]:
     """Return the last log lines of a version that was rolled back; [] if none were reported."""
-    logs = select(Report.value).where(Report.device_id == device_id, Report.key == KEY_OTA_LOG)
+    logs = select(Report.value).where(*of_family(device_id), Report.key == KEY_OTA_LOG)
     return lines_of(session.scalars(logs.order_by(Report.ts.desc()).limit(LOGS_LIMIT)), task_id)
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -44,6 +45,7 @@ class Base(DeclarativeBase):
         float: Float,
         dict[str, Any]: JSON,
         list[str]: JSON,
+        list[int]: JSON,
         list[list[int]]: JSON,
     }
 
@@ -100,6 +102,16 @@ class Device(Base):
     bind_token: Mapped[str | None]
     # The device reported another bind token than the stored one, which was kept.
     bind_token_differs: Mapped[bool] = mapped_column(default=False)
+    # What takes the bind token's place once the device has it on its disk (`store.bind_tokens`).
+    next_bind_token: Mapped[str | None]
+    # Whether its firmware takes a new bind token; None: it has not said what it reads.
+    renews: Mapped[bool | None]
+    # Accounts that have gone and know the present bind token: it does not bind for them.
+    barred: Mapped[list[int]] = mapped_column(default=list, server_default="[]")
+    # All that is stored up to this time (ms) is of a family that has gone (`store.family`).
+    family_since: Mapped[int] = mapped_column(default=0, server_default="0")
+    # An utterance that was cut off while it came: the rest of it is not stored either.
+    cut_utterance: Mapped[int | None]
     # The document's "version": 0 in development, 1 in use.
     version: Mapped[int] = mapped_column(default=1)
     name: Mapped[str] = mapped_column(default="")
@@ -191,6 +203,8 @@ class Binding(Base):
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
     create_time: Mapped[int]
+    # False: bound with a token that was about to be renewed, which others may know.
+    proven: Mapped[bool] = mapped_column(default=True, server_default=true())
 
 
 class Report(Base):
@@ -222,6 +236,51 @@ class ReportEpoch(Base):
     # Ranges of numbers, each [first, last], ascending.
     ranges: Mapped[list[list[int]]]
     use_time: Mapped[int]
+
+
+class VoiceEntry(Base):
+    """One utterance in the ledger of the child's voice; it stays when the voice is erased."""
+
+    __tablename__ = "voice_ledger"
+    __table_args__ = (Index("ix_voice_ledger_start", "device_id", "start"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
+    # The number in its segments; it comes again after 100,000 utterances.
+    utterance: Mapped[int]
+    # When its first and its last segment arrived, ms.
+    start: Mapped[int]
+    last: Mapped[int]
+    complete: Mapped[bool] = mapped_column(default=False)
+    segments: Mapped[int] = mapped_column(default=0)
+    frames: Mapped[int] = mapped_column(default=0)
+    # Of the frames and their headers, as they came.
+    size: Mapped[int] = mapped_column(default=0)
+    # What opened the microphone (`wire.family.Why`), and how it ended, as the device told.
+    why: Mapped[str | None] = mapped_column(String(32))
+    result: Mapped[str | None] = mapped_column(String(32))
+    # When the voice was erased, and by what: a kind of `Erasure`, or "days".
+    erase_time: Mapped[int | None]
+    erased_by: Mapped[str | None] = mapped_column(String(16))
+
+
+class Erasure(Base):
+    """An order to erase what is a family's; its ``receipt`` tells whether it is done."""
+
+    __tablename__ = "erasures"
+
+    receipt: Mapped[str] = mapped_column(String(32), primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
+    # Who ordered it; None: the device did.
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    # Everything up to this time (ms), or the utterances of these entries alone.
+    until: Mapped[int]
+    entries: Mapped[list[int]] = mapped_column(default=list)
+    utterances: Mapped[int] = mapped_column(default=0)
+    row_count: Mapped[int] = mapped_column(default=0)
+    order_time: Mapped[int]
+    done_time: Mapped[int | None] = mapped_column(index=True)
 
 
 class Package(Base):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from staging.errors import ErrorCode, NotFoundError, NoUpdateError, RefusedError, StagingError
-from staging.store import devices, order_rules
+from staging.store import found, order_rules
 from staging.store.models import (
     RELEASED,
     Batch,
@@ -105,7 +105,7 @@ def order_verification(session: Session, uuid: str, package_id: int, now: int) -
         StagingError: the package is of another product, released already, or not newer than the
             device's version; or the device has an update in progress.
     """
-    device = devices.get(session, uuid)
+    device = found.device(session, uuid)
     package = session.get(Package, package_id)
     if package is None:
         raise NotFoundError(f"package {package_id}: there is none")
@@ -181,7 +181,7 @@ def unsent_after(session: Session, task_id: int) -> list[tuple[int, str]]:
         )
         .order_by(OtaTask.id)
     )
-    return [(found, uuid) for found, uuid in session.execute(statement)]
+    return [(number, uuid) for number, uuid in session.execute(statement)]
 
 
 def unsent(session: Session, device_id: int, api_url: str) -> OtaOrder | None:
@@ -209,7 +209,7 @@ def under_way(session: Session, uuid: str) -> OtaTask:
         NotFoundError: there is no such device.
         NoUpdateError: it has no update in progress.
     """
-    task = _active(session, devices.get(session, uuid).id)
+    task = _active(session, found.device(session, uuid).id)
     if task is None:
         raise NoUpdateError(f"device {uuid}: no update is under way")
     return task
@@ -299,15 +299,31 @@ def note_version(session: Session, device: Device, now: int) -> None:
         _store_state(task, order_rules.on_version(_state(task), at_target=at_target), now)
 
 
+def is_shown(since: int | InstrumentedAttribute[int]) -> ColumnElement[bool]:
+    """Return the condition for the tasks that the present family may see; ``since`` as `Device.family_since` (ms)."""
+    active = OtaTask.status.in_([status.value for status in ACTIVE])
+    return or_(OtaTask.update_time > since, active)
+
+
+def drop_pending(session: Session, device_id: int, now: int) -> None:
+    """Cancel the order that a family has given, and that its device has not taken yet."""
+    task = _active(session, device_id)
+    if task is None or task.accepted or task.status != Status.CREATED:
+        return
+    if task.strategy_id is not None and _type(session, task) == StrategyType.PASSIVE.value:
+        cancel(session, task.id, "the device was unbound", now)
+
+
 def latest(session: Session, device_id: int) -> TaskView | None:
-    """Return the view of a device's latest task, or None if it never had one."""
+    """Return the view of a device's latest task, or None if its present family has seen none."""
     task = _latest(session, device_id)
-    if task is None:
+    since = session.get_one(Device, device_id).family_since
+    if task is None or not (task.update_time > since or task.status in ACTIVE):
         return None
     target = _target(session, task)
     lines = session.execute(
         select(OtaEventLine.ts, OtaEventLine.text)
-        .where(OtaEventLine.task_id == task.id)
+        .where(OtaEventLine.task_id == task.id, OtaEventLine.ts > since)
         # The answer to the order comes first, even if the device's first event overtook it.
         .order_by(OtaEventLine.event.is_not(None), OtaEventLine.id)
     )

@@ -21,6 +21,7 @@ from staging.store.models import (
     Product,
     Report,
 )
+from staging.store.ota import is_shown
 from staging.store.series import Value
 from wire.text import spellings
 
@@ -52,7 +53,12 @@ def _latest(key: str) -> ColumnElement[int | None]:
     def newest(kind: str) -> ScalarSelect[int | None]:
         return (
             select(func.max(Report.ts))
-            .where(Report.device_id == Device.id, Report.kind == kind, Report.key == key)
+            .where(
+                Report.device_id == Device.id,
+                Report.ts > Device.family_since,
+                Report.kind == kind,
+                Report.key == key,
+            )
             .correlate(Device)
             .scalar_subquery()
         )
@@ -62,7 +68,7 @@ def _latest(key: str) -> ColumnElement[int | None]:
 
 _TASK_ID = (
     select(func.max(OtaTask.id))
-    .where(OtaTask.device_id == Device.id)
+    .where(OtaTask.device_id == Device.id, is_shown(Device.family_since))
     .correlate(Device)
     .scalar_subquery()
 )

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from staging.store.history import of_family
 from staging.store.models import KIND_REPORT, KIND_RESOURCE, Report
 
 # About as many points as a chart on the screen is wide.
@@ -46,7 +47,7 @@ def series(session: Session, device_id: int, key: str, start: int, end: int) -> 
 
 def _values(session: Session, device_id: int, key: str) -> Select[Any]:
     """Return the statement for a data point's reported values, or for those that were read."""
-    of_point = (Report.device_id == device_id, Report.key == key)
+    of_point = (*of_family(device_id), Report.key == key)
     reported = select(Report.ts).where(*of_point, Report.kind == KIND_REPORT).limit(1)
     # A value that was read is stored with a slightly late time, so it is used only without reports.
     kind = KIND_RESOURCE if session.scalar(reported) is None else KIND_REPORT

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from staging.store.history import of_family
 from staging.store.models import Report
 from wire.errors import WireError
 from wire.reports import KEYS_VOICE
@@ -121,14 +122,14 @@ def find(session: Session, device_id: int, start: int, number: int) -> Utterance
 def times(session: Session, device_id: int, since: int) -> list[tuple[int, Any]]:
     """Return what the device told about its utterances' times since ``since`` (ms): (time of arrival, value)."""
     statement = select(Report.ts, Report.value).where(
-        Report.device_id == device_id, Report.key == KEY_UTTERANCE_TIMES, Report.ts >= since
+        *of_family(device_id), Report.key == KEY_UTTERANCE_TIMES, Report.ts >= since
     )
     found = session.execute(statement.order_by(Report.ts).limit(TIMES_LIMIT))
     return [(ts, value) for ts, value in found]
 
 
 def _voice(device_id: int) -> Select[Any]:
-    return select(Report).where(Report.device_id == device_id, Report.key.in_(KEYS_VOICE))
+    return select(Report).where(*of_family(device_id), Report.key.in_(KEYS_VOICE))
 
 
 def _stored(reports: Iterable[Report]) -> Iterator[StoredSegment]:

@@ -1,7 +1,8 @@
 """The routes of the device page: its files, the log-in, what it shows and what it sets, and the code for pairing.
 
 ``GET /page/`` and its files are for everybody; ``POST`` and ``DELETE /page/session`` log in and out; ``GET /page/state``,
-``PUT /page/points/NAME``, ``GET /page/pair`` and ``/page/pair.svg`` need the log-in, or the token as a program gives it.
+``PUT /page/points/NAME``, ``GET /page/pair`` and ``/page/pair.svg``, and ``GET`` and ``DELETE /page/voice``, the ledger of
+the child's voice, need the log-in, or the token as a program gives it.
 Who may ask at all is decided by `agent.local.gate`.
 """
 
@@ -23,18 +24,21 @@ from starlette.routing import Route
 
 from agent.local.gate import Way, has_token, way_of
 from agent.local.http import read_body
+from agent.local.ledger import read_numbers
 from agent.local.page import PREFIX, SESSIONS_NAME, texts
 from agent.local.page.files import HEADERS, Files, choose_language
 from agent.local.page.keys import find_key
+from agent.local.page.ledger_view import build_ledger
 from agent.local.page.sessions import SESSION_SECONDS, Sessions, Tries
 from agent.local.page.view import READ, SETTABLE, Points, Read, build, explain_answer
 from agent.words import EN, ZH, Words
 from wire import exchange
 from wire.codes import Code
+from wire.errors import WireError
 
 if TYPE_CHECKING:
+    from agent.family import FamilyRoom
     from resources.dispatch import Dispatch
-    from wire.profile import Profile
 
 # Bytes of the form.
 FORM_LIMIT = 1024
@@ -57,14 +61,14 @@ class DevicePage:
         self,
         dispatch: Dispatch,
         status: Status,
-        profile: Profile,
+        family: FamilyRoom,
         state: Path,
         now: Callable[[], float],
     ) -> None:
-        """Show ``status`` and the data points of ``dispatch``; ``now`` gives Unix time."""
+        """Show ``status``, the data points of ``dispatch`` and ``family``; ``now`` gives Unix time."""
         self._dispatch = dispatch
         self._status = status
-        self._profile = profile
+        self._family = family
         self._files = Files()
         self._sessions = Sessions(state / SESSIONS_NAME, now)
         self._tries = Tries(time.monotonic)
@@ -84,6 +88,8 @@ class DevicePage:
             Route(f"{PREFIX}points/{{name}}", inside(self._set), methods=["PUT"]),
             Route(f"{PREFIX}pair", inside(self._pair), methods=["GET"]),
             Route(f"{PREFIX}pair.svg", inside(self._picture), methods=["GET"]),
+            Route(f"{PREFIX}voice", inside(self._voice), methods=["GET"]),
+            Route(f"{PREFIX}voice", inside(self._erase_voice), methods=["DELETE"]),
             Route(f"{PREFIX}{{name:path}}", self._file, methods=["GET"]),
         ]
 
@@ -106,9 +112,15 @@ class DevicePage:
         if way_of(request.scope) is Way.SOCKET or has_token(request.headers, token):
             return True
         name = request.cookies.get(_cookie(request), "")
-        return await self._sessions.holds(name, token) or await self._sessions.holds(
-            name, self._profile.bind_token.lower()
-        )
+        for key in (token, *self._family.bind_token.opening):
+            if key and await self._sessions.holds(name, self._of_family(key)):
+                return True
+        return False
+
+    def _of_family(self, key: str) -> str:
+        """Return what a log-in by ``key`` is kept by: it ends when another family has the machine."""
+        since = self._family.bind_token.since
+        return f"{key}/{since}" if since else key
 
     async def _log_in(self, token: str, request: Request) -> Response:
         address = request.client.host if request.client else ""
@@ -120,12 +132,13 @@ class DevicePage:
             return late
         key = None
         if not isinstance(given, exchange.Answer):
-            profile = self._profile
-            key = find_key(given, token, profile.uuid, profile.bind_token.lower())
+            held = self._family.bind_token
+            for bind_token in held.opening:
+                key = key or find_key(given, token, held.profile.uuid, bind_token)
         if key is None:
             self._tries.failed(address)
             return _tell(request, 403, texts.WRONG_TOKEN)
-        name = await self._sessions.open(key)
+        name = await self._sessions.open(self._of_family(key))
         done = _tell(request, 201, texts.DONE)
         done.set_cookie(
             _cookie(request), name, max_age=int(SESSION_SECONDS), path="/",
@@ -200,7 +213,8 @@ class DevicePage:
 
         can_draw = importlib.util.find_spec("segno") is not None
         note = "" if can_draw else texts.NO_PICTURE.of(_language(request))
-        told = {**to_json(self._profile), "picture": can_draw, "note": note}
+        profile = self._family.bind_token.profile
+        told = {**to_json(profile), "picture": can_draw, "note": note}
         return JSONResponse(told, headers=_PRIVATE)
 
     async def _picture(self, request: Request) -> Response:
@@ -208,8 +222,25 @@ class DevicePage:
 
         if importlib.util.find_spec("segno") is None:
             return _tell(request, 404, texts.NO_PICTURE)
-        drawn = await asyncio.to_thread(picture, self._profile, "svg")
+        drawn = await asyncio.to_thread(picture, self._family.bind_token.profile, "svg")
         return Response(drawn, headers=_PRIVATE, media_type="image/svg+xml")
+
+    # The ledger of the child's voice.
+
+    async def _voice(self, request: Request) -> Response:
+        shown = build_ledger(await self._family.ledger.shown(), _language(request))
+        return JSONResponse(shown, headers=_PRIVATE)
+
+    async def _erase_voice(self, request: Request) -> Response:
+        """Order voice to be erased, and answer with the ledger that is so afterwards."""
+        try:
+            numbers = read_numbers(request.query_params.get("id"))
+        except WireError:
+            return _tell(request, 400, texts.NOT_A_NUMBER)
+        _, missing = await self._family.ledger.erase(numbers)
+        if missing:
+            return _tell(request, 404, texts.NO_ENTRY)
+        return await self._voice(request)
 
 
 async def _to_page(_request: Request) -> Response:

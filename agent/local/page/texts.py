@@ -64,3 +64,25 @@ NO_PICTURE = Words(
     "segno is not installed, so there is no QR code: type the two values into the app",
 )
 BUSY = Words("机器没有及时回答", "the machine did not answer in time")
+
+WHY: Mapping[str, Words] = {
+    "button": Words("按了说话键", "the talk button"),
+    "word": Words("听到唤醒词", "the wake word"),
+    "command": Words("在机器上用命令打开", "a command on the machine"),
+    "cloud": Words("云打开的（设置允许）", "the cloud, as the settings allow"),
+    "file": Words("送出一个声音文件，没有开麦克风", "a sound from a file, without the microphone"),
+}
+SENT = Words(
+    "送出 {seconds} 秒，{bytes} 字节，到 {to}", "{seconds} s of speech, {bytes} bytes, to {to}"
+)
+NOT_SENT = Words("没有送出声音", "no sound left the machine")
+OPEN = Words("麦克风开了 {open} 秒", "the microphone was open for {open} s")
+DELETED = Words("{date} 由云自动删除", "the cloud deletes it on {date}")
+KEPT = Words("云一直保留，直到有人抹掉", "the cloud keeps it until somebody erases it")
+NOT_TOLD = Words("云没有说保留多久", "the cloud has not said how long it keeps it")
+ERASED = Words("{date} 已抹掉", "erased on {date}")
+ERASE_WAITS = Words(
+    "等着抹掉：云回来后自动进行", "waits to be erased: it is done when the cloud is there"
+)
+NO_ENTRY = Words("没有这一条", "There is no such entry")
+NOT_A_NUMBER = Words("要的是条目的号码", "Expected numbers of entries")

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from agent.settings import VoiceSettings
-from agent.voice.listener import Listener, Session
+from agent.voice.listener import Listener
+from agent.voice.session import Session
 from agent.voice.stream import LiveSender
 from audio.vad import BLOCK_BYTES
 from machine.microphone import BackEnd, FaultKind, Microphone, MicrophoneError, Take

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from agent.voice import states
 from agent.voice.answers import LATE_SECONDS, AnswerBook, NoNamer, Use
-from agent.voice.listener import End, Session
+from agent.voice.session import End, Session
 from agent.voice.states import State
 from tests.agent.voice.ear_parts import Room, settled
 from tests.agent.voice.test_listener import SENTENCE, begin

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agent.voice.listener import End, Session
+from agent.voice.session import End, Session
 from agent.voice.states import State
 from tests.agent.voice.ear_parts import Room, settled
 

@@ -11,7 +11,7 @@ import pytest
 from agent.link import LostError
 from agent.voice import listener as module
 from agent.voice import states, stream
-from agent.voice.listener import End, ListeningError, Session
+from agent.voice.session import End, ListeningError, Session
 from agent.voice.states import State
 from audio.errors import AudioError
 from machine.errors import UnavailableError
@@ -19,6 +19,7 @@ from machine.microphone import FaultKind
 from resources.announce.cues import Cue
 from tests.agent.memory_link import MemoryLink
 from tests.agent.voice.ear_parts import Room, settled
+from wire.family import Why
 
 SENTENCE = "." * 20 + "#" * 50 + "." * 40
 
@@ -351,3 +352,26 @@ async def test_one_session_after_the_other_and_nothing_is_left() -> None:
         assert room.microphone.times_open == number
     await settled()
     assert not room.listener._tasks
+
+
+async def test_the_session_has_what_the_ledger_says_of_it() -> None:
+    now = iter(range(1_000_000))
+    room = Room()
+    room.listener._clock = lambda: float(next(now))  # each look is a second later
+    task = asyncio.create_task(room.listener.listen(why=Why.WORD))
+    async with asyncio.timeout(30):
+        while room.microphone.take is None:
+            await asyncio.sleep(0)
+    await room.microphone.give(SENTENCE)
+    async with asyncio.timeout(30):
+        while not room.voice or not room.voice[-1]["eof"]:
+            await asyncio.sleep(0)
+    room.listener.note_order()
+    session = await task
+    # 99 frames of 20 ms in seven segments: 42 bytes each with its header.
+    assert (session.why, session.size, round(session.spoken_seconds, 2)) == (
+        Why.WORD,
+        99 * 42,
+        1.98,
+    )
+    assert 0 < session.open_seconds < session.elapsed

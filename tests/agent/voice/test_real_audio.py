@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from agent.settings import Band, VoiceSettings
-from agent.voice.listener import End, Listener, Session
+from agent.voice.listener import Listener
+from agent.voice.session import End, Session
 from agent.voice.stream import LiveSender
 from audio.pcm import Pcm
 from audio.resample import resample

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from agent.voice.listener import ListeningError
+from agent.voice.session import ListeningError
 from agent.voice.wake import PAUSE_SECONDS, Recall, Wake
 from machine.capture_child import BLOCK_BYTES
 from machine.microphone import BackEnd, FaultKind, MicrophoneError, Take

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from agent.settings import Band, VoiceSettings
-from agent.voice.listener import End, Listener, Recall, Session
+from agent.voice.listener import Listener, Recall
+from agent.voice.session import End, Session
 from agent.voice.stream import LiveSender
 from agent.voice.wake import Wake
 from audio.vad import RATE, VadKind, find_vad

@@ -57,6 +57,15 @@ SIGNED = [
     ("POST", "/device/ota/update"),
     ("GET", "/device/ota/update/status"),
 ]
+# Not the document's: `staging.api.family`.
+OURS = [
+    ("GET", "/device/data"),
+    ("DELETE", "/device/data"),
+    ("GET", "/device/data/voice"),
+    ("DELETE", "/device/data/voice"),
+    ("GET", "/device/data/receipt"),
+]
+SIGNED += OURS
 OPERATIONS = [*SIGNED, ("GET", AUTHORIZE), ("POST", AUTHORIZE)]
 
 

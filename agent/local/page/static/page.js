@@ -9,7 +9,7 @@ const LANGUAGE = "story-page-language";
 const $ = (id) => document.getElementById(id);
 
 let language = kept() || (document.documentElement.lang === "en" ? "en" : "zh");
-let state = null, seenAt = null, failures = 0, timer = 0, sending = 0, said = 0, looks = 0;
+let state = null, seenAt = null, failures = 0, timer = 0, sending = 0, said = 0, looks = 0, voiceTimer = 0;
 
 function kept() {
   try { return localStorage.getItem(LANGUAGE); } catch { return null; }
@@ -18,10 +18,10 @@ const word = (name, values = {}) => WORDS[language][name].replace(/\{(\w+)\}/g, 
 const text = (id, value) => { const e = $(id), t = value ?? ""; if (e.textContent !== t) e.textContent = t; };
 const show = (id, on) => { $(id).hidden = !on; };
 
-async function ask(method, path, body) {
+async function ask(method, path, body, query = "") {
   const headers = { "X-Story-Page": "1" };
   const signal = AbortSignal.timeout(PATIENCE);
-  return fetch(`/page/${path}?lang=${language}`, { method, body, headers, signal, cache: "no-store", redirect: "error" });
+  return fetch(`/page/${path}?lang=${language}${query}`, { method, body, headers, signal, cache: "no-store", redirect: "error" });
 }
 
 // What is looked at.
@@ -233,7 +233,8 @@ async function logIn(event) {
 }
 async function logOut() {
   try { await ask("DELETE", "session"); } catch { tell(word("unsent")); return; }
-  $("pair").open = false;
+  $("pair").open = $("voice").open = false;
+  $("voice-list").replaceChildren();
   enter();
 }
 async function pair() {
@@ -255,6 +256,38 @@ async function pair() {
     tell(word("unsent"));
   }
 }
+async function voice(method = "GET", query = "") {
+  if (!$("voice").open) return;
+  try {
+    const answer = await ask(method, "voice", undefined, query);
+    if (answer.status === 401) { enter(); return; }
+    const found = await answer.json();
+    if (!answer.ok) { tell(found.text); return; }
+    renderVoice(found);
+    if (method === "DELETE") tell(word("eraseOrdered"));
+    clearTimeout(voiceTimer);
+    if (found.waiting) voiceTimer = setTimeout(voice, LOOK);
+  } catch {
+    tell(word("unsent"));
+  }
+}
+function renderVoice(found) {
+  text("voice-fault", found.fault);
+  show("voice-none", found.entries.length === 0);
+  show("voice-erase", found.entries.some((entry) => entry.erasable));
+  $("voice-list").replaceChildren(...found.entries.map((entry) => {
+    const line = document.createElement("li");
+    const part = (name, className, content) => Object.assign(document.createElement(name), { className, textContent: content });
+    line.append(part("div", "", `${entry.time} ${entry.text}`), part("div", "soft", entry.fate));
+    if (entry.erasable) {
+      const button = Object.assign(part("button", "quiet", word("erase")), { type: "button" });
+      button.setAttribute("aria-label", `${word("erase")} ${entry.time}`);
+      button.addEventListener("click", () => voice("DELETE", `&id=${entry.number}`));
+      line.append(button);
+    }
+    return line;
+  }));
+}
 function rules(event) {
   event.preventDefault();
   const form = $("rules"), [from, to, daily] = ["from", "to", "daily"].map((name) => form.elements[name].value);
@@ -272,6 +305,7 @@ $("language").addEventListener("click", () => {
   text("said", "");
   words();
   pair();
+  voice();
   look();
 });
 document.addEventListener("click", (event) => {
@@ -293,6 +327,8 @@ $("lock").addEventListener("click", () => set("child_lock", String(state.rules.c
 $("rules").addEventListener("submit", rules);
 $("rules-off").addEventListener("click", () => set("rules", "off"));
 $("pair").addEventListener("toggle", pair);
+$("voice").addEventListener("toggle", () => voice());
+$("voice-erase").addEventListener("click", () => { if (confirm(word("eraseAsk"))) voice("DELETE"); });
 document.addEventListener("visibilitychange", () => { if (!document.hidden && $("entry").hidden) look(); });
 addEventListener("online", () => look());
 setInterval(renderPosition, 1000);

@@ -66,6 +66,8 @@ function facts(device) {
       fact("owner", device.mine ? t("mine") : device.owner ?? t("unbound")),
       device.name ? fact("device", h("span", { class: "mono" }, device.uuid)) : null),
     device.twin ? h("p", { class: "note bad" }, t("twin")) : null,
+    device.bindTokenRenewal === "waiting" ? h("p", { class: "note" }, t("renewalWaiting")) : null,
+    device.bindTokenRenewal === "cannot" ? h("p", { class: "note bad" }, t("renewalCannot")) : null,
     device.bindTokenDiffers ? h("p", { class: "note bad" }, t("tokenDiffers")) : null);
 }
 

@@ -62,6 +62,8 @@ export const WORDS = {
   bound: ["已绑定", "Bound"],
   boundToOther: ["此设备已绑定到 {owner}，只有该用户可以控制它。", "This device is bound to {owner}; only they can control it."],
   twin: ["另一台机器在用同一身份（卡或配置被复制）。请为其中一台写入它自己的配置。", "Another machine uses this identity: its card or profile was copied. Flash one of the two with a profile of its own."],
+  renewalWaiting: ["原来的家庭已解除绑定：设备下次连接时换上新的绑定码，之前旧的仍可用（前主人除外）。", "A family has unbound it: the device gets a new bind token when it is connected next. Until then the old one binds, but not for who has gone."],
+  renewalCannot: ["原来的家庭已解除绑定，而这个固件不能更换绑定码：知道旧码的人仍能再次绑定。请升级固件或重新烧录身份文件。", "A family has unbound it, and its firmware takes no new bind token: whoever knows the old one can bind it again. Update it, or flash a new profile."],
   tokenDiffers: ["设备出示的绑定令牌与记录不同。", "The device shows a bind token that differs from the record."],
   unbind: ["解除绑定", "Unbind"],
   unbindTitle: ["解除绑定？", "Unbind this device?"],

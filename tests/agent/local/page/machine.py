@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent.family import FamilyRoom
 from agent.local.http import LocalServer, build_app
 from agent.local.lan import lan_socket, load_identity, load_token
 from agent.local.page.routes import DevicePage
@@ -117,7 +118,8 @@ class Machine:
         async def status() -> Mapping[str, object]:
             return self.status
 
-        return DevicePage(dispatch, status, make_profile(1, ""), self.state, lambda: 1.8e9)
+        family = FamilyRoom(make_profile(1, ""), self.state, lambda: 1.8e9)
+        return DevicePage(dispatch, status, family, self.state, lambda: 1.8e9)
 
     def dispatch(self) -> Dispatch:
         async def changed(_name: str, _value: Value) -> None:

@@ -1,0 +1,228 @@
+"""Erased is erased: voice with a mark in it is looked for in every file of the cloud, as it came and as it sounds.
+
+The utterances lie between others', in pages that SQLite has split and moved, and parts of them are in its log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import math
+import random
+import sqlite3
+from array import array
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio.speex import SpeexEncoder
+from staging.console.sound import decode
+from staging.erasing import DAY_MS, LOOK_SECONDS, Eraser
+from staging.errors import StoreBusyError
+from staging.gateway.reports import decide
+from staging.recognition.kinds import Kind
+from staging.recognition.outcomes import TYPED, VOICE, Outcome, OutcomeLog
+from staging.store import Database, apps, devices, effects, family, utterances, voice_ledger
+from staging.store.effects import Wanted
+from wire.family import Spoken
+from wire.voice import FRAME_SECONDS, HeaderStyle, Segmenter, VoiceSegment
+
+NOW = 1_495_000_000_000
+UUID, OTHER = "0083000000000a", "0083000000000b"
+RATE = 8000
+TEXT = "给我讲小兔子的故事"
+
+
+def hertz_of(number: int) -> int:
+    return 400 + 170 * (number % 100)
+
+
+def tone(number: int) -> list[VoiceSegment]:
+    """Return an utterance of two seconds in which a tone of its own sounds, as a device sends it."""
+    turn = 2 * math.pi * hertz_of(number) / RATE
+    wave = array("h", [round(9000 * math.sin(turn * n)) for n in range(2 * RATE)])
+    segmenter, size = Segmenter(number, RATE, HeaderStyle.LENGTH32), round(RATE * FRAME_SECONDS)
+    with SpeexEncoder(RATE, 8) as encoder:
+        pieces = (wave[at : at + size].tobytes() for at in range(0, len(wave), size))
+        made = [segmenter.add(encoder.encode(piece)) for piece in pieces]
+    return [each for each in made if each is not None] + list(segmenter.finish())
+
+
+def power_at(samples: bytes, hertz: int) -> float:
+    """Return the share of the power that a frequency has (Goertzel)."""
+    values = array("h", samples)
+    real = imaginary = 0.0
+    for n, value in enumerate(values):
+        angle = 2 * math.pi * hertz * n / RATE
+        real += value * math.cos(angle)
+        imaginary += value * math.sin(angle)
+    whole = sum(value * value for value in values) or 1
+    return 2 * (real * real + imaginary * imaginary) / len(values) / whole
+
+
+class Cloud:
+    """Two families' devices in one data folder."""
+
+    def __init__(self, database: Database, root: Path) -> None:
+        self.database, self.root = database, root
+        self.now = NOW
+        self.ids = {uuid: database.call(devices.add, uuid, NOW).id for uuid in (UUID, OTHER)}
+        self.outcomes = OutcomeLog(root)
+        self.eraser = Eraser(database, self.outcomes, lambda: self.now)
+        self.random = random.Random(7)
+
+    def report(self, uuid: str, key: str, value: object) -> None:
+        self.now += 50
+        wanted = [Wanted(decide(uuid, {key: value}))]
+        self.database.call(effects.apply_all, self.ids[uuid], None, wanted, self.now)
+
+    def say(self, number: int, text: str = TEXT) -> list[VoiceSegment]:
+        """Let the first device say an utterance, while the other one reports."""
+        segments = tone(number)
+        for segment in segments:
+            self.report(UUID, "voice_control", segment.to_json())
+            for _ in range(self.random.randrange(3)):
+                self.report(OTHER, "note", "n" * self.random.randrange(1500))
+        heard = Outcome(UUID, self.now, VOICE, utterance=number, text=text, kind=Kind.DONE)
+        self.outcomes.add(heard)
+        self.outcomes.add(replace(heard, uuid=OTHER, text="别的孩子说的"))
+        return segments
+
+    def traces(self, *marks: bytes) -> list[str]:
+        """Return the files of the data folder that have one of the marks."""
+        files = {path.name: path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
+        return [name for name, data in files.items() if any(mark in data for mark in marks)]
+
+
+@pytest.fixture
+def cloud(database: Database, tmp_path: Path) -> Cloud:
+    return Cloud(database, tmp_path)
+
+
+def marks_of(segments: list[VoiceSegment]) -> list[bytes]:
+    """Return what must not be anywhere: each segment as a report has it, in parts, and its frames."""
+    marks = []
+    for segment in filter(lambda each: each.voice_data, segments):
+        text = base64.b64encode(segment.voice_data)
+        # SQLite may cut a value at the end of a page: a part is a trace as well.
+        marks += [text[at : at + 120] for at in range(0, len(text) - 120, 120)]
+        marks.append(segment.voice_data)
+    return marks
+
+
+async def test_no_file_has_a_trace_of_what_a_parent_has_erased(cloud: Cloud) -> None:
+    kept = cloud.say(10_001, "留下的一句")
+    gone = cloud.say(10_002)
+    other = [*cloud.say(10_003, "也留下")]
+    found, _ = cloud.database.call(utterances.page, cloud.ids[UUID], None, 10)
+    samples, _ = decode(found[1])
+    assert (
+        power_at(samples.samples, hertz_of(10_002)) > 0.4
+    )  # the mark is heard, and would be found
+    marks = [*marks_of(gone), TEXT.encode()]
+    is_file = cloud.database.shown.endswith(".sqlite")
+    if is_file:
+        assert cloud.traces(*marks)
+    spoken = [Spoken(10_002, cloud.now)]
+    cloud.database.call(family.erase_spoken, cloud.ids[UUID], spoken, cloud.now)
+    assert await cloud.eraser.soon()
+    assert cloud.traces(*marks) == []
+    found, _ = cloud.database.call(utterances.page, cloud.ids[UUID], None, 10)
+    assert [each.id for each in found] == [10_003, 10_001]
+    assert [each["text"] for each in cloud.outcomes.recent(UUID)] == ["也留下", "留下的一句"]
+    assert len(cloud.outcomes.recent(OTHER)) == 3
+    if is_file:
+        assert cloud.traces(*marks_of(kept))
+        assert cloud.traces(*marks_of(other))
+
+
+async def test_a_family_that_has_gone_leaves_nothing_in_any_file(cloud: Cloud) -> None:
+    name = "小熊的卧室"
+    account = cloud.database.call(apps.account, "parent", NOW)
+    token = cloud.database.call(devices.get, UUID).bind_token
+    cloud.database.call(devices.bind, UUID, token or "", account.id, NOW)
+    cloud.database.call(devices.rename, cloud.ids[UUID], name, NOW)
+    segments = [*cloud.say(10_001), *cloud.say(10_002)]
+    for title in ("三只小猪", "丑小鸭"):
+        cloud.report(UUID, "play", title)
+    cloud.outcomes.add(Outcome(UUID, cloud.now, TYPED, text="音量调到三", kind=Kind.DONE))
+    receipt = cloud.database.call(devices.unbind, cloud.ids[UUID], cloud.now)
+    assert receipt is not None
+    await cloud.eraser.rest()
+    texts = [TEXT, name, "三只小猪", "丑小鸭", "音量调到三"]
+    encoded = [text.encode("unicode_escape") for text in texts]  # as JSON has it in a table
+    assert cloud.traces(*marks_of(segments), *(text.encode() for text in texts), *encoded) == []
+    row = cloud.database.call(family.receipt_of, receipt, account.id)
+    assert row is not None
+    assert (row[0].done_time, row[0].utterances) == (cloud.now, 2)
+    assert cloud.database.call(voice_ledger.page, cloud.ids[UUID], None, 10) == ([], None)
+    assert len(cloud.outcomes.recent(OTHER)) == 2
+
+
+async def test_voice_goes_by_itself_after_its_days_and_the_ledger_says_so(cloud: Cloud) -> None:
+    segments = cloud.say(10_001)
+    cloud.report(UUID, "volume", 5)
+    cloud.eraser.voice_days = 30
+    cloud.now += 29 * DAY_MS
+    await cloud.eraser.expire()
+    assert cloud.outcomes.recent(UUID) != []
+    cloud.now += DAY_MS
+    await cloud.eraser.expire()
+    assert cloud.traces(*marks_of(segments), TEXT.encode()) == []
+    (entry,), _ = cloud.database.call(voice_ledger.page, cloud.ids[UUID], None, 10)
+    assert (entry.erased_by, entry.frames) == ("days", 100)
+
+
+async def test_what_fails_is_tried_again_until_it_is_done(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments = cloud.say(10_001)
+    spoken = [Spoken(10_001, cloud.now)]
+    cloud.database.call(family.erase_spoken, cloud.ids[UUID], spoken, cloud.now)
+    tries = iter([False, False, True])
+    real = cloud.database.scrub
+
+    def scrub() -> None:
+        if not next(tries, True):
+            raise StoreBusyError("its log is still being read")
+        real()
+
+    monkeypatch.setattr(cloud.database, "scrub", scrub)
+    assert not await cloud.eraser.soon()
+    assert cloud.database.call(family.waiting) != []
+    monkeypatch.setattr(cloud.eraser, "_pause", lambda: asyncio.sleep(0))
+    running = asyncio.create_task(cloud.eraser.run())
+    async with asyncio.timeout(60):
+        while await cloud.database.read(family.waiting):
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert cloud.traces(*marks_of(segments)) == []
+    assert LOOK_SECONDS < 60  # what the receipt promises
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[Any]:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM reports").fetchone()
+    yield connection
+    connection.close()
+
+
+@pytest.mark.one_database
+async def test_a_reader_that_holds_the_log_makes_it_wait(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staging.store.engine.SCRUB_TIMEOUT_S", 0.01)
+    segments = cloud.say(10_001)
+    with reading(tmp_path / "cloud.sqlite"):
+        spoken = [Spoken(10_001, cloud.now)]
+        cloud.database.call(family.erase_spoken, cloud.ids[UUID], spoken, cloud.now)
+        assert not await cloud.eraser.soon()
+    assert await cloud.eraser.soon()
+    assert cloud.traces(*marks_of(segments)) == []
