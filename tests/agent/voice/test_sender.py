@@ -38,7 +38,7 @@ async def say(sound: Pcm, **changes: object) -> tuple[Utterance, list[dict[str, 
 async def test_segments_have_the_documents_shape() -> None:
     sent, reports = await say(sine(1.0))
     document = json.loads(DOCUMENT.read_text("utf-8"))["segments"][0]
-    assert sent == Utterance(sent.id, 5, 1.0, cut=False)
+    assert sent == Utterance(sent.id, 5, 1.0, cut=False, size=50 * 42)
     first = reports[0]["voice_control"]
     assert isinstance(first, dict)
     assert list(first) == ["id", "segment", "rate", "channel", "eof", "voice_data"]

@@ -1,4 +1,7 @@
-"""What a family has stored: read, taken along and erased by its owner; and nothing of it for the next one, by any way."""
+"""What a family has stored: read, taken along and erased by its owner; and nothing of it for the next one, by any way.
+
+Tests staging.api.family_schema too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The bind token's way from the cloud to the machine: who may bind with which, at every point where a cut may come."""
+"""The bind token's way from the cloud to the machine: who may bind with which, at every point where a cut may come.
+
+Tests staging.store.found too.
+"""
 
 from __future__ import annotations
 

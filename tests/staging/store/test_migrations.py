@@ -4,7 +4,7 @@ Tests staging.migrations.env, staging.migrations.versions.0001_initial,
 staging.migrations.versions.0002_whole_open_api,
 staging.migrations.versions.0003_cancel_and_forced and
 staging.migrations.versions.0004_report_numbers, staging.migrations.versions.0005_issued and
-staging.migrations.versions.0006_sboms too.
+staging.migrations.versions.0006_sboms and staging.migrations.versions.0007_family too.
 """
 
 from __future__ import annotations
