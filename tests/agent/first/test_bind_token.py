@@ -13,7 +13,6 @@ from unittest.mock import Mock
 import pytest
 
 from agent.first.bind_token import FILE_NAME, BindToken, load, shown_profile
-from base import files
 from tests.agent.parts import make_profile
 from wire.family import Family
 from wire.profile import Profile
@@ -73,7 +72,7 @@ def test_what_the_disk_does_not_take_is_not_shown(
     def fail(*_args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space"):
         held.take(Family("f" * 32))
     assert held.profile.bind_token == NEW

@@ -151,11 +151,11 @@ async def everything(home: Home, who: str) -> str:
                 f"/v1{route.path}", params=asked, headers=home.cloud.headers()
             )).text)  # fmt: skip
     async with home.as_in_the_console(who) as browser:
-        for route in home.console.routes:
-            if not isinstance(route, Route) or "GET" not in (route.methods or ()):
+        for page in home.console.routes:
+            if not isinstance(page, Route) or "GET" not in (page.methods or ()):
                 continue
-            if "live" not in route.path and route.path.startswith("/api"):
-                path = route.path.replace("{uuid}", UUID).replace(
+            if "live" not in page.path and page.path.startswith("/api"):
+                path = page.path.replace("{uuid}", UUID).replace(
                     "{start:int}-{number:int}", "1-10001"
                 )
                 texts.append((await browser.get(path, params={"key": "play", "hours": 720})).text)
