@@ -11,6 +11,7 @@ from machine.battery import parse_curve
 from machine.button_settings import Key, check_led
 from ota.restart import parse_window
 from wire.errors import FieldError
+from wire.names import check_product
 from wire.text import is_printable, kept
 
 # -1: there is none. Chips of the boards that are meant have 54 to 512 lines.
@@ -48,7 +49,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "local.oscore_port": (0, 65535),
 }
 
-NOT_EMPTY = frozenset({"ota.product", "ota.channel"})
+PRODUCT = "ota.product"
+NOT_EMPTY = frozenset({PRODUCT, "ota.channel"})
 # Strings with their own format, and the parsers that check them; an empty string means none.
 FORMS: Mapping[str, Callable[[str, str], object]] = {
     "ota.window": parse_window,
@@ -73,7 +75,7 @@ def convert(name: str, kind: type[Any], value: object) -> object:
                 FORMS[name](value, name)
             return value
         case str() if kind is str and is_printable(value) and (value or name not in NOT_EMPTY):
-            return kept(value)
+            return check_product(kept(value), name) if name == PRODUCT else kept(value)
         case str() if is_enum(kind) and value in set(kind):
             return kind(value)
     if name in NOT_EMPTY:

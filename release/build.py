@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from base.files import fsync_path, write_atomically
-from ota.install.package import INFO_NAME, LIB, ReleaseInfo, check_product, installed_version
+from ota.install.package import INFO_NAME, LIB, ReleaseInfo, installed_version
 from ota.launch.running import DISTRIBUTION, SBOM_NAME
 from release.errors import ReleaseToolError
 from release.faults import FAULTS_FILE, read_faults
@@ -23,6 +23,7 @@ from release.parts import installed_parts, parts_in, read_requirement
 from release.sbom import make_sbom, make_vex
 from wire.errors import FieldError
 from wire.fields import parse_object
+from wire.names import check_product
 from wire.ota import version_key
 
 # The import packages that run on a device; staging/ and release/ are not among them.

@@ -8,6 +8,7 @@ and not by its file name, so files may be moved and renamed. ``NAME.pem`` is a p
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -27,15 +28,17 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from base.files import make_folder, write_atomically
-from ota.install.package import PRODUCT_PATTERN
 from release.errors import ReleaseToolError
 from release.passphrase import PASSPHRASE_ENV, Passphrase
 from release.tokens import find_token_key, open_token_key
 from release.tuf_types import CryptoSigner, Key, Signer, SSlibKey
 from wire.errors import FieldError
+from wire.names import is_product
 
 TOKEN_SUFFIX = ".token.json"  # noqa: S105  # a name, not a secret
 PUBLIC_SUFFIX = ".pub.pem"
+# Of a key's files; a product's own key may also have the product's name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class KeyRing:
@@ -165,8 +168,8 @@ def _load(path: Path, data: bytes, password: bytes | None) -> Signer:
 def _check_name(name: str) -> str:
     """Return ``name`` if it is a valid name for a key's files; raises FieldError."""
     public = f"{name}.pem".endswith(PUBLIC_SUFFIX)  # would be mistaken for a public key
-    if public or not PRODUCT_PATTERN.fullmatch(name):
-        expected = 'letters, digits, dots, dashes; at most 64 characters, not ending in ".pub"'
+    if public or not (_NAME.fullmatch(name) or is_product(name)):
+        expected = 'a product\'s name or letters, digits, dots, dashes; not ending in ".pub"'
         raise FieldError("key name", name, expected)
     return name
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from base.files import make_folder
-from ota.install.package import check_product
 from ota.trust.target import target_path
 from ota.trust.terms import Terms, check_terms, parse_terms
 from release import lifetimes
@@ -28,6 +27,7 @@ from release.role_keys import KeyChange, KeyCount, role_of
 from release.roles import TOP_ROLES, Roles, lacks_by_role
 from release.tuf_types import Key, Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 from wire.errors import WireError
+from wire.names import check_product
 from wire.ota import version_key
 
 

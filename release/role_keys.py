@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ota.install.package import check_product
 from release.errors import ReleaseToolError
 from release.roles import ONLINE_ROLES, TOP_ROLES, Roles, delegated, delegator_of
 from release.tuf_types import DelegatedRole, Delegations, Key, TargetFile, Targets
+from wire.names import check_product
 
 # By role: the function that changes its signed part.
 Changes = dict[str, Callable[[Any], None]]

@@ -12,7 +12,8 @@ from typing import Any, get_type_hints
 
 from agent.config.origins import plain
 from agent.settings import TABLES, Settings
-from agent.settings_values import FORMS, LIMITS, NOT_EMPTY, is_enum
+from agent.settings_values import FORMS, LIMITS, NOT_EMPTY, PRODUCT, is_enum
+from wire.names import NAME_MAX
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # As `wire.text.is_printable`: no control characters.
@@ -64,6 +65,8 @@ def _member(name: str, kind: type[Any]) -> dict[str, Any]:
         told: dict[str, Any] = {"type": "string", "pattern": PRINTABLE}
         if name in NOT_EMPTY:
             told["minLength"] = 1
+        if name == PRODUCT:
+            told["maxLength"] = NAME_MAX
         return told if name not in FORMS else {"type": "string"}
     return {"type": "array", "items": {"type": "string"}}
 

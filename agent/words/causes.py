@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from agent.words import Words, parts
+from wire.names import EXPECTED as A_PRODUCT
 
 # By errno; the English name is the system's, which explains itself where no other is given.
 _SYSTEM: Mapping[int, tuple[str, str]] = {
@@ -94,6 +95,8 @@ _EXACT: Mapping[str, tuple[str, str]] = {
     "true or false": ("true 或 false", ""),
     "a path": ("一个路径", ""),
     "a string of printable characters": ("可显示的文字", ""),
+    A_PRODUCT: (
+        "任何文字的字母和数字，中间可有单个空格、点、短横或下划线；最多 64 个字符（汉字 25 个）；不能是 root、targets、snapshot、timestamp", ""),
     "a string that is not empty": ("非空的文字", ""),
     "a string that is not empty, of printable characters": ("非空、可显示的文字", ""),
     "a string": ("文字", ""),

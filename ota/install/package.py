@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from ota.errors import ContentError
 from wire.errors import FieldError, WireError
 from wire.fields import get_int, get_string, parse_object
+from wire.names import check_product
 from wire.ota import OtaEvent, version_key
 
 INFO_NAME = "release.json"
@@ -32,7 +33,7 @@ READ_MAX = 2**20
 # Maximum bytes of all headers of one member; a real member needs one for a long name at most.
 HEADERS_MAX = 64 * 1024
 FORMAT = 1
-PRODUCT_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PYTHON = re.compile(r">=(\d{1,3})\.(\d{1,3})")
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\d+(?:\.\d+)*)\S*")
 
@@ -63,13 +64,6 @@ class ReleaseInfo:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1).encode() + b"\n"
 
 
-def check_product(product: str, field: str = "product") -> str:
-    """Return ``product`` if it can name a folder; raises FieldError."""
-    if not PRODUCT_PATTERN.fullmatch(product):
-        raise FieldError(field, product, "letters, digits, dots, dashes; at most 64 characters")
-    return product
-
-
 def parse_info(data: bytes) -> ReleaseInfo:
     """Parse release.json; raises WireError naming the member, its value and what was expected."""
     source = parse_object(data, INFO_NAME)
@@ -81,7 +75,7 @@ def parse_info(data: bytes) -> ReleaseInfo:
         version=version,
         requires_python=_matching(source, "requires_python", _PYTHON, '">=3.11"'),
         requires=_strings(source, "requires", _REQUIREMENT, 'a list of "name==version"'),
-        packages=_strings(source, "packages", PRODUCT_PATTERN, "a list of package names"),
+        packages=_strings(source, "packages", _PACKAGE, "a list of package names"),
         unpacked_bytes=get_int(source, "unpacked_bytes", path="release."),
         built=get_int(source, "built", path="release.") if "built" in source else 0,
     )

@@ -19,7 +19,8 @@ from staging.store.models import App, AppProduct, Batch, Device, Product
 from staging.store.products import BATCH_NAME, DATA_POINTS, PRODUCT_NAME
 from wire.datapoints import parse_description
 from wire.errors import FieldError
-from wire.text import parse_text, spellings
+from wire.names import check_product
+from wire.text import kept, parse_text, spellings
 
 # "默认会产生20个测试设备": the number of test devices of a new product.
 TEST_DEVICES = 20
@@ -77,7 +78,7 @@ def add_product(
         StagingError: the product exists already.
         NotFoundError: there is no such template.
     """
-    name = parse_text("name", name, NAME_LIMIT)
+    name = check_product(kept(name), "name")
     if session.scalar(select(Product.id).where(Product.name.in_(spellings(name)))) is not None:
         raise StagingError(f"product {name}: there is one already")
     made = Product(name=name, data_points={"resources": [], "report": []}, create_time=now)

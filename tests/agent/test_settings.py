@@ -279,6 +279,7 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ("[buttons]\ntalk = 512", "buttons.talk: got 512, expected an integer from -1 to 511"),
         ('[buttons]\npull = "left"', 'buttons.pull: got "left", expected one of up, down, none'),
         ('[ota]\nproduct = ""', 'ota.product: got "", expected a string that is not empty'),
+        ('[ota]\nproduct = "a%2Fb"', 'ota.product: got "a%2Fb", expected letters of any script'),
         ('[ota]\nchannel = ""', 'ota.channel: got "", expected a string that is not empty'),
         ('[ota]\nwindow = "2-5"', 'ota.window: got "2-5", expected two local times such as '),
         ("[ota]\nwindow = 2", "ota.window: got 2, expected a string"),
