@@ -14,6 +14,7 @@ import agent.link.opening
 from agent.link import ConnectError, LinkError, OutOfDateError, ResolveError, TlsError
 from agent.link.opening import Opener, tls_context
 from base.clock import TrustedTime
+from tests import pki
 from tests.authority import HOUR, Authority
 from transport.dial import Address
 
@@ -176,3 +177,28 @@ async def test_an_ipv6_address_is_the_certificates(authority: Authority) -> None
         await check_opens(opener(authority, port, "::1"))
     error = await error_of(opener(authority, 9, "::1"))
     assert str(error) == "cannot connect: [::1]:9: Connection refused"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_a_ca_that_was_renewed_with_its_key_opens_both_links(order: tuple[int, int]) -> None:
+    """As openssl and curl do: a fleet whose profiles have both does not go dark on the day of the old one."""
+    key = pki.make_key()
+    roots = pki.authority("root", key, pki.OVER), pki.authority("root", key)
+    context = pki.server_context(pki.server(("root", key)), *(roots[n] for n in reversed(order)))
+    for trusted in ([roots[n] for n in order], roots[1:]):
+        async with listening(hold, context) as port:
+            tls = tls_context(pki.pem_of(*trusted))
+            opening = Opener("127.0.0.1", port, tls, TIMEOUT, TrustedTime())
+            await check_opens(opening)
+            sock, chain_end = await opening.open_socket()  # for a broker
+            sock.close()
+            assert chain_end == pki.VALID[1].replace(microsecond=0).timestamp()
+
+
+async def test_an_expired_ca_alone_is_out_of_date() -> None:
+    key = pki.make_key()
+    old = pki.authority("root", key, pki.OVER)
+    context = pki.server_context(pki.server(("root", key)), pki.authority("root", key))
+    async with listening(hold, context) as port:
+        opening = Opener("127.0.0.1", port, tls_context(old.pem), TIMEOUT, TrustedTime())
+        assert isinstance(await error_of(opening), OutOfDateError)
