@@ -24,10 +24,13 @@ TOLD_BY_TIMESYNCD = Path("/run/systemd/timesync/synchronized")
 
 def local_time(clock: TrustedTime) -> datetime | None:
     """Return the local time; None while nothing tells what time it is."""
-    if not is_known(clock):
-        return None
-    time.tzset()  # the zone may have been set since the start
-    return datetime.fromtimestamp(clock.now()).astimezone()
+    return zoned(clock.now()) if is_known(clock) else None
+
+
+def zoned(seconds: float) -> datetime:
+    """Return a Unix time in the zone that the machine has now: it may have been set since the start."""
+    time.tzset()
+    return datetime.fromtimestamp(seconds).astimezone()
 
 
 def is_known(clock: TrustedTime) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from datetime import datetime, time
+from datetime import time
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from agent.link.outbox import Outbox
 from agent.settings import SoundCheck
 from agent.updates.health import forget_sound, note_sound
 from base.clock import TrustedTime
+from base.local_time import zoned
 from machine.chime import SoundProof
 from machine.logind import reboot_machine
 from ota.restart import Restart
@@ -72,7 +73,7 @@ class AgentHost:
 
     def local_time(self) -> time:
         """Return the local time of day from trusted time: a clock in 1970 opens no window."""
-        return datetime.fromtimestamp(self._clock.now()).time()  # noqa: DTZ006  # local time is intended
+        return zoned(self._clock.now()).time()
 
     def is_playing(self) -> bool:
         """Return whether a story is being played, or is paused."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from agent.updates.health import note_sound, sound_needed
 from agent.updates.host import AgentHost
 from base.clock import TrustedTime
 from machine.chime import SoundProof
-from ota.restart import Restart, Restarter
+from ota.restart import Restart, Restarter, parse_window
 from resources.points.volume import VolumePoint
 from tests.resources.parts import Bench as PlayBench
 
@@ -29,17 +30,18 @@ class Parts:
     """The agent before a restart, on a machine with a scripted player."""
 
     def __init__(
-        self, folder: Path, sound: SoundCheck = SoundCheck.AUTO, play: Any = None, at: str = ""
-    ) -> None:
+        self, folder: Path, sound: SoundCheck = SoundCheck.AUTO, play: Any = None,
+        clock: list[float] | None = None,
+    ) -> None:  # fmt: skip
         self.play = PlayBench(folder / "media", "a")
-        wall = datetime.fromisoformat(f"2026-11-22T{at}").timestamp() if at else time.time()
+        seconds = clock or [time.time()]
         self.ends: list[bool] = []
         (folder / "ota").mkdir()
         self.outbox = Outbox(folder / "outbox.sqlite", 65536)
         self.outbox.emptied.set()
         self.host = AgentHost(
             folder, sound,
-            clock=TrustedTime(None, 0.0, wall=lambda: wall, ticks=lambda: 0.0, boot="b"),
+            clock=TrustedTime(None, 0.0, wall=lambda: seconds[0], ticks=lambda: 0.0, boot="b"),
             outbox=self.outbox, play=play or self.play.point, end=self._end,
         )  # fmt: skip
         self.restarter = Restarter(self.host)
@@ -182,3 +184,56 @@ async def test_on_the_way_back_the_note_of_the_good_version_stays(tmp_path: Path
     assert parts.ends == [True]
     assert parts.play.player.played == []
     assert not (tmp_path / "ota" / "sound.json").exists()
+
+
+ZONES = {
+    # zone, a moment (UTC), the time of day there
+    "far east": ("Asia/Shanghai", "2027-07-01T18:30", "02:30"),
+    "half an hour off": ("Asia/Kolkata", "2027-07-01T18:30", "00:00"),
+    "the minute before the clocks go forward": ("Europe/Berlin", "2027-03-28T00:59", "01:59"),
+    "the minute after": ("Europe/Berlin", "2027-03-28T01:00", "03:00"),
+    "the hour that comes twice, first": ("Europe/Berlin", "2027-10-31T00:30", "02:30"),
+    "the same, again": ("Europe/Berlin", "2027-10-31T01:30", "02:30"),
+    "after it": ("Europe/Berlin", "2027-10-31T02:30", "03:30"),
+    "the other half of the world": ("Australia/Lord_Howe", "2027-04-03T15:15", "01:45"),
+}
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Return a function that sets the machine's zone, as timedatectl does under a running agent."""
+    yield lambda name: monkeypatch.setenv("TZ", name)
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("case", ZONES)
+def test_the_window_is_in_the_zone_that_the_machine_has_now(
+    tmp_path: Path, zone: Callable[[str], None], case: str
+) -> None:
+    name, moment, expected = ZONES[case]
+    zone("America/New_York")
+    parts = Parts(tmp_path, clock=[datetime.fromisoformat(f"{moment}+00:00").timestamp()])
+    parts.host.local_time()
+    zone(name)
+    assert f"{parts.host.local_time():%H:%M}" == expected
+
+
+@pytest.mark.parametrize(
+    ("day", "minutes"), [("2027-03-28", 60), ("2027-10-31", 180), ("2027-07-01", 120)]
+)
+def test_a_window_from_2_to_4_on_the_days_of_both_changes(
+    tmp_path: Path, zone: Callable[[str], None], day: str, minutes: int
+) -> None:
+    """Two to three is left out in spring and comes twice in autumn; the window never misses or overstays."""
+    zone("Europe/Berlin")
+    window, begin = parse_window("02:00-04:00"), datetime.fromisoformat(f"{day}T00:00+00:00")
+    clock = [begin.timestamp()]
+    parts = Parts(tmp_path, clock=clock)
+    # From 22:00 UTC the evening before, so that the whole night is in it.
+    clock[0] -= 2 * 3600
+    held = 0
+    for _minute in range(10 * 60):
+        held += window.holds(parts.host.local_time())
+        clock[0] += 60
+    assert held == minutes
