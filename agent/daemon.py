@@ -23,11 +23,15 @@ from agent.settings_files import watched_files
 from agent.state import AgentBusyError, usable_state
 from base.memory import share_arenas
 from ota.launch.running import running_version
+from ota.launch.starts import forget
 from ota.trial.log import TrialLog
 from transport.errors import TransportError
 
 # Errors that are reported without a traceback; any other is a bug.
 _EXPECTED = (AgentBusyError, LocalAccessError, TransportError, OSError)
+
+# Of those, the ones that another version of the agent meets as well: the launcher need not try it.
+_OF_ANY_VERSION = (AgentBusyError, LocalAccessError)
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +69,7 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
             runner.run(run())
     except Exception as error:  # noqa: BLE001  # sorted into expected errors and bugs
         return _report_error(options.state, error, Redactor(profile.secrets))
+    forget(options.state)
     return EX_OK, agent is not None and agent.restart_wanted
 
 
@@ -72,6 +77,8 @@ def _report_error(state: Path, error: Exception, redactor: Redactor) -> tuple[in
     """Report an expected error in one line; log a bug with its traceback, without secrets."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, _OF_ANY_VERSION):
+        forget(state)
     if isinstance(error, _EXPECTED):
         _print_error(state, redactor.redact(str(error)))
         return EX_FAILED, False
@@ -108,6 +115,7 @@ def _answer_fault(options: argparse.Namespace, fault: SettingsError) -> tuple[in
         fault, is_waiting = error, False
     if not is_waiting:
         _print_error(options.state, str(fault))
+        forget(options.state)
         return EX_CONFIG, False
     set_up_logging((), verbose=options.verbose)
     _tell_import(options.state)
@@ -129,9 +137,11 @@ def _answer_fault(options: argparse.Namespace, fault: SettingsError) -> tuple[in
 
     try:
         with asyncio.Runner(loop_factory=AgentLoop) as runner:
-            return EX_OK, runner.run(wait())
+            wants_restart = runner.run(wait())
     except Exception as error:  # noqa: BLE001  # sorted into expected errors and bugs
         return _report_error(options.state, error, Redactor(()))
+    forget(options.state)
+    return EX_OK, wants_restart
 
 
 def _tell_import(state: Path) -> None:

@@ -1,7 +1,7 @@
 """Stores the error of an agent that ends before it can log, for a failed trial's report.
 
 A release that cannot be imported has no log of its own; its exception is the only clue. Errors are
-stored only while an update is unfinished, in the file of `ota.trial.log`, which takes over once the
+stored only while an update is unfinished, or after an early death of a confirmed release, in the file of `ota.trial.log`, which takes over once the
 updater runs. Standard library only, because this must work where the rest does not.
 """
 
@@ -21,7 +21,7 @@ def keep(state: Path, text: str) -> None:
     """Append ``text`` to the trial log; does nothing without a trial, or if the log is full."""
     from ota.trial.log import trial_log_path  # noqa: PLC0415  # see above
 
-    if not _is_updating(state):
+    if not _is_watched(state):
         return
     with contextlib.suppress(OSError):  # the log is for people only; the agent ends anyway
         path = trial_log_path(state)
@@ -30,13 +30,19 @@ def keep(state: Path, text: str) -> None:
                 file.write(text.rstrip("\n") + "\n")
 
 
-def _is_updating(state: Path) -> bool:
-    """Return whether task.json has an unfinished update."""
+def _is_watched(state: Path) -> bool:
+    """Return whether an update is unfinished, or the release died soon after its last start."""
+    is_updating = _member(state / "ota" / "task.json", "state") not in {None, *_FINAL}
+    return is_updating or bool(_member(state / "slots" / "starts.json", "early"))
+
+
+def _member(path: Path, name: str) -> object:
+    """Return a member of a JSON file, None if it cannot be read."""
     try:
-        task = json.loads((state / "ota" / "task.json").read_bytes())
-        return bool(task["state"] not in _FINAL)
+        value: object = json.loads(path.read_bytes())[name]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return False
+        return None
+    return value if isinstance(value, str | int) else None
 
 
 @contextlib.contextmanager
@@ -44,7 +50,7 @@ def last_words(state: Path) -> Iterator[None]:
     """Store what ends the block: an exception, or the stack of a crash (SIGSEGV, SIGABRT)."""
     import faulthandler  # noqa: PLC0415  # no cost to a start without an update
 
-    if not _is_updating(state):
+    if not _is_watched(state):
         yield
         return
     from ota.trial.log import trial_log_path  # noqa: PLC0415  # see above

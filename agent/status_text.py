@@ -16,7 +16,7 @@ _NAMES: Mapping[str, str] = {
     "online_seconds": "在线秒数", "next_try_seconds": "几秒后再试", "outbox": "待发报告", "waiting": "等待",
     "in_memory": "只在内存", "dropped": "已丢弃", "damaged": "已损坏", "missing": "已缺失", "trouble": "故障",
     "faults": "故障", "home_network": "家庭网络", "update": "升级", "running": "运行版本", "onTrial": "试用中", "transaction": "编号",
-    "step": "步骤", "percent": "进度", "failure": "失败原因", "play": "播放", "title": "标题", "position": "位置（秒）",
+    "step": "步骤", "percent": "进度", "failure": "失败原因", "left": "放弃的版本", "play": "播放", "title": "标题", "position": "位置（秒）",
     "length": "长度（秒）", "index": "第几个", "count": "共几个", "source": "来源", "queue": "队列",
     "seconds": "秒", "mode": "模式", "skipped": "跳过的", "listening": "聆听", "buttons": "按键", "sounds": "提示音",
     "times": "作息", "sleepTimer": "睡眠定时", "rules": "规则", "resources": "数据点", "setup": "待设置",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import platform
 import signal
@@ -28,20 +27,17 @@ from tools.processes import BenchError
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The range of a repeated measurement; ``late`` is what 19 of 20 are not above."""
+    """The range of a repeated measurement."""
 
     minimum: float
     median: float
-    late: float
     maximum: float
     repeats: int
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """Summarise ``values``, of which there is at least one."""
-        ranked = sorted(values)
-        late = ranked[math.ceil(0.95 * len(ranked)) - 1]
-        return cls(ranked[0], statistics.median(ranked), late, ranked[-1], len(ranked))
+        return cls(min(values), statistics.median(values), max(values), len(values))
 
     def __str__(self) -> str:
         middle, low, high = (number(v) for v in (self.median, self.minimum, self.maximum))
@@ -50,9 +46,9 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """The target for the figure itself, by its median (``ours``) or for 19 of 20 (``late``), or for its ratio's median."""
+    """The target for the median of the figure itself (``ours``), or of its ratio."""
 
-    of: Literal["ours", "late", "ratio"]
+    of: Literal["ours", "ratio"]
     sign: Literal["<", "≥"]
     limit: float
 
@@ -78,8 +74,7 @@ class Figure:
         """Whether the aim is met; None if there is none."""
         if self.aim is None:
             return None
-        values = {"ours": self.ours.median, "late": self.ours.late, "ratio": self.ratio.median}
-        return self.aim.is_met(values[self.aim.of])
+        return self.aim.is_met(self.ours.median if self.aim.of == "ours" else self.ratio.median)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object for ``--json``."""
@@ -89,11 +84,9 @@ class Figure:
         """Return the cells of the table's row."""
         aim, met = "", ""
         if self.aim is not None:
-            unit = "x" if self.aim.of == "ratio" else f" {self.unit}"
+            unit = f" {self.unit}" if self.aim.of == "ours" else "x"
             aim = f"{self.aim.sign} {number(self.aim.limit)}{unit}"
             met = "met" if self.met else "NOT MET"
-            if self.aim.of == "late":
-                aim, met = f"p95 {aim}", f"{met}: {number(self.ours.late)} {self.unit}"
         beside = f"{self.beside} {self.unit}: {self.beside_name}"
         return [self.name, f"{self.ours} {self.unit}", beside, str(self.ratio), aim, met]
 

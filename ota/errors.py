@@ -63,11 +63,7 @@ class IncompletePackageError(MachineError):
 
 
 class NoSpaceError(MachineError):
-    """The disk has too little free space, or ran out of it during the work."""
-
-    def __init__(self, needs: int, has: int) -> None:
-        """Build the message from the bytes needed and the bytes free."""
-        super().__init__(f"no space: needs {needs} bytes, has {has}")
+    """The disk has too little room, or ran out of it during the work; `ota.space.no_space` says of what."""
 
 
 class StoppedError(OtaError):

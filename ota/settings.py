@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,9 +99,15 @@ class Hooks:
     Attributes:
         clock: trusted time; None: the updater creates one, stored in ``STATE/ota/time.json``.
         missing_checks: returns which checks a version on trial has not passed yet.
+        lacks_cloud_only: returns whether the first of those checks is the cloud's, which may be out.
         log_lines: returns the last log lines of a version that failed its trial, without secrets.
+        reached_cloud: returns once this version is registered with its cloud.
+        all_told: returns whether the cloud has every report of this machine.
     """
 
     clock: TrustedTime | None = None
     missing_checks: Callable[[], str] = lambda: "nothing confirmed it"
+    lacks_cloud_only: Callable[[], bool] = lambda: False
     log_lines: Callable[[], Sequence[str]] = list
+    reached_cloud: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
+    all_told: Callable[[], bool] = lambda: False

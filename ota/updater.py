@@ -26,15 +26,17 @@ from ota.fetch.retry import Attempts
 from ota.install.installer import Installer, Progress
 from ota.order.percent import Percent
 from ota.order.record import TaskRecord, show_transaction
-from ota.order.recovery import Action, Verdict, recover
+from ota.order.recovery import Action, Verdict, recover, show_left
 from ota.order.reports import Reporter
 from ota.order.states import State, Step
 from ota.order.task import Task
 from ota.order.worker import Interruptible
 from ota.restart import Restart, Restarter
 from ota.settings import Hooks, UpdaterSettings
+from ota.space import describe_full
+from ota.trial.doubt import settle
 from ota.trial.given_up import check_budget, load_given_up
-from ota.trial.log import discard_trial_log
+from ota.trial.log import append_lines, discard_trial_log
 from ota.trial.running_trial import RunningTrial
 from ota.trust.target import Target
 from wire.codes import Code
@@ -89,6 +91,7 @@ class Updater:
         self._rng = rng
         standing = installer.standing()
         on_trial = standing.trial.transaction if standing.trial else None
+        self._left = show_left(standing.last_rollback, running_version)
         self._record = TaskRecord(settings.state_dir, settings.download_dir, report, on_trial)
         self._verdict = recover(self._record.task, standing, running_version)
         self._trial = RunningTrial(
@@ -106,7 +109,7 @@ class Updater:
         self._percent = Percent(settings.percent_interval)
         self._effort = Interruptible()
         self._switching = False
-        self._given_up = False
+        self._given_up = self._repairs = False
 
     @property
     def on_trial(self) -> bool:
@@ -119,7 +122,10 @@ class Updater:
         return self._busy_with() is not None
 
     def status(self) -> dict[str, object]:
-        """Describe the last update: transaction, version, state, step, percent (0..1), failure."""
+        """Describe the last update: transaction, version, state, step, percent (0..1), failure.
+
+        ``left``: the confirmed version that the launcher left for this one, and why; None: there is none.
+        """
         task = self._record.task
         return {
             "running": self._running,
@@ -130,6 +136,7 @@ class Updater:
             "step": str(task.step) if task else None,
             "percent": self._percent.part if task and task.state is State.RUNNING else None,
             "failure": task.failure if task else None,
+            "left": self._left,
         }
 
     async def take_order(self, payload: bytes) -> Answer:
@@ -148,7 +155,7 @@ class Updater:
 
     async def _take(self, order: OtaOrder) -> Answer:
         task, name = self._record.task, show_transaction(order.transaction)
-        if task is not None and task.transaction == order.transaction:
+        if task is not None and task.is_of(order) and not await self._is_asked_anew(task):
             return Answer.from_text(Code.CHANGED, f"update {name} is {task.state}")
         if (busy := self._busy_with()) is not None:
             return Answer.from_text(Code.CONFLICT, f"update {show_transaction(busy)} is running")
@@ -157,15 +164,31 @@ class Updater:
         try:
             await check_newer(order, self._running, self._settings.trust())
             await self._record.report_final()  # before the record of the last update is overwritten
-            await self._record.save(Task(order))
+            await self._record.save(Task.taken(order))
         except OtaError as error:
             return Answer.from_text(Code.BAD_REQUEST, str(error))
         except OSError as error:
-            return Answer.from_text(Code.SERVICE_UNAVAILABLE, f"the order cannot be kept: {error}")
+            text = describe_full(error, self._settings.state_dir)
+            return Answer.from_text(Code.SERVICE_UNAVAILABLE, f"the order cannot be kept: {text}")
         self._effort, self._switching = Interruptible(), False  # the last one may still clean up
         if not self._given_up:  # else wait for the restart: the other slot is the roll-back target
             self._wake.set()
         return Answer.from_text(Code.CHANGED, f"update {name} is taken")
+
+    async def _is_asked_anew(self, task: Task) -> bool:
+        """Return whether a cloud that was told how this task ended orders it again: it was set up anew.
+
+        A success is only told again.
+        """
+        if not (task.state.is_final and task.reported and self._hooks.all_told()):
+            return False
+        if task.state is not State.SUCCESS or task.order.version != self._running:
+            return True
+        try:
+            await self._record.tell_again()
+        except OSError as error:
+            _log.warning("the success of an update cannot be told again: %s", error)
+        return False
 
     async def cancel(self, transaction: str) -> Answer:
         """Cancel an update before it is INSTALLED; the answer's text is for people.
@@ -198,6 +221,13 @@ class Updater:
     async def run(self) -> None:
         """Continue the unfinished update, then carry out orders, until the task is cancelled."""
         await self._recover_in_time()
+        looking_back = asyncio.create_task(self._look_back())
+        try:
+            await self._carry_out_orders()
+        finally:
+            looking_back.cancel()
+
+    async def _carry_out_orders(self) -> None:
         while True:
             try:
                 async with asyncio.timeout(RETRY_SECONDS if self._record.owes_report else None):
@@ -227,6 +257,8 @@ class Updater:
                 verdict.action.name,
                 verdict.reason,
             )
+        if verdict.action in {Action.FAIL, Action.LEFT}:
+            await self._examine()
         await self._tidy()
         async with self._gate:
             await self._carry_out(verdict)
@@ -246,11 +278,48 @@ class Updater:
             await self._record.enter_trial()
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
             await self._trial.report_failure(verdict.reason, counts=verdict.counts)
+        elif verdict.action in {Action.REPAIR, Action.LEFT}:
+            _log.error("%s; this version runs instead", self._left)
+            counts = verdict.action is Action.LEFT
+            await self._trial.report_left(str(self._left), counts=counts)
         elif verdict.action is Action.GO_BACK:
             await asyncio.to_thread(self._installer.roll_back, verdict.reason)
         if verdict.restart:
             self._leave_given_up()
+        self._repairs = verdict.action is Action.REPAIR
         self._verdict = Verdict(Action.IDLE)
+
+    async def _examine(self) -> None:
+        """Add to the log of a version that was left what it says when it is imported, if it has none."""
+        task = self._record.task
+        if task is None or self._hooks.log_lines():
+            return
+        lines = await asyncio.to_thread(self._installer.examine, task.order.version)
+        if lines:
+            await asyncio.to_thread(append_lines, self._settings.state_dir, lines)
+
+    async def _look_back(self) -> None:
+        """Once it is known whether the cloud can be reached: settle a trial in doubt, and repair."""
+        if self._given_up:  # the version that runs next does
+            return
+        try:
+            await settle(self._settings.state_dir, self._hooks.reached_cloud)
+            if self._repairs:
+                await self._hooks.reached_cloud()
+                await self._repair()
+        except OSError as error:  # the next start tries again
+            _log.warning("the last trial cannot be settled: %s", error)
+
+    async def _repair(self) -> None:
+        """Carry the last order out again: its files on this machine were damaged."""
+        async with self._gate:
+            task = self._record.task
+            if task is None or task.state is not State.SUCCESS:  # another order came first
+                return
+            _log.info("version %s is fetched again", task.order.version)
+            await self._record.save(task.repairing())
+            self._effort, self._switching = Interruptible(), False
+            self._wake.set()
 
     async def _go_on(self) -> None:
         """Repeat the step; if a newer base was installed since, check the package again first."""
@@ -290,7 +359,8 @@ class Updater:
         except OtaError as error:
             await self._give_up(error)
         except OSError as error:
-            await self._give_up(MachineError(f"disk: {error}"))
+            text = describe_full(error, self._settings.state_dir)
+            await self._give_up(MachineError(f"disk: {text}"))
         except Exception as error:  # noqa: BLE001  # fail: the next start would repeat the step
             _log.exception("a bug in an update")
             await self._give_up(MachineError(f"bug: {type(error).__name__}: {error}"))
@@ -312,7 +382,7 @@ class Updater:
         await self._record.save(task.at(Step.CHECK))
 
     async def _check(self, task: Task) -> None:
-        reports = self._record.reports(task.transaction)
+        reports = self._record.reports(task)
         await reports.begin()
         target = await self._effort.run(lambda stop: self._find_target(task.order, stop))
         given_up = await asyncio.to_thread(load_given_up, self._settings.state_dir)
@@ -338,7 +408,7 @@ class Updater:
 
             return fetch_package(order, target, settings, self._installer, stop, seen, self._rng)
 
-        reports = self._record.reports(task.transaction)
+        reports = self._record.reports(task)
         await reports.state(OtaState.DOWNLOADING)
         self._package = await self._percent.report_during(
             self._effort, reports, OtaEvent.DOWNLOADING, work
@@ -359,7 +429,7 @@ class Updater:
 
             install_package(self._installer, package, target, stop, seen)
 
-        reports = self._record.reports(task.transaction)
+        reports = self._record.reports(task)
         await self._record.save(task.installing())
         await reports.state(OtaState.INSTALLING)
         await self._percent.report_during(self._effort, reports, OtaEvent.INSTALLING, work)
@@ -394,10 +464,10 @@ class Updater:
             await self._trial.confirm()
         await self._tidy()
 
-    async def fail_trial(self, reason: str) -> None:
+    async def fail_trial(self, reason: str, *, in_doubt: bool = False) -> None:
         """Roll this new version back for ``reason``: the previous one starts, the update is FAILED.
 
-        Without a trial, do nothing.
+        Without a trial, do nothing. ``in_doubt``: it lacks nothing but the cloud, which may be out.
 
         Raises:
             OSError: the roll-back is not stored; call again.
@@ -407,7 +477,7 @@ class Updater:
         async with self._gate:
             if not self._trial.is_on:
                 return
-            await self._trial.roll_back(reason, self._running)
+            await self._trial.roll_back(reason, self._running, in_doubt=in_doubt)
         self._leave_given_up()
 
     def _leave_given_up(self) -> None:
@@ -419,5 +489,6 @@ class Updater:
         timeout = self._settings.confirm_timeout
         if not await self._trial.wait_until_over(timeout):
             await self.fail_trial(
-                f"not proven within {timeout:g} s: {self._hooks.missing_checks()}"
+                f"not proven within {timeout:g} s: {self._hooks.missing_checks()}",
+                in_doubt=self._hooks.lacks_cloud_only(),
             )

@@ -11,7 +11,7 @@ from typing import Any
 from agent.local import SOCKET_NAME
 from agent.local.client import AgentUnreachableError, LocalClient
 from staging.client import OpenApiClient
-from tools.processes import Service, choose_port, command
+from tools.processes import Service, choose_port, command, supervise
 
 REGISTER_TIMEOUT = 30.0
 USER = "parent"
@@ -33,9 +33,13 @@ class Bench:
     `stop` ends the processes.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Use ``folder``, which must exist; no process is started yet."""
+    def __init__(self, folder: Path, *, supervised: bool = False) -> None:
+        """Use ``folder``, which must exist; no process is started yet.
+
+        ``supervised``: the agent is started again when it ends, as by systemd.
+        """
         self.folder = folder
+        self._start = supervise if supervised else Service
         self.cloud_data = folder / "cloud"
         self.state = folder / "agent"
         self.profile_path = folder / "profile.json"
@@ -87,7 +91,7 @@ class Bench:
     def start_agent(self, environment: Mapping[str, str] | None = None) -> float:
         """Start the agent, with these variables too; return the seconds until it was registered."""
         started = time.monotonic()
-        self.agent = Service(
+        self.agent = self._start(
             "story-agent",
             ["run", "--profile", self.profile_path, "--state", self.state,
              "--config", self.folder / "agent.toml"],

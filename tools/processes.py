@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 BIN = Path(sys.executable).parent
+SUPERVISOR = Path(__file__).with_name("supervise.py")
 # The cloud makes an RSA key at its first start, which takes a busy Pi half a minute.
 READY_TIMEOUT = 60.0
 # Ctrl-C must stop everything within 5 s.
@@ -110,6 +111,19 @@ class Service:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(STOP_TIMEOUT)
         self.kill()
+
+
+def supervise(
+    name: str,
+    arguments: Sequence[str | Path],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Service:
+    """Start a program of the project as `Service` does, and again whenever it ends (`tools.supervise`)."""
+    words = ["-P", SUPERVISOR, BIN / name, *arguments]
+    service = Service(sys.executable, words, log, environment)
+    service.name = name
+    return service
 
 
 def command(*words: str | Path) -> str:

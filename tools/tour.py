@@ -360,7 +360,7 @@ def prepare_folder(folder: Path) -> Path:
 
 def run(options: argparse.Namespace) -> int:
     """Run the tour; return the exit code."""
-    bench = Bench(prepare_folder(options.data.absolute()))
+    bench = Bench(prepare_folder(options.data.absolute()), supervised=True)
     try:
         print("故事机之旅 The tour: a staging cloud and an agent, on this machine only", flush=True)
         recognise = not missing_packages()

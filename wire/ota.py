@@ -7,6 +7,7 @@ The cloud sends ``PUT /newfirmware``; the device answers 2.04 if it accepts the 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,6 +21,12 @@ from wire.text import is_printable
 ORDER_PATH = ("newfirmware",)
 VERSION_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}")
 MD5_PATTERN = re.compile(r"[0-9a-fA-F]{32}")
+# Bytes of a transaction: it must fit into the Uri-Query that cancels it (255, RFC 7252 5.10).
+TRANSACTION_MAX = 128
+# Characters of a package's URL; a signed one of a store has some hundreds.
+URL_MAX = 4096
+# Hex digits of an order's fingerprint.
+FINGERPRINT_DIGITS = 16
 # 64 GiB: far above the size of any image, far below what would overflow a size field.
 SIZE_MAX = 64 * 2**30
 
@@ -96,6 +103,12 @@ class OtaOrder:
     signature: str
     forced: bool = False
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells two orders of one transaction apart: a cloud that was set up anew counts from 1 again."""
+        members = [self.version, self.url, str(self.size), self.signature]
+        return hashlib.sha256("\n".join(members).encode()).hexdigest()[:FINGERPRINT_DIGITS]
+
 
 def order_payload(order: OtaOrder) -> bytes:
     """Build the payload of ``PUT /newfirmware``; ``forced`` is included only if it is set."""
@@ -117,7 +130,7 @@ def parse_order(payload: bytes) -> OtaOrder:
         raise FieldError("order", wrapper, 'one object in one object, {"ota": {…}}')
     source = inner[0]
     return OtaOrder(
-        transaction=get_string(source, "transaction", path="ota."),
+        transaction=_get_transaction(source),
         version=_get_version(source, "version"),
         old_version=_get_version(source, "old_version"),
         url=_get_url(source),
@@ -140,6 +153,15 @@ def parse_cancel_query(options: Iterable[str]) -> str:
     return values["transaction"]
 
 
+def _get_transaction(source: Mapping[str, object]) -> str:
+    value = get_string(source, "transaction", path="ota.")
+    if len(value.encode()) > TRANSACTION_MAX or not is_printable(value):
+        raise FieldError(
+            "ota.transaction", value, f"1 to {TRANSACTION_MAX} bytes of printable text"
+        )
+    return value
+
+
 def _get_version(source: Mapping[str, object], name: str) -> str:
     value = get_string(source, name, path="ota.")
     version_key(value, field=f"ota.{name}")
@@ -148,7 +170,9 @@ def _get_version(source: Mapping[str, object], name: str) -> str:
 
 def _get_url(source: Mapping[str, object]) -> str:
     value = get_string(source, "url", path="ota.")
-    expected = "an http or https URL"
+    expected = f"an http or https URL of at most {URL_MAX} characters"
+    if len(value) > URL_MAX:
+        raise FieldError("ota.url", value, expected)
     try:
         parts = urlsplit(value)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0

@@ -238,7 +238,7 @@ def check_updates(patient: Patient) -> Finding:
     root = patient.state / settings.root_file
     try:
         json.loads(root.read_bytes())
-        load(patient.state)
+        left = load(patient.state).last_rollback
     except OSError as error:
         return hint(
             "updates", Words(f"{root}：{explain(str(error.strerror)).zh}，不能升级", f"{root}: {error.strerror}, so no update is trusted"),
@@ -253,6 +253,11 @@ def check_updates(patient: Patient) -> Finding:
         return bad(
             "updates", Words("ota.installer 是 rauc，但没有安装 rauc", "ota.installer is rauc, and rauc is not installed"),
             Words("apt-get install rauc", "apt-get install rauc"),
+        )  # fmt: skip
+    if left is not None and left.transaction is None and left.version != running_release().version:
+        return hint(
+            "updates", Words(f"版本 {left.version} 已放弃：{left.reason}", f"version {left.version} was left: {left.reason}"),
+            Words("代理会重新下载损坏的版本；反复出现就换存储卡（docs/ota.md）", "what was damaged is fetched again; if it comes back, change the card (docs/ota.md)"),
         )  # fmt: skip
     return good(
         "updates", f"{settings.installer}，运行版本 {running_release().version}", f"{settings.installer}, {running_release().version} runs"

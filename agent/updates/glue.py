@@ -6,6 +6,7 @@ It builds the updater and its installer, and lets a version on trial prove itsel
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from machine.board import read_board
 from ota.fetch.source import DownloadSettings
 from ota.install.installer import Installer
 from ota.restart import Restarter, parse_window
-from ota.trial.log import TrialLog, read_lines, trial_log_path
+from ota.trial.log import TrialLog, discard_trial_log, read_lines, trial_log_path
 from ota.updater import Hooks, Updater, UpdaterSettings
 from resources.datapoint import DataPoint
 from wire.ota import InstallerKind
@@ -64,6 +65,7 @@ class Updates:
         self._state = state
         self._outbox = outbox
         self._health = Health([])
+        self._reached_cloud = asyncio.Event()
         self._host = AgentHost(
             state, settings.health.sound, clock=clock, outbox=outbox, play=play, end=end
         )
@@ -79,7 +81,10 @@ class Updates:
             hooks=Hooks(
                 clock=clock,
                 missing_checks=lambda: self._health.missing,
+                lacks_cloud_only=lambda: self._health.lacks_cloud,
                 log_lines=lambda: read_lines(log, redactor.redact),
+                reached_cloud=self._reached_cloud.wait,
+                all_told=outbox.emptied.is_set,
             ),
         )
 
@@ -118,6 +123,8 @@ class Updates:
     async def confirm_when_healthy(self, registered: asyncio.Event) -> None:
         """Confirm a new version once it passes its health check; the updater sets the deadline."""
         if not self.updater.on_trial:
+            await registered.wait()
+            self._reached_cloud.set()
             return
         path = socket_to_ask(self._state)
         health = self._settings.health
@@ -126,6 +133,8 @@ class Updates:
         await self._confirm()
         if self._trial_log is not None:  # later lines do not belong to a trial
             logging.getLogger().removeHandler(self._trial_log)
+            with contextlib.suppress(OSError):  # it is told of a failed trial alone
+                await asyncio.to_thread(discard_trial_log, self._state)
 
     async def _confirm(self) -> None:
         """Return once the version is confirmed, or given up at the updater's deadline."""

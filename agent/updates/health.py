@@ -24,6 +24,8 @@ from wire.fields import parse_object
 
 # Seconds. Just after boot a check may need a moment; the growing wait keeps the chime rare.
 RETRY_FIRST, RETRY_MAX = 1.0, 15.0
+# The name of the check that needs the cloud.
+REGISTRATION = "registration"
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +40,18 @@ class Health:
     def __init__(self, checks: Sequence[tuple[str, Check]]) -> None:
         """Take ``checks`` in order, each with its name."""
         self._checks = checks
+        self._under_way = ""
         self.missing = "nothing was checked yet"
+
+    @property
+    def lacks_cloud(self) -> bool:
+        """Whether the check that has not passed yet is the cloud's, which may be out for every version."""
+        return self._under_way == REGISTRATION
 
     async def wait_until_passed(self) -> None:
         """Retry each check until it passes; return after the last. The caller sets the deadline."""
         for name, check in self._checks:
-            self.missing = f"{name}: not known yet"
+            self._under_way, self.missing = name, f"{name}: not known yet"
             # Without jitter: no other machine waits for what this one checks.
             backoff = Backoff(RETRY_MAX, first=RETRY_FIRST, jitter=0.0)
             while (reason := await _ask(check)) is not None:
@@ -52,7 +60,7 @@ class Health:
                     _log.warning("health check not passed yet: %s", self.missing)
                 await asyncio.sleep(backoff.next())
             _log.info("health check passed: %s", name)
-        self.missing = ""
+        self._under_way = self.missing = ""
 
 
 async def _ask(check: Check) -> str | None:
@@ -90,7 +98,7 @@ def build_health(
         return find_sound_fault(await chime(settings.chime_volume), needed=needed)
 
     checks: list[tuple[str, Check]] = [
-        ("registration", is_registered),
+        (REGISTRATION, is_registered),
         ("self-description", is_served),
     ]
     if settings.sound is not SoundCheck.OFF:

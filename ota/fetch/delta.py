@@ -32,7 +32,7 @@ from ota.fetch.bundle_map import BLOCK, BundleMap, block_key, block_keys, blocks
 from ota.fetch.folder import clear
 from ota.fetch.pace import LowSpeed
 from ota.fetch.parts import Fetcher, SparseFile
-from ota.fetch.responses import PASSING_STATUS, check_retry_after
+from ota.fetch.responses import PASSING_STATUS, check_page, check_retry_after
 from ota.fetch.retry import Attempts
 from ota.fetch.source import DownloadSettings, Source
 from ota.fetch.spent import Spent, open_spent, spent_path
@@ -173,6 +173,8 @@ class Delta:
                 raise NoDeltaError(f"map: HTTP {body.status}")
             meter = LowSpeed(self._settings.low_speed, self._settings.low_speed_window, monotonic())
             while piece := body.read(READ_SIZE):
+                if not data:
+                    check_page(body, piece, self._map_file.length)
                 spent.take(len(piece))
                 meter.add(len(piece), monotonic())
                 data += piece

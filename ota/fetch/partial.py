@@ -1,33 +1,27 @@
-"""The part of a file that has arrived, kept beside its sidecar until it is complete and verified.
+"""The part of a file that has arrived, kept until it is complete and verified.
 
-``<sha256>.part`` holds the bytes, ``<sha256>.json`` the URL and the server's ETag. The part is hashed
-again by each start: a hash state on disk would cover bytes that the disk may have lost.
+``<sha256>.part`` holds the bytes. The part is hashed again by each start: a hash state on disk would cover
+bytes that the disk may have lost.
 """
 
 from __future__ import annotations
 
 import errno
-import json
-import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from base.files import fsync_path, make_folder, write_atomically
-from ota.errors import ContentError, NoSpaceError, StoppedError
+from base.files import fsync_path, make_folder
+from ota.errors import ContentError, StoppedError
 from ota.fetch.digests import Digests
 from ota.fetch.folder import clear
 from ota.fetch.pace import READ_SIZE
 from ota.fetch.source import DownloadSettings, Source
 from ota.fetch.spent import open_spent, spent_path
-from ota.fetch.web import show_url
 from ota.install.installer import Progress
-from wire.errors import WireError
-from wire.fields import get_string, parse_object
+from ota.space import no_space
 from wire.ota import OtaEvent
-
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +46,9 @@ class PartialFile:
         """Keep the part of ``source`` in ``folder``; entering opens it and hashes what is there."""
         self.source = source
         self.here = 0
-        self.etag: str | None = None
+        self._passed_over = 0
         self._folder = folder
         self._path = folder / f"{source.sha256}.part"
-        self._sidecar = folder / f"{source.sha256}.json"
         self._settings = settings
         self._stop = stop
         self._progress = progress
@@ -71,9 +64,8 @@ class PartialFile:
 
     def __enter__(self) -> Self:
         make_folder(self._folder)
-        clear(self._folder, self._path, self._sidecar, spent_path(self._folder, self.source.sha256))
+        clear(self._folder, self._path, spent_path(self._folder, self.source.sha256))
         self.spent = open_spent(self._folder, self.source, self._settings)
-        self.etag = self._read_sidecar()
         # Unbuffered: close() must not retry bytes that a write failed to bring to the disk.
         self._file = self._path.open("ab", buffering=0)
         try:
@@ -88,18 +80,8 @@ class PartialFile:
         self._file.close()
         self._digests.close()
 
-    def _read_sidecar(self) -> str | None:
-        try:
-            sidecar = parse_object(self._sidecar.read_bytes(), "sidecar")
-            etag = get_string(sidecar, "etag")
-            # The order's URL may differ (another host): with If-Range the server decides.
-            return etag if _STRONG_ETAG.fullmatch(etag) else None
-        except (OSError, WireError):  # missing or damaged: the part cannot be resumed
-            return None
-
     def _resume(self) -> None:
-        size = self._path.stat().st_size
-        if size > self.source.length or (size < self.source.length and self.etag is None):
+        if self._path.stat().st_size > self.source.length:
             self.start_over()
         with self._path.open("rb") as file:
             while chunk := file.read(READ_SIZE):
@@ -114,21 +96,18 @@ class PartialFile:
         needs = self.source.length - self.here + self._settings.reserve
         has = self._settings.free_space(self._folder)
         if not self.is_complete and needs > has:
-            raise NoSpaceError(needs, has)
+            raise no_space(self._folder, needs, has)
 
-    def remember(self, etag: str | None) -> None:
-        """Store the server's ETag of the file before the first byte of it is written."""
-        known = self.etag
-        self.etag = etag if etag and _STRONG_ETAG.fullmatch(etag) else None
+    def resume_from(self, passed_over: int) -> None:
+        """Begin to take a response, whose first ``passed_over`` bytes are here already."""
+        self._passed_over = passed_over
         self._patched = self.here > 0
-        if self.etag is None:
-            self._sidecar.unlink(missing_ok=True)
-        elif self.etag != known or not self._sidecar.exists():
-            text = json.dumps({"url": show_url(self.source.url), "etag": self.etag})
-            write_atomically(self._sidecar, text.encode())
 
     def append(self, chunk: bytes) -> None:
-        """Write and hash the next bytes."""
+        """Write and hash the next bytes, but for those that are here already."""
+        skipped = min(len(chunk), self._passed_over)
+        self._passed_over -= skipped
+        chunk = chunk[skipped:]
         if self.here + len(chunk) > self.source.length:
             detail = f"the body goes on after the signed {self.source.length} bytes"
             raise ContentError("wrong length", detail, OtaEvent.IMAGE_INVALID)
@@ -149,7 +128,8 @@ class PartialFile:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise error
         needs = self.source.length - self.here + self._settings.reserve
-        raise NoSpaceError(needs, self._settings.free_space(self._folder)) from error
+        has = self._settings.free_space(self._folder)
+        raise no_space(self._folder, needs, has, error) from error
 
     def start_over(self) -> None:
         """Discard the bytes that have arrived."""
@@ -157,7 +137,7 @@ class PartialFile:
         self._digests.close()
         self._digests = Digests()
         self.here = 0
-        self.etag = None
+        self._passed_over = 0
         self._patched = False
 
     def finish(self) -> Downloaded | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import re
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,21 +16,23 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
-from ota.errors import ContentError, FetchError, NoSpaceError, StoppedError
+from ota.errors import ContentError, FetchError, StoppedError
 from ota.fetch.bundle_map import CHUNK, BundleMap
 from ota.fetch.pace import LowSpeed, Pacer
-from ota.fetch.responses import check_range, check_retry_after
+from ota.fetch.responses import check_page, check_range, check_retry_after
 from ota.fetch.retry import Attempts
 from ota.fetch.source import PROGRESS_BYTES, DownloadSettings, Source
 from ota.fetch.spent import Spent
 from ota.fetch.web import Body, Web, show_url
 from ota.install.installer import Progress
+from ota.space import no_space
 from wire.ota import OtaEvent
 
 # Maximum number of requests for one set of chunks: runs are joined, and the gaps between them
 # fetched too, until this number is reached. Each request costs a round trip and about 1 kB.
 RUNS_MAX = 128
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+# Bytes by which a web page is told from a file.
+PAGE_START = 512
 
 
 class SparseFile:
@@ -172,7 +173,7 @@ class Fetcher:
                 if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                     raise
                 needs = len(lacking) * CHUNK + self.settings.reserve
-                raise NoSpaceError(needs, self._free()) from error
+                raise no_space(self.sparse.path.parent, needs, self._free(), error) from error
 
     def _free(self) -> int:
         return self.settings.free_space(self.sparse.path.parent)
@@ -180,7 +181,7 @@ class Fetcher:
     def _check_space(self, size: int) -> None:
         needs = size + self.settings.reserve
         if needs > self._free():
-            raise NoSpaceError(needs, self._free())
+            raise no_space(self.sparse.path.parent, needs, self._free())
 
     def _ask(self, run: range) -> None:
         """Send one request for a run of chunks and store them."""
@@ -190,6 +191,8 @@ class Fetcher:
         headers = {"Range": f"bytes={first}-{last}"}
         with self.web.get(self.source.url, headers, redirects=self.settings.redirects) as body:
             check_retry_after(body)
+            if body.status == 200:  # no range, and perhaps no server of ours
+                check_page(body, body.read(PAGE_START), self.source.length)
             check_range(body.status, body.header("Content-Range"), first, last, self.source.length)
             self._take(body, run)
 

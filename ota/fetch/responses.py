@@ -7,12 +7,13 @@ from enum import Enum, auto
 
 from ota.errors import ContentError, FetchError, NoDeltaError
 from ota.fetch.retry import RetryLaterError
-from ota.fetch.web import Body, parse_retry_after
+from ota.fetch.web import Body, parse_retry_after, show_url
 from wire.errors import show
 from wire.ota import OtaEvent
 
 # Temporary errors (RFC 9110): request timeout, too early, too many requests, 5xx.
 PASSING_STATUS = frozenset({408, 425, 429}) | frozenset(range(500, 600))
+_PAGE_TYPES = ("text/html", "application/xhtml")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
@@ -33,6 +34,29 @@ def check_retry_after(body: Body) -> None:
         seconds = parse_retry_after(body.header("Retry-After"), body.header("Date"))
         if seconds is not None:
             raise RetryLaterError(f"the server answered HTTP {body.status}", seconds)
+
+
+def looks_like_page(first: bytes) -> bool:
+    """Return whether a body that begins with ``first`` is a page for people; no metadata or package is."""
+    return first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
+
+
+def check_page(body: Body, first: bytes, length: int) -> None:
+    """Refuse a web page in place of a file of ``length`` bytes: a hotel's log-in page passes by itself.
+
+    Raises:
+        FetchError: the body begins as a page does, or says to be one and has another length.
+    """
+    if body.status != 200:
+        return
+    is_page_type = (body.header("Content-Type") or "").lower().startswith(_PAGE_TYPES)
+    if looks_like_page(first) or (is_page_type and body.header("Content-Length") != str(length)):
+        raise page_error(body.url)
+
+
+def page_error(url: str) -> FetchError:
+    """Return the error for a web page in place of what ``url`` names."""
+    return FetchError(f"{show_url(url)}: a web page came instead (does the network want a log-in?)")
 
 
 def interpret(

@@ -12,6 +12,8 @@ from ota.fetch.retry import RetryPolicy
 
 # An attempt that received this many bytes counts as progress and restarts the count of failures.
 PROGRESS_BYTES = 64 * 1024
+# Redirects in a row that are followed, of metadata and packages; never from https to http.
+REDIRECTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class DownloadSettings:
             slower server is treated as a broken connection.
         reserve: bytes to leave free on the disk, for state that must still be written.
         max_rate: maximum rate in bytes per second, so that a story keeps streaming; 0: no limit.
-        redirects: maximum number of redirects in a row; never from https to http.
+        redirects: maximum number of redirects in a row.
         budget_factor: the data budget as a multiple of the length, if the release sets none.
         budget_attempts: maximum number of requests, over all restarts; a machine that crashes in
             every attempt must not retry forever.
@@ -66,7 +68,7 @@ class DownloadSettings:
     low_speed_window: float = 30.0
     reserve: int = 4 * 2**20
     max_rate: int = 0
-    redirects: int = 5
+    redirects: int = REDIRECTS
     budget_factor: float = 4.0
     budget_attempts: int = 500
     free_space: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free

@@ -100,11 +100,11 @@ class Web:
 
 
 class Body:
-    """A response: status, headers and a body to read in pieces."""
+    """A response: status, headers and a body to read in pieces; ``url`` is where redirects led to."""
 
     def __init__(self, url: str, response: BaseHTTPResponse) -> None:
         """Wrap urllib3's response to a request for ``url``."""
-        self._url = url
+        self.url = url
         self._response = response
         self.status = response.status
 
@@ -128,7 +128,7 @@ class Body:
         Raises:
             FetchError: the connection broke or timed out.
         """
-        with _faults(self._url):
+        with _faults(self.url):
             return self._response.read1(size, decode_content=False) or b""
 
 

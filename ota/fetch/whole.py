@@ -1,10 +1,10 @@
 """A resumable download: it keeps bytes that arrived, and returns only a file with the signed hash.
 
-One folder holds at most one download: ``<sha256>.part``, the sidecar ``<sha256>.json`` with the URL
-and the server's ETag, and ``<sha256>.spent`` with its cost. A later call hashes the part again (a
-hash state on disk would cover bytes that the disk may have lost) and requests the rest (Range,
-If-Range), also if the URL has changed. It starts over if the file has changed, or if the server has
-no ranges or no ETag. All functions block.
+One folder holds at most one download: ``<sha256>.part``, and ``<sha256>.spent`` with its cost. A later
+call hashes the part again (a hash state on disk would cover bytes that the disk may have lost) and
+requests the rest (Range), also if the URL has changed. No validator of the server's is asked for: whether
+the bytes fit together, the signed hash of the whole tells. Only if it does not match, what is here is
+dropped. All functions block.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from time import monotonic
 from ota.errors import FetchError, StoppedError
 from ota.fetch.pace import LowSpeed, Pacer
 from ota.fetch.partial import Downloaded, PartialFile
-from ota.fetch.responses import BodyUse, check_retry_after, interpret
+from ota.fetch.responses import BodyUse, check_page, check_retry_after, interpret
 from ota.fetch.retry import Attempts
 from ota.fetch.source import PROGRESS_BYTES, DownloadSettings, Source
 from ota.fetch.web import Body, Web, show_url
@@ -69,14 +69,14 @@ def download(
 
 def _fetch(web: Web, part: PartialFile, settings: DownloadSettings, stop: threading.Event) -> None:
     """Send one request and store the body."""
-    if part.here and part.etag is None:
-        part.start_over()  # without a strong validator the rest may be of another file
-    headers = {}
-    if part.here and part.etag is not None:
-        headers = {"Range": f"bytes={part.here}-", "If-Range": part.etag}
+    headers = {"Range": f"bytes={part.here}-"} if part.here else {}
     part.spent.attempt()
     with web.get(part.source.url, headers, redirects=settings.redirects) as body:
         check_retry_after(body)
+        first = (
+            body.read(Pacer(settings.max_rate, monotonic()).piece) if body.status == 200 else b""
+        )
+        check_page(body, first, part.source.length)
         use = interpret(
             body.status,
             body.header("Content-Range"),
@@ -84,22 +84,27 @@ def _fetch(web: Web, part: PartialFile, settings: DownloadSettings, stop: thread
             part.here,
             part.source.length,
         )
-        if use is not BodyUse.APPEND:
+        if use is BodyUse.ASK_AGAIN:
             part.start_over()
-        if use is not BodyUse.ASK_AGAIN:
-            part.remember(body.header("ETag"))
-            _take(body, part, settings, stop)
+        else:
+            # A server without ranges sends all of it: what is here already is passed over.
+            part.resume_from(part.here if use is BodyUse.WHOLE else 0)
+            _take(body, first, part, settings, stop)
 
 
-def _take(body: Body, part: PartialFile, settings: DownloadSettings, stop: threading.Event) -> None:
+def _take(
+    body: Body, first: bytes, part: PartialFile, settings: DownloadSettings, stop: threading.Event
+) -> None:
     meter = LowSpeed(settings.low_speed, settings.low_speed_window, monotonic())
     pacer = Pacer(settings.max_rate, monotonic())
-    while chunk := body.read(pacer.piece):
+    chunk = first or body.read(pacer.piece)
+    while chunk:
         part.spent.take(len(chunk))
         if stop.wait(pacer.add(len(chunk), monotonic())):
             raise StoppedError("stopped while downloading")
         part.append(chunk)
         meter.add(len(chunk), monotonic())
+        chunk = body.read(pacer.piece)
     if not part.is_complete:
         detail = f"the body ended at byte {part.here} of {part.source.length}"
         raise FetchError(f"{show_url(part.source.url)}: {detail}")

@@ -90,6 +90,9 @@ class Installer(Protocol):
     def standing(self) -> Standing:
         """Return what the record says about the trial and the running version."""
 
+    def examine(self, version: str) -> list[str]:
+        """Return lines that tell why ``version``, which was left, does not start; [] if nothing does."""
+
     def collect(self, running: str) -> None:
         """Remove every version except the next one, the one to roll back to, and ``running``."""
 

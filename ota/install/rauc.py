@@ -260,6 +260,10 @@ class RaucInstaller:
             return Standing(record_lost=True)
         return interpret(record, self._running, self._boot_id())
 
+    def examine(self, version: str) -> list[str]:  # noqa: ARG002  # the Installer's
+        """Return nothing: another system's programs are not run from this one."""
+        return []
+
     def collect(self, running: str) -> None:
         """Do nothing: a slot is overwritten, not removed."""
 

@@ -16,16 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from base.files import fsync_path, fsync_tree, make_folder, write_atomically
-from ota.errors import NoSpaceError, StoppedError
+from ota.errors import StoppedError
 from ota.install.installer import DEFAULT_LIMITS, Progress, Standing, UnpackLimits
 from ota.launch import boot
 from ota.launch.boot import BootRecord, BootRecordError
-from ota.launch.signed import has_proof, keep_proof
+from ota.launch.signed import HASH_NAME, find_difference, has_proof, keep_proof
+from ota.space import no_space
 from ota.trust.target import Target
 
-# Holds the package's SHA-256, next to release.json: distinguishes an unpacked release from another
-# build of the same version.
-PACKAGE_NAME = "package.json"
 # Bytes that an installation leaves free: boot.json, task.json and the outbox must still fit.
 RESERVE_BYTES = 4 * 2**20
 # Seconds between two checks for a stop, while an installation waits for an earlier, stopped one.
@@ -69,7 +67,7 @@ class SlotInstaller:
             OSError: the disk failed.
         """
         final = boot.release_folder(self._state_dir, target.version)
-        if _package_hash(final) == target.sha256 and has_proof(final):
+        if _is_installed(final, package, target):
             progress(target.length, target.length)
             return
         self._needs = target.length + RESERVE_BYTES
@@ -79,7 +77,8 @@ class SlotInstaller:
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
-            raise NoSpaceError(self._needs, self._free_space(self._state_dir)) from error
+            has = self._free_space(self._state_dir)
+            raise no_space(self._state_dir, self._needs, has, error) from error
         progress(target.length, target.length)
 
     @contextmanager
@@ -129,14 +128,14 @@ class SlotInstaller:
             progress=progress,
         )
         text = json.dumps({"sha256": target.sha256})
-        write_atomically(self._temp / PACKAGE_NAME, text.encode())
+        write_atomically(self._temp / HASH_NAME, text.encode())
         keep_proof(self._temp, package, self._state_dir / "ota" / "metadata")
 
     def _check_space(self, package: int, unpacked: int) -> None:
         self._needs = package + unpacked + RESERVE_BYTES
         has = self._free_space(self._releases)
         if self._needs > has:
-            raise NoSpaceError(self._needs, has)
+            raise no_space(self._releases, self._needs, has)
 
     def activate(self, version: str, transaction: str) -> None:
         """Make an installed version start next, on trial for the update ``transaction``."""
@@ -160,6 +159,16 @@ class SlotInstaller:
         """
         record = self._record()
         return Standing(record.trial, record.last_rollback)
+
+    def examine(self, version: str) -> list[str]:
+        """Return what a release writes that cannot be imported; not one whose files were changed."""
+        folder = boot.release_folder(self._state_dir, version)
+        rollback = self._record().last_rollback
+        if rollback is None or rollback.damaged or not (folder / "lib").is_dir():
+            return []
+        from ota.launch.probe import examine  # noqa: PLC0415  # only a failed version is
+
+        return examine(folder.absolute() / "lib", version)
 
     def collect(self, running: str) -> None:
         """Remove every release except the active, the previous and the ``running`` one."""
@@ -193,8 +202,15 @@ class SlotInstaller:
             shutil.rmtree(doomed)
 
 
+def _is_installed(final: Path, package: Path, target: Target) -> bool:
+    """Return whether a release is there as it was unpacked: what was damaged since is unpacked again."""
+    if _package_hash(final) != target.sha256 or not has_proof(final):
+        return False
+    return find_difference(final, target.version, package) is None
+
+
 def _package_hash(folder: Path) -> object:
     try:
-        return json.loads((folder / PACKAGE_NAME).read_text("utf-8"))["sha256"]
+        return json.loads((folder / HASH_NAME).read_text("utf-8"))["sha256"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):  # missing or damaged
         return None

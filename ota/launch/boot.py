@@ -34,11 +34,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """The last version rolled back, why, and the update that had installed it (if on trial)."""
+    """The last version rolled back, why, and the update that had installed it (if on trial).
+
+    ``damaged``: its files were not those of its package, so that fetching it again may help.
+    """
 
     version: str
     reason: str
     transaction: str | None = None
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +82,10 @@ class BootRecord:
         """End the trial and keep the active version."""
         return replace(self, trial=None)
 
-    def rolled_back(self, reason: str) -> BootRecord:
+    def rolled_back(self, reason: str, *, damaged: bool = False) -> BootRecord:
         """Return to the previous version, or to the base install if there is none."""
         gone, transaction = self.active, self.trial.transaction if self.trial else None
-        rollback = None if gone is None else Rollback(gone, reason, transaction)
+        rollback = None if gone is None else Rollback(gone, reason, transaction, damaged)
         return BootRecord(self.previous, None, None, rollback, self.base)
 
     def is_displaced_by(self, base: str | None) -> bool:
@@ -164,6 +168,7 @@ def _rollback(value: dict[str, object] | None) -> Rollback | None:
         version=_version(_text(value["version"])) or "",
         reason=_text(value["reason"]),
         transaction=None if transaction is None else _text(transaction),
+        damaged=value.get("damaged") is True,  # older versions do not write it
     )
 
 

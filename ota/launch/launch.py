@@ -2,7 +2,9 @@
 
 ``story-agent run`` calls `enter_active_release` before it imports anything heavy, so this module
 uses only the standard library. Each start of a version on trial is counted on disk before it runs:
-a version that is never confirmed is rolled back after `TRIAL_ATTEMPTS` starts, however it dies.
+a version that is never confirmed is rolled back after `TRIAL_ATTEMPTS` starts, however it dies. One that
+was confirmed is left after several early deaths in a row (`ota.launch.starts`), and at the first of them if
+its files are not those of its package.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
-from ota.launch import boot
+from ota.launch import boot, starts
 from ota.launch.boot import BootRecord, BootRecordError
+from ota.launch.starts import EARLY_DEATHS, EARLY_SECONDS, Starts
 
 # Starts that a version on trial gets. One may fail through a power cut and one through a slow
 # network; a third without a confirmation is the version's own fault.
@@ -45,15 +48,23 @@ class LaunchDecision:
     note: str | None = None
 
 
-def _signed(_version: str) -> str | None:
+def _no_fault(_version: str, *, doubted: bool) -> str | None:  # noqa: ARG001  # a default for tables
     return None
+
+
+class FindFault(Protocol):
+    """Compares a release's files with what was signed."""
+
+    def __call__(self, version: str, *, doubted: bool) -> str | None:
+        """Return why the release must not start, or None; ``doubted``: there is a reason to look closely."""
 
 
 def decide(
     record: BootRecord,
     find_lib: Callable[[str], Path | None],
     base: str | None = None,
-    find_fault: Callable[[str], str | None] = _signed,
+    find_fault: FindFault = _no_fault,
+    early: int = 0,
 ) -> LaunchDecision:
     """Choose what to run.
 
@@ -61,7 +72,8 @@ def decide(
         record: boot.json.
         find_lib: returns a release's import folder, or None if it is missing.
         base: the base install's version; None: unknown.
-        find_fault: returns why a release that is there must not start, or None.
+        find_fault: compares a release that is there with what was signed.
+        early: how often in a row the active release died soon after its start.
     """
     note = None
     newest = None  # if several are rolled back at once, the last update concerns the newest one
@@ -73,21 +85,28 @@ def decide(
             note = newer if note is None else f"{note}; {newer}"
             return LaunchDecision(None, None, record.displaced(base), note)
         lib = find_lib(record.active)
-        reason = _find_fault(record, lib) or find_fault(record.active)
+        doubted = newest is not None or early > 0
+        damage = (
+            "its folder is missing" if lib is None else find_fault(record.active, doubted=doubted)
+        )
+        reason = damage or _find_deaths(record, early if newest is None else 0)
         if reason is None:
             return LaunchDecision(record.active, lib, record.attempted(base), note)
         note = f"release {record.active} is given up: {reason}"
-        record = record.rolled_back(reason)
+        record = record.rolled_back(reason, damaged=damage is not None)
         newest = newest or record.last_rollback
         record = replace(record, last_rollback=newest)
     return LaunchDecision(None, None, record, note)
 
 
-def _find_fault(record: BootRecord, lib: Path | None) -> str | None:
-    if lib is None:
-        return "its folder is missing"
-    if record.trial is not None and record.trial.attempts >= TRIAL_ATTEMPTS:
-        return f"it was started {record.trial.attempts} times and never confirmed itself"
+def _find_deaths(record: BootRecord, early: int) -> str | None:
+    """Return why a release is left that keeps dying, None while it may go on."""
+    if record.trial is not None:
+        attempts = record.trial.attempts
+        used_up = attempts >= TRIAL_ATTEMPTS
+        return f"it was started {attempts} times and never confirmed itself" if used_up else None
+    if early >= EARLY_DEATHS:
+        return f"it ended {early} times within {EARLY_SECONDS:.0f} s of its start"
     return None
 
 
@@ -117,12 +136,21 @@ def choose_release(
     except (BootRecordError, OSError, UnicodeDecodeError) as error:
         return LaunchDecision(None, None, BootRecord(), f"{error}; the base install runs")
     base = None if before.active is None else find_base()
+    start = None if before.active is None else starts.start_now(state_dir, before.active)
     decision = decide(
         before,
         lambda version: _find_lib(state_dir, version),
         base,
-        lambda version: _find_unsigned(state_dir, version, config),
+        lambda version, *, doubted: _find_damage(state_dir, version, config, doubted=doubted),
+        0 if start is None else start.early,
     )
+    return _stored(state_dir, before, decision, start)
+
+
+def _stored(
+    state_dir: Path, before: BootRecord, decision: LaunchDecision, start: Starts | None
+) -> LaunchDecision:
+    """Store a decision and the start that it leads to; return the one that can be carried out."""
     try:
         if decision.record != before:
             boot.store(state_dir, decision.record)
@@ -133,7 +161,18 @@ def choose_release(
         if decision.record.trial is not None:
             note = f"boot.json cannot be written ({error}); the base install runs"
             return LaunchDecision(None, None, before, note)
+    if decision.version is None:
+        starts.forget(state_dir)
+    elif start is not None and start.version == decision.version and _counts(decision.lib):
+        starts.note(state_dir, start)
+    elif _counts(decision.lib):
+        starts.note(state_dir, starts.start_now(state_dir, decision.version))
     return decision
+
+
+def _counts(lib: Path | None) -> bool:
+    """Return whether a release forgets the count when it ends on purpose; those of before do not."""
+    return lib is not None and (lib / "ota" / "launch" / "starts.py").is_file()
 
 
 def _find_lib(state_dir: Path, version: str) -> Path | None:
@@ -142,13 +181,20 @@ def _find_lib(state_dir: Path, version: str) -> Path | None:
     return folder.absolute() / "lib" if there else None
 
 
-def _find_unsigned(state_dir: Path, version: str, config: Path | None) -> str | None:
-    from ota.launch.signed import find_anchor, find_fault  # noqa: PLC0415  # the base needs neither
+def _find_damage(
+    state_dir: Path, version: str, config: Path | None, *, doubted: bool
+) -> str | None:
+    """Return how a release differs from what was signed, None if it does not.
 
-    anchor = None if config is None else find_anchor(config)
-    if anchor is None:
-        return None
-    return find_fault(boot.release_folder(state_dir, version), version, anchor)
+    Without a root beside the settings only a release that is ``doubted`` is looked at.
+    """
+    from ota.launch import signed  # noqa: PLC0415  # the base needs it not
+
+    folder = boot.release_folder(state_dir, version)
+    anchor = None if config is None else signed.find_anchor(config)
+    if anchor is not None:
+        return signed.find_fault(folder, version, anchor)
+    return signed.find_damage(folder, version) if doubted else None
 
 
 def enter_active_release(state_dir: Path, argv: Sequence[str], config: Path | None = None) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Beside release.json: the package, and the metadata by which it was installed.
 SIGNED, PACKAGE, HISTORY = "signed", "package.tar.gz", "root_history"
+# Holds the package's SHA-256: distinguishes an unpacked release from another build of the same version.
+HASH_NAME = "package.json"
 INFO_NAME, LIB, BYTECODE = "release.json", "lib", "__pycache__"
 
 
@@ -71,6 +73,34 @@ def find_fault(folder: Path, version: str, anchor: Path) -> str | None:
         return str(error)
     except Exception as error:  # noqa: BLE001  # damaged files, or a damaged library: it does not start
         return f"its signatures cannot be checked: {type(error).__name__}: {error}"
+    return None
+
+
+def find_damage(folder: Path, version: str) -> str | None:
+    """Return how a release differs from the package beside it, None if it does not or there is none to tell.
+
+    For a machine without a root beside its settings, after an early death: no signature is asked for, and a
+    package that is not the one that was installed tells nothing. Bytecode is removed as by `find_fault`.
+    """
+    package = folder / SIGNED / PACKAGE
+    try:
+        with package.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != json.loads((folder / HASH_NAME).read_bytes())["sha256"]:
+            return None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return find_difference(folder, version, package)
+
+
+def find_difference(folder: Path, version: str, package: Path) -> str | None:
+    """Return how a release's files differ from those of ``package``, None if they do not."""
+    try:
+        _compare(folder, version, package)
+    except NotSignedError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  # what cannot be read or parsed is damaged
+        return f"its files cannot be read: {type(error).__name__}: {error}"
     return None
 
 

@@ -54,9 +54,9 @@ class TaskRecord:
         """Whether the task has ended and its final report is not in the outbox."""
         return self.task is not None and self.task.state.is_final and not self.task.reported
 
-    def reports(self, transaction: str) -> UpdateReports:
-        """Return the reports of a transaction."""
-        return UpdateReports(self._report, transaction)
+    def reports(self, task: Task) -> UpdateReports:
+        """Return the reports of a task."""
+        return UpdateReports(self._report, task.transaction, task.report_name)
 
     async def save(self, task: Task) -> None:
         """Store ``task`` as the last one; raises OSError."""
@@ -74,14 +74,14 @@ class TaskRecord:
             return
         if task.state is State.RUNNING:
             await self.save(task.at(Step.TRIAL))
-        await self.reports(task.transaction).state(OtaState.INSTALLED)
+        await self.reports(task).state(OtaState.INSTALLED)
 
     async def succeed(self) -> None:
         """End the task as a success and report that; raises OSError if its task was damaged."""
         if (task := self.unfinished) is not None:
             await self._finish(task.succeeded())
         elif self._on_trial is not None:  # its task was damaged
-            await self.reports(self._on_trial).final(OtaEvent.INSTALLED, None)
+            await UpdateReports(self._report, self._on_trial).final(OtaEvent.INSTALLED, None)
 
     async def fail(self, error: OtaError) -> None:
         """End the task as failed for ``error`` and report that; raises OSError as `succeed`."""
@@ -91,7 +91,15 @@ class TaskRecord:
             await asyncio.to_thread(discard, self._download_dir)
             await self._finish(task.failed(error))
         elif self._on_trial is not None:  # its task was damaged
-            await self.reports(self._on_trial).final(error.event, str(error))
+            await UpdateReports(self._report, self._on_trial).final(error.event, str(error))
+
+    async def tell_again(self) -> None:
+        """Make the final report once more, for a cloud that was set up anew and asks; raises OSError."""
+        if self.task is not None and self.task.state.is_final:
+            await self.save(
+                replace(self.task, reported=False, salt=Task.taken(self.task.order).salt)
+            )
+            await self.settle()
 
     async def _finish(self, task: Task) -> None:
         try:
@@ -117,7 +125,7 @@ class TaskRecord:
         task = self.task
         if task is None or task.event is None or task.reported:
             return
-        await self.reports(task.transaction).final(task.event, task.failure)
+        await self.reports(task).final(task.event, task.failure)
         try:
             await self.save(replace(task, reported=True))
         except OSError as error:  # the report is made; its key prevents a second one

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from ota.install.installer import Standing
-from ota.launch.boot import Rollback, Trial
+from ota.launch.boot import Rollback
 from ota.order.states import State, Step
 from ota.order.task import Task
+from wire.ota import version_key
 
 LOST_RECORD = "the boot record was lost; the new version does not run"
 NOT_STARTED = "the new version could not be started"
 # How often a machine restart into the version on trial is requested before the update fails.
 RESTARTS = 3
+# How often a release whose files were damaged is fetched again; more is a card that is worn out.
+REPAIRS = 3
 NOT_RESTARTED = f"the machine did not restart, after {RESTARTS} tries to make it"
 
 
@@ -33,6 +36,10 @@ class Action(Enum):
     """The new version was confirmed; only the task record is behind."""
     GO_BACK = auto()
     """The update was reported FAILED, but its version is active: undo the switch."""
+    REPAIR = auto()
+    """The confirmed version was left, since its files were damaged: fetch it again."""
+    LEFT = auto()
+    """The confirmed version was left for `Verdict.reason`; fetching it again would not help."""
     FAIL = auto()
     """The update failed for `Verdict.reason`; the old version runs, or must run again."""
 
@@ -43,7 +50,7 @@ class Verdict:
 
     Attributes:
         action: what to do.
-        reason: why, with FAIL and GO_BACK only.
+        reason: why, with FAIL, GO_BACK, REPAIR and LEFT only.
         restart: whether the running version must be left afterwards.
         counts: whether the package has failed a trial, with FAIL only; not if it never started,
             since the machine did not restart.
@@ -67,7 +74,7 @@ def recover(task: Task | None, standing: Standing, running: str) -> Verdict:
     if standing.given_up:
         return _recover_given_up(task, standing.last_rollback)
     if task is None or task.state.is_final:
-        return _recover_idle(task, trial, running)
+        return _recover_idle(task, standing, running)
     if task.step not in {Step.SWITCH, Step.TRIAL}:
         return Verdict(Action.GO_ON)
     on_trial = trial is not None and trial.transaction == task.transaction
@@ -88,14 +95,35 @@ def _recover_given_up(task: Task | None, rollback: Rollback | None) -> Verdict:
     return Verdict(Action.FAIL, _rolled_back(rollback), restart=True)
 
 
-def _recover_idle(task: Task | None, trial: Trial | None, running: str) -> Verdict:
+def _recover_idle(task: Task | None, standing: Standing, running: str) -> Verdict:
     """Decide when no update is unfinished."""
+    trial = standing.trial
     if trial is None:
-        return Verdict(Action.IDLE)
+        return _recover_left(task, standing.last_rollback, running)
     if task is not None and task.state is State.FAILED and trial.transaction == task.transaction:
         return Verdict(Action.GO_BACK, task.failure or "", restart=trial.version == running)
     # A trial without a task: task.json was damaged. The version must still be confirmed.
     return Verdict(Action.TRIAL if trial.version == running else Action.IDLE)
+
+
+def _recover_left(task: Task | None, rollback: Rollback | None, running: str) -> Verdict:
+    """Decide for the old version when the launcher may have left the one that was confirmed."""
+    if rollback is None or rollback.transaction is not None or rollback.version == running:
+        return Verdict(Action.IDLE)
+    if task is None or task.state is not State.SUCCESS or task.order.version != rollback.version:
+        return Verdict(Action.IDLE)
+    if version_key(rollback.version) < version_key(running):  # a newer base was installed since
+        return Verdict(Action.IDLE)
+    if rollback.damaged and task.repairs < REPAIRS:
+        return Verdict(Action.REPAIR, rollback.reason)
+    return Verdict(Action.LEFT, rollback.reason)
+
+
+def show_left(rollback: Rollback | None, running: str) -> str | None:
+    """Return which confirmed version was left for the ``running`` one, and why; None: there is none."""
+    if rollback is None or rollback.transaction is not None or rollback.version == running:
+        return None
+    return f"version {rollback.version} was left: {rollback.reason}"
 
 
 def _recover_old(task: Task, rollback: Rollback | None, restarts: int) -> Verdict:

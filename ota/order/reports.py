@@ -26,10 +26,11 @@ class Reporter(Protocol):
 class UpdateReports:
     """The reports of one transaction; each is made once, except percents between 0 and 1."""
 
-    def __init__(self, report: Reporter, transaction: str) -> None:
-        """Send the reports of ``transaction`` to ``report``."""
+    def __init__(self, report: Reporter, transaction: str, name: str | None = None) -> None:
+        """Send the reports of ``transaction`` to ``report``; ``name``: see `Task.report_name`."""
         self._report = report
         self._transaction = transaction
+        self._name = name or transaction
 
     async def begin(self) -> None:
         """Report that the update begins (event 0)."""
@@ -39,7 +40,7 @@ class UpdateReports:
         """Report an ``ota_state``; the cloud shows INSTALLED after state 4."""
         name = "installed" if state is OtaState.INSTALLED else f"state-{int(state)}"
         value = state_report(self._transaction, state)
-        await self._report(KEY_OTA_STATE, value, once=f"{self._transaction}:{name}")
+        await self._report(KEY_OTA_STATE, value, once=f"{self._name}:{name}")
 
     async def percent(self, event: OtaEvent, part: float) -> None:
         """Report the progress of the download (event 4) or installation (7); ``part``: 0 to 1."""
@@ -54,11 +55,14 @@ class UpdateReports:
         """Report the end of the transaction, once: event 10 (installed), or a failure and why."""
         await self._event(event, "final", description=description)
 
-    async def log(self, version: str, lines: Sequence[str]) -> None:
-        """Report the last lines that ``version`` logged before it was rolled back, if any."""
+    async def log(self, version: str, lines: Sequence[str], name: str = "log") -> None:
+        """Report the last lines that ``version`` logged before it was rolled back, if any.
+
+        ``name`` tells the report of a failed trial from that of a confirmed version that was left.
+        """
         if lines:
             value = {"transaction": self._transaction, "version": version, "lines": list(lines)}
-            await self._report(KEY_OTA_LOG, value, once=f"{self._transaction}:log")
+            await self._report(KEY_OTA_LOG, value, once=f"{self._name}:{name}")
 
     async def _event(
         self,
@@ -69,5 +73,5 @@ class UpdateReports:
         description: str | None = None,
     ) -> None:
         value = OtaEventReport(self._transaction, event, description, percent).to_json()
-        once = None if name is None else f"{self._transaction}:{name}"
+        once = None if name is None else f"{self._name}:{name}"
         await self._report(KEY_OTA_EVENT, value, once=once)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -41,6 +42,9 @@ class Task:
         event: the event of the final report; with SUCCESS and FAILED only.
         reported: whether the final report is in the outbox.
         installs: how often the installation was begun.
+        repairs: how often the order was begun again by this machine, since its files were damaged.
+        salt: marks the reports of this carrying-out: a cloud that was set up anew hands out numbers
+            again, under which reports were made already. "" in records of older versions.
     """
 
     order: OtaOrder
@@ -51,6 +55,27 @@ class Task:
     event: OtaEvent | None = None
     reported: bool = False
     installs: int = 0
+    repairs: int = 0
+    salt: str = ""
+
+    @classmethod
+    def taken(cls, order: OtaOrder) -> Task:
+        """Return the task of an order that is begun now."""
+        return cls(order, salt=secrets.token_hex(4))
+
+    def repairing(self) -> Task:
+        """Return the task of the same order, begun again; the cloud was told how it ended."""
+        return Task(self.order, repairs=self.repairs + 1, salt=self.salt)
+
+    @property
+    def report_name(self) -> str:
+        """The name under which the outbox knows what was reported of this task."""
+        return f"{self.transaction}.{self.salt}" if self.salt else self.transaction
+
+    def is_of(self, order: OtaOrder) -> bool:
+        """Return whether this is the task of ``order``, and not of another one under its number."""
+        mine = self.order
+        return (mine.transaction, mine.fingerprint) == (order.transaction, order.fingerprint)
 
     @property
     def transaction(self) -> str:
@@ -116,8 +141,10 @@ def parse_task(data: bytes) -> Task:
         failure=None if source.get("failure") is None else get_string(source, "failure"),
         event=_parse_event(source),
         reported=reported,
-        # Older versions did not write it.
+        # Older versions did not write them.
         installs=get_int(source, "installs") if "installs" in source else 0,
+        repairs=get_int(source, "repairs") if "repairs" in source else 0,
+        salt=get_string(source, "salt", empty=True) if "salt" in source else "",
     )
     _check_consistent(task)
     return task

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from base.files import make_folder
@@ -71,6 +71,14 @@ def read_lines(path: Path, clean: Callable[[str], str] = str) -> list[str]:
             break
         kept.append(line[:LINE_MAX])
     return kept[::-1]
+
+
+def append_lines(state_dir: Path, lines: Sequence[str]) -> None:
+    """Append what was found out of a failed version after its end; raises OSError."""
+    path = trial_log_path(state_dir)
+    make_folder(path.parent)
+    with path.open("a", encoding="utf-8", errors="replace") as file:
+        file.write("".join(f"{line}\n" for line in lines))
 
 
 def discard_trial_log(state_dir: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from ota.errors import ContentError
 from ota.install.installer import Installer
 from ota.order.record import TaskRecord, show_transaction
-from ota.trial.given_up import GivenUp, count_trial
+from ota.trial.given_up import GivenUp, count_trial, doubt_trial, drop_doubt
 from wire.ota import OtaEvent
 
 _log = logging.getLogger(__name__)
@@ -72,13 +73,22 @@ class RunningTrial:
     async def confirm(self) -> None:
         """Keep the running version and report the success; raises OSError if that is not stored."""
         await self._record.enter_trial()
+        with contextlib.suppress(
+            OSError
+        ):  # a doubt that stays counts against nothing that is confirmed
+            await asyncio.to_thread(drop_doubt, self._state_dir)
         await asyncio.to_thread(self._installer.confirm)
         await self._record.succeed()
         self._over.set()
 
-    async def roll_back(self, reason: str, running: str) -> None:
-        """Give the version ``running`` up for ``reason``; raises OSError if that is not stored."""
+    async def roll_back(self, reason: str, running: str, *, in_doubt: bool = False) -> None:
+        """Give the version ``running`` up for ``reason``; raises OSError if that is not stored.
+
+        ``in_doubt``: it lacked nothing but the cloud.
+        """
         await self.begin()
+        if in_doubt:  # before the roll-back: the version that runs next must know it
+            await self._count(reason, doubt_trial)
         await asyncio.to_thread(self._installer.roll_back, reason)
         await self.report_failure(f"version {running} was rolled back: {reason}")
         self._over.set()
@@ -88,16 +98,40 @@ class RunningTrial:
 
         ``counts``: False if the version was never started, since the machine did not restart.
         """
-        task = self._record.task
-        if counts and task is not None and task.target is not None:
-            target = task.target
-            entry = GivenUp(target.sha256, target.version, 1, task.transaction, reason)
-            try:
-                await asyncio.to_thread(count_trial, self._state_dir, entry)
-                reports = self._record.reports(task.transaction)
-                await reports.log(target.version, self._log_lines())
-            except OSError as error:  # neither must prevent the report of the failure
-                _log.warning("update %s: %s", show_transaction(task.transaction), error)
+        if counts:
+            await self._count(reason, count_trial)
+            await self._report_log("log")
         await self._record.fail(
             ContentError("new version given up", reason, OtaEvent.IMAGE_INVALID)
         )
+
+    async def report_left(self, reason: str, *, counts: bool) -> None:
+        """Report that the confirmed version was left for ``reason``, and what it says of that.
+
+        ``counts``: whether that is one of the failed trials that its package may have.
+        """
+        if counts:
+            await self._count(reason, count_trial)
+        await self._report_log("left", reason)
+
+    async def _count(self, reason: str, count: Callable[[Path, GivenUp], None]) -> None:
+        """Count a trial of the task's package by ``count``; an error is only logged, as in `begin`."""
+        task = self._record.task
+        if task is None or task.target is None:
+            return
+        entry = GivenUp(task.target.sha256, task.target.version, 1, task.transaction, reason)
+        try:
+            await asyncio.to_thread(count, self._state_dir, entry)
+        except OSError as error:
+            _log.warning("update %s: %s", show_transaction(task.transaction), error)
+
+    async def _report_log(self, name: str, *before: str) -> None:
+        """Report the last lines of the task's version, after the lines ``before``."""
+        task = self._record.task
+        if task is None or task.target is None:
+            return
+        try:
+            lines = [*before, *self._log_lines()]
+            await self._record.reports(task).log(task.target.version, lines, name)
+        except OSError as error:  # it must not prevent the report of the failure
+            _log.warning("update %s: %s", show_transaction(task.transaction), error)

@@ -29,8 +29,9 @@ from ota.errors import (
     MisuseError,
     StoppedError,
 )
-from ota.fetch.source import WebSettings
-from ota.fetch.web import Web, show_url
+from ota.fetch.responses import looks_like_page, page_error
+from ota.fetch.source import REDIRECTS, WebSettings
+from ota.fetch.web import Body, Web, show_url
 from ota.order.worker import run_blocking
 from ota.trust.target import Target, check_target, target_path
 from ota.trust.terms import DEFAULT_CHANNEL, ThisMachine
@@ -296,11 +297,29 @@ def _note_date(web: Web, date: str | None) -> None:
     web.clock.note_cloud(seconds, web.chain_end)
 
 
+def _metadata(body: Body, check: Callable[[], None]) -> Iterator[bytes]:
+    """Yield a body in pieces, after each of which ``check`` may raise; a web page passes by itself.
+
+    Raises:
+        FetchError: it is empty or a page for people, as a hotel's network answers before the log-in.
+    """
+    chunk = body.read(READ_SIZE)
+    if not chunk:
+        raise FetchError(f"{show_url(body.url)}: an empty answer")
+    if looks_like_page(chunk):
+        raise page_error(body.url)
+    while chunk:
+        yield chunk
+        check()
+        chunk = body.read(READ_SIZE)
+
+
 def _make_fetcher(
     web: Web, deadline: float, stop: threading.Event, date_noted: Callable[[], None]
 ) -> FetcherInterface:
-    """Return a fetcher for python-tuf; all our errors become DownloadError, also while iterating.
+    """Return a fetcher for python-tuf; what may pass becomes DownloadError, also while iterating.
 
+    A refusal (a bad URL, a redirect that must not be followed) is final, and stays a ContentError.
     ``date_noted`` is called after a response with the server's time was received.
     """
     from tuf.api.exceptions import (  # noqa: PLC0415  # only an update needs it
@@ -320,17 +339,15 @@ def _make_fetcher(
         def _fetch(self, url: str) -> Iterator[bytes]:
             check()
             try:
-                with web.get(url) as body:
-                    if url.startswith("https:"):
+                with web.get(url, redirects=REDIRECTS) as body:
+                    if body.url.startswith("https:"):
                         _note_date(web, body.header("Date"))
                         date_noted()
                     if body.status != 200:
                         text = f"{show_url(url)} answered HTTP {body.status}"
                         raise DownloadHTTPError(text, body.status)
-                    while chunk := body.read(READ_SIZE):
-                        yield chunk
-                        check()
-            except (FetchError, ContentError, MachineError) as error:
+                    yield from _metadata(body, check)
+            except (FetchError, MachineError) as error:
                 raise DownloadError(str(error)) from error
 
     return Fetcher()

@@ -88,6 +88,17 @@ def test_nothing_is_kept_without_an_update(tmp_path: Path, step: str) -> None:
     assert not trial_log_path(state).exists()
 
 
+@pytest.mark.parametrize(("early", "kept"), [(0, False), (1, True)])
+def test_a_confirmed_release_is_heard_once_it_has_died_early(
+    tmp_path: Path, early: int, *, kept: bool
+) -> None:
+    state = unfinished(tmp_path, step="SUCCESS")
+    (state / "slots").mkdir()
+    (state / "slots" / "starts.json").write_text(json.dumps({"early": early}))
+    keep(state, "text")
+    assert trial_log_path(state).exists() is kept
+
+
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "\0", '{"state": {}}'])
 def test_a_damaged_task_is_no_reason_to_fail(tmp_path: Path, text: str) -> None:
     (unfinished(tmp_path) / "ota" / "task.json").write_text(text)

@@ -35,7 +35,10 @@ WEEK = timedelta(days=7)
 class Answer:
     """Replaces `ota.fetch.web.Body`: a status, headers, and the bytes in chunks."""
 
-    def __init__(self, status: int, chunks: Iterator[bytes], headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, url: str, status: int, chunks: Iterator[bytes], headers: Mapping[str, str]
+    ) -> None:
+        self.url = url
         self.status = status
         self._chunks = chunks
         self._headers = headers
@@ -160,17 +163,20 @@ class Simulator:
         """Return a copy of the served files, as an attacker may keep one."""
         return copy.copy(self.files)
 
-    def get(self, url: str, _headers: Mapping[str, str] | None = None) -> Answer:
-        """Answer as `ota.fetch.web.Web.get` does."""
+    def get(
+        self, url: str, _headers: Mapping[str, str] | None = None, *, redirects: int = 0
+    ) -> Answer:
+        """Answer as `ota.fetch.web.Web.get` does; ``redirects`` of them are never made here."""
+        assert redirects >= 0
         path = urlsplit(url).path.lstrip("/")
         self.asked.append(path)
         for end, stream in self.streams.items():
             if path.endswith(end):
-                return Answer(200, self._counted(stream()), {})
+                return Answer(url, 200, self._counted(stream()), {})
         data = self.files.get(path)
         if data is None:
-            return Answer(404, iter(()), {})
-        return Answer(200, iter([data]), {"Content-Length": str(len(data))})
+            return Answer(url, 404, iter(()), {})
+        return Answer(url, 200, iter([data]), {"Content-Length": str(len(data))})
 
     def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:

@@ -123,6 +123,13 @@ class NotedRestarts(Restarter):
         self.wanted.set()
 
 
+class Unexamined(SlotInstaller):
+    """Starts no process to see why a version failed: these releases are no agents."""
+
+    def examine(self, version: str) -> list[str]:  # noqa: ARG002  # the installer's
+        return []
+
+
 class UpdaterRig:
     """A machine's disk and outbox, kept over any number of starts."""
 
@@ -135,11 +142,12 @@ class UpdaterRig:
         self.hooks = Hooks()
         self.host = Surroundings()
         self.restarter: type[NotedRestarts] = NotedRestarts
+        self.installer: type[SlotInstaller] = Unexamined
 
     def start(self) -> Updater:
         self.restarts = asyncio.Event()
         self.running = launch.choose_release(self.settings.state_dir).version or "1.0.0"
-        installer = SlotInstaller(self.settings.state_dir)
+        installer = self.installer(self.settings.state_dir)
         return Updater(
             self.settings,
             installer,

@@ -94,6 +94,12 @@ def test_a_member_of_another_type_is_named(member: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("member", "value"),
     [
+        ("transaction", "7" * 129),
+        ("transaction", "机" * 43),
+        ("transaction", "7" * 5000),
+        ("transaction", "7\n8"),
+        ("transaction", "7\u202e8"),
+        ("url", "https://cloud.example/" + "a" * 4096),
         ("version", "v1.0"),
         ("version", "1.0-rc1"),
         ("version", "1..0"),
@@ -151,6 +157,33 @@ def test_forced_is_in_the_order_only_where_it_is_set() -> None:
     for value in (1, "true", None):
         with pytest.raises(FieldError, match=r"ota\.forced: got .*, expected true or false"):
             parse_order(payload(ORDER | {"forced": value}))
+
+
+@pytest.mark.parametrize("transaction", ["7" * 128, "机" * 42, "a b/c=d&e", "7"])
+def test_each_transaction_that_is_taken_can_be_cancelled(transaction: str) -> None:
+    order = parse_order(payload(ORDER | {"transaction": transaction}))
+    (query,) = cancel_query(order.transaction)
+    assert len(query.encode()) <= 255  # RFC 7252, 5.10: Uri-Query
+    assert parse_cancel_query([query]) == transaction
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "differs"),
+    [
+        ("version", "4.0.0.3", True),
+        ("url", "https://other.example/packages/508", True),
+        ("size", 522, True),
+        ("signature", "0" * 32, True),
+        ("transaction", "78", False),
+        ("old_version", "4.0.0.0", False),
+        ("signature", ORDER["signature"].upper(), False),
+    ],
+)
+def test_a_fingerprint_tells_orders_of_one_number_apart(
+    member: str, value: object, *, differs: bool
+) -> None:
+    one, other = (parse_order(payload(ORDER | more)) for more in ({}, {member: value}))
+    assert (one.fingerprint != other.fingerprint) is differs
 
 
 def test_the_transaction_of_a_cancellation() -> None:

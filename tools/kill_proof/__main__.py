@@ -4,12 +4,14 @@
 
 The staging cloud runs throughout. Each update begins with a fresh copy of one device's state and is
 ordered through the open API. Its agent is killed with kill -9 at random moments, some of them
-during the start after a kill, and restarted as by systemd. With ``rauc``, RAUC's real service runs
+during the start after a kill, and restarted as by systemd. As root, STATE is a small disk, which is
+filled to the last byte now and then. After some successes a file of the new release is damaged: the old
+version must run, fetch it again, and leave the new one running. With ``rauc``, RAUC's real service runs
 on a bus of the device's own, the proof simulates the machine around both, and some of the kills are
 power cuts.
 
 An update passes if it ends in SUCCESS on the new version, or in FAILED on the old one after a kill
-that permits it (in the last start of a trial; rauc: a power cut in a trial). The cloud must also
+that permits it (in the last start of a trial; a full disk; rauc: a power cut in a trial). The cloud must also
 have exactly one final event, which agrees, and no partial files may be left. Exit code 0 only if
 all updates pass.
 """
@@ -25,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.bench import Bench
-from tools.kill_proof.device import NEW, Device, SlotsDevice
+from tools.kill_proof.device import NEW, Device, SlotsDevice, enter_namespace
 from tools.kill_proof.images import Images, missing_programs
 from tools.kill_proof.proof import Proof, Tally, release
 from tools.kill_proof.rauc_device import RaucDevice
@@ -81,6 +83,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="updates at a time (default: 2)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
     options = parser.parse_args()
+    enter_namespace()
     if options.installer == "rauc" and (missing := missing_programs()):
         parser.error(f"--installer rauc needs {missing}")
     with tempfile.TemporaryDirectory(prefix="story-kills-") as folder:

@@ -23,6 +23,10 @@ from tools.processes import BenchError
 START_SECONDS, UPDATE_SECONDS = 60.0, 240.0
 # Time after the final report for a restart into the old version, its registration and the cleanup.
 SETTLE_SECONDS = 30.0
+# Time for a damaged release to be left, fetched again and confirmed.
+REPAIR_SECONDS = 120.0
+# Shares of the disturbances that fill the disk, and of the successes whose release is damaged.
+FULL_DISKS, DAMAGES = 0.15, 0.35
 # wire.ota: begin, downloading, downloaded and installing do not end an update.
 UNDER_WAY = {0, 4, 5, 7}
 # Steps that are too short for a random moment to hit them often.
@@ -107,7 +111,9 @@ class Proof:
             if not killed:
                 self.took = time.monotonic() - began
             result.end, result.reason = task["status"], str(task.get("failure"))
-            result.faults = self._settled_faults(device, task, transaction)
+            result.faults = self._settled_faults(device, task, transaction, SETTLE_SECONDS)
+            if killed and result.end == "SUCCESS" and not result.faults:
+                self._damage(device, result, task, transaction)
         except BenchError as error:
             result.faults = [str(error)]
         finally:
@@ -119,9 +125,20 @@ class Proof:
         for _kill in range(device.chance.randint(*device.kills)):
             self._wait_for_moment(device, first=not result.kills)
             step = device.step() or "order"
-            result.kills[f"{device.kill()} at {step}"] += 1
+            fills = device.small_disk and device.chance.random() < FULL_DISKS
+            result.kills[f"{device.fill_disk() if fills else device.kill()} at {step}"] += 1
             if step == "done":
                 return
+
+    def _damage(
+        self, device: Device, result: Result, task: dict[str, Any], transaction: int
+    ) -> None:
+        """Damage the confirmed release of some updates: it must be left, and be there again."""
+        if device.chance.random() >= DAMAGES or (what := device.damage()) is None:
+            return
+        result.kills["damaged release at done"] += 1
+        faults = self._settled_faults(device, task, transaction, REPAIR_SECONDS)
+        result.faults = [f"after damage of {what}: {fault}" for fault in faults]
 
     def _wait_for_moment(self, device: Device, *, first: bool) -> None:
         """Let the update run for a random time, or into one of its short steps."""
@@ -157,9 +174,11 @@ class Proof:
         task = self.ask(lambda client: client.update_status(device.uuid))
         return task if task is not None and task["status"] in {"SUCCESS", "FAILED"} else None
 
-    def _settled_faults(self, device: Device, task: dict[str, Any], transaction: int) -> list[str]:
+    def _settled_faults(
+        self, device: Device, task: dict[str, Any], transaction: int, seconds: float
+    ) -> list[str]:
         """Return the faults of the end of the update, once the machine has settled."""
-        end = time.monotonic() + SETTLE_SECONDS
+        end = time.monotonic() + seconds
         while True:
             device.live(0.3)
             found = self._faults(device, task, transaction)

@@ -226,8 +226,9 @@ class RaucDevice(Device):
         self._power_off()
 
     def close(self) -> None:
-        """Stop the bus."""
+        """Stop the bus, and what each device has."""
         self._bus.close()
+        super().close()
 
     def faults(self, *, succeeded: bool) -> dict[str, bool]:
         """Check the record, the boot selection, RAUC's status, and the running slot's bytes."""

@@ -15,6 +15,8 @@ from agent.doctor.findings import Level
 from agent.first import left_over
 from agent.link import TWIN, RegistrationRefusedError
 from base import clock
+from ota.launch import boot
+from ota.launch.boot import BootRecord, Rollback
 from tests.agent.doctor.doctor_parts import is_complete, make_patient, told
 from tests.agent.parts import make_profile
 from tests.authority import Authority
@@ -128,6 +130,10 @@ def test_updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert files.check_updates(patient).level is Level.BAD
     (tmp_path / "root.json").write_text("{}")
     assert files.check_updates(patient).level is Level.GOOD
+    boot.store(tmp_path, BootRecord(last_rollback=Rollback("9.9.9", "a file is empty")))
+    left = files.check_updates(patient)
+    assert told(left) == (Level.HINT, "version 9.9.9 was left: a file is empty")
+    assert is_complete(left)
     monkeypatch.setattr(shutil, "which", lambda _: None)
     rauc = make_patient(tmp_path, '[ota]\ninstaller = "rauc"')
     assert told(files.check_updates(rauc)) == (

@@ -78,14 +78,26 @@ async def test_what_is_logged_after_the_trial_is_not_of_the_trial(
     parts = Parts(tmp_path, Settings())
     monkeypatch.setattr("agent.updates.glue.build_health", lambda *_parts: Health([]))
     logging.getLogger().error("while on trial")
+    assert "while on trial" in trial_log_path(tmp_path).read_text()
     await parts.outbox.open()
     await parts.updates.confirm_when_healthy(asyncio.Event())
     logging.getLogger().error("the next update begins")
     await parts.outbox.close()
     assert not parts.updates.updater.on_trial
-    log = trial_log_path(tmp_path).read_text()
-    assert "while on trial" in log
-    assert "the next update begins" not in log
+    assert not trial_log_path(tmp_path).exists()
+
+
+async def test_what_waits_for_the_cloud_waits_for_its_registration(tmp_path: Path) -> None:
+    parts, registered = Parts(tmp_path, Settings()), asyncio.Event()
+    proving = asyncio.create_task(parts.updates.confirm_when_healthy(registered))
+    hooks = parts.updates.updater._hooks
+    reached = asyncio.ensure_future(hooks.reached_cloud())
+    await asyncio.sleep(0)
+    assert (reached.done(), hooks.all_told()) == (False, True)
+    registered.set()
+    await asyncio.wait([proving, reached])
+    parts.outbox.emptied.clear()
+    assert (hooks.all_told(), hooks.lacks_cloud_only()) == (False, False)
 
 
 async def test_a_secret_at_the_end_of_what_a_line_may_have_is_cut_out_whole(tmp_path: Path) -> None:

@@ -184,3 +184,23 @@ def test_the_log_of_a_check_is_its_own(caplog: pytest.LogCaptureFixture) -> None
 
 async def _holds() -> None:
     return
+
+
+async def test_a_version_lacks_the_cloud_only_while_its_check_is_the_one_under_way() -> None:
+    there, later = asyncio.Event(), asyncio.Event()
+
+    async def wait_for(event: asyncio.Event) -> None:
+        await event.wait()
+
+    health = Health([("registration", lambda: wait_for(there)), ("sound", lambda: wait_for(later))])
+    assert not health.lacks_cloud
+    proving = asyncio.create_task(health.wait_until_passed())
+    await asyncio.sleep(0)
+    assert health.lacks_cloud
+    there.set()
+    for _turn in range(3):
+        await asyncio.sleep(0)
+    assert not health.lacks_cloud
+    later.set()
+    await proving
+    assert not health.lacks_cloud

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from ota.errors import ContentError, FetchError
-from ota.fetch.web import follow, parse_retry_after, show_url
+from ota.fetch.source import WebSettings
+from ota.fetch.web import Web, follow, parse_retry_after, show_url
+from tests import pki
 from tests.ota.fetch.rig import DATA, DownloadRig, Fault, cut_at, fetch
 
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
@@ -88,3 +90,20 @@ def test_nobody_listens(rig: DownloadRig) -> None:
 def test_a_url_that_is_none(rig: DownloadRig) -> None:
     with pytest.raises(ContentError, match="bad URL"):
         rig.run(url="http://[/p.tar.gz")
+
+
+@pytest.mark.parametrize("trusted", [(0, 1), (1, 0), (1,)])
+@pytest.mark.parametrize("sent", [(), (0,), (0, 1), (1, 0)])
+def test_a_repository_whose_ca_was_renewed_with_its_key(
+    server: Any, tmp_path: Path, sent: tuple[int, ...], trusted: tuple[int, ...]
+) -> None:
+    key = pki.make_key()
+    roots = pki.authority("root", key, pki.OVER), pki.authority("root", key)
+    context = pki.server_context(pki.server(("root", key)), *(roots[n] for n in sent))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    (server.root / "p.tar.gz").write_bytes(DATA)
+    (tmp_path / "ca.pem").write_text(pki.pem_of(*(roots[n] for n in trusted)))
+    with Web(WebSettings(5, 5, ca_file=tmp_path / "ca.pem")) as web:
+        with web.get(server.url.replace("http:", "https:") + "/p.tar.gz") as body:
+            assert body.status == 200
+        assert web.chain_end == pki.VALID[1].replace(microsecond=0).timestamp()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,31 +36,85 @@ def test_a_broken_connection_goes_on_where_it_broke(rig: DownloadRig) -> None:
     assert 0 < offsets[1] == offsets[2] < offsets[3]
 
 
-def test_a_server_without_ranges_starts_over(rig: DownloadRig) -> None:
-    rig.script(cut_at(500_000), lambda h, d, _s: h.send_file(d, 0))
+def test_a_server_without_ranges_sends_what_is_here_once_more(rig: DownloadRig) -> None:
+    rig.script(cut_at(500_000), lambda h, d, _s: h.answer(200, d))
     assert rig.run().path.read_bytes() == DATA
+    assert [done for done, _all in rig.progress] == sorted(done for done, _all in rig.progress)
 
 
-def test_a_server_without_etag_is_not_asked_for_a_range(rig: DownloadRig) -> None:
-    def plain(handler: Any, data: bytes, _start: int) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(data)))
+def without(*names: str, cut: int | None = None) -> Callable[[Any, bytes, int], None]:
+    """Answer as a server does that knows ranges, without these headers and cut after ``cut`` bytes."""
+
+    def answer(handler: Any, data: bytes, start: int) -> None:
+        headers = {
+            "ETag": '"of-this-node"',
+            "Last-Modified": "Thu, 26 Nov 2026 10:00:00 GMT",
+            "Content-Length": str(len(data) - start),
+        }
+        handler.send_response(206 if start else 200)
+        for name, value in headers.items():
+            if name not in names:
+                handler.send_header(name, value)
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         handler.end_headers()
-        handler.wfile.write(data[:500_000])
-        handler.break_off()
+        handler.wfile.write(data[start:][:cut])
+        if cut is not None:
+            handler.break_off()
 
-    rig.script(plain)
+    return answer
+
+
+@pytest.mark.parametrize("names", [(), ("ETag",), ("ETag", "Last-Modified")], ids=str)
+def test_it_goes_on_whatever_the_validator_says(rig: DownloadRig, names: tuple[str, ...]) -> None:
+    """As behind two nodes with ETags of their own, or with a server that has none."""
+    rig.script(*[without(*names, cut=600_000)] * 3)
     assert rig.run().path.read_bytes() == DATA
-    assert rig.ranges == [None, None]
+    starts = [int((asked or "bytes=0-")[6:-1]) for asked in rig.ranges]
+    assert starts[0] == 0 < starts[1] < starts[2] < starts[3]
 
 
-def test_a_file_that_changed_meanwhile_starts_over(rig: DownloadRig) -> None:
-    rig.script(cut_at(500_000), status(503), status(503))
-    with pytest.raises(FetchError):
+def test_a_part_of_another_file_is_dropped_when_the_whole_does_not_match(rig: DownloadRig) -> None:
+    rig.folder.mkdir()
+    rig.part.write_bytes(b"of another file" * 10_000)
+    assert rig.run().path.read_bytes() == DATA
+    assert rig.ranges == ["bytes=150000-", None]
+
+
+PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+
+
+def page(
+    body: bytes = PAGE, kind: str = "text/html; charset=utf-8"
+) -> Callable[[Any, bytes, int], None]:
+    return lambda handler, _data, _start: handler.answer(200, body, [("Content-Type", kind)])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        page(),
+        page(kind="application/octet-stream"),
+        page(b"\xef\xbb\xbf \r\n<html>"),
+        page(b"Please log in"),
+        page(b""),
+        page(PAGE.ljust(len(DATA))),
+        page(PAGE.ljust(len(DATA) + 5)),
+    ],
+)
+def test_a_page_in_place_of_the_package_passes(
+    rig: DownloadRig, answer: Callable[[Any, bytes, int], None]
+) -> None:
+    rig.script(cut_at(500_000), answer)
+    assert rig.run().path.read_bytes() == DATA
+    assert int((rig.ranges[-1] or "")[6:-1]) > 0  # what was here before the page is kept
+
+
+def test_a_page_that_does_not_pass_is_named(rig: DownloadRig) -> None:
+    rig.script(*[page()] * 3)
+    with pytest.raises(FetchError, match=r"a web page came instead .*gave up after 3 attempts"):
         rig.run()
-    sidecar = rig.folder / f"{SHA256}.json"
-    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"etag": '"of-yesterday"'}))
-    assert rig.run().path.read_bytes() == DATA
+    assert rig.part.stat().st_size == 0
 
 
 @pytest.mark.parametrize(

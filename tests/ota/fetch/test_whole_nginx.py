@@ -65,12 +65,8 @@ class TestNginx:
     def test_whole(self, nginx: str, tmp_path: Path, path: str) -> None:
         assert fetch(f"{nginx}/{path}", tmp_path / "d").path.read_bytes() == DATA
 
-    @pytest.mark.parametrize(
-        ("path", "from_start"), [("p.tar.gz", False), ("plain/p.tar.gz", True)]
-    )
-    def test_resumed_with_its_etag(
-        self, nginx: str, tmp_path: Path, path: str, *, from_start: bool
-    ) -> None:
+    @pytest.mark.parametrize("path", ["p.tar.gz", "plain/p.tar.gz"])
+    def test_resumed(self, nginx: str, tmp_path: Path, path: str) -> None:
         stop = threading.Event()
         source = Source(f"{nginx}/{path}", len(DATA), SHA256)
 
@@ -93,7 +89,7 @@ class TestNginx:
             lambda here, _all: seen_first.append(here),
         )
         assert done.path.read_bytes() == DATA
-        assert (seen_first[1] < have) == from_start
+        assert min(seen_first) == have  # without ranges too, it is passed over
 
     def test_a_file_that_was_replaced_starts_over(self, nginx: str, tmp_path: Path) -> None:
         folder = tmp_path / "d"

@@ -16,7 +16,7 @@ from ota.install.rauc import (
 from ota.order.recovery import NOT_RESTARTED, RESTARTS
 from ota.order.states import State, Step
 from ota.order.task import Task
-from ota.trial.given_up import load_given_up
+from ota.trial.given_up import FailedTrials, load_given_up
 from ota.updater import Updater, UpdaterSettings
 from tests.ota.install.rauc_rig import RaucRig, install, needs_rauc, prepared, target
 from tests.ota.updater_rig import NotedRestarts, Surroundings
@@ -34,7 +34,7 @@ async def test_the_updater_with_rauc_from_order_to_restart_to_success(rauc_rig: 
     assert new.on_trial
     await new.confirm()
     assert new.status()["state"] == State.SUCCESS
-    assert agent.finals == ["77:final"]
+    assert agent.finals == ["77"]
 
 
 @pytest.mark.parametrize("left", [None, b"", b"\0" * 200])
@@ -55,7 +55,7 @@ async def test_a_version_whose_trial_is_lost_with_its_record_has_to_prove_itself
     new = agent.updater("1.1.0")
     assert new.on_trial
     await new.confirm()
-    assert (new.status()["state"], agent.finals) == (State.SUCCESS, ["77:final"])
+    assert (new.status()["state"], agent.finals) == (State.SUCCESS, ["77"])
     assert "set-state B good" in calls.read_text().splitlines()
     assert parse_record(record.read_bytes()) == RaucRecord()
 
@@ -71,7 +71,7 @@ async def test_an_agent_killed_before_the_machine_restarted_restarts_it_again(
     new = agent.updater("1.1.0")
     assert new.on_trial
     await new.confirm()
-    assert (new.status()["state"], agent.finals) == (State.SUCCESS, ["77:final"])
+    assert (new.status()["state"], agent.finals) == (State.SUCCESS, ["77"])
 
 
 @needs_rauc
@@ -93,7 +93,7 @@ async def test_a_fall_back_while_rauc_is_not_up_yet_is_reported_when_it_is(
     await ended
     assert (old.status()["state"], rauc_rig.boot("state.B")) == (State.FAILED, "bad")
     assert "started slot rootfs.0 again" in str(old.status()["failure"])
-    assert [entry.times for entry in load_given_up(rauc_rig.state)] == [1]
+    assert [entry.times for entry in load_given_up(rauc_rig.state).packages] == [1]
 
 
 @needs_rauc
@@ -107,7 +107,7 @@ async def test_a_machine_that_does_not_restart_is_given_up_for_that_reason(
     await run_until(old, agent.ended)
     assert (old.status()["state"], rauc_rig.boot("primary")) == (State.FAILED, "A")
     assert NOT_RESTARTED in str(old.status()["failure"])
-    assert load_given_up(rauc_rig.state) == ()  # there was no trial
+    assert load_given_up(rauc_rig.state) == FailedTrials()  # there was no trial
     assert rauc_rig.boot("state.B") == "bad"
 
 
@@ -147,7 +147,7 @@ class Agent:
         assert key
         assert value
         if once and once.endswith(":final"):
-            self.finals.append(once)
+            self.finals.append(once.removesuffix(":final").partition(".")[0])
             self.ended.set()
 
 

@@ -153,7 +153,9 @@ def test_a_newer_base_takes_over_once_and_says_so(tmp_path: Path) -> None:
 
 def test_of_two_given_up_the_newest_is_remembered_with_its_update() -> None:
     decision = decide(BootRecord("1.1.0", "1.0.5", TRIAL), lambda _version: None)
-    assert decision.record.last_rollback == Rollback("1.1.0", "its folder is missing", "77")
+    assert decision.record.last_rollback == Rollback(
+        "1.1.0", "its folder is missing", "77", damaged=True
+    )
 
 
 def test_a_folder_in_the_place_of_current_undoes_no_switch(tmp_path: Path) -> None:
@@ -334,5 +336,6 @@ def test_the_launcher_loads_nothing_but_the_standard_library() -> None:
     assert ours == {
         *("base", "base.files"),
         *("ota", "ota.launch", "ota.launch.boot", "ota.launch.launch"),
+        "ota.launch.starts",
     }
     assert not loaded & {"asyncio", "logging", "urllib3", "tuf", "ssl", "subprocess"}

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ota.errors import ContentError
 from ota.install.installer import Standing
 from ota.launch.boot import Rollback, Trial
-from ota.order.recovery import LOST_RECORD, NOT_RESTARTED, NOT_STARTED, RESTARTS, Action, recover
+from ota.order.recovery import (
+    LOST_RECORD,
+    NOT_RESTARTED,
+    NOT_STARTED,
+    REPAIRS,
+    RESTARTS,
+    Action,
+    recover,
+    show_left,
+)
 from ota.order.states import Step
 from ota.order.task import Task
 from ota.trust.target import Target
@@ -58,6 +69,33 @@ def test_what_a_start_does(case: str) -> None:
     assert verdict.action is action
     assert reason in verdict.reason
     assert bool(verdict.reason) == (action in {Action.FAIL, Action.GO_BACK})
+
+
+SUCCEEDED = ON_TRIAL.succeeded()
+DAMAGED, DEAD = Rollback(NEW, "a file", damaged=True), Rollback(NEW, "it ended 5 times")
+LEFT = {
+    # task, roll-back, running version
+    "damaged": (SUCCEEDED, DAMAGED, OLD, Action.REPAIR),
+    "damaged for the last time": (replace(SUCCEEDED, repairs=REPAIRS - 1), DAMAGED, OLD, Action.REPAIR),
+    "damaged too often": (replace(SUCCEEDED, repairs=REPAIRS), DAMAGED, OLD, Action.LEFT),
+    "whole, and dead": (SUCCEEDED, DEAD, OLD, Action.LEFT),
+    "it runs again": (SUCCEEDED, DAMAGED, NEW, Action.IDLE),
+    "a newer base runs": (SUCCEEDED, DAMAGED, "1.2.0", Action.IDLE),
+    "its record is lost": (None, DAMAGED, OLD, Action.IDLE),
+    "another update came since": (FAILED, DAMAGED, OLD, Action.IDLE),
+    "an update is under way": (CHECK, DAMAGED, OLD, Action.GO_ON),
+    "it was on trial": (SUCCEEDED, replace(DAMAGED, transaction="77"), OLD, Action.IDLE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LEFT)
+def test_what_a_start_does_for_a_confirmed_version_that_was_left(case: str) -> None:
+    task, rollback, running, action = LEFT[case]
+    verdict = recover(task, Standing(None, rollback), running)
+    assert (verdict.action, verdict.restart) == (action, False)
+    assert verdict.reason == (rollback.reason if action in {Action.REPAIR, Action.LEFT} else "")
+    told = show_left(rollback, running)
+    assert (told is None) is (running == NEW or rollback.transaction is not None)
 
 
 # The machine, not only the agent, has to restart: the agent was killed before that.

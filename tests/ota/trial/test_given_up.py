@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ota.errors import ContentError
 from ota.trial.given_up import (
     KEEP,
     TRIAL_BUDGET,
+    FailedTrials,
     GivenUp,
     add_failure,
     check_budget,
@@ -32,18 +34,22 @@ def test_failures_are_counted_by_package_and_kept(tmp_path: Path) -> None:
         add_failure(add_failure((), entry("a", "1")), entry("a", "1")), entry("a", "2")
     )
     assert [(e.sha256, e.times) for e in packages] == [("a", 2)]
-    check_budget(packages, "a")
+    check_budget(FailedTrials(packages), "a")
     packages = add_failure(add_failure(packages, entry("b", "3")), entry("a", "4"))
     with pytest.raises(ContentError, match="given up before"):
-        check_budget(packages, "a")
-    check_budget(packages, "b")
+        check_budget(FailedTrials(packages), "a")
+    check_budget(FailedTrials(packages), "b")
     for number in range(KEEP):
         packages = add_failure(packages, entry(f"x{number}", "5"))
     assert len(packages) == KEEP
-    save_given_up(tmp_path, packages)
-    assert load_given_up(tmp_path) == packages
+    trials = FailedTrials(packages, packages[:2], entry("c", "6"))
+    save_given_up(tmp_path, trials)
+    assert load_given_up(tmp_path) == trials
+    written = json.loads(given_up_path(tmp_path).read_bytes())
+    given_up_path(tmp_path).write_text(json.dumps({"format": 1, "packages": written["packages"]}))
+    assert load_given_up(tmp_path) == FailedTrials(packages)  # as an older version writes it
     given_up_path(tmp_path).write_bytes(b"{")
-    assert load_given_up(tmp_path) == ()
+    assert load_given_up(tmp_path) == FailedTrials()
 
 
 async def test_a_version_that_fails_its_trial_again_and_again_is_refused(

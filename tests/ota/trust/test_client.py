@@ -125,10 +125,61 @@ def test_endless_data(find: Any, server: Any) -> None:
     refused("metadata without end (endless data)", find)
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[" * 10_000, b'{"signed": 1, "signatures": 2}'])
+@pytest.mark.parametrize("data", [b"{}", b"[" * 10_000, b'{"signed": 1, "signatures": 2}'])
 def test_metadata_that_is_none(find: Any, server: Any, data: bytes) -> None:
     (server.root / "metadata/timestamp.json").write_bytes(data)
     refused("bad metadata", find)
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("name", ["timestamp.json", "root.json", "targets.json"])
+def test_metadata_that_moved_is_followed(find: Any, server: Any, name: str, code: int) -> None:
+    server.scripted = name
+    for path in (server.root / "metadata").glob(f"*{name}"):
+        (server.root / "moved").mkdir(exist_ok=True)
+        (server.root / "moved" / path.name).write_bytes(path.read_bytes())
+
+    def lead(handler: Any, _data: bytes, _start: int) -> None:
+        place = f"/moved/{handler.path.rpartition('/')[2]}"
+        handler.answer(code, b"", [("Location", place)])
+        server.scripted = "nothing more"
+
+    server.script.append(lead)
+    assert find().version == "1.1.0"
+
+
+@pytest.mark.parametrize("place", ["/metadata/timestamp.json", "ftp://h/timestamp.json"])
+def test_metadata_is_followed_by_the_rules_of_packages(find: Any, server: Any, place: str) -> None:
+    server.scripted = "timestamp.json"
+
+    def lead(handler: Any, _data: bytes, _start: int) -> None:
+        handler.answer(302, b"", [("Location", place)])
+
+    server.script.extend([lead] * 9)
+    refused("bad redirect", find)
+    asked = [path for path, _range in server.requests if path.endswith("timestamp.json")]
+    assert len(asked) in {1, 6}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<!DOCTYPE html><html>log in</html>", "a web page came instead"),
+        (b"\xef\xbb\xbf\n <html>", "a web page came instead"),
+        (b"", "an empty answer"),
+    ],
+)
+@pytest.mark.parametrize("name", ["timestamp.json", "2.root.json", "targets.json"])
+def test_a_page_in_place_of_metadata_passes(
+    find: Any, server: Any, name: str, body: bytes, said: str
+) -> None:
+    server.scripted = name
+    server.script.append(
+        lambda handler, _data, _start: handler.answer(200, body, [("Content-Type", "text/html")])
+    )
+    with pytest.raises(FetchError, match=said):
+        find()
+    assert find().version == "1.1.0"
 
 
 def test_slow_retrieval(find: Any, settings: TrustSettings) -> None:
