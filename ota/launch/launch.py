@@ -48,7 +48,7 @@ class LaunchDecision:
     note: str | None = None
 
 
-def _no_fault(_version: str, *, doubted: bool) -> str | None:  # noqa: ARG001  # a default for tables
+def _no_fault(version: str, *, doubted: bool) -> str | None:  # noqa: ARG001  # a default for tables
     return None
 
 

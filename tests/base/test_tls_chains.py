@@ -9,6 +9,7 @@ from ipaddress import ip_network
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from base.clock import TrustedTime
 from base.tls_chains import DEPTH_MAX, find_chain_end
@@ -88,7 +89,7 @@ NO_SIGNING = x509.KeyUsage(
     encipher_only=False, decipher_only=False,
 )  # fmt: skip
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"x")
-USES = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH])
+USES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 REFUSED: dict[str, tuple[Made, Certificates, Certificates]] = {
     "all roots have expired": (BY_ROOT, [], [OLD]),
     "a valid one is sent, and not trusted": (BY_ROOT, [NEW], [OLD]),

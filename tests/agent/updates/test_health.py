@@ -193,14 +193,14 @@ async def test_a_version_lacks_the_cloud_only_while_its_check_is_the_one_under_w
         await event.wait()
 
     health = Health([("registration", lambda: wait_for(there)), ("sound", lambda: wait_for(later))])
-    assert not health.lacks_cloud
+    seen = [health.lacks_cloud]
     proving = asyncio.create_task(health.wait_until_passed())
     await asyncio.sleep(0)
-    assert health.lacks_cloud
+    seen.append(health.lacks_cloud)
     there.set()
     for _turn in range(3):
         await asyncio.sleep(0)
-    assert not health.lacks_cloud
+    seen.append(health.lacks_cloud)
     later.set()
     await proving
-    assert not health.lacks_cloud
+    assert [*seen, health.lacks_cloud] == [False, True, False, False]
