@@ -77,7 +77,11 @@ async def name_update(services: Served, signed: SignedRequest, body: NameBody) -
     return answer(views.device(view), total=1, status=201)
 
 
-@router.post("/device/unbind", response_model=schema.DoneByNumber, responses=errors(*BOUND_DEVICE))
+@router.post(
+    "/device/unbind",
+    response_model=schema.DoneByNumber,
+    responses=errors(*BOUND_DEVICE, by_number=True),
+)
 async def unbind(services: Served, signed: SignedRequest, body: DeviceBody) -> JSONResponse:
     """2.3: unbind a device from its account; here the document's code is a number.
 
@@ -102,7 +106,7 @@ async def unbind_device(services: Services, uuid: str, device_id: int) -> str | 
 @router.get(
     "/device/bind/list",
     response_model=schema.DeviceList,
-    responses=errors(ErrorCode.QUERY_PARAMS_INVALID),
+    responses=errors(ErrorCode.QUERY_PARAMS_INVALID, by_number=True),
 )
 async def bind_list(services: Served, signed: SignedRequest, query: ListQuery) -> JSONResponse:
     """2.4: list the account's devices, newest first; here too the document's code is a number."""

@@ -9,12 +9,16 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from staging.api import accounts, authorize, control, family, openapi, ota
-from staging.api.envelope import PREFIX, Boundary, install_handlers
+from staging.api.bodies import AnyForm
+from staging.api.envelope import PREFIX, Boundary, install_handlers, refuse_field
 from staging.services import Services
 from staging.throttle import Throttle
 
 ROUTERS = (control.router, accounts.router, ota.router, family.router, authorize.router)
 """The routers of all endpoints below ``/v1``."""
+
+# The log-in page reads its form itself.
+_OWN_FORMS = frozenset({f"{PREFIX}/account/authorize"})
 
 
 def create_app(services: Services, repository: Path) -> Boundary:
@@ -38,7 +42,7 @@ def create_app(services: Services, repository: Path) -> Boundary:
         files = StaticFiles(directory=repository / folder, check_dir=False)
         files.config_checked = True  # a folder that does not exist yet gives 404, not 500
         app.mount(f"/tuf/{folder}", files, name=folder)
-    return Boundary(app)
+    return Boundary(AnyForm(app, f"{PREFIX}/", _OWN_FORMS, refuse_field))
 
 
 def _add_description(app: FastAPI) -> None:

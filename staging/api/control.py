@@ -13,6 +13,7 @@ from staging.api.params import ControlBody, DevicesBody, HistoryQuery, RealtimeK
 from staging.errors import ErrorCode, RefusedError
 from staging.identity.oauth import Scope
 from staging.store import access, devices, history
+from wire.codes import Code
 
 router = APIRouter()
 
@@ -34,11 +35,16 @@ async def resource(services: Served, signed: SignedRequest, uuid: UuidQuery) -> 
     ),
 )
 async def send(services: Served, signed: SignedRequest, body: ControlBody) -> JSONResponse:
-    """3.4: read or set a data point and return the device's answer, also a refusal."""
+    """3.4: read or set a data point and return the device's answer, also a refusal.
+
+    ``content`` is a read value, the reason of a refusal or, where a device takes a value and says no more, that value.
+    """
     await authorize(services, signed, Scope.CONTROL, body.deviceUuid, changes=body.method == "PUT")
     code, text = await services.gateway.control(
         body.deviceUuid, body.name, body.method, body.content
     )
+    if code == Code.CHANGED.dotted and not text:
+        text = body.content or ""
     return answer({"code": code, "content": text, "name": body.name}, total=1)
 
 

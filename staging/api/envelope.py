@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from staging.api.failures import ApiError, response_to
+from staging.api.failures import CODED_BY_NUMBER, ApiError, response_to
 from staging.api.params import validation_error
 from staging.errors import (
     AlreadyBoundError,
@@ -28,7 +28,7 @@ from staging.errors import (
     RefusedError,
     StoreBusyError,
 )
-from wire.errors import WireError
+from wire.errors import FieldError, WireError
 
 OK = "0"
 # The path prefix of the open API's endpoints.
@@ -55,9 +55,10 @@ def answer(data: object, *, total: int | None = None, status: int = 200) -> JSON
     return JSONResponse(body, status)
 
 
-def failure(error: ApiError) -> JSONResponse:
-    """Wrap an error in the envelope."""
-    return JSONResponse({"data": None, "code": error.code, "message": error.message}, error.status)
+def failure(error: ApiError, path: str = "") -> JSONResponse:
+    """Wrap an error of the endpoint ``path`` in the envelope; the code has the form of the endpoint's own ``code``."""
+    code = int(error.code) if path.removeprefix(PREFIX) in CODED_BY_NUMBER else error.code
+    return JSONResponse({"data": None, "code": code, "message": error.message}, error.status)
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -78,8 +79,8 @@ def install_handlers(app: FastAPI) -> None:
 
 
 def _handler(convert: Any) -> Any:
-    async def handle(_request: Request, error: Exception) -> JSONResponse:
-        return failure(convert(error))
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        return failure(convert(error), request.url.path)
 
     return handle
 
@@ -92,7 +93,12 @@ async def _refuse_parameters(request: Request, error: Exception) -> JSONResponse
     if not isinstance(error, RequestValidationError):
         raise TypeError(f"{type(error).__name__} is no mistake in the parameters")
     path = request.url.path.removeprefix(PREFIX)
-    return failure(validation_error(path, error.errors()))
+    return failure(validation_error(path, error.errors()), path)
+
+
+def refuse_field(error: FieldError, path: str) -> JSONResponse:
+    """Wrap an error in a parameter that has no code of the document's."""
+    return failure(ApiError("400", 400, str(error)), path)
 
 
 def _from_http(error: HTTPException) -> ApiError:
@@ -141,14 +147,15 @@ class Boundary:
 
         try:
             if _announced_length(scope) > BODY_LIMIT:
-                response = failure(ApiError("413", 413, f"expected at most {BODY_LIMIT} bytes"))
+                refusal = ApiError("413", 413, f"expected at most {BODY_LIMIT} bytes")
+                response = failure(refusal, scope["path"])
                 await response(scope, receive, watch)
                 return
             await self._app(scope, _limited(receive), watch)
         except Exception as error:  # noqa: BLE001  # logged here, and not shown to the app
             _log.exception("%s %s failed", scope["method"], scope["path"])
             if not started:
-                await failure(_from_bug(error))(scope, receive, send)
+                await failure(_from_bug(error), scope["path"])(scope, receive, send)
 
 
 def _announced_length(scope: Scope) -> int:

@@ -59,6 +59,9 @@ DEVICE = (ErrorCode.DEVICE_UUID_INVALID, ErrorCode.DEVICE_NOT_EXIST, ErrorCode.A
 BOUND_DEVICE = (*DEVICE, ErrorCode.NOT_BOUND)
 """The errors of a ★ request: the device must be bound to the caller."""
 
+CODED_BY_NUMBER = frozenset({"/device/unbind", "/device/bind/list"})
+"""The endpoints whose ``code`` is a number in the document, below ``/v1``."""
+
 Responses = dict[int | str, dict[str, Any]]
 
 
@@ -80,14 +83,16 @@ def response_to(error: RefusedError | AlreadyBoundError) -> ApiError:
     return ApiError("406", 406, str(error))
 
 
-def errors(*specific: ErrorCode | int) -> Responses:
+def errors(*specific: ErrorCode | int, by_number: bool = False) -> Responses:
     """Declare a signed route's errors, for ``responses=`` of its decorator.
 
     Args:
         *specific: document codes, or HTTP statuses, that only some routes have. Those of every
             signed request are added.
+        by_number: the route is one of `CODED_BY_NUMBER`.
     """
-    return _responses((*_ANY_ROUTE, *_SIGNED, *specific), {"model": schema.Failure})
+    model = schema.FailureByNumber if by_number else schema.Failure
+    return _responses((*_ANY_ROUTE, *_SIGNED, *specific), {"model": model})
 
 
 def page_errors(pages: Mapping[int, str]) -> Responses:

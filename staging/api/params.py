@@ -35,6 +35,8 @@ class _Field:
     secret: bool = False
 
 
+_A_TIME = "a UTC time such as 2017-04-14T08:31:10Z, or with an offset such as +08:00"
+
 _FIELDS: Mapping[str, _Field] = {
     "deviceUuid": _Field(ErrorCode.DEVICE_UUID_INVALID, "14 hexadecimal digits"),
     "token": _Field(
@@ -48,8 +50,8 @@ _FIELDS: Mapping[str, _Field] = {
     ),
     "propertyKey": _Field(ErrorCode.QUERY_PARAMS_INVALID, "the key of a data point"),
     "propertyType": _Field(ErrorCode.QUERY_PARAMS_INVALID, '"REPORT" or "RESOURCE"'),
-    "startTime": _Field(ErrorCode.QUERY_PARAMS_INVALID, "a UTC time such as 2017-04-14T08:31:10Z"),
-    "endTime": _Field(ErrorCode.QUERY_PARAMS_INVALID, "a UTC time such as 2017-04-14T08:31:10Z"),
+    "startTime": _Field(ErrorCode.QUERY_PARAMS_INVALID, _A_TIME),
+    "endTime": _Field(ErrorCode.QUERY_PARAMS_INVALID, _A_TIME),
     "limit": _Field(ErrorCode.QUERY_PARAMS_INVALID, f"an integer from 1 to {HISTORY_LIMIT}"),
     "nextPage": _Field(ErrorCode.QUERY_PARAMS_INVALID, "the nextPage of an answer, in ms"),
     "packageId": _Field(ErrorCode.OTA_PARAMS_ERROR, "the id of a package, an integer"),
@@ -75,19 +77,22 @@ def _empty_is_none(value: object) -> object:
     return None if value in ("", "null") else value
 
 
+def _or_default(default: int) -> BeforeValidator:
+    return BeforeValidator(lambda value: default if _empty_is_none(value) is None else value)
+
+
 def _start_time(value: object) -> object:
-    return _read_time("startTime", value)
+    text = _empty_is_none(value)
+    return None if text is None else parse_iso(str(text), "startTime")[0]
 
 
 def _end_time(value: object) -> object:
-    # endTime has no milliseconds; the whole second that it names is included.
-    end = _read_time("endTime", value)
-    return None if end is None else end + 999
-
-
-def _read_time(field: str, value: object) -> int | None:
     text = _empty_is_none(value)
-    return None if text is None else parse_iso(str(text), field)
+    if text is None:
+        return None
+    end, is_second = parse_iso(str(text), "endTime")
+    # The whole second that it names is included.
+    return end + 999 if is_second else end
 
 
 def _list_of_uuids(values: list[str]) -> list[str]:
@@ -119,14 +124,18 @@ KindQuery = Annotated[
     Query(alias="propertyType"),
 ]
 _TIME = WithJsonSchema(
-    {"type": "string", "pattern": r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?$", "description": "UTC"}
+    {
+        "type": "string",
+        "pattern": r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[-+ ]\d\d:?[0-5]\d))?$",
+        "description": "UTC, or with an offset",
+    }
 )
 StartQuery = Annotated[int | None, BeforeValidator(_start_time), _TIME, Query(alias="startTime")]
 EndQuery = Annotated[int | None, BeforeValidator(_end_time), _TIME, Query(alias="endTime")]
 RealtimeKey = Annotated[str, Query(alias="propertyKey", min_length=1, max_length=64)]
 TokenQuery = Annotated[BindToken, Query()]
 PackageQuery = Annotated[Id, Query(alias="packageId")]
-LimitQuery = Annotated[int, Query(ge=1, le=HISTORY_LIMIT)]
+LimitQuery = Annotated[int, _or_default(HISTORY_LIMIT_DEFAULT), Query(ge=1, le=HISTORY_LIMIT)]
 PageQuery = Annotated[OptionalId, Query(alias="nextPage")]
 
 
@@ -153,8 +162,10 @@ class Listing:
 
 
 async def _listing(
-    start: Annotated[int, Query(ge=0, le=INT64_MAX)] = 0,
-    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT)] = LIST_LIMIT_DEFAULT,
+    start: Annotated[int, _or_default(0), Query(ge=0, le=INT64_MAX)] = 0,
+    limit: Annotated[
+        int, _or_default(LIST_LIMIT_DEFAULT), Query(ge=1, le=LIST_LIMIT)
+    ] = LIST_LIMIT_DEFAULT,
 ) -> Listing:
     return Listing(start, limit)
 

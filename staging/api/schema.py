@@ -39,6 +39,14 @@ class Failure(_Strict):
     message: Annotated[str, Field(examples=["user and devices do not bind: 0083000000000a"])]
 
 
+class FailureByNumber(_Strict):
+    """Any error; here the document's code is a number."""
+
+    data: None
+    code: Annotated[int, Field(examples=[1212])]
+    message: Annotated[str, Field(examples=["user and devices do not bind: 0083000000000a"])]
+
+
 class Done(_Answer):
     """Success."""
 
@@ -241,7 +249,7 @@ class Offer(_Strict):
 
     deviceUuid: Uuid
     packageId: int
-    strategyId: int | None
+    strategyId: int
     type: Literal["PASSIVE", "SILENT"]
     newOsVersion: str
     originalOsVersion: str
@@ -281,7 +289,7 @@ class Task(_Strict):
     taskId: int
     deviceUuid: Uuid
     packageId: int
-    otaStrategyId: int | None
+    otaStrategyId: int
     osVersionId: int
     status: Literal["CREATED", "RUNNING", "INSTALLED", "SUCCESS", "FAILED"]
     eventLog: str

@@ -8,12 +8,15 @@ from staging.store.devices import DeviceView
 from staging.store.models import KIND_REPORT, Account, Package, Report
 from staging.store.order_rules import Status
 from staging.store.ota import NewVersion, TaskView
+from staging.store.releases import StrategyType
 from staging.times import iso, iso_or_none
 from wire.reports import KEYS_VOICE
 from wire.voice import history_text, parse_segment
 
 # The document's only value; this cloud's accounts take the place of Baidu Passport's.
 ORIGIN_TYPE = "USER_BAIDU_PASSPORT"
+# The id of a verification's strategy, which it has none of; ids begin at 1.
+NO_STRATEGY = 0
 
 
 def account_info(account: Account) -> dict[str, Any]:
@@ -114,12 +117,16 @@ def version_info(package: Package, version: str) -> dict[str, Any]:
 
 
 def new_version(uuid: str, offer: NewVersion) -> dict[str, Any]:
-    """Render an offer of ``GET /device/ota/new_version`` (5.1)."""
+    """Render an offer of ``GET /device/ota/new_version`` (5.1).
+
+    The document's table knows an offer without an order as ``PASSIVE`` only: until the cloud orders what a silent
+    strategy offers, the user may. A verification has no strategy, and 0 for it.
+    """
     return {
         "deviceUuid": uuid,
         "packageId": offer.package_id,
-        "strategyId": offer.strategy_id,
-        "type": offer.type,
+        "strategyId": offer.strategy_id or NO_STRATEGY,
+        "type": offer.type if offer.task_id else StrategyType.PASSIVE.value,
         "newOsVersion": offer.new_version,
         "originalOsVersion": offer.running_version,
         "otaTaskId": offer.task_id,
@@ -134,7 +141,7 @@ def update_status(uuid: str, view: TaskView) -> dict[str, Any]:
         "taskId": task.id,
         "deviceUuid": uuid,
         "packageId": task.package_id,
-        "otaStrategyId": task.strategy_id,
+        "otaStrategyId": task.strategy_id or NO_STRATEGY,
         "osVersionId": view.os_version_id,
         "status": task.status,
         "eventLog": "".join(f"{line}\n" for line in view.lines),

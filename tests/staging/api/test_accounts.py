@@ -14,7 +14,7 @@ UUID = "0083000000000a"
 
 def failed(response: Any, status: int, code: str, *words: str) -> None:
     body = response.json()
-    assert (response.status_code, body["code"], body["data"]) == (status, code, None)
+    assert (response.status_code, str(body["code"]), body["data"]) == (status, code, None)
     for word in words:
         assert word in body["message"]
 

@@ -24,7 +24,7 @@ def error(response: Any) -> tuple[int, str]:
     assert list(body) == ["data", "code", "message"]
     assert body["data"] is None
     assert body["message"]
-    return response.status_code, body["code"]
+    return response.status_code, str(body["code"])
 
 
 async def test_good_request(cloud: Any) -> None:

@@ -49,10 +49,12 @@ async def device(cloud: Any) -> Any:
     return await cloud.register(answers=answers)
 
 
-async def test_put_reaches_the_device_with_its_content(cloud: Any, device: Any) -> None:
+async def test_put_reaches_the_device_and_answers_the_value_that_was_set(
+    cloud: Any, device: Any
+) -> None:
     device.answers["PUT", "play"] = Answer(Code.CHANGED)
     response = await control(cloud, method="PUT", name="play", content="春天在哪里")
-    assert response.json()["data"] == {"code": "2.04", "content": "", "name": "play"}
+    assert response.json()["data"] == {"code": "2.04", "content": "春天在哪里", "name": "play"}
     request = await device.expect("PUT", "play")
     assert request.payload.decode() == "春天在哪里"
 
@@ -62,7 +64,7 @@ async def test_a_long_url_reaches_the_device_and_the_history_whole(cloud: Any, d
     device.answers["PUT", "play"] = Answer(Code.CHANGED)
     device.answers["GET", "play"] = Answer(Code.CONTENT, url.encode())
     response = await control(cloud, method="PUT", name="play", content=url)
-    assert response.json()["data"] == {"code": "2.04", "content": "", "name": "play"}
+    assert response.json()["data"] == {"code": "2.04", "content": url, "name": "play"}
     assert (await device.expect("PUT", "play")).payload.decode() == url
     response = await control(cloud, method="GET", name="play")
     assert response.json()["data"] == {"code": "2.05", "content": url, "name": "play"}

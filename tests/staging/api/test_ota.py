@@ -83,7 +83,7 @@ async def test_highest_version_is_offered(cloud: Any) -> None:
         cloud.release(version, StrategyType.SILENT)
     found = await offer(cloud)
     assert (found["newOsVersion"], found["originalOsVersion"]) == ("1.10", "0.0.0.0")
-    assert (found["type"], found["otaTaskId"]) == ("SILENT", 0)
+    assert (found["type"], found["otaTaskId"]) == ("PASSIVE", 0)
 
 
 @pytest.mark.parametrize(

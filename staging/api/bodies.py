@@ -1,0 +1,164 @@
+"""Where the parameters of a POST or PUT are: in a JSON body, a form or the query, by any Content-Type.
+
+The document lists the parameters of such a request and shows a JSON body beside it. Programs send JSON as
+``application/x-www-form-urlencoded`` (curl's ``-d``), as ``text/plain`` (a browser's fetch) or without a type, forms
+(requests' ``data=``), and parameters in the URL. The routes read JSON; `AnyForm` makes JSON of the others. A request
+that is JSON by its type and has no query is passed on unread.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wire.errors import FieldError
+
+# The parameters that are lists: repeated, or joined by commas, in a form or a query.
+LISTS = frozenset({"deviceUuids"})
+# The document's longest request has four parameters, one of them with twenty values.
+FIELDS_LIMIT = 64
+# What is sent once is what is meant: parameters that must not be repeated in an error.
+_SECRETS = frozenset({"token"})
+
+
+def merged(body: bytes, query: bytes) -> bytes:
+    """Return one JSON object with the parameters of a body and of a query.
+
+    ``body`` is a JSON object, a form, or empty. A body that is none of these is returned as it is: the error
+    about it is the route's.
+
+    Raises:
+        FieldError: a parameter has one value in the query and another in the body, or there are too many.
+    """
+    found = _read_body(body)
+    if found is None:
+        return body
+    for name, value in _fields(query, "the query").items():
+        if name in found and _plain(found[name]) != _plain(value):
+            what = "the same value in the query and in the body"
+            raise FieldError(name, found[name], what, secret=name in _SECRETS)
+        found.setdefault(name, value)
+    return json.dumps(found).encode("utf-8")
+
+
+def _read_body(body: bytes) -> dict[str, Any] | None:
+    if not body.strip():
+        return {}
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        # A text without "=" is no form; what begins as JSON was meant as JSON.
+        if b"=" not in body or body.lstrip()[:1] in b'{["':
+            return None
+        return _fields(body, "the form")
+    return value if isinstance(value, dict) else None
+
+
+def _fields(text: bytes, what: str) -> dict[str, Any]:
+    """Return the fields of a form or query; raises FieldError."""
+    try:
+        pairs = parse_qsl(
+            text.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=FIELDS_LIMIT,
+        )
+    except ValueError as error:
+        expected = f"UTF-8, percent-encoded, at most {FIELDS_LIMIT} fields"
+        raise FieldError(
+            what, text[:80].decode("utf-8", "replace"), expected, secret=True
+        ) from error
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in LISTS:
+            fields.setdefault(name, []).extend(_list(value))
+        elif fields.setdefault(name, value) != value:
+            raise FieldError(name, value, f"one value in {what}", secret=name in _SECRETS)
+    return fields
+
+
+def _list(value: str) -> list[Any]:
+    if value.startswith("["):
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            return [value]  # the route says what is wrong with it
+        return found if isinstance(found, list) else [value]
+    return value.split(",") if value else []
+
+
+def _plain(value: object) -> object:
+    """Return a value as a form writes it, for comparison: 480 and "480" are the same id."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class AnyForm:
+    """An ASGI application that hands its inner one each POST and PUT below ``prefix`` as JSON."""
+
+    def __init__(self, app: ASGIApp, prefix: str, forms: frozenset[str], refuse: Any) -> None:
+        """Wrap ``app``.
+
+        Args:
+            app: the application.
+            prefix: the path below which it is done.
+            forms: paths of pages that read their own forms.
+            refuse: makes the response to a FieldError of a path.
+        """
+        self._app, self._prefix, self._forms, self._refuse = app, prefix, forms, refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if not self._concerns(scope):
+            await self._app(scope, receive, send)
+            return
+        body = await _whole(receive)
+        if body is None:
+            return
+        try:
+            body = merged(body, scope["query_string"])
+        except FieldError as error:
+            await self._refuse(error, scope["path"])(scope, receive, send)
+            return
+        scope = {**scope, "headers": list(scope["headers"]), "query_string": b""}
+        headers = MutableHeaders(scope=scope)
+        headers["content-type"] = "application/json"
+        headers["content-length"] = str(len(body))
+        await self._app(scope, _once(body, receive), send)
+
+    def _concerns(self, scope: Scope) -> bool:
+        if scope["type"] != "http" or scope["method"] not in {"POST", "PUT"}:
+            return False
+        if not scope["path"].startswith(self._prefix) or scope["path"] in self._forms:
+            return False
+        kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+        return bool(scope["query_string"]) or kind != "application/json"
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """Return a request's body, whose length the caller bounds; None if the client went away."""
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def _once(body: bytes, rest: Receive) -> Receive:
+    """Return a source of one message with the whole body, and then of what follows."""
+    given = False
+
+    async def receive() -> Message:
+        nonlocal given
+        if given:
+            return await rest()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

@@ -1,0 +1,123 @@
+"""Parameters wherever an app puts them: JSON by any type, forms, the query (staging.api.bodies)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from staging.api.bodies import FIELDS_LIMIT, merged
+from wire.codes import Code
+from wire.errors import FieldError
+from wire.exchange import Answer
+
+UUID = "0083000000000a"
+ORDER = {"deviceUuid": UUID, "method": "PUT", "name": "volume", "content": "9"}
+FORM = f"deviceUuid={UUID}&method=PUT&name=volume&content=9"
+TOKEN = "6dd5790b2163a0132e6c65c6dd6f9ef2"
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "expected"),
+    [
+        (json.dumps(ORDER), "", ORDER),
+        (FORM, "", ORDER),
+        ("", FORM, ORDER),
+        (" \n", FORM, ORDER),
+        ("method=PUT&content=9", f"deviceUuid={UUID}&name=volume", ORDER),
+        ('{"deviceUuid": "a", "packageId": 480}', "packageId=480", {"deviceUuid": "a", "packageId": 480}),
+        ("deviceUuids=a,b", "", {"deviceUuids": ["a", "b"]}),
+        ("deviceUuids=a&deviceUuids=b", "", {"deviceUuids": ["a", "b"]}),
+        ("", "deviceUuids=%5B%22a%22%2C%22b%22%5D", {"deviceUuids": ["a", "b"]}),
+        ("", "deviceUuids=", {"deviceUuids": []}),
+        ("deviceUuids=[", "", {"deviceUuids": ["["]}),
+        ("name=%E5%B0%8F%E5%85%94+%2B1", "", {"name": "小兔 +1"}),
+        ("name=", "", {"name": ""}),
+        ('{"name": null}', "limit=", {"name": None, "limit": ""}),
+        ("a=1&a=1", "", {"a": "1"}),
+        ("", "", {}),
+    ],
+)  # fmt: skip
+def test_a_request_is_one_object(body: str, query: str, expected: dict[str, Any]) -> None:
+    assert json.loads(merged(body.encode(), query.encode())) == expected
+
+
+@pytest.mark.parametrize("body", ['["a"]', "5", "null", "text", '{"a"', "[" * 5000, '{"a=b'])
+def test_what_is_neither_is_left_to_the_route(body: str) -> None:
+    assert merged(body.encode(), b"a=1") == body.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "words"),
+    [
+        ('{"name": "a"}', "name=b", "name: got"),
+        ("name=a", "name=b", "name: got"),
+        ("name=a&name=b", "", "name: got"),
+        ("", "name=%FF", "the query: "),
+        ("name=%FF", "", "the form: "),
+        ("&".join(f"a{number}=1" for number in range(FIELDS_LIMIT + 1)), "", "the form: "),
+        ('{"packageId": true}', "packageId=1", "packageId: got"),
+    ],
+)
+def test_what_is_doubtful_is_refused(body: str, query: str, words: str) -> None:
+    with pytest.raises(FieldError, match=f"^{words}"):
+        merged(body.encode(), query.encode())
+
+
+def test_a_token_is_not_repeated_in_an_error() -> None:
+    with pytest.raises(FieldError) as caught:
+        merged(json.dumps({"token": TOKEN}).encode(), b"token=other")
+    assert TOKEN not in str(caught.value)
+
+
+@given(st.binary(max_size=60), st.binary(max_size=30))
+def test_any_bytes_are_read_or_refused(body: bytes, query: bytes) -> None:
+    try:
+        read = merged(body, query)
+    except FieldError:
+        return
+    assert read == body or isinstance(json.loads(read), dict)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "query"),
+    [
+        ("application/json; charset=utf-8", json.dumps(ORDER), ""),
+        ("application/x-www-form-urlencoded", json.dumps(ORDER), ""),
+        ("text/plain;charset=UTF-8", json.dumps(ORDER), ""),
+        ("", json.dumps(ORDER), ""),
+        ("application/x-www-form-urlencoded", FORM, ""),
+        ("", "", FORM),
+        ("application/json", '{"content": "9"}', f"deviceUuid={UUID}&method=PUT&name=volume"),
+    ],
+)
+async def test_an_order_is_taken_in_each_form(cloud: Any, kind: str, body: str, query: str) -> None:
+    cloud.bind()
+    device = await cloud.register(answers={("PUT", "volume"): Answer(Code.CHANGED)})
+    headers = cloud.headers() | {"Content-Type": kind}
+    url = f"/v1/device/control/send?{query}"
+    response = await cloud.http.post(url, headers=headers, content=body.encode())
+    assert response.json()["data"] == {"code": "2.04", "content": "9", "name": "volume"}
+    assert (await device.expect("PUT", "volume")).payload == b"9"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body", "code", "words"),
+    [
+        ("/device/unbind", "text/plain", "[1]", 400, "body: not JSON"),
+        ("/device/unbind?deviceUuid=b", "", f"deviceUuid={UUID}", 400, "deviceUuid: got"),
+        ("/device/unbind", "", "deviceUuid=x", 1208, "device uuid invalid: deviceUuid: got"),
+        ("/device/query/data/connect", "", "deviceUuids=", "1801", "device id is empty"),
+    ],
+)
+async def test_a_mistake_is_named_in_each_form(
+    cloud: Any, path: str, kind: str, body: str, code: object, words: str
+) -> None:
+    headers = cloud.headers() | {"Content-Type": kind}
+    response = await cloud.http.post(f"/v1{path}", headers=headers, content=body.encode())
+    assert response.json()["code"] == code
+    assert response.json()["message"].startswith(words)
+    assert response.status_code == 400
