@@ -125,7 +125,7 @@ async def test_the_example_works_and_says_why_it_does_not(tmp_path: Path) -> Non
         )
         assert done == (0, "done")
         assert served.bench.dispatch.points["even"].value == 6  # type: ignore[attr-defined]
-        assert nowhere[1].startswith("no answer: [Errno 2]")
+        assert "secret.json: No such file or directory: put there" in nowhere[1]
         await served.clients.remove("laptop")
         code, text = await run_example(tmp_path / "keys", "GET", "even")
     assert (code, text) == (
