@@ -16,6 +16,7 @@ import sys
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -51,6 +52,35 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+# The console's tests share a browser, a cloud and an agent: two workers start them, not each that gets a file.
+_CONSOLE = "tests/staging/console/"
+_FILES_OF_FIRST = f"{_CONSOLE}test_i"
+
+
+def _console_group(nodeid: str) -> str | None:
+    """Return which of its two groups a test of the console is in; None: it is another test."""
+    if not nodeid.startswith(_CONSOLE):
+        return None
+    return f"{_CONSOLE}{'first' if nodeid < _FILES_OF_FIRST else 'second'}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest groups begin first, so that no worker is alone with one at the end."""
+    items.sort(key=lambda item: _console_group(item.nodeid) is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker whole files, and the console's in two groups."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByGroup(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _console_group(nodeid) or super()._split_scope(nodeid)
+
+    return ByGroup(config, log)
 
 
 @pytest.fixture(autouse=True)
