@@ -10,8 +10,6 @@ import array
 import asyncio
 import math
 import sys
-import tempfile
-import wave
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +50,8 @@ class SoundProof:
 
 def write_chime(path: Path) -> None:
     """Write the chime as a WAV file, 16-bit mono; raises OSError."""
+    import wave  # noqa: PLC0415  # no start needs it
+
     samples = array.array("h")
     for hertz, seconds in NOTES:
         count = int(RATE * seconds)
@@ -75,6 +75,8 @@ async def play_chime(player: Player, volume: int) -> SoundProof:
 
     The player must be idle; it is stopped and closed afterwards.
     """
+    import tempfile  # noqa: PLC0415  # no start needs it
+
     if isinstance(player, StandInPlayer):
         return SoundProof(None, player.name)
     try:
