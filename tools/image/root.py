@@ -49,6 +49,8 @@ UNWANTED = (
     # Where raspi-firmware's own hooks put everything once more.
     "boot/firmware/*",
 )  # fmt: skip
+_INITRAMFS_PLACE = "etc/initramfs-tools/conf.d/story-machine"
+_INITRAMFS = "MODULES=list\nCOMPRESS=zstd\nRESUME=none\n"
 TREE = FOLDER.parents[1]
 BUILD_SECONDS = 3600.0
 
@@ -67,9 +69,11 @@ def make_base(board: Board, variables: Mapping[str, str], cache: Path) -> Path:
     if not tar.exists():
         part = tar.with_suffix(".part.tar")
         leave = [f"--dpkgopt=path-exclude=/usr/share/{it}/*" for it in ("man", "locale", "info")]
+        # The kernel's package makes an initramfs that `slim` makes anew: without modules it takes a tenth of the time.
+        small = f"mkdir -p $1/{Path(_INITRAMFS_PLACE).parent}; printf '%s' '{_INITRAMFS}' >$1/{_INITRAMFS_PLACE}"
         run(
             "mmdebstrap", "--quiet", "--variant=minbase", f"--architectures={board.architecture}",
-            f"--include={wanted}", *leave, board.suite, part, *sources,
+            f"--include={wanted}", f"--essential-hook={small}", *leave, board.suite, part, *sources,
         )  # fmt: skip
         part.rename(tar)
     return tar
@@ -158,9 +162,9 @@ def _add_board(board: Board, folder: Path) -> None:
             "Environment=PS1= LC_ALL=C.UTF-8\nUtmpMode=init\n[Install]\nWantedBy=sysinit.target\n"
         )
         chroot(folder, "systemctl", "--quiet", "enable", "bench-shell.service")
-    modules = folder / "etc/initramfs-tools"
-    (modules / "modules").write_text("".join(f"{it}\n" for it in board.initramfs_modules))
-    (modules / "conf.d/story-machine").write_text("MODULES=list\nCOMPRESS=zstd\nRESUME=none\n")
+    modules = folder / "etc/initramfs-tools/modules"
+    modules.write_text("".join(f"{it}\n" for it in board.initramfs_modules))
+    (folder / _INITRAMFS_PLACE).write_text(_INITRAMFS)
 
 
 def drop_in(folder: Path, unit: str, name: str, text: str) -> None:
