@@ -157,6 +157,17 @@ def test_rauc_and_the_mounts_name_the_tables_partitions(board: Board) -> None:
     assert re.search(r"^Before=.*53544f52\\x2d07.service data.mount ", grow, re.MULTILINE)
 
 
+def test_what_is_taken_from_the_first_partition_waits_for_it() -> None:
+    """`nofail` takes a mount out of local-fs.target: what came before it found no file there."""
+    fstab = (FILES / "etc/fstab").read_text()
+    assert re.search(r"^PARTUUID=\S+-01\s+/boot/firmware\s.*\bnofail\b", fstab, re.MULTILINE)
+    for unit in (
+        "usr/lib/systemd/system/story-machine-wifi.service",
+        "etc/systemd/system/story-agent-import.service.d/story-machine.conf",
+    ):
+        assert re.search(r"^After=.*\bboot-firmware\.mount$", (FILES / unit).read_text(), re.MULTILINE), unit  # fmt: skip
+
+
 def test_nothing_wears_out_the_card() -> None:
     fstab = [line.split() for line in (FILES / "etc/fstab").read_text().splitlines() if line and line[0] != "#"]  # fmt: skip
     assert not [line for line in fstab if line[2] == "swap"]
