@@ -18,16 +18,13 @@ needs_rauc = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize(
-    ("installer", "kills", "jobs"),
-    [("slots", 2, 2), pytest.param("rauc", 2, 1, marks=needs_rauc)],
-)
+@pytest.mark.parametrize("installer", ["slots", pytest.param("rauc", marks=needs_rauc)])
 @pytest.mark.timeout(300)
 def test_killed_at_random_moments_an_update_ends_old_or_new_with_one_report(
-    installer: str, kills: int, jobs: int
+    installer: str,
 ) -> None:
     command = [sys.executable, "-m", "tools.kill_proof", "--installer", installer]
-    command += ["--kills", str(kills), "--jobs", str(jobs)]
+    command += ["--kills", "1", "--jobs", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " 0 faults" in done.stdout.splitlines()[-1]
