@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,17 +39,37 @@ def product_points(taken: Collection[str] = ()) -> Added:
     """Create the data points of installed packages; ``taken`` are the names that a package may not have."""
     if not is_offered(sys.path):
         return Added()
-    from importlib.metadata import entry_points  # noqa: PLC0415  # every start would pay for it
+    added = Added()
+    entries = list(_find_entries(added))
+    return add_all(entries, taken, added)
 
-    return add_all(entry_points(group=GROUP), taken)
+
+def _find_entries(added: Added) -> Iterator[EntryPoint]:
+    """Yield the entries of all distributions; of one whose files are damaged, a fault is noted."""
+    from importlib.metadata import distributions  # noqa: PLC0415  # every start would pay for it
+
+    seen = set()
+    for found in distributions():
+        name = "a distribution without a name"
+        try:
+            name = found.name or name
+            if name in seen:  # a later folder's, which the first one hides
+                continue
+            seen.add(name)
+            yield from found.entry_points.select(group=GROUP)
+        except Exception as error:  # noqa: BLE001  # whatever its files are, the machine plays
+            added.faults[name] = f"its entry points cannot be read: {error or type(error).__name__}"
+            _log.error("package %s is left out: %s", name, error)
 
 
-def add_all(entries: Iterable[EntryPoint], taken: Collection[str]) -> Added:
+def add_all(
+    entries: Iterable[EntryPoint], taken: Collection[str], added: Added | None = None
+) -> Added:
     """Create a data point for each entry; those that cannot be used become faults."""
     # Only a machine with such a package pays for what guards it.
     from agent.guarded_point import GuardedPoint, check_description  # noqa: PLC0415
 
-    added = Added()
+    added = added or Added()
     for entry in sorted(entries, key=lambda each: each.name):
         names = {*taken, *(point.description.name for point in added.points)}
         try:

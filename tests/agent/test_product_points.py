@@ -99,6 +99,30 @@ def test_a_distribution_on_the_path_offers_its_data_points(
     assert [*product_points(["power"]).faults] == ["lamp"]
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        f"[{GROUP}]\nlamp = \xb9\xca".encode("latin-1"),
+        f"[{GROUP}]\nno entry".encode(),
+        f"[{GROUP}]\nlamp = ::".encode(),
+        f"[{GROUP}]\nlamp = lamp_point:make".encode() + b"\0" * 99,
+    ],
+)
+def test_a_distribution_whose_files_are_damaged_ends_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes
+) -> None:
+    for name, content in (("broken", damaged), ("good", f"[{GROUP}]\nroom = good_point:Room".encode())):  # fmt: skip
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_bytes(content)
+    (tmp_path / "good_point.py").write_text("from tests.agent.test_product_points import Room\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    added = product_points()
+    assert [point.description.name for point in added.points] == ["room"]
+    assert len(added.faults) == 1
+
+
 @pytest.mark.parametrize("name", ["console_scripts", "other"])
 def test_distributions_with_other_entry_points_offer_none(tmp_path: Path, name: str) -> None:
     info = tmp_path / "tool-1.0.dist-info"
