@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz command-proof report-proof worker-proof wake-proof voice-proof listen-proof clean
+.PHONY: setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz command-proof report-proof worker-proof revoke-proof wake-proof voice-proof listen-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -97,6 +97,10 @@ fuzz: setup
 # Workers of the cloud are killed while 200 devices report over MQTT (docs/scale.md).
 worker-proof: setup
 	@$(BIN)/python -m tools.worker_proof
+
+# Sessions, tokens and devices' tokens are taken back, and how soon that reaches pages, apps and devices, also at a worker and behind a broker (docs/accounts.md).
+revoke-proof: setup
+	@$(BIN)/python -m tools.revoke_proof $(if $(WRITE),--write "$(WRITE)")
 
 # A family records a wake word by the command, and is heard, on a real sound server (docs/wake.md); three minutes.
 wake-proof: setup

@@ -197,6 +197,12 @@ class OpenApiClient:
             if cursor is None:
                 return
 
+    def audit(
+        self, uuid: str | None = None, *, limit: int | None = None, before: int | None = None
+    ) -> dict[str, Any]:
+        """Ours: return a page of what was done to the user's devices and account; ``nextPage`` is the next ``before``."""
+        return self._get("/device/data/audit", deviceUuid=uuid, limit=limit, nextPage=before)
+
     def realtime(self, uuid: str, key: str) -> dict[str, Any] | None:
         """4.3: return a data point's latest value and its time in ms, or None if there is none."""
         answer = self._get("/device/query/data/realtime", deviceUuid=uuid, propertyKey=key)

@@ -28,6 +28,17 @@ class NoUpdateError(StagingError):
     """A device has no update in progress."""
 
 
+class NotForVerificationError(StagingError):
+    """A version that is not verified does not run on this device: it is in a family's hands."""
+
+    def __init__(self, uuid: str) -> None:
+        """Say which devices it runs on."""
+        super().__init__(
+            f"device {uuid}: it is in use; versions are verified on devices under development "
+            "(version 0) and on your own"
+        )
+
+
 class PackageTooLargeError(StagingError):
     """An uploaded package is larger than allowed, or than the disk has room for."""
 

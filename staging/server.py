@@ -17,14 +17,16 @@ from typing import Any
 
 from staging.api.app import create_app
 from staging.api.http_server import HTTP_CONCURRENCY, ApiServer
+from staging.audit import Audit
 from staging.broker.gate import BrokerGate
 from staging.broker.host import BrokerHost, free_port, read_address
 from staging.broker.members import Members
 from staging.broker.settings import Listeners
 from staging.broker.worker import BrokerAddress, Worker
 from staging.broker.worker import check_extra as check_paho
-from staging.commands.command_socket import open_command_socket
+from staging.commands.command_socket import Work, open_command_socket
 from staging.console.app import PathSwitch, create_console
+from staging.console.gate import keep_sessions
 from staging.data_dir import DataDir, Endpoints, locked, read_endpoints, write_endpoints
 from staging.erasing import Eraser
 from staging.errors import StagingError
@@ -32,13 +34,15 @@ from staging.gateway import tls
 from staging.gateway.ear import Ear
 from staging.gateway.gateway import CONNECTION_LIMIT, Gateway
 from staging.identity import ca
+from staging.identity.rights import Role
 from staging.listening import BACKLOG, advertised, endpoints, listen, names_of
 from staging.recognition.hearing import DEFAULT_MODEL
 from staging.recognition.model import check_model
 from staging.recognition.recogniser import CACHE_FOLDER, Recogniser
 from staging.recognition.service import Recognition
 from staging.services import Services
-from staging.store import Database, ota, products
+from staging.store import Database, accounts, ota, products
+from staging.store.audit import Entry, Source
 from staging.store.nonces import Nonces
 from staging.times import now_ms
 from staging.upkeep import Upkeep, prepare_repository
@@ -131,6 +135,7 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
         database = Database(options.database)
         stack.callback(database.close)
         await database.write(products.default_product, now_ms())
+        await _tell_roles(database)
         cloud = _Cloud(options, database, addresses)
         async with _broker(options, database, addresses, certificates) as broker:
             with contextlib.closing(device_socket):
@@ -193,6 +198,19 @@ async def _broker(
         await host.stop()
 
 
+async def _tell_roles(database: Database) -> None:
+    """Log which accounts the console has, and what to do where it has no operator."""
+    counted = await database.read(accounts.roles)
+    told = ", ".join(f"{counted[role]} {role}" for role in reversed(Role))
+    _log.info("accounts that can log in: %s (docs/accounts.md)", told)
+    if counted.total() and not counted[Role.OPERATOR]:
+        _log.warning(_NO_OPERATOR)
+
+
+_NO_OPERATOR = (
+    "no account is an operator: nobody can make products, publish versions or manage accounts at the console. "
+    "Name one: story-cloud account role NAME operator"
+)
 _LEGACY_WARNING = (
     "LEGACY TLS IS ON: devices may use RSA key exchange and CBC or CCM suites without forward "
     "secrecy. For 2017 firmware on a bench only, never on a network that others can reach."
@@ -252,11 +270,13 @@ class _Cloud:
         console = create_console(services, self._options.data)
         switch = PathSwitch(create_app(services, self._options.data.tuf), console)
         api = ApiServer(switch, backlog=BACKLOG)
-        async with self._commands(), asyncio.TaskGroup() as group:
+        async with self._commands(services.audit), asyncio.TaskGroup() as group:
             upkeep = [
                 group.create_task(self._recognition.run()),
                 group.create_task(self._nonces.keep_saving()),
                 group.create_task(self._eraser.run()),
+                group.create_task(services.audit.keep_saving()),
+                group.create_task(keep_sessions(console.state.console)),
                 *(group.create_task(work) for work in works),
             ]
             if self._worker is not None:
@@ -279,14 +299,24 @@ class _Cloud:
                 task.cancel()
             await self._recognition.close()
         await self._nonces.save()
+        await services.audit.save()
 
-    def _commands(self) -> AbstractAsyncContextManager[object]:
+    def _commands(self, log: Audit) -> AbstractAsyncContextManager[object]:
         """Return the socket for the commands, which the server has, and no worker."""
         if self._options.worker:
             return contextlib.nullcontext()
-        return open_command_socket(
-            self._options.data.root, {"say": self._say, "cancel": self._cancel}
-        )
+
+        def logged(action: str, work: Work) -> Work:
+            async def run(wanted: Mapping[str, object]) -> Mapping[str, object]:
+                outcome = await work(wanted)
+                user, uuid = str(wanted.get("user", "")), get_string(wanted, "uuid").lower()
+                await log.add(Entry(now_ms(), Source.COMMAND, user, action, device=uuid))
+                return outcome
+
+            return run
+
+        works = {"say": logged("say", self._say), "cancel": logged("update.cancel", self._cancel)}
+        return open_command_socket(self._options.data.root, works)
 
     async def _say(self, wanted: Mapping[str, object]) -> Mapping[str, object]:
         uuid, text = get_string(wanted, "uuid"), get_string(wanted, "text")

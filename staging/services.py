@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from staging.audit import Audit
 from staging.gateway.gateway import Gateway
 from staging.recognition.service import Recognition
 from staging.store import Database
@@ -30,3 +31,9 @@ class Services:
     """Carries orders to erase out; returns whether all are done (`staging.erasing.Eraser.soon`)."""
     voice_days: int = 0
     """For how many days voice is kept; 0: until somebody erases it."""
+    audit: Audit = field(init=False)
+    """Takes who did what to which device."""
+
+    def __post_init__(self) -> None:
+        """Make the parts that follow from the others."""
+        object.__setattr__(self, "audit", Audit(self.database, self.clock))

@@ -14,7 +14,7 @@ from staging.errors import StagingError, StoreBusyError
 from staging.gateway import tls
 from staging.identity import ca
 from staging.releases import tool
-from staging.store import Database, apps
+from staging.store import Database, apps, audit
 from staging.times import now_ms
 
 # TUF's timestamp is valid for days; four signatures a day leave room for failures.
@@ -55,8 +55,9 @@ class Upkeep:
     async def _purge(self) -> None:
         try:
             await self._database.write(apps.purge, now_ms())
+            await self._database.write(audit.purge, now_ms())
         except (StoreBusyError, SQLAlchemyError) as error:
-            _log.warning("old nonces were not purged: %s", error)
+            _log.warning("old nonces and audit entries were not purged: %s", error)
 
     def _renew_certificate(self) -> None:
         try:

@@ -14,7 +14,8 @@ from staging.client import OpenApiClient
 from tools.processes import Service, choose_port, command, supervise
 
 REGISTER_TIMEOUT = 30.0
-USER = "parent"
+# Who binds the device by the app, and sees it on the console; and who makes products and publishes versions.
+USER, OPERATOR = "tester", "operator"
 # Slow enough to watch the steps of an update: the package has a few hundred kilobytes.
 OTA_BYTES_PER_SECOND = 40 * 1024
 AGENT_CONFIG = f"""\
@@ -125,15 +126,16 @@ class Bench:
         return dict(json.loads(answer.body))
 
     def client(self) -> OpenApiClient:
-        """Add an app and a user, and return an open API client with that app's credentials."""
+        """Add an app and a tester, and return an open API client with that app's credentials."""
         self.app = self.story_cloud("app", "add", "tour", "--type", "web")
         words = ("token", "--app", str(self.app["appId"]), "--user", USER)
         self.token = str(self.story_cloud(*words)["access_token"])
         return OpenApiClient(self.api, self.app["apikey"], self.app["secret"], self.token)
 
-    def password(self) -> str:
-        """Give the user a password for the console and return it."""
-        return str(self.story_cloud("account", "password", USER)["password"])
+    def password(self, name: str) -> str:
+        """Give an account its role and a password for the console, and return the password."""
+        added = self.story_cloud("account", "add", name, "--role", name)
+        return str(added["password"])
 
     def stop(self) -> None:
         """End the agent, then the cloud."""

@@ -31,7 +31,7 @@ from audio.wav import read_wav
 from staging.client import OpenApiClient, OpenApiError
 from staging.recognition.model import missing_packages
 from tools import spoken
-from tools.bench import USER, Bench
+from tools.bench import OPERATOR, USER, Bench
 from tools.processes import BenchError, command
 from tools.pulse import MicServer
 from wire.errors import WireError
@@ -318,7 +318,9 @@ def how_to_go_on(bench: Bench) -> str:
     uuid = bench.device["uuid"]
     return f"""
 现在可以 What you can do now (everything runs until Ctrl-C 按 Ctrl-C 停止):
-  控制台 The console: {bench.api}/console/  用户 user {USER}  密码 password {bench.password()}
+  控制台 The console: {bench.api}/console/
+    用户 user {USER}  密码 password {bench.password(USER)}  (测试员 tester: 这台设备 this device)
+    用户 user {OPERATOR}  密码 password {bench.password(OPERATOR)}  (管理员 operator: 产品、版本、账号、审计 products, versions, accounts, audit)
   接口说明 The open API described: {bench.api}/docs
   .venv/bin/story-agent status --state {state}
   .venv/bin/story-agent set volume 5 --state {state}

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from staging.api import schema, views
+from staging.api.audited import AuditedRoute
 from staging.api.auth import Served, SignedRequest, authenticate, authorize, check_device
 from staging.api.envelope import answer
 from staging.api.failures import BOUND_DEVICE, DEVICE, errors
@@ -27,7 +28,7 @@ from staging.store.devices import DeviceView
 # The document's answer to unbinding has no member for it.
 RECEIPT_HEADER = "X-Story-Receipt"
 
-router = APIRouter()
+router = APIRouter(route_class=AuditedRoute)
 
 
 @router.get("/account/validate", response_model=schema.Done, responses=errors())

@@ -8,13 +8,20 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from staging.api import accounts, authorize, control, family, openapi, ota
+from staging.api import accounts, audit, authorize, control, family, openapi, ota
 from staging.api.bodies import AnyForm
 from staging.api.envelope import PREFIX, Boundary, install_handlers, refuse_field
 from staging.services import Services
 from staging.throttle import Throttle
 
-ROUTERS = (control.router, accounts.router, ota.router, family.router, authorize.router)
+ROUTERS = (
+    control.router,
+    accounts.router,
+    ota.router,
+    family.router,
+    audit.router,
+    authorize.router,
+)
 """The routers of all endpoints below ``/v1``."""
 
 # The log-in page reads its form itself.

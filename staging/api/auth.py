@@ -4,7 +4,7 @@ The dependencies are coroutines although they await nothing: FastAPI runs plain 
 thread, and the two thread switches cost more than the look-up.
 
 The order of the checks: headers (401), app and signature (401), nonce (401), token (404, 426), account
-(1211), scope (1218), then device (1209), app and product (1223), binding (1212). Before
+(1211), scope and role (1218), then device (1209), app and product (1223), binding (1212). Before
 the signature is verified, a response reveals nothing of the store.
 """
 
@@ -15,10 +15,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from staging.api.audited import Trail, rule_of
 from staging.api.failures import ApiError
 from staging.errors import ErrorCode, RefusedError
 from staging.identity import signature
 from staging.identity.oauth import Scope, covers
+from staging.identity.rights import Rule
 from staging.identity.signature import Signature
 from staging.services import Services
 from staging.store import access
@@ -42,6 +44,10 @@ class Signed:
     signature: Signature = field(repr=False)
     changes: bool = True
     """Whether the HTTP method is one that changes something."""
+    rule: Rule | None = None
+    """Who may use the route; None: it has no row in the table, so that nobody may."""
+    trail: Trail = field(default_factory=Trail)
+    """Takes who asks, for the audit log."""
 
 
 async def read_headers(request: Request) -> Signed:
@@ -50,9 +56,11 @@ async def read_headers(request: Request) -> Signed:
     header = _header(request, "X-IOT-Signature")
     token = _header(request, "X-IOT-Token")
     try:
-        return Signed(apikey, token, signature.parse(header), request.method != "GET")
+        parsed = signature.parse(header)
     except FieldError as error:
         raise unauthorized(str(error)) from error
+    trail = request.state.trail = Trail()
+    return Signed(apikey, token, parsed, request.method != "GET", rule_of(request), trail)
 
 
 SignedRequest = Annotated[Signed, Depends(read_headers)]
@@ -101,6 +109,8 @@ async def authenticate(
     if found.nonce_used or not await _is_first(services, found.app_id, nonce, changes=changes):
         raise unauthorized("X-IOT-Signature: this nonce was used already")
     _check_token(found, scope, services.clock())
+    _check_role(found, signed.rule)
+    signed.trail.note(found, uuid)
     return found
 
 
@@ -155,6 +165,12 @@ def _check_token(found: Access, scope: Scope | None, now: int) -> None:
     if scope is not None and not covers((found.scope or "").split(","), scope):
         detail = f"the access_token is for {found.scope}, this needs {scope}"
         raise RefusedError(ErrorCode.NO_PERMISSION, detail)
+
+
+def _check_role(found: Access, rule: Rule | None) -> None:
+    """Refuse what the account's role may not do, and a route that no row speaks of."""
+    if rule is None or rule.roles is None or found.role not in rule.roles:
+        raise RefusedError(ErrorCode.NO_PERMISSION, f"not for the role {found.role}")
 
 
 def _header(request: Request, name: str) -> str:

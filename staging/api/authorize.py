@@ -20,6 +20,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from staging.api import authorize_page
+from staging.api.audited import AuditedRoute, Trail
 from staging.api.auth import Served
 from staging.api.authorize_page import Form, Language
 from staging.api.failures import ApiError, page_errors
@@ -41,7 +42,7 @@ CHECKS_AT_ONCE = 2
 CHECKS_WAITING = 20
 _COOKIE_VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
 
-router = APIRouter()
+router = APIRouter(route_class=AuditedRoute)
 
 
 class LogIns:
@@ -179,6 +180,9 @@ async def decide(request: Request, services: Served, asked: AskedFor) -> Respons
         return _page(request, asked, scopes, problem="login", status=401, name=name)
     token = await services.database.write(
         apps.grant, asked.app.id, login.account_id, scopes, services.clock()
+    )
+    request.state.trail = Trail(
+        login.account_id, login.user_name, login.role.value, asked.app.name, target=",".join(scopes)
     )
     return asked.answer(
         ("access_token", token),

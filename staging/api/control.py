@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from staging.api import schema, views
+from staging.api.audited import AuditedRoute
 from staging.api.auth import Served, SignedRequest, authenticate, authorize
 from staging.api.envelope import OK, answer
 from staging.api.failures import BOUND_DEVICE, DEVICE, errors
@@ -15,7 +16,7 @@ from staging.identity.oauth import Scope
 from staging.store import access, devices, history
 from wire.codes import Code
 
-router = APIRouter()
+router = APIRouter(route_class=AuditedRoute)
 
 
 @router.get("/device/resource", response_model=schema.Resource, responses=errors(*BOUND_DEVICE))
@@ -40,6 +41,7 @@ async def send(services: Served, signed: SignedRequest, body: ControlBody) -> JS
     ``content`` is a read value, the reason of a refusal or, where a device takes a value and says no more, that value.
     """
     await authorize(services, signed, Scope.CONTROL, body.deviceUuid, changes=body.method == "PUT")
+    signed.trail.target, signed.trail.reads = f"{body.method} {body.name}", body.method == "GET"
     code, text = await services.gateway.control(
         body.deviceUuid, body.name, body.method, body.content
     )

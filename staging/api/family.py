@@ -15,6 +15,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from staging.api import family_schema, views
+from staging.api.audited import AuditedRoute
 from staging.api.auth import Served, SignedRequest, authenticate, authorize
 from staging.api.envelope import OK, answer
 from staging.api.failures import BOUND_DEVICE, ApiError, Responses, errors
@@ -40,7 +41,7 @@ IDS_LIMIT = 100
 EXPORT_STEP = 500
 DAY_MS = 86_400_000
 
-router = APIRouter()
+router = APIRouter(route_class=AuditedRoute)
 
 
 def _ids(value: str | None) -> list[int] | None:

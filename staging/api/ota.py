@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from staging.api import schema, views
+from staging.api.audited import AuditedRoute
 from staging.api.auth import Served, SignedRequest, authenticate, authorize
 from staging.api.envelope import answer
 from staging.api.failures import BOUND_DEVICE, errors
@@ -14,7 +15,7 @@ from staging.errors import ErrorCode, RefusedError
 from staging.identity.oauth import Scope
 from staging.store import apps, ota, releases
 
-router = APIRouter(prefix="/device/ota")
+router = APIRouter(prefix="/device/ota", route_class=AuditedRoute)
 
 
 @router.get("/new_version", response_model=schema.NewVersion, responses=errors(*BOUND_DEVICE))
@@ -63,6 +64,7 @@ async def update(services: Served, signed: SignedRequest, body: UpdateBody) -> J
     """5.3: order an update; the device gets the order now, or when it next registers."""
     uuid = body.deviceUuid
     _, device_id = await authorize(services, signed, Scope.OTA, uuid)
+    signed.trail.target = f"package {body.packageId}"
     await services.database.write(
         ota.create, device_id, body.packageId, body.strategyId, services.clock()
     )

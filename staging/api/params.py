@@ -113,6 +113,9 @@ Id = Annotated[int, Field(ge=0, le=INT64_MAX)]
 OptionalId = Annotated[Id | None, BeforeValidator(_empty_is_none)]
 
 UuidQuery = Annotated[Uuid, Query(alias="deviceUuid")]
+OptionalUuidQuery = Annotated[
+    Uuid | None, BeforeValidator(_empty_is_none), Query(alias="deviceUuid")
+]
 KeyQuery = Annotated[
     Annotated[str, Field(max_length=64)] | None,
     BeforeValidator(_empty_is_none),

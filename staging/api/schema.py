@@ -304,3 +304,27 @@ class UpdateStatus(_One):
     """The device's latest update."""
 
     data: Task
+
+
+class AuditEntry(_Strict):
+    """One thing that was done to the caller's device or account."""
+
+    time: Time
+    deviceUuid: Uuid | None
+    action: Annotated[str, Field(examples=["device.unbind"])]
+    by: Annotated[
+        str, Field(description="parent, tester, operator, or command", examples=["parent"])
+    ]
+    you: Annotated[bool, Field(description="whether the caller did it")]
+    app: Annotated[str | None, Field(description="the app by which it was done")]
+    source: Annotated[str, Field(description="api, console, command or upgrade")]
+    target: str
+    outcome: Annotated[str, Field(description="done, or the code of the refusal")]
+
+
+class Audit(_Answer):
+    """A page of what was done, newest first."""
+
+    data: list[AuditEntry]
+    nextPage: Annotated[int | None, Field(description="the next page's nextPage; null: no more")]
+    limit: int

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from base.backoff import Backoff
 from base.files import write_atomically
+from staging.broker.kick import kick
 from staging.broker.process import BrokerError, Mosquitto
 from staging.broker.settings import CLOUD_USER, Listeners, TlsFiles
 from staging.broker.worker import BrokerAddress
@@ -19,6 +20,7 @@ from staging.data_dir import SECRET_MODE, DataDir
 from staging.errors import StagingError, StoreBusyError
 from staging.identity.ca import Certificates
 from staging.store import Database, devices
+from transport.errors import TransportError
 from wire.errors import WireError
 from wire.fields import get_int, get_string, parse_object
 
@@ -46,6 +48,7 @@ class BrokerHost:
         self._listeners = listeners
         self._users = {CLOUD_USER: secrets.token_urlsafe(24)}
         self._last = 0
+        self._renewed: int | None = None
 
     @property
     def address(self) -> BrokerAddress:
@@ -55,6 +58,7 @@ class BrokerHost:
 
     async def start(self) -> None:
         """Start the broker with the devices of the store. Raises BrokerError."""
+        await self._read_renewed()  # first: what is renewed now is read with the new devices
         await self._read_new()
         for left in reversed(range(START_TRIES)):
             try:
@@ -79,10 +83,13 @@ class BrokerHost:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                if await self._read_new():
+                new, renewed = await self._read_new(), await self._read_renewed()
+                if new or renewed:
                     await self._broker.admit(self._users)
-            except (StoreBusyError, SQLAlchemyError, OSError) as error:
-                _log.warning("broker: new devices cannot log in yet: %s", error)
+                for uuid in renewed:
+                    await kick(self.address, uuid)
+            except (StoreBusyError, SQLAlchemyError, OSError, TransportError) as error:
+                _log.warning("broker: tokens are read later: %s", error)
 
     async def _read_new(self) -> bool:
         """Read the devices that were added since; return whether there are any."""
@@ -91,6 +98,15 @@ class BrokerHost:
             self._users[identity.uuid] = identity.token
             self._last = identity.id
         return bool(found)
+
+    async def _read_renewed(self) -> list[str]:
+        """Read the tokens that were renewed since; return whose they are."""
+        if self._renewed is None:
+            self._renewed = await self._database.read(devices.last_renewal)
+        found, self._renewed = await self._database.read(devices.renewed, self._renewed)
+        for identity in found:
+            self._users[identity.uuid] = identity.token
+        return [identity.uuid for identity in found]
 
     async def _keep_running(self) -> None:
         backoff = Backoff(RETRY_MAX_SECONDS)

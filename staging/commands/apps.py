@@ -16,7 +16,7 @@ from staging.commands.common import (
     product_of,
     store,
 )
-from staging.errors import StagingError
+from staging.errors import NotFoundError, StagingError
 from staging.identity.oauth import Scope
 from staging.store import apps, product_setup
 from staging.store.apps import AppType
@@ -37,6 +37,12 @@ def add_commands(
         changed = command(app, name, common, run, text)
         changed.add_argument("app", type=int, metavar="APPID")
         add_product_option(changed)
+    secret = group(app, "secret", common, "the secret that an app signs with")
+    renew = command(
+        secret, "renew", common, _renew_secret, "give an app another secret; the old one ends"
+    )
+    renew.add_argument("app", type=int, metavar="APPID")
+    _add_identity(renew)
 
 
 def _add_app_command(
@@ -45,9 +51,7 @@ def _add_app_command(
     add = command(app, "add", common, _add, "make an app, bound to the default product")
     add.add_argument("name", metavar="NAME")
     add.add_argument("--type", choices=[kind.value for kind in AppType], required=True)
-    add.add_argument("--package", metavar="P", help="Android: the package name")
-    add.add_argument("--apk-signature", metavar="S", help="Android: the signature of the apk")
-    add.add_argument("--bundle-id", metavar="B", help="iOS: the bundle id")
+    _add_identity(add)
     add.add_argument(
         "--scope",
         dest="scopes",
@@ -66,6 +70,13 @@ def _add_app_command(
     )
 
 
+def _add_identity(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what an app of a phone signs with (2.5.2)."""
+    parser.add_argument("--package", metavar="P", help="Android: the package name")
+    parser.add_argument("--apk-signature", metavar="S", help="Android: the signature of the apk")
+    parser.add_argument("--bundle-id", metavar="B", help="iOS: the bundle id")
+
+
 def _add(options: argparse.Namespace) -> Result:
     kind = AppType(options.type)
     with store(options) as database:
@@ -73,7 +84,7 @@ def _add(options: argparse.Namespace) -> Result:
             apps.add_app,
             options.name,
             kind,
-            _app_secret(options),
+            _app_secret(options, kind),
             now_ms(),
             scopes=options.scopes,
             redirect_uris=options.redirect_uris,
@@ -82,7 +93,18 @@ def _add(options: argparse.Namespace) -> Result:
     return Result(value, [f"{name} {text}" for name, text in value.items()])
 
 
-def _app_secret(options: argparse.Namespace) -> str | None:
+def _renew_secret(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        found = database.call(apps.find, options.app)
+        if found is None:
+            raise NotFoundError(f"app {options.app}: there is none")
+        new = _app_secret(options, AppType(found.type))
+        app = database.call(apps.renew_secret, options.app, new)
+    value = {"appId": app.id, "name": app.name, "secret": app.secret}
+    return Result(value, [f"{name} {text}" for name, text in value.items()])
+
+
+def _app_secret(options: argparse.Namespace, kind: AppType) -> str | None:
     """Return the secret that the app signs with (2.5.2), or None to generate a secret key."""
     parts = {
         AppType.WEB: {},
@@ -91,10 +113,10 @@ def _app_secret(options: argparse.Namespace) -> str | None:
             "--apk-signature": options.apk_signature,
         },
         AppType.IOS: {"--bundle-id": options.bundle_id},
-    }[AppType(options.type)]
+    }[kind]
     missing = [name for name, value in parts.items() if not value]
     if missing:
-        raise StagingError(f"app add --type {options.type}: {' and '.join(missing)} missing")
+        raise StagingError(f"{options.words}: {' and '.join(missing)} missing for {kind}")
     return "".join(parts.values()) or None
 
 

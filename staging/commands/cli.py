@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from base.printing import run_printing
-from staging.commands import exits
+from staging.commands import audited, exits
 from staging.commands.common import DATABASE_VARIABLE, Result
 from staging.errors import StagingError
 from wire.errors import WireError
@@ -30,6 +30,8 @@ SUBJECTS: Final = {
     "apps": ("app",),
     "accounts": ("account",),
     "tokens": ("token",),
+    "sessions": ("session",),
+    "audit_entries": ("audit",),
     "products": ("product",),
     "batches": ("batch",),
     "data_points": ("datapoint",),
@@ -53,6 +55,7 @@ def _run_command(arguments: list[str] | None) -> int:
     options = build_parser(needed_subjects(words)).parse_args(words)
     try:
         result: Result | None = options.run(options)
+        audited.note(options)
     except (StagingError, WireError) as error:
         return _fail(str(error))
     except BrokenPipeError:

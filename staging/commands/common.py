@@ -102,7 +102,8 @@ def command(
 ) -> argparse.ArgumentParser:
     """Add one command."""
     parser = commands.add_parser(name, parents=[common], help=text, description=text)
-    parser.set_defaults(run=run)
+    # The words of the command line, by which the audit log knows what a command changes.
+    parser.set_defaults(run=run, words=parser.prog.partition(" ")[2])
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Devices: added, listed, and their profiles to flash."""
+"""Devices: added, listed, their profiles to flash, and their tokens renewed."""
 
 from __future__ import annotations
 
@@ -26,10 +26,18 @@ def add_commands(
     device = group(commands, "device", common, "add, list and flash devices")
     add = command(device, "add", common, _add, "make a device")
     add.add_argument("--uuid", metavar="U", help="14 hexadecimal digits (default: random)")
+    add.add_argument(
+        "--development", action="store_true", help="under development: testers may use it"
+    )
     command(device, "list", common, _list, "list the devices")
     profile = command(device, "profile", common, _profile, "print the profile to flash")
     profile.add_argument("uuid", metavar="U")
     add_address_options(profile)
+    token = group(device, "token", common, "the secret with which a device registers")
+    renew = command(
+        token, "renew", common, _renew, "give a device another token; the old one is cut off"
+    )
+    renew.add_argument("uuid", metavar="U")
 
 
 _RENEWALS: dict[str, str] = {
@@ -41,9 +49,18 @@ _RENEWALS: dict[str, str] = {
 
 def _add(options: argparse.Namespace) -> Result:
     with store(options) as database:
-        device = database.call(devices.add, options.uuid, now_ms())
+        version = 0 if options.development else 1
+        device = database.call(devices.add, options.uuid, now_ms(), version=version)
     value = {"uuid": device.uuid, "token": device.token, "bindToken": device.bind_token}
     return Result(value, [f"{name} {text}" for name, text in value.items()])
+
+
+def _renew(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        device = database.call(devices.renew_token, options.uuid, now_ms())
+    value = {"uuid": device.uuid, "token": device.token}
+    lines = [f"{name} {text}" for name, text in value.items()]
+    return Result(value, [*lines, f"flash it anew: story-cloud device profile {device.uuid}"])
 
 
 def _list(options: argparse.Namespace) -> Result:

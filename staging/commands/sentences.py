@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from staging.commands.asking import ask
+from staging.commands.audited import system_user
 from staging.commands.common import Commands, Result, command, data_of, store
 from staging.errors import StagingError
 from staging.recognition.summary import summary
@@ -32,7 +34,9 @@ def _limit(text: str) -> int:
 
 
 def _say(options: argparse.Namespace) -> Result:
-    outcome = ask(data_of(options).root, "say", {"uuid": options.uuid, "text": options.text})
+    wanted = {"uuid": options.uuid, "text": options.text, "user": system_user(os.environ)}
+    outcome = ask(data_of(options).root, "say", wanted)
+    options.server_did = True
     if not outcome["done"]:
         raise StagingError(f"say: {summary(outcome)}")
     return Result(outcome, [summary(outcome)])

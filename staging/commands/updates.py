@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from staging.commands.asking import ask
+from staging.commands.audited import system_user
 from staging.commands.common import Commands, Result, command, data_of, group, store
 from staging.errors import NoServerError
 from staging.store import order_rules, ota
@@ -27,7 +29,9 @@ def add_commands(
 
 def _cancel(options: argparse.Namespace) -> Result:
     try:
-        value = ask(data_of(options).root, "cancel", {"uuid": options.uuid})
+        wanted = {"uuid": options.uuid, "user": system_user(os.environ)}
+        value = ask(data_of(options).root, "cancel", wanted)
+        options.server_did = True
     except NoServerError:  # then no device is connected either
         with store(options) as database:
             task = database.call(_end, options.uuid)

@@ -14,7 +14,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from staging.console import (
+    accounts,
     apps,
+    audit,
     controls,
     device,
     devices,
@@ -31,7 +33,8 @@ from staging.console import (
     versions,
 )
 from staging.console.assets import INDEX, Assets
-from staging.console.call import Console, endpoint, open_endpoint
+from staging.console.call import Console, open_endpoint
+from staging.console.gate import Work, endpoint
 from staging.console.sessions import Sessions
 from staging.console.watchers import Hub
 from staging.data_dir import DataDir
@@ -55,6 +58,7 @@ HEADERS = {
 }
 _DEVICE = "/api/devices/{uuid}"
 _PRODUCT = "/api/products/{product:int}"
+_ACCOUNT = "/api/accounts/{account:int}"
 _POINTS = f"{_PRODUCT}/points"
 
 
@@ -71,52 +75,67 @@ def create_console(services: Services, data: DataDir) -> Starlette:
 
 def _routes() -> list[Route]:
     return [
-        Route("/api/session", open_endpoint(login.show)),
+        Route("/api/session", open_endpoint(login.show, use=False)),
         Route("/api/session", open_endpoint(login.log_in), methods=["POST"]),
-        Route("/api/session", endpoint(login.log_out), methods=["DELETE"]),
-        Route("/api/devices", endpoint(devices.listing)),
-        Route("/api/live", endpoint(live.all_devices)),
-        Route(_DEVICE, endpoint(device.one)),
-        Route(f"{_DEVICE}/live", endpoint(live.one_device)),
-        Route(f"{_DEVICE}/bind", endpoint(device.bind), methods=["POST"]),
-        Route(f"{_DEVICE}/unbind", endpoint(device.unbind), methods=["POST"]),
-        Route(f"{_DEVICE}/name", endpoint(device.rename), methods=["PUT"]),
-        Route(f"{_DEVICE}/control", endpoint(controls.control), methods=["POST"]),
-        Route(f"{_DEVICE}/utterances", endpoint(speech.listing)),
-        Route(f"{_DEVICE}/utterances/{{start:int}}-{{number:int}}.wav", endpoint(speech.audio)),
-        Route(f"{_DEVICE}/listen", endpoint(speech.listen), methods=["POST"]),
-        Route(f"{_DEVICE}/outcomes", endpoint(heard.outcomes)),
-        Route(f"{_DEVICE}/say", endpoint(heard.say), methods=["POST"]),
-        Route(f"{_DEVICE}/series", endpoint(history.values)),
-        Route(f"{_DEVICE}/update", endpoint(update.order), methods=["POST"]),
-        Route(f"{_DEVICE}/update/cancel", endpoint(update.cancel), methods=["POST"]),
-        Route(f"{_DEVICE}/profile", endpoint(profile.download), methods=["POST"]),
-        Route("/api/apps", endpoint(apps.listing)),
-        Route("/api/apps", endpoint(apps.add), methods=["POST"]),
-        Route("/api/apps/{app:int}/secret", endpoint(apps.secret), methods=["POST"]),
-        Route("/api/products", endpoint(products.listing)),
-        Route("/api/products", endpoint(products.add), methods=["POST"]),
-        Route(_PRODUCT, endpoint(product.one)),
-        Route(f"{_PRODUCT}/batches", endpoint(products.add_batch), methods=["POST"]),
-        Route(_POINTS, endpoint(product.add_point), methods=["POST"]),
-        Route(f"{_POINTS}/template", endpoint(product.apply_template), methods=["POST"]),
-        Route(f"{_POINTS}/remove", endpoint(product.remove_point), methods=["POST"]),
-        Route(f"{_PRODUCT}/apps/{{app:int}}/bind", endpoint(apps.bind), methods=["POST"]),
-        Route(f"{_PRODUCT}/apps/{{app:int}}/unbind", endpoint(apps.unbind), methods=["POST"]),
-        Route("/api/batches/{batch:int}/devices", endpoint(products.batch_devices)),
-        Route("/api/versions", endpoint(versions.listing)),
-        Route("/api/versions", endpoint(versions.upload), methods=["PUT"]),
-        Route("/api/versions/{package:int}/verify", endpoint(versions.verify), methods=["POST"]),
-        Route("/api/versions/{package:int}/pass", endpoint(versions.passed), methods=["POST"]),
-        Route("/api/strategies", endpoint(strategies.listing)),
-        Route("/api/strategies", endpoint(strategies.add), methods=["POST"]),
-        Route("/api/strategies/{strategy:int}/publish", endpoint(strategies.publish), methods=["POST"]),
-        Route("/api/strategies/{strategy:int}/withdraw", endpoint(strategies.withdraw), methods=["POST"]),
-        Route("/api/{rest:path}", endpoint(_nothing)),
+        _route("DELETE", "/api/session", login.log_out),
+        _route("GET", "/api/devices", devices.listing),
+        _route("GET", "/api/live", live.all_devices),
+        _route("GET", _DEVICE, device.one),
+        _route("GET", f"{_DEVICE}/live", live.one_device),
+        _route("POST", f"{_DEVICE}/bind", device.bind),
+        _route("POST", f"{_DEVICE}/unbind", device.unbind),
+        _route("PUT", f"{_DEVICE}/name", device.rename),
+        _route("POST", f"{_DEVICE}/control", controls.control),
+        _route("GET", f"{_DEVICE}/utterances", speech.listing),
+        _route("GET", f"{_DEVICE}/utterances/{{start:int}}-{{number:int}}.wav", speech.audio),
+        _route("POST", f"{_DEVICE}/listen", speech.listen),
+        _route("GET", f"{_DEVICE}/outcomes", heard.outcomes),
+        _route("POST", f"{_DEVICE}/say", heard.say),
+        _route("GET", f"{_DEVICE}/series", history.values),
+        _route("POST", f"{_DEVICE}/update", update.order),
+        _route("POST", f"{_DEVICE}/update/cancel", update.cancel),
+        _route("POST", f"{_DEVICE}/profile", profile.download),
+        _route("GET", "/api/apps", apps.listing),
+        _route("POST", "/api/apps", apps.add),
+        _route("POST", "/api/apps/{app:int}/secret/renew", apps.renew_secret),
+        _route("GET", "/api/products", products.listing),
+        _route("POST", "/api/products", products.add),
+        _route("GET", _PRODUCT, product.one),
+        _route("POST", f"{_PRODUCT}/batches", products.add_batch),
+        _route("POST", _POINTS, product.add_point),
+        _route("POST", f"{_POINTS}/template", product.apply_template),
+        _route("POST", f"{_POINTS}/remove", product.remove_point),
+        _route("POST", f"{_PRODUCT}/apps/{{app:int}}/bind", apps.bind),
+        _route("POST", f"{_PRODUCT}/apps/{{app:int}}/unbind", apps.unbind),
+        _route("GET", "/api/batches/{batch:int}/devices", products.batch_devices),
+        _route("GET", "/api/versions", versions.listing),
+        _route("PUT", "/api/versions", versions.upload),
+        _route("POST", "/api/versions/{package:int}/verify", versions.verify),
+        _route("POST", "/api/versions/{package:int}/pass", versions.passed),
+        _route("GET", "/api/strategies", strategies.listing),
+        _route("POST", "/api/strategies", strategies.add),
+        _route("POST", "/api/strategies/{strategy:int}/publish", strategies.publish),
+        _route("POST", "/api/strategies/{strategy:int}/withdraw", strategies.withdraw),
+        _route("GET", "/api/accounts", accounts.listing),
+        _route("POST", "/api/accounts", accounts.add),
+        _route("POST", f"{_ACCOUNT}/role", accounts.change_role),
+        _route("POST", f"{_ACCOUNT}/disable", accounts.disable),
+        _route("POST", f"{_ACCOUNT}/enable", accounts.enable),
+        _route("POST", f"{_ACCOUNT}/password", accounts.renew_password),
+        _route("POST", f"{_ACCOUNT}/sessions/revoke", accounts.revoke_sessions),
+        _route("POST", f"{_ACCOUNT}/tokens/revoke", accounts.revoke_tokens),
+        _route("GET", "/api/audit", audit.listing),
+        _route("GET", "/api/audit.csv", audit.as_csv),
+        _route("GET", "/api/{rest:path}", _nothing),
         Route("/static/{name:path}", _file),
         # Every other path is a page of the same document; its modules interpret the path.
         Route("/{rest:path}", _page),
-    ]  # fmt: skip
+    ]
+
+
+def _route(method: str, path: str, work: Work) -> Route:
+    """Return the route of a handler for those that its row in `rights.CONSOLE` allows."""
+    return Route(path, endpoint(method, path, work), methods=[method])
 
 
 async def _nothing(_call: object) -> Response:

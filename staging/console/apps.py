@@ -30,12 +30,12 @@ async def listing(call: Call) -> Response:
 
 
 async def add(call: Call) -> Response:
-    """Add an app; no other answer but this one and that of `secret` contains its secret."""
+    """Add an app; no other answer but this one and that of `renew_secret` contains its secret."""
     body = await call.body()
     kind = text_of(body, "type")
     if kind not in set(AppType):
         raise FieldError("type", kind, "one of " + ", ".join(AppType))
-    name = text_of(body, "name")
+    name = call.done.target = text_of(body, "name")
     app = await call.services.database.write(
         apps.add_app,
         name,
@@ -48,18 +48,22 @@ async def add(call: Call) -> Response:
     return JSONResponse(apps.summary(app) | {"secret": app.secret}, 201)
 
 
-async def secret(call: Call) -> Response:
-    """Return an app's secret; a POST request, so that no other site and no cache can get it."""
-    number = number_of(call, "app")
+async def renew_secret(call: Call) -> Response:
+    """Give an app another secret, which this answer alone contains; the old one ends at once."""
+    number, body = number_of(call, "app"), await call.body()
     app = await call.services.database.read(apps.find, number)
     if app is None:
         raise ConsoleError(404, "not_found", f"app {number}: there is none")
-    return JSONResponse({"secret": app.secret}, headers={"Cache-Control": "no-store"})
+    call.done.target = app.name
+    new = _secret(body, AppType(app.type))
+    renewed = await call.services.database.write(apps.renew_secret, number, new)
+    return JSONResponse({"secret": renewed.secret}, headers={"Cache-Control": "no-store"})
 
 
 async def bind(call: Call) -> Response:
     """Allow an app to control a product's devices."""
     product, app = number_of(call, "product"), number_of(call, "app")
+    call.done.target = f"app {app}, product {product}"
     await call.services.database.write(product_setup.bind_app, app, product)
     return JSONResponse({"app": app})
 
@@ -67,6 +71,7 @@ async def bind(call: Call) -> Response:
 async def unbind(call: Call) -> Response:
     """Revoke an app's control of a product's devices."""
     product, app = number_of(call, "product"), number_of(call, "app")
+    call.done.target = f"app {app}, product {product}"
     await call.services.database.write(product_setup.unbind_app, app, product)
     return JSONResponse({"app": app})
 

@@ -1,8 +1,6 @@
-"""One request to the console: its session, and the checks that every request must pass.
+"""One request to the console: its session, its body, and how errors become ``{"error": {code, message}}``.
 
-`endpoint` wraps every handler: it requires a login, checks the CSRF token of requests that change
-something, limits the size of bodies, and turns errors into ``{"error": {code, message}}``.
-`open_endpoint` does the same without login and CSRF check.
+`staging.console.gate` wraps the handlers that need a log-in; `open_endpoint` those that do not.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -33,6 +31,7 @@ from staging.errors import (
     DeviceOfflineError,
     DeviceSilentError,
     GatewayError,
+    NotForVerificationError,
     NotFoundError,
     NotSupportedError,
     NoUpdateError,
@@ -41,8 +40,11 @@ from staging.errors import (
     StagingError,
     StoreBusyError,
 )
+from staging.identity.rights import Refusal
 from staging.recognition.service import BusyError
 from staging.services import Services
+from staging.store.issue import NotHandedOutError
+from staging.store.overview import DeviceRow
 from staging.throttle import Throttle
 from wire.errors import FieldError, MissingFieldError, WireError
 
@@ -112,11 +114,32 @@ class Visit:
         return cast("dict[str, Any]", value)
 
 
+@dataclass(slots=True)
+class Done:
+    """What a handler tells the audit log beyond what the route says."""
+
+    target: str = ""
+    device: str = ""
+    subject_id: int | None = None
+    reads: bool = False
+    """Whether it changed nothing in spite of what the route says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Visit):
     """A request from a client that is logged in."""
 
     session: Session
+    device: DeviceRow | None = None
+    """The device of the path, where the route is about one."""
+    done: Done = field(default_factory=Done)
+
+    @property
+    def row(self) -> DeviceRow:
+        """The device of the path."""
+        if self.device is None:
+            raise TypeError("the route is not about a device")
+        return self.device
 
     @property
     def services(self) -> Services:
@@ -141,31 +164,23 @@ class Call(Visit):
         return int(text)
 
 
-def endpoint(work: Callable[[Call], Awaitable[Response]]) -> Callable[[Request], Any]:
-    """Wrap the handler ``work`` for clients that are logged in, with a CSRF check."""
+def open_endpoint(
+    work: Callable[[Visit], Awaitable[Response]], *, use: bool = True
+) -> Callable[[Request], Any]:
+    """Wrap the handler ``work`` for any client; its errors become answers.
 
-    async def checked(visit: Visit) -> Response:
-        if visit.session is None:
-            raise ConsoleError(401, "login_required", "log in first")
-        if visit.request.method not in SAFE_METHODS:
-            check_csrf(visit.request, visit.session.csrf)
-        return await work(Call(visit.request, visit.console, visit.session))
-
-    return open_endpoint(checked)
-
-
-def open_endpoint(work: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Any]:
-    """Wrap the handler ``work`` for any client; its errors become answers."""
+    ``use``: whether a request is a use of the session; a page that asks whether it still is does not use it.
+    """
 
     async def serve(request: Request) -> Response:
         console = cast("Console", request.app.state.console)
-        session = console.sessions.find(request.cookies.get(COOKIE))
+        session = console.sessions.find(request.cookies.get(COOKIE), use=use)
         try:
             return await work(Visit(request, console, session))
         except ClientDisconnect:
             return Response(status_code=499)  # the client is gone
-        except Exception as error:  # noqa: BLE001  # _convert logs unexpected ones
-            return failure(_convert(request, error))
+        except Exception as error:  # noqa: BLE001  # convert logs unexpected ones
+            return failure(convert(request, error))
 
     return serve
 
@@ -241,9 +256,10 @@ _GATEWAY: dict[type[GatewayError], tuple[int, str]] = {
 }
 
 
-def _convert(  # noqa: PLR0911  # one line for each kind of error
+def convert(  # noqa: C901, PLR0911  # one line for each kind of error
     request: Request, error: Exception
 ) -> ConsoleError:
+    """Return what a page is told of an error; logs one that is a bug."""
     match error:
         case ConsoleError():
             return error
@@ -257,6 +273,10 @@ def _convert(  # noqa: PLR0911  # one line for each kind of error
             return ConsoleError(503, "busy", str(error), retry_after=5)
         case PackageTooLargeError():
             return ConsoleError(413, "413", str(error))
+        case NotForVerificationError():
+            return ConsoleError(403, Refusal.NOT_FOR_VERIFICATION, str(error))
+        case NotHandedOutError():
+            return ConsoleError(403, "profile_taken", str(error))
         case NoUpdateError():
             return ConsoleError(409, "no_update", str(error))
         case NotFoundError():

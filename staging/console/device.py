@@ -8,47 +8,23 @@ from starlette.responses import JSONResponse, Response
 
 from staging.api.accounts import unbind_device
 from staging.console import shapes
-from staging.console.call import Call, ConsoleError, text_of
-from staging.errors import ErrorCode, RefusedError
+from staging.console.call import Call, text_of
 from staging.gateway.ear import Ear
-from staging.store import devices, history, ota, overview
+from staging.store import devices, history, ota
 from staging.store.order_rules import Status
 from staging.store.overview import DeviceRow
 from wire.abilities import LISTEN
 from wire.text import parse_text
 
 
-async def find(call: Call) -> DeviceRow:
-    """Return the device that the path names; raises ConsoleError 404."""
-    uuid = call.param("uuid")
-    rows = await call.services.database.read(overview.rows, {uuid})
-    if not rows:
-        raise ConsoleError(404, "not_found", f"device {uuid}: there is none")
-    return rows[0]
-
-
-async def owned(call: Call) -> DeviceRow:
-    """Return the device that the path names; it must be bound to the caller (★ in the open API).
-
-    Raises:
-        ConsoleError: 404, there is no such device.
-        RefusedError: it is not bound to the caller.
-    """
-    row = await find(call)
-    if row.account_id != call.session.account_id:
-        raise RefusedError(ErrorCode.NOT_BOUND, row.device.uuid)
-    return row
-
-
 async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
     """Return the content of a device's page: its row; for its owner also controls and update."""
-    mine = row.account_id == call.session.account_id
     gateway = call.services.gateway
     shown = shapes.device(
-        row, online=gateway.is_online(row.device.uuid), account_id=call.session.account_id,
+        row, online=gateway.is_online(row.device.uuid), viewer=call.session.viewer,
         twin=gateway.has_twin(row.device.uuid),
     )  # fmt: skip
-    if not mine:
+    if not shown["mine"]:
         return {"device": shown, "points": [], "task": None, "offer": None, "listens": False}
     database, device_id = call.services.database, row.device.id
     described = await database.read(devices.description, row.device.uuid)
@@ -67,13 +43,13 @@ async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
 
 async def one(call: Call) -> Response:
     """Return one device."""
-    return JSONResponse(await state(call, await find(call)))
+    return JSONResponse(await state(call, call.row))
 
 
 async def bind(call: Call) -> Response:
     """Bind a device to the caller by its bind token (open API 2.1)."""
     token = text_of(await call.body(), "token", limit=64, secret=True).strip()
-    uuid, now = call.param("uuid").lower(), call.services.clock()
+    uuid, now = call.row.device.uuid, call.services.clock()
     await call.services.database.write(devices.bind, uuid, token, call.session.account_id, now)
     call.console.hub.notify(uuid)
     return JSONResponse({"bound": True})
@@ -81,7 +57,7 @@ async def bind(call: Call) -> Response:
 
 async def unbind(call: Call) -> Response:
     """Unbind a device (open API 2.3)."""
-    row = await owned(call)
+    row = call.row
     receipt = await unbind_device(call.services, row.device.uuid, row.device.id)
     call.console.hub.notify(row.device.uuid)
     return JSONResponse({"bound": False, "receipt": receipt})
@@ -89,7 +65,7 @@ async def unbind(call: Call) -> Response:
 
 async def rename(call: Call) -> Response:
     """Rename a device (open API 2.2); an empty name removes it."""
-    row = await owned(call)
+    row = call.row
     given = text_of(await call.body(), "name", empty=True)
     name = parse_text("name", given, devices.NAME_LIMIT, empty=True)
     now = call.services.clock()

@@ -18,16 +18,17 @@ async def listing(call: Call) -> Response:
 
 async def snapshot(call: Call, uuids: set[str] | None = None) -> dict[str, Any]:
     """Return the rows of the list: of all devices that match the search, or only of ``uuids``."""
+    viewer = call.session.viewer
     database, search = call.services.database, call.query("q")[:64].strip()
-    rows = await database.read(overview.rows, uuids, search)
+    rows = await database.read(overview.rows, uuids, search, viewer)
     shown = [
         shapes.device(
             row,
             online=call.services.gateway.is_online(row.device.uuid),
-            account_id=call.session.account_id,
+            viewer=viewer,
             twin=call.services.gateway.has_twin(row.device.uuid),
         )
         for row in rows
     ]
-    total = await database.read(overview.count, search) if uuids is None else None
+    total = await database.read(overview.count, search, viewer) if uuids is None else None
     return {"devices": shown, "total": total}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from starlette.responses import JSONResponse, Response
 
-from staging.console import device, shapes
+from staging.console import shapes
 from staging.console.call import Call, ConsoleError, text_of
 from staging.console.watchers import Watcher
 from staging.recognition.service import SENTENCE_LIMIT, Recognition
@@ -24,7 +24,7 @@ OUTCOMES_PAGE = 20
 
 async def outcomes(call: Call) -> Response:
     """Return a page of outcomes, newest first, and the ``before`` of the page after it."""
-    row, before = await device.owned(call), call.query_int("before")
+    row, before = call.row, call.query_int("before")
     recognition = call.services.recognition
     if recognition is None:
         return JSONResponse({"recognises": False, "outcomes": [], "next": None})
@@ -39,7 +39,7 @@ async def outcomes(call: Call) -> Response:
 
 async def say(call: Call) -> Response:
     """Carry out a typed sentence and return its outcome, even if the device refused."""
-    row, body = await device.owned(call), await call.body()
+    row, body = call.row, await call.body()
     sentence = text_of(body, "text", limit=SENTENCE_LIMIT)
     if call.services.recognition is None:
         raise ConsoleError(503, "no_recognition", "this server carries out no sentences")

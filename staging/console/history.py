@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.responses import JSONResponse, Response
 
-from staging.console import device
 from staging.console.call import Call
 from staging.store.series import series
 from wire.errors import FieldError
@@ -14,7 +13,7 @@ SERIES_HOURS = {1, 24, 24 * 7, 24 * 30}
 
 async def values(call: Call) -> Response:
     """Return a data point's values of the last ``hours`` hours, for a chart."""
-    row, key, hours = await device.owned(call), call.query("key"), call.query_int("hours")
+    row, key, hours = call.row, call.query("key"), call.query_int("hours")
     if hours not in SERIES_HOURS:
         raise FieldError("hours", hours, f"one of {sorted(SERIES_HOURS)}")
     end = call.services.clock()

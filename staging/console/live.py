@@ -7,15 +7,16 @@ the time in the first line.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from staging.console import device, devices, heard, shapes
+from staging.console import device, devices, gate, heard, shapes
 from staging.console.call import Call, ConsoleError
 from staging.console.watchers import Watcher
 from staging.store import history
+from staging.store.overview import DEVICES_LIMIT
 
 # Well under the one minute after which proxies close an idle connection.
 BEAT_SECONDS = 15.0
@@ -36,8 +37,7 @@ async def all_devices(call: Call) -> Response:
 
 async def one_device(call: Call) -> Response:
     """Stream one device: its state at each change, and every report exactly once."""
-    row = await device.find(call)
-    uuid = row.device.uuid
+    uuid = call.row.device.uuid
     return _stream(call, uuid, lambda watcher: _device_with_sentences(call, watcher, uuid))
 
 
@@ -83,6 +83,10 @@ async def _list_events(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
         else:
             for row in fresh:
                 yield event("device", row)
+            asked = known if taken is None or not changed else taken
+            for uuid in gone(known, rows, asked):
+                del known[uuid]
+                yield event("gone", {"uuid": uuid})
         known |= rows
         silent = 0.0 if fresh or first else silent + REFRESH_SECONDS
         first = False
@@ -91,14 +95,24 @@ async def _list_events(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
             yield event("beat", {"time": call.services.clock()})
 
 
+def gone(known: Collection[str], rows: Collection[str], asked: Collection[str]) -> list[str]:
+    """Return the devices that were shown and are not the viewer's to see any more.
+
+    ``rows`` is what was found of those that were ``asked`` for; a full answer may leave some out.
+    """
+    if len(rows) >= DEVICES_LIMIT:
+        return []
+    return [uuid for uuid in asked if uuid in known and uuid not in rows]
+
+
 async def _device_with_sentences(call: Call, watcher: Watcher, uuid: str) -> AsyncIterator[bytes]:
     with heard.listening(call.services.recognition, watcher, uuid) as sentences:
-        async for piece in _device_events(call, watcher, sentences):
+        async for piece in _device_events(call, watcher, uuid, sentences):
             yield piece
 
 
 async def _device_events(
-    call: Call, watcher: Watcher, sentences: heard.News
+    call: Call, watcher: Watcher, uuid: str, sentences: heard.News
 ) -> AsyncIterator[bytes]:
     shown: dict[str, Any] | None = None
     # The header is set when the browser reconnects, the parameter when the page reopens the stream.
@@ -107,7 +121,9 @@ async def _device_events(
     silent = 0.0
     async for _ in _ticks(call, watcher):
         watcher.take()
-        row = await device.find(call)
+        row = await gate.find(call, uuid)
+        if not gate.sees(call, row):
+            return
         state = await device.state(call, row)
         news = [] if state == shown else [event("state", state)]
         shown = state

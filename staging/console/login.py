@@ -18,7 +18,9 @@ from staging.console.call import (
 )
 from staging.console.sessions import LIFETIME_SECONDS, Session
 from staging.identity import passwords
+from staging.identity.rights import STAFF
 from staging.store import accounts
+from staging.store.audit import Entry, Source
 
 PATH = "/console"
 # scrypt takes 16 MiB and some 100 ms of a core; this bounds the cost of a flood of logins.
@@ -31,7 +33,7 @@ async def show(visit: Visit) -> Response:
         return JSONResponse(_session_value(visit.session))
     visitor = visit.request.cookies.get(VISITOR_COOKIE) or secrets.token_urlsafe(24)
     csrf = visit.console.sessions.login_token(visitor)
-    response = JSONResponse({"user": None, "csrf": csrf})
+    response = JSONResponse({"user": None, "role": None, "csrf": csrf})
     _set_cookie(visit, response, VISITOR_COOKIE, visitor)
     return response
 
@@ -55,13 +57,33 @@ async def log_in(visit: Visit) -> Response:
         visit.console.throttle.failed(name, address)
         raise ConsoleError(401, "login_failed", "wrong name or password")
     visit.console.throttle.succeeded(name)
+    if login.role not in STAFF:
+        text = f"{login.user_name} is a family's account ({login.role}); it has no console"
+        raise ConsoleError(403, "no_console", text)
     if visit.session is not None:
         visit.console.sessions.end(visit.session)
-    cookie, session = visit.console.sessions.begin(login.account_id, login.user_name)
+    cookie, session = visit.console.sessions.begin(login)
+    await _note_log_in(visit, session, address)
     response = JSONResponse(_session_value(session))
     _set_cookie(visit, response, COOKIE, cookie)
     response.delete_cookie(VISITOR_COOKIE, path=PATH)
     return response
+
+
+async def _note_log_in(visit: Visit, session: Session, address: str) -> None:
+    services = visit.console.services
+    await services.audit.add(
+        Entry(
+            services.clock(),
+            Source.CONSOLE,
+            session.user_name,
+            "session.begin",
+            actor_id=session.account_id,
+            role=session.role.value,
+            subject_id=session.account_id,
+            target=f"from {address}",
+        )
+    )
 
 
 async def log_out(call: Call) -> Response:
@@ -73,7 +95,7 @@ async def log_out(call: Call) -> Response:
 
 
 def _session_value(session: Session) -> dict[str, object]:
-    return {"user": session.user_name, "csrf": session.csrf}
+    return {"user": session.user_name, "role": session.role.value, "csrf": session.csrf}
 
 
 def _set_cookie(visit: Visit, response: Response, name: str, value: str) -> None:

@@ -27,6 +27,7 @@ async def apply_template(call: Call) -> Response:
     number, template = number_of(call, "product"), text_of(await call.body(), "template")
     if template not in product_setup.TEMPLATES:
         raise FieldError("template", template, f"one of {', '.join(product_setup.TEMPLATES)}")
+    call.done.target = f"product {number}: {template}"
     added = await call.services.database.write(product_setup.apply_template, number, template)
     return JSONResponse({"added": [point["name"] for point in added]}, 201)
 
@@ -34,6 +35,7 @@ async def apply_template(call: Call) -> Response:
 async def add_point(call: Call) -> Response:
     """Add a data point from the values of the form."""
     number, entry = number_of(call, "product"), _entry(await call.body())
+    call.done.target = f"product {number}: {entry['name']}"
     kept = await call.services.database.write(product_setup.add_data_point, number, entry)
     return JSONResponse(kept, 201)
 
@@ -41,6 +43,7 @@ async def add_point(call: Call) -> Response:
 async def remove_point(call: Call) -> Response:
     """Remove a data point from a product."""
     number, name = number_of(call, "product"), text_of(await call.body(), "name")
+    call.done.target = f"product {number}: {name}"
     await call.services.database.write(product_setup.remove_data_point, number, name)
     return JSONResponse({"name": name})
 

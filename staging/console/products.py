@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
 from staging.console.call import Call, id_of, number_of, text_of
-from staging.store import apps, devices, product_setup
+from staging.store import apps, devices, issue, product_setup
+from staging.store.models import Batch, Device, Product
 from wire.errors import FieldError
 
 DEVICES_SHOWN = 200
@@ -20,41 +21,53 @@ async def listing(call: Call) -> Response:
 
 
 async def add(call: Call) -> Response:
-    """Add a product with its test devices."""
+    """Add a product with its test devices; no later answer contains their bind tokens."""
     body = await call.body()
     name, template = text_of(body, "name"), body.get("template") or None
     if template is not None and template not in product_setup.TEMPLATES:
         raise FieldError("template", template, f"one of {', '.join(product_setup.TEMPLATES)}")
     count = id_of(body, "testDevices") if "testDevices" in body else product_setup.TEST_DEVICES
-    made = await call.services.database.write(
-        product_setup.add_product,
-        name,
-        call.services.clock(),
-        test_devices=count,
-        template=template,
-    )
-    return JSONResponse({"id": made.id}, 201)
+    call.done.target = name
+
+    def work(session: Session) -> tuple[Product, Batch, list[Device]]:
+        now, maker = call.services.clock(), call.session.account_id
+        made = product_setup.add_product(session, name, now, test_devices=count, template=template)
+        (view,) = product_setup.batches(session, made.id)
+        issue.note_maker(session, view.batch.id, maker)
+        return made, view.batch, devices.of_batch(session, view.batch.id, count)
+
+    made, batch, new = await call.services.database.write(work)
+    return _made({"id": made.id}, batch, new)
 
 
 async def add_batch(call: Call) -> Response:
-    """Add a batch of devices."""
+    """Add a batch of devices; no later answer contains their bind tokens."""
     body = await call.body()
-    product_id, name, count = (
-        number_of(call, "product"),
-        text_of(body, "name"),
-        id_of(body, "count"),
-    )
-    batch, _ = await call.services.database.write(
-        product_setup.add_batch, product_id, name, count, call.services.clock()
-    )
-    return JSONResponse({"id": batch.id}, 201)
+    product_id, count = number_of(call, "product"), id_of(body, "count")
+    name = call.done.target = text_of(body, "name")
+
+    def work(session: Session) -> tuple[Batch, list[Device]]:
+        now = call.services.clock()
+        batch, new = product_setup.add_batch(session, product_id, name, count, now)
+        issue.note_maker(session, batch.id, call.session.account_id)
+        return batch, new
+
+    batch, new = await call.services.database.write(work)
+    return _made({"id": batch.id}, batch, new)
+
+
+def _made(head: dict[str, Any], batch: Batch, new: list[Device]) -> Response:
+    """Return the answer to whoever made devices, which alone shows what binds them."""
+    shown = [{"uuid": device.uuid, "bindToken": device.bind_token} for device in new]
+    value = head | {"batch": batch.name, "devices": shown}
+    return JSONResponse(value, 201, headers={"Cache-Control": "no-store"})
 
 
 async def batch_devices(call: Call) -> Response:
-    """Return the devices of a batch with their bind tokens."""
+    """Return the devices of a batch: which there are, and whether their profiles were handed out."""
     batch_id = number_of(call, "batch")
     found = await call.services.database.read(devices.of_batch, batch_id, DEVICES_SHOWN)
-    shown = [{"uuid": d.uuid, "bindToken": d.bind_token, "name": d.name} for d in found]
+    shown = [{"uuid": d.uuid, "issued": d.issue_time, "status": d.status} for d in found]
     return JSONResponse({"devices": shown, "limit": DEVICES_SHOWN})
 
 

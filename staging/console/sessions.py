@@ -1,7 +1,9 @@
 """Console logins: sessions in memory, and their CSRF tokens.
 
 A cookie has 256 random bits, of which only the SHA-256 is kept. A restart of the cloud logs
-everybody out, which is acceptable on a bench.
+everybody out, which is acceptable on a bench. A session belongs to one generation of its account, which the
+store counts: another password or role, or `story-cloud session revoke`, begins the next one and ends all
+sessions of before, in every worker.
 """
 
 from __future__ import annotations
@@ -10,8 +12,11 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from staging.identity.rights import Role, Viewer
+from staging.store.accounts import Current, Login
 from staging.times import Monotonic
 
 # A tester's working day; a forgotten session expires over night.
@@ -27,11 +32,22 @@ class Session:
     key: str
     account_id: int
     user_name: str
+    role: Role
+    generation: int
     csrf: str = field(repr=False)
     begun: float
     used: float
     streams: int = 0
     """The number of open live streams."""
+
+    @property
+    def viewer(self) -> Viewer:
+        """The account, to those that only ask who looks."""
+        return Viewer(self.account_id, self.role)
+
+    def is_of(self, current: Current | None) -> bool:
+        """Return whether the session still belongs to its account, which is ``current`` now."""
+        return current is not None and current.generation == self.generation
 
 
 class Sessions:
@@ -43,24 +59,31 @@ class Sessions:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._secret = secrets.token_bytes(32)
 
-    def begin(self, account_id: int, user_name: str) -> tuple[str, Session]:
+    def begin(self, login: Login) -> tuple[str, Session]:
         """Begin a session; returns the cookie's value, which is not kept, and the session."""
         cookie = secrets.token_urlsafe(32)
         now = self._clock()
         key = _digest(cookie)
-        session = Session(key, account_id, user_name, secrets.token_urlsafe(32), now, now)
+        session = Session(
+            key, login.account_id, login.user_name, login.role, login.generation,
+            secrets.token_urlsafe(32), now, now,
+        )  # fmt: skip
         self._sessions[key] = session
         while len(self._sessions) > SESSIONS_LIMIT:
             self._sessions.popitem(last=False)
         return cookie, session
 
-    def find(self, cookie: str | None) -> Session | None:
-        """Return the session of a cookie and mark it as used; None: no session, or expired."""
+    def find(self, cookie: str | None, *, use: bool = True) -> Session | None:
+        """Return the session of a cookie; None: no session, or expired.
+
+        ``use``: whether this is a use of it, after which it is idle from anew.
+        """
         session = self._sessions.get(_digest(cookie)) if cookie else None
         if session is None or not self.is_alive(session):
             return None
-        session.used = self._clock()
-        self._sessions.move_to_end(session.key)
+        if use:
+            session.used = self._clock()
+            self._sessions.move_to_end(session.key)
         return session
 
     def is_alive(self, session: Session) -> bool:
@@ -74,6 +97,27 @@ class Sessions:
     def end(self, session: Session) -> None:
         """End a session."""
         self._sessions.pop(session.key, None)
+
+    @property
+    def account_ids(self) -> set[int]:
+        """The accounts that have sessions."""
+        return {session.account_id for session in self._sessions.values()}
+
+    def end_of_before(self, current: Mapping[int, Current], asked: set[int]) -> int:
+        """End the sessions that are of an earlier generation of their account; returns their number.
+
+        Args:
+            current: what the accounts are now; one that is not in it is gone or disabled.
+            asked: the accounts that ``current`` is about: others began a session since.
+        """
+        ended = [
+            session
+            for session in self._sessions.values()
+            if session.account_id in asked and not session.is_of(current.get(session.account_id))
+        ]
+        for session in ended:
+            self.end(session)
+        return len(ended)
 
     def login_token(self, visitor: str) -> str:
         """Return the CSRF token of a visitor before login, derived from the visitor's cookie."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from staging.console.sound import decode, peaks
+from staging.identity import rights
+from staging.identity.rights import Standing, Viewer
 from staging.store.bind_tokens import renewal_of
 from staging.store.models import Report
 from staging.store.order_rules import ACTIVE, Status
@@ -20,26 +22,30 @@ from wire.voice import parse_segment, unpack_frames
 TEXT_LIMIT = 2000
 
 
-def device(row: DeviceRow, *, online: bool, account_id: int, twin: bool = False) -> dict[str, Any]:
+def device(row: DeviceRow, *, online: bool, viewer: Viewer, twin: bool = False) -> dict[str, Any]:
     """Return a device for the list and the head of its page; times in ms.
 
-    ``twin``: whether two machines use the device's identity.
+    Of a device that is bound to somebody else ``viewer`` sees its state and version, and neither its
+    name and values nor whose it is. ``twin``: whether two machines use the device's identity.
     """
     device = row.device
+    stands = rights.standing(device.version, row.account_id, viewer.account_id)
+    values = row.values if rights.shows_values(stands, row.account_id) else {}
     return {
         "uuid": device.uuid,
-        "name": device.name,
+        "name": device.name if stands is Standing.OWN else "",
+        "standing": stands.value,
         "online": online,
         "status": device.status,
         "osVersion": row.os_version,
         "product": row.product,
         "productId": device.product_id,
         "batch": row.batch,
-        "owner": row.owner,
-        "mine": row.account_id is not None and row.account_id == account_id,
+        "bound": row.account_id is not None,
+        "mine": stands is Standing.OWN,
         "lastHeartbeat": device.last_heartbeat_time,
-        "battery": _value(row.values.get(BATTERY)),
-        "volume": _value(row.values.get(VOLUME)),
+        "battery": _value(values.get(BATTERY)),
+        "volume": _value(values.get(VOLUME)),
         "update": _update(row),
         "bindTokenDiffers": device.bind_token_differs,
         "bindTokenRenewal": renewal_of(device),

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from audio.wav import render_wav
-from staging.console import device, shapes, sound, stages
+from staging.console import shapes, sound, stages
 from staging.console.call import Call, ConsoleError, number_of, text_of
 from staging.gateway.ear import Ear
 from staging.store import utterances
@@ -25,7 +25,7 @@ OUTCOMES_LIMIT = 100
 
 async def listing(call: Call) -> Response:
     """Return a page of utterances, newest first, with waveforms."""
-    row, before = await device.owned(call), call.query_int("before")
+    row, before = call.row, call.query_int("before")
     found, following = await call.services.database.read(
         utterances.page, row.device.id, before, UTTERANCES_PAGE
     )
@@ -56,7 +56,7 @@ async def _stages(
 
 async def listen(call: Call) -> Response:
     """Let the machine listen, or end it; returns its answer, also a refusal, as a control does."""
-    row = await device.owned(call)
+    row = call.row
     action = text_of(await call.body(), "action")
     if action not in {LISTEN_START, LISTEN_CANCEL}:
         raise FieldError("action", action, f"{LISTEN_START} or {LISTEN_CANCEL}")
@@ -66,7 +66,7 @@ async def listen(call: Call) -> Response:
 
 async def audio(call: Call) -> Response:
     """Return an utterance as WAV, or a byte range of it."""
-    row = await device.owned(call)
+    row = call.row
     start, number = number_of(call, "start"), number_of(call, "number")
     spoken = await call.services.database.read(utterances.find, row.device.id, start, number)
     if spoken is None:

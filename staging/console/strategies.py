@@ -25,6 +25,7 @@ async def add(call: Call) -> Response:
     kind = text_of(body, "type")
     if kind not in set(StrategyType):
         raise FieldError("type", kind, "PASSIVE or SILENT")
+    call.done.target = f"version {text_of(body, 'version')}, {kind}"
     strategy = await call.services.database.write(
         releases.add_strategy,
         text_of(body, "version"),
@@ -40,6 +41,7 @@ async def add(call: Call) -> Response:
 async def publish(call: Call) -> Response:
     """Publish a strategy; it takes effect."""
     strategy_id = number_of(call, "strategy")
+    call.done.target = f"strategy {strategy_id}"
     strategy = await call.services.database.write(releases.publish_strategy, strategy_id)
     return JSONResponse({"status": strategy.status})
 
@@ -47,6 +49,7 @@ async def publish(call: Call) -> Response:
 async def withdraw(call: Call) -> Response:
     """Withdraw a strategy; it ends."""
     strategy_id = number_of(call, "strategy")
+    call.done.target = f"strategy {strategy_id}"
     strategy = await call.services.database.write(releases.withdraw_strategy, strategy_id)
     return JSONResponse({"status": strategy.status})
 

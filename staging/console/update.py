@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.responses import JSONResponse, Response
 
-from staging.console import device
 from staging.console.call import Call, id_of
 from staging.store import ota
 from staging.store.order_rules import ACTIVE
@@ -12,7 +11,7 @@ from staging.store.order_rules import ACTIVE
 
 async def order(call: Call) -> Response:
     """Order an update (open API 5.3)."""
-    row, body = await device.owned(call), await call.body()
+    row, body = call.row, await call.body()
     package_id, strategy_id = id_of(body, "packageId"), id_of(body, "strategyId")
     now = call.services.clock()
     await call.services.database.write(ota.create, row.device.id, package_id, strategy_id, now)
@@ -23,6 +22,6 @@ async def order(call: Call) -> Response:
 
 async def cancel(call: Call) -> Response:
     """Cancel a device's running update; the open API has no endpoint for this (docs/adr/0013)."""
-    row = await device.owned(call)
+    row = call.row
     task = await call.services.gateway.cancel_update(row.device.uuid)
     return JSONResponse({"over": task.status not in ACTIVE})

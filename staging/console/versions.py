@@ -28,6 +28,7 @@ async def upload(call: Call) -> Response:
     product = await call.services.database.read(product_setup.find, product_id or 0)
     if product is None:
         raise FieldError("productId", product_id, "the id of a product")
+    call.done.target = f"{product.name} {call.query('version')}"
     description = call.query("description")[:DESCRIPTION_LIMIT]
     package = await uploads.receive(
         call.services.database,
@@ -43,7 +44,10 @@ async def verify(call: Call) -> Response:
     """Order an update to an unverified version for one device ("立马验证")."""
     uuid = text_of(await call.body(), "uuid").lower()
     package_id, now = number_of(call, "package"), call.services.clock()
-    task = await call.services.database.write(ota.order_verification, uuid, package_id, now)
+    call.done.device, call.done.target = uuid, f"package {package_id}"
+    task = await call.services.database.write(
+        ota.order_verification, uuid, package_id, now, call.session.account_id
+    )
     call.services.gateway.send_pending_order(uuid)
     call.console.hub.notify(uuid)
     return JSONResponse({"task": task.id}, 201)
@@ -52,6 +56,7 @@ async def verify(call: Call) -> Response:
 async def passed(call: Call) -> Response:
     """Release a verified version, so that it can be offered ("通过验证")."""
     package_id, now = number_of(call, "package"), call.services.clock()
+    call.done.target = f"package {package_id}"
     package = await call.services.database.write(releases.release, package_id, now)
     return JSONResponse({"status": package.status})
 

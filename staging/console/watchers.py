@@ -42,6 +42,10 @@ class Watcher:
             self.dirty.add(uuid)
         self._changed.set()
 
+    def wake(self) -> None:
+        """Wake the stream."""
+        self._changed.set()
+
     def close(self) -> None:
         """Wake the stream and make it end."""
         self.closed = True
@@ -94,6 +98,11 @@ class Hub:
         for watcher in self._watchers:
             if watcher.uuid in {None, uuid}:
                 watcher.note(uuid)
+
+    def wake(self) -> None:
+        """Let every stream look whether its session still is."""
+        for watcher in self._watchers:
+            watcher.wake()
 
     def close(self) -> None:
         """End every stream and accept no more, because the server stops."""

@@ -29,6 +29,7 @@ from staging.gateway.control_history import ControlHistory
 from staging.gateway.family import FamilyDesk
 from staging.gateway.handshakes import TlsServer
 from staging.gateway.orders import Orders
+from staging.gateway.renewals import Renewals
 from staging.gateway.reports import decide_all
 from staging.gateway.session import Endpoint, Peer, Session, Sessions
 from staging.gateway.silent import Pace, SilentUpdates
@@ -130,6 +131,7 @@ class Gateway:
         """What devices are told about their families."""
         self.erase_rest: Callable[[], Awaitable[bool]] = _nothing_to_erase
         """Erases what orders left to be done; returns whether all is done. Set by the server."""
+        self._renewals = Renewals(database, self.sessions, self._cut)
         self._twins = Twins()
         self._work: list[asyncio.Task[None]] = []
         self._watchers: list[Callable[[str], None]] = []
@@ -170,7 +172,12 @@ class Gateway:
     def start_work(self) -> None:
         """Start the work in the background; `start` does it too. A worker has no port for devices."""
         create = asyncio.get_running_loop().create_task
-        works = (self._history.keep_saving(), self._silent.run(), self.family.run())
+        works = (
+            self._history.keep_saving(),
+            self._silent.run(),
+            self.family.run(),
+            self._renewals.run(),
+        )
         self._work = [create(work) for work in works]
 
     async def stop(self) -> None:
@@ -253,6 +260,13 @@ class Gateway:
         self._others.pop(peer, None)
         peer.close(reason)
         self._forget(peer)
+
+    def _cut(self, session: Session, reason: str) -> None:
+        """End a device's connection, as of one whose credentials were taken back."""
+        if session.connection in self._others:
+            self.leave(session.connection, reason)
+        else:
+            session.connection.close(reason)
 
     def note_change(self, uuid: str) -> None:
         """Tell the watchers what another worker has changed."""

@@ -32,9 +32,12 @@ class Access:
     scope: str | None
     account_id: int | None
     account_status: str | None
+    role: str | None
     device_id: int | None
     owner_id: int | None
     app_bound: bool
+    user_name: str | None
+    app_name: str
 
 
 _LOOK_UP = (
@@ -46,6 +49,9 @@ _LOOK_UP = (
         AccessToken.scope,
         AccessToken.account_id,
         Account.status,
+        Account.role,
+        Account.user_name,
+        App.name,
         Device.id,
         Binding.account_id,
         AppProduct.product_id,
@@ -76,7 +82,21 @@ def look_up(
     row = session.connection().execute(_LOOK_UP, values).one_or_none()
     if row is None:
         return None
-    app_id, secret, used, expire, scope, account, status, device, owner, product = row
+    (
+        app_id,
+        secret,
+        used,
+        expire,
+        scope,
+        account,
+        status,
+        role,
+        user,
+        app,
+        device,
+        owner,
+        product,
+    ) = row
     return Access(
         app_id=app_id,
         secret=secret,
@@ -85,9 +105,12 @@ def look_up(
         scope=scope,
         account_id=account,
         account_status=status,
+        role=role,
         device_id=device,
         owner_id=owner,
         app_bound=product is not None,
+        user_name=user,
+        app_name=app,
     )
 
 

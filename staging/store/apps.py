@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from staging.errors import NotFoundError
+from staging.errors import NotFoundError, StagingError
 from staging.identity.oauth import ALL_SCOPE, DOCUMENT_REDIRECT, check_redirect_uri, check_scopes
 from staging.store import accounts
 from staging.store.models import AccessToken, Account, App, AppProduct, UsedNonce
@@ -109,6 +109,27 @@ def find(session: Session, app_id: int) -> App | None:
 def is_bound(session: Session, app_id: int, product_id: int) -> bool:
     """Return whether an app may control a product's devices."""
     return session.get(AppProduct, (app_id, product_id)) is not None
+
+
+def renew_secret(session: Session, app_id: int, secret: str | None) -> App:
+    """Give an app another secret; the old one signs nothing from now on.
+
+    ``secret`` is needed where the app's type makes it of what it is signed with (open API 2.5.2).
+
+    Raises:
+        NotFoundError: there is no such app.
+        StagingError: a secret lacks, or is the present one.
+    """
+    app = session.get(App, app_id)
+    if app is None:
+        raise NotFoundError(f"app {app_id}: there is none")
+    if secret is None and app.type != AppType.WEB:
+        raise StagingError(f"app {app_id}: the secret of an {app.type} app is made of its identity")
+    new = secret or secrets.token_hex(16)
+    if new == app.secret:
+        raise StagingError(f"app {app_id}: this is its secret already, expected another identity")
+    app.secret = new
+    return app
 
 
 account = accounts.find_or_make

@@ -75,8 +75,10 @@ class Identity:
         return hmac.compare_digest(self.token.encode(), token.encode())
 
 
-def add(session: Session, uuid: str | None, now: int) -> Device:
+def add(session: Session, uuid: str | None, now: int, *, version: int = 1) -> Device:
     """Create a device of the default product; without ``uuid`` it gets a random one.
+
+    ``version``: 0 in development, 1 in use.
 
     Raises:
         FieldError: the uuid is not 14 hexadecimal digits.
@@ -91,6 +93,7 @@ def add(session: Session, uuid: str | None, now: int) -> Device:
     owner = batch(session, product, BATCH_NAME)
     first = os_version(session, product.id, FIRST_VERSION)
     device = _new(owner, first, uuid, now)
+    device.version = version
     session.add(device)
     session.flush()
     return device
@@ -197,6 +200,32 @@ def logins(session: Session, after: int) -> list[Identity]:
     """Return the identities with a number above ``after``, in the order of their numbers."""
     wanted = select(Device.id, Device.uuid, Device.token).where(Device.id > after)
     return [Identity(*row) for row in session.execute(wanted.order_by(Device.id))]
+
+
+def renew_token(session: Session, uuid: str, now: int) -> Device:
+    """Give a device another token; whoever has the old one is cut off. Raises NotFoundError."""
+    device = get(session, uuid)
+    # Larger than all before, whatever the clocks of those who renew say: see `renewed`.
+    device.token_time = max(now, last_renewal(session) + 1)
+    device.token = secrets.token_hex(_BIND_TOKEN_BYTES)
+    device.update_time = now
+    return device
+
+
+def last_renewal(session: Session) -> int:
+    """Return the value with which `renewed` returns what comes from now on."""
+    return session.scalar(select(func.max(Device.token_time))) or 0
+
+
+def renewed(session: Session, after: int) -> tuple[list[Identity], int]:
+    """Return the devices whose token was renewed after ``after``, and the value to ask with next."""
+    found = session.execute(
+        select(Device.id, Device.uuid, Device.token, Device.token_time)
+        .where(Device.token_time > after)
+        .order_by(Device.token_time)
+    ).all()
+    identities = [Identity(number, uuid, token) for number, uuid, token, _ in found]
+    return identities, found[-1].token_time if found else after
 
 
 def note_registration(session: Session, device_id: int, now: int) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
-from staging.errors import NotFoundError
-from staging.store.models import Batch, Device, Product
+from staging.errors import NotFoundError, StagingError
+from staging.store import devices
+from staging.store.models import UNACTIVATED, Batch, Binding, Device, Product
+from staging.times import iso
 from wire.text import spellings
 
 
@@ -44,3 +46,32 @@ def issued_at(session: Session, batch_id: int, at: int) -> Sequence[tuple[int, D
         select(Device).where(Device.batch_id == batch_id).order_by(Device.id)
     ).all()
     return [(n, device) for n, device in enumerate(ordered, 1) if device.issue_time == at]
+
+
+class NotHandedOutError(StagingError):
+    """A profile is not handed out at the console: it was before, or to somebody else."""
+
+
+def note_maker(session: Session, batch_id: int, account_id: int) -> None:
+    """Note the account that makes a batch at the console."""
+    session.get_one(Batch, batch_id).made_by = account_id
+
+
+def take_profile(session: Session, uuid: str, account_id: int, now: int) -> Device:
+    """Hand out a device's profile: once, to the account that made its batch, before anybody has used it.
+
+    Raises:
+        NotFoundError: there is no such device.
+        NotHandedOutError: it was handed out, is used already, or somebody else made it.
+    """
+    device = devices.get(session, uuid)
+    if session.get_one(Batch, device.batch_id).made_by != account_id:
+        raise NotHandedOutError(f"device {uuid}: somebody else made it; only they get its profile")
+    if device.issue_time is not None:
+        raise NotHandedOutError(
+            f"device {uuid}: its profile was handed out at {iso(device.issue_time)}"
+        )
+    if device.status != UNACTIVATED or session.get(Binding, device.id) is not None:
+        raise NotHandedOutError(f"device {uuid}: it is in use already")
+    device.issue_time = now
+    return device

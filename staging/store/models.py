@@ -24,12 +24,14 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from staging.identity.oauth import ALL_SCOPE
+from staging.identity.rights import Role
 
 # SQLite assigns row ids only for a column of type INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 UNACTIVATED, ACTIVATED = "UNACTIVATED", "ACTIVATED"
 ENABLE, DISABLE = "ENABLE", "DISABLE"
+PARENT = Role.PARENT.value
 DRAFT, PUBLISHED, WITHDRAWN = "DRAFT", "PUBLISHED", "WITHDRAWN"
 UNVERIFIED, RELEASED = "UNVERIFIED", "RELEASED"
 KIND_REPORT, KIND_RESOURCE = "REPORT", "RESOURCE"
@@ -74,6 +76,8 @@ class Batch(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
     name: Mapped[str]
+    # The account that made it at the console, which alone may take its devices' profiles, once each.
+    made_by: Mapped[int | None]
 
 
 class OsVersion(Base):
@@ -99,6 +103,8 @@ class Device(Base):
     os_version_id: Mapped[int] = mapped_column(ForeignKey("os_versions.id"))
     # Stored in plain text, because `device profile` must be able to print it again.
     token: Mapped[str]
+    # When the token was renewed; grows from one renewal to the next, over all devices. 0: never.
+    token_time: Mapped[int] = mapped_column(default=0, server_default="0", index=True)
     bind_token: Mapped[str | None]
     # The device reported another bind token than the stored one, which was kept.
     bind_token_differs: Mapped[bool] = mapped_column(default=False)
@@ -169,7 +175,41 @@ class Account(Base):
     status: Mapped[str] = mapped_column(default=ENABLE)
     # A hash of `staging.identity.passwords`; None: the account cannot log in.
     password: Mapped[str | None]
+    # A value of `staging.identity.rights.Role`.
+    role: Mapped[str] = mapped_column(String(16), default=PARENT, server_default=PARENT)
+    # Counts what ends all sessions of the account; a session knows the number that it began with.
+    generation: Mapped[int] = mapped_column(default=0, server_default="0")
     create_time: Mapped[int]
+
+
+class AuditEntry(Base):
+    """Who did what to which device or account; `staging.store.audit` writes and reads it.
+
+    Accounts are named by text and number without a foreign key: what they did stays when they are gone.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_device", "device", "id"),
+        Index("ix_audit_subject", "subject_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    ts: Mapped[int]
+    # A value of `audit.Source`.
+    source: Mapped[str] = mapped_column(String(16))
+    # The user name of who did it; of a command, the system's user.
+    actor: Mapped[str]
+    actor_id: Mapped[int | None]
+    role: Mapped[str] = mapped_column(String(16))
+    # The name of the app by which it was done.
+    app: Mapped[str]
+    action: Mapped[str] = mapped_column(String(64))
+    device: Mapped[str] = mapped_column(String(14))
+    # The account whose device or account it was done to.
+    subject_id: Mapped[int | None]
+    target: Mapped[str]
+    outcome: Mapped[str] = mapped_column(String(32))
 
 
 class AccessToken(Base):

@@ -8,8 +8,14 @@ from dataclasses import dataclass, field
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from staging.errors import ErrorCode, NotFoundError, NoUpdateError, RefusedError, StagingError
-from staging.store import found, order_rules
+from staging.errors import (
+    ErrorCode,
+    NotFoundError,
+    NoUpdateError,
+    RefusedError,
+    StagingError,
+)
+from staging.store import found, order_rules, verifying
 from staging.store.models import (
     RELEASED,
     Batch,
@@ -97,15 +103,21 @@ def create(
     return _add_task(session, device_id, package_id, strategy.id, now)
 
 
-def order_verification(session: Session, uuid: str, package_id: int, now: int) -> OtaTask:
+def order_verification(
+    session: Session, uuid: str, package_id: int, now: int, account_id: int | None = None
+) -> OtaTask:
     """Order an unverified package for a device ("立马验证"); a running server sends it in seconds.
+
+    ``account_id``: who orders it at the console; None: a command (`verifying.check`).
 
     Raises:
         NotFoundError: there is no such device or package.
+        NotForVerificationError: it is none of these devices.
         StagingError: the package is of another product, released already, or not newer than the
             device's version; or the device has an update in progress.
     """
     device = found.device(session, uuid)
+    verifying.check(session, device, account_id)
     package = session.get(Package, package_id)
     if package is None:
         raise NotFoundError(f"package {package_id}: there is none")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from staging.identity.rights import IN_DEVELOPMENT, Role, Viewer
 from staging.store.models import (
     KIND_REPORT,
     KIND_RESOURCE,
@@ -100,15 +101,21 @@ _ROWS = (
 )
 
 
-def rows(session: Session, uuids: set[str] | None = None, search: str = "") -> list[DeviceRow]:
+def rows(
+    session: Session,
+    uuids: set[str] | None = None,
+    search: str = "",
+    viewer: Viewer | None = None,
+) -> list[DeviceRow]:
     """Return devices, those with the latest heartbeat first, at most DEVICES_LIMIT.
 
     Args:
         session: the transaction.
         uuids: only these devices; None: all.
         search: only devices whose uuid or name contains it.
+        viewer: only devices in this account's list, and names of its own devices; None: all.
     """
-    statement = _matching(_ROWS, search)
+    statement = _matching(_ROWS, search, viewer)
     if uuids is not None:
         statement = statement.where(Device.uuid.in_(uuids))
     newest = func.coalesce(Device.last_heartbeat_time, 0).desc()
@@ -116,20 +123,23 @@ def rows(session: Session, uuids: set[str] | None = None, search: str = "") -> l
     return [_row(*row) for row in found]
 
 
-def count(session: Session, search: str = "") -> int:
-    """Return the number of devices that match ``search``."""
-    statement = _matching(select(func.count()).select_from(Device), search)
-    return session.scalar(statement) or 0
+def count(session: Session, search: str = "", viewer: Viewer | None = None) -> int:
+    """Return the number of devices that match ``search`` and are in the viewer's list."""
+    whole = select(func.count()).select_from(Device)
+    joined = whole.outerjoin(Binding, Binding.device_id == Device.id)
+    return session.scalar(_matching(joined, search, viewer)) or 0
 
 
-def _matching(statement: Any, search: str) -> Any:
+def _matching(statement: Any, search: str, viewer: Viewer | None) -> Any:
+    own = None if viewer is None else Binding.account_id == viewer.account_id
+    if own is not None and viewer is not None and viewer.role is not Role.OPERATOR:
+        statement = statement.where(or_(own, Device.version == IN_DEVELOPMENT))
     if not search:
         return statement
-    found = (
-        Device.uuid.contains(search.lower(), autoescape=True),
-        *(Device.name.contains(form, autoescape=True) for form in spellings(search)),
-    )
-    return statement.where(or_(*found))
+    named = or_(*(Device.name.contains(form, autoescape=True) for form in spellings(search)))
+    # A family's name for its device is not to be guessed by searching for it.
+    known = named if own is None else and_(own, named)
+    return statement.where(or_(Device.uuid.contains(search.lower(), autoescape=True), known))
 
 
 def _row(  # noqa: PLR0913, PLR0917  # the columns of one statement

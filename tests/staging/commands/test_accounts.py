@@ -53,3 +53,24 @@ def test_password_from_a_file(command: Command, mistake: Command, tmp_path: Path
     assert "password: got" in said
     assert "short" not in said.replace("8 to 256 characters", "")
     assert "No such file" in mistake("account", "add", "b", "--password-file", "/nowhere")
+
+
+def test_roles_and_what_is_taken_back(
+    command: Command, mistake: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "COST", 2**4)
+    assert command("account", "add", "ada")["role"] == "parent"
+    assert command("account", "add", "tom", "--role", "operator")["role"] == "operator"
+    assert command("account", "role", "ada", "tester")["role"] == "tester"
+    assert command("account", "disable", "ada")["status"] == "DISABLE"
+    listed = {
+        a["userName"]: (a["role"], a["status"]) for a in command("account", "list")["accounts"]
+    }
+    assert listed == {"ada": ("tester", "DISABLE"), "tom": ("operator", "ENABLE")}
+    assert command("account", "enable", "ada")["status"] == "ENABLE"
+    for words in (("disable", "x"), ("enable", "x"), ("role", "x", "tester")):
+        assert "account x: there is none" in mistake("account", *words)
+    command("app", "add", "a", "--type", "web")
+    command("token", "--app", "1", "--user", "ada")
+    command("account", "password", "ada")
+    assert command("token", "expire", "--user", "ada") == {"expired": 0}

@@ -42,3 +42,18 @@ def test_app_with_scopes_and_addresses(command: Command, mistake: Command) -> No
     said = mistake("app", "add", "b", "--type", "web", "--redirect-uri", "javascript:x")
     assert said.startswith("story-cloud: redirect_uri: got")
     assert len(command("app", "list")["apps"]) == 1
+
+
+def test_a_secret_is_renewed_and_of_a_phone_with_its_new_identity(
+    command: Command, mistake: Command
+) -> None:
+    web = command("app", "add", "a", "--type", "web")
+    renewed = command("app", "secret", "renew", str(web["appId"]))
+    assert len(renewed["secret"]) == 32
+    assert renewed["secret"] != web["secret"]
+    ios = str(command("app", "add", "b", "--type", "ios", "--bundle-id", "com.b")["appId"])
+    assert "app secret renew: --bundle-id missing" in mistake("app", "secret", "renew", ios)
+    words = ("app", "secret", "renew", ios, "--bundle-id")
+    assert "this is its secret already" in mistake(*words, "com.b")
+    assert command(*words, "com.c")["secret"] == "com.c"
+    assert "app 99: there is none" in mistake("app", "secret", "renew", "99")

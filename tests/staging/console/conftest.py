@@ -41,10 +41,10 @@ class Stage:
     def agent(self, *words: str | Path) -> str:
         return command("story-agent", *words, "--state", self.bench.state).strip()
 
-    def account(self, name: str) -> None:
+    def account(self, name: str, role: str = "operator") -> None:
         secret = self.bench.folder / "password"
         secret.write_text(PASSWORD)
-        self.cloud("account", "add", name, "--password-file", secret)
+        self.cloud("account", "add", name, "--password-file", secret, "--role", role)
 
     def number(self) -> int:
         return next(self._numbers)

@@ -14,7 +14,7 @@ from tests.staging.console.page import PASSWORD, PHONE, USER, Page
 
 AXE = (files("axe_core_python") / "axe.min.js").read_text("utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-PAGES = ("devices", "products", "versions", "strategies")
+PAGES = ("devices", "products", "versions", "strategies", "accounts", "audit")
 
 
 def violations(page: Page) -> list[str]:

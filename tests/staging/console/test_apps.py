@@ -24,9 +24,13 @@ def test_an_apps_type_decides_what_it_signs_with(
     made = ask("/apps", {"name": kind, "type": kind, "scopes": ["device"], **parts}).json()
     kept = read(stage, apps.find, made["appId"])
     assert (kept.type, kept.secret, kept.scopes) == (kind, secret, ["device"])
-    revealed = ask(f"/apps/{made['appId']}/secret")
-    assert revealed.json() == {"secret": secret}
-    assert revealed.headers["cache-control"] == "no-store"
+    same = ask(f"/apps/{made['appId']}/secret/renew", parts)
+    assert "this is its secret already" in same.json()["error"]["message"]
+    assert "missing" in ask(f"/apps/{made['appId']}/secret/renew").json()["error"]["message"]
+    changed = {name: f"{value}x" for name, value in parts.items()}
+    renewed = ask(f"/apps/{made['appId']}/secret/renew", changed)
+    assert renewed.json() == {"secret": "".join(changed.values())}
+    assert renewed.headers["cache-control"] == "no-store"
 
 
 def test_secrets_are_in_no_list(stage: Stage, ask: Ask) -> None:
@@ -35,6 +39,10 @@ def test_secrets_are_in_no_list(stage: Stage, ask: Ask) -> None:
         for path in ("/apps", "/products", "/products/1"):
             assert made["secret"] not in client.get(path).text
         assert client.get(f"/apps/{made['appId']}/secret").status_code == 404
+        assert ask(f"/apps/{made['appId']}/secret").status_code == 404
+    renewed = ask(f"/apps/{made['appId']}/secret/renew").json()["secret"]
+    assert renewed != made["secret"]
+    assert read(stage, apps.find, made["appId"]).secret == renewed
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,14 @@ from staging.console.app import create_console
 from staging.console.call import COOKIE, CSRF_HEADER
 from staging.data_dir import DataDir
 from staging.gateway.gateway import Gateway
+from staging.identity.rights import Role
 from staging.recognition.intents import Action
 from staging.recognition.kinds import Kind
 from staging.recognition.outcomes import TYPED, Outcome, OutcomeLog
 from staging.recognition.service import Recognition
 from staging.services import Services
 from staging.store import Database, accounts, devices
+from staging.store.accounts import Login
 from staging.store.nonces import Nonces
 from staging.times import now_ms
 from tests.staging.console.conftest import Stage
@@ -127,7 +129,8 @@ async def inner(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Starle
     gateway = Gateway(database, api_url=lambda: "")
     nonces = Nonces(database, now_ms)
     app = create_console(Services(database, gateway, nonces, now_ms), DataDir(tmp_path))
-    cookie, session = app.state.console.sessions.begin(owner.id, "tester")
+    login = Login(owner.id, owner.uuid, "tester", None, Role.TESTER, owner.generation)
+    cookie, session = app.state.console.sessions.begin(login)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://console",

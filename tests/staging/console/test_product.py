@@ -65,15 +65,35 @@ def test_from_a_product_to_a_device_that_can_be_flashed(
     page.see("[data-part=apps]", "No app is bound")
     assert not read(stage, apps.is_bound, kept.id, product.id)
 
+    take_profile(page, stage, name, tmp_path)
+
+
+def take_profile(page: Page, stage: Stage, name: str, tmp_path: Path) -> None:
+    """Make a batch of the product ``name``; save what is shown once, and see that it is not again."""
     page.click(".crumb")
-    page.click(f"[data-product='{name}'] tr[data-batch] button")
+    page.click(f"[data-product='{name}'] details summary")
+    page.type(f"[data-product='{name}'] input[name=batch]", "first", enter=True)
+    made = "[data-part=made]"
+    page.see(made, "shown here once")
+    assert len(page.all(f"{made} tbody tr")) == 20
     page.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
-    page.click(f"[data-product='{name}'] [data-role=profile]")
+    page.click(f"{made} [data-role=save-tokens]")
+    tokens = page.wait(lambda: list(tmp_path.glob("bind-tokens-first.csv")), "the tokens")[0]
+    page.click(f"{made} [data-role=profile]")
     page.see("#status", "Profile downloaded")
+    page.click(f"{made} [data-role=profile]")
+    page.see("#status", "A profile is handed out once")
+    page.errors()  # the refusal, which the browser logs too
     file = page.wait(lambda: list(tmp_path.glob("profile-*.json")), "the file")[0]
     profile = parse_profile(file.read_bytes())
     assert file.name == f"profile-{profile.uuid}.json"
     assert json.loads(file.read_bytes()) == stage.cloud("device", "profile", profile.uuid)
+    assert f"{profile.uuid},{profile.bind_token}" in tokens.read_text()
+    page.open("/console/products")
+    page.click(f"[data-product='{name}'] tr[data-batch=first] button")
+    page.see(f"[data-product='{name}'] .scroll", "handed out")
+    assert profile.bind_token not in page.text("main")
+    assert not page.all(made)
     assert page.errors() == []
 
 
@@ -133,7 +153,7 @@ def test_what_is_not_there_is_said_to_be_not_there(ask: Ask, number: int) -> Non
         (f"/products/{number}/points/remove", {"name": "nothing"}),
         (f"/products/{number}/apps/{10**17}/bind", {}),
         (f"/products/{number}/apps/1/unbind", {}),
-        ("/apps/999999/secret", {}),
+        ("/apps/999999/secret/renew", {}),
         (f"/strategies/{10**20}/publish", {}),
         (f"/strategies/{10**20}/withdraw", {}),
         (f"/versions/{10**20}/pass", {}),

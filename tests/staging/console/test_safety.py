@@ -81,7 +81,7 @@ def test_nothing_is_told_to_who_is_not_logged_in(stage: Stage, path: str) -> Non
 
 
 def test_guessing_is_slowed_down(stage: Stage) -> None:
-    stage.account("guessed")
+    stage.account("guessed", "tester")
     with httpx.Client(base_url=stage.bench.api) as client:
         csrf = client.get("/console/api/session").json()["csrf"]
 
@@ -164,7 +164,7 @@ def test_html_from_a_device_is_text(inside: Page, stage: Stage) -> None:
 def test_a_device_of_somebody_else_is_not_controlled_heard_or_named(
     inside: Page, stage: Stage
 ) -> None:
-    stage.account("neighbour")
+    stage.account("neighbour", "parent")
     other = stage.cloud("device", "add")
     database = Database(stage.bench.cloud_data / "cloud.sqlite")
     from staging.store import accounts
@@ -173,7 +173,8 @@ def test_a_device_of_somebody_else_is_not_controlled_heard_or_named(
     database.call(devices.bind, other["uuid"], other["bindToken"], owner.id, now_ms())
     database.close()
     inside.open(f"/console/devices/{other['uuid']}")
-    inside.see("main", "bound to neighbour")
+    inside.see("main", "bound to somebody else")
+    assert "neighbour" not in inside.text("body")
     assert not inside.all("[data-part=controls], [data-part=reports]")
     for path in ("utterances", "series?key=power&hours=1", "utterances/1-1.wav"):
         status, text = inside.fetch("GET", f"/console/api/devices/{other['uuid']}/{path}", {})

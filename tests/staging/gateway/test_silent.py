@@ -1,4 +1,7 @@
-"""Automatic updates: silent strategies, and orders that commands write to the store."""
+"""Automatic updates: silent strategies, and orders that commands write to the store.
+
+Tests staging.store.verifying too.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from staging.errors import NotFoundError, StagingError, StoreBusyError
+from staging.errors import NotForVerificationError, NotFoundError, StagingError, StoreBusyError
 from staging.gateway.gateway import Gateway
 from staging.gateway.silent import Pace, SilentUpdates
-from staging.store import Database, devices, ota, product_setup, products, releases
+from staging.store import Database, accounts, devices, ota, product_setup, products, releases
 from staging.store.models import RELEASED, UNVERIFIED, OtaTask
 from staging.store.ota import SILENT_PAUSE_MS, SILENT_TRIES
 from staging.store.releases import StrategyType, Target
@@ -268,6 +271,34 @@ def test_what_cannot_be_verified(database: Database) -> None:
         database.call(releases.release, 99, 0)
     with pytest.raises(NotFoundError, match="device f"):
         database.call(ota.order_verification, "f" * 14, other.id, 0)
+
+
+@pytest.mark.parametrize(
+    ("version", "owner", "by_console", "by_command"),
+    [
+        (0, None, True, True),
+        (0, "family", True, True),
+        (1, "tester", True, False),
+        (1, None, False, True),
+        (1, "family", False, False),
+    ],
+)
+def test_what_is_not_verified_runs_on_no_familys_machine(
+    database: Database, version: int, owner: str | None, by_console: bool, by_command: bool  # noqa: FBT001  # a table
+) -> None:  # fmt: skip
+    tester = database.call(accounts.find_or_make, "tester", 0)
+    made = database.call(devices.add, UUID, 0, version=version)
+    if owner:
+        account = database.call(accounts.find_or_make, owner, 0)
+        database.call(devices.bind, UUID, made.bind_token or "", account.id, 0)
+    package = add_unverified(database, "1.1")
+    for account_id, allowed in ((tester.id, by_console), (None, by_command)):
+        if not allowed:
+            with pytest.raises(NotForVerificationError, match="it is in use"):
+                database.call(ota.order_verification, UUID, package, 0, account_id)
+            continue
+        task = database.call(ota.order_verification, UUID, package, 0, account_id)
+        database.call(ota.cancel, task.id, "over", 0)
 
 
 async def test_the_gateways_own_work_ends_with_it(cloud: Any) -> None:

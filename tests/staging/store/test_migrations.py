@@ -4,7 +4,8 @@ Tests staging.migrations.env, staging.migrations.versions.0001_initial,
 staging.migrations.versions.0002_whole_open_api,
 staging.migrations.versions.0003_cancel_and_forced and
 staging.migrations.versions.0004_report_numbers, staging.migrations.versions.0005_issued and
-staging.migrations.versions.0006_sboms and staging.migrations.versions.0007_family too.
+staging.migrations.versions.0006_sboms, staging.migrations.versions.0007_family and
+staging.migrations.versions.0008_roles too.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from staging.errors import StagingError
 from staging.migrations.config import alembic_config
-from staging.store import Database, devices, history, ota, releases, schema
+from staging.store import Database, accounts, audit, devices, history, ota, releases, schema
 from staging.store import engine as engines
+from staging.store.audit import Filter
 from staging.store.models import Base
 from tools import revision
 
@@ -119,6 +121,31 @@ def test_a_data_folder_from_before_the_revisions(tmp_path: Path) -> None:
     assert [version for _, version in database.call(releases.packages)] == ["1.1"]
     database.close()
     test_the_revisions_make_what_the_models_say(path)
+
+
+OLD_ACCOUNTS = """
+    INSERT INTO apps (id, name, type, apikey, secret, create_time) VALUES (1, 'a', 'web', 'k', 's', 1);
+    INSERT INTO accounts (id, uuid, user_name, status, password, create_time) VALUES
+        (1, '5_1', 'console', 'ENABLE', 'hash', 1), (2, '5_2', 'family', 'ENABLE', 'hash', 1),
+        (3, '5_3', 'by token', 'ENABLE', NULL, 1);
+    INSERT INTO access_tokens (digest, app_id, account_id, expire_time) VALUES ('d', 1, 2, 9)
+"""
+
+
+def test_accounts_of_before_the_roles_get_no_more_than_they_need(empty: Path | str) -> None:
+    with connected(empty) as connection:
+        command.upgrade(alembic_config(connection), "0007")
+        for statement in OLD_ACCOUNTS.split(";"):
+            connection.execute(text(statement))
+    database = Database(empty)
+    roles = {account.user_name: account.role for account in database.call(accounts.every)}
+    assert roles == {"console": "tester", "family": "parent", "by token": "parent"}
+    (entry,) = database.call(audit.page, Filter(), 9)
+    assert (entry.source, entry.action, entry.target) == (
+        "upgrade", "account.role", "console → tester",
+    )  # fmt: skip
+    assert entry.subject_id == 1
+    database.close()
 
 
 def test_tables_from_before_the_revisions_are_adopted(empty: Path | str) -> None:

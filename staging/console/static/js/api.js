@@ -1,7 +1,7 @@
 // Requests to the cloud. The session is a cookie that scripts cannot read. Each request that changes
 // something carries the CSRF token, which comes with the session and is kept in this module only.
 
-const BASE = "/console/api";
+export const BASE = "/console/api";
 let csrf = "";
 let lost = () => {};
 
@@ -18,17 +18,25 @@ export function onSessionLost(listener) {
   lost = listener;
 }
 
-/** Return the name of the user who is logged in, or null. */
+/** Return the name and role of the user who is logged in, or null. */
 export async function session() {
-  const answer = await request("GET", "/session");
+  return entered(await request("GET", "/session"));
+}
+
+/** Ask whether the session still is, which another operator or another password may have ended. */
+export async function checkSession() {
+  try {
+    if ((await request("GET", "/session")).user === null) lost();
+  } catch { /* the cloud cannot be reached: nothing is known */ }
+}
+
+function entered(answer) {
   csrf = answer.csrf;
-  return answer.user;
+  return answer.user === null ? null : { name: answer.user, role: answer.role };
 }
 
 export async function logIn(user, password) {
-  const answer = await request("POST", "/session", { user, password });
-  csrf = answer.csrf;
-  return answer.user;
+  return entered(await request("POST", "/session", { user, password }));
 }
 
 export async function logOut() {

@@ -1,7 +1,7 @@
 // Apps: the keys that they sign requests with, and the products that they are bound to.
 
 import { get, post } from "./api.js";
-import { announce, field, h, put, set } from "./dom.js";
+import { announce, confirm, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { empty, form, pageHead } from "./shell.js";
 
@@ -10,7 +10,7 @@ const PARTS = { web: [], android: ["package", "apkSignature"], ios: ["bundleId"]
 
 export async function show(main, { signal }) {
   const list = h("div", { class: "stack wide" });
-  // The secrets that the user revealed; kept while the page is open.
+  // The secrets of apps that were made or renewed here; kept while the page is open, and shown nowhere else.
   const secrets = new Map();
   const first = await get("/apps");
   if (signal.aborted) return;
@@ -29,7 +29,9 @@ export async function show(main, { signal }) {
 
   function card(app) {
     const place = h("div", {});
-    const shown = () => put(place, secrets.has(app.appId) ? copyable("secret", secrets.get(app.appId)) : showButton(app, shown));
+    const shown = () => put(place, secrets.has(app.appId)
+      ? [copyable("secret", secrets.get(app.appId)), h("p", { class: "note" }, t("shownOnce"))]
+      : renewal(app, shown));
     shown();
     return h("section", { class: "card stack", data: { app: app.name } },
       h("div", { class: "card-head" }, h("h2", {}, app.name), h("span", { class: "chip plain" }, t(`appType.${app.type}`))),
@@ -40,17 +42,23 @@ export async function show(main, { signal }) {
         h("dt", {}, t("redirectUris")), h("dd", { class: "small" }, app.redirectUris.join(" "))));
   }
 
-  function showButton(app, shown) {
-    const reveal = async () => {
+  /** What replaces the secret, which nobody is shown again: a button, and what a phone's app signs with. */
+  function renewal(app, shown) {
+    const parts = PARTS[app.type].map((name) => [name, h("input", { name: `renew-${name}`, required: true, maxlength: 120, autocomplete: "off", spellcheck: "false" })]);
+    const renew = async (event) => {
+      event.preventDefault();
+      if (!await confirm({ title: t("renewSecretTitle", { name: app.name }), text: t("renewSecretText"), yes: t("renewSecret"), no: t("cancel") })) return;
       try {
-        const { secret } = await post(`/apps/${app.appId}/secret`);
+        const { secret } = await post(`/apps/${app.appId}/secret/renew`, Object.fromEntries(parts.map(([name, input]) => [name, input.value])));
         secrets.set(app.appId, secret);
         shown();
       } catch (error) {
         announce(errorText(error));
       }
     };
-    return h("button", { type: "button", data: { role: "show-secret" }, on: { click: reveal } }, t("showSecret"));
+    return h("form", { class: "stack tight", on: { submit: renew } },
+      parts.map(([name, input]) => field(t(`appPart.${name}`), (attributes) => set(input, attributes))),
+      h("div", {}, h("button", { type: "submit", data: { role: "renew-secret" } }, t("renewSecret"))));
   }
 
   function newApp({ types, scopes }) {
@@ -93,7 +101,7 @@ function productLink(product, index) {
 }
 
 /** A value that cannot be changed, with a button that copies it. */
-function copyable(name, value) {
+export function copyable(name, value) {
   const input = h("input", { value, readonly: true, class: "mono", data: { value: name } });
   const copy = async () => {
     try {

@@ -2,7 +2,7 @@
 
 import { get, post, putJson } from "./api.js";
 import { controls } from "./controls.js";
-import { liveChip, presence, reported } from "./devices.js";
+import { liveChip, owner, presence, reported } from "./devices.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
 import { ago, clock, value } from "./format.js";
 import { readPlayer } from "./grammar.js";
@@ -10,7 +10,6 @@ import { heardCard } from "./heard.js";
 import { historyCard } from "./history.js";
 import { errorText, t } from "./i18n.js";
 import { follow } from "./live.js";
-import { profileButton } from "./profile.js";
 import { empty } from "./shell.js";
 import { speechCard } from "./speech.js";
 import { updateCard } from "./update.js";
@@ -25,6 +24,7 @@ export async function show(main, { match, signal }) {
   const body = h("div", {});
   let parts = null;
   let mine = null;
+  let shown = null;
 
   put(main,
     h("a", { class: "crumb", href: "/console/devices" }, t("backToDevices")),
@@ -38,8 +38,10 @@ export async function show(main, { match, signal }) {
     if (device.mine !== mine) {
       mine = device.mine;
       parts = mine ? own(path, device, signal) : null;
-      put(body, mine ? parts.root : bindCard(path, device));
     }
+    const shape = mine ? "own" : device.bound ? "bound" : "free";
+    if (shape !== shown) put(body, mine ? parts.root : bindCard(path, device));
+    shown = shape;
     parts?.update(now);
   }
 
@@ -63,7 +65,7 @@ function facts(device) {
       fact("heartbeat", h("span", { data: { at: device.lastHeartbeat ?? "" } }, ago(device.lastHeartbeat))),
       fact("product", device.product),
       fact("batch", device.batch),
-      fact("owner", device.mine ? t("mine") : device.owner ?? t("unbound")),
+      fact("owner", owner(device)),
       device.name ? fact("device", h("span", { class: "mono" }, device.uuid)) : null),
     device.twin ? h("p", { class: "note bad" }, t("twin")) : null,
     device.bindTokenRenewal === "waiting" ? h("p", { class: "note" }, t("renewalWaiting")) : null,
@@ -72,12 +74,12 @@ function facts(device) {
 }
 
 function bindCard(path, device) {
-  if (device.owner) return h("div", { class: "card" }, h("p", {}, t("boundToOther", { owner: device.owner })));
+  if (device.bound) return h("div", { class: "card" }, h("p", {}, t("boundToOther")));
   const token = h("input", { name: "token", required: true, autocomplete: "off", spellcheck: "false", class: "mono", maxlength: 32 });
   const problem = h("p", { class: "bad", role: "alert" });
   const form = h("form", { class: "stack", on: { submit } },
     field(t("bindToken"), (attributes) => set(token, attributes), t("bindTokenHint")),
-    problem, h("div", { class: "row" }, h("button", { class: "primary", type: "submit" }, t("bind")), profileButton(device.uuid)));
+    problem, h("div", {}, h("button", { class: "primary", type: "submit" }, t("bind"))));
 
   async function submit(event) {
     event.preventDefault();
@@ -179,6 +181,5 @@ function settings(path, device) {
       field(t("name"), (attributes) => set(name, attributes)),
       h("div", { class: "row between" },
         h("button", { type: "submit" }, t("rename")),
-        profileButton(device.uuid),
         h("button", { type: "button", class: "danger", data: { role: "unbind" }, on: { click: unbind } }, t("unbind")))));
 }

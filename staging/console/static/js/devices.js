@@ -30,7 +30,7 @@ export function show(main, { signal }) {
   function open() {
     stream.abort();
     stream = new AbortController();
-    follow(`/live?q=${encodeURIComponent(search)}`, { devices: all, device: one }, live.set, stream.signal);
+    follow(`/live?q=${encodeURIComponent(search)}`, { devices: all, device: one, gone }, live.set, stream.signal);
   }
   signal.addEventListener("abort", () => { stream.abort(); clearInterval(clock); });
   // Times are shown relative to now, so they are redrawn regularly.
@@ -54,6 +54,11 @@ export function show(main, { signal }) {
     const focused = before.row.contains(document.activeElement);
     before.row.replaceWith(row);
     if (focused) row.querySelector("a").focus();
+  }
+
+  /** A device that is not this account's to see any more. */
+  function gone({ uuid }) {
+    if (known.delete(uuid)) { total -= 1; draw(); }
   }
 
   function draw() {
@@ -82,7 +87,13 @@ function line(device) {
     cell("battery", reported(device.battery, "%")),
     cell("volume", reported(device.volume, "")),
     heartbeat(device),
-    cell("owner", device.mine ? t("mine") : device.owner ?? h("span", { class: "soft" }, t("unbound"))));
+    cell("owner", owner(device)));
+}
+
+/** Whose a device is; a family's name is not shown to others. */
+export function owner(device) {
+  if (device.mine) return t("mine");
+  return device.bound ? t(device.standing === "development" ? "boundToTester" : "boundToFamily") : h("span", { class: "soft" }, t("unbound"));
 }
 
 /** Whether a device is online, and whether it is being updated. */

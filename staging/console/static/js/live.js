@@ -1,6 +1,7 @@
 // Live streams: server-sent events, with reconnects.
 
-const BASE = "/console/api";
+import { BASE, checkSession } from "./api.js";
+
 // The cloud sends a heartbeat every 15 s; a stream that is silent for longer is dead.
 const SILENCE_MS = 40000;
 const RETRY_MS = 3000;
@@ -26,6 +27,7 @@ export function follow(path, handlers, onState, signal) {
     source.addEventListener("open", () => { onState(true); alive(); });
     source.addEventListener("error", () => {
       onState(false);
+      checkSession();  // the cloud ends the streams of a session that has ended
       // The browser retries a broken stream, but not a refused one.
       if (source?.readyState === EventSource.CLOSED) later();
     });

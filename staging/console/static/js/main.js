@@ -1,6 +1,6 @@
 // The entry point: finds who is logged in, and shows the page of the URL.
 
-import { onSessionLost, session } from "./api.js";
+import { checkSession, onSessionLost, session } from "./api.js";
 import { h, put } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { empty, frame } from "./shell.js";
@@ -13,9 +13,15 @@ const ROUTES = [
   [/^\/console\/apps$/, "apps", () => import("./apps.js")],
   [/^\/console\/versions$/, "versions", () => import("./versions.js")],
   [/^\/console\/strategies$/, "strategies", () => import("./strategies.js")],
+  [/^\/console\/accounts$/, "accounts", () => import("./accounts.js")],
+  [/^\/console\/audit$/, "audit", () => import("./audit.js")],
 ];
+// Pages with a stream learn from it that the session has ended; the others ask.
+const WITH_STREAM = new Set(["devices", "versions"]);
+const CHECK_MS = 2500;
 const root = document.getElementById("app");
 let user = null;
+let shownTab = null;
 let leaving = new AbortController();
 let shown = 0;
 
@@ -34,10 +40,11 @@ async function render({ focus = false } = {}) {
   const context = { navigate, render, left, signal: leaving.signal };
   if (user === null) {
     const { show } = await import("./login.js");
-    if (mine === shown) show(root, { ...context, entered: (name) => { user = name; render({ focus: true }); } });
+    if (mine === shown) show(root, { ...context, entered: (who) => { user = who; render({ focus: true }); } });
     return;
   }
   const [match, tab, load] = find(location.pathname);
+  shownTab = tab;
   const { root: outer, main } = frame(user, tab, context);
   put(root, outer);
   document.title = `${t(tab ?? "notFound")} · ${t("brand")}`;
@@ -45,7 +52,7 @@ async function render({ focus = false } = {}) {
     if (load === null) put(main, h("h1", { tabindex: "-1" }, t("notFound")));
     else {
       const { show } = await load();
-      if (mine === shown) await show(main, { ...context, match });
+      if (mine === shown) await show(main, { ...context, match, user });
     }
   } catch (error) {
     if (mine !== shown) return;
@@ -76,6 +83,8 @@ onSessionLost(async () => {
   await session();
   render();
 });
+
+setInterval(() => { if (user !== null && !document.hidden && !WITH_STREAM.has(shownTab)) checkSession(); }, CHECK_MS);
 
 user = await session();
 render();

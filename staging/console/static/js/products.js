@@ -1,20 +1,24 @@
-// Products, their batches, and the devices of a batch with the tokens that bind them.
+// Products, their batches, and the devices of a batch; the tokens that bind them are shown once, when they are made.
 
 import { get, post } from "./api.js";
 import { announce, field, h, put, set } from "./dom.js";
+import { dateTime } from "./format.js";
 import { errorText, t } from "./i18n.js";
-import { profileButton } from "./profile.js";
+import { profileButton, saveFile } from "./profile.js";
 import { form, pageHead } from "./shell.js";
+
+const MADE_SHOWN = 200;
 
 export async function show(main, { signal }) {
   const list = h("div", { class: "stack wide" });
+  const made = h("div", {});
   let opened = null;
 
   async function load() {
     const found = await get("/products");
     if (signal.aborted) return;
     put(main, pageHead(t("products"), t("productsLead")),
-      h("div", { class: "grid" }, h("div", { class: "c8" }, list), h("div", { class: "c4" }, newProduct(found.templates))));
+      h("div", { class: "grid" }, h("div", { class: "c8 stack wide" }, made, list), h("div", { class: "c4" }, newProduct(found.templates))));
     put(list, found.products.map(productCard));
   }
 
@@ -27,7 +31,8 @@ export async function show(main, { signal }) {
       field(t("template"), (attributes) => set(template, attributes)),
       field(t("testDevices"), (attributes) => set(count, attributes)),
     ], t("create"), async () => {
-      await post("/products", { name: name.value, template: template.value, testDevices: Number(count.value) });
+      const answer = await post("/products", { name: name.value, template: template.value, testDevices: Number(count.value) });
+      put(made, madeCard(name.value, answer));
       announce(t("productAdded"));
       await load();
     });
@@ -72,7 +77,8 @@ export async function show(main, { signal }) {
       event.preventDefault();
       problem.textContent = "";
       try {
-        await post(`/products/${product.id}/batches`, { name: name.value, count: Number(count.value) });
+        const answer = await post(`/products/${product.id}/batches`, { name: name.value, count: Number(count.value) });
+        put(made, madeCard(product.name, answer));
         announce(t("batchAdded"));
         await load();
       } catch (error) {
@@ -89,14 +95,34 @@ export async function show(main, { signal }) {
   await load();
 }
 
+/** The devices that were just made, with what binds them; it is shown nowhere else and not again. */
+function madeCard(product, { batch, devices }) {
+  if (devices.length === 0) return null;
+  const text = devices.map(({ uuid, bindToken }) => `${uuid},${bindToken}\r\n`).join("");
+  const save = () => saveFile(new Blob([`uuid,bindToken\r\n${text}`], { type: "text/csv" }), `bind-tokens-${batch}.csv`);
+  return h("section", { class: "card stack", data: { part: "made" } },
+    h("div", { class: "card-head" }, h("h2", {}, t("madeDevices", { product, batch })), h("button", { type: "button", data: { role: "save-tokens" }, on: { click: save } }, t("saveTokens"))),
+    h("p", { class: "note" }, t("madeOnce")),
+    table(t("devicesOf", { name: batch }), ["device", "bindToken", "profile"], devices.slice(0, MADE_SHOWN).map((device) => h("tr", {},
+      h("td", {}, h("a", { class: "mono", href: `/console/devices/${device.uuid}` }, device.uuid)),
+      h("td", { class: "mono small", data: { label: t("bindToken") } }, device.bindToken),
+      h("td", { class: "num" }, profileButton(device.uuid))))),
+    devices.length > MADE_SHOWN ? h("p", { class: "small soft" }, t("firstShown", { n: MADE_SHOWN })) : null);
+}
+
 function deviceTable(batch, { devices, limit }) {
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("devicesOf", { name: batch.name }) },
+  return [
+    table(t("devicesOf", { name: batch.name }), ["device", "profile"], devices.map((device) => h("tr", {},
+      h("td", {}, h("a", { class: "mono", href: `/console/devices/${device.uuid}` }, device.uuid)),
+      h("td", { class: "small", data: { label: t("profile") } }, h("span", {}, device.issued ? t("issuedAt", { time: dateTime(device.issued) }) : t("notIssued")))))),
+    devices.length >= limit ? h("p", { class: "small soft" }, t("firstShown", { n: limit })) : null,
+  ];
+}
+
+function table(title, columns, rows) {
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
     h("table", { class: "list" },
-      h("caption", { class: "sr" }, t("devicesOf", { name: batch.name })),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("device")), h("th", { scope: "col" }, t("bindToken")), h("th", {}, h("span", { class: "sr" }, t("profile"))))),
-      h("tbody", {}, devices.map((device) => h("tr", {},
-        h("td", {}, h("a", { class: "mono", href: `/console/devices/${device.uuid}` }, device.uuid)),
-        h("td", { class: "mono small", data: { label: t("bindToken") } }, device.bindToken ?? t("unknown")),
-        h("td", { class: "num" }, profileButton(device.uuid)))))),
-    devices.length >= limit ? h("p", { class: "small soft" }, t("firstShown", { n: limit })) : null);
+      h("caption", { class: "sr" }, title),
+      h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, t(name))))),
+      h("tbody", {}, rows)));
 }

@@ -1,4 +1,4 @@
-// The profile of a device as a file. It contains the device's token, so it is fetched by POST and has no
+// The profile of a device as a file, which is handed out once. It contains the device's token, so it is fetched by POST and has no
 // URL: the browser saves the answer and keeps no copy.
 
 import { download } from "./api.js";
@@ -14,7 +14,7 @@ export function profileButton(uuid) {
   async function fetchIt() {
     button.disabled = true;
     try {
-      save(await download(`/devices/${uuid}/profile`), `profile-${uuid}.json`);
+      saveFile(await download(`/devices/${uuid}/profile`), `profile-${uuid}.json`);
       announce(t("profileSaved"));
     } catch (error) {
       announce(errorText(error));
@@ -25,7 +25,8 @@ export function profileButton(uuid) {
   return button;
 }
 
-function save(blob, name) {
+/** Have the browser save a blob as a file. */
+export function saveFile(blob, name) {
   const href = URL.createObjectURL(blob);
   const link = h("a", { href, download: name, hidden: true });
   document.body.append(link);

@@ -4,7 +4,11 @@ import { logOut } from "./api.js";
 import { h, mark } from "./dom.js";
 import { choose, errorText, language, t } from "./i18n.js";
 
-const TABS = ["devices", "products", "apps", "versions", "strategies"];
+// What each role has; the cloud refuses the rest too.
+const TABS = {
+  tester: ["devices", "versions"],
+  operator: ["devices", "products", "apps", "versions", "strategies", "accounts", "audit"],
+};
 
 /** Make the frame; returns it and the element that pages go into. */
 export function frame(user, tab, { left, render }) {
@@ -13,9 +17,9 @@ export function frame(user, tab, { left, render }) {
   const header = h("header", { class: "top" }, h("div", { class: "top-in" },
     h("a", { class: "brand", href: "/console/devices" }, mark(), t("brand")),
     h("nav", { class: "tabs", "aria-label": t("nav") },
-      TABS.map((name) => h("a", { href: `/console/${name}`, "aria-current": name === tab ? "page" : null }, t(name)))),
+      TABS[user.role].map((name) => h("a", { href: `/console/${name}`, "aria-current": name === tab ? "page" : null }, t(name)))),
     h("div", { class: "me" },
-      h("span", { class: "who soft small" }, user),
+      h("span", { class: "who soft small" }, user.name, " ", h("span", { class: "chip plain" }, t(`role.${user.role}`))),
       languageButton(render),
       h("button", { class: "quiet", type: "button", data: { role: "logout" }, on: { click: async () => { await logOut(); left(); } } }, t("logOut")))));
   return { root: h("div", {}, skip, header, main), main };

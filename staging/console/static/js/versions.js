@@ -10,14 +10,15 @@ import { tone } from "./update.js";
 
 const RELOAD_MS = 800;
 
-export async function show(main, { signal }) {
+export async function show(main, { signal, user }) {
+  const operates = user.role === "operator";
   const list = h("div", { class: "stack wide" });
   let found = await get("/versions");
   let drawn = "";
   let waiting = 0;
   if (signal.aborted) return;
   put(main, pageHead(t("versions"), t("versionsLead")),
-    h("div", { class: "grid" }, h("div", { class: "c8" }, list), h("div", { class: "c4" }, newVersion(found.products))));
+    h("div", { class: "grid" }, h("div", { class: "c8" }, list), operates ? h("div", { class: "c4" }, newVersion(found.products)) : null));
   draw();
   // A verification progresses when its device reports.
   follow("/live?q=", { device: () => { clearTimeout(waiting); waiting = setTimeout(load, RELOAD_MS); } }, () => {}, signal);
@@ -37,7 +38,7 @@ export async function show(main, { signal }) {
     // Text that is being typed into a card must not be lost.
     if (now === drawn || list.contains(document.activeElement) && document.activeElement.value) return;
     drawn = now;
-    put(list, found.versions.length ? found.versions.map((version) => card(version, load)) : h("div", { class: "card" }, empty(t("noVersions"), t("noVersionsHint"))));
+    put(list, found.versions.length ? found.versions.map((version) => card(version, load, operates)) : h("div", { class: "card" }, empty(t("noVersions"), t("noVersionsHint"))));
   }
 
   function newVersion(products) {
@@ -62,7 +63,7 @@ export async function show(main, { signal }) {
   }
 }
 
-function card(version, load) {
+function card(version, load, operates) {
   const released = version.status === "RELEASED";
   return h("section", { class: "card stack", data: { version: version.version } },
     h("div", { class: "card-head" },
@@ -74,7 +75,7 @@ function card(version, load) {
       h("dt", {}, "SHA-256"), h("dd", { class: "mono small" }, version.sha256),
       h("dt", {}, t("added")), h("dd", {}, dateTime(version.createTime))),
     version.verifications.length ? verifications(version.verifications) : null,
-    released ? null : verifyForm(version, load));
+    released ? null : verifyForm(version, load, operates));
 }
 
 function verifications(entries) {
@@ -84,7 +85,7 @@ function verifications(entries) {
     entry.failure ? h("span", { class: "bad small" }, entry.failure) : null)));
 }
 
-function verifyForm(version, load) {
+function verifyForm(version, load, operates) {
   const uuid = h("input", { name: "uuid", required: true, pattern: "[0-9a-fA-F]{14}", maxlength: 14, class: "mono", autocomplete: "off", spellcheck: "false" });
   const ready = version.verifications.some((entry) => entry.status === "SUCCESS");
   const act = async (work, words) => {
@@ -105,8 +106,8 @@ function verifyForm(version, load) {
     h("form", { class: "stack tight", on: { submit } }, field(t("verifyOn"), (attributes) => {
       set(uuid, attributes);
       return h("div", { class: "row" }, h("div", { class: "grow" }, uuid), h("button", { type: "submit" }, t("verify")));
-    })),
-    h("div", { class: "row" },
+    }, t("verifyHint"))),
+    operates ? h("div", { class: "row" },
       h("button", { type: "button", class: "primary", disabled: !ready, data: { role: "pass" }, on: { click: () => act(() => post(`/versions/${version.id}/pass`), t("passed")) } }, t("pass")),
-      ready ? null : h("span", { class: "small soft" }, t("passHint"))));
+      ready ? null : h("span", { class: "small soft" }, t("passHint"))) : null);
 }

@@ -1,0 +1,70 @@
+"""The audit log: shown, and written as CSV."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from base.files import write_atomically
+from staging.audit import HEAD, to_csv, to_json
+from staging.commands.common import Commands, Result, command, group, store
+from staging.data_dir import SECRET_MODE
+from staging.store import Database, audit
+from staging.store.audit import Filter
+
+SHOWN = 50
+# Entries of one look into the store.
+PAGE = 1000
+
+
+def add_commands(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add the group ``audit``."""
+    group_of = group(commands, "audit", common, "who did what to which device")
+    shown = command(group_of, "list", common, _list, "show the newest entries")
+    shown.add_argument("--limit", type=int, default=SHOWN, metavar="N", help=f"default: {SHOWN}")
+    written = command(group_of, "export", common, _export, "write every entry as CSV")
+    written.add_argument("--csv", type=Path, required=True, metavar="FILE", help="- for stdout")
+    for each in (shown, written):
+        each.add_argument("--device", default="", metavar="UUID", help="only what was done to it")
+        each.add_argument("--actor", default="", metavar="NAME", help="only what they did")
+
+
+def _list(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        found = database.call(audit.page, _filter(options), max(0, options.limit))
+        rows = [to_json(entry) for entry in found]
+    lines = [
+        f"{row['time']} {row['actor']} {row['source']} {row['action']} {row['device'] or '-'} "
+        f"{row['outcome']} {row['target']}".rstrip()
+        for row in rows
+    ]
+    return Result({"entries": rows}, lines or ["no entries"])
+
+
+def _export(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        text = HEAD + "".join(_pages(database, _filter(options)))
+    if str(options.csv) == "-":
+        options.json = False  # what is printed is CSV
+        return Result({}, [text.rstrip("\r\n")])
+    write_atomically(options.csv, text.encode(), mode=SECRET_MODE)
+    count = text.count("\r\n") - 1
+    return Result(
+        {"entries": count, "csv": str(options.csv)}, [f"{count} entries in {options.csv}"]
+    )
+
+
+def _pages(database: Database, wanted: Filter) -> Iterator[str]:
+    while True:
+        found = database.call(audit.page, wanted, PAGE)
+        yield to_csv(found)
+        if len(found) < PAGE:
+            return
+        wanted = Filter(wanted.device, wanted.actor, wanted.subject_id, found[-1].id)
+
+
+def _filter(options: argparse.Namespace) -> Filter:
+    return Filter(device=options.device.lower(), actor=options.actor)

@@ -1,0 +1,128 @@
+"""Which commands change something, and their entries in the audit log.
+
+Every command of the program is in `CHANGES` or in `READS`; `tests/staging/commands/test_audited.py` says which is
+not. The entry names the user of the system who ran the command, and behind sudo who ran that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from staging.commands.common import store
+from staging.errors import NotFoundError, StagingError
+from staging.times import now_ms
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+UUID, ACCOUNT, TARGET = "device", "account", "target"
+
+CHANGES: Mapping[str, Mapping[str, str]] = {
+    "device add": {},
+    "device profile": {UUID: "uuid"},
+    "device token renew": {UUID: "uuid"},
+    "bind-token renew": {UUID: "uuid"},
+    "app add": {TARGET: "name"},
+    "app bind": {TARGET: "app"},
+    "app unbind": {TARGET: "app"},
+    "app secret renew": {TARGET: "app"},
+    "account add": {ACCOUNT: "name"},
+    "account password": {ACCOUNT: "name"},
+    "account role": {ACCOUNT: "name"},
+    "account disable": {ACCOUNT: "name"},
+    "account enable": {ACCOUNT: "name"},
+    "token": {ACCOUNT: "user"},
+    "token revoke": {ACCOUNT: "user", TARGET: "app"},
+    "token expire": {ACCOUNT: "user", TARGET: "app"},
+    "session revoke": {ACCOUNT: "name"},
+    "product add": {TARGET: "name"},
+    "batch add": {TARGET: "name"},
+    "batch export": {TARGET: "name"},
+    "datapoint add": {TARGET: "name"},
+    "datapoint template": {TARGET: "template"},
+    "datapoint remove": {TARGET: "name"},
+    "release add": {TARGET: "version"},
+    "release verify": {UUID: "uuid", TARGET: "version"},
+    "release pass": {TARGET: "version"},
+    "sbom add": {},
+    "strategy add": {TARGET: "version"},
+    "strategy publish": {TARGET: "id"},
+    "strategy withdraw": {TARGET: "id"},
+    "update cancel": {UUID: "uuid"},
+    "say": {UUID: "uuid"},
+    "catalogue set": {UUID: "uuid"},
+    "catalogue remove": {UUID: "uuid"},
+}
+"""The commands that change something, and which of their words are a device, an account or a target."""
+
+READS = frozenset(
+    {
+        "device list", "bind-token list", "app list", "account list", "token list", "audit list", "audit export",
+        "product list", "batch list", "datapoint list", "release list", "release root", "sbom list",
+        "sbom show", "sbom devices", "strategy list", "heard", "catalogue show", "apt-repo",
+    }
+)  # fmt: skip
+"""The commands that change nothing in the store."""
+
+
+def note(options: argparse.Namespace) -> None:
+    """Log a command that was done; what cannot be logged is told, and is done all the same."""
+    words = getattr(options, "words", "")
+    if words not in CHANGES or getattr(options, "server_did", False):
+        return  # the server logs what it did for a command itself
+    from sqlalchemy.exc import SQLAlchemyError  # what only reads need not import it
+
+    try:
+        with store(options) as database:
+            database.call(_add, words, options)
+    except (StagingError, SQLAlchemyError) as error:
+        print(f"story-cloud: it is done, and not in the audit log: {error}", file=sys.stderr)
+
+
+def _add(session: Session, words: str, options: argparse.Namespace) -> None:
+    from staging.store import audit  # see above
+    from staging.store.audit import Entry, Source
+
+    of = CHANGES[words]
+
+    def word(kind: str) -> str:
+        value = getattr(options, of[kind], None) if kind in of else None
+        return "" if value is None else str(value)
+
+    device, named = word(UUID).lower()[:14], word(ACCOUNT)
+    target = " ".join(part for part in (named, word(TARGET)) if part)
+    subject = _account_id(session, named) if named else None
+    entry = Entry(
+        now_ms(), Source.COMMAND, system_user(os.environ), _action(words),
+        device=device, subject_id=subject, target=target,
+    )  # fmt: skip
+    audit.add(session, [entry])
+
+
+def _action(words: str) -> str:
+    """Return what the audit log calls a command, by the same names as on the console."""
+    return words.replace("release ", "version ").replace(" ", ".")
+
+
+def _account_id(session: Session, name: str) -> int | None:
+    from staging.store import accounts  # see above
+
+    try:
+        return accounts.one(session, name).id
+    except NotFoundError:
+        return None
+
+
+def system_user(environment: Mapping[str, str]) -> str:
+    """Return who runs this process: the system's user, and behind sudo who became it."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    before = environment.get("SUDO_USER", "")
+    return f"{name} ({before})" if before and before != name else name
