@@ -71,15 +71,19 @@ class SlotInstaller:
             progress(target.length, target.length)
             return
         self._needs = target.length + RESERVE_BYTES
+        with self._alone(stop), self._telling_what_is_full():
+            self._put_in_place(final, package, target, stop, progress)
+        progress(target.length, target.length)
+
+    @contextmanager
+    def _telling_what_is_full(self) -> Iterator[None]:
         try:
-            with self._alone(stop):
-                self._put_in_place(final, package, target, stop, progress)
+            yield
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
             has = self._free_space(self._state_dir)
             raise no_space(self._state_dir, self._needs, has, error) from error
-        progress(target.length, target.length)
 
     @contextmanager
     def _alone(self, stop: threading.Event) -> Iterator[None]:
@@ -103,8 +107,9 @@ class SlotInstaller:
         make_folder(self._releases)
         self._remove(self._temp)
         try:
-            self._unpack(package, target, stop, progress)
-            fsync_tree(self._temp)
+            with self._telling_what_is_full():  # before the files are removed, which makes room
+                self._unpack(package, target, stop, progress)
+                fsync_tree(self._temp)
             if stop.is_set():
                 raise StoppedError("stopped after unpacking")
             self._remove(final)

@@ -7,6 +7,7 @@ import errno
 import tarfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -261,3 +262,36 @@ def test_a_damaged_record_never_costs_a_release(tmp_path: Path) -> None:
     installer.collect(running="1.0.0")
     assert boot.release_folder(tmp_path, "1.1.0").is_dir()
     assert installer.standing().trial is None
+
+
+def test_a_disk_without_inodes_is_told_before_the_clean_up_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked = tmp_path / "state/slots/releases/.unpack"
+
+    def statvfs(_path: object) -> Any:
+        return SimpleNamespace(f_files=300, f_favail=0 if unpacked.exists() else 300)
+
+    def full(*_args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ota.space.os.statvfs", statvfs)
+    monkeypatch.setattr(_Unpacker, "_copy", full)
+    package = pack(tmp_path / "p", file("lib/a", b"x" * 5000))
+    with pytest.raises(NoSpaceError, match="takes no more files"):
+        install(tmp_path / "state", package)
+
+
+@pytest.mark.parametrize("damage", [b"", b"y" * 5000])
+def test_a_release_that_was_damaged_is_unpacked_again(tmp_path: Path, damage: bytes) -> None:
+    state, digest = tmp_path / "state", "b" * 64
+    (state / "ota" / "metadata").mkdir(parents=True)
+    package = pack(tmp_path / "p", file("lib/a", b"x" * 5000))
+    install(state, package, target={"sha256": digest})
+    path = state / "slots/releases/1.1.0/lib/a"
+    inode = path.stat().st_ino
+    install(state, package, target={"sha256": digest})
+    assert path.stat().st_ino == inode  # what is whole stays
+    path.write_bytes(damage)
+    install(state, package, target={"sha256": digest})
+    assert path.read_bytes() == b"x" * 5000

@@ -15,8 +15,8 @@ from ota.launch.probe import examine
 def make(lib: Path, cli: str = "", daemon: str = "") -> Path:
     (lib / "agent").mkdir(parents=True)
     (lib / "agent/__init__.py").touch()
-    (lib / "agent/cli.py").write_text(cli)
-    (lib / "agent/daemon.py").write_text(daemon)
+    (lib / "agent/cli.py").write_text(f"{cli}\nmain = 1\n")
+    (lib / "agent/daemon.py").write_text(f"{daemon}\nrun_daemon = 1\n")
     return lib
 
 
@@ -34,6 +34,12 @@ def test_the_traceback_is_returned(tmp_path: Path, cli: str, daemon: str, said: 
     assert lines[0].startswith("importing version 1.1.0 ends with ")
     assert said in "\n".join(lines)
     assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_an_emptied_module_is_told_though_it_can_be_imported(tmp_path: Path) -> None:
+    lib = make(tmp_path / "lib")
+    (lib / "agent/cli.py").write_bytes(b"")
+    assert examine(lib, "1.1.0")[-1].endswith("module 'agent.cli' has no attribute 'main'")
 
 
 def test_one_that_can_be_imported_says_nothing(tmp_path: Path) -> None:
