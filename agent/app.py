@@ -383,8 +383,9 @@ class Agent:
         task.add_done_callback(self._telling.discard)
 
     async def _forget_heard(self) -> None:
-        """Forget where stories were left: they are a family's that has gone."""
-        await self._dispatch.handle(Request("PUT", ("play",), payload=b'{"forget": true}'))
+        """Stop, and forget where stories were left: they are a family's that has gone."""
+        for order in (b"stop", b'{"forget": true}'):
+            await self._dispatch.handle(Request("PUT", ("play",), payload=order))
 
     async def _report_put(self, name: str, value: Value) -> None:
         """Report a value that a request has set, which is the answer to whoever has just spoken."""

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 ROOT = Path(__file__).parents[1]
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Start · 开始": ("README.md", "README.zh-CN.md", "docs/bench.md", "docs/bench.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md"),
-    "A machine's life": ("docs/first-day.md", "docs/packages.md", "docs/image.md", "docs/care.md", "docs/doctor.md", "docs/device-page.md"),
+    "A machine's life": ("docs/first-day.md", "docs/packages.md", "docs/image.md", "docs/care.md", "docs/doctor.md", "docs/device-page.md", "docs/family.md"),
     "What it does": (
         "docs/data-points.md", "docs/adding-a-data-point.md", "docs/playing.md", "docs/titles.md", "docs/sounds.md",
         "docs/listening.md", "docs/wake.md", "docs/recognition.md",

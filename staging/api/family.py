@@ -111,7 +111,9 @@ async def _parts(
     read = services.database.read
     view = await read(devices.view, uuid)
     if view is not None:
-        yield "device", views.device_by_token(view)
+        shown = views.device_by_token(view)
+        del shown["bindToken"]  # of another scope, and no file's business
+        yield "device", shown
     after = -1
     while entries := await read(history.after, device_id, after, EXPORT_STEP):
         for report in entries:
@@ -155,7 +157,7 @@ async def _sentences(services: Services, uuid: str, since: int) -> AsyncIterator
 @router.delete("/device/data", response_model=family_schema.Erased, responses=errors(*BOUND_DEVICE))
 async def erase(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """Ours: erase everything of the device's family: history, voice, sentences, name. The device stays bound."""
-    found, device_id = await authorize(services, signed, Scope.DATA, uuid)
+    found, device_id = await authorize(services, signed, Scope.DEVICE, uuid)
     await services.gateway.save_controlled()
     now = services.clock()
     made = await services.database.write(family.erase_all, device_id, _account(found), now)
@@ -193,7 +195,7 @@ async def erase_voice(
 ) -> JSONResponse:
     """Ours: erase utterances everywhere in this cloud, or all of them; the answer has the receipt."""
     numbers = _ids(ids)
-    found, device_id = await authorize(services, signed, Scope.DATA, uuid)
+    found, device_id = await authorize(services, signed, Scope.DEVICE, uuid)
     account, now, write = _account(found), services.clock(), services.database.write
     try:
         if numbers is None:

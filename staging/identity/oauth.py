@@ -29,11 +29,11 @@ class Scope(StrEnum):
     ACCOUNT = "account"
     """Read the user's name (1.3)."""
     DEVICE = "device"
-    """Bind, unbind, rename and list devices (2)."""
+    """Bind, unbind, rename and list devices (2), and erase what is stored of them."""
     CONTROL = "control"
     """Read the self-description, read and set data points (3)."""
     DATA = "data"
-    """Read what devices reported (4)."""
+    """Read what devices reported (4), and all that is stored of them."""
     OTA = "ota"
     """See and order updates (5)."""
 
