@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from staging.api import accounts, audit, authorize, control, family, openapi, ota
+from staging.api import accounts, audit, authorize, clients, control, family, openapi, ota
 from staging.api.bodies import AnyForm
 from staging.api.envelope import PREFIX, Boundary, install_handlers, refuse_field
 from staging.services import Services
@@ -59,6 +59,16 @@ def _add_description(app: FastAPI) -> None:
     async def as_page() -> HTMLResponse:
         return HTMLResponse(openapi.page(openapi.describe(app, ROUTERS)), headers=_PAGE_HEADERS)
 
+    async def as_javascript() -> Response:
+        text = clients.javascript(openapi.describe(app, ROUTERS), PREFIX)
+        return Response(text, media_type="text/javascript")
+
+    async def as_python() -> Response:
+        text = clients.python(openapi.describe(app, ROUTERS), PREFIX)
+        return Response(text, media_type="text/x-python")
+
+    app.add_api_route("/client.js", as_javascript, include_in_schema=False)
+    app.add_api_route("/client.py", as_python, include_in_schema=False)
     app.add_api_route("/openapi.json", as_json, include_in_schema=False)
     app.add_api_route("/docs", as_page, include_in_schema=False)
 

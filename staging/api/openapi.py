@@ -106,7 +106,8 @@ def page(schema: Mapping[str, Any]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{_STYLE}</style></head>
 <body><main><h1>{title}</h1>
-<p>For programs: <a href="/openapi.json">openapi.json</a>. Every request but the log-in page has
+<p>For programs: <a href="/openapi.json">openapi.json</a>, and the clients
+<a href="/client.js">client.js</a> and <a href="/client.py">client.py</a>. Every request but the log-in page has
 three headers:</p><ul>{headers}</ul>
 <p>An error is <code>{{"data": null, "code": …, "message": …}}</code>.</p>
 <nav aria-label="Endpoints"><ul>{links}</ul></nav>
