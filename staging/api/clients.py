@@ -36,6 +36,7 @@ NAMES: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/device/data/voice"): "voice_ledger",
     ("DELETE", "/device/data/voice"): "erase_voice",
     ("GET", "/device/data/receipt"): "receipt",
+    ("GET", "/device/data/audit"): "audit",
 }
 
 
@@ -143,7 +144,7 @@ _JAVASCRIPT: Final = """\
 //   await cloud.send({ deviceUuid, method: "PUT", name: "volume", content: "7" });
 //
 // A method returns the whole envelope (data, code, message, and total or nextPage where the endpoint has them), and
-// throws StoryApiError where the cloud refuses.
+// throws StoryApiError where the cloud refuses. stored() returns a list of objects.
 
 export class StoryApiError extends Error {
   constructor(status, code, message) {
@@ -172,6 +173,16 @@ async function sha1(text) {
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const lines = (text) => text.split("\\n").filter((line) => line).map((line) => JSON.parse(line));
+
 export class StoryApi {
   constructor(base, apikey, secret, token, { timeout = 15000 } = {}) {
     Object.assign(this, { base: base.replace(/\\/+$/, ""), apikey, secret, token, timeout });
@@ -192,7 +203,9 @@ export class StoryApi {
       method, headers, signal: AbortSignal.timeout(this.timeout),
       body: body === undefined ? undefined : JSON.stringify(Object.fromEntries(kept(body))),
     });
-    const envelope = await response.json().catch(() => null);
+    const text = await response.text();
+    if (response.ok && (response.headers.get("content-type") ?? "").includes("ndjson")) return lines(text);
+    const envelope = parsed(text);
     if (!response.ok) throw new StoryApiError(response.status, envelope?.code ?? response.status, envelope?.message ?? "no envelope");
     return envelope;
   }
@@ -210,7 +223,7 @@ is needed.
     cloud.send(deviceUuid=uuid, method="PUT", name="volume", content="7")
 
 A method returns the whole envelope (data, code, message, and total or nextPage where the endpoint has them), and
-raises StoryApiError where the cloud refuses; a cloud that cannot be reached is an OSError.
+raises StoryApiError where the cloud refuses; a cloud that cannot be reached is an OSError. ``stored`` returns a list of objects.
 """
 
 import hashlib
@@ -253,6 +266,8 @@ class StoryApi:
         url = self.base + path + (f"?{asked}" if asked else "")
         try:
             with urlopen(Request(url, data, headers, method=method), timeout=self.timeout) as response:
+                if "ndjson" in response.headers.get("Content-Type", ""):
+                    return [json.loads(line) for line in response if line.strip()]
                 return json.load(response)
         except HTTPError as error:
             with error:

@@ -24,6 +24,7 @@ done([
   (await cloud.history({ deviceUuid: uuid, startTime: "2017-04-14T08:31:10.123Z", limit: 1 })).limit,
   (await cloud.online({ deviceUuids: [uuid] })).data[0].status,
   [refusal.status, refusal.code],
+  (await cloud.stored({ deviceUuid: uuid })).length > 1,
 ]);
 """
 
@@ -39,7 +40,7 @@ def keys(stage: Stage) -> tuple[str, str, str]:
 def test_in_a_browser(device: Page, stage: Stage, keys: tuple[str, str, str]) -> None:
     script = f"(async () => {{ {SCRIPT} }}).apply(null, arguments).catch((error) => arguments[2](String(error)))"
     found = device.browser.execute_async_script(script, keys, stage.uuid)
-    assert found == [True, "6", 1, True, [400, "1305"]]
+    assert found == [True, "6", 1, True, [400, "1305"], True]
 
 
 @pytest.mark.usefixtures("device")
@@ -51,6 +52,7 @@ def test_in_python(stage: Stage, keys: tuple[str, str, str]) -> None:
     set_ = cloud.send(deviceUuid=stage.uuid, method="PUT", name="volume", content="7")
     assert set_["data"] == {"code": "2.04", "content": "7", "name": "volume"}
     assert cloud.online(deviceUuids=[stage.uuid])["data"][0]["status"] is True
+    assert len(cloud.stored(deviceUuid=stage.uuid)) > 1
     with pytest.raises(made["StoryApiError"], match="1305") as refused:
         cloud.send(deviceUuid=stage.uuid, method="GET", name="nothing")
     assert (refused.value.status, refused.value.code) == (400, "1305")
