@@ -256,13 +256,6 @@ class OpenApiClient:
         given = ",".join(map(str, ids)) or None
         return _object(self._delete("/device/data/voice", deviceUuid=uuid, id=given))
 
-    def audit(
-        self, uuid: str | None = None, limit: int | None = None, next_page: int | None = None
-    ) -> HistoryPage:
-        """Return one page of what was done to a device, or to all of the user's, newest first."""
-        answer = self._get("/device/data/audit", deviceUuid=uuid, limit=limit, nextPage=next_page)
-        return HistoryPage(answer["data"], answer["nextPage"])
-
     def receipt(self, number: str) -> dict[str, Any]:
         """Return what has become of an order to erase that this user gave."""
         return _object(self._get("/device/data/receipt", receipt=number))
