@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz command-proof report-proof worker-proof revoke-proof wake-proof voice-proof listen-proof clean
+.PHONY: setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash tools/setup.sh
@@ -121,6 +121,15 @@ bench: setup
 # LINK=coap or mqtt.
 command-proof: setup
 	$(BIN)/python -m tools.command_proof --link $(or $(LINK),coap)
+
+# A full disk takes no device off line; needs root, for a small disk of its own. DURATION=SECONDS (docs/staging.md).
+store-proof: setup
+	@$(BIN)/python -m tools.store_proof --seconds $(or $(DURATION),20)
+
+# Plays, says, sets, updates and cuts of the link for half an hour: memory and descriptors of agent and cloud stay
+# flat. MINUTES=N.
+soak: setup
+	@$(BIN)/python -m tools.soak --minutes $(or $(MINUTES),30)
 
 # Man pages and shell completions, made from the parsers, as they belong below /usr/share.
 manuals: setup

@@ -25,7 +25,7 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.figures import Figure, command_line, figure
+from benchmarks.figures import Aim, Figure, command_line, figure
 from benchmarks.fleet import Address, add_devices, fleet
 from benchmarks.stage import stage
 from staging.commands.common import DATABASE_VARIABLE
@@ -43,6 +43,10 @@ TURNS = 5
 TURN_SECONDS = 1.0
 DEADLINE = 30.0
 INFO, CONTROL, NOTHING = "info/by_uuid", "control/send", "a path that does not exist"
+# Aims: requests as a share of those to the path that does not exist; PostgreSQL's of SQLite's; p99 over p50.
+SHARE = {INFO: 0.4, CONTROL: 0.3}
+POSTGRESQL_SHARE = 0.7
+TAIL, TAIL_CALLERS = 3.0, 16
 _STATUS = {INFO: b"200", CONTROL: b"200", NOTHING: b"404"}
 
 
@@ -156,22 +160,22 @@ def _figures(pool: Pool, clouds: list[Caller], endpoint: str, callers: int) -> l
     ][1:]  # fmt: skip
     sqlite, postgres, nothing = zip(*turns, strict=True)
     name = f"{endpoint}, {callers} caller{'s' * (callers > 1)}"
+    is_even = Aim("ratio", "<", TAIL) if callers == TAIL_CALLERS else None
     return [
         figure(
             f"{name}, requests", "/s", [turn.rate for turn in sqlite],
-            "PostgreSQL", [turn.rate for turn in postgres],
+            NOTHING, [turn.rate for turn in nothing], Aim("ratio", "≥", SHARE[endpoint]),
         ),
         figure(
-            f"{name}, requests", "/s", [turn.rate for turn in sqlite],
-            NOTHING, [turn.rate for turn in nothing],
+            f"{name}, requests, PostgreSQL", "/s", [turn.rate for turn in postgres],
+            "SQLite", [turn.rate for turn in sqlite], Aim("ratio", "≥", POSTGRESQL_SHARE),
         ),
-        figure(
-            f"{name}, p50", "ms", [turn.p50 for turn in sqlite],
-            "PostgreSQL", [turn.p50 for turn in postgres],
-        ),
-        figure(
-            f"{name}, p99", "ms", [turn.p99 for turn in sqlite],
-            "PostgreSQL", [turn.p99 for turn in postgres],
+        *(
+            figure(
+                f"{name}, p99{of}", "ms", [turn.p99 for turn in found],
+                "p50", [turn.p50 for turn in found], is_even,
+            )
+            for of, found in (("", sqlite), (", PostgreSQL", postgres))
         ),
     ]  # fmt: skip
 

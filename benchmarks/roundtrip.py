@@ -62,7 +62,7 @@ def measure(bench: Bench) -> list[Figure]:
         ours, default_turns, lean_turns = asyncio.run(_measure(bench, default, lean))
     default_name, lean_name = "bare aiocoap GET, its default UDP", "bare aiocoap GET, its lean UDP"
     p50, p99 = f"{NAME}, p50", f"{NAME}, p99"
-    aim = Aim("ratio", "<", 3.0)
+    aim = Aim("ratio", "<", 1.5)
     return [
         figure(p50, "ms", medians(ours), default_name, medians(default_turns), aim),
         figure(p50, "ms", medians(ours), lean_name, medians(lean_turns)),

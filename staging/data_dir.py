@@ -59,6 +59,16 @@ class DataDir:
         """The file to which the running server writes its addresses."""
         return self.root / "endpoints.json"
 
+    @property
+    def clock(self) -> Path:
+        """The last time that the server believed its clock."""
+        return self.root / "clock.json"
+
+    @property
+    def made(self) -> Path:
+        """The stores that the folder has had, one a line: one that is gone is missed."""
+        return self.root / ".store-made"
+
     def create(self) -> DataDir:
         """Create the folder, without access for other users; raises StagingError."""
         try:

@@ -47,6 +47,14 @@ class StoreBusyError(StagingError):
     """The store cannot take the request now; a retry may succeed."""
 
 
+class StoreFullError(StoreBusyError):
+    """The store cannot be written, since its disk is full; reads work."""
+
+
+class StoreDamagedError(StoreBusyError):
+    """The store's file is damaged where the request looked."""
+
+
 class ErrorCode(IntEnum):
     """The business errors of the open API document's table (section 2.5.2), by its numbers."""
 

@@ -38,3 +38,5 @@ def set_up(level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in ("coap", "uvicorn", "httpx", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # What ends a statement of its ends the transaction too, and is told by the store.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)

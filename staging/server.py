@@ -31,11 +31,13 @@ from staging.data_dir import DataDir, Endpoints, locked, read_endpoints, write_e
 from staging.erasing import Eraser
 from staging.errors import StagingError
 from staging.gateway import tls
+from staging.gateway.bounds import DAY_BYTES
 from staging.gateway.ear import Ear
-from staging.gateway.gateway import CONNECTION_LIMIT, Gateway
+from staging.gateway.gateway import CONNECTION_LIMIT, Gateway, Limits
 from staging.identity import ca
 from staging.identity.rights import Role
 from staging.listening import BACKLOG, advertised, endpoints, listen, names_of
+from staging.opening import open_store
 from staging.recognition.hearing import DEFAULT_MODEL
 from staging.recognition.model import check_model
 from staging.recognition.recogniser import CACHE_FOLDER, Recogniser
@@ -44,6 +46,7 @@ from staging.services import Services
 from staging.store import Database, accounts, ota, products
 from staging.store.audit import Entry, Source
 from staging.store.nonces import Nonces
+from staging.store.retention import REPORT_DAYS
 from staging.times import now_ms
 from staging.upkeep import Upkeep, prepare_repository
 from wire.abilities import ANSWER
@@ -78,6 +81,10 @@ class ServeOptions:
     """The names under which devices and apps reach it; the first is announced. Empty: the host's."""
     voice_days: int = 0
     """For how many days voice is kept; 0: until somebody erases it."""
+    report_days: int = REPORT_DAYS
+    """For how many days other reports are kept; 0: for ever."""
+    day_bytes: int = DAY_BYTES
+    """Bytes of reports that a device may send in a day; 0: no limit."""
     worker: str = ""
     """The name of one of several workers at another server's broker; "": this is the server."""
 
@@ -132,16 +139,20 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
         if options.legacy_tls:
             _log.warning(_LEGACY_WARNING)
         await asyncio.to_thread(prepare_repository, options.data)
-        database = Database(options.database)
+        database = open_store(options.data, options.database, looks=True)
         stack.callback(database.close)
-        await database.write(products.default_product, now_ms())
+        if not await database.read(products.has_default):  # a full disk takes no write
+            await database.write(products.default_product, now_ms())
         await _tell_roles(database)
         cloud = _Cloud(options, database, addresses)
         async with _broker(options, database, addresses, certificates) as broker:
             with contextlib.closing(device_socket):
                 await cloud.start_gateway(context, device_socket)
                 renewed = broker.renew if broker else lambda: None
-                upkeep = Upkeep(options.data, database, context, names, renewed)
+                upkeep = Upkeep(
+                    options.data, database, context, names, renewed, options.report_days
+                )
+                cloud.believe(lambda: upkeep.believes_clock)
                 works = [upkeep.run(), *([broker.run()] if broker else [])]
                 cloud.connect((lambda: broker.address) if broker else None)
                 await cloud.run(api_socket, works, stop, lambda: ready(addresses))
@@ -155,7 +166,7 @@ async def _work(options: ServeOptions, ready: Callable[[Endpoints], None]) -> No
         raise StagingError(f"--data {options.data.root}: no story-cloud serve ran on it yet")
     with contextlib.ExitStack() as stack:
         api_socket = stack.enter_context(listen(options.host, options.api_port, "--api-port"))
-        database = Database(options.database)
+        database = open_store(options.data, options.database)
         stack.callback(database.close)
         cloud = _Cloud(options, database, server)
         read_address(options.data)  # raises where there is no broker
@@ -226,7 +237,12 @@ class _Cloud:
         self._endpoints = endpoints
         self._nonces = Nonces(database, now_ms)
         self._members = Members(options.worker or SERVER_NAME)
-        self._gateway = Gateway(database, api_url=lambda: endpoints.api, owns=self._members.owns)
+        self._gateway = Gateway(
+            database,
+            api_url=lambda: endpoints.api,
+            limits=Limits(day_bytes=options.day_bytes),
+            owns=self._members.owns,
+        )
         self._worker: Worker | None = None
         self._ear = Ear(self._gateway.sessions)
         self._recognition = Recognition(
@@ -254,6 +270,10 @@ class _Cloud:
         if address is not None:
             gate = BrokerGate(self._database, self._gateway, self._members)
             self._worker = Worker(gate, self._members.who, address)
+
+    def believe(self, believes_clock: Callable[[], bool]) -> None:
+        """Let nothing be erased for its age while the clock is not believed."""
+        self._eraser.believes_clock = believes_clock
 
     async def run(
         self,
@@ -287,7 +307,7 @@ class _Cloud:
             await api.accepting.wait()
             if not stop.is_set():
                 if not self._options.worker:
-                    write_endpoints(self._options.data, self._endpoints)
+                    self._write_endpoints()
                 ready()
             await stop.wait()
             _log.info("stopping")
@@ -300,6 +320,14 @@ class _Cloud:
             await self._recognition.close()
         await self._nonces.save()
         await services.audit.save()
+
+    def _write_endpoints(self) -> None:
+        try:
+            write_endpoints(self._options.data, self._endpoints)
+        except OSError as error:
+            _log.error(
+                "%s: %s: profiles may have old addresses", self._options.data.endpoints, error
+            )
 
     def _commands(self, log: Audit) -> AbstractAsyncContextManager[object]:
         """Return the socket for the commands, which the server has, and no worker."""

@@ -7,7 +7,14 @@ from fastapi.responses import JSONResponse
 
 from staging.api import schema, views
 from staging.api.audited import AuditedRoute
-from staging.api.auth import Served, SignedRequest, authenticate, authorize, check_device
+from staging.api.auth import (
+    Served,
+    Signed,
+    SignedRequest,
+    authenticate,
+    authorize,
+    check_device,
+)
 from staging.api.envelope import answer
 from staging.api.failures import BOUND_DEVICE, DEVICE, errors
 from staging.api.params import (
@@ -21,7 +28,7 @@ from staging.api.params import (
 from staging.errors import ErrorCode, RefusedError
 from staging.identity.oauth import Scope
 from staging.services import Services
-from staging.store import accounts, bind_tokens, devices
+from staging.store import access, accounts, bind_tokens, devices
 from staging.store.access import Access
 from staging.store.devices import DeviceView
 
@@ -151,8 +158,16 @@ async def info_by_token(
 )
 async def info_by_uuid(services: Served, signed: SignedRequest, uuid: UuidQuery) -> JSONResponse:
     """2.6: return a bound device."""
-    await authorize(services, signed, Scope.DEVICE, uuid)
-    return answer(views.device_info(await _view(services, uuid)), total=1)
+    return await device_info(services, signed, uuid)
+
+
+async def device_info(services: Services, signed: Signed, uuid: str) -> JSONResponse:
+    """Answer `info_by_uuid`, also for `staging.api.quick`."""
+    lookup = access.WITH_VIEW
+    found, _ = await authorize(services, signed, Scope.DEVICE, uuid, lookup=lookup)
+    if found.view is None:
+        raise RefusedError(ErrorCode.DEVICE_NOT_EXIST, uuid)
+    return answer(views.device_info(found.view), total=1)
 
 
 def _is_barred(view: DeviceView, found: Access) -> bool:

@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from staging.api import accounts, audit, authorize, clients, control, family, openapi, ota
 from staging.api.bodies import AnyForm
 from staging.api.envelope import PREFIX, Boundary, install_handlers, refuse_field
+from staging.api.quick import Quick
 from staging.services import Services
 from staging.throttle import Throttle
 
@@ -49,7 +50,8 @@ def create_app(services: Services, repository: Path) -> Boundary:
         files = StaticFiles(directory=repository / folder, check_dir=False)
         files.config_checked = True  # a folder that does not exist yet gives 404, not 500
         app.mount(f"/tuf/{folder}", files, name=folder)
-    return Boundary(AnyForm(app, f"{PREFIX}/", _OWN_FORMS, refuse_field))
+    forms = AnyForm(app, f"{PREFIX}/", _OWN_FORMS, refuse_field)
+    return Boundary(Quick(forms, services))
 
 
 def _add_description(app: FastAPI) -> None:

@@ -25,12 +25,15 @@ from staging.identity.signature import Signature
 from staging.services import Services
 from staging.store import access
 from staging.store.access import Access
-from staging.store.apps import token_digest
+from staging.store.apps import TOKEN_LIFETIME_S, token_digest
+from staging.store.lookups import Lookup
 from staging.store.models import ENABLE
 from wire.errors import FieldError
 
 # Longer than any key or token of ours; bounds the size of a look-up.
 HEADER_LIMIT = 128
+# How far this machine's clock may be set back before tokens of before count as issued in the future.
+CLOCK_SLACK_MS = 86_400_000
 # Compared with when the app is unknown, so that both refusals take the same path.
 _NO_SECRET = "unknown app"  # noqa: S105  # stands for the absence of one
 
@@ -84,12 +87,13 @@ async def authenticate(
     uuid: str | None = None,
     *,
     changes: bool | None = None,
+    lookup: Lookup = access.LOOK_UP,
 ) -> Access:
     """Verify app, signature, nonce and token; the result also describes the device ``uuid``.
 
     ``scope`` is the scope that the token must have; None requires no scope. ``changes``: whether
     the request changes something, so that it must not be repeated after a kill or elsewhere; by
-    default every one but a GET does.
+    default every one but a GET does. ``lookup``: `access.WITH_VIEW` also finds what is shown.
 
     Raises:
         ApiError: 401 names the header at fault; 404 and 426 are about the token.
@@ -98,7 +102,10 @@ async def authenticate(
     """
     digest = token_digest(signed.token)
     nonce = signed.signature.nonce
-    found = await services.database.read(access.look_up, signed.apikey, nonce, digest, uuid)
+    row = await services.database.find(
+        lookup, apikey=signed.apikey, nonce=nonce, digest=digest, uuid=uuid
+    )
+    found = None if row is None else access.read(row)
     secret = _NO_SECRET if found is None else found.secret
     right = signature.matches(signed.signature, signed.apikey, secret, signed.token)
     if found is None:
@@ -115,11 +122,17 @@ async def authenticate(
 
 
 async def authorize(
-    services: Services, signed: Signed, scope: Scope, uuid: str, *, changes: bool | None = None
+    services: Services,
+    signed: Signed,
+    scope: Scope,
+    uuid: str,
+    *,
+    changes: bool | None = None,
+    lookup: Lookup = access.LOOK_UP,
 ) -> tuple[Access, int]:
     """Authenticate a ★ endpoint: the device must be bound to the caller's account.
 
-    ``changes`` as for `authenticate`.
+    ``changes`` and ``lookup`` as for `authenticate`.
 
     Returns the access, and the device's numeric id.
 
@@ -127,7 +140,7 @@ async def authorize(
         ApiError: as `authenticate`.
         RefusedError: also 1209, 1223 and 1212.
     """
-    found = await authenticate(services, signed, scope, uuid, changes=changes)
+    found = await authenticate(services, signed, scope, uuid, changes=changes, lookup=lookup)
     device_id = check_device(found, uuid)
     if found.owner_id is None or found.owner_id != found.account_id:
         raise RefusedError(ErrorCode.NOT_BOUND, uuid)
@@ -158,7 +171,9 @@ def unauthorized(message: str) -> ApiError:
 def _check_token(found: Access, scope: Scope | None, now: int) -> None:
     if found.token_expire_time is None:
         raise ApiError("404", 404, "X-IOT-Token: no such access_token")
-    if found.token_expire_time <= now:
+    # One from a time when this machine's clock was ahead would otherwise be valid for years.
+    ahead = found.token_expire_time > now + TOKEN_LIFETIME_S * 1000 + CLOCK_SLACK_MS
+    if found.token_expire_time <= now or ahead:
         raise ApiError("426", 426, "X-IOT-Token: the access_token expired, authorize again")
     if found.account_status != ENABLE:
         raise RefusedError(ErrorCode.ACCOUNT_NOT_FOUND)

@@ -7,12 +7,13 @@ from fastapi.responses import JSONResponse
 
 from staging.api import schema, views
 from staging.api.audited import AuditedRoute
-from staging.api.auth import Served, SignedRequest, authenticate, authorize
+from staging.api.auth import Served, Signed, SignedRequest, authenticate, authorize
 from staging.api.envelope import OK, answer
 from staging.api.failures import BOUND_DEVICE, DEVICE, errors
 from staging.api.params import ControlBody, DevicesBody, HistoryQuery, RealtimeKey, UuidQuery
 from staging.errors import ErrorCode, RefusedError
 from staging.identity.oauth import Scope
+from staging.services import Services
 from staging.store import access, devices, history
 from wire.codes import Code
 
@@ -40,6 +41,11 @@ async def send(services: Served, signed: SignedRequest, body: ControlBody) -> JS
 
     ``content`` is a read value, the reason of a refusal or, where a device takes a value and says no more, that value.
     """
+    return await control(services, signed, body)
+
+
+async def control(services: Services, signed: Signed, body: ControlBody) -> JSONResponse:
+    """Answer `send`, also for `staging.api.quick`."""
     await authorize(services, signed, Scope.CONTROL, body.deviceUuid, changes=body.method == "PUT")
     signed.trail.target, signed.trail.reads = f"{body.method} {body.name}", body.method == "GET"
     code, text = await services.gateway.control(

@@ -6,6 +6,7 @@ Every error is sent as ``{"data": null, "code": …, "message": …}``, never as
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -64,18 +65,17 @@ def failure(error: ApiError, path: str = "") -> JSONResponse:
 def install_handlers(app: FastAPI) -> None:
     """Install handlers that send every kind of error in the envelope."""
     app.add_exception_handler(RequestValidationError, _refuse_parameters)
-    for kind, convert in (
-        (ApiError, _as_is),
-        (RefusedError, response_to),
-        (NoValueError, _from_missing_value),
-        (AlreadyBoundError, response_to),
-        (HTTPException, _from_http),
-        (GatewayError, _from_gateway),
-        (StoreBusyError, _from_busy_store),
-        (WireError, _from_wire),
-        (Exception, _from_bug),
-    ):
+    for kind, convert in _CONVERSIONS:
         app.add_exception_handler(kind, _handler(convert))
+    app.add_exception_handler(Exception, _handler(_from_bug))
+
+
+def answer_to(error: Exception, path: str) -> JSONResponse:
+    """Return the answer to an error that the endpoint ``path`` raised; raises one that is a bug."""
+    for kind, convert in _CONVERSIONS:
+        if isinstance(error, kind):
+            return failure(convert(error), path)
+    raise error
 
 
 def _handler(convert: Any) -> Any:
@@ -125,6 +125,18 @@ def _from_wire(error: WireError) -> ApiError:
 
 def _from_bug(_error: Exception) -> ApiError:
     return ApiError("500", 500, "the staging cloud failed; see its log")
+
+
+_CONVERSIONS: tuple[tuple[type[Exception], Callable[[Any], ApiError]], ...] = (
+    (ApiError, _as_is),
+    (RefusedError, response_to),
+    (NoValueError, _from_missing_value),
+    (AlreadyBoundError, response_to),
+    (HTTPException, _from_http),
+    (GatewayError, _from_gateway),
+    (StoreBusyError, _from_busy_store),
+    (WireError, _from_wire),
+)
 
 
 class Boundary:

@@ -10,6 +10,7 @@ from staging.store.order_rules import Status
 from staging.store.ota import NewVersion, TaskView
 from staging.store.releases import StrategyType
 from staging.times import iso, iso_or_none
+from wire.errors import WireError
 from wire.reports import KEYS_VOICE
 from wire.voice import history_text, parse_segment
 
@@ -97,7 +98,12 @@ def realtime(report: Report) -> dict[str, Any]:
 def _value(report: Report) -> object:
     # Only a report is a voice segment; a data point may have the same name.
     if report.key in KEYS_VOICE and report.kind == KIND_REPORT:
-        return history_text(parse_segment(report.value))
+        try:
+            return history_text(parse_segment(report.value))
+        except WireError:
+            return (
+                report.value
+            )  # from before the gateway refused it, or damaged: it spoils no other
     return report.value
 
 

@@ -24,6 +24,7 @@ from staging.errors import StoreBusyError
 from staging.gateway import twins
 from staging.gateway.gateway import Gateway
 from staging.store import Database, devices
+from staging.store.devices import Identity
 from transport.errors import TransportError
 from wire.abilities import Abilities
 from wire.codes import Code
@@ -43,7 +44,6 @@ from wire.topics import (
 )
 
 if TYPE_CHECKING:
-    from staging.store.devices import Identity
     from transport.mqtt import MqttConnection, MqttMessage
 
 MEMBERS = "story-cloud/members/"
@@ -325,9 +325,10 @@ class BrokerGate:
         session = self._gateway.sessions.find(uuid.lower())
         peer = self._peers.get(uuid.lower())
         if session is None or peer is None or session.connection is not peer:
-            identity = await self._database.read(devices.identity, uuid)
-            if identity is None:
+            row = await self._database.find(devices.IDENTITY, uuid=uuid.lower())
+            if row is None:
                 return Answer(Code.UNAUTHORIZED, b"unknown device")
+            identity = Identity(*row)
             peer = self._peers.get(identity.uuid)
             session = self._gateway.sessions.find(identity.uuid)
             if peer is None or session is None or session.connection is not peer:
@@ -374,7 +375,9 @@ class BrokerGate:
             await work
         except TransportError as error:
             _log.info("an answer to a device is lost: %s", error)
-        except (StoreBusyError, SQLAlchemyError) as error:
+        except StoreBusyError as error:
+            _log.debug("a device's message failed: %s", error)  # the store says what it lacks
+        except SQLAlchemyError as error:
             _log.error("a device's message failed: %s", error)
 
 

@@ -42,6 +42,7 @@ SUBJECTS: Final = {
     "sentences": ("say", "heard"),
     "title_lists": ("catalogue",),
     "apt_repositories": ("apt-repo",),
+    "backups": ("backup", "restore", "check", "sizes"),
 }
 
 

@@ -50,10 +50,10 @@ def database_of(options: argparse.Namespace) -> Path | str:
 @contextmanager
 def store(options: argparse.Namespace) -> Iterator[Database]:
     """Open the store for one command."""
-    from staging.store import Database
+    from staging.opening import open_store
 
     data_of(options).create()
-    database = Database(database_of(options))
+    database = open_store(data_of(options), database_of(options))
     try:
         yield database
     finally:

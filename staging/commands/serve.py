@@ -11,13 +11,17 @@ from staging import logs
 from staging.commands.common import Commands, data_of, database_of
 from staging.data_dir import Endpoints
 from staging.errors import StagingError
+from staging.gateway.bounds import DAY_BYTES
 from staging.listening import public_host
 from staging.recognition.hearing import DEFAULT_MODEL
+from staging.store.retention import REPORT_DAYS
 from wire.errors import FieldError
 from wire.family import DAYS_MAX
 from wire.topics import answer_topic
 
 PORT_MAX = 65535
+# A hundred years of days, and some GB a day.
+NUMBER_MAX = 36_500
 API_PORT, DEVICE_PORT = 8080, 9001
 # A month is enough for a tester to look at what was not understood.
 VOICE_DAYS = 30
@@ -61,6 +65,16 @@ def add_commands(
         help="recognise with this speech model instead of Whisper; implies --recognise",
     )
     _add_voice_days(serve)
+    serve.add_argument(
+        "--report-days", type=_number, default=REPORT_DAYS, metavar="N",
+        help="delete other reports after so many days, but the newest of each kind; 0: never "
+        f"(default: {REPORT_DAYS})",
+    )  # fmt: skip
+    serve.add_argument(
+        "--device-mb", type=_number, default=DAY_BYTES >> 20, metavar="N",
+        help="MiB of reports that a device may send in a day; others come later; 0: no limit "
+        f"(default: {DAY_BYTES >> 20})",
+    )  # fmt: skip
     serve.set_defaults(run=_serve)
     worker = commands.add_parser(
         "worker",
@@ -103,6 +117,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= NUMBER_MAX):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 0 to {NUMBER_MAX}")
+    return int(text)
+
+
 def _begin() -> None:
     # Nothing is read again on demand: certificates are renewed by the hour (`staging.upkeep`).
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -125,6 +145,8 @@ def _serve(options: argparse.Namespace) -> None:
         mqtt_port=options.mqtt_port,
         voice_days=options.voice_days,
         public_hosts=tuple(dict.fromkeys(options.public_host or ())),
+        report_days=options.report_days,
+        day_bytes=options.device_mb << 20,
     )
     server.run(wanted, lambda endpoints: _tell(options, endpoints))
 

@@ -22,6 +22,7 @@ from staging.api.failures import response_to
 from staging.console.assets import Assets
 from staging.console.sessions import Session, Sessions
 from staging.console.watchers import Hub, TooManyWatchersError
+from staging.console.waveforms import SoundBusyError, Waveforms
 from staging.data_dir import DataDir
 from staging.errors import (
     AlreadyBoundError,
@@ -69,6 +70,7 @@ class Console:
     throttle: Throttle
     hub: Hub
     assets: Assets
+    waveforms: Waveforms = field(default_factory=Waveforms)
 
 
 class ConsoleError(Exception):
@@ -269,7 +271,7 @@ def convert(  # noqa: C901, PLR0911  # one line for each kind of error
         case GatewayError():
             status, code = _GATEWAY.get(type(error), (502, "device_failed"))
             return ConsoleError(status, code, str(error))
-        case TooManyWatchersError() | StoreBusyError() | BusyError():
+        case TooManyWatchersError() | StoreBusyError() | BusyError() | SoundBusyError():
             return ConsoleError(503, "busy", str(error), retry_after=5)
         case PackageTooLargeError():
             return ConsoleError(413, "413", str(error))

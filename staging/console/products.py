@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from typing import Any
 
 from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
 from staging.console.call import Call, id_of, number_of, text_of
-from staging.store import apps, devices, issue, product_setup
+from staging.store import apps, devices, issue, product_setup, room
 from staging.store.models import Batch, Device, Product
 from wire.errors import FieldError
 
@@ -16,8 +18,13 @@ DEVICES_SHOWN = 200
 
 
 async def listing(call: Call) -> Response:
-    """Return every product with its batches."""
-    return JSONResponse(await call.services.database.read(_products))
+    """Return every product with its batches, and the room that the store takes and has."""
+    database = call.services.database
+    found = await database.read(_products)
+    free = await asyncio.to_thread(shutil.disk_usage, call.console.data.root)
+    return JSONResponse(
+        found | {"room": {"used": await database.read(room.used), "free": free.free}}
+    )
 
 
 async def add(call: Call) -> Response:

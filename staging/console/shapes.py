@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from staging.console.sound import decode, peaks
+from audio.pcm import Pcm
+from staging.console.sound import peaks
 from staging.identity import rights
 from staging.identity.rights import Standing, Viewer
 from staging.store.bind_tokens import renewal_of
@@ -131,9 +132,9 @@ def outcome(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | {"steps": steps}
 
 
-def utterance(spoken: Utterance) -> dict[str, Any]:
-    """Return an utterance with its waveform; it decodes the sound, so call it in a thread."""
-    sound, damaged = decode(spoken)
+def utterance(spoken: Utterance, decoded: tuple[Pcm, int] | None) -> dict[str, Any]:
+    """Return an utterance with its waveform; ``decoded``: its sound and damaged frames, None: not yet."""
+    samples, damaged = (decoded[0].samples, decoded[1]) if decoded else (b"", 0)
     return {
         "id": spoken.id,
         "start": spoken.start,
@@ -143,5 +144,5 @@ def utterance(spoken: Utterance) -> dict[str, Any]:
         "missing": spoken.missing,
         "complete": spoken.complete,
         "damaged": damaged,
-        "peaks": peaks(sound.samples),
+        "peaks": peaks(samples),
     }

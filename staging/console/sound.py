@@ -5,8 +5,9 @@ No I/O; decoding needs libspeex (`audio.speex`). Samples are little-endian signe
 
 from __future__ import annotations
 
+import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from audio.errors import SpeexDecodeError
@@ -16,18 +17,31 @@ from staging.store.utterances import Utterance
 
 # Columns of a waveform in the console.
 PEAKS = 120
+# Frames that are decoded in one go: a millisecond or two.
+TURN_FRAMES = 50
 _FULL_SCALE = 32768
 
 
-def decode(utterance: Utterance) -> tuple[Pcm, int]:
+class TooLongError(Exception):
+    """There was no time to decode all of an utterance."""
+
+
+def decode(utterance: Utterance, is_late: Callable[[], bool] = lambda: False) -> tuple[Pcm, int]:
     """Decode an utterance; returns its samples and the number of frames that libspeex rejected.
 
-    A rejected frame becomes 20 ms of silence.
+    A rejected frame becomes 20 ms of silence. ``is_late()``: whether to give up, which is asked now and then.
+
+    Raises:
+        TooLongError: it was late.
     """
     pieces: list[bytes] = []
     damaged = 0
     with SpeexDecoder(utterance.rate) as decoder:
-        for frame in utterance.frames():
+        for number, frame in enumerate(utterance.frames()):
+            if number % TURN_FRAMES == 0:
+                if is_late():
+                    raise TooLongError
+                time.sleep(0)  # lets the event loop have the interpreter
             try:
                 pieces.append(decoder.decode(frame))
             except SpeexDecodeError:

@@ -8,8 +8,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from audio.wav import render_wav
-from staging.console import shapes, sound, stages
+from staging.console import stages
 from staging.console.call import Call, ConsoleError, number_of, text_of
 from staging.gateway.ear import Ear
 from staging.store import utterances
@@ -30,9 +29,8 @@ async def listing(call: Call) -> Response:
         utterances.page, row.device.id, before, UTTERANCES_PAGE
     )
     timed = await _stages(call, row, found)
-    shown = await asyncio.to_thread(
-        lambda: [shapes.utterance(spoken) | {"stages": timed[spoken.start]} for spoken in found]
-    )
+    decoded = await call.console.waveforms.shown(row.device.id, found)
+    shown = [each | {"stages": timed[each["start"]]} for each in decoded]
     return JSONResponse({"utterances": shown, "next": following})
 
 
@@ -71,7 +69,7 @@ async def audio(call: Call) -> Response:
     spoken = await call.services.database.read(utterances.find, row.device.id, start, number)
     if spoken is None:
         raise ConsoleError(404, "not_found", f"utterance {number}: there is none")
-    body = await asyncio.to_thread(lambda: render_wav(sound.decode(spoken)[0]))
+    body = await call.console.waveforms.wav(spoken)
     # Not cached: more segments may still arrive.
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
     try:

@@ -13,6 +13,7 @@ from staging.store import Database, devices
 from staging.store.controls import Controlled
 from staging.times import Clock, Monotonic
 from wire.codes import Code, dotted
+from wire.datapoints import parse_description, parse_value
 from wire.errors import WireError, show
 
 # A resource's path goes into Uri-Path options of at most 255 bytes each.
@@ -56,7 +57,8 @@ class Control:
             WireError: the self-description gives no usable path.
             DeviceOfflineError, DeviceSilentError, DeviceRejectedError, DeviceBusyError: no answer.
         """
-        path = path_of(await self._uri(uuid, name))
+        point = await self._point(uuid, name)
+        path = path_of(uri_of(point, name))
         content = ""
         if method == "PUT":
             if value is None:
@@ -66,20 +68,26 @@ class Control:
         answer = await session.request(method, path, content.encode())
         done, noted = (Code.CONTENT, answer.text) if method == "GET" else (Code.CHANGED, content)
         if answer.code == done:
-            self._history.note(Controlled(session.identity.id, name, noted, self._clock()))
+            noted_as = typed(point, noted)
+            self._history.note(Controlled(session.identity.id, name, noted_as, self._clock()))
         return dotted(answer.code), answer.text
 
-    async def _uri(self, uuid: str, name: str) -> str:
-        """Return a data point's path by the device's description, else by the stored one."""
+    async def _point(self, uuid: str, name: str) -> Mapping[str, Any]:
+        """Return a data point by the device's description, else by the stored one."""
         session = self._sessions.find(uuid)
         if session is not None:
             known = session.description or self._fresh(session)
-            if known is not None and has_point(known, name):
-                return find_uri(known, name)
+            found = None if known is None else point_of(known, name)
+            if found is not None:
+                return found
         description = await self._database.read(devices.description, uuid)
         if session is not None:
             session.stored = (self._monotonic(), description)
-        return find_uri(description, name)
+        found = point_of(description, name)
+        if found is None:
+            detail = f"the device has no data point {name!r}"
+            raise RefusedError(ErrorCode.COMMAND_NAME_INVALID, detail)
+        return found
 
     def _fresh(self, session: Session) -> Mapping[str, Any] | None:
         if session.stored is None:
@@ -88,18 +96,27 @@ class Control:
         return description if self._monotonic() - read_at < STORED_SECONDS else None
 
 
-def has_point(description: Mapping[str, Any], name: str) -> bool:
-    """Return whether a description has a data point of this name."""
-    return any(point.get("name") == name for point in description.get("resources", []))
+def point_of(description: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """Return a description's data point of this name, None if it has none."""
+    points = description.get("resources")
+    for point in points if isinstance(points, list) else ():
+        if isinstance(point, Mapping) and point.get("name") == name:
+            return point
+    return None
 
 
-def find_uri(description: Mapping[str, Any], name: str) -> str:
-    """Return a data point's path on the device; raises RefusedError 1305."""
-    for point in description.get("resources", []):
-        if point.get("name") == name:
-            uri = point.get("uri")
-            return uri if isinstance(uri, str) and uri else f"/{name}"
-    raise RefusedError(ErrorCode.COMMAND_NAME_INVALID, f"the device has no data point {name!r}")
+def uri_of(point: Mapping[str, Any], name: str) -> str:
+    """Return a data point's path on the device."""
+    uri = point.get("uri")
+    return uri if isinstance(uri, str) and uri else f"/{name}"
+
+
+def typed(point: Mapping[str, Any], text: str) -> object:
+    """Return a value as its data point's type has it, or the text if it is none of these."""
+    try:
+        return parse_value(parse_description(point), text)
+    except WireError:
+        return text
 
 
 def path_of(uri: str) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ class ControlHistory:
         """Start without values; they are written to ``database``."""
         self._database = database
         self._values: list[Controlled] = []
+        self._devices: set[int] = set()
+        """Those of `_values`: each report of a device asks for its own."""
         self._dropped = 0
         self._saving = asyncio.Lock()
 
@@ -37,28 +39,41 @@ class ControlHistory:
         """Add a value that was read or set."""
         if len(self._values) < MEMORY_LIMIT:
             self._values.append(value)
+            self._devices.add(value.device_id)
         else:
             self._dropped += 1
 
     def holds(self, device_id: int) -> bool:
         """Return whether a value of the device is not in the store yet."""
-        return self._saving.locked() or any(v.device_id == device_id for v in self._values)
+        return self._saving.locked() or device_id in self._devices
 
     async def save(self) -> None:
-        """Write all noted values; returns when they are in the store or were dropped."""
+        """Write all noted values; returns when they are in the store, or kept for when it takes them."""
         if not self._values and not self._saving.locked():
             return
         async with self._saving:
             values, self._values = self._values, []
-            dropped, self._dropped = self._dropped, 0
+            self._devices = set()
             try:
                 if values:
                     await self._database.write(controls.append, values)
-            except (StoreBusyError, SQLAlchemyError) as error:
-                dropped += len(values)
-                _log.warning("control values were not stored: %s", type(error).__name__)
+            except StoreBusyError as error:
+                _log.debug("control values are stored later: %s", error)
+                self._keep(values)
+                return
+            except SQLAlchemyError as error:
+                self._dropped += len(values)
+                _log.debug("control values were not stored: %s", error)
+            dropped, self._dropped = self._dropped, 0
         if dropped:
             _log.warning("%d values of control requests are not in the history", dropped)
+
+    def _keep(self, values: list[Controlled]) -> None:
+        """Put values back before those that came meanwhile; of too many the newest are dropped."""
+        kept = [*values, *self._values]
+        self._dropped += max(0, len(kept) - MEMORY_LIMIT)
+        self._values = kept[:MEMORY_LIMIT]
+        self._devices = {value.device_id for value in self._values}
 
     async def keep_saving(self) -> None:
         """Save every `FLUSH_SECONDS`, until cancelled."""

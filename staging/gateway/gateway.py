@@ -24,17 +24,21 @@ from staging.errors import (
     StoreBusyError,
 )
 from staging.gateway import twins
+from staging.gateway.bounds import DAY_BYTES, Quota
 from staging.gateway.control import Control
 from staging.gateway.control_history import ControlHistory
 from staging.gateway.family import FamilyDesk
 from staging.gateway.handshakes import TlsServer
+from staging.gateway.intake import Intake
 from staging.gateway.orders import Orders
+from staging.gateway.presence import Presence
 from staging.gateway.renewals import Renewals
-from staging.gateway.reports import decide_all
+from staging.gateway.reports import decide_all, is_light
 from staging.gateway.session import Endpoint, Peer, Session, Sessions
 from staging.gateway.silent import Pace, SilentUpdates
 from staging.gateway.twins import Twins
-from staging.store import Database, devices, effects
+from staging.store import Database, devices
+from staging.store.devices import Identity
 from staging.store.effects import AbilitiesSeen, Applied, Effect, EraseSeen, Heartbeat
 from staging.store.models import OtaTask
 from staging.times import Clock, now_ms
@@ -78,13 +82,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The gateway's deadlines in seconds, and its maximum number of connections."""
+    """The gateway's deadlines in seconds, its maximum number of connections, and a device's share."""
 
     handshake: float = HANDSHAKE_TIMEOUT
     registration: float = REGISTRATION_DEADLINE
     control: float = CONTROL_DEADLINE
     idle: float = IDLE_TIMEOUT
     connections: int = CONNECTION_LIMIT
+    day_bytes: int = DAY_BYTES
+    """Bytes of reports that a device may send in a day; 0: no limit."""
 
 
 class Gateway:
@@ -116,6 +122,8 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._handshakes: TlsServer | None = None
         self._history = ControlHistory(database)
+        self._presence = Presence(database)
+        self._intake = Intake(database, self._presence, self._history, clock)
         self._control = Control(database, self.sessions, self._history, clock)
         self._orders = Orders(
             database, self.sessions, clock, api_url=api_url, changed=self._changed
@@ -133,6 +141,7 @@ class Gateway:
         """Erases what orders left to be done; returns whether all is done. Set by the server."""
         self._renewals = Renewals(database, self.sessions, self._cut)
         self._twins = Twins()
+        self._quota = Quota(limits.day_bytes)
         self._work: list[asyncio.Task[None]] = []
         self._watchers: list[Callable[[str], None]] = []
         self._listeners: list[Callable[[str, Sequence[Effect]], None]] = [self._silent.note_report]
@@ -174,6 +183,7 @@ class Gateway:
         create = asyncio.get_running_loop().create_task
         works = (
             self._history.keep_saving(),
+            self._presence.keep_saving(),
             self._silent.run(),
             self.family.run(),
             self._renewals.run(),
@@ -202,6 +212,11 @@ class Gateway:
         if self._server is not None:
             await self._server.wait_closed()
         await self._history.save()
+        await self._presence.save()
+
+    async def save_heard(self) -> None:
+        """Wait until the store has when devices were heard last, if it takes that now."""
+        await self._presence.save()
 
     async def save_controlled(self) -> None:
         """Wait until the values that control requests read and set are in the history."""
@@ -327,8 +342,11 @@ class Gateway:
         except WireError as error:
             _log.warning("%s: %s refused: %s", self._name(connection), request.method, error)
             return Answer(Code.BAD_REQUEST, str(error).encode())
-        except (StoreBusyError, SQLAlchemyError) as error:
-            # The report is not accepted, so the device's outbox keeps it and retries.
+        except StoreBusyError as error:
+            # The report is not accepted, so the device's outbox keeps it and retries. The store has told.
+            _log.debug("%s: %s refused: %s", self._name(connection), request.method, error)
+            return Answer(Code.SERVICE_UNAVAILABLE, b"the store cannot take this now")
+        except SQLAlchemyError as error:
             _log.error("%s: %s failed: %s", self._name(connection), request.method, error)
             return Answer(Code.SERVICE_UNAVAILABLE, b"the store cannot take this now")
 
@@ -348,16 +366,17 @@ class Gateway:
 
     async def _register(self, connection: Peer, request: Request) -> Answer:
         credentials = parse_registration(request.payload)
-        identity = await self._database.read(devices.identity, credentials.uuid)
-        if identity is None:
+        row = await self._database.find(devices.IDENTITY, uuid=credentials.uuid.lower())
+        if row is None:
             _log.warning("%r: unknown device %s", connection, show(credentials.uuid))
             return Answer(Code.NOT_FOUND, b"unknown device")
+        identity = Identity(*row)
         if not identity.accepts(credentials.token):
             _log.warning("%r: device %s: wrong token", connection, identity.uuid)
             return Answer(Code.UNAUTHORIZED, b"wrong token")
         if await self._is_taken(identity.uuid, connection):
             return Answer(Code.CONFLICT, twins.TEXT.encode())
-        await self._database.write(devices.note_registration, identity.id, self._clock())
+        await self._presence.register(identity, self._clock())
         endpoint = self._endpoint_of(connection)
         if endpoint is None:
             return Answer(Code.SERVICE_UNAVAILABLE, b"the connection ended")
@@ -403,13 +422,15 @@ class Gateway:
             _log.warning("device %s: report with other credentials", identity.uuid)
             return Answer(Code.UNAUTHORIZED, b"not the credentials of this connection")
         batch = parse_reports(request.payload)
-        wanted, refused = decide_all(credentials.uuid, batch)
-        if self._history.holds(identity.id):
-            # In the history, a value that was set precedes the device's report of it.
-            await self._history.save()
-        done = await self._database.write(
-            effects.apply_all, identity.id, batch.epoch, wanted, self._clock()
-        )
+        wanted, refused = decide_all(credentials.uuid, batch, session.types)
+        heard = [effect for each in wanted for effect in each.effects]
+        session.utterance.check(heard)
+        size = len(request.payload)
+        if not (is_light(wanted) or self._quota.take(identity.uuid, size, heard)):
+            text = "device %s: has sent its share of a day; reports come later"
+            _log.warning(text, identity.uuid)
+            return Answer(Code.SERVICE_UNAVAILABLE, b"a day's share of reports is used up")
+        done = await self._intake.apply(session, batch.epoch, wanted)
         self._note_applied(session, done)
         for number, reason in refused.items():
             _log.warning("device %s: report %d refused: %s", identity.uuid, number, reason)
@@ -460,8 +481,8 @@ class Gateway:
             except WireError as error:
                 uuid = session.identity.uuid
                 _log.warning("device %s: self-description not usable: %s", uuid, error)
-        await self._database.write(devices.set_description, session.identity.id, description)
         session.description = description
+        await self._intake.keep_description(session, description)
         self._changed(session.identity.uuid)
 
 

@@ -21,6 +21,7 @@ from staging.errors import (
     GatewayError,
     StagingError,
 )
+from staging.gateway.bounds import UtteranceBound
 from staging.store.devices import Identity
 from staging.store.effects import AbilitiesSeen, Effect
 from transport.errors import (
@@ -99,6 +100,14 @@ class Session:
     ordering: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while an order is sent, so that two triggers do not send it twice."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    utterance: UtteranceBound = field(default_factory=UtteranceBound)
+    """How much of the present utterance has come."""
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        """The types of the data points that the device described on this connection, by name."""
+        points = (self.description or {}).get("resources", [])
+        return {point["name"]: point["type"] for point in points}
 
     async def request(
         self,

@@ -133,6 +133,6 @@ class SilentUpdates:
             self._send(uuid)
 
     async def _is_full(self) -> bool:
-        since = self._clock() - int(self._pace.stalled * 1000)
-        running = await self._database.read(ota.silent_running, since)
+        now, stalled = self._clock(), int(self._pace.stalled * 1000)
+        running = await self._database.read(ota.silent_running, now - stalled, now + stalled)
         return running >= self._pace.running

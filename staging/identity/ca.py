@@ -121,6 +121,8 @@ def _faults(certificate: x509.Certificate, names: tuple[str, ...], now: datetime
     missing = [name for name in wanted if not _covers(named, name)]
     if missing:
         found.append(f"does not name {', '.join(missing)}")
+    if certificate.not_valid_before_utc > now:
+        found.append(f"is valid from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC only")
     left = certificate.not_valid_after_utc - now
     if left < RENEW_BEFORE:
         found.append(f"is valid until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
@@ -138,8 +140,17 @@ def _ensure_ca(
     path: Path, key_path: Path, now: datetime
 ) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
     if path.exists():
-        return x509.load_pem_x509_certificate(path.read_bytes()), _load_key(key_path)
-    key = rsa.generate_private_key(65537, CA_KEY_BITS)
+        found, found_key = x509.load_pem_x509_certificate(path.read_bytes()), _load_key(key_path)
+        if found.not_valid_before_utc <= now:
+            return found, found_key
+        # Made while this machine's clock was ahead. The same key, so that what it signed stays signed.
+        _log.error(
+            "%s: is valid from %s only, which has not come; it is made again with the same key. Profiles that "
+            "were made meanwhile have it: make them again", path, f"{found.not_valid_before_utc:%Y-%m-%d}",
+        )  # fmt: skip
+        key = found_key
+    else:
+        key = rsa.generate_private_key(65537, CA_KEY_BITS)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "story-cloud staging CA")])
     usage = x509.KeyUsage(
         digital_signature=False,
@@ -226,6 +237,7 @@ def _is_good(
     return (
         pair
         and certificate.issuer == ca.subject
+        and certificate.not_valid_before_utc <= now
         and certificate.not_valid_after_utc - now > RENEW_BEFORE
         and set(san) == {_general_name(name) for name in names}
     )

@@ -175,8 +175,9 @@ def remember_nonces(session: Session, nonces: Iterable[Nonce]) -> None:
         for nonce in nonces
     ]
     if rows:
-        insert = _INSERT[session.get_bind().dialect.name]
-        session.execute(insert(UsedNonce).on_conflict_do_nothing(), rows)
+        connection = session.connection()
+        insert = _INSERT[connection.dialect.name]
+        connection.execute(insert(UsedNonce).on_conflict_do_nothing(), rows)
 
 
 def claim_nonce(session: Session, nonce: Nonce) -> bool:

@@ -1,12 +1,14 @@
 """Runs the store's transactions.
 
 `Database.call` runs one function in one transaction in the caller's thread (commands).
-`Database.read` and `Database.write` do so for the server, off the event loop: reads in a few
+`Database.find` does one of the short look-ups that requests wait for, without a thread (`lookups`).
+`Database.read` and `Database.write` run functions for the server, off the event loop: reads in a few
 threads, writes one by one in a single thread that commits all waiting writes together, so that many
 devices share one fsync. A write's future is done only after its commit.
 
 A database that is temporarily not usable (no connection, locked, full) raises `StoreBusyError`, and
-the next call retries.
+the next call retries (`outage`). A SQLite file on a full disk is opened for reading alone until it
+can be written.
 """
 
 from __future__ import annotations
@@ -14,20 +16,28 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Engine
-from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from staging.errors import StagingError, StoreBusyError
+from staging.errors import StagingError, StoreBusyError, StoreFullError
 from staging.store import engine, schema
+from staging.store.engine import SQLITE, Trouble
+from staging.store.lookups import (
+    Lookup,
+    NotHereError,
+    PostgresqlReader,
+    Reader,
+    Row,
+    SqliteReader,
+)
+from staging.store.outage import Outage
 
 READ_THREADS = 4
 # The maximum number of waiting reads: a second or two of look-ups.
@@ -36,9 +46,6 @@ READ_QUEUE_LIMIT = 2000
 WRITE_QUEUE_LIMIT = 2000
 # The maximum number of writes in one commit; bounds how long the first of them waits.
 WRITE_BATCH_LIMIT = 64
-# No new attempt for this long after a failed connection: waiting work is refused at once instead of
-# spending a connection timeout each, one after the other.
-RETRY_SECONDS = 0.5
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,21 +66,45 @@ class Database:
         Raises:
             StagingError: it is not usable, or its schema is not for this program.
         """
-        url = engine.locate(where)
+        self._url = url = engine.locate(where)
         self.shown = engine.shown(url)
         """The database's name for messages: a path, or a URL without its password."""
-        self._url = url
+        self._outage = Outage(self.shown)
+        self._frozen = False
         self._reader = engine.reading_engine(url, READ_THREADS)
         self._writer = engine.writing_engine(url)
-        self._outage = _Outage(self.shown)
         try:
-            schema.bring_up_to_date(self._reader, url)
+            self._open()
         except SQLAlchemyError as error:
+            self._reader.dispose()
+            self._writer.dispose()
             raise StagingError(f"{self.shown}: {engine.reason(error)}") from error
+        self._quick: Reader | None = None
         self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="store-read")
         self._reading = 0
         self._jobs: queue.Queue[_Job | None] = queue.Queue(WRITE_QUEUE_LIMIT)
         self._thread: threading.Thread | None = None
+
+    def _open(self) -> None:
+        try:
+            schema.bring_up_to_date(self._reader, self._url)
+        except SQLAlchemyError as error:
+            if engine.trouble_of(error) is not Trouble.FULL or not engine.is_whole_alone(self._url):
+                raise
+            self._reader.dispose()
+            self._reader = engine.frozen_engine(self._url, READ_THREADS)
+            schema.check_current(self._reader, self._url)
+            self._frozen = True
+            self._outage.note(Trouble.FULL, engine.reason(error))
+
+    def _thaw(self) -> None:
+        """Open the file again for writing; raises StoreFullError while its disk is full."""
+        with self._outage.watch(writes=True):
+            reader = engine.reading_engine(self._url, READ_THREADS)
+            with reader.connect() as connection:
+                schema.version(connection)  # makes the log and its index
+        frozen, self._reader, self._frozen = self._reader, reader, False
+        frozen.dispose()
 
     def call(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run ``work(session, …)`` in one transaction in this thread; an exception rolls it back.
@@ -81,8 +112,49 @@ class Database:
         Raises:
             StoreBusyError: the database cannot be used now.
         """
-        with self._outage.watch(), _session(self._writer) as session, session.begin():
+        if self._frozen:
+            return self._read(lambda: self._work_frozen(work, *args, **kw))
+        with self._outage.watch(writes=True), _session(self._writer) as session, session.begin():
             return work(session, *args, **kw)
+
+    def _work_frozen(
+        self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kw: P.kwargs
+    ) -> T:
+        try:
+            with _session(self._reader) as session:
+                found = work(session, *args, **kw)
+                session.flush()
+                return found
+        except SQLAlchemyError as error:
+            if not engine.is_read_only(error):
+                raise
+            raise StoreFullError(f"{self.shown}: cannot be written: its disk is full") from error
+
+    async def find(self, lookup: Lookup, **values: object) -> Row | None:
+        """Return the row that a look-up finds, None if there is none.
+
+        Raises:
+            StoreBusyError: the database cannot be used now.
+        """
+        if self._frozen:
+            return await self.read(_find_here, lookup, values)
+        if self._quick is None:
+            is_file = self._url.get_backend_name() == SQLITE
+            self._quick = SqliteReader(self._url) if is_file else PostgresqlReader(self._url)
+        try:
+            return await self._find(self._quick, lookup, lookup.parameters(values))
+        except NotHereError:
+            return await self.read(_find_here, lookup, values)
+
+    async def _find(self, reader: Reader, lookup: Lookup, values: dict[str, object]) -> Row | None:
+        with self._outage.watch():
+            try:
+                return await reader.find(lookup, values)
+            except engine.driver_errors() as error:
+                # The connections may be from before a restart of the database: a new one shows that,
+                # made by a thread, whose errors are told apart.
+                reader.drop()
+                raise NotHereError from error
 
     async def read(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kw: P.kwargs
@@ -93,7 +165,7 @@ class Database:
             StoreBusyError: too many reads wait already, or the database cannot be used now.
         """
         if self._reading >= READ_QUEUE_LIMIT:
-            raise StoreBusyError(f"{READ_QUEUE_LIMIT} reads wait already")
+            raise self._outage.note(Trouble.BUSY, f"{READ_QUEUE_LIMIT} reads wait already")
 
         def job() -> T:
             with _session(self._reader) as session:
@@ -132,7 +204,8 @@ class Database:
         try:
             self._jobs.put_nowait(_Job(lambda session: work(session, *args, **kw), future))
         except queue.Full as error:
-            raise StoreBusyError(f"{WRITE_QUEUE_LIMIT} writes wait already") from error
+            text = f"{WRITE_QUEUE_LIMIT} writes wait already"
+            raise self._outage.note(Trouble.BUSY, text) from error
         return await asyncio.wrap_future(future)
 
     def scrub(self) -> None:
@@ -152,6 +225,8 @@ class Database:
             self._thread.join()
             self._thread = None
         self._pool.shutdown()
+        if self._quick is not None:
+            self._quick.drop()
         self._reader.dispose()
         self._writer.dispose()
 
@@ -173,7 +248,13 @@ class Database:
     def _commit(self, batch: list[_Job]) -> None:
         done: list[tuple[_Job, Any]] = []
         try:
-            with self._outage.watch(), _session(self._writer) as session, session.begin():
+            if self._frozen:
+                self._thaw()
+            with (
+                self._outage.watch(writes=True),
+                _session(self._writer) as session,
+                session.begin(),
+            ):
                 done = [
                     (job, result)
                     for job in batch
@@ -188,40 +269,35 @@ class Database:
             job.future.set_result(result)
 
     def _run(self, session: Session, job: _Job) -> Any:
-        """Run one job in its own savepoint, so that its failure does not affect the others."""
+        """Run one job in its own savepoint, so that its failure does not affect the others.
+
+        Trouble of the database's ends the whole batch: SQLite may have undone all of it already, and what
+        would follow then would be committed though its callers are told that it failed.
+        """
         try:
-            with self._outage.watch(), session.begin_nested():
-                return job.work(session)
-        except Exception as error:  # noqa: BLE001  # raised in the caller that waits for this job
+            with session.begin_nested(), self._outage.watch(writes=True):
+                result = job.work(session)
+                session.flush()
+        except StoreBusyError:
+            raise
+        except Exception as error:  # raised in the caller that waits for this job
+            if isinstance(error.__context__, StoreBusyError):
+                raise error.__context__ from error  # the savepoint went with the transaction
             job.future.set_exception(error)
             return _FAILED
+        return result
 
 
 _FAILED = object()
 
 
-class _Outage:
-    """Turns transient errors into `StoreBusyError`, and pauses work after a lost connection."""
-
-    def __init__(self, shown: str) -> None:
-        self._shown = shown
-        self._until = float("-inf")
-
-    @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Refuse work during an outage; convert transient errors of the work."""
-        if time.monotonic() < self._until:
-            raise StoreBusyError(f"{self._shown}: no connection")
-        try:
-            yield
-        except PendingRollbackError as error:
-            raise StoreBusyError(f"{self._shown}: the connection was lost") from error
-        except SQLAlchemyError as error:
-            if not engine.is_transient(error):
-                raise
-            if engine.is_disconnect(error):
-                self._until = time.monotonic() + RETRY_SECONDS
-            raise StoreBusyError(f"{self._shown}: {engine.reason(error)}") from error
+def _find_here(session: Session, lookup: Lookup, values: dict[str, object]) -> Row | None:
+    """Do a look-up in a thread's transaction."""
+    connection = session.connection()
+    is_file = connection.dialect.name == SQLITE
+    text = lookup.sqlite if is_file else lookup.postgresql
+    row = connection.exec_driver_sql(text, lookup.parameters(values)).first()
+    return None if row is None else tuple(row)
 
 
 def _session(bind: Engine) -> Session:

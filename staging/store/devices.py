@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import String, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from staging.errors import (
@@ -19,6 +19,7 @@ from staging.errors import (
     StagingError,
 )
 from staging.store import bind_tokens, family, found
+from staging.store.lookups import Lookup
 from staging.store.models import (
     ACTIVATED,
     ENABLE,
@@ -69,6 +70,8 @@ class Identity:
     id: int
     uuid: str
     token: str = field(repr=False)
+    activated: bool = False
+    """Whether it has registered before."""
 
     def accepts(self, token: str) -> bool:
         """Return, in constant time, whether this is the device's token."""
@@ -182,24 +185,20 @@ def get(session: Session, uuid: str) -> Device:
     return found.device(session, uuid)
 
 
-def identity(session: Session, uuid: str) -> Identity | None:
-    """Return the data to verify a registration, or None for an unknown uuid."""
-    row = session.execute(
-        select(Device.id, Device.uuid, Device.token).where(Device.uuid == uuid.lower())
-    ).one_or_none()
-    return None if row is None else Identity(*row)
+_IDENTITY = select(Device.id, Device.uuid, Device.token, Device.status == ACTIVATED)
+IDENTITY = Lookup(_IDENTITY.where(Device.uuid == bindparam("uuid", type_=String())))
+"""By ``uuid`` (in lower case): the data to verify a registration, the columns of `Identity`."""
 
 
 def identities(session: Session, uuids: Collection[str]) -> list[Identity]:
     """Return the identities of those of the uuids that are known."""
-    wanted = select(Device.id, Device.uuid, Device.token).where(Device.uuid.in_(uuids))
-    return [Identity(*row) for row in session.execute(wanted)]
+    return [Identity(*row) for row in session.execute(_IDENTITY.where(Device.uuid.in_(uuids)))]
 
 
 def logins(session: Session, after: int) -> list[Identity]:
     """Return the identities with a number above ``after``, in the order of their numbers."""
-    wanted = select(Device.id, Device.uuid, Device.token).where(Device.id > after)
-    return [Identity(*row) for row in session.execute(wanted.order_by(Device.id))]
+    wanted = _IDENTITY.where(Device.id > after).order_by(Device.id)
+    return [Identity(*row) for row in session.execute(wanted)]
 
 
 def renew_token(session: Session, uuid: str, now: int) -> Device:
@@ -236,11 +235,29 @@ def note_registration(session: Session, device_id: int, now: int) -> None:
     device.last_heartbeat_time = now
 
 
+_HEARD = (
+    update(Device)
+    .where(Device.id == bindparam("device"))
+    .values(last_heartbeat_time=bindparam("at"))
+)
+
+
+def note_heard(session: Session, heard: Mapping[int, int]) -> None:
+    """Record when devices were heard last: ms, by the devices' numbers."""
+    rows = [{"device": device_id, "at": at} for device_id, at in heard.items()]
+    session.connection().execute(_HEARD, rows)
+
+
 def set_description(session: Session, device_id: int, description: dict[str, Any] | None) -> None:
     """Store a device's self-description; None means the product's data points."""
     device = session.get_one(Device, device_id)
     if device.description != description:
         device.description = description
+
+
+def told_description(session: Session, device_id: int) -> dict[str, Any] | None:
+    """Return the self-description that a device has sent; None: it has sent none."""
+    return session.scalar(select(Device.description).where(Device.id == device_id))
 
 
 def description(session: Session, uuid: str) -> dict[str, Any]:
@@ -252,7 +269,7 @@ def points_of(session: Session, device: Device) -> dict[str, Any]:
     """Return a device's self-description, or its product's data points if it has sent none."""
     if device.description is not None:
         return device.description
-    return session.get_one(Product, device.product_id).data_points
+    return session.get_one(Product, device.product_id).data_points or {"resources": []}
 
 
 def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int) -> None:

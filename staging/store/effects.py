@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from staging.store import bind_tokens, family, history, ota, products, voice_ledger
-from staging.store.history import HistoryPoint, Places, When
+from staging.store.history import HistoryPoint, Marks, Places, When
 from staging.store.models import Device
 from staging.store.repeats import Seen
 from wire.abilities import FAMILY, Abilities
@@ -121,7 +122,8 @@ def apply_all(
     session: Session, device_id: int, epoch: str | None, reports: Sequence[Wanted], now: int
 ) -> Applied:
     """Apply reports of one epoch in order, without those that were applied before."""
-    device = session.get_one(Device, device_id)
+    plain = all(isinstance(each, _PLAIN) for report in reports for each in report.effects)
+    device = _marks(session, device_id) if plain else _object(session, device_id)
     seen = None if epoch is None else Seen(session, device_id, epoch, now)
     places = Places(session, device, now)
     done: list[Effect] = []
@@ -137,12 +139,44 @@ def apply_all(
         notes += [note for note in each if note]
         if report.when is None or not report.when.late:
             done += report.effects
+    places.write()
+    if seen is not None:
+        seen.write()
+    if isinstance(device, Marks):
+        marks = {
+            "device": device_id,
+            "last": device.last_report_ms,
+            "heard": device.last_heartbeat_time,
+        }
+        session.connection().execute(_MARK, marks)
     return Applied(done, repeats, notes)
+
+
+_PLAIN = (Heartbeat, HistoryPoint)
+"""Effects that need no object of the device's row, which costs more than all else of a report."""
+_MARKS = select(Device.last_report_ms, Device.last_heartbeat_time, Device.family_since).where(
+    Device.id == bindparam("device")
+)
+_MARK = (
+    update(Device)
+    .where(Device.id == bindparam("device"))
+    .values(last_report_ms=bindparam("last"), last_heartbeat_time=bindparam("heard"))
+)
+
+
+def _marks(session: Session, device_id: int) -> Marks:
+    last, heard, since = session.connection().execute(_MARKS, {"device": device_id}).one()
+    return Marks(device_id, last, heard, since)
+
+
+def _object(session: Session, device_id: int) -> Device:
+    # Afresh: what was written without objects in the same transaction is not seen in one that is loaded.
+    return session.get_one(Device, device_id, populate_existing=True)
 
 
 def _apply(
     session: Session,
-    device: Device,
+    device: Device | Marks,
     effect: Effect,
     now: int,
     places: Places,
@@ -153,9 +187,19 @@ def _apply(
             device.last_heartbeat_time = now
         case HistoryPoint():
             _store_point(session, device, effect, now, places, when)
+    return (
+        _apply_to_row(session, device, effect, now, places) if isinstance(device, Device) else None
+    )
+
+
+def _apply_to_row(
+    session: Session, device: Device, effect: Effect, now: int, places: Places
+) -> str | None:
+    match effect:
         case VoiceSeen():
             _store_voice(session, device, effect, now, places)
         case EraseSeen():
+            places.write()
             family.erase_spoken(session, device.id, effect.spoken, now)
         case AbilitiesSeen():
             bind_tokens.note_reads(device, renews=FAMILY in effect.reads)
@@ -180,7 +224,7 @@ def _apply_ota(
 
 def _store_point(
     session: Session,
-    device: Device,
+    device: Device | Marks,
     point: HistoryPoint,
     now: int,
     places: Places,
@@ -190,7 +234,7 @@ def _store_point(
         told = now if when is None else when.time
         if not voice_ledger.note_times(session, device.id, point.value, told):
             return
-    history.append(session, device, [point], now, when, places)
+    places.add(point, when)
 
 
 def _store_voice(
@@ -198,8 +242,7 @@ def _store_voice(
 ) -> None:
     if not voice_ledger.takes(session, device, seen.segment, now):
         return
-    point = HistoryPoint(seen.key, seen.segment.to_json())
-    history.append(session, device, [point], now, None, places)
+    places.add(HistoryPoint(seen.key, seen.segment.to_json()), None)
     voice_ledger.note_segment(session, device, seen.segment, device.last_report_ms)
 
 

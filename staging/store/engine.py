@@ -9,13 +9,17 @@ write.
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import QueuePool
 
 from staging.errors import StagingError
 
@@ -43,14 +47,38 @@ WRITER_LOCK = 0x73746F7279  # "story"
 
 _POSTGRESQL_DRIVERS = {"postgresql", "postgres", "postgresql+psycopg"}
 _SECRET_QUERY = ("password", "sslpassword")
-# Conditions that pass or that an operator can fix: locked, full, an I/O error, cannot be opened.
-_SQLITE_TRANSIENT = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CANTOPEN,
+
+
+class Trouble(Enum):
+    """What can keep a database from working that is no fault of the statement."""
+
+    GONE = "the connection broke or cannot be made"
+    FULL = "it cannot be written"
+    BUSY = "somebody else has it, or too much waits"
+    DAMAGED = "what is stored is damaged"
+
+
+_SQLITE_TROUBLE = {
+    sqlite3.SQLITE_BUSY: Trouble.BUSY,
+    sqlite3.SQLITE_LOCKED: Trouble.BUSY,
+    sqlite3.SQLITE_IOERR: Trouble.BUSY,
+    sqlite3.SQLITE_FULL: Trouble.FULL,
+    # Without inodes or blocks the log (-wal) and its index (-shm) cannot be made.
+    sqlite3.SQLITE_CANTOPEN: Trouble.FULL,
+    sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,
+    sqlite3.SQLITE_NOTADB: Trouble.DAMAGED,
 }
+# A quota, a limit on file sizes, and a disk that allocates late do not say that they are full.
+_SQLITE_UNWRITABLE = {
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+}
+_POSTGRESQL_FULL = "53100"
+_POSTGRESQL_DAMAGED = ("XX001", "XX002")
 
 
 def locate(where: Path | str | URL) -> URL:
@@ -72,6 +100,12 @@ def locate(where: Path | str | URL) -> URL:
     if not url.database or url.database == ":memory:":
         raise StagingError("database: sqlite:// without a file, expected sqlite:////FILE")
     return url
+
+
+def file_of(where: Path | str | URL) -> Path | None:
+    """Return the SQLite file of a place, None for PostgreSQL; raises StagingError."""
+    url = locate(where)
+    return Path(str(url.database)) if url.get_backend_name() == SQLITE else None
 
 
 def shown(url: URL) -> str:
@@ -134,7 +168,7 @@ def scrub(url: URL) -> bool:
             try:
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             except sqlite3.Error as error:
-                if (error.sqlite_errorcode & 0xFF) not in _SQLITE_TRANSIENT:
+                if _trouble_of_sqlite(error) is None:
                     raise StagingError(f"{shown(url)}: {error}") from error
                 return False
         return int(busy) == 0
@@ -148,14 +182,28 @@ def scrub(url: URL) -> bool:
     return True
 
 
-def is_transient(error: SQLAlchemyError) -> bool:
-    """Return whether a retry may succeed: after a lost connection, a lock, a full disk."""
-    if isinstance(error, PoolTimeoutError) or is_disconnect(error):
-        return True
+def trouble_of(error: SQLAlchemyError) -> Trouble | None:
+    """Return what keeps the database from working; None: the statement is at fault."""
+    if isinstance(error, PoolTimeoutError):
+        return Trouble.BUSY
+    if is_disconnect(error):
+        return Trouble.GONE
     cause = getattr(error, "orig", None)
-    if isinstance(cause, sqlite3.OperationalError):
-        return (cause.sqlite_errorcode & 0xFF) in _SQLITE_TRANSIENT
-    return _of_postgresql(cause) is not None
+    if isinstance(cause, sqlite3.DatabaseError):
+        return _trouble_of_sqlite(cause)
+    state = getattr(cause, "sqlstate", None)
+    if state in _POSTGRESQL_DAMAGED:
+        return Trouble.DAMAGED
+    if _of_postgresql(cause) is None:
+        return None
+    return Trouble.FULL if state == _POSTGRESQL_FULL else Trouble.BUSY
+
+
+def _trouble_of_sqlite(cause: sqlite3.Error) -> Trouble | None:
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    return Trouble.FULL if code in _SQLITE_UNWRITABLE else _SQLITE_TROUBLE.get(code & 0xFF)
 
 
 def is_disconnect(error: SQLAlchemyError) -> bool:
@@ -166,6 +214,30 @@ def is_disconnect(error: SQLAlchemyError) -> bool:
     # No SQLSTATE: the server did not respond. 57P: shutdown; 08: connection; 53300: too many.
     state = cause.sqlstate if cause else "none"
     return error.connection_invalidated or state is None or state.startswith(("57P", "08", "53300"))
+
+
+def is_read_only(error: SQLAlchemyError) -> bool:
+    """Return whether a statement would have changed a file that is open for reading alone."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return bool(code & 0xFF == sqlite3.SQLITE_READONLY)
+
+
+def is_whole_alone(url: URL) -> bool:
+    """Return whether a SQLite file has everything itself: no log with changes lies beside it."""
+    if url.get_backend_name() != SQLITE:
+        return False
+    try:
+        return Path(f"{url.database}-wal").stat().st_size == 0
+    except FileNotFoundError:
+        return Path(str(url.database)).exists()
+    except OSError:
+        return False
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """Return the classes of errors that the drivers in use raise."""
+    psycopg = sys.modules.get("psycopg")
+    return (sqlite3.Error,) if psycopg is None else (sqlite3.Error, psycopg.Error)
 
 
 def _of_postgresql(cause: BaseException | None) -> psycopg.OperationalError | None:
@@ -183,9 +255,47 @@ def _become_writer(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
 
-def _postgresql(
-    url: URL, connections: int, statement_ms: int, lock_ms: int, *, pool_pre_ping: bool = False
-) -> Engine:
+def lenient_text(data: bytes) -> str:
+    """Decode a text of SQLite's; what damage made of it spoils this text alone."""
+    return data.decode("utf-8", "replace")
+
+
+def frozen_engine(url: URL, connections: int) -> Engine:
+    """Create an engine that reads a SQLite file on a disk so full that its log cannot be made.
+
+    The file must not change meanwhile, and what a log beside it holds is not seen: there must be none.
+    """
+    frozen = url.set(database=f"file:{quote(str(url.database))}").update_query_dict({
+        "mode": "ro", "immutable": "1", "uri": "true"
+    })  # fmt: skip
+    made = create_engine(
+        frozen,
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        hide_parameters=True,
+        connect_args={"check_same_thread": False},
+    )
+
+    @event.listens_for(made, "connect")
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        connection.text_factory = lenient_text
+
+    return made
+
+
+def postgresql_arguments(url: URL) -> dict[str, Any]:
+    """Return all arguments of a connection of psycopg's own to ``url``, with the store's limits."""
+    from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg  # noqa: PLC0415
+
+    plain = url.difference_update_query(["options"])
+    _, named = PGDialect_psycopg().create_connect_args(plain)  # type: ignore[no-untyped-call]
+    return {**named, **_limits(url, STATEMENT_TIMEOUT_MS, BUSY_TIMEOUT_MS)}
+
+
+def _limits(url: URL, statement_ms: int, lock_ms: int) -> dict[str, Any]:
     settings = {
         "statement_timeout": statement_ms,
         "lock_timeout": lock_ms,
@@ -193,6 +303,19 @@ def _postgresql(
     }
     given = url.query.get("options", "")
     options = [given] if isinstance(given, str) else list(given)
+    return {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "application_name": "story-cloud",
+        # If the server vanishes silently, the kernel drops the connection, not us after hours.
+        "tcp_user_timeout": STATEMENT_TIMEOUT_MS,
+        "keepalives_idle": CONNECT_TIMEOUT_S,
+        "options": " ".join([*options, *(f"-c {k}={v}" for k, v in settings.items())]).strip(),
+    }
+
+
+def _postgresql(
+    url: URL, connections: int, statement_ms: int, lock_ms: int, *, pool_pre_ping: bool = False
+) -> Engine:
     return create_engine(
         url.difference_update_query(["options"]),
         pool_size=connections,
@@ -200,14 +323,7 @@ def _postgresql(
         pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=pool_pre_ping,
         hide_parameters=True,  # errors are logged, and parameters include tokens
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "application_name": "story-cloud",
-            # If the server vanishes silently, the kernel drops the connection, not us after hours.
-            "tcp_user_timeout": STATEMENT_TIMEOUT_MS,
-            "keepalives_idle": CONNECT_TIMEOUT_S,
-            "options": " ".join([*options, *(f"-c {k}={v}" for k, v in settings.items())]).strip(),
-        },
+        connect_args=_limits(url, statement_ms, lock_ms),
     )
 
 
@@ -227,6 +343,7 @@ def _sqlite(
     def on_connect(connection: Any, _record: object) -> None:
         # The driver's own transaction handling does not support savepoints; ours is explicit.
         connection.isolation_level = None
+        connection.text_factory = lenient_text
         for pragma in (
             f"busy_timeout={busy_ms}", "journal_mode=WAL", "synchronous=FULL", *pragmas
         ):  # fmt: skip

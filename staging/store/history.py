@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from staging.store.models import KIND_REPORT, Device, Report
+from staging.store.models import KIND_REPORT, Device, Report, VoiceEntry
 from wire.reports import KEY_OTA_LOG
 
 # How many of a device's newest logs to search for the latest update's; some may be of earlier ones.
@@ -21,6 +22,9 @@ LOGS_LIMIT = 5
 LIVE_MS = 10_000
 # Late values come oldest first: the ms before and after one whose entries are looked up together.
 LATE_BEFORE, LATE_AFTER = 1000, 600_000
+# An entry further ahead than this (ms) is from a time when our clock was wrong. Clocks that are set to the
+# network's time step by less.
+AHEAD_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,31 @@ class When:
     late: bool
 
 
-class Places:
-    """Finds the times of one device's values in a transaction; asks the store once for many of them."""
+class Marked(Protocol):
+    """A device, as far as the times of its entries go: the row's object, or `Marks`."""
 
-    def __init__(self, session: Session, device: Device, now: int) -> None:
+    @property
+    def id(self) -> int:
+        """The device's number."""
+
+    last_report_ms: int
+    family_since: int
+
+
+@dataclass(slots=True)
+class Marks:
+    """What most reports change of a device, without the object of its whole row."""
+
+    id: int
+    last_report_ms: int
+    last_heartbeat_time: int | None
+    family_since: int
+
+
+class Places:
+    """Finds the times of one device's values in a transaction, and writes them all at once."""
+
+    def __init__(self, session: Session, device: Marked, now: int) -> None:
         """Place values that arrive at ``now`` (ms)."""
         self._session = session
         self._device = device
@@ -78,6 +103,28 @@ class Places:
         self._taken: set[int] = set()
         self._seen: range = range(0)
         """The times whose entries are in `_taken`."""
+        self._rows: list[dict[str, Any]] = []
+        if device.last_report_ms > now + AHEAD_MS:
+            device.last_report_ms = newest = bring_back(session, device.id, now)
+            device.family_since = min(device.family_since, newest)
+
+    def add(self, point: HistoryPoint, when: When | None) -> None:
+        """Give a value its time, and keep it for `write`, unless it is of a family that has gone."""
+        if is_gone(self._device, when):
+            return
+        ts = self.time(point, when)
+        if ts <= self._device.family_since:  # late, and put before a value of that time
+            return
+        self._rows.append({
+            "device_id": self._device.id, "ts": ts, "key": point.key,
+            "kind": point.kind, "value": point.value,
+        })  # fmt: skip
+
+    def write(self) -> None:
+        """Write the values that were added, without an object for each."""
+        if self._rows:
+            self._session.connection().execute(insert(Report), self._rows)
+            self._rows = []
 
     def time(self, point: HistoryPoint, when: When | None) -> int:
         """Return the time of a value.
@@ -135,7 +182,7 @@ def of_family(device_id: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]
     return Report.device_id == device_id, Report.ts > since
 
 
-def is_gone(device: Device, when: When | None) -> bool:
+def is_gone(device: Marked, when: When | None) -> bool:
     """Return whether a value is of the time of a family that has gone."""
     return when is not None and when.time <= device.family_since
 
@@ -146,18 +193,53 @@ def append(
     points: Iterable[HistoryPoint],
     now: int,
     when: When | None = None,
-    places: Places | None = None,
 ) -> None:
-    """Add values; ``places`` (or a new one) finds their times. What is of a family that has gone is left out."""
-    if is_gone(device, when):
-        return
-    places = places or Places(session, device, now)
+    """Add values. What is of a family that has gone is left out."""
+    places = Places(session, device, now)
     for point in points:
-        ts = places.time(point, when)
-        if ts <= device.family_since:  # late, and put before a value of that time
-            continue
-        row = Report(device_id=device.id, ts=ts, key=point.key, kind=point.kind, value=point.value)
-        session.add(row)
+        places.add(point, when)
+    places.write()
+
+
+def bring_back(session: Session, device_id: int, now: int) -> int:
+    """Move a device's entries of the future to just before ``now``; return the newest one's time.
+
+    They came while our clock was ahead. Otherwise they would be the present state until then, and each later
+    entry would come after them. Their distances are kept where that leaves them after the others. The ledger
+    of the voice goes with them, and so does the end of a family that has gone meanwhile.
+    """
+    moves = _moves(session, device_id, now)
+    connection = session.connection()
+    for column in (Report.ts, VoiceEntry.start, VoiceEntry.last):
+        table = column.class_
+        one = (
+            update(table)
+            .where(table.device_id == device_id, column == bindparam("old"))
+            .values({column.key: bindparam("new")})
+        )
+        if moves:
+            connection.execute(one, moves)
+    of_device = Report.device_id == device_id
+    newest = session.scalar(select(func.max(Report.ts)).where(of_device)) or 0
+    ahead = (Device.id == device_id, Device.family_since > now)
+    connection.execute(update(Device).where(*ahead).values(family_since=newest))
+    return newest
+
+
+def _moves(session: Session, device_id: int, now: int) -> list[dict[str, int]]:
+    """Return the old and the new times of the entries of the future, oldest first."""
+    of_device = Report.device_id == device_id
+    ahead = select(Report.ts).where(of_device, Report.ts > now).order_by(Report.ts)
+    times = session.scalars(ahead).all()
+    if not times:
+        return []
+    newest = session.scalar(select(func.max(Report.ts)).where(of_device, Report.ts <= now)) or 0
+    shift = times[-1] - now + 1
+    fits = times[0] - shift > newest
+    return [
+        {"old": ts, "new": ts - shift if fits else newest + place}
+        for place, ts in enumerate(times, 1)
+    ]
 
 
 def page(session: Session, device_id: int, query: Query) -> Page:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Float,
@@ -25,6 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from staging.identity.oauth import ALL_SCOPE
 from staging.identity.rights import Role
+from staging.store.stored_json import StoredJson
 
 # SQLite assigns row ids only for a column of type INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -45,10 +45,10 @@ class Base(DeclarativeBase):
         str: String(255),
         bool: Boolean,
         float: Float,
-        dict[str, Any]: JSON,
-        list[str]: JSON,
-        list[int]: JSON,
-        list[list[int]]: JSON,
+        dict[str, Any]: StoredJson,
+        list[str]: StoredJson,
+        list[int]: StoredJson,
+        list[list[int]]: StoredJson,
     }
 
 
@@ -129,7 +129,7 @@ class Device(Base):
     # When its profile was handed out for flashing (`batch export`); None: not yet.
     issue_time: Mapped[int | None]
     # The self-description as the device sent it; None: the product's data points apply.
-    description: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    description: Mapped[dict[str, Any] | None] = mapped_column(StoredJson(none_as_null=True))
     # A device's history timestamps always increase, even if the wall clock does not.
     last_report_ms: Mapped[int] = mapped_column(default=0)
     # SHA-256 of the SBOM of what it runs, and of its base install, as it reported them last.
@@ -263,7 +263,7 @@ class Report(Base):
     key: Mapped[str]
     kind: Mapped[str] = mapped_column(String(16))
     # none_as_null is off: a device may report JSON null, which is a value.
-    value: Mapped[Any] = mapped_column(JSON)
+    value: Mapped[Any] = mapped_column(StoredJson)
 
 
 class ReportEpoch(Base):

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from staging.errors import StoreBusyError
+from staging.errors import StoreBusyError, StoreFullError
 from staging.store import apps
 from staging.store.apps import Nonce
 from staging.store.database import Database
-from staging.times import Clock
+from staging.times import Clock, Monotonic
 
 # How long a read's nonce may be in memory only: another worker does not know it, and a crash loses
 # it (docs/adr/0039). A commit takes a few milliseconds, so this costs a busy cloud little.
@@ -25,7 +27,7 @@ FLUSH_SECONDS = 0.05
 # Seconds until a store that did not take them is tried again.
 RETRY_SECONDS = 0.5
 # A nonce stays in memory this long after use, so that look-ups begun before its commit see it.
-OVERLAP_MS = 60_000
+OVERLAP_SECONDS = 60.0
 # Two minutes at 1,000 requests a second; a store that fails for longer stops the API.
 MEMORY_LIMIT = 120_000
 
@@ -35,14 +37,20 @@ _log = logging.getLogger(__name__)
 class Nonces:
     """Records used nonces in memory and in the store, which keeps them durably."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        """Create an empty record; ``database`` has the older nonces, ``clock`` gives ms."""
+    def __init__(
+        self, database: Database, clock: Clock, monotonic: Monotonic = time.monotonic
+    ) -> None:
+        """Create an empty record; ``database`` has the older nonces.
+
+        ``clock`` gives ms for the store, ``monotonic`` seconds for what is in memory.
+        """
         self._database = database
         self._clock = clock
-        self._recent: dict[tuple[int, str], Nonce] = {}
-        self._unsaved: list[Nonce] = []
+        self._monotonic = monotonic
+        self._recent: dict[tuple[int, str], tuple[Nonce, float]] = {}
+        self._unsaved: deque[Nonce] = deque()
         self._filled = asyncio.Event()
-        self._is_late = False
+        self._is_late = self._is_full = False
 
     def use(self, app_id: int, nonce: str) -> bool:
         """Record a read's nonce; returns False if it was used recently.
@@ -62,35 +70,60 @@ class Nonces:
             StoreBusyError: it cannot be stored, so the change must not be made.
         """
         used = self._note(app_id, nonce)
-        return used is not None and await self._database.write(apps.claim_nonce, used)
+        if used is None:
+            return False
+        try:
+            return await self._database.write(apps.claim_nonce, used)
+        except StoreFullError:
+            # Control works on a full disk. Its nonce is in memory, and in the store as soon as there is room
+            # (docs/adr/0054); the look-up before has found no other use of it.
+            self._unsaved.append(used)
+            self._filled.set()
+            return True
 
     def _note(self, app_id: int, nonce: str) -> Nonce | None:
         """Note a nonce in memory, without an await in between; None: it is there already."""
         if (app_id, nonce) in self._recent:
             return None
         if len(self._recent) >= MEMORY_LIMIT:
-            raise StoreBusyError("used nonces cannot be kept at the moment")
-        used = self._recent[app_id, nonce] = Nonce(app_id, nonce, self._clock())
+            if not self._is_full:
+                raise StoreBusyError("used nonces cannot be kept at the moment")
+            self._forget_oldest()
+        used = Nonce(app_id, nonce, self._clock())
+        self._recent[app_id, nonce] = (used, self._monotonic())
         self._filled.set()
         return used
 
+    def _forget_oldest(self) -> None:
+        """Forget a nonce that a full disk has not taken: otherwise nobody could ask anything any more."""
+        oldest = next(iter(self._recent))
+        forgotten, _ = self._recent.pop(oldest)
+        if self._unsaved and self._unsaved[0] == forgotten:
+            self._unsaved.popleft()
+
     async def save(self) -> None:
         """Write new nonces to the store, and drop older stored ones from memory."""
-        saving, self._unsaved = self._unsaved, []
+        saving, self._unsaved = self._unsaved, deque()
         if saving:
             try:
                 await self._database.write(apps.remember_nonces, saving)
             except (StoreBusyError, SQLAlchemyError) as error:
-                _log.warning("used nonces are kept in memory for now: %s", type(error).__name__)
+                if not self._is_late:
+                    _log.warning("used nonces are kept in memory for now: %s", type(error).__name__)
                 self._unsaved = saving + self._unsaved
                 self._is_late = True
+                self._is_full = isinstance(error, StoreFullError)
                 self._filled.set()
                 return
-        self._is_late = False
-        old = self._clock() - OVERLAP_MS
+        self._is_late = self._is_full = False
+        self._drop_old()
+
+    def _drop_old(self) -> None:
+        """Drop stored nonces from memory, by a clock that nobody sets."""
+        old = self._monotonic() - OVERLAP_SECONDS
         waiting = {(nonce.app_id, nonce.nonce) for nonce in self._unsaved}
-        for key, nonce in list(self._recent.items()):
-            if nonce.use_time >= old:
+        for key, (_, used_at) in list(self._recent.items()):
+            if used_at >= old:
                 break  # they are in order of use
             if key not in waiting:
                 del self._recent[key]

@@ -166,15 +166,18 @@ def order_silently(session: Session, uuid: str, now: int) -> OtaTask | None:
     return _add_task(session, device.id, best.package.id, best.strategy.id, now)
 
 
-def silent_running(session: Session, since: int) -> int:
-    """Count the silent updates in progress that changed at or after ``since`` (ms)."""
+def silent_running(session: Session, since: int, until: int) -> int:
+    """Count the silent updates in progress that changed from ``since`` to ``until`` (ms).
+
+    What changed later did so while our clock was ahead.
+    """
     statement = (
         select(func.count())
         .select_from(OtaTask)
         .join(Strategy, Strategy.id == OtaTask.strategy_id)
         .where(
             OtaTask.status.in_([status.value for status in ACTIVE]),
-            OtaTask.update_time >= since,
+            OtaTask.update_time.between(since, until),
             Strategy.type == StrategyType.SILENT.value,
         )
     )

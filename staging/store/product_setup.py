@@ -100,7 +100,7 @@ def products(session: Session) -> list[ProductView]:
     ):
         apps.setdefault(product_id, []).append(app_id)
     return [
-        ProductView(p, counts.get(p.id, 0), len(p.data_points["resources"]), apps.get(p.id, []))
+        ProductView(p, counts.get(p.id, 0), len(_own_points(p)), apps.get(p.id, []))
         for p in session.scalars(select(Product).order_by(Product.id))
     ]
 
@@ -151,9 +151,15 @@ def batches(session: Session, product_id: int) -> list[BatchView]:
     return [BatchView(batch, count) for batch, count in rows]
 
 
+def _own_points(product: Product) -> list[dict[str, Any]]:
+    """Return a product's data points; none where its row cannot be read."""
+    found: list[dict[str, Any]] = (product.data_points or {}).get("resources", [])
+    return found
+
+
 def data_points(session: Session, product_id: int) -> list[dict[str, Any]]:
     """Return a product's data points, as the self-description has them; raises NotFoundError."""
-    resources: list[dict[str, Any]] = _get(session, product_id).data_points["resources"]
+    resources = _own_points(_get(session, product_id))
     return list(resources)
 
 

@@ -20,6 +20,11 @@ FIRST_VERSION = "0.0.0.0"  # noqa: S104  # a version, the document's osVersion o
 DATA_POINTS = self_description(STORY_POINTS)
 
 
+def has_default(session: Session) -> bool:
+    """Return whether the default product is there."""
+    return session.scalar(select(Product.id).where(Product.name == PRODUCT_NAME)) is not None
+
+
 def default_product(session: Session, now: int) -> Product:
     """Return the default product; the first call creates it with one batch."""
     product = session.scalar(select(Product).where(Product.name == PRODUCT_NAME))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from staging.store.models import ReportEpoch
@@ -40,32 +40,50 @@ def add(ranges: Ranges, number: int) -> list[list[int]] | None:
 
 
 class Seen:
-    """The numbers of one device's epoch in a transaction."""
+    """The numbers of one device's epoch in a transaction; `write` keeps what was added."""
 
     def __init__(self, session: Session, device_id: int, epoch: str, now: int) -> None:
         """Load what is known of ``epoch``; ``now`` is in ms."""
-        found = session.get(ReportEpoch, (device_id, epoch))
-        if found is None:
-            found = ReportEpoch(device_id=device_id, epoch=epoch, ranges=[], use_time=now)
-            session.add(found)
-            _forget_oldest(session, device_id)
-        self._row = found
+        self._connection = session.connection()
+        self._place = {"device": device_id, "name": epoch}
         self._now = now
+        self._is_changed = False
+        found = self._connection.execute(_RANGES, self._place).first()
+        # A row that cannot be read knows nothing: a repeat may come twice, and no report is refused.
+        self._ranges: Ranges = (found[0] if found else None) or []
+        if found is None:
+            new = {"device_id": device_id, "epoch": epoch, "ranges": [], "use_time": now}
+            self._connection.execute(insert(ReportEpoch), new)
+            _forget_oldest(self._connection, device_id)
 
     def is_new(self, number: int) -> bool:
         """Note a report's number; return False if it was noted before."""
-        ranges = add(self._row.ranges, number)
+        ranges = add(self._ranges, number)
         if ranges is None:
             return False
-        self._row.ranges, self._row.use_time = ranges, self._now
+        self._ranges, self._is_changed = ranges, True
         return True
 
+    def write(self) -> None:
+        """Write the numbers that were noted."""
+        if self._is_changed:
+            told = {"ranges_now": self._ranges, "at": self._now}
+            self._connection.execute(_KEEP, {**self._place, **told})
 
-def _forget_oldest(session: Session, device_id: int) -> None:
+
+_OF_EPOCH = (ReportEpoch.device_id == bindparam("device"), ReportEpoch.epoch == bindparam("name"))
+_RANGES = select(ReportEpoch.ranges).where(*_OF_EPOCH)
+_KEEP = (
+    update(ReportEpoch)
+    .where(*_OF_EPOCH)
+    .values(ranges=bindparam("ranges_now"), use_time=bindparam("at"))
+)
+
+
+def _forget_oldest(connection: Connection, device_id: int) -> None:
     of_device = select(ReportEpoch.epoch).where(ReportEpoch.device_id == device_id)
     kept = of_device.order_by(ReportEpoch.use_time.desc(), ReportEpoch.epoch).limit(EPOCHS_LIMIT)
-    session.flush()
-    session.execute(
+    connection.execute(
         delete(ReportEpoch).where(
             ReportEpoch.device_id == device_id, ReportEpoch.epoch.not_in(kept.scalar_subquery())
         )

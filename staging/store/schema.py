@@ -53,6 +53,21 @@ def bring_up_to_date(reader: Engine, url: URL) -> None:
         engine.dispose()
 
 
+def check_current(reader: Engine, url: URL) -> None:
+    """Refuse a database that must be upgraded first, on a disk that has no room for that.
+
+    Raises:
+        StagingError: its schema is not this program's.
+    """
+    with reader.connect() as connection:
+        found = version(connection)
+    if found != revisions()[-1]:
+        raise StagingError(
+            f"{shown(url)}: cannot be written: its disk is full, and its schema is {found or 'missing'}, "
+            f"expected {revisions()[-1]}; free space on the disk and start again"
+        )
+
+
 def version(connection: Connection) -> str | None:
     """Return a database's revision, or None if no revision was applied."""
     if not inspect(connection).has_table(VERSION_TABLE):

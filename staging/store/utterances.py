@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -18,6 +19,8 @@ from wire.voice import FRAME_SECONDS, VoiceSegment, parse_segment, unpack_frames
 
 # Twice 60 s in segments of 15 frames; an utterance without an end is cut off here.
 SEGMENTS_LIMIT = 400
+# Two minutes. The gateway takes no more of an utterance; an older store may hold more.
+FRAMES_LIMIT = 6000
 # About as many segments as an utterance of 20 s has; a page asks for enough of them.
 SEGMENTS_PER_UTTERANCE = 64
 # Reports of utterances' times that one page looks at.
@@ -39,6 +42,8 @@ class Utterance:
     id: int
     rate: int
     stored: list[StoredSegment] = field(default_factory=list)
+    _unpacked: tuple[int, list[bytes]] = field(default=(0, []), repr=False, compare=False)
+    """The frames, and of how many segments they are."""
 
     @property
     def start(self) -> int:
@@ -62,10 +67,16 @@ class Utterance:
         return len(self.frames()) * FRAME_SECONDS
 
     def frames(self) -> list[bytes]:
-        """Return the Speex frames, in the order of the segments' numbers."""
+        """Return the Speex frames, in the order of the segments' numbers, at most FRAMES_LIMIT."""
+        if self._unpacked[0] != len(self.stored):
+            self._unpacked = (len(self.stored), self._unpack())
+        return self._unpacked[1]
+
+    def _unpack(self) -> list[bytes]:
         ordered = sorted(self.stored, key=lambda stored: stored.segment.segment)
         unique = {stored.segment.segment: stored.segment for stored in ordered}
-        return [frame for segment in unique.values() for frame in _frames(segment)]
+        frames = (frame for segment in unique.values() for frame in _frames(segment))
+        return list(islice(frames, FRAMES_LIMIT))
 
 
 def group(stored: Iterable[StoredSegment]) -> list[Utterance]:
@@ -85,11 +96,11 @@ def _is_over(utterance: Utterance) -> bool:
     return utterance.stored[-1].segment.eof or len(utterance.stored) >= SEGMENTS_LIMIT
 
 
-def _frames(segment: VoiceSegment) -> list[bytes]:
+def _frames(segment: VoiceSegment) -> Sequence[bytes]:
     try:
         return unpack_frames(segment.voice_data)
     except WireError:
-        return []  # the gateway refuses such a report, but an older store may contain one
+        return ()  # the gateway refuses such a report, but an older store may contain one
 
 
 def page(

@@ -366,7 +366,7 @@ async def cloud(
     gateway = Gateway(database, api_url=lambda: API_URL, limits=limits, clock=clock, pace=pace)
     context = tls.server_context(certificates, legacy=legacy_tls)
     port = await gateway.start(context, host="127.0.0.1", port=0)
-    nonces = Nonces(database, clock)
+    nonces = Nonces(database, clock, lambda: clock() / 1000)
     app = create_app(Services(database, gateway, nonces, clock), tmp_path / "tuf")
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cloud")
     owner = database.call(apps.add_app, "tester's app", AppType.WEB, None, clock())

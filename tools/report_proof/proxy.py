@@ -16,8 +16,15 @@ _ABORT = struct.pack("ii", 1, 0)
 class CuttingProxy:
     """Listens on a free port of loopback; ``cuts`` counts the connections that it has cut."""
 
-    def __init__(self, host: str, port: int, chance: random.Random) -> None:
-        """Carry connections to ``host``:``port``, and cut them at the moments of ``chance``."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        chance: random.Random,
+        cut_bytes: tuple[int, int] = CUT_BYTES,
+    ) -> None:
+        """Carry connections to ``host``:``port``, and cut each after as many bytes as ``chance`` says."""
+        self._cut_bytes = cut_bytes
         self._target = (host, port)
         self._chance = chance
         self.cuts_on = True
@@ -44,7 +51,7 @@ class CuttingProxy:
             except OSError:  # the cloud is dead for now
                 near.close()
                 continue
-            left = [self._chance.randint(*CUT_BYTES) if self.cuts_on else 2**60]
+            left = [self._chance.randint(*self._cut_bytes) if self.cuts_on else 2**60]
             for pair in ((near, far), (far, near)):
                 threading.Thread(target=self._carry, args=(*pair, left), daemon=True).start()
 

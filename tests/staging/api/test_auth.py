@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from staging.api import views
 from staging.identity.signature import sign
-from staging.store import apps, devices, product_setup
+from staging.store import apps, product_setup
 from staging.store.models import Account, Binding, Device
 from staging.store.products import batch
 
@@ -213,7 +214,7 @@ async def test_a_fault_of_the_cloud_shows_no_traceback(
     def broken(*_: object) -> None:
         raise RuntimeError("a bug with details")
 
-    monkeypatch.setattr(devices, "view", broken)
+    monkeypatch.setattr(views, "device_info", broken)
     response = await cloud.get("/device/info/by_uuid", deviceUuid=UUID)
     assert error(response) == (500, "500")
     assert "details" not in response.text

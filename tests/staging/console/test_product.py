@@ -1,6 +1,6 @@
 """The document's required steps in a browser: product, data points, app, binding, profile.
 
-The pages are staging.console.products and staging.console.product.
+The pages are staging.console.products and staging.console.product; the room that is shown is staging.store.room.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def test_from_a_product_to_a_device_that_can_be_flashed(
 ) -> None:
     page, name, app = inside, f"lamp-{stage.number()}", f"my app {stage.number()}"
     page.open("/console/products")
+    page.see("[data-role=room]", "The data takes")
     page.type("input[name=name]", name)
     page.click("select[name=template] option[value='']")
     page.click("main .c4 form button[type=submit]")

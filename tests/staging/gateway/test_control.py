@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from staging.errors import DeviceOfflineError, ErrorCode, NotFoundError, NoValueError, RefusedError
-from staging.gateway.control import STORED_SECONDS, Control, find_uri, path_of
+from staging.gateway.control import STORED_SECONDS, Control, path_of, point_of, uri_of
 from staging.store import Database, devices, history, product_setup
 from staging.store.products import DATA_POINTS
 from staging.times import now_ms
@@ -133,7 +133,10 @@ async def test_what_a_device_refuses_is_an_answer_and_not_noted(cloud: Any) -> N
     [({}, "/x"), ({"uri": ""}, "/x"), ({"uri": 5}, "/x"), ({"uri": "/a/b"}, "/a/b")],
 )
 def test_a_description_without_a_path_means_the_name(entry: dict[str, Any], uri: str) -> None:
-    assert find_uri({"resources": [{"name": "y"}, {"name": "x", **entry}]}, "x") == uri
+    point = point_of({"resources": ["odd", {"name": "y"}, {"name": "x", **entry}]}, "x")
+    assert point is not None
+    assert uri_of(point, "x") == uri
+    assert point_of({"resources": 5}, "x") is None
 
 
 def test_paths() -> None:

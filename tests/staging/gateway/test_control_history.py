@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from staging.errors import StoreFullError
+from staging.gateway import control_history
 from staging.store import controls
 from staging.store.controls import Controlled
 from staging.store.models import Device
@@ -99,3 +101,22 @@ def test_values_of_devices_that_are_gone_or_describe_nothing(cloud: Any) -> None
         controls.append(session, values)
 
     cloud.database.call(work)
+
+
+async def test_values_wait_for_a_store_that_takes_none_now(
+    cloud: Any, device: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    del device
+
+    async def full(*_: Any) -> None:
+        raise StoreFullError("full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.database, "write", full)
+        patched.setattr(control_history, "MEMORY_LIMIT", 2)
+        for name in ("power", "switch", "play"):
+            await cloud.gateway.control(UUID, name, "GET", None)
+            await cloud.gateway.save_controlled()
+        assert cloud.gateway._history.holds(cloud.device.id)
+    assert await history(cloud) == [("switch", False), ("power", 75)]
+    assert "1 values of control requests are not in the history" in caplog.text

@@ -180,6 +180,7 @@ async def test_alive_is_a_heartbeat_and_no_history(cloud: Any) -> None:
     device = await cloud.register()
     cloud.clock.now += 55_000
     assert (await device.report({"alive": 0})).code == Code.CHANGED
+    await cloud.gateway.save_heard()
     assert stored(cloud).last_heartbeat_time == cloud.clock.now
     assert entries(cloud) == []
 

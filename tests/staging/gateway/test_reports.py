@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from staging.gateway.reports import KEY_LENGTH_LIMIT, KEYS_LIMIT, decide
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from staging.gateway.reports import KEY_LENGTH_LIMIT, KEYS_LIMIT, SEGMENT_FRAMES_LIMIT, decide
 from staging.store.effects import (
     AbilitiesSeen,
     BindTokenSeen,
@@ -15,9 +19,11 @@ from staging.store.effects import (
     VoiceSeen,
 )
 from staging.store.history import HistoryPoint
+from staging.store.stored_json import readable
 from wire.errors import WireError
+from wire.numbered import parse_reports
 from wire.ota import OtaEvent, OtaEventReport, OtaState, state_report
-from wire.voice import HeaderStyle, Segmenter
+from wire.voice import HeaderStyle, Segmenter, VoiceSegment, pack_frame
 
 UUID = "0083000000000a"
 BIND_TOKEN = "6dd5790b2163a0132e6c65c6dd6f9ef2"
@@ -89,3 +95,68 @@ def test_one_wrong_key_refuses_the_whole_report_by_name(
     with pytest.raises(WireError) as caught:
         decide(UUID, {"volume": 7} | data)
     assert reason in str(caught.value)
+
+
+TYPES = {"power": "int", "switch": "bool", "play": "string"}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"power": "75"}, "power: got .*, expected an integer"),
+        ({"power": 7.5}, "power: got 7.5, expected an integer"),
+        ({"power": True}, "power: got true, expected an integer"),
+        ({"power": {"a": 1}}, "power: got .*, expected an integer"),
+        ({"switch": "on"}, "switch: got .*, expected true or false"),
+        ({"note": "x" * 40_000}, "note: got 40.* bytes, expected at most 32768"),
+        ({"note": ["x" * 1000] * 40}, "note: got 4.* bytes, expected at most 32768"),
+    ],
+)
+def test_values_fit_their_data_point(data: dict[str, object], said: str) -> None:
+    with pytest.raises(WireError, match=said):
+        decide(UUID, data, TYPES)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"power": 75}, {"power": None}, {"switch": True}, {"switch": 0}, {"play": "x"},
+        {"play": {"title": "x"}}, {"unknown": 1.5}, {"power": -(2**63)},
+    ],
+)  # fmt: skip
+def test_what_fits_is_kept(data: dict[str, object]) -> None:
+    [(key, value)] = data.items()
+    assert decide(UUID, data, TYPES) == [HistoryPoint(key, value)]
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 400, str(2**63), str(-(2**63) - 1), "1e999", "-1e999", "NaN"]
+)
+def test_numbers_have_64_bits(number: str) -> None:
+    with pytest.raises(WireError, match="not usable JSON"):
+        parse_reports(f'{{"data": {{"power": {number}}}}}'.encode())
+
+
+@pytest.mark.parametrize("frames", [SEGMENT_FRAMES_LIMIT + 1, 7000])
+def test_a_segment_of_many_frames_is_refused(frames: int) -> None:
+    data = pack_frame(b"x", HeaderStyle.LENGTH32, 8000) * frames
+    value = VoiceSegment(10000, 0, 8000, eof=False, voice_data=data).to_json()
+    with pytest.raises(WireError, match=r"voice\.voice_data: got .* expected at most"):
+        decide(UUID, {"voice_control": value})
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+))  # fmt: skip
+@settings(max_examples=50)
+def test_what_is_let_in_can_be_stored_and_read(value: object) -> None:
+    text = json.dumps({"data": {"note": value}})
+    try:
+        [report] = parse_reports(text.encode()).reports
+        [effect] = decide(UUID, report.data)
+    except WireError:
+        return
+    assert isinstance(effect, HistoryPoint)
+    assert readable(effect.value) == effect.value

@@ -144,7 +144,7 @@ async def test_no_more_at_once_than_the_server_can_feed(fleet: Fleet) -> None:
     seen = []
     for _ in range(4):
         batch = [await fleet.next() for _ in range(3)]
-        running = fleet.database.call(ota.silent_running, -1)
+        running = fleet.database.call(ota.silent_running, -1, 2**62)
         assert running == 3
         assert fleet.sent.empty()
         for uuid in batch:
@@ -223,8 +223,9 @@ def test_an_update_that_stalls_does_not_hold_the_others_up(database: Database) -
     database.call(devices.add, UUID, 0)
     publish(database)
     database.call(ota.order_silently, UUID, 1000)
-    assert database.call(ota.silent_running, 1000) == 1
-    assert database.call(ota.silent_running, 1001) == 0
+    assert database.call(ota.silent_running, 1000, 2000) == 1
+    assert database.call(ota.silent_running, 1001, 2000) == 0
+    assert database.call(ota.silent_running, 0, 999) == 0  # from while our clock was ahead
 
 
 # Verification

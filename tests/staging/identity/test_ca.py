@@ -168,3 +168,22 @@ def test_several_names_are_in_the_certificate_and_another_set_keeps_the_ca(tmp_p
     ca.ensure(tmp_path / "ca", ("cloud.example",), NOW)
     assert paths.server.read_bytes() != server
     assert paths.ca.read_bytes() == authority
+
+
+def test_what_is_from_a_time_that_has_not_come_is_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The clock was once nine years ahead: devices would refuse both certificates until then."""
+    ahead = NOW + timedelta(days=9 * 365)
+    first = ca.ensure(tmp_path / "ca", ("10.0.0.1",), ahead)
+    authority, key = load(first.ca), (tmp_path / "ca" / "ca.key").read_bytes()
+    ca.ensure(tmp_path / "ca", ("10.0.0.1",), NOW)
+    for path in (first.ca, first.server):
+        assert load(path).not_valid_before_utc <= NOW
+    assert load(first.ca).public_key() == authority.public_key()
+    assert (tmp_path / "ca" / "ca.key").read_bytes() == key
+    load(first.server).verify_directly_issued_by(load(first.ca))
+    assert "Profiles that were made meanwhile have it" in caplog.text
+    before = first.ca.read_bytes()
+    ca.ensure(tmp_path / "ca", ("10.0.0.1",), NOW + timedelta(hours=1))
+    assert first.ca.read_bytes() == before

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from staging.store import Database, devices, history
-from staging.store.history import Query
+from staging.store import Database, controls, devices, history
+from staging.store.controls import Controlled
+from staging.store.history import HistoryPoint, Query
 
 ROWS = 20_000
 FILL = """
@@ -89,3 +90,59 @@ LOGS: dict[str, tuple[list[Any], list[str]]] = {
 def test_the_log_of_an_update_whatever_a_device_reported(case: str) -> None:
     logs, lines = LOGS[case]
     assert history.lines_of(logs, 7) == lines
+
+
+NOW = 1_790_000_000_000
+AHEAD = NOW + 9 * 365 * 86_400_000
+
+
+def entries(session: Any, device_id: int) -> list[tuple[str, int]]:
+    return [(e.key, e.ts) for e in reversed(history.page(session, device_id, Query()).entries)]
+
+
+def test_entries_from_while_our_clock_was_ahead_come_back(database: Database) -> None:
+    """Otherwise they are the present state for nine years, and each later entry comes after them."""
+
+    def work(session: Any) -> list[tuple[str, int]]:
+        device = devices.add(session, None, 0)
+        for now, key in ((NOW, "before"), (AHEAD, "wrong"), (AHEAD + 5000, "wrong too")):
+            history.append(session, device, [HistoryPoint(key, 1)], now)
+        session.flush()
+        history.append(session, device, [HistoryPoint("after", 1)], NOW + 60_000)
+        return entries(session, device.id)
+
+    assert database.call(work) == [
+        ("before", NOW),
+        ("wrong", NOW + 54_999),
+        ("wrong too", NOW + 59_999),
+        ("after", NOW + 60_000),
+    ]
+
+
+def test_entries_that_find_no_room_keep_their_order(database: Database) -> None:
+    def work(session: Any) -> list[tuple[str, int]]:
+        device = devices.add(session, None, 0)
+        history.append(session, device, [HistoryPoint("before", 1)], NOW)
+        for number in range(3):
+            history.append(session, device, [HistoryPoint(str(number), 1)], AHEAD + number * 10**9)
+        history.append(session, device, [HistoryPoint("after", 1)], NOW + 1000)
+        return entries(session, device.id)
+
+    names = ["before", "0", "1", "2", "after"]
+    found = database.call(work)
+    assert [name for name, _ in found] == names
+    assert [ts for _, ts in found] == [NOW, NOW + 1, NOW + 2, NOW + 3, NOW + 1000]
+
+
+def test_values_of_control_requests_come_back_too(database: Database) -> None:
+    device = database.call(devices.add, None, 0)
+    for now in (AHEAD, NOW, NOW + 1):
+        database.call(controls.append, [Controlled(device.id, "volume", now, now)])
+    assert [ts for _, ts in database.call(entries, device.id)] == [NOW - 1, NOW, NOW + 1]
+
+
+def test_a_correction_of_the_clock_moves_nothing(database: Database) -> None:
+    device = database.call(devices.add, None, 0)
+    for now in (NOW, NOW - 60_000):
+        database.call(controls.append, [Controlled(device.id, "volume", 1, now)])
+    assert [ts for _, ts in database.call(entries, device.id)] == [NOW, NOW + 1]

@@ -18,9 +18,9 @@ from sqlalchemy import text
 
 from staging.client import OpenApiClient, OpenApiError
 from staging.errors import StagingError, StoreBusyError
-from staging.store import Database, devices
-from staging.store import database as database_module
+from staging.store import Database, devices, outage
 from staging.store import engine as engines
+from staging.store.database import READ_THREADS
 from tools.postgresql import SECURED, PostgresServer, postgresql
 
 UUID = "01a800000072af"
@@ -38,7 +38,7 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 async def store(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    monkeypatch.setattr(database_module, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(outage, "RETRY_SECONDS", 0.0)
     with server.connect() as connection:
         connection.execute("CREATE DATABASE cloud")
     with closing(Database(server.url("cloud"))) as opened:
@@ -119,7 +119,7 @@ async def test_a_read_that_lost_its_connection_is_done_again(
 async def test_after_a_failed_connection_nobody_tries_for_a_while(
     store: Database, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "RETRY_SECONDS", 3600.0)
+    monkeypatch.setattr(outage, "RETRY_SECONDS", 3600.0)
     server.stop()
     with pytest.raises(StoreBusyError, match="failed"):
         await store.read(devices.views)
@@ -150,7 +150,7 @@ def test_connections_are_bounded(store: Database, server: PostgresServer) -> Non
             "SELECT count(*) FROM pg_stat_activity WHERE datname = 'cloud'"
         ).fetchone()
     assert row is not None
-    assert 1 <= int(str(row[0])) <= database_module.READ_THREADS + 1
+    assert 1 <= int(str(row[0])) <= READ_THREADS + 1
     assert store.shown.startswith("postgresql://story@/cloud?host=")
 
 

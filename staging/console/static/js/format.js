@@ -27,7 +27,8 @@ export function ago(ms, now = Date.now()) {
 export function bytes(size) {
   if (size < 1024) return `${size} B`;
   if (size < 1024 ** 2) return `${(size / 1024).toFixed(1)} kB`;
-  return `${(size / 1024 ** 2).toFixed(1)} MB`;
+  if (size < 1024 ** 3) return `${(size / 1024 ** 2).toFixed(1)} MB`;
+  return `${(size / 1024 ** 3).toFixed(1)} GB`;
 }
 
 /** Seconds as 1:23 or 1:02:03. */

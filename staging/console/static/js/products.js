@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { announce, field, h, put, set } from "./dom.js";
-import { dateTime } from "./format.js";
+import { bytes, dateTime } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { profileButton, saveFile } from "./profile.js";
 import { form, pageHead } from "./shell.js";
@@ -17,7 +17,8 @@ export async function show(main, { signal }) {
   async function load() {
     const found = await get("/products");
     if (signal.aborted) return;
-    put(main, pageHead(t("products"), t("productsLead")),
+    put(main, pageHead(t("products"), t("productsLead"),
+        h("p", { class: "soft small", data: { role: "room" } }, t("room", { used: bytes(found.room.used), free: bytes(found.room.free) }))),
       h("div", { class: "grid" }, h("div", { class: "c8 stack wide" }, made, list), h("div", { class: "c4" }, newProduct(found.templates))));
     put(list, found.products.map(productCard));
   }

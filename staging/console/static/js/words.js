@@ -291,6 +291,7 @@ export const WORDS = {
   time: ["时间", "Time"],
 
   productsLead: ["新建产品会得到测试设备；批次用来获得更多设备。", "A new product comes with test devices; batches bring more."],
+  room: ["数据占用 {used}，数据目录所在磁盘还剩 {free}。", "The data takes {used}; the data folder's disk has {free} left."],
   newProduct: ["新建产品", "New product"],
   productName: ["产品名称", "Product name"],
   template: ["数据点模板", "Data point template"],

@@ -1,0 +1,116 @@
+"""Backups of a cloud, its check, and what takes how much room."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+from pathlib import Path
+
+from staging import backup, opening
+from staging.commands.common import Commands, Result, command, data_of, database_of
+from staging.errors import StagingError
+from staging.store import copies, engine, soundness
+from staging.times import now_ms
+
+
+def add_commands(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add ``backup``, ``restore``, ``check`` and ``sizes``."""
+    make = command(
+        commands, "backup", common, _backup,
+        "save the store, the CA and the update repository in one file, also while the cloud runs",
+    )  # fmt: skip
+    make.add_argument("file", type=Path, metavar="FILE", help="a tar file; it is as secret as DIR")
+    restore = command(
+        commands,
+        "restore",
+        common,
+        _restore,
+        "put a backup in the place of a cloud that does not run",
+    )
+    restore.add_argument("file", type=Path, metavar="FILE")
+    restore.add_argument(
+        "--replace", action="store_true", help="delete what is in a PostgreSQL already"
+    )
+    command(commands, "check", common, _check, "look the whole store through for damage")
+    command(commands, "sizes", common, _sizes, "show what takes how much room")
+
+
+def _backup(options: argparse.Namespace) -> Result:
+    data, where = data_of(options), database_of(options)
+    opening.open_store(data, where).close()  # refuses one that is gone or damaged
+    made = backup.make(data, where, options.file, now_ms())
+    value = {"file": str(options.file), **made.to_json()}
+    return Result(value, [f"saved {options.file}: {_about(made)}"])
+
+
+def _restore(options: argparse.Namespace) -> Result:
+    data, where = data_of(options), database_of(options)
+    label = time.strftime("%Y%m%d-%H%M%S")
+    made, aside = backup.restore(data, where, options.file, replace=options.replace, label=label)
+    opening.open_store(data, where).close()
+    value = {**made.to_json(), "replaced": None if aside is None else str(aside)}
+    lines = [f"restored the backup of {made.time}: {_about(made)}"]
+    if aside is not None:
+        lines.append(f"what was there is in {aside}")
+    return Result(value, lines)
+
+
+def _about(made: backup.Summary) -> str:
+    return f"schema {made.schema}, store {_size(made.size)}, {', '.join(made.files) or 'no other files'}"
+
+
+def _check(options: argparse.Namespace) -> Result:
+    path = engine.file_of(database_of(options))
+    faults: list[str] = []
+    if path is not None:
+        try:
+            fault = soundness.header_fault(path)
+        except FileNotFoundError:
+            fault = "is missing"
+        faults = [fault] if fault else soundness.damage(path, None)
+    if faults:
+        told = "; ".join(faults)
+        raise StagingError(f"{path}: {told}; {opening.DAMAGED}")
+    with_store = opening.open_store(data_of(options), database_of(options))
+    try:
+        odd = with_store.call(copies.odd_values)
+    finally:
+        with_store.close()
+    value = {"sound": True, "oddValues": odd}
+    lines = ["the store is sound"]
+    if odd:
+        lines.append(
+            f"{odd} stored values cannot be read and are shown as null; the others are not affected"
+        )
+    return Result(value, lines)
+
+
+def _sizes(options: argparse.Namespace) -> Result:
+    data, where = data_of(options), database_of(options)
+    opening.open_store(data, where).close()
+    tables = copies.sizes(where)
+    path = engine.file_of(where)
+    files = [] if path is None else [path, path.with_name(f"{path.name}-wal")]
+    total = sum(each.stat().st_size for each in files if each.exists())
+    free = shutil.disk_usage(data.root).free
+    value = {"tables": tables, "storeBytes": total or None, "diskFreeBytes": free}
+    lines = [
+        f"{each['table']:16} {each['rows']:>12,} rows"
+        + ("" if each["bytes"] is None else f" {_size(each['bytes']):>10}")
+        for each in tables
+    ]
+    return Result(
+        value,
+        [*lines, *([f"store {_size(total)}"] if total else []), f"free on the disk {_size(free)}"],
+    )
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}" if count < 100 else f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

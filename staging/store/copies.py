@@ -1,0 +1,218 @@
+"""A store as one SQLite file, whatever database it is in, and back: what a backup holds.
+
+A copy is one snapshot, made while the cloud runs. Of a SQLite file it is SQLite's own online backup; of
+PostgreSQL all rows are read in one read-only transaction into a file of the same tables. So a backup of one
+can be put into the other.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, func, insert, inspect, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from base.files import fsync_path
+from staging.errors import StagingError
+from staging.store import Database, engine, schema, soundness
+from staging.store.models import Base
+
+ROWS = 1000
+
+
+def copy_out(where: Path | str, target: Path) -> None:
+    """Write a store's copy to ``target``, a file that is not there yet.
+
+    Raises:
+        StagingError: the store is damaged, or cannot be used.
+    """
+    path = engine.file_of(where)
+    try:
+        if path is not None:
+            _copy_file(path, target)
+        else:
+            _copy_rows_out(where, target)
+    except (sqlite3.Error, SQLAlchemyError) as error:
+        reason = engine.reason(error) if isinstance(error, SQLAlchemyError) else str(error)
+        raise StagingError(f"the store cannot be copied: {reason}") from error
+    check(target)
+
+
+def check(copy: Path) -> str:
+    """Return the schema of a copy.
+
+    Raises:
+        StagingError: it is damaged, or its schema is newer than this program.
+    """
+    fault = soundness.header_fault(copy) or next(iter(soundness.damage(copy, None)), None)
+    if fault:
+        raise StagingError(f"{copy.name}: is damaged: {fault}")
+    with closing(sqlite3.connect(copy)) as connection:
+        try:
+            found = connection.execute(f"SELECT version_num FROM {schema.VERSION_TABLE}").fetchone()  # noqa: S608
+        except sqlite3.Error as error:
+            raise StagingError(f"{copy.name}: no store of story-cloud: {error}") from error
+    if found is None or found[0] not in schema.revisions():
+        known = schema.revisions()[-1]
+        raise StagingError(
+            f"{copy.name}: its schema is {found and found[0]}, this program knows up to {known}"
+        )
+    return str(found[0])
+
+
+def _copy_file(path: Path, target: Path) -> None:
+    with (
+        closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+
+
+def _copy_rows_out(where: Path | str, target: Path) -> None:
+    Database(target).close()  # makes the tables
+    url = engine.locate(where)
+    with _engine(engine.reading_engine(url, 1)) as source, _engine(_file(target)) as copy:
+        with source.connect() as reading, copy.begin() as writing:
+            if schema.version(reading) != schema.revisions()[-1]:
+                raise StagingError(
+                    f"{engine.shown(url)}: its schema is not this program's: start it once"
+                )
+            _copy_rows(reading, writing)
+        with copy.connect() as last:
+            last.execute(text("PRAGMA journal_mode=DELETE"))
+
+
+def _copy_rows(source: Connection, target: Connection) -> None:
+    for table in Base.metadata.sorted_tables:
+        found = source.execution_options(yield_per=ROWS).execute(select(table))
+        for part in found.mappings().partitions(ROWS):
+            target.execute(insert(table), [dict(row) for row in part])
+
+
+def copy_in(copy: Path, where: Path | str, *, replace: bool) -> None:
+    """Make a store of a copy, which may be of an older schema; the caller has put a file's old one aside.
+
+    ``replace``: whether rows that are in a PostgreSQL may be deleted.
+
+    Raises:
+        StagingError: there are rows already, or the database cannot be used.
+    """
+    path = engine.file_of(where)
+    if path is not None:
+        _put_file(copy, path)
+        return
+    Database(copy).close()  # upgrades it
+    Database(where).close()
+    url = engine.locate(where)
+    try:
+        with (
+            _engine(_file(copy)) as source,
+            _engine(engine.migrating_engine(url)) as target,
+            source.connect() as reading,
+            target.begin() as writing,
+        ):
+            _empty(writing, engine.shown(url), replace=replace)
+            _copy_rows(reading, writing)
+            _set_counters(writing)
+    except SQLAlchemyError as error:
+        raise StagingError(f"{engine.shown(url)}: {engine.reason(error)}") from error
+
+
+def _put_file(copy: Path, path: Path) -> None:
+    temp = path.with_name(f".{path.name}.restored")
+    shutil.copyfile(copy, temp)
+    temp.chmod(0o600)
+    with temp.open("rb") as file:
+        os.fsync(file.fileno())
+    for log in ("-wal", "-shm"):
+        path.with_name(path.name + log).unlink(missing_ok=True)
+    temp.replace(path)
+    fsync_path(path.parent)
+
+
+def _empty(connection: Connection, shown: str, *, replace: bool) -> None:
+    tables = Base.metadata.sorted_tables
+    if not replace:
+        for table in tables:
+            if connection.execute(select(table).limit(1)).first() is not None:
+                raise StagingError(
+                    f"{shown}: has rows in {table.name}; --replace deletes them first"
+                )
+    names = ", ".join(table.name for table in tables)
+    connection.execute(text(f"TRUNCATE {names}"))
+
+
+def _set_counters(connection: Connection) -> None:
+    """Let the numbers of new rows go on after those that were copied."""
+    for table in Base.metadata.sorted_tables:
+        column = table.autoincrement_column
+        if column is None:
+            continue
+        name = connection.scalar(select(func.pg_get_serial_sequence(table.name, column.name)))
+        last = connection.scalar(select(func.max(column)))
+        if name is not None and last is not None:
+            connection.execute(select(func.setval(name, last)))
+
+
+def sizes(where: Path | str) -> list[dict[str, Any]]:
+    """Return each table's rows and, where the database tells them, bytes with its indexes; largest first."""
+    url = engine.locate(where)
+    with _engine(engine.reading_engine(url, 1)) as made, made.connect() as connection:
+        sizes = _bytes(connection)
+        found = [
+            {
+                "table": table,
+                "rows": connection.scalar(text(f"SELECT count(*) FROM {table}")),  # noqa: S608
+                "bytes": sizes.get(table),
+            }
+            for table in inspect(connection).get_table_names()
+        ]
+    return sorted(found, key=lambda each: (-(each["bytes"] or 0), -each["rows"]))
+
+
+def odd_values(session: Session) -> int:
+    """Count the stored values that cannot be read as JSON; PostgreSQL lets none in."""
+    connection = session.connection()
+    if connection.dialect.name != engine.SQLITE:
+        return 0
+    is_odd = "typeof(value) NOT IN ('text', 'integer', 'real') OR (typeof(value) = 'text' AND NOT json_valid(value))"
+    is_infinite = "typeof(value) = 'real' AND abs(value) > 1.7976931348623157e308"
+    statement = f"SELECT count(*) FROM reports WHERE {is_odd} OR ({is_infinite})"  # noqa: S608  # constants
+    found = connection.scalar(text(statement))
+    return int(found or 0)
+
+
+def _bytes(connection: Connection) -> dict[str, int]:
+    if connection.dialect.name != engine.SQLITE:
+        rows = connection.execute(
+            text("SELECT relname, pg_total_relation_size(relid) FROM pg_stat_user_tables")
+        )
+        return {row[0]: int(row[1]) for row in rows}
+    try:
+        rows = connection.execute(text(
+            "SELECT m.tbl_name, sum(s.pgsize) FROM dbstat s JOIN sqlite_schema m ON m.name = s.name"
+            " WHERE s.aggregate GROUP BY m.tbl_name"
+        ))  # fmt: skip
+        return {row[0]: int(row[1]) for row in rows}
+    except SQLAlchemyError:
+        return {}  # SQLite was built without it
+
+
+def _file(path: Path) -> Engine:
+    return create_engine(engine.locate(path))
+
+
+@contextmanager
+def _engine(made: Engine) -> Iterator[Engine]:
+    try:
+        yield made
+    finally:
+        made.dispose()

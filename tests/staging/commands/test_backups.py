@@ -1,0 +1,79 @@
+"""backup, restore, check and sizes as people run them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from staging.commands import cli
+from staging.data_dir import DataDir
+from tests.staging.commands.conftest import Cloud, run
+
+
+@pytest.fixture
+def data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> DataDir:
+    made = DataDir(tmp_path / "cloud")
+    assert cli.main(["device", "add", "--uuid", "0083000000000a", "--data", str(made.root)]) == 0
+    capsys.readouterr()
+    return made
+
+
+def test_a_backup_of_a_running_cloud_is_restored_elsewhere(
+    cloud: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "saved.tar"
+    before = cloud.command("device", "list")["devices"]
+    told = cloud.command("backup", str(file))
+    assert {"ca", "tuf", "tuf-keys"} <= set(told["files"])
+    refused = run("restore", str(file), "--data", str(cloud.data), ok=False)
+    assert "serve runs on it: stop it first" in refused.stderr
+    other = tmp_path / "other"
+    assert cli.main(["restore", str(file), "--data", str(other), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["replaced"] is None
+    assert (other / "ca" / "ca.crt").read_bytes() == (cloud.data / "ca" / "ca.crt").read_bytes()
+    assert (other / "ca" / "ca.key").stat().st_mode & 0o777 == 0o600
+    assert cli.main(["device", "list", "--data", str(other), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["devices"] == before
+
+
+def test_an_emptied_store_is_refused_by_each_command(
+    data: DataDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "saved.tar")
+    words = ("--data", str(data.root))
+    assert cli.main(["backup", file, *words]) == 0
+    data.database.write_bytes(b"")
+    for command in (
+        ["device", "list"],
+        ["backup", file],
+        ["check"],
+        ["sizes"],
+        ["serve", "--api-port", "0", "--device-port", "0"],
+    ):
+        capsys.readouterr()
+        assert cli.main([*command, *words]) == 1
+        assert "is empty" in capsys.readouterr().err
+    assert cli.main(["restore", file, *words]) == 0
+    assert "what was there is in" in capsys.readouterr().out
+    assert cli.main(["check", *words]) == 0
+    assert capsys.readouterr().out == "the store is sound\n"
+
+
+def test_sizes(data: DataDir, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["sizes", "--data", str(data.root), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"devices": 1, "products": 1}.items() <= {
+        t["table"]: t["rows"] for t in found["tables"]
+    }.items()
+    assert found["storeBytes"] > 0
+    assert cli.main(["sizes", "--data", str(data.root)]) == 0
+    assert "free on the disk" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("days", ["-1", "1.5", "99999999", "x"])
+def test_days_are_numbers(days: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--report-days", days])
+    assert "expected a number from 0 to 36500" in capsys.readouterr().err
