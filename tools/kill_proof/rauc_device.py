@@ -254,7 +254,10 @@ class RaucDevice(Device):
             slot["bootname"]: slot for row in status["slots"] for slot in row.values()
         }
         states = {name: (slot["state"], slot["boot_status"]) for name, slot in slots.items()}
-        expected = {runs: ("booted", "good"), left: ("inactive", "good" if succeeded else "bad")}
+        # A slot that the update failed before, as on a full disk, was never tried.
+        tried = self.read_json("ota/rauc.json").get("last_rollback") is not None
+        marked = "good" if succeeded or not tried else "bad"
+        expected = {runs: ("booted", "good"), left: ("inactive", marked)}
         return {
             f"RAUC has {states}, expected {expected}": states != expected,
             f"RAUC has {status['booted']} booted": status["booted"] != runs,
