@@ -9,6 +9,7 @@ from ipaddress import ip_network
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from base.clock import TrustedTime
@@ -136,6 +137,21 @@ def test_a_root_for_one_level_leads_to_no_deeper_one() -> None:
     flat = authority(*ROOT, VALID, path_length=0)
     assert find_chain_end([BY_ROOT.der], [flat.der], in_date) is not None
     assert find_chain_end([BY_MIDDLE.der, MIDDLE_NEW.der], [flat.der], in_date) is None
+
+
+def test_a_key_that_openssl_takes_for_weak_leads_nowhere() -> None:
+    for bits, taken in ((1024, False), (2048, True)):
+        key = rsa.generate_private_key(65537, bits)
+        peer, root = server(("weak", key)), authority("weak", key)
+        assert (find_chain_end([peer.der], [root.der], in_date) is not None) is taken
+
+
+def test_a_digest_that_openssl_takes_for_weak_leads_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert find_chain_end([BY_ROOT.der], [NEW.der], in_date) is not None
+    monkeypatch.setattr("base.tls_chains._DIGESTS", frozenset({"sha512"}))
+    assert find_chain_end([BY_ROOT.der], [NEW.der], in_date) is None
 
 
 def test_a_ring_of_cross_signatures_and_a_chain_without_end_are_left() -> None:
