@@ -1,15 +1,23 @@
 # The two commands of the README: `make run` shows the product at work, `make test` proves it.
-# Variables: ONCE=1 (make run ends after the tour), MQTT=1 (the device speaks MQTT, to a broker), DATA=DIR, API_PORT=N, DEVICE_PORT=N, PYTHON=python3.11.
+# Variables: ONCE=1 (make run ends after the tour), MQTT=1 (the device speaks MQTT, to a broker), DATA=DIR, API_PORT=N, DEVICE_PORT=N, PYTHON=python3.13.
 SHELL := /bin/bash
-PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof clean
+.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof clean
 
+# Both steps: what `make run` needs, and what the tests add to it.
 setup:
-	@PYTHON="$(PYTHON)" bash tools/setup.sh
+	@PYTHON="$(PYTHON)" MQTT="$(MQTT)" bash tools/setup.sh test
 
-run: setup
+# The first step alone.
+setup-run:
+	@PYTHON="$(PYTHON)" MQTT="$(MQTT)" bash tools/setup.sh run
+
+# The lock files of all Python packages, with the hashes of their files, after a change of tools/constraints.txt (docs/packages.md).
+locks: setup
+	@$(BIN)/python -m tools.locks
+
+run: setup-run
 	@$(BIN)/python -m tools.tour $(if $(ONCE),--once) $(if $(MQTT),--mqtt) $(if $(DATA),--data "$(DATA)") \
 	  $(if $(API_PORT),--api-port $(API_PORT)) $(if $(DEVICE_PORT),--device-port $(DEVICE_PORT))
 
@@ -22,13 +30,17 @@ suite: setup
 	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The Debian packages for amd64 and arm64 into build/deb, from wheels whose hashes are in systemd/deb/locks (docs/packages.md).
-deb: setup
+deb: setup-run
 	@$(BIN)/python -m tools.deb
 
-# The packages in clean Debian 12 and 13 systems: install, register, upgrade, update, remove, purge; half an hour. Needs root, mmdebstrap, systemd-container and a Debian mirror; with
-# ARM64=1, an arm64 system too, which needs qemu-user-static registered in binfmt_misc.
-test-deb: deb
-	@$(BIN)/python -m tests.deb.proof --debs build/deb $(if $(ARM64),--arm64) --write build/deb/proof.md
+# The packages in clean Debian 12 and 13 systems: lintian, install, register, upgrade, update, remove, purge; half an hour. Needs root, mmdebstrap, systemd-container, lintian and a
+# Debian mirror; with ARM64=1, an arm64 system too, which needs qemu-user-static; with BEFORE=FILE, the upgrade is from an earlier package.
+test-deb: setup deb
+	@$(BIN)/python -m tests.deb.proof --debs build/deb $(if $(ARM64),--arm64) $(if $(BEFORE),--before $(BEFORE)) --write build/deb/proof.md
+
+# The README's commands on a clean Debian 12, its set-up killed in each act (docs/setup-proof.md); a quarter of an hour. Needs root, mmdebstrap and a Debian mirror.
+test-setup: setup
+	@$(BIN)/python -m tests.deb.setup_proof --write build/setup-proof.md
 
 # The card image of a board (pi, pi-debian or qemu) and, with KEYS, the bundle for machines in the field, into build/image (docs/image.md). Needs root.
 # ROOT_JSON=FILE: the releases' root; KEYS=DIR: keyring.pem and rauc.key; MIRROR, RASPBERRY_MIRROR, RASPBERRY_KEYRING.
@@ -37,7 +49,7 @@ IMAGE := build/image
 ARCHITECTURE = $(if $(filter qemu,$(BOARD)),amd64,arm64)
 IMAGE_WORDS = --output $(IMAGE) $(if $(KEYS),--keys $(KEYS)) $(if $(ROOT_JSON),--root-json $(ROOT_JSON)) $(if $(MIRROR),--mirror $(MIRROR)) \
   $(if $(RASPBERRY_MIRROR),--raspberry-mirror $(RASPBERRY_MIRROR)) $(if $(RASPBERRY_KEYRING),--raspberry-keyring $(RASPBERRY_KEYRING))
-image: setup
+image: setup-run
 	@$(BIN)/python -m tools.deb --only story-agent --architecture $(ARCHITECTURE)
 	@$(BIN)/python -m tools.image $(BOARD) --deb "$$(ls -t build/deb/story-agent_*_$(ARCHITECTURE).deb | head -1)" $(IMAGE_WORDS)
 
@@ -132,13 +144,13 @@ soak: setup
 	@$(BIN)/python -m tools.soak --minutes $(or $(MINUTES),30)
 
 # Man pages and shell completions, made from the parsers, as they belong below /usr/share.
-manuals: setup
+manuals: setup-run
 	@$(BIN)/python -m tools.manuals $(or $(DIR),build/share)
 
 # The documents as a site, build/docs/pages/index.html; warnings and links that lead nowhere are errors. Its generator comes from PyPI at the first time.
 SITE := build/docs
 docs: setup
-	@$(SITE)/env/bin/mkdocs --version >/dev/null 2>&1 || { mkdir -p $(SITE) && $(PYTHON) -m venv $(SITE)/env && \
+	@$(SITE)/env/bin/mkdocs --version >/dev/null 2>&1 || { mkdir -p $(SITE) && $(or $(PYTHON),python3) -m venv $(SITE)/env && \
 	  $(SITE)/env/bin/pip install --quiet --disable-pip-version-check --no-deps -r tools/site-requirements.txt; }
 	@$(BIN)/python -m tools.site $(SITE) --mkdocs $(SITE)/env/bin/mkdocs
 

@@ -56,6 +56,7 @@ from wire.reports import (
     PackageInfo,
     Sboms,
 )
+from wire.support import SUPPORT_END
 from wire.utterance_times import KEY_UTTERANCE_TIMES, UtteranceTimes
 
 if TYPE_CHECKING:
@@ -360,6 +361,7 @@ class Agent:
             developer="story-agent",
             version=self._version,
             sboms=sboms,
+            support_end=self._settings.ota.support_end or SUPPORT_END,
         )
         await self._report_value(KEY_DEVICE_INFO, device.to_json())
         await self._report_value(KEY_PACKAGE_INFO, package.to_json())

@@ -182,6 +182,8 @@ class OtaSettings:
     """``slots`` (releases of the agent) or ``rauc`` (images of the whole system)."""
     hardware: str = ""
     """This board's name in releases; empty: the device tree's first ``compatible``."""
+    support_end: str = ""
+    """The day until which the maker mends faults ("2031-12-31"); empty: the release's own."""
     channel: str = DEFAULT_CHANNEL
     """The channel whose releases this machine accepts."""
     window: str = ""

@@ -12,6 +12,7 @@ from machine.button_settings import Key, check_led
 from ota.restart import parse_window
 from wire.errors import FieldError
 from wire.names import check_product
+from wire.support import parse_day
 from wire.text import is_printable, kept
 
 # -1: there is none. Chips of the boards that are meant have 54 to 512 lines.
@@ -54,6 +55,7 @@ NOT_EMPTY = frozenset({PRODUCT, "ota.channel"})
 # Strings with their own format, and the parsers that check them; an empty string means none.
 FORMS: Mapping[str, Callable[[str, str], object]] = {
     "ota.window": parse_window,
+    "ota.support_end": parse_day,
     "battery.curve": parse_curve,
     "light.led": check_led,
 }

@@ -143,6 +143,7 @@ TESTED_IN: dict[str, str] = {
     "staging.commands.sessions": "tests/staging/commands/test_audited.py",
     "staging.commands.audit_entries": "tests/staging/commands/test_audited.py",
     "staging.console.audit": "tests/staging/console/test_accounts.py",
+    "staging.migrations.versions.0009_support_end": "tests/staging/store/test_migrations.py",
     "staging.commands.common": "tests/staging/commands/test_cli.py",
     "staging.commands.exits": "tests/staging/commands/test_cli.py",
     "staging.console.device": "tests/staging/console/test_versions.py",

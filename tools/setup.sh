@@ -1,24 +1,34 @@
 #!/usr/bin/env bash
-# Install everything that `make run` and `make test` need: system packages, .venv, the project in it.
-# Quick when nothing changed. Run it with `make setup`.
+# Install what `make run` needs, and, with the word `test`, what `make test` adds: system packages, .venv, the project in it.
+#
+#   tools/setup.sh [run|test]      PYTHON=python3.13: another Python; MQTT=1: a broker too
+#
+# Quick when nothing changed, and then without a network. It mends what an interrupted run left. Python packages come
+# by the hashes in tools/locks alone (docs/adr/0048).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-python=${PYTHON:-python3}
-# The device's packages (the first line), and those that the bench and the tests add.
-packages=(libspeex1 libspeexdsp1 mpv alsa-utils pulseaudio-utils python3-venv
-          pulseaudio libasound2-plugins pipewire pipewire-pulse wireplumber curl openssl dbus rauc squashfs-tools softhsm2 postgresql
-          mosquitto chromium chromium-driver fonts-noto-cjk libportaudio2 espeak-ng
-          gnupg groff-base poppler-utils zbar-tools zsh fish)
-
+# What the product itself needs; a sound server and a voice for the tour's spoken sentence.
+run_packages=(libspeex1 libspeexdsp1 mpv alsa-utils pulseaudio-utils python3-venv pulseaudio espeak-ng)
+[ -z "${MQTT:-}" ] || run_packages+=(mosquitto)
 # Never pipewire-alsa: it and pulseaudio remove each other.
+test_packages=(libasound2-plugins pipewire pipewire-pulse wireplumber curl openssl dbus rauc squashfs-tools softhsm2 postgresql
+               mosquitto chromium chromium-driver fonts-noto-cjk libportaudio2
+               gnupg groff-base poppler-utils zbar-tools zsh fish)
+run_locks=(tools/locks/device.txt tools/locks/cloud.txt)
+# What has no wheel is built with what the one before has brought.
+test_locks=(tools/locks/test.txt tools/locks/source.txt)
 
-say() { printf 'setup: %s\n' "$*"; }
-fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+wheels=build/setup-wheels unfinished=build/setup.unfinished step=run
+words() { case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in zh*) printf '%s' "$1" ;; *) printf '%s' "$2" ;; esac; }
+say() { printf 'setup %s: %s\n' "$step" "$(words "$1" "$2")"; }
+fail() { say "$1" "$2" >&2; exit 1; }
+
+# --- system packages ---
 
 missing_packages() {
   local package
-  for package in "${packages[@]}"; do
+  for package in "$@"; do
     # A Python other than the system's has its own venv.
     [ "$package" = python3-venv ] && "$python" -c 'import ensurepip' 2>/dev/null && continue
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
@@ -28,32 +38,90 @@ missing_packages() {
 # The tests start their own PostgreSQL; installing the package must not leave another one running.
 cluster_setting=/etc/postgresql-common/createcluster.d/story-agent.conf
 no_default_cluster() {
-  "${sudo[@]}" sh -c "mkdir -p ${cluster_setting%/*} && echo 'create_main_cluster = false' >$cluster_setting"
+  "${root[@]}" sh -c "mkdir -p ${cluster_setting%/*} && echo 'create_main_cluster = false' >$cluster_setting"
+}
+
+# apt-get as root, with its words in English; another one that runs is waited for, at most ten minutes. A service that a
+# package starts must hold neither our output nor our lock.
+apt_get() {
+  local began=$SECONDS code
+  while :; do
+    code=0
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -o DPkg::Lock::Timeout=600 \
+      -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >"$log.part" 2>&1 </dev/null 4>&- 9>&- || code=$?
+    cat "$log.part" >>"$log"
+    [ "$code" != 0 ] && grep -q 'Could not get lock' "$log.part" && [ $((SECONDS - began)) -lt 600 ] || return "$code"
+    say "另一个 apt 正在运行，等它结束" "another apt runs; waiting for it"
+    sleep 10
+  done
+}
+
+# dpkg that was killed goes on where it was; what it lacks is fetched.
+mend_dpkg() {
+  [ -z "$(dpkg --audit 2>/dev/null)" ] && ! compgen -G '/var/lib/dpkg/updates/[0-9]*' >/dev/null && return
+  say "上次安装被打断，先补完" "an installation was interrupted: finishing it first"
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C dpkg --force-confdef --force-confold --configure -a \
+    >>"$log" 2>&1 </dev/null 4>&- 9>&- || true  # apt says what is wrong
+  apt_get -y -qq --fix-broken install || true
+}
+
+# How much apt is about to do, in its own words.
+told_size() {
+  apt_get install --no-install-recommends --assume-no "$@" || true
+  sed -nE 's/.* ([0-9]+) newly installed.*/\1 packages/p; s/^Need to get (.*) of archives.*/, \1 to fetch/p; s/^After this operation, (.*) of additional.*/, \1 on the disk/p' \
+    "$log.part" | tr -d '\n'
+}
+
+# A line each fifteen seconds, as long as this set-up lives.
+watch() {
+  local began=$SECONDS last
+  # What holds no output of ours keeps nobody waiting for its end.
+  while sleep 15 >/dev/null 2>&1 4>&- 9>&- && kill -0 $$ 2>/dev/null; do
+    last=$(tail -n 1 "$1" 2>/dev/null | cut -c1-100) || true
+    say "…… $((SECONDS - began)) 秒：$last" "… $((SECONDS - began)) s: $last"
+  done
+}
+
+# Run a command whose output goes into a file, and tell meanwhile how far it is.
+with_watch() {
+  local file=$1 watcher code=0
+  shift
+  watch "$file" >&4 9>&- &
+  watcher=$!
+  "$@" || code=$?
+  kill "$watcher" 2>/dev/null || true
+  wait "$watcher" 2>/dev/null || true
+  return "$code"
 }
 
 install_packages() {
-  local missing sudo=()
-  command -v dpkg-query >/dev/null || { say "no Debian: these packages must be there: ${packages[*]}"; return; }
-  missing=$(missing_packages)
-  [ -z "$missing" ] && return
+  local missing began=$SECONDS root=() log size
+  command -v dpkg-query >/dev/null || { say "不是 Debian，这些软件包要自己装：$*" "no Debian: these packages must be there: $*"; return; }
+  missing=$(missing_packages "$@")
+  [ -n "$missing" ] || return 0
   if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null && sudo -n true 2>/dev/null \
-      || fail "these system packages are missing; install them and try again:  sudo apt-get install $missing"
-    sudo=(sudo -n)
+    command -v sudo >/dev/null && sudo -n true 2>/dev/null || fail \
+      "缺少系统软件包，请安装后再试：  sudo apt-get install --no-install-recommends $missing" \
+      "these system packages are missing; install them and try again:  sudo apt-get install --no-install-recommends $missing"
+    root=(sudo -n)
   fi
-  say "installing system packages: $missing"
-  local log
   log=$(mktemp)
-  [[ $missing != *postgresql* ]] || no_default_cluster
+  mend_dpkg
+  say "读取软件包目录" "reading the lists of packages"
+  apt_get update -qq || true  # an old list may do
   # shellcheck disable=SC2086  # one word per package
-  if ! { "${sudo[@]}" apt-get update -qq \
-         && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-              apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
-    tail -n 5 "$log" >&2
-    fail "apt-get could not install: $missing (its whole output: $log)"
-  fi
-  "${sudo[@]}" rm -f "$cluster_setting"
-  rm -f "$log"
+  size=$(told_size $missing)
+  say "安装系统软件包 $missing— $size" "installing system packages $missing— $size"
+  [[ $missing != *postgresql* ]] || no_default_cluster
+  # shellcheck disable=SC2086
+  with_watch "$log.part" apt_get install -y --no-install-recommends $missing || {
+    tail -n 5 "$log.part" >&2
+    fail "apt-get 装不上：$missing（全部输出：$log）。网络通吗？磁盘满了吗？" \
+      "apt-get could not install: $missing (its whole output: $log). Is the network reachable, the disk full?"
+  }
+  [[ $missing != *postgresql* ]] || "${root[@]}" rm -f "$cluster_setting"
+  rm -f "$log" "$log.part"
+  say "系统软件包已装好，$((SECONDS - began)) 秒" "system packages are installed, $((SECONDS - began)) s"
 }
 
 # Debian's nginx, a server for the download tests: only unpacked, because installation would start it.
@@ -65,38 +133,110 @@ fetch_nginx() {
     rm -rf build/nginx
     mv "$folder/nginx" build/nginx
   else
-    say "Debian's nginx cannot be fetched; the tests that need it will be skipped"
+    say "取不到 Debian 的 nginx，用到它的测试会跳过" "Debian's nginx cannot be fetched; the tests that need it will be skipped"
   fi
   rm -rf "$folder"
 }
 
-install_project() {
-  local wanted stamp=.venv/.installed
-  wanted=$(cat pyproject.toml cloud/pyproject.toml cloud/hatch_build.py tools/constraints.txt tools/setup.sh | sha256sum)
-  [ -x .venv/bin/story-cloud ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
-  # Recreate a virtual environment that was moved or is incomplete.
-  .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv; "$python" -m venv .venv; }
-  say "installing the project and what it needs into .venv"
-  .venv/bin/python -m pip install -qq --disable-pip-version-check \
-    -c tools/constraints.txt -e '.[dev,mic,vad,mqtt,mdns,oscore,gpio,wake,qr]' -e './cloud[hsm]' \
-    || fail "pip could not install the project; is the package index reachable?"
-  # The metadata of an earlier set-up with setuptools would be found before the installed one.
-  rm -rf story_agent.egg-info
-  printf '%s' "$wanted" >"$stamp"
+# --- Python and .venv ---
+
+version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
+
+# Whoever names no Python keeps .venv's.
+choose_python() {
+  python=${PYTHON:-}
+  [ -n "$python" ] || python=$(.venv/bin/python -c 'import sys; print(sys._base_executable)' 2>/dev/null) || python=python3
+  command -v "$python" >/dev/null && return
+  [ -z "${PYTHON:-}" ] || fail "没有 $python；换一个：make setup PYTHON=…" "there is no $python; name another: make setup PYTHON=…"
+  run_packages+=(python3)
 }
 
-# The caller's environment must not redirect Python to other packages.
-unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
-command -v "$python" >/dev/null || {
-  packages+=(python3)
-  [ "$python" = python3 ] || fail "there is no $python; name another: make setup PYTHON=…"
+check_python() {
+  command -v "$python" >/dev/null || fail "没有 $python；请先安装 Python 3.11 或更新" "there is no $python: install Python 3.11 or newer"
+  version=$(version_of "$python") || fail "$python 运行不了" "$python does not run"
+  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail \
+    "需要 Python 3.11 或更新，而 $(command -v "$python") 是 $version；换一个：make setup PYTHON=…" \
+    "Python 3.11 or newer is needed, and $(command -v "$python") is $version; name another: make setup PYTHON=…"
+  grep -q "^# $(uname -m) $version: " "${run_locks[0]}" || fail \
+    "tools/locks 里没有 $(uname -m) 上 Python $version 的软件包；有：$(known)；换一个：make setup PYTHON=…" \
+    "tools/locks has no packages for Python $version on $(uname -m), but for $(known); name another: make setup PYTHON=…"
 }
+
+known() { sed -nE 's/^# (\S+ [0-9.]+): .*/\1/p' "${run_locks[0]}" | paste -sd, | sed 's/,/, /g'; }
+
+# A .venv that was moved, is of another Python, or in which an installation was interrupted, is made anew.
+make_venv() {
+  [ ! -e "$unfinished" ] && [ "$(version_of .venv/bin/python)" = "$version" ] && return
+  say "建立 .venv（Python $version）" "making .venv, with Python $version"
+  rm -rf .venv
+  touch "$unfinished"
+  "$python" -m venv .venv || { rm -rf .venv; fail "$python 建不了 .venv；缺 python3-venv？" "$python cannot make .venv; is python3-venv missing?"; }
+  rm -f "$unfinished"
+}
+
+pip() { PYTHONUNBUFFERED=1 .venv/bin/python -m pip --disable-pip-version-check --no-input "$@" </dev/null; }
+
+pip_failed() {
+  local log=$1
+  grep -E 'ERROR|error:' "$log" | tail -n 3 >&2 || tail -n 3 "$log" >&2
+  if grep -q 'DO NOT MATCH THE HASHES' "$log"; then
+    fail "有文件与 tools/locks 里的哈希不符，没有安装（全部输出：$log）" "a file is not the one whose hash is in tools/locks: nothing of it was installed (whole output: $log)"
+  fi
+  fail "pip 没有装完（全部输出：$log）。软件源连得上吗？磁盘满了吗？" "pip did not finish (its whole output: $log). Is the package index reachable, the disk full?"
+}
+
+# Fetch what is missing of a lock, then install it without a network: only that part is what an interruption spoils.
+install_lock() {
+  local lock=$1 stamp=".venv/.$(basename "$1" .txt)" sum wanted=build/setup-wanted.txt log count began=$SECONDS
+  sum=$(sha256sum <"$lock")
+  [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ] && return
+  .venv/bin/python tools/locks/missing.py "$lock" >"$wanted"
+  if [ -s "$wanted" ]; then
+    count=$(wc -l <"$wanted") log=$(mktemp)
+    say "下载 $count 个 Python 软件包（$lock 共 $(told_lock "$lock")）" "fetching $count Python packages ($lock has $(told_lock "$lock"))"
+    mkdir -p "$wheels"
+    with_watch "$log" pip download --no-deps --require-hashes --use-pep517 --no-build-isolation --progress-bar off \
+      -d "$wheels" -r "$wanted" >"$log" 2>&1 || pip_failed "$log"
+    say "安装，已用 $((SECONDS - began)) 秒" "installing them, after $((SECONDS - began)) s"
+    touch "$unfinished"
+    with_watch "$log" pip install --no-deps --require-hashes --use-pep517 --no-build-isolation --no-index --find-links "$wheels" -r "$wanted" >"$log" 2>&1 || pip_failed "$log"
+    rm -rf "$wheels" "$unfinished" "$log"
+    say "装好了，$((SECONDS - began)) 秒" "installed, $((SECONDS - began)) s"
+  fi
+  rm -f "$wanted"
+  printf '%s' "$sum" >"$stamp"
+}
+
+told_lock() { sed -nE "s/^# $(uname -m) $version: //p" "$1"; }
+
+install_project() {
+  local sum log stamp=.venv/.project
+  sum=$(cat pyproject.toml cloud/pyproject.toml cloud/hatch_build.py tools/setup.sh | sha256sum)
+  [ -x .venv/bin/story-cloud ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ] && return
+  log=$(mktemp)
+  touch "$unfinished"
+  pip install --no-deps --no-build-isolation --no-index -e . -e ./cloud >"$log" 2>&1 || pip_failed "$log"
+  # The metadata of an earlier set-up with setuptools would be found before the installed one.
+  rm -rf story_agent.egg-info "$unfinished" "$log"
+  printf '%s' "$sum" >"$stamp"
+}
+
+# The caller's environment must not redirect Python to other packages or other folders.
+unset PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_HASHES PIP_CONSTRAINT PIP_NO_DEPS
+case ${1:-run} in run | test) ;; *) printf 'setup: got %q, expected run or test\n' "$1" >&2; exit 2 ;; esac
 mkdir -p build
-# Concurrent runs would interfere.
-exec 9>build/setup.lock
-flock -w 600 9 || fail "another setup has been running for ten minutes"
-install_packages
-fetch_nginx
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-  || fail "Python 3.11 or newer is needed, this is $("$python" --version); name another: make setup PYTHON=…"
+exec 4>&1 9>build/setup.lock
+flock -n 9 || { say "另一个 make setup 正在运行，等它结束" "another set-up runs; waiting for it"; flock -w 600 9; } \
+  || fail "另一个 make setup 已运行十分钟" "another set-up has been running for ten minutes"
+choose_python
+command -v "$python" >/dev/null && check_python
+install_packages "${run_packages[@]}"
+check_python
+make_venv
+for lock in "${run_locks[@]}"; do install_lock "$lock"; done
 install_project
+[ "${1:-run}" = test ] || exit 0
+step=test
+install_packages "${test_packages[@]}"
+fetch_nginx
+for lock in "${test_locks[@]}"; do install_lock "$lock"; done

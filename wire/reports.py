@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from wire.abilities import MEMBER, Abilities, parse_reads, to_json
 from wire.errors import FieldError, MissingFieldError, WireError
 from wire.fields import dump_object, get_int, get_object, get_string, parse_object
+from wire.support import SUPPORT_END, parse_day
 
 REGISTER_PATH = ("reg_for_control",)
 REPORT_PATH = ("v1", "device", "data")
@@ -224,6 +225,8 @@ class PackageInfo:
     version: str
     staged_version: str = ""
     sboms: Sboms = Sboms()
+    support_end: str = SUPPORT_END
+    """The day until which faults are mended, YYYY-MM-DD."""
 
     def to_json(self) -> dict[str, object]:
         """Build the value of ``package_info``."""
@@ -237,6 +240,7 @@ class PackageInfo:
                 "staged_version": self.staged_version,
                 "version": self.version,
             },
+            "support_end": self.support_end,
         }
         if sboms := self.sboms.to_json():
             told["sbom"] = sboms
@@ -257,6 +261,14 @@ def parse_package_sboms(value: object) -> Sboms:
         return Sboms()  # firmware of before, and a checkout
     told = get_object(source, "sbom", path=f"{KEY_PACKAGE_INFO}.")
     return Sboms(_digest(told, "sha256"), _digest(told, "base_sha256"))
+
+
+def parse_package_support(value: object) -> str | None:
+    """Return the day of the support's end in a value of ``package_info``, None if it has none; raises WireError."""
+    source = get_object({KEY_PACKAGE_INFO: value}, KEY_PACKAGE_INFO)
+    if "support_end" not in source:
+        return None  # firmware of before
+    return parse_day(source["support_end"], f"{KEY_PACKAGE_INFO}.support_end")
 
 
 def _digest(source: Mapping[str, object], name: str) -> str:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.doctor import board, cloud, files, home, host, records, sound, wake
+from agent.doctor import board, cloud, files, home, host, records, sound, support, wake
 from agent.doctor.findings import Finding, Level, bad, summary
 from agent.doctor.mending import mend
 from agent.doctor.patient import Patient, look_at
@@ -41,6 +41,7 @@ CHECKS: dict[str, Check] = {
     "dns": cloud.check_addresses,
     "cloud": cloud.check_cloud,
     "updates": files.check_updates,
+    "support": support.check_support,
     "polkit": host.check_polkit,
     "extras": files.check_extras,
     "packages": files.check_packages,

@@ -39,6 +39,7 @@ def device(row: DeviceRow, *, online: bool, viewer: Viewer, twin: bool = False) 
         "online": online,
         "status": device.status,
         "osVersion": row.os_version,
+        "supportEnd": device.support_end,
         "product": row.product,
         "productId": device.product_id,
         "batch": row.batch,

@@ -36,6 +36,7 @@ from wire.reports import (
     KEY_PACKAGE_INFO,
     KEYS_VOICE,
     parse_package_sboms,
+    parse_package_support,
     parse_package_version,
 )
 from wire.text import is_printable
@@ -114,7 +115,7 @@ def _effects(uuid: str, key: str, value: object, kind: str | None) -> Iterator[E
     elif key == KEY_PACKAGE_INFO:
         version = parse_package_version(value)
         version_key(version, field="package_info.os.version")
-        yield RunningVersion(version, parse_package_sboms(value))
+        yield RunningVersion(version, parse_package_sboms(value), parse_package_support(value))
     elif key == KEY_UTTERANCE_TIMES:
         yield HistoryPoint(key, parse_times(value).to_json())
     elif key == KEY_VOICE_ERASE:

@@ -39,10 +39,12 @@ class VoiceSeen:
 
 @dataclass(frozen=True, slots=True)
 class RunningVersion:
-    """The version that the device runs, and of which parts it is (``package_info``)."""
+    """The version that the device runs, of which parts it is, and until when it is supported (``package_info``)."""
 
     version: str
     sboms: Sboms = field(default_factory=Sboms)
+    support_end: str | None = None
+    """The day, YYYY-MM-DD; None: the device reported none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,7 @@ def _store_voice(
 
 def _run_version(session: Session, device: Device, running: RunningVersion, now: int) -> None:
     device.sbom, device.base_sbom = running.sboms.running or None, running.sboms.base or None
+    device.support_end = running.support_end
     row = products.os_version(session, device.product_id, running.version)
     if device.os_version_id != row.id:
         device.os_version_id, device.update_time = row.id, now

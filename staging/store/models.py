@@ -135,6 +135,8 @@ class Device(Base):
     # SHA-256 of the SBOM of what it runs, and of its base install, as it reported them last.
     sbom: Mapped[str | None] = mapped_column(String(64))
     base_sbom: Mapped[str | None] = mapped_column(String(64))
+    # The day until which what it runs is supported, YYYY-MM-DD, as it reported it last.
+    support_end: Mapped[str | None] = mapped_column(String(10))
 
 
 class App(Base):

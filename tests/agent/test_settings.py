@@ -86,6 +86,7 @@ repository = "https://updates.example/tuf"
 installer = "rauc"
 hardware = "raspberrypi,3-model-b"
 channel = "beta"
+support_end = "2033-06-30"
 window = "02:00-05:00"
 delta = false
 max_bytes_per_second = 40960
@@ -283,6 +284,10 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ('[ota]\nchannel = ""', 'ota.channel: got "", expected a string that is not empty'),
         ('[ota]\nwindow = "2-5"', 'ota.window: got "2-5", expected two local times such as '),
         ("[ota]\nwindow = 2", "ota.window: got 2, expected a string"),
+        (
+            '[ota]\nsupport_end = "2031"',
+            'ota.support_end: got "2031", expected a day such as 2031-12-31',
+        ),
         ('[health]\nsound = "loud"', 'health.sound: got "loud", expected one of auto, device, off'),
         ("[ota]\nbatch = 7", "ota.batch: got 7, expected a string"),
         ("[ota]\nbatch = 1979-05-27", "ota.batch: got .*1979.*, expected a string"),

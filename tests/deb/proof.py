@@ -1,6 +1,6 @@
 """The packages in clean systems: ``make test-deb`` (docs/packages.md).
 
-    python -m tests.deb.proof --debs DIR --cache DIR [--suites bookworm trixie] [--arm64] [--write FILE]
+    python -m tests.deb.proof --debs DIR --cache DIR [--suites bookworm trixie] [--arm64] [--before FILE] [--write FILE]
 
 Debian 12 and 13 boot with their own systemd. In each the agent is installed by the repository's install.sh,
 gets its profile, registers with a cloud on this machine, plays a story through an upgrade, is interrupted in
@@ -22,23 +22,37 @@ import tempfile
 import threading
 import time
 import wave
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from tests.deb import cloud as cloud_steps
-from tests.deb.machine import ProofError, System, booted, entered, make_root, unpack
+from tests.deb.machine import (
+    EMULATOR,
+    ProofError,
+    System,
+    booted,
+    emulation,
+    entered,
+    lacking,
+    make_root,
+    unpack,
+)
 from tools.processes import BenchError, Service, command
 
 ROOT = Path(__file__).parents[2]
 # A version that the upgrade brings, and one that the updater brings on top of it.
 NEXT, UPDATE = "1.0.1", "1.0.2"
+# The version that an earlier package gets.
+BEFORE = "0.9.9"
 STATE = "/var/lib/story-agent"
 SETTINGS = '# mine\n[ota]\nroot_file = "/etc/story-agent/root.json"\n[health]\nsound = "off"\n'
 ONLINE_SECONDS, UPDATE_SECONDS = 60, 180
 # A minimal system has no pgrep.
 OURS = "find /proc -maxdepth 1 -name '[0-9]*' -user story-agent -o -maxdepth 1 -user story-player 2>/dev/null; true"
+# The cloud's package has some thousand files.
+LINT_SECONDS = 900
 # Longer than an upgrade takes on a busy machine.
 STORY_SECONDS = 900
 
@@ -66,6 +80,11 @@ class Steps:
         found = work() or "as expected"
         self.rows.append((what, found, time.monotonic() - begin))
         print(f"{self.title}: {what}: {found} ({self.rows[-1][2]:.1f} s)", flush=True)
+
+    def failed(self, error: Exception) -> None:
+        """Note what ended the steps."""
+        print(f"{self.title}: FAILED: {error}", file=sys.stderr, flush=True)
+        self.rows.append(("FAILED", " ".join(str(error).split())[:300], 0.0))
 
     def table(self) -> str:
         """Return the rows as Markdown."""
@@ -329,7 +348,8 @@ def prove_emulated(site: Site, system: System, steps: Steps, deb: Path) -> None:
         machine = system.run(
             "/opt/story-agent/bin/python3", "-c", "import os; print(os.uname().machine)"
         )
-        return f"{machine.strip()}, {deb.stat().st_size / 1e6:.1f} MB, {int(kib) / 1024:.0f} MiB installed"
+        system.run("/opt/story-agent/bin/python3", "-P", "-c", HEARS)
+        return f"{machine.strip()}, {deb.stat().st_size / 1e6:.1f} MB, {int(kib) / 1024:.0f} MiB installed; what listening needs gives numbers"
 
     def register() -> str:
         profile = system.root / "etc/story-agent/profile.json"
@@ -355,12 +375,52 @@ def prove_emulated(site: Site, system: System, steps: Steps, deb: Path) -> None:
         system.run("sh", "-c", f"kill $( ({OURS}) | cut -d/ -f3); true")
 
 
+def lint(debs: Sequence[Path], steps: Steps) -> None:
+    """Have lintian look at the packages: no error and no warning but what their overrides give reasons for."""
+
+    def look(deb: Path) -> str:
+        command = [
+            "lintian",
+            "--allow-root",
+            "--fail-on",
+            "error,warning",
+            "--tag-display-limit",
+            "0",
+        ]
+        done = subprocess.run(
+            [*command, str(deb)], check=False, capture_output=True, text=True, timeout=LINT_SECONDS
+        )
+        if done.returncode:
+            raise ProofError(f"lintian {deb.name}: {(done.stdout + done.stderr)[-3000:]}")
+        return "nothing but what its overrides give reasons for"
+
+    for deb in debs:
+        steps.do(f"lintian {deb.name}", functools.partial(look, deb))
+
+
 def main() -> int:
     """Run the proof; return the exit code."""
     options = _options()
     options.cache.mkdir(parents=True, exist_ok=True)
+    programs = ["mmdebstrap", "systemd-nspawn", "nsenter", "lintian", "gpg"]
+    if absent := lacking(*programs, *([EMULATOR] if options.arm64 else [])):
+        print(f"make test-deb: missing: {', '.join(absent)}", file=sys.stderr)
+        return 1
+    with emulation() if options.arm64 else nullcontext():
+        return prove(options)
+
+
+def prove(options: argparse.Namespace) -> int:
+    """Prove the packages in one system after the other; return the exit code."""
     tables, good = [], True
-    with tempfile.TemporaryDirectory(prefix="story-deb-") as folder:
+    steps = Steps("lintian")
+    try:
+        lint(sorted(options.debs.glob("*.deb")), steps)
+    except ProofError as error:
+        good = False
+        steps.failed(error)
+    tables.append(steps.table())
+    with tempfile.TemporaryDirectory(prefix="story-deb-", dir="/var/tmp") as folder:
         kinds = [(suite, "amd64") for suite in options.suites] + [
             ("bookworm", "arm64")
         ] * options.arm64
@@ -373,7 +433,13 @@ def main() -> int:
             way = booted if architecture == "amd64" else entered
             prove = prove_system if architecture == "amd64" else prove_emulated
             with site(here, options.debs) as cloud:
-                cloud.publish(deb)
+                # What the machines have so far is what they upgrade from.
+                first = (
+                    deb
+                    if options.before is None or way is entered
+                    else reversioned(options.before, BEFORE, here)
+                )
+                cloud.publish(first)
                 try:
                     with way(root) as system:
                         prove(cloud, system, steps, deb)
@@ -382,8 +448,7 @@ def main() -> int:
                             prove_cloud(system, steps, it, here)
                 except (ProofError, BenchError) as error:
                     good = False
-                    print(f"{steps.title}: FAILED: {error}", file=sys.stderr, flush=True)
-                    steps.rows.append(("FAILED", " ".join(str(error).split())[:300], 0.0))
+                    steps.failed(error)
             tables.append(steps.table())
             if options.write:
                 options.write.write_text("\n".join(tables), "utf-8")
@@ -394,9 +459,14 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Prove the packages in clean systems.")
     parser.add_argument("--debs", type=Path, required=True, metavar="DIR")
     parser.add_argument("--cache", type=Path, default=ROOT / "build/roots", metavar="DIR")
-    parser.add_argument("--suites", nargs="*", default=["bookworm", "trixie"])
     parser.add_argument(
-        "--arm64", action="store_true", help="needs qemu-user-static and binfmt_misc"
+        "--suites", nargs="*", default=["bookworm", "trixie"], help="with none: arm64 alone"
+    )
+    parser.add_argument(
+        "--arm64", action="store_true", help="needs qemu-user-static, and registers it meanwhile"
+    )
+    parser.add_argument(
+        "--before", type=Path, metavar="FILE", help="an earlier package, to upgrade from"
     )
     parser.add_argument("--write", type=Path, metavar="FILE")
     return parser.parse_args()

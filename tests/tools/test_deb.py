@@ -16,9 +16,10 @@ import pytest
 
 from ota.launch.running import RunningRelease, sbom_digests
 from tools.deb.build import PackError, build, project_version, source_epoch
-from tools.deb.lock import bundled, read_pins
 from tools.deb.recipes import AGENT, BY_NAME, CLOUD, PYTHONS, ROOT, Recipe
 from tools.deb.wheels import WheelError, unpack
+from tools.locks.files import read_pins
+from tools.locks.groups import LockError, read_constraints
 from tools.manuals import PROGRAMS
 from wire.errors import FieldError
 
@@ -56,6 +57,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         "pure/lib/liby.so": "y",
         "lib64/libx.so": "x",
     }
+    models = ("embedding_model", "melspectrogram", "alexa", "a_newer_word")
+    pure |= {f"pyopen_wakeword/models/{name}.tflite": name for name in models}
     shared = make_wheel(folder, "pure", "1", "py3-none-any", pure)
     wheels = {}
     for python in PYTHONS:
@@ -105,6 +108,12 @@ def test_the_package_has_a_venvs_shape_without_pip(deb: Path) -> None:
     assert f"{common}/pure/lib/liby.so" in names
     assert not [name for name in names if "lib64" in name]
     assert not [name for name in names if re.search(r"__pycache__|/tests/|/RECORD|/pip", name)]
+
+
+@needs_dpkg
+def test_no_model_is_in_it_that_may_not_be_sold(deb: Path) -> None:
+    models = {Path(name).name for name in listed(deb) if "/models/" in name and name[-1] != "/"}
+    assert models == {"embedding_model.tflite", "melspectrogram.tflite"}
 
 
 @needs_dpkg
@@ -233,14 +242,10 @@ def test_every_unit_of_the_tree_is_in_a_package_and_is_enabled() -> None:
 @pytest.mark.parametrize("recipe", BY_NAME.values(), ids=lambda it: it.name)
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_lock_is_what_the_project_needs(recipe: Recipe, python: str) -> None:
-    pins = {name: version for name, (version, _) in read_pins(recipe.lock(python)).items()}
-    fixed = dict(
-        line.lower().split("==") for line in (ROOT / "tools/constraints.txt").read_text().split()
-    )
-    needed = bundled(recipe, python, "x86_64")
-    assert set(pins) == set(needed), "run: .venv/bin/python -m tools.deb.lock"
-    for name, version in pins.items():
-        assert fixed.get(name, fixed.get(name.replace("-", "_"))) == version
+    pins = {name: pin.version for name, pin in read_pins(recipe.lock(python)).items()}
+    fixed = read_constraints()
+    needed = recipe.bundled(python, "x86_64")
+    assert pins == {name: fixed[name] for name in needed}, "run: make locks"
 
 
 def test_a_machines_package_hears_and_has_nothing_that_signs_or_serves() -> None:
@@ -260,7 +265,7 @@ def test_a_machines_package_hears_and_has_nothing_that_signs_or_serves() -> None
 def test_a_lock_without_a_hash_is_refused(line: str, tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
     lock.write_text(f"# head\n{line}\n")
-    with pytest.raises(WheelError, match=r"lock\.txt:2: got"):
+    with pytest.raises(LockError, match=r"lock\.txt:2: got"):
         read_pins(lock)
 
 

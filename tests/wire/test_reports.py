@@ -19,6 +19,7 @@ from wire.reports import (
     Sboms,
     abilities_report,
     parse_package_sboms,
+    parse_package_support,
     parse_package_version,
     parse_registration,
     parse_registration_answer,
@@ -29,6 +30,7 @@ from wire.reports import (
     report_payload,
     report_query,
 )
+from wire.support import SUPPORT_END
 
 WHO = Credentials("0083000000000a", "s3cret-token")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -161,8 +163,17 @@ def test_package_info_names_the_running_version() -> None:
         "product": "story",
         "batch": "0000",
         "os": {"name": "linux", "developer": "us", "staged_version": "", "version": "1.2.3"},
+        "support_end": SUPPORT_END,
     }
     assert parse_package_version(json.loads(json.dumps(value))) == "1.2.3"
+
+
+def test_package_info_names_the_day_until_which_faults_are_mended() -> None:
+    value = PackageInfo("story", "0000", "linux", "us", "1", support_end="2033-01-31").to_json()
+    assert parse_package_support(json.loads(json.dumps(value))) == "2033-01-31"
+    assert parse_package_support({"os": {"version": "1"}}) is None
+    with pytest.raises(WireError, match=r"^package_info\.support_end: got"):
+        parse_package_support({"os": {"version": "1"}, "support_end": "soon"})
 
 
 def test_package_info_names_the_lists_of_parts_that_are_there() -> None:

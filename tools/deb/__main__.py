@@ -14,9 +14,10 @@ import tempfile
 from pathlib import Path
 
 from tools.deb.build import NO_ADDRESS, PackError, build, maintainer, source_epoch
-from tools.deb.lock import read_pins
 from tools.deb.recipes import AGENT, BY_NAME, MACHINES, PYTHONS, ROOT, Recipe
 from tools.deb.wheels import WheelError, build_own, download
+from tools.locks.files import read_pins
+from tools.locks.groups import LockError
 from wire.errors import WireError
 
 
@@ -38,7 +39,7 @@ def main() -> int:
         if NO_ADDRESS in maintainer():
             note = "nobody answers for these packages: set DEBFULLNAME and DEBEMAIL before you publish them"
             print(f"deb: {note}", file=sys.stderr)
-    except (WheelError, PackError, WireError) as error:
+    except (WheelError, PackError, LockError, WireError) as error:
         print(f"deb: {error}", file=sys.stderr)
         return 1
     except OSError as error:
@@ -61,16 +62,17 @@ def _architectures(recipe: Recipe, wanted: list[str]) -> list[str]:
 
 
 def fetch(recipe: Recipe, python: str, architecture: str) -> list[Path]:
-    """Return the wheels that the lock names, from build/wheels or the package index; raises WheelError."""
+    """Return the wheels that the lock names, from build/wheels or the package index; raises WheelError, LockError."""
     lock = recipe.lock(python)
     folder = ROOT / "build/wheels" / f"{recipe.name}-{python}-{architecture}"
-    wanted = {digest for _, digests in read_pins(lock).values() for digest in digests}
-    if not (folder / ".complete").exists() or _odd(folder, wanted, len(read_pins(lock))):
+    pins = read_pins(lock)
+    wanted = {digest for pin in pins.values() for digest in pin.digests}
+    if not (folder / ".complete").exists() or _odd(folder, wanted, len(pins)):
         for wheel in folder.glob("*.whl"):
             wheel.unlink()
         download(lock.read_text("utf-8").splitlines(), folder, python, architecture)
         (folder / ".complete").touch()
-    if odd := _odd(folder, wanted, len(read_pins(lock))):
+    if odd := _odd(folder, wanted, len(pins)):
         raise WheelError(f"{folder}: {odd}")
     return sorted(folder.glob("*.whl"))
 

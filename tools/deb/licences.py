@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from release.licences import licence_name
+from tools.deb.inside import inside
 from tools.deb.tree import files_in
 
 HEAD = """\
@@ -30,6 +31,8 @@ def copyright_text(name: str, root: Path) -> str:
     parts = [HEAD.format(name=name, opt=opt)]
     found = sorted(root.glob(f"{opt}/lib/**/*.dist-info/METADATA"))
     parts += [_stanza(it, root) for it in found if not it.parent.name.startswith("story_")]
+    # After their wheels': of several stanzas that name a file, the last one counts.
+    parts += [_inside(it, root) for it in sorted({path.parent.parent for path in found})]
     return "\n".join(dict.fromkeys(parts))
 
 
@@ -55,6 +58,15 @@ def _stanza(metadata: Path, root: Path) -> str:
             *(_indented(joined) if joined.strip() else [f" {title}; its wheel has no text of it."]),
             "",
         ]
+    )
+
+
+def _inside(folder: Path, root: Path) -> str:
+    """Return the stanzas of an import folder's libraries and models that have a licence of their own."""
+    place = folder.relative_to(root)
+    return "\n".join(
+        f"Files: {place}/{name}\nCopyright: {it.owner}\nLicense: {it.licence}\n {it.text}\n"
+        for name, it in inside(folder)
     )
 
 

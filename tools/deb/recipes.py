@@ -6,8 +6,11 @@ A recipe is data. `tools.deb.tree` lays it out, `tools.deb.build` packs it, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from tools.locks.groups import closure
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "systemd" / "deb"
@@ -29,6 +32,7 @@ class Recipe:
         programs: commands in /usr/bin, and the function that each calls.
         files: (path in the tree, path in the package).
         left_out: distributions of the closure that are not bundled (docs/adr/0040).
+        only: folders of wheels, below the import folder, of which these files alone are packed.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Recipe:
     programs: dict[str, str]
     files: tuple[tuple[str, str], ...]
     left_out: frozenset[str] = frozenset()
+    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -47,6 +52,10 @@ class Recipe:
     def opt(self) -> str:
         """Return its folder in the package."""
         return f"opt/{self.name}"
+
+    def bundled(self, python: str, machine: str) -> frozenset[str]:
+        """Return the distributions that are bundled for a Python on a machine, by Python's name of it."""
+        return closure(self.wants, python, machine) - self.left_out
 
     def lock(self, python: str) -> Path:
         """Return the file with the pins and hashes of the bundled wheels, for one Python."""
@@ -61,6 +70,9 @@ AGENT = Recipe(
     # numpy is 57 MB for each Python, and the ready English words alone use it, through pymicro-wakeword.
     # colorzero requires setuptools to be built, and imports nothing of it.
     left_out=frozenset({"numpy", "pymicro-features", "pymicro-wakeword", "setuptools"}),
+    # Its English words are openWakeWord's, under CC BY-NC-SA 4.0, though the wheel says Apache-2.0: who sells a machine
+    # may not ship them. Nothing of ours reads them; a family's word needs these two alone.
+    only={"pyopen_wakeword/models": frozenset({"embedding_model.tflite", "melspectrogram.tflite"})},
     own=(ROOT,),
     programs={"story-agent": "agent.cli:main"},
     files=(

@@ -51,6 +51,7 @@ def lay_out(
                 unpack(wheel, common)
             else:
                 unpack(wheel, site)
+    _drop_others(recipe.only, opt / "lib")
     link_twins(opt / "lib")
     _lay_out_programs(recipe, folder)
     for source, place in recipe.files:
@@ -59,6 +60,14 @@ def lay_out(
 
 def _has(wheels: Sequence[Path], wanted: Path) -> bool:
     return any(wheel.name == wanted.name for wheel in wheels)
+
+
+def _drop_others(only: Mapping[str, frozenset[str]], folder: Path) -> None:
+    """Remove what a package may not have of a wheel's folder, in whichever import folder that is."""
+    for name, kept in only.items():
+        for path in folder.rglob(f"{name}/*"):
+            if path.name not in kept:
+                path.unlink()
 
 
 def link_twins(folder: Path) -> None:

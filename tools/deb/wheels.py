@@ -41,19 +41,33 @@ def download(
         WheelError: pip's last line says why.
     """
     abi = "cp" + python.replace(".", "")
-    machine = MACHINES[architecture]
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC]
-    platforms += [f"manylinux2014_{machine}", "any"]
+    there = [*platforms(MACHINES[architecture]), "any"]
     command = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
     command += ["--python-version", python, "--implementation", "cp"]
     command += [word for name in (abi, "abi3", "none") for word in ("--abi", name)]
-    command += [word for name in platforms for word in ("--platform", name)]
+    command += [word for name in there for word in ("--platform", name)]
+    _pip_for(command, requirements, folder)
+    return sorted(folder.glob("*.whl"))
+
+
+def download_source(requirements: Sequence[str], folder: Path) -> list[Path]:
+    """Fetch source archives, as `download` fetches wheels; they are built with what is installed here."""
+    command = ["download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation"]
+    _pip_for([*command, "--use-pep517", "--dest", str(folder)], requirements, folder)
+    return sorted(folder.glob("*.tar.gz"))
+
+
+def platforms(machine: str) -> list[str]:
+    """Return the platforms whose wheels Debian 12 takes on ``machine``, by Python's name; the newest first."""
+    return [*(f"manylinux_2_{minor}_{machine}" for minor in _GLIBC), f"manylinux2014_{machine}"]
+
+
+def _pip_for(command: Sequence[str], requirements: Sequence[str], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     wanted = folder / "requirements.txt"
     wanted.write_text("\n".join([*requirements, ""]), "utf-8")
     _pip([*command, "--requirement", str(wanted)])
     wanted.unlink()
-    return sorted(folder.glob("*.whl"))
 
 
 def build_own(projects: Sequence[Path], folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.staging.console.conftest import Stage
 from tests.staging.console.page import Page
+from wire.support import SUPPORT_END
 
 
 def test_device_is_bound_and_its_slider_moves_the_agent(device: Page, stage: Stage) -> None:
@@ -21,6 +22,7 @@ def test_device_is_bound_and_its_slider_moves_the_agent(device: Page, stage: Sta
     stage.agent("set", "volume", "5")
     device.see("[data-point=volume] output", "5")
     device.see("[data-fact=volume]", "5")
+    device.see("[data-fact=supportEnd]", SUPPORT_END)
     device.see(".log [data-key=volume]", "5")
     assert device.errors() == []
 

@@ -230,6 +230,7 @@ async def test_report_with_other_credentials(cloud: Any) -> None:
         ({"ota_state": {"transaction": "1", "state": 9}}, "ota_state.state"),
         ({"package_info": {"os": {"version": "newest"}}}, "package_info.os.version"),
         ({"package_info": {"os": {"version": "1"}, "sbom": 1}}, "package_info.sbom"),
+        ({"package_info": {"os": {"version": "1"}, "support_end": "2031"}}, "package_info.support_end"),
         ({"device_info": {"bindToken": "short"}}, "device_info.bindToken"),
         ({"device_info": {"uuid": "0083000000000b"}}, "device_info.uuid"),
         ({"volume": 1, "ota_state": 5}, "ota_state"),
@@ -295,6 +296,9 @@ async def test_package_info_sets_the_running_version(cloud: Any) -> None:
     await device.report({"package_info": {"os": {"version": "2.5"}}})
     view = cloud.database.call(devices.view, UUID)
     assert view.os_version == "2.5"
+    assert stored(cloud).support_end is None  # firmware of before
+    await device.report({"package_info": {"os": {"version": "2.6"}, "support_end": "2031-12-31"}})
+    assert stored(cloud).support_end == "2031-12-31"
 
 
 async def test_bind_token_that_was_not_known_is_kept(cloud: Any) -> None:

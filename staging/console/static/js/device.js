@@ -60,6 +60,7 @@ function facts(device) {
     h("div", { class: "bar" },
       fact("presence", presence(device)),
       fact("version", device.osVersion),
+      fact("supportEnd", supportEnd(device)),
       fact("battery", reported(device.battery, "%")),
       fact("volume", reported(device.volume, "")),
       fact("heartbeat", h("span", { data: { at: device.lastHeartbeat ?? "" } }, ago(device.lastHeartbeat))),
@@ -71,6 +72,13 @@ function facts(device) {
     device.bindTokenRenewal === "waiting" ? h("p", { class: "note" }, t("renewalWaiting")) : null,
     device.bindTokenRenewal === "cannot" ? h("p", { class: "note bad" }, t("renewalCannot")) : null,
     device.bindTokenDiffers ? h("p", { class: "note bad" }, t("tokenDiffers")) : null);
+}
+
+/** Until when faults of what the device runs are mended; the day itself still counts, as UTC has it. */
+function supportEnd({ supportEnd: day }) {
+  if (!day) return t("unknown");
+  const over = day < new Date().toISOString().slice(0, 10);
+  return over ? h("span", { class: "bad" }, t("supportOver", { day })) : day;
 }
 
 function bindCard(path, device) {

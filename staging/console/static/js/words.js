@@ -49,6 +49,8 @@ export const WORDS = {
   offline: ["离线", "Offline"],
   unactivated: ["未激活", "Never seen"],
   version: ["版本", "Version"],
+  supportEnd: ["支持到", "Supported until"],
+  supportOver: ["{day}，已结束", "{day}, which is over"],
   battery: ["电量", "Battery"],
   volume: ["音量", "Volume"],
   heartbeat: ["最近心跳", "Last heartbeat"],

@@ -1,0 +1,177 @@
+"""`make setup`: what it says and does on machines that lack something; its programs are small ones of the test's.
+
+What it does on a clean Debian, and after kill -9, is in docs/setup-proof.md.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# A Python of the test's, without packages; `-m venv` makes one like itself, `-m pip` notes what it is asked.
+PYTHON = """\
+#!/bin/bash
+case "$*" in
+  *version_info*11*) exit {old} ;;
+  *version_info*) echo {version} ;;
+  *_base_executable*) cat .venv/base ;;
+  "-m venv .venv") mkdir -p .venv/bin; cp "$(command -v "$0")" .venv/bin/python; command -v "$0" >.venv/base; echo venv >>calls ;;
+  *missing.py*) cat missing 2>/dev/null || true ;;
+  "-m pip"*) echo "pip ${{*:5}}" >>calls; cat pip-says 2>/dev/null; touch .venv/bin/story-cloud; chmod +x .venv/bin/story-cloud
+    exit $(cat pip-code 2>/dev/null || echo 0) ;;
+esac
+"""
+TOOLS = {
+    "dpkg-query": '#!/bin/bash\ngrep -qx "${@: -1}" lacks 2>/dev/null || echo "install ok installed"\n',
+    "dpkg": "#!/bin/bash\necho dpkg $* >>calls\n",
+    "sudo": "#!/bin/bash\nexit 1\n",
+    "id": "#!/bin/bash\necho 1000\n",
+}
+
+
+class Box:
+    """A checkout with the set-up in it, and the programs that it starts."""
+
+    def __init__(self, folder: Path, version: str = "3.11") -> None:
+        self.folder, self.bin = folder, folder / "bin"
+        (folder / "tools/locks").mkdir(parents=True)
+        (folder / "cloud").mkdir()
+        self.bin.mkdir()
+        shutil.copy(ROOT / "tools/setup.sh", folder / "tools")
+        for lock in ("device", "cloud", "test", "source"):
+            head = f"# {platform.machine()} 3.11: 2 packages, 1.5 MB\n"
+            (folder / f"tools/locks/{lock}.txt").write_text(head)
+        for name in ("pyproject.toml", "cloud/pyproject.toml", "cloud/hatch_build.py"):
+            (folder / name).touch()
+        for name, text in TOOLS.items():
+            self.put(name, text)
+        old = int(tuple(map(int, version.split("."))) < (3, 11))
+        self.put("python3", PYTHON.format(version=version, old=old))
+
+    def put(self, name: str, text: str) -> None:
+        (self.bin / name).write_text(text)
+        (self.bin / name).chmod(0o755)
+
+    def run(self, step: str = "run", **variables: str) -> subprocess.CompletedProcess[str]:
+        path = f"{self.bin}:{os.environ['PATH']}"
+        environment = {"PATH": path, "LC_ALL": "C.UTF-8", "TMPDIR": str(self.folder)}
+        return subprocess.run(
+            ["bash", "tools/setup.sh", step], env=environment | variables, cwd=self.folder,
+            check=False, capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+
+    def calls(self) -> list[str]:
+        """Return what was started since the last time."""
+        file = self.folder / "calls"
+        lines = file.read_text().splitlines() if file.exists() else []
+        file.write_text("")
+        return lines
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+def test_it_installs_once_and_then_is_silent(box: Box) -> None:
+    (box.folder / "missing").write_text("a==1 --hash=sha256:0\n")
+    done = box.run()
+    assert (done.returncode, done.stderr) == (0, "")
+    told = "fetching 1 Python packages (tools/locks/device.txt has 2 packages, 1.5 MB)"
+    assert told in done.stdout
+    calls = box.calls()
+    assert calls[0] == "venv"
+    assert [line.split()[1] for line in calls[1:]] == ["download", "install"] * 2 + ["install"]
+    assert all("--require-hashes" in line for line in calls[1:-1])
+    assert all("--no-index" in line for line in calls if line.startswith("pip install"))
+    assert [it.name for it in (box.folder / "build").iterdir()] == ["setup.lock"]
+    again = box.run()
+    assert (again.returncode, again.stdout, box.calls()) == (0, "", [])
+
+
+def test_the_tests_parts_come_with_the_second_step_alone(box: Box) -> None:
+    (box.folder / "lacks").write_text("chromium\npostgresql\n")
+    assert box.run().returncode == 0
+    done = box.run("test")
+    assert done.returncode == 1
+    assert done.stderr.startswith("setup test: these system packages are missing; install them")
+    assert "sudo apt-get install --no-install-recommends postgresql chromium" in done.stderr
+    told = box.run("test", LC_ALL="zh_CN.UTF-8").stderr
+    assert "setup test: 缺少系统软件包" in told
+
+
+def test_a_broker_is_installed_for_whoever_asks_for_one(box: Box) -> None:
+    (box.folder / "lacks").write_text("mosquitto\n")
+    assert box.run().returncode == 0
+    assert "--no-install-recommends mosquitto" in box.run(MQTT="1").stderr
+
+
+def test_an_interrupted_installation_is_made_anew(box: Box) -> None:
+    assert box.run().returncode == 0
+    (box.folder / ".venv/half").touch()
+    (box.folder / "build/setup.unfinished").touch()
+    box.calls()
+    assert box.run().returncode == 0
+    assert box.calls()[0] == "venv"
+    assert not (box.folder / ".venv/half").exists()
+
+
+def test_a_file_of_another_hash_is_told_and_nothing_counts_as_installed(box: Box) -> None:
+    (box.folder / "missing").write_text("a==1 --hash=sha256:0\n")
+    (box.folder / "pip-says").write_text("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM\n")
+    (box.folder / "pip-code").write_text("1")
+    done = box.run()
+    assert done.returncode == 1
+    assert "a file is not the one whose hash is in tools/locks" in done.stderr
+    (box.folder / "pip-code").write_text("0")
+    box.calls()
+    assert box.run().returncode == 0
+    assert box.calls()[0].startswith("pip download")  # .venv itself was not spoilt
+
+
+@pytest.mark.parametrize(
+    ("version", "named"),
+    [
+        ("3.9", "Python 3.11 or newer is needed, and "),
+        ("3.99", f"tools/locks has no packages for Python 3.99 on {platform.machine()}, but for "),
+    ],
+)
+def test_a_python_that_will_not_do_is_told_before_anything_is_installed(
+    tmp_path: Path, version: str, named: str
+) -> None:
+    box = Box(tmp_path, version)
+    (box.folder / "lacks").write_text("mpv\n")
+    done = box.run()
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"setup run: {named}")
+    assert done.stderr.endswith("name another: make setup PYTHON=…\n")
+    assert box.calls() == []
+
+
+def test_a_python_that_is_not_there_is_told(box: Box) -> None:
+    done = box.run(PYTHON="python3.77")
+    told = "setup run: there is no python3.77; name another: make setup PYTHON=…\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+def test_another_python_that_is_named_makes_another_venv(box: Box) -> None:
+    assert box.run().returncode == 0
+    box.put("python4", PYTHON.format(version="3.12", old=0))
+    for lock in (box.folder / "tools/locks").glob("*.txt"):
+        lock.write_text(f"{lock.read_text()}# {platform.machine()} 3.12: 2 packages, 1.5 MB\n")
+    box.calls()
+    assert box.run(PYTHON="python4").returncode == 0
+    assert box.calls()[0] == "venv"
+    assert box.run().returncode == 0  # whoever names none keeps it
+    assert box.calls() == []
+
+
+def test_a_word_that_is_no_step_is_refused(box: Box) -> None:
+    done = box.run("all")
+    assert (done.returncode, done.stderr) == (2, "setup: got all, expected run or test\n")
