@@ -157,6 +157,9 @@ check_python() {
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail \
     "需要 Python 3.11 或更新，而 $(command -v "$python") 是 $version；换一个：make setup PYTHON=…" \
     "Python 3.11 or newer is needed, and $(command -v "$python") is $version; name another: make setup PYTHON=…"
+  grep -q "^# $(uname -m) " "${run_locks[0]}" || fail \
+    "tools/locks 里没有 $(uname -m) 的软件包；不核对哈希、自己装：$python -m venv .venv && .venv/bin/pip install -c tools/constraints.txt -e . -e ./cloud" \
+    "tools/locks has no packages for $(uname -m); by hand, without hashes: $python -m venv .venv && .venv/bin/pip install -c tools/constraints.txt -e . -e ./cloud"
   grep -q "^# $(uname -m) $version: " "${run_locks[0]}" || fail \
     "tools/locks 里没有 $(uname -m) 上 Python $version 的软件包；有：$(known)；换一个：make setup PYTHON=…" \
     "tools/locks has no packages for Python $version on $(uname -m), but for $(known); name another: make setup PYTHON=…"

@@ -154,6 +154,14 @@ def test_a_python_that_will_not_do_is_told_before_anything_is_installed(
     assert box.calls() == []
 
 
+def test_a_machine_without_packages_is_told_what_goes_by_hand(box: Box) -> None:
+    box.put("uname", "#!/bin/sh\necho riscv64\n")
+    done = box.run()
+    assert done.returncode == 1
+    assert done.stderr.startswith("setup run: tools/locks has no packages for riscv64; by hand")
+    assert "pip install -c tools/constraints.txt" in done.stderr
+
+
 def test_a_python_that_is_not_there_is_told(box: Box) -> None:
     done = box.run(PYTHON="python3.77")
     told = "setup run: there is no python3.77; name another: make setup PYTHON=…\n"
