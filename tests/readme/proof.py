@@ -37,8 +37,8 @@ SUBSTITUTES = (
     ("http.server 8000", "http.server 8000 --bind 127.0.0.1"),
     ("https_port = 8443", 'https_port = 8443\nhttps_address = "127.0.0.1"'),
 )
-# Of the two documents; the locale itself need not be installed.
-LANGUAGES = ("en_US.UTF-8", "zh_CN.UTF-8")
+# Of the two documents. By this variable, since a clean system has no locale of either.
+LANGUAGES = ("en", "zh")
 PORTS = (8000, 8080, 8443, 9001)
 # Seconds; `make deb` builds wheels at its first time, install.sh fetches mpv.
 BLOCK_SECONDS = 1800.0
@@ -112,6 +112,7 @@ class Rows:
     def add(self, subject: str, host: str, text: str, seconds: float, last: str) -> None:
         """Note a block that did what it says, and print it."""
         first = next(line for line in text.splitlines() if not re.match(r"\w+=\S*$|export ", line))
+        first, last = (text.replace("|", "\\|") for text in (first, last))
         self.rows.append(f"| {subject} | {host} | `{first[:70]}` … | {last[:90]} | {seconds:.1f} |")
         print(self.rows[-1], flush=True)
 
@@ -125,7 +126,14 @@ def environment(home: Path, language: str, *before: Path) -> dict[str, str]:
     path = ":".join(
         [*map(str, before), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     )
-    return {"HOME": str(home), "PATH": path, "LC_ALL": language, "TERM": "dumb", "USER": "tester"}
+    return {
+        "HOME": str(home),
+        "PATH": path,
+        "LC_ALL": "C.UTF-8",
+        "STORY_AGENT_LANG": language,
+        "TERM": "dumb",
+        "USER": "tester",
+    }
 
 
 def check_ports() -> None:
