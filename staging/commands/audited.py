@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from staging.commands.common import store
+from staging.commands.common import Result, store
 from staging.errors import NotFoundError, StagingError
 from staging.times import now_ms
 
@@ -55,6 +55,8 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "strategy withdraw": {TARGET: "id"},
     "update cancel": {UUID: "uuid"},
     "say": {UUID: "uuid"},
+    "backup": {TARGET: "file"},
+    "restore": {TARGET: "file"},
     "catalogue set": {UUID: "uuid"},
     "catalogue remove": {UUID: "uuid"},
 }
@@ -62,7 +64,7 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
 
 READS = frozenset(
     {
-        "device list", "bind-token list", "app list", "account list", "token list", "audit list", "audit export",
+        "check", "sizes", "device list", "bind-token list", "app list", "account list", "token list", "audit list", "audit export",
         "product list", "batch list", "datapoint list", "release list", "release root", "sbom list",
         "sbom show", "sbom devices", "strategy list", "heard", "catalogue show", "apt-repo",
     }
@@ -70,21 +72,25 @@ READS = frozenset(
 """The commands that change nothing in the store."""
 
 
-def note(options: argparse.Namespace) -> None:
-    """Log a command that was done; what cannot be logged is told, and is done all the same."""
+def note(options: argparse.Namespace, result: Result | None) -> None:
+    """Log a command that was done; what cannot be logged is told, and is done all the same.
+
+    ``result`` has the uuid of a device that the command has made.
+    """
     words = getattr(options, "words", "")
     if words not in CHANGES or getattr(options, "server_did", False):
         return  # the server logs what it did for a command itself
     from sqlalchemy.exc import SQLAlchemyError  # what only reads need not import it
 
+    made = "" if result is None else str(result.value.get("uuid", ""))
     try:
         with store(options) as database:
-            database.call(_add, words, options)
+            database.call(_add, words, options, made)
     except (StagingError, SQLAlchemyError) as error:
         print(f"story-cloud: it is done, and not in the audit log: {error}", file=sys.stderr)
 
 
-def _add(session: Session, words: str, options: argparse.Namespace) -> None:
+def _add(session: Session, words: str, options: argparse.Namespace, made: str) -> None:
     from staging.store import audit  # see above
     from staging.store.audit import Entry, Source
 
@@ -94,7 +100,7 @@ def _add(session: Session, words: str, options: argparse.Namespace) -> None:
         value = getattr(options, of[kind], None) if kind in of else None
         return "" if value is None else str(value)
 
-    device, named = word(UUID).lower()[:14], word(ACCOUNT)
+    device, named = (word(UUID) or made).lower(), word(ACCOUNT)
     target = " ".join(part for part in (named, word(TARGET)) if part)
     subject = _account_id(session, named) if named else None
     entry = Entry(

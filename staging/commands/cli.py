@@ -56,7 +56,7 @@ def _run_command(arguments: list[str] | None) -> int:
     options = build_parser(needed_subjects(words)).parse_args(words)
     try:
         result: Result | None = options.run(options)
-        audited.note(options)
+        audited.note(options, result)
     except (StagingError, WireError) as error:
         return _fail(str(error))
     except BrokenPipeError:

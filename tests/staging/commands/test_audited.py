@@ -54,7 +54,7 @@ def test_what_is_done_by_command_is_logged_and_what_is_read_is_not(
     mistake("account", "disable", "nobody")
     entries = command("audit", "list")["entries"]
     assert [(e["action"], e["device"], e["target"]) for e in reversed(entries)] == [
-        ("device.add", "", ""),
+        ("device.add", uuid, ""),
         ("device.token.renew", uuid, ""),
         ("account.add", "", "tom"),
         ("account.role", "", "tom"),
@@ -65,7 +65,7 @@ def test_what_is_done_by_command_is_logged_and_what_is_read_is_not(
     ]
     assert {e["source"] for e in entries} == {"command"}
     assert all(e["actor"].endswith("(=ada)") for e in entries)
-    assert len(command("audit", "list", "--device", uuid)["entries"]) == 1
+    assert len(command("audit", "list", "--device", uuid)["entries"]) == 2
     file = tmp_path / "audit.csv"
     assert command("audit", "export", "--csv", str(file))["entries"] == 8
     rows = list(csv.DictReader(file.read_text("utf-8-sig").splitlines()))

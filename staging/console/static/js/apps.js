@@ -45,8 +45,7 @@ export async function show(main, { signal }) {
   /** What replaces the secret, which nobody is shown again: a button, and what a phone's app signs with. */
   function renewal(app, shown) {
     const parts = PARTS[app.type].map((name) => [name, h("input", { name: `renew-${name}`, required: true, maxlength: 120, autocomplete: "off", spellcheck: "false" })]);
-    const renew = async (event) => {
-      event.preventDefault();
+    const renew = async () => {
       if (!await confirm({ title: t("renewSecretTitle", { name: app.name }), text: t("renewSecretText"), yes: t("renewSecret"), no: t("cancel") })) return;
       try {
         const { secret } = await post(`/apps/${app.appId}/secret/renew`, Object.fromEntries(parts.map(([name, input]) => [name, input.value])));
@@ -56,9 +55,9 @@ export async function show(main, { signal }) {
         announce(errorText(error));
       }
     };
-    return h("form", { class: "stack tight", on: { submit: renew } },
+    return h("div", { class: "stack tight" },
       parts.map(([name, input]) => field(t(`appPart.${name}`), (attributes) => set(input, attributes))),
-      h("div", {}, h("button", { type: "submit", data: { role: "renew-secret" } }, t("renewSecret"))));
+      h("div", {}, h("button", { type: "button", data: { role: "renew-secret" }, on: { click: renew } }, t("renewSecret"))));
   }
 
   function newApp({ types, scopes }) {
