@@ -44,9 +44,9 @@ def hertz_of(number: int) -> int:
 
 
 def tone(number: int) -> list[VoiceSegment]:
-    """Return an utterance of two seconds in which a tone of its own sounds, as a device sends it."""
+    """Return an utterance of one second in which a tone of its own sounds, as a device sends it."""
     turn = 2 * math.pi * hertz_of(number) / RATE
-    wave = array("h", [round(9000 * math.sin(turn * n)) for n in range(2 * RATE)])
+    wave = array("h", [round(9000 * math.sin(turn * n)) for n in range(RATE)])
     segmenter, size = Segmenter(number, RATE, HeaderStyle.LENGTH32), round(RATE * FRAME_SECONDS)
     with SpeexEncoder(RATE, 8) as encoder:
         pieces = (wave[at : at + size].tobytes() for at in range(0, len(wave), size))
@@ -178,6 +178,7 @@ async def test_a_family_that_has_gone_leaves_nothing_in_any_file(cloud: Cloud) -
     assert len(cloud.outcomes.recent(OTHER)) == 2
 
 
+@pytest.mark.one_database
 async def test_voice_goes_by_itself_after_its_days_and_the_ledger_says_so(cloud: Cloud) -> None:
     segments = cloud.say(10_001)
     cloud.report(UUID, "volume", 5)
@@ -189,9 +190,10 @@ async def test_voice_goes_by_itself_after_its_days_and_the_ledger_says_so(cloud:
     await cloud.eraser.expire()
     assert cloud.traces(*marks_of(segments), TEXT.encode()) == []
     (entry,), _ = cloud.database.call(voice_ledger.page, cloud.ids[UUID], None, 10)
-    assert (entry.erased_by, entry.frames) == ("days", 100)
+    assert (entry.erased_by, entry.frames) == ("days", 50)
 
 
+@pytest.mark.one_database
 async def test_what_fails_is_tried_again_until_it_is_done(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

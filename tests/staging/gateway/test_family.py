@@ -14,6 +14,8 @@ from wire.exchange import Answer
 from wire.family import Spoken, erase_report
 
 UUID = "0083000000000a"
+
+pytestmark = pytest.mark.one_database
 TAKEN, FULL = Answer(Code.CHANGED), Answer(Code.SERVICE_UNAVAILABLE, b"no space left")
 
 

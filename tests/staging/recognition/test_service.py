@@ -24,14 +24,17 @@ from staging.recognition import service
 from staging.recognition.actions import ActionError, Device, new_level
 from staging.recognition.intents import Action, Intent, find_intent
 from staging.recognition.kinds import Kind
-from staging.recognition.outcomes import Outcome
+from staging.recognition.outcomes import Outcome, OutcomeLog
 from staging.recognition.recogniser import Recogniser
 from staging.recognition.service import BusyError, Recognition
 from staging.recognition.title_lists import TitleLists
-from staging.store import Database
+from staging.store import Database, devices, effects, family
+from staging.store.effects import Wanted
+from staging.times import now_ms
 from tests.staging.recognition.conftest import DEADLINE, UUID
 from wire.datapoints import Range, self_description
 from wire.errors import WireError
+from wire.family import Spoken
 from wire.story_points import PLAY
 from wire.voice import HeaderStyle, Segmenter
 from wire.volume import refusal
@@ -375,6 +378,21 @@ async def test_a_spoken_sentence_asks_the_device(
     assert outcome.done
     assert machine.asked == [("PUT", "play", "播放两只老虎")]
     assert (outcome.source, outcome.utterance, outcome.audio_seconds) == ("voice", 10000, 0.66)
+
+
+async def test_what_a_parent_has_erased_is_neither_done_nor_kept(
+    database: Database, data: DataDir, machine: Machine, worker: tuple[str, str]
+) -> None:
+    mode = json.dumps(["音量调到五", -0.3, 0.05])
+    device, now = database.call(devices.get, UUID).id, now_ms()
+    reports = [Wanted(decide(UUID, report)) for report in voice_reports(10_000)]
+    database.call(effects.apply_all, device, None, reports, now)
+    database.call(family.erase_spoken, device, [Spoken(10_000, now)], now)
+    async with listening(database, data, machine, (*worker, mode)) as (hear, next_outcome):
+        hear([*voice_reports(10_000), *voice_reports(10_001)])
+        outcome = await next_outcome()
+    assert (outcome.utterance, machine.asked) == (10_001, [("PUT", "volume", "5")])
+    assert [each["utterance"] for each in OutcomeLog(data.root).recent(UUID)] == [10_001]
 
 
 async def test_the_model_is_loaded_while_the_child_still_speaks(

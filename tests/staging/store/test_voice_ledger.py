@@ -161,3 +161,19 @@ def test_is_gone_tells_what_must_not_be_recognised_any_more(store: Store) -> Non
     )
     assert store.call(voice_ledger.is_gone, UUID, 10_002, arrived)
     assert not store.call(voice_ledger.is_gone, "f" * 14, 10_002, arrived)
+
+
+def test_all_voice_goes_in_steps_and_nothing_else(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(family, "STEP", 3)
+    store.say(10_001)
+    store.report("volume", 7)
+    store.report("utterance_times", UtteranceTimes(10_001, "sent", {}, "word").to_json())
+    made = store.call(family.erase_voice, store.id, store.parent, store.now)
+    steps = [store.call(family.step, made.receipt) for _ in range(3)]
+    assert (steps, made.utterances) == ([3, 2, 0], 1)
+    assert (store.stored(), store.heard()) == (["volume"], [])
+    assert [entry.erased_by for entry in store.entries()] == ["voice"]
+    store.say(10_002)
+    assert store.heard() == [10_002]
