@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof clean
+.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof clean
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -102,9 +102,19 @@ lint: setup
 types: setup
 	$(BIN)/mypy wire audio base transport machine resources ota release agent staging cloud tools benchmarks tests
 
-# A million broken inputs for both wire formats.
+# A million broken inputs for the wire formats and, with CLOUD=N, so many for the open API, the console and the gateway (docs/security.md).
 fuzz: setup
-	@$(BIN)/python -m tools.fuzz
+	@$(BIN)/python -m tools.fuzz $(if $(INPUTS),--inputs $(INPUTS)) --cloud $(or $(CLOUD),100000)
+
+# What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE.
+attack: setup
+	@$(BIN)/python -m tools.attack --only "$(ONLY)" $(if $(WRITE),--write $(WRITE))
+
+# The versions of tools/constraints.txt against the advisories of PyPI: needs the network, and puts pip-audit into a folder of its own.
+AUDIT := build/audit
+audit: setup
+	@test -x $(AUDIT)/bin/pip-audit || { $(BIN)/python -m venv $(AUDIT) && $(AUDIT)/bin/pip install -q pip-audit; }
+	@$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r tools/constraints.txt
 
 # Workers of the cloud are killed while 200 devices report over MQTT (docs/scale.md).
 worker-proof: setup

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from base.log_limit import LogLimit
+from base.log_text import LineFormatter
 
 JOURNAL = "%(name)s: %(message)s"
 PLAIN = "%(levelname)s %(name)s: %(message)s"
@@ -49,7 +50,7 @@ class Redactor:
         return text
 
 
-class RedactingFormatter(logging.Formatter):
+class RedactingFormatter(LineFormatter):
     """Formats a record, including its traceback, with secrets redacted."""
 
     def __init__(self, layout: str, secrets: Iterable[str] = ()) -> None:
@@ -57,9 +58,9 @@ class RedactingFormatter(logging.Formatter):
         super().__init__(layout)
         self.redactor = Redactor(secrets)
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Format the record and redact the result."""
-        return self.redactor.redact(super().format(record))
+    def hide(self, text: str) -> str:
+        """Return ``text`` with the secrets redacted."""
+        return self.redactor.redact(text)
 
 
 def add_secret(secret: str) -> None:

@@ -6,8 +6,10 @@ Each endpoint has one method, which returns ``data`` as parsed JSON or raises `O
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -66,6 +68,7 @@ class OpenApiClient:
         *,
         nonce: Callable[[], str] = new_nonce,
         http: httpx.Client | None = None,
+        ca: Path | None = None,
     ) -> None:
         """Create a client.
 
@@ -76,12 +79,14 @@ class OpenApiClient:
             token: the user's access token.
             nonce: returns a new nonce, 16 characters, for each request.
             http: the HTTP client to use, which its owner closes; None creates one.
+            ca: for that one: the CA of a cloud with TLS of its own (``ca/ca.crt``); None: the system's.
         """
         self._apikey, self._secret, self._token = apikey, secret, token
         self._base = f"{base_url.rstrip('/')}/v1"
         self._nonce = nonce
         self._owned = http is None
-        self._http = http or httpx.Client(timeout=TIMEOUT)
+        verify = True if ca is None else ssl.create_default_context(cafile=ca)
+        self._http = http or httpx.Client(timeout=TIMEOUT, verify=verify)
 
     def __enter__(self) -> Self:
         return self

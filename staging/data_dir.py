@@ -87,6 +87,8 @@ class Endpoints:
     device_port: int
     mqtt_port: int = 0
     """The broker's port for devices; 0: there is no broker."""
+    packages: str = ""
+    """The URL below which devices fetch packages; "": the API's."""
 
     @property
     def device(self) -> str:
@@ -102,6 +104,7 @@ def write_endpoints(data: DataDir, endpoints: Endpoints) -> None:
         "deviceHost": endpoints.device_host,
         "devicePort": endpoints.device_port,
         "mqttPort": endpoints.mqtt_port,
+        "packages": endpoints.packages,
     }
     write_atomically(data.endpoints, json.dumps(value).encode(), mode=PUBLIC_MODE)
 
@@ -115,7 +118,8 @@ def read_endpoints(data: DataDir) -> Endpoints | None:
             raise StagingError(f"{data.endpoints}: devicePort: got {port!r}, expected a port")
         mqtt_port = get_int(source, "mqttPort") if "mqttPort" in source else 0
         api, host = get_string(source, "api"), get_string(source, "deviceHost")
-        return Endpoints(api, host, port, mqtt_port)
+        packages = get_string(source, "packages", empty=True) if "packages" in source else ""
+        return Endpoints(api, host, port, mqtt_port, packages)
     except FileNotFoundError:
         return None
     except (OSError, WireError) as error:

@@ -7,6 +7,7 @@ console, `GatewayError` is a failed request to a device. The HTTP statuses of th
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 
 from wire.errors import MissingFieldError
@@ -53,6 +54,15 @@ class StoreFullError(StoreBusyError):
 
 class StoreDamagedError(StoreBusyError):
     """The store's file is damaged where the request looked."""
+
+
+class ThrottledError(StagingError):
+    """Somebody tries too often; ``wait`` is when they may again, in seconds."""
+
+    def __init__(self, text: str, wait: float) -> None:
+        """Build the message from a text and the wait."""
+        super().__init__(f"{text}; wait {math.ceil(wait)} s")
+        self.wait = wait
 
 
 class ErrorCode(IntEnum):

@@ -56,14 +56,21 @@ def names_of(host: str, public: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*public, advertised(host))))
 
 
-def endpoints(shown: str, api: socket.socket, device: socket.socket) -> Endpoints:
+def endpoints(
+    shown: str, api: socket.socket, device: socket.socket, *, secure: bool = False
+) -> Endpoints:
     """Return the addresses under which apps and devices find two listening sockets on the host ``shown``."""
-    url_host = f"[{shown}]" if ":" in shown else shown
     return Endpoints(
-        api=f"http://{url_host}:{api.getsockname()[1]}",
+        api=api_url(shown, api, secure=secure),
         device_host=shown,
         device_port=device.getsockname()[1],
     )
+
+
+def api_url(shown: str, api: socket.socket, *, secure: bool) -> str:
+    """Return the API's URL on the host ``shown``."""
+    url_host = f"[{shown}]" if ":" in shown else shown
+    return f"{'https' if secure else 'http'}://{url_host}:{api.getsockname()[1]}"
 
 
 def advertised(host: str) -> str:

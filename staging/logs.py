@@ -7,6 +7,7 @@ import re
 import sys
 
 from base.log_limit import LogLimit
+from base.log_text import LineFormatter
 
 # name=value, "name": "value" and 'name': 'value', as queries, JSON and Python's repr write them.
 _SECRET = re.compile(
@@ -17,12 +18,12 @@ _SECRET = re.compile(
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-class SecretFormatter(logging.Formatter):
-    """Hides the values of secrets in the final text, tracebacks included, of every logger."""
+class SecretFormatter(LineFormatter):
+    """Hides the values of secrets, tracebacks included, of every logger."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Render a record with its secrets hidden."""
-        return hide_secrets(super().format(record))
+    def hide(self, text: str) -> str:
+        """Return ``text`` with its secrets hidden."""
+        return hide_secrets(text)
 
 
 def hide_secrets(text: str) -> str:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from staging import web_tls
 from staging.api.app import create_app
-from staging.api.http_server import HTTP_CONCURRENCY, ApiServer
+from staging.api.http_server import HTTP_OPEN, ApiServer
 from staging.audit import Audit
 from staging.broker.gate import BrokerGate
 from staging.broker.host import BrokerHost, free_port, read_address
@@ -36,8 +37,9 @@ from staging.gateway.ear import Ear
 from staging.gateway.gateway import CONNECTION_LIMIT, Gateway, Limits
 from staging.identity import ca
 from staging.identity.rights import Role
-from staging.listening import BACKLOG, advertised, endpoints, listen, names_of
+from staging.listening import advertised, api_url, endpoints, listen, names_of
 from staging.opening import open_store
+from staging.proxies import Network, Proxied, TrustedProxies
 from staging.recognition.hearing import DEFAULT_MODEL
 from staging.recognition.model import check_model
 from staging.recognition.recogniser import CACHE_FOLDER, Recogniser
@@ -45,10 +47,12 @@ from staging.recognition.service import Recognition
 from staging.services import Services
 from staging.store import Database, accounts, ota, products
 from staging.store.audit import Entry, Source
+from staging.store.nonce_journal import NonceJournal
 from staging.store.nonces import Nonces
 from staging.store.retention import REPORT_DAYS
 from staging.times import now_ms
 from staging.upkeep import Upkeep, prepare_repository
+from staging.web_tls import Secured, WebTls, packages_url
 from wire.abilities import ANSWER
 from wire.fields import get_string
 
@@ -87,6 +91,10 @@ class ServeOptions:
     """Bytes of reports that a device may send in a day; 0: no limit."""
     worker: str = ""
     """The name of one of several workers at another server's broker; "": this is the server."""
+    web_tls: WebTls | None = None
+    """How the API's port is secured; None: plain HTTP."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """The proxies whose ``X-Forwarded-For`` is believed."""
 
 
 def run(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
@@ -116,7 +124,7 @@ def _prepare_process() -> None:
     """Set buffer size and file limit for as many connections as the limits allow."""
     tls.limit_buffers()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTION_LIMIT + HTTP_CONCURRENCY + SPARE_FILES
+    wanted = CONNECTION_LIMIT + HTTP_OPEN + SPARE_FILES
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
     if hard < wanted:
@@ -131,11 +139,16 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
             listen(options.host, options.device_port, "--device-port")
         )
         names = names_of(options.host, options.public_hosts)
-        addresses = endpoints(names[0], api_socket, device_socket)
+        secure = options.web_tls is not None
+        addresses = endpoints(names[0], api_socket, device_socket, secure=secure)
+        addresses = replace(addresses, packages=packages_url(addresses.api, options.web_tls))
         if options.mqtt_port is not None:
             addresses = replace(addresses, mqtt_port=options.mqtt_port or free_port())
+        if options.web_tls is not None and not options.web_tls.is_own:
+            _web_context(options, ca.locate(options.data.ca))  # raises before keys are made
         certificates = ca.ensure(options.data.ca, names)
         context = tls.server_context(certificates, legacy=options.legacy_tls)
+        web = _web_context(options, certificates)
         if options.legacy_tls:
             _log.warning(_LEGACY_WARNING)
         await asyncio.to_thread(prepare_repository, options.data)
@@ -148,14 +161,21 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
         async with _broker(options, database, addresses, certificates) as broker:
             with contextlib.closing(device_socket):
                 await cloud.start_gateway(context, device_socket)
-                renewed = broker.renew if broker else lambda: None
+
+                def renewed() -> None:
+                    if broker:
+                        broker.renew()
+                    if web is not None and options.web_tls is not None:
+                        web_tls.load(web, options.web_tls, certificates)
+
                 upkeep = Upkeep(
                     options.data, database, context, names, renewed, options.report_days
                 )
                 cloud.believe(lambda: upkeep.believes_clock)
+                _on_hangup(upkeep.renew_certificates)
                 works = [upkeep.run(), *([broker.run()] if broker else [])]
                 cloud.connect((lambda: broker.address) if broker else None)
-                await cloud.run(api_socket, works, stop, lambda: ready(addresses))
+                await cloud.run(api_socket, web, works, stop, lambda: ready(addresses))
 
 
 async def _work(options: ServeOptions, ready: Callable[[Endpoints], None]) -> None:
@@ -171,9 +191,36 @@ async def _work(options: ServeOptions, ready: Callable[[Endpoints], None]) -> No
         cloud = _Cloud(options, database, server)
         read_address(options.data)  # raises where there is no broker
         cloud.connect(lambda: read_address(options.data))
-        port = api_socket.getsockname()[1]
-        here = replace(server, api=f"http://{advertised(options.host)}:{port}")
-        await cloud.run(api_socket, [], stop, lambda: ready(here))
+        # The server made them, and renews them: a worker reads them again on SIGHUP.
+        certificates = ca.locate(options.data.ca)
+        web = _web_context(options, certificates)
+        _on_hangup(lambda: _reload(web, options, certificates))
+        here = replace(
+            server, api=api_url(advertised(options.host), api_socket, secure=web is not None)
+        )
+        await cloud.run(api_socket, web, [], stop, lambda: ready(here))
+
+
+def _web_context(options: ServeOptions, certificates: ca.Certificates) -> ssl.SSLContext | None:
+    if options.web_tls is None:
+        return None
+    return web_tls.make_context(options.web_tls, certificates)
+
+
+def _reload(
+    context: ssl.SSLContext | None, options: ServeOptions, certificates: ca.Certificates
+) -> None:
+    if context is None or options.web_tls is None:
+        return
+    try:
+        web_tls.load(context, options.web_tls, certificates)
+        _log.info("the certificate was read again")
+    except StagingError as error:
+        _log.error("the certificate in use stays: %s", error)
+
+
+def _on_hangup(reload: Callable[[], None]) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
 async def _first_of(*events: asyncio.Event) -> None:
@@ -235,11 +282,13 @@ class _Cloud:
         self._options = options
         self._database = database
         self._endpoints = endpoints
-        self._nonces = Nonces(database, now_ms)
+        journal = NonceJournal(options.data.root, options.worker or SERVER_NAME)
+        self._nonces = Nonces(database, now_ms, journal=journal)
         self._members = Members(options.worker or SERVER_NAME)
+        url = endpoints.packages or endpoints.api
         self._gateway = Gateway(
             database,
-            api_url=lambda: endpoints.api,
+            api_url=lambda: url,
             limits=Limits(day_bytes=options.day_bytes),
             owns=self._members.owns,
         )
@@ -261,7 +310,7 @@ class _Cloud:
 
     async def start_gateway(self, context: ssl.SSLContext, device_socket: socket.socket) -> None:
         """Accept devices that speak framed CoAP."""
-        await self._gateway.start(context, sock=device_socket, backlog=BACKLOG)
+        await self._gateway.start(context, device_socket)
 
     def connect(self, address: Callable[[], BrokerAddress] | None) -> None:
         """Serve also the devices at a broker; a cloud that only does that has no port for devices."""
@@ -278,6 +327,7 @@ class _Cloud:
     async def run(
         self,
         api_socket: socket.socket,
+        web: ssl.SSLContext | None,
         works: Sequence[Coroutine[Any, Any, None]],
         stop: asyncio.Event,
         ready: Callable[[], None],
@@ -289,7 +339,10 @@ class _Cloud:
         )  # fmt: skip
         console = create_console(services, self._options.data)
         switch = PathSwitch(create_app(services, self._options.data.tuf), console)
-        api = ApiServer(switch, backlog=BACKLOG)
+        proxies = TrustedProxies(self._options.trusted_proxies)
+        app = Proxied(Secured(switch, only=web is not None), proxies)
+        api = ApiServer(app, tls=web, proxies=proxies)
+        await self._nonces.restore()
         async with self._commands(services.audit), asyncio.TaskGroup() as group:
             upkeep = [
                 group.create_task(self._recognition.run()),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from staging.audit import Audit
 from staging.gateway.gateway import Gateway
+from staging.log_ins import LogIns
 from staging.recognition.service import Recognition
 from staging.store import Database
 from staging.store.nonces import Nonces
@@ -31,6 +32,8 @@ class Services:
     """Carries orders to erase out; returns whether all are done (`staging.erasing.Eraser.soon`)."""
     voice_days: int = 0
     """For how many days voice is kept; 0: until somebody erases it."""
+    log_ins: LogIns = field(default_factory=LogIns)
+    """Checks passwords, for the API's page and the console together."""
     audit: Audit = field(init=False)
     """Takes who did what to which device."""
 

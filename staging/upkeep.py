@@ -83,7 +83,7 @@ class Upkeep:
             self._due = time.monotonic() + UPKEEP_SECONDS
             await self._purge()
             await asyncio.to_thread(prepare_repository, self._data)
-            self._renew_certificate()
+            self.renew_certificates()
 
     async def _purge(self) -> None:
         if not self._clock.believed:
@@ -119,13 +119,15 @@ class Upkeep:
                 return gone
             await asyncio.sleep(STEP_SECONDS)
 
-    def _renew_certificate(self) -> None:
+    def renew_certificates(self) -> None:
+        """Read the certificates again, those made anew that end soon; one that cannot be used changes nothing."""
         try:
             certificates = ca.ensure(self._data.ca, self._names)
             tls.load_certificates(self._context, certificates)
             self._renewed()
+            _log.info("the certificates were read again")
         except (StagingError, OSError) as error:
-            _log.error("the gateway's certificate was not renewed: %s", error)
+            _log.error("a certificate was not renewed, the one in use stays: %s", error)
 
 
 def read_noted(data: DataDir) -> int | None:

@@ -8,6 +8,7 @@ refuse it with its own error; anything else is a bug, printed with the input tha
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
 import sys
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tools.fuzz_oscore import oscore_targets
+from tools.mutations import mutate
 from transport.coap import MessageFormatError, decode_message
 from wire.errors import WireError
 from wire.exchange import Request
@@ -123,27 +125,6 @@ TARGETS = (
 )
 
 
-def mutate(good: bytes, chance: random.Random) -> bytes:
-    """Return a broken copy of ``good``, or random bytes."""
-    if chance.random() < 0.05:
-        return chance.randbytes(chance.randrange(64))
-    data = bytearray(good)
-    for _ in range(chance.randrange(1, 5)):
-        place = chance.randrange(len(data) + 1)
-        match chance.randrange(5):
-            case 0 if data:
-                data[place % len(data)] ^= 1 << chance.randrange(8)
-            case 1:
-                data[place:place] = chance.randbytes(chance.randrange(1, 5))
-            case 2:
-                del data[place : place + chance.randrange(1, 9)]
-            case 3:
-                data[place:place] = data[place // 2 : place]
-            case _:
-                del data[place:]
-    return bytes(data)
-
-
 def fuzz(inputs: int, seed: int, tell: Callable[[str], None]) -> int:
     """Read so many inputs, shared out over the readers; return the number of bugs."""
     chance, bugs = random.Random(seed), 0  # noqa: S311  # inputs, not secrets
@@ -167,12 +148,20 @@ def main() -> int:
     """Run and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_100_000, metavar="N")
+    parser.add_argument(
+        "--cloud", type=int, default=0, metavar="N", help="and so many for the cloud's doors"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     started = time.monotonic()
     bugs = fuzz(options.inputs, options.seed, print)
+    if options.cloud:
+        from tools.fuzz_cloud import fuzz_cloud  # noqa: PLC0415  # the whole cloud
+
+        bugs += asyncio.run(fuzz_cloud(options.cloud, options.seed, print))
     seconds = time.monotonic() - started
-    print(f"{options.inputs:,} inputs in {seconds:.0f} s, seed {options.seed}: {bugs} uncaught")
+    inputs = options.inputs + options.cloud
+    print(f"{inputs:,} inputs in {seconds:.0f} s, seed {options.seed}: {bugs} uncaught")
     return 1 if bugs else 0
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 # Seconds. `say` waits until the cloud has a minute of voice; the dispatch limits all else to 8 s.
 REQUEST_TIMEOUT = 120.0
+# Seconds to wait for a place in the socket's queue, and between two looks: the agent lets in all of it at once.
+QUEUE_SECONDS, QUEUE_PAUSE = 10.0, 0.02
 
 
 class AgentUnreachableError(Exception):
@@ -73,4 +76,13 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        end = time.monotonic() + QUEUE_SECONDS
+        while True:
+            try:
+                self.sock.connect(str(self._path))
+            except BlockingIOError:  # others wait to be let in, more than the socket's queue holds
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(QUEUE_PAUSE)
+            else:
+                return

@@ -10,10 +10,10 @@ from starlette.staticfiles import StaticFiles
 
 from staging.api import accounts, audit, authorize, clients, control, family, openapi, ota
 from staging.api.bodies import AnyForm
+from staging.api.cors import Cors
 from staging.api.envelope import PREFIX, Boundary, install_handlers, refuse_field
 from staging.api.quick import Quick
 from staging.services import Services
-from staging.throttle import Throttle
 
 ROUTERS = (
     control.router,
@@ -40,7 +40,6 @@ def create_app(services: Services, repository: Path) -> Boundary:
         openapi_url=None,
     )
     app.state.services = services
-    app.state.log_ins = authorize.LogIns(Throttle(lambda: services.clock() / 1000))
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
@@ -51,7 +50,7 @@ def create_app(services: Services, repository: Path) -> Boundary:
         files.config_checked = True  # a folder that does not exist yet gives 404, not 500
         app.mount(f"/tuf/{folder}", files, name=folder)
     forms = AnyForm(app, f"{PREFIX}/", _OWN_FORMS, refuse_field)
-    return Boundary(Quick(forms, services))
+    return Boundary(Cors(Quick(forms, services), services))
 
 
 def _add_description(app: FastAPI) -> None:

@@ -7,8 +7,8 @@ anything is shown; an error in them is shown to the user here and never causes a
 
 from __future__ import annotations
 
-import asyncio
 import hmac
+import math
 import re
 import secrets
 from dataclasses import dataclass
@@ -24,12 +24,11 @@ from staging.api.audited import AuditedRoute, Trail
 from staging.api.auth import Served
 from staging.api.authorize_page import Form, Language
 from staging.api.failures import ApiError, page_errors
-from staging.identity import oauth, passwords
-from staging.services import Services
-from staging.store import accounts, apps
+from staging.errors import ThrottledError
+from staging.identity import oauth
+from staging.store import apps
 from staging.store.apps import TOKEN_LIFETIME_S
 from staging.store.models import App
-from staging.throttle import Throttle
 from wire.errors import FieldError
 from wire.fields import INT64_MAX
 
@@ -37,54 +36,9 @@ COOKIE = "story-authorize"
 # A form that was open for longer than this must be filled in again (seconds).
 COOKIE_LIFETIME = 3600
 STATE_LIMIT = 2048
-# scrypt takes 16 MiB and some 100 ms of a core per check; these limits bound a flood of log-ins.
-CHECKS_AT_ONCE = 2
-CHECKS_WAITING = 20
 _COOKIE_VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 router = APIRouter(route_class=AuditedRoute)
-
-
-class LogIns:
-    """Checks passwords: few at once, and throttled after failures."""
-
-    def __init__(self, throttle: Throttle) -> None:
-        """Create a checker; ``throttle`` counts the failures."""
-        self._throttle = throttle
-        self._turn = asyncio.Semaphore(CHECKS_AT_ONCE)
-        self._waiting = 0
-
-    async def check(
-        self, services: Services, name: str, password: str, address: str
-    ) -> accounts.Login | None:
-        """Return the account's log-in, or None if the name or the password is wrong.
-
-        Raises:
-            ApiError: 429, too many recent failures, or too many log-ins at once.
-        """
-        if self._waiting >= CHECKS_WAITING:
-            raise ApiError("429", 429, "too many log-ins at once, wait a little")
-        self._waiting += 1
-        try:
-            return await self._check(services, name, password, address)
-        finally:
-            self._waiting -= 1
-
-    async def _check(
-        self, services: Services, name: str, password: str, address: str
-    ) -> accounts.Login | None:
-        async with self._turn:
-            # Read inside the turn, so that of simultaneous tries each counts before the next.
-            wait = self._throttle.wait_seconds(name, address)
-            if wait > 0:
-                raise ApiError("429", 429, f"too many failed log-ins, wait {wait:.0f} s")
-            login = await services.database.read(accounts.login, name)
-            stored = None if login is None else login.password
-            if await asyncio.to_thread(passwords.matches, password, stored):
-                self._throttle.succeeded(name)
-                return login
-            self._throttle.failed(name, address)
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +125,14 @@ async def decide(request: Request, services: Served, asked: AskedFor) -> Respons
     if form["answer"] != "allow":
         return asked.refuse("access_denied")
     name, address = form["user"], request.client.host if request.client else ""
-    log_ins: LogIns = request.app.state.log_ins
     try:
-        login = await log_ins.check(services, name, form["password"], address)
-    except ApiError as error:
-        return _page(request, asked, scopes, problem="wait", status=error.status, name=name)
+        login = await services.log_ins.check(
+            services.database, services.clock, name, form["password"], address
+        )
+    except ThrottledError as error:
+        late = _page(request, asked, scopes, problem="wait", status=429, name=name)
+        late.headers["Retry-After"] = str(math.ceil(error.wait))
+        return late
     if login is None:
         return _page(request, asked, scopes, problem="login", status=401, name=name)
     token = await services.database.write(

@@ -1,25 +1,74 @@
-"""uvicorn, set up to run in the event loop that it shares with the device gateway."""
+"""uvicorn in the event loop that it shares with the device gateway, with deadlines and limits of ours.
+
+uvicorn waits for ever for the first request of a connection, for a body, and for a peer that stops reading. Here
+`staging.doorman` accepts, and a look each second ends what has stopped. One address may hold `CONNECTIONS_EACH`; one more
+takes the place of its oldest that asks nothing, so that whoever opens many keeps nobody else from asking.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from staging.crowd import DoorLimits, network_of
+from staging.doorman import Doorman, Settle
+from staging.proxies import TrustedProxies
+from wire.errors import show
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.h11_impl import H11Protocol as _HttpProtocol
+else:
+    # With the package httptools it is its parser, else h11's.
+    _HttpProtocol = AutoHTTPProtocol
 
 # How long a shutdown waits for API requests; the whole shutdown must take less than 5 s.
 GRACE_SECONDS = 2
 HTTP_CONCURRENCY = 1000
+# Open ones, those that have sent nothing yet among them.
+HTTP_OPEN = 1500
+# Of one address: a school behind one router, or a benchmark.
+CONNECTIONS_EACH = 256
+# Seconds for a request's line and headers; a phone on a weak network sends them in one or two packets.
+HEAD_SECONDS = 10.0
+# Bytes of them: the longest header of the API has 128, a browser's cookies a few thousand.
+HEAD_LIMIT = 64 * 1024
+# Seconds that a body may take, and bytes a second from then on.
+BODY_SECONDS, BODY_RATE = 20.0, 1024
+# Seconds for which a peer may take nothing of an answer.
+STALL_SECONDS = 60.0
+SWEEP_SECONDS = 1.0
+REFUSAL_SECONDS = 0.2
+HANDSHAKE_SECONDS, SHUTDOWN_SECONDS = 10.0, 1.0
+# The first byte of a TLS record with a handshake (RFC 8446, 5.1).
+_TLS_HANDSHAKE = b"\x16"
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n"
+    b"content-length: 42\r\nconnection: close\r\n\r\ntoo many connections are open at this time"
+)
+
+_log = logging.getLogger(__name__)
 
 
 class ApiServer(uvicorn.Server):
-    """uvicorn in our event loop: sets ``accepting`` when it accepts, and leaves signals to us."""
+    """Sets ``accepting`` when it accepts, and leaves signals to us."""
 
-    def __init__(self, app: ASGIApp, *, backlog: int) -> None:
-        """Serve ``app``; ``backlog`` is the one of the socket."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        tls: ssl.SSLContext | None = None,
+        proxies: TrustedProxies | None = None,
+    ) -> None:
+        """Serve ``app``, by TLS too if there is ``tls``; ``proxies`` bring many people's requests."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -27,12 +76,18 @@ class ApiServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                backlog=backlog,
+                proxy_headers=False,  # `staging.proxies` reads them
+                ws="none",
                 limit_concurrency=HTTP_CONCURRENCY,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )
         self.accepting = asyncio.Event()
+        self._tls = tls
+        self._proxies = proxies or TrustedProxies()
+        limits = DoorLimits(HTTP_OPEN, silent=HTTP_OPEN - HTTP_CONCURRENCY, begun_each=64)
+        self._doorman = Doorman("API port", self._take, limits, exempt=self._proxies.trusts)
+        self._sweeping: asyncio.TimerHandle | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -40,6 +95,167 @@ class ApiServer(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start accepting, then set ``accepting``."""
-        await super().startup(sockets)
+        """Start accepting on the one listening socket, then set ``accepting``."""
+        await self.lifespan.startup()
+        self.servers = []
+        for listener in sockets or []:
+            self._doorman.open(listener)
+        self._sweep_later()
+        self.started = True
         self.accepting.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and end the connections when their requests are answered."""
+        self._doorman.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        await super().shutdown(sockets)
+
+    async def _take(self, sock: socket.socket, settle: Settle) -> None:
+        served = _Served(self._make_room, self.config, self.server_state, self.lifespan.state)
+        secure = self._tls is not None and _begins_tls(sock)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: served, sock, **(self._tls_words() if secure else {})
+            )
+        except (OSError, ssl.SSLError) as error:
+            _log.info("API port: a connection failed: %s", show(str(error)))
+            return
+        if not served.made:
+            return  # asyncio takes a reset in the handshake for its end
+        settle()
+        await served.closed.wait()
+
+    def _tls_words(self) -> dict[str, Any]:
+        return {
+            "ssl": self._tls,
+            "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+            "ssl_shutdown_timeout": SHUTDOWN_SECONDS,
+        }
+
+    def _make_room(self, new: _Served) -> bool:
+        """Return whether a new connection may stay; the oldest that asks nothing may have to go for it."""
+        if len(self.server_state.connections) <= CONNECTIONS_EACH:
+            return True
+        everybody = [each for each in self._served() if each is not new]
+        mine = [each for each in everybody if each.network == new.network]
+        is_proxy = new.client is not None and self._proxies.trusts(new.client[0])
+        if not is_proxy and len(mine) >= CONNECTIONS_EACH:
+            return _end_oldest_idle(mine)
+        if len(everybody) >= HTTP_CONCURRENCY - 1:
+            return _end_oldest_idle(everybody)
+        return True
+
+    def _served(self) -> Iterable[_Served]:
+        return (each for each in self.server_state.connections if isinstance(each, _Served))
+
+    def _sweep_later(self) -> None:
+        self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for each in list(self._served()):
+            if each.is_stuck(now):
+                each.end()
+        self._sweep_later()
+
+
+def _begins_tls(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE
+    except OSError:  # it has gone already, which whoever reads it will see
+        return False
+
+
+def _end_oldest_idle(connections: Iterable[_Served]) -> bool:
+    idle = [each for each in connections if each.is_idle]
+    if not idle:
+        return False
+    min(idle, key=lambda each: each.made_at).end()
+    return True
+
+
+class _Served(_HttpProtocol):
+    """One connection, which knows how long it has been in its present state."""
+
+    def __init__(self, make_room: Callable[[_Served], bool], *uvicorns: Any) -> None:
+        super().__init__(*uvicorns)
+        self._may_stay = make_room
+        self.closed = asyncio.Event()
+        self.made = self.refused = False
+        self.network = ""
+        self.made_at = self.loop.time()
+        # The request or the answer that was looked at last, since when, and how much had come or was unsent.
+        self._seen: tuple[object, str] = (None, "")
+        self._since = self.made_at
+        self._unsent = 0
+        self._head = self._received = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Stay if there is room."""
+        super().connection_made(transport)
+        self.made = True
+        if self.client is not None:
+            self.network = network_of(self.client[0])
+        if not self._may_stay(self):
+            self.refused = True
+            transport.write(_BUSY)
+            # Not at once: what has come already would make of it a reset, which the peer sees in its place.
+            self.loop.call_later(REFUSAL_SECONDS, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the doorman that it is over."""
+        super().connection_lost(exc)
+        self.closed.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Read, and end a request whose head has no end."""
+        if self.refused:
+            return
+        before, idle = getattr(self, "cycle", None), self.is_idle
+        super().data_received(data)
+        if self.cycle is not before:
+            self._head, self._received = 0, len(data)
+        elif not idle:
+            self._received += len(data)
+        else:
+            self._head += len(data)
+            if self._head > HEAD_LIMIT:
+                self.end()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        # uvicorn has None there before the first one, which its types do not say.
+        cycle = getattr(self, "cycle", None)
+        return cycle is None or bool(cycle.response_complete)
+
+    def end(self) -> None:
+        """Drop the connection."""
+        self.transport.abort()
+
+    def is_stuck(self, now: float) -> bool:
+        """Return whether its present state has lasted too long; asked each second."""
+        phase = self._phase()
+        seen = (getattr(self, "cycle", None), phase)
+        unsent = self.transport.get_write_buffer_size()
+        if seen != self._seen or (phase == "answer" and unsent != self._unsent):
+            self._seen, self._since = seen, now
+        self._unsent = unsent
+        waited = now - self._since
+        match phase:
+            case "head":
+                return waited > HEAD_SECONDS
+            case "body":
+                return waited > BODY_SECONDS + self._received / BODY_RATE
+            case "answer":
+                return unsent > 0 and waited > STALL_SECONDS
+            case _:
+                return False
+
+    def _phase(self) -> str:
+        if self.is_idle:
+            return "head"
+        if self.cycle.more_body and not self.flow.read_paused:
+            return "body"
+        return "answer" if self.flow.write_paused else "work"

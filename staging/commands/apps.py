@@ -30,6 +30,12 @@ def add_commands(
     app = group(commands, "app", common, "add and list apps, bind them to products")
     _add_app_command(app, common)
     command(app, "list", common, _list, "list the apps")
+    origins = command(
+        app, "origins", common, _origins, "say which web pages may call the API for an app (CORS)"
+    )
+    origins.add_argument("app", type=int, metavar="APPID")
+    for option, text in (("--add", "such as https://app.example"), ("--remove", "one of them")):
+        origins.add_argument(option, action="append", default=[], metavar="ORIGIN", help=text)
     for name, run, text in (
         ("bind", _bind, "let an app control a product's devices"),
         ("unbind", _unbind, "take a product's devices from an app"),
@@ -125,6 +131,13 @@ def _list(options: argparse.Namespace) -> Result:
         rows = [apps.summary(app) for app in database.call(apps.list_apps)]
     lines = [f"{r['appId']} {r['type']} apikey={r['apikey']} {r['name']}" for r in rows]
     return Result({"apps": rows}, lines or ["no apps"])
+
+
+def _origins(options: argparse.Namespace) -> Result:
+    with store(options) as database:
+        app = database.call(apps.set_origins, options.app, options.add, options.remove)
+        value = {"appId": app.id, "webOrigins": app.web_origins}
+    return Result(value, list(app.web_origins) or ["no web pages"])
 
 
 def _bind(options: argparse.Namespace) -> Result:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from base.log_text import escape
 from base.printing import run_printing
 from staging.commands import audited, exits
 from staging.commands.common import DATABASE_VARIABLE, Result
@@ -72,7 +73,8 @@ def _run_command(arguments: list[str] | None) -> int:
         return _fail(f"database: {reason}")
     if result is not None:
         lines = [json.dumps(result.value, ensure_ascii=False)] if options.json else result.lines
-        print("\n".join(lines))
+        # What devices and apps named must not write to a terminal what it obeys.
+        print("\n".join(map(escape, "\n".join(lines).split("\n"))))
     return exits.DONE
 
 
@@ -93,7 +95,7 @@ def default_data() -> Path:
 
 
 def _fail(message: str) -> int:
-    print(f"story-cloud: {' '.join(message.split())}", file=sys.stderr)
+    print(f"story-cloud: {escape(' '.join(message.split()))}", file=sys.stderr)
     return exits.FAILED
 
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,8 +127,10 @@ def endpoints_of(options: argparse.Namespace) -> Endpoints:
             "start one, or give --host, --device-port and --api-port"
         )
     if last is not None and options.api_port is None and options.host is None:
-        return Endpoints(last.api, host, device_port, last.mqtt_port)
+        return replace(last, device_host=host, device_port=device_port)
     port = options.api_port or (last.api.rpartition(":")[2] if last else "")
     url_host = f"[{host}]" if ":" in host else host
     mqtt_port = last.mqtt_port if last else 0
-    return Endpoints(f"http://{url_host}:{port}", host, device_port, mqtt_port)
+    # Where devices fetch packages, which is all that they are told of it.
+    scheme = (last.packages or last.api).partition(":")[0] if last else "http"
+    return Endpoints(f"{scheme}://{url_host}:{port}", host, device_port, mqtt_port)

@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import signal
+from pathlib import Path
 
 from staging import logs
 from staging.commands.common import Commands, data_of, database_of
@@ -13,8 +14,10 @@ from staging.data_dir import Endpoints
 from staging.errors import StagingError
 from staging.gateway.bounds import DAY_BYTES
 from staging.listening import public_host
+from staging.proxies import parse_network
 from staging.recognition.hearing import DEFAULT_MODEL
 from staging.store.retention import REPORT_DAYS
+from staging.web_tls import WebTls, choose
 from wire.errors import FieldError
 from wire.family import DAYS_MAX
 from wire.topics import answer_topic
@@ -90,9 +93,35 @@ def add_commands(
 
 
 def _add_listen(parser: argparse.ArgumentParser, text: str) -> None:
-    """Add ``--listen``, also under its old name, which scripts have."""
+    """Add ``--listen``, also under its old name, which scripts have, and how the API's port is secured."""
     parser.add_argument("--listen", default="127.0.0.1", metavar="ADDR", help=text)
     parser.add_argument("--host", dest="listen", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE",
+        help="the API's certificate and chain, PEM; read again on SIGHUP",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tls-key", type=Path, metavar="FILE", help="its key (default: in the same file)"
+    )
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="secure the API with a certificate of the cloud's own CA; without this or a certificate it is "
+        "so on every address but loopback",
+    )
+    parser.add_argument(
+        "--plain-http",
+        action="store_true",
+        help="serve the API without TLS on an address that others reach: behind a proxy that has it",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        action="append",
+        type=parse_network,
+        default=[],
+        metavar="NETWORK",
+        help="believe the X-Forwarded-For and X-Forwarded-Proto of proxies at this address or network; repeatable",
+    )
 
 
 def _add_voice_days(parser: argparse.ArgumentParser) -> None:
@@ -124,14 +153,22 @@ def _number(text: str) -> int:
 
 
 def _begin() -> None:
-    # Nothing is read again on demand: certificates are renewed by the hour (`staging.upkeep`).
+    # Until the server reads its certificates again at it (`staging.server`).
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logs.set_up(logging.INFO)
+
+
+def _web_tls(options: argparse.Namespace) -> WebTls | None:
+    return choose(
+        options.listen, options.tls_cert, options.tls_key,
+        own=options.tls, plain=options.plain_http,
+    )  # fmt: skip
 
 
 def _serve(options: argparse.Namespace) -> None:
     from staging import server
 
+    web = _web_tls(options)
     _begin()
     wanted = server.ServeOptions(
         data=data_of(options),
@@ -147,6 +184,8 @@ def _serve(options: argparse.Namespace) -> None:
         public_hosts=tuple(dict.fromkeys(options.public_host or ())),
         report_days=options.report_days,
         day_bytes=options.device_mb << 20,
+        web_tls=web,
+        trusted_proxies=tuple(options.trusted_proxy),
     )
     server.run(wanted, lambda endpoints: _tell(options, endpoints))
 
@@ -161,6 +200,7 @@ def _work(options: argparse.Namespace) -> None:
     if not str(database).startswith("postgresql"):
         # Also what a forgotten --database would be: another store than the server's.
         raise StagingError("--database: a worker needs the server's PostgreSQL (docs/mqtt.md)")
+    web = _web_tls(options)
     _begin()
     wanted = server.ServeOptions(
         data=data_of(options),
@@ -172,6 +212,8 @@ def _work(options: argparse.Namespace) -> None:
         recognise=options.recognise,
         voice_days=options.voice_days,
         worker=options.name,
+        web_tls=web,
+        trusted_proxies=tuple(options.trusted_proxy),
     )
     server.run(wanted, lambda endpoints: _tell(options, endpoints))
 

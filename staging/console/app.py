@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -33,13 +34,12 @@ from staging.console import (
     versions,
 )
 from staging.console.assets import INDEX, Assets
-from staging.console.call import Console, open_endpoint
+from staging.console.call import ID_DIGITS, Console, open_endpoint
 from staging.console.gate import Work, endpoint
 from staging.console.sessions import Sessions
 from staging.console.watchers import Hub
 from staging.data_dir import DataDir
 from staging.services import Services
-from staging.throttle import Throttle
 
 PATH = login.PATH
 # Nothing is loaded from other sites, there are no inline scripts, and strings cannot become markup.
@@ -57,8 +57,25 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 _DEVICE = "/api/devices/{uuid}"
-_PRODUCT = "/api/products/{product:int}"
-_ACCOUNT = "/api/accounts/{account:int}"
+
+
+class _Id(Convertor[int]):
+    """An id in a path; a longer number is no path of ours, and would be no integer of a database."""
+
+    regex = f"[0-9]{{1,{ID_DIGITS}}}"
+
+    def convert(self, value: str) -> int:
+        """Return the number."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Return its digits."""
+        return str(value)
+
+
+register_url_convertor("id", _Id())
+_PRODUCT = "/api/products/{product:id}"
+_ACCOUNT = "/api/accounts/{account:id}"
 _POINTS = f"{_PRODUCT}/points"
 
 
@@ -66,14 +83,13 @@ def create_console(services: Services, data: DataDir) -> Starlette:
     """Make the console of a cloud, and connect its hub to the gateway."""
     hub = Hub()
     services.gateway.watch(hub.notify)
-    app = Starlette(routes=_routes())
-    app.state.console = Console(
-        services, data, Sessions(time.monotonic), Throttle(time.monotonic), hub, Assets()
-    )
+    app = Starlette(routes=routes())
+    app.state.console = Console(services, data, Sessions(time.monotonic), hub, Assets())
     return app
 
 
-def _routes() -> list[Route]:
+def routes() -> list[Route]:
+    """Return the console's routes, below its own path."""
     return [
         Route("/api/session", open_endpoint(login.show, use=False)),
         Route("/api/session", open_endpoint(login.log_in), methods=["POST"]),
@@ -87,7 +103,7 @@ def _routes() -> list[Route]:
         _route("PUT", f"{_DEVICE}/name", device.rename),
         _route("POST", f"{_DEVICE}/control", controls.control),
         _route("GET", f"{_DEVICE}/utterances", speech.listing),
-        _route("GET", f"{_DEVICE}/utterances/{{start:int}}-{{number:int}}.wav", speech.audio),
+        _route("GET", f"{_DEVICE}/utterances/{{start:id}}-{{number:id}}.wav", speech.audio),
         _route("POST", f"{_DEVICE}/listen", speech.listen),
         _route("GET", f"{_DEVICE}/outcomes", heard.outcomes),
         _route("POST", f"{_DEVICE}/say", heard.say),
@@ -97,7 +113,7 @@ def _routes() -> list[Route]:
         _route("POST", f"{_DEVICE}/profile", profile.download),
         _route("GET", "/api/apps", apps.listing),
         _route("POST", "/api/apps", apps.add),
-        _route("POST", "/api/apps/{app:int}/secret/renew", apps.renew_secret),
+        _route("POST", "/api/apps/{app:id}/secret/renew", apps.renew_secret),
         _route("GET", "/api/products", products.listing),
         _route("POST", "/api/products", products.add),
         _route("GET", _PRODUCT, product.one),
@@ -105,17 +121,17 @@ def _routes() -> list[Route]:
         _route("POST", _POINTS, product.add_point),
         _route("POST", f"{_POINTS}/template", product.apply_template),
         _route("POST", f"{_POINTS}/remove", product.remove_point),
-        _route("POST", f"{_PRODUCT}/apps/{{app:int}}/bind", apps.bind),
-        _route("POST", f"{_PRODUCT}/apps/{{app:int}}/unbind", apps.unbind),
-        _route("GET", "/api/batches/{batch:int}/devices", products.batch_devices),
+        _route("POST", f"{_PRODUCT}/apps/{{app:id}}/bind", apps.bind),
+        _route("POST", f"{_PRODUCT}/apps/{{app:id}}/unbind", apps.unbind),
+        _route("GET", "/api/batches/{batch:id}/devices", products.batch_devices),
         _route("GET", "/api/versions", versions.listing),
         _route("PUT", "/api/versions", versions.upload),
-        _route("POST", "/api/versions/{package:int}/verify", versions.verify),
-        _route("POST", "/api/versions/{package:int}/pass", versions.passed),
+        _route("POST", "/api/versions/{package:id}/verify", versions.verify),
+        _route("POST", "/api/versions/{package:id}/pass", versions.passed),
         _route("GET", "/api/strategies", strategies.listing),
         _route("POST", "/api/strategies", strategies.add),
-        _route("POST", "/api/strategies/{strategy:int}/publish", strategies.publish),
-        _route("POST", "/api/strategies/{strategy:int}/withdraw", strategies.withdraw),
+        _route("POST", "/api/strategies/{strategy:id}/publish", strategies.publish),
+        _route("POST", "/api/strategies/{strategy:id}/withdraw", strategies.withdraw),
         _route("GET", "/api/accounts", accounts.listing),
         _route("POST", "/api/accounts", accounts.add),
         _route("POST", f"{_ACCOUNT}/role", accounts.change_role),

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 import logging
 import math
 from collections.abc import Awaitable, Callable
@@ -46,8 +45,9 @@ from staging.recognition.service import BusyError
 from staging.services import Services
 from staging.store.issue import NotHandedOutError
 from staging.store.overview import DeviceRow
-from staging.throttle import Throttle
-from wire.errors import FieldError, MissingFieldError, WireError
+from wire.errors import FieldError, MissingFieldError, WireError, show
+from wire.fields import parse_object
+from wire.text import is_printable
 
 COOKIE = "story_console"
 VISITOR_COOKIE = "story_visitor"
@@ -67,7 +67,6 @@ class Console:
     services: Services
     data: DataDir
     sessions: Sessions
-    throttle: Throttle
     hub: Hub
     assets: Assets
     waveforms: Waveforms = field(default_factory=Waveforms)
@@ -107,13 +106,7 @@ class Visit:
             held += chunk
             if len(held) > BODY_LIMIT:
                 raise ConsoleError(413, "413", f"body: expected at most {BODY_LIMIT} bytes")
-        try:
-            value = json.loads(bytes(held))
-        except (ValueError, RecursionError) as error:
-            raise ConsoleError(400, "400", "body: not JSON") from error
-        if not isinstance(value, dict):
-            raise ConsoleError(400, "400", "body: expected a JSON object")
-        return cast("dict[str, Any]", value)
+        return parse_object(bytes(held), "body")
 
 
 @dataclass(slots=True)
@@ -149,12 +142,18 @@ class Call(Visit):
         return self.console.services
 
     def param(self, name: str) -> str:
-        """Return a path parameter."""
-        return str(self.request.path_params[name])
+        """Return a path parameter; raises ConsoleError 404 if it is not printable: nothing is named so."""
+        text = str(self.request.path_params[name])
+        if not is_printable(text):
+            raise ConsoleError(404, "not_found", f"{name} {show(text)}: there is none")
+        return text
 
     def query(self, name: str, default: str = "") -> str:
-        """Return a query parameter."""
-        return self.request.query_params.get(name, default)
+        """Return a query parameter; raises FieldError if it is not printable."""
+        text = self.request.query_params.get(name, default)
+        if not is_printable(text):
+            raise FieldError(name, text, "printable characters")
+        return text
 
     def query_int(self, name: str) -> int | None:
         """Return a query parameter as a number, or None if it is missing; raises FieldError."""
@@ -190,11 +189,18 @@ def open_endpoint(
 def check_csrf(request: Request, expected: str) -> None:
     """Refuse a request that another site may have forged; raises ConsoleError 403."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and _host_of(origin) != request.headers.get("host"):
         raise ConsoleError(403, "csrf", "the request comes from another site")
     given = request.headers.get(CSRF_HEADER, "")
     if not hmac.compare_digest(given.encode(), expected.encode()):
         raise ConsoleError(403, "csrf", "the CSRF token is missing or wrong; reload the page")
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as http://[
+        return ""
 
 
 def failure(error: ConsoleError) -> JSONResponse:
@@ -219,16 +225,22 @@ def text_of(
     if name not in body:
         raise MissingFieldError(name, "text")
     value = body[name]
-    if not isinstance(value, str) or len(value) > limit or not (value.strip() or empty):
-        raise FieldError(name, value, f"1 to {limit} characters", secret=secret)
-    return value.strip() if not secret else value
+    good = isinstance(value, str) and len(value) <= limit and (value.strip() or empty)
+    # A password may have every character, and is kept nowhere.
+    if not good or not (secret or is_printable(value)):
+        low = 0 if empty else 1
+        raise FieldError(name, value, f"{low} to {limit} printable characters", secret=secret)
+    text = str(value)
+    return text if secret else text.strip()
 
 
 def texts_of(body: dict[str, Any], name: str) -> list[str]:
     """Return a member that is a list of text, [] if it is missing; raises FieldError."""
     value = body.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise FieldError(name, value, "a list of text")
+    if not isinstance(value, list) or not all(
+        isinstance(item, str) and is_printable(item) for item in value
+    ):
+        raise FieldError(name, value, "a list of printable text")
     return [item.strip() for item in value if item.strip()]
 
 

@@ -6,6 +6,7 @@ the time in the first line.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from staging.console import device, devices, gate, heard, shapes
 from staging.console.call import Call, ConsoleError
-from staging.console.watchers import Watcher
+from staging.console.watchers import TooManyWatchersError, Watcher
 from staging.store import history
 from staging.store.overview import DEVICES_LIMIT
 
@@ -42,14 +43,19 @@ async def one_device(call: Call) -> Response:
 
 
 def _stream(call: Call, uuid: str | None, produce: Produce) -> Response:
-    if call.session.streams >= STREAMS_PER_SESSION or call.console.hub.is_full:
+    account_id = call.session.account_id
+    if call.session.streams >= STREAMS_PER_SESSION or call.console.hub.is_full(account_id):
         raise ConsoleError(503, "busy", "too many live pages are open", retry_after=RETRY_MS / 1000)
 
     async def body() -> AsyncIterator[bytes]:
         call.session.streams += 1
         try:
-            with call.console.hub.watch(uuid) as watcher:
-                yield f"retry: {RETRY_MS}\n\n".encode()
+            yield f"retry: {RETRY_MS}\n\n".encode()
+            # Of several that were asked for at once, the last ones end here: the browser tries again.
+            with (
+                contextlib.suppress(TooManyWatchersError),
+                call.console.hub.watch(uuid, account_id) as watcher,
+            ):
                 async for piece in produce(watcher):
                     yield piece
         finally:

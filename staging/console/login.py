@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 
 from starlette.responses import JSONResponse, Response
@@ -17,14 +16,11 @@ from staging.console.call import (
     text_of,
 )
 from staging.console.sessions import LIFETIME_SECONDS, Session
-from staging.identity import passwords
+from staging.errors import ThrottledError
 from staging.identity.rights import STAFF
-from staging.store import accounts
 from staging.store.audit import Entry, Source
 
 PATH = "/console"
-# scrypt takes 16 MiB and some 100 ms of a core; this bounds the cost of a flood of logins.
-_hashing = asyncio.Semaphore(2)
 
 
 async def show(visit: Visit) -> Response:
@@ -44,19 +40,16 @@ async def log_in(visit: Visit) -> Response:
     check_csrf(visit.request, visit.console.sessions.login_token(visitor))
     body = await visit.body()
     name, password = text_of(body, "user"), text_of(body, "password", secret=True)
-    client = visit.request.client
+    client, services = visit.request.client, visit.console.services
     address = client.host if client else "unknown"
-    wait = visit.console.throttle.wait_seconds(name, address)
-    if wait > 0:
-        raise ConsoleError(429, "throttled", "too many failed log-ins; wait", retry_after=wait)
-    login = await visit.console.services.database.read(accounts.login, name)
-    async with _hashing:
-        stored = None if login is None else login.password
-        right = await asyncio.to_thread(passwords.matches, password, stored)
-    if login is None or not right:
-        visit.console.throttle.failed(name, address)
+    try:
+        login = await services.log_ins.check(
+            services.database, services.clock, name, password, address
+        )
+    except ThrottledError as error:
+        raise ConsoleError(429, "throttled", str(error), retry_after=error.wait) from error
+    if login is None:
         raise ConsoleError(401, "login_failed", "wrong name or password")
-    visit.console.throttle.succeeded(name)
     if login.role not in STAFF:
         text = f"{login.user_name} is a family's account ({login.role}); it has no console"
         raise ConsoleError(403, "no_console", text)

@@ -30,7 +30,8 @@ async def listing(call: Call) -> Response:
 async def add(call: Call) -> Response:
     """Add a product with its test devices; no later answer contains their bind tokens."""
     body = await call.body()
-    name, template = text_of(body, "name"), body.get("template") or None
+    name = text_of(body, "name")
+    template = text_of(body, "template", empty=True) if body.get("template") else None
     if template is not None and template not in product_setup.TEMPLATES:
         raise FieldError("template", template, f"one of {', '.join(product_setup.TEMPLATES)}")
     count = id_of(body, "testDevices") if "testDevices" in body else product_setup.TEST_DEVICES

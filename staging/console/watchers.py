@@ -9,6 +9,7 @@ the reports after it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 # With more changed devices, a watcher assumes that all may have changed.
 DIRTY_LIMIT = 256
 WATCHERS_LIMIT = 256
+# Of one account: more pages than a person watches, and a tenth of what there is for all.
+WATCHERS_EACH = 24
 
 
 class TooManyWatchersError(Exception):
@@ -73,25 +76,28 @@ class Hub:
     def __init__(self, limit: int = WATCHERS_LIMIT) -> None:
         """Allow at most ``limit`` watchers at a time."""
         self._watchers: set[Watcher] = set()
+        self._of: Counter[int] = Counter()
         self._limit = limit
         self._closed = False
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no more watchers are accepted."""
-        return self._closed or len(self._watchers) >= self._limit
+    def is_full(self, account_id: int) -> bool:
+        """Return whether no more watchers of an account are accepted."""
+        full = len(self._watchers) >= self._limit or self._of[account_id] >= WATCHERS_EACH
+        return self._closed or full
 
     @contextmanager
-    def watch(self, uuid: str | None) -> Iterator[Watcher]:
+    def watch(self, uuid: str | None, account_id: int) -> Iterator[Watcher]:
         """Watch one device, or all, until the block ends; raises TooManyWatchersError."""
-        if self.is_full:
+        if self.is_full(account_id):
             raise TooManyWatchersError("too many live pages are open")
         watcher = Watcher(uuid)
         self._watchers.add(watcher)
+        self._of[account_id] += 1
         try:
             yield watcher
         finally:
             self._watchers.discard(watcher)
+            self._of[account_id] -= 1
 
     def notify(self, uuid: str) -> None:
         """Notify the watchers of a device that it changed."""

@@ -11,13 +11,16 @@ import asyncio
 import contextlib
 import functools
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from staging.crowd import DoorLimits
+from staging.doorman import Settle
 from staging.errors import (
     DeviceRejectedError,
     DeviceSilentError,
@@ -32,13 +35,13 @@ from staging.gateway.handshakes import TlsServer
 from staging.gateway.intake import Intake
 from staging.gateway.orders import Orders
 from staging.gateway.presence import Presence
+from staging.gateway.registrations import Registrations
 from staging.gateway.renewals import Renewals
 from staging.gateway.reports import decide_all, is_light
 from staging.gateway.session import Endpoint, Peer, Session, Sessions
 from staging.gateway.silent import Pace, SilentUpdates
 from staging.gateway.twins import Twins
 from staging.store import Database, devices
-from staging.store.devices import Identity
 from staging.store.effects import AbilitiesSeen, Applied, Effect, EraseSeen, Heartbeat
 from staging.store.models import OtaTask
 from staging.times import Clock, now_ms
@@ -47,7 +50,7 @@ from transport.framed import FramedEndpoint
 from wire.abilities import CLOUD_READS, DEADLINE, Abilities
 from wire.codes import Code
 from wire.datapoints import parse_self_description
-from wire.errors import WireError, show
+from wire.errors import WireError
 from wire.exchange import Answer, Request
 from wire.numbered import parse_reports, refusals_payload
 from wire.reports import (
@@ -88,7 +91,7 @@ class Limits:
     registration: float = REGISTRATION_DEADLINE
     control: float = CONTROL_DEADLINE
     idle: float = IDLE_TIMEOUT
-    connections: int = CONNECTION_LIMIT
+    door: DoorLimits = field(default_factory=lambda: DoorLimits(CONNECTION_LIMIT))
     day_bytes: int = DAY_BYTES
     """Bytes of reports that a device may send in a day; 0: no limit."""
 
@@ -105,6 +108,7 @@ class Gateway:
         clock: Clock = now_ms,
         pace: Pace | None = None,
         owns: Callable[[str], bool] = lambda _uuid: True,
+        registrations: Registrations | None = None,
     ) -> None:
         """Create a gateway; ``api_url`` returns the base URL from which devices fetch packages.
 
@@ -119,8 +123,11 @@ class Gateway:
         self._others: dict[Peer, Endpoint] = {}
         self._owns = owns
         self._endpoint: FramedEndpoint | None = None
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._handshakes: TlsServer | None = None
+        # What gives the place free that a connection has until it registers.
+        self._settles: dict[Connection, Settle] = {}
+        self._registrations = registrations or Registrations()
         self._history = ControlHistory(database)
         self._presence = Presence(database)
         self._intake = Intake(database, self._presence, self._history, clock)
@@ -164,19 +171,20 @@ class Gateway:
         for watcher in self._watchers:
             watcher(uuid)
 
-    async def start(self, context: ssl.SSLContext, **listen: Any) -> int:
-        """Start accepting; asyncio gets ``listen`` (host and port, or sock). Returns the port."""
+    async def start(self, context: ssl.SSLContext, listener: socket.socket) -> int:
+        """Start accepting on a listening socket, which `stop` closes. Returns its port."""
         self._endpoint = await FramedEndpoint.create()
         self._handshakes = TlsServer(
             self._carry,
             context,
             handshake_seconds=self._limits.handshake,
             shutdown_seconds=STOP_TIMEOUT,
-            open_limit=self._limits.connections,
+            limits=self._limits.door,
         )
-        self._server = await self._handshakes.start(**listen)
+        self._listener = listener
+        self._handshakes.start(listener)
         self.start_work()
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(listener.getsockname()[1])
 
     def start_work(self) -> None:
         """Start the work in the background; `start` does it too. A worker has no port for devices."""
@@ -192,10 +200,10 @@ class Gateway:
 
     async def stop(self) -> None:
         """Close the port and every connection, and cancel the work in progress."""
-        if self._server is not None:
-            self._server.close()
         if self._handshakes is not None:
             self._handshakes.close()
+        if self._listener is not None:
+            self._listener.close()
         for task in self._work:
             task.cancel()
         for result in await asyncio.gather(*self._work, return_exceptions=True):
@@ -209,8 +217,6 @@ class Gateway:
         await asyncio.gather(*closing)
         if carriers:
             await asyncio.wait(carriers.values(), timeout=STOP_TIMEOUT)
-        if self._server is not None:
-            await self._server.wait_closed()
         await self._history.save()
         await self._presence.save()
 
@@ -295,16 +301,18 @@ class Gateway:
 
     # Connections.
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settle: Settle
+    ) -> None:
         connection = Connection(reader, writer)
-        if self._endpoint is None or len(self._connections) >= self._limits.connections:
-            _log.warning("%r: refused, %d connections are open", connection, len(self._connections))
-            connection.close("too many connections")
+        if self._endpoint is None:
+            connection.close("the cloud stops")
             return
         task = asyncio.current_task()
         if task is None:  # asyncio runs this callback as a task
             raise RuntimeError("a connection is carried outside a task")
         self._connections[connection] = task
+        self._settles[connection] = settle
         limit = self._limits.registration
         watchdog = asyncio.get_running_loop().call_later(
             limit, self._check_registered, connection, f"did not register within {limit:g} s"
@@ -319,6 +327,7 @@ class Gateway:
         finally:
             watchdog.cancel()
             del self._connections[connection]
+            self._settles.pop(connection, None)
             self._forget(connection)
 
     def _check_registered(self, connection: Peer, reason: str) -> None:
@@ -366,14 +375,10 @@ class Gateway:
 
     async def _register(self, connection: Peer, request: Request) -> Answer:
         credentials = parse_registration(request.payload)
-        row = await self._database.find(devices.IDENTITY, uuid=credentials.uuid.lower())
-        if row is None:
-            _log.warning("%r: unknown device %s", connection, show(credentials.uuid))
-            return Answer(Code.NOT_FOUND, b"unknown device")
-        identity = Identity(*row)
-        if not identity.accepts(credentials.token):
-            _log.warning("%r: device %s: wrong token", connection, identity.uuid)
-            return Answer(Code.UNAUTHORIZED, b"wrong token")
+        row = self._database.find(devices.IDENTITY, uuid=credentials.uuid.lower())
+        identity = await self._registrations.judge(connection, credentials, row)
+        if isinstance(identity, Answer):
+            return identity
         if await self._is_taken(identity.uuid, connection):
             return Answer(Code.CONFLICT, twins.TEXT.encode())
         await self._presence.register(identity, self._clock())
@@ -407,6 +412,8 @@ class Gateway:
     def _admit(self, session: Session) -> None:
         identity, connection = session.identity, session.connection
         self._forget(connection)
+        if isinstance(connection, Connection) and (settle := self._settles.pop(connection, None)):
+            settle()
         previous = self.sessions.add(session)
         if previous is not None:
             previous.connection.close(REPLACED)

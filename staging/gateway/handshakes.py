@@ -1,21 +1,27 @@
 """Accepting TLS connections so that a handshake that fails is told, with the peer and why.
 
 asyncio's own server for TLS drops such connections without a word, so an operator looks for hours for a profile
-with another CA. Here a connection is plain first, and TLS begins on it (`loop.start_tls`), whose errors are ours.
-How often lines of one peer are logged is `base.log_limit`'s business.
+with another CA. Here a connection is a socket first, in whose queue few are let in (`staging.doorman`); then TLS begins on
+it, whose errors are ours. How often lines of one peer are logged is `base.log_limit`'s business.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
 
+from staging.crowd import DoorLimits
+from staging.doorman import Doorman, Settle
 from wire.errors import show
 
-Carry = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Carry = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Settle], Awaitable[None]]
+"""Carries a connection to its end; calls the function when it is known who it is."""
+
+# Seconds beyond the deadline of a close until a connection is dropped.
+CLOSE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -56,77 +62,77 @@ class TlsServer:
         *,
         handshake_seconds: float,
         shutdown_seconds: float,
-        open_limit: int,
+        limits: DoorLimits,
     ) -> None:
-        """Carry connections by ``carry``; ``open_limit`` handshakes may be under way at once."""
+        """Carry connections by ``carry``; ``limits`` hold before TLS begins."""
         self._carry = carry
         self._context = context
         self._handshake_seconds = handshake_seconds
         self._shutdown_seconds = shutdown_seconds
-        self._open_limit = open_limit
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._doorman = Doorman("device port", self._serve, limits)
 
-    async def start(self, **listen: Any) -> asyncio.Server:
-        """Begin to accept; asyncio gets ``listen`` (host and port, or sock)."""
-        return await asyncio.get_running_loop().create_server(
-            lambda: _Beginning(self._begin), **listen
-        )
+    def __len__(self) -> int:
+        """Return how many connections are open, those without a handshake among them."""
+        return len(self._doorman)
+
+    def start(self, listener: socket.socket) -> None:
+        """Begin to accept on a listening socket, which stays the caller's."""
+        self._doorman.open(listener)
 
     def close(self) -> None:
-        """End the handshakes that are under way."""
-        for task in self._handshakes:
-            task.cancel()
+        """Accept no more, and end the handshakes that are under way."""
+        self._doorman.close()
 
-    def _begin(self, transport: asyncio.Transport) -> None:
-        if len(self._handshakes) >= self._open_limit:
-            _log.warning(
-                "%s: refused, %d handshakes are under way", _peer(transport), self._open_limit
-            )
-            transport.abort()
-            return
-        task = asyncio.get_running_loop().create_task(self._shake(transport))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
-
-    async def _shake(self, transport: asyncio.Transport) -> None:
-        loop = asyncio.get_running_loop()
-        peer = _peer(transport)
-        reader = asyncio.StreamReader(loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, self._carry, loop=loop)
+    async def _serve(self, sock: socket.socket, settle: Settle) -> None:
+        peer = _peer(sock)
+        served = _Served(self._carry, settle)
         try:
-            secure = await loop.start_tls(
-                transport, protocol, self._context, server_side=True,
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: served, sock, ssl=self._context,
                 ssl_handshake_timeout=self._handshake_seconds,
                 ssl_shutdown_timeout=self._shutdown_seconds,
             )  # fmt: skip
+            if served.carried is None:  # asyncio takes a reset in the handshake for its end
+                raise ConnectionResetError
         except (OSError, ssl.SSLError) as error:
             _log.warning(
                 "%s: TLS handshake failed: %s", peer, reason_of(error, self._handshake_seconds)
             )
-            transport.abort()
             return
-        except asyncio.CancelledError:
+        await served.carried
+        # The other side takes part in the close of TLS, or not.
+        try:
+            async with asyncio.timeout(self._shutdown_seconds + CLOSE_SECONDS):
+                await served.closed.wait()
+        except TimeoutError:
             transport.abort()
-            raise
-        if secure is not None:
-            protocol.connection_made(secure)
 
 
-class _Beginning(asyncio.Protocol):
-    """A connection until its handshake begins, which is at once: nothing is read before."""
+class _Served(asyncio.StreamReaderProtocol):
+    """A connection whose handshake has succeeded; ``carried`` ends with it."""
 
-    def __init__(self, begin: Callable[[asyncio.Transport], None]) -> None:
-        self._begin = begin
+    def __init__(self, carry: Carry, settle: Settle) -> None:
+        self.carried: asyncio.Task[None] | None = None
+        self.closed = asyncio.Event()
+        self._carry, self._settle = carry, settle
+        super().__init__(asyncio.StreamReader(), self._connected)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            transport.pause_reading()  # `start_tls` resumes
-            self._begin(transport)
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        work = self._carry(reader, writer, self._settle)
+        self.carried = asyncio.ensure_future(work)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the socket is closed."""
+        super().connection_lost(exc)
+        self.closed.set()
 
 
-def _peer(transport: asyncio.BaseTransport) -> str:
+def _peer(sock: socket.socket) -> str:
     """Return the peer as ``address:port``, which the limit on repeated lines reads."""
-    name = transport.get_extra_info("peername")
+    try:
+        name = sock.getpeername()
+    except OSError:  # it has gone already
+        return "?"
     if not isinstance(name, tuple) or len(name) < 2:
         return "?"
     host = f"[{name[0]}]" if ":" in str(name[0]) else name[0]

@@ -49,6 +49,11 @@ class Certificates:
     server_key: Path
 
 
+def locate(folder: Path) -> Certificates:
+    """Return where the files are, also before they are made."""
+    return Certificates(folder / "ca.crt", folder / "server.crt", folder / "server.key")
+
+
 def ensure(folder: Path, hosts: tuple[str, ...], now: datetime | None = None) -> Certificates:
     """Return certificates valid for ``hosts`` (names or addresses); creates them if needed.
 
@@ -59,7 +64,7 @@ def ensure(folder: Path, hosts: tuple[str, ...], now: datetime | None = None) ->
     """
     moment = now or datetime.now(UTC)
     names = tuple(dict.fromkeys((*ALWAYS_NAMED, *hosts)))
-    paths = Certificates(folder / "ca.crt", folder / "server.crt", folder / "server.key")
+    paths = locate(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(folder / ".lock", "another process is making certificates"):

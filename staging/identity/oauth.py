@@ -18,6 +18,7 @@ DOCUMENT_REDIRECT = "http://iam.iot.baidu.com/v1/iam/oauth/receive_implicit_toke
 REDIRECT_LIMIT = 1024
 # A private-use scheme has a dot (RFC 8252, 7.1), so javascript: and data: do not match.
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 # Stands for every scope (open API 1.1); the document's example uses it.
 ALL_SCOPE = "allScope"
 
@@ -84,6 +85,23 @@ def check_redirect_uri(uri: str) -> str:
     if not (good and clean and origin_is_plain and len(uri) <= REDIRECT_LIMIT):
         raise FieldError("redirect_uri", uri, expected)
     return uri
+
+
+def check_web_origin(text: str) -> str:
+    """Return the origin of an app's web pages as a browser writes it (RFC 6454, 6.2); raises FieldError."""
+    expected = "https://HOST or https://HOST:PORT; http:// for localhost and 127.0.0.1 alone"
+    try:
+        parts = urlsplit(text)
+        port, host = parts.port, (parts.hostname or "")
+    except ValueError as error:
+        raise FieldError("web_origin", text, expected) from error
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    shown = f"[{host}]" if ":" in host else host
+    made = f"{parts.scheme}://{shown}" + (f":{port}" if port not in {None, usual} else "")
+    plain = parts.scheme == "http" and host not in {"localhost", "127.0.0.1", "::1"}
+    if usual is None or plain or text.lower().rstrip("/") != made or not _HOST.fullmatch(host):
+        raise FieldError("web_origin", text, expected)
+    return made
 
 
 def registered(uri: str, known: Iterable[str]) -> str | None:

@@ -57,7 +57,7 @@ def profile_of(device: DeviceRecord, endpoints: Endpoints, authority: str) -> Pr
 
 def _configures(endpoints: Endpoints) -> dict[str, object]:
     """Return what the profile tells beyond the document; a cloud with a broker wants MQTT."""
-    told: dict[str, object] = {"otaRepository": f"{endpoints.api}/tuf"}
+    told: dict[str, object] = {"otaRepository": f"{endpoints.packages or endpoints.api}/tuf"}
     if endpoints.mqtt_port:
         told |= {"link": "mqtt", "mqttPort": endpoints.mqtt_port}
     return told

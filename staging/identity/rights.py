@@ -125,8 +125,8 @@ def shows_values(device: Standing, owner_id: int | None) -> bool:
 
 
 _DEVICE = "/api/devices/{uuid}"
-_PRODUCT = "/api/products/{product:int}"
-_ACCOUNT = "/api/accounts/{account:int}"
+_PRODUCT = "/api/products/{product:id}"
+_ACCOUNT = "/api/accounts/{account:id}"
 _SEE = Rule(STAFF, Reach.SEE)
 _OWN = Rule(STAFF, Reach.OWN)
 _OPEN = Rule(None)
@@ -153,7 +153,7 @@ CONSOLE: Mapping[tuple[str, str], Rule] = {
     ("PUT", f"{_DEVICE}/name"): _own("device.name"),
     ("POST", f"{_DEVICE}/control"): _own("device.control"),
     ("GET", f"{_DEVICE}/utterances"): _OWN,
-    ("GET", f"{_DEVICE}/utterances/{{start:int}}-{{number:int}}.wav"): _OWN,
+    ("GET", f"{_DEVICE}/utterances/{{start:id}}-{{number:id}}.wav"): _OWN,
     ("POST", f"{_DEVICE}/listen"): _own("voice.listen"),
     ("GET", f"{_DEVICE}/outcomes"): _OWN,
     ("POST", f"{_DEVICE}/say"): _own("device.say"),
@@ -163,7 +163,7 @@ CONSOLE: Mapping[tuple[str, str], Rule] = {
     ("POST", f"{_DEVICE}/profile"): Rule(OPERATORS, Reach.SEE, "device.profile"),
     ("GET", "/api/apps"): _operate(),
     ("POST", "/api/apps"): _operate("app.add"),
-    ("POST", "/api/apps/{app:int}/secret/renew"): _operate("app.secret.renew"),
+    ("POST", "/api/apps/{app:id}/secret/renew"): _operate("app.secret.renew"),
     ("GET", "/api/products"): _operate(),
     ("POST", "/api/products"): _operate("product.add"),
     ("GET", _PRODUCT): _operate(),
@@ -171,17 +171,17 @@ CONSOLE: Mapping[tuple[str, str], Rule] = {
     ("POST", f"{_PRODUCT}/points"): _operate("datapoint.add"),
     ("POST", f"{_PRODUCT}/points/template"): _operate("datapoint.template"),
     ("POST", f"{_PRODUCT}/points/remove"): _operate("datapoint.remove"),
-    ("POST", f"{_PRODUCT}/apps/{{app:int}}/bind"): _operate("app.bind"),
-    ("POST", f"{_PRODUCT}/apps/{{app:int}}/unbind"): _operate("app.unbind"),
-    ("GET", "/api/batches/{batch:int}/devices"): _operate(),
+    ("POST", f"{_PRODUCT}/apps/{{app:id}}/bind"): _operate("app.bind"),
+    ("POST", f"{_PRODUCT}/apps/{{app:id}}/unbind"): _operate("app.unbind"),
+    ("GET", "/api/batches/{batch:id}/devices"): _operate(),
     ("GET", "/api/versions"): Rule(STAFF),
     ("PUT", "/api/versions"): _operate("version.add"),
-    ("POST", "/api/versions/{package:int}/verify"): Rule(STAFF, Reach.VERIFY, "version.verify"),
-    ("POST", "/api/versions/{package:int}/pass"): _operate("version.pass"),
+    ("POST", "/api/versions/{package:id}/verify"): Rule(STAFF, Reach.VERIFY, "version.verify"),
+    ("POST", "/api/versions/{package:id}/pass"): _operate("version.pass"),
     ("GET", "/api/strategies"): _operate(),
     ("POST", "/api/strategies"): _operate("strategy.add"),
-    ("POST", "/api/strategies/{strategy:int}/publish"): _operate("strategy.publish"),
-    ("POST", "/api/strategies/{strategy:int}/withdraw"): _operate("strategy.withdraw"),
+    ("POST", "/api/strategies/{strategy:id}/publish"): _operate("strategy.publish"),
+    ("POST", "/api/strategies/{strategy:id}/withdraw"): _operate("strategy.withdraw"),
     ("GET", "/api/accounts"): _operate(),
     ("POST", "/api/accounts"): _operate("account.add"),
     ("POST", f"{_ACCOUNT}/role"): _operate("account.role"),

@@ -14,16 +14,25 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError, StagingError
-from staging.identity.oauth import ALL_SCOPE, DOCUMENT_REDIRECT, check_redirect_uri, check_scopes
+from staging.identity.oauth import (
+    ALL_SCOPE,
+    DOCUMENT_REDIRECT,
+    check_redirect_uri,
+    check_scopes,
+    check_web_origin,
+)
 from staging.store import accounts
 from staging.store.models import AccessToken, Account, App, AppProduct, UsedNonce
 from staging.store.products import default_product
+from wire.errors import FieldError
 from wire.text import parse_text
 
 # expires_in of the open API's section 1.1, in seconds: 60 days.
 TOKEN_LIFETIME_S = 5_184_000
 # The maximum number of stored nonces; beyond it the oldest are deleted (docs/adr/0004).
 NONCES_LIMIT = 1_000_000
+# Of one app's web pages.
+ORIGINS_LIMIT = 20
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -74,6 +83,7 @@ def add_app(
         secret=secret or secrets.token_hex(16),
         scopes=check_scopes(scopes) or [ALL_SCOPE],
         redirect_uris=[check_redirect_uri(uri) for uri in redirect_uris] or [DOCUMENT_REDIRECT],
+        web_origins=[],
         create_time=now,
     )
     session.add(app)
@@ -97,6 +107,7 @@ def summary(app: App) -> dict[str, object]:
         "apikey": app.apikey,
         "scopes": app.scopes,
         "redirectUris": app.redirect_uris,
+        "webOrigins": app.web_origins,
         "createTime": app.create_time,
     }
 
@@ -104,6 +115,33 @@ def summary(app: App) -> dict[str, object]:
 def find(session: Session, app_id: int) -> App | None:
     """Return an app by its appId."""
     return session.get(App, app_id)
+
+
+def origins(session: Session) -> dict[str, frozenset[str]]:
+    """Return the origins of each app's web pages, by the app's key; apps without any are left out."""
+    rows = session.execute(select(App.apikey, App.web_origins)).all()
+    return {apikey: frozenset(found) for apikey, found in rows if found}
+
+
+def set_origins(
+    session: Session, app_id: int, added: Sequence[str], removed: Sequence[str] = ()
+) -> App:
+    """Let web pages of these origins call the API for an app, or no longer.
+
+    Raises:
+        NotFoundError: there is no such app.
+        FieldError: one is no origin, or there are too many.
+    """
+    app = session.get(App, app_id)
+    if app is None:
+        raise NotFoundError(f"app {app_id}: there is none")
+    gone = {check_web_origin(text) for text in removed}
+    wanted = dict.fromkeys((*app.web_origins, *(check_web_origin(text) for text in added)))
+    kept = [text for text in wanted if text not in gone]
+    if len(kept) > ORIGINS_LIMIT:
+        raise FieldError("web_origin", len(kept), f"at most {ORIGINS_LIMIT} of one app")
+    app.web_origins = kept
+    return app
 
 
 def is_bound(session: Session, app_id: int, product_id: int) -> bool:

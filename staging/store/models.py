@@ -154,6 +154,8 @@ class App(Base):
         default=lambda: [ALL_SCOPE], server_default='["allScope"]'
     )
     redirect_uris: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    # The origins of its web pages, which browsers let call the API (CORS).
+    web_origins: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     create_time: Mapped[int]
 
 
@@ -225,6 +227,16 @@ class AccessToken(Base):
     # Joined by commas, as in the open API.
     scope: Mapped[str] = mapped_column(default=ALL_SCOPE, server_default=ALL_SCOPE)
     expire_time: Mapped[int] = mapped_column(index=True)
+
+
+class KnownAddress(Base):
+    """An address from which an account has logged in (`staging.store.known_addresses`)."""
+
+    __tablename__ = "known_addresses"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    use_time: Mapped[int]
 
 
 class UsedNonce(Base):

@@ -3,7 +3,7 @@
 What a kill or another worker does not know of a nonce lets its request be repeated. A change is
 therefore not begun before its nonce is committed; a read that is repeated changes nothing. The
 document's signature does not cover what is asked for, so the nonce of a read could be used for a
-change: this is possible for `FLUSH_SECONDS`.
+change: at another worker this is possible for `FLUSH_SECONDS`. A kill does not lose it (`staging.store.nonce_journal`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from staging.errors import StoreBusyError, StoreFullError
 from staging.store import apps
 from staging.store.apps import Nonce
 from staging.store.database import Database
+from staging.store.nonce_journal import NonceJournal
 from staging.times import Clock, Monotonic
 
 # How long a read's nonce may be in memory only: another worker does not know it, and a crash loses
@@ -38,15 +39,21 @@ class Nonces:
     """Records used nonces in memory and in the store, which keeps them durably."""
 
     def __init__(
-        self, database: Database, clock: Clock, monotonic: Monotonic = time.monotonic
+        self,
+        database: Database,
+        clock: Clock,
+        monotonic: Monotonic = time.monotonic,
+        journal: NonceJournal | None = None,
     ) -> None:
         """Create an empty record; ``database`` has the older nonces.
 
         ``clock`` gives ms for the store, ``monotonic`` seconds for what is in memory.
+        ``journal`` keeps what is not in the store yet from a kill; `restore` reads it.
         """
         self._database = database
         self._clock = clock
         self._monotonic = monotonic
+        self._journal = journal
         self._recent: dict[tuple[int, str], tuple[Nonce, float]] = {}
         self._unsaved: deque[Nonce] = deque()
         self._filled = asyncio.Event()
@@ -61,6 +68,8 @@ class Nonces:
         used = self._note(app_id, nonce)
         if used is not None:
             self._unsaved.append(used)
+            if self._journal is not None:
+                self._journal.note(used)
         return used is not None
 
     async def claim(self, app_id: int, nonce: str) -> bool:
@@ -78,8 +87,24 @@ class Nonces:
             # Control works on a full disk. Its nonce is in memory, and in the store as soon as there is room
             # (docs/adr/0054); the look-up before has found no other use of it.
             self._unsaved.append(used)
+            if self._journal is not None:
+                self._journal.note(used)
             self._filled.set()
             return True
+
+    async def restore(self) -> None:
+        """Store what a process that was killed had not stored; called before the first request."""
+        if self._journal is None:
+            return
+        try:
+            left = await asyncio.to_thread(self._journal.load)
+        except OSError as error:
+            _log.error("used nonces are kept in memory alone: %s", error)
+            return
+        for nonce in left:
+            self._recent[nonce.app_id, nonce.nonce] = (nonce, self._monotonic())
+        self._unsaved += left
+        await self.save()
 
     def _note(self, app_id: int, nonce: str) -> Nonce | None:
         """Note a nonce in memory, without an await in between; None: it is there already."""
@@ -105,6 +130,8 @@ class Nonces:
         """Write new nonces to the store, and drop older stored ones from memory."""
         saving, self._unsaved = self._unsaved, deque()
         if saving:
+            if self._journal is not None:
+                self._journal.begin_saving()
             try:
                 await self._database.write(apps.remember_nonces, saving)
             except (StoreBusyError, SQLAlchemyError) as error:
@@ -115,6 +142,8 @@ class Nonces:
                 self._is_full = isinstance(error, StoreFullError)
                 self._filled.set()
                 return
+            if self._journal is not None:
+                self._journal.saved(all_of_them=not self._unsaved)
         self._is_late = self._is_full = False
         self._drop_old()
 

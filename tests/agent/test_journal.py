@@ -23,6 +23,7 @@ from agent.journal import (
     priority_of,
 )
 from agent.logs import RedactingFormatter
+from base.log_text import MESSAGE_LIMIT
 
 
 def parse(datagram: bytes) -> dict[str, str]:
@@ -67,7 +68,7 @@ def test_a_record_has_priority_event_and_no_secret(
 ) -> None:
     logger.warning("the token %s\nis wrong", "geheim", extra={"event": "offline"})
     assert parse(journald.recv(100_000)) == {
-        "MESSAGE": "journal-test: the token [secret]\nis wrong", "PRIORITY": "4",
+        "MESSAGE": "journal-test: the token [secret]\\nis wrong", "PRIORITY": "4",
         "SYSLOG_IDENTIFIER": "story-agent", "LOGGER": "journal-test", "STORY_EVENT": "offline",
     }  # fmt: skip
     try:
@@ -81,6 +82,9 @@ def test_a_record_has_priority_event_and_no_secret(
 
 def test_a_long_record_is_cut(journald: socket.socket, logger: logging.Logger) -> None:
     logger.error("x" * 1_000_000)
+    message = parse(journald.recv(1_000_000))["MESSAGE"]
+    assert message.endswith(f"({1_000_000 - MESSAGE_LIMIT} more characters)")
+    logger.error("failed", exc_info=ValueError("\n".join(["x" * 900] * 1000)))
     assert len(parse(journald.recv(1_000_000))["MESSAGE"]) == 48 * 1024
 
 
@@ -92,7 +96,7 @@ def test_a_journal_that_hangs_or_goes_costs_no_record_and_no_time(
     assert "<3>journal-test: full\n" in capsys.readouterr().err
     journald.close()
     logger.error("a\nb")
-    assert capsys.readouterr().err == "<3>journal-test: a\n<3>b\n"
+    assert capsys.readouterr().err == "<3>journal-test: a\\nb\n"
 
 
 def test_without_a_socket_lines_have_prefixes(tmp_path: Path) -> None:

@@ -25,9 +25,12 @@ from sqlalchemy import make_url
 from staging.api.app import create_app
 from staging.gateway import tls
 from staging.gateway.gateway import Gateway, Limits
+from staging.gateway.registrations import Registrations
 from staging.gateway.silent import Pace
 from staging.identity import ca
 from staging.identity.signature import new_nonce, sign
+from staging.listening import listen
+from staging.log_ins import LogIns
 from staging.services import Services
 from staging.store import Database, apps, devices, releases
 from staging.store.apps import AppType
@@ -35,6 +38,7 @@ from staging.store.models import App, Base, Device
 from staging.store.nonces import Nonces
 from staging.store.products import DATA_POINTS
 from staging.store.releases import StrategyType, Target
+from staging.throttle import Throttle
 from tools.postgresql import PostgresServer, postgresql
 from transport.connection import Connection
 from transport.framed import FramedEndpoint
@@ -363,11 +367,17 @@ async def cloud(
     pace: Pace,
     legacy_tls: bool,  # noqa: FBT001  # a fixture
 ) -> AsyncIterator[Cloud]:
-    gateway = Gateway(database, api_url=lambda: API_URL, limits=limits, clock=clock, pace=pace)
+    registrations = Registrations(lambda: clock() / 1000)
+    gateway = Gateway(
+        database, api_url=lambda: API_URL, limits=limits, clock=clock, pace=pace,
+        registrations=registrations,
+    )  # fmt: skip
     context = tls.server_context(certificates, legacy=legacy_tls)
-    port = await gateway.start(context, host="127.0.0.1", port=0)
+    port = await gateway.start(context, listen("127.0.0.1", 0, "--device-port"))
     nonces = Nonces(database, clock, lambda: clock() / 1000)
-    app = create_app(Services(database, gateway, nonces, clock), tmp_path / "tuf")
+    log_ins = LogIns(Throttle(lambda: clock() / 1000))
+    services = Services(database, gateway, nonces, clock, log_ins=log_ins)
+    app = create_app(services, tmp_path / "tuf")
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cloud")
     owner = database.call(apps.add_app, "tester's app", AppType.WEB, None, clock())
     token, _ = database.call(apps.issue_token, owner.id, "tester", clock())

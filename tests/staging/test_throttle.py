@@ -1,14 +1,10 @@
-"""The limit on password guessing: by name, by address, in a time window, with bounded memory."""
+"""The limit on password guessing: by account and address, by address, by account, and never at a known address."""
 
 from __future__ import annotations
 
-from staging.throttle import (
-    FAILURE_WINDOW_SECONDS,
-    FAILURES_PER_ADDRESS,
-    FAILURES_PER_NAME,
-    KEYS_LIMIT,
-    Throttle,
-)
+import pytest
+
+from staging.throttle import ADDRESS, KNOWN_LONGEST, NAME, PAIR, Throttle
 
 
 class Clock:
@@ -19,39 +15,81 @@ class Clock:
         return self.now
 
 
-def test_a_name_waits_for_the_window_and_success_resets_it() -> None:
-    clock = Clock()
-    throttle = Throttle(clock)
-    for _ in range(FAILURES_PER_NAME):
-        assert throttle.wait_seconds("Tester", "a") == 0
-        throttle.failed("Tester", "a")
-    assert throttle.wait_seconds("\uff34ester", "b") == FAILURE_WINDOW_SECONDS
-    assert throttle.wait_seconds("other", "a") == 0
-    clock.now = FAILURE_WINDOW_SECONDS
-    assert throttle.wait_seconds("tester", "a") == 0
-    throttle.failed("tester", "a")
-    throttle.succeeded("tester")
-    assert throttle.wait_seconds("tester", "a") == 0
+def fail(throttle: Throttle, name: str, address: str, *, known: bool = False) -> float:
+    return throttle.begin(name, address, known=known)
 
 
-def test_an_address_waits_whatever_names_it_tries() -> None:
-    clock = Clock()
-    throttle = Throttle(clock)
-    for number in range(FAILURES_PER_ADDRESS):
-        assert throttle.wait_seconds("new", "a") == 0
-        throttle.failed(f"name-{number}", "a")
-        clock.now += 1
-    assert throttle.wait_seconds("new", "a") == FAILURE_WINDOW_SECONDS - FAILURES_PER_ADDRESS
-    throttle.succeeded("new")
-    assert throttle.wait_seconds("new", "a") > 0
-    assert throttle.wait_seconds("new", "b") == 0
-
-
-def test_the_oldest_names_are_forgotten_beyond_the_limit() -> None:
+def test_a_try_counts_before_its_password_is_checked() -> None:
     throttle = Throttle(Clock())
-    for _ in range(FAILURES_PER_NAME):
-        throttle.failed("first", "a")
-    assert throttle.wait_seconds("first", "b") > 0
-    for number in range(KEYS_LIMIT):
-        throttle.failed(f"name-{number}", f"address-{number}")
-    assert throttle.wait_seconds("first", "b") == 0
+    begun = [fail(throttle, "tester", "10.0.0.1") for _ in range(80)]
+    assert begun.count(0) == PAIR.free
+
+
+@pytest.mark.parametrize("name", ["Tester", "\uff34ester", " tester "])
+def test_one_account_however_it_is_spelt(name: str) -> None:
+    throttle = Throttle(Clock())
+    for _ in range(PAIR.free):
+        fail(throttle, "tester", "10.0.0.1")
+    assert fail(throttle, name, "10.0.0.1") == PAIR.first
+    assert fail(throttle, "another", "10.0.0.1") == 0
+    assert fail(throttle, "tester", "10.0.0.2") == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::2"),
+    ],
+)
+def test_one_address_however_it_is_written(one: str, other: str) -> None:
+    throttle = Throttle(Clock())
+    for _ in range(PAIR.free):
+        fail(throttle, "tester", one)
+    assert fail(throttle, "tester", other) > 0
+
+
+def test_an_address_waits_whatever_accounts_it_tries() -> None:
+    throttle = Throttle(Clock())
+    begun = [fail(throttle, f"name-{number}", "10.0.0.1") for number in range(100)]
+    assert begun.count(0) == ADDRESS.free
+    assert fail(throttle, "name-1", "10.0.0.2") == 0
+
+
+def test_an_account_waits_from_wherever_it_is_tried() -> None:
+    throttle = Throttle(Clock())
+    begun = [fail(throttle, "tester", f"10.0.1.{number}") for number in range(100)]
+    assert begun.count(0) == NAME.free
+
+
+def test_nobody_elsewhere_locks_out_the_owner_at_a_known_address() -> None:
+    throttle = Throttle(Clock())
+    for number in range(100):
+        fail(throttle, "owner", f"10.0.1.{number}")
+        fail(throttle, f"name-{number}", "10.0.0.1")
+    assert fail(throttle, "owner", "10.0.0.1") > 0
+    assert fail(throttle, "owner", "10.0.0.1", known=True) == 0
+
+
+def test_who_guesses_beside_the_owner_makes_the_owner_wait_for_a_minute_at_most() -> None:
+    clock = Clock()
+    throttle = Throttle(clock)
+    for _ in range(200):
+        clock.now += fail(throttle, "owner", "10.0.0.1", known=True)
+        fail(throttle, "owner", "10.0.0.1", known=True)
+    assert 0 < fail(throttle, "owner", "10.0.0.1", known=True) <= KNOWN_LONGEST
+
+
+def test_right_passwords_do_not_use_anything_up() -> None:
+    throttle = Throttle(Clock())
+    for number in range(500):
+        assert fail(throttle, f"pupil-{number % 7}", "10.0.0.1") == 0
+        throttle.succeeded(f"pupil-{number % 7}", "10.0.0.1", known=False)
+
+
+def test_a_long_name_is_no_long_key() -> None:
+    throttle = Throttle(Clock())
+    for number in range(PAIR.free):
+        fail(throttle, "x" * 64 + str(number), "10.0.0.1")
+    assert fail(throttle, "x" * 5000, "10.0.0.1") > 0

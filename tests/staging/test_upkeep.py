@@ -120,7 +120,7 @@ async def test_a_failure_is_logged_and_the_work_goes_on(
     caplog.set_level(logging.ERROR)
     await work.run(1)
     assert "update repository: no key" in caplog.text
-    assert "the gateway's certificate was not renewed: no CA" in caplog.text
+    assert "a certificate was not renewed, the one in use stays: no CA" in caplog.text
 
 
 async def test_a_clock_that_is_nine_years_ahead_deletes_nothing(

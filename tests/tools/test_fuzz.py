@@ -7,7 +7,8 @@ import random
 import pytest
 
 from tools import fuzz
-from tools.fuzz import TARGETS, Target, mutate
+from tools.fuzz import TARGETS, Target
+from tools.mutations import mutate
 
 
 def test_the_readers_refuse_what_is_broken_with_their_own_errors() -> None:

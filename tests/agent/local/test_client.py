@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.local import client
 from agent.local.client import AgentUnreachableError, LocalAnswer, LocalClient
 from tests.agent.local.rig import Bench, serving
 
@@ -86,3 +87,25 @@ def test_an_answer_that_is_none_is_no_answer(
     talker.append(answer)
     with pytest.raises(AgentUnreachableError, match=f"the agent on {path} does not answer: "):
         LocalClient(path).request("GET", "/status")
+
+
+def test_a_queue_that_is_full_for_a_moment_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(str(path))
+        listener.listen(0)
+        first.connect(str(path))
+
+        def let_in(_seconds: float) -> None:
+            listener.accept()[0].close()
+
+        monkeypatch.setattr("agent.local.client.time.sleep", let_in)
+        connection = client._UnixConnection(path, 5)
+        connection.connect()
+        connection.close()
+        monkeypatch.setattr(client, "QUEUE_SECONDS", 0.0)
+        # The connection that was closed has the queue's place until it is let in.
+        with pytest.raises(AgentUnreachableError, match="does not answer"):
+            LocalClient(path, 5).request("GET", "/status")

@@ -168,7 +168,7 @@ async def everything(home: Home, who: str) -> str:
                 continue
             if "live" not in page.path and page.path.startswith("/api"):
                 path = page.path.replace("{uuid}", UUID).replace(
-                    "{start:int}-{number:int}", "1-10001"
+                    "{start:id}-{number:id}", "1-10001"
                 )
                 texts.append((await browser.get(path, params={"key": "play", "hours": 720})).text)
     return "\n".join(texts)

@@ -22,7 +22,7 @@ from staging.store.releases import Target
 from wire.profile import Profile, parse_profile
 
 PROGRAM = (sys.executable, "-m", "staging.commands.cli")
-READY = re.compile(r"ready api=(http://127\.0\.0\.1:\d+) device=127\.0\.0\.1:(\d+)\n")
+READY = re.compile(r"ready api=(https?://127\.0\.0\.1:\d+) device=127\.0\.0\.1:(\d+)\n")
 UUID = "01a800000072af"
 
 Command = Callable[..., Any]
@@ -40,10 +40,11 @@ def run(*arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
 class Cloud:
     """A running server, and its commands."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *words: str) -> None:
         self.data = data
+        ports = ("--api-port", "0", "--device-port", "0")
         self.process = subprocess.Popen(
-            (*PROGRAM, "serve", "--data", str(data), "--api-port", "0", "--device-port", "0"),
+            (*PROGRAM, "serve", "--data", str(data), *ports, *words),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from staging.client import OpenApiClient, OpenApiError
 from staging.commands import cli
@@ -52,6 +58,66 @@ def test_a_second_worker_of_one_name_is_refused(tmp_path: Path) -> None:
     with locked(tmp_path / ".worker-w1.lock", "the first worker"):
         assert "another worker is named w1 already" in run(*words, ok=False).stderr
     assert "no story-cloud serve ran on it yet" in run(*words, ok=False).stderr
+
+
+def write_pair(certificate: Path, key: Path, name: str) -> bytes:
+    """Write a certificate that signs itself, and its key; return the certificate in DER."""
+    secret = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(secret.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(secret, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    key.write_bytes(
+        secret.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    certificate.write_bytes(made.public_bytes(pem))
+    return made.public_bytes(serialization.Encoding.DER)
+
+
+def served(api: str) -> bytes:
+    host, _, port = api.removeprefix("https://").rpartition(":")
+    return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((host, int(port)), timeout=20))
+
+
+def test_the_certificate_is_read_again_on_sighup_and_a_bad_one_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    files = (tmp_path / "cert.pem", tmp_path / "key.pem")
+    first = write_pair(*files, "first")
+    words = ("--tls-cert", str(files[0]), "--tls-key", str(files[1]))
+    cloud = Cloud(tmp_path / "data", *words)
+    assert cloud.api.startswith("https://")
+    assert served(cloud.api) == first
+    assert cloud.process.stderr is not None
+    for write, said in (
+        (
+            lambda: files[1].write_text("nothing"),
+            "a certificate was not renewed, the one in use stays",
+        ),
+        (lambda: write_pair(*files, "second"), "the certificates were read again"),
+    ):
+        expected = write()
+        cloud.process.send_signal(signal.SIGHUP)
+        assert any(said in line for line in cloud.process.stderr)
+        assert (served(cloud.api) == first) is not isinstance(expected, bytes)
+    cloud.stop()
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    words = ("serve", "--data", str(tmp_path), "--tls-cert", str(tmp_path / "no.pem"))
+    done = run(*words, "--api-port", "0", "--device-port", "0", ok=False)
+    assert (
+        f"story-cloud: --tls-cert {tmp_path / 'no.pem'}: No such file or directory" in done.stderr
+    )
 
 
 def test_sigint_ends_it_sighup_does_not_and_nothing_is_forgotten(tmp_path: Path) -> None:

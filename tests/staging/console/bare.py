@@ -82,7 +82,7 @@ async def bare_cloud(database: Database, folder: Path) -> AsyncIterator[Bare]:
     sock = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
     write_endpoints(data, Endpoints(url, "127.0.0.1", 9001))
-    server = ApiServer(PathSwitch(create_app(services, data.tuf), app), backlog=100)
+    server = ApiServer(PathSwitch(create_app(services, data.tuf), app))
     keeping = asyncio.create_task(keep_sessions(app.state.console))
     serving = asyncio.create_task(server.serve([sock]))
     await server.accepting.wait()

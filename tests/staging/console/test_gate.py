@@ -98,7 +98,7 @@ def test_every_route_has_its_row(bare: Bare) -> None:
 def console_path(path: str, uuid: str) -> str:
     """Fill in a route's path: this device, and numbers of which the store has nothing."""
     filled = path.replace("{uuid}", uuid).replace("{rest:path}", "nowhere")
-    return re.sub(r"\{\w+:int\}", "999999", filled)
+    return re.sub(r"\{\w+:id\}", "999999", filled)
 
 
 async def asked(

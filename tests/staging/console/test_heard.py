@@ -104,7 +104,7 @@ async def test_a_watcher_is_woken_by_the_outcomes_of_its_device(tmp_path: Path) 
     recognition = Recognition(database, gateway.control, DataDir(tmp_path))
     hub = watchers.Hub()
     with (
-        hub.watch("a") as watcher,
+        hub.watch("a", 1) as watcher,
         heard.listening(recognition, watcher, "a") as news,
     ):
         assert news.take()  # for changes that were missed before
@@ -205,7 +205,7 @@ async def test_too_many_sentences_at_once_are_put_off(
 
 
 def test_without_recognition_a_stream_owes_nothing() -> None:
-    with watchers.Hub().watch("a") as watcher, heard.listening(None, watcher, "a") as news:
+    with watchers.Hub().watch("a", 1) as watcher, heard.listening(None, watcher, "a") as news:
         assert not news.take()
 
 

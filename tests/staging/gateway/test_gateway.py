@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from staging.crowd import DoorLimits
 from staging.gateway.gateway import Limits
+from staging.gateway.registrations import ADDRESS, REFUSED, TRIES_EACH
 from staging.store import devices, effects, history
 from staging.store.models import Device
 from staging.store.products import DATA_POINTS
-from transport.errors import StreamClosedError
+from transport.errors import TransportError
 from wire.codes import Code
 from wire.exchange import Answer
 from wire.fields import dump_object
@@ -67,7 +69,7 @@ async def test_activation_time_stays(cloud: Any) -> None:
 async def test_wrong_token(cloud: Any, caplog: pytest.LogCaptureFixture) -> None:
     device = await cloud.connect()
     reply = await device.register(token="wrong-secret")
-    assert (reply.code, reply.payload) == (Code.UNAUTHORIZED, b"wrong token")
+    assert (reply.code, reply.payload) == (Code.UNAUTHORIZED, REFUSED)
     assert not cloud.gateway.is_online(UUID)
     assert "wrong token" in caplog.text
     assert "wrong-secret" not in caplog.text
@@ -75,7 +77,33 @@ async def test_wrong_token(cloud: Any, caplog: pytest.LogCaptureFixture) -> None
 
 async def test_unknown_device(cloud: Any) -> None:
     device = await cloud.connect()
-    assert (await device.register(uuid="f" * 14)).code == Code.NOT_FOUND
+    reply = await device.register(uuid="f" * 14)
+    # As a wrong token: which devices there are is not to be found out by trying.
+    assert (reply.code, reply.payload) == (Code.UNAUTHORIZED, REFUSED)
+
+
+async def test_the_fourth_wrong_registration_ends_its_connection(cloud: Any) -> None:
+    device = await cloud.connect()
+    for _ in range(TRIES_EACH):
+        assert (await device.register(token="wrong")).code == Code.UNAUTHORIZED
+    with pytest.raises(TransportError):
+        await device.register(token="wrong")
+    await device.ended()
+
+
+async def test_wrong_ones_of_an_address_wait_and_a_device_that_was_there_does_not(
+    cloud: Any,
+) -> None:
+    await cloud.register()
+    for _ in range(ADDRESS.free // TRIES_EACH):
+        device = await cloud.connect()
+        for _ in range(TRIES_EACH):
+            await device.register(token="wrong", uuid="f" * 14)
+    device = await cloud.connect()
+    reply = await device.register(uuid="e" * 14)
+    assert reply.code == Code.SERVICE_UNAVAILABLE
+    assert reply.payload.startswith(b"too many wrong registrations from this address, wait ")
+    await cloud.register()
 
 
 @pytest.mark.parametrize(
@@ -380,14 +408,12 @@ class TestIdleLimit:
 class TestConnectionLimit:
     @pytest.fixture
     def limits(self) -> Limits:
-        return Limits(connections=1)
+        return Limits(door=DoorLimits(open=1))
 
     async def test_one_connection_too_many(self, cloud: Any) -> None:
         await cloud.register()
-        second = await cloud.connect()
-        await second.ended()
-        with pytest.raises(StreamClosedError):
-            await second.register()
+        with pytest.raises(OSError):  # reset, or ended in the handshake
+            await cloud.connect()
         assert cloud.gateway.is_online(UUID)
 
 

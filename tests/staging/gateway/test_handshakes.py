@@ -11,31 +11,39 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from staging.crowd import DoorLimits
+from staging.doorman import Settle
 from staging.gateway import tls
 from staging.gateway.handshakes import TlsServer, reason_of
 from staging.identity import ca
+from staging.listening import listen
+
+LIMITS = DoorLimits(open=10)
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    certificates: ca.Certificates, *, seconds: float = 30, open_limit: int = 10
+    certificates: ca.Certificates, *, seconds: float = 30, limits: DoorLimits = LIMITS
 ) -> AsyncIterator[int]:
-    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def echo(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settle: Settle
+    ) -> None:
+        settle()
         writer.write(await reader.readexactly(4))
         await writer.drain()
         writer.close()
 
     context = tls.server_context(certificates, legacy=False)
-    server = TlsServer(
-        echo, context, handshake_seconds=seconds, shutdown_seconds=1, open_limit=open_limit
-    )
-    accepting = await server.start(host="127.0.0.1", port=0)
-    try:
-        yield accepting.sockets[0].getsockname()[1]
-    finally:
-        accepting.close()
-        server.close()
-        await accepting.wait_closed()
+    server = TlsServer(echo, context, handshake_seconds=seconds, shutdown_seconds=1, limits=limits)
+    with listen("127.0.0.1", 0, "--device-port") as listener:
+        server.start(listener)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.close()
+    async with asyncio.timeout(20):
+        while len(server):
+            await asyncio.sleep(0)
 
 
 async def wait_for(caplog: pytest.LogCaptureFixture, text: str) -> None:
@@ -96,16 +104,18 @@ async def test_what_fails_is_told_with_peer_and_reason(
     assert all(record.levelno == logging.WARNING for record in caplog.records)
 
 
-async def test_a_silent_peer_and_too_many_at_once(
+async def test_a_peer_that_begins_and_does_not_go_on(
     certificates: ca.Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serving(certificates, seconds=0.05, open_limit=1) as port:
+    async with serving(certificates, seconds=0.05, limits=DoorLimits(open=10, begun=1)) as port:
         _one, first = await asyncio.open_connection("127.0.0.1", port)
-        other, second = await asyncio.open_connection("127.0.0.1", port)
-        with contextlib.suppress(ConnectionError):
-            assert await other.read() == b""
-        await wait_for(caplog, "refused, 1 handshakes are under way")
+        first.write(b"\x16\x03\x01")
         await wait_for(caplog, "it took longer than 0.05 s")
+        reader, second = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=trusting(certificates)
+        )
+        second.write(b"ping")  # its place is free again
+        assert await reader.read() == b"ping"
         first.close()
         second.close()
 
@@ -113,7 +123,8 @@ async def test_a_silent_peer_and_too_many_at_once(
 async def test_the_end_of_the_server_ends_handshakes(certificates: ca.Certificates) -> None:
     async with serving(certificates) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.sleep(0)
+        writer.write(b"\x16\x03\x01")
+        await writer.drain()
     async with asyncio.timeout(20):
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""

@@ -51,7 +51,7 @@ def test_nothing_of_a_family_is_heard_controlled_or_verified_on_by_others(stands
         if "{uuid}" in path and rule.reach not in {Reach.SEE, Reach.TOKEN}:
             told = rights.judge(rule, Role.OPERATOR, stands)
             assert told is (None if stands is Standing.OWN else Refusal.NOT_BOUND)
-    verify = CONSOLE["POST", "/api/versions/{package:int}/verify"]
+    verify = CONSOLE["POST", "/api/versions/{package:id}/verify"]
     for role in rights.STAFF:
         allowed = rights.judge(verify, role, stands) is None
         assert allowed is (stands in {Standing.OWN, Standing.DEVELOPMENT})

@@ -5,7 +5,8 @@ staging.migrations.versions.0002_whole_open_api,
 staging.migrations.versions.0003_cancel_and_forced and
 staging.migrations.versions.0004_report_numbers, staging.migrations.versions.0005_issued,
 staging.migrations.versions.0006_sboms, staging.migrations.versions.0007_family,
-staging.migrations.versions.0008_roles and staging.migrations.versions.0009_support_end too.
+staging.migrations.versions.0008_roles, staging.migrations.versions.0009_support_end and
+staging.migrations.versions.0010_doors too.
 """
 
 from __future__ import annotations

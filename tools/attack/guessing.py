@@ -1,0 +1,162 @@
+"""Who guesses: passwords, nonces that were used, uuids and tokens of devices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from staging.identity.signature import new_nonce, sign
+from tools.attack.site import PASSWORD, Attack, Outcome, Site
+from transport.connection import Connection
+from transport.errors import TransportError
+from transport.framed import FramedEndpoint
+from wire.codes import Code
+from wire.exchange import Answer, Request
+from wire.reports import REGISTER_PATH, Credentials, registration_payload
+
+PARALLEL = 80
+# What the throttle lets through before the first wait.
+FREE_TRIES = 5
+REPLAYS = 20
+SECONDS = 8.0
+WRONG = "a wrong password, "
+
+
+def brake(site: Site) -> Outcome:
+    """Send 80 wrong passwords for one account at once, half of them to each page."""
+    user, address = site.account(), "127.0.1.1"
+
+    def attempt(number: int) -> int:
+        with site.browser(address) as client:
+            page = site.try_console if number % 2 else site.try_consent
+            return page(user, f"{WRONG}{number}", client)
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        statuses = list(pool.map(attempt, range(PARALLEL)))
+    checked = statuses.count(401)
+    odd = sorted(set(statuses) - {401, 429})
+    return Outcome(
+        checked <= FREE_TRIES and not odd,
+        f"{checked} of {PARALLEL} were checked, {statuses.count(429)} refused with 429"
+        + (f", other answers: {odd}" if odd else ""),
+    )
+
+
+def lock_out(site: Site) -> Outcome:
+    """Guess from many addresses for an account until it is braked; its owner logs in from home."""
+    user, home = site.account(), "127.0.1.2"
+    with site.browser(home) as client:
+        first = site.try_console(user, PASSWORD, client)
+    refused = 0
+    for number in range(20, 60):
+        with site.browser(f"127.0.1.{number}") as client:
+            refused += site.try_console(user, f"{WRONG}{number}", client) == 429
+    with site.browser(home) as client:
+        status = site.try_console(user, PASSWORD, client)
+    return Outcome(
+        first == status == 200 and refused > 0,
+        f"{refused} of 40 guesses were not checked any more; the owner's log-in from home: {status}",
+    )
+
+
+def forwarded(site: Site) -> Outcome:
+    """Give each guess another ``X-Forwarded-For``, without being a proxy of the operator's."""
+    user, checked = site.account(), 0
+    for number in range(20):
+        with site.browser("127.0.1.3", **{"X-Forwarded-For": f"203.0.113.{number}"}) as client:
+            checked += site.try_console(user, f"{WRONG}{number}", client) == 401
+    return Outcome(checked <= FREE_TRIES, f"{checked} of 20 guesses were checked")
+
+
+def replay_change(site: Site) -> Outcome:
+    """Repeat a change's headers on the cloud that was killed right after the answer, and started again."""
+    return _replay(site, "POST", "/v1/device/unbind", REPLAYS)
+
+
+def replay_read(site: Site) -> Outcome:
+    """Repeat a read's headers on the cloud that was killed right after the answer, and started again."""
+    return _replay(site, "GET", "/v1/account/validate", REPLAYS)
+
+
+def _replay(site: Site, method: str, path: str, tries: int) -> Outcome:
+    app, token, done = site.bench.app, site.bench.token, 0
+    for _ in range(tries):
+        nonce = new_nonce()
+        headers = {
+            "X-IOT-APP": app["apikey"],
+            "X-IOT-Signature": sign(nonce, app["apikey"], app["secret"], token),
+            "X-IOT-Token": token,
+        }
+        body = {"deviceUuid": site.bench.device["uuid"]} if method == "POST" else None
+        url = site.bench.api + path
+        httpx.request(method, url, headers=headers, json=body, timeout=30)
+        site.again()
+        again = httpx.request(method, url, headers=headers, json=body, timeout=30)
+        done += not (again.status_code == 401 and "nonce" in again.text)
+    return Outcome(done == 0, f"{done} of {tries} repeats were taken after kill -9")
+
+
+async def _register(site: Site, tries: int, seconds: float) -> list[Answer]:
+    """Try uuids on one connection after another, as fast as they are answered."""
+    answers: list[Answer] = []
+    end, number = time.monotonic() + seconds, 0
+    real = site.bench.device["uuid"]
+    endpoint = await FramedEndpoint.create()
+    while time.monotonic() < end and len(answers) < tries:
+        with contextlib.suppress(OSError, TransportError, TimeoutError):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", site.device_port, ssl=site.device_context(),
+                local_addr=("127.0.1.4", 0),
+            )  # fmt: skip
+            connection = Connection(reader, writer)
+            serving = asyncio.create_task(endpoint.serve(connection, _nothing))
+            try:
+                while time.monotonic() < end:
+                    number += 1
+                    told = Credentials(real if number % 2 else f"{number:014x}", "0" * 32)
+                    answers.append(
+                        await endpoint.request(
+                            connection,
+                            "POST",
+                            REGISTER_PATH,
+                            registration_payload(told),
+                            deadline=5,
+                        )
+                    )
+            finally:
+                connection.close("done")
+                await asyncio.wait([serving], timeout=2)
+    await endpoint.shutdown()
+    return answers
+
+
+async def _nothing(_request: Request) -> Answer:
+    return Answer(Code.NOT_FOUND)
+
+
+def which_uuids(site: Site) -> Outcome:
+    """Try uuids that exist and such that do not, with a wrong token, for 8 s."""
+    answers = asyncio.run(_register(site, 100_000, SECONDS))
+    checked = [answer for answer in answers if answer.code == Code.UNAUTHORIZED]
+    different = {(answer.code, answer.payload) for answer in checked}
+    others = {f"{answer.code:#x}" for answer in answers} - {"0x81", "0xa3"}
+    return Outcome(
+        len(different) == 1 and not others and len(checked) < 100,
+        f"{len(different)} different answers; {len(checked)} tries were looked up in {SECONDS:g} s, "
+        f"{len(answers) - len(checked)} were told to wait"
+        + (f"; other codes {others}" if others else ""),
+    )
+
+
+ATTACKS = (
+    Attack("log-in brake", "have many passwords checked by asking for all at once", brake),
+    Attack("lock-out", "keep a family out of its account by wrong passwords", lock_out),
+    Attack("forwarded address", "seem to come from elsewhere each time", forwarded),
+    Attack("which devices there are", "find out uuids by trying them", which_uuids),
+    Attack("replay of a change", "have a change made again after a crash", replay_change),
+    Attack("replay of a read", "have a request answered again after a crash", replay_read),
+)
