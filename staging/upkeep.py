@@ -77,7 +77,7 @@ class Upkeep:
             stepped = self._clock.note(now_ms(), time.monotonic())
             if stepped:
                 _log.warning("this machine's clock made a step: nothing is deleted by it for a day")
-                self._renew_certificate()
+                self.renew_certificates()
             if stepped or time.monotonic() < self._due:
                 continue
             self._due = time.monotonic() + UPKEEP_SECONDS
