@@ -32,7 +32,7 @@ from staging.commands.common import DATABASE_VARIABLE
 from staging.identity.signature import new_nonce, sign
 from staging.store import Database, apps, devices
 from staging.times import now_ms
-from tools.bench import Bench
+from tools.bench import USER, Bench
 from tools.postgresql import postgresql
 from tools.processes import BenchError
 from wire.reports import Credentials
@@ -250,7 +250,7 @@ def _caller(bench: Bench, fleet_of: Sequence[Credentials]) -> Caller:
 
 def _bind(where: Path | str, fleet_of: Sequence[Credentials]) -> None:
     store = Database(where)
-    owner = store.call(apps.account, "parent", now_ms()).id
+    owner = store.call(apps.account, USER, now_ms()).id
     for each in fleet_of:
         device = store.call(devices.get, each.uuid)
         store.call(devices.bind, each.uuid, device.bind_token or "", owner, now_ms())
