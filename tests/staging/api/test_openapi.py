@@ -64,6 +64,7 @@ OURS = [
     ("GET", "/device/data/voice"),
     ("DELETE", "/device/data/voice"),
     ("GET", "/device/data/receipt"),
+    ("GET", "/device/data/audit"),
 ]
 SIGNED += OURS
 OPERATIONS = [*SIGNED, ("GET", AUTHORIZE), ("POST", AUTHORIZE)]
