@@ -120,17 +120,20 @@ def _settings(text: str, filters: set[str]) -> dict[str, str]:
 class Card:
     """A machine that has been switched off; `start` switches it on, and `cut_power` is a power cut."""
 
-    def __init__(self, folder: Path, board: Board, image: Path, size_mib: int) -> None:
-        """Flash ``image`` to a card of ``size_mib``, in ``folder``."""
+    def __init__(self, folder: Path, board: Board) -> None:
+        """Use the card in ``folder``, of a run before, or the one that `flash` makes there."""
         self.folder = folder
         self.starts: list[str] = []
         self._partitions = {it.name: it for it in lay_out(board)}
         self._machine = MACHINES[board.architecture]
         self._process: subprocess.Popen[bytes] | None = None
         self._lost_power = True
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
         self.disk = folder / "card.raw"
+
+    def flash(self, image: Path, size_mib: int) -> None:
+        """Write ``image`` to a new card of ``size_mib``."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
         subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
         with self.disk.open("r+b") as file:
             file.truncate(size_mib * MIB)
@@ -172,6 +175,8 @@ class Card:
 
     def _run(self, line: str, more: list[str], *, counted: bool) -> None:
         number, machine = len(self.starts), self._machine
+        for stale in ("shell", f"serial-{number}.log", f"sound-{number}.wav"):
+            (self.folder / stale).unlink(missing_ok=True)
         accelerator = "tcg,thread=single" if counted else "tcg,thread=multi"
         disk = f"file={self.disk},format=raw,{machine.disk},cache=writeback"
         command = [
@@ -200,7 +205,12 @@ class Card:
     @property
     def has_ended(self) -> bool:
         """Whether it has restarted or powered off: QEMU exits then."""
-        return self._process is not None and self._process.poll() is not None
+        return self._process is None or self._process.poll() is not None
+
+    def restart(self) -> None:
+        """Ask for an orderly restart; QEMU may be gone before the shell has said its last."""
+        with contextlib.suppress(ConnectionError):
+            self.ask("sync; systemctl --no-block reboot")
 
     @property
     def wants_restart(self) -> bool:
@@ -223,7 +233,7 @@ class Card:
         return max((abs(it) for it in samples), default=0)
 
     def ask(self, command: str, seconds: float = ASK_SECONDS) -> str:
-        """Run a command in its root shell and return the output; raises TimeoutError."""
+        """Run a command in its root shell and return the output; raises TimeoutError, or ConnectionError when it goes off."""
         with self._shell() as shell:
             shell.settimeout(seconds)
             shell.sendall(f"\nstty -echo -onlcr; echo be''gin; {command}\necho e''nd\n".encode())
@@ -231,7 +241,9 @@ class Card:
             while "end\n" not in text.partition("begin\n")[2]:
                 if time.monotonic() > end:
                     raise TimeoutError(f"no answer to {command!r} in {seconds:g} s: {text[-500:]}")
-                text += shell.recv(65536).decode(errors="replace").replace("\r", "")
+                if not (data := shell.recv(65536)):
+                    raise ConnectionError(f"the machine went off at {command!r}: {text[-500:]}")
+                text += data.decode(errors="replace").replace("\r", "")
         return text.partition("begin\n")[2].rpartition("end\n")[0].strip()
 
     @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """The card image proved on its twin: flashed, started, and treated as a machine is in years, in an emulator.
 
-    python -m tests.vm.image_proof --images DIR [--board NAME] [--folder DIR] [--only NAME...] [--write FILE]
+    python -m tests.vm.image_proof --images DIR [--board NAME] [--folder DIR [--go-on]] [--only NAME...] [--write FILE]
 
 ``make test-vm`` builds the images of both versions and runs this. Each step prints a line with what was measured. The
 emulator has no hardware help, so that its seconds are ten and more times a Pi's: the guest's own are given beside the host's.
@@ -135,7 +135,7 @@ def stopped(proof: Proof) -> str:
 def restarted(proof: Proof) -> str:
     """An orderly restart: the id stays, the profile stays."""
     known = proof.card.ask("cat /etc/machine-id")
-    proof.card.ask("systemctl --no-block reboot")
+    proof.card.restart()
     proof.wait("restart", lambda: proof.card.wants_restart or None, STEP_SECONDS)
     seconds = proof.register()
     proof.expect("the id", proof.card.ask("cat /etc/machine-id"), known)
@@ -274,6 +274,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.vm.image_proof", description=__doc__)
     parser.add_argument("--images", type=Path, required=True, help="what `make image` made")
     parser.add_argument("--folder", type=Path, help="keep the machine's files here")
+    parser.add_argument("--go-on", action="store_true", help="with the card and the cloud that a run before left in --folder")  # fmt: skip
     parser.add_argument("--board", choices=list(BOARDS), default="qemu")
     parser.add_argument("--only", nargs="+", choices=sorted({*STEPS, *PI_STEPS}), help="default: all of the board's")  # fmt: skip
     parser.add_argument("--write", type=Path, help="file that the table goes to")
@@ -281,13 +282,14 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     with tempfile.TemporaryDirectory(dir=options.images) as temporary:
         folder = (options.folder or Path(temporary)).absolute()
-        if options.folder:
+        if options.folder and not options.go_on:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-        proof = Proof(folder, options.images.absolute(), read_board(options.board))
+        proof = Proof(folder, options.images.absolute(), read_board(options.board), goes_on=options.go_on)  # fmt: skip
         try:
             names = options.only or list(BOARDS[options.board])
-            rows = prove(proof, ["first-start", *(it for it in names if it != "first-start")])
+            first = [] if options.go_on else ["first-start"]
+            rows = prove(proof, [*first, *(it for it in names if it != "first-start")])
         finally:
             proof.close()
     if options.write:

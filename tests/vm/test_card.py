@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.vm.boot_to_sound import trigger_seconds
-from tests.vm.card import MACHINES
+from tests.vm.card import MACHINES, Card
 from tools.image.board import FOLDER, read_board
 
 STATUS = (
@@ -27,3 +29,22 @@ def test_the_moment_of_the_first_sample_is_read_of_the_card_that_runs() -> None:
     assert trigger_seconds(STATUS) == pytest.approx(12.345678901)
     with pytest.raises(ValueError, match="trigger_time"):
         trigger_seconds("state: RUNNING\n")
+
+
+def test_a_machine_that_goes_off_in_the_middle_of_a_command_is_told(tmp_path: Path) -> None:
+    """It was asked again and again, until the command's time was over."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "shell"))
+        listener.listen()
+
+        def go_off() -> None:
+            shell, _ = listener.accept()
+            with shell:
+                shell.recv(100)
+                shell.sendall(b"begin\nhal")
+
+        machine = threading.Thread(target=go_off)
+        machine.start()
+        with pytest.raises(ConnectionError, match="went off at 'halt': begin"):
+            Card(tmp_path, read_board("qemu")).ask("halt", 20)
+        machine.join()

@@ -44,28 +44,41 @@ class ProofError(Exception):
 class Proof:
     """A cloud and one machine."""
 
-    def __init__(self, folder: Path, images: Path, board: Board) -> None:
-        """Flash a card with the old version's image of a board, in ``folder``; and start the cloud."""
+    def __init__(self, folder: Path, images: Path, board: Board, *, goes_on: bool = False) -> None:
+        """Flash a card with the old version's image of a board, in ``folder``; and start the cloud.
+
+        With ``goes_on`` the card and the cloud of the run before are taken as they are: a step costs minutes.
+        """
         self.images = images
         self.board = board
         self.bench = Bench(folder)
-        self.client, self.uuid = self._open()
-        self.card = Card(folder / "machine", board, images / f"story-{board.name}-{OLD}.img", CARD_MIB)  # fmt: skip
-        profile = self.bench.story_cloud("device", "profile", self.uuid)
+        known = folder / "device.json"
+        if goes_on:
+            self.uuid, port = json.loads(known.read_text())
+            self.client, _ = self._open(port)
+            self.card = Card(folder / "machine", board)
+            return
+        self.client, port = self._open("0")
+        device = self.bench.story_cloud("device", "add")
+        self.uuid = str(device["uuid"])
+        profile = json.loads(command("story-cloud", "device", "profile", self.uuid, "--data", self.bench.cloud_data))  # fmt: skip
+        self.client.bind(self.uuid, profile["bindToken"])
+        known.write_text(json.dumps([self.uuid, port]))
+        self.card = Card(folder / "machine", board)
+        self.card.flash(images / f"story-{board.name}-{OLD}.img", CARD_MIB)
         self.card.put("story-agent.profile", json.dumps(profile).encode())
         self.card.put("WIFI.TXT", WIFI.encode())
 
-    def _open(self) -> tuple[OpenApiClient, str]:
+    def _open(self, device_port: str) -> tuple[OpenApiClient, str]:
+        """Start the cloud; return a parent's client, and the port that devices connect to."""
         words = ["serve", "--data", str(self.bench.cloud_data), "--public-host", HOST]
-        ports = ["--api-port", "0", "--device-port", "0"]
-        self.bench.cloud = Service("story-cloud", [*words, *ports], self.bench.folder / "cloud.log")
+        ports = ["--api-port", "0", "--device-port", device_port]
+        log = self.bench.folder / "cloud.log"
+        log.unlink(missing_ok=True)
+        self.bench.cloud = Service("story-cloud", [*words, *ports], log)
         ready = self.bench.cloud.wait_for_line(r"ready api=(\S+) device=(\S+)")
         self.bench.api = ready.group(1).replace(HOST, "127.0.0.1")
-        client = self.bench.client()
-        uuid = str(self.bench.story_cloud("device", "add")["uuid"])
-        device = json.loads(command("story-cloud", "device", "profile", uuid, "--data", self.bench.cloud_data))  # fmt: skip
-        client.bind(uuid, device["bindToken"])
-        return client, uuid
+        return self.bench.client(), ready.group(2).rpartition(":")[2]
 
     def release(self) -> None:
         """Release the new version's system to this kind of machine."""
