@@ -74,11 +74,14 @@ def test_a_new_card_gets_an_id_and_keeps_it(machine: Machine) -> None:
     assert machine.own() == first == (machine.folder / "data/machine-id").read_text()
 
 
-@pytest.mark.parametrize("broken", ["", "f" * 31, "no id", "F" * 32])
+@pytest.mark.parametrize(
+    "broken", ["", "f" * 31, "f" * 33, "no id", "F" * 32, "no id\n" + "f" * 32 + "\n", "\0" * 33]
+)
 def test_half_an_id_is_replaced(machine: Machine, broken: str) -> None:
     (machine.folder / "data/machine-id").write_text(broken)
     machine.start()
     assert re.fullmatch(r"[0-9a-f]{32}\n", machine.own())
+    assert machine.own().strip() != TRANSIENT
     assert machine.own() == (machine.folder / "data/machine-id").read_text()
 
 
