@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.applications import Starlette
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from staging.api import accounts, audit, authorize, clients, control, family, openapi, ota
 from staging.api.bodies import AnyForm
@@ -27,10 +30,45 @@ ROUTERS = (
 
 # The log-in page reads its form itself.
 _OWN_FORMS = frozenset({f"{PREFIX}/account/authorize"})
+_REPOSITORY = "/tuf/"
 
 
 def create_app(services: Services, repository: Path) -> Boundary:
     """Create the application; the TUF repository's folder, ``repository``, may not exist yet."""
+    forms = AnyForm(_Serving(services, repository), f"{PREFIX}/", _OWN_FORMS, refuse_field)
+    return Boundary(Cors(Quick(forms, services), services))
+
+
+class _Serving:
+    """Serves the update repository, and hands each other request its services and the endpoints."""
+
+    def __init__(self, services: Services, repository: Path) -> None:
+        self._services = services
+        self._endpoints = _endpoints()
+        self._files = _files(repository)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(_REPOSITORY):
+            await self._files(scope, receive, send)
+            return
+        state = {**scope.get("state", {}), "services": self._services}
+        await self._endpoints({**scope, "state": state}, receive, send)
+
+
+def _files(repository: Path) -> Starlette:
+    """Serve the two folders that are for devices; nothing else in the repository is."""
+    app = Starlette()
+    install_handlers(app)
+    for folder in ("metadata", "targets"):
+        files = StaticFiles(directory=repository / folder, check_dir=False)
+        files.config_checked = True  # a folder that does not exist yet gives 404, not 500
+        app.mount(f"{_REPOSITORY}{folder}", files, name=folder)
+    return app
+
+
+@cache
+def _endpoints() -> FastAPI:
+    """Return the endpoints, which are the same for all services: FastAPI takes a tenth of a second to prepare them."""
     # FastAPI's own documentation pages would load scripts from other hosts.
     app = FastAPI(
         title="story-cloud open API",
@@ -39,18 +77,11 @@ def create_app(services: Services, repository: Path) -> Boundary:
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.services = services
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
     _add_description(app)
-    # Only these two folders are for devices; nothing else in the repository is served.
-    for folder in ("metadata", "targets"):
-        files = StaticFiles(directory=repository / folder, check_dir=False)
-        files.config_checked = True  # a folder that does not exist yet gives 404, not 500
-        app.mount(f"/tuf/{folder}", files, name=folder)
-    forms = AnyForm(app, f"{PREFIX}/", _OWN_FORMS, refuse_field)
-    return Boundary(Cors(Quick(forms, services), services))
+    return app
 
 
 def _add_description(app: FastAPI) -> None:

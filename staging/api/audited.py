@@ -62,7 +62,7 @@ class AuditedRoute(APIRoute):
             response = await handler(request)
             rule, trail = rule_of(request), getattr(request.state, "trail", None)
             if rule and rule.action and trail and response.status_code < _ERRORS_FROM:
-                await _note(request.app.state.services, rule.action, trail)
+                await _note(request.state.services, rule.action, trail)
             return response
 
         return audited

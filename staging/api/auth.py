@@ -71,7 +71,7 @@ SignedRequest = Annotated[Signed, Depends(read_headers)]
 
 async def services_of(request: Request) -> Services:
     """Return the services that the application was created with."""
-    services = request.app.state.services
+    services = request.state.services
     if not isinstance(services, Services):
         raise TypeError("the application has no services")
     return services

@@ -9,9 +9,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -62,7 +63,7 @@ def failure(error: ApiError, path: str = "") -> JSONResponse:
     return JSONResponse({"data": None, "code": code, "message": error.message}, error.status)
 
 
-def install_handlers(app: FastAPI) -> None:
+def install_handlers(app: Starlette) -> None:
     """Install handlers that send every kind of error in the envelope."""
     app.add_exception_handler(RequestValidationError, _refuse_parameters)
     for kind, convert in _CONVERSIONS:

@@ -26,6 +26,8 @@ CHANGES: list[tuple[str, str, dict[str, Any]]] = [
     ("PUT", "/device/name/update", {"name": "story"}),
     ("POST", "/device/control/send", {"method": "PUT", "name": "volume", "content": "5"}),
     ("POST", "/device/ota/update", {"packageId": 1}),
+    ("DELETE", "/device/data", {}),
+    ("DELETE", "/device/data/voice", {}),
 ]
 # What is asked by POST and changes nothing.
 QUESTIONS: list[tuple[str, str, dict[str, Any]]] = [
@@ -53,9 +55,10 @@ async def test_a_change_is_not_repeated_elsewhere(
     cloud: Any, other: httpx.AsyncClient, method: str, path: str, body: dict[str, Any]
 ) -> None:
     headers, asked = cloud.headers(), {"deviceUuid": UUID, **body}
-    first = await cloud.http.request(method, f"/v1{path}", json=asked, headers=headers)
+    place = {"params": asked} if method == "DELETE" else {"json": asked}
+    first = await cloud.http.request(method, f"/v1{path}", headers=headers, **place)
     assert not was_used(first)
-    assert was_used(await other.request(method, f"/v1{path}", json=asked, headers=headers))
+    assert was_used(await other.request(method, f"/v1{path}", headers=headers, **place))
 
 
 @pytest.mark.one_database
