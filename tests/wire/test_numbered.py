@@ -22,10 +22,11 @@ from wire.reports import report_payload
 
 EPOCH = "00112233445566ff"
 ONE = {"data": {"volume": 5}, "number": 7}
+INT64 = st.integers(-(2**63), 2**63 - 1)
 REPORTS = st.builds(
     NumberedReport,
     st.integers(1, 2**63 - 1),
-    st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=8), min_size=1),
+    st.dictionaries(st.text(max_size=8), INT64 | st.text(max_size=8), min_size=1),
     st.none() | st.integers(0, 2**63 - 1),
     st.booleans(),
 )

@@ -122,7 +122,11 @@ def test_the_keepalive_is_the_documents() -> None:
     assert report_payload(KEEPALIVE) == b'{"data":{"alive":0}}'
 
 
-@given(st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | TEXT, min_size=1))
+@given(
+    st.dictionaries(
+        TEXT, st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXT, min_size=1
+    )
+)
 def test_a_report_round_trips_in_its_order(data: dict[str, object]) -> None:
     parsed = parse_report(report_payload(data))
     assert parsed == data
