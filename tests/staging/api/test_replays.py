@@ -55,7 +55,7 @@ async def test_a_change_is_not_repeated_elsewhere(
     cloud: Any, other: httpx.AsyncClient, method: str, path: str, body: dict[str, Any]
 ) -> None:
     headers, asked = cloud.headers(), {"deviceUuid": UUID, **body}
-    place = {"params": asked} if method == "DELETE" else {"json": asked}
+    place: dict[str, Any] = {"params": asked} if method == "DELETE" else {"json": asked}
     first = await cloud.http.request(method, f"/v1{path}", headers=headers, **place)
     assert not was_used(first)
     assert was_used(await other.request(method, f"/v1{path}", headers=headers, **place))
