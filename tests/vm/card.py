@@ -156,7 +156,7 @@ class Card:
 
         Args:
             clock: its real-time clock's time, such as "1970-01-01T00:00:00".
-            counted: whether its clock counts instructions instead of the host's seconds, and its card is a slow one.
+            counted: whether its clock counts instructions instead of the host's seconds; its card has limits then.
         """
         asked = not self._lost_power and _TRYBOOT.search(self.serial())
         autoboot = self._mtools("mtype", "::autoboot.txt").decode()
