@@ -42,6 +42,7 @@ class TaskRecord:
         self._report = report
         self._on_trial = on_trial
         self.task = read_task(state_dir)
+        self._is_stored = True
         self._fault = ""
 
     @property
@@ -61,7 +62,7 @@ class TaskRecord:
     async def save(self, task: Task) -> None:
         """Store ``task`` as the last one; raises OSError."""
         await asyncio.to_thread(save_task, self._state_dir, task)
-        self.task = task
+        self.task, self._is_stored = task, True
 
     async def enter_trial(self) -> None:
         """Move the task to INSTALLED and report that to the cloud, before the trial can end.
@@ -105,10 +106,10 @@ class TaskRecord:
         try:
             await self.save(task)
         except OSError as error:
-            # A restart will repeat the update; the final report is still made only once.
+            # A restart would repeat the update: what was told to have failed must not happen then.
             name = show_transaction(task.transaction)
             _log.error("update %s: its result cannot be stored: %s", name, error)
-            self.task = task
+            self.task, self._is_stored = task, False
         await self.settle()
 
     async def settle(self) -> None:
@@ -125,6 +126,8 @@ class TaskRecord:
         task = self.task
         if task is None or task.event is None or task.reported:
             return
+        if not self._is_stored:  # the disk did not take the end, and may do so now
+            await self.save(task)
         await self.reports(task).final(task.event, task.failure)
         try:
             await self.save(replace(task, reported=True))

@@ -78,19 +78,28 @@ async def test_a_report_that_the_outbox_does_not_take_is_owed(tmp_path: Path) ->
     assert (taken, record.owes_report) == (["77:final"], False)
 
 
-async def test_a_result_that_cannot_be_stored_is_still_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("succeeds", [True, False])
+async def test_a_result_that_cannot_be_stored_is_reported_when_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, succeeds: bool
 ) -> None:
+    """A kill before would repeat the update, after the cloud was told that it failed."""
     record, outbox = make(tmp_path, SWITCHING.at(Step.TRIAL))
 
     def full(_state: Path, _task: Task) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ota.order.record.save_task", full)
-    await record.succeed()
-    assert record.task is not None
-    assert record.task.state is State.SUCCESS
-    assert [final["event"] for final in outbox.finals()] == [10]
+    with monkeypatch.context() as patch:
+        patch.setattr("ota.order.record.save_task", full)
+        await (record.succeed() if succeeds else record.fail(ContentError("x", "y")))
+        await record.settle()
+        assert record.owes_report
+        assert outbox.finals() == []
+    for _try in range(2):
+        await record.settle()
+    assert [final["event"] for final in outbox.finals()] == [10 if succeeds else 12]
+    task = load_task(tmp_path)
+    assert task is not None
+    assert (task.state.is_final, task.reported) == (True, True)
 
 
 @pytest.mark.parametrize("succeeds", [True, False])
