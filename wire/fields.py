@@ -22,8 +22,8 @@ _ABSENT = object()
 def parse_object(payload: bytes | str, what: str) -> dict[str, object]:
     """Parse JSON text that must be one object; ``what`` names it in error messages.
 
-    The result can be serialized again: no NaN or infinity, no integer of more than 64 bits, no
-    lone surrogates, at most MAX_DEPTH levels. The last of several members with the same name wins. An error message never shows a
+    The result can be serialized again: no NaN or infinity, no lone surrogates, at most MAX_DEPTH
+    levels. The last of several members with the same name wins. An error message never shows a
     value that is not an object, because it may contain a secret.
 
     Raises:
@@ -65,8 +65,6 @@ def _check_tree(value: object, what: str) -> None:
                 item.encode()  # raises UnicodeEncodeError for a lone surrogate
             elif isinstance(item, float) and not math.isfinite(item):
                 raise WireError(f"{what}: not usable JSON (a number too large)")
-            elif isinstance(item, int) and not -INT64_MAX - 1 <= item <= INT64_MAX:
-                raise WireError(f"{what}: not usable JSON (a number of more than 64 bits)")
         if not below:
             return
         level = below

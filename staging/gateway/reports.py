@@ -20,6 +20,7 @@ from staging.store.effects import (
     Wanted,
 )
 from staging.store.history import HistoryPoint, When
+from staging.store.stored_json import readable
 from wire.abilities import MEMBER, parse_reads
 from wire.datapoints import DataType
 from wire.errors import FieldError, WireError
@@ -163,6 +164,8 @@ def _data_point(key: str, value: object, kind: str | None) -> HistoryPoint:
     expected = _expected(kind, value)
     if expected:
         raise FieldError(key, value, expected)
+    if readable(value) != value:
+        raise FieldError(key, value, "numbers of at most 64 bits")
     if isinstance(value, (str, list, dict)):
         size = len(dump_object({key: value}))
         if size > VALUE_LIMIT:

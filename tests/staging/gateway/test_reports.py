@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -129,12 +130,17 @@ def test_what_fits_is_kept(data: dict[str, object]) -> None:
     assert decide(UUID, data, TYPES) == [HistoryPoint(key, value)]
 
 
+def report_of(text: str) -> Mapping[str, object]:
+    return parse_reports(text.encode()).reports[0].data
+
+
 @pytest.mark.parametrize(
     "number", ["9" * 400, str(2**63), str(-(2**63) - 1), "1e999", "-1e999", "NaN"]
 )
 def test_numbers_have_64_bits(number: str) -> None:
-    with pytest.raises(WireError, match="not usable JSON"):
-        parse_reports(f'{{"data": {{"power": {number}}}}}'.encode())
+    for value in (number, f"[{number}]", f'{{"a": [{number}]}}'):
+        with pytest.raises(WireError, match=r"not usable JSON|power: got .* at most 64 bits"):
+            decide(UUID, report_of(f'{{"data": {{"power": {value}}}}}'))
 
 
 @pytest.mark.parametrize("frames", [SEGMENT_FRAMES_LIMIT + 1, 7000])
