@@ -34,12 +34,13 @@ from staging.console import (
     versions,
 )
 from staging.console.assets import INDEX, Assets
-from staging.console.call import ID_DIGITS, Console, open_endpoint
+from staging.console.call import ID_DIGITS, Call, Console, ConsoleError, open_endpoint
 from staging.console.gate import Work, endpoint
 from staging.console.sessions import Sessions
 from staging.console.watchers import Hub
 from staging.data_dir import DataDir
 from staging.services import Services
+from wire.errors import show
 
 PATH = login.PATH
 # Nothing is loaded from other sites, there are no inline scripts, and strings cannot become markup.
@@ -142,7 +143,10 @@ def routes() -> list[Route]:
         _route("POST", f"{_ACCOUNT}/tokens/revoke", accounts.revoke_tokens),
         _route("GET", "/api/audit", audit.listing),
         _route("GET", "/api/audit.csv", audit.as_csv),
-        _route("GET", "/api/{rest:path}", _nothing),
+        *(
+            _route(method, "/api/{rest:path}", _nothing)
+            for method in ("GET", "POST", "PUT", "DELETE")
+        ),
         Route("/static/{name:path}", _file),
         # Every other path is a page of the same document; its modules interpret the path.
         Route("/{rest:path}", _page),
@@ -154,8 +158,8 @@ def _route(method: str, path: str, work: Work) -> Route:
     return Route(path, endpoint(method, path, work), methods=[method])
 
 
-async def _nothing(_call: object) -> Response:
-    return Response(status_code=404)
+async def _nothing(call: Call) -> Response:
+    raise ConsoleError(404, "not_found", f"{show(call.request.url.path)}: there is none")
 
 
 async def _file(request: Request) -> Response:
