@@ -35,6 +35,8 @@ KEPT = ("ca", "tuf", "tuf-keys", "apt-keys", "catalogues", "endpoints.json")
 PREFIX = "files"
 WORK = ".restoring"
 ABOUT_LIMIT = 64 * 1024
+# What SQLite keeps beside its file.
+LOGS = ("-wal", "-shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,10 @@ def make(data: DataDir, where: Path | str, file: Path, now: int) -> Summary:
     """Write a backup of a cloud, which may run, to ``file``; an older one there is replaced by a whole one.
 
     Raises:
-        StagingError: the store is damaged or cannot be used.
+        StagingError: the store is damaged or cannot be used, or ``file`` is something else than a backup.
         OSError: the file cannot be written.
     """
+    _check_target(data, where, file)
     with tempfile.TemporaryDirectory(prefix=".backup.", dir=file.absolute().parent) as folder:
         copy = Path(folder) / STORE
         copies.copy_out(where, copy)
@@ -79,6 +82,25 @@ def make(data: DataDir, where: Path | str, file: Path, now: int) -> Summary:
         whole.replace(file)
     fsync_path(file.absolute().parent)
     return made
+
+
+def _check_target(data: DataDir, where: Path | str, file: Path) -> None:
+    """Refuse a place where a backup would take that of the store, or of what it is to save."""
+    store, place = engine.file_of(where), file.resolve()
+    own = [] if store is None else [store, *(_log(store, end) for end in LOGS)]
+    kept = [data.root / name for name in KEPT]
+    if any(place == each.resolve() or each.resolve() in place.parents for each in (*own, *kept)):
+        raise StagingError(f"{file}: is part of the cloud; name a file of its own for the backup")
+    if file.is_file() and file.stat().st_size:
+        try:
+            with _archive(file) as archive:
+                _about(archive, file)
+        except StagingError as error:
+            raise StagingError(f"{error}; it is not replaced: remove it or name another") from error
+
+
+def _log(store: Path, end: str) -> Path:
+    return store.with_name(store.name + end)
 
 
 def _write(target: Any, about: dict[str, Any], copy: Path, kept: list[tuple[str, Path]]) -> None:
@@ -130,7 +152,7 @@ def _put_aside(
     data: DataDir, store: Path | None, names: tuple[str, ...], label: str
 ) -> Path | None:
     """Move what is to be replaced into a folder of its own; the store goes first, so that none can start."""
-    logs = [] if store is None else [store.with_name(store.name + end) for end in ("-wal", "-shm")]
+    logs = [] if store is None else [_log(store, end) for end in LOGS]
     old = [*([store] if store else []), *logs, *(data.root / name for name in names)]
     there = [path for path in old if path.exists()]
     if not there:

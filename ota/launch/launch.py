@@ -84,11 +84,9 @@ def decide(
             )
             note = newer if note is None else f"{note}; {newer}"
             return LaunchDecision(None, None, record.displaced(base), note)
-        lib = find_lib(record.active)
-        doubted = newest is not None or early > 0
-        damage = (
-            "its folder is missing" if lib is None else find_fault(record.active, doubted=doubted)
-        )
+        lib, damage = _locate(find_lib, record.active)
+        if lib is not None:
+            damage = find_fault(record.active, doubted=newest is not None or early > 0)
         reason = damage or _find_deaths(record, early if newest is None else 0)
         if reason is None:
             return LaunchDecision(record.active, lib, record.attempted(base), note)
@@ -97,6 +95,15 @@ def decide(
         newest = newest or record.last_rollback
         record = replace(record, last_rollback=newest)
     return LaunchDecision(None, None, record, note)
+
+
+def _locate(find_lib: Callable[[str], Path | None], version: str) -> tuple[Path | None, str | None]:
+    """Return a release's import folder, or why there is none: a worn card's answer is damage too."""
+    try:
+        lib = find_lib(version)
+    except OSError as error:
+        return None, f"its folder cannot be read: {error.strerror}"
+    return lib, "its folder is missing" if lib is None else None
 
 
 def _find_deaths(record: BootRecord, early: int) -> str | None:
@@ -172,7 +179,10 @@ def _stored(
 
 def _counts(lib: Path | None) -> bool:
     """Return whether a release forgets the count when it ends on purpose; those of before do not."""
-    return lib is not None and (lib / "ota" / "launch" / "starts.py").is_file()
+    try:
+        return lib is not None and (lib / "ota" / "launch" / "starts.py").is_file()
+    except OSError:
+        return False  # the disk is worn there; the release may run all the same
 
 
 def _find_lib(state_dir: Path, version: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -188,6 +189,28 @@ def test_each_start_of_a_trial_is_counted_until_it_goes_back(tmp_path: Path) -> 
     assert "3 times" in (decision.note or "")
     assert not (tmp_path / "slots/current").is_symlink()
     assert choose_release(tmp_path).note is None
+
+
+def test_a_release_that_a_worn_card_does_not_give_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("1.0.9", "1.1.0"):
+        make_release(tmp_path, version)
+    boot.store(tmp_path, BootRecord("1.1.0", "1.0.9"))
+    real = Path.is_file
+
+    def is_file(path: Path) -> bool:
+        if "1.1.0" in path.parts or path.name == "starts.py":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    decision = choose_release(tmp_path)
+    assert decision.version == "1.0.9"
+    assert "its folder cannot be read: Input/output error" in (decision.note or "")
+    rollback = boot.load(tmp_path).last_rollback
+    assert rollback is not None
+    assert rollback.damaged
 
 
 def test_current_follows_the_record_after_a_crash_between_them(tmp_path: Path) -> None:

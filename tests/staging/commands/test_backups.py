@@ -38,6 +38,24 @@ def test_a_backup_of_a_running_cloud_is_restored_elsewhere(
     assert json.loads(capsys.readouterr().out)["devices"] == before
 
 
+@pytest.mark.parametrize("name", ["cloud.sqlite", "ca/new.tar", "notes"])
+def test_a_backup_takes_the_place_of_nothing_else(
+    data: DataDir, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data.root / "notes").write_text("mine")
+    arguments = ["--data", str(data.root)]
+    assert cli.main(["backup", str(data.root / name), *arguments]) == 1
+    told = capsys.readouterr().err
+    assert "is part of the cloud" in told or "it is not replaced" in told
+    assert (data.root / "notes").read_text() == "mine"
+    assert cli.main(["device", "list", *arguments]) == 0
+
+
+def test_an_older_backup_is_replaced(data: DataDir) -> None:
+    for _ in range(2):
+        assert cli.main(["backup", str(data.root.parent / "a.tar"), "--data", str(data.root)]) == 0
+
+
 def test_an_emptied_store_is_refused_by_each_command(
     data: DataDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
