@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -25,6 +26,13 @@ from staging.store import Database, engine, schema, soundness
 from staging.store.models import Base
 
 ROWS = 1000
+# How long the server may take to end connections that were closed.
+GONE_SECONDS = 3.0
+OTHERS = (
+    "SELECT count(*) FROM pg_stat_get_activity(NULL) AS a JOIN pg_database AS d ON d.oid = a.datid"
+    " WHERE d.datname = current_database() AND a.application_name = 'story-cloud'"
+    " AND a.pid <> pg_backend_pid()"
+)
 
 
 def copy_out(where: Path | str, target: Path) -> None:
@@ -103,7 +111,7 @@ def copy_in(copy: Path, where: Path | str, *, replace: bool) -> None:
     ``replace``: whether rows that are in a PostgreSQL may be deleted.
 
     Raises:
-        StagingError: there are rows already, or the database cannot be used.
+        StagingError: there are rows already, a cloud runs on it, or the database cannot be used.
     """
     path = engine.file_of(where)
     if path is not None:
@@ -119,6 +127,7 @@ def copy_in(copy: Path, where: Path | str, *, replace: bool) -> None:
             source.connect() as reading,
             target.begin() as writing,
         ):
+            _check_unused(writing, engine.shown(url))
             _empty(writing, engine.shown(url), replace=replace)
             _copy_rows(reading, writing)
             _set_counters(writing)
@@ -136,6 +145,16 @@ def _put_file(copy: Path, path: Path) -> None:
         path.with_name(path.name + log).unlink(missing_ok=True)
     temp.replace(path)
     fsync_path(path.parent)
+
+
+def _check_unused(connection: Connection, shown: str) -> None:
+    """Refuse a database that a cloud has open: one of another data folder, or of another machine, has no lock here."""
+    end = time.monotonic() + GONE_SECONDS
+    while connection.scalar(text(OTHERS)):
+        if time.monotonic() > end:
+            raise StagingError(f"{shown}: a story-cloud runs on it: stop it first")
+        # Our own of just now may still be ending; what is seen of others stays for a transaction.
+        connection.execute(text("SELECT pg_sleep(0.1), pg_stat_clear_snapshot()"))
 
 
 def _empty(connection: Connection, shown: str, *, replace: bool) -> None:

@@ -18,7 +18,7 @@ from staging import backup
 from staging.data_dir import DataDir, Endpoints, locked, write_endpoints
 from staging.errors import StagingError
 from staging.opening import open_store
-from staging.store import Database, devices, soundness
+from staging.store import Database, copies, devices, soundness
 from staging.store.engine import file_of
 from staging.store.models import Batch
 
@@ -140,7 +140,7 @@ def test_a_backup_brings_everything_back(where: Path | str, tmp_path: Path) -> N
 
 
 def test_rows_of_a_postgresql_are_kept_unless_told(
-    where: Path | str, tmp_path: Path, data: DataDir
+    where: Path | str, tmp_path: Path, data: DataDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if file_of(where) is not None:
         pytest.skip("a file's old store is kept beside the new one")
@@ -151,6 +151,12 @@ def test_rows_of_a_postgresql_are_kept_unless_told(
     other = DataDir(tmp_path / "other")
     with pytest.raises(StagingError, match="--replace"):
         backup.restore(other, where, file, replace=False, label="then")
+    # The lock of this data folder says nothing of a cloud that has another one.
+    with closing(Database(where)) as store, monkeypatch.context() as quick:
+        quick.setattr(copies, "GONE_SECONDS", 0.0)
+        store.call(devices.views)
+        with pytest.raises(StagingError, match="a story-cloud runs on it: stop it first"):
+            backup.restore(other, where, file, replace=True, label="then")
     backup.restore(other, where, file, replace=True, label="then")
     with closing(Database(where)) as store:
         assert [view.device.uuid for view in store.call(devices.views)] == [UUID]
