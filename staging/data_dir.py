@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ class DataDir:
     """The files of one staging cloud (docs/staging.md, "What is stored where")."""
 
     root: Path
+
+    def free_bytes(self) -> int:
+        """Return the room that is left on the folder's disk; raises OSError."""
+        return shutil.disk_usage(self.root).free
 
     @property
     def database(self) -> Path:

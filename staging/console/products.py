@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -21,10 +20,8 @@ async def listing(call: Call) -> Response:
     """Return every product with its batches, and the room that the store takes and has."""
     database = call.services.database
     found = await database.read(_products)
-    free = await asyncio.to_thread(shutil.disk_usage, call.console.data.root)
-    return JSONResponse(
-        found | {"room": {"used": await database.read(room.used), "free": free.free}}
-    )
+    free = await asyncio.to_thread(call.console.data.free_bytes)
+    return JSONResponse(found | {"room": {"used": await database.read(room.used), "free": free}})
 
 
 async def add(call: Call) -> Response:

@@ -33,6 +33,7 @@ done([
 def keys(stage: Stage) -> tuple[str, str, str]:
     """An app's key and secret, and a token of the device's owner."""
     made = stage.cloud("app", "add", f"client {stage.number()}", "--type", "web")
+    stage.cloud("app", "origins", str(made["appId"]), "--add", stage.bench.api)
     token = stage.cloud("token", "--app", str(made["appId"]), "--user", USER)["access_token"]
     return made["apikey"], made["secret"], token
 

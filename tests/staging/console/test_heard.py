@@ -164,12 +164,12 @@ async def test_outcomes_come_in_pages_and_a_device_that_is_away_is_an_outcome(
     services = app.state.console.services
     recognition = Recognition(services.database, services.gateway.control, DataDir(tmp_path))
     _give(app, recognition)
-    for number in range(heard.OUTCOMES_PAGE + 1):
+    for number in range(1, heard.OUTCOMES_PAGE + 2):
         recognition.outcomes.add(Outcome(UUID, number, TYPED, text=str(number)))
     first = (await client.get(f"/api/devices/{UUID}/outcomes")).json()
-    assert [row["time"] for row in first["outcomes"]] == list(range(heard.OUTCOMES_PAGE, 0, -1))
+    assert [row["time"] for row in first["outcomes"]] == list(range(heard.OUTCOMES_PAGE + 1, 1, -1))
     last = (await client.get(f"/api/devices/{UUID}/outcomes?before={first['next']}")).json()
-    assert ([row["time"] for row in last["outcomes"]], last["next"]) == ([0], None)
+    assert ([row["time"] for row in last["outcomes"]], last["next"]) == ([1], None)
     description = {"resources": [VOLUME_POINT], "report": []}
     device = services.database.call(devices.get, UUID)
     services.database.call(devices.set_description, device.id, description)
