@@ -188,6 +188,8 @@ def _compare(folder: Path, version: str, package: Path) -> None:
 def _compare_info(path: Path, data: bytes, version: str) -> None:
     """Compare release.json by its members: the installer writes those that it knows, some as 0."""
     signed, found = json.loads(data), json.loads(_read(path) or b"")
+    if not isinstance(found, dict) or found.get("version") != version:
+        raise NotSignedError(f"{INFO_NAME}: version is not the signed one")
     differing = [name for name in found if (found[name] or None) != (signed.get(name) or None)]
     if differing or signed["version"] != version:
         raise NotSignedError(

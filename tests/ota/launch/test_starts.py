@@ -226,3 +226,12 @@ os._exit(1)
 
     ran = [run("--well"), run("--well"), *(run() for _start in range(EARLY_DEATHS + 1))]
     assert ran == ["1.1.0"] * (2 + EARLY_DEATHS) + ["1.0.5"]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "null", '{"version": "1.0.5"}'])
+def test_a_list_that_lost_its_members_is_damage(state: Path, text: str) -> None:
+    (boot.release_folder(state, "1.1.0") / "release.json").write_text(text)
+    choose_release(state)
+    decision = choose_release(state)
+    assert decision.version == "1.0.5"
+    assert "release.json: version is not the signed one" in (decision.note or "")
