@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import secrets
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from staging.commands.common import Commands, Result, command, group, store
+from staging.commands.common import Commands, Result, command, group, read_secret, store
 from staging.identity.passwords import hash_password
 from staging.identity.rights import Role
 from staging.store import accounts
@@ -95,11 +94,7 @@ def _read_password(options: argparse.Namespace) -> tuple[str | None, str]:
     if options.password_file is None:
         made = secrets.token_urlsafe(12)
         return made, hash_password(made)
-    if str(options.password_file) == "-":
-        text = sys.stdin.readline()
-    else:
-        text = options.password_file.read_text("utf-8")
-    return None, hash_password(text.rstrip("\r\n"))
+    return None, hash_password(read_secret("password", options.password_file))
 
 
 def _account_result(account: Account, password: str | None) -> Result:

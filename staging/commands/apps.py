@@ -134,6 +134,7 @@ def _list(options: argparse.Namespace) -> Result:
 
 
 def _origins(options: argparse.Namespace) -> Result:
+    options.only_shown = not (options.add or options.remove)  # for the audit log
     with store(options) as database:
         app = database.call(apps.set_origins, options.app, options.add, options.remove)
         value = {"appId": app.id, "webOrigins": app.web_origins}

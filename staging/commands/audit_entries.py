@@ -12,6 +12,8 @@ from staging.commands.common import Commands, Result, command, group, store
 from staging.data_dir import SECRET_MODE
 from staging.store import Database, audit
 from staging.store.audit import Filter
+from wire.errors import FieldError
+from wire.profile import UUID_PATTERN
 
 SHOWN = 50
 # Entries of one look into the store.
@@ -34,7 +36,7 @@ def add_commands(
 
 def _list(options: argparse.Namespace) -> Result:
     with store(options) as database:
-        found = database.call(audit.page, _filter(options), max(0, options.limit))
+        found = database.call(audit.page, _filter(options), _limit(options))
         rows = [to_json(entry) for entry in found]
     lines = [
         f"{row['time']} {row['actor']} {row['source']} {row['action']} {row['device'] or '-'} "
@@ -42,6 +44,13 @@ def _list(options: argparse.Namespace) -> Result:
         for row in rows
     ]
     return Result({"entries": rows}, lines or ["no entries"])
+
+
+def _limit(options: argparse.Namespace) -> int:
+    limit: int = options.limit
+    if not 1 <= limit <= PAGE:
+        raise FieldError("limit", limit, f"1 to {PAGE}; export writes all")
+    return limit
 
 
 def _export(options: argparse.Namespace) -> Result:
@@ -67,4 +76,7 @@ def _pages(database: Database, wanted: Filter) -> Iterator[str]:
 
 
 def _filter(options: argparse.Namespace) -> Filter:
-    return Filter(device=options.device.lower(), actor=options.actor)
+    device = options.device.strip().lower()
+    if device and not UUID_PATTERN.fullmatch(device):
+        raise FieldError("device", options.device, "a device's uuid, 14 hexadecimal digits")
+    return Filter(device=device, actor=options.actor)

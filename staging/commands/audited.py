@@ -28,6 +28,7 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "device token renew": {UUID: "uuid"},
     "bind-token renew": {UUID: "uuid"},
     "app add": {TARGET: "name"},
+    "app origins": {TARGET: "app"},
     "app bind": {TARGET: "app"},
     "app unbind": {TARGET: "app"},
     "app secret renew": {TARGET: "app"},
@@ -80,6 +81,8 @@ def note(options: argparse.Namespace, result: Result | None) -> None:
     words = getattr(options, "words", "")
     if words not in CHANGES or getattr(options, "server_did", False):
         return  # the server logs what it did for a command itself
+    if getattr(options, "only_shown", False):
+        return
     from sqlalchemy.exc import SQLAlchemyError  # what only reads need not import it
 
     made = "" if result is None else str(result.value.get("uuid", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from staging.data_dir import DataDir, Endpoints, read_endpoints
 from staging.errors import StagingError
 from staging.times import now_ms
+from wire.errors import FieldError
 
 if TYPE_CHECKING:
     from staging.store import Database
@@ -23,6 +25,9 @@ Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse gives its clas
 
 # For a URL with a password: every user of the machine can read a command line.
 DATABASE_VARIABLE = "STORY_CLOUD_DATABASE"
+
+# Bytes of a file that a secret is given in.
+SECRET_LIMIT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +139,23 @@ def endpoints_of(options: argparse.Namespace) -> Endpoints:
     # Where devices fetch packages, which is all that they are told of it.
     scheme = (last.packages or last.api).partition(":")[0] if last else "http"
     return Endpoints(f"{scheme}://{url_host}:{port}", host, device_port, mqtt_port)
+
+
+def read_secret(name: str, file: Path) -> str:
+    """Return the text of a file that a secret is given in, ``-`` the first line of standard input, without its end.
+
+    Raises:
+        FieldError: it is no UTF-8, or more than `SECRET_LIMIT` bytes.
+    """
+    if str(file) == "-":
+        found = sys.stdin.buffer.readline(SECRET_LIMIT + 1)
+    else:
+        with file.open("rb") as opened:
+            found = opened.read(SECRET_LIMIT + 1)
+    try:
+        if len(found) > SECRET_LIMIT:
+            raise ValueError
+        return found.decode().rstrip("\r\n")
+    except ValueError:
+        expected = f"UTF-8 text of at most {SECRET_LIMIT} bytes"
+        raise FieldError(name, found, expected, secret=True) from None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from staging.commands.common import Commands, Result, command, store
+from staging.commands.common import Commands, Result, command, read_secret, store
 from staging.errors import StagingError
 from staging.store import accounts, apps, grants
 from staging.store.apps import TOKEN_LIFETIME_S, token_digest
@@ -105,9 +104,7 @@ def _digest(options: argparse.Namespace) -> str | None:
         raise StagingError(f"{options.words}: which tokens? Give --user, --app or --token-file")
     if options.token_file is None:
         return None
-    if str(options.token_file) == "-":
-        return token_digest(sys.stdin.readline().strip())
-    return token_digest(options.token_file.read_text("utf-8").strip())
+    return token_digest(read_secret("token", options.token_file).strip())
 
 
 def _which(session: Session, options: argparse.Namespace, digest: str | None) -> Which:

@@ -28,17 +28,19 @@ async def listing(call: Call) -> Response:
 
 async def as_csv(call: Call) -> Response:
     """Return every entry that matches as CSV, newest first."""
+    wanted = _filter(call)  # before the answer begins, which could not say what is wrong with it
     await call.services.audit.save()
     headers = {
         "Content-Disposition": 'attachment; filename="audit.csv"',
         "Cache-Control": "no-store",
     }
-    return StreamingResponse(_pieces(call), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(
+        _pieces(call, wanted), media_type="text/csv; charset=utf-8", headers=headers
+    )
 
 
-async def _pieces(call: Call) -> AsyncIterator[str]:
+async def _pieces(call: Call, wanted: Filter) -> AsyncIterator[str]:
     yield HEAD
-    wanted = _filter(call)
     while True:
         found = await call.services.database.read(audit.page, wanted, CSV_PAGE)
         yield to_csv(found)

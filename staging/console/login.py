@@ -51,7 +51,10 @@ async def log_in(visit: Visit) -> Response:
     if login is None:
         raise ConsoleError(401, "login_failed", "wrong name or password")
     if login.role not in STAFF:
-        text = f"{login.user_name} is a family's account ({login.role}); it has no console"
+        text = (
+            f"{login.user_name} is a family's account ({login.role}); it has no console. Whoever runs this cloud "
+            f"gives it another role: story-cloud account role NAME tester"
+        )
         raise ConsoleError(403, "no_console", text)
     if visit.session is not None:
         visit.console.sessions.end(visit.session)

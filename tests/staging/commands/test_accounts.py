@@ -53,6 +53,10 @@ def test_password_from_a_file(command: Command, mistake: Command, tmp_path: Path
     assert "password: got" in said
     assert "short" not in said.replace("8 to 256 characters", "")
     assert "No such file" in mistake("account", "add", "b", "--password-file", "/nowhere")
+    for wrong in (b"\xff\xfe", b"a" * 4097):
+        file.write_bytes(wrong)
+        assert "password: got" in mistake("account", "add", "b", "--password-file", str(file))
+        assert "token: got" in mistake("token", "revoke", "--token-file", str(file))
 
 
 def test_roles_and_what_is_taken_back(

@@ -90,3 +90,18 @@ def test_what_cannot_be_logged_is_done_and_told(
     assert command("device", "add")["uuid"]
     assert len(command("device", "list")["devices"]) == 1
     capsys.readouterr()
+
+
+def test_what_is_asked_of_the_audit_log_is_checked(mistake: Command) -> None:
+    for limit in ("0", "-5", "1001"):
+        assert "limit: got" in mistake("audit", "list", "--limit", limit)
+    assert "device: got" in mistake("audit", "list", "--device", "ZZ")
+    assert "device: got" in mistake("audit", "export", "--csv", "-", "--device", "5064")
+
+
+def test_origins_are_logged_where_they_are_changed(command: Command) -> None:
+    app = str(command("app", "add", "a", "--type", "web")["appId"])
+    command("app", "origins", app)
+    command("app", "origins", app, "--add", "https://app.example")
+    actions = [entry["action"] for entry in command("audit", "list")["entries"]]
+    assert actions == ["app.origins", "app.add"]

@@ -57,6 +57,7 @@ async def test_an_account_from_its_making_to_its_end(bare: Bare) -> None:
         assert (await client.post(f"{path}/role", json={"role": "parent"})).status_code == 200
         status, refused = await log_in(bare, "tom", renewed)
         assert (status, refused["error"]["code"]) == (403, "no_console")
+        assert "story-cloud account role" in refused["error"]["message"]
         assert (await client.post(f"{path}/disable", json={})).json()["status"] == "DISABLE"
         # Who does not know the password does not learn of it.
         assert (await log_in(bare, "tom", renewed))[1]["error"]["code"] == "login_failed"
@@ -73,6 +74,8 @@ async def test_an_account_from_its_making_to_its_end(bare: Bare) -> None:
         csv = await client.get("/api/audit.csv")
         assert csv.headers["content-type"].startswith("text/csv")
         assert csv.text.count("\r\n") > len(log)
+        for wrong in ("before=-1", "before=9223372036854775808", "device=%00"):
+            assert (await client.get(f"/api/audit.csv?{wrong}")).status_code == 400, wrong
 
 
 @pytest.mark.parametrize(

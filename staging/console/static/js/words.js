@@ -486,7 +486,7 @@ export const WORDS = {
   "error.family": ["此设备在家庭手中；测试员只能看到研发中的设备和自己的设备", "The device is in a family's hands; testers see devices under development and their own"],
   "error.not_for_verification": ["只能在研发中的设备（version 0）或你自己的设备上验证", "Versions are verified on devices under development (version 0) and on your own"],
   "error.profile_taken": ["配置只发放一次，只给创建设备的人", "A profile is handed out once, to whom made the device"],
-  "error.no_console": ["这是家长账号，没有控制台；请用 APP", "This is a family's account; it has no console. Use the app"],
+  "error.no_console": ["这是家长账号，没有控制台；请用 APP。需要控制台的话，请云的管理者运行：story-cloud account role 用户名 tester", "This is a family's account; it has no console. Use the app, or have whoever runs this cloud give it a role: story-cloud account role NAME tester"],
   "error.own_account": ["不能改自己的账号，请让另一位管理员来改", "This is your own account: another operator changes it"],
   "error.network": ["连接不上测试云", "The cloud cannot be reached"],
   "error.login_failed": ["用户名或密码错误", "Wrong name or password"],
