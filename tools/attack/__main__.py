@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.attack import doors, family, guessing, words
+from tools.attack import doors, family, guessing, owners, roles, words
 from tools.attack.site import Attack, Outcome, Site, allow_files
 
 ATTACKS: tuple[Attack, ...] = (
-    *guessing.ATTACKS, *words.ATTACKS, *family.ATTACKS, *doors.ATTACKS,
+    *guessing.ATTACKS, *words.ATTACKS, *family.ATTACKS, *roles.ATTACKS, *owners.ATTACKS,
+    *doors.ATTACKS,
 )  # fmt: skip
 # Of the attacker: one connection each, and the cloud's own beside it.
 FILES = 16_384

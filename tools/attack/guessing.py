@@ -74,30 +74,33 @@ def forwarded(site: Site) -> Outcome:
 
 def replay_change(site: Site) -> Outcome:
     """Repeat a change's headers on the cloud that was killed right after the answer, and started again."""
-    return _replay(site, "POST", "/v1/device/unbind", REPLAYS)
+    device = site.bench.story_cloud("device", "add")
+    owner = site.clients["parent"]
+    owner.bind(device["uuid"], device["bindToken"])
+    body = {"deviceUuid": device["uuid"], "name": "again"}
+    return _replay(site, "PUT", "/v1/device/name/update", body)
 
 
 def replay_read(site: Site) -> Outcome:
     """Repeat a read's headers on the cloud that was killed right after the answer, and started again."""
-    return _replay(site, "GET", "/v1/account/validate", REPLAYS)
+    return _replay(site, "GET", "/v1/account/validate", None)
 
 
-def _replay(site: Site, method: str, path: str, tries: int) -> Outcome:
+def _replay(site: Site, method: str, path: str, body: dict[str, str] | None) -> Outcome:
     app, token, done = site.bench.app, site.bench.token, 0
-    for _ in range(tries):
+    for _ in range(REPLAYS):
         nonce = new_nonce()
         headers = {
             "X-IOT-APP": app["apikey"],
             "X-IOT-Signature": sign(nonce, app["apikey"], app["secret"], token),
             "X-IOT-Token": token,
         }
-        body = {"deviceUuid": site.bench.device["uuid"]} if method == "POST" else None
         url = site.bench.api + path
-        httpx.request(method, url, headers=headers, json=body, timeout=30)
+        httpx.request(method, url, headers=headers, json=body, timeout=30).raise_for_status()
         site.again()
         again = httpx.request(method, url, headers=headers, json=body, timeout=30)
         done += not (again.status_code == 401 and "nonce" in again.text)
-    return Outcome(done == 0, f"{done} of {tries} repeats were taken after kill -9")
+    return Outcome(done == 0, f"{done} of {REPLAYS} repeats were taken after kill -9")
 
 
 async def _register(site: Site, tries: int, seconds: float) -> list[Answer]:
