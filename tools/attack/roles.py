@@ -79,10 +79,9 @@ def _family_device(site: Site) -> dict[str, str]:
 
 
 def _outcome(given: list[str], count: int, more: str) -> Outcome:
-    return Outcome(
-        not given,
-        f"{count - len(given)} of {count} refused{more}" + (f"; given: {given}" if given else ""),
-    )
+    if given:
+        return Outcome(held=False, seen=f"of {count} calls and what is shown, given: {given}")
+    return Outcome(held=True, seen=f"{count} of {count} refused{more}")
 
 
 def other_testers(site: Site) -> Outcome:
