@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import ipaddress
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+if TYPE_CHECKING:  # each command's help parses an option by this module
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # Longer lists are no proxies' chains.

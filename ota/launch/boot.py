@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from base.files import make_folder, replace_symlink, write_atomically
 
@@ -200,10 +201,18 @@ def store(state_dir: Path, record: BootRecord) -> None:
     """Write boot.json, then update ``current``; raises OSError if boot.json is not written."""
     folder = slots_folder(state_dir)
     make_folder(folder)
-    text = json.dumps(asdict(record), ensure_ascii=False, indent=1)
+    text = json.dumps(_members(record), ensure_ascii=False, indent=1)
     # A reason may quote a file name, which need not be valid Unicode.
     write_atomically(folder / "boot.json", text.encode(errors="replace"))
     follow(state_dir, record)
+
+
+def _members(record: BootRecord) -> dict[str, Any]:
+    """Return the record's members, without what a version of before would not know where it says nothing."""
+    members = asdict(record)
+    if record.last_rollback is not None and not record.last_rollback.damaged:
+        del members["last_rollback"]["damaged"]
+    return members
 
 
 def follow(state_dir: Path, record: BootRecord) -> None:

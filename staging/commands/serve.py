@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from staging import logs
 from staging.commands.common import Commands, data_of, database_of
@@ -17,10 +18,12 @@ from staging.listening import public_host
 from staging.proxies import parse_network
 from staging.recognition.hearing import DEFAULT_MODEL
 from staging.store.retention import REPORT_DAYS
-from staging.web_tls import WebTls, choose
 from wire.errors import FieldError
 from wire.family import DAYS_MAX
 from wire.topics import answer_topic
+
+if TYPE_CHECKING:
+    from staging.web_tls import WebTls
 
 PORT_MAX = 65535
 # A hundred years of days, and some GB a day.
@@ -159,6 +162,8 @@ def _begin() -> None:
 
 
 def _web_tls(options: argparse.Namespace) -> WebTls | None:
+    from staging.web_tls import choose
+
     return choose(
         options.listen, options.tls_cert, options.tls_key,
         own=options.tls, plain=options.plain_http,

@@ -5,6 +5,7 @@ Every key is validated before the first effect is applied, so an invalid report 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from staging.store.effects import (
@@ -52,6 +53,10 @@ VALUE_LIMIT = 32 * 1024
 # Frames and bytes of a segment: the document's has 15 of 38 bytes. A second of the longest frames fits.
 SEGMENT_FRAMES_LIMIT = 50
 SEGMENT_BYTES_LIMIT = 16 * 1024
+
+# A number of 64 bits has at most nineteen digits; a longer one is refused as it is.
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
+_SWITCHES = {"true": True, "false": False, "1": True, "0": False}
 
 
 def decide_all(
@@ -124,7 +129,7 @@ def _effects(uuid: str, key: str, value: object, kind: str | None) -> Iterator[E
     elif key == KEY_DEVICE_INFO:
         yield from _device_info(uuid, value)
     else:
-        yield _data_point(key, value, kind)
+        yield _data_point(key, _as_described(kind, value), kind)
 
 
 def _segment(value: object) -> VoiceSegment:
@@ -171,6 +176,15 @@ def _data_point(key: str, value: object, kind: str | None) -> HistoryPoint:
         if size > VALUE_LIMIT:
             raise WireError(f"{key}: got {size} bytes, expected at most {VALUE_LIMIT}")
     return HistoryPoint(key, value)
+
+
+def _as_described(kind: str | None, value: object) -> object:
+    """Return a value as its data point's type has it: firmware tells numbers and switches as texts too."""
+    if isinstance(value, str) and kind == DataType.INT and _INTEGER.fullmatch(value):
+        return int(value)
+    if isinstance(value, str) and kind == DataType.BOOL:
+        return _SWITCHES.get(value, value)
+    return value
 
 
 def _expected(kind: str | None, value: object) -> str:

@@ -193,9 +193,9 @@ CONSOLE: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/audit"): _operate(),
     ("GET", "/api/audit.csv"): _operate("audit.export"),
     ("GET", "/api/{rest:path}"): Rule(STAFF),
-    ("POST", "/api/{rest:path}"): Rule(STAFF),
-    ("PUT", "/api/{rest:path}"): Rule(STAFF),
-    ("DELETE", "/api/{rest:path}"): Rule(STAFF),
+    ("POST", "/api/{rest:path}"): _operate(),
+    ("PUT", "/api/{rest:path}"): _operate(),
+    ("DELETE", "/api/{rest:path}"): _operate(),
 }
 """The console's routes below ``/console``, by method and path."""
 

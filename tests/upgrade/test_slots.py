@@ -39,6 +39,7 @@ STATE_NAMES = {
     "playing.sqlite", "playing.sqlite-shm", "playing.sqlite-wal", "playing.beat",
     "loudness.sqlite", "loudness.sqlite-shm", "loudness.sqlite-wal", "loudness.json",
     "sleep_timer.json", "rules.json", "played.json", "child_lock.json", "microphone-off",
+    "voice_ledger.json",
 }  # fmt: skip
 
 

@@ -104,7 +104,9 @@ TYPES = {"power": "int", "switch": "bool", "play": "string"}
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ({"power": "75"}, "power: got .*, expected an integer"),
+        ({"power": "much"}, "power: got .*, expected an integer"),
+        ({"power": "75 %"}, "power: got .*, expected an integer"),
+        ({"power": "7" * 400}, "power: got .*, expected an integer"),
         ({"power": 7.5}, "power: got 7.5, expected an integer"),
         ({"power": True}, "power: got true, expected an integer"),
         ({"power": {"a": 1}}, "power: got .*, expected an integer"),
@@ -166,3 +168,20 @@ def test_what_is_let_in_can_be_stored_and_read(value: object) -> None:
         return
     assert isinstance(effect, HistoryPoint)
     assert readable(effect.value) == effect.value
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"power": "75"}, 75), ({"power": "-1"}, -1), ({"switch": "true"}, True), ({"switch": "0"}, False),
+        ({"play": "75"}, "75"), ({"unknown": "75"}, "75"),
+    ],
+)  # fmt: skip
+def test_a_number_or_switch_that_is_told_as_a_text_is_taken_as_what_it_is(
+    told: dict[str, object], kept: object
+) -> None:
+    """Firmware does so; it was in the history as a text, and refused once types were looked at."""
+    (effect,) = decide(UUID, told, TYPES)
+    assert isinstance(effect, HistoryPoint)
+    assert effect.value == kept
+    assert type(effect.value) is type(kept)

@@ -72,7 +72,7 @@ class TestThroughTheGateway:
         assert (order.transaction, order.version) == (str(task.id), "1.1")
         cloud.bind()
         offer = (await cloud.get("/device/ota/new_version", deviceUuid=UUID)).json()["data"]
-        assert (offer["otaTaskId"], offer["strategyId"]) == (task.id, None)
+        assert (offer["otaTaskId"], offer["strategyId"]) == (task.id, 0)
 
 
 def add_unverified(database: Database, version: str) -> int:
