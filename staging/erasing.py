@@ -76,14 +76,20 @@ class Eraser:
             return
 
     async def rest(self) -> None:
-        """Carry out every order that is not done.
+        """Carry out every order that is not done; one that fails holds up no other family's.
 
         Raises:
-            StagingError, SQLAlchemyError: one is not done; it is tried again by `run`.
+            StagingError, SQLAlchemyError, OSError: the first that is not done; it is tried again by `run`.
         """
+        failed: StagingError | SQLAlchemyError | OSError | None = None
         async with self._one:
             for receipt in await self._database.read(family.waiting):
-                await self._finish(receipt)
+                try:
+                    await self._finish(receipt)
+                except (StagingError, SQLAlchemyError, OSError) as error:
+                    failed = failed or error
+        if failed is not None:
+            raise failed
 
     async def soon(self) -> bool:
         """Carry out every order, and wait for a while; return whether all are done."""

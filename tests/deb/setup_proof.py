@@ -135,7 +135,7 @@ def prove(checkout: Checkout, steps: Steps) -> None:
         return "the tour again, with loopback alone"
 
     def fresh() -> str:
-        checkout.run("rm -rf .venv build /root/.cache")
+        checkout.run("rm -rf .venv build ~/.cache")
         begin = time.monotonic()
         output = checkout.run("make setup-run")
         size = checkout.megabytes() - empty

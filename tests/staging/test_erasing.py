@@ -222,6 +222,29 @@ async def test_what_fails_is_tried_again_until_it_is_done(
     assert LOOK_SECONDS < 60  # what the receipt promises
 
 
+@pytest.mark.one_database
+async def test_an_order_that_fails_each_time_holds_up_no_other_one(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (10_001, 10_002):
+        cloud.say(number)
+        spoken = [Spoken(number, cloud.now)]
+        cloud.database.call(family.erase_spoken, cloud.ids[UUID], spoken, cloud.now)
+    first, second = cloud.database.call(family.waiting)
+    real = family.texts_of
+
+    def texts_of(session: Any, receipt: str) -> Any:
+        if receipt == first:
+            raise StoreBusyError("a row that cannot be read")
+        return real(session, receipt)
+
+    monkeypatch.setattr(family, "texts_of", texts_of)
+    with pytest.raises(StoreBusyError, match="cannot be read"):
+        await cloud.eraser.rest()
+    assert cloud.database.call(family.waiting) == [first]
+    assert second != first
+
+
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[Any]:
     connection = sqlite3.connect(path, isolation_level=None)
