@@ -160,8 +160,8 @@ manuals: setup-run
 # The documents as a site, build/docs/pages/index.html; warnings and links that lead nowhere are errors. Its generator comes from PyPI at the first time.
 SITE := build/docs
 docs: setup
-	@$(SITE)/env/bin/mkdocs --version >/dev/null 2>&1 || { mkdir -p $(SITE) && $(or $(PYTHON),python3) -m venv $(SITE)/env && \
-	  $(SITE)/env/bin/pip install --quiet --disable-pip-version-check --no-deps -r tools/site-requirements.txt; }
+	@$(SITE)/env/bin/mkdocs --version >/dev/null 2>&1 || { rm -rf $(SITE)/env && mkdir -p $(SITE) && $(BIN)/python -m venv $(SITE)/env && \
+	  $(SITE)/env/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: -r tools/locks/site.txt; }
 	@$(BIN)/python -m tools.site $(SITE) --mkdocs $(SITE)/env/bin/mkdocs
 
 # The commands of README and bench guide, run as they stand there (docs/bench.md). ONLY="bench" needs no root; flashing needs root, mmdebstrap,

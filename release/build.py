@@ -7,6 +7,7 @@ import importlib.metadata
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,6 +22,8 @@ from release.errors import ReleaseToolError
 from release.faults import FAULTS_FILE, read_faults
 from release.parts import installed_parts, parts_in, read_requirement
 from release.sbom import make_sbom, make_vex
+from release.support import FILE as SUPPORT_FILE
+from release.support import check_day, with_day
 from wire.errors import FieldError
 from wire.fields import parse_object
 from wire.names import check_product
@@ -40,6 +43,7 @@ def build_release(
     product: str,
     source: Path,
     with_dependencies: bool = False,
+    support_end: str = "",
 ) -> ReleaseInfo:
     """Write the package of ``version`` to ``output``, SBOM and VEX beside it; return its release.json.
 
@@ -50,10 +54,11 @@ def build_release(
         source: folder that holds the import packages.
         with_dependencies: include the dependencies (for this machine's architecture) instead of
             relying on those of the base installation.
+        support_end: the day until which it is supported, YYYY-MM-DD; empty: the source's own (release.support).
 
     Raises:
         ReleaseToolError: a package is missing in ``source``, or pip failed.
-        WireError: ``product`` or ``version`` is not valid.
+        WireError: ``product``, ``version`` or ``support_end`` is not valid.
         OSError: a file cannot be read or written.
     """
     check_product(product)
@@ -68,6 +73,8 @@ def build_release(
         else:
             parts = installed_parts(_direct_dependencies())
         built = _built(files)
+        if support_end:
+            files = _with_support_end(files, source, check_day(support_end, built), Path(scratch))
         sbom = Path(scratch) / "sbom"
         wants = {read_requirement(line)[0] for line in _direct_dependencies()}
         sbom.write_bytes(make_sbom(DISTRIBUTION, version, parts, wants, built))
@@ -84,6 +91,16 @@ def build_release(
         _write(output, info, files)
         write_lists(output, sbom.read_bytes(), built)
     return info
+
+
+def _with_support_end(
+    files: list[tuple[str, Path]], source: Path, day: str, scratch: Path
+) -> list[tuple[str, Path]]:
+    """Return ``files`` with a copy of the module that names the support's end, in which it is ``day``."""
+    place = scratch / "support.py"
+    place.write_text(with_day(source, day), "utf-8")
+    shutil.copystat(source / SUPPORT_FILE, place)
+    return [(name, place if name == SUPPORT_FILE else path) for name, path in files]
 
 
 def write_lists(package: Path, sbom: bytes, built: int) -> None:

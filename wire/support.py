@@ -1,7 +1,8 @@
 """Until when a release is supported: until then, faults in its security are mended by newer releases.
 
-A device reports the day in ``package_info`` (``support_end``), its doctor and the cloud's console show it. A maker
-who promises another one sets ``ota.support_end`` (docs/adr/0048).
+A device reports the day in ``package_info`` (``support_end``), its doctor and the cloud's console show it. Whoever sells
+the machines sets another one where a release is built, which replaces the line below (release.support), or with
+``ota.support_end`` on the machine (docs/doctor.md, "Until when").
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Final
 
 from wire.errors import FieldError
 
-# Five years and a month after the first release: the least that a maker who sells in the European Union may promise is
-# five years of use (Regulation (EU) 2024/2847, article 13 (8)).
+# The tree's own day, five years and a month after the first release: the least that a maker who sells in the European
+# Union may promise is five years of use (Regulation (EU) 2024/2847, article 13 (8)).
 SUPPORT_END: Final = "2031-12-31"
 _FORM = "a day such as 2031-12-31"
 _DAY = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def build(commands: Commands) -> None:
         action="store_true",
         help="bring the dependencies along, for this machine's architecture",
     )
+    command.add_argument(
+        "--support-end",
+        default=os.environ.get("SUPPORT_END", ""),
+        metavar="DAY",
+        help="until when it is supported, such as 2033-06-30; default: SUPPORT_END, or the source's own day",
+    )
 
 
 def _build(options: argparse.Namespace) -> Result:
@@ -40,6 +47,7 @@ def _build(options: argparse.Namespace) -> Result:
         product=options.product,
         source=options.source,
         with_dependencies=options.with_dependencies,
+        support_end=options.support_end,
     )
     size = options.output.stat().st_size
     sbom = str(sbom_beside(options.output))

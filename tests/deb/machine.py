@@ -15,14 +15,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-BINFMT = Path("/proc/sys/fs/binfmt_misc")
-EMULATOR = "qemu-aarch64-static"
-# ELF of 64 bit, little-endian, for AArch64. F: the kernel opens the emulator now, so that a root needs no copy.
-_AARCH64 = (
-    rb":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
-    rb":\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
-    rb":/usr/bin/qemu-aarch64-static:F"
-)
 INCLUDE = "systemd,systemd-sysv,dbus,python3,ca-certificates,init-system-helpers"
 # Bootstrapping arm64 under an emulator; everything else is faster.
 BUILD_SECONDS, BOOT_SECONDS, COMMAND_SECONDS = 1800, 120, 900
@@ -50,25 +42,6 @@ def lacking(*programs: str) -> list[str]:
     """Return what the proof needs and this machine has not, in words."""
     missing = [name for name in programs if shutil.which(name) is None]
     return missing + ([] if os.geteuid() == 0 else ["root's rights"])
-
-
-@contextlib.contextmanager
-def emulation() -> Iterator[None]:
-    """Have the kernel run arm64's programs by QEMU, unless it does already; raises ProofError."""
-    entry = BINFMT / "qemu-aarch64"
-    if entry.exists():
-        yield
-        return
-    try:
-        if not (BINFMT / "register").exists():
-            subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)], check=True)
-        (BINFMT / "register").write_bytes(_AARCH64)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise ProofError(f"{BINFMT}: arm64's programs cannot be registered: {error}") from error
-    try:
-        yield
-    finally:
-        entry.write_text("-1")  # as it was
 
 
 def unpack(tar: Path, folder: Path) -> Path:

@@ -29,16 +29,15 @@ from typing import Any
 
 from tests.deb import cloud as cloud_steps
 from tests.deb.machine import (
-    EMULATOR,
     ProofError,
     System,
     booted,
-    emulation,
     entered,
     lacking,
     make_root,
     unpack,
 )
+from tools.emulation import EMULATOR, EmulationError, emulation
 from tools.processes import BenchError, Service, command
 
 ROOT = Path(__file__).parents[2]
@@ -406,8 +405,12 @@ def main() -> int:
     if absent := lacking(*programs, *([EMULATOR] if options.arm64 else [])):
         print(f"make test-deb: missing: {', '.join(absent)}", file=sys.stderr)
         return 1
-    with emulation() if options.arm64 else nullcontext():
-        return prove(options)
+    try:
+        with emulation() if options.arm64 else nullcontext():
+            return prove(options)
+    except EmulationError as error:
+        print(f"make test-deb: {error}", file=sys.stderr)
+        return 1
 
 
 def prove(options: argparse.Namespace) -> int:

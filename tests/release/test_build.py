@@ -31,7 +31,7 @@ ITS_OWN = {"lib/agent/local/lan.py": {"private_key"}}
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of a package that the real command builds from this tree."""
     folder = tmp_path_factory.mktemp("package")
-    Tool(folder).json("build", "--version", "1.1.0", "--output", "p.tar.gz")
+    Tool(folder).json("build", "--version", "1.1.0", "--output", "p.tar.gz", "--support-end", "2039-06-30")  # fmt: skip
     found = {}
     with tarfile.open(folder / "p.tar.gz") as tar:
         for member in tar:
@@ -55,6 +55,10 @@ def test_a_package_has_the_folders_of_a_device_and_no_others(files: dict[str, by
     assert "lib/agent/cli.py" in files
 
 
+def test_a_package_has_the_day_that_was_set_for_the_supports_end(files: dict[str, bytes]) -> None:
+    assert b'\nSUPPORT_END: Final = "2039-06-30"\n' in files["lib/wire/support.py"]
+
+
 def test_a_package_has_nothing_that_signs(files: dict[str, bytes]) -> None:
     for name, data in files.items():
         if name.endswith(".py"):
@@ -69,4 +73,7 @@ def test_a_build_date_that_is_none(tool: Tool) -> None:
         done = tool(*BUILD, "o", SOURCE_DATE_EPOCH=value)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
         assert "SOURCE_DATE_EPOCH: got" in done.stderr
+    done = tool(*BUILD, "o", SUPPORT_END="soon")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert 'SUPPORT_END: got "soon", expected a day such as' in done.stderr
     assert not (tool.folder / "o").exists()

@@ -66,6 +66,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         fast = make_wheel(folder, "fast", "2", f"{tag}-{tag}-linux", {"fast.so": tag})
         wheels[python] = [fast, shared]
     own = {f"{package}/__init__.py": "" for package in ("agent", "wire")}
+    own |= {"wire/support.py": 'SUPPORT_END: Final = "2031-12-31"\n'}
     ours = make_wheel(folder, "story_agent", project_version(), "py3-none-any", own)
     return Parts(wheels, [ours])
 
@@ -76,7 +77,7 @@ def deb(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build_here(recipe: Recipe, parts: Parts, folder: Path) -> Path:
-    return build(recipe, "arm64", folder, wheels=parts.wheels, own=parts.own, epoch=EPOCH)
+    return build(recipe, "arm64", folder, wheels=parts.wheels, own=parts.own, epoch=EPOCH, support_end="2039-06-30")  # fmt: skip
 
 
 def dpkg(*words: str | Path) -> str:
@@ -185,6 +186,8 @@ def test_the_list_of_parts_is_beside_the_code_and_beside_the_package(
     assert {it["name"] for it in value["components"]} == {"fast", "pure"}
     running = RunningRelease(project_version(), "package", lib / "common")
     assert sbom_digests(running) == (hashlib.sha256(data).hexdigest(), "")
+    # Of the same unpacked package: the day that whoever built it has promised.
+    assert (lib / "common/wire/support.py").read_text() == 'SUPPORT_END: Final = "2039-06-30"\n'
 
 
 @needs_dpkg

@@ -25,6 +25,8 @@ from tools.locks.groups import (
     FOLDER,
     GROUPS,
     REST,
+    SITE,
+    SITE_PINS,
     SLOTS,
     SOURCE,
     LockError,
@@ -82,7 +84,16 @@ def test_the_versions_are_those_of_the_constraints_and_each_has_a_hash() -> None
     }
     assert {name: pin.version for name, pin in pinned.items()} == read_constraints(), RENEW
     known = {it.digest for it in read_files()}
-    assert {it for pin in pinned.values() for it in pin.digests} == known
+    site = read_pins(FOLDER / f"{SITE}.txt")
+    assert {name: pin.version for name, pin in site.items()} == read_constraints(SITE_PINS), RENEW
+    assert {it for of in (pinned, site) for pin in of.values() for it in pin.digests} == known
+
+
+@pytest.mark.parametrize("slot", SLOTS, ids=lambda slot: f"{slot.python}-{slot.machine}")
+def test_each_pin_of_the_documents_site_has_a_file_that_can_be_installed(slot: Slot) -> None:
+    names = {it.digest: it.name for it in read_files()}
+    for name, pin in read_pins(FOLDER / f"{SITE}.txt").items():
+        assert any(fits(names[it], slot) for it in pin.digests), (name, RENEW)
 
 
 def test_a_machine_installs_nothing_that_serves_or_tests() -> None:

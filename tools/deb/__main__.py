@@ -2,17 +2,21 @@
 
     python -m tools.deb [--output DIR] [--only NAME] [--architecture amd64|arm64]
 
-Wheels are fetched once into build/wheels, and only those whose hashes are in systemd/deb/locks.
+Wheels are fetched once into build/wheels, and only those whose hashes are in systemd/deb/locks. SUPPORT_END=DAY is the day
+until which the packages are supported (release.support).
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 import tempfile
 from pathlib import Path
 
+from release.errors import ReleaseToolError
+from release.support import VARIABLE, check_day, is_short, read_day
 from tools.deb.build import NO_ADDRESS, PackError, build, maintainer, source_epoch
 from tools.deb.recipes import AGENT, BY_NAME, MACHINES, PYTHONS, ROOT, Recipe
 from tools.deb.wheels import WheelError, build_own, download
@@ -27,19 +31,30 @@ def main() -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     try:
         epoch = source_epoch()
+        day = os.environ.get(VARIABLE, "")
+        promised = check_day(day or read_day(ROOT), epoch)
         with tempfile.TemporaryDirectory() as folder:
             for number, recipe in enumerate(BY_NAME[name] for name in options.only):
                 own = build_own(recipe.own, Path(folder) / str(number))
                 for architecture in _architectures(recipe, options.architecture):
                     wheels = {it: fetch(recipe, it, architecture) for it in PYTHONS}
                     deb = build(
-                        recipe, architecture, options.output, wheels=wheels, own=own, epoch=epoch
-                    )
+                        recipe, architecture, options.output,
+                        wheels=wheels, own=own, epoch=epoch, support_end=day,
+                    )  # fmt: skip
                     print(f"{deb} {deb.stat().st_size} bytes")
+        print(
+            f"deb: supported until {promised}, {'by' if day else 'as the tree has it without'} {VARIABLE}"
+        )
+        if is_short(promised, epoch):
+            print(
+                f"deb: {promised} is less than five years from now (docs/doctor.md)",
+                file=sys.stderr,
+            )
         if NO_ADDRESS in maintainer():
             note = "nobody answers for these packages: set DEBFULLNAME and DEBEMAIL before you publish them"
             print(f"deb: {note}", file=sys.stderr)
-    except (WheelError, PackError, LockError, WireError) as error:
+    except (WheelError, PackError, LockError, ReleaseToolError, WireError) as error:
         print(f"deb: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -21,6 +21,8 @@ from ota.launch.running import SBOM_NAME
 from release.build import write_lists
 from release.parts import parts_in
 from release.sbom import make_sbom
+from release.support import FILE as SUPPORT_FILE
+from release.support import check_day, with_day
 from tools.deb.licences import copyright_text
 from tools.deb.recipes import ROOT, Recipe
 from tools.deb.tree import files_in, lay_out, settle, write_packed
@@ -83,6 +85,7 @@ def build(
     wheels: Mapping[str, Sequence[Path]],
     own: Sequence[Path],
     epoch: int,
+    support_end: str = "",
 ) -> Path:
     """Write ``output``/NAME_VERSION_ARCHITECTURE.deb and return its path.
 
@@ -93,9 +96,11 @@ def build(
         wheels: for each Python, such as "3.13", the wheels that are bundled for it.
         own: the wheels of this tree.
         epoch: the time of all files, Unix seconds.
+        support_end: the day until which it is supported, YYYY-MM-DD; empty: the tree's own (release.support).
 
     Raises:
         WheelError, PackError: a wheel or dpkg-deb is at fault.
+        FieldError: ``support_end`` is no day after ``epoch``.
         OSError: a file is missing, or the disk.
     """
     version = project_version()
@@ -103,6 +108,11 @@ def build(
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
         lay_out(recipe, root, wheels, own)
+        if support_end:
+            common = root / recipe.opt / "lib" / "common"
+            (common / SUPPORT_FILE).write_text(
+                with_day(common, check_day(support_end, epoch)), "utf-8"
+            )
         _document(recipe, root, version, epoch)
         sbom = package_sbom(recipe, root, version, epoch)
         place = root / recipe.opt / SBOM_PLACES[recipe.name]

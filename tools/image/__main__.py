@@ -11,6 +11,7 @@ e2fsprogs, and rauc with squashfs-tools for the bundle; qemu-user-static for ano
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from base.files import write_atomically
 from release.build import write_lists
+from tools.emulation import EMULATOR, EmulationError, emulation, is_needed
 from tools.image import build, parts
 from tools.image.board import Board, read_board
 from tools.image.card import MIB
@@ -36,12 +38,17 @@ def main() -> int:
     options = _options()
     try:
         board = read_board(options.board)
-        if missing := [it for it in _needed(options) if shutil.which(it) is None]:
+        emulated = is_needed(board.architecture)
+        if missing := [
+            it for it in _needed(options, emulated=emulated) if shutil.which(it) is None
+        ]:
             print(f"image: not installed: {', '.join(missing)}", file=sys.stderr)
             return 1
-        for path in _make(board, options):
+        with emulation() if emulated else contextlib.nullcontext():
+            made = _make(board, options)
+        for path in made:
             print(f"{path} {path.stat().st_blocks * 512 // MIB} MiB on disk")
-    except WireError as error:
+    except (WireError, EmulationError) as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
@@ -76,8 +83,10 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _needed(options: argparse.Namespace) -> list[str]:
-    return [*PROGRAMS, *(BUNDLE_PROGRAMS if options.keys and options.bundle else ())]
+def _needed(options: argparse.Namespace, *, emulated: bool) -> list[str]:
+    """Return the programs that must be there; arch-test: mmdebstrap asks it whether the emulator runs."""
+    bundle = BUNDLE_PROGRAMS if options.keys and options.bundle else ()
+    return [*PROGRAMS, *bundle, *((EMULATOR, "arch-test") if emulated else ())]
 
 
 def _make(board: Board, options: argparse.Namespace) -> list[Path]:

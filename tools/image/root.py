@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tools.image import native
 from tools.image.board import FOLDER, Board
 
 # What every image has. NetworkManager is not needed for one cable or one Wi-Fi, and costs seconds of the start.
@@ -73,7 +74,7 @@ def make_base(board: Board, variables: Mapping[str, str], cache: Path) -> Path:
         small = f"mkdir -p $1/{Path(_INITRAMFS_PLACE).parent}; printf '%s' '{_INITRAMFS}' >$1/{_INITRAMFS_PLACE}"
         run(
             "mmdebstrap", "--quiet", "--variant=minbase", f"--architectures={board.architecture}",
-            f"--include={wanted}", f"--essential-hook={small}", *leave, board.suite, part, *sources,
+            f"--include={wanted}", f"--essential-hook={small}", *native.hooks(), *leave, board.suite, part, *sources,
         )  # fmt: skip
         part.rename(tar)
     return tar
@@ -87,7 +88,7 @@ def make_root(board: Board, base: Path, deb: Path, folder: Path, keyring: Path |
     shutil.copytree(FOLDER / "files", folder, dirs_exist_ok=True)
     _add_ours(folder)
     shutil.copy(deb, folder / "package.deb")
-    with _mounted(folder):
+    with _mounted(folder), native.lent(folder):
         chroot(folder, "dpkg", "--install", "/package.deb")
     (folder / "package.deb").unlink()
     if keyring is not None:

@@ -2,8 +2,9 @@
 
     python -m tools.locks
 
-Versions are tools/constraints.txt's, and what needs what is read from .venv. The index is asked, through pip, for
-the files of each Python on each machine; they stay in build/locks, so that a second run fetches little.
+Versions are tools/constraints.txt's, for the documents' site tools/site-requirements.txt's; what needs what is read from
+.venv. The index is asked, through pip, for the files of each Python on each machine; they stay in build/locks, so that a
+second run fetches little.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from tools.locks.groups import (
     GROUPS,
     REST,
     ROOT,
+    SITE,
+    SITE_PINS,
     SLOTS,
     SOURCE,
     LockError,
@@ -68,7 +71,28 @@ def make_all(get: Fetch) -> dict[Path, str]:
         print(f"locks: {slot.machine} {slot.python}: {len(files[slot])} files", flush=True)
     built = sorted({name for of in groups.values() for name in of if of[name] == SOURCE})
     sources = [archive(it) for it in get([f"{name}=={pins[name]}" for name in built], None)]
-    return _texts(pins, groups, files, sources)
+    site = fetch_site(get)
+    made = _texts(pins, groups, files, sources)
+    every = [
+        *sources,
+        *(it for of in (files, site) for found in of.values() for it in found.values()),
+    ]
+    return made | {FILES: make_files(every), FOLDER / f"{SITE}.txt": site_lock(site)}
+
+
+def fetch_site(get: Fetch) -> dict[Slot, dict[str, Archive]]:
+    """Return the files that the documents' site is built with, of each slot; raises LockError, and what ``get`` raises."""
+    lines = [f"{name}=={version}" for name, version in read_constraints(SITE_PINS).items()]
+    return {slot: {it.distribution: it for it in map(archive, get(lines, slot))} for slot in SLOTS}
+
+
+def site_lock(files: Mapping[Slot, Mapping[str, Archive]]) -> str:
+    """Return the text of the lock of the documents' site."""
+    return make_lock(
+        SITE,
+        read_constraints(SITE_PINS),
+        {slot: list(found.values()) for slot, found in files.items()},
+    )
 
 
 def _texts(
@@ -88,7 +112,6 @@ def _texts(
         made[FOLDER / f"{group}.txt"] = make_lock(group, {it: pins[it] for it in names}, chosen)
     built = {it.distribution: pins[it.distribution] for it in sources}
     made[FOLDER / f"{SOURCE}.txt"] = make_lock(SOURCE, built, dict.fromkeys(files, sources))
-    made[FILES] = make_files([*sources, *(it for found in files.values() for it in found.values())])
     for recipe in BY_NAME.values():
         for python in DEBIANS:
             made[recipe.lock(python)] = deb_lock(recipe, python, pins, files)

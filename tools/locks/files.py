@@ -16,7 +16,17 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from tools.deb.wheels import platforms
-from tools.locks.groups import FOLDER, MACHINES, PYTHONS, LockError, Slot
+from tools.locks.groups import (
+    CONSTRAINTS,
+    FOLDER,
+    MACHINES,
+    PYTHONS,
+    ROOT,
+    SITE,
+    SITE_PINS,
+    LockError,
+    Slot,
+)
 
 FILES = FOLDER / "files.txt"
 COMMAND = "make locks"
@@ -108,7 +118,8 @@ def make_lock(
         versions: the version of each distribution in it, by canonical name.
         slots: the files of these distributions that each Python on each machine installs.
     """
-    head = [f"# {group}: made by `{COMMAND}`, from tools/constraints.txt. How many, and how large:"]
+    versions_file = (SITE_PINS if group == SITE else CONSTRAINTS).relative_to(ROOT)
+    head = [f"# {group}: made by `{COMMAND}`, from {versions_file}. How many, and how large:"]
     head += [
         f"# {slot.machine} {slot.python}: {len(files)} packages, {sum(it.size for it in files) / 1e6:.1f} MB"
         for slot, files in slots.items()

@@ -19,6 +19,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / "tools" / "constraints.txt"
+# What `make docs` builds the site with, in a .venv of its own.
+SITE_PINS = ROOT / "tools" / "site-requirements.txt"
 FOLDER = Path(__file__).parent
 # Ours are built from the tree.
 OWN = {"story-agent", "story-cloud"}
@@ -46,6 +48,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 # What is pinned beyond these: the speech models of story-cloud[asr], which no test needs.
 REST = "asr"
+SITE = "site"
 # Without a wheel on the index: built with the pinned setuptools, once that is installed.
 SOURCE = "source"
 WITHOUT_WHEEL = frozenset({"forbiddenfruit", "sdnotify"})
