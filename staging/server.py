@@ -16,10 +16,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from staging import web_tls
 from staging.api.app import create_app
 from staging.api.http_server import HTTP_OPEN, ApiServer
 from staging.audit import Audit
+from staging.bench.bench import Bench
+from staging.bench.packages import PackageFaults
+from staging.bench.works import FaultWorks
 from staging.broker.gate import BrokerGate
 from staging.broker.host import BrokerHost, free_port, read_address
 from staging.broker.members import Members
@@ -36,6 +41,7 @@ from staging.gateway import tls
 from staging.gateway.bounds import DAY_BYTES
 from staging.gateway.ear import Ear
 from staging.gateway.gateway import CONNECTION_LIMIT, Gateway, Limits
+from staging.gateway.taps import Taps
 from staging.identity import ca
 from staging.identity.rights import Role
 from staging.listening import advertised, api_url, endpoints, listen, names_of
@@ -59,6 +65,8 @@ from wire.fields import get_string
 
 # The server's name among the workers.
 SERVER_NAME = "server"
+# Characters of what a command did, as the audit log has it.
+TARGET_LIMIT = 255
 # File descriptors for the store, the log and served files.
 SPARE_FILES = 200
 
@@ -90,6 +98,8 @@ class ServeOptions:
     """For how many days other reports are kept; 0: for ever."""
     day_bytes: int = DAY_BYTES
     """Bytes of reports that a device may send in a day; 0: no limit."""
+    bench_faults: bool = False
+    """Whether faults can be made on purpose (`staging.bench`)."""
     worker: str = ""
     """The name of one of several workers at another server's broker; "": this is the server."""
     web_tls: WebTls | None = None
@@ -283,6 +293,7 @@ class _Cloud:
         self._options = options
         self._database = database
         self._endpoints = endpoints
+        self._bench = Bench(options.data.root) if options.bench_faults else None
         journal = NonceJournal(options.data.root, options.worker or SERVER_NAME)
         self._nonces = Nonces(database, now_ms, journal=journal)
         self._members = Members(options.worker or SERVER_NAME)
@@ -292,6 +303,7 @@ class _Cloud:
             api_url=lambda: url,
             limits=Limits(day_bytes=options.day_bytes),
             owns=self._members.owns,
+            taps=self._taps(),
         )
         self._worker: Worker | None = None
         self._ear = Ear(self._gateway.sessions)
@@ -308,6 +320,14 @@ class _Cloud:
         self._eraser = Eraser(database, self._recognition.outcomes, now_ms, days)
         self._gateway.erase_rest = self._eraser.soon
         self._gateway.family.voice_days = days
+
+    def _taps(self) -> Taps:
+        """Return what looks at the connections and acts on them."""
+        taps = Taps()
+        if self._bench is not None:
+            taps.dress, taps.claimed = self._bench.lines.dress, self._bench.lines.claim
+            taps.told_time_ms = self._bench.told_time_ms
+        return taps
 
     async def start_gateway(self, context: ssl.SSLContext, device_socket: socket.socket) -> None:
         """Accept devices that speak framed CoAP."""
@@ -336,10 +356,12 @@ class _Cloud:
         """Serve, and do ``works`` beside it, until ``stop`` is set; then shut down in order."""
         services = Services(
             self._database, self._gateway, self._nonces, now_ms, self._recognition,
-            erase_rest=self._eraser.soon, voice_days=self._options.voice_days,
+            erase_rest=self._eraser.soon, voice_days=self._options.voice_days, bench=self._bench,
         )  # fmt: skip
         console = create_console(services, self._options.data)
-        switch = PathSwitch(create_app(services, self._options.data.tuf), console)
+        switch: ASGIApp = PathSwitch(create_app(services, self._options.data.tuf), console)
+        if self._bench is not None:
+            switch = PackageFaults(switch, self._bench.package_faults_at)
         proxies = TrustedProxies(self._options.trusted_proxies)
         app = Proxied(Secured(switch, only=web is not None), proxies)
         api = ApiServer(app, tls=web, proxies=proxies)
@@ -353,6 +375,8 @@ class _Cloud:
                 group.create_task(keep_sessions(console.state.console)),
                 *(group.create_task(work) for work in works),
             ]
+            if self._bench is not None:
+                upkeep.append(group.create_task(self._bench.run()))
             if self._worker is not None:
                 upkeep.append(group.create_task(self._worker.run()))
                 # A broker that is away may stay so: whoever stops this process does not wait for it.
@@ -370,6 +394,8 @@ class _Cloud:
             _log.info("stopping")
             console.state.console.hub.close()
             api.should_exit = True
+            if self._bench is not None:
+                await self._bench.close()
             await self._gateway.stop()
             await serving
             for task in upkeep:
@@ -395,12 +421,21 @@ class _Cloud:
             async def run(wanted: Mapping[str, object]) -> Mapping[str, object]:
                 outcome = await work(wanted)
                 user, uuid = str(wanted.get("user", "")), get_string(wanted, "uuid").lower()
-                await log.add(Entry(now_ms(), Source.COMMAND, user, action, device=uuid))
+                target = str(outcome.get("shown", ""))[:TARGET_LIMIT]
+                await log.add(
+                    Entry(now_ms(), Source.COMMAND, user, action, device=uuid, target=target)
+                )
                 return outcome
 
             return run
 
-        works = {"say": logged("say", self._say), "cancel": logged("update.cancel", self._cancel)}
+        faults = FaultWorks(self._bench, self._database)
+        works = {
+            "say": logged("say", self._say),
+            "cancel": logged("update.cancel", self._cancel),
+            **{name: logged(name, work) for name, work in faults.changes.items()},
+            **faults.reads,
+        }
         return open_command_socket(self._options.data.root, works)
 
     async def _say(self, wanted: Mapping[str, object]) -> Mapping[str, object]:

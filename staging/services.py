@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from staging.audit import Audit
+from staging.bench.bench import Bench
 from staging.gateway.gateway import Gateway
 from staging.log_ins import LogIns
 from staging.recognition.service import Recognition
@@ -34,6 +35,8 @@ class Services:
     """For how many days voice is kept; 0: until somebody erases it."""
     log_ins: LogIns = field(default_factory=LogIns)
     """Checks passwords, for the API's page and the console together."""
+    bench: Bench | None = None
+    """Makes faults on purpose; None: this cloud makes none."""
     audit: Audit = field(init=False)
     """Takes who did what to which device."""
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from typing import Any
+from typing import Any, Protocol
 
 from aiocoap import interfaces
 
@@ -21,6 +21,16 @@ WRITE_BUFFER_LIMIT = 256 * 1024
 # RFC 7959: 1,024-byte blocks, so that 2017 firmware (2,048 bytes a read) can read every message.
 BLOCK_SIZE_EXPONENT = 6
 PAYLOAD_LIMIT = 1024
+
+
+class Tap(Protocol):
+    """Whoever looks at the bytes of one connection; it must not block."""
+
+    def heard(self, data: bytes) -> None:
+        """See bytes from the other side, in the pieces in which they came."""
+
+    def sent(self, frame: bytes) -> None:
+        """See one whole frame that goes to the other side."""
 
 
 class Connection(interfaces.EndpointAddress):
@@ -46,6 +56,8 @@ class Connection(interfaces.EndpointAddress):
         self.unreadable = 0
         # Whether the other side took part in the close; only TLS asks it to.
         self.closed_by_both = False
+        self.tap: Tap | None = None
+        """Sees what comes and what is sent; None: nobody does."""
         self._socket: socket.socket | None = writer.get_extra_info("socket")
         # When bytes last came from the other side, by the loop's clock.
         self.heard_at = asyncio.get_running_loop().time()
@@ -86,7 +98,10 @@ class Connection(interfaces.EndpointAddress):
         """
         if self._writer.is_closing():
             return
-        self._writer.write(encode_frame(message))
+        frame = encode_frame(message)
+        self._writer.write(frame)
+        if self.tap is not None:
+            self.tap.sent(frame)
         if self._writer.transport.get_write_buffer_size() > WRITE_BUFFER_LIMIT:
             self.close("the other side stopped reading")
             self.abort()

@@ -286,6 +286,8 @@ class _FramedInterface(interfaces.MessageInterface):
             if not data:
                 return connection.close_reason or "closed by the other side"
             connection.heard_at = asyncio.get_running_loop().time()
+            if connection.tap is not None:
+                connection.tap.heard(data)
             try:
                 for message in decoder.feed(data):
                     self._dispatch(connection, message)

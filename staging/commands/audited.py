@@ -60,6 +60,9 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "restore": {TARGET: "file"},
     "catalogue set": {UUID: "uuid"},
     "catalogue remove": {UUID: "uuid"},
+    "fault set": {UUID: "uuid", TARGET: "name"},
+    "fault clear": {UUID: "uuid", TARGET: "name"},
+    "fault helper": {UUID: "uuid", TARGET: "address"},
 }
 """The commands that change something, and which of their words are a device, an account or a target."""
 
@@ -67,7 +70,7 @@ READS = frozenset(
     {
         "check", "sizes", "device list", "bind-token list", "app list", "account list", "token list", "audit list", "audit export",
         "product list", "batch list", "datapoint list", "release list", "release root", "sbom list",
-        "sbom show", "sbom devices", "strategy list", "heard", "catalogue show", "apt-repo",
+        "sbom show", "sbom devices", "strategy list", "heard", "catalogue show", "apt-repo", "fault list",
     }
 )  # fmt: skip
 """The commands that change nothing in the store."""

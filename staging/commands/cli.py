@@ -42,6 +42,7 @@ SUBJECTS: Final = {
     "updates": ("update",),
     "sentences": ("say", "heard"),
     "title_lists": ("catalogue",),
+    "faults": ("fault",),
     "apt_repositories": ("apt-repo",),
     "backups": ("backup", "restore", "check", "sizes"),
 }

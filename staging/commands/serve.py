@@ -81,6 +81,11 @@ def add_commands(
         help="MiB of reports that a device may send in a day; others come later; 0: no limit "
         f"(default: {DAY_BYTES >> 20})",
     )  # fmt: skip
+    serve.add_argument(
+        "--bench-faults",
+        action="store_true",
+        help="let testers make faults on purpose; on a bench only (docs/fault-bench.md)",
+    )
     serve.set_defaults(run=_serve)
     worker = commands.add_parser(
         "worker",
@@ -189,6 +194,7 @@ def _serve(options: argparse.Namespace) -> None:
         public_hosts=tuple(dict.fromkeys(options.public_host or ())),
         report_days=options.report_days,
         day_bytes=options.device_mb << 20,
+        bench_faults=options.bench_faults,
         web_tls=web,
         trusted_proxies=tuple(options.trusted_proxy),
     )

@@ -8,7 +8,6 @@ handles connections, registration and reports; `session` sends requests to a dev
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 import socket
@@ -22,8 +21,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from staging.crowd import DoorLimits
 from staging.doorman import Settle
 from staging.errors import (
-    DeviceRejectedError,
-    DeviceSilentError,
     StoreBusyError,
 )
 from staging.gateway import twins
@@ -31,6 +28,7 @@ from staging.gateway.bounds import DAY_BYTES, Quota
 from staging.gateway.control import Control
 from staging.gateway.control_history import ControlHistory
 from staging.gateway.family import FamilyDesk
+from staging.gateway.greeting import Greeter
 from staging.gateway.handshakes import TlsServer
 from staging.gateway.intake import Intake
 from staging.gateway.orders import Orders
@@ -40,6 +38,7 @@ from staging.gateway.renewals import Renewals
 from staging.gateway.reports import decide_all, is_light
 from staging.gateway.session import Endpoint, Peer, Session, Sessions
 from staging.gateway.silent import Pace, SilentUpdates
+from staging.gateway.taps import Taps
 from staging.gateway.twins import Twins
 from staging.store import Database, devices
 from staging.store.effects import AbilitiesSeen, Applied, Effect, EraseSeen, Heartbeat
@@ -49,12 +48,10 @@ from transport.connection import Connection
 from transport.framed import FramedEndpoint
 from wire.abilities import CLOUD_READS, DEADLINE, Abilities
 from wire.codes import Code
-from wire.datapoints import parse_self_description
 from wire.errors import WireError
 from wire.exchange import Answer, Request
 from wire.numbered import parse_reports, refusals_payload
 from wire.reports import (
-    DESCRIPTION_PATH,
     KEEPALIVE_SECONDS,
     REGISTER_PATH,
     REPORT_PATH,
@@ -109,12 +106,14 @@ class Gateway:
         pace: Pace | None = None,
         owns: Callable[[str], bool] = lambda _uuid: True,
         registrations: Registrations | None = None,
+        taps: Taps | None = None,
     ) -> None:
         """Create a gateway; ``api_url`` returns the base URL from which devices fetch packages.
 
         ``sessions`` has the registered devices. ``owns(uuid)`` says whether this gateway orders
-        what nobody asked it for; of several workers, one may.
+        what nobody asked it for; of several workers, one may. ``taps`` look at the connections.
         """
+        self._taps = taps or Taps()
         self._database = database
         self._limits = limits
         self._clock = clock
@@ -135,6 +134,7 @@ class Gateway:
         self._orders = Orders(
             database, self.sessions, clock, api_url=api_url, changed=self._changed
         )
+        self._greeter = Greeter(self._intake, self._orders, self._changed)
         self._silent = SilentUpdates(
             database,
             clock,
@@ -180,6 +180,7 @@ class Gateway:
             handshake_seconds=self._limits.handshake,
             shutdown_seconds=STOP_TIMEOUT,
             limits=self._limits.door,
+            dress=self._taps.dress,
         )
         self._listener = listener
         self._handshakes.start(listener)
@@ -263,9 +264,7 @@ class Gateway:
     def know(self, identity: devices.Identity, peer: Peer, endpoint: Endpoint) -> Session:
         """Return a session for a device that registered with another worker, which greeted it."""
         self.join(peer, endpoint)
-        session = Session(
-            identity, peer, endpoint, self._limits.control, registered_ms=self._clock()
-        )
+        session = self._session(identity, peer, endpoint)
         previous = self.sessions.add(session)
         if previous is not None:
             previous.connection.close("replaced by a newer registration of the same device")
@@ -313,6 +312,7 @@ class Gateway:
             raise RuntimeError("a connection is carried outside a task")
         self._connections[connection] = task
         self._settles[connection] = settle
+        self._taps.opened(connection)
         limit = self._limits.registration
         watchdog = asyncio.get_running_loop().call_later(
             limit, self._check_registered, connection, f"did not register within {limit:g} s"
@@ -321,6 +321,7 @@ class Gateway:
             handler = functools.partial(self._handle, connection)
             reason = await self._endpoint.serve(connection, handler, idle_timeout=self._limits.idle)
             _log.info("%s: connection ended: %s", self._name(connection), reason)
+            self._taps.ended(connection, reason)
             session = self.sessions.on(connection)
             if reason == REPLACED and connection.closed_by_both and session is not None:
                 self.note_twin(session.identity.uuid)
@@ -379,17 +380,21 @@ class Gateway:
         identity = await self._registrations.judge(connection, credentials, row)
         if isinstance(identity, Answer):
             return identity
+        if isinstance(connection, Connection):
+            self._taps.claimed(identity.uuid, connection)
         if await self._is_taken(identity.uuid, connection):
             return Answer(Code.CONFLICT, twins.TEXT.encode())
         await self._presence.register(identity, self._clock())
         endpoint = self._endpoint_of(connection)
         if endpoint is None:
             return Answer(Code.SERVICE_UNAVAILABLE, b"the connection ended")
-        session = Session(
-            identity, connection, endpoint, self._limits.control, registered_ms=self._clock()
-        )
+        session = self._session(identity, connection, endpoint)
         self._admit(session)
         return Answer(Code.CONTENT, registration_answer(session.now_ms(), CLOUD_READS))
+
+    def _session(self, identity: devices.Identity, peer: Peer, endpoint: Endpoint) -> Session:
+        told = self._clock() + self._taps.told_time_ms(identity.uuid)
+        return Session(identity, peer, endpoint, self._limits.control, registered_ms=told)
 
     async def _is_taken(self, uuid: str, connection: Peer) -> bool:
         """Return whether another machine is there with an identity that two machines use."""
@@ -420,7 +425,7 @@ class Gateway:
         _log.info("device %s: registered from %r", identity.uuid, connection)
         self._changed(identity.uuid)
         self._silent.consider(identity.uuid)
-        session.spawn(self._greet(session))
+        session.spawn(self._greeter.greet(session))
 
     async def _report(self, session: Session, request: Request) -> Answer:
         credentials = parse_report_query(request.query)
@@ -471,26 +476,6 @@ class Gateway:
         session.abilities = reads
         if is_news:
             self.family.greet(session)
-
-    async def _greet(self, session: Session) -> None:
-        """Read a newly registered device's self-description, then send its pending order."""
-        # Without an answer the stored self-description stays valid.
-        with contextlib.suppress(DeviceSilentError, DeviceRejectedError):
-            await self._read_description(session)
-        await self._orders.send(session)
-
-    async def _read_description(self, session: Session) -> None:
-        answer = await session.request("GET", DESCRIPTION_PATH)
-        description: dict[str, Any] | None = None
-        if answer.code == Code.CONTENT:
-            try:
-                description = parse_self_description(answer.payload)
-            except WireError as error:
-                uuid = session.identity.uuid
-                _log.warning("device %s: self-description not usable: %s", uuid, error)
-        session.description = description
-        await self._intake.keep_description(session, description)
-        self._changed(session.identity.uuid)
 
 
 async def _nothing_to_erase() -> bool:

@@ -20,6 +20,8 @@ from wire.errors import show
 Carry = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Settle], Awaitable[None]]
 """Carries a connection to its end; calls the function when it is known who it is."""
 
+Dress = Callable[[asyncio.Transport], asyncio.Transport]
+
 # Seconds beyond the deadline of a close until a connection is dropped.
 CLOSE_SECONDS = 1.0
 
@@ -63,13 +65,19 @@ class TlsServer:
         handshake_seconds: float,
         shutdown_seconds: float,
         limits: DoorLimits,
+        dress: Dress | None = None,
+        name: str = "device port",
     ) -> None:
-        """Carry connections by ``carry``; ``limits`` hold before TLS begins."""
+        """Carry connections by ``carry``; ``limits`` hold before TLS begins; ``name`` is for the log.
+
+        ``dress`` returns what TLS is to use in place of a plain transport.
+        """
+        self._dress = dress
         self._carry = carry
         self._context = context
         self._handshake_seconds = handshake_seconds
         self._shutdown_seconds = shutdown_seconds
-        self._doorman = Doorman("device port", self._serve, limits)
+        self._doorman = Doorman(name, self._serve, limits)
 
     def __len__(self) -> int:
         """Return how many connections are open, those without a handshake among them."""
@@ -87,11 +95,7 @@ class TlsServer:
         peer = _peer(sock)
         served = _Served(self._carry, settle)
         try:
-            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: served, sock, ssl=self._context,
-                ssl_handshake_timeout=self._handshake_seconds,
-                ssl_shutdown_timeout=self._shutdown_seconds,
-            )  # fmt: skip
+            transport = await self._shake(sock, served)
             if served.carried is None:  # asyncio takes a reset in the handshake for its end
                 raise ConnectionResetError
         except (OSError, ssl.SSLError) as error:
@@ -106,6 +110,34 @@ class TlsServer:
                 await served.closed.wait()
         except TimeoutError:
             transport.abort()
+
+    async def _shake(self, sock: socket.socket, served: _Served) -> asyncio.Transport:
+        loop = asyncio.get_running_loop()
+        if self._dress is None:
+            made, _ = await loop.connect_accepted_socket(
+                lambda: served, sock, ssl=self._context,
+                ssl_handshake_timeout=self._handshake_seconds,
+                ssl_shutdown_timeout=self._shutdown_seconds,
+            )  # fmt: skip
+            return made
+        plain, _ = await loop.connect_accepted_socket(_Unread, sock)
+        secure = await loop.start_tls(
+            self._dress(plain), served, self._context, server_side=True,
+            ssl_handshake_timeout=self._handshake_seconds,
+            ssl_shutdown_timeout=self._shutdown_seconds,
+        )  # fmt: skip
+        if secure is None:  # it was reset
+            raise ConnectionResetError
+        served.connection_made(secure)
+        return secure
+
+
+class _Unread(asyncio.Protocol):
+    """A connection until TLS begins on it: nothing is read before, and `start_tls` resumes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            transport.pause_reading()
 
 
 class _Served(asyncio.StreamReaderProtocol):

@@ -1,4 +1,7 @@
-"""The device gateway over real TLS: registration, reports, and the ends of connections."""
+"""The device gateway over real TLS: registration, reports, and the ends of connections.
+
+Tests staging.gateway.greeting too.
+"""
 
 from __future__ import annotations
 
