@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.image.native import AWAY, PROGRAMS, give_back, hooks, is_foreign, lend, lent
+from tools.image.native import AWAY, PROGRAMS, give_back, hooks, is_foreign, lend, lent, strays
 
 EM_AARCH64, EM_X86_64 = 183, 62
 
@@ -85,14 +85,26 @@ def test_a_root_of_this_machine_is_left_alone(tmp_path: Path) -> None:
     assert [it.name for it in tmp_path.rglob("*") if it.is_file()] == ["dash"]
 
 
+def test_a_program_of_another_processor_that_stays_in_a_root_is_found(tmp_path: Path) -> None:
+    (tmp_path / "opt").mkdir()
+    (tmp_path / "opt/right.so").write_bytes(elf(EM_AARCH64))
+    (tmp_path / "opt/start4.elf").write_bytes(elf(137))  # the Pi's VideoCore
+    (tmp_path / "opt/text").write_text("ELF")
+    (tmp_path / "link").symlink_to("opt/wrong.so")
+    assert strays(tmp_path, "arm64") == []
+    (tmp_path / "opt/wrong.so").write_bytes(elf(EM_X86_64))
+    assert strays(tmp_path, "arm64") == [Path("opt/wrong.so")]
+    assert strays(tmp_path, "amd64") == [Path("opt/right.so")]
+
+
 def test_nothing_is_lent_that_tells_the_processor() -> None:
     assert not {"uname", "arch", "dpkg", "dpkg-architecture", "ldd", "nproc"} & set(PROGRAMS)
     assert not [name for name in PROGRAMS if name.startswith("python")]
 
 
-def test_mmdebstraps_hooks_lend_twice_and_give_back(root: Path) -> None:
+def test_mmdebstraps_hooks_lend_and_give_back(root: Path) -> None:
     told = [it.partition("-hook=") for it in hooks()]
-    assert [it[0] for it in told] == ["--extract", "--essential", "--customize"]
+    assert [it[0] for it in told] == ["--essential", "--customize"]
     before = everything(root)
     for _, _, command in told:
         subprocess.run(["sh", "-c", command, "hook", str(root)], check=True, timeout=60)

@@ -24,8 +24,9 @@ from tools.emulation import EMULATOR, EmulationError, emulation, is_needed
 from tools.image import build, parts
 from tools.image.board import Board, read_board
 from tools.image.card import MIB
+from tools.image.native import strays
 from tools.image.root import make_base, make_root, remove, slim
-from wire.errors import WireError
+from wire.errors import FieldError, WireError
 
 PROGRAMS = ("mmdebstrap", "sfdisk", "mcopy", "mkfs.vfat", "mke2fs", "dpkg-deb")
 BUNDLE_PROGRAMS = ("rauc", "mksquashfs")
@@ -127,6 +128,10 @@ def _make_tree(
     make_root(board, base, deb, root, keyring)
     lists = parts.add_list(root, board.name, board.suite, version), parts.pack_copyrights(root)
     slim(board, root)
+    if wrong := strays(root, board.architecture):
+        raise FieldError(
+            "root", ", ".join(map(str, wrong[:5])), f"programs of {board.architecture} alone"
+        )
     if options.root_json:
         shutil.copy(options.root_json, root / build.ROOT_FILE)
     return lists

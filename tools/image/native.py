@@ -25,6 +25,8 @@ PROGRAMS = (
     "stat", "tail", "tee", "test", "touch", "tr", "true", "uniq", "wc",
 )  # fmt: skip
 # Where the root's own programs lie meanwhile, and what was added, a path a line.
+# ELF's number of each processor, by Debian's name.
+PROCESSORS = {"amd64": 62, "arm64": 183}
 AWAY = Path("lent-by-the-host")
 ADDED = "added.txt"
 LIBRARY_SECONDS = 60
@@ -32,11 +34,28 @@ LIBRARY_SECONDS = 60
 
 def is_foreign(program: Path, example: Path = Path(sys.executable)) -> bool:
     """Return whether ``program`` is an ELF file of another machine than ``example``."""
-    heads = []
-    for path in (program, example):
-        with path.open("rb") as file:
-            heads.append(file.read(20))
+    heads = [_head(program), _head(example)]
     return all(it.startswith(b"\x7fELF") for it in heads) and heads[0][18:] != heads[1][18:]
+
+
+def strays(root: Path, architecture: str) -> list[Path]:
+    """Return the programs and libraries below ``root`` that are for another processor than the root's."""
+    wrong = {
+        number.to_bytes(2, "little") for name, number in PROCESSORS.items() if name != architecture
+    }
+    files = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
+    heads = ((path, _head(path)) for path in files if _is_plain(path))
+    return sorted(
+        path.relative_to(root)
+        for path, head in heads
+        if head.startswith(b"\x7fELF") and head[18:] in wrong
+    )
+
+
+def _head(path: Path) -> bytes:
+    """Return what an ELF file begins with; its last two bytes name the processor."""
+    with path.open("rb") as file:
+        return file.read(20)
 
 
 def lend(root: Path, programs: Sequence[str] = PROGRAMS) -> list[str]:
@@ -87,10 +106,10 @@ def lent(root: Path) -> Iterator[None]:
 
 
 def hooks(python: str = sys.executable) -> list[str]:
-    """Return mmdebstrap's options: lent once the essential packages are unpacked, and again once they are installed."""
+    """Return mmdebstrap's options: lent once the essential packages are installed; before, /usr is not merged yet."""
     tree = Path(__file__).parents[2]
     command = f'cd "{tree}" && "{python}" -m tools.image.native {{}} "$1"'
-    acts = (("extract", "lend"), ("essential", "lend"), ("customize", "return"))
+    acts = (("essential", "lend"), ("customize", "return"))
     return [f"--{when}-hook={command.format(what)}" for when, what in acts]
 
 
