@@ -11,7 +11,7 @@ from staging.console.assets import INDEX, Assets
 
 # The login page, and the pages whose additional files are loaded when they are first opened.
 PAGES = ("login", "devices", "device", "products", "versions", "strategies")
-_STATIC_IMPORT = re.compile(r'^import\b[^;]*?"\./([\w-]+\.js)";', re.MULTILINE)
+_STATIC_IMPORT = re.compile(r'^import\b[^;"]*"\./([\w/-]+\.js)";', re.MULTILINE)
 
 
 def imports(assets: Assets, name: str, seen: set[str]) -> set[str]:
@@ -23,7 +23,7 @@ def imports(assets: Assets, name: str, seen: set[str]) -> set[str]:
     if asset is None:
         raise SystemExit(f"console_weight: {name} is imported and not there")
     for found in _STATIC_IMPORT.findall(asset.body.decode()):
-        imports(assets, f"js/{found}", seen)
+        imports(assets, f"{name.rpartition('/')[0]}/{found}", seen)
     return seen
 
 

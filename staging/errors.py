@@ -40,6 +40,30 @@ class NotForVerificationError(StagingError):
         )
 
 
+class UnfitVersionError(StagingError):
+    """A version's number is taken, or not higher than the product's newest; ``newest`` is that, or None."""
+
+    def __init__(self, version: str, newest: str | None) -> None:
+        """Say which it is."""
+        taken = "there is a package already"
+        reason = taken if newest is None else f"expected one higher than the newest, {newest}"
+        super().__init__(f"version {version}: {reason}")
+        self.version, self.newest = version, newest
+
+
+class ReleaseToolFailedError(StagingError):
+    """The release tool does not take a package.
+
+    Attributes:
+        reason: why, without the tool's name and without a path of this machine.
+    """
+
+    def __init__(self, command: str, reason: str, shown: str | None = None) -> None:
+        """Build the message from the tool's words; ``shown`` are these for people elsewhere."""
+        super().__init__(f"story-release {command}: {reason}")
+        self.reason = reason if shown is None else shown
+
+
 class PackageTooLargeError(StagingError):
     """An uploaded package is larger than allowed, or than the disk has room for."""
 

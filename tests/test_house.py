@@ -137,6 +137,7 @@ TESTED_IN: dict[str, str] = {
     "staging.commands.asking": "tests/staging/commands/test_command_socket.py",
     "staging.migrations.versions.0008_roles": "tests/staging/store/test_migrations.py",
     "staging.store.verifying": "tests/staging/gateway/test_silent.py",
+    "staging.store.ota_log": "tests/staging/api/test_ota.py",
     "staging.api.audit": "tests/staging/console/test_gate.py",
     "staging.api.audited": "tests/staging/console/test_gate.py",
     "staging.commands.sessions": "tests/staging/commands/test_audited.py",

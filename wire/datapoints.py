@@ -187,7 +187,9 @@ def _get_pattern(
         return pattern
     inner = f"{path}pattern."
     low = get_int(pattern, "min", path=inner, low=-INT64_MAX)
-    high = get_int(pattern, "max", path=inner, low=low)
+    high = get_int(pattern, "max", path=inner, low=-INT64_MAX)
+    if high < low:
+        raise FieldError(f"{inner}max", high, f"at least {inner}min, which is {low}")
     return Range(low, high, get_int(pattern, "step", path=inner, low=1) if "step" in pattern else 1)
 
 

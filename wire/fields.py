@@ -106,11 +106,18 @@ def get_int(
     high: int = INT64_MAX,
 ) -> int:
     """Return the member ``name``, which must be an integer from ``low`` to ``high``."""
-    expected = f"an integer from {low} to {high}"
+    expected = _integers(low, high)
     value = _get(source, name, path, expected)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise FieldError(path + name, value, expected)
     return value
+
+
+def _integers(low: int, high: int) -> str:
+    """Describe a range; a bound that is only that of the format is no number that tells a person anything."""
+    if high < INT64_MAX:
+        return f"an integer from {low} to {high}"
+    return "an integer of 64 bits" if low <= -INT64_MAX else f"an integer of at least {low}"
 
 
 def get_object(

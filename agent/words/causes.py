@@ -186,6 +186,8 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"one of (.+)", "以下之一：{0}", ""),
     (r"an integer from (\S+) to (\S+) in steps of (\S+)", " {0} 到 {1} 的整数，步长 {2}", ""),
     (r"an integer from (\S+) to (\S+)(?:, in 64 bits)?", " {0} 到 {1} 的整数", ""),
+    (r"an integer of at least (\S+)", " 至少 {0} 的整数", ""),
+    (r"an integer of 64 bits", " 64 位整数", ""),
     (r"a number from (\S+) to (\S+)", " {0} 到 {1} 的数", ""),
     (r"([\d.]+) to ([\d.]+) bytes of printable text", "{0} 到 {1} 字节可显示的文字", ""),
     (r"no update is under way: (.+) is (.+)", "没有正在进行的升级：{0} 已是 {1}", ""),

@@ -104,7 +104,7 @@ def _list_of_uuids(values: list[str]) -> list[str]:
 
 
 def _name(value: str) -> str:
-    return parse_text("name", value, NAME_LIMIT, empty=True)
+    return parse_text("name", value, NAME_LIMIT)
 
 
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{14}$"), AfterValidator(str.lower)]

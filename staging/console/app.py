@@ -173,7 +173,7 @@ async def _page(request: Request) -> Response:
 
 
 class PathSwitch:
-    """Routes requests below /console to the console, and all others to the open API."""
+    """Routes requests below /console to the console, / to its page, and all others to the open API."""
 
     def __init__(self, api: ASGIApp, console: ASGIApp) -> None:
         self._api, self._console = api, console
@@ -181,7 +181,10 @@ class PathSwitch:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path = scope.get("path", "")
-        if scope["type"] != "http" or not (path == PATH or path.startswith(f"{PATH}/")):
+        if scope["type"] == "http" and path == "/" and scope.get("method") in {"GET", "HEAD"}:
+            # Whoever types the cloud's address is a person.
+            await RedirectResponse(f"{PATH}/", 307)(scope, receive, _with_headers(send))
+        elif scope["type"] != "http" or not (path == PATH or path.startswith(f"{PATH}/")):
             await self._api(scope, receive, send)
         elif path == PATH:
             await RedirectResponse(f"{PATH}/", 308)(scope, receive, _with_headers(send))

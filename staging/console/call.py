@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -37,8 +37,10 @@ from staging.errors import (
     NoUpdateError,
     PackageTooLargeError,
     RefusedError,
+    ReleaseToolFailedError,
     StagingError,
     StoreBusyError,
+    UnfitVersionError,
 )
 from staging.identity.rights import Refusal
 from staging.recognition.service import BusyError
@@ -75,7 +77,14 @@ class Console:
 class ConsoleError(Exception):
     """An error answer to the page."""
 
-    def __init__(self, status: int, code: str, message: str, retry_after: float = 0) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        retry_after: float = 0,
+        values: Mapping[str, object] | None = None,
+    ) -> None:
         """Set the answer's parts.
 
         Args:
@@ -83,10 +92,12 @@ class ConsoleError(Exception):
             code: a code that the page translates.
             message: a sentence in English.
             retry_after: seconds for the Retry-After header; 0: no header.
+            values: what the page's own text of this code names.
         """
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.retry_after = retry_after
+        self.values = dict(values or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +217,9 @@ def _host_of(origin: str) -> str:
 def failure(error: ConsoleError) -> JSONResponse:
     """Return an error as a JSON answer."""
     headers = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else None
-    value = {"error": {"code": error.code, "message": error.message}}
+    value: dict[str, Any] = {"error": {"code": error.code, "message": error.message}}
+    if error.values:
+        value["error"]["values"] = error.values
     return JSONResponse(value, error.status, headers)
 
 
@@ -260,6 +273,12 @@ def number_of(call: Call, name: str) -> int:
     return int(text)
 
 
+# What a device would refuse a package for (ota.errors.ContentError), by the words of the release tool.
+_CHECKS = {
+    "broken package": "package_broken",
+    "unsafe package": "package_unsafe",
+    "wrong release": "package_wrong",
+}
 _GATEWAY: dict[type[GatewayError], tuple[int, str]] = {
     DeviceOfflineError: (503, "device_offline"),
     AnswerLostError: (504, "answer_lost"),
@@ -270,7 +289,15 @@ _GATEWAY: dict[type[GatewayError], tuple[int, str]] = {
 }
 
 
-def convert(  # noqa: C901, PLR0911  # one line for each kind of error
+def _package_refused(reason: str) -> ConsoleError:
+    """Return what is told of a package that the release tool does not take."""
+    check, _, detail = reason.partition(": ")
+    code = _CHECKS.get(check, "package_refused")
+    text = f"the package is refused: {reason}"
+    return ConsoleError(400, code, text, values={"detail": detail if check in _CHECKS else reason})
+
+
+def convert(  # noqa: C901, PLR0911, PLR0912  # one line for each kind of error
     request: Request, error: Exception
 ) -> ConsoleError:
     """Return what a page is told of an error; logs one that is a bug."""
@@ -295,6 +322,12 @@ def convert(  # noqa: C901, PLR0911  # one line for each kind of error
             return ConsoleError(409, "no_update", str(error))
         case NotFoundError():
             return ConsoleError(404, "not_found", str(error))
+        case UnfitVersionError():
+            values = {"version": error.version, "newest": error.newest}
+            code = "version_taken" if error.newest is None else "version_low"
+            return ConsoleError(409, code, str(error), values=values)
+        case ReleaseToolFailedError():
+            return _package_refused(error.reason)
         case WireError() | StagingError():
             return ConsoleError(400, "refused", str(error))
         case SQLAlchemyError():

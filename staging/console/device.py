@@ -22,7 +22,7 @@ async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
     gateway = call.services.gateway
     shown = shapes.device(
         row, online=gateway.is_online(row.device.uuid), viewer=call.session.viewer,
-        twin=gateway.has_twin(row.device.uuid),
+        twin=gateway.has_twin(row.device.uuid), now=call.services.clock(),
     )  # fmt: skip
     if not shown["mine"]:
         return {"device": shown, "points": [], "task": None, "offer": None, "listens": False}
@@ -64,10 +64,9 @@ async def unbind(call: Call) -> Response:
 
 
 async def rename(call: Call) -> Response:
-    """Rename a device (open API 2.2); an empty name removes it."""
+    """Rename a device (open API 2.2)."""
     row = call.row
-    given = text_of(await call.body(), "name", empty=True)
-    name = parse_text("name", given, devices.NAME_LIMIT, empty=True)
+    name = parse_text("name", text_of(await call.body(), "name"), devices.NAME_LIMIT)
     now = call.services.clock()
     await call.services.database.write(devices.rename, row.device.id, name, now)
     call.console.hub.notify(row.device.uuid)

@@ -27,6 +27,7 @@ async def snapshot(call: Call, uuids: set[str] | None = None) -> dict[str, Any]:
             online=call.services.gateway.is_online(row.device.uuid),
             viewer=viewer,
             twin=call.services.gateway.has_twin(row.device.uuid),
+            now=call.services.clock(),
         )
         for row in rows
     ]

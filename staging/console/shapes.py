@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from audio.pcm import Pcm
@@ -10,8 +11,9 @@ from staging.identity import rights
 from staging.identity.rights import Standing, Viewer
 from staging.store.bind_tokens import renewal_of
 from staging.store.models import Report
-from staging.store.order_rules import ACTIVE, Status
+from staging.store.order_rules import ACTIVE, Status, stuck_in_trial
 from staging.store.ota import NewVersion, TaskView
+from staging.store.ota_log import EventLine
 from staging.store.overview import BATTERY, VOLUME, DeviceRow
 from staging.store.series import Value
 from staging.store.utterances import Utterance
@@ -23,11 +25,14 @@ from wire.voice import parse_segment, unpack_frames
 TEXT_LIMIT = 2000
 
 
-def device(row: DeviceRow, *, online: bool, viewer: Viewer, twin: bool = False) -> dict[str, Any]:
+def device(
+    row: DeviceRow, *, online: bool, viewer: Viewer, twin: bool = False, now: int = 0
+) -> dict[str, Any]:
     """Return a device for the list and the head of its page; times in ms.
 
     Of a device that is bound to somebody else ``viewer`` sees its state and version, and neither its
-    name and values nor whose it is. ``twin``: whether two machines use the device's identity.
+    name and values nor whose it is. ``twin``: whether two machines use the device's identity. ``now``: ms, which says
+    whether an update is stuck.
     """
     device = row.device
     stands = rights.standing(device.version, row.account_id, viewer.account_id)
@@ -48,14 +53,14 @@ def device(row: DeviceRow, *, online: bool, viewer: Viewer, twin: bool = False) 
         "lastHeartbeat": device.last_heartbeat_time,
         "battery": _value(values.get(BATTERY)),
         "volume": _value(values.get(VOLUME)),
-        "update": _update(row),
+        "update": _update(row, now),
         "bindTokenDiffers": device.bind_token_differs,
         "bindTokenRenewal": renewal_of(device),
         "twin": twin,
     }
 
 
-def _update(row: DeviceRow) -> dict[str, Any] | None:
+def _update(row: DeviceRow, now: int) -> dict[str, Any] | None:
     task = row.task
     if task is None:
         return None
@@ -64,6 +69,7 @@ def _update(row: DeviceRow) -> dict[str, Any] | None:
         "percent": task.percent,
         "version": row.target,
         "active": task.status in ACTIVE,
+        "stuck": stuck_in_trial(Status(task.status), task.update_time, now),
         "updateTime": task.update_time,
     }
 
@@ -84,11 +90,25 @@ def task(view: TaskView | None, trial_log: list[str]) -> dict[str, Any] | None:
         "percent": 1 if task.status in {Status.INSTALLED, Status.SUCCESS} else task.percent,
         "failure": task.failure,
         "version": view.version,
-        "lines": view.lines,
+        "events": [event_line(line) for line in view.events],
         "trialLog": trial_log,
         "createTime": task.create_time,
         "updateTime": task.update_time,
     }
+
+
+def event_line(line: EventLine) -> dict[str, Any]:
+    """Return a line of an update's log; ``text`` is what the device says of the event, "" where that is all."""
+    text = line.text if line.event is None else _description(line.text)
+    return {"ts": line.ts, "event": line.event, "percent": line.percent, "text": text}
+
+
+def _description(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return ""
+    return str(value.get("description") or "") if isinstance(value, dict) else ""
 
 
 def offer(new: NewVersion | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ The staging cloud does not import `ota`: it runs the tool's command line and rea
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,13 +14,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from staging.data_dir import DataDir, locked
-from staging.errors import StagingError
+from staging.errors import ReleaseToolFailedError, StagingError
 from staging.store.releases import Target
 from wire.errors import WireError, show
 from wire.fields import get_int, get_string, parse_object
 from wire.ota import InstallerKind
 
 COMMAND = (sys.executable, "-m", "release.cli")
+# An absolute path of two names or more, to the colon or blank after it.
+_PATH = re.compile(r"(?<![\w.])/[^\s:/,'\"]+(?:/[^\s:,'\"]+)+")
 # Time to hash the largest image on an SD card, at 20 MB/s; none comes near wire.ota.SIZE_MAX.
 TIMEOUT = 600.0
 
@@ -105,5 +108,10 @@ def _run(arguments: Sequence[str]) -> bytes:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit code {done.returncode}"
         reason = reason.removeprefix("story-release: ")
-        raise StagingError(f"story-release {arguments[0]}: {reason}")
+        raise ReleaseToolFailedError(arguments[0], reason, without_paths(reason))
     return done.stdout
+
+
+def without_paths(reason: str) -> str:
+    """Return a reason for people elsewhere: they know the package, and no file of this machine."""
+    return _PATH.sub("package", reason)

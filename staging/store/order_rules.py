@@ -16,6 +16,9 @@ from wire.ota import OtaEvent, OtaEventReport, OtaState
 PERCENT_LINE_STEP = 0.05
 # The maximum length of a task's event log; the status still follows every later report.
 EVENT_LINES_LIMIT = 200
+# A machine gives a version 120 s to prove itself (``ota.confirm_timeout_seconds``); three starts of it and the restart
+# into the version before fit into this, ms.
+TRIAL_MS = 600_000
 
 
 class Status(StrEnum):
@@ -123,6 +126,11 @@ def fail(state: TaskState, reason: str) -> TaskState:
     if state.status is Status.SUCCESS:
         return state
     return replace(state, status=Status.FAILED, failure=reason)
+
+
+def stuck_in_trial(status: Status, since: int, now: int) -> bool:
+    """Return whether a version should have been confirmed or left by now; ``since`` its last news, both ms."""
+    return status is Status.INSTALLED and now - since > TRIAL_MS
 
 
 def keeps_line(previous: float | None, percent: float | None, lines: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -21,18 +20,16 @@ from staging.store.models import (
     Batch,
     Device,
     OsVersion,
-    OtaEventLine,
     OtaTask,
     Package,
     Strategy,
 )
 from staging.store.order_rules import ACTIVE, Cancel, Status, TaskState
+from staging.store.ota_log import TEXT_LIMIT, EventLine, add_event, add_line, lines_of
 from staging.store.releases import Offer, StrategyType, offers
 from staging.times import log_time
 from wire.ota import OtaEventReport, OtaOrder, OtaState, version_key
 
-# A device's answer or description can be long; an event log must stay readable.
-TEXT_LIMIT = 500
 # A failed silent update is retried after a pause, a limited number of times.
 SILENT_TRIES = 3
 SILENT_PAUSE_MS = 3_600_000
@@ -44,12 +41,17 @@ ID_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """A task with its target version and the lines of its ``eventLog``."""
+    """A task with its target version and its log."""
 
     task: OtaTask = field(repr=False)
     os_version_id: int
     version: str
-    lines: list[str]
+    events: list[EventLine]
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the open API's ``eventLog`` (5.4)."""
+        return [f"{log_time(line.ts)} {line.text}" for line in self.events]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +280,7 @@ def note_answer(session: Session, task_id: int, refusal: str | None, now: int) -
     task = session.get_one(OtaTask, task_id)
     task.accepted = refusal is None
     text = "[Success] OK" if refusal is None else f"[Failed] {refusal[:TEXT_LIMIT]}"
-    _add_line(session, task, text, now)
+    add_line(session, task, text, now)
     if refusal is not None:
         reason = f"the device refused the order: {refusal[:TEXT_LIMIT]}"
         _store_state(task, order_rules.fail(_state(task), reason), now)
@@ -289,7 +291,7 @@ def note_event(session: Session, device: Device, report: OtaEventReport, now: in
     task = _task_of(session, device.id, report.transaction)
     if task is None:
         return False
-    _add_event(session, task, report, now)
+    add_event(session, task, report, now)
     at_target = _at_target(session, task, device)
     _store_state(task, order_rules.on_event(_state(task), report, at_target=at_target), now)
     return True
@@ -336,13 +338,7 @@ def latest(session: Session, device_id: int) -> TaskView | None:
     if task is None or not (task.update_time > since or task.status in ACTIVE):
         return None
     target = _target(session, task)
-    lines = session.execute(
-        select(OtaEventLine.ts, OtaEventLine.text)
-        .where(OtaEventLine.task_id == task.id, OtaEventLine.ts > since)
-        # The answer to the order comes first, even if the device's first event overtook it.
-        .order_by(OtaEventLine.event.is_not(None), OtaEventLine.id)
-    )
-    return TaskView(task, target.id, target.version, [f"{log_time(ts)} {t}" for ts, t in lines])
+    return TaskView(task, target.id, target.version, lines_of(session, task.id, since))
 
 
 def _latest(session: Session, device_id: int) -> OtaTask | None:
@@ -460,38 +456,3 @@ def _store_state(task: OtaTask, state: TaskState, now: int) -> None:
     task.status, task.percent = state.status.value, state.percent
     task.failure = state.failure[:TEXT_LIMIT] if state.failure else None
     task.installed, task.update_time = state.installed, now
-
-
-def _add_event(session: Session, task: OtaTask, report: OtaEventReport, now: int) -> None:
-    event, percent, text = int(report.event), report.percent, _event_text(report)
-    lines = list(
-        session.scalars(
-            select(OtaEventLine).where(OtaEventLine.task_id == task.id).order_by(OtaEventLine.id)
-        )
-    )
-    if lines and lines[-1].text == text:
-        return  # reports arrive at least once; a repeated line is the same event
-    previous = [line.percent for line in lines if line.event == event]
-    if order_rules.keeps_line(previous[-1] if previous else None, percent, len(lines)):
-        _add_line(session, task, text, now, event, percent)
-
-
-def _event_text(report: OtaEventReport) -> str:
-    value = report.to_json()
-    if report.percent is not None and report.percent.is_integer():
-        value["percent"] = int(report.percent)  # the document's log has 0, not 0.0
-    if report.description:
-        value["description"] = report.description[:TEXT_LIMIT]
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _add_line(
-    session: Session,
-    task: OtaTask,
-    text: str,
-    now: int,
-    event: int | None = None,
-    percent: float | None = None,
-) -> None:
-    session.add(OtaEventLine(task_id=task.id, ts=now, event=event, percent=percent, text=text))
-    session.flush()

@@ -9,7 +9,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from staging.errors import NotFoundError, StagingError
+from staging.errors import NotFoundError, StagingError, UnfitVersionError
 from staging.store.models import (
     PUBLISHED,
     RELEASED,
@@ -64,15 +64,15 @@ def check_new_version(
 
     Raises:
         FieldError: the version is not numbers joined by dots.
-        StagingError: the product has a package of this or a higher version.
+        UnfitVersionError: the product has a package of this or a higher version.
     """
     key = version_key(version)
     product_id = product_id or default_product(session, now).id
     if _package_of(session, version, product_id) is not None:
-        raise StagingError(f"version {version}: there is a package already")
+        raise UnfitVersionError(version, None)
     newest = max((v for _, v in packages(session, product_id)), key=version_key, default=None)
     if newest is not None and key <= version_key(newest):
-        raise StagingError(f"version {version}: expected one higher than the newest, {newest}")
+        raise UnfitVersionError(version, newest)
 
 
 def add_package(

@@ -18,15 +18,19 @@ FOLDER = Path(app.__file__).parent
 # Modules of the page that call no route of their own.
 WITHOUT_ROUTES = {
     "api",
+    "badges",
     "chart",
     "dom",
+    "entry",
+    "events",
     "format",
     "grammar",
     "i18n",
     "inputs",
     "main",
+    "refusals",
     "shell",
-    "words",
+    "throttle",
 }
 # These send their requests through `controls`.
 WITHOUT_ROUTES |= {"control", "family", "player"}
@@ -63,7 +67,7 @@ def test_no_page_has_sql_disk_or_signing(path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "answer"),
     [
-        ("/", "api /"),
+        ("/v1", "api /v1"),
         ("/v1/console/x", "api /v1/console/x"),
         ("/consoles", "api /consoles"),
         ("/console/", "console /console/"),
@@ -83,7 +87,10 @@ async def test_the_path_decides_which_application_answers(path: str, answer: str
     async with httpx.AsyncClient(transport=transport, base_url="http://cloud") as client:
         found = await client.get(path)
         moved = await client.get("/console")
+        root, posted = await client.get("/"), await client.post("/")
     assert found.text == answer
     assert (moved.status_code, moved.headers["location"]) == (308, "/console/")
+    assert (root.status_code, root.headers["location"]) == (307, "/console/")
+    assert posted.text == "api /"
     protected = found.headers.get("content-security-policy") == HEADERS["Content-Security-Policy"]
     assert protected == answer.startswith("console")

@@ -75,7 +75,9 @@ def test_what_cannot_be_done_says_why_and_html_in_it_is_text(device: Page) -> No
 
 
 def test_the_reason_is_in_the_reader_s_language_for_every_kind() -> None:
-    words = (Path(heard.__file__).parent / "static" / "js" / "words.js").read_text("utf-8")
+    words = (Path(heard.__file__).parent / "static" / "js" / "words" / "heard.js").read_text(
+        "utf-8"
+    )
     assert [kind for kind in Kind if f'"why.{kind}": ["' not in words] == []
 
 
@@ -220,7 +222,7 @@ def test_a_long_answer_of_a_device_is_cut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("action", list(Action))
 def test_every_intent_has_words(action: Action) -> None:
-    words = Path(heard.__file__).parent / "static" / "js" / "words.js"
+    words = Path(heard.__file__).parent / "static" / "js" / "words" / "heard.js"
     assert f'"intent.{action.value}": [' in words.read_text("utf-8")
 
 

@@ -42,7 +42,7 @@ def test_an_update_is_uploaded_verified_passed_published_ordered_and_ends_in_suc
     seen = _watch(page)
     assert seen[-1] == "SUCCESS"
     assert "RUNNING" in seen
-    assert "event" in page.text("[data-part=update] .log")
+    assert "Installed and confirmed" in page.text("[data-part=update] .log")
     page.see("[data-fact=version]", "1.2.0")
     assert json.loads(stage.agent("status", "--json"))["version"] == "1.2.0"
     assert page.errors() == []

@@ -5,6 +5,7 @@ import { copyable } from "./apps.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { form, pageHead } from "./shell.js";
+import "./words/accounts.js";
 
 export async function show(main, { signal }) {
   const list = h("div", { class: "card" });

@@ -2,20 +2,29 @@
 // something carries the CSRF token, which comes with the session and is kept in this module only.
 
 export const BASE = "/console/api";
+// A device has 10 s to answer, and a cloud that is being restarted takes as long.
+const DEADLINE_MS = 60000;
 let csrf = "";
-let lost = () => {};
+let known = null;
+let listener = { lost: () => {}, found: () => {} };
+// Counts log-ins and log-outs: what was asked before one of them says nothing about the session after it.
+let epoch = 0;
 
 export class ApiError extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, values = {}) {
     super(message);
     this.status = status;
     this.code = code;
+    this.values = values;
   }
 }
 
-/** Call `listener` when the session has ended. */
-export function onSessionLost(listener) {
-  lost = listener;
+/** The cloud cannot be reached. */
+export const unreachable = () => new ApiError(0, "network", "the cloud cannot be reached");
+
+/** Call `lost()` when the session has ended, and `found(user)` when somebody turns out to be logged in who was not before. */
+export function onSession(listeners) {
+  listener = listeners;
 }
 
 /** Return the name and role of the user who is logged in, or null. */
@@ -23,24 +32,42 @@ export async function session() {
   return entered(await request("GET", "/session"));
 }
 
-/** Ask whether the session still is, which another operator or another password may have ended. */
+/**
+ * Ask whether the session still is, which a restart of the cloud, another operator or another password may have ended, or
+ * whether another tab has begun one. Returns whether somebody is logged in; also true if the cloud cannot be reached, when
+ * nothing is known.
+ */
 export async function checkSession() {
+  const asked = epoch;
   try {
-    if ((await request("GET", "/session")).user === null) lost();
-  } catch { /* the cloud cannot be reached: nothing is known */ }
+    const answer = await request("GET", "/session");
+    if (asked !== epoch) return known !== null;
+    const before = known;
+    const now = entered(answer);
+    if (now === null) listener.lost();
+    else if (before?.name !== now.name || before.role !== now.role) listener.found(now);
+    return now !== null;
+  } catch {
+    return true;
+  }
 }
 
 function entered(answer) {
   csrf = answer.csrf;
-  return answer.user === null ? null : { name: answer.user, role: answer.role };
+  known = answer.user === null ? null : { name: answer.user, role: answer.role };
+  return known;
 }
 
 export async function logIn(user, password) {
-  return entered(await request("POST", "/session", { user, password }));
+  const answer = await request("POST", "/session", { user, password });
+  epoch += 1;
+  return entered(answer);
 }
 
 export async function logOut() {
-  await request("DELETE", "/session");
+  // A session that has ended already is as good.
+  await request("DELETE", "/session").catch((error) => { if (error.status !== 401) throw error; });
+  epoch += 1;
   await session();
 }
 
@@ -48,15 +75,55 @@ export const get = (path) => request("GET", path);
 export const post = (path, body = {}) => request("POST", path, body);
 export const putJson = (path, body) => request("PUT", path, body);
 
+/** Take the session that an answer began anew. */
+export function renewed(answer) {
+  epoch += 1;
+  return entered(answer);
+}
+
 /** Fetch a file that must have no URL, by POST; returns its Blob. */
 export async function download(path) {
   const response = await send("POST", path, {});
-  return response.ok ? response.blob() : read(response.status, await response.text(), path);
+  return response.ok ? response.blob() : read(response.status, await textOf(response), path);
 }
 
 async function request(method, path, body) {
   const response = await send(method, path, body);
-  return read(response.status, await response.text(), path);
+  const text = await textOf(response);
+  // Another tab has logged in since: the token is the next session's, which is the same person's.
+  if (response.status === 403 && isForged(text) && await renewToken()) {
+    const again = await send(method, path, body);
+    return read(again.status, await textOf(again), path);
+  }
+  return read(response.status, text, path);
+}
+
+async function textOf(response) {
+  try {
+    return await response.text();
+  } catch {  // the connection broke, or the deadline is over
+    throw unreachable();
+  }
+}
+
+function isForged(text) {
+  try {
+    return JSON.parse(text).error.code === "csrf";
+  } catch {
+    return false;
+  }
+}
+
+/** Fetch the CSRF token of the session that is; returns whether it is of whom the page is shown to. */
+async function renewToken() {
+  const before = known;
+  const response = await send("GET", "/session");
+  if (!response.ok) return false;
+  const now = entered(await response.json());
+  if (now?.name === before?.name && now?.role === before?.role) return true;
+  if (now === null) listener.lost();
+  else listener.found(now);
+  return false;
 }
 
 async function send(method, path, body) {
@@ -68,10 +135,11 @@ async function send(method, path, body) {
       method,
       headers,
       credentials: "same-origin",
+      signal: AbortSignal.timeout(DEADLINE_MS),
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
-    throw new ApiError(0, "network", "the cloud cannot be reached");
+    throw unreachable();
   }
 }
 
@@ -82,19 +150,20 @@ function read(status, text, path) {
   } catch { /* without JSON, the status decides */ }
   if (status >= 200 && status < 300 && answer !== null) return answer;
   const error = answer?.error ?? {};
-  if (status === 401 && path !== "/session") lost();
-  throw new ApiError(status, error.code ?? String(status), error.message ?? `HTTP ${status}`);
+  if (status === 401 && path !== "/session") listener.lost();
+  throw new ApiError(status, error.code ?? String(status), error.message ?? `HTTP ${status}`, error.values ?? {});
 }
 
 /** Upload a file; `progress` gets the part that is sent, 0..1. XMLHttpRequest reports it, fetch() does not. */
-export function upload(path, file, progress) {
+export async function upload(path, file, progress) {
+  await renewToken();  // a file is not sent twice
   return new Promise((resolve, reject) => {
     const sending = new XMLHttpRequest();
     sending.open("PUT", BASE + path);
     sending.setRequestHeader("X-CSRF-Token", csrf);
     sending.setRequestHeader("Content-Type", "application/octet-stream");
     sending.upload.addEventListener("progress", (event) => progress(event.loaded / event.total));
-    sending.addEventListener("error", () => reject(new ApiError(0, "network", "the cloud cannot be reached")));
+    sending.addEventListener("error", () => reject(unreachable()));
     sending.addEventListener("load", () => {
       try {
         resolve(read(sending.status, sending.responseText, path));

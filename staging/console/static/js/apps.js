@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { empty, form, pageHead } from "./shell.js";
+import "./words/apps.js";
 
 // The parts of the secret of each type of app; the cloud generates a web app's secret.
 const PARTS = { web: [], android: ["package", "apkSignature"], ios: ["bundleId"] };

@@ -5,6 +5,7 @@ import { announce, field, h, put, set } from "./dom.js";
 import { dateTime } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { empty, pageHead } from "./shell.js";
+import "./words/audit.js";
 
 const COLUMNS = ["time", "user", "source", "action", "device", "target", "outcome"];
 

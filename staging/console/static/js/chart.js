@@ -3,6 +3,7 @@
 import { h, svg } from "./dom.js";
 import { dateTime } from "./format.js";
 import { language, t } from "./i18n.js";
+import "./words/history.js";
 
 const HEIGHT = 200;
 const LEFT = 36;

@@ -3,6 +3,7 @@
 import { post } from "./api.js";
 import { h, uid } from "./dom.js";
 import { errorText, t } from "./i18n.js";
+import "./words/controls.js";
 
 const QUEUE_LIMIT = 16;
 
@@ -14,6 +15,7 @@ const QUEUE_LIMIT = 16;
  *   rereads: the value runs on by itself, and a report is only a sign that it changed, so it is read;
  *   fits(): whether the console knows the grammar of the last value;
  *   enabled(online): called after all inputs were switched on or off;
+ *   unknown(): the device has told no value;
  *   reset(): forget what the user has not sent.
  * With `words`, a key of the console's texts, heading and hint are the console's own while the value fits;
  * with `bare` they are then for screen readers only, and readings are not told.
@@ -45,6 +47,7 @@ export function makeControl(path, point, signal, shape, { words = null, bare = f
   }
 
   function show(value, ordered) {
+    if (!ordered) known = value;
     parts.show(value, ordered);
     dress();
   }
@@ -54,6 +57,8 @@ export function makeControl(path, point, signal, shape, { words = null, bare = f
   const queue = [];
   let working = false;
   let reports = 0;
+  // The device's last value; null: it has told none.
+  let known = null;
 
   async function order(method, content, quiet = bare && method === "GET") {
     const last = queue.at(-1);
@@ -69,28 +74,41 @@ export function makeControl(path, point, signal, shape, { words = null, bare = f
 
   async function exchange(method, content, quiet) {
     const before = reports;
+    let done = false;
     if (!quiet) showAnswer(t(method === "PUT" ? "sending" : "reading"), false);
     try {
       const body = { method, name: point.name, ...(method === "PUT" ? { content } : {}) };
       const reply = await post(`${path}/control`, body);
       if (signal.aborted) return;
-      if (!reply.code.startsWith("2.")) showAnswer(t("deviceSaid", { code: reply.code, text: reply.content }), true);
+      done = reply.code.startsWith("2.");
+      if (!done) showAnswer(t("deviceSaid", { code: reply.code, text: reply.content }), true);
       else {
         if (!quiet) showAnswer(t("took", { code: reply.code, ms: reply.ms }), false);
         if (reports === before) show(method === "PUT" ? content : reply.content, method === "PUT");
-        if (method === "GET") return;
       }
-      // Show the device's value, whether it accepted the new one or not.
-      if (readable && queue.length === 0) await refresh();
     } catch (error) {
-      if (!signal.aborted) showAnswer(errorText(error), true);
+      if (signal.aborted) return;
+      showAnswer(errorText(error), true);
     }
+    if (method === "PUT" && queue.length === 0) await readBack(done);
   }
 
-  async function refresh() {
+  /**
+   * Show the device's value, whether it accepted the new one or not, and whether it answered at all. If it cannot be read
+   * and the order was not `done`, the last value that it told.
+   */
+  async function readBack(done) {
     const before = reports;
-    const reply = await post(`${path}/control`, { method: "GET", name: point.name });
-    if (reply.code.startsWith("2.") && reports === before) show(reply.content, false);
+    let told = null;
+    try {
+      const reply = readable ? await post(`${path}/control`, { method: "GET", name: point.name }) : null;
+      if (reply?.code.startsWith("2.")) told = reply.content;
+    } catch { /* the order's answer has been shown, and says more */ }
+    if (signal.aborted || reports !== before) return;
+    if (told !== null) show(told, false);
+    else if (done) return;
+    else if (known !== null) show(known, false);
+    else parts.unknown?.();
   }
 
   function showAnswer(text, bad) {

@@ -7,6 +7,7 @@ import { t } from "./i18n.js";
 import { shapeOf } from "./inputs.js";
 import { modeSelect, playerParts, sleepTimer } from "./player.js";
 import { empty } from "./shell.js";
+import "./words/controls.js";
 
 // Data points that a player's card shows, if the device has one.
 const PLAYER = ["player", "play", "play_mode", "sleep_timer"];

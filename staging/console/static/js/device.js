@@ -1,22 +1,23 @@
 // One device: head, controls, update, voice, history and the stream of its reports.
 
 import { get, post, putJson } from "./api.js";
+import { owner, presence, reported, updateBadge } from "./badges.js";
 import { controls } from "./controls.js";
-import { liveChip, owner, presence, reported } from "./devices.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
 import { ago, clock, value } from "./format.js";
 import { readPlayer } from "./grammar.js";
 import { heardCard } from "./heard.js";
 import { historyCard } from "./history.js";
 import { errorText, t } from "./i18n.js";
-import { follow } from "./live.js";
-import { empty } from "./shell.js";
+import { follow, liveChip } from "./live.js";
+import { empty, title } from "./shell.js";
 import { speechCard } from "./speech.js";
 import { updateCard } from "./update.js";
+import "./words/device.js";
 
 const REPORTS_SHOWN = 200;
 
-export async function show(main, { match, signal }) {
+export async function show(main, { match, signal, render }) {
   const path = `/devices/${match[1].toLowerCase()}`;
   const first = await get(path);
   const live = liveChip();
@@ -34,6 +35,7 @@ export async function show(main, { match, signal }) {
   function state(now) {
     const { device } = now;
     main.querySelector("h1").textContent = device.name || device.uuid;
+    title(device.name || device.uuid, t("devices"));
     put(head, facts(device));
     if (device.mine !== mine) {
       mine = device.mine;
@@ -45,8 +47,17 @@ export async function show(main, { match, signal }) {
     parts?.update(now);
   }
 
+  /** The device may be somebody else's by now, or gone: the page then says so. */
+  async function refused() {
+    try {
+      await get(path);
+    } catch (error) {
+      if (!signal.aborted && [403, 404].includes(error.status)) render();
+    }
+  }
+
   state(first);
-  follow(`${path}/live`, { state, report: (entry) => parts?.report(entry), heard: () => parts?.heard() }, live.set, signal);
+  follow(`${path}/live`, { state, report: (entry) => parts?.report(entry), heard: () => parts?.heard() }, live.set, signal, refused);
   const aging = setInterval(() => {
     const cell = head.querySelector("[data-at]");
     if (cell) cell.textContent = ago(Number(cell.dataset.at) || null);
@@ -58,7 +69,7 @@ function facts(device) {
   const fact = (name, ...shown) => h("div", { class: "fact", data: { fact: name } }, h("span", {}, t(name)), h("span", {}, shown));
   return h("div", { class: "card stack" },
     h("div", { class: "bar" },
-      fact("presence", presence(device)),
+      fact("presence", presence(device), " ", updateBadge(device)),
       fact("version", device.osVersion),
       fact("supportEnd", supportEnd(device)),
       fact("battery", reported(device.battery, "%")),
@@ -164,7 +175,7 @@ function reportText({ key, voice, value: reported }) {
 }
 
 function settings(path, device) {
-  const name = h("input", { name: "name", maxlength: 64, value: device.name, autocomplete: "off" });
+  const name = h("input", { name: "name", required: true, maxlength: 64, value: device.name, autocomplete: "off" });
   const rename = async (event) => {
     event.preventDefault();
     try {

@@ -1,10 +1,12 @@
 // The list of devices, live.
 
+import { owner, presence, reported, updateBadge } from "./badges.js";
 import { h, put } from "./dom.js";
-import { ago, dateTime, percent } from "./format.js";
+import { ago, dateTime } from "./format.js";
 import { t } from "./i18n.js";
-import { follow } from "./live.js";
+import { follow, liveChip } from "./live.js";
 import { empty, pageHead } from "./shell.js";
+import "./words/devices.js";
 
 const COLUMNS = ["device", "presence", "version", "battery", "volume", "heartbeat", "owner"];
 
@@ -82,7 +84,7 @@ function line(device) {
   return h("tr", { data: { uuid: device.uuid } },
     h("td", { data: { cell: "device" } }, h("a", { href: `/console/devices/${device.uuid}` }, device.name || h("span", { class: "mono" }, device.uuid)),
       device.name ? h("span", { class: "mono small soft" }, " ", device.uuid) : null),
-    cell("presence", presence(device)),
+    cell("presence", presence(device), updateBadge(device)),
     cell("version", device.osVersion),
     cell("battery", reported(device.battery, "%")),
     cell("volume", reported(device.volume, "")),
@@ -90,35 +92,7 @@ function line(device) {
     cell("owner", owner(device)));
 }
 
-/** Whose a device is; a family's name is not shown to others. */
-export function owner(device) {
-  if (device.mine) return t("mine");
-  return device.bound ? t(device.standing === "development" ? "boundToTester" : "boundToFamily") : h("span", { class: "soft" }, t("unbound"));
-}
-
-/** Whether a device is online, and whether it is being updated. */
-export function presence(device) {
-  if (device.update?.active) return h("span", { class: "chip accent" }, t("updating", { percent: percent(device.update.percent) }));
-  if (device.online) return h("span", { class: "chip good" }, t("online"));
-  return h("span", { class: "chip" }, t(device.status === "UNACTIVATED" ? "unactivated" : "offline"));
-}
-
-export function reported(value, unit) {
-  if (value === null || typeof value.value === "object") return h("span", { class: "soft" }, "–");
-  return `${value.value}${unit}`;
-}
-
 function heartbeat(device) {
   const at = device.lastHeartbeat;
   return h("td", { data: { label: t("heartbeat"), cell: "heartbeat" } }, h("span", { title: at ? dateTime(at) : null }, ago(at)));
-}
-
-/** The chip that shows whether the page's stream is open. */
-export function liveChip() {
-  const element = h("span", { class: "chip warn", role: "status", data: { role: "live" } }, t("reconnecting"));
-  const set = (open) => {
-    element.className = `chip ${open ? "good" : "warn"}`;
-    if (element.textContent !== t(open ? "live" : "reconnecting")) element.textContent = t(open ? "live" : "reconnecting");
-  };
-  return { element, set };
 }

@@ -4,6 +4,7 @@ import { field, h, icon, put, set, uid } from "./dom.js";
 import { readLimits, readNight, readRules, writeLimits, writeNight, writeRules } from "./grammar.js";
 import { t } from "./i18n.js";
 import { orText, toggle } from "./inputs.js";
+import "./words/family.js";
 
 const LOUDEST = 16;
 const PERIODS_MAX = 4;

@@ -8,6 +8,14 @@ export function dateTime(ms) {
   return new Date(ms).toLocaleString(locale(), { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
+/** The zone that all times on the page are in, with its distance from UTC now: "Asia/Shanghai, UTC+8". */
+export function zoneName(now = new Date()) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const offset = new Intl.DateTimeFormat("en", { timeZoneName: "longOffset" }).formatToParts(now)
+    .find(({ type }) => type === "timeZoneName").value.replace("GMT", "UTC");
+  return zone === offset ? zone : `${zone}, ${offset}`;
+}
+
 export function clock(ms) {
   return new Date(ms).toLocaleTimeString(locale(), { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 }

@@ -5,6 +5,8 @@ import { announce, field, h, put, set } from "./dom.js";
 import { dateTime } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { empty } from "./shell.js";
+import { throttle } from "./throttle.js";
+import "./words/heard.js";
 
 const SENTENCE_LIMIT = 500;
 
@@ -53,7 +55,7 @@ export function heardCard(path, signal) {
   }
 
   load(null);
-  return { element, changed: () => load(null) };
+  return { element, changed: throttle(() => load(null), signal) };
 }
 
 function sayForm(path, signal, done) {

@@ -6,16 +6,18 @@ import { h, put, uid } from "./dom.js";
 import { dateTime } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { empty } from "./shell.js";
+import { throttle } from "./throttle.js";
+import "./words/history.js";
 
 const HOURS = [1, 24, 168, 720];
-const RELOAD_MS = 1500;
 const ROWS_SHOWN = 200;
 const WIDTH_MIN = 260;
 
 export function historyCard(path, signal) {
   let hours = 24;
   let numeric = [];
-  let waiting = 0;
+  // The data points that were reported since their chart was drawn.
+  const stale = new Set();
   const body = h("div", { class: "grid" });
   const id = uid("range");
   const select = h("select", { id, on: { change: () => { hours = Number(select.value); load(); } } },
@@ -33,13 +35,19 @@ export function historyCard(path, signal) {
   });
   resized.observe(body);
 
-  async function load() {
-    await Promise.all(numeric.map(async (point) => {
+  const loadStale = throttle(() => {
+    const wanted = numeric.filter(({ name }) => stale.has(name));
+    stale.clear();
+    return load(wanted);
+  }, signal);
+
+  async function load(points = numeric) {
+    await Promise.all(points.map(async (point) => {
       try {
         const series = await get(`${path}/series?key=${encodeURIComponent(point.name)}&hours=${hours}`);
-        if (!signal.aborted) draw(point, series);
+        if (!signal.aborted && slots.has(point.name)) draw(point, series);
       } catch (error) {
-        if (!signal.aborted) put(slots.get(point.name), h("p", { class: "bad" }, errorText(error)));
+        if (!signal.aborted && slots.has(point.name)) put(slots.get(point.name), h("p", { class: "bad" }, errorText(error)));
       }
     }));
   }
@@ -59,7 +67,7 @@ export function historyCard(path, signal) {
       table(label, numbers, open));
   }
 
-  signal.addEventListener("abort", () => { clearTimeout(waiting); resized.disconnect(); });
+  signal.addEventListener("abort", () => resized.disconnect());
   return {
     element,
     points(described) {
@@ -74,11 +82,8 @@ export function historyCard(path, signal) {
     },
     reported(entry) {
       if (!slots.has(entry.key)) return;
-      // The first report starts the wait: one that each report begins anew would never end in a busy stream.
-      waiting ||= setTimeout(() => {
-        waiting = 0;
-        load();
-      }, RELOAD_MS);
+      stale.add(entry.key);
+      loadStale();
     },
   };
 }

@@ -1,6 +1,9 @@
 // Two languages; the browser stores the choice.
 
-import { WORDS } from "./words.js";
+import { inChinese } from "./refusals.js";
+import { WORDS } from "./words/book.js";
+import "./words/common.js";
+import "./words/errors.js";
 
 const KEY = "story-console-language";
 const CODES = { zh: "zh-CN", en: "en" };
@@ -32,8 +35,9 @@ export function t(key, values = {}) {
   return words.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }
 
-/** Return an error's text: translated if its code is known, otherwise the cloud's or the device's message. */
+/** Return an error's text: that of its code if it has one, otherwise the cloud's or the device's message. */
 export function errorText(error) {
   const key = `error.${error.code}`;
-  return key in WORDS ? t(key) : error.message;
+  if (key in WORDS) return t(key, error.values);
+  return current === "zh" ? inChinese(error.message) : error.message;
 }

@@ -2,6 +2,7 @@
 
 import { confirm, field, h, put, set } from "./dom.js";
 import { t } from "./i18n.js";
+import "./words/controls.js";
 
 export const COMMANDS = [["上一首", "previous"], ["暂停", "pause"], ["继续", "resume"], ["停止", "stop"], ["下一首", "next"]];
 const LOW_BATTERY = 20;
@@ -52,6 +53,12 @@ function slider({ point, label, put: send }) {
       if (settling) pending = value;
       else apply(value);
     },
+    unknown() {
+      clearTimeout(settling);
+      settling = 0;
+      input.value = min;
+      output.textContent = "–";
+    },
   };
 }
 
@@ -96,14 +103,19 @@ function powerOff({ put: send }) {
 function gauge({ point, label }) {
   const { min, max } = point.pattern;
   const fill = h("i", {});
-  const box = h("div", { class: "gauge", role: "meter", "aria-label": label, "aria-valuemin": min, "aria-valuemax": max, "aria-valuenow": min }, fill);
+  // Without a value there is no bar: an empty one and a full one would both say something.
+  const box = h("div", { class: "gauge", role: "meter", hidden: true, "aria-label": label, "aria-valuemin": min, "aria-valuemax": max, "aria-valuenow": min }, fill);
   const output = h("output", {}, "–");
   return {
     output,
     body: box,
     show(value) {
-      const level = Number(value);
-      if (!Number.isFinite(level)) return;
+      const level = value === "" ? NaN : Number(value);
+      box.hidden = !Number.isFinite(level);
+      if (box.hidden) {
+        output.textContent = t("unknown");
+        return;
+      }
       const part = Math.min(1, Math.max(0, (level - min) / (max - min || 1)));
       output.textContent = min === 0 && max === 100 ? `${level}%` : String(level);
       box.setAttribute("aria-valuenow", level);
@@ -119,7 +131,12 @@ export function toggle({ label, put: send }) {
   input.addEventListener("change", () => send(String(input.checked)));
   const output = h("output", { class: "small" }, "–");
   return {
+    latest: true,
     output,
+    unknown() {
+      input.checked = false;
+      output.textContent = "–";
+    },
     body: h("label", { class: "check" }, input, label),
     show(value) {
       input.checked = value === "true" || value === "1";

@@ -1,9 +1,10 @@
 // The entry point: finds who is logged in, and shows the page of the URL.
 
-import { checkSession, onSessionLost, session } from "./api.js";
+import { checkSession, onSession, session, unreachable } from "./api.js";
 import { h, put } from "./dom.js";
+import { askToLogIn, foundSession, tellTabs } from "./entry.js";
 import { errorText, t } from "./i18n.js";
-import { empty, frame } from "./shell.js";
+import { empty, frame, title } from "./shell.js";
 
 const ROUTES = [
   [/^\/console\/(?:devices)?$/, "devices", () => import("./devices.js")],
@@ -36,30 +37,70 @@ async function render({ focus = false } = {}) {
   leaving = new AbortController();
   shown += 1;
   const mine = shown;
-  const left = () => { user = null; return navigate("/console/"); };
   const context = { navigate, render, left, signal: leaving.signal };
   if (user === null) {
-    const { show } = await import("./login.js");
-    if (mine === shown) show(root, { ...context, entered: (who) => { user = who; render({ focus: true }); } });
+    await logIn(mine, context);
     return;
   }
   const [match, tab, load] = find(location.pathname);
   shownTab = tab;
   const { root: outer, main } = frame(user, tab, context);
   put(root, outer);
-  document.title = `${t(tab ?? "notFound")} · ${t("brand")}`;
+  title(t(tab ?? "notFound"));
   try {
     if (load === null) put(main, h("h1", { tabindex: "-1" }, t("notFound")));
     else {
-      const { show } = await load();
+      const { show } = await loaded(load);
       if (mine === shown) await show(main, { ...context, match, user });
     }
   } catch (error) {
-    if (mine !== shown) return;
-    put(main, h("h1", { tabindex: "-1" }, t(tab ?? "notFound")), empty(errorText(error), ""),
-      h("div", { class: "empty" }, h("button", { type: "button", on: { click: () => render({ focus: true }) } }, t("retry"))));
+    if (mine === shown) showFailure(main, tab, error);
   }
   if (focus && mine === shown) main.querySelector("h1")?.focus();
+}
+
+async function logIn(mine, context) {
+  const { show } = await import("./login.js");
+  if (mine === shown) show(root, { ...context, entered: (who) => { enter(who); tellTabs(); } });
+}
+
+function enter(who) {
+  user = who;
+  return render({ focus: true });
+}
+
+function left() {
+  user = null;
+  tellTabs();
+  return navigate("/console/");
+}
+
+/** Load a page's module; one that does not come is the network's or the cloud's fault. */
+async function loaded(load) {
+  try {
+    return await load();
+  } catch (error) {
+    // A browser may keep that a module did not come, so that only a new document asks for it anew.
+    throw Object.assign(unreachable(), { cause: error, reload: true });
+  }
+}
+
+function showFailure(main, tab, error) {
+  const again = async () => {
+    if (error.reload && await answers()) location.reload();
+    else render({ focus: true });
+  };
+  put(main, h("h1", { tabindex: "-1" }, t(tab ?? "notFound")), empty(errorText(error), error.code === "network" ? t("networkHint") : ""),
+    h("div", { class: "empty" }, h("button", { type: "button", data: { role: "retry" }, on: { click: again } }, t("retry"))));
+}
+
+async function answers() {
+  try {
+    await session();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function find(path) {
@@ -77,14 +118,30 @@ document.addEventListener("click", (event) => {
   navigate(link.getAttribute("href"));
 });
 addEventListener("popstate", () => render({ focus: true }));
-onSessionLost(async () => {
-  if (user === null) return;
-  user = null;
-  await session();
-  render();
+onSession({
+  lost() {
+    if (user !== null) askToLogIn(user.name, back);
+  },
+  found(who) {
+    if (foundSession(who)) return;
+    if (user === null || user.name !== who.name || user.role !== who.role) enter(who);
+  },
 });
+
+/** Somebody has logged in over the page: it stays for the same user, and is drawn anew for another. */
+function back(who) {
+  if (user !== null && user.name === who.name && user.role === who.role) return;
+  enter(who);
+}
 
 setInterval(() => { if (user !== null && !document.hidden && !WITH_STREAM.has(shownTab)) checkSession(); }, CHECK_MS);
 
-user = await session();
+try {
+  user = await session();
+} catch (error) {
+  // The document came and the cloud does not answer: a restart, or a proxy in between.
+  put(root, h("main", {}, h("h1", {}, t("brand")), empty(errorText(error), t("networkHint")),
+    h("div", { class: "empty" }, h("button", { type: "button", data: { role: "retry" }, on: { click: () => location.reload() } }, t("retry")))));
+  throw error;
+}
 render();

@@ -5,6 +5,7 @@ import { duration } from "./format.js";
 import { MODES, readPlayer, readTimer } from "./grammar.js";
 import { t } from "./i18n.js";
 import { COMMANDS, SETTLE_MS, orText, playForm } from "./inputs.js";
+import "./words/player.js";
 
 const TICK_MS = 500;
 // A timer counts on the device; this often the page asks what remains.

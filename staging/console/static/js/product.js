@@ -3,7 +3,8 @@
 import { get, post } from "./api.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
-import { empty, form, pageHead } from "./shell.js";
+import { empty, form, pageHead, title } from "./shell.js";
+import "./words/product.js";
 
 export async function show(main, { match, signal }) {
   const path = `/products/${match[1]}`;
@@ -11,6 +12,7 @@ export async function show(main, { match, signal }) {
   const apps = h("section", { class: "card stack", data: { part: "apps" } });
   const first = await get(path);
   if (signal.aborted) return;
+  title(first.name, t("products"));
   put(main,
     h("a", { class: "crumb", href: "/console/products" }, t("backToProducts")),
     pageHead(first.name, t("productLead"), h("span", { class: "chip plain" }, t("deviceCount", { n: first.devices }))),
@@ -129,6 +131,8 @@ function newPoint(path, types, load) {
     field(t("pointType"), (attributes) => set(type, attributes)),
     pattern, methods,
   ], t("add"), async () => {
+    const [low, high] = numbers.map((input) => (input.value === "" ? null : Number(input.value)));
+    if (type.value === "int" && low !== null && high !== null && low > high) throw new Error(t("minOverMax", { min: low, max: high }));
     const given = numbers.filter((input) => input.value !== "").map((input) => [input.name, Number(input.value)]);
     const added = await post(`${path}/points`, {
       name: name.value,

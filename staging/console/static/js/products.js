@@ -6,6 +6,7 @@ import { bytes, dateTime } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { profileButton, saveFile } from "./profile.js";
 import { form, pageHead } from "./shell.js";
+import "./words/products.js";
 
 const MADE_SHOWN = 200;
 

@@ -4,6 +4,7 @@
 import { download } from "./api.js";
 import { announce, h } from "./dom.js";
 import { errorText, t } from "./i18n.js";
+import "./words/products.js";
 
 const KEPT_MS = 10_000;
 

@@ -1,7 +1,8 @@
-// The frame around every page: the user, the tabs and the language.
+// The frame around every page: the user, the tabs, the theme and the language; and the page's title.
 
 import { logOut } from "./api.js";
-import { h, mark } from "./dom.js";
+import { announce, h, icon, mark, put } from "./dom.js";
+import { zoneName } from "./format.js";
 import { choose, errorText, language, t } from "./i18n.js";
 
 // What each role has; the cloud refuses the rest too.
@@ -20,9 +21,56 @@ export function frame(user, tab, { left, render }) {
       TABS[user.role].map((name) => h("a", { href: `/console/${name}`, "aria-current": name === tab ? "page" : null }, t(name)))),
     h("div", { class: "me" },
       h("span", { class: "who soft small" }, user.name, " ", h("span", { class: "chip plain" }, t(`role.${user.role}`))),
+      themeButton(),
       languageButton(render),
-      h("button", { class: "quiet", type: "button", data: { role: "logout" }, on: { click: async () => { await logOut(); left(); } } }, t("logOut")))));
-  return { root: h("div", {}, skip, header, main), main };
+      h("button", { class: "quiet", type: "button", data: { role: "logout" }, on: { click: () => leave(left) } }, t("logOut")))));
+  const stale = h("p", { class: "stale", id: "stale", role: "status" });
+  const zone = h("footer", { class: "small soft" }, t("zone", { zone: zoneName() }));
+  return { root: h("div", {}, skip, header, stale, main, zone), main };
+}
+
+async function leave(left) {
+  try {
+    await logOut();
+    left();
+  } catch (error) {
+    announce(errorText(error));
+  }
+}
+
+/** Name the page in the browser's tab, what is most particular first. */
+export function title(...parts) {
+  document.title = [...parts.filter(Boolean), t("brand")].join(" · ");
+}
+
+const THEMES = ["auto", "light", "dark"];
+let theme = chosenTheme();
+
+function chosenTheme() {
+  try {
+    const kept = localStorage.getItem("story-console-theme");
+    return THEMES.includes(kept) ? kept : "auto";
+  } catch {
+    return "auto";
+  }
+}
+
+/** A button that goes through the themes; theme.js applies and keeps the choice. */
+export function themeButton() {
+  const button = h("button", { class: "quiet icon", type: "button", data: { role: "theme" }, on: { click: next } });
+  const draw = () => {
+    put(button, icon(`theme-${theme}`));
+    button.dataset.theme = theme;
+    for (const name of ["aria-label", "title"]) button.setAttribute(name, t(`theme.${theme}`));
+  };
+
+  function next() {
+    theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+    dispatchEvent(new CustomEvent("story-theme", { detail: theme }));
+    draw();
+  }
+  draw();
+  return button;
 }
 
 export function languageButton(render) {

@@ -5,10 +5,10 @@ import { announce, h, icon, put, svg } from "./dom.js";
 import { dateTime } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { empty } from "./shell.js";
+import { throttle } from "./throttle.js";
+import "./words/speech.js";
 
 const HEIGHT = 48;
-// Segments arrive three a second; the list is fetched again once they pause.
-const SETTLE_MS = 700;
 
 export function speechCard(path, signal) {
   const list = h("div", {});
@@ -20,7 +20,6 @@ export function speechCard(path, signal) {
   player.preload = "none";
   let playing = null;
   let next = null;
-  let settling = 0;
   let shown = new Map();
 
   async function load(before) {
@@ -106,15 +105,13 @@ export function speechCard(path, signal) {
 
   player.addEventListener("timeupdate", () => playing?.tick());
   player.addEventListener("ended", stop);
-  signal.addEventListener("abort", () => { stop(); player.removeAttribute("src"); clearTimeout(settling); });
+  signal.addEventListener("abort", () => { stop(); player.removeAttribute("src"); });
   load(null);
   return {
     element,
     update: (now) => listening.update(now),
-    heard() {
-      clearTimeout(settling);
-      settling = setTimeout(() => load(null), SETTLE_MS);
-    },
+    // Segments arrive three a second, for as long as somebody speaks.
+    heard: throttle(() => load(null), signal),
   };
 }
 

@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { empty, form, pageHead } from "./shell.js";
+import "./words/strategies.js";
 
 const TONES = { PUBLISHED: "good", DRAFT: "warn" };
 

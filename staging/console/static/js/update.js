@@ -1,10 +1,13 @@
 // A device's update: the offer, the order and its cancellation, the progress bar and the event log.
 
 import { post } from "./api.js";
+import { updateState } from "./badges.js";
 import { announce, confirm, h, put } from "./dom.js";
-import { percent } from "./format.js";
+import { eventText, failureText } from "./events.js";
+import { dateTime, percent } from "./format.js";
 import { errorText, t } from "./i18n.js";
 import { empty } from "./shell.js";
+import "./words/update.js";
 
 const STEPS = ["CREATED", "RUNNING", "INSTALLED", "SUCCESS"];
 
@@ -13,15 +16,16 @@ export function updateCard(path) {
   const steps = h("ol", { class: "steps" });
   const bar = h("progress", { max: 1, value: 0, "aria-label": t("progress") });
   const summary = h("p", { class: "row between", role: "status" });
+  const waiting = h("p", { class: "note", role: "status", hidden: true, data: { role: "waiting" } });
   const problem = h("p", { class: "note bad", role: "alert", hidden: true });
   const stop = h("button", { type: "button", class: "danger", hidden: true, data: { role: "cancel-update" }, on: { click: () => cancel() } }, t("cancelUpdate"));
   const log = h("ol", { class: "log lines", tabindex: "0", "aria-label": t("eventLog") });
   const trialLog = h("ol", { class: "log lines", tabindex: "0", "aria-label": t("trialLog") });
   const trial = h("details", { hidden: true, data: { part: "trial-log" } }, h("summary", {}, t("trialLog")), trialLog);
-  const running = h("div", { class: "stack", hidden: true }, summary, bar, steps, problem, h("div", {}, stop),
+  const running = h("div", { class: "stack", hidden: true }, summary, bar, steps, waiting, problem, h("div", {}, stop),
     h("details", { open: true }, h("summary", {}, t("eventLog")), log), trial);
   const element = h("section", { class: "card", data: { part: "update" } }, h("h2", {}, t("update")), h("div", { class: "stack" }, offered, running));
-  let lines = [];
+  let known = [];
   let taskId = null;
   let shownOffer = "";
 
@@ -63,12 +67,12 @@ export function updateCard(path) {
     else put(offered, task ? h("p", { class: "soft" }, t("upToDate")) : empty(t("upToDate"), t("upToDateHint")));
   }
 
-  function showTask(task) {
+  function showTask(task, device) {
     running.hidden = task === null;
     if (task === null) return;
     if (task.id !== taskId) {
       taskId = task.id;
-      lines = [];
+      known = [];
       put(log);
       put(trialLog);
     }
@@ -78,26 +82,31 @@ export function updateCard(path) {
     put(steps, STEPS.map((name, index) => step(name, index, task)));
     stop.hidden = !task.active;
     problem.hidden = !task.failure;
-    problem.textContent = task.failure ? t("failure", { text: task.failure }) : "";
-    follow(task.lines);
+    problem.textContent = task.failure ? t("failure", { text: failureText(task.failure, task.events.at(-1)?.event) }) : "";
+    const state = updateState(device);
+    waiting.hidden = !["queued", "halted", "trial", "stuck"].includes(state);
+    waiting.textContent = waiting.hidden ? "" : t(`waiting.${state}`, { version: task.version, time: dateTime(task.updateTime) });
+    follow(task.events);
     trial.hidden = !task.trialLog.length;
     if (trialLog.childElementCount !== task.trialLog.length) put(trialLog, task.trialLog.map((text) => h("li", {}, text)));
   }
 
-  function follow(now) {
-    const same = lines.every((text, index) => text === now[index]);
+  function follow(events) {
+    const now = events.map((line) => JSON.stringify(line));
+    const same = known.every((line, index) => line === now[index]);
     if (!same) put(log);
-    const added = now.slice(same ? lines.length : 0);
-    log.append(...added.map((text) => h("li", {}, text)));
-    lines = now;
+    const added = events.slice(same ? known.length : 0);
+    log.append(...added.map((line) => h("li", { data: { event: line.event ?? "" } },
+      h("time", { datetime: new Date(line.ts).toISOString() }, dateTime(line.ts)), " ", eventText(line))));
+    known = now;
     if (added.length) log.scrollTop = log.scrollHeight;
   }
 
   return {
     element,
-    update({ offer, task }) {
+    update({ offer, task, device }) {
       showOffer(offer, task);
-      showTask(task);
+      showTask(task, device);
     },
   };
 }

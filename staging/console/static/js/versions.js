@@ -2,43 +2,58 @@
 
 import { get, post, upload } from "./api.js";
 import { announce, field, h, put, set } from "./dom.js";
+import { failureText } from "./events.js";
 import { bytes, dateTime, percent } from "./format.js";
 import { errorText, t } from "./i18n.js";
-import { follow } from "./live.js";
+import { follow, liveChip } from "./live.js";
 import { empty, form, pageHead } from "./shell.js";
+import { throttle } from "./throttle.js";
 import { tone } from "./update.js";
-
-const RELOAD_MS = 800;
+import "./words/versions.js";
 
 export async function show(main, { signal, user }) {
   const operates = user.role === "operator";
   const list = h("div", { class: "stack wide" });
   let found = await get("/versions");
-  let drawn = "";
-  let waiting = 0;
+  let cards = new Map();
   if (signal.aborted) return;
-  put(main, pageHead(t("versions"), t("versionsLead")),
+  const live = liveChip();
+  put(main, pageHead(t("versions"), t("versionsLead"), live.element),
     h("div", { class: "grid" }, h("div", { class: "c8" }, list), operates ? h("div", { class: "c4" }, newVersion(found.products)) : null));
   draw();
   // A verification progresses when its device reports.
-  follow("/live?q=", { device: () => { clearTimeout(waiting); waiting = setTimeout(load, RELOAD_MS); } }, () => {}, signal);
-  signal.addEventListener("abort", () => clearTimeout(waiting));
+  follow("/live?q=", { device: throttle(load, signal) }, live.set, signal);
 
   async function load() {
     try {
       found = await get("/versions");
       if (!signal.aborted) draw();
     } catch (error) {
-      announce(errorText(error));
+      if (!signal.aborted) announce(errorText(error));
     }
   }
 
   function draw() {
-    const now = JSON.stringify(found.versions);
-    // Text that is being typed into a card must not be lost.
-    if (now === drawn || list.contains(document.activeElement) && document.activeElement.value) return;
-    drawn = now;
-    put(list, found.versions.length ? found.versions.map((version) => card(version, load, operates)) : h("div", { class: "card" }, empty(t("noVersions"), t("noVersionsHint"))));
+    const before = cards;
+    cards = new Map(found.versions.map((version) => [version.id, redrawn(before.get(version.id), version)]));
+    const elements = [...cards.values()].map(({ element }) => element);
+    const same = elements.length === list.children.length && elements.every((element, index) => element === list.children[index]);
+    if (!same || !elements.length) put(list, elements.length ? elements : h("div", { class: "card" }, empty(t("noVersions"), t("noVersionsHint"))));
+  }
+
+  /** The card of a version, a new one where it changed; what is being typed into it stays. */
+  function redrawn(old, version) {
+    const now = JSON.stringify(version);
+    if (old?.now === now) return old;
+    const element = card(version, load, operates);
+    const [typed, input] = [old?.element.querySelector("input[name=uuid]"), element.querySelector("input[name=uuid]")];
+    if (typed && input) {
+      input.value = typed.value;
+      const focused = document.activeElement === typed;
+      old.element.replaceWith(element);
+      if (focused) input.focus();
+    }
+    return { now, element };
   }
 
   function newVersion(products) {
@@ -82,7 +97,7 @@ function verifications(entries) {
   return h("ul", { class: "stack tight", "aria-label": t("verifications") }, entries.map((entry) => h("li", { class: "row" },
     h("a", { class: "mono", href: `/console/devices/${entry.uuid}` }, entry.uuid),
     h("span", { class: `chip ${tone(entry.status)}`, data: { status: entry.status } }, t(`status.${entry.status}`), entry.status === "RUNNING" ? ` ${percent(entry.percent)}` : ""),
-    entry.failure ? h("span", { class: "bad small" }, entry.failure) : null)));
+    entry.failure ? h("span", { class: "bad small" }, failureText(entry.failure)) : null)));
 }
 
 function verifyForm(version, load, operates) {

@@ -1,0 +1,38 @@
+// What a device reports of an update, in words: the events of its log, and why it failed.
+
+import { percent } from "./format.js";
+import { language, t } from "./i18n.js";
+import { WORDS } from "./words/book.js";
+import "./words/events.js";
+
+const TAKEN = "[Success] ";
+const REFUSED = "[Failed] ";
+
+/** One line of an update's log: `event` is null for the device's answer to the order; `text` is what it says of it. */
+export function eventText({ event, percent: part, text }) {
+  if (event === null) {
+    if (text.startsWith(TAKEN)) return t("orderTaken");
+    return text.startsWith(REFUSED) ? t("orderRefused", { text: text.slice(REFUSED.length) }) : text;
+  }
+  return [eventName(event), part === null ? null : percent(part), text].filter(Boolean).join(" · ");
+}
+
+/** An event's name; a number that no firmware of ours uses stays a number. */
+function eventName(event) {
+  const key = `event.${event}`;
+  return key in WORDS ? t(key) : t("event.other", { n: event });
+}
+
+/**
+ * Why an update failed: for who reads English what device or cloud say, for others also what that means.
+ * `event` is the last one of its log, or undefined.
+ */
+export function failureText(failure, event) {
+  const bare = /^event (\d+): /.exec(failure);
+  if (bare) return eventName(Number(bare[1]));
+  if (language() === "en") return failure;
+  const meaning = failure.startsWith("cancelled: ") ? t("failed.cancelled")
+    : failure.startsWith("the device refused the order: ") ? t("failed.refused")
+      : event === undefined || event === null ? null : eventName(event);
+  return meaning ? `${meaning}（${failure}）` : failure;
+}
