@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof clean
+.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof presence-proof clean
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -135,6 +135,10 @@ voice-proof: setup
 # The sound server, the recorder, the player, the link and the cloud die in every state of listening (docs/listening.md); eight minutes.
 listen-proof: setup
 	$(BIN)/python -m tools.listen_proof
+
+# How soon the cloud knows that a machine was frozen, or is behind a black hole (docs/link.md); five minutes. LINK=coap or mqtt.
+presence-proof: setup
+	@$(BIN)/python -m tools.presence_proof --link $(or $(LINK),coap) --times $(or $(TIMES),2)
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

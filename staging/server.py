@@ -22,9 +22,8 @@ from staging import web_tls
 from staging.api.app import create_app
 from staging.api.http_server import HTTP_OPEN, ApiServer
 from staging.audit import Audit
-from staging.bench.bench import Bench
 from staging.bench.packages import PackageFaults
-from staging.bench.works import FaultWorks
+from staging.beside import Beside
 from staging.broker.gate import BrokerGate
 from staging.broker.host import BrokerHost, free_port, read_address
 from staging.broker.members import Members
@@ -41,7 +40,6 @@ from staging.gateway import tls
 from staging.gateway.bounds import DAY_BYTES
 from staging.gateway.ear import Ear
 from staging.gateway.gateway import CONNECTION_LIMIT, Gateway, Limits
-from staging.gateway.taps import Taps
 from staging.identity import ca
 from staging.identity.rights import Role
 from staging.listening import advertised, api_url, endpoints, listen, names_of
@@ -172,6 +170,10 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
         async with _broker(options, database, addresses, certificates) as broker:
             with contextlib.closing(device_socket):
                 await cloud.start_gateway(context, device_socket)
+                if broker and options.bench_faults:
+                    mqtt = listen(options.host, addresses.mqtt_port, "--mqtt-port")
+                    port, authority = broker.devices_port, broker.address.ca
+                    cloud.beside.start_front(context, stack.enter_context(mqtt), port, authority)
 
                 def renewed() -> None:
                     if broker:
@@ -259,6 +261,8 @@ async def _broker(
         yield None
         return
     listeners = Listeners(options.host, addresses.mqtt_port, free_port())
+    if options.bench_faults:  # the port for devices is the bench's (`staging.bench.mqtt_front`)
+        listeners = Listeners("127.0.0.1", free_port(), free_port())
     host = BrokerHost(database, options.data, listeners, certificates)
     await host.start()
     try:
@@ -293,7 +297,7 @@ class _Cloud:
         self._options = options
         self._database = database
         self._endpoints = endpoints
-        self._bench = Bench(options.data.root) if options.bench_faults else None
+        self.beside = Beside(options.data.root, database, bench_faults=options.bench_faults)
         journal = NonceJournal(options.data.root, options.worker or SERVER_NAME)
         self._nonces = Nonces(database, now_ms, journal=journal)
         self._members = Members(options.worker or SERVER_NAME)
@@ -303,7 +307,7 @@ class _Cloud:
             api_url=lambda: url,
             limits=Limits(day_bytes=options.day_bytes),
             owns=self._members.owns,
-            taps=self._taps(),
+            taps=self.beside.taps(),
         )
         self._worker: Worker | None = None
         self._ear = Ear(self._gateway.sessions)
@@ -320,14 +324,6 @@ class _Cloud:
         self._eraser = Eraser(database, self._recognition.outcomes, now_ms, days)
         self._gateway.erase_rest = self._eraser.soon
         self._gateway.family.voice_days = days
-
-    def _taps(self) -> Taps:
-        """Return what looks at the connections and acts on them."""
-        taps = Taps()
-        if self._bench is not None:
-            taps.dress, taps.claimed = self._bench.lines.dress, self._bench.lines.claim
-            taps.told_time_ms = self._bench.told_time_ms
-        return taps
 
     async def start_gateway(self, context: ssl.SSLContext, device_socket: socket.socket) -> None:
         """Accept devices that speak framed CoAP."""
@@ -356,12 +352,13 @@ class _Cloud:
         """Serve, and do ``works`` beside it, until ``stop`` is set; then shut down in order."""
         services = Services(
             self._database, self._gateway, self._nonces, now_ms, self._recognition,
-            erase_rest=self._eraser.soon, voice_days=self._options.voice_days, bench=self._bench,
+            erase_rest=self._eraser.soon, voice_days=self._options.voice_days, bench=self.beside.bench,
+            wire=self.beside.wire,
         )  # fmt: skip
         console = create_console(services, self._options.data)
         switch: ASGIApp = PathSwitch(create_app(services, self._options.data.tuf), console)
-        if self._bench is not None:
-            switch = PackageFaults(switch, self._bench.package_faults_at)
+        if self.beside.bench is not None:
+            switch = PackageFaults(switch, self.beside.bench.package_faults_at)
         proxies = TrustedProxies(self._options.trusted_proxies)
         app = Proxied(Secured(switch, only=web is not None), proxies)
         api = ApiServer(app, tls=web, proxies=proxies)
@@ -375,8 +372,8 @@ class _Cloud:
                 group.create_task(keep_sessions(console.state.console)),
                 *(group.create_task(work) for work in works),
             ]
-            if self._bench is not None:
-                upkeep.append(group.create_task(self._bench.run()))
+            if self.beside.bench is not None:
+                upkeep.append(group.create_task(self.beside.bench.run()))
             if self._worker is not None:
                 upkeep.append(group.create_task(self._worker.run()))
                 # A broker that is away may stay so: whoever stops this process does not wait for it.
@@ -394,8 +391,7 @@ class _Cloud:
             _log.info("stopping")
             console.state.console.hub.close()
             api.should_exit = True
-            if self._bench is not None:
-                await self._bench.close()
+            await self.beside.close()
             await self._gateway.stop()
             await serving
             for task in upkeep:
@@ -429,12 +425,12 @@ class _Cloud:
 
             return run
 
-        faults = FaultWorks(self._bench, self._database)
+        changes, reads = self.beside.works()
         works = {
             "say": logged("say", self._say),
             "cancel": logged("update.cancel", self._cancel),
-            **{name: logged(name, work) for name, work in faults.changes.items()},
-            **faults.reads,
+            **{name: logged(name, work) for name, work in changes.items()},
+            **reads,
         }
         return open_command_socket(self._options.data.root, works)
 

@@ -13,6 +13,7 @@ from staging.recognition.service import Recognition
 from staging.store import Database
 from staging.store.nonces import Nonces
 from staging.times import Clock
+from staging.wirelog.log import WireLog
 
 
 async def _nothing_to_erase() -> bool:
@@ -37,6 +38,8 @@ class Services:
     """Checks passwords, for the API's page and the console together."""
     bench: Bench | None = None
     """Makes faults on purpose; None: this cloud makes none."""
+    wire: WireLog = field(default_factory=WireLog)
+    """What devices and the cloud say to each other, of those that are watched."""
     audit: Audit = field(init=False)
     """Takes who did what to which device."""
 

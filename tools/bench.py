@@ -55,11 +55,17 @@ class Bench:
         """Whether the cloud recognises what is said."""
 
     def start_cloud(
-        self, api_port: int, device_port: int, *, recognise: bool = False, mqtt: bool = False
+        self,
+        api_port: int,
+        device_port: int,
+        *,
+        recognise: bool = False,
+        mqtt: bool = False,
+        faults: bool = False,
     ) -> None:
         """Start the cloud on these ports, or on others if they are taken; ``recognise`` needs the extra [asr].
 
-        With ``mqtt`` it has a broker, and the profiles that it makes tell devices to use it.
+        With ``mqtt`` it has a broker, and the profiles that it makes tell devices to use it; with ``faults`` a bench.
         """
         self.recognises = recognise
         self.cloud = Service(
@@ -67,7 +73,8 @@ class Bench:
             ["serve", "--data", self.cloud_data,
              "--api-port", str(choose_port(api_port, "API_PORT") if api_port else 0),
              "--device-port", str(choose_port(device_port, "DEVICE_PORT") if device_port else 0),
-             *(["--recognise"] if recognise else []), *(["--mqtt-port", "0"] if mqtt else [])],
+             *(["--recognise"] if recognise else []), *(["--mqtt-port", "0"] if mqtt else []),
+             *(["--bench-faults"] if faults else [])],
             self.folder / "cloud.log",
         )  # fmt: skip
         ready = self.cloud.wait_for_line(r"ready api=(\S+) device=(\S+)")

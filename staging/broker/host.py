@@ -56,6 +56,11 @@ class BrokerHost:
         password = self._users[CLOUD_USER]
         return BrokerAddress("127.0.0.1", self._listeners.workers_port, self._ca, password)
 
+    @property
+    def devices_port(self) -> int:
+        """The broker's port for devices."""
+        return self._listeners.port
+
     async def start(self) -> None:
         """Start the broker with the devices of the store. Raises BrokerError."""
         await self._read_renewed()  # first: what is renewed now is read with the new devices

@@ -24,6 +24,9 @@ _SALT_BYTES = 12
 PACKET_LIMIT = 128 * 1024
 # Messages that wait for one client; a worker's share of a fleet's reports, which are one for each.
 QUEUE_LIMIT = 20_000
+# Seconds, the longest keepalive that a device of MQTT 5 may have, whatever it asks for: mosquitto waits half as long
+# again and looks each 6 s, so that a frozen device is known within 30 s.
+KEEPALIVE_MAX = 15
 # Seconds. A device away for longer begins anew.
 SESSION_LIMIT = "1h"
 
@@ -104,6 +107,7 @@ def render_config(folder: Path, listeners: Listeners, files: TlsFiles, user: str
         # As many as the client's Receive Maximum says.
         "max_inflight_messages 0",
         f"persistent_client_expiration {SESSION_LIMIT}",
+        f"max_keepalive {KEEPALIVE_MAX}",
         f"listener {listeners.port} {listeners.host}",
         *tls,
         "use_username_as_clientid true",

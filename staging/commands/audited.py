@@ -70,7 +70,7 @@ READS = frozenset(
     {
         "check", "sizes", "device list", "bind-token list", "app list", "account list", "token list", "audit list", "audit export",
         "product list", "batch list", "datapoint list", "release list", "release root", "sbom list",
-        "sbom show", "sbom devices", "strategy list", "heard", "catalogue show", "apt-repo", "fault list",
+        "sbom show", "sbom devices", "strategy list", "heard", "catalogue show", "apt-repo", "fault list", "wire",
     }
 )  # fmt: skip
 """The commands that change nothing in the store."""

@@ -43,6 +43,7 @@ SUBJECTS: Final = {
     "sentences": ("say", "heard"),
     "title_lists": ("catalogue",),
     "faults": ("fault",),
+    "wire_logs": ("wire",),
     "apt_repositories": ("apt-repo",),
     "backups": ("backup", "restore", "check", "sizes"),
 }

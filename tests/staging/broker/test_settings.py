@@ -23,6 +23,7 @@ FILES = TlsFiles(Path("/ca"), Path("/certificate"), Path("/key"))
         ("set_tcp_nodelay true", "a small answer would wait 40 ms"),
         ("allow_anonymous false", "strangers"),
         ("use_username_as_clientid true", "a device could end another one's connection"),
+        ("max_keepalive 15", "a frozen device of another maker would be on line for minutes"),
         ("persistence false", "who is online would be stale after a crash"),
         ("listener 8883 0.0.0.0", "devices"),
         ("listener 18883 127.0.0.1", "workers, on loopback alone"),
