@@ -199,6 +199,15 @@ def test_every_number_has_limits() -> None:
     assert {name for name, _ in numeric_members()} == set(LIMITS)
 
 
+def test_every_default_lies_within_its_limits() -> None:
+    outside = {
+        name: value
+        for name, (low, high) in LIMITS.items()
+        if not low <= (value := member(Settings(), name)) <= high
+    }
+    assert not outside
+
+
 @pytest.mark.parametrize(("name", "kind"), numeric_members())
 def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type) -> None:
     table, _, key = name.partition(".")

@@ -20,7 +20,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import make_url
+import sqlalchemy
+from sqlalchemy import Dialect, Engine, make_url
 
 from staging.api.app import create_app
 from staging.gateway import tls
@@ -32,7 +33,7 @@ from staging.identity.signature import new_nonce, sign
 from staging.listening import listen
 from staging.log_ins import LogIns
 from staging.services import Services
-from staging.store import Database, apps, devices, releases
+from staging.store import Database, apps, devices, engine, releases
 from staging.store.apps import AppType
 from staging.store.models import App, Base, Device
 from staging.store.nonces import Nonces
@@ -60,6 +61,26 @@ START_MS = 1_495_000_000_000
 LIMITS = Limits(registration=30.0, control=5.0, idle=30.0)
 MD5 = "0" * 32
 API_URL = "http://127.0.0.1:8080"
+
+
+_compiled: dict[str, tuple[Dialect, Any]] = {}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def statements_compiled_once() -> Iterator[None]:
+    """Let the engines of all tests' databases share SQLAlchemy's compiled statements: a third of a test's time."""
+    make = sqlalchemy.create_engine
+
+    def share(*places: Any, **options: Any) -> Engine:
+        made = make(*places, **options)
+        made.dialect, made._compiled_cache = _compiled.setdefault(
+            made.dialect.name, (made.dialect, made._compiled_cache)
+        )
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "create_engine", share)
+        yield
 
 
 class FakeClock:

@@ -1,0 +1,98 @@
+"""An event loop whose clock stands while there is work, and jumps to the next timer when there is none.
+
+Deadlines of minutes and hours are met in milliseconds, with real sockets on loopback and real threads: the clock waits
+for what is on its way. A test of silence has both ends in its own process, so that nothing comes later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import selectors
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+import pytest
+
+_T = TypeVar("_T")
+
+# Seconds of real time that loopback has to deliver before the clock jumps.
+_ON_ITS_WAY = 0.003
+# Seconds of real time after which a thread's work counts as hung.
+_PATIENCE = 60.0
+
+
+class _Selector(selectors.DefaultSelector):
+    """Waits for sockets and threads in real time, and for timers in none."""
+
+    loop: MovedLoop
+
+    def select(self, timeout: float | None = None) -> Any:
+        if timeout is not None and timeout <= 0:
+            return super().select(0)
+        if events := super().select(_ON_ITS_WAY):
+            return events
+        if self.loop.in_threads:
+            return super().select(_PATIENCE)
+        if timeout is None:
+            raise RuntimeError("nothing is awaited that could come")
+        self.loop.moved += timeout
+        return []
+
+
+class MovedLoop(asyncio.SelectorEventLoop):
+    """`time` returns seconds from 1000 on, which pass by jumps."""
+
+    def __init__(self) -> None:
+        """Stand at 1000 s."""
+        self.moved = 1000.0
+        self.in_threads = 0
+        selector = _Selector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        """Return the seconds of the moved clock."""
+        return self.moved
+
+    def run_in_executor(  # type: ignore[override]  # typeshed's has a variable number of types
+        self, executor: Executor | None, func: Callable[..., _T], *args: Any
+    ) -> asyncio.Future[_T]:
+        """Run it in a thread; the clock stands until it is done."""
+        self.in_threads += 1
+        future = super().run_in_executor(executor, func, *args)
+        future.add_done_callback(self._note_done)
+        return future
+
+    def _note_done(self, _future: asyncio.Future[Any]) -> None:
+        self.in_threads -= 1
+
+
+def on_moved_clock(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test that is a coroutine on a `MovedLoop`, which `time.monotonic` follows."""
+
+    @functools.wraps(test)
+    def run(**fixtures: Any) -> None:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            asyncio.Runner(loop_factory=MovedLoop) as runner,
+        ):
+            patch.setattr(time, "monotonic", runner.get_loop().time)
+            runner.run(test(**fixtures))
+
+    return run
+
+
+class Since:
+    """Seconds of the moved clock since it was made."""
+
+    def __init__(self) -> None:
+        """Begin to count."""
+        self._began = asyncio.get_running_loop().time()
+
+    @property
+    def seconds(self) -> float:
+        """What has passed."""
+        return asyncio.get_running_loop().time() - self._began

@@ -1,0 +1,92 @@
+"""The transport's deadlines as docs/link.md has them, on a moved clock; a test sets none of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Self
+
+import pytest
+
+from tests.moved_clock import Since, on_moved_clock
+from transport.connection import Connection
+from transport.framed import FramedEndpoint
+from wire.exchange import Answer, Request
+
+NEAR = 0.6
+
+
+async def nothing(_request: Request) -> Answer:
+    raise AssertionError("a silent peer asks nothing")
+
+
+class Silent:
+    """A server that reads and says nothing, and the endpoint that serves our end."""
+
+    async def __aenter__(self) -> Self:
+        self.got = bytearray()
+        self._server = await asyncio.start_server(self._read, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
+        self.endpoint = await FramedEndpoint.create()
+        self.served = asyncio.create_task(self.endpoint.serve(self.connection, nothing))
+        await asyncio.sleep(0)
+        return self
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(4096):
+            self.got += data
+        writer.close()
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.endpoint.shutdown()
+        await asyncio.gather(self.served, return_exceptions=True)
+        self._server.close()
+        await self._server.wait_closed()
+
+
+@on_moved_clock
+async def test_a_quiet_peer_is_asked_after_20_s_and_given_up_7_s_later() -> None:
+    async with Silent() as peer:
+        peer.endpoint.watch(peer.connection)
+        since = Since()
+        await asyncio.sleep(19.5)
+        assert not peer.got
+        await asyncio.sleep(1)
+        assert len(peer.got) == 12  # docs/link.md: a ping is 12 bytes in its frame
+        await peer.served
+        assert since.seconds == pytest.approx(27.5, abs=NEAR)
+
+
+@on_moved_clock
+async def test_whoever_waits_to_know_is_told_after_3_s() -> None:
+    async with Silent() as peer:
+        since = Since()
+        assert not await peer.endpoint.answers(peer.connection)
+        assert since.seconds == pytest.approx(3.0, abs=NEAR)
+
+
+class Deaf(asyncio.Protocol):
+    """Takes a connection and reads nothing of it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+
+
+@on_moved_clock
+async def test_a_close_waits_2_s_for_the_other_side() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Deaf, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
+    endpoint = await FramedEndpoint.create()
+    served = asyncio.create_task(endpoint.serve(connection, nothing, idle_timeout=5.0))
+    await asyncio.sleep(0)
+    transport = connection._writer.transport
+    while transport.get_write_buffer_size() < 4096:  # more than the system takes
+        transport.write(bytes(64 * 1024))
+    since = Since()
+    await served
+    assert since.seconds == pytest.approx(5.0 + 2.0, abs=NEAR)
+    await endpoint.shutdown()
+    server.close()
