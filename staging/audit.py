@@ -7,14 +7,13 @@ entry is in the store within `FLUSH_SECONDS`, as the value that it read or set i
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import logging
 from collections import deque
 from collections.abc import Iterable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from staging import spreadsheets
 from staging.errors import StoreBusyError
 from staging.store import Database, audit
 from staging.store.audit import Entry
@@ -30,10 +29,7 @@ WAITING_LIMIT = 10_000
 COLUMNS = (
     "time", "source", "actor", "role", "app", "action", "device", "target", "outcome",
 )  # fmt: skip
-# A spreadsheet knows by the mark at the beginning that the text is UTF-8.
-HEAD = "\ufeff" + ",".join(COLUMNS) + "\r\n"
-# What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+HEAD = spreadsheets.head(COLUMNS)
 
 _log = logging.getLogger(__name__)
 
@@ -104,13 +100,5 @@ def to_json(entry: AuditEntry) -> dict[str, object]:
 
 def to_csv(entries: Iterable[AuditEntry]) -> str:
     """Return entries as lines of CSV (RFC 4180) below `HEAD`; no cell is a formula to a spreadsheet."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    for entry in entries:
-        shown = to_json(entry)
-        writer.writerow([_cell(str(shown[name])) for name in COLUMNS])
-    return text.getvalue()
-
-
-def _cell(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA) else text
+    shown = map(to_json, entries)
+    return spreadsheets.lines([entry[name] for name in COLUMNS] for entry in shown)

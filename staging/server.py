@@ -390,6 +390,7 @@ class _Cloud:
             await stop.wait()
             _log.info("stopping")
             console.state.console.hub.close()
+            await console.state.console.jobs.close()
             api.should_exit = True
             await self.beside.close()
             await self._gateway.stop()
@@ -429,6 +430,7 @@ class _Cloud:
         works = {
             "say": logged("say", self._say),
             "cancel": logged("update.cancel", self._cancel),
+            "online": self._online,
             **{name: logged(name, work) for name, work in changes.items()},
             **reads,
         }
@@ -437,6 +439,9 @@ class _Cloud:
     async def _say(self, wanted: Mapping[str, object]) -> Mapping[str, object]:
         uuid, text = get_string(wanted, "uuid"), get_string(wanted, "text")
         return (await self._recognition.say(uuid, text)).to_json()
+
+    async def _online(self, _wanted: Mapping[str, object]) -> Mapping[str, object]:
+        return {"ids": self._gateway.sessions.ids()}
 
     async def _cancel(self, wanted: Mapping[str, object]) -> Mapping[str, object]:
         uuid = get_string(wanted, "uuid").lower()

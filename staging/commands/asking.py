@@ -16,7 +16,8 @@ from wire.fields import dump_object
 
 SOCKET_NAME = "story-cloud.sock"
 REQUEST_LIMIT = 16 * 1024
-ANSWER_LIMIT = 256 * 1024
+# The numbers of all devices that are connected, in one line.
+ANSWER_LIMIT = 2 * 1024 * 1024
 # Longer than the server's deadline, because the server's error is more precise.
 CLIENT_DEADLINE = 40.0
 

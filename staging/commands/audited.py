@@ -11,6 +11,7 @@ import os
 import pwd
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from staging.commands.common import Result, store
@@ -26,6 +27,7 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "device add": {},
     "device profile": {UUID: "uuid"},
     "device token renew": {UUID: "uuid"},
+    "device tag": {UUID: "uuids"},
     "bind-token renew": {UUID: "uuid"},
     "app add": {TARGET: "name"},
     "app origins": {TARGET: "app"},
@@ -106,14 +108,18 @@ def _add(session: Session, words: str, options: argparse.Namespace, made: str) -
         value = getattr(options, of[kind], None) if kind in of else None
         return "" if value is None else str(value)
 
-    device, named = (word(UUID) or made).lower(), word(ACCOUNT)
-    target = " ".join(part for part in (named, word(TARGET)) if part)
+    several = getattr(options, of.get(UUID, ""), None)
+    devices = several if isinstance(several, list) else [word(UUID) or made]
+    named = word(ACCOUNT)
+    # What a command tells itself, where no option of its has it.
+    told = str(getattr(options, "told", ""))
+    target = " ".join(part for part in (named, word(TARGET), told) if part)
     subject = _account_id(session, named) if named else None
     entry = Entry(
         now_ms(), Source.COMMAND, system_user(os.environ), _action(words),
-        device=device, subject_id=subject, target=target,
+        subject_id=subject, target=target,
     )  # fmt: skip
-    audit.add(session, [entry])
+    audit.add(session, [replace(entry, device=device.lower()) for device in dict.fromkeys(devices)])
 
 
 def _action(words: str) -> str:

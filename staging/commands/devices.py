@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from staging.commands import device_lists
 from staging.commands.common import (
     Commands,
     Result,
@@ -15,8 +16,7 @@ from staging.commands.common import (
     store,
 )
 from staging.store import devices
-from staging.store.bind_tokens import Renewal, renewal_of
-from staging.times import iso_or_none, now_ms
+from staging.times import now_ms
 
 
 def add_commands(
@@ -29,7 +29,7 @@ def add_commands(
     add.add_argument(
         "--development", action="store_true", help="under development: testers may use it"
     )
-    command(device, "list", common, _list, "list the devices")
+    device_lists.add_list(device, common)
     profile = command(device, "profile", common, _profile, "print the profile to flash")
     profile.add_argument("uuid", metavar="U")
     add_address_options(profile)
@@ -38,13 +38,6 @@ def add_commands(
         token, "renew", common, _renew, "give a device another token; the old one is cut off"
     )
     renew.add_argument("uuid", metavar="U")
-
-
-_RENEWALS: dict[str, str] = {
-    Renewal.DONE: "",
-    Renewal.WAITING: " BIND-TOKEN-WAITS",
-    Renewal.CANNOT: " BIND-TOKEN-STAYS",
-}
 
 
 def _add(options: argparse.Namespace) -> Result:
@@ -61,33 +54,6 @@ def _renew(options: argparse.Namespace) -> Result:
     value = {"uuid": device.uuid, "token": device.token}
     lines = [f"{name} {text}" for name, text in value.items()]
     return Result(value, [*lines, f"flash it anew: story-cloud device profile {device.uuid}"])
-
-
-def _list(options: argparse.Namespace) -> Result:
-    with store(options) as database:
-        views = database.call(devices.views)
-    rows = [
-        {
-            "uuid": view.device.uuid,
-            "status": view.device.status,
-            "osVersion": view.os_version,
-            "batch": view.batch,
-            "product": view.product,
-            "accountUuid": view.account_uuid,
-            "lastHeartbeatTime": iso_or_none(view.device.last_heartbeat_time),
-            "bindTokenDiffers": view.device.bind_token_differs,
-            "bindTokenRenewal": str(renewal_of(view.device)),
-        }
-        for view in views
-    ]
-    lines = [
-        f"{row['uuid']} {row['status']} version={row['osVersion']} batch={row['batch']} "
-        f"account={row['accountUuid'] or '-'} heartbeat={row['lastHeartbeatTime'] or '-'}"
-        + (" BIND-TOKEN-DIFFERS" if row["bindTokenDiffers"] else "")
-        + _RENEWALS[str(row["bindTokenRenewal"])]
-        for row in rows
-    ]
-    return Result({"devices": rows}, lines or ["no devices"])
 
 
 def _profile(options: argparse.Namespace) -> Result:

@@ -14,10 +14,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from staging.bulk_jobs import Jobs
 from staging.console import (
     accounts,
     apps,
     audit,
+    bulk,
     controls,
     device,
     devices,
@@ -85,7 +87,10 @@ def create_console(services: Services, data: DataDir) -> Starlette:
     hub = Hub()
     services.gateway.watch(hub.notify)
     app = Starlette(routes=routes())
-    app.state.console = Console(services, data, Sessions(time.monotonic), hub, Assets())
+    told = bulk.teller(services.audit, hub, services.clock)
+    gateway = services.gateway
+    jobs = Jobs(services.database, gateway, services.clock, told, gateway.sessions.ids)
+    app.state.console = Console(services, data, Sessions(time.monotonic), hub, Assets(), jobs)
     return app
 
 
@@ -96,6 +101,12 @@ def routes() -> list[Route]:
         Route("/api/session", open_endpoint(login.log_in), methods=["POST"]),
         _route("DELETE", "/api/session", login.log_out),
         _route("GET", "/api/devices", devices.listing),
+        _route("GET", "/api/devices.csv", devices.as_csv),
+        _route("GET", "/api/device-filters", devices.filters),
+        _route("POST", "/api/bulk/preview", bulk.preview),
+        _route("POST", "/api/bulk", bulk.begin),
+        _route("GET", "/api/bulk/{job:id}", bulk.progress),
+        _route("POST", f"{_DEVICE}/tags", bulk.tag),
         _route("GET", "/api/live", live.all_devices),
         _route("GET", _DEVICE, device.one),
         _route("GET", f"{_DEVICE}/live", live.one_device),

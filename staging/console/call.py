@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from staging.api.failures import response_to
+from staging.bulk_jobs import Jobs
 from staging.console.assets import Assets
 from staging.console.sessions import Session, Sessions
 from staging.console.watchers import Hub, TooManyWatchersError
@@ -71,6 +72,7 @@ class Console:
     sessions: Sessions
     hub: Hub
     assets: Assets
+    jobs: Jobs
     waveforms: Waveforms = field(default_factory=Waveforms)
 
 

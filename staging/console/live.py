@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
@@ -17,7 +17,6 @@ from staging.console import device, devices, gate, heard, shapes
 from staging.console.call import Call, ConsoleError
 from staging.console.watchers import TooManyWatchersError, Watcher
 from staging.store import history
-from staging.store.overview import DEVICES_LIMIT
 
 # Well under the one minute after which proxies close an idle connection.
 BEAT_SECONDS = 15.0
@@ -32,8 +31,9 @@ Produce = Callable[[Watcher], AsyncIterator[bytes]]
 
 
 async def all_devices(call: Call) -> Response:
-    """Stream the list: first all devices, then each one that changed."""
-    return _stream(call, None, lambda watcher: _list_events(call, watcher))
+    """Stream a page of the list: first all of it, then each of its devices that changed."""
+    view = devices.View(call, devices.wanted_of(call))
+    return _stream(call, None, lambda watcher: _list_events(call, watcher, view))
 
 
 async def one_device(call: Call) -> Response:
@@ -75,40 +75,22 @@ async def _ticks(call: Call, watcher: Watcher) -> AsyncIterator[bool]:
         yield bool(watcher.dirty or watcher.everything)
 
 
-async def _list_events(call: Call, watcher: Watcher) -> AsyncIterator[bytes]:
-    known: dict[str, Any] = {}
+async def _list_events(call: Call, watcher: Watcher, view: devices.View) -> AsyncIterator[bytes]:
     silent = 0.0
     first = True
     async for changed in _ticks(call, watcher):
         taken = watcher.take()
-        found = await devices.snapshot(call, taken if changed and not first else None)
-        rows = {row["uuid"]: row for row in found["devices"]}
-        fresh = [row for uuid, row in rows.items() if known.get(uuid) != row]
         if first:
-            yield event("devices", found)
-        else:
-            for row in fresh:
-                yield event("device", row)
-            asked = known if taken is None or not changed else taken
-            for uuid in gone(known, rows, asked):
-                del known[uuid]
-                yield event("gone", {"uuid": uuid})
-        known |= rows
-        silent = 0.0 if fresh or first else silent + REFRESH_SECONDS
-        first = False
+            yield event("devices", await view.open())
+            first = False
+            continue
+        news = await view.changes(taken if changed else None)
+        for name, value in news:
+            yield event(name, value)
+        silent = 0.0 if news else silent + REFRESH_SECONDS
         if silent >= BEAT_SECONDS:
             silent = 0.0
             yield event("beat", {"time": call.services.clock()})
-
-
-def gone(known: Collection[str], rows: Collection[str], asked: Collection[str]) -> list[str]:
-    """Return the devices that were shown and are not the viewer's to see any more.
-
-    ``rows`` is what was found of those that were ``asked`` for; a full answer may leave some out.
-    """
-    if len(rows) >= DEVICES_LIMIT:
-        return []
-    return [uuid for uuid in asked if uuid in known and uuid not in rows]
 
 
 async def _device_with_sentences(call: Call, watcher: Watcher, uuid: str) -> AsyncIterator[bytes]:

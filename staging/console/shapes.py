@@ -57,6 +57,8 @@ def device(
         "bindTokenDiffers": device.bind_token_differs,
         "bindTokenRenewal": renewal_of(device),
         "twin": twin,
+        "tags": list(row.tags),
+        "added": device.create_time,
     }
 
 

@@ -190,6 +190,10 @@ class Sessions:
         self.by_uuid: dict[str, Session] = {}
         self._by_connection: dict[Peer, Session] = {}
 
+    def ids(self) -> list[int]:
+        """Return the numbers of the devices that have a registered connection."""
+        return [session.identity.id for session in self.by_uuid.values()]
+
     def add(self, session: Session) -> Session | None:
         """Add a session; returns the device's previous one, which it replaces."""
         previous = self.by_uuid.pop(session.identity.uuid, None)

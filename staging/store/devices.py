@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,6 +144,14 @@ def view(session: Session, uuid: str) -> DeviceView | None:
 def views(session: Session) -> list[DeviceView]:
     """Return every device, oldest first."""
     return [DeviceView(*row) for row in session.execute(_VIEW.order_by(Device.id))]
+
+
+def views_of(session: Session, ids: Sequence[int]) -> list[DeviceView]:
+    """Return devices by their numbers, in that order; those that are not there are left out."""
+    known = {
+        row[0].id: DeviceView(*row) for row in session.execute(_VIEW.where(Device.id.in_(ids)))
+    }
+    return [known[number] for number in ids if number in known]
 
 
 def owned(

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from staging.store import bind_tokens, family, history, ota, products, voice_ledger
 from staging.store.history import HistoryPoint, Marks, Places, When
 from staging.store.models import Device
+from staging.store.overview import BATTERY, VOLUME
 from staging.store.repeats import Seen
 from wire.abilities import FAMILY, Abilities
 from wire.family import Spoken
@@ -149,26 +150,40 @@ def apply_all(
             "device": device_id,
             "last": device.last_report_ms,
             "heard": device.last_heartbeat_time,
+            "battery": device.battery,
+            "volume": device.volume,
         }
         session.connection().execute(_MARK, marks)
     return Applied(done, repeats, notes)
 
 
+# Of a percentage or a level.
+SMALL_DIGITS = 3
+
 _PLAIN = (Heartbeat, HistoryPoint)
 """Effects that need no object of the device's row, which costs more than all else of a report."""
-_MARKS = select(Device.last_report_ms, Device.last_heartbeat_time, Device.family_since).where(
-    Device.id == bindparam("device")
-)
+_MARKS = select(
+    Device.last_report_ms,
+    Device.last_heartbeat_time,
+    Device.family_since,
+    Device.battery,
+    Device.volume,
+).where(Device.id == bindparam("device"))
 _MARK = (
     update(Device)
     .where(Device.id == bindparam("device"))
-    .values(last_report_ms=bindparam("last"), last_heartbeat_time=bindparam("heard"))
+    .values(
+        last_report_ms=bindparam("last"),
+        last_heartbeat_time=bindparam("heard"),
+        battery=bindparam("battery"),
+        volume=bindparam("volume"),
+    )
 )
 
 
 def _marks(session: Session, device_id: int) -> Marks:
-    last, heard, since = session.connection().execute(_MARKS, {"device": device_id}).one()
-    return Marks(device_id, last, heard, since)
+    row = session.connection().execute(_MARKS, {"device": device_id}).one()
+    return Marks(device_id, *row)
 
 
 def _object(session: Session, device_id: int) -> Device:
@@ -236,7 +251,23 @@ def _store_point(
         told = now if when is None else when.time
         if not voice_ledger.note_times(session, device.id, point.value, told):
             return
+    if not history.is_gone(device, when) and not (when is not None and when.late):
+        _note_value(device, point)
     places.add(point, when)
+
+
+def _note_value(device: Device | Marks, point: HistoryPoint) -> None:
+    """Keep the newest battery and volume in the device's row, for the order of the list."""
+    if point.key == BATTERY:
+        device.battery = _small_number(point.value)
+    elif point.key == VOLUME:
+        device.volume = _small_number(point.value)
+
+
+def _small_number(value: object) -> int | None:
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    is_number = text.isascii() and text.isdigit() and len(text) <= SMALL_DIGITS
+    return int(text) if is_number else None
 
 
 def _store_voice(

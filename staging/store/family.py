@@ -52,6 +52,7 @@ def cut(session: Session, device: Device, kind: Kind, account_id: int | None, no
         device.cut_utterance = last.utterance
     device.last_report_ms = device.family_since = until
     device.name, device.update_time = "", now
+    device.battery = device.volume = None
     ota.drop_pending(session, device.id, now)
     return _order(session, device.id, kind, account_id, until, now)
 

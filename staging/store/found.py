@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -15,3 +17,10 @@ def device(session: Session, uuid: str) -> Device:
     if row is None:
         raise NotFoundError(f"device {uuid}: there is none")
     return row
+
+
+def numbers(session: Session, uuids: Sequence[str]) -> list[int]:
+    """Return the numbers of devices; one that there is not has a negative one, which none has."""
+    asked = session.execute(select(Device.uuid, Device.id).where(Device.uuid.in_(uuids)))
+    known = {uuid: number for uuid, number in asked}  # noqa: C416  # rows are no pairs to a type checker
+    return [known.get(uuid, -place) for place, uuid in enumerate(dict.fromkeys(uuids), 1)]

@@ -89,6 +89,8 @@ class Marks:
     last_report_ms: int
     last_heartbeat_time: int | None
     family_since: int
+    battery: int | None
+    volume: int | None
 
 
 class Places:

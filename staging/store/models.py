@@ -5,7 +5,7 @@ Names in the database follow the open API document, in snake case.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -25,6 +25,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from staging.identity.oauth import ALL_SCOPE
 from staging.identity.rights import Role
 from staging.store.stored_json import StoredJson
+from wire.errors import FieldError
+from wire.ota import version_key
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.default import DefaultExecutionContext
 
 # SQLite assigns row ids only for a column of type INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -50,6 +55,19 @@ class Base(DeclarativeBase):
         list[int]: StoredJson,
         list[list[int]]: StoredJson,
     }
+
+
+def version_place(version: str) -> str:
+    """Return a text that sorts as versions do, by any database's order of texts; "" for what is no version."""
+    try:
+        return ".".join(f"{part:010}" for part in version_key(version))
+    except FieldError:
+        return ""
+
+
+def _place_of_row(context: DefaultExecutionContext) -> str:
+    values: dict[str, Any] = context.get_current_parameters()  # type: ignore[no-untyped-call]  # SQLAlchemy's
+    return version_place(values["version"])
 
 
 class Product(Base):
@@ -89,12 +107,22 @@ class OsVersion(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
     version: Mapped[str]
+    # Where it stands among versions: a text that sorts as `wire.ota.version_key` does.
+    place: Mapped[str] = mapped_column(default=_place_of_row, server_default="")
 
 
 class Device(Base):
     """A story machine."""
 
     __tablename__ = "devices"
+    __table_args__ = (
+        # What the list of devices filters and sorts by, so that it does not read the rows: a self-description alone
+        # is a page of the file. When a device was heard last is not in it, which changes each minute.
+        Index(
+            "ix_devices_list", "product_id", "batch_id", "os_version_id", "version", "status", "battery",
+            "volume", "uuid", "name", "create_time", "id",
+        ),
+    )  # fmt: skip
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     uuid: Mapped[str] = mapped_column(unique=True)
@@ -132,6 +160,9 @@ class Device(Base):
     description: Mapped[dict[str, Any] | None] = mapped_column(StoredJson(none_as_null=True))
     # A device's history timestamps always increase, even if the wall clock does not.
     last_report_ms: Mapped[int] = mapped_column(default=0)
+    # The values that its present family's machine reported last, for the list's order; None: none, or no number.
+    battery: Mapped[int | None]
+    volume: Mapped[int | None]
     # SHA-256 of the SBOM of what it runs, and of its base install, as it reported them last.
     sbom: Mapped[str | None] = mapped_column(String(64))
     base_sbom: Mapped[str | None] = mapped_column(String(64))
@@ -405,6 +436,7 @@ class OtaTask(Base):
     """One order to one device; its id is the transaction of the order and of the events."""
 
     __tablename__ = "ota_tasks"
+    __table_args__ = (Index("ix_ota_tasks_status", "status", "device_id"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)

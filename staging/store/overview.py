@@ -1,14 +1,17 @@
-"""The list of devices: one row each, with its latest values, its owner and its latest update."""
+"""The rows of devices, with the latest values, the owner, the latest update and the tags of each.
+
+Which devices a list has, and in which order, is `device_list`'s.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
 from sqlalchemy.orm import Session, aliased
 
-from staging.identity.rights import IN_DEVELOPMENT, Role, Viewer
+from staging.store import tags
 from staging.store.models import (
     KIND_REPORT,
     KIND_RESOURCE,
@@ -24,7 +27,6 @@ from staging.store.models import (
 )
 from staging.store.ota import is_shown
 from staging.store.series import Value
-from wire.text import spellings
 
 # The data points that the list shows of each device, by their names in open API 3.1.
 BATTERY, VOLUME = "power", "volume"
@@ -45,6 +47,7 @@ class DeviceRow:
     task: OtaTask | None
     target: str | None
     """The target version of the latest task."""
+    tags: tuple[str, ...] = ()
 
 
 def _latest(key: str) -> ColumnElement[int | None]:
@@ -101,45 +104,30 @@ _ROWS = (
 )
 
 
-def rows(
-    session: Session,
-    uuids: set[str] | None = None,
-    search: str = "",
-    viewer: Viewer | None = None,
-) -> list[DeviceRow]:
+def rows(session: Session, uuids: Collection[str] | None = None) -> list[DeviceRow]:
     """Return devices, those with the latest heartbeat first, at most DEVICES_LIMIT.
 
     Args:
         session: the transaction.
         uuids: only these devices; None: all.
-        search: only devices whose uuid or name contains it.
-        viewer: only devices in this account's list, and names of its own devices; None: all.
     """
-    statement = _matching(_ROWS, search, viewer)
-    if uuids is not None:
-        statement = statement.where(Device.uuid.in_(uuids))
+    statement = _ROWS if uuids is None else _ROWS.where(Device.uuid.in_(uuids))
     newest = func.coalesce(Device.last_heartbeat_time, 0).desc()
     found = session.execute(statement.order_by(newest, Device.id).limit(DEVICES_LIMIT))
-    return [_row(*row) for row in found]
+    return _with_tags(session, [_row(*tuple(row)) for row in found])
 
 
-def count(session: Session, search: str = "", viewer: Viewer | None = None) -> int:
-    """Return the number of devices that match ``search`` and are in the viewer's list."""
-    whole = select(func.count()).select_from(Device)
-    joined = whole.outerjoin(Binding, Binding.device_id == Device.id)
-    return session.scalar(_matching(joined, search, viewer)) or 0
+def by_ids(session: Session, ids: Sequence[int]) -> list[DeviceRow]:
+    """Return devices by their numbers, in that order; those that are not there are left out."""
+    found = {
+        row[0].id: _row(*tuple(row)) for row in session.execute(_ROWS.where(Device.id.in_(ids)))
+    }
+    return _with_tags(session, [found[number] for number in ids if number in found])
 
 
-def _matching(statement: Any, search: str, viewer: Viewer | None) -> Any:
-    own = None if viewer is None else Binding.account_id == viewer.account_id
-    if own is not None and viewer is not None and viewer.role is not Role.OPERATOR:
-        statement = statement.where(or_(own, Device.version == IN_DEVELOPMENT))
-    if not search:
-        return statement
-    named = or_(*(Device.name.contains(form, autoescape=True) for form in spellings(search)))
-    # A family's name for its device is not to be guessed by searching for it.
-    known = named if own is None else and_(own, named)
-    return statement.where(or_(Device.uuid.contains(search.lower(), autoescape=True), known))
+def _with_tags(session: Session, found: list[DeviceRow]) -> list[DeviceRow]:
+    named = tags.of(session, [row.device.id for row in found])
+    return [replace(row, tags=named.get(row.device.id, ())) for row in found]
 
 
 def _row(  # noqa: PLR0913, PLR0917  # the columns of one statement

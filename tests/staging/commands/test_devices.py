@@ -41,3 +41,44 @@ def test_profile_before_any_server(tmp_path: Path, capsys: pytest.CaptureFixture
     assert cli.main(["device", "add", "--uuid", UUID, "--data", str(tmp_path)]) == 0
     assert cli.main(["device", "profile", UUID, "--data", str(tmp_path)]) == 1
     assert "no server ran on this folder yet" in capsys.readouterr().err
+
+
+def test_the_list_has_the_consoles_filters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tests staging.commands.device_lists too."""
+
+    def ask(*words: str) -> tuple[int, str, str]:
+        code = cli.main(["device", *words, "--data", str(tmp_path)])
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    for uuid in ("a" * 14, "b" * 14):
+        ask("add", "--uuid", uuid)
+    assert ask("tag", "a" * 14, "B" * 14, "--add", "Bench") == (
+        0, f"{'a' * 14} Bench\n{'b' * 14} Bench\n", "",
+    )  # fmt: skip
+    assert ask("tag", "b" * 14, "--remove", "BENCH", "--add", "x")[1] == f"{'b' * 14} x\n"
+    code, out, _ = ask("list", "--tag", "bench", "--presence", "never", "--batch", "0000")
+    assert (code, out.count("\n")) == (0, 1)
+    assert out.startswith("a" * 14)
+    assert "tags=Bench" in out
+    assert ask("list", "--search", "nothing")[1] == "no devices\n"
+    assert ask("list", "--sort", "device", "--csv", "-")[1].splitlines()[1].startswith("a" * 14)
+    table = tmp_path / "devices.csv"
+    assert ask("list", "--csv", str(table))[1] == f"2 devices: {table}\n"
+    assert table.read_bytes().startswith(b"\xef\xbb\xbfuuid,")
+    for words, told in (
+        (("list", "--presence", "maybe"), "presence: got"),
+        (("list", "--sort", "colour"), "sort: got"),
+        (("tag", "a" * 14), "tags: "),
+        (("tag", "a" * 14, "f" * 14, "--add", "y"), "nothing was tagged"),
+    ):
+        code, _, err = ask(*words)
+        assert code == 1
+        assert told in err
+    assert cli.main(["audit", "list", "--data", str(tmp_path)]) == 0
+    tagged = [line for line in capsys.readouterr().out.splitlines() if "device.tag" in line]
+    assert [("+Bench" in line, "-BENCH" in line) for line in tagged] == [
+        (False, True), (True, False), (True, False),
+    ]  # fmt: skip

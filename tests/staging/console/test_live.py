@@ -7,7 +7,6 @@ import json
 import pytest
 
 from staging.console import live
-from staging.store.overview import DEVICES_LIMIT
 
 
 def test_events_are_one_line_of_json_whatever_they_hold() -> None:
@@ -22,10 +21,3 @@ def test_events_are_one_line_of_json_whatever_they_hold() -> None:
 )
 def test_last_event_id(header: str | None, expected: int | None) -> None:
     assert live.last_event_id(header) == expected
-
-
-def test_a_device_that_one_may_not_see_any_more_is_gone_from_the_list() -> None:
-    assert live.gone({"a", "b"}, {"b"}, {"a", "b", "c"}) == ["a"]
-    assert live.gone({"a"}, set(), {"b"}) == []
-    full = [str(number) for number in range(DEVICES_LIMIT)]
-    assert live.gone({"a"}, full, {"a"}) == []

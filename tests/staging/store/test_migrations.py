@@ -5,8 +5,8 @@ staging.migrations.versions.0002_whole_open_api,
 staging.migrations.versions.0003_cancel_and_forced and
 staging.migrations.versions.0004_report_numbers, staging.migrations.versions.0005_issued,
 staging.migrations.versions.0006_sboms, staging.migrations.versions.0007_family,
-staging.migrations.versions.0008_roles, staging.migrations.versions.0009_support_end and
-staging.migrations.versions.0010_doors too.
+staging.migrations.versions.0008_roles, staging.migrations.versions.0009_support_end,
+staging.migrations.versions.0010_doors and staging.migrations.versions.0011_device_list too.
 """
 
 from __future__ import annotations
@@ -147,6 +147,29 @@ def test_accounts_of_before_the_roles_get_no_more_than_they_need(empty: Path | s
     )  # fmt: skip
     assert entry.subject_id == 1
     database.close()
+
+
+OLD_VALUES = """
+    INSERT INTO os_versions (id, product_id, version) VALUES (2, 1, '1.10.2'), (3, 1, 'odd');
+    INSERT INTO reports (device_id, ts, key, kind, value) VALUES
+        (1, 1, 'power', 'REPORT', '80'), (1, 2, 'power', 'REPORT', '55'), (1, 3, 'power', 'RESOURCE', '7'),
+        (1, 4, 'volume', 'REPORT', '"loud"'), (1, 5, 'play', 'REPORT', '"9"')
+"""
+
+
+def test_what_the_list_sorts_by_is_filled_from_what_is_stored(empty: Path | str) -> None:
+    fill_first_schema(empty)
+    with connected(empty) as connection:
+        for statement in OLD_VALUES.split(";"):
+            connection.execute(text(statement))
+    Database(empty).close()
+    with connected(empty) as connection:
+        device = connection.execute(text("SELECT battery, volume FROM devices")).one()
+        places = (
+            connection.execute(text("SELECT place FROM os_versions ORDER BY id")).scalars().all()
+        )
+    assert tuple(device) == (55, None)
+    assert places == ["0000000001", "0000000001.0000000010.0000000002", ""]
 
 
 def test_tables_from_before_the_revisions_are_adopted(empty: Path | str) -> None:
