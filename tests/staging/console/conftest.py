@@ -57,6 +57,10 @@ class Stage:
         return SpeakerThread(device, profile, port)
 
 
+# Its own picture.
+_BLANK = "/console/icon.svg"
+
+
 @contextlib.contextmanager
 def offered(folder: Path, config: str) -> Iterator[Stage]:
     """Run a separate cloud and agent in ``folder``, with these settings; version 1.1.0 is offered."""
@@ -100,39 +104,55 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(stage: Stage, browser: Any) -> Iterator[Page]:
-    """The log-in page in a browser without cookies or storage, in English."""
+def blank(stage: Stage, browser: Any) -> Iterator[Page]:
+    """A page of the console's origin without a script, in a browser without cookies or storage, in English."""
     made = Page(browser, stage.bench.api)
-    browser.delete_all_cookies()
     made.resize(WIDE)
-    made.open("/console/")
-    made.js("localStorage.setItem('story-console-language', 'en')")
+    made.open(_BLANK)
     browser.delete_all_cookies()
-    made.open("/console/")
-    made.get("input[name=user]")
+    made.js("localStorage.clear(); localStorage.setItem('story-console-language', 'en')")
     made.errors()
     yield made
-    browser.get("about:blank")  # ends its streams
+    made.open(_BLANK)  # ends its streams
 
 
 @pytest.fixture
-def inside(page: Page) -> Page:
+def page(blank: Page) -> Page:
+    """The log-in page."""
+    blank.open("/console/")
+    blank.get("input[name=user]")
+    blank.errors()
+    return blank
+
+
+@pytest.fixture
+def logged_in(stage: Stage, blank: Page) -> Page:
+    """No page yet, in a browser that is logged in: the log-in page has its own tests."""
+    with entered(stage, USER) as (client, _headers):
+        for cookie in client.cookies.jar:
+            kept = {"name": cookie.name, "value": cookie.value, "path": cookie.path}
+            blank.browser.add_cookie({**kept, "httpOnly": True, "sameSite": "Strict"})
+    return blank
+
+
+@pytest.fixture
+def inside(logged_in: Page) -> Page:
     """The list of devices, logged in."""
-    page.log_in()
-    page.get(".tabs")
-    return page
+    logged_in.open("/console/")
+    logged_in.get(".tabs")
+    return logged_in
 
 
 @pytest.fixture
-def device(inside: Page, stage: Stage) -> Page:
+def device(logged_in: Page, stage: Stage) -> Page:
     """The page of the agent's device, bound to the tester."""
-    inside.open(f"/console/devices/{stage.uuid}")
-    inside.get("[data-part=bind], [data-part=controls]")
-    if inside.all("[data-part=bind]"):
-        inside.type("input[name=token]", stage.bind_token, enter=True)
-    inside.see("[data-point=volume] .answer", "Done")
-    inside.see("[data-role=live]", "Live")
-    return inside
+    logged_in.open(f"/console/devices/{stage.uuid}")
+    logged_in.get("[data-part=bind], [data-part=controls]")
+    if logged_in.all("[data-part=bind]"):
+        logged_in.type("input[name=token]", stage.bind_token, enter=True)
+    logged_in.see("[data-point=volume] .answer", "Done")
+    logged_in.see("[data-role=live]", "Live")
+    return logged_in
 
 
 # One a file: it sends no heartbeats, so the cloud would take it for silent after a while.
@@ -151,15 +171,15 @@ def speaker(machine: SpeakerThread) -> SpeakerThread:
 
 
 @pytest.fixture
-def shown(inside: Page, speaker: SpeakerThread) -> Page:
+def shown(logged_in: Page, speaker: SpeakerThread) -> Page:
     """The page of the scripted speaker, bound to the tester."""
-    inside.open(f"/console/devices/{speaker.uuid}")
-    inside.get("[data-part=bind], [data-part=player]")
-    if inside.all("[data-part=bind]"):
-        inside.type("input[name=token]", speaker.device["bindToken"], enter=True)
-    inside.see("[data-point=player] [data-role=title]", STORIES[1])
-    inside.see("[data-role=live]", "Live")
-    return inside
+    logged_in.open(f"/console/devices/{speaker.uuid}")
+    logged_in.get("[data-part=bind], [data-part=player]")
+    if logged_in.all("[data-part=bind]"):
+        logged_in.type("input[name=token]", speaker.device["bindToken"], enter=True)
+    logged_in.see("[data-point=player] [data-role=title]", STORIES[1])
+    logged_in.see("[data-role=live]", "Live")
+    return logged_in
 
 
 @contextlib.contextmanager
