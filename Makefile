@@ -106,9 +106,10 @@ types: setup
 fuzz: setup
 	@$(BIN)/python -m tools.fuzz $(if $(INPUTS),--inputs $(INPUTS)) --cloud $(or $(CLOUD),100000)
 
-# What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE.
+# What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE;
+# STORE=postgresql, and with it WORKERS=2: at workers, the machine behind their broker.
 attack: setup
-	@$(BIN)/python -m tools.attack --only "$(ONLY)" $(if $(WRITE),--write $(WRITE))
+	@$(BIN)/python -m tools.attack --only "$(ONLY)" $(if $(WRITE),--write $(WRITE)) $(if $(STORE),--store $(STORE)) $(if $(WORKERS),--workers $(WORKERS))
 
 # The versions of tools/constraints.txt against the advisories of PyPI: needs the network, and puts pip-audit into a folder of its own.
 AUDIT := build/audit

@@ -105,7 +105,7 @@ class Eraser:
     async def _finish(self, receipt: str) -> None:
         while await self._database.write(family.step, receipt):
             pass
-        texts = await self._database.read(family.texts_of, receipt)
+        texts = await self._database.read(family.texts_of, receipt, self._clock())
         await asyncio.to_thread(self._outcomes.erase, texts)
         await asyncio.to_thread(self._database.scrub)
         await self._database.write(family.finish, receipt, self._clock())

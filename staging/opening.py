@@ -9,6 +9,7 @@ from base.files import write_atomically
 from staging.data_dir import SECRET_MODE, DataDir
 from staging.errors import StagingError
 from staging.store import Database, engine, soundness
+from staging.taken_back import TakenBack
 
 REMEDY = (
     "put a backup back with `story-cloud restore FILE`; or, to begin with an empty store, remove {made} and "
@@ -33,6 +34,7 @@ def open_store(data: DataDir, where: Path | str, *, looks: bool = False) -> Data
         if found:
             raise StagingError(f"{path}: is damaged: {found[0]}; {DAMAGED}")
     database = Database(where)
+    database.journal = TakenBack(data).append
     _mark(data, path)
     return database
 

@@ -19,13 +19,15 @@ from sqlalchemy.orm import Session
 
 from base.files import write_atomically
 from staging.data_dir import SECRET_MODE, DataDir
-from staging.errors import StagingError, StoreBusyError
+from staging.errors import StagingError
 from staging.gateway import tls
 from staging.identity import ca
 from staging.releases import tool
+from staging.releases.stock import Stock, compare
 from staging.steadiness import Steadiness
-from staging.store import Database, apps, audit, retention
+from staging.store import Database, apps, audit, releases, retention
 from staging.store.retention import REPORT_DAYS
+from staging.taken_back import TakenBack
 from staging.times import now_ms
 
 # TUF's timestamp is valid for days; four signatures a day leave room for failures.
@@ -63,6 +65,8 @@ class Upkeep:
         self._report_days = report_days
         self._clock = Steadiness(read_noted(data), now_ms(), time.monotonic())
         self._due = time.monotonic() + UPKEEP_SECONDS
+        self._stock = self._new_stock()
+        self._damaged: dict[str, str] = {}
 
     @property
     def believes_clock(self) -> bool:
@@ -71,9 +75,11 @@ class Upkeep:
 
     async def run(self) -> None:
         """Purge at once; then again every `UPKEEP_SECONDS`, with the other work, until cancelled."""
+        await self._look_at_packages()
         await self._purge()
         while True:
             await asyncio.sleep(min(TICK_SECONDS, UPKEEP_SECONDS))
+            await self._look_at_packages()
             stepped = self._clock.note(now_ms(), time.monotonic())
             if stepped:
                 _log.warning("this machine's clock made a step: nothing is deleted by it for a day")
@@ -81,9 +87,29 @@ class Upkeep:
             if stepped or time.monotonic() < self._due:
                 continue
             self._due = time.monotonic() + UPKEEP_SECONDS
+            self._stock = self._new_stock()  # also what has changed without a trace is found
             await self._purge()
             await asyncio.to_thread(prepare_repository, self._data)
             self.renew_certificates()
+
+    def _new_stock(self) -> Stock:
+        return Stock(self._data.tuf / "targets")
+
+    async def _look_at_packages(self) -> None:
+        try:
+            rows = await self._database.read(releases.packages)
+            found = await asyncio.to_thread(compare, rows, self._stock)
+            for package_id, is_damaged in found.changed.items():
+                await self._database.write(releases.note_damage, package_id, is_damaged)
+        except (StagingError, SQLAlchemyError) as error:
+            _log.warning("the packages were not looked at: %s", error)
+            return
+        damaged = {each.name: each.text for each in found.damaged}
+        for name in damaged.keys() - self._damaged.keys():
+            _log.error("%s", damaged[name])
+        for name in self._damaged.keys() - damaged.keys():
+            _log.info("%s is the signed one again", name)
+        self._damaged = damaged
 
     async def _purge(self) -> None:
         if not self._clock.believed:
@@ -91,10 +117,11 @@ class Upkeep:
             return
         note_time(self._data, now_ms())
         try:
+            await asyncio.to_thread(TakenBack(self._data).prune, now_ms())
             await self._database.write(apps.purge, now_ms())
             await self._database.write(audit.purge, now_ms())
             await self._prune(now_ms())
-        except (StoreBusyError, SQLAlchemyError) as error:
+        except (StagingError, SQLAlchemyError, OSError) as error:
             _log.warning("old rows were not purged: %s", error)
 
     async def _prune(self, now: int) -> None:

@@ -65,6 +65,8 @@ TESTED_IN: dict[str, str] = {
     "agent.voice.hands": "tests/agent/voice/test_button.py",
     "agent.voice.session": "tests/agent/voice/test_listener.py",
     "staging.api.family_schema": "tests/staging/api/test_family.py",
+    "staging.store.taken_again": "tests/staging/test_taken_back.py",
+    "staging.store.taken_back": "tests/staging/test_taken_back.py",
     "staging.store.family": "tests/staging/store/test_voice_ledger.py",
     "staging.store.found": "tests/staging/store/test_bind_tokens.py",
     "staging.commands.device_lists": "tests/staging/commands/test_devices.py",

@@ -11,7 +11,7 @@ from typing import Any
 from agent.local import SOCKET_NAME
 from agent.local.client import AgentUnreachableError, LocalClient
 from staging.client import OpenApiClient
-from tools.processes import Service, choose_port, command, supervise
+from tools.processes import Service, choose_port, command, free_port, supervise
 
 REGISTER_TIMEOUT = 30.0
 # Who binds the device by the app, and sees it on the console; and who makes products and publishes versions.
@@ -53,6 +53,8 @@ class Bench:
         self.token = ""
         self.recognises = False
         """Whether the cloud recognises what is said."""
+        self.mqtt_port = 0
+        """The broker's port, the same at each start; 0: there was none yet."""
 
     def start_cloud(
         self,
@@ -68,12 +70,15 @@ class Bench:
         With ``mqtt`` it has a broker, and the profiles that it makes tell devices to use it; with ``faults`` a bench.
         """
         self.recognises = recognise
+        if mqtt:
+            self.mqtt_port = self.mqtt_port or free_port()
         self.cloud = Service(
             "story-cloud",
             ["serve", "--data", self.cloud_data,
              "--api-port", str(choose_port(api_port, "API_PORT") if api_port else 0),
              "--device-port", str(choose_port(device_port, "DEVICE_PORT") if device_port else 0),
-             *(["--recognise"] if recognise else []), *(["--mqtt-port", "0"] if mqtt else []),
+             *(["--recognise"] if recognise else []),
+             *(["--mqtt-port", str(self.mqtt_port)] if mqtt else []),
              *(["--bench-faults"] if faults else [])],
             self.folder / "cloud.log",
         )  # fmt: skip

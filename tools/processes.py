@@ -137,6 +137,13 @@ def command(*words: str | Path) -> str:
     return result.stdout
 
 
+def free_port() -> int:
+    """Return a port of loopback that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def choose_port(wanted: int, variable: str) -> int:
     """Return ``wanted`` if it is free on loopback, else another port, and print that."""
     with socket.socket() as probe:

@@ -99,6 +99,9 @@ class BindToken:
     def take(self, family: Family) -> bool:
         """Keep what the cloud tells; return whether a family has gone since the last time.
 
+        A time before the known one is from a cloud whose clock was ahead, and is right now: were the later one kept,
+        the next family would go unnoticed for years. Whatever is another time counts, since both may have happened.
+
         Raises:
             OSError: it is not on the disk, and nothing has changed.
         """
@@ -108,11 +111,11 @@ class BindToken:
             if family.bind_token is not None:
                 flashed = family.bind_token == self._flashed.bind_token.lower()
                 token = "" if flashed else family.bind_token
-            kept = Kept(token, max(before.since, family.since or 0))
+            kept = Kept(token, before.since if family.since is None else family.since)
             if kept != before:
                 self._write(kept)
                 self._kept = kept
-            return kept.since > before.since
+            return kept.since != before.since
 
     def _write(self, kept: Kept) -> None:
         record = {

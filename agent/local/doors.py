@@ -144,11 +144,12 @@ class Doors:
         await self._serve("local.http_port", bound, token)
 
     async def _https(self) -> None:
-        from agent.local.lan import lan_socket, load_identity  # noqa: PLC0415  # off by default
+        from agent.local.lan import lan_socket, limit_buffers, load_identity  # noqa: PLC0415  # off by default
 
         local = self._local
         token = await self._token()
         identity = await asyncio.to_thread(load_identity, self._state)
+        limit_buffers()
         bound = lan_socket(local.https_address, local.https_port)
         _log.info(
             "local API: https on port %d, certificate SHA-256 %s",

@@ -58,7 +58,8 @@ class Ledger:
 
     async def forget(self, until: float) -> None:
         """Drop what is of a family that has gone, up to a time (Unix seconds)."""
-        await self._change(lambda book: book.forget(until))
+        now = self._now()
+        await self._change(lambda book: book.forget(until, now))
 
     async def erase(self, numbers: Collection[int] | None) -> tuple[int, set[int]]:
         """Order voice to be erased, all with None.

@@ -114,9 +114,13 @@ class Book:
             if entry.number in numbers and entry.erased == Erased.WAITING:
                 self.entries[place] = replace(entry, erased=Erased.DONE, erased_at=now)
 
-    def forget(self, until: float) -> None:
-        """Drop the entries up to a time (Unix seconds): they are of a family that has gone."""
-        self.entries = [entry for entry in self.entries if entry.at > until]
+    def forget(self, until: float, now: float) -> None:
+        """Drop the entries up to a time (Unix seconds): they are of a family that has gone.
+
+        So are those of a time that is still to come: the clock was ahead then, and has been set since.
+        """
+        end = now + DAY_SECONDS
+        self.entries = [entry for entry in self.entries if until < entry.at <= end]
 
     def to_json(self) -> dict[str, object]:
         """Render for the file."""

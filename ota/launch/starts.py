@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from base.files import read_record
 
 # Seconds that a release lives which is not damaged: longer than a slow start, a registration and a first story.
 EARLY_SECONDS = 300.0
 # Early deaths in a row after which a release is left: fewer than a minute's restarts, more than bad luck.
 EARLY_DEATHS = 5
+# Bytes of the file, which has some hundred.
+_SIZE_MAX = 4096
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -65,29 +70,51 @@ def note(state_dir: Path, starts: Starts) -> None:
     """
     path = starts_path(state_dir)
     temp = path.with_name(f".{path.name}.tmp")
-    with contextlib.suppress(OSError):
-        temp.write_text(json.dumps(asdict(starts)), "utf-8")
-        temp.replace(path)
+    for _again in range(2):
+        try:
+            temp.write_text(json.dumps(asdict(starts)), "utf-8")
+            temp.replace(path)
+        except OSError:
+            _remove_odd(temp)
+            _remove_odd(path)
+        else:
+            return
 
 
 def forget(state_dir: Path) -> None:
     """Forget the start: this process ends on purpose, or by a fault that another version has too."""
+    path = starts_path(state_dir)
     with contextlib.suppress(OSError):
-        starts_path(state_dir).unlink(missing_ok=True)
+        _remove_odd(path)
+        path.unlink(missing_ok=True)
+
+
+def _remove_odd(path: Path) -> None:
+    """Remove what damage has made of a file: a folder would keep every start from being counted."""
+    if path.is_dir() and not path.is_symlink():
+        import shutil  # noqa: PLC0415  # each start would pay for it
+
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.exists() and not path.is_file():
+        path.unlink(missing_ok=True)
 
 
 def _read(state_dir: Path) -> Starts | None:
-    """Return the last start; None if there is none that can be read."""
+    """Return the last start; None if there is none that can be read, or one that no launcher has written.
+
+    A damaged number must not leave a good release: more early deaths than leave one are none.
+    """
     try:
-        source = json.loads(starts_path(state_dir).read_bytes())
-        return Starts(
+        source = json.loads(read_record(starts_path(state_dir), _SIZE_MAX))
+        found = Starts(
             str(source["version"]),
             str(source["boot"]),
             float(source["begun"]),
-            max(0, int(source["early"])),
+            int(source["early"]),
         )
     except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return None
+    return found if math.isfinite(found.begun) and 0 <= found.early < EARLY_DEATHS else None
 
 
 def _read_boot_id() -> str:

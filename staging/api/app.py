@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from asyncio import to_thread
 from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.applications import Starlette
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
@@ -16,6 +18,7 @@ from staging.api.bodies import AnyForm
 from staging.api.cors import Cors
 from staging.api.envelope import PREFIX, Boundary, install_handlers, refuse_field
 from staging.api.quick import Quick
+from staging.releases.stock import Stock
 from staging.services import Services
 
 ROUTERS = (
@@ -30,7 +33,13 @@ ROUTERS = (
 
 # The log-in page reads its form itself.
 _OWN_FORMS = frozenset({f"{PREFIX}/account/authorize"})
-_REPOSITORY = "/tuf/"
+_REPOSITORY, _TARGETS = "/tuf/", "/tuf/targets/"
+# Devices try again for a while, and an operator may have put it back by then.
+_DAMAGED = PlainTextResponse(
+    "this package is damaged, and not served\n", 503, headers={"Retry-After": "600"}
+)
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(services: Services, repository: Path) -> Boundary:
@@ -46,13 +55,30 @@ class _Serving:
         self._services = services
         self._endpoints = _endpoints()
         self._files = _files(repository)
+        self._stock = Stock(repository / "targets")
+        self._told: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(_REPOSITORY):
+            if await self._is_damaged(scope["path"]):
+                await _DAMAGED(scope, receive, send)
+                return
             await self._files(scope, receive, send)
             return
         state = {**scope.get("state", {}), "services": self._services}
         await self._endpoints({**scope, "state": state}, receive, send)
+
+    async def _is_damaged(self, path: str) -> bool:
+        """Return whether a package is not the signed one; devices would fetch it in vain."""
+        name = path.removeprefix(_TARGETS)
+        if name == path or ".." in name:
+            return False
+        known = self._stock.is_known(name)
+        fault = self._stock.fault(name) if known else await to_thread(self._stock.fault, name)
+        if fault is not None and fault != self._stock.MISSING and name not in self._told:
+            self._told.add(name)
+            _log.error("%s %s: it is not served", name, fault)
+        return fault is not None and fault != self._stock.MISSING
 
 
 def _files(repository: Path) -> Starlette:

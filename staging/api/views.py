@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from staging.store.devices import DeviceView
-from staging.store.models import KIND_REPORT, Account, Package, Report
+from staging.store.models import DAMAGED, KIND_REPORT, Account, Package, Report
 from staging.store.order_rules import Status
 from staging.store.ota import NewVersion, TaskView
 from staging.store.releases import StrategyType
@@ -115,7 +115,7 @@ def version_info(package: Package, version: str) -> dict[str, Any]:
         "osVersionId": package.os_version_id,
         "description": package.description,
         "size": package.size,
-        "status": package.status,
+        "status": package.status.removesuffix(DAMAGED),  # the document has two
         "createTime": iso(package.create_time),
         "updateTime": iso(package.update_time),
         "osVersion": version,

@@ -14,6 +14,7 @@ from staging.commands.common import (
     command,
     group,
     product_of,
+    row_id,
     store,
 )
 from staging.errors import NotFoundError, StagingError
@@ -33,7 +34,7 @@ def add_commands(
     origins = command(
         app, "origins", common, _origins, "say which web pages may call the API for an app (CORS)"
     )
-    origins.add_argument("app", type=int, metavar="APPID")
+    origins.add_argument("app", type=row_id, metavar="APPID")
     for option, text in (("--add", "such as https://app.example"), ("--remove", "one of them")):
         origins.add_argument(option, action="append", default=[], metavar="ORIGIN", help=text)
     for name, run, text in (
@@ -41,13 +42,13 @@ def add_commands(
         ("unbind", _unbind, "take a product's devices from an app"),
     ):
         changed = command(app, name, common, run, text)
-        changed.add_argument("app", type=int, metavar="APPID")
+        changed.add_argument("app", type=row_id, metavar="APPID")
         add_product_option(changed)
     secret = group(app, "secret", common, "the secret that an app signs with")
     renew = command(
         secret, "renew", common, _renew_secret, "give an app another secret; the old one ends"
     )
-    renew.add_argument("app", type=int, metavar="APPID")
+    renew.add_argument("app", type=row_id, metavar="APPID")
     _add_identity(renew)
 
 

@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from base.files import write_atomically
 from staging.audit import HEAD, to_csv, to_json
 from staging.commands.common import Commands, Result, command, group, store
 from staging.data_dir import SECRET_MODE
-from staging.store import Database, audit
+from staging.store import Database, accounts, audit, devices
 from staging.store.audit import Filter
 from wire.errors import FieldError
 from wire.profile import UUID_PATTERN
@@ -36,7 +38,10 @@ def add_commands(
 
 def _list(options: argparse.Namespace) -> Result:
     with store(options) as database:
-        found = database.call(audit.page, _filter(options), _limit(options))
+        wanted = _filter(options)
+        found = database.call(audit.page, wanted, _limit(options))
+        if not found:
+            database.call(_check_known, wanted)
         rows = [to_json(entry) for entry in found]
     lines = [
         f"{row['time']} {row['actor']} {row['source']} {row['action']} {row['device'] or '-'} "
@@ -55,7 +60,11 @@ def _limit(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> Result:
     with store(options) as database:
-        text = HEAD + "".join(_pages(database, _filter(options)))
+        wanted = _filter(options)
+        pages = "".join(_pages(database, wanted))
+        if not pages:
+            database.call(_check_known, wanted)
+        text = HEAD + pages
     if str(options.csv) == "-":
         options.json = False  # what is printed is CSV
         return Result({}, [text.rstrip("\r\n")])
@@ -73,6 +82,18 @@ def _pages(database: Database, wanted: Filter) -> Iterator[str]:
         if len(found) < PAGE:
             return
         wanted = Filter(wanted.device, wanted.actor, wanted.subject_id, found[-1].id)
+
+
+def _check_known(session: Session, wanted: Filter) -> None:
+    """Refuse a device, or an account, that there is not: "no entries" would be taken for good news.
+
+    Raises:
+        NotFoundError: there is none, and nothing in the log names it.
+    """
+    if wanted.device:
+        devices.get(session, wanted.device)
+    if wanted.actor and not audit.page(session, Filter(actor=wanted.actor), 1):
+        accounts.one(session, wanted.actor)
 
 
 def _filter(options: argparse.Namespace) -> Filter:

@@ -10,7 +10,9 @@ from pathlib import Path
 from staging import backup, opening
 from staging.commands.common import Commands, Result, command, data_of, database_of
 from staging.errors import StagingError
+from staging.releases import stock
 from staging.store import copies, engine, soundness
+from staging.taken_back import FILE_NAME
 from staging.times import now_ms
 
 
@@ -34,6 +36,17 @@ def add_commands(
     restore.add_argument(
         "--replace", action="store_true", help="delete what is in a PostgreSQL already"
     )
+    known = restore.add_mutually_exclusive_group()
+    known.add_argument(
+        "--journal", type=Path, metavar="FILE",
+        help=f"the {FILE_NAME} of the folder that was saved, if it is not in DIR: what was erased and taken back "
+        "since is done once more",
+    )  # fmt: skip
+    known.add_argument(
+        "--without-journal",
+        action="store_true",
+        help="restore without it: what was erased and taken back since is there again",
+    )
     command(commands, "check", common, _check, "look the whole store through for damage")
     command(commands, "sizes", common, _sizes, "show what takes how much room")
 
@@ -49,10 +62,17 @@ def _backup(options: argparse.Namespace) -> Result:
 def _restore(options: argparse.Namespace) -> Result:
     data, where = data_of(options), database_of(options)
     label = time.strftime("%Y%m%d-%H%M%S")
-    made, aside = backup.restore(data, where, options.file, replace=options.replace, label=label)
+    wanted = backup.Wanted(label, options.replace, options.journal, options.without_journal)
+    made, aside = backup.restore(data, where, options.file, wanted)
     opening.open_store(data, where).close()
-    value = {**made.to_json(), "replaced": None if aside is None else str(aside)}
+    value = {
+        **made.to_json(),
+        "replaced": None if aside is None else str(aside),
+        "takenBack": made.taken_back,
+    }
     lines = [f"restored the backup of {made.time}: {_about(made)}"]
+    if made.taken_back:
+        lines.append(f"taken back once more, as since that backup: {made.taken_back} changes")
     if aside is not None:
         lines.append(f"what was there is in {aside}")
     return Result(value, lines)
@@ -74,11 +94,15 @@ def _check(options: argparse.Namespace) -> Result:
     if faults:
         told = "; ".join(faults)
         raise StagingError(f"{path}: {told}; {opening.DAMAGED}")
-    with_store = opening.open_store(data_of(options), database_of(options))
+    data = data_of(options)
+    with_store = opening.open_store(data, database_of(options))
     try:
         odd = with_store.call(copies.odd_values)
+        damaged = stock.look(with_store, data)
     finally:
         with_store.close()
+    if damaged:
+        raise StagingError("; ".join(each.text for each in damaged))
     value = {"sound": True, "oddValues": odd}
     lines = ["the store is sound"]
     if odd:

@@ -26,6 +26,8 @@ Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse gives its clas
 # For a URL with a password: every user of the machine can read a command line.
 DATABASE_VARIABLE = "STORY_CLOUD_DATABASE"
 
+# Of the number of a row: every database takes so many.
+ID_DIGITS = 18
 # Bytes of a file that a secret is given in.
 SECRET_LIMIT = 4096
 
@@ -85,6 +87,13 @@ def product_of(options: argparse.Namespace, database: Database) -> Product:
     if options.product is None:
         return database.call(products.default_product, now_ms())
     return database.call(product_setup.product, options.product)
+
+
+def row_id(text: str) -> int:
+    """Return the number of an app or a strategy, for argparse: no database has larger ones."""
+    if not (text.isascii() and text.isdigit() and len(text) <= ID_DIGITS):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number as `list` shows it")
+    return int(text)
 
 
 def group(

@@ -14,6 +14,7 @@ from staging.commands.common import (
     command,
     group,
     product_of,
+    row_id,
     store,
 )
 from staging.store import releases
@@ -29,9 +30,9 @@ def add_commands(
     strategy = group(commands, "strategy", common, "plan and publish who is offered a package")
     _add_strategy_command(strategy, common)
     publish = command(strategy, "publish", common, _publish, "let a strategy take effect")
-    publish.add_argument("id", type=int, metavar="ID")
+    publish.add_argument("id", type=row_id, metavar="ID")
     withdraw = command(strategy, "withdraw", common, _withdraw, "end a strategy")
-    withdraw.add_argument("id", type=int, metavar="ID")
+    withdraw.add_argument("id", type=row_id, metavar="ID")
     command(strategy, "list", common, _list, "list the strategies")
 
 

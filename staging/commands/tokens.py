@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from staging.commands.common import Commands, Result, command, read_secret, store
-from staging.errors import StagingError
+from staging.commands.common import Commands, Result, command, read_secret, row_id, store
+from staging.errors import NotFoundError, StagingError
 from staging.store import accounts, apps, grants
 from staging.store.apps import TOKEN_LIFETIME_S, token_digest
 from staging.store.grants import ID_DIGITS, Which
@@ -20,7 +20,7 @@ def add_commands(
 ) -> None:
     """Add the command ``token``, and those below it."""
     token = command(commands, "token", common, _token, "let an app act for a user")
-    token.add_argument("--app", type=int, metavar="APPID")
+    token.add_argument("--app", type=row_id, metavar="APPID")
     token.add_argument("--user", metavar="NAME", help="made as a parent if it is new")
     below = token.add_subparsers(metavar="COMMAND")
     for name, run, text in (
@@ -29,7 +29,7 @@ def add_commands(
         ("expire", _expire, "let tokens expire: apps are answered 426, and ask for consent again"),
     ):
         chosen = command(below, name, common, run, text)
-        chosen.add_argument("--app", type=int, metavar="APPID", help="only of this app")
+        chosen.add_argument("--app", type=row_id, metavar="APPID", help="only of this app")
         chosen.add_argument("--user", metavar="NAME", help="only for this user")
         if name != "list":
             chosen.add_argument(
@@ -108,5 +108,10 @@ def _digest(options: argparse.Namespace) -> str | None:
 
 
 def _which(session: Session, options: argparse.Namespace, digest: str | None) -> Which:
+    """Return which tokens are meant; raises NotFoundError for a user, an app or a token that there is not."""
     account_id = None if options.user is None else accounts.one(session, options.user).id
+    if options.app is not None:
+        apps.one(session, options.app)
+    if digest is not None and not grants.listing(session, Which(digest=digest)):
+        raise NotFoundError(f"--token-file {options.token_file}: there is no such token")
     return Which(account_id, options.app, digest)

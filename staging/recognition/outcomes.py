@@ -140,7 +140,13 @@ class OutcomeLog:
         """Erase sentences, in the file too; raises StagingError."""
         if texts.until is not None:
             spoken = f" AND json_extract(body, '$.source') = '{VOICE}'" if texts.voice_only else ""
-            self._erase([(f"uuid = ? AND {_TIME} <= ?{spoken}", (texts.uuid, texts.until))])
+            wanted: list[tuple[str, tuple[object, ...]]] = [
+                (f"uuid = ? AND {_TIME} <= ?{spoken}", (texts.uuid, texts.until))
+            ]
+            if texts.ahead is not None:
+                between = f"uuid = ? AND {_TIME} > ? AND {_TIME} <= ?{spoken}"
+                wanted.append((between, (texts.uuid, *texts.ahead)))
+            self._erase(wanted)
             return
         near = f"uuid = ? AND json_extract(body, '$.utterance') = ? AND abs({_TIME} - ?) < ?"
         self._erase([(near, (texts.uuid, number, at, NEAR_MS)) for number, at in texts.spans])

@@ -117,6 +117,14 @@ def find(session: Session, app_id: int) -> App | None:
     return session.get(App, app_id)
 
 
+def one(session: Session, app_id: int) -> App:
+    """Return an app by its appId; raises NotFoundError."""
+    app = find(session, app_id)
+    if app is None:
+        raise NotFoundError(f"app {app_id}: there is none")
+    return app
+
+
 def origins(session: Session) -> dict[str, frozenset[str]]:
     """Return the origins of each app's web pages, by the app's key; apps without any are left out."""
     rows = session.execute(select(App.apikey, App.web_origins)).all()
@@ -132,9 +140,7 @@ def set_origins(
         NotFoundError: there is no such app.
         FieldError: one is no origin, or there are too many.
     """
-    app = session.get(App, app_id)
-    if app is None:
-        raise NotFoundError(f"app {app_id}: there is none")
+    app = one(session, app_id)
     gone = {check_web_origin(text) for text in removed}
     wanted = dict.fromkeys((*app.web_origins, *(check_web_origin(text) for text in added)))
     kept = [text for text in wanted if text not in gone]
@@ -158,9 +164,7 @@ def renew_secret(session: Session, app_id: int, secret: str | None) -> App:
         NotFoundError: there is no such app.
         StagingError: a secret lacks, or is the present one.
     """
-    app = session.get(App, app_id)
-    if app is None:
-        raise NotFoundError(f"app {app_id}: there is none")
+    app = one(session, app_id)
     if secret is None and app.type != AppType.WEB:
         raise StagingError(f"app {app_id}: the secret of an {app.type} app is made of its identity")
     new = secret or secrets.token_hex(16)
@@ -179,9 +183,7 @@ def issue_token(session: Session, app_id: int, user_name: str, now: int) -> tupl
     Raises:
         NotFoundError: there is no such app.
     """
-    app = session.get(App, app_id)
-    if app is None:
-        raise NotFoundError(f"app {app_id}: there is none")
+    app = one(session, app_id)
     user = account(session, user_name, now)
     return grant(session, app_id, user.id, app.scopes, now), user
 

@@ -41,9 +41,8 @@ def append(session: Session, values: Sequence[Controlled]) -> None:
     last: dict[int, int] = {}
     since: dict[int, int] = {}
     for device_id, newest, gone in connection.execute(known):
-        if newest > now + AHEAD_MS:
-            newest = bring_back(session, device_id, now)  # noqa: PLW2901  # it was wrong
-        last[device_id], since[device_id] = newest, min(gone, newest)
+        found = bring_back(session, device_id, now) if newest > now + AHEAD_MS else (newest, gone)
+        last[device_id], since[device_id] = found
     rows = []
     for value in values:
         if value.device_id in last and value.time > since[value.device_id]:

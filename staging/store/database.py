@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from staging.errors import StagingError, StoreBusyError, StoreFullError
-from staging.store import engine, schema
+from staging.store import engine, schema, taken_back
 from staging.store.engine import SQLITE, Trouble
 from staging.store.lookups import (
     Lookup,
@@ -46,6 +46,9 @@ READ_QUEUE_LIMIT = 2000
 WRITE_QUEUE_LIMIT = 2000
 # The maximum number of writes in one commit; bounds how long the first of them waits.
 WRITE_BATCH_LIMIT = 64
+
+Journal = Callable[[Sequence[taken_back.Line]], None]
+"""Keeps lines durably; raises OSError or StagingError."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,6 +73,8 @@ class Database:
         self.shown = engine.shown(url)
         """The database's name for messages: a path, or a URL without its password."""
         self._outage = Outage(self.shown)
+        self.journal: Journal | None = None
+        """Takes what a transaction takes back, before its commit; None: nobody keeps that."""
         self._frozen = False
         self._reader = engine.reading_engine(url, READ_THREADS)
         self._writer = engine.writing_engine(url)
@@ -114,8 +119,28 @@ class Database:
         """
         if self._frozen:
             return self._read(lambda: self._work_frozen(work, *args, **kw))
-        with self._outage.watch(writes=True), _session(self._writer) as session, session.begin():
-            return work(session, *args, **kw)
+        with self._outage.watch(writes=True), _writing(self._writer) as session, session.begin():
+            found = work(session, *args, **kw)
+            self._keep_taken_back(session)
+            return found
+
+    def _keep_taken_back(self, session: Session) -> None:
+        """Have the journal keep what the transaction takes back, of which it is then sure that it outlives a backup.
+
+        A commit that fails afterwards leaves lines of what was ordered and not done: after a restoring it is done.
+
+        Raises:
+            StoreFullError: the journal's disk does not take it; nothing is taken back.
+        """
+        session.flush()
+        found = taken_back.lines(session)
+        if not found or self.journal is None:
+            return
+        try:
+            self.journal(found)
+        except OSError as error:
+            text = f"what was taken back cannot be noted: {error.strerror}"
+            raise StoreFullError(f"{self.shown}: {text}") from error
 
     def _work_frozen(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kw: P.kwargs
@@ -252,7 +277,7 @@ class Database:
                 self._thaw()
             with (
                 self._outage.watch(writes=True),
-                _session(self._writer) as session,
+                _writing(self._writer) as session,
                 session.begin(),
             ):
                 done = [
@@ -260,6 +285,7 @@ class Database:
                     for job in batch
                     if (result := self._run(session, job)) is not _FAILED
                 ]
+                self._keep_taken_back(session)
         except BaseException as error:  # noqa: BLE001  # each caller gets it; none may hang
             for job in batch:
                 if not job.future.done():
@@ -274,6 +300,7 @@ class Database:
         Trouble of the database's ends the whole batch: SQLite may have undone all of it already, and what
         would follow then would be committed though its callers are told that it failed.
         """
+        noted = len(taken_back.lines(session))
         try:
             with session.begin_nested(), self._outage.watch(writes=True):
                 result = job.work(session)
@@ -283,6 +310,7 @@ class Database:
         except Exception as error:  # raised in the caller that waits for this job
             if isinstance(error.__context__, StoreBusyError):
                 raise error.__context__ from error  # the savepoint went with the transaction
+            taken_back.keep(session, noted)
             job.future.set_exception(error)
             return _FAILED
         return result
@@ -302,3 +330,7 @@ def _find_here(session: Session, lookup: Lookup, values: dict[str, object]) -> R
 
 def _session(bind: Engine) -> Session:
     return Session(bind, expire_on_commit=False)
+
+
+def _writing(bind: Engine) -> Session:
+    return taken_back.Writing(bind, expire_on_commit=False)

@@ -19,6 +19,7 @@ from staging.errors import (
     StagingError,
 )
 from staging.store import bind_tokens, family, found
+from staging.store.history import AHEAD_MS, bring_back
 from staging.store.lookups import Lookup
 from staging.store.models import (
     ACTIVATED,
@@ -297,6 +298,10 @@ def bind(session: Session, uuid: str, bind_token: str, account_id: int, now: int
     if account is None or account.status != ENABLE:
         raise RefusedError(ErrorCode.ACCOUNT_NOT_FOUND)
     proven = _check_bind_token(device, bind_token, account_id, now)
+    if (
+        device.last_report_ms > now + AHEAD_MS
+    ):  # what is to be erased of the one before ends before this
+        device.last_report_ms, device.family_since = bring_back(session, device.id, now)
     binding = session.get(Binding, device.id)
     if binding is not None:
         if binding.proven or not proven:

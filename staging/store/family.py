@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError
 from staging.store import bind_tokens, ota, voice_ledger
+from staging.store.history import AHEAD_MS
 from staging.store.models import Binding, Device, Erasure, Report, VoiceEntry
 from wire.family import Spoken
 from wire.reports import KEYS_VOICE
@@ -148,6 +149,25 @@ def _order(
     return made
 
 
+def take_up(session: Session, order: Erasure, entries: Sequence[VoiceEntry], now: int) -> None:
+    """Take up an order that a restored store did not know: nobody sees any more what it is about; `step` does the rest.
+
+    The device's end of its family is restored already (`staging.store.taken_again`).
+    """
+    kind = Kind(order.kind)
+    if kind in {Kind.UTTERANCES, Kind.DEVICE}:
+        voice_ledger.mark(session, entries, kind, now)
+        for entry in entries:
+            times = voice_ledger.reports_of(session, entry)
+            order.row_count += _delete(session, order.device_id, times)
+    elif kind is Kind.VOICE:
+        voice_ledger.mark_until(session, order.device_id, order.until, kind, now)
+    else:
+        ota.drop_pending(session, order.device_id, now)
+    while step(session, order.receipt):
+        continue
+
+
 def step(session: Session, receipt: str) -> int:
     """Delete up to `STEP` rows that an order is about; return how many went, 0 when none is left."""
     order = session.get_one(Erasure, receipt)
@@ -180,22 +200,28 @@ class Texts:
     Attributes:
         uuid: the device.
         until: all of its sentences up to this time; None: those of ``spans`` alone.
+        ahead: as well those after the first of these times and up to the second one: of a clock that was ahead.
         voice_only: of these, those that were spoken and not typed.
         spans: utterances by their numbers and starts.
     """
 
     uuid: str
     until: int | None = None
+    ahead: tuple[int, int] | None = None
     voice_only: bool = False
     spans: tuple[tuple[int, int], ...] = ()
 
 
-def texts_of(session: Session, receipt: str) -> Texts:
-    """Return the sentences that an order is about."""
+def texts_of(session: Session, receipt: str, now: int) -> Texts:
+    """Return the sentences that an order is about; ``now`` in ms.
+
+    Of a time that is still to come are those that were said before it, when the clock was ahead.
+    """
     order = session.get_one(Erasure, receipt)
     uuid = session.get_one(Device, order.device_id).uuid
     if order.kind not in {Kind.UTTERANCES, Kind.DEVICE}:
-        return Texts(uuid, order.until, voice_only=order.kind == Kind.VOICE)
+        ahead = (now + AHEAD_MS, order.order_time) if order.order_time > now + AHEAD_MS else None
+        return Texts(uuid, order.until, ahead, voice_only=order.kind == Kind.VOICE)
     of_order = select(VoiceEntry.utterance, VoiceEntry.start).where(
         VoiceEntry.id.in_(order.entries)
     )

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
+from staging.store import taken_back
 from staging.store.models import AccessToken, Account, App
 
 # Digits of a token's digest that tell it from others in a list.
@@ -69,9 +70,10 @@ def listing(session: Session, which: Which) -> list[Grant]:
 
 def revoke(session: Session, which: Which) -> int:
     """Take tokens back; returns how many there were."""
-    count = session.scalar(select(func.count()).select_from(AccessToken).where(*which.conditions()))
+    found = session.scalars(select(AccessToken.digest).where(*which.conditions())).all()
     session.execute(delete(AccessToken).where(*which.conditions()))
-    return count or 0
+    _note(session, found, expired=False)
+    return len(found)
 
 
 def expire(session: Session, which: Which, now: int) -> int:
@@ -79,4 +81,11 @@ def expire(session: Session, which: Which, now: int) -> int:
     valid = (*which.conditions(), AccessToken.expire_time > now)
     found: Sequence[str] = session.scalars(select(AccessToken.digest).where(*valid)).all()
     session.execute(update(AccessToken).where(*valid).values(expire_time=now))
+    _note(session, found, expired=True)
     return len(found)
+
+
+def _note(session: Session, digests: Sequence[str], *, expired: bool) -> None:
+    if digests:
+        line = {"kind": "tokens", "digests": list(digests), "expired": expired}
+        taken_back.note(session, line)

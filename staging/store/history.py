@@ -6,14 +6,16 @@ the next page is all that is older (docs/adr/0004).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from staging.store.models import KIND_REPORT, Device, Report, VoiceEntry
+from staging.store.models import KIND_REPORT, Device, Erasure, Report, VoiceEntry
 from wire.reports import KEY_OTA_LOG
 
 # How many of a device's newest logs to search for the latest update's; some may be of earlier ones.
@@ -107,8 +109,7 @@ class Places:
         """The times whose entries are in `_taken`."""
         self._rows: list[dict[str, Any]] = []
         if device.last_report_ms > now + AHEAD_MS:
-            device.last_report_ms = newest = bring_back(session, device.id, now)
-            device.family_since = min(device.family_since, newest)
+            device.last_report_ms, device.family_since = bring_back(session, device.id, now)
 
     def add(self, point: HistoryPoint, when: When | None) -> None:
         """Give a value its time, and keep it for `write`, unless it is of a family that has gone."""
@@ -203,45 +204,74 @@ def append(
     places.write()
 
 
-def bring_back(session: Session, device_id: int, now: int) -> int:
-    """Move a device's entries of the future to just before ``now``; return the newest one's time.
+def bring_back(session: Session, device_id: int, now: int) -> tuple[int, int]:
+    """Move a device's entries of the future to just before ``now``; return the newest one's time, and `Device.family_since`.
 
     They came while our clock was ahead. Otherwise they would be the present state until then, and each later
     entry would come after them. Their distances are kept where that leaves them after the others. The ledger
-    of the voice goes with them, and so does the end of a family that has gone meanwhile.
+    of the voice goes with them, and so does the end of a family that has gone meanwhile, and of what is to be
+    erased of it: between the same entries as before, so that nothing of the next family is on the wrong side.
     """
-    moves = _moves(session, device_id, now)
+    of_device = Report.device_id == device_id
+    before = session.scalar(select(func.max(Report.ts)).where(of_device, Report.ts <= now)) or 0
+    moves = _moves(session, device_id, before, now)
     connection = session.connection()
-    for column in (Report.ts, VoiceEntry.start, VoiceEntry.last):
+    for column, to in _TIMES:
         table = column.class_
+        ahead = select(column).where(table.device_id == device_id, column > now)
+        found = connection.scalars(ahead.distinct().order_by(column)).all()
         one = (
             update(table)
             .where(table.device_id == device_id, column == bindparam("old"))
             .values({column.key: bindparam("new")})
         )
-        if moves:
-            connection.execute(one, moves)
-    of_device = Report.device_id == device_id
-    newest = session.scalar(select(func.max(Report.ts)).where(of_device)) or 0
-    ahead = (Device.id == device_id, Device.family_since > now)
-    connection.execute(update(Device).where(*ahead).values(family_since=newest))
-    return newest
+        if found:
+            told = [{"old": ts, "new": to(ts, moves, now)} for ts in found]
+            connection.execute(one, told)
+    of_family = select(Device.family_since).where(Device.id == device_id)
+    since = connection.scalar(of_family) or 0
+    if since > now:
+        since = _end_moved(since, moves, now)
+        connection.execute(update(Device).where(Device.id == device_id).values(family_since=since))
+    return (moves[-1][1] if moves else before), since
 
 
-def _moves(session: Session, device_id: int, now: int) -> list[dict[str, int]]:
-    """Return the old and the new times of the entries of the future, oldest first."""
+_Moves = Sequence[tuple[int, int]]
+
+
+def _moved(ts: int, moves: _Moves, now: int) -> int:
+    """Return where an entry of the future comes: where the report of that time came, or before the next one."""
+    place = bisect_left(moves, ts, key=itemgetter(0))
+    if place < len(moves) and moves[place][0] == ts:
+        return moves[place][1]
+    return _end_moved(ts, moves, now)
+
+
+def _end_moved(ts: int, moves: _Moves, now: int) -> int:
+    """Return where an end comes that was at ``ts``: just before the first report after it, or before now."""
+    place = bisect_right(moves, ts, key=itemgetter(0))
+    return (moves[place][1] if place < len(moves) else now) - 1
+
+
+_TIMES = (
+    (Report.ts, _moved),
+    (VoiceEntry.start, _moved),
+    (VoiceEntry.last, _moved),
+    (Erasure.until, _end_moved),
+)
+"""The columns with times of a device's entries, and up to when something is to be erased."""
+
+
+def _moves(session: Session, device_id: int, before: int, now: int) -> list[tuple[int, int]]:
+    """Return the old and the new times of the reports after ``now``, oldest first; those up to it end at ``before``."""
     of_device = Report.device_id == device_id
     ahead = select(Report.ts).where(of_device, Report.ts > now).order_by(Report.ts)
     times = session.scalars(ahead).all()
     if not times:
         return []
-    newest = session.scalar(select(func.max(Report.ts)).where(of_device, Report.ts <= now)) or 0
     shift = times[-1] - now + 1
-    fits = times[0] - shift > newest
-    return [
-        {"old": ts, "new": ts - shift if fits else newest + place}
-        for place, ts in enumerate(times, 1)
-    ]
+    fits = times[0] - shift > before
+    return [(ts, ts - shift if fits else before + place) for place, ts in enumerate(times, 1)]
 
 
 def page(session: Session, device_id: int, query: Query) -> Page:

@@ -39,6 +39,8 @@ ENABLE, DISABLE = "ENABLE", "DISABLE"
 PARENT = Role.PARENT.value
 DRAFT, PUBLISHED, WITHDRAWN = "DRAFT", "PUBLISHED", "WITHDRAWN"
 UNVERIFIED, RELEASED = "UNVERIFIED", "RELEASED"
+# What a package's status ends in while its file is not the signed one (`staging.releases.stock`).
+DAMAGED = "_DAMAGED"
 KIND_REPORT, KIND_RESOURCE = "REPORT", "RESOURCE"
 
 

@@ -26,7 +26,7 @@ from staging.store.models import (
 )
 from staging.store.order_rules import ACTIVE, Cancel, Status, TaskState
 from staging.store.ota_log import TEXT_LIMIT, EventLine, add_event, add_line, lines_of
-from staging.store.releases import Offer, StrategyType, offers
+from staging.store.releases import DAMAGED_TEXT, Offer, StrategyType, is_damaged, offers
 from staging.times import log_time
 from wire.ota import OtaEventReport, OtaOrder, OtaState, version_key
 
@@ -125,8 +125,9 @@ def order_verification(
         raise NotFoundError(f"package {package_id}: there is none")
     if package.product_id != device.product_id:
         raise StagingError(f"package {package_id}: it is not of the product of device {uuid}")
-    if package.status == RELEASED:
-        raise StagingError(f"package {package_id}: it is verified already")
+    if package.status == RELEASED or is_damaged(package):
+        why = DAMAGED_TEXT if is_damaged(package) else "it is verified already"
+        raise StagingError(f"package {package_id}: {why}")
     try:
         _check_orderable(session, device, package)
     except RefusedError as error:
@@ -207,6 +208,8 @@ def unsent(session: Session, device_id: int, api_url: str) -> OtaOrder | None:
     if task is None or task.accepted or task.status != Status.CREATED:
         return None
     package = session.get_one(Package, task.package_id)
+    if is_damaged(package):
+        return None  # it waits until the file is put back
     device = session.get_one(Device, device_id)
     return OtaOrder(
         transaction=str(task.id),

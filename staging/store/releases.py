@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError, StagingError, UnfitVersionError
 from staging.store.models import (
+    DAMAGED,
     PUBLISHED,
     RELEASED,
     WITHDRAWN,
@@ -23,6 +24,8 @@ from staging.store.models import (
 from staging.store.order_rules import Status
 from staging.store.products import default_product, os_version
 from wire.ota import version_key
+
+DAMAGED_TEXT = "its file is not the one that was signed: `story-cloud check` says what to do"
 
 
 class StrategyType(StrEnum):
@@ -121,6 +124,8 @@ def release(session: Session, package_id: int, now: int) -> Package:
         raise NotFoundError(f"package {package_id}: there is none")
     if package.status == RELEASED:
         return package
+    if is_damaged(package):
+        raise StagingError(f"package {package_id}: {DAMAGED_TEXT}")
     verified = select(OtaTask.id).where(
         OtaTask.package_id == package_id,
         OtaTask.strategy_id.is_(None),
@@ -130,6 +135,18 @@ def release(session: Session, package_id: int, now: int) -> Package:
         raise StagingError(f"package {package_id}: no device that verified it reports SUCCESS")
     package.status, package.update_time = RELEASED, now
     return package
+
+
+def is_damaged(package: Package) -> bool:
+    """Return whether a package's file was found to be another one than was signed."""
+    return package.status.endswith(DAMAGED)
+
+
+def note_damage(session: Session, package_id: int, damaged: bool) -> None:  # noqa: FBT001  # a fact to store
+    """Note whether a package's file is the signed one: one that is not is neither offered nor ordered."""
+    package = session.get(Package, package_id)
+    if package is not None:
+        package.status = package.status.removesuffix(DAMAGED) + (DAMAGED if damaged else "")
 
 
 def package(session: Session, package_id: int) -> tuple[Package, str] | None:
@@ -183,6 +200,8 @@ def add_strategy(
         version_key(old, field="from")
     product_id = product_id or default_product(session, now).id
     package = package_of(session, product_id, version)
+    if is_damaged(package):
+        raise StagingError(f"version {version}: {DAMAGED_TEXT}")
     if package.status != RELEASED:
         raise StagingError(f"version {version}: it is {package.status}, expected a verified one")
     _check_batches(session, product_id, batches)

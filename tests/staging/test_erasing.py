@@ -28,7 +28,16 @@ from staging.errors import StoreBusyError
 from staging.gateway.reports import decide
 from staging.recognition.kinds import Kind
 from staging.recognition.outcomes import TYPED, VOICE, Outcome, OutcomeLog
-from staging.store import Database, apps, devices, effects, family, utterances, voice_ledger
+from staging.store import (
+    Database,
+    apps,
+    devices,
+    effects,
+    family,
+    history,
+    utterances,
+    voice_ledger,
+)
 from staging.store.effects import Wanted
 from wire.family import Spoken
 from wire.voice import FRAME_SECONDS, HeaderStyle, Segmenter, VoiceSegment
@@ -194,6 +203,37 @@ async def test_voice_goes_by_itself_after_its_days_and_the_ledger_says_so(cloud:
 
 
 @pytest.mark.one_database
+async def test_an_order_of_a_clock_that_was_years_ahead_takes_nothing_of_the_next_family(
+    cloud: Cloud,
+) -> None:
+    """It is open while the clock is put right: the next family's entries are of an earlier time than its end."""
+    number, call = cloud.ids[UUID], cloud.database.call
+    first, second = (call(apps.account, name, NOW).id for name in ("first", "second"))
+    bind_token = str(call(devices.get, UUID).bind_token)
+    call(devices.bind, UUID, bind_token, first, NOW)
+    gone = [*cloud.say(10_001)]
+    true, cloud.now = cloud.now, cloud.now + 9 * 365 * DAY_MS
+    gone += [*cloud.say(10_002, "九年以后")]
+    call(devices.unbind, number, cloud.now)
+    cloud.now += 1000
+    call(devices.bind, UUID, str(call(devices.get, UUID).next_bind_token), second, cloud.now)
+    cloud.report(UUID, "play", "还在九年以后")  # before the clock is put right
+    cloud.now = true + 60_000
+    kept = cloud.say(10_003, "也留下")
+    cloud.report(UUID, "volume", 5)
+    cloud.outcomes.add(Outcome(UUID, cloud.now, TYPED, text="留下的一句", kind=Kind.DONE))
+    await cloud.eraser.rest()
+    assert cloud.traces(*marks_of(gone), "九年以后".encode().join([b'"text": "', b'"'])) == []
+    assert [each["text"] for each in cloud.outcomes.recent(UUID)] == ["留下的一句", "也留下"]
+    found = call(history.page, number, history.Query(limit=100)).entries
+    assert {entry.key for entry in found} == {"play", "volume", "voice_control"}
+    assert all(entry.ts <= cloud.now for entry in found)
+    assert cloud.traces(*marks_of(kept))
+    entries, _ = call(voice_ledger.page, number, None, 10)
+    assert [(entry.utterance, entry.erase_time) for entry in entries] == [(10_003, None)]
+
+
+@pytest.mark.one_database
 async def test_what_fails_is_tried_again_until_it_is_done(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,10 +273,10 @@ async def test_an_order_that_fails_each_time_holds_up_no_other_one(
     first, second = cloud.database.call(family.waiting)
     real = family.texts_of
 
-    def texts_of(session: Any, receipt: str) -> Any:
+    def texts_of(session: Any, receipt: str, now: int) -> Any:
         if receipt == first:
             raise StoreBusyError("a row that cannot be read")
-        return real(session, receipt)
+        return real(session, receipt, now)
 
     monkeypatch.setattr(family, "texts_of", texts_of)
     with pytest.raises(StoreBusyError, match="cannot be read"):

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from staging import backup
+from staging.backup import Wanted
 from staging.data_dir import DataDir, Endpoints, locked, write_endpoints
 from staging.errors import StagingError
 from staging.opening import open_store
@@ -128,7 +129,7 @@ def test_a_backup_brings_everything_back(where: Path | str, tmp_path: Path) -> N
     with closing(open_store(data, where)) as store:
         store.call(devices.add, None, 0)
     (data.root / "ca" / "ca.key").write_text("another key")
-    _, aside = backup.restore(data, where, file, replace=True, label="then")
+    _, aside = backup.restore(data, where, file, Wanted("then", replace=True))
     assert (data.root / "ca" / "ca.key").read_text() == "the key"
     assert aside is not None
     assert (aside / "ca" / "ca.key").read_text() == "another key"
@@ -150,14 +151,14 @@ def test_rows_of_a_postgresql_are_kept_unless_told(
     backup.make(data, data.database, file, 0)
     other = DataDir(tmp_path / "other")
     with pytest.raises(StagingError, match="--replace"):
-        backup.restore(other, where, file, replace=False, label="then")
+        backup.restore(other, where, file, Wanted("then", forgets=True))
     # The lock of this data folder says nothing of a cloud that has another one.
     with closing(Database(where)) as store, monkeypatch.context() as quick:
         quick.setattr(copies, "GONE_SECONDS", 0.0)
         store.call(devices.views)
         with pytest.raises(StagingError, match="a story-cloud runs on it: stop it first"):
-            backup.restore(other, where, file, replace=True, label="then")
-    backup.restore(other, where, file, replace=True, label="then")
+            backup.restore(other, where, file, Wanted("then", replace=True, forgets=True))
+    backup.restore(other, where, file, Wanted("then", replace=True, forgets=True))
     with closing(Database(where)) as store:
         assert [view.device.uuid for view in store.call(devices.views)] == [UUID]
 
@@ -171,7 +172,7 @@ def test_a_running_server_and_damaged_backups_are_refused(data: DataDir, tmp_pat
         locked(data.root / ".serve.lock", "", timeout=0),
         pytest.raises(StagingError, match="serve runs on it: stop it first"),
     ):
-        backup.restore(data, data.database, file, replace=False, label="x")
+        backup.restore(data, data.database, file, Wanted("x"))
     whole = file.read_bytes()
     at = whole.index(b"SQLite format 3")
     for damaged in (
@@ -182,7 +183,7 @@ def test_a_running_server_and_damaged_backups_are_refused(data: DataDir, tmp_pat
     ):
         file.write_bytes(damaged)
         with pytest.raises(StagingError, match=r"saved\.tar"):
-            backup.restore(data, data.database, file, replace=False, label="x")
+            backup.restore(data, data.database, file, Wanted("x"))
     assert at
     assert data.database.read_bytes() == before
 
@@ -197,7 +198,7 @@ def test_names_that_lead_out_of_the_folder(data: DataDir, tmp_path: Path) -> Non
         with tarfile.open(tmp_path / "bad.tar", "a") as archive:
             archive.add(tmp_path / "evil", name)
         with pytest.raises(StagingError, match="no part of a backup"):
-            backup.restore(data, data.database, tmp_path / "bad.tar", replace=False, label="x")
+            backup.restore(data, data.database, tmp_path / "bad.tar", Wanted("x"))
 
 
 @pytest.mark.one_database

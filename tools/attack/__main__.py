@@ -1,25 +1,31 @@
 """Runs the attacks and says of each whether the cloud and the agent held: ``make attack``.
 
 ``ONLY="log-in brake,plain HTTP"`` runs these alone, ``--write FILE`` writes the table as Markdown. The exit code is the
-number of attacks that succeeded, 0 if all were held.
+number of attacks that succeeded, 0 if all were held. ``--store postgresql`` makes them on that database, ``--workers 2``
+at that many workers of such a cloud, with the machine behind its broker.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.attack import doors, family, guessing, owners, roles, words
+from staging.commands.common import DATABASE_VARIABLE
+from staging.store.engine import POSTGRESQL, SQLITE
+from tools.attack import doors, family, flood, guessing, owners, roles, words
 from tools.attack.site import Attack, Outcome, Site, allow_files
+from tools.postgresql import postgresql
 
 ATTACKS: tuple[Attack, ...] = (
     *guessing.ATTACKS, *words.ATTACKS, *family.ATTACKS, *roles.ATTACKS, *owners.ATTACKS,
-    *doors.ATTACKS,
+    *doors.ATTACKS, *flood.ATTACKS,
 )  # fmt: skip
 # Of the attacker: one connection each, and the cloud's own beside it.
 FILES = 16_384
@@ -69,16 +75,37 @@ def choose(names: str) -> list[Attack]:
     return [known[name] for name in wanted] or list(ATTACKS)
 
 
+@contextlib.contextmanager
+def database(store: str) -> Iterator[None]:
+    """Let every cloud and command of this process use the database of this kind."""
+    if store == SQLITE:
+        yield
+        return
+    with postgresql(durable=True) as server:
+        os.environ[DATABASE_VARIABLE] = server.url()
+        try:
+            yield
+        finally:
+            del os.environ[DATABASE_VARIABLE]
+
+
 def main() -> int:
     """Run and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", metavar="NAMES", help="separated by commas")
     parser.add_argument("--write", type=Path, metavar="FILE", help="the table as Markdown")
+    parser.add_argument("--store", choices=(SQLITE, POSTGRESQL), default=SQLITE)
+    parser.add_argument("--workers", type=int, choices=range(4), default=0, metavar="N")
     options = parser.parse_args()
+    if options.workers and options.store == SQLITE:
+        parser.error("--workers: a worker needs --store postgresql")
     chosen = choose(options.only)
     allow_files(FILES)
-    with tempfile.TemporaryDirectory(prefix="story-attack-") as folder:
-        site = Site(Path(folder))
+    with (
+        database(options.store),
+        tempfile.TemporaryDirectory(prefix="story-attack-") as folder,
+    ):
+        site = Site(Path(folder), options.workers)
         try:
             site.start()
             rows = attack(site, chosen)

@@ -61,11 +61,11 @@ def half_hellos(site: Site) -> Outcome:
 
 def idle_http(site: Site) -> Outcome:
     """Open 1,005 connections to the API and ask nothing."""
-    before = resident(site.cloud.process.pid)
+    before = resident(site.api.process.pid)
     opened = open_silent(IDLE_HTTP, ("127.0.0.1", site.api_port))
     try:
         status, took = _status(site), _answer_seconds(site)
-        more = resident(site.cloud.process.pid) - before
+        more = resident(site.api.process.pid) - before
     finally:
         for sock in opened:
             sock.close()
@@ -99,7 +99,7 @@ def slow_heads(site: Site) -> Outcome:
 
 def endless_head(site: Site) -> Outcome:
     """Send a header of 50 MB."""
-    before = resident(site.cloud.process.pid)
+    before = resident(site.api.process.pid)
     with socket.create_connection(("127.0.0.1", site.api_port), 5) as sock:
         _send(sock, b"GET /docs HTTP/1.1\r\nHost: x\r\nX-Long: ")
         sent = 0
@@ -107,7 +107,7 @@ def endless_head(site: Site) -> Outcome:
             if not _send(sock, b"x" * 65536):
                 break
             sent += 65536
-    more = resident(site.cloud.process.pid) - before
+    more = resident(site.api.process.pid) - before
     return Outcome(
         sent < 8 * MEGABYTE and more < 8 * MEGABYTE,
         f"the connection ended after {sent / MEGABYTE:.1f} MB, {more / MEGABYTE:.0f} MB more",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import httpx
 
@@ -64,7 +64,7 @@ def web_page_at_home(site: Site) -> Outcome:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    _agent_again(site, f"[local]\nhttp_port = {port}\n")
+    agent_again(site, f"[local]\nhttp_port = {port}\n")
     url = f"http://127.0.0.1:{port}"
     page = {"Origin": OTHER_PAGE, "Sec-Fetch-Site": "cross-site"}
     statuses = {
@@ -78,7 +78,7 @@ def web_page_at_home(site: Site) -> Outcome:
             f"{url}/status", headers={"Host": "evil.example"}
         ).status_code,
     }
-    _agent_again(site, "")
+    agent_again(site, "")
     given = {name: status for name, status in statuses.items() if status < 400}
     return Outcome(
         not given,
@@ -89,7 +89,7 @@ def web_page_at_home(site: Site) -> Outcome:
 def readable_profile(site: Site) -> Outcome:
     """Leave the profile, which has the token, readable for every user, as a shell's ``>`` does."""
     site.bench.profile_path.chmod(0o644)
-    _agent_again(site, "")
+    agent_again(site, "")
     mode = site.bench.profile_path.stat().st_mode & 0o777
     told = "profile" in site.agent.log.read_text("utf-8", "replace").lower()
     return Outcome(
@@ -98,10 +98,11 @@ def readable_profile(site: Site) -> Outcome:
     )
 
 
-def _agent_again(site: Site, more: str) -> None:
+def agent_again(site: Site, more: str, environment: Mapping[str, str] | None = None) -> None:
+    """Start the machine anew with more lines of settings and these variables."""
     site.agent.stop()
     (site.folder / "agent.toml").write_text(AGENT_CONFIG + more)
-    site.bench.start_agent()
+    site.bench.start_agent(environment)
 
 
 ATTACKS = (

@@ -77,11 +77,6 @@ def _is_out(page: httpx.Client) -> bool:
     return page.get("/console/api/devices").status_code in LOGGED_OUT
 
 
-def _code(site: Site) -> str:
-    words = ("--json", "--profile", site.bench.profile_path, "--state", site.bench.state)
-    return str(json.loads(command("story-agent", "pair", *words))["token"])
-
-
 def _refuses(client: OpenApiClient, uuid: str, token: str) -> bool:
     try:
         client.bind(uuid, token)
@@ -92,7 +87,7 @@ def _refuses(client: OpenApiClient, uuid: str, token: str) -> bool:
 
 def second_owner(site: Site) -> Outcome:
     """Get a used machine: bind it, and read what the first family left; the first one binds it by its old code."""
-    uuid, old = site.bench.device["uuid"], _code(site)
+    uuid, old = site.bench.device["uuid"], site.code()
     given = []
     with _client(site, f"first-{site.number()}") as first:
         first.bind(uuid, old)
@@ -104,16 +99,16 @@ def second_owner(site: Site) -> Outcome:
         if not _until(lambda: bool(list(first.whole_history(uuid, key="voice_control"))), 10):
             given.append("no voice was stored, so it could not be tried")
         first.unbind(uuid)
-        if not _until(lambda: _code(site) != old, CODE_SECONDS):
+        if not _until(lambda: site.code() != old, CODE_SECONDS):
             given.append("the machine shows the old code")
         if not _refuses(first, uuid, old):
             given.append("the old code binds")
         with _client(site, f"second-{site.number()}") as second:
             if not _refuses(second, uuid, old):
                 given.append("the old code binds for the second family")
-            second.bind(uuid, _code(site))
+            second.bind(uuid, site.code())
             given += _left(second, uuid)
-            if not _refuses(first, uuid, _code(site)):
+            if not _refuses(first, uuid, site.code()):
                 given.append("the first family binds what the second one has")
             second.unbind(uuid)
     return Outcome(

@@ -16,7 +16,7 @@ import httpx
 
 from staging.client import OpenApiClient
 from tools.bench import Bench
-from tools.processes import Service
+from tools.processes import Service, command
 
 PASSWORD = "a long enough password"  # noqa: S105  # of accounts that live for a minute
 TIMEOUT = 30.0
@@ -45,26 +45,46 @@ class Attack:
 
 
 class Site:
-    """One cloud with two families, and an agent."""
+    """One cloud with two families, and an agent; with workers the API is the first one's, and the agent is behind the broker."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use ``folder``, which must exist; `start` starts the processes."""
+    def __init__(self, folder: Path, workers: int = 0) -> None:
+        """Use ``folder``, which must exist; `start` starts the processes. ``workers`` need a PostgreSQL."""
         self.bench = Bench(folder)
         self.folder = folder
         self.clients: dict[str, OpenApiClient] = {}
+        self.workers: list[Service] = []
+        self.urls: list[str] = [""] * workers
+        """The addresses of the workers' APIs."""
         self._numbers = 0
 
     def start(self) -> None:
         """Start the cloud and the agent, and add the first family's app and account."""
-        self.bench.start_cloud(0, 0)
+        self._start_cloud(0, 0)
         self.bench.flash_device()
         self.bench.start_agent()
         self.clients["parent"] = self.bench.client()
+
+    def _start_cloud(self, api: int, device: int) -> None:
+        """Start the server, and its workers on their ports of before."""
+        self.bench.start_cloud(api, device, mqtt=bool(self.urls))
+        for number, url in enumerate(self.urls):
+            words: list[str | Path] = ["worker", "--name", f"w{number}"]
+            words += ["--data", self.bench.cloud_data]
+            worker = Service(
+                "story-cloud", [*words, "--api-port", url.rpartition(":")[2] or "0"],
+                self.folder / f"worker-{number}.log",
+            )  # fmt: skip
+            self.workers.append(worker)
+            self.urls[number] = worker.wait_for_line(r"ready api=(\S+)")[1]
+        if self.urls:
+            self.bench.api = self.urls[0]
 
     def stop(self) -> None:
         """End everything."""
         for client in self.clients.values():
             client.close()
+        for worker in self.workers:
+            worker.stop()
         self.bench.stop()
 
     # What the operator does.
@@ -84,8 +104,13 @@ class Site:
         return name
 
     @property
+    def api(self) -> Service:
+        """The process that serves the API."""
+        return self.workers[0] if self.workers else self.cloud
+
+    @property
     def cloud(self) -> Service:
-        """The cloud's process."""
+        """The cloud's process that has the port for devices."""
         if self.bench.cloud is None:
             raise RuntimeError("the cloud is not started")
         return self.bench.cloud
@@ -99,15 +124,20 @@ class Site:
 
     def again(self) -> None:
         """Kill the cloud as a power cut does, and start it on the same ports."""
-        api, device = self.api_port, self.device_port
-        self.cloud.kill()
-        # The next one's line that it is ready is looked for in its own log.
-        self.cloud.log.rename(self.folder / f"cloud-{self.number():03}.log")
-        self.bench.start_cloud(api, device)
+        api, device = 0 if self.workers else self.api_port, self.device_port
+        killed = [*self.workers, self.cloud]
+        for each in killed:
+            each.kill()
+        for each in killed:
+            # The next one's line that it is ready is looked for in its own log.
+            each.log.rename(self.folder / f"cloud-{self.number():03}.log")
+        self.workers.clear()
+        self._start_cloud(api, device)
 
     def log(self) -> str:
         """Return what the cloud has logged, also before it was killed."""
-        logs = [*sorted(self.folder.glob("cloud-*.log")), self.cloud.log]
+        now = [self.cloud.log, *(worker.log for worker in self.workers)]
+        logs = [*sorted(self.folder.glob("cloud-*.log")), *now]
         return "".join(log.read_text("utf-8", "replace") for log in logs)
 
     @property
@@ -164,6 +194,11 @@ class Site:
     def device_context(self) -> ssl.SSLContext:
         """Return a context that trusts the cloud's CA, as every flashed card does."""
         return ssl.create_default_context(cafile=self.bench.cloud_data / "ca" / "ca.crt")
+
+    def code(self) -> str:
+        """Return the bind token that the machine shows."""
+        words = ("--json", "--profile", self.bench.profile_path, "--state", self.bench.state)
+        return str(json.loads(command("story-agent", "pair", *words))["token"])
 
     def profile(self) -> dict[str, Any]:
         """Return what is on the agent's card."""

@@ -162,15 +162,9 @@ def _secure_cloud(site: Site) -> Iterator[tuple[str, ssl.SSLContext]]:
     """Run a second cloud with TLS of its own CA; yields its address and a context that trusts it."""
     data = site.folder / "secure"
     words: list[str | Path] = [
-        "serve",
-        "--data",
-        data,
-        "--tls",
-        "--api-port",
-        "0",
-        "--device-port",
-        "0",
-    ]
+        "serve", "--data", data, "--database", f"sqlite:///{data.absolute() / 'cloud.sqlite'}",
+        "--tls", "--api-port", "0", "--device-port", "0",
+    ]  # fmt: skip
     cloud = Service("story-cloud", words, site.folder / "secure.log")
     try:
         address = cloud.wait_for_line(r"ready api=(\S+) ").group(1)

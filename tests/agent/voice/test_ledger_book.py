@@ -75,7 +75,7 @@ def test_when_the_cloud_deletes_it_by_itself() -> None:
 
 def test_a_family_that_has_gone_takes_its_entries_along() -> None:
     book = filled(SENT, replace(SENT, at=5000))
-    book.forget(1000)
+    book.forget(1000, 5000)
     assert [entry.at for entry in book.entries] == [5000]
     assert book.add(SENT).number == 3
 
@@ -116,3 +116,10 @@ def test_a_damaged_entry_costs_itself_alone() -> None:
 def test_what_is_no_book_is_told(data: bytes) -> None:
     with pytest.raises(WireError):
         parse_book(data)
+
+
+def test_a_family_that_has_gone_leaves_nothing_of_a_clock_that_was_ahead() -> None:
+    now = 5000.0
+    book = filled(SENT, replace(SENT, at=10**9), replace(UNHEARD, at=4999))
+    book.forget(2000, now)
+    assert [entry.at for entry in book.entries] == [4999]

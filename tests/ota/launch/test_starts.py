@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -189,8 +191,13 @@ def test_a_count_that_cannot_be_read_is_none(state: Path, text: str) -> None:
     assert choose_release(state).version == "1.1.0"
 
 
-def test_a_disk_that_takes_no_count_still_starts(state: Path) -> None:
-    starts_path(state).with_name(".starts.json.tmp").mkdir()
+def test_a_disk_that_takes_no_count_still_starts(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
     assert {choose_release(state).version for _start in range(EARLY_DEATHS * 2)} == {"1.1.0"}
 
 
@@ -235,3 +242,39 @@ def test_a_list_that_lost_its_members_is_damage(state: Path, text: str) -> None:
     decision = choose_release(state)
     assert decision.version == "1.0.5"
     assert "release.json: version is not the signed one" in (decision.note or "")
+
+
+def test_a_folder_in_the_place_of_the_count_does_not_end_counting(tmp_path: Path) -> None:
+    """Each start would be the first one, and a release that dies would never be left."""
+    path = starts_path(tmp_path)
+    for odd in (path, path.with_name(f".{path.name}.tmp")):
+        (odd / "lost+found").mkdir(parents=True)
+        for early in range(3):
+            start = start_now(tmp_path, "1.1.0")
+            starts.note(tmp_path, start)
+            assert start.early == early
+        starts.forget(tmp_path)
+        assert start_now(tmp_path, "1.1.0").early == 0
+    path.mkdir()
+    starts.forget(tmp_path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"", b"{}", b"[]", b"\0" * 90, b"\xff" * 10, b"1" * 5000, b'{"early": 4',
+        {"early": 5}, {"early": 10**9}, {"early": -1}, {"early": "1e9"}, {"early": float("inf")},
+        {"begun": float("nan")}, {"begun": float("inf")}, {"begun": None},
+    ],
+)  # fmt: skip
+def test_a_damaged_count_leaves_no_good_release(
+    state: Path, damage: bytes | dict[str, object]
+) -> None:
+    start = start_now(state, "1.1.0")
+    if isinstance(damage, dict):
+        damage = json.dumps(dataclasses.asdict(start) | damage).encode()
+    starts_path(state).write_bytes(damage)
+    decision = choose_release(state)
+    assert (decision.version, decision.note) == ("1.1.0", None)
+    assert start_now(state, "1.1.0").early == 1  # that start was counted

@@ -9,6 +9,7 @@ import pytest
 
 from staging.commands import cli
 from staging.data_dir import DataDir
+from staging.taken_back import FILE_NAME
 from tests.staging.commands.conftest import Cloud, run
 
 
@@ -30,8 +31,13 @@ def test_a_backup_of_a_running_cloud_is_restored_elsewhere(
     refused = run("restore", str(file), "--data", str(cloud.data), ok=False)
     assert "serve runs on it: stop it first" in refused.stderr
     other = tmp_path / "other"
-    assert cli.main(["restore", str(file), "--data", str(other), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["replaced"] is None
+    assert cli.main(["restore", str(file), "--data", str(other), "--json"]) == 1
+    assert "with --journal FILE; or, if that is lost, --without-journal" in capsys.readouterr().err
+    journal = ("--journal", str(cloud.data / FILE_NAME))
+    assert cli.main(["restore", str(file), "--data", str(other), "--json", *journal]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["replaced"], told["takenBack"]) == (None, 0)
+    assert (other / FILE_NAME).exists()
     assert (other / "ca" / "ca.crt").read_bytes() == (cloud.data / "ca" / "ca.crt").read_bytes()
     assert (other / "ca" / "ca.key").stat().st_mode & 0o777 == 0o600
     assert cli.main(["device", "list", "--data", str(other), "--json"]) == 0
@@ -95,3 +101,24 @@ def test_days_are_numbers(days: str, capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         cli.main(["serve", "--report-days", days])
     assert "expected a number from 0 to 36500" in capsys.readouterr().err
+
+
+def test_a_backup_with_another_file_than_was_saved_is_refused(
+    data: DataDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data.ca.mkdir()
+    (data.ca / "ca.key").write_bytes(b"key 1" * 100)
+    file, words = data.root.parent / "a.tar", ("--data", str(data.root))
+    assert cli.main(["backup", str(file), *words]) == 0
+    whole = file.read_bytes()
+    for damaged, expected in (
+        (whole.replace(b"key 1", b"kex 1", 1), "files/ca/ca.key is not the one that was saved"),
+        (whole.replace(b"ca/ca.key", b"ca/cb.key"), "not whole"),
+        (whole.replace(b"sums.json\0", b"sumt.json\0"), "not whole"),
+        (whole[: whole.rindex(b"sums.json\0")], "not whole"),
+    ):
+        file.write_bytes(damaged)
+        capsys.readouterr()
+        assert cli.main(["restore", str(file), *words]) == 1
+        assert expected in capsys.readouterr().err
+        assert (data.ca / "ca.key").read_bytes() == b"key 1" * 100

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from staging.commands import cli
 from tests.staging.commands.conftest import Command
 
 
@@ -30,7 +33,7 @@ def test_tokens_are_listed_taken_back_and_expire(
     file = tmp_path / "token"
     file.write_text(leaked + "\n")
     assert command("token", "revoke", "--token-file", str(file)) == {"revoked": 1}
-    assert command("token", "revoke", "--token-file", str(file)) == {"revoked": 0}
+    assert "there is no such token" in mistake("token", "revoke", "--token-file", str(file))
     (left,) = command("token", "list", "--user", "家长")["tokens"]
     assert kept not in str(left)
     assert command("token", "expire", "--app", app) == {"expired": 1}
@@ -38,3 +41,33 @@ def test_tokens_are_listed_taken_back_and_expire(
     assert "token revoke: which tokens?" in mistake("token", "revoke")
     assert "account x: there is none" in mistake("token", "expire", "--user", "x")
     assert "token: --app and --user missing" in mistake("token")
+
+
+def test_what_is_not_there_is_said(command: Command, mistake: Command) -> None:
+    app = str(command("app", "add", "a", "--type", "web")["appId"])
+    command("token", "--app", app, "--user", "家长")
+    for words in (
+        ("token", "list", "--app", "99"),
+        ("token", "expire", "--app", "99"),
+        ("token", "revoke", "--user", "家长", "--app", "99"),
+        ("app", "origins", "99"),
+        ("app", "unbind", "99"),
+        ("strategy", "publish", "99"),
+        ("audit", "list", "--device", "00830000000099"),
+        ("audit", "list", "--actor", "nobody-99"),
+        ("audit", "export", "--csv", "-", "--device", "00830000000099"),
+        ("bind-token", "renew", "00830000000099"),
+        ("session", "revoke", "nobody-99"),
+        ("update", "cancel", "00830000000099"),
+        ("heard", "00830000000099"),
+    ):
+        assert "99: " in mistake(*words), words
+    assert command("token", "list", "--app", app)["tokens"]
+
+
+@pytest.mark.parametrize("number", ["-1", "9" * 40, "1e3", "x"])
+def test_an_id_that_no_database_has(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["token", "expire", "--app"], ["strategy", "publish"], ["app", "bind"]):
+        with pytest.raises(SystemExit):
+            cli.main([*words, number])
+        assert "expected" in capsys.readouterr().err
