@@ -36,6 +36,7 @@ from staging.console.gate import keep_sessions
 from staging.data_dir import DataDir, Endpoints, locked, read_endpoints, write_endpoints
 from staging.erasing import Eraser
 from staging.errors import StagingError
+from staging.fleet_watch import FleetWatch
 from staging.gateway import tls
 from staging.gateway.bounds import DAY_BYTES
 from staging.gateway.ear import Ear
@@ -362,6 +363,7 @@ class _Cloud:
         proxies = TrustedProxies(self._options.trusted_proxies)
         app = Proxied(Secured(switch, only=web is not None), proxies)
         api = ApiServer(app, tls=web, proxies=proxies)
+        watch = FleetWatch(self._database, self._gateway, now_ms, samples=not self._options.worker)
         await self._nonces.restore()
         async with self._commands(services.audit), asyncio.TaskGroup() as group:
             upkeep = [
@@ -370,6 +372,7 @@ class _Cloud:
                 group.create_task(self._eraser.run()),
                 group.create_task(services.audit.keep_saving()),
                 group.create_task(keep_sessions(console.state.console)),
+                group.create_task(watch.run()),
                 *(group.create_task(work) for work in works),
             ]
             if self.beside.bench is not None:
@@ -398,6 +401,7 @@ class _Cloud:
             for task in upkeep:
                 task.cancel()
             await self._recognition.close()
+            await watch.store()
         await self._nonces.save()
         await services.audit.save()
 

@@ -76,6 +76,7 @@ TESTED_IN: dict[str, str] = {
     "staging.store.fleet_models": "tests/staging/store/test_tags.py",
     "staging.store.listings": "tests/staging/store/test_device_list.py",
     "staging.migrations.versions.0011_device_list": "tests/staging/store/test_migrations.py",
+    "staging.migrations.versions.0012_health": "tests/staging/store/test_migrations.py",
     "staging.migrations.versions.0007_family": "tests/staging/store/test_migrations.py",
     "resources.points.listening": "tests/resources/times/test_listening.py",
     "resources.points.rules": "tests/resources/times/test_times.py",

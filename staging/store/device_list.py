@@ -103,6 +103,15 @@ def seen(session: Session, ids: Collection[int], viewer: Viewer) -> set[int]:
     return set(session.scalars(wanted))
 
 
+def among(session: Session, ids: Iterable[int]) -> Select[Any]:
+    """Return a statement for given numbers: one parameter, however many they are."""
+    text = json.dumps(list(ids))
+    if session.get_bind().dialect.name == SQLITE:
+        return select(func.json_each(text).table_valued("value").c.value)
+    each = func.json_array_elements_text(cast(literal(text), JSON)).table_valued("value")
+    return select(cast(each.c.value, BigInteger))
+
+
 def _mine(viewer: Viewer | None) -> ColumnElement[bool]:
     if viewer is None:
         return true()
@@ -154,15 +163,7 @@ class _Asked:
 
     @cached_property
     def _is_online(self) -> ColumnElement[bool]:
-        return Device.id.in_(self._listed(self.online)) if self.online else false()
-
-    def _listed(self, ids: Iterable[int]) -> Select[Any]:
-        """Return a statement for given numbers: one parameter, however many they are."""
-        text = json.dumps(list(ids))
-        if self.session.get_bind().dialect.name == SQLITE:
-            return select(func.json_each(text).table_valued("value").c.value)
-        each = func.json_array_elements_text(cast(literal(text), JSON)).table_valued("value")
-        return select(cast(each.c.value, BigInteger))
+        return Device.id.in_(among(self.session, self.online)) if self.online else false()
 
     @cached_property
     def _conditions(self) -> list[ColumnElement[bool]]:

@@ -26,3 +26,36 @@ class DeviceTag(Base):
 
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
     tag_id: Mapped[int] = mapped_column(ForeignKey("tags.id"), primary_key=True, index=True)
+
+
+class HealthPart(Base):
+    """How the devices of a version and a batch did in five minutes; `staging.store.health` writes and reads it."""
+
+    __tablename__ = "health"
+
+    # The beginning of the five minutes, ms.
+    start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    os_version_id: Mapped[int] = mapped_column(ForeignKey("os_versions.id"), primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id"), primary_key=True)
+    # Time that its devices were connected, and that they would have been if all had been always, ms.
+    connected: Mapped[int] = mapped_column(default=0)
+    expected: Mapped[int] = mapped_column(default=0)
+    starts: Mapped[int] = mapped_column(default=0)
+    crashes: Mapped[int] = mapped_column(default=0)
+    plays: Mapped[int] = mapped_column(default=0)
+    failed_plays: Mapped[int] = mapped_column(default=0)
+    # Presses of the button that were answered, and how long that took together, ms.
+    presses: Mapped[int] = mapped_column(default=0)
+    press_time: Mapped[int] = mapped_column(default=0)
+    update_bytes: Mapped[int] = mapped_column(default=0)
+
+
+class FleetSample(Base):
+    """What the fleet was like at one minute."""
+
+    __tablename__ = "fleet_samples"
+
+    ts: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    devices: Mapped[int]
+    online: Mapped[int]
+    updating: Mapped[int]

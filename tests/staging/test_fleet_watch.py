@@ -1,0 +1,94 @@
+"""What is counted of links and reports: starts, crashes, plays, presses."""
+
+from __future__ import annotations
+
+import pytest
+
+from staging import fleet_watch
+from staging.fleet_watch import Counter, press_of, state_of
+from staging.store.effects import OtaEventSeen, RunningVersion
+from staging.store.health import Counts
+from staging.store.history import HistoryPoint
+from tests.staging.conftest import FakeClock
+from wire.ota import OtaEvent, OtaEventReport
+
+UUID = "a" * 14
+START = [RunningVersion("1.0")]
+
+
+@pytest.fixture
+def counter(clock: FakeClock) -> Counter:
+    return Counter(clock, lambda _uuid: False)
+
+
+def taken(counter: Counter) -> Counts:
+    return counter.take().get(UUID, Counts())
+
+
+@pytest.mark.parametrize(("seconds", "crashes"), [(4, 1), (15, 1), (16, 0), (-1, 0)])
+def test_a_start_soon_after_the_link_ended_is_a_crash(
+    counter: Counter, clock: FakeClock, seconds: int, crashes: int
+) -> None:
+    counter.note_reports(UUID, START)
+    assert taken(counter) == Counts(starts=1)
+    counter.note_change(UUID)
+    clock.now += seconds * 1000
+    counter.note_reports(UUID, START)
+    assert taken(counter) == Counts(starts=1, crashes=crashes)
+    counter.note_reports(UUID, START)
+    assert taken(counter) == Counts(starts=1)  # the same end counts once
+
+
+def test_a_start_of_an_update_is_no_crash(counter: Counter, clock: FakeClock) -> None:
+    done = OtaEventReport("1", OtaEvent.DOWNLOAD_COMPLETE)
+    counter.note_reports(UUID, [OtaEventSeen(done)])
+    counter.note_change(UUID)
+    clock.now += 5000
+    counter.note_reports(UUID, START)
+    assert taken(counter) == Counts(starts=1, update_bytes=1)
+
+
+def test_a_title_sounds_or_does_not(counter: Counter) -> None:
+    def player(state: str) -> None:
+        counter.note_reports(UUID, [HistoryPoint("player", f'{{"state": "{state}"}}')])
+
+    for state in ("loading", "playing", "idle", "loading", "loading", "idle", "idle", "playing"):
+        player(state)
+    assert taken(counter) == Counts(plays=1, failed_plays=1)
+    player("loading")
+    player("waiting")
+    player("playing")
+    assert taken(counter) == Counts(plays=1)
+
+
+def test_what_reports_say_is_read_with_care(counter: Counter) -> None:
+    assert [state_of(v) for v in ('{"state": 3}', "[", None, 7, {"state": "idle"})] == [
+        "",
+        "",
+        "",
+        "",
+        "idle",
+    ]
+    told = {"id": 1, "end": "sent", "why": "button", "seconds": {"opened": 0.1, "answered": 1.25}}
+    assert press_of(told) == 1.25
+    assert [press_of(told | {"why": "word"}), press_of(told | {"seconds": {}}), press_of(3)] == [
+        None
+    ] * 3
+    counter.note_reports(UUID, [HistoryPoint("utterance_times", told)])
+    assert taken(counter) == Counts(presses=1, press_time=1250)
+
+
+def test_what_could_not_be_stored_is_counted_later_and_bounded(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter.note_reports(UUID, START)
+    kept = counter.take()
+    counter.note_reports(UUID, START)
+    counter.put_back(kept)
+    assert taken(counter).starts == 2
+    monkeypatch.setattr(fleet_watch, "DEVICES_LIMIT", 2)
+    counter.put_back({str(n): Counts(starts=1) for n in range(5)})
+    assert len(counter.take()) == 2
+    for n in range(5):
+        counter.note_change(str(n))
+    assert len(counter._left._held) == 2
