@@ -60,7 +60,7 @@ from staging.times import now_ms
 from staging.upkeep import Upkeep, prepare_repository
 from staging.web_tls import Secured, WebTls, packages_url
 from wire.abilities import ANSWER
-from wire.fields import get_string
+from wire.fields import get_int, get_string
 
 # The server's name among the workers.
 SERVER_NAME = "server"
@@ -435,6 +435,7 @@ class _Cloud:
             "say": logged("say", self._say),
             "cancel": logged("update.cancel", self._cancel),
             "online": self._online,
+            "lead": self._lead,
             **{name: logged(name, work) for name, work in changes.items()},
             **reads,
         }
@@ -446,6 +447,11 @@ class _Cloud:
 
     async def _online(self, _wanted: Mapping[str, object]) -> Mapping[str, object]:
         return {"ids": self._gateway.sessions.ids()}
+
+    async def _lead(self, wanted: Mapping[str, object]) -> Mapping[str, object]:
+        """Lead a device to the advisor, which logs that itself; it renews this every few seconds."""
+        uuid, port = get_string(wanted, "uuid").lower(), get_int(wanted, "port", high=65535)
+        return self._gateway.diversions.lead(uuid, port)
 
     async def _cancel(self, wanted: Mapping[str, object]) -> Mapping[str, object]:
         uuid = get_string(wanted, "uuid").lower()

@@ -57,6 +57,7 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "strategy publish": {TARGET: "id"},
     "strategy withdraw": {TARGET: "id"},
     "update cancel": {UUID: "uuid"},
+    "advise": {UUID: "uuid"},
     "say": {UUID: "uuid"},
     "backup": {TARGET: "file"},
     "restore": {TARGET: "file"},

@@ -40,6 +40,7 @@ SUBJECTS: Final = {
     "sboms": ("sbom",),
     "strategies": ("strategy",),
     "updates": ("update",),
+    "advising": ("advise",),
     "sentences": ("say", "heard"),
     "title_lists": ("catalogue",),
     "faults": ("fault",),
@@ -77,6 +78,7 @@ def _run_command(arguments: list[str] | None) -> int:
         lines = [json.dumps(result.value, ensure_ascii=False)] if options.json else result.lines
         # What devices and apps named must not write to a terminal what it obeys.
         print("\n".join(map(escape, "\n".join(lines).split("\n"))))
+        return result.code
     return exits.DONE
 
 

@@ -38,6 +38,8 @@ class Result:
 
     value: Mapping[str, object]
     lines: list[str]
+    code: int = 0
+    """The exit code: one of `staging.commands.exits`."""
 
 
 Run = Callable[[argparse.Namespace], Result]

@@ -27,6 +27,7 @@ from staging.gateway import twins
 from staging.gateway.bounds import DAY_BYTES, Quota
 from staging.gateway.control import Control
 from staging.gateway.control_history import ControlHistory
+from staging.gateway.diversions import Diversions
 from staging.gateway.family import FamilyDesk
 from staging.gateway.greeting import Greeter
 from staging.gateway.handshakes import TlsServer
@@ -63,8 +64,7 @@ from wire.reports import (
 
 # A 2017 module needs 2-4 s for an RSA handshake; the timeout leaves time for a retry.
 HANDSHAKE_TIMEOUT = 10.0
-# A device registers with its first message; a peer that takes longer is not a device.
-REGISTRATION_DEADLINE = 10.0
+REGISTRATION_DEADLINE = 10.0  # A device registers with its first message.
 # How long an app waits for a device's answer; mobile networks stall for several seconds.
 CONTROL_DEADLINE = 10.0
 # By then two keepalives are missing, the second one by half an interval.
@@ -118,6 +118,7 @@ class Gateway:
         self._limits = limits
         self._clock = clock
         self.sessions = Sessions()
+        self.diversions = Diversions(self.sessions)
         self._connections: dict[Connection, asyncio.Task[Any]] = {}
         self._others: dict[Peer, Endpoint] = {}
         self._owns = owns
@@ -181,6 +182,7 @@ class Gateway:
             shutdown_seconds=STOP_TIMEOUT,
             limits=self._limits.door,
             dress=self._taps.dress,
+            diversions=self.diversions,
         )
         self._listener = listener
         self._handshakes.start(listener)

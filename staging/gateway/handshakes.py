@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from staging.crowd import DoorLimits
 from staging.doorman import Doorman, Settle
+from staging.gateway.diversions import Diversions
 from wire.errors import show
 
 Carry = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Settle], Awaitable[None]]
@@ -67,12 +68,15 @@ class TlsServer:
         limits: DoorLimits,
         dress: Dress | None = None,
         name: str = "device port",
+        diversions: Diversions | None = None,
     ) -> None:
         """Carry connections by ``carry``; ``limits`` hold before TLS begins; ``name`` is for the log.
 
-        ``dress`` returns what TLS is to use in place of a plain transport.
+        ``dress`` returns what TLS is to use in place of a plain transport; ``diversions`` has the
+        addresses that are the advisor's for now.
         """
         self._dress = dress
+        self._diversions = diversions
         self._carry = carry
         self._context = context
         self._handshake_seconds = handshake_seconds
@@ -92,6 +96,8 @@ class TlsServer:
         self._doorman.close()
 
     async def _serve(self, sock: socket.socket, settle: Settle) -> None:
+        if await self._is_led_away(sock, settle):
+            return
         peer = _peer(sock)
         served = _Served(self._carry, settle)
         try:
@@ -130,6 +136,18 @@ class TlsServer:
             raise ConnectionResetError
         served.connection_made(secure)
         return secure
+
+    async def _is_led_away(self, sock: socket.socket, settle: Settle) -> bool:
+        """Carry a connection to the advisor whose device is under its hands; return whether it was one."""
+        if self._diversions is None:
+            return False
+        address = _peer(sock).rpartition(":")[0].strip("[]")
+        port = self._diversions.port_for(address)
+        if not port:
+            return False
+        settle()
+        await self._diversions.carry(sock, address, port)
+        return True
 
 
 class _Unread(asyncio.Protocol):

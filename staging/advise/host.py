@@ -1,0 +1,278 @@
+"""The bench on real sockets: a listening port to which the device is led, TLS in every manner, and slow ways."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Coroutine
+from typing import Any, Self
+
+from staging.advise.bench import AbsentError, Manner, Serving
+from staging.advise.papers import Papers
+from staging.advise.record import LineSeen
+from staging.advise.web import Web
+from staging.gateway.handshakes import reason_of
+
+READ_SIZE = 16 * 1024
+# Seconds for a handshake: 2017 modules need 2 to 4 s, and a slow way takes its own time.
+HANDSHAKE_SECONDS = 20.0
+# Seconds for the close of TLS.
+SHUTDOWN_SECONDS = 1.0
+# Connections that wait to be taken; the oldest are dropped.
+WAITING_LIMIT = 16
+# Seconds that a program at the machine may take.
+HAND_SECONDS = 60.0
+# Seconds between two pieces of a slow way.
+TICK_SECONDS = 0.05
+_RESET = struct.pack("ii", 1, 0)
+
+
+class RealLine:
+    """One connection."""
+
+    def __init__(self, opened: float, sock: socket.socket) -> None:
+        self.seen = LineSeen(opened)
+        self._sock = sock
+        self._reader = asyncio.StreamReader()
+        self._transport: asyncio.Transport | None = None
+        self._held = False
+
+    async def shake(self, context: ssl.SSLContext | None, sock: socket.socket) -> None:
+        """Do the handshake; what came of it is in ``seen``."""
+        protocol = asyncio.StreamReaderProtocol(self._reader)
+        more = {}
+        if context is not None:
+            more = {
+                "ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": SHUTDOWN_SECONDS,
+            }  # fmt: skip
+        try:
+            self._transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: protocol, sock, ssl=context, **more
+            )
+        except (OSError, ssl.SSLError) as error:
+            self.seen.fault = reason_of(error, HANDSHAKE_SECONDS)
+            self.seen.closed = asyncio.get_running_loop().time()
+            sock.close()
+            return
+        agreed = self._transport.get_extra_info("ssl_object")
+        self.seen.handshake = "none" if agreed is None else str(agreed.version())
+
+    async def read(self) -> bytes:
+        """Return what comes next; b"" at the end."""
+        try:
+            data = await self._reader.read(READ_SIZE)
+        except (OSError, ssl.SSLError) as error:
+            self.seen.fault = self.seen.fault or reason_of(error, HANDSHAKE_SECONDS)
+            data = b""
+        if not data:
+            self.seen.by_device = True
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, in one record."""
+        if self._transport is not None and not self._held and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def hold(self) -> None:
+        """Read and write no more."""
+        self._held = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def close(self) -> None:
+        """End it in order."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def reset(self) -> None:
+        """End it with a reset."""
+        if self._sock.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class RealBench:
+    """The bench of one device."""
+
+    def __init__(self, listener: socket.socket, papers: Papers, link: str, hand: str = "") -> None:
+        """Take connections of a listening socket; ``hand`` is the program that acts at the machine."""
+        self._listener, self._papers = listener, papers
+        self.link = link
+        self._hand = hand
+        self._offers: list[tuple[float, socket.socket]] = []
+        self._news = asyncio.Event()
+        self._lines: list[RealLine] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._web = Web()
+
+    async def __aenter__(self) -> Self:
+        self._listener.setblocking(False)
+        self._spawn(self._take())
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for line in self._lines:
+            line.reset()
+        for _, sock in self._offers:
+            sock.close()
+        self._listener.close()
+        await self._web.close()
+
+    async def open_web(self, host: str) -> None:
+        """Begin to serve what updates fetch."""
+        await self._web.open(host)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            sock, _ = await loop.sock_accept(self._listener)
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._offers.append((loop.time(), sock))
+            if len(self._offers) > WAITING_LIMIT:
+                self._offers.pop(0)[1].close()
+            self._news.set()
+
+    # What cases may do.
+
+    def now(self) -> float:
+        """Return seconds that only grow."""
+        return asyncio.get_running_loop().time()
+
+    def wall_ms(self) -> int:
+        """Return the time of day (Unix, milliseconds)."""
+        return int(time.time() * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+    @property
+    def waiting(self) -> int:
+        """How many connections nobody has taken yet."""
+        self._forget_dead()
+        return len(self._offers)
+
+    def _forget_dead(self) -> None:
+        """Drop connections whose device has gone while nobody took them."""
+        alive = []
+        for opened, sock in self._offers:
+            try:
+                gone = sock.recv(1, socket.MSG_PEEK) == b""
+            except BlockingIOError:
+                gone = False
+            except OSError:
+                gone = True
+            if gone:
+                sock.close()
+            else:
+                alive.append((opened, sock))
+        self._offers = alive
+
+    async def accept(self, manner: Manner, within: float) -> RealLine:
+        """Return the device's next connection; raises AbsentError."""
+        try:
+            async with asyncio.timeout(within):
+                while not self.waiting:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AbsentError(f"no connection within {within:g} s") from None
+        opened, sock = self._offers.pop(0)
+        line = RealLine(opened, sock)
+        self._lines = [each for each in self._lines if each.seen.closed is None] + [line]
+        inner = sock
+        if manner.pace or manner.delay:
+            inner = self._slow_way(sock, manner)
+        context = None if manner.clear is not None else self._papers.context(manner)
+        await line.shake(context, inner)
+        if manner.clear is not None:
+            self._spawn(_answer_in_clear(line, manner.clear))
+        return line
+
+    def _slow_way(self, sock: socket.socket, manner: Manner) -> socket.socket:
+        """Put a slow way between a connection and what is returned."""
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        far.setblocking(False)
+        self._spawn(_carry(sock, far, manner))
+        self._spawn(_carry(far, sock, manner))
+        return near
+
+    async def hand(self, verb: str) -> bool:
+        """Have the program at the machine do something; return whether it could."""
+        if not self._hand:
+            return False
+        with contextlib.suppress(OSError, TimeoutError):
+            process = await asyncio.create_subprocess_exec(
+                *shlex.split(self._hand), *verb.split(), stdout=asyncio.subprocess.DEVNULL
+            )
+            try:
+                async with asyncio.timeout(HAND_SECONDS):
+                    return await process.wait() == 0
+            finally:
+                if process.returncode is None:
+                    process.kill()
+        return False
+
+    def serve(self, path: str, how: Serving) -> str:
+        """Offer a file by HTTP; return its URL."""
+        return self._web.serve(path, how)
+
+
+async def _carry(source: socket.socket, target: socket.socket, manner: Manner) -> None:
+    """Carry bytes in one direction, late and slowly."""
+    loop = asyncio.get_running_loop()
+    pending: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+    reading = asyncio.ensure_future(_read_into(source, pending))
+    free = loop.time()
+    try:
+        while True:
+            at, data = await pending.get()
+            size = len(data) or 1
+            free = max(free, at + manner.delay) + (size / manner.pace if manner.pace else 0.0)
+            await asyncio.sleep(max(0.0, free - loop.time()))
+            if not data:
+                break
+            await loop.sock_sendall(target, data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # the other side has gone
+    finally:
+        reading.cancel()
+
+
+async def _read_into(source: socket.socket, pending: asyncio.Queue[tuple[float, bytes]]) -> None:
+    loop = asyncio.get_running_loop()
+    data = b"?"
+    while data:
+        try:
+            # Small pieces, so that a slow way is slow from the first byte.
+            data = await loop.sock_recv(source, 512)
+        except OSError:
+            data = b""
+        pending.put_nowait((loop.time(), data))
+
+
+async def _answer_in_clear(line: RealLine, page: bytes) -> None:
+    """Answer as a web server does that cannot read what came."""
+    await asyncio.sleep(TICK_SECONDS * 4)
+    line.write(page)
+    await asyncio.sleep(1.0)
+    line.close()

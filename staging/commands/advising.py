@@ -1,0 +1,254 @@
+"""``advise``: does a machine do what the document asks? Its reports, compared and verified."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from base.locales import speaks_chinese
+from staging.commands import exits
+from staging.commands.common import (
+    Commands,
+    Result,
+    add_address_options,
+    command,
+    data_of,
+    endpoints_of,
+    store,
+)
+from staging.errors import StagingError
+
+if TYPE_CHECKING:
+    from staging.advise.runner import Progress
+    from staging.advise.visit import Wish
+
+LIST, COMPARE, VERIFY = "list", "compare", "verify"
+PORT_MAX = 65535
+_UUID = re.compile(r"[0-9a-fA-F]{14}")
+_MARKS = {"pass": "ok  ", "warn": "WARN", "fail": "FAIL", "not applicable": "n/a "}
+
+
+def add_commands(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add ``advise``."""
+    advise = command(
+        commands, "advise", common, _advise,
+        "check a machine against the document (docs/advisor.md); advise list, advise compare A B, advise verify REPORT",
+    )  # fmt: skip
+    advise.add_argument(
+        "uuid", metavar="UUID", help=f"the device, or {LIST}, {COMPARE} or {VERIFY}"
+    )
+    advise.add_argument(
+        "files", metavar="REPORT", nargs="*", type=Path, help="for compare and verify"
+    )
+    advise.add_argument(
+        "--suite", default="quick", metavar="NAME", help="quick, full, or one of `advise list`"
+    )
+    advise.add_argument(
+        "--seed", type=_seed, metavar="N", help="the same seed repeats the same cases"
+    )
+    advise.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="where the report goes (default: in the data folder)",
+    )
+    advise.add_argument(
+        "--port", type=_port, default=0, metavar="N",
+        help="listen there for the device, which a profile leads here; without it the running cloud leads it",
+    )  # fmt: skip
+    advise.add_argument(
+        "--listen", default="127.0.0.1", metavar="ADDR", help="where that port listens"
+    )
+    advise.add_argument(
+        "--link", choices=("coap", "mqtt"), default="coap", help="what the device speaks there"
+    )
+    advise.add_argument(
+        "--profile", type=Path, metavar="FILE", help="write a profile that leads the device there"
+    )
+    advise.add_argument(
+        "--hand", default="", metavar="PROGRAM", help="what acts at the machine (docs/advisor.md)"
+    )
+    advise.add_argument(
+        "--authority", type=Path, metavar="FILE", help="verify: another cloud's ca.crt"
+    )
+    advise.add_argument("--progress", action="store_true", help=argparse.SUPPRESS)
+    add_address_options(advise)
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of at most ten digits")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= PORT_MAX):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a port from 1 to {PORT_MAX}")
+    return int(text)
+
+
+def _advise(options: argparse.Namespace) -> Result:
+    reads = {LIST: _list, COMPARE: _compare, VERIFY: _verify}
+    if options.uuid in reads:
+        options.only_shown = True
+        return reads[options.uuid](options)
+    if not _UUID.fullmatch(options.uuid):
+        expected = f"14 hexadecimal digits, or {LIST}, {COMPARE} or {VERIFY}"
+        raise StagingError(f"UUID: got {options.uuid!r}, expected {expected}")
+    if options.files:
+        raise StagingError(f"{options.files[0]}: reports are for {COMPARE} and {VERIFY}")
+    return _run(options)
+
+
+def language() -> str:
+    """Return in which language a person reads: zh or en."""
+    return "zh" if speaks_chinese(os.environ) else "en"
+
+
+def _list(_options: argparse.Namespace) -> Result:
+    from staging.advise import catalogue
+
+    chosen = language()
+    quick = {check.id for check in catalogue.select(catalogue.QUICK)}
+    checks = [
+        {
+            "id": check.id, "suite": check.suite, "quick": check.id in quick,
+            "title": getattr(check.title, chosen), "asks": check.asks,
+        }
+        for check in catalogue.CHECKS
+    ]  # fmt: skip
+    lines = [
+        f"{'quick' if each['quick'] else 'full ':5}  {each['id']:28} {each['title']}"
+        for each in checks
+    ]
+    names = [catalogue.QUICK, catalogue.FULL, *catalogue.SUITES]
+    return Result({"suites": names, "checks": checks}, [f"suites: {', '.join(names)}", *lines])
+
+
+def _two(options: argparse.Namespace, count: int) -> list[dict[str, Any]]:
+    """Return the reports that a command names."""
+    from staging.advise import report
+
+    if len(options.files) != count:
+        raise StagingError(
+            f"advise {options.uuid}: got {len(options.files)} reports, expected {count}"
+        )
+    return [report.read(path.read_bytes(), str(path)) for path in map(_file, options.files)]
+
+
+def _file(path: Path) -> Path:
+    """Return the report's file, also where its folder is named."""
+    return path / "report.json" if path.is_dir() else path
+
+
+def _compare(options: argparse.Namespace) -> Result:
+    from staging.advise.compare import compare
+
+    before, after = _two(options, 2)
+    changes = compare(before, after)
+    value = {
+        "before": before["device"], "after": after["device"],
+        "changes": [
+            {"id": each.id, "kind": each.kind, "before": each.before, "after": each.after} for each in changes
+        ],
+    }  # fmt: skip
+    lines = [
+        f"{each.kind:6} {each.id}: {each.before or '-'} → {each.after or '-'}" for each in changes
+    ]
+    broke = any(each.kind == "broke" for each in changes)
+    return Result(
+        value, lines or ["no check has another verdict"], exits.FAILED if broke else exits.DONE
+    )
+
+
+def _verify(options: argparse.Namespace) -> Result:
+    from staging.advise.sign import verify
+    from staging.identity import ca
+
+    path = options.authority or ca.locate(data_of(options).ca).ca
+    (report,) = _two(options, 1)
+    who = verify(report, path.read_bytes())
+    device = report["device"]
+    return Result(
+        {"signedBy": who, "device": device, "counts": report["counts"]},
+        [f"signed by {who}: device {device['uuid']}, firmware {device['firmware'] or '?'}"],
+    )
+
+
+def _run(options: argparse.Namespace) -> Result:
+    import asyncio
+
+    from staging.advise import catalogue
+    from staging.advise.report import worst
+    from staging.advise.visit import visit
+    from staging.store import devices
+
+    catalogue.select(options.suite)
+    with store(options) as database:
+        device = database.call(devices.get, options.uuid)
+    endpoints = endpoints_of(options)
+    wish = _wish(options)
+    tell = _tell_program if options.progress else _tell_person
+    report, folder = asyncio.run(visit(data_of(options), device, endpoints, wish, tell))
+    counts = report["counts"]
+    told = ", ".join(f"{count} {grade}" for grade, count in counts.items())
+    chosen = language()
+    lines = [
+        f"{_MARKS[check['verdict']]} {check['id']}: {check['seen'][chosen]}"
+        for check in report["checks"]
+        if check["verdict"] in {"warn", "fail"}
+    ]
+    value = {
+        "report": str(folder),
+        "counts": counts,
+        "seed": report["seed"],
+        "seconds": report["seconds"],
+    }
+    failed = str(worst(report)) == "fail"
+    return Result(
+        value, [*lines, f"{told}; {report['seconds']} s, seed {report['seed']}", f"report: {folder}"],
+        exits.FAILED if failed else exits.DONE,
+    )  # fmt: skip
+
+
+def _wish(options: argparse.Namespace) -> Wish:
+    from staging.advise.visit import Wish, any_seed
+
+    if options.link == "mqtt" and not options.port:
+        raise StagingError(
+            "--link mqtt: expected --port too: a device behind a broker is led by a profile"
+        )
+    if options.profile is not None and not options.port:
+        raise StagingError("--profile: expected --port too, to which the profile leads the device")
+    return Wish(
+        suite=options.suite,
+        seed=any_seed() if options.seed is None else options.seed,
+        folder=options.report,
+        port=options.port,
+        address=options.listen,
+        link=options.link,
+        profile=options.profile,
+        hand=options.hand,
+        language=language(),
+    )
+
+
+def _tell_person(progress: Progress) -> None:
+    print(
+        f"[{progress.number:2}/{progress.total}] {progress.case.says}", file=sys.stderr, flush=True
+    )
+
+
+def _tell_program(progress: Progress) -> None:
+    told = {
+        "case": progress.case.name, "says": progress.case.says,
+        "number": progress.number, "total": progress.total,
+    }  # fmt: skip
+    print(json.dumps(told, ensure_ascii=False), file=sys.stderr, flush=True)

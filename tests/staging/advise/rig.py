@@ -1,0 +1,43 @@
+"""Runs the advisor's suites on twins, on a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from staging.advise import catalogue
+from staging.advise.checks.model import Check
+from staging.advise.lab import Lab
+from staging.advise.record import Known
+from staging.advise.runner import Outcome, Progress, Runner
+from tests.staging.advise import virtual
+from tests.staging.advise.twin_points import TOKEN, UUID
+from tests.staging.advise.twins import Twin
+from tests.staging.advise.virtual import VirtualBench
+
+
+def advise(fault: str = "", checks: Sequence[Check] = catalogue.CHECKS, seed: int = 1) -> Outcome:
+    """Run ``checks`` on a twin with this fault."""
+    return virtual.run(_advise(fault, checks, seed))
+
+
+async def _advise(fault: str, checks: Sequence[Check], seed: int) -> Outcome:
+    bench = VirtualBench()
+    lab = Lab(bench, Known(UUID, TOKEN), seed)
+    device = asyncio.create_task(Twin(bench, fault).run())
+
+    def note(progress: Progress) -> None:
+        bench.case = progress.case.name
+
+    try:
+        return await Runner(lab, checks, limit=100_000.0, progress=note).run()
+    finally:
+        device.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await device
+
+
+def grades(outcome: Outcome) -> dict[str, str]:
+    """Return each check's grade."""
+    return {result.check.id: str(result.verdict.grade) for result in outcome.results}

@@ -1,0 +1,80 @@
+"""Every check finds the one fault of its own twin, and no check of its suite finds another's.
+
+`make advise-proof` runs every check on every twin. Tests staging.advise.bench, staging.advise.lab, staging.advise.runner,
+staging.advise.record, staging.advise.peer, staging.advise.framed; the cases staging.advise.cases.control,
+staging.advise.cases.framing, staging.advise.cases.link, staging.advise.cases.model, staging.advise.cases.reports,
+staging.advise.cases.tls; and the checks staging.advise.checks.common, staging.advise.checks.control,
+staging.advise.checks.framing, staging.advise.checks.link, staging.advise.checks.model, staging.advise.checks.reports,
+staging.advise.checks.tls.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from staging.advise import catalogue
+from staging.errors import StagingError
+from tests.staging.advise.rig import advise, grades
+
+BAD = {"fail", "warn"}
+EVERY = os.environ.get("ADVISE_PROOF") == "1"
+
+
+def found(fault: str, suite: str) -> set[str]:
+    """Return the checks that find something wrong with a twin that has this fault."""
+    checks = catalogue.CHECKS if EVERY else catalogue.select(suite)
+    return {name for name, grade in grades(advise(fault, checks)).items() if grade in BAD}
+
+
+def test_a_twin_without_a_fault_passes_everything() -> None:
+    assert set(grades(advise()).values()) == {"pass"}
+
+
+@pytest.mark.parametrize("suite", catalogue.SUITES)
+def test_each_check_fails_on_its_twin_and_on_no_other(suite: str) -> None:
+    checks = catalogue.select(suite)
+    assert {check.id: found(check.id, suite) for check in checks} == {
+        check.id: {check.id} for check in checks
+    }
+
+
+def test_the_same_seed_repeats_the_same_cases() -> None:
+    def frames(seed: int) -> list[bytes]:
+        run = advise(checks=catalogue.select("frames"), seed=seed).runs["frames"]
+        return [frame.data for frame in run.trace.frames if frame.way == ">"]
+
+    assert frames(5) == frames(5)
+
+
+def test_there_are_checks_enough_and_each_is_told_whole() -> None:
+    assert len(catalogue.CHECKS) >= 60
+    names = [check.id for check in catalogue.CHECKS]
+    assert len(set(names)) == len(names)
+    for check in catalogue.CHECKS:
+        assert all((check.asks, *check.title, *check.change)), check.id
+        assert catalogue.case_named(check.case)
+
+
+def test_suites_end_in_time_with_a_device_that_does_as_it_should() -> None:
+    for suite, limit in catalogue.LIMITS.items():
+        assert advise(checks=catalogue.select(suite)).seconds < limit
+
+
+@pytest.mark.parametrize("name", ["link", "link.jitter", "quick"])
+def test_a_suite_is_chosen_by_its_name_or_a_checks(name: str) -> None:
+    assert {check.suite for check in catalogue.select(name)} >= {"link"}
+
+
+def test_an_unknown_suite_is_named_with_those_there_are() -> None:
+    with pytest.raises(StagingError, match="got 'slow', expected quick, full, link"):
+        catalogue.select("slow")
+
+
+def test_what_a_device_does_not_come_back_for_is_not_held_against_it() -> None:
+    outcome = advise(
+        "tls.back", [*catalogue.select("tls.client"), *catalogue.select("link.bows-to-refusal")]
+    )
+    refused = grades(outcome)["link.bows-to-refusal"]
+    assert refused == "not applicable"
