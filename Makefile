@@ -26,7 +26,10 @@ test: lint
 	@$(MAKE) --no-print-directory -j2 types suite
 
 # Five workers on two cores, for the same reason. ARGS=… are more words for pytest.
+# The tests are compiled once, before five workers would each do it.
+suite: export PYTHONDONTWRITEBYTECODE =
 suite: setup
+	@$(if $(ARGS),,$(BIN)/pytest --collect-only -qq >/dev/null 2>&1 || true)
 	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The Debian packages for amd64 and arm64 into build/deb, from wheels whose hashes are in systemd/deb/locks (docs/packages.md).

@@ -32,9 +32,10 @@ from tests.ota.simulator import URL, Simulator
 from wire.errors import WireError
 from wire.ota import OtaOrder, order_payload, parse_order
 
-MANY = settings(max_examples=200, deadline=None)
+# `make fuzz` tries millions.
+MANY = settings(max_examples=80, deadline=None)
 FEW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 SCALARS = (
     st.none()

@@ -153,7 +153,7 @@ CHECKS = [
 ]
 # Limited: all endpoints together take about twenty seconds.
 SETTINGS = hypothesis.settings(
-    max_examples=20,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     database=None,
