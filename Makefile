@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof presence-proof clean
+.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof presence-proof clean
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -143,6 +143,10 @@ listen-proof: setup
 # How soon the cloud knows that a machine was frozen, or is behind a black hole (docs/link.md); five minutes. LINK=coap or mqtt.
 presence-proof: setup
 	@$(BIN)/python -m tools.presence_proof --link $(or $(LINK),coap) --times $(or $(TIMES),2)
+
+# The source is changed in one place at a time, and a test has to fail (docs/mutation.md). EACH=mutants of each subject; ONLY="framing files".
+mutation: setup
+	@$(BIN)/python -m tools.mutation $(if $(EACH),--each $(EACH)) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write $(WRITE))
 
 bench: setup
 	$(BIN)/python -m benchmarks.run
