@@ -115,7 +115,7 @@ class Agent:
         self._telling: set[asyncio.Task[Any]] = set()
         self._service = ServiceManager()
         self._read_settings = read_settings
-        self._vitals = Vitals(self.status, self._service.notify)
+        self._vitals = Vitals(self._vital_status, self._service.notify)
         self._outbox = Outbox(
             state / "outbox.sqlite", settings.outbox.max_bytes, now=self._clock.now
         )
@@ -297,21 +297,32 @@ class Agent:
         assert self._ears is not None  # noqa: S101  # for mypy: see `_background`
         await build_wake(self._ears, settings.wake, settings.voice, self._state, points).run()
 
+    async def _vital_status(self) -> Mapping[str, object]:
+        """Return the part of the status that is looked at every few seconds; it reads no file."""
+        return {
+            "link": self._link.status.to_json(),
+            "trouble": self.trouble,
+            "update": self._updater.status(),
+            "play": {"state": self._play_state()},
+        }
+
+    def _play_state(self) -> str | None:
+        point = self._dispatch.points["play"]
+        return point.teller.state.value if isinstance(point, PlayPoint) else None
+
     async def status(self) -> Mapping[str, object]:
         """Return the agent's status for ``story-agent status``; it contains no secrets."""
         from agent.first.import_note import load_note  # noqa: PLC0415  # no start needs it
 
         return {
+            **await self._vital_status(),
             "version": self._version,
             "code": str(running_release().folder),
             "uuid": self._profile.uuid,
-            "link": self._link.status.to_json(),
             "outbox": self._outbox.status(),
-            "trouble": self.trouble,
             "import": load_note(self._state),
             "faults": {**self._left_out, **self._contained.faults},
             "home_network": None if self._clients is None else self._clients.status(),
-            "update": self._updater.status(),
             "play": await self._play_status(),
             "listening": None if self._ears is None else self._ears.status(),
             "buttons": None if self._buttons is None else self._buttons.status(),

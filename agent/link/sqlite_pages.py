@@ -55,12 +55,23 @@ def salvage(database: bytes, log: bytes = b"") -> Salvage:
     pages = _lay_over(database, log, size)
     freed = _freed(pages, size)
     found = Salvage([])
+    # A frame behind the last whole transaction may hold newer rows, or nothing of what it covers.
+    end = _whole_part(log).committed
+    older = _lay_over(database, log[:end], size) if end else {}
+    covered = {n: page for n, page in older.items() if n not in freed and pages.get(n) != page}
+    for number, page in sorted(covered.items()):
+        _read_page(number, page, older, size, found)
     for number in sorted(set(pages) - freed):
-        page = pages[number]
-        start = _HEADER if number == 1 else 0
-        if len(page) >= start + 8 and page[start] == LEAF:
-            _read_leaf(page, start, pages, size, found)
+        _read_page(number, pages[number], pages, size, found)
     return found
+
+
+def _read_page(
+    number: int, page: bytes, pages: dict[int, bytes], size: int, found: Salvage
+) -> None:
+    start = _HEADER if number == 1 else 0
+    if len(page) >= start + 8 and page[start] == LEAF:
+        _read_leaf(page, start, pages, size, found)
 
 
 def is_log_whole(log: bytes) -> bool:
@@ -68,28 +79,58 @@ def is_log_whole(log: bytes) -> bool:
 
     A torn last transaction is no damage: it was never acknowledged.
     """
+    part = _whole_part(log)
+    if not part.size:
+        return not any(log)
+    frame = _FRAME_HEADER + part.size
+    if not part.end:
+        return len(log) < _WAL_HEADER + frame
+    salts = log[16:24]  # older frames behind the newest have others
+    behind = range(part.end + frame, len(log) - frame + 1, frame)
+    return not any(_is_commit(log, place, salts) for place in behind)
+
+
+def _is_commit(log: bytes, place: int, salts: bytes) -> bool:
+    is_ours = log[place + 8 : place + 16] == salts
+    return is_ours and struct.unpack_from(">I", log, place + 4)[0] != 0
+
+
+@dataclass(slots=True)
+class _WholePart:
+    """How much of a log its checksums vouch for: up to its first bad frame, and to its last commit before that.
+
+    ``size`` is that of its pages; 0: it is no log. ``end`` 0: its header is damaged.
+    """
+
+    size: int
+    end: int = 0
+    committed: int = 0
+
+
+def _whole_part(log: bytes) -> _WholePart:
     if len(log) < _WAL_HEADER:
-        return True
+        return _WholePart(DEFAULT_PAGE, len(log))
     magic, size = (int(n) for n in struct.unpack_from(">I4xI", log))
     if magic not in {0x377F0682, 0x377F0683} or size not in _SIZES:
-        return not any(log)
+        return _WholePart(0)
     order = ">" if magic & 1 else "<"
     checksum = _checksum(log[: _WAL_HEADER - 8], (0, 0), order)
-    whole = bool(checksum == struct.unpack_from(">II", log, 24))
-    if not whole:
-        return len(log) < _WAL_HEADER + _FRAME_HEADER + size
-    salts = log[16:24]  # older frames behind the newest have others
-    for place in range(_WAL_HEADER, len(log) - _FRAME_HEADER - size + 1, _FRAME_HEADER + size):
-        is_ours = log[place + 8 : place + 16] == salts
-        if whole and is_ours:
-            data = log[place : place + 8] + log[place + 24 : place + 24 + size]
-            checksum = _checksum(data, checksum, order)
-            whole = checksum == struct.unpack_from(">II", log, place + 16)
-        elif is_ours and struct.unpack_from(">I", log, place + 4)[0]:  # a commit behind the damage
-            return False
-        else:
-            whole = False
-    return True
+    part = _WholePart(size)
+    if checksum != struct.unpack_from(">II", log, 24):
+        return part
+    part.end = part.committed = _WAL_HEADER
+    frame, salts = _FRAME_HEADER + size, log[16:24]
+    while part.end + frame <= len(log) and log[part.end + 8 : part.end + 16] == salts:
+        place = part.end
+        checksum = _checksum(
+            log[place : place + 8] + log[place + 24 : place + frame], checksum, order
+        )
+        if checksum != struct.unpack_from(">II", log, place + 16):
+            break
+        part.end += frame
+        if _is_commit(log, place, salts):
+            part.committed = part.end
+    return part
 
 
 _SIZES = frozenset(1 << power for power in range(9, 17))

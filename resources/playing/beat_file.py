@@ -73,6 +73,12 @@ class BeatFile:
             self._write(beat.turn)
         return True
 
+    def clear(self) -> None:
+        """Forget the beats; what was written before cannot be read any more. Raises OSError."""
+        self.close()  # the file is another one then
+        if self._path.exists():
+            write_atomically(self._path, bytes(2 * BLOCK), mode=0o600)
+
     def close(self) -> None:
         """Close the file."""
         if self._descriptor >= 0:

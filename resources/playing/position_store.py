@@ -109,14 +109,20 @@ class PositionStore:
 
     def forget(self, keys: Iterable[str] | None) -> int:
         """Forget titles, None: all; return how many were known."""
+        names = None if keys is None else {_bytes(key) for key in keys}
         with self._open_db as db:
-            if keys is None:
-                return db.execute("DELETE FROM heard").rowcount
-            counts = [
-                db.execute("DELETE FROM heard WHERE key = ?", (_bytes(key),)).rowcount
-                for key in keys
-            ]
-            return sum(counts)
+            if names is None:
+                count = db.execute("DELETE FROM heard").rowcount
+            else:
+                count = sum(
+                    db.execute("DELETE FROM heard WHERE key = ?", (name,)).rowcount
+                    for name in names
+                )
+        # Else the next start would note the last place of a title again that is forgotten here.
+        beat = self._beats.read()
+        if beat is not None and (names is None or beat.key in names):
+            self._beats.clear()
+        return count
 
     def beat(self, beat: Beat) -> bool:
         """Write where a title is now; False if its key is too long for that."""

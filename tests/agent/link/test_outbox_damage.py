@@ -316,6 +316,27 @@ def test_what_was_deleted_does_not_come_back_with_what_is_saved(tmp_path: Path) 
     assert (tmp_path / f"{NAME}.bad").exists()
 
 
+@pytest.mark.parametrize("frames", [2, 3])
+def test_what_a_torn_last_transaction_covers_is_saved(tmp_path: Path, frames: int) -> None:
+    """Its pages hold older reports too; a commit may be on the card without the page before it."""
+    store = opened(tmp_path)
+    for number in range(6):
+        store.put("ota_event", {"event": number}, once=f"77:{number}")
+    (tmp_path / "cut").mkdir()
+    for name in (NAME, f"{NAME}-wal"):
+        shutil.copy(tmp_path / name, tmp_path / "cut" / name)
+    store.close()
+    log = tmp_path / "cut" / f"{NAME}-wal"
+    frame = 24 + PAGE
+    with log.open("r+b") as file:
+        file.seek(log.stat().st_size - frames * frame + 24)
+        file.write(bytes(PAGE))
+    store = opened(tmp_path / "cut")
+    assert not store.put("ota_event", {"event": 4}, once="77:4")
+    found = [r.data["ota_event"] for r in drained(store) if r.key == "ota_event"]
+    assert found[:5] == [{"event": number} for number in range(5)]
+
+
 def test_once_is_once_also_after_damage(closed: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     shutil.copytree(closed, state)

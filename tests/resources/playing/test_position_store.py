@@ -62,6 +62,22 @@ def test_titles_are_forgotten_by_name_or_all(store: PositionStore) -> None:
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("forgotten", "left"), [(None, None), (["a", "b"], None), (["b"], 12.5)], ids=str
+)
+def test_what_was_forgotten_does_not_come_back_with_the_next_start(
+    store: PositionStore, tmp_path: Path, forgotten: list[str] | None, left: float | None
+) -> None:
+    """The beat of a title is its last place too; found by the simulation's cuts."""
+    store.beat(Beat(2, b"a", 12.5, 60.0))
+    store.forget(forgotten)
+    store = again(store, tmp_path)
+    found = store.heard("a")
+    assert (found.at if found else None) == left
+    assert store.beat(Beat(9, b"a", 3.0, 60.0))  # and places are noted as before
+    assert again(store, tmp_path).heard("a") == Heard(3.0, 60.0, turn=9)
+
+
 def test_the_last_beat_is_a_row_after_a_power_cut(store: PositionStore, tmp_path: Path) -> None:
     store.write({"a": Heard(5.0, 60.0, turn=1, when=9.0)}, {})
     assert store.beat(Beat(2, b"a", 12.5, 60.0))
