@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof presence-proof clean
+.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof presence-proof clean sim sim-storage
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -111,6 +111,15 @@ fuzz: setup
 
 # What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE;
 # STORE=postgresql, and with it WORKERS=2: at workers, the machine behind their broker.
+# The real agent and cloud on one virtual clock, all chance from a seed (docs/simulation.md). SEEDS=N, FIRST=N, HOURS=H; SEED=N runs one, with its trace.
+sim: setup
+	@$(BIN)/python -m tools.sim --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1) --hours $(or $(HOURS),24) $(if $(SEED),--seed $(SEED))
+
+# All sequences of up to three of our own storage operations, each cut at every call, with each loss; half an hour of one core. LENGTH=2: two minutes.
+sim-storage: setup
+	@$(BIN)/python -m tools.sim.storage --length $(or $(LENGTH),3)
+
+# What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE.
 attack: setup
 	@$(BIN)/python -m tools.attack --only "$(ONLY)" $(if $(WRITE),--write $(WRITE)) $(if $(STORE),--store $(STORE)) $(if $(WORKERS),--workers $(WORKERS))
 

@@ -1,0 +1,21 @@
+"""The simulation: years of a machine's life in minutes, each failure repeatable by its seed (docs/simulation.md).
+
+    python -m tools.sim [--seeds N] [--first N] [--seed N] [--hours H]
+
+``--seed`` runs one, and prints its trace. Exit code 0 only if no invariant was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tools.sim.env import install, run_again_without_hash_seed
+
+run_again_without_hash_seed()
+ENV = install()
+
+from tools.sim.runs import main  # noqa: E402  # nothing of the product's may be imported before
+
+if __name__ == "__main__":
+    sys.exit(main(ENV, argparse.ArgumentParser(description=__doc__)))

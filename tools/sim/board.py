@@ -1,0 +1,222 @@
+"""A simulated board behind the drivers' protocols: player, mixer, battery, and what is heard of them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from machine.battery import Charge
+from machine.errors import RefusedError, UnavailableError
+from machine.outputs import Outputs
+from machine.player import EndListener
+
+
+class Sounds:
+    """The sound devices and the tracks of one machine; they outlive its process.
+
+    Attributes:
+        device: whether there is a sound device.
+        broken: sources that no player can decode.
+        level: the mixer's level, which a knob may turn.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        """Have a device; ``rng`` gives tracks their lengths."""
+        self.rng = rng
+        self.device = True
+        self.slow = 0.0
+        self.broken: set[str] = set()
+        self.level = 0.4
+        self.lengths: dict[str, float] = {}
+        self.listeners: list[Callable[[], None]] = []
+
+    def length(self, source: str) -> float:
+        """Return a track's seconds, the same at each time."""
+        if source not in self.lengths:
+            short = random.Random(f"{source}").random()  # noqa: S311  # a simulation
+            self.lengths[source] = 20.0 + 1200.0 * short**2
+        return self.lengths[source]
+
+    def plug(self, *, there: bool) -> None:
+        """Take the device away, or give it back."""
+        self.device = there
+        self._tell()
+
+    def turn(self, level: float) -> None:
+        """Turn the machine's knob."""
+        self.level = level
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in list(self.listeners):
+            listener()
+
+
+class SimPlayer:
+    """A `machine.player.Player` that plays in virtual time."""
+
+    name = "simulated player"
+
+    def __init__(self, sounds: Sounds, folder: Path | None) -> None:
+        """Play on ``sounds``."""
+        self.sounds, self.folder = sounds, folder
+        self.source: str | None = None
+        self.paused = False
+        self._at = self._since = 0.0
+        self._on_end: EndListener | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._orders = 0
+        self._loop = asyncio.get_running_loop()
+        sounds.listeners.append(self._changed)
+
+    @property
+    def output(self) -> str | None:
+        """The device, while something is loaded."""
+        return "simulated" if self.source is not None and self.sounds.device else None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the track is held until there is a device."""
+        return self.source is not None and not self.sounds.device
+
+    @property
+    def sounding(self) -> str | None:
+        """What a child hears."""
+        return None if self.paused or self.waiting else self.source
+
+    async def play(
+        self, source: str, on_end: EndListener, *, start: float = 0.0, gain: float = 0.0,
+        volume: int = 100, keep_fade: bool = False,
+    ) -> None:  # fmt: skip
+        """See `machine.player.Player`."""
+        del gain, volume, keep_fade
+        self._orders += 1
+        order = self._orders
+        self._unload()
+        await asyncio.sleep(0.05 + self.sounds.slow)
+        if order != self._orders:
+            raise UnavailableError("play: given up for a newer order")
+        if source in self.sounds.broken:
+            raise RefusedError("play: cannot be played: no sound in it")
+        if not self.sounds.device:
+            await asyncio.sleep(7.0)
+            if order != self._orders or not self.sounds.device:
+                raise UnavailableError("play: no sound device")
+        length = self.sounds.length(source)
+        self.source, self._on_end, self.paused = source, on_end, False
+        self._at, self._since = min(start, max(0.0, length - 1.0)), self._loop.time()
+        self._schedule()
+
+    def _unload(self) -> None:
+        self.source = self._on_end = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _now(self) -> float:
+        runs = self.source is not None and not self.paused and self.sounds.device
+        return self._at + (self._loop.time() - self._since if runs else 0.0)
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.sounding is not None:
+            left = self.sounds.length(self.sounding) - self._now()
+            self._timer = self._loop.call_later(max(0.01, left), self._end)
+
+    def _end(self) -> None:
+        on_end = self._on_end
+        self._unload()
+        if on_end is not None:
+            on_end(None)
+
+    def _changed(self) -> None:
+        if self.sounds.device:
+            self._since = self._loop.time()
+        elif self.source is not None and not self.paused:
+            self._at += self._loop.time() - self._since
+        self._schedule()
+
+    async def pause(self, *, paused: bool) -> None:
+        """See `machine.player.Player`."""
+        at = self._now()
+        self.paused, self._at, self._since = paused, at, self._loop.time()
+        self._schedule()
+
+    async def stop(self) -> None:
+        """See `machine.player.Player`."""
+        self._orders += 1
+        self._unload()
+
+    async def position(self) -> float | None:
+        """See `machine.player.Player`."""
+        return None if self.source is None else self._now()
+
+    async def length(self) -> float | None:
+        """See `machine.player.Player`."""
+        return None if self.source is None else self.sounds.length(self.source)
+
+    async def seek(self, seconds: float) -> None:
+        """See `machine.player.Player`."""
+        if self.source is None:
+            raise RefusedError("play: nothing is playing, so there is no place to go to")
+        self._at = min(seconds, self.sounds.length(self.source) - 1.0)
+        self._since = self._loop.time()
+        self._schedule()
+
+    async def set_gain(self, db: float) -> None:
+        """See `machine.player.Player`."""
+
+    async def fade(self, to_db: float, seconds: float) -> bool:
+        """See `machine.player.Player`."""
+        order = self._orders
+        await asyncio.sleep(seconds)
+        del to_db
+        return order == self._orders and self.source is not None
+
+    async def close(self) -> None:
+        """See `machine.player.Player`."""
+        self._unload()
+
+
+class SimMixer:
+    """A `machine.mixers.Mixer` of one output."""
+
+    name, rank, alive, tells = "simulated mixer", 2, True, True
+
+    def __init__(self, sounds: Sounds, on_change: Callable[[], None]) -> None:
+        """Set the level of ``sounds``; ``on_change`` is called when something else does."""
+        self._sounds = sounds
+        sounds.listeners.append(on_change)
+
+    async def read(self) -> Outputs:
+        """See `machine.mixers.Mixer`."""
+        if not self._sounds.device:
+            raise UnavailableError("volume: no sound device")
+        return Outputs("run", "speaker", {"speaker": self._sounds.level})
+
+    async def put(self, levels: Mapping[str, float]) -> None:
+        """See `machine.mixers.Mixer`."""
+        if not self._sounds.device:
+            raise UnavailableError("volume: no sound device")
+        self._sounds.level = levels["speaker"]
+
+    async def close(self) -> None:
+        """See `machine.mixers.Mixer`."""
+
+
+class SimBattery:
+    """A `machine.battery.Battery` that empties."""
+
+    name = "simulated battery"
+
+    def __init__(self) -> None:
+        """Be full, on mains."""
+        self.charge = Charge(100, powered=True)
+
+    def read(self) -> Charge:
+        """See `machine.battery.Battery`."""
+        return self.charge

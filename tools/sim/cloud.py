@@ -1,0 +1,225 @@
+"""The simulated cloud: the real gateway, store and control, on its own disk, killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+import staging.doorman
+import staging.gateway.control_history
+import staging.gateway.family
+import staging.gateway.presence
+import staging.gateway.renewals
+from staging.gateway.gateway import Gateway
+from staging.gateway.silent import Pace
+from staging.identity import ca
+from staging.store import Database, devices, ota, releases
+from staging.store.models import UNVERIFIED, Device, OtaEventLine, OtaTask, Report, ReportEpoch
+from staging.store.order_rules import Status
+from staging.store.releases import Target
+from staging.times import now_ms
+from tools.sim.calls import Mount, bury, lay_out
+from tools.sim.clock import START
+from tools.sim.disk import Left, after_cut
+from tools.sim.life import CURRENT, Life
+from tools.sim.machine import Platform
+from tools.sim.repository import Repository
+from tools.sim.sockets import SimSocket
+from wire.profile import Profile
+
+HOST, ADDRESS, PORT = "cloud.test", "10.0.0.1", 5684
+RESTART_SECONDS = 3.0
+STORE = "cloud.sqlite"
+
+# The cloud looks at its store for what other processes have done to it, and at its queues several times a
+# second: for one machine and no other process that would be most of a simulated day's work.
+staging.gateway.renewals.LOOK_SECONDS = staging.gateway.family.LOOK_SECONDS = 120.0
+staging.gateway.control_history.FLUSH_SECONDS = staging.gateway.presence.FLUSH_SECONDS = 10.0
+staging.doorman.SWEEP_SECONDS = 30.0
+
+
+class Template:
+    """What each simulation begins with, made once a process: the store's file, and a CA."""
+
+    def __init__(self, repository: Repository) -> None:
+        """Make them, by the product's own code."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            certificates = ca.ensure(folder / "ca", (HOST,))
+            self.ca_pem = certificates.ca.read_text("ascii")
+            database = Database(folder / STORE)
+            database.call(self._fill, repository)
+            database.close()
+            self.store = (folder / STORE).read_bytes()
+
+    def _fill(self, session: Any, repository: Repository) -> None:
+        now = int(START * 1000)
+        self.devices = [devices.add(session, f"0083000000000{n}", now, version=0) for n in range(4)]
+        self.packages: dict[str, int] = {}
+        for offered in repository.offered.values():
+            path = offered.path.removeprefix("targets/")
+            target = Target(path, offered.size, offered.md5, offered.sha256)
+            package = releases.add_package(
+                session, offered.version, target, "", now, status=UNVERIFIED
+            )
+            self.packages[offered.version] = package.id
+        self.uuids = [(each.uuid, each.token, each.bind_token or "") for each in self.devices]
+
+    def profile(self, number: int) -> Profile:
+        """Return the profile of a device."""
+        uuid, token, bind_token = self.uuids[number]
+        return Profile(
+            uuid=uuid, token=token, bind_token=bind_token, server_addr=HOST, coap_port=PORT,
+            lwm2m_port=0, rsa_ca_crt=self.ca_pem, configures={}, mac_id="", version=0,
+        )  # fmt: skip
+
+
+class Cloud:
+    """One cloud."""
+
+    def __init__(self, on: Platform, template: Template, folder: Path) -> None:
+        """Use the empty ``folder`` as its disk."""
+        self.on, self.template = on, template
+        self.rng = random.Random(on.rng.random())  # noqa: S311  # a simulation
+        self.mount = Mount(str(folder))
+        on.calls.mounts.append(self.mount)
+        self.folder = folder
+        path = f"/{STORE}"
+        self.mount = lay_out(
+            on.calls, self.mount, Left({path: template.store}, [], {}, {path: 0o600})
+        )
+        self.life: Life | None = None
+        self.database: Database | None = None
+        self.gateway: Gateway | None = None
+        self.ended: list[str] = []
+        self.buried: list[Any] = []
+        self.on_start: Any = lambda: None
+
+    def start(self) -> None:
+        """Start the process."""
+        if self.life is not None:
+            return
+        self.life = Life("cloud")
+        self.mount.on_cut = functools.partial(self.lose_power, "power cut at a call")
+        self.context = contextvars.Context()
+        self.context.run(CURRENT.set, self.life)
+        self._task = self.on.loop.create_task(self._live(self.life), context=self.context)
+
+    async def _live(self, life: Life) -> None:
+        try:
+            self.database = Database(self.folder / STORE)
+            self.gateway = Gateway(
+                self.database, api_url=lambda: "http://repository.test", pace=Pace(scan=600.0)
+            )
+            listener: Any = SimSocket()
+            listener.name = (ADDRESS, PORT)
+            self.on.net.listeners[ADDRESS, PORT] = listener
+            tls: Any = object()
+            await self.gateway.start(tls, listener)
+            self.on.note("cloud: starts")
+            self.on_start()
+            await asyncio.Event().wait()
+        except Exception as error:  # noqa: BLE001  # judged by the invariants
+            if not life.dead:
+                self.ended.append(f"{type(error).__name__}: {error}")
+                self._gone(life, power=False)
+                self._later(RESTART_SECONDS, self.start)
+
+    def _later(self, seconds: float, work: Any) -> None:
+        self.on.loop.call_later(seconds, work, context=contextvars.Context())
+
+    def kill(self) -> None:
+        """Kill its process, and start it again."""
+        if self.life is not None:
+            self.on.note("cloud: kill -9")
+            self._gone(self.life, power=False)
+            self._later(RESTART_SECONDS, self.start)
+
+    def lose_power(self, why: str = "power cut") -> None:
+        """Take its power away for a while."""
+        if self.life is not None:
+            self.on.note(f"cloud: {why}")
+            self.mount.dead = True
+            self._gone(self.life, power=True)
+            self._later(self.rng.uniform(5.0, 90.0), self._come_back)
+
+    def _gone(self, life: Life, *, power: bool) -> None:
+        life.dead = True
+        self.on.net.killed(life, power=power)
+        listener = self.on.net.listeners.pop((ADDRESS, PORT), None)
+        if listener is not None:
+            listener.close()
+        self.on.sqlite.forget(self.mount)
+        self.on.loop.call_soon(bury, self.on.calls, self.mount, context=contextvars.Context())
+        self.buried += [self.database, self.gateway, self._task, life]
+        self.life = self.database = self.gateway = None
+
+    def _come_back(self) -> None:
+        left = after_cut(self.mount.disk, lambda _path, node: self._survives(node))
+        self.mount = lay_out(self.on.calls, self.mount, left)
+        self.start()
+
+    def _survives(self, node: Any) -> Any:
+        pending = list(node.pending)
+        return pending[: self.rng.randrange(len(pending) + 1)]
+
+    # What apps and testers ask of it; each runs as the cloud's own code.
+
+    def run(self, work: Any) -> asyncio.Task[Any] | None:
+        """Begin work of the cloud's process; None while there is none."""
+        if self.life is None or self.gateway is None:
+            return None
+        return self.on.loop.create_task(work, context=self.context.copy())
+
+    async def order(self, uuid: str, version: str) -> None:
+        """Order a version for a device, as the console does."""
+        if self.database is None or self.gateway is None:
+            return
+        package = self.template.packages[version]
+        with contextlib.suppress(Exception):  # it is refused: an update runs, or it is not newer
+            await self.database.write(ota.order_verification, uuid, package, now_ms())
+            self.gateway.send_pending_order(uuid)
+
+    # What its store holds, for the invariants.
+
+    def look(self, uuid: str) -> dict[str, Any]:
+        """Return what the store has of a device; {} while there is no store."""
+        if self.database is None:
+            return {}
+        found: dict[str, Any] = self.context.copy().run(self.database.call, _look, uuid)
+        return found
+
+
+def _look(session: Any, uuid: str) -> dict[str, Any]:
+    device = session.scalar(select(Device).where(Device.uuid == uuid))
+    epochs = session.scalars(select(ReportEpoch).where(ReportEpoch.device_id == device.id))
+    tasks = session.scalars(
+        select(OtaTask).where(OtaTask.device_id == device.id).order_by(OtaTask.id)
+    )
+    told: dict[int, list[tuple[int | None, str]]] = {}
+    for line in session.scalars(select(OtaEventLine).order_by(OtaEventLine.id)):
+        told.setdefault(line.task_id, []).append((line.event, line.text))
+    newest: dict[str, Any] = {}
+    rows = select(Report).where(Report.device_id == device.id).order_by(Report.ts)
+    for row in session.scalars(rows):
+        newest[row.key] = row.value
+    return {
+        "epochs": {each.epoch: each.ranges for each in epochs},
+        "tasks": [
+            {"id": t.id, "status": t.status, "failure": t.failure, "package": t.package_id,
+             "cancel": t.cancel, "lines": told.get(t.id, [])}
+            for t in tasks
+        ],
+        "newest": newest,
+    }  # fmt: skip
+
+
+FINAL = {Status.SUCCESS.value, Status.FAILED.value}

@@ -1,0 +1,88 @@
+"""Makes this process a simulation: import it, and `install`, before anything of the product's.
+
+Clock, files, threads, sockets and chance are replaced once; each seed then begins with its own.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from tools.sim import calls as files
+from tools.sim import sockets, threads
+from tools.sim.calls import Calls
+from tools.sim.clock import Clock
+from tools.sim.loop import freeze_the_dead
+from tools.sim.sqlite_disk import SqliteDisk
+
+_Random = random.Random
+
+
+class Chance(_Random):
+    """A generator that is seeded by the simulation where the product leaves it to the system."""
+
+    source = _Random(0)  # a simulation
+
+    def __init__(self, seed: Any = None) -> None:
+        """Take ``seed``, or the next of the simulation."""
+        super().__init__(Chance.source.getrandbits(64) if seed is None else seed)
+
+    def seed(self, a: Any = None, version: int = 2) -> None:
+        """As random.Random.seed."""
+        super().seed(Chance.source.getrandbits(64) if a is None else a, version)
+
+
+@dataclass(slots=True)
+class Env:
+    """What was installed."""
+
+    clock: Clock
+    calls: Calls
+    sqlite: SqliteDisk
+
+    def seed(self, seed: int) -> None:
+        """Begin anew with the chance of ``seed``."""
+        self.clock.reset()
+        Chance.source = _Random(seed)  # a simulation
+        random.seed(seed)
+        self.sqlite.rng = _Random(seed + 1)  # a simulation
+        self.calls.mounts.clear()
+
+
+def install() -> Env:
+    """Replace what the product asks the system for; raises RuntimeError if its modules are there already."""
+    early = [name for name in ("base.clock", "agent.app", "transport.dial") if name in sys.modules]
+    if early:
+        raise RuntimeError(f"{early[0]} was imported before the simulation was installed")
+    clock = Clock()
+    clock.install()
+    threads.install()
+    calls = files.install()
+    sockets.install()
+    freeze_the_dead()
+    _install_chance()
+    programs: Any = shutil
+    programs.which = lambda *_, **__: None  # there are none
+    return Env(clock, calls, SqliteDisk(calls, _Random(1)))  # a simulation
+
+
+def _install_chance() -> None:
+    def urandom(size: int) -> bytes:
+        return Chance.source.randbytes(size)
+
+    names: Any = random
+    names.Random, names._urandom, os.urandom = Chance, urandom, urandom  # noqa: SLF001
+
+
+def run_again_without_hash_seed() -> None:
+    """Start this process again with an order of sets that is the same at each run."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.execve(  # noqa: S606  # this very command
+            sys.executable,
+            [sys.executable, *sys.orig_argv[1:]],
+            {**os.environ, "PYTHONHASHSEED": "0"},
+        )

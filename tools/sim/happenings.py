@@ -1,0 +1,366 @@
+"""What can happen in a simulated world, by name (`tools.sim.scenario`): people, and faults with their ends."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from machine.battery import Charge
+from tools.sim.life import CURRENT
+from tools.sim.machine import CURRENT_MACHINE, TITLES, Faulty
+from tools.sim.repository import VERSIONS
+
+if TYPE_CHECKING:
+    from tools.sim.world import World
+
+Happening = Callable[["World", float], None]
+HAPPENINGS: dict[str, Happening] = {}
+
+
+def happening(name: str) -> Callable[[Happening], Happening]:
+    """Register what happens under a name."""
+
+    def register(work: Happening) -> Happening:
+        HAPPENINGS[name] = work
+        return work
+
+    return register
+
+
+def pick(chance: float, *choices: Any) -> Any:
+    """Return one of the choices."""
+    return choices[int(chance * len(choices)) % len(choices)]
+
+
+# The child and others in the room.
+
+
+def _by_hand(world: World, name: str, value: str) -> None:
+    """Set a data point as a button does."""
+    machine = world.machine
+    dispatch = getattr(machine.agent, "_dispatch", None)
+    if dispatch is None or machine.life is None:
+        return
+
+    async def press() -> None:
+        await dispatch.request("PUT", name, value, local=True)
+
+    _as_machine(world, press)
+
+
+def _as_machine(world: World, work: Callable[[], Any]) -> None:
+    import contextvars  # noqa: PLC0415  # a name of one line
+
+    context = contextvars.Context()
+    context.run(CURRENT.set, world.machine.life)
+    context.run(CURRENT_MACHINE.set, world.machine)
+    world.machine.buried.append(world.loop.create_task(work(), context=context))
+
+
+@happening("play")
+def _play(world: World, chance: float) -> None:
+    _by_hand(world, "play", TITLES[int(chance * len(TITLES))])
+
+
+@happening("next")
+def _next(world: World, chance: float) -> None:
+    _by_hand(world, "player", pick(chance, "next", "previous", "next"))
+
+
+@happening("pause")
+def _pause(world: World, chance: float) -> None:
+    _by_hand(world, "player", pick(chance, "pause", "resume"))
+
+
+@happening("stop")
+def _stop(world: World, _chance: float) -> None:
+    _by_hand(world, "play", "stop")
+
+
+@happening("volume")
+def _volume(world: World, chance: float) -> None:
+    _by_hand(world, "volume", str(int(chance * 16)))
+
+
+@happening("knob")
+def _knob(world: World, chance: float) -> None:
+    world.machine.sounds.turn(chance)
+
+
+# The parents, by the open API's way.
+
+
+def _by_app(world: World, name: str, value: str) -> None:
+    cloud, observer = world.cloud, world.observer
+
+    async def ask() -> None:
+        gateway = cloud.gateway
+        if gateway is None:
+            return
+        observer.count("commands")
+        with contextlib.suppress(Exception):  # how it failed is told to the app
+            await gateway.control(world.machine.name, name, "PUT", value)
+            observer.count("commands done")
+
+    task = cloud.run(ask())
+    if task is not None:
+        cloud.buried.append(task)
+
+
+@happening("command")
+def _command(world: World, chance: float) -> None:
+    rng = random.Random(chance)  # noqa: S311  # a simulation
+    name, value = rng.choice([
+        ("volume", str(rng.randrange(16))), ("play", rng.choice(TITLES)), ("play", "stop"),
+        ("player", rng.choice(["next", "pause", "resume"])), ("volume", str(rng.randrange(16))),
+    ])  # fmt: skip
+    _by_app(world, name, value)
+
+
+@happening("mode")
+def _mode(world: World, chance: float) -> None:
+    _by_app(world, "play_mode", pick(chance, "all", "one", "shuffle", "once"))
+
+
+@happening("sleep timer")
+def _sleep_timer(world: World, chance: float) -> None:
+    _by_app(world, "sleep_timer", pick(chance, "5", "15", "off", "end"))
+
+
+@happening("rules")
+def _rules(world: World, chance: float) -> None:
+    hour = int(chance * 24)
+    quiet = f"quiet {hour:02}:00-{(hour + 3) % 24:02}:30"
+    _by_app(world, "rules", pick(chance * 7 % 1, "off", quiet, "daily 30", f"{quiet}; daily 60"))
+
+
+@happening("mute")
+def _mute(world: World, chance: float) -> None:
+    _by_app(world, "microphone", pick(chance, "0", "1"))
+
+
+@happening("lock")
+def _lock(world: World, chance: float) -> None:
+    _by_app(world, "child_lock", pick(chance, "0", "0", "1"))
+
+
+@happening("limits")
+def _limits(world: World, chance: float) -> None:
+    _by_app(world, "volume_limits", pick(chance, "15", "12", "8"))
+
+
+# Updates.
+
+
+def _order(world: World, version: str, faulty: Faulty) -> None:
+    world.machine.versions.setdefault(version, faulty)
+    task = world.cloud.run(world.cloud.order(world.machine.name, version))
+    if task is not None:
+        world.cloud.buried.append(task)
+        world.observer.count("orders")
+
+
+@happening("update")
+def _update(world: World, chance: float) -> None:
+    _order(world, VERSIONS[int(chance * len(VERSIONS))], Faulty())
+
+
+@happening("bad update")
+def _bad_update(world: World, chance: float) -> None:
+    kind = pick(chance * 7 % 1, Faulty(crashes=True), Faulty(deaf=True), Faulty(dies_after=20.0))
+    _order(world, VERSIONS[int(chance * len(VERSIONS))], kind)
+
+
+@happening("cancel")
+def _cancel(world: World, _chance: float) -> None:
+    gateway = world.cloud.gateway
+
+    async def cancel() -> None:
+        if gateway is not None:
+            with contextlib.suppress(Exception):  # there is none, or it is too late
+                await gateway.cancel_update(world.machine.name)
+
+    task = world.cloud.run(cancel())
+    if task is not None:
+        world.cloud.buried.append(task)
+
+
+# Faults. Each has an end, which `heal` calls too.
+
+
+def _for_a_while(world: World, name: str, seconds: float, undo: Callable[[], None]) -> None:
+    world.observer.count("faults")
+    world.undo[name] = undo
+
+    def end() -> None:
+        if world.undo.get(name) is undo:
+            del world.undo[name]
+            world.note(f"-- {name} is over")
+            undo()
+
+    world.later(seconds, end)
+
+
+def heal(world: World) -> None:
+    """End all faults."""
+    for undo in list(world.undo.values()):
+        undo()
+    world.undo.clear()
+    world.machine.mount.cut_at = world.cloud.mount.cut_at = 0
+
+
+def _path(world: World) -> Any:
+    return world.net.path(world.machine.name)
+
+
+@happening("network cut")
+def _network_cut(world: World, _chance: float) -> None:
+    world.observer.count("faults")
+    world.net.reset(world.machine.name)
+
+
+@happening("network down")
+def _network_down(world: World, chance: float) -> None:
+    _path(world).set_up(up=False)
+    _for_a_while(world, "network down", 5 + 1800 * chance**3, lambda: _path(world).set_up(up=True))
+
+
+@happening("half open")
+def _half_open(world: World, chance: float) -> None:
+    world.observer.count("faults")
+    world.net.half_open(world.machine.name, server_forgets=chance < 0.5)
+
+
+@happening("slow network")
+def _slow(world: World, chance: float) -> None:
+    path = _path(world)
+    path.latency, path.loss = (0.2, 0.5 + 3 * chance), 0.2 * chance
+
+    def undo() -> None:
+        path.latency, path.loss = (0.01, 0.06), 0.0
+
+    _for_a_while(world, "slow network", 60 + 1800 * chance, undo)
+
+
+def _names(world: World, kind: str, chance: float) -> None:
+    path = _path(world)
+    path.names = kind
+
+    def undo() -> None:
+        path.names = "answers"
+
+    _for_a_while(world, "name server", 30 + 900 * chance, undo)
+
+
+@happening("name server")
+def _name_server(world: World, chance: float) -> None:
+    _names(world, pick(chance, "fails", "hangs"), chance)
+
+
+@happening("dead addresses")
+def _dead_addresses(world: World, chance: float) -> None:
+    _names(world, "has dead addresses", chance)
+
+
+@happening("portal")
+def _portal(world: World, chance: float) -> None:
+    path = _path(world)
+    path.portal = True
+
+    def undo() -> None:
+        path.portal = False
+
+    _for_a_while(world, "portal", 30 + 600 * chance, undo)
+    world.net.reset(world.machine.name)
+
+
+@happening("kill")
+def _kill(world: World, _chance: float) -> None:
+    world.observer.count("faults")
+    world.machine.kill()
+
+
+@happening("power cut")
+def _power_cut(world: World, _chance: float) -> None:
+    world.observer.count("faults")
+    world.machine.lose_power()
+
+
+@happening("cut at a call")
+def _cut_at_call(world: World, chance: float) -> None:
+    world.observer.count("faults")
+    mount = world.machine.mount
+    mount.cut_at = mount.steps + 1 + int(chance * 40)
+
+
+def _disk(world: World, name: str, chance: float) -> None:
+    mount = world.machine.mount
+    setattr(mount, name, True)
+
+    def undo() -> None:
+        mount.full = mount.read_only = False
+        world.machine.mount.full = world.machine.mount.read_only = False
+
+    _for_a_while(world, "disk", 20 + 1200 * chance, undo)
+
+
+@happening("full disk")
+def _full(world: World, chance: float) -> None:
+    _disk(world, "full", chance)
+
+
+@happening("read-only disk")
+def _read_only(world: World, chance: float) -> None:
+    _disk(world, "read_only", chance)
+
+
+@happening("no sound device")
+def _no_device(world: World, chance: float) -> None:
+    sounds = world.machine.sounds
+    sounds.plug(there=False)
+    _for_a_while(world, "no sound device", 2 + 300 * chance**2, lambda: sounds.plug(there=True))
+
+
+@happening("broken track")
+def _broken(world: World, chance: float) -> None:
+    sounds = world.machine.sounds
+    title = TITLES[int(chance * len(TITLES))]
+    sounds.broken.add(f"{world.machine.state}/media/{title}.mp3")
+    _for_a_while(world, "broken track", 3600.0, sounds.broken.clear)
+
+
+@happening("clock")
+def _clock(world: World, chance: float) -> None:
+    machine = world.machine
+    machine.set_clock(pick(chance, -1.7e9, -86400.0 * 3, 3600.0, 40.0, -40.0))
+    _for_a_while(world, "clock", 60 + 1800 * chance, lambda: machine.set_clock(0.0))
+
+
+@happening("cloud kill")
+def _cloud_kill(world: World, _chance: float) -> None:
+    world.observer.count("faults")
+    world.cloud.kill()
+
+
+@happening("cloud power cut")
+def _cloud_power(world: World, _chance: float) -> None:
+    world.observer.count("faults")
+    world.cloud.lose_power()
+
+
+@happening("repository")
+def _repository(world: World, chance: float) -> None:
+    web = world.web
+    web.breaks, web.missing = chance * 0.5, chance > 0.8
+
+    def undo() -> None:
+        web.breaks, web.missing = 0.0, False
+
+    _for_a_while(world, "repository", 120 + 1200 * chance, undo)
+
+
+@happening("battery")
+def _battery(world: World, chance: float) -> None:
+    world.machine.battery.charge = Charge(int(chance * 100), powered=chance > 0.5)

@@ -1,0 +1,216 @@
+"""What always holds: each a pure function of what is seen of machine and cloud at one moment, or at the end.
+
+A check returns what is wrong, in words; nothing means that all is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+# Seconds in which what is told may be behind what is, as the documents say (docs/link.md): a dead connection
+# is noticed within 30 s, a report's answer and a fade take their time.
+PRESENCE_SECONDS = 40.0
+# Orders, fades and a resume take so long to be heard.
+SOUND_SECONDS = 12.0
+RULES_SECONDS = 40.0
+# Of one process: what a queue, the state folder and the outbox's file may hold.
+FILES_MAX = 200
+STATE_BYTES = 12 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class View:
+    """One machine at one moment.
+
+    Attributes:
+        now: the true time, seconds since the start.
+        alive: whether its process runs, and since when.
+        sounding: what is heard, None for silence.
+        told: what ``play`` says: state and source.
+        unlike_since: since when the two differ.
+        muted, recording: of the microphone.
+        quiet_since: since when the rules want silence and something sounds.
+        link: whether the link says that it is on line; ``session``: whether the cloud has one of it.
+        link_unlike_since: since when those differ, on a network that is up.
+        queue: reports that wait; ``queue_bytes``: the outbox's files.
+        late: commands that were carried out after their deadline or their refusal.
+    """
+
+    now: float = 0.0
+    alive: bool = False
+    since: float = 0.0
+    running: str = ""
+    sounding: str | None = None
+    told: tuple[str, str] = ("idle", "")
+    unlike_since: float | None = None
+    muted: bool = False
+    recording: bool = False
+    quiet_since: float | None = None
+    link_unlike_since: float | None = None
+    files: int = 0
+    bytes: int = 0
+    tasks: int = 0
+    late: Sequence[str] = ()
+    ended: Sequence[str] = ()
+
+
+def what_sounds_is_told(view: View) -> str | None:
+    """What sounds is what ``play`` says."""
+    if view.unlike_since is None or view.now - view.unlike_since < SOUND_SECONDS:
+        return None
+    return f"{view.sounding or 'nothing'} sounds, and play says {view.told}, for {view.now - view.unlike_since:.0f} s"
+
+
+def mute_is_mute(view: View) -> str | None:
+    """The microphone is closed while it is mute."""
+    return "the microphone is open, and mute" if view.muted and view.recording else None
+
+
+def rules_are_kept(view: View) -> str | None:
+    """What the parents' rules forbid does not sound."""
+    if view.quiet_since is None or view.now - view.quiet_since < RULES_SECONDS:
+        return None
+    return f"{view.sounding} sounds for {view.now - view.quiet_since:.0f} s in a time of quiet"
+
+
+def status_is_true(view: View) -> str | None:
+    """What machine and cloud say of the link is so, within the stated time."""
+    since = view.link_unlike_since
+    if since is None or view.now - since < PRESENCE_SECONDS:
+        return None
+    return f"machine and cloud do not agree on the link for {view.now - since:.0f} s"
+
+
+def all_is_bounded(view: View) -> str | None:
+    """Files, bytes and tasks stay within bounds."""
+    if view.files > FILES_MAX:
+        return f"{view.files} files in the state folder"
+    if view.bytes > STATE_BYTES:
+        return f"{view.bytes} bytes in the state folder"
+    return f"{view.tasks} tasks" if view.tasks > 400 else None
+
+
+def nothing_is_late(view: View) -> str | None:
+    """What was told to have failed does not happen later."""
+    return view.late[0] if view.late else None
+
+
+def nothing_crashes(view: View) -> str | None:
+    """A process ends by itself only for a restart."""
+    return f"it ended: {view.ended[0]}" if view.ended else None
+
+
+STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
+    what_sounds_is_told, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
+    nothing_is_late, nothing_crashes,
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Ending:
+    """What is left when all faults are over and everything had time to settle.
+
+    Attributes:
+        view: the machine's last.
+        accepted: reports that the outbox took for good: (epoch, number) and key.
+        excused: those that may be missing, and why.
+        epochs: numbers that the cloud has, by epoch, as ranges.
+        tasks: the updates in the cloud's store.
+        versions: what the machine may run.
+        bad: versions that cannot prove themselves.
+        online: whether link and cloud agree that it is there.
+        waiting: reports that still wait.
+        newest: the cloud's newest values, ``values``: the machine's.
+    """
+
+    view: View
+    accepted: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    excused: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    epochs: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
+    tasks: Sequence[Mapping[str, Any]] = ()
+    versions: Sequence[str] = ()
+    task_versions: Mapping[int, str] = field(default_factory=dict)
+    online: bool = False
+    waiting: int = 0
+    newest: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def nothing_is_lost(ending: Ending) -> str | None:
+    """What the outbox has taken for good reaches the cloud."""
+    lost = [
+        f"report {number} of {epoch} ({key})"
+        for (epoch, number), key in ending.accepted.items()
+        if (epoch, number) not in ending.excused and not _has(ending.epochs, epoch, number)
+    ]
+    return f"{len(lost)} reports are lost: {', '.join(lost[:3])}" if lost else None
+
+
+def _has(epochs: Mapping[str, Sequence[Sequence[int]]], epoch: str, number: int) -> bool:
+    return any(low <= number <= high for low, high in epochs.get(epoch, ()))
+
+
+def it_runs(ending: Ending) -> str | None:
+    """The machine ends on line, with a version of its own: old or new, never neither."""
+    view = ending.view
+    if not view.alive:
+        return "the agent does not run"
+    if view.running not in ending.versions:
+        return f"version {view.running} runs, expected one of {', '.join(ending.versions)}"
+    return None if ending.online else "it is not on line"
+
+
+def nothing_waits(ending: Ending) -> str | None:
+    """The outbox is empty at the end."""
+    return f"{ending.waiting} reports wait still" if ending.waiting else None
+
+
+def updates_have_one_true_end(ending: Ending) -> str | None:
+    """Each update has exactly one end, and it is true."""
+    succeeded = None
+    for task in ending.tasks:
+        version = ending.task_versions.get(task["package"], "?")
+        if task["status"] not in {"SUCCESS", "FAILED"}:
+            return f"update {task['id']} to {version} is {task['status']} still"
+        finals = [
+            event for event, _ in task["lines"] if event is not None and event not in {0, 4, 5, 7}
+        ]
+        if len(finals) > 1:
+            return f"update {task['id']} ended {len(finals)} times: {finals}"
+        if task["status"] == "SUCCESS":
+            succeeded = version
+    if succeeded is not None and ending.view.running != succeeded:
+        return f"the last update that succeeded is {succeeded}, and {ending.view.running} runs"
+    if succeeded is None and ending.view.running != ending.versions[0]:
+        return f"no update succeeded, and {ending.view.running} runs"
+    return None
+
+
+def cloud_shows_the_machine(ending: Ending) -> str | None:
+    """The cloud's newest values are the machine's."""
+    for name, value in ending.values.items():
+        if name in ending.newest and ending.newest[name] != value:
+            return f"{name} is {value!r}, and the cloud shows {ending.newest[name]!r}"
+    return None
+
+
+END_CHECKS: tuple[Callable[[Ending], str | None], ...] = (
+    it_runs, nothing_waits, nothing_is_lost, updates_have_one_true_end, cloud_shows_the_machine,
+)  # fmt: skip
+
+
+def step_faults(view: View) -> Iterator[str]:
+    """Yield what is wrong now, with the check's name."""
+    for check in STEP_CHECKS:
+        if (fault := check(view)) is not None:
+            yield f"{check.__name__}: {fault}"
+
+
+def end_faults(ending: Ending) -> Iterator[str]:
+    """Yield what is wrong at the end."""
+    yield from step_faults(ending.view)
+    for check in END_CHECKS:
+        if (fault := check(ending)) is not None:
+            yield f"{check.__name__}: {fault}"

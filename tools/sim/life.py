@@ -1,0 +1,52 @@
+"""Whose code runs: each machine's process is a life, and what is dead does nothing any more.
+
+A context variable carries the life, so tasks, timers and threads that a machine starts belong to it without
+knowing. Time of day, boot and disk of a life are its machine's.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class PowerCut(BaseException):  # it is no error of the code that meets it
+    """The machine has no power: nothing after this line happens."""
+
+
+@dataclass(eq=False, slots=True)
+class Life:
+    """One process of one machine.
+
+    Attributes:
+        name: the machine's, for people.
+        wall_offset: seconds that the machine's clock is ahead of the true time.
+        booted_at: the true time of the machine's boot, in seconds.
+        boot_id: the kernel's id of that boot.
+        dead: whether it was killed, or has lost its power.
+        signals: what a signal calls, by its number.
+        kept: what must outlive it, for a later end: coroutines that never go on.
+    """
+
+    name: str
+    wall_offset: float = 0.0
+    booted_at: float = 0.0
+    boot_id: str = "boot"
+    dead: bool = False
+    signals: dict[int, Any] = field(default_factory=dict)
+    kept: list[Any] = field(default_factory=list)
+
+
+CURRENT: ContextVar[Life | None] = ContextVar("life", default=None)
+
+
+def current() -> Life | None:
+    """Return whose code runs, None for the simulation's own."""
+    return CURRENT.get()
+
+
+def is_dead() -> bool:
+    """Return whether the code that runs has lost its power."""
+    life = CURRENT.get()
+    return life is not None and life.dead

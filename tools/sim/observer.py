@@ -1,0 +1,178 @@
+"""Watches a simulated world from outside: reads what the product shows, and notes what it has promised."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.link.outbox_store import Store
+from resources.playing.events import State
+from resources.points.play import PlayPoint
+from tools.sim.invariants import Ending, View
+from tools.sim.machine import CURRENT_MACHINE, Machine
+
+if TYPE_CHECKING:
+    from tools.sim.world import World
+
+# Seconds that a connection of before may be told as there (docs/link.md), after the network is up.
+NAMES = ("volume", "play_mode", "child_lock", "rules", "volume_limits")
+
+
+class Observer:
+    """What is known of one machine and its cloud."""
+
+    def __init__(self, world: World) -> None:
+        """Watch ``world``."""
+        self.world = world
+        self.accepted: dict[tuple[str, int], str] = {}
+        self.excused: dict[tuple[str, int], str] = {}
+        self.late: list[str] = []
+        self.refused: dict[str, float] = {}
+        self._unlike: dict[str, float] = {}
+        self._counts: dict[str, float] = {}
+        self._old_memory: list[Any] = []
+        WATCHED.observer = self
+
+    @property
+    def machine(self) -> Machine:
+        """The machine."""
+        return self.world.machine
+
+    def count(self, name: str) -> None:
+        """Count something for the totals."""
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def figures(self) -> dict[str, float]:
+        """Return the totals."""
+        machine = self.machine
+        return {
+            **self._counts, "reports": len(self.accepted), "boots": machine.boots,
+            "starts": machine.starts, "calls": machine.mount.steps,
+        }  # fmt: skip
+
+    # At each look.
+
+    async def view(self) -> View:
+        """Return what is seen now."""
+        machine, now = self.machine, self.world.loop.time()
+        view = View(now=now, late=self.late, ended=[*machine.ended, *self.world.cloud.ended])
+        if machine.life is not None and machine.agent is not None:
+            view.alive, view.running = True, machine.running
+            self._see_sound(view, machine)
+        view.link_unlike_since = self._since("link", unlike=self._link_is_unlike())
+        files = [entry.stat().st_size for entry in _files(machine.mount.root)]
+        view.files, view.bytes = len(files), sum(files)
+        return view
+
+    def _since(self, name: str, *, unlike: bool) -> float | None:
+        if not unlike:
+            self._unlike.pop(name, None)
+            return None
+        return self._unlike.setdefault(name, self.world.loop.time())
+
+    def _see_sound(self, view: View, machine: Machine) -> None:
+        point = _points(machine).get("play")
+        player = machine.player
+        if not isinstance(point, PlayPoint) or player is None:
+            return
+        state = point.teller.state
+        view.sounding = None if player.sounding is None else Path(player.sounding).stem
+        view.told = (state.value, point.teller.title)
+        sounds = player.sounding is not None
+        says = state is State.PLAYING
+        same = sounds == says and (not sounds or view.sounding == point.teller.title)
+        waiting = says and player.waiting
+        view.unlike_since = self._since("sound", unlike=not same and not waiting)
+
+    def _link_is_unlike(self) -> bool:
+        machine, cloud = self.machine, self.world.cloud
+        path = self.world.net.path(machine.name)
+        if cloud.gateway is None or not path.up:
+            return False
+        session = cloud.gateway.is_online(machine.name)
+        link = getattr(machine.agent, "_link", None)
+        says = link is not None and link.registered.is_set() and machine.life is not None
+        return bool(session != says)
+
+    # At the end.
+
+    async def ending(self) -> Ending:
+        """Return what is left."""
+        machine, cloud = self.machine, self.world.cloud
+        found = cloud.look(machine.name)
+        outbox = getattr(machine.agent, "_outbox", None)
+        packages = {number: version for version, number in cloud.template.packages.items()}
+        return Ending(
+            view=await self.view(),
+            accepted=self.accepted,
+            excused=self.excused,
+            epochs=found.get("epochs", {}),
+            tasks=found.get("tasks", ()),
+            versions=["1.0.0", *packages.values()],
+            task_versions=packages,
+            online=cloud.gateway is not None and cloud.gateway.is_online(machine.name),
+            waiting=0 if outbox is None else int(outbox.status()["waiting"]),
+            newest=found.get("newest", {}),
+            values=await self._values(),
+        )
+
+    async def _values(self) -> dict[str, Any]:
+        points = _points(self.machine)
+        values = {}
+        for name in NAMES:
+            if name in points:
+                values[name] = await points[name].get()
+        return values
+
+
+def _points(machine: Machine) -> dict[str, Any]:
+    dispatch = getattr(machine.agent, "_dispatch", None)
+    return {} if dispatch is None else dispatch.points
+
+
+def _files(root: str) -> list[os.DirEntry[str]]:
+    found: list[os.DirEntry[str]] = []
+    folders = [root]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    found.append(entry)
+    return found
+
+
+class Watched:
+    """Whose observer hears what the product's classes do."""
+
+    observer: Observer | None = None
+
+
+WATCHED = Watched()
+
+
+def watch_promises() -> None:
+    """Note what the outbox takes and lets go, for the rest of the process; nothing is changed by that."""
+    put = Store._put  # noqa: SLF001
+
+    def noted_put(self: Store, row: Any, once: str | None) -> bool:
+        stored = put(self, row, once)
+        observer, machine = WATCHED.observer, CURRENT_MACHINE.get()
+        if observer is None or machine is None or machine.life is None or machine.mount.dead:
+            return stored
+        name = (row.epoch, row.number)
+        if stored and not machine.mount.dead:
+            observer.accepted[name] = row.key
+        return stored
+
+    Store._put = noted_put  # type: ignore[method-assign]  # noqa: SLF001
+
+
+def context_of(machine: Machine) -> contextvars.Context:
+    """Return a context of a machine's code, for what asks it from outside."""
+    context = contextvars.Context()
+    context.run(CURRENT_MACHINE.set, machine)
+    return context

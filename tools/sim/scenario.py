@@ -1,0 +1,57 @@
+"""What happens in a simulated day, made of a seed alone: who does what when, and what breaks. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happens: at a second, to be read with ``chance``, a number from 0 to 1 of its own."""
+
+    at: float
+    what: str
+    chance: float
+
+    def __str__(self) -> str:
+        """Return it for a trace."""
+        return f"{self.at:9.2f} {self.what} {self.chance:.6f}"
+
+
+# How often each happens in a day, if it is of this seed's.
+USE = {
+    "play": 40, "next": 20, "pause": 20, "stop": 12, "volume": 20, "knob": 12, "command": 60,
+    "mode": 4, "sleep timer": 4, "rules": 4, "mute": 4, "lock": 3, "limits": 2,
+}  # fmt: skip
+FAULTS = {
+    "network cut": 30, "network down": 12, "half open": 8, "slow network": 6, "name server": 6,
+    "dead addresses": 4, "kill": 5, "power cut": 4, "cut at a call": 8, "full disk": 4,
+    "read-only disk": 2, "no sound device": 6, "broken track": 3, "clock": 3, "cloud kill": 4,
+    "cloud power cut": 2, "repository": 4, "portal": 1,
+}  # fmt: skip
+UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
+
+
+def scenario(seed: int, hours: float) -> list[Event]:
+    """Return the events of a seed, by time; each seed has some kinds of faults, and none of others."""
+    rng = random.Random(f"scenario {seed}")  # noqa: S311  # a simulation
+    faults = {name: rate for name, rate in FAULTS.items() if rng.random() < 0.5}
+    rates = {**USE, **(UPDATES if rng.random() < 0.7 else {}), **faults}
+    scale = rng.choice([0.3, 1.0, 1.0, 3.0])
+    events = [
+        event
+        for name, rate in rates.items()
+        for event in _spread(rng, name, rate * (scale if name in faults else 1.0), hours * HOUR)
+    ]
+    return sorted(events, key=lambda event: event.at)
+
+
+def _spread(rng: random.Random, name: str, rate: float, seconds: float) -> Iterator[Event]:
+    at = rng.expovariate(rate / (24 * HOUR))
+    while at < seconds:
+        yield Event(round(at, 2), name, round(rng.random(), 6))
+        at += rng.expovariate(rate / (24 * HOUR))

@@ -1,0 +1,203 @@
+"""All sequences of up to three of our own storage operations, each cut everywhere, with each loss.
+
+    python -m tools.sim.storage [--length 3] [--only outbox,task] [--each N] [--limit N]
+
+The power goes at each call that changes the disk. For each cut, what was not synced survives in every way of
+`tools.sim.disk.ways` (nothing, all, the first calls, all but one, one alone; renames among them), for all files
+and folders combined, up to ``--limit`` of them; the write under way may be torn at each sector. Then the
+product's own code opens the store again, and what it had acknowledged must be there (`tools.sim.subjects`).
+Cuts in the operations before the last are the shorter sequences' business. Exit code 0 only without a fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import gc
+import itertools
+import logging
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.sim import calls as system
+from tools.sim.calls import Calls, Mount, bury, describe, lay_out
+from tools.sim.disk import Change, Disk, File, Folder, Left, Write, after_cut, split, survivals
+from tools.sim.life import PowerCut
+from tools.sim.sqlite_disk import SqliteDisk
+from tools.sim.subjects import SUBJECTS, Subject
+
+# A sequence ends long before: more calls are a fault of this program.
+STEPS_MAX = 10_000
+
+
+@dataclass(slots=True)
+class Total:
+    """What was tried of one subject."""
+
+    sequences: int = 0
+    cuts: int = 0
+    states: int = 0
+    faults: list[str] = dataclasses.field(default_factory=list)
+
+
+class Bench:
+    """One disk, used again and again."""
+
+    def __init__(self) -> None:
+        """Replace the system's calls for the rest of the process."""
+        self.calls: Calls = system.install()
+        self.sqlite = SqliteDisk(self.calls, random.Random(1))  # noqa: S311  # a simulation
+        self.root = Path(tempfile.mkdtemp(prefix="sim-storage-", dir=_memory()))
+        self.mount = Mount(str(self.root))
+        self.calls.mounts.append(self.mount)
+
+    def renew(self, left: Left) -> Path:
+        """Begin with what a cut has left; return the folder."""
+        self.sqlite.forget(self.mount)
+        bury(self.calls, self.mount)
+        self.mount.dead = True
+        self.mount = lay_out(self.calls, self.mount, left)
+        return self.root
+
+    def close(self) -> None:
+        """Remove the folder."""
+        self.calls.mounts.clear()
+        shutil.rmtree(self.root)
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # a folder of our own in there
+
+
+NOTHING = Left({}, [], {}, {})
+
+
+def run_cut(bench: Bench, kind: str, names: Sequence[str], cut_at: int) -> tuple[Subject, bool]:
+    """Do operations until the power goes at a call of the last one; return what was promised, and whether it went."""
+    subject = SUBJECTS[kind](bench.renew(NOTHING))
+    subject.alive = lambda: not bench.mount.dead
+    steps = [subject.open, *(subject.operations[name] for name in names)]
+    for step in steps[:-1]:
+        step()
+    bench.mount.cut_at = bench.mount.steps + cut_at
+    try:
+        steps[-1]()
+    except PowerCut:
+        pass
+    except Exception:  # what a store says to a disk that has gone is not asked here
+        if not bench.mount.dead:
+            raise
+    return subject, bench.mount.dead
+
+
+def keepers(disk: Disk, limit: int) -> Iterator[dict[int, list[Write | Change]]]:
+    """Yield, by node, what of the unsynced changes is on the disk."""
+    nodes = dict(disk.unsynced())
+    for way in survivals(disk, limit):
+        yield {
+            id(nodes[path]): [nodes[path].pending[n] for n in kept] for path, kept in way.items()
+        }
+    yield from _torn(nodes)
+
+
+def _torn(nodes: dict[str, File | Folder]) -> Iterator[dict[int, list[Write | Change]]]:
+    """Yield the last write of each file with each of its first sectors alone, and without its first one."""
+    everything = {id(node): list[Write | Change](node.pending) for node in nodes.values()}
+    for node in nodes.values():
+        if isinstance(node, File) and node.pending:
+            parts = split(node.pending[-1])
+            for kept in [*(parts[:n] for n in range(1, len(parts))), parts[1:]]:
+                if kept:
+                    yield {**everything, id(node): [*node.pending[:-1], *kept]}
+
+
+def lefts(disk: Disk, limit: int) -> Iterator[tuple[Left, str]]:
+    """Yield what a cut may leave, each once, with what was lost in words."""
+    seen = set()
+    for kept in keepers(disk, limit):
+        left = after_cut(disk, lambda _path, node, kept=kept: kept.get(id(node), []))  # type: ignore[misc]
+        key = (tuple(left.files.items()), tuple(left.folders), tuple(left.links.items()))
+        if key not in seen:
+            seen.add(key)
+            yield left, _lost(disk, kept)
+
+
+def _lost(disk: Disk, kept: dict[int, list[Write | Change]]) -> str:
+    found = []
+    for path, node in disk.unsynced():
+        there = {id(change) for change in kept.get(id(node), [])}
+        found += [f"{path or '/'}: {describe(c)}" for c in node.pending if id(c) not in there]
+    return "; ".join(found) or "nothing"
+
+
+def try_sequence(bench: Bench, kind: str, names: Sequence[str], total: Total, limit: int) -> None:
+    """Try all cuts in the last operation of a sequence."""
+    total.sequences += 1
+    for cut_at in range(1, STEPS_MAX):
+        subject, was_cut = run_cut(bench, kind, names, cut_at)
+        total.cuts += 1
+        disk = bench.mount.disk
+        for left, lost in list(lefts(disk, limit)):
+            total.states += 1
+            bench.renew(left)
+            found = _checked(dataclasses.replace(subject))  # type: ignore[type-var]
+            if found:
+                where = f"cut at call {cut_at}" if was_cut else "cut after the last call"
+                total.faults.append(
+                    f"{kind}: {' + '.join(names) or 'open'}, {where}, lost: {lost}: {'; '.join(found)}"
+                )
+        if not was_cut:
+            return
+
+
+def _checked(subject: Subject) -> list[str]:
+    try:
+        return subject.check()
+    except Exception as error:  # noqa: BLE001  # a store that raises is a fault as well
+        return [f"{type(error).__name__}: {error}"]
+
+
+def sequences(kind: str, length: int) -> Iterator[tuple[str, ...]]:
+    """Yield the sequences of a subject's operations, the short ones first."""
+    names = list(SUBJECTS[kind](Path("/nowhere")).operations)
+    for count in range(length + 1):
+        yield from itertools.product(names, repeat=count)
+
+
+def main() -> int:
+    """Try what the command line says; print the totals."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--length", type=int, default=3, help="operations in a sequence, at most")
+    parser.add_argument("--only", default="", help="subjects, with commas")
+    parser.add_argument("--each", type=int, default=1, help="every N-th sequence")
+    parser.add_argument("--limit", type=int, default=400, help="states for each cut, at most")
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    gc.disable()
+    bench, began, faults = Bench(), time.process_time(), 0
+    chosen = options.only.split(",") if options.only else list(SUBJECTS)
+    for kind in chosen:
+        total = Total()
+        for names in itertools.islice(sequences(kind, options.length), 0, None, options.each):
+            try_sequence(bench, kind, names, total, options.limit)
+            if total.sequences % 20 == 0:
+                gc.collect()
+        print(f"{kind}: {total.sequences} sequences, {total.cuts} cuts, {total.states} states,"
+              f" {len(total.faults)} faults, {time.process_time() - began:.0f} s of CPU", flush=True)  # fmt: skip
+        for fault in total.faults[:20]:
+            print(f"  {fault}")
+        faults += len(total.faults)
+    bench.close()
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""One simulated world: a machine, its cloud, the network, and what happens to them, from one seed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.sim import threads
+from tools.sim.calls import bury
+from tools.sim.clock import START
+from tools.sim.cloud import ADDRESS, HOST, Cloud, Template
+from tools.sim.env import Env
+from tools.sim.happenings import HAPPENINGS, heal
+from tools.sim.invariants import end_faults, step_faults
+from tools.sim.loop import SimLoop
+from tools.sim.machine import Machine, Platform, bind_drivers
+from tools.sim.net import Network
+from tools.sim.observer import Observer
+from tools.sim.repository import Repository, SimWeb
+from tools.sim.scenario import HOUR, Event
+
+# Seconds between two looks at the invariants, and in which all settles at the end.
+LOOK_SECONDS = 15.0
+SETTLE_SECONDS = 2400.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a run ended: what was broken first, the trace, and figures."""
+
+    fault: str = ""
+    at: float = 0.0
+    trace: list[str] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+class World:
+    """What one run is made of."""
+
+    def __init__(self, env: Env, seed: int, repository: Repository, template: Template) -> None:
+        """Make machine and cloud; nothing runs before `run`."""
+        env.seed(seed)
+        self.env, self.seed = env, seed
+        self.rng = random.Random(seed)  # noqa: S311  # a simulation
+        self.loop = SimLoop(env.clock)
+        asyncio.set_event_loop(self.loop)
+        self.net = Network(self.loop, random.Random(seed + 2))  # noqa: S311  # a simulation
+        self.loop.net = self.net
+        chance = random.Random(seed + 3)  # noqa: S311  # a simulation
+        self.loop.executor_seconds = lambda: chance.choice((0.0, 0.001, 0.004, 0.03))
+        self.net.hosts[HOST] = [ADDRESS]
+        self.net.chain_end = START + 300 * 86400
+        self.trace: list[str] = []
+        on = Platform(self.loop, self.net, env.calls, env.sqlite, self.rng, self.note)
+        self.folder = Path(tempfile.mkdtemp(prefix="sim-", dir="/dev/shm"))  # of our own
+        (self.folder / "m").mkdir()
+        (self.folder / "c").mkdir()
+        self.web = SimWeb(repository, self.net, random.Random(seed + 4))  # noqa: S311  # a simulation
+        self.web.install()
+        self.repository = repository
+        self.cloud = Cloud(on, template, self.folder / "c")
+        self.machine = Machine(on, template.profile(0), self.folder / "m", repository)
+        self.observer = Observer(self)
+        self.outcome = Outcome()
+        self.undo: dict[str, Callable[[], None]] = {}
+        """What ends each fault that is under way."""
+
+    def note(self, text: str) -> None:
+        """Add a line to the trace."""
+        self.trace.append(f"{self.loop.time():10.3f} {text}")
+
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do something of nobody's later."""
+        self.loop.call_later(seconds, work, context=contextvars.Context())
+
+    def run(self, events: Sequence[Event], hours: float) -> Outcome:
+        """Let all happen, then everything settle; return how it ended."""
+        try:
+            self.loop.run_until_complete(
+                self.loop.create_task(
+                    self._run(events, hours * HOUR), context=contextvars.Context()
+                )
+            )
+        finally:
+            self._close()
+        self.outcome.trace = self.trace
+        return self.outcome
+
+    async def _run(self, events: Sequence[Event], seconds: float) -> None:
+        self.cloud.start()
+        self.machine.boot()
+        waiting = list(events)
+        next_look = LOOK_SECONDS
+        while self.loop.time() < seconds and not self.outcome.fault:
+            until = min([next_look, seconds, *(event.at for event in waiting[:1])])
+            await asyncio.sleep(max(0.0, until - self.loop.time()))
+            while waiting and waiting[0].at <= self.loop.time():
+                event = waiting.pop(0)
+                self.note(f"-- {event.what} {event.chance}")
+                HAPPENINGS[event.what](self, event.chance)
+            if self.loop.time() >= next_look:
+                next_look += LOOK_SECONDS
+                await self._look()
+        if not self.outcome.fault:
+            await self._settle()
+
+    async def _look(self) -> None:
+        view = await self.observer.view()
+        self._judge(list(step_faults(view)))
+
+    def _judge(self, faults: Sequence[str]) -> None:
+        if faults and not self.outcome.fault:
+            self.outcome.fault, self.outcome.at = faults[0], self.loop.time()
+            for fault in faults:
+                self.note(f"!! {fault}")
+
+    async def _settle(self) -> None:
+        self.note("-- all faults are over")
+        heal(self)
+        end = self.loop.time() + SETTLE_SECONDS
+        while self.loop.time() < end and not self.outcome.fault:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self._look()
+        if not self.outcome.fault:
+            self._judge(list(end_faults(await self.observer.ending())))
+
+    def _close(self) -> None:
+        self.outcome.figures = self.observer.figures()
+        for life in (self.machine.life, self.cloud.life):
+            if life is not None:
+                life.dead = True
+        for mount in self.env.calls.mounts:
+            mount.dead = True
+        threads.end_all()
+        self.net.close_all()
+        for task in asyncio.all_tasks(self.loop):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  # they are dead
+        with contextlib.suppress(Exception):
+            self.loop.close()
+        for mount in self.env.calls.mounts:
+            self.env.sqlite.forget(mount)
+            bury(self.env.calls, mount)
+        self.env.calls.mounts.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def prepare(env: Env) -> tuple[Repository, Template]:
+    """Make what all seeds have in common."""
+    del env
+    bind_drivers()
+    repository = Repository()
+    return repository, Template(repository)
