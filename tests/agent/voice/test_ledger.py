@@ -16,6 +16,7 @@ from agent.voice.ledger import FILE_NAME, Ledger
 from agent.voice.ledger_book import Entry, Erased
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import until
+from tests.moved_clock import on_moved_clock
 from wire.abilities import VOICE_ERASE
 
 SENT = Entry(0, 1000, "button", seconds=1.5, bytes=900, utterance=10_001, end="sent", to="c:1")
@@ -87,15 +88,13 @@ async def test_a_try_that_fails_is_made_again(
                 await asyncio.sleep(0)
 
 
-async def test_a_cloud_that_does_not_read_it_is_not_asked(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "RETRY_FIRST", 0.001)
+@on_moved_clock
+async def test_a_cloud_that_does_not_read_it_is_not_asked(ledger: Ledger) -> None:
     link = MemoryLink()
     await ledger.add(SENT)
     async with running(ledger, link):
         await ledger.erase([1])
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(3600)
     assert (link.tried, await states(ledger)) == ([], [Erased.WAITING])
 
 
