@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from base.files import (
     replace_symlink,
     write_atomically,
 )
+from tests.base.recorded import LINK, REMOVE, RENAME, SYNC, Recorder
 
 
 def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -55,6 +57,57 @@ def test_a_link_is_switched_and_removed(tmp_path: Path) -> None:
         assert link.readlink() == Path(target)
     replace_symlink(link, None)
     assert not link.is_symlink()
+
+
+def test_a_file_is_on_the_disk_whole_before_it_has_its_name_and_the_name_is_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path, monkeypatch)
+    write_atomically(tmp_path / "record", b"12345")
+    assert recorder.calls == [
+        (SYNC, ".record.tmp", 5), (RENAME, ".record.tmp", "record", 5), (SYNC, ".", None)
+    ]  # fmt: skip
+
+
+def test_a_link_is_durable_in_its_folder_and_so_is_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path, monkeypatch)
+    replace_symlink(tmp_path / "current", "a")
+    assert recorder.calls == [
+        (LINK, ".current.tmp"), (RENAME, ".current.tmp", "current", None), (SYNC, ".", None)
+    ]  # fmt: skip
+    recorder.calls.clear()
+    replace_symlink(tmp_path / "current", None)
+    assert recorder.calls == [(REMOVE, "current"), (SYNC, ".", None)]
+
+
+def test_a_tree_is_on_the_disk_file_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/file").write_bytes(b"123")
+    recorder = Recorder(tmp_path, monkeypatch)
+    fsync_tree(tmp_path)
+    assert recorder.calls == [(SYNC, "a/file", 3), (SYNC, "a", None), (SYNC, ".", None)]
+
+
+def test_a_record_that_was_read_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "record").write_bytes(b"1")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    read_record(tmp_path / "record")
+    with pytest.raises(OSError, match="more than 0 bytes"):
+        read_record(tmp_path / "record", 0)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_a_device_is_no_file_to_replace(tmp_path: Path) -> None:
+    device = tmp_path / "null"
+    os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    with pytest.raises(OSError, match="no regular file"):
+        write_atomically(device, b"1")
+    assert stat.S_ISCHR(device.stat().st_mode)
 
 
 def test_each_new_folder_is_durable_in_the_one_above_it(
