@@ -14,6 +14,8 @@ SILENT_DEVICES, IDLE_HTTP, STREAMS, SILENT_LOCAL = 6400, 1005, 264, 2000
 MEMORY_LIMIT = 64 * MEGABYTE
 # Lines of the log, and seconds for an answer, during a flood.
 LINES_LIMIT, ANSWER_SECONDS = 100, 1.0
+# On a machine that is busy otherwise: so many times as long as before the flood.
+SLOWER = 3.0
 # Seconds that a connection without a request may last, and the cloud's look each second.
 HEAD_SECONDS = 12.0
 
@@ -21,6 +23,7 @@ HEAD_SECONDS = 12.0
 def silent_devices(site: Site) -> Outcome:
     """Open 6,400 connections to the port for devices and send nothing."""
     before, lines = resident(site.cloud.process.pid), len(site.log().splitlines())
+    usual = _answer_seconds(site)
     opened = open_silent(SILENT_DEVICES, ("127.0.0.1", site.device_port))
     try:
         more = resident(site.cloud.process.pid) - before
@@ -31,10 +34,11 @@ def silent_devices(site: Site) -> Outcome:
         for sock in opened:
             sock.close()
     return Outcome(
-        more < MEMORY_LIMIT and took < ANSWER_SECONDS and online and logged < LINES_LIMIT,
-        f"{more / MEGABYTE:.0f} MB more, {logged} lines of log, the API answered in {took:.2f} s, "
+        more < MEMORY_LIMIT and took < max(ANSWER_SECONDS, SLOWER * usual) and online
+        and logged < LINES_LIMIT,
+        f"{more / MEGABYTE:.0f} MB more, {logged} lines of log, the API answered in {took:.2f} s ({usual:.2f} before), "
         f"the story machine is {'online' if online else 'OFFLINE'}",
-    )
+    )  # fmt: skip
 
 
 def half_hellos(site: Site) -> Outcome:

@@ -25,6 +25,8 @@ SENDERS = 4
 TITLE = "long"
 # What the story may lag behind the time that passed, and the longest answer through the cloud.
 LAG_SECONDS, ANSWER_SECONDS = 1.5, 3.0
+# On a machine that is busy otherwise: so many times as long as before the flood.
+SLOWER = 5.0
 MEMORY_LIMIT = 64 * MEGABYTE
 LOG_LIMIT = 40
 PORTS = ("http_port", "https_port", "oscore_port")
@@ -53,6 +55,7 @@ def _while_flooded(site: Site, ports: dict[str, int]) -> Outcome:
     owner.send(device["uuid"], "PUT", "play", TITLE)
     _until(lambda: _position(site) > 1.0, 20)
     lines, online = _log_lines(site), _registrations(site)
+    usual = max(_ask(site) for _ in range(3))
     before, begun, place = resident(site.agent.process.pid), time.monotonic(), _position(site)
     over = threading.Event()
     sent = [0] * SENDERS
@@ -66,9 +69,7 @@ def _while_flooded(site: Site, ports: dict[str, int]) -> Outcome:
         thread.start()
     try:
         while time.monotonic() - begun < SECONDS:
-            asked = time.monotonic()
-            owner.send(device["uuid"], "GET", "volume")
-            waits.append(time.monotonic() - asked)
+            waits.append(_ask(site))
             time.sleep(0.3)
     finally:
         over.set()
@@ -79,12 +80,19 @@ def _while_flooded(site: Site, ports: dict[str, int]) -> Outcome:
     logged, dropped = _log_lines(site) - lines, _registrations(site) - online
     owner.unbind(device["uuid"])
     return Outcome(
-        passed - played < LAG_SECONDS and max(waits) < ANSWER_SECONDS and more < MEMORY_LIMIT
+        passed - played < LAG_SECONDS and max(waits) < max(ANSWER_SECONDS, SLOWER * usual) and more < MEMORY_LIMIT
         and logged < LOG_LIMIT and dropped == 0,
         f"{sum(sent)} packets and connections in {passed:.0f} s: the story played {played:.1f} s of them, the app was "
-        f"answered {len(waits)} times, after {max(waits):.2f} s at the latest, the link was lost {dropped} times, "
+        f"answered {len(waits)} times, after {max(waits):.2f} s at the latest ({usual:.2f} before), the link was lost {dropped} times, "
         f"{more / MEGABYTE:.0f} MB more, {logged} lines of log",
     )  # fmt: skip
+
+
+def _ask(site: Site) -> float:
+    """Return the seconds until the app has a value of the machine."""
+    asked = time.monotonic()
+    site.clients["parent"].send(site.bench.device["uuid"], "GET", "volume")
+    return time.monotonic() - asked
 
 
 def _send(
