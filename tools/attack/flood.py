@@ -23,8 +23,8 @@ from tools.tour import write_tone
 SECONDS = 10.0
 SENDERS = 4
 TITLE = "long"
-# What the story may lag behind the time that passed, and the longest answer through the cloud.
-LAG_SECONDS, ANSWER_SECONDS = 1.5, 3.0
+# What the story may lag behind the time that passed, and the longest answer: half of what the cloud waits for a machine.
+LAG_SECONDS, ANSWER_SECONDS = 1.5, 5.0
 # On a machine that is busy otherwise: so many times as long as before the flood.
 SLOWER = 5.0
 MEMORY_LIMIT = 64 * MEGABYTE

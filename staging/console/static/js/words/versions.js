@@ -16,6 +16,8 @@ words({
   size: ["大小", "Size"],
   "package.UNVERIFIED": ["待验证", "Unverified"],
   "package.RELEASED": ["已通过", "Released"],
+  "package.RELEASED_DAMAGED": ["已通过，文件已损坏，暂不提供", "Released, its file is damaged: not offered"],
+  "package.UNVERIFIED_DAMAGED": ["待验证，文件已损坏", "Unverified, its file is damaged"],
   verify: ["立马验证", "Verify now"],
   verifyOn: ["验证设备的 UUID", "Uuid of the device to verify on"],
   verifyHint: ["研发中的设备（version 0）或你自己绑定的设备", "A device under development (version 0), or one that you have bound"],
