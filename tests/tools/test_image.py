@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vm.card import choose_files, choose_partition
+from tools.image import root as image_root
 from tools.image.board import FOLDER, SIZES, Board, parse_board, read_board
 from tools.image.card import (
     BOOT_PARTITIONS,
@@ -176,3 +177,26 @@ def test_nothing_wears_out_the_card() -> None:
     journal = (FILES / "etc/systemd/journald.conf.d/story-machine.conf").read_text()
     assert "Storage=volatile" in journal
     assert re.search(r"RuntimeMaxUse=\d+M", journal)
+
+
+def test_the_firmwares_hooks_are_gone_before_the_initramfs_is_made(
+    tmp_path: Path, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = [
+        tmp_path / "etc/initramfs/post-update.d",
+        *(tmp_path / f"etc/kernel/{it}.d" for it in ("postinst", "postrm")),
+    ]
+    for folder in (*hooks, tmp_path / "usr/lib/modules/6", tmp_path / "usr/share/story-machine"):
+        folder.mkdir(parents=True)
+    for folder in hooks:
+        (folder / "z50-raspi-firmware").touch()
+        (folder / "initramfs-tools").touch()
+    left: dict[str, list[str]] = {}
+
+    def chroot(folder: Path, program: str, *_: str) -> None:
+        left[program] = [it.name for it in folder.glob("etc/*/*/*")]
+
+    monkeypatch.setattr(image_root, "chroot", chroot)
+    monkeypatch.setattr(image_root, "installed", lambda _: "")
+    image_root.slim(board, tmp_path)
+    assert left["update-initramfs"] == ["initramfs-tools"] * 3

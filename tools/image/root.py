@@ -50,6 +50,11 @@ UNWANTED = (
     # Where raspi-firmware's own hooks put everything once more.
     "boot/firmware/*",
 )  # fmt: skip
+# raspi-firmware's, which copy everything to a mounted /boot/firmware at each new initramfs, and fail where none is mounted.
+FIRMWARE_HOOKS = (
+    "etc/initramfs/post-update.d/z50-raspi-firmware",
+    "etc/kernel/*.d/z50-raspi-firmware",
+)
 _INITRAMFS_PLACE = "etc/initramfs-tools/conf.d/story-machine"
 _INITRAMFS = "MODULES=list\nCOMPRESS=zstd\nRESUME=none\n"
 TREE = FOLDER.parents[1]
@@ -184,7 +189,7 @@ def _enable(folder: Path) -> None:
 
 def slim(board: Board, folder: Path) -> None:
     """Make the initramfs, and take out what the machine does not need."""
-    remove(folder, board.unwanted)
+    remove(folder, (*board.unwanted, *FIRMWARE_HOOKS))
     for modules in folder.glob("usr/lib/modules/*"):
         chroot(folder, "depmod", modules.name)
     chroot(folder, "update-initramfs", "-u", "-k", "all")
