@@ -15,6 +15,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.emulation import is_needed
+from tools.image.native import hooks
+
 INCLUDE = "systemd,systemd-sysv,dbus,python3,ca-certificates,init-system-helpers"
 # Bootstrapping arm64 under an emulator; everything else is faster.
 BUILD_SECONDS, BOOT_SECONDS, COMMAND_SECONDS = 1800, 120, 900
@@ -30,6 +33,7 @@ def make_root(suite: str, architecture: str, cache: Path) -> Path:
     tar = cache / f"{suite}-{architecture}.tar"
     if not tar.exists():
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--arch={architecture}"]
+        command += hooks() if is_needed(architecture) else []
         part = tar.with_suffix(".part.tar")
         subprocess.run(
             [*command, f"--include={INCLUDE}", suite, str(part)], check=True, timeout=BUILD_SECONDS

@@ -285,3 +285,10 @@ def test_the_time_of_a_build_is_a_number(monkeypatch: pytest.MonkeyPatch) -> Non
         source_epoch()
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "12")
     assert source_epoch() == 12
+
+
+@pytest.mark.parametrize("recipe", BY_NAME.values(), ids=lambda it: it.name)
+def test_lintian_is_told_why_bundled_modules_name_an_odd_interpreter(recipe: Recipe) -> None:
+    odd = {"segno", "pypinyin"} & recipe.bundled("3.11", "x86_64")
+    overrides = (recipe.folder / "lintian-overrides").read_text("utf-8")
+    assert bool(odd) == (f"{recipe.name}: unusual-interpreter\n" in overrides)

@@ -200,3 +200,12 @@ def test_the_firmwares_hooks_are_gone_before_the_initramfs_is_made(
     monkeypatch.setattr(image_root, "installed", lambda _: "")
     image_root.slim(board, tmp_path)
     assert left["update-initramfs"] == ["initramfs-tools"] * 3
+
+
+def test_a_start_that_fails_is_tried_again_by_itself() -> None:
+    unit = (FILES / "etc/systemd/system/emergency.service.d/story-machine.conf").read_text("utf-8")
+    lines = [it for it in unit.splitlines() if it and not it.startswith("#")]
+    # Debian's own, which asks for a password, are taken out first.
+    assert lines[:3] == ["[Service]", "ExecStartPre=", "ExecStart="]
+    assert lines[3].endswith("sleep 60; exec systemctl --force reboot'")
+    assert lines[4:] == ["StandardInput=null"]

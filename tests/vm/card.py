@@ -71,7 +71,7 @@ MACHINES = {
         console=_LOG,
     ),
     # Its Wi-Fi, its sound and its own network chip are not emulated: a USB one takes their place. The first serial port is the
-    # radio's.
+    # radio's. Its watchdog resets at once where it is to begin to count (QEMU's bcm2835_powermgt), so that systemd gets none.
     "arm64": Machine(
         "qemu-system-aarch64",
         4,
@@ -79,7 +79,7 @@ MACHINES = {
         "if=sd",
         "usb-net",
         tree="bcm2837-rpi-3-b.dtb",
-        console="console=ttyS1,115200 loglevel=4 systemd.show_status=false " + _LOG,
+        console="console=ttyS1,115200 loglevel=4 systemd.show_status=false systemd.watchdog_sec=off systemd.watchdog_device=/dev/null " + _LOG,
     ),
 }  # fmt: skip
 
@@ -151,12 +151,13 @@ class Card:
         """Return what lies on the first partition, as a person with a card reader sees it; while it is off."""
         return self._mtools("mdir", "-b", "::").decode().split()
 
-    def start(self, clock: str = "", *, counted: bool = False) -> None:
+    def start(self, clock: str = "", *, counted: bool = False, words: str = "") -> None:
         """Switch it on.
 
         Args:
             clock: its real-time clock's time, such as "1970-01-01T00:00:00".
             counted: whether its clock counts instructions instead of the host's seconds; its card has limits then.
+            words: more for the kernel, by which a start is made to fail.
         """
         asked = not self._lost_power and _TRYBOOT.search(self.serial())
         autoboot = self._mtools("mtype", "::autoboot.txt").decode()
@@ -171,7 +172,7 @@ class Card:
             self._mtools("mcopy", "-o", f"::{self._machine.tree}", str(self.folder / "tree"), partition=boot)  # fmt: skip
         self._lost_power = False
         self.starts.append(_SLOTS[number])
-        self._run(f"{line} {self._machine.console}", ["-rtc", f"base={clock}"] if clock else [], counted=counted)  # fmt: skip
+        self._run(f"{line} {self._machine.console} {words}", ["-rtc", f"base={clock}"] if clock else [], counted=counted)  # fmt: skip
 
     def _run(self, line: str, more: list[str], *, counted: bool) -> None:
         number, machine = len(self.starts), self._machine

@@ -160,6 +160,17 @@ def clock_1970(proof: Proof) -> str:
     return f"boot to registered {seconds:.0f} s with the guest's clock at {year}"
 
 
+def emergency(proof: Proof) -> str:
+    """A start that ends in systemd's emergency mode: the machine tries again by itself."""
+    proof.card.cut_power()
+    begin = time.monotonic()
+    proof.card.start(words="systemd.unit=emergency.target")
+    proof.wait("restart out of the emergency", lambda: proof.card.wants_restart or None, STEP_SECONDS)  # fmt: skip
+    proof.expect("the console", proof.card.serial(), "the start has failed")
+    seconds = time.monotonic() - begin
+    return f"restarted by itself {seconds:.0f} s after the power; then boot to registered {proof.register():.0f} s"
+
+
 def updated(proof: Proof) -> str:
     """A whole new system with the agent's next package, with a power cut while it is written."""
     proof.release()
@@ -229,6 +240,7 @@ STEPS: dict[str, Callable[[Proof], str]] = {
     "boot-to-sound": boot_to_sound,
     "power-off": powered_off,
     "clock-1970": clock_1970,
+    "emergency": emergency,
     "update": updated,
 }
 PI_STEPS: dict[str, Callable[[Proof], str]] = {
@@ -240,7 +252,7 @@ PI_STEPS: dict[str, Callable[[Proof], str]] = {
 }
 BOARDS = {"qemu": STEPS, "pi-debian": PI_STEPS}
 # All others want it running, whatever the step before has left.
-STARTS_ITSELF = {"first-start", "boot-to-sound", "clock-1970", "restart"}
+STARTS_ITSELF = {"first-start", "boot-to-sound", "clock-1970", "restart", "emergency"}
 
 
 def prove(proof: Proof, names: list[str]) -> list[Row]:

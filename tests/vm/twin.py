@@ -119,8 +119,14 @@ class Proof:
         """Switch it on and wait until it is registered; return the host's seconds."""
         begin = time.monotonic()
         self.card.start(clock, counted=counted)
-        self.wait("registration", lambda: self.is_online() or None, BOOT_SECONDS)
+        self.wait("registration", self._is_up, BOOT_SECONDS)
         return time.monotonic() - begin
+
+    def _is_up(self) -> bool:
+        """Whether it is online; raises ProofError for a machine that goes off before."""
+        if self.card.has_ended:
+            raise ProofError(f"it went off before it was registered; {self.card.serial()[-800:]}")
+        return self.is_online()
 
     def switch_on(self) -> None:
         """Start it, if the step before has left it off, and wait until it is registered."""
