@@ -160,6 +160,14 @@ mutation: setup
 bench: setup
 	$(BIN)/python -m benchmarks.run
 
+# The advisor's checks on our own agent (docs/advisor.md): SUITE=quick or full, LINK=coap or mqtt, SEED=N, REPORT=DIR.
+advise: setup
+	@$(BIN)/python -m tools.advise --suite $(or $(SUITE),quick) --link $(or $(LINK),coap) --seed $(or $(SEED),1) $(if $(REPORT),--report $(REPORT))
+
+# Every check of the advisor on every broken twin.
+advise-proof: setup
+	ADVISE_PROOF=1 $(BIN)/python -m pytest -q -n 0 tests/staging/advise/test_catalogue.py
+
 # No command is carried out late: a real cloud and agent, and a link between them that stalls (docs/link.md).
 # LINK=coap or mqtt.
 command-proof: setup

@@ -18,6 +18,8 @@ REPORT_SECONDS = 8.0
 REPEAT_SECONDS = 30.0
 # Seconds in which a refused report must not come again and again.
 WATCH_SECONDS = 5.0
+# Looks at whether reports of before still come, and the seconds between two.
+BACKLOG_LOOKS, BACKLOG_SECONDS = 10, 1.0
 # Seconds of a device that has nothing to say.
 IDLE_SECONDS = 8.0
 
@@ -41,6 +43,9 @@ def answer_as(peer: Peer, name: str, code: int | None) -> Callable[[Arrival], An
 async def changed(lab: Lab) -> None:
     """Set a data point three times, and note what is reported of it; then leave the device alone."""
     peer = await lab.peer()
+    await _said_all(lab, peer)
+    # What it had to say of the time before is no answer to this case.
+    lab.trace.arrivals.clear()
     found = await steps(lab, peer)
     if found is None:
         return
@@ -56,6 +61,15 @@ async def changed(lab: Lab) -> None:
     since = lab.bench.now()
     await lab.bench.sleep(IDLE_SECONDS)
     lab.trace.seen["idle"] = [each.at - since for each in lab.trace.arrivals if each.at > since]
+
+
+async def _said_all(lab: Lab, peer: Peer) -> None:
+    """Wait until a device has told what waited for a connection."""
+    for _ in range(BACKLOG_LOOKS):
+        count = len(peer.taken)
+        await lab.bench.sleep(BACKLOG_SECONDS)
+        if len(peer.taken) == count:
+            return
 
 
 async def busy(lab: Lab) -> None:

@@ -136,7 +136,7 @@ def rests(trace: Trace, _known: Known) -> Verdict:
 
 
 def numbers(trace: Trace, _known: Known) -> Verdict:
-    """Whether numbers grow, and each report has its own."""
+    """Whether each report has a number of its own."""
     found = [each for each in _reports(trace) if each.number is not None]
     if not found:
         return inapplicable("不会编号", "it does not number its reports")
@@ -146,10 +146,9 @@ def numbers(trace: Trace, _known: Known) -> Verdict:
             return failed(
                 f"两条不同的上报都是 {number[1]} 号", f"two reports have the number {number[1]}"
             )
+    # Not in the order of their arrival: the newest value of a data point may come first (docs/adr/0034).
     values = [number[1] for _, number in _numbered(found)]
-    if values != sorted(values):
-        return failed("编号没有递增", "the numbers do not grow")
-    return passed(f"{values[0]} 到 {values[-1]}", f"{values[0]} to {values[-1]}")
+    return passed(f"{min(values)} 到 {max(values)}", f"{min(values)} to {max(values)}")
 
 
 def _numbered(found: list[Arrival]) -> Iterator[tuple[Arrival, tuple[str, int]]]:
@@ -260,7 +259,7 @@ CHECKS = (
     ),
     Check(
         "reports.numbers", Text("编号", "Numbers"), "docs/adr/0034; docs/architecture.md, A report",
-        Text("每条上报一个递增的号", "Give each report a number of its own that grows"),
+        Text("每条上报一个自己的号", "Give each report a number of its own"),
         "changed", numbers,
     ),
     Check(

@@ -87,3 +87,19 @@ def test_a_clock_that_is_set_moves_away_from_the_ticks(
     clock: float, ticks: float, *, was_set: bool
 ) -> None:
     assert clock_was_set((100.0, 5.0), (100.0 + clock, 5.0 + ticks)) is was_set
+
+
+def test_who_came_too_early_after_a_restart_comes_back_spread_too() -> None:
+    paced = pace()
+    paced.wait_after(LostError("restart"), 3600)
+    assert 0 <= paced.wait_after(ConnectError("down"), None) <= SPREAD_SECONDS
+    assert paced.wait_after(ConnectError("down"), None) <= 0.5
+    seconds = [_second(seed) for seed in range(500)]
+    assert max(seconds) > SPREAD_SECONDS * 0.9
+    assert min(seconds) < SPREAD_SECONDS * 0.1
+
+
+def _second(seed: int) -> float:
+    paced = pace(seed=seed)
+    paced.wait_after(LostError("restart"), 3600)
+    return paced.wait_after(ConnectError("down"), None)

@@ -11,6 +11,8 @@ staging.advise.checks.tls.
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +80,10 @@ def test_what_a_device_does_not_come_back_for_is_not_held_against_it() -> None:
     )
     refused = grades(outcome)["link.bows-to-refusal"]
     assert refused == "not applicable"
+
+
+def test_the_page_has_each_check() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "advisor.md").read_text("utf-8")
+    listed = re.findall(r"^\| `([a-z0-9.-]+)` \| (yes)? ?\|", page, re.MULTILINE)
+    quick = {check.id for check in catalogue.select(catalogue.QUICK)}
+    assert listed == [(check.id, "yes" if check.id in quick else "") for check in catalogue.CHECKS]
