@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import secrets
 
 from staging.advise import mqtt_packets as mqtt
 from staging.advise.bench import Bench, Line
@@ -41,6 +42,8 @@ class MqttPeer(Peer):
         super().__init__(bench, line, known, trace)
         self._decoder = mqtt.PacketDecoder()
         self._numbers = itertools.count(1)
+        # A device answers a name that it has had before as it did then.
+        self._prefix = secrets.token_bytes(4)
         self._waiting: dict[bytes, asyncio.Future[mqtt.Publish | None]] = {}
 
     # From the device.
@@ -141,7 +144,7 @@ class MqttPeer(Peer):
     ) -> Probe:
         """Send a request and record its answer."""
         number = next(self._numbers)
-        correlation = number.to_bytes(8, "big")
+        correlation = self._prefix + number.to_bytes(4, "big")
         asked = Request(method, path, query, payload, until_ms, key)
         since = self.bench.now()
         waiting = asyncio.get_running_loop().create_future()
