@@ -56,6 +56,13 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "strategy add": {TARGET: "version"},
     "strategy publish": {TARGET: "id"},
     "strategy withdraw": {TARGET: "id"},
+    "rollout start": {TARGET: "id"},
+    "rollout pause": {TARGET: "id"},
+    "rollout resume": {TARGET: "id"},
+    "rollout withdraw": {TARGET: "id"},
+    "rollout retry": {TARGET: "id"},
+    "rollout open": {TARGET: "id"},
+    "rollout phases": {TARGET: "id"},
     "update cancel": {UUID: "uuid"},
     "advise": {UUID: "uuid"},
     "say": {UUID: "uuid"},
@@ -73,7 +80,7 @@ READS = frozenset(
     {
         "check", "sizes", "device list", "bind-token list", "app list", "account list", "token list", "audit list", "audit export",
         "product list", "batch list", "datapoint list", "release list", "release root", "sbom list",
-        "sbom show", "sbom devices", "strategy list", "heard", "catalogue show", "apt-repo", "fault list", "wire",
+        "sbom show", "sbom devices", "strategy list", "rollout show", "heard", "catalogue show", "apt-repo", "fault list", "wire",
     }
 )  # fmt: skip
 """The commands that change nothing in the store."""
@@ -125,7 +132,8 @@ def _add(session: Session, words: str, options: argparse.Namespace, made: str) -
 
 def _action(words: str) -> str:
     """Return what the audit log calls a command, by the same names as on the console."""
-    return words.replace("release ", "version ").replace(" ", ".")
+    same = words.replace("release ", "version ").replace("rollout start", "strategy publish")
+    return same.replace("rollout ", "strategy ").replace(" ", ".")
 
 
 def _account_id(session: Session, name: str) -> int | None:

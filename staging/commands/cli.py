@@ -39,6 +39,7 @@ SUBJECTS: Final = {
     "releases": ("release",),
     "sboms": ("sbom",),
     "strategies": ("strategy",),
+    "rollouts": ("rollout",),
     "updates": ("update",),
     "advising": ("advise",),
     "sentences": ("say", "heard"),

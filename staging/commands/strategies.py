@@ -17,9 +17,10 @@ from staging.commands.common import (
     row_id,
     store,
 )
-from staging.store import releases
+from staging.store import releases, rollout_acts
 from staging.store.models import Strategy
 from staging.store.releases import StrategyType
+from staging.store.rollout_acts import Done
 from staging.times import now_ms
 
 
@@ -84,18 +85,16 @@ def _add(options: argparse.Namespace) -> Result:
 
 
 def _publish(options: argparse.Namespace) -> Result:
-    return _set_strategy(options, releases.publish_strategy)
+    return _change(options, rollout_acts.start)
 
 
 def _withdraw(options: argparse.Namespace) -> Result:
-    return _set_strategy(options, releases.withdraw_strategy)
+    return _change(options, rollout_acts.withdraw)
 
 
-def _set_strategy(
-    options: argparse.Namespace, change: Callable[[Session, int], Strategy]
-) -> Result:
+def _change(options: argparse.Namespace, change: Callable[[Session, int, int], Done]) -> Result:
     with store(options) as database:
-        database.call(change, options.id)
+        database.call(change, options.id, now_ms())
         rows = database.call(releases.strategies)
     return _strategy_result(*next(row for row in rows if row[0].id == options.id))
 

@@ -30,6 +30,7 @@ from staging.console import (
     product,
     products,
     profile,
+    rollouts,
     speech,
     strategies,
     update,
@@ -79,6 +80,7 @@ class _Id(Convertor[int]):
 register_url_convertor("id", _Id())
 _PRODUCT = "/api/products/{product:id}"
 _ACCOUNT = "/api/accounts/{account:id}"
+_STRATEGY = "/api/strategies/{strategy:id}"
 _POINTS = f"{_PRODUCT}/points"
 
 
@@ -142,8 +144,15 @@ def routes() -> list[Route]:
         _route("POST", "/api/versions/{package:id}/pass", versions.passed),
         _route("GET", "/api/strategies", strategies.listing),
         _route("POST", "/api/strategies", strategies.add),
-        _route("POST", "/api/strategies/{strategy:id}/publish", strategies.publish),
-        _route("POST", "/api/strategies/{strategy:id}/withdraw", strategies.withdraw),
+        _route("GET", _STRATEGY, rollouts.one),
+        _route("GET", f"{_STRATEGY}/preview", rollouts.preview),
+        _route("POST", f"{_STRATEGY}/publish", rollouts.publish),
+        _route("POST", f"{_STRATEGY}/pause", rollouts.pause),
+        _route("POST", f"{_STRATEGY}/resume", rollouts.resume),
+        _route("POST", f"{_STRATEGY}/withdraw", rollouts.withdraw),
+        _route("POST", f"{_STRATEGY}/retry", rollouts.retry),
+        _route("POST", f"{_STRATEGY}/open", rollouts.open_next),
+        _route("PUT", f"{_STRATEGY}/phases", rollouts.plan),
         _route("GET", "/api/accounts", accounts.listing),
         _route("POST", "/api/accounts", accounts.add),
         _route("POST", f"{_ACCOUNT}/role", accounts.change_role),

@@ -1,4 +1,4 @@
-"""Strategies: which devices a version is offered to, and when that begins and ends."""
+"""Strategies: which devices a version is offered to. What is done to one is in `staging.console.rollouts`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
-from staging.console.call import Call, id_of, number_of, text_of, texts_of
-from staging.store import product_setup, releases
+from staging.console.call import Call, id_of, text_of, texts_of
+from staging.console.rollouts import settings_of
+from staging.store import product_setup, releases, rollouts
 from staging.store.models import Strategy
 from staging.store.releases import StrategyType
 from wire.errors import FieldError
@@ -26,32 +27,24 @@ async def add(call: Call) -> Response:
     if kind not in set(StrategyType):
         raise FieldError("type", kind, "PASSIVE or SILENT")
     call.done.target = f"version {text_of(body, 'version')}, {kind}"
-    strategy = await call.services.database.write(
-        releases.add_strategy,
-        text_of(body, "version"),
-        StrategyType(kind),
-        texts_of(body, "from"),
-        texts_of(body, "batches"),
-        call.services.clock(),
-        product_id=id_of(body, "productId"),
-    )
-    return JSONResponse({"id": strategy.id}, 201)
+    phases = texts_of(body, "phases")
+    given = settings_of(body)
 
+    def work(session: Session) -> int:
+        strategy = releases.add_strategy(
+            session,
+            text_of(body, "version"),
+            StrategyType(kind),
+            texts_of(body, "from"),
+            texts_of(body, "batches"),
+            call.services.clock(),
+            product_id=id_of(body, "productId"),
+        )
+        if phases or given:
+            rollouts.set_plan(session, strategy.id, phases or None, given)
+        return strategy.id
 
-async def publish(call: Call) -> Response:
-    """Publish a strategy; it takes effect."""
-    strategy_id = number_of(call, "strategy")
-    call.done.target = f"strategy {strategy_id}"
-    strategy = await call.services.database.write(releases.publish_strategy, strategy_id)
-    return JSONResponse({"status": strategy.status})
-
-
-async def withdraw(call: Call) -> Response:
-    """Withdraw a strategy; it ends."""
-    strategy_id = number_of(call, "strategy")
-    call.done.target = f"strategy {strategy_id}"
-    strategy = await call.services.database.write(releases.withdraw_strategy, strategy_id)
-    return JSONResponse({"status": strategy.status})
+    return JSONResponse({"id": await call.services.database.write(work)}, 201)
 
 
 def _strategies(session: Session) -> dict[str, Any]:
@@ -60,6 +53,7 @@ def _strategies(session: Session) -> dict[str, Any]:
     return {
         "strategies": [
             _strategy(strategy, version, names[packages[strategy.package_id].product_id])
+            | _phases(session, strategy.id)
             for strategy, version in reversed(releases.strategies(session))
         ]
     }
@@ -75,4 +69,12 @@ def _strategy(strategy: Strategy, version: str, product: str) -> dict[str, Any]:
         "from": strategy.from_versions,
         "batches": strategy.batches,
         "createTime": strategy.create_time,
+    }
+
+
+def _phases(session: Session, strategy_id: int) -> dict[str, Any]:
+    row = rollouts.row_of(session, strategy_id)
+    return {
+        "phases": [str(phase) for phase in rollouts.phases_of(row)],
+        "open": 0 if row is None else len(row.cuts or []),
     }

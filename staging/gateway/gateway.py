@@ -20,9 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from staging.crowd import DoorLimits
 from staging.doorman import Settle
-from staging.errors import (
-    StoreBusyError,
-)
+from staging.errors import StoreBusyError
 from staging.gateway import twins
 from staging.gateway.bounds import DAY_BYTES, Quota
 from staging.gateway.control import Control
@@ -37,6 +35,7 @@ from staging.gateway.presence import Presence
 from staging.gateway.registrations import Registrations
 from staging.gateway.renewals import Renewals
 from staging.gateway.reports import decide_all, is_light
+from staging.gateway.rollouts import Rollouts
 from staging.gateway.session import Endpoint, Peer, Session, Sessions
 from staging.gateway.silent import Pace, SilentUpdates
 from staging.gateway.taps import Taps
@@ -103,7 +102,7 @@ class Gateway:
         api_url: Callable[[], str],
         limits: Limits = Limits(),  # frozen
         clock: Clock = now_ms,
-        pace: Pace | None = None,
+        pace: Pace = Pace(),  # noqa: B008  # frozen
         owns: Callable[[str], bool] = lambda _uuid: True,
         registrations: Registrations | None = None,
         taps: Taps | None = None,
@@ -141,8 +140,9 @@ class Gateway:
             clock,
             online=lambda: [uuid for uuid in self.sessions.by_uuid if owns(uuid)],
             send=self._send_owned,
-            pace=pace or Pace(),
+            pace=pace,
         )
+        self._rollouts = Rollouts(database, clock, owns, self._orders.cancel, pace.look)
         self.family = FamilyDesk(database, self.sessions, clock, changed=self._changed, owns=owns)
         """What devices are told about their families."""
         self.erase_rest: Callable[[], Awaitable[bool]] = _nothing_to_erase
@@ -196,6 +196,7 @@ class Gateway:
             self._history.keep_saving(),
             self._presence.keep_saving(),
             self._silent.run(),
+            self._rollouts.run(),
             self.family.run(),
             self._renewals.run(),
         )

@@ -11,6 +11,7 @@ from staging.errors import (
     DeviceOfflineError,
     DeviceRejectedError,
     DeviceSilentError,
+    NoUpdateError,
 )
 from staging.gateway.session import Session, Sessions
 from staging.store import Database, order_rules, ota
@@ -78,8 +79,10 @@ class Orders:
             await self._database.write(ota.note_answer, int(order.transaction), refusal, sent)
             self._changed(identity.uuid)
 
-    async def cancel(self, uuid: str) -> OtaTask:
+    async def cancel(self, uuid: str, only: int | None = None) -> OtaTask:
         """Cancel a device's update; its answer decides how the task ends (docs/adr/0013).
+
+        ``only``: not another update than this task.
 
         Returns:
             The task: ended, or still active because the device ends it with its own report.
@@ -93,6 +96,8 @@ class Orders:
         # While an order is being sent, it is unknown whether the device has it.
         async with session.ordering if session else contextlib.nullcontext():
             task = await self._database.read(ota.under_way, uuid)
+            if only not in {None, task.id}:
+                raise NoUpdateError(f"device {uuid}: update {only} is over")
             code = await _send_cancel(session, task.id) if session else None
             reason = order_rules.ends_by_cancel(code, answered=task.cancel == Cancel.ANSWERED)
             answered, now = code is not None, self._clock()

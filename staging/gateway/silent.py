@@ -1,8 +1,9 @@
 """Orders silent updates, and sends the orders that commands and the console left in the store.
 
-A device is checked when it registers, when it reports its version, and when a silent strategy is
-published: each time after a random delay, one device at a time, and only below a limit of running
-updates. Otherwise a fleet that returns from a power cut would fetch a package in the same second.
+A device is checked when it registers, when it reports its version or that an update failed, and when a strategy is
+published, resumed or opens a phase: each time after a random delay, one device at a time, and only below a limit of
+running updates. Otherwise a fleet that returns from a power cut would fetch a package in the same second. What must
+wait, for its turn or after a failure, is checked again then.
 
 The commands and the console only write to the store; `_scan` finds what they wrote.
 """
@@ -18,8 +19,9 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StagingError
-from staging.store import Database, ota, releases
-from staging.store.effects import Effect, RunningVersion
+from staging.store import Database, order_rules, ota, rollout_acts, rollouts, silent_orders
+from staging.store.effects import Effect, OtaEventSeen, RunningVersion
+from staging.store.releases import StrategyType
 from staging.times import Clock
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ class Pace:
     """Between two orders, on average."""
     running: int = 100
     """The maximum number of silent updates in progress: what a small server can serve."""
+    look: float = 15.0
+    """Between two looks at the rollouts."""
     stalled: float = 600.0
     """An update without a report for this long does not count as in progress."""
 
@@ -64,20 +68,23 @@ class SilentUpdates:
         # Holds each connected device at most once, so the gateway's limit bounds it.
         self._due: dict[str, float] = {}
         self._wanted = asyncio.Event()
-        self._published: frozenset[int] = frozenset()
+        # The strategies in effect, by number, type and step.
+        self._published: frozenset[tuple[int, str, int]] = frozenset()
         self._last_task = 0
 
     def consider(self, uuid: str) -> None:
         """Schedule a check whether a silent strategy applies to a device."""
-        if not self._published:
+        if not any(kind == StrategyType.SILENT.value for _, kind, _ in self._published):
             return
         delay = _random.uniform(self._pace.delay_low, self._pace.delay_high)
-        self._due.setdefault(uuid, asyncio.get_running_loop().time() + delay)
+        due = asyncio.get_running_loop().time() + delay
+        # One that waits for a later time may be due now.
+        self._due[uuid] = min(due, self._due.get(uuid, due))
         self._wanted.set()
 
     def note_report(self, uuid: str, effects: Iterable[Effect]) -> None:
-        """Handle a device's report: a strategy may apply to a reported version."""
-        if any(isinstance(effect, RunningVersion) for effect in effects):
+        """Handle a device's report: a strategy may apply to a reported version, and a failure be tried again."""
+        if any(map(_is_occasion, effects)):
             self.consider(uuid)
 
     async def run(self) -> None:
@@ -96,17 +103,19 @@ class SilentUpdates:
 
     async def _scan(self) -> None:
         """Send orders that are new in the store; if a strategy is new, consider every device."""
+        before, self._published = self._published, await self._database.read(rollouts.marks)
+        if self._published - before:
+            self._last_task = 0  # a strategy that was resumed has orders from before
+            for uuid in self._online():
+                self.consider(uuid)
         for task_id, uuid in await self._database.read(ota.unsent_after, self._last_task):
             # Each is sent once here; a device that did not take it gets it again when it registers.
             self._last_task = task_id
             self._send(uuid)
-        before, self._published = (
-            self._published,
-            await self._database.read(releases.published_silent),
-        )
-        if self._published - before:
-            for uuid in self._online():
-                self.consider(uuid)
+        if ended := {each[0] for each in before} - {each[0] for each in self._published}:
+            # An order that was on its way when its strategy ended: its device learns that now.
+            for uuid in await self._database.read(rollout_acts.to_tell, ended):
+                self._send(uuid)
 
     async def _keep_ordering(self) -> None:
         while True:
@@ -123,16 +132,34 @@ class SilentUpdates:
         if uuid is None or await self._is_full():
             return
         del self._due[uuid]
+        if uuid in self._online():  # one that went is considered again when it registers
+            await self._order(uuid)
         if not self._due:
             self._wanted.clear()
-        if uuid not in self._online():
-            return  # it is considered again when it registers
-        task = await self._database.write(ota.order_silently, uuid, self._clock())
-        if task is not None:
-            _log.info("device %s: silent update ordered, task %d", uuid, task.id)
-            self._send(uuid)
+
+    async def _order(self, uuid: str) -> None:
+        """Order what is due for a device, or look again when something may be."""
+        found = await self._database.read(silent_orders.due, uuid, self._clock())
+        if found.wait is not None:
+            wait = found.wait / 1000 * _random.uniform(1.0, 1.2)
+            self._due.setdefault(uuid, asyncio.get_running_loop().time() + wait)
+        if found.offer is None:
+            return
+        task = await self._database.write(silent_orders.order, uuid, self._clock())
+        if task is None:  # another process or the pace came between: look again
+            self.consider(uuid)
+            return
+        _log.info("device %s: silent update ordered, task %d", uuid, task.id)
+        self._send(uuid)
 
     async def _is_full(self) -> bool:
         now, stalled = self._clock(), int(self._pace.stalled * 1000)
-        running = await self._database.read(ota.silent_running, now - stalled, now + stalled)
+        running = await self._database.read(silent_orders.running, now - stalled, now + stalled)
         return running >= self._pace.running
+
+
+def _is_occasion(effect: Effect) -> bool:
+    """Return whether a device may be due for an order because of what it reported."""
+    if isinstance(effect, OtaEventSeen):
+        return effect.report.event not in order_rules.PROGRESS
+    return isinstance(effect, RunningVersion)

@@ -127,6 +127,7 @@ def shows_values(device: Standing, owner_id: int | None) -> bool:
 _DEVICE = "/api/devices/{uuid}"
 _PRODUCT = "/api/products/{product:id}"
 _ACCOUNT = "/api/accounts/{account:id}"
+_STRATEGY = "/api/strategies/{strategy:id}"
 _SEE = Rule(STAFF, Reach.SEE)
 _OWN = Rule(STAFF, Reach.OWN)
 _OPEN = Rule(None)
@@ -186,8 +187,15 @@ CONSOLE: Mapping[tuple[str, str], Rule] = {
     ("POST", "/api/versions/{package:id}/pass"): _operate("version.pass"),
     ("GET", "/api/strategies"): _operate(),
     ("POST", "/api/strategies"): _operate("strategy.add"),
-    ("POST", "/api/strategies/{strategy:id}/publish"): _operate("strategy.publish"),
-    ("POST", "/api/strategies/{strategy:id}/withdraw"): _operate("strategy.withdraw"),
+    ("GET", _STRATEGY): _operate(),
+    ("GET", f"{_STRATEGY}/preview"): _operate(),
+    ("POST", f"{_STRATEGY}/publish"): _operate("strategy.publish"),
+    ("POST", f"{_STRATEGY}/pause"): _operate("strategy.pause"),
+    ("POST", f"{_STRATEGY}/resume"): _operate("strategy.resume"),
+    ("POST", f"{_STRATEGY}/withdraw"): _operate("strategy.withdraw"),
+    ("POST", f"{_STRATEGY}/retry"): _operate("strategy.retry"),
+    ("POST", f"{_STRATEGY}/open"): _operate("strategy.open"),
+    ("PUT", f"{_STRATEGY}/phases"): _operate("strategy.phases"),
     ("GET", "/api/accounts"): _operate(),
     ("POST", "/api/accounts"): _operate("account.add"),
     ("POST", f"{_ACCOUNT}/role"): _operate("account.role"),

@@ -438,7 +438,10 @@ class OtaTask(Base):
     """One order to one device; its id is the transaction of the order and of the events."""
 
     __tablename__ = "ota_tasks"
-    __table_args__ = (Index("ix_ota_tasks_status", "status", "device_id"),)
+    __table_args__ = (
+        Index("ix_ota_tasks_status", "status", "device_id"),
+        Index("ix_ota_tasks_strategy", "strategy_id", "device_id"),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
@@ -454,8 +457,12 @@ class OtaTask(Base):
     accepted: Mapped[bool] = mapped_column(default=False)
     # A value of `order_rules.Cancel`.
     cancel: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    # The version that the device ran when it was ordered; None: ordered before this was kept.
+    from_version_id: Mapped[int | None]
     create_time: Mapped[int]
     update_time: Mapped[int]
+    # When it became what it is if that is SUCCESS or FAILED; None: it runs, or ended before this was kept.
+    end_time: Mapped[int | None]
 
 
 class OtaEventLine(Base):

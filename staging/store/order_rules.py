@@ -46,9 +46,12 @@ class Cancel(StrEnum):
     """It was, and the device answered the notification."""
 
 
+# How the reason of a device that did not take its order begins.
+REFUSED = "the device refused the order: "
+
 ACTIVE = (Status.CREATED, Status.RUNNING, Status.INSTALLED)
 
-_PROGRESS = {
+PROGRESS = {
     OtaEvent.BEGIN,
     OtaEvent.DOWNLOADING,
     OtaEvent.DOWNLOAD_COMPLETE,
@@ -73,7 +76,7 @@ def on_event(state: TaskState, report: OtaEventReport, *, at_target: bool) -> Ta
         return state
     if report.event is OtaEvent.INSTALLED:
         return on_version(_installed(replace(state, installed=True)), at_target=at_target)
-    if report.event in _PROGRESS:
+    if report.event in PROGRESS:
         return _progress(state, report.percent)
     if report.event is OtaEvent.DELETED and state.status is Status.INSTALLED:
         return state  # the device deletes the package file after the installation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from staging.errors import (
@@ -14,7 +14,7 @@ from staging.errors import (
     RefusedError,
     StagingError,
 )
-from staging.store import found, order_rules, verifying
+from staging.store import found, order_rules, rollouts, verifying
 from staging.store.models import (
     RELEASED,
     Batch,
@@ -30,9 +30,6 @@ from staging.store.releases import DAMAGED_TEXT, Offer, StrategyType, is_damaged
 from staging.times import log_time
 from wire.ota import OtaEventReport, OtaOrder, OtaState, version_key
 
-# A failed silent update is retried after a pause, a limited number of times.
-SILENT_TRIES = 3
-SILENT_PAUSE_MS = 3_600_000
 # A device has one update at a time, so it has forgotten older tasks than these.
 CANCELS_AT_ONCE = 8
 # A number with more digits cannot be a database id.
@@ -71,15 +68,14 @@ def new_version(session: Session, device_id: int) -> NewVersion | None:
     """Return a device's current update, or the one offered to it, or None."""
     device = session.get_one(Device, device_id)
     running = _version(session, device.os_version_id)
-    task = _active(session, device_id)
+    task = active(session, device_id)
     if task is not None:
         target = _target(session, task)
         kind = _type(session, task)
         return NewVersion(task.package_id, task.strategy_id, kind, target.version, running, task.id)
-    offered = _offers(session, device)
-    if not offered:
+    best = next(iter(offered(session, device)), None)
+    if best is None:
         return None
-    best = offered[0]
     return NewVersion(
         best.package.id, best.strategy.id, best.strategy.type, best.version, running, 0
     )
@@ -102,7 +98,8 @@ def create(
         raise RefusedError(ErrorCode.PROJECT_ID_ERROR, detail)
     _check_orderable(session, device, package)
     strategy = _strategy(session, device, package, strategy_id)
-    return _add_task(session, device_id, package_id, strategy.id, now)
+    rollouts.check_pace(session, strategy, now)
+    return add_task(session, device, package_id, strategy.id, now)
 
 
 def order_verification(
@@ -132,7 +129,7 @@ def order_verification(
         _check_orderable(session, device, package)
     except RefusedError as error:
         raise StagingError(f"device {uuid}: {error}") from error
-    return _add_task(session, device.id, package.id, None, now)
+    return add_task(session, device, package.id, None, now)
 
 
 def verifications(session: Session, package_id: int) -> list[tuple[OtaTask, str]]:
@@ -144,47 +141,6 @@ def verifications(session: Session, package_id: int) -> list[tuple[OtaTask, str]
         .order_by(OtaTask.id)
     )
     return [(task, uuid) for task, uuid in session.execute(statement)]
-
-
-def order_silently(session: Session, uuid: str, now: int) -> OtaTask | None:
-    """Order the package that a silent strategy offers to a device; None if nothing is due.
-
-    A device with an update in progress is skipped. After a failure a strategy is tried
-    again after `SILENT_PAUSE_MS`, and at most `SILENT_TRIES` times in all.
-    """
-    device = session.scalar(select(Device).where(Device.uuid == uuid))
-    if device is None or _active(session, device.id) is not None:
-        return None
-    silent = StrategyType.SILENT.value
-    best = next((o for o in _offers(session, device) if o.strategy.type == silent), None)
-    if best is None:
-        return None
-    tries, last = session.execute(
-        select(func.count(), func.max(OtaTask.update_time)).where(
-            OtaTask.device_id == device.id, OtaTask.strategy_id == best.strategy.id
-        )
-    ).one()
-    if tries >= SILENT_TRIES or (last is not None and now < last + SILENT_PAUSE_MS):
-        return None
-    return _add_task(session, device.id, best.package.id, best.strategy.id, now)
-
-
-def silent_running(session: Session, since: int, until: int) -> int:
-    """Count the silent updates in progress that changed from ``since`` to ``until`` (ms).
-
-    What changed later did so while our clock was ahead.
-    """
-    statement = (
-        select(func.count())
-        .select_from(OtaTask)
-        .join(Strategy, Strategy.id == OtaTask.strategy_id)
-        .where(
-            OtaTask.status.in_([status.value for status in ACTIVE]),
-            OtaTask.update_time.between(since, until),
-            Strategy.type == StrategyType.SILENT.value,
-        )
-    )
-    return session.scalar(statement) or 0
 
 
 def unsent_after(session: Session, task_id: int) -> list[tuple[int, str]]:
@@ -204,9 +160,11 @@ def unsent_after(session: Session, task_id: int) -> list[tuple[int, str]]:
 
 def unsent(session: Session, device_id: int, api_url: str) -> OtaOrder | None:
     """Return the order that a device has not accepted yet, or None."""
-    task = _active(session, device_id)
+    task = active(session, device_id)
     if task is None or task.accepted or task.status != Status.CREATED:
         return None
+    if task.strategy_id is not None and not rollouts.is_in_effect(session, task.strategy_id):
+        return None  # it waits until its strategy is resumed
     package = session.get_one(Package, task.package_id)
     if is_damaged(package):
         return None  # it waits until the file is put back
@@ -229,7 +187,7 @@ def under_way(session: Session, uuid: str) -> OtaTask:
         NotFoundError: there is no such device.
         NoUpdateError: it has no update in progress.
     """
-    task = _active(session, found.device(session, uuid).id)
+    task = active(session, found.device(session, uuid).id)
     if task is None:
         raise NoUpdateError(f"device {uuid}: no update is under way")
     return task
@@ -285,7 +243,7 @@ def note_answer(session: Session, task_id: int, refusal: str | None, now: int) -
     text = "[Success] OK" if refusal is None else f"[Failed] {refusal[:TEXT_LIMIT]}"
     add_line(session, task, text, now)
     if refusal is not None:
-        reason = f"the device refused the order: {refusal[:TEXT_LIMIT]}"
+        reason = f"{order_rules.REFUSED}{refusal[:TEXT_LIMIT]}"
         _store_state(task, order_rules.fail(_state(task), reason), now)
 
 
@@ -327,7 +285,7 @@ def is_shown(since: int | InstrumentedAttribute[int]) -> ColumnElement[bool]:
 
 def drop_pending(session: Session, device_id: int, now: int) -> None:
     """Cancel the order that a family has given, and that its device has not taken yet."""
-    task = _active(session, device_id)
+    task = active(session, device_id)
     if task is None or task.accepted or task.status != Status.CREATED:
         return
     if task.strategy_id is not None and _type(session, task) == StrategyType.PASSIVE.value:
@@ -352,7 +310,7 @@ def _latest(session: Session, device_id: int) -> OtaTask | None:
 
 def _check_orderable(session: Session, device: Device, package: Package) -> None:
     """Refuse an order if the device is busy (2004) or runs the same or a newer version (2007)."""
-    task = _active(session, device.id)
+    task = active(session, device.id)
     if task is not None:
         raise RefusedError(ErrorCode.OTA_RUNNING, f"task {task.id} is {task.status}")
     running = _version(session, device.os_version_id)
@@ -376,14 +334,16 @@ def _is_forced(session: Session, task: OtaTask) -> bool:
     return session.get_one(Strategy, task.strategy_id).forced
 
 
-def _add_task(
-    session: Session, device_id: int, package_id: int, strategy_id: int | None, now: int
+def add_task(
+    session: Session, device: Device, package_id: int, strategy_id: int | None, now: int
 ) -> OtaTask:
+    """Add an order that was found to be right for a device."""
     task = OtaTask(
-        device_id=device_id,
+        device_id=device.id,
         package_id=package_id,
         strategy_id=strategy_id,
         status=Status.CREATED.value,
+        from_version_id=device.os_version_id,
         create_time=now,
         update_time=now,
     )
@@ -392,7 +352,8 @@ def _add_task(
     return task
 
 
-def _active(session: Session, device_id: int) -> OtaTask | None:
+def active(session: Session, device_id: int) -> OtaTask | None:
+    """Return a device's update that is under way, or None."""
     task = _latest(session, device_id)
     return task if task is not None and task.status in ACTIVE else None
 
@@ -423,24 +384,26 @@ def _at_target(session: Session, task: OtaTask, device: Device) -> bool:
     return version_key(running) == version_key(_target(session, task).version)
 
 
-def _offers(session: Session, device: Device) -> list[Offer]:
-    batch = session.get_one(Batch, device.batch_id)
+def offered(session: Session, device: Device) -> list[Offer]:
+    """Return what published strategies offer to a device in the phases that are open, best first."""
+    batch = session.get_one(Batch, device.batch_id).name
     running = _version(session, device.os_version_id)
-    return offers(session, device.product_id, running, batch.name)
+    found = offers(session, device.product_id, running, batch)
+    return [each for each in found if rollouts.admits(session, each.strategy.id, device, batch)]
 
 
 def _strategy(
     session: Session, device: Device, package: Package, strategy_id: int | None
 ) -> Strategy:
-    offered = [o.strategy for o in _offers(session, device) if o.package.id == package.id]
+    possible = [o.strategy for o in offered(session, device) if o.package.id == package.id]
     if strategy_id is None:
-        if not offered:
+        if not possible:
             raise RefusedError(ErrorCode.STRATEGY_INVALID, "no published strategy offers this")
-        return offered[0]
+        return possible[0]
     strategy = session.get(Strategy, strategy_id)
     if strategy is None or strategy.package_id != package.id:
         raise RefusedError(ErrorCode.STRATEGY_INVALID, str(strategy_id))
-    if strategy not in offered:
+    if strategy not in possible:
         raise RefusedError(ErrorCode.STRATEGY_NOT_FOR_USER, str(strategy_id))
     return strategy
 
@@ -456,6 +419,10 @@ def _state(task: OtaTask) -> TaskState:
 
 
 def _store_state(task: OtaTask, state: TaskState, now: int) -> None:
+    if state.status in ACTIVE:
+        task.end_time = None
+    elif task.status != state.status or task.end_time is None:
+        task.end_time = now
     task.status, task.percent = state.status.value, state.percent
     task.failure = state.failure[:TEXT_LIMIT] if state.failure else None
     task.installed, task.update_time = state.installed, now

@@ -14,7 +14,6 @@ from staging.store.models import (
     DAMAGED,
     PUBLISHED,
     RELEASED,
-    WITHDRAWN,
     Batch,
     OsVersion,
     OtaTask,
@@ -218,27 +217,6 @@ def add_strategy(
     return strategy
 
 
-def publish_strategy(session: Session, strategy_id: int) -> Strategy:
-    """Publish a strategy; raises NotFoundError.
-
-    A running server finds a silent one within seconds and starts to order (`staging.gateway.silent`).
-    """
-    return _set_status(session, strategy_id, PUBLISHED)
-
-
-def withdraw_strategy(session: Session, strategy_id: int) -> Strategy:
-    """Withdraw a strategy; existing orders continue. Raises NotFoundError."""
-    return _set_status(session, strategy_id, WITHDRAWN)
-
-
-def published_silent(session: Session) -> frozenset[int]:
-    """Return the ids of the silent strategies that are in effect."""
-    statement = select(Strategy.id).where(
-        Strategy.status == PUBLISHED, Strategy.type == StrategyType.SILENT.value
-    )
-    return frozenset(session.scalars(statement))
-
-
 def strategies(session: Session) -> list[tuple[Strategy, str]]:
     """Return every strategy with the version it offers, oldest first."""
     statement = (
@@ -278,14 +256,6 @@ def applies(offer: Offer, version: str, batch: str) -> bool:
         and (not strategy.from_versions or running in map(version_key, strategy.from_versions))
         and (not strategy.batches or batch in strategy.batches)
     )
-
-
-def _set_status(session: Session, strategy_id: int, status: str) -> Strategy:
-    strategy = session.get(Strategy, strategy_id)
-    if strategy is None:
-        raise NotFoundError(f"strategy {strategy_id}: there is none")
-    strategy.status = status
-    return strategy
 
 
 def _check_batches(session: Session, product_id: int, names: Sequence[str]) -> None:

@@ -96,10 +96,12 @@ def prune_rest(session: Session, before: int) -> int:
 
 
 def prune_versions(session: Session) -> int:
-    """Delete some versions that no device runs and no package brings; return how many."""
+    """Delete some versions that no device runs or was updated from, and no package brings; return how many."""
+    left = select(OtaTask.from_version_id).where(OtaTask.from_version_id.is_not(None))
     unused = (
         select(OsVersion.id)
         .where(OsVersion.id.not_in(select(Device.os_version_id)))
+        .where(OsVersion.id.not_in(left))
         .where(OsVersion.id.not_in(select(Package.os_version_id)))
     )
     # The first version stays: new devices begin with it.

@@ -33,7 +33,7 @@ from staging.identity.signature import new_nonce, sign
 from staging.listening import listen
 from staging.log_ins import LogIns
 from staging.services import Services
-from staging.store import Database, apps, devices, engine, releases
+from staging.store import Database, apps, devices, engine, releases, rollout_acts
 from staging.store.apps import AppType
 from staging.store.models import App, Base, Device
 from staging.store.nonces import Nonces
@@ -249,7 +249,7 @@ class Cloud:
         now = self.clock()
         package = self.database.call(releases.add_package, version, target, "", now)
         strategy = self.database.call(releases.add_strategy, version, kind, [], [], now)
-        self.database.call(releases.publish_strategy, strategy.id)
+        self.database.call(rollout_acts.start, strategy.id, 0)
         return package.id, strategy.id
 
     async def connect(self, device: Device | None = None, **options: Any) -> ScriptedDevice:
@@ -370,7 +370,7 @@ def limits() -> Limits:
 @pytest.fixture
 def pace() -> Pace:
     """A pace so slow that no silent update starts; tests of silent updates have their own."""
-    return Pace(scan=3600.0)
+    return Pace(scan=3600.0, look=3600.0)
 
 
 @pytest.fixture

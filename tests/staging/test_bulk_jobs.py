@@ -14,7 +14,17 @@ from staging import bulk_jobs
 from staging.bulk_jobs import Job, Jobs
 from staging.errors import NotFoundError, StagingError
 from staging.identity.rights import Role, Viewer
-from staging.store import Database, accounts, bulk, device_query, devices, ota, releases, tags
+from staging.store import (
+    Database,
+    accounts,
+    bulk,
+    device_query,
+    devices,
+    ota,
+    releases,
+    rollout_acts,
+    tags,
+)
 from staging.store.bulk import Outcome, Why, parse_step
 from staging.store.models import UNVERIFIED, Binding, Device, OtaTask
 from staging.store.releases import StrategyType, Target
@@ -87,7 +97,7 @@ class Bench:
         def make(session: Any) -> None:
             releases.add_package(session, "1.1", TARGET, "", 0)
             made = releases.add_strategy(session, "1.1", StrategyType.PASSIVE, [], [], 0)
-            releases.publish_strategy(session, made.id)
+            rollout_acts.start(session, made.id, 0)
 
         self.database.call(make)
 

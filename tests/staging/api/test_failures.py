@@ -13,7 +13,7 @@ from staging.api import failures
 from staging.api.envelope import PREFIX
 from staging.api.failures import CODED_BY_NUMBER
 from staging.errors import AlreadyBoundError, ErrorCode, RefusedError
-from staging.store import access, apps, devices, product_setup, releases
+from staging.store import access, apps, devices, product_setup, releases, rollout_acts
 from staging.store.models import AppProduct, Binding, Device, Strategy
 from staging.store.releases import Target
 from wire.codes import Code
@@ -205,7 +205,7 @@ async def test_1902_strategy_that_is_missing_or_not_this_packages(bound: Any) ->
 
 async def test_1902_package_that_no_strategy_offers(bound: Any) -> None:
     package, strategy = bound.release("1.1")
-    bound.database.call(releases.withdraw_strategy, strategy)
+    bound.database.call(rollout_acts.withdraw, strategy, 0)
     refused(await order(bound, package), "1902", 400)
 
 

@@ -29,7 +29,7 @@ from staging.gateway.gateway import Gateway
 from staging.identity.oauth import DOCUMENT_REDIRECT
 from staging.identity.signature import new_nonce, sign
 from staging.services import Services
-from staging.store import Database, apps, devices, releases
+from staging.store import Database, apps, devices, releases, rollout_acts
 from staging.store.models import Binding
 from staging.store.nonces import Nonces
 from staging.store.releases import StrategyType, Target
@@ -173,7 +173,7 @@ class Fuzzed:
         target = Target("1.1.tar", 521, "0" * 32, "0" * 64)
         call(releases.add_package, "1.1", target, "", 0)
         strategy = call(releases.add_strategy, "1.1", StrategyType.PASSIVE, [], [], 0)
-        call(releases.publish_strategy, strategy.id)
+        call(rollout_acts.start, strategy.id, 0)
         gateway = Gateway(self.database, api_url=lambda: "http://cloud")
         services = Services(self.database, gateway, Nonces(self.database, lambda: 0), lambda: 0)
         self.schema = schemathesis.openapi.from_asgi(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from staging.store import devices, product_setup, products, releases
+from staging.store import devices, product_setup, products, releases, rollout_acts
 from staging.store.models import Batch, Device, Strategy
 from staging.store.order_rules import (
     EVENT_LINES_LIMIT,
@@ -118,7 +118,7 @@ async def test_who_is_offered_2_0(
         releases.add_strategy, "2.0", StrategyType.PASSIVE, from_versions, batches, 0
     )
     if publish:
-        cloud.database.call(releases.publish_strategy, strategy.id)
+        cloud.database.call(rollout_acts.start, strategy.id, 0)
     assert (await offer(cloud) is not None) is offered
 
 

@@ -14,7 +14,7 @@ from staging.errors import (
     NoUpdateError,
 )
 from staging.gateway.gateway import Limits
-from staging.store import releases
+from staging.store import releases, rollout_acts
 from staging.store.models import OtaTask, Strategy
 from staging.store.releases import StrategyType
 from wire.codes import Code
@@ -265,7 +265,7 @@ async def test_a_forced_strategy_makes_forced_orders(
     strategy = cloud.database.call(
         releases.add_strategy, "2.0", StrategyType.PASSIVE, [], [], 0, forced=forced
     )
-    cloud.database.call(releases.publish_strategy, strategy.id)
+    cloud.database.call(rollout_acts.start, strategy.id, 0)
     device = await cloud.register(answers=TAKES)
     await cloud.post("/device/ota/update", packageId=package.id, deviceUuid=UUID)
     payload = (await device.expect(*PUT)).payload

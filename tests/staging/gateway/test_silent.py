@@ -14,10 +14,20 @@ import pytest
 from staging.errors import NotForVerificationError, NotFoundError, StagingError, StoreBusyError
 from staging.gateway.gateway import Gateway
 from staging.gateway.silent import Pace, SilentUpdates
-from staging.store import Database, accounts, devices, ota, product_setup, products, releases
+from staging.store import (
+    Database,
+    accounts,
+    devices,
+    ota,
+    product_setup,
+    products,
+    releases,
+    rollout_acts,
+    silent_orders,
+)
 from staging.store.models import RELEASED, UNVERIFIED, OtaTask
-from staging.store.ota import SILENT_PAUSE_MS, SILENT_TRIES
 from staging.store.releases import StrategyType, Target
+from staging.store.silent_orders import SILENT_PAUSE_MS, SILENT_TRIES
 from wire.codes import Code
 from wire.exchange import Answer
 from wire.ota import parse_order
@@ -85,7 +95,7 @@ def publish(database: Database, version: str = "1.1") -> int:
     target = Target(f"{version}.tar", 521, "0" * 32, "0" * 64)
     package = database.call(releases.add_package, version, target, "", 0)
     strategy = database.call(releases.add_strategy, version, StrategyType.SILENT, [], [], 0)
-    database.call(releases.publish_strategy, strategy.id)
+    database.call(rollout_acts.start, strategy.id, 0)
     return int(package.id)
 
 
@@ -144,7 +154,7 @@ async def test_no_more_at_once_than_the_server_can_feed(fleet: Fleet) -> None:
     seen = []
     for _ in range(4):
         batch = [await fleet.next() for _ in range(3)]
-        running = fleet.database.call(ota.silent_running, -1, 2**62)
+        running = fleet.database.call(silent_orders.running, -1, 2**62)
         assert running == 3
         assert fleet.sent.empty()
         for uuid in batch:
@@ -167,7 +177,7 @@ async def test_a_device_that_went_gets_no_order(fleet: Fleet) -> None:
 async def test_a_store_that_fails_once_is_tried_again(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    right, failures = ota.silent_running, 0
+    right, failures = silent_orders.running, 0
 
     def fail_once(*arguments: Any) -> int:
         nonlocal failures
@@ -176,7 +186,7 @@ async def test_a_store_that_fails_once_is_tried_again(
             raise StoreBusyError("busy")
         return right(*arguments)
 
-    monkeypatch.setattr(ota, "silent_running", fail_once)
+    monkeypatch.setattr(silent_orders, "running", fail_once)
     publish(fleet.database)
     assert await fleet.next() in fleet.online
     assert "ordering silently: busy" in caplog.text
@@ -202,30 +212,30 @@ def test_a_failed_silent_update_is_tried_again_later_and_not_for_ever(database: 
     publish(database)
     now = 0
     for _ in range(SILENT_TRIES):
-        assert database.call(ota.order_silently, UUID, now) is not None
-        assert database.call(ota.order_silently, UUID, now) is None  # in progress
+        assert database.call(silent_orders.order, UUID, now) is not None
+        assert database.call(silent_orders.order, UUID, now) is None  # in progress
         database.call(fail_latest, UUID, now)
-        assert database.call(ota.order_silently, UUID, now + SILENT_PAUSE_MS - 1) is None
+        assert database.call(silent_orders.order, UUID, now + SILENT_PAUSE_MS - 1) is None
         now += SILENT_PAUSE_MS
-    assert database.call(ota.order_silently, UUID, now + 10 * SILENT_PAUSE_MS) is None
+    assert database.call(silent_orders.order, UUID, now + 10 * SILENT_PAUSE_MS) is None
     # A newer release starts the count again.
     publish(database, "1.2")
-    assert database.call(ota.order_silently, UUID, now) is not None
+    assert database.call(silent_orders.order, UUID, now) is not None
 
 
 def test_nothing_for_unknown_devices_or_without_an_offer(database: Database) -> None:
     database.call(devices.add, UUID, 0)
-    assert database.call(ota.order_silently, "f" * 14, 0) is None
-    assert database.call(ota.order_silently, UUID, 0) is None
+    assert database.call(silent_orders.order, "f" * 14, 0) is None
+    assert database.call(silent_orders.order, UUID, 0) is None
 
 
 def test_an_update_that_stalls_does_not_hold_the_others_up(database: Database) -> None:
     database.call(devices.add, UUID, 0)
     publish(database)
-    database.call(ota.order_silently, UUID, 1000)
-    assert database.call(ota.silent_running, 1000, 2000) == 1
-    assert database.call(ota.silent_running, 1001, 2000) == 0
-    assert database.call(ota.silent_running, 0, 999) == 0  # from while our clock was ahead
+    database.call(silent_orders.order, UUID, 1000)
+    assert database.call(silent_orders.running, 1000, 2000) == 1
+    assert database.call(silent_orders.running, 1001, 2000) == 0
+    assert database.call(silent_orders.running, 0, 999) == 0  # from while our clock was ahead
 
 
 # Verification

@@ -18,6 +18,7 @@ from staging.store import (
     product_setup,
     products,
     releases,
+    rollout_acts,
     tags,
 )
 from staging.store.effects import Wanted as Reported
@@ -234,7 +235,7 @@ def test_updates_that_a_device_has_had(fleet: Fleet) -> None:
     def order(session: Any) -> None:
         package = releases.add_package(session, "1.1", Target("p", 1, "0" * 32, "0" * 64), "", 0)
         strategy = releases.add_strategy(session, "1.1", StrategyType.PASSIVE, [], [], 0)
-        releases.publish_strategy(session, strategy.id)
+        rollout_acts.start(session, strategy.id, 0)
         for name in ("own", "free", "developed", "family"):
             ota.create(session, fleet.ids[name], package.id, None, 50)
 

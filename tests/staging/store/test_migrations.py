@@ -6,8 +6,8 @@ staging.migrations.versions.0003_cancel_and_forced and
 staging.migrations.versions.0004_report_numbers, staging.migrations.versions.0005_issued,
 staging.migrations.versions.0006_sboms, staging.migrations.versions.0007_family,
 staging.migrations.versions.0008_roles, staging.migrations.versions.0009_support_end,
-staging.migrations.versions.0010_doors, staging.migrations.versions.0011_device_list and
-staging.migrations.versions.0012_health too.
+staging.migrations.versions.0010_doors, staging.migrations.versions.0011_device_list,
+staging.migrations.versions.0012_health and staging.migrations.versions.0013_rollouts too.
 """
 
 from __future__ import annotations

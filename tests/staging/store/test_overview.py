@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from staging.store import Database, accounts, devices, ota, overview, releases
+from staging.store import Database, accounts, devices, ota, overview, releases, rollout_acts
 from staging.store.history import HistoryPoint, append
 from staging.store.models import KIND_RESOURCE, Device
 from staging.store.releases import StrategyType, Target
@@ -45,7 +45,7 @@ def test_a_row_has_the_owner_the_latest_values_and_the_latest_update(database: D
         append(session, kept, [HistoryPoint("power", 80, KIND_RESOURCE)], 300)
         package = releases.add_package(session, "1.1", Target("p", 1, "0" * 32, "0" * 64), "", 0)
         strategy = releases.add_strategy(session, "1.1", StrategyType.PASSIVE, [], [], 0)
-        releases.publish_strategy(session, strategy.id)
+        rollout_acts.start(session, strategy.id, 0)
         ota.create(session, device.id, package.id, None, 0)
 
     database.call(use)

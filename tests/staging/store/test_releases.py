@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from staging.errors import NotFoundError, StagingError
-from staging.store import Database, releases
+from staging.store import Database, releases, rollout_acts
 from wire.errors import FieldError
 
 
@@ -24,6 +24,6 @@ def test_strategies_name_what_exists(database: Database) -> None:
     with pytest.raises(NotFoundError, match=r"version 1\.0"):
         database.call(releases.add_strategy, "1.0", kind, [], [], 0)
     with pytest.raises(NotFoundError, match="strategy 5"):
-        database.call(releases.publish_strategy, 5)
+        database.call(rollout_acts.start, 5, 0)
     with pytest.raises(FieldError, match="from"):
         database.call(releases.add_strategy, "1.0", kind, ["old"], [], 0)

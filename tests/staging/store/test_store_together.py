@@ -18,7 +18,17 @@ import pytest
 from sqlalchemy import func, select
 
 from staging.errors import AlreadyBoundError, ErrorCode, RefusedError, StoreBusyError
-from staging.store import Database, apps, devices, effects, history, ota, products, releases
+from staging.store import (
+    Database,
+    apps,
+    devices,
+    effects,
+    history,
+    ota,
+    products,
+    releases,
+    rollout_acts,
+)
 from staging.store import engine as engines
 from staging.store.apps import AppType, Nonce
 from staging.store.effects import Wanted
@@ -101,7 +111,7 @@ def test_an_update_is_ordered_once(stores: list[Database]) -> None:
     device = store.call(devices.add, UUID, 0)
     package = store.call(releases.add_package, "1.0", Target("1.tar", 1, "0" * 32, "0" * 64), "", 0)
     strategy = store.call(releases.add_strategy, "1.0", StrategyType.PASSIVE, [], [], 0)
-    store.call(releases.publish_strategy, strategy.id)
+    store.call(rollout_acts.start, strategy.id, 0)
 
     def order(store: Database, _number: int) -> int:
         return store.call(ota.create, device.id, package.id, None, 1).id

@@ -14,6 +14,7 @@ const ROUTES = [
   [/^\/console\/apps$/, "apps", () => import("./apps.js")],
   [/^\/console\/versions$/, "versions", () => import("./versions.js")],
   [/^\/console\/strategies$/, "strategies", () => import("./strategies.js")],
+  [/^\/console\/strategies\/([0-9]{1,18})$/, "strategies", () => import("./rollout.js")],
   [/^\/console\/accounts$/, "accounts", () => import("./accounts.js")],
   [/^\/console\/audit$/, "audit", () => import("./audit.js")],
 ];

@@ -1,12 +1,11 @@
 // Strategies: which devices are offered a released version, and when that begins.
 
 import { get, post } from "./api.js";
-import { announce, confirm, field, h, put, set } from "./dom.js";
+import { announce, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
+import { askPublish, askWithdraw, phaseText, splitPhases, TONES } from "./rollout.js";
 import { empty, form, pageHead } from "./shell.js";
 import "./words/strategies.js";
-
-const TONES = { PUBLISHED: "good", DRAFT: "warn" };
 
 export async function show(main, { signal }) {
   const list = h("div", { class: "card" });
@@ -26,37 +25,42 @@ export async function show(main, { signal }) {
   function table(strategies) {
     return h("table", { class: "list" },
       h("caption", { class: "sr" }, t("strategies")),
-      h("thead", {}, h("tr", {}, ["version", "method", "fromVersions", "batches", "state"].map((name) => h("th", { scope: "col" }, t(name))), h("th", {}, h("span", { class: "sr" }, t("publish"))))),
+      h("thead", {}, h("tr", {}, ["version", "method", "fromVersions", "batches", "phases", "state"].map((name) => h("th", { scope: "col" }, t(name))), h("th", {}, h("span", { class: "sr" }, t("publish"))))),
       h("tbody", {}, strategies.map(line)));
   }
 
   function line(strategy) {
     const cell = (name, text) => h("td", { data: { label: t(name) } }, h("span", {}, text));
     return h("tr", { data: { strategy: strategy.id } },
-      h("td", {}, h("span", {}, h("strong", {}, strategy.version), " ", h("span", { class: "small soft" }, strategy.product))),
+      h("td", {}, h("span", {}, h("a", { href: `/console/strategies/${strategy.id}` }, strategy.version), " ", h("span", { class: "small soft" }, strategy.product))),
       cell("method", t(`type.${strategy.type}`)),
       cell("fromVersions", strategy.from.join(", ") || t("any")),
       cell("batches", strategy.batches.join(", ") || t("any")),
+      cell("phases", strategy.phases.map((phase, index) => `${phaseText(phase)}${index < strategy.open ? " ✓" : ""}`).join(", ") || t("allAtOnce")),
       cell("state", h("span", { class: `chip ${TONES[strategy.status] ?? ""}` }, t(`strategy.${strategy.status}`))),
       h("td", { class: "num" }, action(strategy)));
   }
 
   function action(strategy) {
-    if (strategy.status === "PUBLISHED") {
-      return h("button", { type: "button", class: "danger", on: { click: () => act(`/strategies/${strategy.id}/withdraw`, t("withdrawn")) } }, t("withdraw"));
+    if (strategy.status === "DRAFT" || strategy.status === "WITHDRAWN") {
+      return h("button", { type: "button", on: { click: () => publish(strategy) } }, t("publish"));
     }
-    return h("button", { type: "button", on: { click: () => publish(strategy) } }, t("publish"));
+    return h("button", { type: "button", class: "danger", on: { click: () => withdraw(strategy) } }, t("withdraw"));
   }
 
   async function publish(strategy) {
-    const words = { title: t("publishSilentTitle"), text: t("publishSilentText"), yes: t("publish"), no: t("cancel") };
-    if (strategy.type === "SILENT" && !await confirm(words)) return;
-    await act(`/strategies/${strategy.id}/publish`, t("published"));
+    if (await askPublish(strategy)) await act(`/strategies/${strategy.id}/publish`, t("published"));
   }
 
-  async function act(path, words) {
+  async function withdraw(strategy) {
+    const path = `/strategies/${strategy.id}`;
+    const running = await askWithdraw(path);
+    if (running) await act(`${path}/withdraw`, t("withdrawn"), { running });
+  }
+
+  async function act(path, words, wanted = {}) {
     try {
-      await post(path);
+      await post(path, wanted);
       announce(words);
       await load();
     } catch (error) {
@@ -69,6 +73,7 @@ export async function show(main, { signal }) {
     const version = h("select", { name: "version" }, released.map((entry) => h("option", { value: entry.id }, `${entry.version} · ${entry.product}`)));
     const type = h("select", { name: "type" }, ["PASSIVE", "SILENT"].map((kind) => h("option", { value: kind }, t(`type.${kind}`))));
     const from = h("input", { name: "from", maxlength: 500, autocomplete: "off" });
+    const phases = h("textarea", { name: "phases", rows: 3, maxlength: 2000, spellcheck: "false" });
     const batches = h("fieldset", {});
     const chosen = () => released.find(({ id }) => id === Number(version.value));
     const drawBatches = () => {
@@ -83,12 +88,14 @@ export async function show(main, { signal }) {
       field(t("method"), (attributes) => set(type, attributes)),
       field(t("fromVersions"), (attributes) => set(from, attributes), t("fromHint")),
       batches,
+      field(t("phases"), (attributes) => set(phases, attributes), t("phasesHint")),
     ], t("create"), async () => {
       await post("/strategies", {
         productId: chosen().productId,
         version: chosen().version,
         type: type.value,
         from: from.value.split(/[,，\s]+/).filter(Boolean),
+        phases: splitPhases(phases.value),
         batches: [...batches.querySelectorAll("input:checked")].map(({ value }) => value),
       });
       announce(t("strategyAdded"));
