@@ -104,7 +104,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def blank(stage: Stage, browser: Any) -> Iterator[Page]:
+def blank_page(stage: Stage, browser: Any) -> Iterator[Page]:
     """A page of the console's origin without a script, in a browser without cookies or storage, in English."""
     made = Page(browser, stage.bench.api)
     made.resize(WIDE)
@@ -117,22 +117,22 @@ def blank(stage: Stage, browser: Any) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page(blank: Page) -> Page:
+def page(blank_page: Page) -> Page:
     """The log-in page."""
-    blank.open("/console/")
-    blank.get("input[name=user]")
-    blank.errors()
-    return blank
+    blank_page.open("/console/")
+    blank_page.get("input[name=user]")
+    blank_page.errors()
+    return blank_page
 
 
 @pytest.fixture
-def logged_in(stage: Stage, blank: Page) -> Page:
+def logged_in(stage: Stage, blank_page: Page) -> Page:
     """No page yet, in a browser that is logged in: the log-in page has its own tests."""
     with entered(stage, USER) as (client, _headers):
         for cookie in client.cookies.jar:
             kept = {"name": cookie.name, "value": cookie.value, "path": cookie.path}
-            blank.browser.add_cookie({**kept, "httpOnly": True, "sameSite": "Strict"})
-    return blank
+            blank_page.browser.add_cookie({**kept, "httpOnly": True, "sameSite": "Strict"})
+    return blank_page
 
 
 @pytest.fixture
