@@ -85,7 +85,7 @@ async def test_what_waits_for_its_turn_is_looked_at_again(cloud: Any, monkeypatc
     device = await cloud.register(answers=TAKES)
 
     def end(session: Any) -> None:
-        session.get(OtaTask, task_id).status = "SUCCESS"
+        session.get(OtaTask, task_id).status = "FAILED"
 
     cloud.database.call(end)
     assert parse_order((await device.expect("PUT", "newfirmware")).payload).version == "1.1"
