@@ -10,7 +10,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,10 @@ from ota.launch.running import running_release, sbom_digests
 from resources.dispatch import Dispatch
 from resources.playing.told import describe
 from resources.points.play import PlayPoint
-from wire.abilities import DEVICE_READS, LISTEN, UTTERANCE_TIMES
+from wire.abilities import DEVICE_READS, DIAG_PATH, LISTEN, UTTERANCE_TIMES
 from wire.codes import Code
 from wire.datapoints import Method, Value
-from wire.exchange import Handler, Request
+from wire.exchange import Answer, Handler, Request
 from wire.family import FAMILY_PATH, Why
 from wire.profile import Profile
 from wire.reports import (
@@ -60,6 +60,7 @@ from wire.support import SUPPORT_END
 from wire.utterance_times import KEY_UTTERANCE_TIMES, UtteranceTimes
 
 if TYPE_CHECKING:
+    from agent.diag.desk import DiagDesk
     from agent.local.clients import Clients
     from agent.local.http import LocalServer
     from agent.local.page.routes import DevicePage
@@ -114,6 +115,9 @@ class Agent:
         self._left_out: dict[str, str] = {}
         self._telling: set[asyncio.Task[Any]] = set()
         self._service = ServiceManager()
+        self.diag_words: Sequence[str] = ()
+        """The options by which ``story-agent diag`` finds this machine's files."""
+        self._desk: DiagDesk | None = None
         self._read_settings = read_settings
         self._vitals = Vitals(self._vital_status, self._service.notify)
         self._outbox = Outbox(
@@ -157,7 +161,9 @@ class Agent:
         )  # fmt: skip
         self._updater = self._updates.updater
         self._times = times_of(points, self._is_needed)
-        others: dict[tuple[str, ...], Handler] = {FAMILY_PATH: self._family.handle}
+        others: dict[tuple[str, ...], Handler] = {
+            FAMILY_PATH: self._family.handle, DIAG_PATH: self._diagnose,
+        }  # fmt: skip
         handler = cloud_handler(
             self._dispatch, self._updater.take_order, self._updater.cancel, others
         )
@@ -190,8 +196,18 @@ class Agent:
         finally:
             if self._ears is not None:
                 await self._ears.close()
+            if self._desk is not None:
+                await self._desk.close()
             await self._family.close()
             await self._dispatch.close()
+
+    async def _diagnose(self, request: Request) -> Answer:
+        """Serve ``/diag`` of the cloud."""
+        if self._desk is None:
+            from agent.diag.desk import DiagDesk  # noqa: PLC0415  # few machines are ever asked
+
+            self._desk = DiagDesk(self.diag_words)
+        return await self._desk.handle(request)
 
     def _is_needed(self) -> bool:
         """Return whether the machine may not power off for want of use."""

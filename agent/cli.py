@@ -84,7 +84,14 @@ def build_parser(*, daemon_only: bool = False) -> argparse.ArgumentParser:
 
 def _add_others(subparsers: Any, state: argparse.ArgumentParser) -> None:
     """Add all commands but ``run``, with what they are registered by."""
-    from agent import commands, inspection, lan_command, restarting, voice_command  # noqa: PLC0415
+    from agent import (  # noqa: PLC0415
+        bench_helper,
+        commands,
+        inspection,
+        lan_command,
+        restarting,
+        voice_command,
+    )
     from agent.first import commands as first_commands  # noqa: PLC0415
 
     # Not for `run`: its words are handed to other versions, whose log is English as well.
@@ -112,6 +119,7 @@ def _add_others(subparsers: Any, state: argparse.ArgumentParser) -> None:
     commands.register(subparsers, asking)
     first_commands.register(subparsers, asking, Path(DEFAULT_PROFILE), Path(DEFAULT_CONFIG))
     restarting.register(subparsers, asking)
+    bench_helper.register(subparsers, asking)
     lan_command.register(subparsers, asking)
     voice_command.register(subparsers, asking)
     inspection.register(subparsers, asking, Path(DEFAULT_PROFILE), Path(DEFAULT_CONFIG))

@@ -63,6 +63,7 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
             fault,
             lambda: load_settings(options.config),
         )
+        agent.diag_words = _diag_words(options)
         await agent.run()
 
     try:
@@ -72,6 +73,11 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
         return _report_error(options.state, error, Redactor(profile.secrets))
     forget(options.state)
     return EX_OK, agent is not None and agent.restart_wanted
+
+
+def _diag_words(options: argparse.Namespace) -> list[str]:
+    config = ["--config", str(options.config)] if options.config else []
+    return ["--state", str(options.state), "--profile", str(options.profile), *config]
 
 
 def _report_error(state: Path, error: Exception, redactor: Redactor) -> tuple[int, bool]:

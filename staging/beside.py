@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from staging.bench.bench import Bench
 from staging.bench.mqtt_front import MqttFront
 from staging.bench.works import FaultWorks
+from staging.diagnoses import Diagnoses
 from staging.gateway.taps import Taps
 from staging.store import Database
 from staging.wirelog.log import WireLog
@@ -17,6 +19,10 @@ from staging.wirelog.mqtt_taps import MqttTap
 from staging.wirelog.taps import WireTaps
 from staging.wirelog.works import WireWorks
 from transport.connection import Connection
+from wire.fields import get_int, get_string
+
+# Bytes of an archive in one answer of the command socket.
+PIECE_BYTES = 96 * 1024
 
 Work = Callable[[Mapping[str, object]], Awaitable[Mapping[str, object]]]
 
@@ -54,11 +60,26 @@ class Beside:
             self._front = MqttFront(lines, context, port, ca, lambda peer: MqttTap(self.wire, peer))
             self._front.start(listener)
 
-    def works(self) -> tuple[Mapping[str, Work], Mapping[str, Work]]:
-        """Return what commands may ask for: what changes something, and what does not."""
+    def works(self, diagnoses: Diagnoses) -> tuple[Mapping[str, Work], Mapping[str, Work]]:
+        """Return what commands may ask for: what is worth an entry of the audit log, and what is not."""
         faults = FaultWorks(self.bench, self._database)
         wire = WireWorks(self.wire, self._database)
-        return {**faults.changes, **wire.changes}, {**faults.reads, **wire.reads}
+
+        async def begin(wanted: Mapping[str, object]) -> Mapping[str, object]:
+            return diagnoses.begin(get_string(wanted, "uuid").lower())
+
+        async def look(wanted: Mapping[str, object]) -> Mapping[str, object]:
+            return diagnoses.state(get_string(wanted, "uuid").lower())
+
+        async def read(wanted: Mapping[str, object]) -> Mapping[str, object]:
+            archive, at = (
+                diagnoses.archive(get_string(wanted, "uuid").lower()),
+                get_int(wanted, "at"),
+            )
+            return {"data": base64.b64encode(archive[at : at + PIECE_BYTES]).decode()}
+
+        changes = {"device.diag": begin, **faults.changes, **wire.changes}
+        return changes, {"diag.look": look, "diag.read": read, **faults.reads, **wire.reads}
 
     async def close(self) -> None:
         """End all faults, and let nobody wait any more."""

@@ -21,7 +21,6 @@ from starlette.types import ASGIApp
 from staging import web_tls
 from staging.api.app import create_app
 from staging.api.http_server import HTTP_OPEN, ApiServer
-from staging.audit import Audit
 from staging.bench.packages import PackageFaults
 from staging.beside import Beside
 from staging.broker.gate import BrokerGate
@@ -365,7 +364,7 @@ class _Cloud:
         api = ApiServer(app, tls=web, proxies=proxies)
         watch = FleetWatch(self._database, self._gateway, now_ms, samples=not self._options.worker)
         await self._nonces.restore()
-        async with self._commands(services.audit), asyncio.TaskGroup() as group:
+        async with self._commands(services), asyncio.TaskGroup() as group:
             upkeep = [
                 group.create_task(self._recognition.run()),
                 group.create_task(self._nonces.keep_saving()),
@@ -396,6 +395,7 @@ class _Cloud:
             await console.state.console.jobs.close()
             api.should_exit = True
             await self.beside.close()
+            await services.diagnoses.close()
             await self._gateway.stop()
             await serving
             for task in upkeep:
@@ -413,10 +413,12 @@ class _Cloud:
                 "%s: %s: profiles may have old addresses", self._options.data.endpoints, error
             )
 
-    def _commands(self, log: Audit) -> AbstractAsyncContextManager[object]:
+    def _commands(self, services: Services) -> AbstractAsyncContextManager[object]:
         """Return the socket for the commands, which the server has, and no worker."""
         if self._options.worker:
             return contextlib.nullcontext()
+
+        log = services.audit
 
         def logged(action: str, work: Work) -> Work:
             async def run(wanted: Mapping[str, object]) -> Mapping[str, object]:
@@ -430,7 +432,7 @@ class _Cloud:
 
             return run
 
-        changes, reads = self.beside.works()
+        changes, reads = self.beside.works(services.diagnoses)
         works = {
             "say": logged("say", self._say),
             "cancel": logged("update.cancel", self._cancel),

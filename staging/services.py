@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from staging.audit import Audit
 from staging.bench.bench import Bench
+from staging.diagnoses import Diagnoses
 from staging.gateway.gateway import Gateway
 from staging.log_ins import LogIns
 from staging.recognition.service import Recognition
@@ -40,9 +41,13 @@ class Services:
     """Makes faults on purpose; None: this cloud makes none."""
     wire: WireLog = field(default_factory=WireLog)
     """What devices and the cloud say to each other, of those that are watched."""
+    diagnoses: Diagnoses = field(init=False)
+    """Fetches machines' diagnoses."""
     audit: Audit = field(init=False)
     """Takes who did what to which device."""
 
     def __post_init__(self) -> None:
         """Make the parts that follow from the others."""
         object.__setattr__(self, "audit", Audit(self.database, self.clock))
+        diagnoses = Diagnoses(self.gateway.sessions, self.clock)
+        object.__setattr__(self, "diagnoses", diagnoses)

@@ -25,7 +25,7 @@ from staging.identity import ca
 from staging.releases import tool
 from staging.releases.stock import Stock, compare
 from staging.steadiness import Steadiness
-from staging.store import Database, apps, audit, releases, retention
+from staging.store import Database, apps, audit, presence, releases, retention
 from staging.store.retention import REPORT_DAYS
 from staging.taken_back import TakenBack
 from staging.times import now_ms
@@ -133,6 +133,7 @@ class Upkeep:
             last = found[-1]
         gone += await self._repeat(retention.prune_rest, before)
         gone += await self._repeat(retention.prune_versions)
+        gone += await self._repeat(presence.prune, now)
         if gone:
             _log.info("%d old rows were deleted", gone)
 

@@ -215,6 +215,8 @@ TESTED_IN: dict[str, str] = {
     "staging.gateway.greeting": "tests/staging/gateway/test_gateway.py",
     "staging.gateway.taps": "tests/staging/bench/test_bench.py",
     "staging.bench.lines": "tests/staging/bench/test_line.py",
+    "staging.store.presence": "tests/staging/store/test_life.py",
+    "staging.migrations.versions.0014_presence": "tests/staging/store/test_life.py",
     "staging.beside": "tests/staging/wirelog/test_taps.py",
     "staging.wirelog.works": "tests/staging/wirelog/test_taps.py",
     "staging.wirelog.secrets": "tests/staging/wirelog/test_taps.py",

@@ -31,6 +31,9 @@ BATCH = "batch"
 FAMILY = "family"
 # Read by clouds: the report ``voice_erase``, utterances that a parent erases on the machine (`wire.family`).
 VOICE_ERASE = "voice_erase"
+# Read by devices: ``/diag``, by which the machine's owner fetches its diagnosis at the cloud (`wire.diag`).
+DIAG = "diag"
+DIAG_PATH = (DIAG,)
 # Read by both: an empty CON is answered, so that a quiet link can be tested (RFC 7252 section 4.3).
 PING = "ping"
 
@@ -40,7 +43,7 @@ NAMES_LIMIT = 32
 NAME_LENGTH_LIMIT = 32
 
 # What this version of either side reads; a part that reads more adds its name here.
-DEVICE_READS: Abilities = frozenset({ANSWER, DEADLINE, FAMILY, PING})
+DEVICE_READS: Abilities = frozenset({ANSWER, DEADLINE, DIAG, FAMILY, PING})
 CLOUD_READS: Abilities = frozenset({BATCH, NUMBER, PING, UTTERANCE_TIMES, VOICE_ERASE})
 
 

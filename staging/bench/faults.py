@@ -147,12 +147,6 @@ _ALL = (
     Kind("cloud_time", Where.CLOUD, "the cloud tells a wrong time", (_MINUTES,)),
     Kind("freeze", Where.MACHINE, "the agent's process stands still (SIGSTOP)"),
     Kind("kill", Where.MACHINE, "the agent's process ends at once (kill -9)", is_lasting=False),
-    Kind("sound", Where.MACHINE, "the sound server ends at once (kill -9)", is_lasting=False),
-    Kind("clock", Where.MACHINE, "the machine's clock is wrong", (_MINUTES,)),
-    Kind(
-        "disk_full", Where.MACHINE, "the card with the state is full",
-        (Value("free_kb", 0, "KiB", 0, 100_000),),
-    ),
     Kind(
         "card", Where.MACHINE, "bits of a file on the card are flipped, and the agent starts anew",
         (

@@ -70,6 +70,7 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "restore": {TARGET: "file"},
     "catalogue set": {UUID: "uuid"},
     "catalogue remove": {UUID: "uuid"},
+    "diag": {UUID: "uuid"},
     "fault set": {UUID: "uuid", TARGET: "name"},
     "fault clear": {UUID: "uuid", TARGET: "name"},
     "fault helper": {UUID: "uuid", TARGET: "address"},

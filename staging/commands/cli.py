@@ -46,6 +46,7 @@ SUBJECTS: Final = {
     "title_lists": ("catalogue",),
     "faults": ("fault",),
     "wire_logs": ("wire",),
+    "diagnoses": ("diag",),
     "apt_repositories": ("apt-repo",),
     "backups": ("backup", "restore", "check", "sizes"),
 }

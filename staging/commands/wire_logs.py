@@ -56,7 +56,7 @@ def _seconds(text: str) -> int:
 
 def _ask(options: argparse.Namespace, work: str, /, **wanted: object) -> dict[str, Any]:
     told = {"uuid": options.uuid, "user": system_user(os.environ)}
-    return ask(data_of(options).root, f"wire.{work}", told | wanted)
+    return ask(data_of(options).root, f"wirelog.{work}", told | wanted)
 
 
 def _wire(options: argparse.Namespace) -> Result:

@@ -23,8 +23,10 @@ from staging.console import (
     controls,
     device,
     devices,
+    faults,
     heard,
     history,
+    life,
     live,
     login,
     product,
@@ -35,6 +37,7 @@ from staging.console import (
     strategies,
     update,
     versions,
+    wires,
 )
 from staging.console.assets import INDEX, Assets
 from staging.console.call import ID_DIGITS, Call, Console, ConsoleError, open_endpoint
@@ -88,6 +91,8 @@ def create_console(services: Services, data: DataDir) -> Starlette:
     """Make the console of a cloud, and connect its hub to the gateway."""
     hub = Hub()
     services.gateway.watch(hub.notify)
+    if services.bench is not None:
+        services.bench.board.watch(hub.notify)
     app = Starlette(routes=routes())
     told = bulk.teller(services.audit, hub, services.clock)
     gateway = services.gateway
@@ -124,6 +129,19 @@ def routes() -> list[Route]:
         _route("GET", f"{_DEVICE}/series", history.values),
         _route("POST", f"{_DEVICE}/update", update.order),
         _route("POST", f"{_DEVICE}/update/cancel", update.cancel),
+        _route("GET", f"{_DEVICE}/faults", faults.listing),
+        _route("POST", f"{_DEVICE}/faults", faults.begin),
+        _route("POST", f"{_DEVICE}/faults/clear", faults.clear),
+        _route("GET", f"{_DEVICE}/wire", wires.frames),
+        _route("POST", f"{_DEVICE}/wire", wires.keep),
+        _route("GET", f"{_DEVICE}/wire.jsonl", wires.download),
+        _route("GET", f"{_DEVICE}/life", life.timeline),
+        _route("GET", f"{_DEVICE}/life.jsonl", life.download),
+        _route("GET", f"{_DEVICE}/updates", life.updates),
+        _route("POST", f"{_DEVICE}/diag", life.diagnose),
+        _route("GET", f"{_DEVICE}/diag", life.diagnosis),
+        _route("GET", f"{_DEVICE}/diag.tar.gz", life.archive),
+        _route("GET", f"{_DEVICE}/diag/log", life.log),
         _route("POST", f"{_DEVICE}/profile", profile.download),
         _route("GET", "/api/apps", apps.listing),
         _route("POST", "/api/apps", apps.add),

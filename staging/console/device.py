@@ -24,6 +24,7 @@ async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
         row, online=gateway.is_online(row.device.uuid), viewer=call.session.viewer,
         twin=gateway.has_twin(row.device.uuid), now=call.services.clock(),
     )  # fmt: skip
+    shown |= {"bench": faults_of(call, row)}
     if not shown["mine"]:
         return {"device": shown, "points": [], "task": None, "offer": None, "listens": False}
     database, device_id = call.services.database, row.device.id
@@ -39,6 +40,12 @@ async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
         "offer": shapes.offer(await database.read(ota.new_version, device_id)),
         "listens": Ear(call.services.gateway.sessions).reads(row.device.uuid, LISTEN),
     }
+
+
+def faults_of(call: Call, row: DeviceRow) -> list[str] | None:
+    """Return the names of the faults that were made on purpose; None: this cloud makes none."""
+    bench = call.services.bench
+    return None if bench is None else list(bench.board.active(row.device.uuid))
 
 
 async def one(call: Call) -> Response:

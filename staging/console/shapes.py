@@ -10,6 +10,7 @@ from staging.console.sound import peaks
 from staging.identity import rights
 from staging.identity.rights import Standing, Viewer
 from staging.store.bind_tokens import renewal_of
+from staging.store.life import Moment
 from staging.store.models import Report
 from staging.store.order_rules import ACTIVE, Status, stuck_in_trial
 from staging.store.ota import NewVersion, TaskView
@@ -97,6 +98,14 @@ def task(view: TaskView | None, trial_log: list[str]) -> dict[str, Any] | None:
         "createTime": task.create_time,
         "updateTime": task.update_time,
     }
+
+
+def moment(happened: Moment) -> dict[str, Any]:
+    """Return something that happened in a device's life; of an update's event what its log shows."""
+    told = happened.to_json()
+    if happened.kind == "event" and told["event"] is not None:
+        told["text"] = _description(told["text"])
+    return told
 
 
 def event_line(line: EventLine) -> dict[str, Any]:

@@ -129,6 +129,7 @@ class Gateway:
         self._registrations = registrations or Registrations()
         self._history = ControlHistory(database)
         self._presence = Presence(database)
+        self.sessions.changed = self._note_presence
         self._intake = Intake(database, self._presence, self._history, clock)
         self._control = Control(database, self.sessions, self._history, clock)
         self._orders = Orders(
@@ -282,7 +283,7 @@ class Gateway:
         """Forget a peer that is gone."""
         self._others.pop(peer, None)
         peer.close(reason)
-        self._forget(peer)
+        self._forget(peer, reason)
 
     def _cut(self, session: Session, reason: str) -> None:
         """End a device's connection, as of one whose credentials were taken back."""
@@ -320,6 +321,7 @@ class Gateway:
         watchdog = asyncio.get_running_loop().call_later(
             limit, self._check_registered, connection, f"did not register within {limit:g} s"
         )
+        reason = "the cloud stopped"
         try:
             handler = functools.partial(self._handle, connection)
             reason = await self._endpoint.serve(connection, handler, idle_timeout=self._limits.idle)
@@ -332,7 +334,7 @@ class Gateway:
             watchdog.cancel()
             del self._connections[connection]
             self._settles.pop(connection, None)
-            self._forget(connection)
+            self._forget(connection, reason)
 
     def _check_registered(self, connection: Peer, reason: str) -> None:
         if self.sessions.on(connection) is None:
@@ -342,10 +344,16 @@ class Gateway:
         session = self.sessions.on(connection)
         return f"device {session.identity.uuid}" if session else repr(connection)
 
-    def _forget(self, connection: Peer) -> None:
-        uuid = self.sessions.remove(connection)
+    def _forget(self, connection: Peer, reason: str = "") -> None:
+        uuid = self.sessions.remove(connection, reason)
         if uuid is not None:
             self._changed(uuid)
+
+    def _note_presence(self, session: Session, /, *, online: bool, reason: str) -> None:
+        # Of several workers each knows who is there, and one tells.
+        identity = session.identity
+        if self._owns(identity.uuid):
+            self._presence.change(identity.id, self._clock(), online=online, reason=reason)
 
     # Requests from devices.
 

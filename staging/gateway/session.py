@@ -183,12 +183,25 @@ class Session:
             task.cancel()
 
 
+class Changed(Protocol):
+    """Is told that a device is on line now, or is not any more."""
+
+    def __call__(self, session: Session, /, *, online: bool, reason: str) -> None:
+        """Take note of it."""
+
+
+def _nobody(_session: Session, /, *, online: bool, reason: str) -> None:
+    del online, reason
+
+
 class Sessions:
     """The registered connections, by device and by connection."""
 
     def __init__(self) -> None:
         self.by_uuid: dict[str, Session] = {}
         self._by_connection: dict[Peer, Session] = {}
+        self.changed: Changed = _nobody
+        """Is told of a device that comes on line or goes, and why it goes."""
 
     def ids(self) -> list[int]:
         """Return the numbers of the devices that have a registered connection."""
@@ -199,10 +212,15 @@ class Sessions:
         previous = self.by_uuid.pop(session.identity.uuid, None)
         self.by_uuid[session.identity.uuid] = session
         self._by_connection[session.connection] = session
+        if previous is None:
+            self.changed(session, online=True, reason="")
         return previous
 
-    def remove(self, connection: Peer) -> str | None:
-        """End a connection's session; returns the uuid of the device that is now offline, if any."""
+    def remove(self, connection: Peer, reason: str = "") -> str | None:
+        """End a connection's session; returns the uuid of the device that is now offline, if any.
+
+        ``reason`` says why, in words.
+        """
         session = self._by_connection.pop(connection, None)
         if session is None:
             return None
@@ -210,6 +228,7 @@ class Sessions:
         if self.by_uuid.get(session.identity.uuid) is not session:
             return None  # the device has a newer connection
         del self.by_uuid[session.identity.uuid]
+        self.changed(session, online=False, reason=reason)
         return session.identity.uuid
 
     def on(self, connection: Peer) -> Session | None:

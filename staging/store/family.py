@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from staging.errors import NotFoundError
 from staging.store import bind_tokens, ota, voice_ledger
 from staging.store.history import AHEAD_MS
-from staging.store.models import Binding, Device, Erasure, Report, VoiceEntry
+from staging.store.models import Binding, Device, Erasure, PresenceChange, Report, VoiceEntry
 from wire.family import Spoken
 from wire.reports import KEYS_VOICE
 from wire.utterance_times import KEY_UTTERANCE_TIMES
@@ -182,6 +182,12 @@ def step(session: Session, receipt: str) -> int:
         session.execute(
             delete(VoiceEntry).where(
                 VoiceEntry.device_id == order.device_id, VoiceEntry.start <= order.until
+            )
+        )
+        # When the family switched it on and off is the family's too.
+        session.execute(
+            delete(PresenceChange).where(
+                PresenceChange.device_id == order.device_id, PresenceChange.ts <= order.until
             )
         )
     return gone

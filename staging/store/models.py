@@ -294,6 +294,20 @@ class Binding(Base):
     proven: Mapped[bool] = mapped_column(default=True, server_default=true())
 
 
+class PresenceChange(Base):
+    """A device came on line or went; `staging.store.presence` writes and prunes it."""
+
+    __tablename__ = "presence"
+    __table_args__ = (Index("ix_presence_device", "device_id", "ts"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
+    ts: Mapped[int]
+    online: Mapped[bool]
+    # Why it went, in English.
+    reason: Mapped[str]
+
+
 class Report(Base):
     """One entry of a device's history; ``ts`` is unique within the device and increases."""
 

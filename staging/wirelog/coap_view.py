@@ -22,6 +22,8 @@ _NAMES = {
     17: "Accept", 20: "Location-Query", 23: "Block2", 27: "Block1", 28: "Size2", 35: "Proxy-Uri",
     39: "Proxy-Scheme", 60: "Size1", 258: "No-Response", 65020: "Until", 65052: "Request-Id",
 }  # fmt: skip
+# In place of a character that is not whole.
+_CUT = "\N{REPLACEMENT CHARACTER}"
 _TEXTS = {3, 8, 11, 15, 20, 35, 39}
 _BLOCKS = {23, 27}
 _NUMBERS = {6, 7, 12, 14, 17, 28, 60, 258, 65020}
@@ -144,9 +146,32 @@ def _value(number: int, value: bytes) -> object:
 
 
 def show_payload(payload: bytes) -> str:
-    """Return a payload as text, or as hex if it is none."""
+    """Return a payload as text, or as hex if it is none; the border of a block may cut a character."""
+    start, end = _rest_of_character(payload), len(payload) - _begun_character(payload)
     try:
-        text = payload.decode()
+        text = payload[start:end].decode()
     except UnicodeDecodeError:
         return f"0x{payload.hex()}"
-    return text if all(c.isprintable() or c in "\r\n\t" for c in text) else f"0x{payload.hex()}"
+    if (payload and not text) or not all(c.isprintable() or c in "\r\n\t" for c in text):
+        return f"0x{payload.hex()}"
+    return _CUT * (start > 0) + text + _CUT * (end < len(payload))
+
+
+def _rest_of_character(payload: bytes) -> int:
+    """Return how many bytes at the beginning are the rest of a character of UTF-8, at most 3."""
+    count = 0
+    while count < min(3, len(payload)) and payload[count] & 0xC0 == 0x80:
+        count += 1
+    return count
+
+
+def _begun_character(payload: bytes) -> int:
+    """Return how many bytes at the end begin a character of UTF-8 that is not whole, at most 3."""
+    for count in range(1, min(3, len(payload)) + 1):
+        first = payload[-count]
+        if first >= 0xC0:
+            size = 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+            return count if count < size else 0
+        if first < 0x80:
+            return 0
+    return 0

@@ -27,12 +27,12 @@ class WireWorks:
     @property
     def reads(self) -> Mapping[str, Work]:
         """Those that are not worth an entry of the audit log each: a look that follows asks every second."""
-        return {"wire.read": self._read}
+        return {"wirelog.read": self._read}
 
     @property
     def changes(self) -> Mapping[str, Work]:
         """Those that are: whose frames are kept."""
-        return {"wire.on": self._on, "wire.off": self._off}
+        return {"wirelog.on": self._on, "wirelog.off": self._off}
 
     async def look(self, uuid: str, after: int, *, seconds: float = LOOK_SECONDS) -> dict[str, Any]:
         """Return a device's entries behind the number ``after``, and keep it watched for ``seconds``.

@@ -166,7 +166,7 @@ def databases(postgres: PostgresServer) -> Databases:
 
 
 @pytest.fixture(scope="session")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def blank_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a SQLite file with all tables: to copy it takes a twentieth of the migrations' time."""
     path = tmp_path_factory.mktemp("blank") / "cloud.sqlite"
     Database(path).close()
@@ -175,11 +175,11 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def where(
-    database_kind: str, tmp_path: Path, blank: Path, request: pytest.FixtureRequest
+    database_kind: str, tmp_path: Path, blank_store: Path, request: pytest.FixtureRequest
 ) -> Path | str:
     """Return the place of a store without rows."""
     if database_kind == SQLITE:
-        return Path(shutil.copy(blank, tmp_path / "cloud.sqlite"))
+        return Path(shutil.copy(blank_store, tmp_path / "cloud.sqlite"))
     made: Databases = request.getfixturevalue("databases")
     return made.shared()
 

@@ -27,9 +27,9 @@ UUID = "0083000000000a"
 
 
 @pytest.fixture
-def data(tmp_path: Path, blank: Path) -> DataDir:
+def data(tmp_path: Path, blank_store: Path) -> DataDir:
     made = DataDir(tmp_path / "cloud").create()
-    shutil.copy(blank, made.database)
+    shutil.copy(blank_store, made.database)
     with closing(open_store(made, made.database)) as store:
         store.call(devices.add, UUID, 0)
     (made.root / "ca").mkdir()

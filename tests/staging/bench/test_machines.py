@@ -80,16 +80,15 @@ async def test_a_lasting_fault_lasts_as_long_as_its_connection(
 
 async def test_the_same_fault_again_ends_the_first(bench: tuple[Bench, ScriptedHelper]) -> None:
     made, helper = bench
-    await made.set(UUID, "clock", {"minutes": 1})
-    await made.set(UUID, "clock", {"minutes": 2})
+    await made.set(UUID, "freeze", {"seconds": 1000})
+    await made.set(UUID, "freeze", {"seconds": 2000})
     await until(lambda: helper.lasting == 1 and len(helper.asked) == 2)
-    assert made.board.active(UUID)["clock"].number_of("minutes") == 2
+    assert made.board.active(UUID)["freeze"].number_of("seconds") == 2000
 
 
 async def test_the_clouds_end_ends_every_fault(bench: tuple[Bench, ScriptedHelper]) -> None:
     made, helper = bench
     await made.set(UUID, "freeze")
-    await made.set(UUID, "disk_full")
     await made.close()
     await until(lambda: helper.lasting == 0)
 
@@ -113,10 +112,10 @@ async def test_a_refusal_is_told_and_nothing_is_kept(bench: tuple[Bench, Scripte
     made, helper = bench
     helper.told = Told(done=False, text="the card is the whole disk of this computer")
     with pytest.raises(NotSupportedError, match="whole disk of this computer"):
-        await made.set(UUID, "disk_full")
+        await made.set(UUID, "freeze")
     assert not made.board.active(UUID)
     with pytest.raises(FieldError):  # a wrong value does not reach the helper
-        await made.set(UUID, "disk_full", {"free_kb": -1})
+        await made.set(UUID, "freeze", {"seconds": -1})
     assert len(helper.asked) == 1
 
 

@@ -40,13 +40,13 @@ def left(where: Path, *, renews: bool | None) -> None:
 )
 def test_the_operator_is_told(
     tmp_path: Path,
-    blank: Path,
+    blank_store: Path,
     capsys: Any,
     renews: bool,  # noqa: FBT001  # a column of the table
     listed: str,
     word: str,
 ) -> None:
-    (tmp_path / "cloud.sqlite").write_bytes(blank.read_bytes())
+    (tmp_path / "cloud.sqlite").write_bytes(blank_store.read_bytes())
     left(tmp_path / "cloud.sqlite", renews=renews)
     assert main(["bind-token", "list", "--data", str(tmp_path)]) == 0
     assert capsys.readouterr().out.startswith(f"{UUID} {listed}")
@@ -54,8 +54,8 @@ def test_the_operator_is_told(
     assert word in capsys.readouterr().out
 
 
-def test_a_new_one_is_ordered_by_hand(tmp_path: Path, blank: Path, capsys: Any) -> None:
-    (tmp_path / "cloud.sqlite").write_bytes(blank.read_bytes())
+def test_a_new_one_is_ordered_by_hand(tmp_path: Path, blank_store: Path, capsys: Any) -> None:
+    (tmp_path / "cloud.sqlite").write_bytes(blank_store.read_bytes())
     database = Database(tmp_path / "cloud.sqlite")
     database.call(devices.add, UUID, NOW)
     database.close()

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from staging.api.app import create_app
 from staging.api.http_server import ApiServer
+from staging.bench.bench import Bench
 from staging.console.app import PathSwitch, create_console
 from staging.console.call import COOKIE, CSRF_HEADER, Console
 from staging.console.gate import keep_sessions
@@ -73,11 +74,13 @@ class Bare:
 
 
 @contextlib.asynccontextmanager
-async def bare_cloud(database: Database, folder: Path) -> AsyncIterator[Bare]:
+async def bare_cloud(
+    database: Database, folder: Path, bench: Bench | None = None
+) -> AsyncIterator[Bare]:
     """Serve until the block ends."""
     data = DataDir(folder)
     gateway = Gateway(database, api_url=lambda: "")
-    services = Services(database, gateway, Nonces(database, now_ms), now_ms)
+    services = Services(database, gateway, Nonces(database, now_ms), now_ms, bench=bench)
     app = create_console(services, data)
     sock = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"

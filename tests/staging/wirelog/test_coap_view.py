@@ -68,3 +68,5 @@ def test_any_bytes_are_described(data: bytes) -> None:
 def test_a_payload_is_text_or_hex() -> None:
     assert show_payload("小星星\n".encode()) == "小星星\n"
     assert show_payload(b"\x1b[2J") == "0x1b5b324a"
+    star = "星星星".encode()
+    assert show_payload(star[1:-2]) == "\ufffd星\ufffd"  # as the border of a block cuts it

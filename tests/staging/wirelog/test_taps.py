@@ -133,7 +133,7 @@ async def test_a_look_in_the_middle_of_a_connection_begins_with_a_frame(cloud: C
     device = await cloud.connect()
     await device.register()
     await device.expect("GET", "resource")
-    await cloud.works.changes["wire.off"]({"uuid": cloud.device.uuid})
+    await cloud.works.changes["wirelog.off"]({"uuid": cloud.device.uuid})
     await device.report({"alive": 0})
     seen = (await cloud.entries())[-1]["number"]  # a look switches it on
     await device.report({"alive": 0})
@@ -154,14 +154,14 @@ async def test_a_peer_that_is_no_device_is_nobodys(cloud: Cloud) -> None:
 
 async def test_commands_switch_it_on_and_name_an_unknown_device(cloud: Cloud) -> None:
     uuid = cloud.device.uuid
-    told = await cloud.works.changes["wire.on"]({"uuid": uuid.upper(), "seconds": 600})
+    told = await cloud.works.changes["wirelog.on"]({"uuid": uuid.upper(), "seconds": 600})
     assert told["left"] == 600
-    assert (await cloud.works.changes["wire.off"]({"uuid": uuid}))["left"] == 0
-    for work in ("wire.on", "wire.off"):
+    assert (await cloud.works.changes["wirelog.off"]({"uuid": uuid}))["left"] == 0
+    for work in ("wirelog.on", "wirelog.off"):
         with pytest.raises(NotFoundError):
             await cloud.works.changes[work]({"uuid": "f" * 14, "seconds": 1})
     with pytest.raises(NotFoundError):
-        await cloud.works.reads["wire.read"]({"uuid": "f" * 14})
+        await cloud.works.reads["wirelog.read"]({"uuid": "f" * 14})
 
 
 def test_no_frame_at_all_registers_nobody() -> None:

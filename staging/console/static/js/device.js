@@ -7,12 +7,15 @@ import { announce, confirm, field, h, put, set } from "./dom.js";
 import { ago, clock, value } from "./format.js";
 import { readPlayer } from "./grammar.js";
 import { heardCard } from "./heard.js";
+import { faultBench } from "./faults.js";
 import { historyCard } from "./history.js";
 import { errorText, t } from "./i18n.js";
+import { lifeCards } from "./life.js";
 import { follow, liveChip } from "./live.js";
 import { empty, title } from "./shell.js";
 import { speechCard } from "./speech.js";
 import { updateCard } from "./update.js";
+import { wireCard } from "./wire.js";
 import "./words/device.js";
 
 const REPORTS_SHOWN = 200;
@@ -21,6 +24,7 @@ export async function show(main, { match, signal, render }) {
   const path = `/devices/${match[1].toLowerCase()}`;
   const first = await get(path);
   const live = liveChip();
+  const bench = faultBench(path, signal);
   const head = h("div", {});
   const body = h("div", {});
   let parts = null;
@@ -30,7 +34,7 @@ export async function show(main, { match, signal, render }) {
   put(main,
     h("a", { class: "crumb", href: "/console/devices" }, t("backToDevices")),
     h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, first.device.name || first.device.uuid), live.element),
-    h("div", { class: "stack wide" }, head, body));
+    h("div", { class: "stack wide" }, bench.banner, head, body, bench.element));
 
   function state(now) {
     const { device } = now;
@@ -44,6 +48,7 @@ export async function show(main, { match, signal, render }) {
     const shape = mine ? "own" : device.bound ? "bound" : "free";
     if (shape !== shown) put(body, mine ? parts.root : bindCard(path, device));
     shown = shape;
+    bench.update(now);
     parts?.update(now);
   }
 
@@ -121,11 +126,13 @@ function own(path, device, signal) {
   const heard = heardCard(path, signal);
   const speech = speechCard(path, signal);
   const history = historyCard(path, signal);
+  const wire = wireCard(path, signal);
+  const life = lifeCards(path, signal);
   const stream = reportStream();
   const root = h("div", { class: "grid" },
     h("div", { class: "c7 stack wide" }, control.player, control.element, heard.element, speech.element, settings(path, device)),
     h("div", { class: "c5 stack wide" }, update.element, control.family, stream.element),
-    h("div", { class: "c12" }, history.element));
+    h("div", { class: "c12 stack wide" }, history.element, life.element, wire.element));
   return {
     root,
     update(now) {

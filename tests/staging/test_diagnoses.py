@@ -1,0 +1,145 @@
+"""A machine's diagnosis is fetched whole or not at all, from a scripted machine."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import tarfile
+from typing import Any
+
+import pytest
+
+from staging.diagnoses import Diagnoses, log_of
+from staging.errors import DeviceOfflineError, NotFoundError, NotSupportedError, StagingError
+from staging.gateway.session import Session, Sessions
+from staging.store.devices import Identity
+from wire.abilities import DIAG
+from wire.codes import Code
+from wire.diag import Piece, State, cut, encode_piece, parse_part
+from wire.exchange import Answer
+
+UUID = "0083000000000a"
+
+
+def packed(log: bytes, name: str = "diag/log.txt") -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        info = tarfile.TarInfo(name)
+        info.size = len(log)
+        tar.addfile(info, io.BytesIO(log))
+    return out.getvalue()
+
+
+class Machine:
+    """A connection and an endpoint in one: answers as the test says."""
+
+    def __init__(self, archive: bytes) -> None:
+        self.archive = archive
+        self.digest = hashlib.sha256(archive).hexdigest()
+        self.first: list[Piece] = []
+        self.begin = Answer(Code.CHANGED)
+
+    async def request(
+        self,
+        _connection: Any,
+        /,
+        method: str,
+        path: tuple[str, ...],
+        payload: bytes = b"",
+        **how: Any,
+    ) -> Answer:
+        assert not payload
+        assert path == ("diag",)
+        if method == "POST":
+            return self.begin
+        if self.first:
+            return Answer(Code.CONTENT, encode_piece(self.first.pop(0)))
+        piece = cut(self.archive, parse_part(how["query"]), self.digest)
+        return (
+            Answer(Code.NOT_FOUND) if piece is None else Answer(Code.CONTENT, encode_piece(piece))
+        )
+
+    def watch(self, _connection: Any) -> None: ...
+
+    def close(self, _reason: str) -> None: ...
+
+    reset = close
+
+
+def diagnoses(machine: Machine, *, reads: bool = True) -> Diagnoses:
+    sessions = Sessions()
+    identity = Identity(1, UUID, "t" * 32, True)
+    session = Session(identity, machine, machine, 1.0, 0)
+    session.abilities = frozenset({DIAG} if reads else ())
+    sessions.add(session)
+    return Diagnoses(sessions, lambda: 5000, lambda: 0.0)
+
+
+async def ended(made: Diagnoses) -> dict[str, Any]:
+    async with asyncio.timeout(60):
+        while (state := made.state(UUID))["state"] in {"gathering", "fetching"}:
+            await asyncio.sleep(0)
+    return state
+
+
+async def test_an_archive_comes_whole_and_its_log_is_read() -> None:
+    log = "\n".join(f"line {n} 小星星" for n in range(20000)).encode()
+    archive = packed(log) + bytes(60_000)  # several parts
+    made = diagnoses(Machine(archive))
+    assert made.begin(UUID)["state"] == "gathering"
+    assert await ended(made) == {"state": "ready", "size": len(archive), "time": 5000}
+    assert made.archive(UUID) == archive
+    assert made.log(UUID)[-1] == "line 19999 小星星"
+    with pytest.raises(NotFoundError):
+        made.archive(UUID, since=5000)  # another family's
+    assert made.state(UUID, since=5000) == {"state": "none"}
+
+
+async def test_what_fails_is_told_and_nothing_is_kept() -> None:
+    for machine, told in (
+        (Machine(b"x"), "the card is full"),
+        (Machine(b"x"), "4.04"),
+        (Machine(b"x" * 60_000), "made another one"),
+        (Machine(b"x"), "did not arrive"),
+    ):
+        if told == "the card is full":
+            machine.first = [Piece(State.FAILED, told)]
+        elif told == "4.04":
+            machine.begin = Answer(Code.NOT_FOUND)
+        elif told == "made another one":
+            other = cut(b"y" * 60_000, 0, "0" * 64)
+            assert other is not None
+            machine.first = [other]
+        else:
+            machine.digest = "0" * 64
+        made = diagnoses(machine)
+        made.begin(UUID)
+        state = await ended(made)
+        assert state["state"] == "failed"
+        assert told in state["message"]
+        with pytest.raises(NotFoundError):
+            made.archive(UUID)
+
+
+async def test_older_firmware_and_a_machine_that_is_away_are_told_apart() -> None:
+    with pytest.raises(NotSupportedError, match="story-agent diag on the machine"):
+        diagnoses(Machine(b"x"), reads=False).begin(UUID)
+    with pytest.raises(DeviceOfflineError):
+        Diagnoses(Sessions(), lambda: 0).begin(UUID)
+
+
+async def test_the_clouds_end_ends_it() -> None:
+    machine = Machine(b"x")
+    machine.first = [Piece(State.GATHERING)] * 1000
+    made = diagnoses(machine)
+    made.begin(UUID)
+    await asyncio.sleep(0)
+    await made.close()
+    assert made._fetched[UUID].task is None
+
+
+def test_an_archive_that_is_none_is_told() -> None:
+    for archive in (b"", b"not gzip", packed(b"x", "diag/other.txt"), packed(b"x" * 999)[:40]):
+        with pytest.raises(StagingError, match="archive"):
+            log_of(archive)
