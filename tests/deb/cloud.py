@@ -11,6 +11,18 @@ from tests.deb.machine import ProofError, System
 API, DEVICES = 18443, 18883
 OPTIONS = f'STORY_CLOUD_OPTIONS="--api-port {API} --device-port {DEVICES}"\n'
 DATA = "/var/lib/story-cloud"
+# What every device and machine is given anyway; nobody else enters the folder.
+PUBLIC = (
+    "!",
+    "-name",
+    "endpoints.json",
+    "!",
+    "-path",
+    "*/ca/*.crt",
+    "!",
+    "-path",
+    "*/tuf/metadata/*",
+)
 READY_SECONDS = 90
 ASKED = (
     "from urllib.request import urlopen;"
@@ -41,9 +53,7 @@ def start(system: System) -> str:
     found = system.run("stat", "-c", "%U:%G %a", DATA).strip()
     if found != "story-cloud:story-cloud 700":
         raise ProofError(f"{DATA}: got {found}, expected story-cloud:story-cloud 700")
-    if open_to := system.run(
-        "find", DATA, "-mindepth", "1", "-perm", "/077", "!", "-name", "endpoints.json"
-    ):
+    if open_to := system.run("find", DATA, "-mindepth", "1", "-perm", "/077", *PUBLIC):
         raise ProofError(f"others may read: {open_to}")
     return f"its API answered after {seconds:.1f} s; a device added; {found}, no key or database in it is for others"
 

@@ -71,10 +71,10 @@ def test_the_cards_units_may_write_what_their_programs_write_and_no_more() -> No
     """Each was tried on the booted twin: the unit says why."""
     given = {unit.stem.removeprefix("story-machine-"): unit for unit in IMAGES}
     assert {name: values(unit, "ReadWritePaths") for name, unit in given.items()} == {
-        "grow": [], "start": ["/data -/run/machine-id"], "wifi": ["/boot/firmware /data/wifi"],
+        "data": [], "grow": [], "start": ["/data -/run/machine-id"], "wifi": ["/boot/firmware /data/wifi"],
     }  # fmt: skip
     assert {name: values(unit, "CapabilityBoundingSet") for name, unit in given.items()} == {
-        "grow": ["CAP_SYS_ADMIN"], "start": ["CAP_SYS_RESOURCE CAP_DAC_OVERRIDE"], "wifi": [""],
+        "data": [""], "grow": ["CAP_SYS_ADMIN"], "start": ["CAP_SYS_RESOURCE CAP_DAC_OVERRIDE"], "wifi": [""],
     }  # fmt: skip
     # Before the card's other mounts: what would wait for /tmp would wait for ever.
     assert not any(values(given[name], "PrivateTmp") for name in ("grow", "start"))

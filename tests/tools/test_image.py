@@ -28,7 +28,7 @@ from tools.image.card import (
     lay_out,
     script,
 )
-from tools.image.root import MASKED, PACKAGES
+from tools.image.root import ENABLED, MASKED, PACKAGES
 from wire.errors import WireError
 
 BOARDS = sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -200,6 +200,23 @@ def test_the_firmwares_hooks_are_gone_before_the_initramfs_is_made(
     monkeypatch.setattr(image_root, "installed", lambda _: "")
     image_root.slim(board, tmp_path)
     assert left["update-initramfs"] == ["initramfs-tools"] * 3
+
+
+def test_growth_is_not_stopped_while_it_may_still_wait() -> None:
+    unit = (FILES / "usr/lib/systemd/system/story-machine-grow.service").read_text("utf-8")
+    waits = re.findall(r"--timeout[= ](\d+)", (FILES / "usr/lib/story-machine/grow").read_text())
+    (limit,) = re.findall(r"(?m)^TimeoutStartSec=(\d+)$", unit)
+    assert int(limit) > sum(map(int, waits))
+
+
+def test_a_machine_that_is_up_without_its_data_tries_again() -> None:
+    unit = (FILES / "usr/lib/systemd/system/story-machine-data.service").read_text("utf-8")
+    assert {
+        "ConditionPathIsMountPoint=!/data",
+        "SuccessAction=reboot",
+        "ExecStart=/bin/sleep 60",
+    } <= {*unit.splitlines()}
+    assert "story-machine-data" in ENABLED
 
 
 def test_a_start_that_fails_is_tried_again_by_itself() -> None:

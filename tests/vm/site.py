@@ -121,6 +121,11 @@ class Site:
                 " AND device_id = (SELECT id FROM devices WHERE uuid = ?)",
                 (uuid,),
             )
+            # The copy numbers its reports as the run before did, which the cloud would take for repeats.
+            cloud.execute(
+                "DELETE FROM report_epochs WHERE device_id = (SELECT id FROM devices WHERE uuid = ?)",
+                (uuid,),
+            )
 
     def events(self, transaction: int) -> list[Event]:
         """Return an update's events in the cloud, with their percent (0..1)."""

@@ -25,7 +25,7 @@ PACKAGES = (
 # The same in every image, because the data partition has files of theirs.
 USERS = {"story-agent": 980, "story-player": 981}
 ENABLED = (
-    "systemd-networkd", "systemd-resolved", "systemd-timesyncd", "story-machine-grow", "story-machine-start", "story-machine-wifi",
+    "systemd-networkd", "systemd-resolved", "systemd-timesyncd", "story-machine-grow", "story-machine-start", "story-machine-wifi", "story-machine-data",
     "story-agent", "story-player.socket", "story-agent-import", "story-agent-trial.timer",
     "fstrim.timer",
 )  # fmt: skip
