@@ -119,6 +119,10 @@ sim: setup
 sim-storage: setup
 	@$(BIN)/python -m tools.sim.storage --length $(or $(LENGTH),3)
 
+# Bugs are put into the product one after another, and looked for; ONLY=TEXT, SEEDS=N at most for each, WRITE=FILE.
+sim-planted: setup
+	@$(BIN)/python -m tools.sim.planted --seeds $(or $(SEEDS),500) $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write $(WRITE))
+
 # What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE.
 attack: setup
 	@$(BIN)/python -m tools.attack --only "$(ONLY)" $(if $(WRITE),--write $(WRITE)) $(if $(STORE),--store $(STORE)) $(if $(WORKERS),--workers $(WORKERS))

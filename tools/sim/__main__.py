@@ -8,14 +8,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from tools.sim.env import install, run_again_without_hash_seed
+from tools.sim.planted import plant_from_environment
 
 run_again_without_hash_seed()
+plant_from_environment()
 ENV = install()
 
 from tools.sim.runs import main  # noqa: E402  # nothing of the product's may be imported before
 
 if __name__ == "__main__":
-    sys.exit(main(ENV, argparse.ArgumentParser(description=__doc__)))
+    code = main(ENV, argparse.ArgumentParser(description=__doc__))
+    sys.stdout.flush()
+    os._exit(code)  # connections of the dead are open still, and must not be closed now

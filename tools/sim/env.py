@@ -84,5 +84,5 @@ def run_again_without_hash_seed() -> None:
         os.execve(  # noqa: S606  # this very command
             sys.executable,
             [sys.executable, *sys.orig_argv[1:]],
-            {**os.environ, "PYTHONHASHSEED": "0"},
+            {**os.environ, "PYTHONHASHSEED": "0", "TZ": "UTC"},
         )

@@ -149,6 +149,12 @@ class SimLoop(asyncio.SelectorEventLoop):
         transport = await self.net.begin(sock, made, ssl, None, is_client=False)
         return transport, made
 
+    async def start_tls(  # type: ignore[override]
+        self, transport: Any, protocol: asyncio.BaseProtocol, *_: Any, **__: Any
+    ) -> Any:
+        """Begin TLS at the server's end of a connection, whatever is around its transport."""
+        return await self.net.secure(transport.get_extra_info("socket"), protocol)
+
     async def subprocess_exec(self, *_: Any, **__: Any) -> Any:
         """Have no programs: what they would do, the simulated board does."""
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))

@@ -163,10 +163,22 @@ class Network:
         if is_client and pair.path.portal:
             await asyncio.sleep(self.delay(pair.path))
             raise ssl.SSLCertVerificationError(1, "self-signed certificate")
+        del host
         transport = SimTransport(pair, sock, protocol, self._tls_of(tls), is_client=is_client)
+        if tls is None:  # it begins by `secure`
+            protocol.connection_made(transport)
+            return transport
         await pair.shake_hands(transport)
         transport.begin()
-        del host
+        return transport
+
+    async def secure(self, sock: SimSocket, protocol: asyncio.BaseProtocol) -> SimTransport:
+        """Begin TLS at the server's end of a connection; raises OSError."""
+        if sock.pair is None:
+            raise OSError(107, "Transport endpoint is not connected")
+        transport = SimTransport(sock.pair, sock, protocol, self._tls_of(sock), is_client=False)
+        await sock.pair.shake_hands(transport)
+        transport.go_on()
         return transport
 
     def _tls_of(self, context: Any) -> Any:

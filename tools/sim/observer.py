@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.link.outbox_store import Store
+from resources.dispatch import Dispatch
 from resources.playing.events import State
 from resources.points.play import PlayPoint
+from tools.sim.clock import START
 from tools.sim.invariants import Ending, View
 from tools.sim.machine import CURRENT_MACHINE, Machine
+from wire.codes import Code
+from wire.rules import parse_rules
 
 if TYPE_CHECKING:
     from tools.sim.world import World
 
-# Seconds that a connection of before may be told as there (docs/link.md), after the network is up.
+
+# The machine learns the cloud's time to the length of a round trip.
+LATE_SECONDS = 1.0
 NAMES = ("volume", "play_mode", "child_lock", "rules", "volume_limits")
 
 
@@ -61,6 +67,7 @@ class Observer:
         if machine.life is not None and machine.agent is not None:
             view.alive, view.running = True, machine.running
             self._see_sound(view, machine)
+        view.quiet_since = self._since("quiet", unlike=await self._is_forbidden(view))
         view.link_unlike_since = self._since("link", unlike=self._link_is_unlike())
         files = [entry.stat().st_size for entry in _files(machine.mount.root)]
         view.files, view.bytes = len(files), sum(files)
@@ -85,6 +92,20 @@ class Observer:
         same = sounds == says and (not sounds or view.sounding == point.teller.title)
         waiting = says and player.waiting
         view.unlike_since = self._since("sound", unlike=not same and not waiting)
+
+    async def _is_forbidden(self, view: View) -> bool:
+        """Return whether something sounds in a time of quiet; a clock that is wrong does not count."""
+        machine, point = self.machine, _points(self.machine).get("rules")
+        if view.sounding is None or point is None or machine.wall_offset:
+            return False
+        minute = int((START + self.world.loop.time()) // 60) % (24 * 60)
+        rules = parse_rules(str(await point.get()))
+        return any(
+            period.begin <= minute < period.end
+            if period.begin < period.end
+            else not period.end <= minute < period.begin
+            for period in rules.quiet
+        )
 
     def _link_is_unlike(self) -> bool:
         machine, cloud = self.machine, self.world.cloud
@@ -169,6 +190,18 @@ def watch_promises() -> None:
         return stored
 
     Store._put = noted_put  # type: ignore[method-assign]  # noqa: SLF001
+    handle = Dispatch.handle
+
+    async def noted_handle(self: Dispatch, request: Any, *, local: bool = False) -> Any:
+        answer = await handle(self, request, local=local)
+        observer = WATCHED.observer
+        if observer is not None and request.until_ms is not None and answer.code == Code.CHANGED:
+            late = START + observer.world.loop.time() - request.until_ms / 1000
+            if late > LATE_SECONDS:
+                observer.late.append(f"PUT {request.path} was done {late:.1f} s after its deadline")
+        return answer
+
+    Dispatch.handle = noted_handle  # type: ignore[method-assign]
 
 
 def context_of(machine: Machine) -> contextvars.Context:

@@ -15,6 +15,9 @@ from tools.sim.observer import watch_promises
 from tools.sim.scenario import Event, scenario
 from tools.sim.world import Outcome, World, prepare
 
+# Of a failing seed: how often events are left out, and the lines of its trace that are shown.
+SHRINK_RUNS, TRACE_LINES = 40, 12
+
 
 def main(env: Env, parser: argparse.ArgumentParser) -> int:
     """Run what the command line says; return the exit code."""
@@ -24,12 +27,19 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
     parser.add_argument("--seed", type=int, help="one seed, with its trace")
     parser.add_argument("--hours", type=float, default=24.0, help="of each seed")
     parser.add_argument("--verbose", action="store_true", help="the product's log too, with --seed")
+    parser.add_argument("--stop", action="store_true", help="end with the first seed that fails")
+    parser.add_argument(
+        "--settle", type=float, default=2400, help="seconds without faults at the end"
+    )
+    parser.add_argument(
+        "--density", type=float, default=1.0, help="how many times as often all happens"
+    )
     options = parser.parse_args()
     logging.disable(logging.NOTSET if options.verbose else logging.CRITICAL)
     if options.verbose:
         logging.basicConfig(level=logging.INFO, stream=sys.stdout)
     sys.unraisablehook = lambda _told: None  # what is dead is collected late, and cannot end well
-    runner = Runner(env)
+    runner = Runner(env, stop=options.stop, settle=options.settle, density=options.density)
     if options.seed is not None:
         return runner.show(options.seed, options.hours)
     return runner.run(range(options.first, options.first + options.seeds), options.hours)
@@ -38,9 +48,11 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
 class Runner:
     """Runs seeds in this process."""
 
-    def __init__(self, env: Env) -> None:
-        """Make what all seeds share."""
-        self.env = env
+    def __init__(
+        self, env: Env, *, stop: bool = False, settle: float = 2400.0, density: float = 1.0
+    ) -> None:
+        """Make what all seeds share; ``stop``: end with the first that fails."""
+        self.env, self._stop, self._settle, self._density = env, stop, settle, density
         watch_promises()
         self.repository, self.template = prepare(env)
         gc.collect()
@@ -48,14 +60,16 @@ class Runner:
 
     def once(self, seed: int, events: Sequence[Event], hours: float) -> Outcome:
         """Run one seed with these events."""
-        outcome = World(self.env, seed, self.repository, self.template).run(events, hours)
+        outcome = World(self.env, seed, self.repository, self.template, self._settle).run(
+            events, hours
+        )
         gc.collect()
         return outcome
 
     def show(self, seed: int, hours: float) -> int:
         """Run one seed, and print its trace."""
         began = time.process_time()
-        outcome = self.once(seed, scenario(seed, hours), hours)
+        outcome = self.once(seed, scenario(seed, hours, self._density), hours)
         print("\n".join(outcome.trace))
         print(
             f"seed {seed}: {outcome.fault or 'no fault'}; {time.process_time() - began:.2f} s of CPU"
@@ -67,12 +81,15 @@ class Runner:
         """Run seeds; print how to repeat those that fail."""
         began, totals, failed = time.process_time(), Counter[str](), 0
         for number, seed in enumerate(seeds, 1):
-            outcome = self.once(seed, scenario(seed, hours), hours)
+            outcome = self.once(seed, scenario(seed, hours, self._density), hours)
             totals.update({name: int(value) for name, value in outcome.figures.items()})
             if outcome.fault:
                 failed += 1
                 print(f"seed {seed} fails after {outcome.at:.0f} s: {outcome.fault}")
                 print(f"  make sim SEED={seed} HOURS={hours:g}", flush=True)
+                if self._stop:
+                    break
+                self._shrink(seed, outcome, hours)
             if number % 10 == 0:
                 self._tell(number, len(seeds), time.process_time() - began, hours)
         took = time.process_time() - began
@@ -80,6 +97,25 @@ class Runner:
         print(f"{len(seeds)} seeds, {days:.1f} agent-days, {failed} failed; {took:.1f} s of CPU,"
               f" {took / days:.2f} s a day; {dict(totals)}")  # fmt: skip
         return 1 if failed else 0
+
+    def _shrink(self, seed: int, failed: Outcome, hours: float) -> None:
+        """Print the events without which the seed does not fail so, and the end of that run's trace."""
+        check = failed.fault.partition(":")[0]
+        needed = [event for event in scenario(seed, hours, self._density) if event.at <= failed.at]
+        size = max(1, len(needed) // 2)
+        for _ in range(SHRINK_RUNS):
+            for at in range(0, len(needed), size):
+                fewer = needed[:at] + needed[at + size :]
+                outcome = self.once(seed, fewer, hours)
+                if outcome.fault.startswith(check):
+                    needed, failed = fewer, outcome
+                    break
+            else:
+                if size == 1:
+                    break
+                size = max(1, size // 2)
+        print("  needed:", "; ".join(map(str, needed)) or "nothing")
+        print("\n".join(f"  {line}" for line in failed.trace[-TRACE_LINES:]), flush=True)
 
     @staticmethod
     def _tell(number: int, count: int, took: float, hours: float) -> None:

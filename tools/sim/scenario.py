@@ -36,12 +36,16 @@ FAULTS = {
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 
 
-def scenario(seed: int, hours: float) -> list[Event]:
-    """Return the events of a seed, by time; each seed has some kinds of faults, and none of others."""
+def scenario(seed: int, hours: float, density: float = 1.0) -> list[Event]:
+    """Return the events of a seed, by time; each seed has some kinds of faults, and none of others.
+
+    ``density``: how many times as often all happens as on a usual day, for short runs.
+    """
     rng = random.Random(f"scenario {seed}")  # noqa: S311  # a simulation
     faults = {name: rate for name, rate in FAULTS.items() if rng.random() < 0.5}
     rates = {**USE, **(UPDATES if rng.random() < 0.7 else {}), **faults}
     scale = rng.choice([0.3, 1.0, 1.0, 3.0])
+    rates = {name: rate * density for name, rate in rates.items()}
     events = [
         event
         for name, rate in rates.items()

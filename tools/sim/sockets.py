@@ -242,8 +242,12 @@ class SimTransport(asyncio.Transport):
 
     def begin(self) -> None:
         """Tell the protocol that it may speak."""
-        self.begun = True
         self.protocol.connection_made(self)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Give the protocol, which knows of its connection, what has come already."""
+        self.begun = True
         held, self._held = self._held, []
         for step, data in held:
             self._call(self._take, step, data)

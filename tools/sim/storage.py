@@ -16,6 +16,7 @@ import dataclasses
 import gc
 import itertools
 import logging
+import os
 import random
 import shutil
 import sys
@@ -25,12 +26,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.sim import calls as system
-from tools.sim.calls import Calls, Mount, bury, describe, lay_out
-from tools.sim.disk import Change, Disk, File, Folder, Left, Write, after_cut, split, survivals
-from tools.sim.life import PowerCut
-from tools.sim.sqlite_disk import SqliteDisk
-from tools.sim.subjects import SUBJECTS, Subject
+from tools.sim.planted import plant_from_environment
+
+plant_from_environment()  # before the product's modules are imported
+
+from tools.sim import calls as system  # noqa: E402
+from tools.sim.calls import Calls, Mount, bury, describe, lay_out  # noqa: E402
+from tools.sim.disk import (  # noqa: E402
+    SECTOR,
+    Change,
+    Disk,
+    File,
+    Folder,
+    Left,
+    Write,
+    after_cut,
+    split,
+    survivals,
+)
+from tools.sim.life import PowerCut  # noqa: E402
+from tools.sim.sqlite_disk import SqliteDisk  # noqa: E402
+from tools.sim.subjects import SUBJECTS, Subject  # noqa: E402
 
 # A sequence ends long before: more calls are a fault of this program.
 STEPS_MAX = 10_000
@@ -115,6 +131,10 @@ def _torn(nodes: dict[str, File | Folder]) -> Iterator[dict[int, list[Write | Ch
             for kept in [*(parts[:n] for n in range(1, len(parts))), parts[1:]]:
                 if kept:
                     yield {**everything, id(node): [*node.pending[:-1], *kept]}
+            # The sector that was being written may hold anything, where a sector is a unit of its own.
+            if len(parts) == 1 and parts[0].data is not None and len(parts[0].data) == SECTOR:
+                spoilt = Write(parts[0].at, b"\xa5" * SECTOR)
+                yield {**everything, id(node): [*node.pending[:-1], spoilt]}
 
 
 def lefts(disk: Disk, limit: int) -> Iterator[tuple[Left, str]]:
@@ -200,4 +220,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # connections of the dead are open still, and must not be closed now

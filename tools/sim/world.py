@@ -26,9 +26,8 @@ from tools.sim.observer import Observer
 from tools.sim.repository import Repository, SimWeb
 from tools.sim.scenario import HOUR, Event
 
-# Seconds between two looks at the invariants, and in which all settles at the end.
+# Seconds between two looks at the invariants.
 LOOK_SECONDS = 15.0
-SETTLE_SECONDS = 2400.0
 
 
 @dataclass(slots=True)
@@ -44,8 +43,11 @@ class Outcome:
 class World:
     """What one run is made of."""
 
-    def __init__(self, env: Env, seed: int, repository: Repository, template: Template) -> None:
-        """Make machine and cloud; nothing runs before `run`."""
+    def __init__(
+        self, env: Env, seed: int, repository: Repository, template: Template, settle: float
+    ) -> None:
+        """Make machine and cloud; nothing runs before `run`. ``settle``: the quiet seconds at its end."""
+        self._quiet = settle
         env.seed(seed)
         self.env, self.seed = env, seed
         self.rng = random.Random(seed)  # noqa: S311  # a simulation
@@ -124,7 +126,7 @@ class World:
     async def _settle(self) -> None:
         self.note("-- all faults are over")
         heal(self)
-        end = self.loop.time() + SETTLE_SECONDS
+        end = self.loop.time() + self._quiet
         while self.loop.time() < end and not self.outcome.fault:
             await asyncio.sleep(LOOK_SECONDS)
             await self._look()

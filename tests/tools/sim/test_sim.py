@@ -1,0 +1,123 @@
+"""A slice of the simulation: short seeds, and short sequences of storage operations with all their cuts.
+
+Each runs in a process of its own: the simulation replaces clock, files, threads and sockets of a whole process.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from tools.sim.disk import Disk, File, Folder, Write, after_cut, ways
+from tools.sim.invariants import Ending, View, end_faults, step_faults
+from tools.sim.planted import PLANTS
+from tools.sim.scenario import scenario
+
+
+def run(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_no_invariant_is_broken_in_short_days() -> None:
+    told = run("tools.sim", "--seeds", "8", "--hours", "0.02", "--density", "60", "--settle", "60")
+    assert "8 seeds" in told
+    assert " 0 failed" in told
+
+
+def test_nothing_acknowledged_is_lost_at_any_cut_of_one_operation() -> None:
+    told = run("tools.sim.storage", "--length", "1", "--limit", "24", "--each", "3")
+    assert told.count(" 0 faults") == 5
+
+
+def test_a_cut_keeps_what_was_synced_and_may_lose_all_else() -> None:
+    disk, kept, lost = Disk(), File(), File()
+    disk.root.change({"kept": kept}, "create")
+    kept.pending.append(Write(0, b"abc"))
+    kept.sync()
+    disk.root.sync()
+    kept.pending.append(Write(1, b"xyz"))
+    disk.root.change({"lost": lost}, "create")
+    none = after_cut(disk, lambda _path, _node: [])
+    assert none.files == {"/kept": b"abc"}
+    everything = after_cut(disk, lambda _path, node: node.pending)
+    assert everything.files == {"/kept": b"axyz", "/lost": b""}
+    assert isinstance(disk.find(PurePosixPath("lost")), File)
+    assert isinstance(disk.root, Folder)
+
+
+def test_the_ways_to_survive_are_none_all_the_first_and_all_but_one() -> None:
+    assert set(ways(3)) == {(), (0,), (0, 1), (0, 1, 2), (1, 2), (0, 2), (1,), (2,)}
+
+
+def test_a_seed_is_one_day_and_another_one_is_another() -> None:
+    assert scenario(5, 24) == scenario(5, 24)
+    assert scenario(5, 24) != scenario(6, 24)
+    assert all(event.at <= 24 * 3600 for event in scenario(5, 24))
+
+
+FINE = View(now=1000.0, alive=True, running="1.0.0")
+LOST = {("e", 4): "volume"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"unlike_since": 900.0, "sounding": "a"}, "what_sounds_is_told"),
+        ({"muted": True, "recording": True}, "mute_is_mute"),
+        ({"quiet_since": 900.0, "sounding": "a"}, "rules_are_kept"),
+        ({"link_unlike_since": 900.0}, "status_is_true"),
+        ({"files": 1000}, "all_is_bounded"),
+        ({"late": ["PUT play"]}, "nothing_is_late"),
+        ({"ended": ["KeyError"]}, "nothing_crashes"),
+    ],
+    ids=str,
+)
+def test_a_broken_invariant_has_its_name(changes: dict[str, Any], name: str) -> None:
+    assert not list(step_faults(FINE))
+    (fault,) = step_faults(replace(FINE, **changes))
+    assert fault.startswith(f"{name}: ")
+
+
+def task(status: str, *events: int) -> dict[str, Any]:
+    return {"id": 1, "status": status, "package": 7, "lines": [(event, "") for event in events]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"online": False}, "it_runs"),
+        ({"view": replace(FINE, running="9.9")}, "it_runs"),
+        ({"waiting": 3}, "nothing_waits"),
+        ({"accepted": LOST}, "nothing_is_lost"),
+        ({"tasks": [task("RUNNING", 0)]}, "updates_have_one_true_end"),
+        ({"tasks": [task("FAILED", 0, 8, 8)]}, "updates_have_one_true_end"),
+        ({"tasks": [task("SUCCESS", 0, 10)]}, "updates_have_one_true_end"),
+        ({"newest": {"volume": 3}, "values": {"volume": 4}}, "cloud_shows_the_machine"),
+    ],
+    ids=str,
+)
+def test_an_end_that_is_wrong_is_named(changes: dict[str, Any], name: str) -> None:
+    fine = Ending(
+        FINE, LOST, epochs={"e": [[1, 4]]}, versions=["1.0.0", "1.1.0"], online=True,
+        task_versions={7: "1.1.0"}, tasks=[task("FAILED", 0, 4, 8)],
+    )  # fmt: skip
+    assert not list(end_faults(fine))
+    broken = replace(fine, **({"epochs": {}} if "accepted" in changes else {}), **changes)
+    assert name in {fault.partition(":")[0] for fault in end_faults(broken)}
+
+
+def test_each_planted_bug_fits_the_text_that_it_changes() -> None:
+    root = Path(__file__).parents[3]
+    for plant in PLANTS:
+        text = (root / f"{plant.module.replace('.', '/')}.py").read_text("utf-8")
+        assert text.count(plant.old) == 1, plant.name
+    assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 20
