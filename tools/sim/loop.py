@@ -149,7 +149,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         transport = await self.net.begin(sock, made, ssl, None, is_client=False)
         return transport, made
 
-    async def start_tls(  # type: ignore[override]
+    async def start_tls(
         self, transport: Any, protocol: asyncio.BaseProtocol, *_: Any, **__: Any
     ) -> Any:
         """Begin TLS at the server's end of a connection, whatever is around its transport."""

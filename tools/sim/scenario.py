@@ -43,12 +43,12 @@ def scenario(seed: int, hours: float, density: float = 1.0) -> list[Event]:
     """
     rng = random.Random(f"scenario {seed}")  # noqa: S311  # a simulation
     faults = {name: rate for name, rate in FAULTS.items() if rng.random() < 0.5}
-    rates = {**USE, **(UPDATES if rng.random() < 0.7 else {}), **faults}
+    rates: dict[str, float] = {**USE, **(UPDATES if rng.random() < 0.7 else {}), **faults}
     scale = rng.choice([0.3, 1.0, 1.0, 3.0])
-    rates = {name: rate * density for name, rate in rates.items()}
+    often = {name: rate * density for name, rate in rates.items()}
     events = [
         event
-        for name, rate in rates.items()
+        for name, rate in often.items()
         for event in _spread(rng, name, rate * (scale if name in faults else 1.0), hours * HOUR)
     ]
     return sorted(events, key=lambda event: event.at)
