@@ -59,6 +59,8 @@ TESTED_IN: dict[str, str] = {
     "staging.advise.checks.link": "tests/staging/advise/test_catalogue.py",
     "staging.advise.checks.model": "tests/staging/advise/test_catalogue.py",
     "staging.advise.checks.reports": "tests/staging/advise/test_catalogue.py",
+    "staging.advise.cases.update": "tests/staging/advise/test_catalogue.py",
+    "staging.advise.checks.update": "tests/staging/advise/test_catalogue.py",
     "staging.advise.checks.tls": "tests/staging/advise/test_catalogue.py",
     "staging.advise.html": "tests/staging/advise/test_report.py",
     "staging.advise.junit": "tests/staging/advise/test_report.py",

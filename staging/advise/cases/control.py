@@ -18,6 +18,7 @@ from staging.advise.lab import Lab, path_of
 from staging.advise.message import encode, request
 from staging.advise.peer import Peer
 from staging.advise.record import ANSWERED, Probe
+from wire.datapoints import parse_description
 from wire.errors import WireError
 from wire.fields import parse_object
 from wire.reports import DESCRIPTION_PATH
@@ -44,11 +45,20 @@ async def describe(lab: Lab) -> None:
         with contextlib.suppress(WireError):
             found = parse_object(probe.payload, "self-description").get("resources")
             if isinstance(found, list):
-                lab.known.points = [point for point in found if isinstance(point, dict)]
+                lab.known.points = [point for point in found if _is_point(point)]
                 lab.known.described = True
     if not lab.known.points:
         lab.known.points = [point.to_json() for point in STORY_POINTS]
     lab.trace.seen["points"] = [str(point.get("name")) for point in lab.known.points]
+
+
+def _is_point(value: object) -> bool:
+    """Return whether an entry follows the document; others are not tried."""
+    try:
+        parse_description(value)
+    except WireError:
+        return False
+    return True
 
 
 async def sweep(lab: Lab) -> None:

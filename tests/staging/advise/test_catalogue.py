@@ -3,9 +3,9 @@
 `make advise-proof` runs every check on every twin. Tests staging.advise.bench, staging.advise.lab, staging.advise.runner,
 staging.advise.record, staging.advise.peer, staging.advise.framed; the cases staging.advise.cases.control,
 staging.advise.cases.framing, staging.advise.cases.link, staging.advise.cases.model, staging.advise.cases.reports,
-staging.advise.cases.tls; and the checks staging.advise.checks.common, staging.advise.checks.control,
+staging.advise.cases.tls, staging.advise.cases.update; and the checks staging.advise.checks.common, staging.advise.checks.control,
 staging.advise.checks.framing, staging.advise.checks.link, staging.advise.checks.model, staging.advise.checks.reports,
-staging.advise.checks.tls.
+staging.advise.checks.tls, staging.advise.checks.update.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from pathlib import Path
 import pytest
 
 from staging.advise import catalogue
+from staging.advise.cases.control import _is_point
 from staging.errors import StagingError
 from tests.staging.advise.rig import advise, grades
+from tests.staging.advise.twin_points import POINTS
 
 BAD = {"fail", "warn"}
 EVERY = os.environ.get("ADVISE_PROOF") == "1"
@@ -87,3 +89,11 @@ def test_the_page_has_each_check() -> None:
     listed = re.findall(r"^\| `([a-z0-9.-]+)` \| (yes)? ?\|", page, re.MULTILINE)
     quick = {check.id for check in catalogue.select(catalogue.QUICK)}
     assert listed == [(check.id, "yes" if check.id in quick else "") for check in catalogue.CHECKS]
+
+
+@pytest.mark.parametrize(
+    "entry", [7, {}, {"name": "volume", "method": 7}, POINTS[0] | {"pattern": []}, POINTS[0] | {"method": ["POST"]}]
+)  # fmt: skip
+def test_what_a_strange_description_has_is_not_tried(entry: object) -> None:
+    assert not _is_point(entry)
+    assert _is_point(POINTS[0])

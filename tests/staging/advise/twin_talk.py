@@ -28,6 +28,7 @@ from wire.errors import WireError
 from wire.exchange import Answer
 from wire.fields import dump_object
 from wire.framing import HEADER, MAGIC, FrameDecoder, FramingError
+from wire.ota import parse_order
 
 if TYPE_CHECKING:
     from tests.staging.advise.twins import Twin
@@ -151,6 +152,8 @@ class Session:
             self.answer(message, Answer(BAD_OPTION))
         elif len(message.token) != 3 and self.bad("frames.tokens"):
             self.answer(replace(message, token=b"tok"), Answer(Code.CONTENT))
+        elif self.twin.dazed and self.bench.case == "orders":
+            self.later(0.0, message, Answer(Code.INTERNAL_SERVER_ERROR))
         elif not (self.too_many(message) or (message.kind == NON and self.bad("frames.non"))):
             late = 1.5 if self.bad("control.swift") else 0.0
             self.later(late, message, self.guarded(message))
@@ -207,6 +210,8 @@ class Session:
         if path == ("resource",) and message.code == GET:
             code = Code.INTERNAL_SERVER_ERROR if self.bad("control.described") else Code.CONTENT
             return Answer(code, dump_object({"resources": POINTS, "report": []}))
+        if path == ("newfirmware",):
+            return self.ordered(message.payload)
         name = path[0] if len(path) == 1 else ""
         if name not in self.twin.values:
             return Answer(Code.CONTENT if self.bad("control.unknown") else Code.NOT_FOUND)
@@ -217,6 +222,27 @@ class Session:
             refusing = "control.read-only" if message.code == PUT else "control.methods"
             return Answer(Code.CHANGED if self.bad(refusing) else Code.METHOD_NOT_ALLOWED)
         return self.put(name, message.payload)
+
+    def ordered(self, payload: bytes) -> Answer:
+        """Take an order to update, whose package is not there."""
+        try:
+            order = parse_order(payload)
+        except WireError:
+            return Answer(Code.CHANGED if self.bad("update.unreadable") else Code.BAD_REQUEST)
+        if order.version.startswith("0."):
+            return Answer(Code.CHANGED if self.bad("update.older") else Code.BAD_REQUEST)
+        events = [4, 6] if self.bad("update.begins") else [0, 4, 6]
+        if self.bad("update.one-end"):
+            events.append(9)
+        for event in events:
+            told: dict[str, object] = {"transaction": order.transaction, "event": event}
+            if event == 4:
+                told["percent"] = 50 if self.bad("update.percent") else 0.5
+            self.twin.outbox.append((next(self.twin.numbers), "ota_event", told))
+        if self.bad("update.goes-on"):
+            self.twin.dazed = True
+        self.news.set()
+        return Answer(Code.CHANGED)
 
     def put(self, name: str, payload: bytes) -> Answer:
         twin = self.twin

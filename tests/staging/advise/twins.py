@@ -31,6 +31,7 @@ class Twin:
         self.outbox: list[tuple[int, str, object]] = []
         self.numbers = itertools.count(1)
         self.failures = 0
+        self.dazed = False
 
     def bad(self, check: str) -> bool:
         """Whether the twin has this fault."""
