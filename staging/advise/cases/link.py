@@ -15,7 +15,7 @@ HOLD_SECONDS = 1.0
 # Seconds in which a registered device may say what it has to say.
 SETTLE_SECONDS = 3.0
 # Seconds of a quiet link: two intervals of the document's 55 s and some.
-QUIET_SECONDS = 124.0
+QUIET_SECONDS = 112.0
 # Seconds in which a half-open link must be noticed; the bound beyond which nobody waits.
 HALF_OPEN_SECONDS = 190.0
 # How often the cloud restarts.
