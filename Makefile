@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage
+.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -140,6 +140,10 @@ worker-proof: setup
 # Sessions, tokens and devices' tokens are taken back, and how soon that reaches pages, apps and devices, also at a worker and behind a broker (docs/accounts.md).
 revoke-proof: setup
 	@$(BIN)/python -m tools.revoke_proof $(if $(WRITE),--write "$(WRITE)")
+
+# Versions go out to 1,000 simulated devices, in a real store on a moved clock: one that fails is halted, a good one is not (docs/rollouts.md). SEEDS=N.
+rollout-proof: setup
+	@$(BIN)/python -m tools.rollout_proof --seeds $(or $(SEEDS),100) $(if $(WRITE),--write $(WRITE))
 
 # A family records a wake word by the command, and is heard, on a real sound server (docs/wake.md); three minutes.
 wake-proof: setup

@@ -61,7 +61,15 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
             "--report",
             options.report,
         ]
-        run: list[str | Path] = ["run", "--state", machine, "--profile", profile, "--config", settings]
+        run: list[str | Path] = [
+            "run",
+            "--state",
+            machine,
+            "--profile",
+            profile,
+            "--config",
+            settings,
+        ]
         if options.link == "mqtt":
             words += ["--port", str(free_port()), "--link", "mqtt", "--profile", profile]
         else:

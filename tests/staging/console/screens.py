@@ -87,6 +87,7 @@ def walk(page: Page, stage: Stage) -> None:
     page.open("/console/strategies")
     page.click("main form button[type=submit]")
     page.click("tr[data-strategy] button")
+    page.click("dialog [data-role=confirm]")
     page.see("tr[data-strategy] .chip", "Published")
     shoot(page, "strategies")
     page.open("/console/products")
