@@ -1,7 +1,8 @@
 """Which web pages may call the open API from a browser (CORS): those of the app whose key the request has.
 
 A browser asks first (``OPTIONS``), without the key, so there the origin must be one of some app's; the request itself must
-come from one of its own app's, or it is refused before anything is done. Programs send no ``Origin``, and are not asked.
+come from one of its own app's, or it is refused before anything is done. Programs send no ``Origin``, and are not asked; nor is
+a page of this cloud, the console's explorer, which browsers let call it anyway.
 The consent page is not for other pages, and no answer lets a browser send cookies.
 """
 
@@ -11,6 +12,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers, MutableHeaders
@@ -54,7 +56,7 @@ class Cors:
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        if origin is None:
+        if origin is None or _host_of(origin) == headers.get("host"):
             await self._app(scope, receive, send)
             return
         by_key = await self._read()
@@ -75,6 +77,13 @@ class Cors:
                 known = await self._services.database.read(apps.origins)
             self._origins = _Origins(self._clock(), known)
         return self._origins.by_key
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as http://[
+        return ""
 
 
 def _preflight(origin: str, by_key: Mapping[str, frozenset[str]]) -> Response:

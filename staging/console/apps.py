@@ -60,6 +60,15 @@ async def renew_secret(call: Call) -> Response:
     return JSONResponse({"secret": renewed.secret}, headers={"Cache-Control": "no-store"})
 
 
+async def set_origins(call: Call) -> Response:
+    """Say which web pages may call the API for an app (CORS)."""
+    number, body = number_of(call, "app"), await call.body()
+    added, removed = texts_of(body, "add"), texts_of(body, "remove")
+    app = await call.services.database.write(apps.set_origins, number, added, removed)
+    call.done.target = f"{app.name}: {' '.join(app.web_origins) or 'none'}"
+    return JSONResponse({"webOrigins": app.web_origins})
+
+
 async def bind(call: Call) -> Response:
     """Allow an app to control a product's devices."""
     product, app = number_of(call, "product"), number_of(call, "app")

@@ -18,6 +18,7 @@ from staging.console.call import (
 from staging.console.sessions import LIFETIME_SECONDS, Session
 from staging.errors import ThrottledError
 from staging.identity.rights import STAFF
+from staging.store.accounts import Login
 from staging.store.audit import Entry, Source
 
 PATH = "/console"
@@ -39,15 +40,7 @@ async def log_in(visit: Visit) -> Response:
     visitor = visit.request.cookies.get(VISITOR_COOKIE, "")
     check_csrf(visit.request, visit.console.sessions.login_token(visitor))
     body = await visit.body()
-    name, password = text_of(body, "user"), text_of(body, "password", secret=True)
-    client, services = visit.request.client, visit.console.services
-    address = client.host if client else "unknown"
-    try:
-        login = await services.log_ins.check(
-            services.database, services.clock, name, password, address
-        )
-    except ThrottledError as error:
-        raise ConsoleError(429, "throttled", str(error), retry_after=error.wait) from error
+    login = await check(visit, text_of(body, "user"), text_of(body, "password", secret=True))
     if login is None:
         raise ConsoleError(401, "login_failed", "wrong name or password")
     if login.role not in STAFF:
@@ -56,17 +49,38 @@ async def log_in(visit: Visit) -> Response:
             f"gives it another role: story-cloud account role NAME tester"
         )
         raise ConsoleError(403, "no_console", text)
-    if visit.session is not None:
-        visit.console.sessions.end(visit.session)
-    cookie, session = visit.console.sessions.begin(login)
-    await _note_log_in(visit, session, address)
-    response = JSONResponse(_session_value(session))
-    _set_cookie(visit, response, COOKIE, cookie)
+    session, response = enter(visit, login)
+    await _note_log_in(visit, session)
     response.delete_cookie(VISITOR_COOKIE, path=PATH)
     return response
 
 
-async def _note_log_in(visit: Visit, session: Session, address: str) -> None:
+async def check(visit: Visit, name: str, password: str) -> Login | None:
+    """Return the account's log-in, or None if name or password is wrong; raises ConsoleError 429."""
+    services = visit.console.services
+    try:
+        return await services.log_ins.check(
+            services.database, services.clock, name, password, _address(visit)
+        )
+    except ThrottledError as error:
+        raise ConsoleError(429, "throttled", str(error), retry_after=error.wait) from error
+
+
+def enter(visit: Visit, login: Login) -> tuple[Session, Response]:
+    """End the visitor's session, if there is one, and begin another; returns it and the answer with its cookie."""
+    if visit.session is not None:
+        visit.console.sessions.end(visit.session)
+    cookie, session = visit.console.sessions.begin(login)
+    response = JSONResponse(_session_value(session))
+    _set_cookie(visit, response, COOKIE, cookie)
+    return session, response
+
+
+def _address(visit: Visit) -> str:
+    return visit.request.client.host if visit.request.client else "unknown"
+
+
+async def _note_log_in(visit: Visit, session: Session) -> None:
     services = visit.console.services
     await services.audit.add(
         Entry(
@@ -77,7 +91,7 @@ async def _note_log_in(visit: Visit, session: Session, address: str) -> None:
             actor_id=session.account_id,
             role=session.role.value,
             subject_id=session.account_id,
-            target=f"from {address}",
+            target=f"from {_address(visit)}",
         )
     )
 

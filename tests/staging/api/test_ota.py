@@ -1,6 +1,6 @@
 """Updates from offer to outcome: the endpoints, the order, and the status derived from events.
 
-Tests staging.store.ota too.
+Tests staging.store.ota and staging.store.ota_log too.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ WITHOUT_ROUTES = {
     "api",
     "badges",
     "chart",
+    "columns",
     "dom",
     "entry",
     "events",
@@ -30,6 +31,7 @@ WITHOUT_ROUTES = {
     "main",
     "refusals",
     "shell",
+    "signing",
     "throttle",
 }
 # These send their requests through `controls`.

@@ -1,7 +1,7 @@
 // Apps: the keys that they sign requests with, and the products that they are bound to.
 
 import { get, post } from "./api.js";
-import { announce, confirm, field, h, put, set } from "./dom.js";
+import { announce, confirm, field, h, icon, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { empty, form, pageHead } from "./shell.js";
 import "./words/apps.js";
@@ -40,7 +40,33 @@ export async function show(main, { signal }) {
       h("dl", { class: "facts" },
         h("dt", {}, t("products")), h("dd", {}, app.products.length ? app.products.map(productLink) : t("none")),
         h("dt", {}, t("scopes")), h("dd", {}, app.scopes.join(", ")),
-        h("dt", {}, t("redirectUris")), h("dd", { class: "small" }, app.redirectUris.join(" "))));
+        h("dt", {}, t("redirectUris")), h("dd", { class: "small" }, app.redirectUris.join(" "))),
+      origins(app));
+  }
+
+  /** Which web pages may call the API for the app: a list, and a field for another one. */
+  function origins(app) {
+    const problem = h("p", { class: "bad", role: "alert" });
+    const input = h("input", { name: "origin", required: true, maxlength: 255, autocomplete: "off", spellcheck: "false", placeholder: t("originExample") });
+    const change = async (body) => {
+      problem.textContent = "";
+      try {
+        await post(`/apps/${app.appId}/origins`, body);
+        announce(t("originsSaved", { name: app.name }));
+        await load();
+      } catch (error) {
+        problem.textContent = errorText(error);
+      }
+    };
+    const line = (origin) => h("li", { class: "row between", data: { origin } }, h("span", { class: "mono small" }, origin),
+      h("button", { type: "button", class: "quiet icon", "aria-label": t("removeNamed", { name: origin }), on: { click: () => change({ remove: [origin] }) } }, icon("remove")));
+    const submit = (event) => { event.preventDefault(); change({ add: [input.value.trim()] }); };
+    return h("details", { open: app.webOrigins.length > 0, data: { part: "origins" } }, h("summary", {}, t("webOrigins", { n: app.webOrigins.length })),
+      h("div", { class: "stack tight" },
+        h("p", { class: "small soft" }, t("webOriginsHint")),
+        app.webOrigins.length ? h("ul", {}, app.webOrigins.map(line)) : null,
+        h("form", { on: { submit } }, field(t("webOrigin"), (attributes) => h("div", { class: "row" },
+          h("div", { class: "grow" }, set(input, attributes)), h("button", { type: "submit" }, t("add"))))), problem));
   }
 
   /** What replaces the secret, which nobody is shown again: a button, and what a phone's app signs with. */

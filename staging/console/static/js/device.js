@@ -2,6 +2,7 @@
 
 import { get, post, putJson } from "./api.js";
 import { owner, presence, reported, updateBadge } from "./badges.js";
+import { columns } from "./columns.js";
 import { controls } from "./controls.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
 import { ago, clock, value } from "./format.js";
@@ -129,17 +130,20 @@ function own(path, device, signal) {
   const wire = wireCard(path, signal);
   const life = lifeCards(path, signal);
   const stream = reportStream();
-  const root = h("div", { class: "grid" },
-    h("div", { class: "c7 stack wide" }, control.player, control.element, heard.element, speech.element, settings(path, device)),
-    h("div", { class: "c5 stack wide" }, update.element, control.family, stream.element),
-    h("div", { class: "c12 stack wide" }, history.element, life.element, wire.element));
+  // A phone shows them one below the other: the update and the controls first.
+  const cards = columns([update.element, control.player, control.element, control.family, heard.element, speech.element,
+    stream.element, settings(path, device)], signal);
+  let described = "";
   return {
-    root,
+    root: h("div", { class: "stack wide" }, cards.element, history.element, life.element, wire.element),
     update(now) {
       control.update(now.points, now.device.online);
       update.update(now);
       history.points(now.points);
       speech.update(now);
+      const description = JSON.stringify(now.points);
+      if (description !== described) cards.arrange();
+      described = description;
     },
     heard() {
       heard.changed();

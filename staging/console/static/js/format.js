@@ -12,7 +12,7 @@ export function dateTime(ms) {
 export function zoneName(now = new Date()) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const offset = new Intl.DateTimeFormat("en", { timeZoneName: "longOffset" }).formatToParts(now)
-    .find(({ type }) => type === "timeZoneName").value.replace("GMT", "UTC");
+    .find(({ type }) => type === "timeZoneName").value.replace(/^GMT(?:\+00:00)?/, "UTC");
   return zone === offset ? zone : `${zone}, ${offset}`;
 }
 

@@ -17,6 +17,8 @@ const ROUTES = [
   [/^\/console\/strategies\/([0-9]{1,18})$/, "strategies", () => import("./rollout.js")],
   [/^\/console\/accounts$/, "accounts", () => import("./accounts.js")],
   [/^\/console\/audit$/, "audit", () => import("./audit.js")],
+  [/^\/console\/explorer$/, "explorer", () => import("./explorer.js")],
+  [/^\/console\/me$/, "me", () => import("./me.js")],
 ];
 // Pages with a stream learn from it that the session has ended; the others ask.
 const WITH_STREAM = new Set(["devices", "versions"]);

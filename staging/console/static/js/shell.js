@@ -8,7 +8,7 @@ import { choose, errorText, language, t } from "./i18n.js";
 // What each role has; the cloud refuses the rest too.
 const TABS = {
   tester: ["devices", "versions"],
-  operator: ["devices", "products", "apps", "versions", "strategies", "accounts", "audit"],
+  operator: ["devices", "products", "apps", "versions", "strategies", "accounts", "audit", "explorer"],
 };
 
 /** Make the frame; returns it and the element that pages go into. */
@@ -20,7 +20,8 @@ export function frame(user, tab, { left, render }) {
     h("nav", { class: "tabs", "aria-label": t("nav") },
       TABS[user.role].map((name) => h("a", { href: `/console/${name}`, "aria-current": name === tab ? "page" : null }, t(name)))),
     h("div", { class: "me" },
-      h("span", { class: "who soft small" }, user.name, " ", h("span", { class: "chip plain" }, t(`role.${user.role}`))),
+      h("a", { class: "who small", href: "/console/me", "aria-label": t("meNamed", { name: user.name, role: t(`role.${user.role}`) }), "aria-current": tab === "me" ? "page" : null },
+        icon("me"), h("span", { class: "name" }, user.name), h("span", { class: "chip plain" }, t(`role.${user.role}`))),
       themeButton(),
       languageButton(render),
       h("button", { class: "quiet", type: "button", data: { role: "logout" }, on: { click: () => leave(left) } }, t("logOut")))));

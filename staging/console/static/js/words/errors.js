@@ -20,6 +20,7 @@ words({
   "error.network": ["连接不上测试云，请重试", "The cloud cannot be reached: try again"],
   "error.login_failed": ["用户名或密码错误", "Wrong name or password"],
   "error.throttled": ["失败次数过多，请过几分钟再试", "Too many failed tries; wait some minutes"],
+  "error.wrong_password": ["当前密码不对", "The present password is wrong"],
   "error.login_required": ["请重新登录", "Log in again"],
   "error.csrf": ["页面已过期，请刷新", "The page is out of date; reload it"],
   "error.device_offline": ["设备离线", "The device is offline"],

@@ -1,0 +1,126 @@
+"""A session that has ended: the log-in stands over the page, which stays; other tabs go on with a new session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.staging.console.conftest import Stage
+from tests.staging.console.page import PASSWORD, USER, Page
+
+DIALOG = "[data-part=again]"
+
+
+def log_in_over(page: Page) -> None:
+    """Log in over the page; the name is filled in."""
+    page.type(f"{DIALOG} input[name=password]", PASSWORD, enter=True)
+    page.wait(lambda: not page.all(DIALOG), "the log-in to go")
+
+
+def test_the_log_in_stands_over_the_page_which_stays_as_it_is(device: Page, stage: Stage) -> None:
+    page = device
+    page.type("[data-part=settings] input[name=name]", "half a na")
+    page.js("scrollTo(0, 400)")
+    before = page.js("return scrollY")
+    stage.cloud("session", "revoke", USER)
+    page.see(f"{DIALOG} h2", "Log in again")
+    assert page.get(f"{DIALOG} input[name=user]").get_attribute("value") == USER
+    page.keys("\ue00c")  # Escape: without a session the page is of no use
+    page.get(DIALOG)
+    log_in_over(page)
+    page.see("[data-role=live]", "Live")
+    name = page.get("[data-part=settings] input[name=name]")
+    assert name.get_attribute("value") == "half a na"
+    assert page.js("return scrollY") == before
+    page.type("[data-part=settings] input[name=name]", "A whole name", enter=True)
+    page.see("main h1", "A whole name")
+    assert page.js("return document.title").startswith("A whole name · Devices")
+
+
+@pytest.fixture
+def tabs(inside: Page) -> Iterator[tuple[Page, str, str]]:
+    """Two tabs of one browser, both logged in; the first is shown. Returns their handles too."""
+    first = inside.browser.current_window_handle
+    inside.browser.switch_to.new_window("tab")
+    second = inside.browser.current_window_handle
+    inside.open("/console/versions")
+    inside.get(".tabs")
+    inside.browser.switch_to.window(first)
+    yield inside, first, second
+    inside.browser.switch_to.window(second)
+    inside.browser.close()
+    inside.browser.switch_to.window(first)
+
+
+def test_a_log_in_in_one_tab_is_the_others_too(tabs: tuple[Page, str, str], stage: Stage) -> None:
+    page, first, second = tabs
+    stage.cloud("session", "revoke", USER)
+    page.get(DIALOG)
+    page.browser.switch_to.window(second)
+    page.get(DIALOG)
+    log_in_over(page)
+    page.browser.switch_to.window(first)
+    page.wait(lambda: not page.all(DIALOG), "the log-in of the first tab to go")
+    page.see("[data-role=live]", "Live")
+
+
+def test_a_tab_whose_token_is_of_the_session_before_goes_on(
+    tabs: tuple[Page, str, str], stage: Stage
+) -> None:
+    """A second log-in ends the session that the first tab's token is of, and the cookie is the new one's."""
+    page, first, second = tabs
+    page.open("/console/products")
+    page.get("main form")
+    # Neither a message between the tabs nor the look every few seconds tells this one.
+    page.js("BroadcastChannel.prototype.postMessage = () => {}")
+    page.browser.switch_to.window(second)
+    page.js("BroadcastChannel.prototype.postMessage = () => {}")
+    headers = {"Content-Type": "application/json"}
+    csrf = json.loads(page.fetch("GET", "/console/api/session", headers)[1])["csrf"]
+    headers["X-CSRF-Token"] = csrf
+    assert page.fetch("DELETE", "/console/api/session", headers)[0] == 200
+    headers["X-CSRF-Token"] = json.loads(page.fetch("GET", "/console/api/session", headers)[1])[
+        "csrf"
+    ]
+    body = {"user": USER, "password": PASSWORD}
+    assert page.fetch("POST", "/console/api/session", headers, body)[0] == 200
+    page.browser.switch_to.window(first)
+    name = f"product-{stage.number()}"
+    page.type("main form input[name=name]", name)
+    page.type("main form input[name=count]", "0", enter=True)
+    page.get(f"[data-product='{name}']")
+
+
+def test_a_page_without_news_is_grey_and_says_since_when(device: Page) -> None:
+    """A stream that is refused, or does not open again, is no news."""
+    device.js("""
+      const real = EventSource;
+      window.broken = class extends EventTarget { readyState = 0; close() {} };
+      window.EventSource = Object.assign(function (path) { return new window.broken(path); }, {CLOSED: real.CLOSED});
+      dispatchEvent(new Event('story-session'));""")
+    device.js("""
+      window.broken = class extends EventTarget {
+        readyState = 0; close() {}
+        constructor() { super(); setTimeout(() => this.dispatchEvent(new Event('error'))); }
+      };
+      dispatchEvent(new Event('story-session'));""")
+    device.see("#stale", "No news from the cloud since")
+    assert "grayscale" in device.js(
+        "return getComputedStyle(document.querySelector('main')).filter"
+    )
+
+
+def test_a_page_whose_module_does_not_come_says_so_and_is_tried_again(inside: Page) -> None:
+    inside.cdp("Network.enable")
+    inside.cdp("Network.setBlockedURLs", urls=["*/js/audit.js"])
+    try:
+        inside.click(".tabs a[href='/console/audit']")
+        inside.see("main .empty", "The cloud cannot be reached: try again")
+    finally:
+        inside.cdp("Network.setBlockedURLs", urls=[])
+    inside.click("[data-role=retry]")
+    inside.see("main h1", "Audit")
+    inside.get("tr[data-action]")
+    inside.errors()
