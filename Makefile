@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage
+.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof console-proof rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -144,6 +144,10 @@ revoke-proof: setup
 # Versions go out to 1,000 simulated devices, in a real store on a moved clock: one that fails is halted, a good one is not (docs/rollouts.md). SEEDS=N.
 rollout-proof: setup
 	@$(BIN)/python -m tools.rollout_proof --seeds $(or $(SEEDS),100) $(if $(WRITE),--write $(WRITE))
+
+# Every page of the console in each width, language and theme by axe-core, and a tester's way by keyboard alone (docs/console.md); ten minutes.
+console-proof: setup
+	@$(BIN)/python -m tests.staging.console.proof
 
 # A family records a wake word by the command, and is heard, on a real sound server (docs/wake.md); three minutes.
 wake-proof: setup

@@ -10,7 +10,9 @@ import re
 from staging.console.assets import INDEX, Assets
 
 # The login page, and the pages whose additional files are loaded when they are first opened.
-PAGES = ("login", "devices", "device", "products", "versions", "strategies")
+PAGES = (
+    "login", "devices", "device", "products", "product", "apps", "versions", "strategies", "accounts", "audit", "explorer", "me",
+)  # fmt: skip
 _STATIC_IMPORT = re.compile(r'^import\b[^;"]*"\./([\w/-]+\.js)";', re.MULTILINE)
 
 
@@ -37,7 +39,7 @@ def weight(assets: Assets, names: set[str]) -> tuple[float, float]:
 def main() -> None:
     """Print the figures."""
     assets = Assets()
-    shell = imports(assets, "js/main.js", {INDEX, "console.css", "icon.svg"})
+    shell = imports(assets, "js/main.js", {INDEX, "console.css", "icon.svg", "theme.js"})
     first = imports(assets, "js/login.js", set(shell))
     print("page          files   kB sent   kB unpacked")
     for page in PAGES:

@@ -161,7 +161,7 @@ def _ground(session: Session, now: int) -> _Ground:
     disabled = accounts.find_or_make(session, f"{NAME}-disabled", now)
     disabled.status = DISABLE
     neighbour = accounts.find_or_make(session, f"{NAME}-neighbour", now)
-    made = dict(zip(_DEVICES, _devices(session, product, now), strict=True))
+    made = dict(zip(_DEVICES, _devices(session, product, len(_DEVICES), now), strict=True))
     for name, owner in (("own", user), ("neighbours", neighbour), ("busy", user), ("newer", user)):
         _bind(session, made[name], owner, now)
     package, strategy = _version(session, product, _OFFERED, [], now)
@@ -171,7 +171,7 @@ def _ground(session: Session, now: int) -> _Ground:
     session.flush()
     _keep_busy(session, made["busy"], package, strategy, now)
     return _Ground(
-        _app(session, product, now), user, disabled, made, _devices(session, foreign, now)[0],
+        _app(session, product, now), user, disabled, made, _devices(session, foreign, 1, now)[0],
         package, strategy, elsewhere, elsewhere_strategy, foreign_package,
     )  # fmt: skip
 
@@ -184,10 +184,10 @@ def _product(session: Session, name: str, now: int) -> Product:
     return product_setup.add_product(session, name, now, test_devices=0, template=template)
 
 
-def _devices(session: Session, product: Product, now: int) -> list[Device]:
+def _devices(session: Session, product: Product, count: int, now: int) -> list[Device]:
     batch = products.batch(session, product, products.BATCH_NAME)
-    found = devices.of_batch(session, batch.id, len(_DEVICES))
-    lacking = len(_DEVICES) - len(found)
+    found = devices.of_batch(session, batch.id, count)
+    lacking = count - len(found)
     return found + devices.make(session, batch, lacking, product_setup.IN_DEVELOPMENT, now)
 
 

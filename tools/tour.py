@@ -334,6 +334,12 @@ The open API with curl (每次请求都要新的 nonce, a new nonce each time):
   curl -H "X-IOT-APP: $AK" -H "X-IOT-Token: $TOKEN" \\
        -H "X-IOT-Signature: $N:$(printf %s "$N$AK$SK$TOKEN" | sha1sum | cut -c1-40)" \\
        '{bench.api}/v1/device/resource?deviceUuid={uuid}'
+  N=$(openssl rand -hex 8)
+  curl -X POST -H "X-IOT-APP: $AK" -H "X-IOT-Token: $TOKEN" \\
+       -H "X-IOT-Signature: $N:$(printf %s "$N$AK$SK$TOKEN" | sha1sum | cut -c1-40)" \\
+       -d '{{"deviceUuid": "{uuid}", "method": "PUT", "name": "volume", "content": "6"}}' \\
+       {bench.api}/v1/device/control/send
+  或在控制台 or on the console: {bench.api}/console/explorer  (管理员 operator)
 Logs 日志: {bench.folder}/agent.log, {bench.folder}/cloud.log
 """
 

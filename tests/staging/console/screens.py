@@ -3,6 +3,7 @@
 python -m tests.staging.console.screens
 """
 
+# ruff: noqa: T201  # a script that prints what it found
 from __future__ import annotations
 
 import os
@@ -25,6 +26,13 @@ from tools.tour import write_tone
 FOLDER = Path(__file__).parents[3] / "docs" / "console"
 DAY_MS = 86_400_000
 SIZES = {"wide": WIDE, "phone": PHONE}
+WEIGHED = (
+    "devices", "products", "products/1", "apps", "versions", "strategies", "accounts", "audit", "explorer", "me",
+)  # fmt: skip
+PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
+# Documents, modules and answers; the streams have not ended.
+FETCHED = """((all) => [all.length, all.reduce((sum, one) => sum + one.transferSize, 0)])(
+    [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')])"""
 
 
 def shoot(page: Page, name: str, *sizes: str) -> None:
@@ -104,6 +112,7 @@ def walk(page: Page, stage: Stage) -> None:
     page.open("/console/audit")
     page.get("tr[data-action='device.bind']")
     shoot(page, "audit")
+    explore(page)
     page.open("/console/devices")
     page.see(f"tr[data-uuid='{stage.uuid}']", "Bench speaker")
     shoot(page, "devices")
@@ -132,6 +141,30 @@ def show_device(page: Page, stage: Stage) -> None:
     page.open(f"/console/devices/{stage.uuid}")
     page.get("[data-series=volume] svg")
     shoot(page, "device-dark-zh")
+
+
+def explore(page: Page) -> None:
+    """Show the explorer with an answer, and one's own account."""
+    page.open("/console/explorer")
+    page.click("[data-code='1212']")
+    page.see("[data-shown=answer]", "1212")
+    shoot(page, "explorer")
+    page.open("/console/me")
+    page.get("[data-part=own-password]")
+    shoot(page, "me", "wide")
+
+
+def weigh(page: Page, stage: Stage) -> None:
+    """Print what each page fetches, and when its first content is painted, with an empty cache."""
+    print("page           requests  kB sent  first content, ms")
+    for path in (*(f"/console/{name}" for name in WEIGHED), f"/console/devices/{stage.uuid}"):
+        page.cdp("Network.clearBrowserCache")
+        page.open(path)
+        page.get("main h1")
+        page.wait(lambda: page.js(f"return {PAINT}"), "the first paint")
+        count, size, paint = page.js(f"return [...{FETCHED}, {PAINT}]")
+        name = path.removeprefix("/console/")[:14]
+        print(f"{name:14} {count:8} {size / 1000:8.1f} {paint:10.0f}")
 
 
 def set_up(page: Page) -> None:
@@ -186,7 +219,9 @@ def main() -> int:
             remember(stage)
             bench.start_agent()
             prepare(stage)
-            walk(Page(browser, bench.api), stage)
+            page = Page(browser, bench.api)
+            walk(page, stage)
+            weigh(page, stage)
         finally:
             browser.quit()
             bench.stop()

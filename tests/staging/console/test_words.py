@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from staging.console import assets
+from wire.ota import OtaEvent
 
 JS = Path(assets.__file__).parent / "static" / "js"
 FILES = sorted(file for file in (JS / "words").glob("*.js") if file.stem != "book")
@@ -74,3 +75,8 @@ def test_a_module_loads_the_texts_that_it_shows(page: str) -> None:
     }
     said = {key for both in SAID.findall((JS / f"{page}.js").read_text("utf-8")) for key in both}
     assert said - {""} - known == set()
+
+
+def test_every_event_of_an_update_has_words() -> None:
+    known = texts(JS / "words" / "events.js")
+    assert [event for event in OtaEvent if f"event.{int(event)}" not in known] == []
