@@ -17,10 +17,12 @@ from tools.syntax import parse
 FOLDER = Path(app.__file__).parent
 # Modules of the page that call no route of their own.
 WITHOUT_ROUTES = {
+    "address",
     "api",
     "badges",
     "chart",
     "columns",
+    "device_filters",
     "dom",
     "entry",
     "events",
