@@ -16,10 +16,20 @@ from sqlalchemy.orm import Session
 
 from staging.errors import ErrorCode
 from staging.identity.oauth import ALL_SCOPE, Scope
-from staging.store import accounts, apps, devices, ota, product_setup, products, releases
+from staging.store import (
+    accounts,
+    apps,
+    devices,
+    ota,
+    product_setup,
+    products,
+    releases,
+    rollout_acts,
+)
 from staging.store.apps import AppType
 from staging.store.models import (
     DISABLE,
+    PUBLISHED,
     AccessToken,
     Account,
     App,
@@ -229,7 +239,8 @@ def _version(
         strategy = releases.add_strategy(
             session, version, kind, [], batches, now, product_id=product.id
         )
-    releases.publish_strategy(session, strategy.id)
+    if strategy.status != PUBLISHED:
+        rollout_acts.start(session, strategy.id, now)
     return package.id, strategy.id
 
 

@@ -32,6 +32,7 @@ WITHOUT_ROUTES = {
     "inputs",
     "main",
     "refusals",
+    "rollout",
     "shell",
     "signing",
     "throttle",
