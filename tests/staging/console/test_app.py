@@ -37,8 +37,8 @@ WITHOUT_ROUTES = {
     "signing",
     "throttle",
 }
-# These send their requests through `controls`.
-WITHOUT_ROUTES |= {"control", "family", "player"}
+# These send their requests through `controls`; the wire log through `wires`.
+WITHOUT_ROUTES |= {"control", "family", "player", "wire"}
 # A page reads and changes the cloud through the store's functions and other rooms' use cases.
 NOT_ON_A_PAGE = {"sqlalchemy.select", "os", "pathlib", "shutil", "tempfile", "subprocess", "open"}
 NOT_ON_A_PAGE |= {"staging.releases.tool", "staging.identity.ca", "staging.data_dir.read_endpoints"}
