@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StoreBusyError
 from staging.gateway.gateway import Gateway
-from staging.store import Database, health
+from staging.store import Database, alarms, health, webhooks
 from staging.store.effects import Effect, OtaEventSeen, OtaStateSeen, RunningVersion
 from staging.store.health import Counts
 from staging.store.history import HistoryPoint
@@ -167,6 +167,7 @@ class FleetWatch:
         self.counter = Counter(clock, gateway.is_online)
         self._last = clock()
         self._round = 0
+        self._has_twin = gateway.has_twin
         gateway.watch(self.counter.note_change)
         gateway.listen(self.counter.note_reports)
 
@@ -197,7 +198,18 @@ class FleetWatch:
         lasted, self._last = min(max(0, now - self._last), LONGEST_MS), now
         try:
             await self._database.write(health.sample, self._sessions.ids(), lasted, now)
+            await self._look(now)
             if self._round % (PURGE_EVERY * 3) == 0:
-                await self._database.write(health.forget_old, now)
+                for forget in (health.forget_old, alarms.forget_old, webhooks.forget_old):
+                    await self._database.write(forget, now)
         except (StoreBusyError, SQLAlchemyError) as error:
             _log.warning("a minute of the fleet was not stored: %s", type(error).__name__)
+
+    async def _look(self, now: int) -> None:
+        """Let alarms begin and end."""
+        twins = [uuid for uuid in self._sessions.by_uuid if self._has_twin(uuid)]
+        seen = await self._database.read(alarms.look, self._sessions.ids(), twins, now)
+        for alarm in await self._database.write(alarms.apply, seen, now):
+            _log.info(
+                "alarm %d: %s %s is %s", alarm.id, alarm.kind, alarm.subject, alarms.state_of(alarm)
+            )

@@ -58,6 +58,7 @@ from staging.store.retention import REPORT_DAYS
 from staging.times import now_ms
 from staging.upkeep import Upkeep, prepare_repository
 from staging.web_tls import Secured, WebTls, packages_url
+from staging.webhooks import Sender
 from wire.abilities import ANSWER
 from wire.fields import get_int, get_string
 
@@ -363,6 +364,7 @@ class _Cloud:
         app = Proxied(Secured(switch, only=web is not None), proxies)
         api = ApiServer(app, tls=web, proxies=proxies)
         watch = FleetWatch(self._database, self._gateway, now_ms, samples=not self._options.worker)
+        sender = Sender(self._database, now_ms)
         await self._nonces.restore()
         async with self._commands(services), asyncio.TaskGroup() as group:
             upkeep = [
@@ -372,6 +374,7 @@ class _Cloud:
                 group.create_task(services.audit.keep_saving()),
                 group.create_task(keep_sessions(console.state.console)),
                 group.create_task(watch.run()),
+                *([] if self._options.worker else [group.create_task(sender.run())]),
                 *(group.create_task(work) for work in works),
             ]
             if self.beside.bench is not None:

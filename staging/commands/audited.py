@@ -63,6 +63,11 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "rollout retry": {TARGET: "id"},
     "rollout open": {TARGET: "id"},
     "rollout phases": {TARGET: "id"},
+    "alarm ack": {TARGET: "number"},
+    "alarm settings": {},
+    "alarm webhook add": {},
+    "alarm webhook remove": {TARGET: "number"},
+    "alarm webhook test": {TARGET: "number"},
     "update cancel": {UUID: "uuid"},
     "advise": {UUID: "uuid"},
     "say": {UUID: "uuid"},
@@ -79,7 +84,7 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
 
 READS = frozenset(
     {
-        "check", "sizes", "device list", "bind-token list", "app list", "account list", "token list", "audit list", "audit export",
+        "check", "sizes", "device list", "alarm list", "alarm webhook list", "health", "bind-token list", "app list", "account list", "token list", "audit list", "audit export",
         "product list", "batch list", "datapoint list", "release list", "release root", "sbom list",
         "sbom show", "sbom devices", "strategy list", "rollout show", "heard", "catalogue show", "apt-repo", "fault list", "wire",
     }

@@ -44,6 +44,8 @@ SUBJECTS: Final = {
     "rollouts": ("rollout",),
     "updates": ("update",),
     "advising": ("advise",),
+    "alarms": ("alarm",),
+    "healths": ("health",),
     "sentences": ("say", "heard"),
     "title_lists": ("catalogue",),
     "faults": ("fault",),

@@ -21,6 +21,7 @@ from staging.console import (
     audit,
     bulk,
     controls,
+    dashboard,
     device,
     devices,
     explorer,
@@ -186,6 +187,8 @@ def routes() -> list[Route]:
         _route("POST", f"{_ACCOUNT}/password", accounts.renew_password),
         _route("POST", f"{_ACCOUNT}/sessions/revoke", accounts.revoke_sessions),
         _route("POST", f"{_ACCOUNT}/tokens/revoke", accounts.revoke_tokens),
+        _route("GET", "/api/dashboard", dashboard.show),
+        _route("POST", "/api/alarms/{alarm:id}/acknowledge", dashboard.acknowledge),
         _route("GET", "/api/audit", audit.listing),
         _route("GET", "/api/audit.csv", audit.as_csv),
         *(

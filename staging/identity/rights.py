@@ -222,6 +222,8 @@ CONSOLE: Mapping[tuple[str, str], Rule] = {
     ("POST", f"{_ACCOUNT}/password"): _operate("account.password"),
     ("POST", f"{_ACCOUNT}/sessions/revoke"): _operate("session.revoke"),
     ("POST", f"{_ACCOUNT}/tokens/revoke"): _operate("token.revoke"),
+    ("GET", "/api/dashboard"): _operate(),
+    ("POST", "/api/alarms/{alarm:id}/acknowledge"): _operate("alarm.acknowledge"),
     ("GET", "/api/audit"): _operate(),
     ("GET", "/api/audit.csv"): _operate("audit.export"),
     ("GET", "/api/{rest:path}"): Rule(STAFF),

@@ -4,7 +4,8 @@ Each function takes a session as its first argument and does the work of one tra
 depends on HTTP, CoAP or asyncio. `database.Database` runs them.
 """
 
-from staging.store import fleet_models, rollout_models  # their tables are part of the schema
+# Their tables are part of the schema.
+from staging.store import alarm_models, fleet_models, rollout_models
 from staging.store.database import Database
 
-__all__ = ["Database", "fleet_models", "rollout_models"]
+__all__ = ["Database", "alarm_models", "fleet_models", "rollout_models"]

@@ -75,6 +75,7 @@ def walk(page: Page, stage: Stage) -> None:
     page.get("input[name=user]")
     shoot(page, "login")
     page.log_in(USER, PASSWORD)
+    page.open("/console/devices")
     page.get(f"tr[data-uuid='{stage.uuid}'] .chip.good")
     page.open(f"/console/devices/{stage.uuid}")
     page.type("input[name=token]", stage.bind_token, enter=True)

@@ -10,7 +10,7 @@ def test_a_wrong_password_is_said_and_the_right_one_opens_the_list(page: Page) -
     page.see("[role=alert]", "Wrong name or password")
     assert page.get("input[name=password]").get_attribute("value") == ""
     page.log_in(USER, PASSWORD)
-    page.see("main h1", "Devices")
+    page.see("main h1", "Overview")
     page.open("/console/products")
     page.see("main h1", "Products")  # the session is in the cookie, not in the address
     page.click("[data-role=logout]")

@@ -9,6 +9,7 @@ import { empty, frame, title } from "./shell.js";
 const ROUTES = [
   [/^\/console\/(?:devices)?$/, "devices", () => import("./devices.js")],
   [/^\/console\/devices\/([0-9a-f]{14})$/i, "devices", () => import("./device.js")],
+  [/^\/console\/dashboard$/, "dashboard", () => import("./dashboard.js")],
   [/^\/console\/products$/, "products", () => import("./products.js")],
   [/^\/console\/products\/([0-9]{1,18})$/, "products", () => import("./product.js")],
   [/^\/console\/apps$/, "apps", () => import("./apps.js")],
@@ -69,6 +70,8 @@ async function logIn(mine, context) {
 
 function enter(who) {
   user = who;
+  // An operator begins with what is wrong; a tester with the devices.
+  if (user.role === "operator" && location.pathname === "/console/") history.replaceState(null, "", "/console/dashboard");
   return render({ focus: true });
 }
 

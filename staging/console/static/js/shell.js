@@ -8,7 +8,7 @@ import { choose, errorText, language, t } from "./i18n.js";
 // What each role has; the cloud refuses the rest too.
 const TABS = {
   tester: ["devices", "versions"],
-  operator: ["devices", "products", "apps", "versions", "strategies", "accounts", "audit", "explorer"],
+  operator: ["dashboard", "devices", "products", "apps", "versions", "strategies", "accounts", "audit", "explorer"],
 };
 
 /** Make the frame; returns it and the element that pages go into. */

@@ -9,6 +9,7 @@ words({
   language: ["English", "中文"],
   languageLabel: ["Switch to English", "切换到中文"],
   logOut: ["退出", "Log out"],
+  dashboard: ["概览", "Overview"],
   devices: ["设备", "Devices"],
   products: ["产品", "Products"],
   apps: ["APP", "Apps"],
