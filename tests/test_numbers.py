@@ -27,8 +27,8 @@ PROMISES: list[tuple[str, str, dict[str, float]]] = [
     }),
     ("link.md", "the addresses are tried 0.25 s apart", {"transport/dial.py:NEXT_ADDRESS_DELAY": 0.25}),
     ("link.md", "`link.refused_retry_seconds` (300 s)", {"agent/settings.py:LinkSettings.refused_retry_seconds": 300}),
-    ("link.md", "ended after more than 30 s | within 4 s", {
-        "agent/link/pace.py:STABLE_SECONDS": 30, "agent/link/pace.py:SPREAD_SECONDS": 4,
+    ("link.md", "ended after more than 30 s | within 12 s", {
+        "agent/link/pace.py:STABLE_SECONDS": 30, "agent/link/pace.py:SPREAD_SECONDS": 12,
     }),
     ("link.md", "no wait is longer than 5 s", {"agent/link/pace.py:TRIAL_SECONDS": 5}),
     ("link.md", "tried again after 1 s to 5 min", {

@@ -165,8 +165,8 @@ def test_a_refusal_waits_two_and_a_half_to_five_minutes() -> None:
     assert max(waits) - min(waits) > 100.0
 
 
-def test_links_that_lived_come_back_within_4_s() -> None:
+def test_links_that_lived_come_back_within_12_s() -> None:
     pace = Pace(LinkSettings(), rng=random.Random(1))  # no secret
     waits = [pace.wait_after(LostError("restart"), 31.0) for _ in range(100)]
-    assert max(waits) <= 4.0
-    assert max(waits) - min(waits) > 3.0
+    assert max(waits) <= 12.0
+    assert max(waits) - min(waits) > 9.0
