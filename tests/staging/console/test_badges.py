@@ -21,7 +21,7 @@ STATES = (
 BADGES = """
   const [devices, done] = arguments;
   import('/console/static/js/badges.js').then(({ presence, updateBadge }) => done(devices.map((device) =>
-    [presence(device).dataset.presence, updateBadge(device)?.dataset.update ?? null, updateBadge(device)?.textContent ?? '']))"""
+    [presence(device).dataset.presence, updateBadge(device)?.dataset.update ?? null, updateBadge(device)?.textContent ?? ''])))"""
 # The cloud answers no order from now on; readings it answers, or not.
 NO_ANSWER = """
   const real = window.fetch;
