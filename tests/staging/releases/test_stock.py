@@ -16,7 +16,7 @@ from staging.gateway.gateway import Gateway
 from staging.releases import stock
 from staging.releases.stock import Stock
 from staging.services import Services
-from staging.store import Database, devices, ota, releases
+from staging.store import Database, devices, ota, releases, rollout_acts
 from staging.store.nonces import Nonces
 from staging.store.releases import StrategyType, Target
 
@@ -56,7 +56,7 @@ def test_each_damage_is_found_and_what_is_put_back_is_offered_again(
     package = database.call(releases.add_package, "1.1.0", target, "", NOW)
     device = database.call(devices.add, None, NOW)
     strategy = database.call(releases.add_strategy, "1.1.0", StrategyType.PASSIVE, [], [], NOW)
-    database.call(releases.publish_strategy, strategy.id)
+    database.call(rollout_acts.start, strategy.id, NOW)
     assert stock.look(database, data) == ()
     assert database.call(ota.new_version, device.id) is not None
     task = database.call(ota.create, device.id, package.id, strategy.id, NOW)

@@ -16,7 +16,16 @@ from sqlalchemy import select
 from staging.alarm_rules import HOLD_MS, Key, Kind, Seen, Settings, Sight, check_setting, step
 from staging.errors import NotFoundError
 from staging.identity.rights import Role, Viewer
-from staging.store import Database, accounts, alarms, devices, ota, releases, webhooks
+from staging.store import (
+    Database,
+    accounts,
+    alarms,
+    devices,
+    ota,
+    releases,
+    rollout_acts,
+    webhooks,
+)
 from staging.store.alarm_models import Delivery
 from staging.store.models import ACTIVATED, Binding, Device
 from staging.store.releases import StrategyType, Target
@@ -147,9 +156,8 @@ def test_a_familys_battery_is_the_familys(fleet: Fleet) -> None:
 def test_a_version_to_which_updates_fail_and_a_clone(fleet: Fleet) -> None:
     def update(session: Any) -> None:
         releases.add_package(session, "3.0", Target("p", 7, "0" * 32, "0" * 64), "", 0)
-        releases.publish_strategy(
-            session, releases.add_strategy(session, "3.0", StrategyType.PASSIVE, [], [], 0).id
-        )
+        made = releases.add_strategy(session, "3.0", StrategyType.PASSIVE, [], [], 0)
+        rollout_acts.start(session, made.id, 0)
         for place, device_id in enumerate(fleet.ids.values()):
             ota.create(session, device_id, 1, None, NOW).status = (
                 "FAILED" if place == 0 else "SUCCESS"

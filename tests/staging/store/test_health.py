@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from staging.store import Database, devices, health, ota, products, releases
+from staging.store import Database, devices, health, ota, products, releases, rollout_acts
 from staging.store.health import DAY_MS, HOUR_MS, PART_MS, Counts
 from staging.store.models import Device, OtaTask
 from staging.store.releases import StrategyType, Target
@@ -73,7 +73,7 @@ def test_updates_count_as_they_ended(database: Database, fleet: tuple[int, list[
     def update(session: Any) -> None:
         releases.add_package(session, "3.0", Target("p", 700, "0" * 32, "0" * 64), "", 0)
         strategy = releases.add_strategy(session, "3.0", StrategyType.PASSIVE, [], [], 0)
-        releases.publish_strategy(session, strategy.id)
+        rollout_acts.start(session, strategy.id, 0)
         for device_id, status in zip(ids, ("SUCCESS", "SUCCESS", "FAILED", "RUNNING"), strict=True):
             task = ota.create(session, device_id, 1, None, NOW)
             task.status = status

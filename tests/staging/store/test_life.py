@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.orm import Session
 
-from staging.store import Database, audit, devices, life, ota, presence, releases
+from staging.store import Database, audit, devices, life, ota, presence, releases, rollout_acts
 from staging.store.audit import Entry, Source
 from staging.store.life import Moment
 from staging.store.models import Device, OtaEventLine, PresenceChange, Report, VoiceEntry
@@ -108,7 +108,7 @@ def test_orders_and_their_events_are_told_by_task(database: Database, device: De
     target = Target("1.1.0.tar", 5, "0" * 32, "0" * 64)
     package = database.call(releases.add_package, "1.1.0", target, "", START_MS)
     strategy = database.call(releases.add_strategy, "1.1.0", StrategyType.PASSIVE, [], [], START_MS)
-    database.call(releases.publish_strategy, strategy.id)
+    database.call(rollout_acts.start, strategy.id, START_MS)
     database.call(ota.create, device.id, package.id, strategy.id, START_MS + 10)
     (view,) = database.call(life.updates, device.id, None, 10)
     task = view.task
