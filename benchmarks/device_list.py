@@ -29,7 +29,7 @@ ONLINE_EVERY, BOUND_EVERY, UPDATED_EVERY, TAGGED_EVERY = 20, 2, 10, 7
 POINTS = {"resources": [point.to_json() for point in STORY_POINTS] * 4}
 ASKED: tuple[dict[str, list[str]], ...] = (
     {},
-    *({"sort": [sort]} for sort in device_query.Sort),
+    *({"sort": [sort.value]} for sort in device_query.Sort),
     {"page": ["1000"]},
     {"presence": ["online"]},
     {"presence": ["offline"]},

@@ -51,8 +51,9 @@ class House(Bench):
         *,
         recognise: bool = not LACKING,
         mqtt: bool = False,
+        faults: bool = False,
     ) -> None:
-        super().start_cloud(api_port, device_port, recognise=recognise, mqtt=mqtt)
+        super().start_cloud(api_port, device_port, recognise=recognise, mqtt=mqtt, faults=faults)
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
