@@ -27,9 +27,15 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "docs/data-points.md", "docs/adding-a-data-point.md", "docs/playing.md", "docs/titles.md", "docs/sounds.md",
         "docs/listening.md", "docs/wake.md", "docs/recognition.md",
     ),
-    "Link and cloud": ("docs/link.md", "docs/mqtt.md", "docs/staging.md", "docs/console.md", "docs/accounts.md", "docs/scale.md"),
+    "Link and cloud": (
+        "docs/link.md", "docs/mqtt.md", "docs/staging.md", "docs/console.md", "docs/accounts.md", "docs/rollouts.md",
+        "docs/fault-bench.md", "docs/wire-log.md", "docs/advisor.md", "docs/scale.md",
+    ),
     "Updates": ("docs/ota.md", "docs/launcher.md", "docs/release-ceremony.md", "docs/sbom.md"),
-    "How it is made": ("docs/architecture.md", "docs/benchmarks.md", "docs/vm-proof.md"),
+    "How it is made": (
+        "docs/architecture.md", "docs/numbers.md", "docs/simulation.md", "docs/mutation.md", "docs/benchmarks.md",
+        "docs/vm-proof.md",
+    ),
 }  # fmt: skip
 """The navigation; decisions follow, and what nobody has sorted in yet (tests/tools/test_site.py)."""
 DECISIONS, OTHERS = "Decisions", "More"

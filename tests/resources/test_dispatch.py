@@ -169,3 +169,18 @@ async def test_a_data_point_without_put_is_never_asked_to_set_anything() -> None
     with pytest.raises(AssertionError, match="power takes no value"):
         await Gauge().put(1)
     assert Gauge().back_end == "built in"
+
+
+async def test_an_order_from_home_is_noted_and_one_of_the_cloud_is_not() -> None:
+    noted = []
+
+    class Noting(Knob):
+        def note_local(self) -> None:
+            noted.append(self.value)
+
+    dispatch = Dispatch([Noting()], Reports().take)
+    await dispatch.request("PUT", "volume", "3")
+    await dispatch.request("GET", "volume", local=True)
+    assert noted == []
+    await dispatch.request("PUT", "volume", "4", local=True)
+    assert noted == [4]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ota.errors import ContentError
+from ota.errors import ContentError, MisuseError
 from ota.order.states import IllegalTransitionError, State, Step
 from ota.order.task import Task, load_task, parse_task, save_task, task_path
 from ota.trust.target import Target
@@ -83,3 +83,9 @@ def test_a_damaged_file_is_set_aside_and_the_machine_is_idle(
     assert (tmp_path / "ota/task.json.bad").read_bytes() == data
     assert "task.json.bad" in caplog.text
     assert load_task(tmp_path) is None
+
+
+def test_only_a_task_with_a_checked_package_has_one() -> None:
+    assert Task(ORDER).at(Step.CHECK).at(Step.DOWNLOAD, TARGET).admitted == TARGET
+    with pytest.raises(MisuseError, match="without a target"):
+        _ = Task(ORDER).admitted
