@@ -141,9 +141,9 @@ worker-proof: setup
 revoke-proof: setup
 	@$(BIN)/python -m tools.revoke_proof $(if $(WRITE),--write "$(WRITE)")
 
-# Versions go out to 1,000 simulated devices, in a real store on a moved clock: one that fails is halted, a good one is not (docs/rollouts.md). SEEDS=N.
+# Versions go out to 1,000 simulated devices, in a real store on a moved clock: one that fails is halted, a good one is not (docs/rollouts.md). SEEDS=N, DEVICES=N, ONLY=bad or good.
 rollout-proof: setup
-	@$(BIN)/python -m tools.rollout_proof --seeds $(or $(SEEDS),100) $(if $(WRITE),--write $(WRITE))
+	@$(BIN)/python -m tools.rollout_proof --seeds $(or $(SEEDS),100) --devices $(or $(DEVICES),1000) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write $(WRITE))
 
 # Every page of the console in each width, language and theme by axe-core, and a tester's way by keyboard alone (docs/console.md); ten minutes.
 console-proof: setup

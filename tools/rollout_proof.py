@@ -1,6 +1,6 @@
 """Rolls versions out to 1,000 simulated devices, in a real store and on a clock that is moved, and counts what is halted.
 
-    python -m tools.rollout_proof [--seeds 100] [--devices 1000] [--write FILE]
+    python -m tools.rollout_proof [--seeds 100] [--devices 1000] [--only bad|good] [--write FILE]
 
 For each seed and each version a store is filled with devices of random uuids. The phases are 1 %, 5 %, 20 % and 100 %;
 orders, answers, ends, the cloud's looks each minute, and their decisions go through the functions that the server uses.
@@ -22,6 +22,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from staging.rollouts.decision import State
+from staging.rollouts.settings import FIELDS
 from staging.store import (
     Database,
     devices,
@@ -40,6 +41,7 @@ from staging.store.silent_orders import SILENT_PAUSE_MS
 
 PHASES = ("1%", "5%", "20%", "100%")
 SETTINGS = {"soak": 1800, "hours": 0.5, "open": 1000, "perMinute": 1000}
+GATE = FIELDS["success"].default
 MINUTE = 60_000
 START = 1_800_000_000_000
 # Minutes from an order to its end, and after which a rollout that neither ends nor halts counts as held.
@@ -57,10 +59,10 @@ class Version:
     chance: float
 
 
-VERSIONS = (
-    Version("fails on 10 % of the devices", 0.10, 0.01),
-    Version("good: 1 % of the orders fail by chance", 0.0, 0.01),
-)
+VERSIONS = {
+    "bad": Version("fails on 10 % of the devices", 0.10, 0.01),
+    "good": Version("good: 1 % of the orders fail by chance", 0.0, 0.01),
+}
 
 
 @dataclass
@@ -177,17 +179,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--devices", type=int, default=1000)
+    parser.add_argument("--only", choices=VERSIONS)
     parser.add_argument("--write", type=Path, metavar="FILE")
     options = parser.parse_args()
     lines, kept = [], []
-    for version in VERSIONS:
+    for version in VERSIONS.values() if options.only is None else [VERSIONS[options.only]]:
         began = time.process_time()
         found = [roll_out(version, seed, options.devices) for seed in range(options.seeds)]
         early = sum(each.halted and each.phases <= PHASES.index("5%") + 1 for each in found)
         halted = sum(each.halted for each in found)
         orders = sorted(each.ordered for each in found)[len(found) // 2]
         lines.append(
-            f"{version.name}: {options.seeds} seeds, halted {halted}, of these in the 5 % phase or before {early}; "
+            f"{version.name}: {options.seeds} seeds of {options.devices} devices with a gate of {GATE:g} %, "
+            f"halted {halted}, of these in the 5 % phase or before {early}; "
             f"devices ordered, median {orders}; {time.process_time() - began:.0f} s of processor time"
         )
         print(lines[-1], flush=True)

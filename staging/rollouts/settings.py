@@ -42,7 +42,7 @@ class Field:
 FIELDS: Mapping[str, Field] = {
     "soak": Field(DAY_S, 0, 60 * DAY_S, True, "seconds that a phase is watched before the next one"),
     "sample": Field(100, 1, 1_000_000, True, "machines that must have ended, or all that can be reached"),
-    "success": Field(98, 0, 100, False, "percent of them that must have the version"),
+    "success": Field(98.5, 0, 100, False, "percent of them that must have the version"),
     "link": Field(90, 0, 100, False, "percent of the updated ones that must have been heard of since"),
     "hours": Field(24, 0, 10_000_000, False, "hours of updated machines without a crash, in all"),
     "sound": Field(1, 0, 500, True, "updated machines that must have played since, of those that played before"),

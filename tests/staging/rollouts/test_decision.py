@@ -89,6 +89,17 @@ def test_too_few_successes_hold_a_phase_and_halt_it_once_it_is_over() -> None:
     assert decide(odds, replace(poor, waiting=None), DAY, last=False).halts is None
 
 
+@pytest.mark.parametrize(
+    ("machines", "halts"), [(50, Why.SUCCESS), (66, Why.SUCCESS), (67, None), (100, None)]
+)
+def test_by_default_one_machine_of_fifty_that_fails_for_good_is_too_many(
+    machines: int, halts: Why | None
+) -> None:
+    over = Health(Counts(well=machines - 1, bad=1), linked=machines - 1, waiting=0, hours=DAY)
+    step = decide(settings_of({}), over, DAY, last=False)
+    assert (step.halts, step.opens) == (halts, halts is None)
+
+
 COUNT = st.integers(0, 1000)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from staging.rollouts.phases import NO_CUT, PLACES, Machine, Phase, admits, cut_of, parse, place_of
 from wire.errors import FieldError
 
-UUIDS = [f"{number:014x}" for number in range(1000)]
+UUIDS = [f"{number:014x}" for number in range(200)]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_is_no_phase_is_named(texts: list[str], named: str) -> None:
         parse(texts)
 
 
-@given(st.integers(1, 500), st.floats(0.001, 100), st.integers(1, 9))
+@given(st.integers(1, 200), st.floats(0.001, 100), st.integers(1, 9))
 def test_a_share_has_that_many_machines_and_at_least_one(
     count: int, share: float, strategy: int
 ) -> None:
