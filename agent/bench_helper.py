@@ -18,7 +18,7 @@ import socket
 import struct
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent.exits import EX_FAILED, EX_OK
 from agent.words import Words, say
@@ -40,23 +40,6 @@ FILE_MAX = 64 * 1024 * 1024
 
 class _RefusedError(Exception):
     """The helper does not do it; the message says why."""
-
-
-def register(subparsers: Any, asking: argparse.ArgumentParser) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "bench-helper", parents=[asking],
-        help=say(Words(
-            "在台架上为测试云制造机器上的故障（不用于安装的服务）",
-            "make faults on this machine for a test bench; never beside the installed service",
-        )),
-    )  # fmt: skip
-    parser.add_argument(
-        "--token-file", type=Path, required=True, metavar="FILE",
-        help=say(Words("口令文件；没有就生成", "the token's file; made if it is not there")),
-    )  # fmt: skip
-    parser.add_argument("--port", type=int, default=0, metavar="N")
-    parser.set_defaults(run=run_helper)
 
 
 def run_helper(options: argparse.Namespace) -> int:

@@ -85,7 +85,7 @@ def build_parser(*, daemon_only: bool = False) -> argparse.ArgumentParser:
 def _add_others(subparsers: Any, state: argparse.ArgumentParser) -> None:
     """Add all commands but ``run``, with what they are registered by."""
     from agent import (  # noqa: PLC0415
-        bench_helper,
+        bench_command,
         commands,
         inspection,
         lan_command,
@@ -119,7 +119,7 @@ def _add_others(subparsers: Any, state: argparse.ArgumentParser) -> None:
     commands.register(subparsers, asking)
     first_commands.register(subparsers, asking, Path(DEFAULT_PROFILE), Path(DEFAULT_CONFIG))
     restarting.register(subparsers, asking)
-    bench_helper.register(subparsers, asking)
+    bench_command.register(subparsers, asking)
     lan_command.register(subparsers, asking)
     voice_command.register(subparsers, asking)
     inspection.register(subparsers, asking, Path(DEFAULT_PROFILE), Path(DEFAULT_CONFIG))

@@ -166,7 +166,7 @@ def test_registering_the_commands_loads_no_client() -> None:
     assert "agent.commands" in loaded
     ours = {name for name in loaded if name.partition(".")[0] in {"agent", "ota", "wire", "base"}}
     assert ours == {
-        "agent", "agent.cli", "agent.commands", "agent.exits", "agent.first", "agent.first.commands",
+        "agent", "agent.bench_command", "agent.cli", "agent.commands", "agent.exits", "agent.first", "agent.first.commands",
         "agent.inspection", "agent.lan_command", "agent.last_words", "agent.restarting",
         "agent.words", "agent.words.usage", "base", "base.files", "base.locales", "base.printing", "ota", "ota.launch", "ota.launch.boot", "ota.launch.launch",
         "agent.voice_command", "ota.launch.starts",

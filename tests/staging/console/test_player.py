@@ -21,6 +21,8 @@ from tools.bench import Bench
 PLAYER = "[data-point=player]"
 ALBUM = ("一只青蛙", "两只老虎", "三只小猪")
 
+MODE = "[data-point=play_mode] select"
+
 
 def test_it_shows_what_plays_and_follows_it_live(shown: Page, speaker: SpeakerThread) -> None:
     shown.see(f"{PLAYER} [data-role=state]", "Playing")
@@ -75,10 +77,10 @@ def test_the_position_is_moved_with_the_keyboard(shown: Page, speaker: SpeakerTh
 
 
 def test_mode_and_timer_show_the_devices_value(shown: Page, speaker: SpeakerThread) -> None:
-    Select(shown.get("[data-point=play_mode] select")).select_by_value("repeat-one")
+    Select(shown.get(MODE)).select_by_value("repeat-one")
     speaker.ordered(shown, "play_mode", "repeat-one")
     speaker.change("play_mode", "shuffle")
-    shown.wait(lambda: shown.get("select").get_attribute("value") == "shuffle", "the mode")
+    shown.wait(lambda: shown.get(MODE).get_attribute("value") == "shuffle", "the mode")
     shown.type("[data-point=sleep_timer] input", "45", enter=True)
     speaker.ordered(shown, "sleep_timer", "45")
     shown.see("[data-point=sleep_timer] output", "45 min left")
@@ -112,11 +114,11 @@ def test_a_refused_change_says_why_and_shows_the_devices_value(
     shown: Page, speaker: SpeakerThread
 ) -> None:
     speaker.speaker.refused["play_mode"] = "play_mode: not while it rains"
-    Select(shown.get("[data-point=play_mode] select")).select_by_value("shuffle")
+    Select(shown.get(MODE)).select_by_value("shuffle")
     shown.see(
         "[data-point=play_mode] .answer", "The device said 4.00: play_mode: not while it rains"
     )
-    shown.wait(lambda: shown.get("select").get_attribute("value") == "order", "the mode to go back")
+    shown.wait(lambda: shown.get(MODE).get_attribute("value") == "order", "the mode to go back")
 
 
 def test_an_earlier_report_does_not_replace_what_was_read(
@@ -126,7 +128,7 @@ def test_an_earlier_report_does_not_replace_what_was_read(
     speaker.speaker.values["play_mode"] = "repeat-all"  # changed by an order, which is not reported
     inside.open(f"/console/devices/{speaker.uuid}")
     inside.see(".log [data-key=play_mode]", "shuffle")
-    inside.wait(lambda: inside.get("select").get_attribute("value") == "repeat-all", "the mode")
+    inside.wait(lambda: inside.get(MODE).get_attribute("value") == "repeat-all", "the mode")
 
 
 def test_a_page_that_is_looked_at_again_reads_again(shown: Page, speaker: SpeakerThread) -> None:

@@ -114,7 +114,7 @@ def test_a_mistake_is_said_at_the_form(inside: Page, number: int) -> None:
     describe(inside, "two words", "bool", {})
     inside.see(f"{form} [role=alert]", 'name: got "two words", expected 1 to 64 letters')
     describe(inside, "level", "int", {"min": 5, "max": 2})
-    inside.see(f"{form} [role=alert]", "pattern.max: got 2, expected")
+    inside.see(f"{form} [role=alert]", "Least, 5, is more than most, 2")
     assert inside.all("[data-point]") == []
     inside.open("/console/apps")
     inside.type("input[name=name]", "an app")
