@@ -11,7 +11,8 @@ import time
 import pytest
 
 from tests.staging.console.conftest import Stage
-from tests.staging.console.page import Page
+from tests.staging.console.page import WIDE, Page
+from tests.staging.console.test_access import violations
 from tools.processes import command
 
 
@@ -33,6 +34,7 @@ def test_an_update_is_uploaded_verified_passed_published_ordered_and_ends_in_suc
     stage.cloud(*release)
     page.open("/console/strategies")
     page.type("input[name=from]", "1.1.0")
+    page.type("textarea[name=phases]", "50%, 100%")
     page.click("main form button[type=submit]")
     page.see("tr[data-strategy] .chip", "Draft")
     page.click("tr[data-strategy] button")
@@ -42,6 +44,7 @@ def test_an_update_is_uploaded_verified_passed_published_ordered_and_ends_in_suc
     page.click("tr[data-strategy] a")
     page.see("[data-state]", "Published")
     page.see("[data-part=progress] tbody tr:last-child [data-count=covered]", "1")
+    _everybody_can_read_the_rollout(page)
     page.open(f"/console/devices/{stage.uuid}")
     page.click("[data-role=order]")
     seen = _watch(page)
@@ -51,6 +54,17 @@ def test_an_update_is_uploaded_verified_passed_published_ordered_and_ends_in_suc
     page.see("[data-fact=version]", "1.2.0")
     assert json.loads(stage.agent("status", "--json"))["version"] == "1.2.0"
     assert page.errors() == []
+
+
+def _everybody_can_read_the_rollout(page: Page) -> None:
+    page.see("[data-part=phases] [aria-current=step]", "50%")
+    page.click("main details summary")  # the settings, which are hidden at first
+    light = {"name": "prefers-color-scheme", "value": "light"}
+    page.cdp("Emulation.setEmulatedMedia", features=[light])
+    page.resize((320, 780))
+    assert page.js("return document.documentElement.scrollWidth") <= 320
+    assert violations(page) == []
+    page.resize(WIDE)
 
 
 def _upload(page: Page, stage: Stage, version: str) -> None:
