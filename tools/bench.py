@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.local import SOCKET_NAME
 from agent.local.client import AgentUnreachableError, LocalClient
 from staging.client import OpenApiClient
-from tools.processes import Service, choose_port, command, free_port, supervise
+from tools.processes import BenchError, Service, choose_port, command, free_port, supervise
 
 REGISTER_TIMEOUT = 30.0
+# Seconds between two looks at whether a machine is on line.
+ONLINE_POLL_SECONDS = 0.1
 # Who binds the device by the app, and sees it on the console; and who makes products and publishes versions.
 USER, OPERATOR = "tester", "operator"
 # Slow enough to watch the steps of an update: the package has a few hundred kilobytes.
@@ -154,3 +156,17 @@ class Bench:
         for service in (self.agent, self.cloud):
             if service is not None:
                 service.stop()
+
+
+def wait_online(is_online: Callable[[], bool], *, wanted: bool, seconds: float) -> float:
+    """Wait until a machine is on line, or off it; return the seconds that it took.
+
+    Raises:
+        BenchError: it is not so within ``seconds``.
+    """
+    started = time.monotonic()
+    while time.monotonic() - started < seconds:
+        if is_online() is wanted:
+            return time.monotonic() - started
+        time.sleep(ONLINE_POLL_SECONDS)
+    raise BenchError(f"the machine is not {'on' if wanted else 'off'} line within {seconds:g} s")

@@ -18,11 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from staging.client import OpenApiClient
-from tools.bench import Bench
+from tools.bench import Bench, wait_online
 from tools.processes import BenchError
 
 LIMIT = 30.0
-POLL_SECONDS = 0.1
 # Seconds until a machine that was let go is on line again: its own waits and a new connection.
 BACK_SECONDS = 150.0
 WAIT_SECONDS = 60.0
@@ -47,23 +46,14 @@ class Proof:
     def _is_online(self) -> bool:
         return self._client.online([self._uuid])[self._uuid]
 
-    def _until(self, *, online: bool, seconds: float) -> float:
-        """Wait until the open API says so; return the seconds that it took."""
-        started = time.monotonic()
-        while time.monotonic() - started < seconds:
-            if self._is_online() is online:
-                return time.monotonic() - started
-            time.sleep(POLL_SECONDS)
-        raise BenchError(f"not {'on' if online else 'off'} line within {seconds:g} s")
-
     def run(self, name: str, begin: Callable[[], object], end: Callable[[], object]) -> float:
         """Let the machine go, wait until that is known, and let it come back."""
         begin()
         try:
-            seconds = self._until(online=False, seconds=WAIT_SECONDS)
+            seconds = wait_online(self._is_online, wanted=False, seconds=WAIT_SECONDS)
         finally:
             end()
-        back = self._until(online=True, seconds=BACK_SECONDS)
+        back = wait_online(self._is_online, wanted=True, seconds=BACK_SECONDS)
         print(
             f"{name}: off line after {seconds:.1f} s, on line again after {back:.1f} s", flush=True
         )

@@ -31,7 +31,7 @@ from audio.wav import read_wav
 from staging.client import OpenApiClient, OpenApiError
 from staging.recognition.model import missing_packages
 from tools import spoken
-from tools.bench import OPERATOR, USER, Bench
+from tools.bench import OPERATOR, USER, Bench, wait_online
 from tools.processes import BenchError, command
 from tools.pulse import MicServer
 from wire.errors import WireError
@@ -41,7 +41,10 @@ HERE = Path(__file__).parent
 DEFAULT_API_PORT, DEFAULT_DEVICE_PORT = 8600, 9001
 NEW_VERSION = "1.1.0"
 UPDATE_TIMEOUT = 120.0
-STEPS = 16
+STEPS = 17
+# The last step's fault: it ends by itself after its seconds, should the tour be stopped; off line is known within 30 s.
+FAULT, FAULT_SECONDS = "half_open", 120
+GONE_TIMEOUT, BACK_TIMEOUT = 60.0, 150.0
 # What is asked for by voice, and its tone; another story plays before, which falls silent to listen.
 SPOKEN_TITLE, SPOKEN_HERTZ = "小兔子乖乖", 900.0
 BEFORE_TITLE, BEFORE_HERTZ = "两只老虎", 550.0
@@ -72,6 +75,7 @@ class Tour:
         self._say(client)
         self._say_aloud(client)
         self._update(client)
+        self._fault(client)
 
     @property
     def uuid(self) -> str:
@@ -266,6 +270,23 @@ class Tour:
             time.sleep(0.05)
         raise TourError(f"no SUCCESS within {UPDATE_TIMEOUT:g} s: {' → '.join(seen)}")
 
+    def _fault(self, client: OpenApiClient) -> None:
+        def is_online() -> bool:
+            return client.online([self.uuid])[self.uuid]
+
+        self.bench.story_cloud("fault", "set", self.uuid, FAULT, f"seconds={FAULT_SECONDS}")
+        gone = wait_online(is_online, wanted=False, seconds=GONE_TIMEOUT)
+        mended = time.monotonic()
+        self.bench.story_cloud("fault", "clear", self.uuid, FAULT)
+        wait_online(is_online, wanted=True, seconds=BACK_TIMEOUT)
+        back = time.monotonic() - mended
+        _expect(client.send(self.uuid, "GET", "volume")["code"], "2.05")
+        self._line(
+            "故障 A fault of the bench: the link swallows everything, and is mended",
+            f"story-cloud fault set {self.uuid} {FAULT}; then fault clear {self.uuid}",
+            f"off line after {gone:.1f} s; on line again {back:.1f} s after its end, and it answers",
+        )
+
 
 def _expect(got: object, expected: object) -> None:
     if got != expected:
@@ -327,6 +348,7 @@ def how_to_go_on(bench: Bench) -> str:
   .venv/bin/story-agent say tools/utterance.wav --state {state}
   .venv/bin/story-cloud device list --data {cloud}
   .venv/bin/story-cloud say {uuid} 音量调到3 --data {cloud}
+  .venv/bin/story-cloud fault set {uuid} cut seconds=20 --data {cloud}
   curl --unix-socket {state}/agent.sock http://agent/volume
 The open API with curl (每次请求都要新的 nonce, a new nonce each time):
   AK={bench.app["apikey"]} SK={bench.app["secret"]} TOKEN={bench.token}
@@ -373,7 +395,11 @@ def run(options: argparse.Namespace) -> int:
         print("故事机之旅 The tour: a staging cloud and an agent, on this machine only", flush=True)
         recognise = not missing_packages()
         bench.start_cloud(
-            options.api_port, options.device_port, recognise=recognise, mqtt=options.mqtt
+            options.api_port,
+            options.device_port,
+            recognise=recognise,
+            mqtt=options.mqtt,
+            faults=True,
         )
         Tour(bench).walk()
         print("全部通过 Every step did what it says.", flush=True)
