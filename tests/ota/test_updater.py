@@ -83,7 +83,8 @@ async def test_killed_at_each_write_and_report_it_ends_in_one_true_final_report(
     await live_through(rig, order(), prove=prove)
     points = rig.kills.seen
     assert points > 40
-    for point in range(points):
+    # Every second one, and the last; `make sim-storage` cuts at each call.
+    for point in sorted({*range(0, points, 2), points - 1}):
         shutil.rmtree(rig.settings.state_dir)
         rig.kills.fall_at(point)
         rig.outbox = Outbox(rig.kills)
