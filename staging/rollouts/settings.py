@@ -29,7 +29,7 @@ class Field:
     def check(self, name: str, value: object) -> float:
         """Return a value; raises FieldError naming it."""
         kind = "a whole number" if self.whole else "a number"
-        expected = f"{kind} from {self.low:g} to {self.high:g}"
+        expected = f"{kind} from {self.low:.9g} to {self.high:.9g}"
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise FieldError(name, value, expected)
         if not math.isfinite(value) or not self.low <= value <= self.high:

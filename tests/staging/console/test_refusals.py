@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import pytest
 
+from staging.rollouts import phases, settings
+from staging.rollouts.decision import Act, State, check_act
+from staging.store import bulk, tags, webhooks
+from staging.store.device_query import parse, parse_tag
 from tests.staging.console.page import Page
 from wire.datapoints import parse_description
 from wire.errors import FieldError, MissingFieldError, WireError
@@ -20,6 +24,39 @@ def refusal_of_pattern(**pattern: object) -> str:
     with pytest.raises(WireError) as caught:
         parse_description(POINT | {"pattern": pattern})
     return str(caught.value)
+
+
+def fleet() -> dict[str, str]:
+    """Return refusals of rollouts, bulk steps, tags, lists and webhooks, and how each begins in Chinese."""
+    return {
+        refusal(phases.parse, []): "阶段：得到 []，应为1 到 20 个阶段",
+        refusal(phases.parse, ["5%", "1%"]): '第 2 阶段：得到 "1%"，应为大于 5% 的比例',
+        refusal(phases.parse, ["101%"]): '第 1 阶段：得到 "101%"，应为大于 0%、至多 100% 的比例',
+        refusal(phases.parse, ["all"]): '第 1 阶段：得到 "all"，应为阶段，如 10%、batch:批次号',
+        refusal(settings.check, {"soak": -1}): "观察时间（秒）：得到 -1，应为0 到 5184000 的整数",
+        refusal(
+            settings.check, {"chance": 20, "failing": 2}
+        ): "好版本偶然失败（%）：得到 20.0，应为小于",
+        refusal(
+            check_act, Act.RESUME, State.DRAFT
+        ): '状态：得到 "DRAFT"，应为已发布或已暂停或已自动停止，才能继续',
+        refusal(bulk.parse_step, "paint", None, [], []): '操作：得到 "paint"，应为以下之一',
+        refusal(bulk.parse_step, "tag", None, [], []): "标签：得到 []，应为要添加或去掉的标签",
+        refusal(bulk.parse_step, "tag", None, ["A"], ["a"]): "标签：得到 ",
+        refusal(bulk.parse_step, "bind", 1, [], []): "版本：得到 1，应为选一个版本",
+        refusal(parse_tag, "a;b"): '标签：得到 "a;b"，应为不含逗号和分号',
+        refusal(parse, {"colour": ["red"]}): '筛选条件：得到 "colour"，应为以下之一',
+        refusal(parse, {"q": ["a " * 9]}): "搜索：得到 ",
+        refusal(
+            webhooks.check_url, "http://a"
+        ): 'url：得到 "http://a"，应为https://主机/…，至多 1000',
+        f"tags: the device would have 21, expected at most {tags.OF_DEVICE_LIMIT}": "这台设备会有 21 个标签",
+        "phases[1]: batch 0009: the product has none": "第 2 阶段：产品没有批次 0009",
+        "strategy 3: it is PUBLISHED without phases, for all of its devices; add another strategy "
+        "for the phases": "策略 3 已发布，没有分阶段",
+        "preview 00ff: there is none any more; make another one": "预览已失效",
+        "webhook 7: there is none": "没有这个对象：Webhook 7",
+    }
 
 
 def refusal(check: object, *arguments: object) -> str:
@@ -42,6 +79,7 @@ def test_refusals_are_in_chinese(page: Page) -> None:
         str(FieldError("odd", 1, "something new")): "odd：得到 1，应为 something new",
         "batch 0001: the product has one already": "批次 0001 已存在",
         "nobody knows this": "nobody knows this",
+        **fleet(),
     }
     script = """
       const [texts, done] = arguments;

@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { asked } from "./address.js";
 import { announce, field, h, put, set, uid } from "./dom.js";
-import { errorText, t } from "./i18n.js";
+import { errorText, refusalText, t } from "./i18n.js";
 
 const POLL_MS = 500;
 const ACTIONS = { operator: ["tag", "untag", "bind", "verify", "order", "cancel"], tester: ["tag", "untag", "verify", "order", "cancel"] };
@@ -144,11 +144,11 @@ function dialog(name, found, signal) {
 function outcome(job) {
   return [
     h("p", { role: "status", data: { role: "ended" } }, t("bulk.ended", job)),
-    job.problem ? h("p", { class: "bad" }, job.problem, " ", t("bulk.again")) : null,
+    job.problem ? h("p", { class: "bad" }, refusalText(job.problem), " ", t("bulk.again")) : null,
     job.changed.length ? [h("h3", {}, t("bulk.changed")), reasons(job.changed)] : null,
     job.appeared ? h("p", {}, t("bulk.appeared", { n: job.appeared })) : null,
     job.failures ? [h("h3", {}, t("bulk.failures", { n: job.failures })),
-      h("ul", { class: "log lines" }, job.failed.map(({ uuid, reason }) => h("li", {}, h("a", { href: `/console/devices/${uuid}`, class: "mono" }, uuid), " ", reason)))] : null,
+      h("ul", { class: "log lines" }, job.failed.map(({ uuid, reason }) => h("li", {}, h("a", { href: `/console/devices/${uuid}`, class: "mono" }, uuid), " ", refusalText(reason))))] : null,
   ];
 }
 

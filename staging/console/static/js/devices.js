@@ -7,7 +7,7 @@ import { bulkBar } from "./bulk.js";
 import { order, tools } from "./device_filters.js";
 import { h, put } from "./dom.js";
 import { ago, dateTime } from "./format.js";
-import { t } from "./i18n.js";
+import { errorText, t } from "./i18n.js";
 import { follow, liveChip } from "./live.js";
 import { empty, pageHead } from "./shell.js";
 import "./words/devices.js";
@@ -58,7 +58,7 @@ export function show(main, { signal, user }) {
     } catch (error) {
       if (error.status !== 400 || signal.aborted) return;
       stream.abort();
-      put(list, empty(t("error.list", { message: error.message }), ""),
+      put(list, empty(t("error.list", { message: errorText(error) }), ""),
         h("div", { class: "empty" }, h("button", { type: "button", on: { click: () => open(new URLSearchParams()) } }, t("showAll"))));
     }
   }

@@ -39,5 +39,10 @@ export function t(key, values = {}) {
 export function errorText(error) {
   const key = `error.${error.code}`;
   if (key in WORDS) return t(key, error.values);
-  return current === "zh" ? inChinese(error.message) : error.message;
+  return refusalText(error.message);
+}
+
+/** Return the cloud's words for a refusal in the page's language, where it is known in that. */
+export function refusalText(message) {
+  return current === "zh" ? inChinese(message) : message;
 }
