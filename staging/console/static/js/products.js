@@ -12,7 +12,8 @@ const MADE_SHOWN = 200;
 
 export async function show(main, { signal }) {
   const list = h("div", { class: "stack wide" });
-  const made = h("div", {});
+  const made = h("div", { class: "c12" });
+  const devices = h("div", { class: "c12" });
   let opened = null;
 
   async function load() {
@@ -20,7 +21,7 @@ export async function show(main, { signal }) {
     if (signal.aborted) return;
     put(main, pageHead(t("products"), t("productsLead"),
         h("p", { class: "soft small", data: { role: "room" } }, t("room", { used: bytes(found.room.used), free: bytes(found.room.free) }))),
-      h("div", { class: "grid" }, h("div", { class: "c8 stack wide" }, made, list), h("div", { class: "c4" }, newProduct(found.templates))));
+      h("div", { class: "grid" }, made, devices, h("div", { class: "c8 stack wide" }, list), h("div", { class: "c4" }, newProduct(found.templates))));
     put(list, found.products.map(productCard));
   }
 
@@ -41,7 +42,6 @@ export async function show(main, { signal }) {
   }
 
   function productCard(product) {
-    const devices = h("div", {});
     return h("section", { class: "card stack", data: { product: product.name } },
       h("div", { class: "card-head" }, h("h2", {}, product.name), h("span", { class: "chip plain" }, t("deviceCount", { n: product.devices }))),
       h("div", {}, h("a", { href: `/console/products/${product.id}` }, t("setUp"))),
@@ -51,24 +51,36 @@ export async function show(main, { signal }) {
       h("table", { class: "list" },
         h("caption", { class: "sr" }, t("batches")),
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("batch")), h("th", { scope: "col", class: "num" }, t("devices")), h("th", {}, h("span", { class: "sr" }, t("showDevices"))))),
-        h("tbody", {}, product.batches.map((batch) => batchLine(batch, devices)))),
-      devices, newBatch(product));
+        h("tbody", {}, product.batches.map((batch) => batchLine(product, batch)))),
+      newBatch(product));
   }
 
-  function batchLine(batch, place) {
-    const open = async () => {
-      if (opened === batch.id) { opened = null; put(place); return; }
-      try {
-        const found = await get(`/batches/${batch.id}/devices`);
-        opened = batch.id;
-        put(place, deviceTable(batch, found));
-      } catch (error) {
-        announce(errorText(error));
-      }
-    };
+  function batchLine(product, batch) {
+    const click = () => (opened === batch.id ? close() : open(product, batch));
     return h("tr", { data: { batch: batch.name } },
       h("td", {}, batch.name), h("td", { class: "num", data: { label: t("devices") } }, batch.devices),
-      h("td", { class: "num" }, h("button", { type: "button", on: { click: open } }, t("showDevices"))));
+      h("td", { class: "num" }, h("button", { type: "button", data: { opens: batch.id }, on: { click } }, t("showDevices"))));
+  }
+
+  async function open(product, batch) {
+    try {
+      const found = await get(`/batches/${batch.id}/devices`);
+      if (signal.aborted) return;
+      opened = batch.id;
+      const title = h("h2", { tabindex: "-1" }, t("devicesOf", { product: product.name, batch: batch.name }));
+      put(devices, deviceCard(product, batch, found, title, close));
+      title.focus({ preventScroll: true });
+      title.scrollIntoView({ block: "center" });
+    } catch (error) {
+      announce(errorText(error));
+    }
+  }
+
+  /** Close the batch's devices, and go back to where they were asked for. */
+  function close() {
+    put(devices);
+    list.querySelector(`[data-opens="${opened}"]`)?.focus();
+    opened = null;
   }
 
   function newBatch(product) {
@@ -105,26 +117,27 @@ function madeCard(product, { batch, devices }) {
   return h("section", { class: "card stack", data: { part: "made" } },
     h("div", { class: "card-head" }, h("h2", {}, t("madeDevices", { product, batch })), h("button", { type: "button", data: { role: "save-tokens" }, on: { click: save } }, t("saveTokens"))),
     h("p", { class: "note" }, t("madeOnce")),
-    table(t("devicesOf", { name: batch }), ["device", "bindToken", "profile"], devices.slice(0, MADE_SHOWN).map((device) => h("tr", {},
+    table(t("devicesOf", { product, batch }), ["device", "bindToken", "profile"], devices.slice(0, MADE_SHOWN).map((device) => h("tr", {},
       h("td", {}, h("a", { class: "mono", href: `/console/devices/${device.uuid}` }, device.uuid)),
       h("td", { class: "mono small", data: { label: t("bindToken") } }, device.bindToken),
       h("td", { class: "num" }, profileButton(device.uuid))))),
     devices.length > MADE_SHOWN ? h("p", { class: "small soft" }, t("firstShown", { n: MADE_SHOWN })) : null);
 }
 
-function deviceTable(batch, { devices, limit }) {
-  return [
-    table(t("devicesOf", { name: batch.name }), ["device", "profile"], devices.map((device) => h("tr", {},
+function deviceCard(product, batch, { devices, limit }, title, close) {
+  const listed = new URLSearchParams({ product: product.name, batch: batch.name });
+  return h("section", { class: "card stack", data: { part: "batch" } },
+    h("div", { class: "card-head" }, title, h("div", { class: "row" },
+      h("a", { class: "button", href: `/console/devices?${listed}` }, t("inTheList")), h("button", { type: "button", on: { click: close } }, t("close")))),
+    table(title.textContent, ["device", "profile"], devices.map((device) => h("tr", {},
       h("td", {}, h("a", { class: "mono", href: `/console/devices/${device.uuid}` }, device.uuid)),
       h("td", { class: "small", data: { label: t("profile") } }, h("span", {}, device.issued ? t("issuedAt", { time: dateTime(device.issued) }) : t("notIssued")))))),
-    devices.length >= limit ? h("p", { class: "small soft" }, t("firstShown", { n: limit })) : null,
-  ];
+    devices.length >= limit ? h("p", { class: "small soft" }, t("firstShown", { n: limit })) : null);
 }
 
 function table(title, columns, rows) {
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
-    h("table", { class: "list" },
-      h("caption", { class: "sr" }, title),
-      h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, t(name))))),
-      h("tbody", {}, rows)));
+  return h("table", { class: "list" },
+    h("caption", { class: "sr" }, title),
+    h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, t(name))))),
+    h("tbody", {}, rows));
 }

@@ -24,6 +24,8 @@ words({
   count: ["数量", "Count"],
   batchAdded: ["批次已创建", "Batch made"],
   showDevices: ["查看设备", "Show devices"],
-  devicesOf: ["批次 {name} 的设备", "Devices of batch {name}"],
+  devicesOf: ["{product}，批次 {batch} 的设备", "Devices of {product}, batch {batch}"],
+  inTheList: ["在设备列表中查看", "Show in the device list"],
+  close: ["关闭", "Close"],
   firstShown: ["只显示前 {n} 台", "The first {n} are shown"],
 });
