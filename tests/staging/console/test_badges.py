@@ -48,9 +48,9 @@ def test_a_slider_whose_order_failed_shows_the_devices_value_again(
     device: Page, stage: Stage
 ) -> None:
     page, point = device, "[data-point=volume]"
+    stage.agent("set", "volume", "6")
+    page.see(f"{point} output", "6")
     for answered in (True, False):
-        stage.agent("set", "volume", "6")
-        page.see(f"{point} output", "6")
         page.js(NO_ANSWER, not answered)
         page.js(f"""
           const input = document.querySelector('{point} input');
