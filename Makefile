@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof console-proof rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage
+.PHONY: test-kills setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof console-proof rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -30,7 +30,11 @@ test: lint
 suite: export PYTHONDONTWRITEBYTECODE =
 suite: setup
 	@$(if $(ARGS),,$(BIN)/pytest --collect-only -qq >/dev/null 2>&1 || true)
-	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder $(if $(ARGS),$(ARGS),-m "not long")
+
+# Updates and publications that are killed at each of their writes; two minutes that `make test` does not have.
+test-kills: setup
+	$(BIN)/pytest -n 2 -m long tests/ota tests/release tests/tools
 
 # The Debian packages for amd64 and arm64 into build/deb, from wheels whose hashes are in systemd/deb/locks (docs/packages.md).
 deb: setup-run

@@ -191,11 +191,14 @@ class Deck:
             self.memory.note(track, self._at, self._length, finished=finished)
 
     async def note(self) -> None:
-        """Note how far the track is."""
-        if self._track is not None:
-            self._at = await self._position()
-            self._length = await self.player.length() or self._length
-            self.memory.note(self._track, self._at, self._length, finished=False)
+        """Note how far the track is, unless it ends meanwhile, which is noted then."""
+        track = self._track
+        if track is None:
+            return
+        at, length = await self._position(), await self.player.length()
+        if self._track is track:
+            self._at, self._length = at, length or self._length
+            self.memory.note(track, self._at, self._length, finished=False)
 
     async def run(self) -> None:
         """Write every few seconds how far the track is, until cancelled."""

@@ -88,7 +88,7 @@ async def test_a_fade_is_even_in_db_and_the_next_order_begins_at_its_own_gain(
         await player.play(other, ignore)
         assert not await fading
         await ear.until_tone(HIGH, not_any_more=LOW)
-        assert abs(await ear.level()) < NEAR_DB
+        await until_level(ear, 0.0)
 
 
 async def test_a_fade_that_is_kept_goes_on_in_the_next_track(

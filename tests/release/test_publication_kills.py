@@ -101,6 +101,7 @@ def rotate(repo: Repository, role: str) -> Outcome:
     return fresh.change_keys(role, 1, () if role == PRODUCT else None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp", PRODUCT])
 def test_a_kill_at_any_write_of_a_rotation(bench: Bench, role: str) -> None:
     """After the repetition a device that read in between, and one that did not, can update."""

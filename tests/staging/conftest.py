@@ -106,9 +106,21 @@ def clock() -> FakeClock:
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
+# Forms of requests and answers, which no database sees; what they ask of the store is `tests/staging/store`'s.
+_OF_FORM = (
+    "test_audited", "test_auth", "test_authorize", "test_bodies", "test_cors", "test_failures", "test_openapi",
+    "test_params", "test_envelope", "test_call", "test_gate", "test_control_history", "test_handshakes", "test_ear",
+    "test_session", "test_gateway", "test_control",
+)  # fmt: skip
+
+
+def _is_of_form(metafunc: pytest.Metafunc) -> bool:
+    return metafunc.module.__name__.rpartition(".")[2] in _OF_FORM
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database_kind" in metafunc.fixturenames:
-        one = metafunc.definition.get_closest_marker("one_database")
+        one = metafunc.definition.get_closest_marker("one_database") or _is_of_form(metafunc)
         kinds = [SQLITE] if one else [SQLITE, POSTGRESQL]
         metafunc.parametrize("database_kind", kinds, scope="function")
 

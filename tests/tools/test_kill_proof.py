@@ -18,6 +18,7 @@ needs_rauc = pytest.mark.skipif(
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("installer", ["slots", pytest.param("rauc", marks=needs_rauc)])
 @pytest.mark.timeout(300)
 def test_killed_at_random_moments_an_update_ends_old_or_new_with_one_report(

@@ -175,6 +175,7 @@ async def start_again(rig: RaucUpdaterRig) -> None:
     await rig.start()._recover()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("prove", ["", "no link"], ids=["confirmed", "failed trial"])
 @pytest.mark.timeout(240)
 async def test_killed_at_each_write_and_call_it_ends_old_or_new_with_one_true_report(

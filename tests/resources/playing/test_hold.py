@@ -23,6 +23,7 @@ from resources.playing.events import (
     Stopped,
 )
 from resources.playing.orders import Command, Order
+from resources.playing.positions import Positions
 from resources.playing.queue import Queue, Track
 from resources.playing.resume import BACK_SECONDS
 from resources.playing.teller import SILENT_DB, Teller
@@ -437,3 +438,22 @@ async def test_the_deck_asks_for_source_and_gain(bench: Bench) -> None:
     await bench.point.put("a")  # a file needs no relay
     assert bench.player.played[-1] == "a"
     assert bench.player.gains == [-3.5, -3.5]
+
+
+async def test_a_track_that_ends_while_its_place_is_asked_for_is_noted_as_finished_once() -> None:
+    """Else its end is forgotten, or there is nothing left to note and the close of the player fails."""
+    noted: list[bool] = []
+
+    class Memory(Positions):
+        def note(self, track: Track, at: float, length: float | None, *, finished: bool) -> None:  # noqa: ARG002  # as it is
+            noted.append(finished)
+
+    class Ending(ScriptedPlayer):
+        async def position(self) -> float | None:
+            await deck.end(finished=True)
+            return 3.0
+
+    deck = Deck(Ending(), Memory(None))
+    deck._track = Track("a", "/a.wav", "a.wav")
+    await deck.note()
+    assert noted == [True]

@@ -68,7 +68,7 @@ const EXPECTED = [
   [/^letters of any script and digits, .*$/, () => "文字和数字，之间可有单个空格、点、横线或下划线，至多 64 个字符（汉字 25 个），不能是 root、targets、snapshot、timestamp"],
   [/^an http\(s\) URL, or a URI of an app's own scheme .*$/, () => "http(s) 地址，或 APP 自己的协议地址如 com.example:/x，不含 #"],
   [/^https:\/\/HOST or https:\/\/HOST:PORT; .*$/, () => "https 加主机名（可加端口）；http 只限 localhost 和 127.0.0.1"],
-  [/^https:\/\/HOST\/… of at most (\d+) characters, .+$/, (high) => `https://主机/…，至多 ${high} 个字符，不含用户名、密码和 #`],
+  [/^https:\/\/HOST\/… of at most (\d+) characters, .+$/, (high) => `以 https 开头、带主机的地址，至多 ${high} 个字符，不含用户名、密码和 #`],
   [/^at most (\d+) of one app$/, (high) => `每个 APP 至多 ${high} 个`],
 ];
 const WHOLE = [
