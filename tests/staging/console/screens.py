@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from staging.store import Database, devices, history
+from staging.store import Database, devices, health, history
 from staging.store.history import HistoryPoint
 from staging.times import now_ms
 from tests.staging.console.conftest import Stage
@@ -75,7 +75,7 @@ def walk(page: Page, stage: Stage) -> None:
     page.get("input[name=user]")
     shoot(page, "login")
     page.log_in(USER, PASSWORD)
-    page.open("/console/devices")
+    show_overview(page)
     page.get(f"tr[data-uuid='{stage.uuid}'] .chip.good")
     page.open(f"/console/devices/{stage.uuid}")
     page.type("input[name=token]", stage.bind_token, enter=True)
@@ -101,7 +101,7 @@ def walk(page: Page, stage: Stage) -> None:
     shoot(page, "strategies")
     page.open("/console/products")
     page.click("tr[data-batch] button")
-    page.get(".scroll table")
+    page.get("[data-part=batch] table")
     shoot(page, "products")
     set_up(page)
     page.open("/console/accounts")
@@ -118,6 +118,13 @@ def walk(page: Page, stage: Stage) -> None:
     page.see(f"tr[data-uuid='{stage.uuid}']", "Bench speaker")
     shoot(page, "devices")
     show_device(page, stage)
+
+
+def show_overview(page: Page) -> None:
+    """Show what an operator sees first, and go on to the devices."""
+    page.get("[data-part=versions] tbody tr")
+    shoot(page, "overview")
+    page.open("/console/devices")
 
 
 def show_device(page: Page, stage: Stage) -> None:
@@ -200,7 +207,10 @@ def remember(stage: Stage) -> None:
         points = [HistoryPoint("power", min(100, level))]
         if step % 7 == 0:
             points.append(HistoryPoint("volume", (4, 9, 12, 6, 0, 8)[step // 7 % 6]))
-        database.call(history.append, device, points, start + step * DAY_MS // 97)
+        time = start + step * DAY_MS // 97
+        database.call(history.append, device, points, time)
+        online = [device.id] if step % 32 < 28 else []
+        database.call(health.sample, online, DAY_MS // 97, time)
     database.close()
 
 
