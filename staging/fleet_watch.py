@@ -8,7 +8,6 @@ boots so fast. A start that an update has ordered is none.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from staging.store.history import HistoryPoint
 from staging.times import Clock
 from wire.errors import WireError
 from wire.family import Why
+from wire.fields import parse_object
 from wire.ota import OtaEvent
 from wire.utterance_times import KEY_UTTERANCE_TIMES, parse_times
 
@@ -138,8 +138,8 @@ class Counter:
 def state_of(value: object) -> str:
     """Return the state in a report of ``player``; "" for what is none."""
     try:
-        read = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+        read = parse_object(value, "player") if isinstance(value, str) else value
+    except WireError:
         return ""
     state = read.get("state") if isinstance(read, dict) else None
     return state if isinstance(state, str) else ""

@@ -44,11 +44,13 @@ class TakenBack:
         with locked(self._lock, "another process is writing what was taken back"):
             is_new = not self.path.exists()
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, SECRET_MODE)  # fmt: skip
-            with os.fdopen(handle, "r+b", buffering=0) as file:
-                if _is_torn(file.fileno()):
+            # Buffered: a raw write may take a part, and say so in a number only.
+            with os.fdopen(handle, "r+b") as file:
+                if _is_torn(handle):
                     told = b"\n" + told
                 file.write(told)
-                os.fsync(file.fileno())
+                file.flush()
+                os.fsync(handle)
             if is_new:
                 fsync_path(self.path.parent)
 

@@ -8,6 +8,7 @@ that it has is checked, and the connection goes to one that was checked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -16,6 +17,8 @@ import logging
 import random
 import socket
 import ssl
+import threading
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,8 +28,9 @@ from staging.store import Database, alarms, webhooks
 from staging.store.webhooks import Due
 from staging.times import Clock
 
-# Of one try, in seconds: to connect, and then to answer.
+# Of one try, in seconds: of each step; of connecting, sending and the answer together; and with the look-up of the name.
 DEADLINE = 10.0
+EXCHANGE_DEADLINE = 20.0
 TRY_DEADLINE = 30.0
 LOOK_SECONDS = 5.0
 AT_ONCE = 4
@@ -80,15 +84,26 @@ class _Pinned(http.client.HTTPSConnection):
     def __init__(self, host: str, port: int, address: str, context: ssl.SSLContext) -> None:
         super().__init__(host, port, timeout=DEADLINE, context=context)
         self._address, self._tls = address, context
+        self._plain: socket.socket | None = None
 
     def connect(self) -> None:
         """Connect to the address, and have the certificate be the host's."""
-        plain = socket.create_connection((self._address, self.port), DEADLINE)
+        plain = self._plain = socket.create_connection((self._address, self.port), DEADLINE)
         try:
-            self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+            self.sock = self._tls.wrap_socket(
+                plain, server_hostname=self.host, do_handshake_on_connect=False
+            )
+            self._plain = self.sock
+            self.sock.do_handshake()
         except BaseException:
             plain.close()
             raise
+
+    def cut(self) -> None:
+        """End what waits for the other side, in another thread: a byte now and then would keep it for ever."""
+        if self._plain is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._plain, socket.SHUT_RDWR)
 
 
 def post(message: Due, seconds: int, *, allow_private: bool, context: ssl.SSLContext) -> str | None:
@@ -103,23 +118,33 @@ def post(message: Due, seconds: int, *, allow_private: bool, context: ssl.SSLCon
         "X-Story-Signature": sign(message.secret, body, seconds),
     }
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection: _Pinned | None = None
     try:
         address = addresses(host, port, allow_private=allow_private)[0]
-        connection = _Pinned(host, port, address, context)
-        connection.request("POST", path, body, headers)
-        answer = connection.getresponse()
-        answer.read(ANSWER_LIMIT)
+        with (
+            contextlib.closing(_Pinned(host, port, address, context)) as connection,
+            _cut_after(EXCHANGE_DEADLINE, connection),
+        ):
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            answer.read(ANSWER_LIMIT)
     except (RefusedAddressError, OSError, http.client.HTTPException, ValueError) as error:
         return str(error) or type(error).__name__
-    finally:
-        if connection is not None:
-            connection.close()
     if answer.status in _GOOD:
         return None
     return f"HTTP {answer.status}" + (
         ", which is not followed" if 300 <= answer.status < 400 else ""
     )
+
+
+@contextlib.contextmanager
+def _cut_after(seconds: float, connection: _Pinned) -> Iterator[None]:
+    timer = threading.Timer(seconds, connection.cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Sender:

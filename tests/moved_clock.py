@@ -32,7 +32,7 @@ class _Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Any:
         if timeout is not None and timeout <= 0:
             return super().select(0)
-        if events := super().select(_ON_ITS_WAY):
+        if events := super().select(self.loop.on_its_way):
             return events
         if self.loop.in_threads or timeout is None:
             events = super().select(_PATIENCE)
@@ -46,9 +46,9 @@ class _Selector(selectors.DefaultSelector):
 class MovedLoop(asyncio.SelectorEventLoop):
     """`time` returns seconds from 1000 on, which pass by jumps."""
 
-    def __init__(self) -> None:
-        """Stand at 1000 s."""
-        self.moved = 1000.0
+    def __init__(self, on_its_way: float = _ON_ITS_WAY) -> None:
+        """Stand at 1000 s; ``on_its_way``: seconds of real time before each jump, 0 where no socket is real."""
+        self.moved, self.on_its_way = 1000.0, on_its_way
         self.in_threads = 0
         selector = _Selector()
         selector.loop = self

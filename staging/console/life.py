@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -9,6 +10,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from staging.console import shapes
 from staging.console.call import Call
+from staging.diagnoses import log_of
 from staging.store import life
 
 PAGE, UPDATES_PAGE = 40, 10
@@ -84,6 +86,7 @@ async def archive(call: Call) -> Response:
 
 async def log(call: Call) -> Response:
     """Return the last lines of the machine's log."""
-    return JSONResponse(
-        {"lines": call.services.diagnoses.log(call.row.device.uuid, call.row.device.family_since)}
-    )
+    uuid, since = call.row.device.uuid, call.row.device.family_since
+    # In a thread: what a machine has packed takes time to unpack.
+    lines = await asyncio.to_thread(log_of, call.services.diagnoses.archive(uuid, since))
+    return JSONResponse({"lines": lines})

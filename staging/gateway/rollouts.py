@@ -66,13 +66,24 @@ class Rollouts:
             await self.look()
 
     async def look(self) -> None:
-        """Look at every rollout once."""
+        """Look at every rollout once; one that fails each time holds up no other."""
         try:
-            for strategy_id in await self._database.read(rollout_acts.watched):
-                await self._look_at(strategy_id)
-            await self._recall()
+            watched = await self._database.read(rollout_acts.watched)
         except (StagingError, SQLAlchemyError) as error:
             _log.warning("rollouts are looked at later: %s", error)
+            return
+        for strategy_id in watched:
+            await self._contained(f"strategy {strategy_id}", self._look_at(strategy_id))
+        await self._contained("updates to take back", self._recall())
+
+    @staticmethod
+    async def _contained(what: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except (StagingError, SQLAlchemyError) as error:
+            _log.warning("rollouts: %s: looked at later: %s", what, error)
+        except Exception:  # noqa: BLE001  # a plan that another version wrote, or a hand, holds up no other
+            _log.exception("rollouts: %s: cannot be looked at", what)
 
     async def _look_at(self, strategy_id: int) -> None:
         now = self._clock()

@@ -20,6 +20,7 @@ from agent.bench_helper import (
     flip,
     read_token,
 )
+from tests.waiting import until
 from wire.bench_helper import Told, Wanted, encode_wanted, parse_told
 
 TOKEN = "0123456789abcdef"  # no real one
@@ -61,27 +62,21 @@ def is_stopped(process: int) -> bool:
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-async def until(process: int, *, stopped: bool) -> None:
-    async with asyncio.timeout(60):
-        while is_stopped(process) is not stopped:
-            await asyncio.sleep(0.001)
-
-
 async def test_a_freeze_ends_with_its_connection(
     state: Path, agent: subprocess.Popen[bytes]
 ) -> None:
     told, writer, _ = await asked(state, Wanted("freeze", {"seconds": 600}, TOKEN))
     assert told.done
-    await until(agent.pid, stopped=True)
+    await until(lambda: is_stopped(agent.pid))
     writer.close()
-    await until(agent.pid, stopped=False)
+    await until(lambda: not is_stopped(agent.pid))
 
 
 async def test_a_freeze_ends_after_its_seconds(state: Path, agent: subprocess.Popen[bytes]) -> None:
     told, writer, reader = await asked(state, Wanted("freeze", {"seconds": 0}, TOKEN))
     assert told.done
     assert await reader.read() == b""
-    await until(agent.pid, stopped=False)
+    await until(lambda: not is_stopped(agent.pid))
     writer.close()
 
 

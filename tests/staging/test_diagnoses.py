@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import io
 import tarfile
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from staging.diagnoses import Diagnoses, log_of
+from staging.diagnoses import UNPACKED_LIMIT, Diagnoses, log_of
 from staging.errors import DeviceOfflineError, NotFoundError, NotSupportedError, StagingError
 from staging.gateway.session import Session, Sessions
 from staging.store.devices import Identity
@@ -90,7 +91,7 @@ async def test_an_archive_comes_whole_and_its_log_is_read() -> None:
     assert made.begin(UUID)["state"] == "gathering"
     assert await ended(made) == {"state": "ready", "size": len(archive), "time": 5000}
     assert made.archive(UUID) == archive
-    assert made.log(UUID)[-1] == "line 19999 小星星"
+    assert log_of(made.archive(UUID))[-1] == "line 19999 小星星"
     with pytest.raises(NotFoundError):
         made.archive(UUID, since=5000)  # another family's
     assert made.state(UUID, since=5000) == {"state": "none"}
@@ -143,3 +144,41 @@ def test_an_archive_that_is_none_is_told() -> None:
     for archive in (b"", b"not gzip", packed(b"x", "diag/other.txt"), packed(b"x" * 999)[:40]):
         with pytest.raises(StagingError, match="archive"):
             log_of(archive)
+
+
+def test_an_archive_that_a_stranger_made_is_unpacked_within_bounds_or_said_to_be_none() -> None:
+    bomb = gzip.compress(bytes(UNPACKED_LIMIT + 2))
+    assert len(bomb) < 100_000
+    torn = bytearray(packed(b"line" * 100_000))
+    torn[len(torn) // 2] ^= 0xFF
+    for archive, told in (
+        (bomb, "more than"),
+        (bytes(torn), "cannot be read"),
+        (packed(b"x")[:40], "cannot be read"),
+        (b"", "cannot be read"),
+        (b"no archive", "cannot be read"),
+        (gzip.compress(b"")[:10] + b"\xff" * 50, "cannot be read"),
+        (packed(b"x", "diag/other"), "no log.txt"),
+    ):
+        with pytest.raises(StagingError, match=told):
+            log_of(archive)
+
+
+async def test_a_machine_that_sends_more_than_it_said_is_not_heard_to_its_end() -> None:
+    class Endless(Machine):
+        async def request(
+            self, _connection: Any, /, method: str, *_rest: Any, **_how: Any
+        ) -> Answer:
+            self.asked = getattr(self, "asked", 0) + 1
+            if method == "POST":
+                return self.begin
+            return Answer(
+                Code.CONTENT,
+                encode_piece(Piece(State.READY, "", 10, 1_000_000, "0" * 64, b"x" * 8)),
+            )
+
+    machine = Endless(b"")
+    made = diagnoses(machine)
+    made.begin(UUID)
+    assert "not as long" in (await ended(made))["message"]
+    assert machine.asked == 3

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -15,6 +15,7 @@ from staging import doorman
 from staging.crowd import DoorLimits
 from staging.doorman import Doorman, Settle
 from staging.listening import listen
+from tests.waiting import until
 
 
 class Door:
@@ -59,12 +60,6 @@ async def door(limits: DoorLimits) -> AsyncIterator[Door]:
         made.doorman.close()
         made.listener.close()
         await until(lambda: len(made.doorman) == 0)
-
-
-async def until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not done():
-            await asyncio.sleep(0.002)
 
 
 async def read(sock: socket.socket) -> bytes:

@@ -92,3 +92,9 @@ def test_what_could_not_be_stored_is_counted_later_and_bounded(
     for n in range(5):
         counter.note_change(str(n))
     assert len(counter._left._held) == 2
+
+
+def test_a_value_that_is_nested_too_deep_has_no_state() -> None:
+    """A device may report any text; it must not fail the report that tells it."""
+    assert state_of("[" * 60_000) == ""
+    assert state_of('{"state": ' * 20_000) == ""

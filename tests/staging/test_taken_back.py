@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import errno
 import json
+import resource
+import signal
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -253,3 +255,22 @@ def test_a_restored_copy_is_one_file(cloud: Cloud) -> None:
     assert isinstance(cloud.store, Database)
     with sqlite3.connect(cloud.data.database) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_disk_that_takes_a_part_of_a_line_is_told_and_the_next_line_is_whole(
+    tmp_path: Path,
+) -> None:
+    """A raw write returns how much was taken, and raises nothing."""
+    journal = TakenBack(DataDir(tmp_path))
+    journal.append([{"kind": "first"}])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 10, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            journal.append([{"kind": "second"}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    journal.append([{"kind": "third"}])
+    assert [line["kind"] for line in taken_back.read(journal.path)] == ["first", "third"]

@@ -11,18 +11,19 @@ import hmac
 import http.server
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
+import staging.webhooks as webhook_sender
 from staging.errors import NotFoundError, StagingError
 from staging.store import Database, alarms, webhooks
 from staging.store.alarm_models import Delivery
-from staging.store.webhooks import GIVEN_UP, PAUSES
-from staging.webhooks import Sender, addresses, is_public, sign
+from staging.store.webhooks import GIVEN_UP, PAUSES, Due
+from staging.webhooks import Sender, addresses, is_public, post, sign
 from tests.staging.conftest import FakeClock
 from wire.errors import FieldError
 
@@ -89,10 +90,13 @@ def test_tries_end(database: Database) -> None:
             database.call(missing, hook.id)
 
 
+Answering = Callable[[http.server.BaseHTTPRequestHandler], None]
+
+
 class Receiver:
     """A receiver of webhooks with TLS on loopback."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, instead: Answering | None = None) -> None:
         authority = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost").configure_cert(context)
@@ -104,6 +108,9 @@ class Receiver:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:  # http.server's name
+                if instead is not None:
+                    instead(self)
+                    return
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.got.append((dict(self.headers), body))
                 self.send_response(outer.answers.pop(0))
@@ -179,3 +186,28 @@ async def test_a_receiver_whose_certificate_is_not_trusted_gets_nothing(
     assert last is not None
     assert "CERTIFICATE_VERIFY_FAILED" in last.problem
     assert receiver.got == []
+
+
+def test_a_receiver_that_answers_byte_by_byte_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte would be within the deadline of a step, and the thread would be gone for ever."""
+    monkeypatch.setattr(webhook_sender, "EXCHANGE_DEADLINE", 0.2)
+    left = threading.Event()
+
+    def drip(handler: http.server.BaseHTTPRequestHandler) -> None:
+        try:
+            while not left.wait(0.01):
+                handler.wfile.write(b"H")
+                handler.wfile.flush()
+        except OSError:
+            left.set()
+
+    receiver = Receiver(tmp_path, drip)
+    problem = post(
+        Due(1, 1, receiver.url, "secret", "{}"), 0, allow_private=True, context=receiver.trusts
+    )
+    assert problem
+    assert left.wait(60)
+    receiver.server.shutdown()
+    receiver.server.server_close()

@@ -8,7 +8,7 @@ import logging
 import random
 import socket
 from collections.abc import AsyncIterator, Hashable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiocoap
 import pytest
@@ -17,6 +17,7 @@ from aiocoap.numbers.types import Type
 from aiocoap.optiontypes import OpaqueOption
 
 from tests.extras import module_needs
+from tests.waiting import until
 from transport.datagram import DatagramServer, Site
 from transport.udp import bind_udp
 from wire.exchange import Answer, Request
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from transport.udp import Admit
 
 module_needs("cbor2")
-from tests.transport.oscore_client import DEADLINE, KEYS, Phone  # noqa: E402  # after the extra is found
+from tests.transport.oscore_client import KEYS, Phone  # noqa: E402  # after the extra is found
 from transport import oscore  # noqa: E402
 from transport.oscore import RESERVE, RESERVE_AGAIN, ClientContext, ProtectedSite  # noqa: E402
 
@@ -156,12 +157,6 @@ async def test_no_number_is_used_twice_over_many_kills(monkeypatch: pytest.Monke
             sent, numbers = phone.sender_sequence_number, numbers + phone.numbers
     assert len(numbers) == 5 * 9  # an Echo, its answer and seven changes
     assert len(set(numbers)) == len(numbers)
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 async def test_a_card_that_takes_nothing_is_no_reason_to_use_a_number_twice(

@@ -11,6 +11,7 @@ import pytest
 
 from agent.diag import desk
 from agent.diag.desk import DiagDesk, own_log
+from tests.waiting import DEADLINE
 from wire.codes import Code
 from wire.diag import PART_BYTES, SIZE_LIMIT, Piece, State, parse_piece, part_query
 from wire.exchange import Request
@@ -29,13 +30,14 @@ async def post(made: DiagDesk) -> int:
 
 
 async def get(made: DiagDesk, part: int = 0) -> Piece:
-    while True:
-        answer = await made.handle(Request("GET", PATH, part_query(part)))
-        assert answer.code == Code.CONTENT, answer.text
-        piece = parse_piece(answer.payload)
-        if piece.state is not State.GATHERING:
-            return piece
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            answer = await made.handle(Request("GET", PATH, part_query(part)))
+            assert answer.code == Code.CONTENT, answer.text
+            piece = parse_piece(answer.payload)
+            if piece.state is not State.GATHERING:
+                return piece
+            await asyncio.sleep(0.001)
 
 
 async def test_an_archive_is_made_once_and_given_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from staging.advise.bench import AbsentError, Manner, Serving
 from staging.advise.record import LineSeen
+from tests.moved_clock import MovedLoop
 
 T = TypeVar("T")
 WALL_MS = 1_700_000_000_000
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop without waits: where nothing is ready, its clock is set to the next timer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._now = 0.0
-
-    def time(self) -> float:
-        return self._now
-
-    def _run_once(self) -> None:
-        scheduled: Any = self._scheduled  # type: ignore[attr-defined]
-        if not self._ready:  # type: ignore[attr-defined]
-            while scheduled and scheduled[0]._cancelled:
-                self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
-                heapq.heappop(scheduled)._scheduled = False
-            if not scheduled:
-                raise RuntimeError("everybody waits for nothing")
-            self._now = max(self._now, scheduled[0]._when)
-        super()._run_once()  # type: ignore[misc]
-
-
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run on a virtual clock."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    """Run on a moved clock, with no real socket."""
+    with asyncio.Runner(loop_factory=lambda: MovedLoop(on_its_way=0)) as runner:
         return runner.run(work)
 
 

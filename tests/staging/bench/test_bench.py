@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from staging.listening import listen
 from staging.store import Database, devices
 from staging.store.models import Device
 from tests.staging.conftest import FakeClock, ScriptedDevice
+from tests.waiting import until
 from transport.errors import TransportError
 from wire.codes import Code
 from wire.reports import parse_registration_answer
@@ -71,12 +72,6 @@ async def cloud(
     for made in cloud.made:
         await made.close()
     await gateway.stop()
-
-
-async def until(found: Callable[[], object]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not found():
-            await asyncio.sleep(0.001)
 
 
 async def test_a_registered_device_is_held_and_let_go(cloud: Cloud) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from staging.gateway import tls
 from staging.gateway.handshakes import TlsServer
 from staging.identity import ca
 from staging.listening import listen
+from tests.waiting import until
 
 UUID = "00830000000001"
 DEADLINE = 60.0
@@ -86,12 +86,6 @@ class Echo:
         self.writer.close()
         self._tls.close()
         self._listener.close()
-
-
-async def until(found: Any) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not found():
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from staging.bench.bench import Bench
 from staging.bench.machines import HELPERS, Helpers, parse_helper
 from staging.errors import NotSupportedError, StagingError
+from tests.waiting import until
 from wire.bench_helper import Told, Wanted, encode_told, parse_wanted
 from wire.errors import FieldError
 
@@ -57,12 +58,6 @@ async def bench(
     made.helpers.set(UUID, f"127.0.0.1:{helper[1]}", TOKEN)
     yield made, helper[0]
     await made.close()
-
-
-async def until(found: object) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not found():  # type: ignore[operator]
-            await asyncio.sleep(0.001)
 
 
 async def test_a_lasting_fault_lasts_as_long_as_its_connection(

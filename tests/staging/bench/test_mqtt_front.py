@@ -21,6 +21,7 @@ from staging.wirelog.log import WireLog
 from staging.wirelog.mqtt_taps import MqttTap
 from tests.staging.wirelog.test_frames import packet
 from tests.staging.wirelog.test_mqtt_view import CONNECT
+from tests.waiting import until
 
 DEADLINE = 60.0
 CONNACK, PING = packet(0x20, b"\0\0\0"), packet(0xC0, b"")
@@ -78,9 +79,7 @@ async def _read(reader: asyncio.StreamReader, count: int) -> bytes:
 
 
 async def _until(front: Front, text: str) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not any(text in str(entry.to_json()) for entry in front.log.entries(UUID)):
-            await asyncio.sleep(0.001)
+    await until(lambda: any(text in str(entry.to_json()) for entry in front.log.entries(UUID)))
 
 
 async def test_bytes_pass_both_ways_and_each_packet_is_seen(front: Front) -> None:

@@ -28,6 +28,7 @@ from staging.store.products import DATA_POINTS
 from tests.authority import Authority
 from tests.broker import CLOUD_PASSWORD, DEADLINE, broker, connect
 from tests.staging.conftest import API_URL, LIMITS, FakeClock
+from tests.waiting import until
 from transport.errors import TransportError
 from wire.abilities import ANSWER, ANSWER_PATH, Abilities
 from wire.answers import Result, UtteranceAnswer
@@ -54,12 +55,6 @@ pytestmark = pytest.mark.one_database
 
 FRAME = (38).to_bytes(4, "little") + bytes(38)
 UUIDS = [f"008300000000{number:02x}" for number in range(4)]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @dataclass

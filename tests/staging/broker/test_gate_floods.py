@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import staging.broker.gate
-from tests.staging.broker.test_gate import Site, authority, site, stored, until
+from tests.staging.broker.test_gate import Site, authority, site, stored
+from tests.waiting import until
 from wire.codes import Code
 from wire.reports import report_payload
 from wire.topics import Kind, Topic

@@ -145,3 +145,27 @@ async def test_the_cloud_opens_halts_and_does_not_ask_the_same_device_for_ever(
     for _ in range(ASK_AGAIN + 1):
         await work.look()
     assert taken.asked == [2, 2]
+
+
+async def test_a_rollout_that_cannot_be_looked_at_holds_up_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+
+    def look(_session: Any, number: int, _now: int) -> None:
+        looked.append(number)
+        if number == 1:
+            raise ValueError("a plan of another version")
+
+    def to_cancel(_session: Any) -> list[tuple[int, str]]:
+        looked.append(0)
+        return []
+
+    async def taken(uuid: str, only: int | None = None) -> OtaTask:
+        raise AssertionError((uuid, only))
+
+    monkeypatch.setattr(rollout_acts, "watched", lambda _session: [1, 2])
+    monkeypatch.setattr(rollout_acts, "look", look)
+    monkeypatch.setattr(rollout_acts, "to_cancel", to_cancel)
+    await Rollouts(database, lambda: 0, lambda _uuid: True, taken, 1.0).look()
+    assert looked == [1, 2, 0]
