@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StoreBusyError
 from staging.gateway.gateway import Gateway
-from staging.store import Database, alarms, health, webhooks
+from staging.store import Database, alarms, health
 from staging.store.effects import Effect, OtaEventSeen, OtaStateSeen, RunningVersion
 from staging.store.health import Counts
 from staging.store.history import HistoryPoint
@@ -36,7 +36,6 @@ UPDATE_MS = 15 * 60_000
 DEVICES_LIMIT = 20_000
 # A sample that comes later than this counts for no more: the machine slept.
 LONGEST_MS = 3 * 60_000
-PURGE_EVERY = 60
 
 _log = logging.getLogger(__name__)
 
@@ -176,10 +175,13 @@ class FleetWatch:
         rounds = round(SAMPLE_SECONDS / FLUSH_SECONDS)
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
-            await self.store()
             self._round += 1
-            if self._samples and self._round % rounds == 0:
-                await self.sample()
+            try:
+                await self.store()
+                if self._samples and self._round % rounds == 0:
+                    await self.sample()
+            except Exception:  # noqa: BLE001  # figures of the fleet end no cloud that its devices need
+                _log.exception("a look at the fleet failed")
 
     async def store(self) -> None:
         """Store what was counted; what the store does not take now is kept."""
@@ -199,9 +201,6 @@ class FleetWatch:
         try:
             await self._database.write(health.sample, self._sessions.ids(), lasted, now)
             await self._look(now)
-            if self._round % (PURGE_EVERY * 3) == 0:
-                for forget in (health.forget_old, alarms.forget_old, webhooks.forget_old):
-                    await self._database.write(forget, now)
         except (StoreBusyError, SQLAlchemyError) as error:
             _log.warning("a minute of the fleet was not stored: %s", type(error).__name__)
 

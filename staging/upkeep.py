@@ -25,7 +25,17 @@ from staging.identity import ca
 from staging.releases import tool
 from staging.releases.stock import Stock, compare
 from staging.steadiness import Steadiness
-from staging.store import Database, apps, audit, presence, releases, retention
+from staging.store import (
+    Database,
+    alarms,
+    apps,
+    audit,
+    health,
+    presence,
+    releases,
+    retention,
+    webhooks,
+)
 from staging.store.retention import REPORT_DAYS
 from staging.taken_back import TakenBack
 from staging.times import now_ms
@@ -119,7 +129,8 @@ class Upkeep:
         try:
             await asyncio.to_thread(TakenBack(self._data).prune, now_ms())
             await self._database.write(apps.purge, now_ms())
-            await self._database.write(audit.purge, now_ms())
+            for forget in (audit.purge, health.forget_old, alarms.forget_old, webhooks.forget_old):
+                await self._database.write(forget, now_ms())
             await self._prune(now_ms())
         except (StagingError, SQLAlchemyError, OSError) as error:
             _log.warning("old rows were not purged: %s", error)

@@ -165,6 +165,8 @@ class Sender:
                 await self.send()
             except (StoreBusyError, SQLAlchemyError) as error:
                 _log.debug("webhooks wait for the store: %s", error)
+            except Exception:  # noqa: BLE001  # a message that cannot be sent ends no cloud
+                _log.exception("webhooks were not sent")
 
     async def send(self) -> int:
         """Send what is due now; return how many messages were tried."""

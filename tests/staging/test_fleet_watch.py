@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from staging import fleet_watch
-from staging.fleet_watch import Counter, press_of, state_of
+from staging.fleet_watch import Counter, FleetWatch, press_of, state_of
 from staging.store.effects import OtaEventSeen, RunningVersion
 from staging.store.health import Counts
 from staging.store.history import HistoryPoint
+from tests.moved_clock import on_moved_clock
 from tests.staging.conftest import FakeClock
 from wire.ota import OtaEvent, OtaEventReport
 
@@ -98,3 +103,25 @@ def test_a_value_that_is_nested_too_deep_has_no_state() -> None:
     """A device may report any text; it must not fail the report that tells it."""
     assert state_of("[" * 60_000) == ""
     assert state_of('{"state": ' * 20_000) == ""
+
+
+@on_moved_clock
+async def test_a_look_that_fails_is_followed_by_others(caplog: pytest.LogCaptureFixture) -> None:
+    """The cloud, which devices need, would end with it."""
+    gateway: Any = SimpleNamespace(
+        sessions=None, is_online=lambda _uuid: True, has_twin=lambda _uuid: False,
+        watch=lambda _told: None, listen=lambda _told: None,
+    )  # fmt: skip
+    looks = []
+
+    class Failing(FleetWatch):
+        async def store(self) -> None:
+            looks.append(1)
+            raise KeyError("a fault of ours")
+
+    nothing: Any = None
+    running = asyncio.create_task(Failing(nothing, gateway, lambda: 0, samples=False).run())
+    await asyncio.sleep(3 * 20 + 1)
+    running.cancel()
+    assert len(looks) == 3
+    assert "a look at the fleet failed" in caplog.text

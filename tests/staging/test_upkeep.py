@@ -20,6 +20,7 @@ from staging.identity import ca
 from staging.releases import tool
 from staging.store import Database, apps, devices, history
 from staging.store.apps import TOKEN_LIFETIME_S, AppType, Nonce
+from staging.store.fleet_models import FleetSample
 from staging.store.history import HistoryPoint
 from staging.store.models import OsVersion, Report, UsedNonce
 from staging.store.retention import STEP_ROWS
@@ -89,11 +90,16 @@ async def work(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return made
 
 
+def sample(session: Any, now: int) -> None:
+    session.add(FleetSample(ts=now, devices=1, online=1, updating=0))
+
+
 async def test_old_nonces_go_and_the_rest_is_renewed(
     work: Work, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = database.call(apps.add_app, "a", AppType.WEB, None, 0)
     database.call(apps.remember_nonces, [Nonce(app.id, "old", 0)])
+    database.call(sample, 0)
     work.believe(monkeypatch, TOKEN_LIFETIME_S * 1000 + 1)
     await work.run(2)
     assert work.done[:5] == ["ensure", "refresh", "certificate", "load", "broker"]
@@ -102,6 +108,7 @@ async def test_old_nonces_go_and_the_rest_is_renewed(
         return list(session.scalars(select(UsedNonce.nonce)))
 
     assert database.call(left) == []
+    assert database.call(lambda session: session.query(FleetSample).count()) == 0
 
 
 async def test_a_failure_is_logged_and_the_work_goes_on(
@@ -130,9 +137,11 @@ async def test_a_clock_that_is_nine_years_ahead_deletes_nothing(
     app = database.call(apps.add_app, "a", AppType.WEB, None, now)
     database.call(apps.issue_token, app.id, "tester", now)
     database.call(apps.remember_nonces, [Nonce(app.id, "used", now)])
+    database.call(sample, now)
     work.believe(monkeypatch, now + 9 * 365 * DAY_MS, noted=now)
     await work.run(2)
     assert database.call(lambda session: session.query(UsedNonce).count()) == 1
+    assert database.call(lambda session: session.query(FleetSample).count()) == 1
     assert upkeep.read_noted(work.data) == now
 
 
