@@ -36,6 +36,7 @@ from tests.agent.voice.test_real_audio import LOUDNESS, align, correlation, deco
 from tests.audio.wake_speech import MANNERS, models, need_speech, said, take
 from tests.machine.mic_parts import back_end, children, mic_server
 from tests.machine.wake_parts import GOOD
+from tests.waiting import until
 from tools.pulse import MicServer
 from tools.speech import scaled, sound_of
 
@@ -163,8 +164,9 @@ async def test_a_child_that_dies_is_started_again_and_hears_and_the_button_works
             await asyncio.sleep(0.01)
         assert await machine.listener.cancel()
         await listening
-        while not machine.process.listens or not machine.wake.is_open:
-            await asyncio.sleep(0.02)
+        # Whether its death is noticed before the listener asks for it again is for the kernel to say.
+        await until(lambda: machine.process.state.faults)
         assert machine.process.state.faults == {WakeFault.ENDED: 1}
+        await until(lambda: machine.process.listens and machine.wake.is_open)
         while not machine.process.state.hits:
             await speak(server, spoken(WORD, *MANNERS[1]), END)
