@@ -26,6 +26,7 @@ ASK_SECONDS = 120.0
 _TRYBOOT = re.compile(r"reboot: Restarting system with command '0 tryboot'")
 _RESTART = re.compile(r"reboot: Restarting system")
 _SLOTS = {2: "A", 3: "B"}
+_WAV_HEAD = 44
 # A clock that counts: each instruction takes 1 ns, so that the whole machine does 1000 million in a second, with one core. A
 # Pi's core of 1.0 to 1.5 GHz does about as many, and it has four. While all wait for the card or the network, host time passes.
 _COUNTED = ("-icount", "shift=0,sleep=on")
@@ -225,13 +226,23 @@ class Card:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
 
-    def loudness(self) -> int:
-        """Return the loudest sample, 0 to 32767, of what it has played since its start."""
-        path = self.folder / f"sound-{len(self.starts)}.wav"
+    def loudness(self, since: int = 0) -> int:
+        """Return the loudest sample, 0 to 32767, of what it has played since its start, or after ``since`` bytes of it."""
         # QEMU completes the header at its end only.
-        data = path.read_bytes()[44:] if path.exists() else b""
+        data = (
+            self._sound.read_bytes()[_WAV_HEAD + since // 2 * 2 :] if self._sound.exists() else b""
+        )
         samples = memoryview(data[: len(data) // 2 * 2]).cast("h")
         return max((abs(it) for it in samples), default=0)
+
+    @property
+    def heard_bytes(self) -> int:
+        """How many bytes of sound it has played since its start."""
+        return max(0, self._sound.stat().st_size - _WAV_HEAD) if self._sound.exists() else 0
+
+    @property
+    def _sound(self) -> Path:
+        return self.folder / f"sound-{len(self.starts)}.wav"
 
     def ask(self, command: str, seconds: float = ASK_SECONDS) -> str:
         """Run a command in its root shell and return the output; raises TimeoutError, or ConnectionError when it goes off."""

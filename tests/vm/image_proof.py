@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.vm.boot_to_sound import boot_to_sound
+from tests.vm.services import exposure, player
 from tests.vm.twin import (
     CARD_MIB,
     NEW,
@@ -234,6 +235,8 @@ STEPS: dict[str, Callable[[Proof], str]] = {
     "parts": parts,
     "volume": volume,
     "sound": sound,
+    "exposure": exposure,
+    "player": player,
     "kill-9": killed,
     "sigstop": stopped,
     "reboot": restarted,
