@@ -128,12 +128,29 @@ def post(message: Due, seconds: int, *, allow_private: bool, context: ssl.SSLCon
             answer = connection.getresponse()
             answer.read(ANSWER_LIMIT)
     except (RefusedAddressError, OSError, http.client.HTTPException, ValueError) as error:
-        return str(error) or type(error).__name__
+        return _problem(f"{host}:{port}", error)
     if answer.status in _GOOD:
         return None
     return f"HTTP {answer.status}" + (
         ", which is not followed" if 300 <= answer.status < 400 else ""
     )
+
+
+def _problem(place: str, error: Exception) -> str:
+    """Return a fault in words that say what to look at."""
+    match error:
+        case socket.gaierror():
+            return f"{place}: the name is not known, expected one of the network"
+        case ConnectionRefusedError():
+            return f"{place}: nothing listens there, expected a server with HTTPS"
+        case ssl.SSLCertVerificationError():
+            return f"{place}: its certificate is not trusted: {error.verify_message}"
+        case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(error):
+            return f"{place}: it does not speak TLS, expected HTTPS"
+        case TimeoutError():
+            return f"no answer within {DEADLINE:g} s"
+        case _:
+            return str(error) or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from staging.commands.audited import system_user
 from staging.commands.common import Commands, Result, command, group, store
 from staging.store import alarms, webhooks
-from staging.times import iso_or_none, now_ms
+from staging.times import now_ms
 from wire.errors import FieldError
 
 LIMIT = 500
@@ -36,6 +36,8 @@ def add_commands(
     for name, run, text in (
         ("remove", _remove, "tell an address no more"),
         ("test", _test, "have the server send a test message"),
+        ("on", _on, "tell an address again"),
+        ("off", _off, "tell an address nothing; what waits for it is given up"),
     ):
         command(hook, name, common, run, text).add_argument("number", type=int, metavar="ID")
 
@@ -91,22 +93,9 @@ def _add(options: argparse.Namespace) -> Result:
 def _hooks(options: argparse.Namespace) -> Result:
     with store(options) as database:
         found = database.call(webhooks.listing)
-    rows = [
-        {
-            "id": hook.id,
-            "url": hook.url,
-            "waiting": waiting,
-            "lastState": None if last is None else last.state,
-            "lastTries": 0 if last is None else last.tries,
-            "lastProblem": "" if last is None else last.problem,
-            "nextTry": None
-            if last is None or last.state != webhooks.WAITING
-            else iso_or_none(last.next_time),
-        }
-        for hook, last, waiting in found
-    ]
+    rows = [webhooks.to_json(each) for each in found]
     lines = [
-        f"{r['id']} {r['url']} last={r['lastState'] or '-'} tries={r['lastTries']} waiting={r['waiting']} {r['lastProblem']}".rstrip()
+        f"{r['id']} {r['url']} {'on' if r['on'] else 'off'} last={r['lastState'] or '-'} tries={r['lastTries']} waiting={r['waiting']} {r['lastProblem']}".rstrip()
         for r in rows
     ]
     return Result({"webhooks": rows}, lines or ["no webhooks"])
@@ -123,3 +112,20 @@ def _test(options: argparse.Namespace) -> Result:
         made = database.call(webhooks.test, options.number, now_ms())
     told = f"message {made.id} waits for the server to send it; see: story-cloud alarm webhook list"
     return Result({"message": made.id}, [told])
+
+
+def _on(options: argparse.Namespace) -> Result:
+    return _switch(options, on=True)
+
+
+def _off(options: argparse.Namespace) -> Result:
+    return _switch(options, on=False)
+
+
+def _switch(options: argparse.Namespace, *, on: bool) -> Result:
+    with store(options) as database:
+        hook = database.call(webhooks.switch, options.number, on=on)
+    return Result(
+        {"id": hook.id, "url": hook.url, "on": on},
+        [f"{'on' if on else 'off'} {hook.id} {hook.url}"],
+    )

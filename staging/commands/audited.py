@@ -68,6 +68,8 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "alarm webhook add": {},
     "alarm webhook remove": {TARGET: "number"},
     "alarm webhook test": {TARGET: "number"},
+    "alarm webhook on": {TARGET: "number"},
+    "alarm webhook off": {TARGET: "number"},
     "update cancel": {UUID: "uuid"},
     "advise": {UUID: "uuid"},
     "say": {UUID: "uuid"},

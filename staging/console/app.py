@@ -40,6 +40,7 @@ from staging.console import (
     strategies,
     update,
     versions,
+    webhooks,
     wires,
 )
 from staging.console.assets import INDEX, Assets
@@ -87,6 +88,7 @@ register_url_convertor("id", _Id())
 _PRODUCT = "/api/products/{product:id}"
 _ACCOUNT = "/api/accounts/{account:id}"
 _STRATEGY = "/api/strategies/{strategy:id}"
+_WEBHOOK = "/api/webhooks/{webhook:id}"
 _POINTS = f"{_PRODUCT}/points"
 
 
@@ -189,6 +191,13 @@ def routes() -> list[Route]:
         _route("POST", f"{_ACCOUNT}/tokens/revoke", accounts.revoke_tokens),
         _route("GET", "/api/dashboard", dashboard.show),
         _route("POST", "/api/alarms/{alarm:id}/acknowledge", dashboard.acknowledge),
+        _route("POST", "/api/alarms/settings", webhooks.set_settings),
+        _route("GET", "/api/webhooks", webhooks.listing),
+        _route("POST", "/api/webhooks", webhooks.add),
+        _route("POST", f"{_WEBHOOK}/test", webhooks.test),
+        _route("POST", f"{_WEBHOOK}/on", webhooks.switch_on),
+        _route("POST", f"{_WEBHOOK}/off", webhooks.switch_off),
+        _route("POST", f"{_WEBHOOK}/remove", webhooks.remove),
         _route("GET", "/api/audit", audit.listing),
         _route("GET", "/api/audit.csv", audit.as_csv),
         *(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from staging.store.models import Base, BigId
@@ -51,6 +51,8 @@ class Webhook(Base):
     # With it each message is signed; shown once, when it is made.
     secret: Mapped[str] = mapped_column(String(64))
     create_time: Mapped[int]
+    # False: it is told nothing, until it is switched on again.
+    is_on: Mapped[bool] = mapped_column(default=True, server_default=true())
 
 
 class Delivery(Base):
@@ -70,3 +72,5 @@ class Delivery(Base):
     next_time: Mapped[int]
     create_time: Mapped[int]
     problem: Mapped[str] = mapped_column(Text, default="")
+    # When it was tried last; None: not yet.
+    try_time: Mapped[int | None]

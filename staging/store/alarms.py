@@ -153,7 +153,7 @@ def _begin(session: Session, seen: Seen, now: int) -> Alarm:
 
 
 def _tell(session: Session, changed: Sequence[Alarm], now: int) -> None:
-    hooks = session.scalars(select(Webhook.id)).all()
+    hooks = session.scalars(select(Webhook.id).where(Webhook.is_on)).all()
     for alarm in changed if hooks else ():
         event = "alarm.ended" if alarm.end_time else "alarm.opened"
         body = json.dumps({"event": event, "alarm": to_json(alarm)}, ensure_ascii=False)

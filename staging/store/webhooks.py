@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError, StagingError
 from staging.store.alarm_models import Delivery, Webhook
+from staging.times import iso_or_none
 from wire.errors import FieldError
 from wire.text import is_printable
 
@@ -24,6 +27,9 @@ KEPT_MS = 7 * 86_400_000
 PROBLEM_LIMIT = 200
 # Messages that wait for one receiver that is away; the oldest are given up beyond it.
 WAITING_LIMIT = 1000
+# Messages of one webhook that are shown.
+SHOWN = 5
+SWITCHED_OFF = "switched off before it was sent"
 
 
 def check_url(url: str) -> str:
@@ -55,22 +61,95 @@ def add(session: Session, url: str, now: int) -> Webhook:
     return made
 
 
-def listing(session: Session) -> list[tuple[Webhook, Delivery | None, int]]:
-    """Return the webhooks, the last message to each, and how many wait."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A webhook, its newest messages (the newest first), the one that was tried last, and how many wait."""
+
+    hook: Webhook
+    newest: Sequence[Delivery]
+    tried: Delivery | None
+    waiting: int
+
+
+def listing(session: Session) -> list[Told]:
+    """Return the webhooks, oldest first."""
     found = []
-    for hook in session.scalars(select(Webhook).order_by(Webhook.id)):
-        of_hook = select(Delivery).where(Delivery.webhook_id == hook.id)
-        last = session.scalar(of_hook.order_by(Delivery.id.desc()).limit(1))
-        waiting = session.scalars(of_hook.where(Delivery.state == WAITING)).all()
-        found.append((hook, last, len(waiting)))
+    for hook in session.scalars(select(Webhook).order_by(Webhook.id)).all():
+        of_hook = Delivery.webhook_id == hook.id
+        newest = select(Delivery).where(of_hook).order_by(Delivery.id.desc()).limit(SHOWN)
+        # Messages go in their order, so what was tried last may be older than all of these.
+        tried = select(Delivery).where(of_hook, Delivery.try_time.is_not(None))
+        last = tried.order_by(Delivery.try_time.desc(), Delivery.id.desc()).limit(1)
+        waits = select(func.count()).where(of_hook, Delivery.state == WAITING)
+        found.append(
+            Told(
+                hook,
+                session.scalars(newest).all(),
+                session.scalar(last),
+                session.scalar(waits) or 0,
+            )
+        )
     return found
+
+
+def to_json(told: Told) -> dict[str, Any]:
+    """Return a webhook as page and command show it: without its secret; ``last…`` are of its newest message."""
+    last = told.newest[0] if told.newest else None
+    return {
+        "id": told.hook.id,
+        "url": told.hook.url,
+        "on": told.hook.is_on,
+        "waiting": told.waiting,
+        "lastState": None if last is None else last.state,
+        "lastTries": 0 if last is None else last.tries,
+        "lastProblem": "" if last is None else last.problem,
+        "nextTry": None if last is None else _next_try(last),
+    }
+
+
+def message_to_json(message: Delivery) -> dict[str, Any]:
+    """Return a message as the page shows it: of its body the event, and what the alarm is about."""
+    body = json.loads(message.body)
+    alarm = body.get("alarm", {})
+    return {
+        "id": message.id,
+        "event": body["event"],
+        "kind": alarm.get("kind"),
+        "subject": alarm.get("subject"),
+        "state": message.state,
+        "tries": message.tries,
+        "problem": message.problem,
+        "created": iso_or_none(message.create_time),
+        "tried": iso_or_none(message.try_time),
+        "nextTry": _next_try(message),
+    }
+
+
+def _next_try(message: Delivery) -> str | None:
+    return iso_or_none(message.next_time) if message.state == WAITING else None
+
+
+def switch(session: Session, number: int, *, on: bool) -> Webhook:
+    """Switch a webhook on or off; what waits when it is switched off is given up. Raises NotFoundError."""
+    hook = _find(session, number)
+    hook.is_on = on
+    waiting = (Delivery.webhook_id == number, Delivery.state == WAITING)
+    for message in () if on else session.scalars(select(Delivery).where(*waiting)).all():
+        message.state, message.problem = GIVEN_UP, SWITCHED_OFF
+    session.flush()
+    return hook
+
+
+def _find(session: Session, number: int) -> Webhook:
+    hook = session.get(Webhook, number)
+    if hook is None:
+        raise NotFoundError(f"webhook {number}: there is none")
+    return hook
 
 
 def remove(session: Session, number: int) -> Webhook:
     """Remove a webhook with what waits for it; raises NotFoundError."""
-    hook = session.get(Webhook, number)
-    if hook is None:
-        raise NotFoundError(f"webhook {number}: there is none")
+    hook = _find(session, number)
     session.execute(delete(Delivery).where(Delivery.webhook_id == number))
     session.delete(hook)
     session.flush()
@@ -78,9 +157,9 @@ def remove(session: Session, number: int) -> Webhook:
 
 
 def test(session: Session, number: int, now: int) -> Delivery:
-    """Have a message sent that says only that it is a test; raises NotFoundError."""
-    if session.get(Webhook, number) is None:
-        raise NotFoundError(f"webhook {number}: there is none")
+    """Have a message sent that says only that it is a test; raises NotFoundError, StagingError: it is off."""
+    if not _find(session, number).is_on:
+        raise StagingError(f"webhook {number}: it is off, expected one that is on")
     made = Delivery(
         webhook_id=number, body='{"event": "test"}', state=WAITING, next_time=now, create_time=now
     )
@@ -124,6 +203,7 @@ def note(session: Session, delivery_id: int, problem: str | None, now: int, jitt
     if delivery is None or delivery.state != WAITING:
         return
     delivery.tries += 1
+    delivery.try_time = now
     delivery.problem = "" if problem is None else problem[:PROBLEM_LIMIT]
     if problem is None:
         delivery.state = DONE

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import hmac
 import http.server
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import pytest
 import trustme
 
 import staging.webhooks as webhook_sender
+from staging.alarm_rules import Kind, Seen
 from staging.errors import NotFoundError, StagingError
 from staging.store import Database, alarms, webhooks
 from staging.store.alarm_models import Delivery
@@ -81,7 +83,10 @@ def test_tries_end(database: Database) -> None:
     kept = database.call(lambda s: s.get_one(Delivery, first.id))
     assert (kept.state, kept.tries, len(kept.problem)) == (GIVEN_UP, len(PAUSES) + 1, 200)
     assert [due.id for due in database.call(webhooks.due, now, 9)] == [second.id]
-    ((_, last, waiting),) = database.call(webhooks.listing)
+    (told,) = database.call(webhooks.listing)
+    last, waiting = told.newest[0], told.waiting
+    assert told.tried is not None
+    assert told.tried.id == first.id
     assert (last is not None and last.id, waiting) == (second.id, 1)
     database.call(webhooks.remove, hook.id)
     assert database.call(webhooks.due, now, 9) == []
@@ -145,9 +150,9 @@ async def test_a_message_is_signed_and_tried_until_it_is_taken(
     sender = Sender(database, clock, receiver.trusts)
 
     def last() -> Delivery:
-        ((_, found, _),) = database.call(webhooks.listing)
-        assert found is not None
-        return found
+        (told,) = database.call(webhooks.listing)
+        assert told.tried is not None
+        return told.tried
 
     assert await sender.send() == 1
     assert "private network" in last().problem
@@ -182,10 +187,51 @@ async def test_a_receiver_whose_certificate_is_not_trusted_gets_nothing(
     database.call(webhooks.test, hook.id, clock.now)
     async with asyncio.timeout(30):
         await Sender(database, clock).send()
-    ((_, last, _),) = database.call(webhooks.listing)
-    assert last is not None
-    assert "CERTIFICATE_VERIFY_FAILED" in last.problem
+    (told,) = database.call(webhooks.listing)
+    assert told.tried is not None
+    assert "its certificate is not trusted: " in told.tried.problem
     assert receiver.got == []
+
+
+def test_a_fault_says_what_to_look_at() -> None:
+    """A closed port, a name that is none, a server without TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        port = plain.getsockname()[1]
+
+        def talk() -> None:
+            connection, _ = plain.accept()
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            connection.close()
+
+        threading.Thread(target=talk, daemon=True).start()
+        assert "expected HTTPS" in (tried(f"https://127.0.0.1:{port}/") or "")
+    assert "nothing listens there" in (tried(f"https://127.0.0.1:{port}/") or "")
+    assert "the name is not known" in (tried("https://nobody.invalid/") or "")
+
+
+def tried(url: str) -> str | None:
+    context = ssl.create_default_context()
+    return post(Due(1, 1, url, "secret", "{}"), 0, allow_private=True, context=context)
+
+
+@pytest.mark.one_database
+def test_what_is_switched_off_is_told_nothing(database: Database) -> None:
+    hooks = [database.call(webhooks.add, f"https://example.org/{n}", 0) for n in "ab"]
+    database.call(webhooks.test, hooks[0].id, 0)
+    (due,) = database.call(webhooks.due, 0, 9)
+    database.call(webhooks.switch, hooks[0].id, on=False)
+    database.call(webhooks.note, due.id, "HTTP 500", 1, 0.0)  # it was on its way
+    with pytest.raises(StagingError, match="it is off"):
+        database.call(webhooks.test, hooks[0].id, 0)
+    database.call(alarms.apply, [Seen(Kind.VERSION, "lamp 1.0")], 0)
+    off, on = database.call(webhooks.listing)
+    assert (off.waiting, off.newest[0].state, off.newest[0].problem) == (
+        0, GIVEN_UP, webhooks.SWITCHED_OFF,
+    )  # fmt: skip
+    assert (on.waiting, on.hook.is_on) == (1, True)
+    database.call(webhooks.switch, hooks[0].id, on=True)
+    assert [each.hook_id for each in database.call(webhooks.due, 10**9, 9)] == [hooks[1].id]
+    database.call(webhooks.test, hooks[0].id, 0)
 
 
 def test_a_receiver_that_answers_byte_by_byte_is_left(

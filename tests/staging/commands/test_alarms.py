@@ -38,6 +38,11 @@ def test_alarms_webhooks_and_health(tmp_path: Path, capsys: pytest.CaptureFixtur
     (hook,) = ask("alarm", "webhook", "list")["webhooks"]
     assert (hook["waiting"], hook["lastState"]) == (2, "WAITING")
     assert "secret" not in hook
+    assert ask("alarm", "webhook", "off", "1")["on"] is False
+    assert "it is off" in refused("alarm", "webhook", "test", "1")
+    (hook,) = ask("alarm", "webhook", "list")["webhooks"]
+    assert (hook["on"], hook["waiting"], hook["lastState"]) == (False, 0, "GIVEN_UP")
+    assert ask("alarm", "webhook", "on", "1")["on"] is True
     assert ask("alarm", "webhook", "remove", "1")["url"] == "https://example.org/hook"
     assert ask("alarm", "settings", "--set", "offline_minutes=60")["offline_minutes"] == 60
     assert ask("alarm", "settings")["offline_minutes"] == 60

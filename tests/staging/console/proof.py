@@ -52,6 +52,9 @@ def by_keyboard(page: Page, stage: Stage) -> None:
     page.open("/console/")
     page.get("input[name=user]")
     page.keys(USER, Keys.TAB, PASSWORD, Keys.ENTER)
+    page.get(".tabs")  # an operator begins with the overview
+    walk_to(page, lambda at: at["href"].endswith("/devices"))
+    page.keys(Keys.ENTER)
     page.get(f"tr[data-uuid='{stage.uuid}'] a")
     walk_to(page, lambda at: at["href"].endswith(stage.uuid))
     page.keys(Keys.ENTER)
@@ -77,6 +80,7 @@ def by_keyboard(page: Page, stage: Stage) -> None:
 def main() -> int:
     """Run both on a cloud and an agent of their own."""
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "bench").mkdir()
         browser = start_browser(Path(folder) / "chromium")
         try:
             with offered(Path(folder) / "bench", CONFIG) as stage:

@@ -16,6 +16,7 @@ AXE = (files("axe_core_python") / "axe.min.js").read_text("utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 PAGES = (
     "dashboard", "devices", "products", "products/1", "apps", "versions", "strategies", "accounts", "audit", "explorer", "me",
+    "webhooks",
 )  # fmt: skip
 # The narrowest phone, and a tablet held upright.
 WIDTHS = (768, 320)

@@ -49,12 +49,14 @@ def fleet() -> dict[str, str]:
         refusal(parse, {"q": ["a " * 9]}): "搜索：得到 ",
         refusal(
             webhooks.check_url, "http://a"
-        ): 'url：得到 "http://a"，应为以 https 开头、带主机的地址，至多 1000',
+        ): '地址：得到 "http://a"，应为以 https 开头、带主机的地址，至多 1000',
         f"tags: the device would have 21, expected at most {tags.OF_DEVICE_LIMIT}": "这台设备会有 21 个标签",
         "phases[1]: batch 0009: the product has none": "第 2 阶段：产品没有批次 0009",
         "strategy 3: it is PUBLISHED without phases, for all of its devices; add another strategy "
         "for the phases": "策略 3 已发布，没有分阶段",
         "preview 00ff: there is none any more; make another one": "预览已失效",
+        "webhook 7: it is off, expected one that is on": "这个地址已关闭",
+        "a.example:443: nothing listens there, expected a server with HTTPS": "a.example:443 拒绝连接",
         "webhook 7: there is none": "没有这个对象：Webhook 7",
     }
 

@@ -1,7 +1,7 @@
 // Accounts: their roles, and what they have taken back.
 
 import { get, post } from "./api.js";
-import { copyable } from "./apps.js";
+import { copyable } from "./copyable.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { form, pageHead } from "./shell.js";

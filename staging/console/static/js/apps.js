@@ -1,6 +1,7 @@
 // Apps: the keys that they sign requests with, and the products that they are bound to.
 
 import { get, post } from "./api.js";
+import { copyable } from "./copyable.js";
 import { announce, confirm, field, h, icon, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { empty, form, pageHead } from "./shell.js";
@@ -124,21 +125,4 @@ export async function show(main, { signal }) {
 
 function productLink(product, index) {
   return [index ? ", " : null, h("a", { href: `/console/products/${product.id}` }, product.name)];
-}
-
-/** A value that cannot be changed, with a button that copies it. */
-export function copyable(name, value) {
-  const input = h("input", { value, readonly: true, class: "mono", data: { value: name } });
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(value);
-      announce(t("copied", { name: t(name) }));
-    } catch {  // no clipboard without HTTPS, or the browser refused it: the user copies by hand
-      input.select();
-      announce(t("copyFailed"));
-    }
-  };
-  return field(t(name), (attributes) => h("div", { class: "row" },
-    h("div", { class: "grow" }, set(input, attributes)),
-    h("button", { type: "button", "aria-label": t("copyNamed", { name: t(name) }), data: { role: `copy-${name}` }, on: { click: copy } }, t("copy"))));
 }

@@ -24,7 +24,7 @@ export async function show(main, { signal }) {
     h("div", { class: "grid" },
       h("div", { class: "c12" }, facts),
       h("section", { class: "card c7" }, h("h2", {}, t("dash.over")), online),
-      h("section", { class: "card c5" }, h("h2", {}, t("dash.alarms")), alarms),
+      h("section", { class: "card c5" }, h("div", { class: "card-head" }, h("h2", {}, t("dash.alarms")), h("a", { href: "/console/webhooks" }, t("dash.webhooks"))), alarms),
       h("div", { class: "c12" }, tables)));
 
   async function load() {

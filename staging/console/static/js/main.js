@@ -10,6 +10,7 @@ const ROUTES = [
   [/^\/console\/(?:devices)?$/, "devices", () => import("./devices.js")],
   [/^\/console\/devices\/([0-9a-f]{14})$/i, "devices", () => import("./device.js")],
   [/^\/console\/dashboard$/, "dashboard", () => import("./dashboard.js")],
+  [/^\/console\/webhooks$/, "dashboard", () => import("./webhooks.js")],
   [/^\/console\/products$/, "products", () => import("./products.js")],
   [/^\/console\/products\/([0-9]{1,18})$/, "products", () => import("./product.js")],
   [/^\/console\/apps$/, "apps", () => import("./apps.js")],

@@ -25,9 +25,4 @@ words({
   renewSecret: ["更换密钥", "Renew the secret"],
   renewSecretTitle: ["更换 {name} 的密钥？", "Renew the secret of {name}?"],
   renewSecretText: ["旧密钥立即失效，用它签名的 APP 将被拒绝。新密钥只显示这一次。", "The old one ends at once, and apps that sign with it are refused. The new one is shown once."],
-  shownOnce: ["只显示这一次，请现在保存。", "Shown this once: save it now."],
-  copy: ["复制", "Copy"],
-  copyNamed: ["复制 {name}", "Copy {name}"],
-  copied: ["{name} 已复制", "{name} copied"],
-  copyFailed: ["无法复制；内容已选中，请按 Ctrl+C", "It could not be copied; it is selected, press Ctrl+C"],
 });

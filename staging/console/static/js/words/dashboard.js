@@ -1,6 +1,7 @@
 // Texts of the dashboard: [Chinese, English].
 
 import { words } from "./book.js";
+import "./alarms.js";
 
 words({
   dashboardLead: ["多少设备在线，什么不正常，各版本和批次的状况。", "How many are online, what is wrong, and how versions and batches do."],
@@ -8,6 +9,7 @@ words({
   "dash.devices": ["设备", "Devices"],
   "dash.updating": ["升级中", "Updating"],
   "dash.alarms": ["未结束的告警", "Open alarms"],
+  "dash.webhooks": ["告警设置与 Webhook", "When, and who is told"],
   "dash.over": ["在线数量", "Online over time"],
   "dash.noSamples": ["还没有数据：每分钟记录一次。", "Nothing yet: it is noted once a minute."],
   "dash.hours": ["时间段", "Time"],
@@ -26,16 +28,4 @@ words({
   "dash.updates": ["升级成功/失败", "Updates good/failed"],
   "dash.bytes": ["升级下载", "Downloaded"],
   "dash.seconds": ["{n} 秒", "{n} s"],
-  "alarm.offline": ["长时间离线", "Offline for long"],
-  "alarm.version": ["升级到此版本经常失败", "Updates to it fail"],
-  "alarm.battery": ["电量低", "Battery low"],
-  "alarm.clone": ["身份被复制", "Identity copied"],
-  "alarm.open": ["未处理", "Open"],
-  "alarm.acknowledged": ["{by} 已确认", "Seen by {by}"],
-  "alarm.ended": ["已结束", "Ended"],
-  "alarm.since": ["自 {time}", "since {time}"],
-  "alarm.ack": ["确认", "Acknowledge"],
-  "alarm.none": ["没有告警", "No alarms"],
-  "alarm.noneHint": ["何时告警：story-cloud alarm settings。", "When alarms begin: story-cloud alarm settings."],
-  "alarm.percent": ["{percent}%", "{percent}%"],
 });
