@@ -15,11 +15,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.processes import BIN, Service, command, free_port
+from tools.processes import BIN, Service, command, free_port, supervise
 
 ROOT = Path(__file__).resolve().parent.parent
-# A bench's machine comes back soon after a certificate that it must refuse.
-SETTINGS = "[link]\nrefused_retry_seconds = 5\n"
+# A bench's machine comes back soon after a certificate that it must refuse, and takes its updates from the bench.
+SETTINGS = """\
+[link]
+refused_retry_seconds = 5
+[ota]
+repository = "http://127.0.0.1:{port}/tuf"
+[health]
+sound = "off"
+"""
+# What it is updated to: the same sources, under a number of their own.
+PACKAGE_VERSION = "98.0.0"
 START_SECONDS = 60.0
 # The full suite's ten minutes, and the wait for the machine.
 LONGEST_SECONDS = 800.0
@@ -42,7 +51,10 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
     (machine / "media").mkdir(parents=True)
     shutil.copy(ROOT / "tools" / "utterance.wav", machine / "media" / "小星星.wav")
     settings = folder / "agent.toml"
-    settings.write_text(SETTINGS, "utf-8")
+    web_port = free_port()
+    settings.write_text(SETTINGS.format(port=web_port), "utf-8")
+    package = folder / "package.tar.gz"
+    command("story-release", "build", "--version", PACKAGE_VERSION, "--output", package)
     where = ("--data", data, "--api-port", "0", "--device-port", "0")
     agent: Service | None = None
     cloud = Service("story-cloud", ["serve", *where], folder / "cloud.log")
@@ -60,6 +72,14 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
             options.seed,
             "--report",
             options.report,
+            "--root",
+            machine / "root.json",
+            "--web-port",
+            str(web_port),
+            "--package",
+            package,
+            "--package-version",
+            PACKAGE_VERSION,
         ]
         run: list[str | Path] = [
             "run",
@@ -77,12 +97,12 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
             profile.write_text(
                 command("story-cloud", "device", "profile", uuid, "--data", data), "utf-8"
             )
-            agent = Service("story-agent", run, folder / "agent.log")
+            agent = supervise("story-agent", run, folder / "agent.log")
             agent.wait_for_line("registered with")
         advisor = subprocess.Popen([BIN / "story-cloud", *words, "--data", data])
         if agent is None:
             cloud.wait_for("profile", lambda: profile.exists() or None, START_SECONDS)
-            agent = Service("story-agent", run, folder / "agent.log")
+            agent = supervise("story-agent", run, folder / "agent.log")
         advisor.wait(LONGEST_SECONDS)
     finally:
         for service in (agent, cloud):

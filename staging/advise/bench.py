@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -107,20 +107,26 @@ class Bench(Protocol):
 
 @dataclass(slots=True)
 class Serving:
-    """A file that is offered by HTTP.
+    """A file that is offered by HTTP, and what goes wrong with it.
 
     Attributes:
         content: its bytes.
-        status: the answer's status; 302 sends to ``path`` again, without end.
+        status: the answer's status; 302 sends to ``to``.
+        to: where 302 sends, a path; "": to the same path again, without end.
         cut: after so many bytes of each answer the connection is cut; 0: never.
         page: whether a web page comes in its place, as behind a log-in page.
         pace: bytes a second; 0: as fast as it goes.
+        times: for how many requests ``status``, ``cut`` and ``page`` hold; 0: for all.
+        ranges: whether a part can be asked for.
         asked: the first byte that each request asked for, in order.
     """
 
     content: bytes
     status: int = 200
+    to: str = ""
     cut: int = 0
     page: bool = False
     pace: int = 0
-    asked: list[int] | None = None
+    times: int = 0
+    ranges: bool = True
+    asked: list[int] = field(default_factory=list)

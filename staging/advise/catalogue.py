@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from staging.advise.cases import control, framing, link, reports, tls, update
+from staging.advise.cases import (
+    control,
+    download,
+    framing,
+    link,
+    reports,
+    tls,
+    trust,
+    update,
+)
 from staging.advise.cases.model import Case
 from staging.advise.checks import control as control_checks
+from staging.advise.checks import download as download_checks
 from staging.advise.checks import framing as framing_checks
 from staging.advise.checks import link as link_checks
 from staging.advise.checks import reports as reports_checks
 from staging.advise.checks import tls as tls_checks
+from staging.advise.checks import trust as trust_checks
 from staging.advise.checks import update as update_checks
 from staging.advise.checks.model import Check
 from staging.errors import StagingError
@@ -20,13 +31,14 @@ QUICK, FULL = "quick", "full"
 LIMITS = {QUICK: 60.0, FULL: 600.0}
 
 # What comes first is what others need; what cuts a device off, after which it waits longer each time, comes later, and what
-# makes it wait for minutes last.
+# makes it wait for minutes last. Updates, which cut nothing, are run while a device would only be left alone to forget its waits.
 CASES: tuple[Case, ...] = (
-    *control.CASES[:-1], *reports.FIRST, *update.CASES, *framing.FIRST, control.CASES[-1], *link.CASES[:1], *reports.CASES, *framing.CASES,
-    *link.CASES[1:], *tls.CASES, *link.LAST,
+    *control.CASES[:-1], *reports.FIRST, *update.CASES, *framing.FIRST, control.CASES[-1], *link.CASES[:1], *reports.CASES,
+    *framing.CASES, *link.CASES[1:], *tls.CASES, *trust.FIRST, *download.CASES, trust.LAST[0], *link.LAST, trust.LAST[1],
 )  # fmt: skip
 CHECKS: tuple[Check, ...] = (
-    *link_checks.CHECKS, *framing_checks.CHECKS, *control_checks.CHECKS, *reports_checks.CHECKS, *update_checks.CHECKS, *tls_checks.CHECKS,
+    *link_checks.CHECKS, *framing_checks.CHECKS, *control_checks.CHECKS, *reports_checks.CHECKS, *update_checks.CHECKS, *trust_checks.CHECKS[:5],
+    *download_checks.CHECKS, *trust_checks.CHECKS[5:], *tls_checks.CHECKS,
 )  # fmt: skip
 SUITES: tuple[str, ...] = tuple(dict.fromkeys(check.suite for check in CHECKS))
 # Every suite begins with it: the others ask for data points.

@@ -128,9 +128,14 @@ class RealBench:
         self._listener.close()
         await self._web.close()
 
-    async def open_web(self, host: str) -> None:
-        """Begin to serve what updates fetch."""
-        await self._web.open(host)
+    async def open_web(self, host: str, port: int = 0) -> None:
+        """Begin to serve what updates fetch; raises OSError where this computer has no such address."""
+        await self._web.open(host, port)
+
+    @property
+    def web(self) -> str:
+        """The beginning of all URLs of what is served."""
+        return self._web.base
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from staging.advise.bench import GOOD, AbsentError, Bench, Line, Manner
 from staging.advise.framed import FramedPeer
 from staging.advise.mqtt_peer import MqttPeer
+from staging.advise.orders import Ordered
 from staging.advise.peer import Peer, Policy
 from staging.advise.record import Known, Trace
+from staging.advise.releases import Releases
 
 # Seconds until a device that lost its connection must be back: longer than the document's longest
 # wait (8 s) and a minute of ours.
@@ -22,8 +24,14 @@ CALM_FROM_SECONDS, CALM_SECONDS = 8.0, 32.0
 class Lab:
     """One device under test, and one case after the other."""
 
-    def __init__(self, bench: Bench, known: Known, seed: int = 1) -> None:
+    def __init__(
+        self, bench: Bench, known: Known, seed: int = 1, releases: Releases | None = None
+    ) -> None:
         self.bench, self.known = bench, known
+        self.releases = Releases() if releases is None else releases
+        self.orders: list[Ordered] = []
+        """Each order to update that was placed, in all cases."""
+        self.seed = seed
         self.random = random.Random(seed)  # noqa: S311  # a case's choices, no secret
         self.trace = Trace()
         self._peer: Peer | None = None
@@ -35,8 +43,9 @@ class Lab:
         """Whether the device is behind a broker."""
         return self.known.link == "mqtt"
 
-    def begin(self) -> Trace:
-        """Begin a case; return its record."""
+    def begin(self, name: str = "") -> Trace:
+        """Begin a case; return its record. Its choices are the same whatever was done before."""
+        self.random = random.Random(f"{self.seed} {name}")  # noqa: S311  # no secret
         self.trace = Trace()
         if self._peer is not None and not self._peer.ended.is_set():
             self._peer.belong_to(self.trace)
@@ -109,8 +118,17 @@ class Lab:
         if peer is None or self._patience < CALM_FROM_SECONDS:
             return
         self._patience = 0.0
-        lived = self.bench.now() - peer.line.seen.opened
-        await peer.wait_ended(max(0.0, CALM_SECONDS - lived))
+        await peer.wait_ended(max(0.0, CALM_SECONDS - self._lived(peer)))
+
+    def _lived(self, peer: Peer) -> float:
+        return self.bench.now() - peer.line.seen.opened
+
+    @property
+    def restless(self) -> bool:
+        """Whether a device would have to be left alone now, before it is cut off."""
+        peer = self.present
+        waits = peer is not None and self._patience >= CALM_FROM_SECONDS
+        return waits and peer is not None and self._lived(peer) < CALM_SECONDS
 
     # The device's data points.
 

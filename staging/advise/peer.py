@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from staging.advise.bench import Bench, Line
@@ -126,6 +126,20 @@ class Peer(ABC):
         if isinstance(package, dict) and isinstance(package.get("os"), dict):
             self.known.version = str(package["os"].get("version") or self.known.version)
             self.known.product = str(package.get("product") or self.known.product)
+        if self.known.version and self.known.versions[-1:] != [self.known.version]:
+            self.known.versions.append(self.known.version)
+        self._learn_update(arrival, data)
+
+    def _learn_update(self, arrival: Arrival, data: Mapping[str, object]) -> None:
+        found = {"ota_event": self.known.events, "ota_state": self.known.states}
+        if not found.keys() & data.keys() or arrival.number in self.known.counted:
+            return
+        if arrival.number is not None:
+            self.known.counted.add(arrival.number)
+        for key, told in found.items():
+            value = data.get(key)
+            if isinstance(value, dict):
+                told.append((arrival.at, value))
 
     @staticmethod
     def kind_of_report(arrival: Arrival) -> Arrival:

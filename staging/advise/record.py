@@ -7,6 +7,7 @@ clock.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,14 @@ from wire.fields import is_object, parse_object
 FRAMES_LIMIT = 80
 # What became of a stimulus.
 ANSWERED, SILENT, ENDED = "answered", "silent", "ended"
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(payload: bytes) -> dict[str, object] | None:
+    """Return a payload as an object; each is looked at by several, one after the other."""
+    with contextlib.suppress(WireError):
+        return parse_object(payload, "payload")
+    return None
 
 
 @dataclass(slots=True)
@@ -57,9 +66,7 @@ class Arrival:
     @property
     def body(self) -> dict[str, object] | None:
         """The payload as a JSON object, None if it is none."""
-        with contextlib.suppress(WireError):
-            return parse_object(self.payload, "payload")
-        return None
+        return _parsed(self.payload)
 
     @property
     def data(self) -> dict[str, object]:
@@ -172,5 +179,13 @@ class Known:
     reads: frozenset[str] = frozenset()
     version: str = ""
     product: str = ""
+    versions: list[str] = field(default_factory=list)
+    """Each version that it said it runs, in order, one after the other the same ones once."""
+    events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    """What it told of updates (``ota_event``), each with when it came; a report that came again is there once."""
+    states: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    """The same of ``ota_state``."""
+    counted: set[tuple[str, int]] = field(default_factory=set, repr=False)
+    """The numbers of these reports."""
     hidden: tuple[bytes, ...] = field(default=(), repr=False)
     """What no report may show: its token and its bind token."""

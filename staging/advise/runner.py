@@ -86,7 +86,11 @@ class Runner:
         cases = catalogue.cases_of(self._checks)
         runs: dict[str, Ran] = {}
         results: list[Result] = []
-        for number, case in enumerate(cases, 1):
+        pending = list(cases)
+        while pending:
+            case = self._next(pending)
+            pending.remove(case)
+            number = len(cases) - len(pending)
             self._progress(Progress(case, number, len(cases), results[-1:]))
             begun = bench.now()
             if case.cuts:
@@ -101,9 +105,15 @@ class Runner:
         results.sort(key=lambda result: order[result.check.id])
         return Outcome(results, runs, bench.now() - start)
 
+    def _next(self, pending: Sequence[Case]) -> Case:
+        """Return the case that is next: where a device would only be left alone, one that leaves its connection alone."""
+        if pending[0].cuts and self._lab.restless:
+            return next((case for case in pending if case.fills), pending[0])
+        return pending[0]
+
     async def _run_case(self, case: Case, left: float) -> Trace:
         lab = self._lab
-        trace = lab.begin()
+        trace = lab.begin(case.name)
         if lab.known.link not in case.links:
             trace.skipped = f"only on the link {' or '.join(case.links)}"
         elif self._absent >= ABSENCES:

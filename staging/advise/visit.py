@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -19,7 +20,9 @@ from staging.advise.host import RealBench
 from staging.advise.lab import Lab
 from staging.advise.papers import Papers
 from staging.advise.record import Known
+from staging.advise.releases import Package, Releases
 from staging.advise.runner import Progress, Runner
+from staging.advise.tuf import SEED_BYTES
 from staging.commands.asking import ask
 from staging.data_dir import PUBLIC_MODE, SECRET_MODE, DataDir, Endpoints
 from staging.errors import StagingError
@@ -29,6 +32,8 @@ from staging.times import now_ms
 from wire.profile import render_profile
 
 FOLDER = "advise"
+# The key of the bench's own releases.
+SEED = "releases.key"
 # Seconds between two renewals of the lease; it lasts for three of them.
 RENEW_SECONDS = 10.0
 SEED_MAX = 2**31 - 1
@@ -49,6 +54,11 @@ class Wish:
         link: what the device speaks, "coap" or "mqtt".
         profile: where a profile is written that leads the device here; None: nowhere.
         hand: the program that acts at the machine, "" for none.
+        root: where the root of the bench's own releases is written, which the device must be flashed with; None: it trusts another.
+        web_port: where updates are fetched; 0: any.
+        package: a package of the device's maker, which it may install; None: there is none.
+        installer: what a package is for, as its release says it.
+        firmware, product: what the cloud knows of the device, "" for nothing.
         language: the page's and the XML's, zh or en.
     """
 
@@ -60,6 +70,12 @@ class Wish:
     link: str = "coap"
     profile: Path | None = None
     hand: str = ""
+    root: Path | None = None
+    web_port: int = 0
+    package: Package | None = None
+    installer: str = "slots"
+    firmware: str = ""
+    product: str = ""
     language: str = "en"
 
 
@@ -84,18 +100,22 @@ async def visit(
     certificates = ca.locate(data.ca)
     papers = Papers(certificates)
     started = now_ms()
-    known = Known(device.uuid, device.token, wish.link, hidden=_hidden(device))
+    known = Known(
+        device.uuid, device.token, wish.link, hidden=_hidden(device), version=wish.firmware, product=wish.product,
+    )  # fmt: skip
+    releases = _releases(data, wish)
     with _listener(wish) as listener:
         port = int(listener.getsockname()[1])
-        if wish.profile is not None:
-            _write_profile(data, device, endpoints, wish, port)
         async with (
-            _led(data, device.uuid, 0 if wish.port else port),
             RealBench(listener, papers, wish.link, wish.hand) as bench,
+            contextlib.AsyncExitStack() as led,
         ):
-            await bench.open_web(endpoints.device_host if wish.port else LOOPBACK)
+            await _open_web(bench, endpoints, wish)
+            if wish.profile is not None:
+                _write_profile(data, device, endpoints, wish, port, bench.web)
+            await led.enter_async_context(_led(data, device.uuid, 0 if wish.port else port))
             runner = Runner(
-                Lab(bench, known, wish.seed), checks,
+                Lab(bench, known, wish.seed, releases), checks,
                 limit=catalogue.LIMITS.get(wish.suite, catalogue.LIMITS[catalogue.FULL]), progress=progress,
             )  # fmt: skip
             try:
@@ -105,6 +125,44 @@ async def visit(
     made = report.build(outcome, known, suite=wish.suite, seed=wish.seed, started_ms=started)
     made["signature"] = sign.sign(made, certificates)
     return made, write(made, wish.folder or folder_of(data, device.uuid, started), wish.language)
+
+
+def _releases(data: DataDir, wish: Wish) -> Releases:
+    """Return what may be ordered; the bench's root is written where it is wanted."""
+    if wish.root is None:
+        return Releases(None, wish.package, installer=wish.installer)
+    made = Releases(_seed(data), wish.package, installer=wish.installer)
+    try:
+        write_atomically(wish.root, made.root, mode=PUBLIC_MODE)
+    except OSError as error:
+        raise StagingError(f"--root {wish.root}: {error.strerror}") from error
+    return made
+
+
+def _seed(data: DataDir) -> bytes:
+    """Return the seed of the key of the bench's releases: the same each time, so that a device is flashed once."""
+    file = data.root / FOLDER / SEED
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if len(kept := file.read_bytes()) == SEED_BYTES:
+                return kept
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = secrets.token_bytes(SEED_BYTES)
+        write_atomically(file, made, mode=SECRET_MODE)
+    except OSError as error:
+        raise StagingError(f"{file}: {error.strerror}") from error
+    return made
+
+
+async def _open_web(bench: RealBench, endpoints: Endpoints, wish: Wish) -> None:
+    """Serve what updates fetch where the device reaches this computer, or for this computer alone where it has no such address."""
+    try:
+        await bench.open_web(endpoints.device_host, wish.web_port)
+    except OSError as error:
+        if wish.web_port or wish.root is not None:
+            where = f"{endpoints.device_host}, port {wish.web_port}"
+            raise StagingError(f"--web-port: {where}: {error.strerror or error}") from error
+        await bench.open_web(LOOPBACK)
 
 
 def folder_of(data: DataDir, uuid: str, started_ms: int) -> Path:
@@ -143,10 +201,14 @@ def _listener(wish: Wish) -> Any:
 
 
 def _write_profile(
-    data: DataDir, device: DeviceRecord, endpoints: Endpoints, wish: Wish, port: int
+    data: DataDir, device: DeviceRecord, endpoints: Endpoints, wish: Wish, port: int, web: str
 ) -> None:
     """Write a profile that leads the device here; it has the token, so nobody else may read it."""
     here = replace(endpoints, device_port=port, mqtt_port=port if wish.link == "mqtt" else 0)
+    if wish.root is not None:
+        here = replace(
+            here, packages=web
+        )  # `profile_of` puts /tuf behind it, where the bench has its repository
     profile = profile_of(device, here, ca.ensure_authority(data.ca))
     try:
         write_atomically(Path(str(wish.profile)), render_profile(profile), mode=SECRET_MODE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from staging.advise.bench import Serving
 
@@ -13,6 +15,7 @@ REQUEST_LIMIT = 16 * 1024
 REQUEST_SECONDS = 10.0
 PIECE = 4096
 PAGE = b"<html><title>Log in</title>Please log in.</html>"
+REASONS = {200: "OK", 206: "Partial Content", 302: "Found", 404: "Not Found"}
 _RANGE = re.compile(rb"range: *bytes=([0-9]{1,12})-", re.IGNORECASE)
 
 
@@ -24,9 +27,9 @@ class Web:
         self._server: asyncio.Server | None = None
         self.base = ""
 
-    async def open(self, host: str) -> None:
-        """Begin to serve at an address of this machine."""
-        self._server = await asyncio.start_server(self._answer, host, 0, limit=REQUEST_LIMIT)
+    async def open(self, host: str, port: int = 0) -> None:
+        """Begin to serve at an address of this machine; port 0: any. Raises OSError."""
+        self._server = await asyncio.start_server(self._answer, host, port, limit=REQUEST_LIMIT)
         port = self._server.sockets[0].getsockname()[1]
         self.base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -37,7 +40,6 @@ class Web:
 
     def serve(self, path: str, how: Serving) -> str:
         """Offer a file; return its URL."""
-        how.asked = []
         self._files[path] = how
         return f"{self.base}{path}"
 
@@ -46,49 +48,63 @@ class Web:
             async with asyncio.timeout(REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
             path = head.split(b" ", 2)[1].decode("ascii", "replace")
-            await self._send(writer, path, head)
+            found = _RANGE.search(head)
+            await _send(writer, self._files.get(path), path, int(found[1]) if found else 0)
         writer.close()
 
-    async def _send(self, writer: asyncio.StreamWriter, path: str, head: bytes) -> None:
-        how = self._files.get(path)
-        if how is None:
-            writer.write(
-                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            )
-            return
-        found = _RANGE.search(head)
-        first = int(found[1]) if found else 0
-        if how.asked is not None:
-            how.asked.append(first)
-        writer.write(header(how, path, first))
-        if how.status == 200:
-            await _send_body(writer, how, first)
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a request gets: the status, the headers, and as much of the body as is sent."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def head(self) -> bytes:
+        """The status line and the headers."""
+        lines = [f"HTTP/1.1 {self.status} {REASONS.get(self.status, 'No')}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        return ("\r\n".join([*lines, "Connection: close", "", ""])).encode()
+
+
+def reply(how: Serving | None, path: str, first: int) -> Reply:
+    """Return what a request gets that asks for the bytes from ``first`` on; it is noted in ``how``."""
+    if how is None:
+        return Reply(404, {"Content-Length": "0"})
+    how.asked.append(first)
+    faulty = not how.times or len(how.asked) <= how.times
+    if faulty and how.status == 302:
+        return Reply(302, {"Location": how.to or path, "Content-Length": "0"})
+    if faulty and how.status != 200:
+        return Reply(how.status, {"Content-Length": "0"})
+    if faulty and how.page:
+        told = {"Content-Type": "text/html", "Content-Length": str(len(PAGE))}
+        return Reply(200, told, PAGE)
+    return _whole(how, first if how.ranges else 0, how.cut if faulty else 0)
+
+
+def _whole(how: Serving, first: int, cut: int) -> Reply:
+    size = len(how.content)
+    if first >= size:
+        return Reply(416, {"Content-Range": f"bytes */{size}", "Content-Length": "0"})
+    body = how.content[first:]
+    told = {"Content-Type": "application/octet-stream", "Content-Length": str(len(body))}
+    if how.ranges:
+        told["Accept-Ranges"] = "bytes"
+    if first:
+        told["Content-Range"] = f"bytes {first}-{size - 1}/{size}"
+    return Reply(206 if first else 200, told, body[:cut] if cut else body)
+
+
+async def _send(writer: asyncio.StreamWriter, how: Serving | None, path: str, first: int) -> None:
+    made = reply(how, path, first)
+    writer.write(made.head)
+    pace = how.pace if how is not None else 0
+    for at in range(0, len(made.body), PIECE):
+        writer.write(made.body[at : at + PIECE])
         await writer.drain()
-
-
-def header(how: Serving, path: str, first: int) -> bytes:
-    """Return the head of an answer."""
-    if how.status == 302:
-        return f"HTTP/1.1 302 Found\r\nLocation: {path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
-    if how.status != 200:
-        return (
-            f"HTTP/1.1 {how.status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
-        )
-    if how.page:
-        told = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(PAGE)}\r\n"
-        return f"{told}Connection: close\r\n\r\n".encode()
-    size, left = len(how.content), len(how.content) - first
-    line = "200 OK" if not first else "206 Partial Content"
-    more = f"Content-Range: bytes {first}-{size - 1}/{size}\r\n" if first else ""
-    told = f"HTTP/1.1 {line}\r\nContent-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\n"
-    return f"{told}{more}Content-Length: {left}\r\nConnection: close\r\n\r\n".encode()
-
-
-async def _send_body(writer: asyncio.StreamWriter, how: Serving, first: int) -> None:
-    body = PAGE if how.page else how.content[first:]
-    body = body[: how.cut] if how.cut else body
-    for at in range(0, len(body), PIECE):
-        writer.write(body[at : at + PIECE])
-        await writer.drain()
-        if how.pace:
-            await asyncio.sleep(PIECE / how.pace)
+        if pace:
+            await asyncio.sleep(PIECE / pace)
+    await writer.drain()

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,18 @@ from staging.commands.common import (
     store,
 )
 from staging.errors import StagingError
+from wire.errors import WireError
+from wire.ota import InstallerKind, version_key
 
 if TYPE_CHECKING:
+    from staging.advise.releases import Package
     from staging.advise.runner import Progress
     from staging.advise.visit import Wish
 
 LIST, COMPARE, VERIFY = "list", "compare", "verify"
 PORT_MAX = 65535
+# Of a package, which is kept in memory: the largest image that a machine of ours takes.
+PACKAGE_MAX = 512 * 2**20
 _UUID = re.compile(r"[0-9a-fA-F]{14}")
 _MARKS = {"pass": "ok  ", "warn": "WARN", "fail": "FAIL", "not applicable": "n/a "}
 
@@ -75,6 +81,20 @@ def add_commands(
     advise.add_argument(
         "--hand", default="", metavar="PROGRAM", help="what acts at the machine (docs/advisor.md)"
     )
+    advise.add_argument(
+        "--root", type=Path, metavar="FILE", help="write the TUF root of the bench's own releases, for the device",
+    )  # fmt: skip
+    advise.add_argument(
+        "--web-port", type=_port, default=0, metavar="N", help="where updates are fetched (default: any port)"
+    )  # fmt: skip
+    advise.add_argument(
+        "--package", type=Path, metavar="FILE", help="a package that the device may install"
+    )
+    advise.add_argument("--package-version", default="", metavar="V", help="the package's version")
+    advise.add_argument(
+        "--installer", choices=[str(kind) for kind in InstallerKind], default=str(InstallerKind.SLOTS),
+        help="what installs it on the device",
+    )  # fmt: skip
     advise.add_argument(
         "--authority", type=Path, metavar="FILE", help="verify: another cloud's ca.crt"
     )
@@ -193,8 +213,11 @@ def _run(options: argparse.Namespace) -> Result:
     catalogue.select(options.suite)
     with store(options) as database:
         device = database.call(devices.get, options.uuid)
+        view = database.call(devices.view, options.uuid)
     endpoints = endpoints_of(options)
     wish = _wish(options)
+    if view is not None:
+        wish = replace(wish, firmware=view.os_version, product=view.product)
     tell = _tell_program if options.progress else _tell_person
     report, folder = asyncio.run(visit(data_of(options), device, endpoints, wish, tell))
     counts = report["counts"]
@@ -236,8 +259,31 @@ def _wish(options: argparse.Namespace) -> Wish:
         link=options.link,
         profile=options.profile,
         hand=options.hand,
+        root=options.root,
+        web_port=options.web_port,
+        package=_package(options),
+        installer=options.installer,
         language=language(),
     )
+
+
+def _package(options: argparse.Namespace) -> Package | None:
+    """Return the tester's package; raises StagingError."""
+    from staging.advise.releases import Package
+
+    if (options.package is None) != (not options.package_version):
+        raise StagingError("--package: expected --package-version too, and the other way round")
+    if options.package is None:
+        return None
+    try:
+        version_key(options.package_version, "--package-version")
+        if options.package.stat().st_size > PACKAGE_MAX:
+            raise StagingError(f"--package {options.package}: expected at most {PACKAGE_MAX} bytes")
+        return Package(options.package_version, options.package.read_bytes())
+    except WireError as error:
+        raise StagingError(str(error)) from error
+    except OSError as error:
+        raise StagingError(f"--package {options.package}: {error.strerror}") from error
 
 
 def _tell_person(progress: Progress) -> None:

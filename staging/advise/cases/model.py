@@ -22,6 +22,7 @@ class Case:
         links: the links on which it can be done.
         limit: seconds after which it is broken off.
         cuts: whether it ends connections, after which a device waits longer each time.
+        fills: whether it may be run earlier, while a device would only be left alone.
         seconds: how long it takes with a device that does as it should.
     """
 
@@ -32,4 +33,5 @@ class Case:
     links: tuple[str, ...] = ("coap", "mqtt")
     limit: float = 120.0
     cuts: bool = True
+    fills: bool = False
     seconds: float = 2.0

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from staging.advise.cases.update import ENDS
 from staging.advise.checks.common import all_refused, in_zh, starting
 from staging.advise.checks.model import Check, Text, Verdict, failed, inapplicable, passed
+from staging.advise.orders import BEGIN, ENDS, INSTALLED
 from staging.advise.record import ANSWERED, Known, Trace
 from wire.codes import Code
 
 ORDER = "device-protocol.md, OTA order"
-BEGIN, INSTALLED = 0, 10
 WITH_PERCENT = frozenset({4, 7})
 
 

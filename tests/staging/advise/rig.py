@@ -10,9 +10,10 @@ from staging.advise import catalogue
 from staging.advise.checks.model import Check
 from staging.advise.lab import Lab
 from staging.advise.record import Known
+from staging.advise.releases import Package, Releases
 from staging.advise.runner import Outcome, Progress, Runner
 from tests.staging.advise import virtual
-from tests.staging.advise.twin_points import TOKEN, UUID
+from tests.staging.advise.twin_points import ROOT_SEED, TOKEN, UUID
 from tests.staging.advise.twins import Twin
 from tests.staging.advise.virtual import VirtualBench
 
@@ -24,7 +25,8 @@ def advise(fault: str = "", checks: Sequence[Check] = catalogue.CHECKS, seed: in
 
 async def _advise(fault: str, checks: Sequence[Check], seed: int) -> Outcome:
     bench = VirtualBench()
-    lab = Lab(bench, Known(UUID, TOKEN), seed)
+    releases = Releases(ROOT_SEED, Package("2.0.0.0", b"good" * 1000))
+    lab = Lab(bench, Known(UUID, TOKEN), seed, releases)
     device = asyncio.create_task(Twin(bench, fault).run())
 
     def note(progress: Progress) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 UUID, TOKEN = "0123456789abcd", "a-device-token"
+# Of the key that has signed the bench's releases.
+ROOT_SEED = bytes(range(32))
 POINTS: list[dict[str, Any]] = [
     {"name": "volume", "type": "int", "pattern": {"min": 0, "max": 16, "step": 1}, "method": ["GET", "PUT"]},
     {"name": "tone", "type": "int", "pattern": {"min": 0, "max": 20, "step": 5}, "method": ["GET", "PUT"]},

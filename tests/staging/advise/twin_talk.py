@@ -28,7 +28,6 @@ from wire.errors import WireError
 from wire.exchange import Answer
 from wire.fields import dump_object
 from wire.framing import HEADER, MAGIC, FrameDecoder, FramingError
-from wire.ota import parse_order
 
 if TYPE_CHECKING:
     from tests.staging.advise.twins import Twin
@@ -156,6 +155,8 @@ class Session:
             self.later(0.0, message, Answer(Code.INTERNAL_SERVER_ERROR))
         elif not (self.too_many(message) or (message.kind == NON and self.bad("frames.non"))):
             late = 1.5 if self.bad("control.swift") else 0.0
+            if self.twin.bad_in("update download", "update.answers") and message.code == GET:
+                late = 2.5
             self.later(late, message, self.guarded(message))
 
     def refuses(self, unknown: list[int]) -> bool:
@@ -211,7 +212,7 @@ class Session:
             code = Code.INTERNAL_SERVER_ERROR if self.bad("control.described") else Code.CONTENT
             return Answer(code, dump_object({"resources": POINTS, "report": []}))
         if path == ("newfirmware",):
-            return self.ordered(message.payload)
+            return self.twin.update.serve(message)
         name = path[0] if len(path) == 1 else ""
         if name not in self.twin.values:
             return Answer(Code.CONTENT if self.bad("control.unknown") else Code.NOT_FOUND)
@@ -222,27 +223,6 @@ class Session:
             refusing = "control.read-only" if message.code == PUT else "control.methods"
             return Answer(Code.CHANGED if self.bad(refusing) else Code.METHOD_NOT_ALLOWED)
         return self.put(name, message.payload)
-
-    def ordered(self, payload: bytes) -> Answer:
-        """Take an order to update, whose package is not there."""
-        try:
-            order = parse_order(payload)
-        except WireError:
-            return Answer(Code.CHANGED if self.bad("update.unreadable") else Code.BAD_REQUEST)
-        if order.version.startswith("0."):
-            return Answer(Code.CHANGED if self.bad("update.older") else Code.BAD_REQUEST)
-        events = [4, 6] if self.bad("update.begins") else [0, 4, 6]
-        if self.bad("update.one-end"):
-            events.append(9)
-        for event in events:
-            told: dict[str, object] = {"transaction": order.transaction, "event": event}
-            if event == 4:
-                told["percent"] = 50 if self.bad("update.percent") else 0.5
-            self.twin.outbox.append((next(self.twin.numbers), "ota_event", told))
-        if self.bad("update.goes-on"):
-            self.twin.dazed = True
-        self.news.set()
-        return Answer(Code.CHANGED)
 
     def put(self, name: str, payload: bytes) -> Answer:
         twin = self.twin
@@ -330,9 +310,13 @@ class Session:
 
     async def accepted(self) -> None:
         self.registered = True
-        await self.report(
-            {"device_info": {"uuid": UUID, "firmwareVersion": "1.0.0", "reads": ["deadline"]}}, 0
-        )
+        version = self.twin.version
+        told: dict[str, object] = {
+            "device_info": {"uuid": UUID, "firmwareVersion": version, "reads": ["deadline"]},
+            "package_info": {"product": "story", "os": {"version": version}},
+        }
+        await self.report(told, 0)
+        self.twin.update.booted()
         self.tasks += [asyncio.create_task(self.keep_alive()), asyncio.create_task(self.look())]
         if self.bad("reports.rests"):
             self.tasks.append(asyncio.create_task(self.chatter()))

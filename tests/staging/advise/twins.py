@@ -14,6 +14,7 @@ from typing import Any
 from staging.advise.bench import Manner, Paper
 from tests.staging.advise.twin_points import POINTS, TOKEN, RefusedError
 from tests.staging.advise.twin_talk import Session
+from tests.staging.advise.twin_update import Update
 from tests.staging.advise.virtual import VirtualBench, VirtualLine
 from wire.exchange import Answer
 
@@ -32,6 +33,10 @@ class Twin:
         self.numbers = itertools.count(1)
         self.failures = 0
         self.dazed = False
+        self.version = "1.0.0"
+        self.update = Update(self)
+        self.session: Session | None = None
+        self.tasks: set[asyncio.Task[None]] = set()
 
     def bad(self, check: str) -> bool:
         """Whether the twin has this fault."""
@@ -43,11 +48,23 @@ class Twin:
 
     async def run(self) -> None:
         """Live until cancelled."""
-        while True:
-            lived = await self.live()
-            if lived is None:
-                return
-            await asyncio.sleep(self.wait(lived))
+        try:
+            while (lived := await self.live()) is not None:
+                await asyncio.sleep(self.wait(lived))
+        finally:
+            for task in self.tasks:
+                task.cancel()
+
+    def say(self, name: str, value: object) -> None:
+        """Report something, now or when the link is there again."""
+        self.outbox.append((next(self.numbers), name, value))
+        if self.session is not None:
+            self.session.news.set()
+
+    def reboot(self) -> None:
+        """End the connection, as a machine does that starts again."""
+        if self.session is not None:
+            self.session.end()
 
     def wait(self, lived: float) -> float:
         self.failures = 0 if lived > 30 else self.failures + 1
@@ -71,7 +88,7 @@ class Twin:
                 await asyncio.sleep(400)
             return 0.0
         line.shaken.set_result("TLSv1.2" if manner.tls == "1.2" else "TLSv1.3")
-        session = Session(self, line)
+        session = self.session = Session(self, line)
         since = self.bench.now()
         await session.run()
         await asyncio.sleep(session.sulks)

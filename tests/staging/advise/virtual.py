@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from staging.advise.bench import AbsentError, Manner, Serving
 from staging.advise.record import LineSeen
+from staging.advise.web import Reply, reply
 from tests.moved_clock import MovedLoop
 
 T = TypeVar("T")
@@ -143,6 +144,12 @@ class VirtualBench:
     def serve(self, path: str, how: Serving) -> str:
         self.served[path] = how
         return f"http://advisor{path}"
+
+    def fetch(self, url: str, first: int) -> tuple[Reply, int]:
+        """Return what the device gets for a request, and at how many bytes a second; 0: at once."""
+        path = url.removeprefix("http://advisor")
+        how = self.served.get(path)
+        return reply(how, path, first), 0 if how is None else how.pace
 
     def connect(self) -> VirtualLine:
         line = VirtualLine()
