@@ -35,7 +35,8 @@ class Sounds:
     def length(self, source: str) -> float:
         """Return a track's seconds, the same at each time."""
         if source not in self.lengths:
-            short = random.Random(f"{source}").random()  # noqa: S311  # a simulation
+            # By its name: the folder's is another one in each run.
+            short = random.Random(Path(source).stem).random()  # noqa: S311  # a simulation
             self.lengths[source] = 20.0 + 1200.0 * short**2
         return self.lengths[source]
 

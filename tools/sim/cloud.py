@@ -12,20 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.util import LRUCache
 
-import staging.doorman
-import staging.gateway.control_history
-import staging.gateway.family
-import staging.gateway.presence
-import staging.gateway.renewals
 from staging.gateway.gateway import Gateway
-from staging.gateway.silent import Pace
 from staging.identity import ca
 from staging.store import Database, devices, ota, releases
 from staging.store.models import UNVERIFIED, Device, OtaEventLine, OtaTask, Report, ReportEpoch
 from staging.store.order_rules import Status
 from staging.store.releases import Target
 from staging.times import now_ms
+from tools.sim import paces
 from tools.sim.calls import Mount, bury, lay_out
 from tools.sim.clock import START
 from tools.sim.disk import Left, after_cut
@@ -35,15 +32,11 @@ from tools.sim.repository import Repository
 from tools.sim.sockets import SimSocket
 from wire.profile import Profile
 
+# Of all seeds of a process: a statement is compiled once, and not once for each start of a cloud.
+COMPILED: Any = LRUCache(2000)
 HOST, ADDRESS, PORT = "cloud.test", "10.0.0.1", 5684
 RESTART_SECONDS = 3.0
 STORE = "cloud.sqlite"
-
-# The cloud looks at its store for what other processes have done to it, and at its queues several times a
-# second: for one machine and no other process that would be most of a simulated day's work.
-staging.gateway.renewals.LOOK_SECONDS = staging.gateway.family.LOOK_SECONDS = 120.0
-staging.gateway.control_history.FLUSH_SECONDS = staging.gateway.presence.FLUSH_SECONDS = 10.0
-staging.doorman.SWEEP_SECONDS = 30.0
 
 
 class Template:
@@ -116,8 +109,9 @@ class Cloud:
     async def _live(self, life: Life) -> None:
         try:
             self.database = Database(self.folder / STORE)
+            share_compiled(self.database)
             self.gateway = Gateway(
-                self.database, api_url=lambda: "http://repository.test", pace=Pace(scan=600.0)
+                self.database, api_url=lambda: "http://repository.test", pace=paces.GATEWAY
             )
             listener: Any = SimSocket()
             listener.name = (ADDRESS, PORT)
@@ -196,6 +190,22 @@ class Cloud:
             return {}
         found: dict[str, Any] = self.context.copy().run(self.database.call, _look, uuid)
         return found
+
+
+def share_compiled(database: Any) -> None:
+    """Let a store use the statements that others of this process have compiled."""
+    for engine in (database._reader, database._writer):  # noqa: SLF001  # a cache changes no answer
+        engine._compiled_cache = COMPILED  # noqa: SLF001
+
+
+def _dialects_are_one() -> None:
+    """Let a compiled statement be found for each store's own object of the one dialect."""
+    dialect: Any = SQLiteDialect_pysqlite
+    dialect.__hash__ = lambda _self: hash(SQLiteDialect_pysqlite)
+    dialect.__eq__ = lambda self, other: type(self) is type(other)
+
+
+_dialects_are_one()
 
 
 def _look(session: Any, uuid: str) -> dict[str, Any]:

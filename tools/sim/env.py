@@ -10,13 +10,12 @@ import random
 import shutil
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tools.sim import calls as files
 from tools.sim import sockets, threads
 from tools.sim.calls import Calls
 from tools.sim.clock import Clock
-from tools.sim.loop import freeze_the_dead
 from tools.sim.sqlite_disk import SqliteDisk
 
 _Random = random.Random
@@ -26,14 +25,29 @@ class Chance(_Random):
     """A generator that is seeded by the simulation where the product leaves it to the system."""
 
     source = _Random(0)  # a simulation
+    number = 0
+    # Those that modules made at their import, by name: whether that was before this seed or in it may not matter.
+    of_modules: ClassVar[dict[str, Chance]] = {}
 
     def __init__(self, seed: Any = None) -> None:
         """Take ``seed``, or the next of the simulation."""
+        maker = sys._getframe(1)  # noqa: SLF001  # who makes it
+        if seed is None and maker.f_code.co_name == "<module>":
+            name = f"{maker.f_globals['__name__']} {len(Chance.of_modules)}"
+            Chance.of_modules[name] = self
+            seed = f"{Chance.number} {name.partition(' ')[0]}"
         super().__init__(Chance.source.getrandbits(64) if seed is None else seed)
 
     def seed(self, a: Any = None, version: int = 2) -> None:
         """As random.Random.seed."""
         super().seed(Chance.source.getrandbits(64) if a is None else a, version)
+
+    @classmethod
+    def begin(cls, number: int) -> None:
+        """Give all that are left by others the chance of a new seed."""
+        cls.number, cls.source = number, _Random(number)  # a simulation
+        for name, chance in cls.of_modules.items():
+            chance.seed(f"{number} {name.partition(' ')[0]}")
 
 
 @dataclass(slots=True)
@@ -47,7 +61,7 @@ class Env:
     def seed(self, seed: int) -> None:
         """Begin anew with the chance of ``seed``."""
         self.clock.reset()
-        Chance.source = _Random(seed)  # a simulation
+        Chance.begin(seed)
         random.seed(seed)
         self.sqlite.rng = _Random(seed + 1)  # a simulation
         self.calls.mounts.clear()
@@ -63,7 +77,6 @@ def install() -> Env:
     threads.install()
     calls = files.install()
     sockets.install()
-    freeze_the_dead()
     _install_chance()
     programs: Any = shutil
     programs.which = lambda *_, **__: None  # there are none

@@ -7,23 +7,28 @@ are `tools.sim.threads`' business. Connections and names are the network's.
 from __future__ import annotations
 
 import asyncio
-import asyncio.events
 import errno
+import heapq
+import itertools
 import os
 import selectors
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
 from typing import Any
 
 from tools.sim.clock import Clock
 from tools.sim.life import CURRENT, PowerCut, current
 from tools.sim.threads import TURNS
 
+# Timers this near to each other are due together, in seconds.
+RESOLUTION = 1e-6
+# Of timers that were cancelled, so many may wait among the others.
+CANCELLED_MAX = 500
 
-class JumpingSelector(selectors.BaseSelector):
-    """Waits for nothing: it moves the clock on."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+class NoSelector(selectors.BaseSelector):
+    """Watches nothing: there is nothing outside of the simulation."""
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """Refuse: there are no real sockets."""
@@ -35,10 +40,8 @@ class JumpingSelector(selectors.BaseSelector):
         raise KeyError(fileobj)
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        """Let ``timeout`` pass; None: nothing will ever happen again."""
-        if timeout is None:
-            raise RuntimeError("the simulation stands still: nothing waits for a time")
-        self._clock.now += max(0.0, timeout)
+        """Find nothing."""
+        del timeout
         return []
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
@@ -46,8 +49,40 @@ class JumpingSelector(selectors.BaseSelector):
         return {}
 
 
+class SimHandle:
+    """What asyncio's `Handle` and `TimerHandle` are to their holders, and no more."""
+
+    __slots__ = ("args", "callback", "context", "is_cancelled", "loop", "moment")
+
+    def __init__(
+        self, callback: Callable[..., Any] | None, args: Any, context: Context, loop: SimLoop,
+        moment: float = -1.0,
+    ) -> None:  # fmt: skip
+        self.callback, self.args, self.context = callback, args, context
+        self.is_cancelled, self.loop, self.moment = False, loop, moment
+
+    def cancel(self) -> None:
+        """As asyncio's."""
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            self.callback, self.args = None, ()
+            if self.moment >= 0:
+                self.loop.timer_was_cancelled()
+
+    def cancelled(self) -> bool:
+        """As asyncio's."""
+        return self.is_cancelled
+
+    def when(self) -> float:
+        """As asyncio's."""
+        return self.moment
+
+
 class SimLoop(asyncio.SelectorEventLoop):
     """asyncio's loop with this clock, this network, and no real waiting.
+
+    Its own turning is a lean one of that of `asyncio.BaseEventLoop`: it is most of a quiet day's work. No
+    callback runs whose life is over: a machine without power executes no line more.
 
     Attributes:
         net: opens connections; set by the world.
@@ -59,14 +94,89 @@ class SimLoop(asyncio.SelectorEventLoop):
         self.net: Any = None
         self.executor_seconds: Callable[[], float] = lambda: 0.0
         self.failed: list[dict[str, Any]] = []
-        super().__init__(JumpingSelector(clock))
-        self._clock_resolution = 1e-6
+        self._timers: list[tuple[float, int, SimHandle]] = []
+        self._order, self._cancelled = itertools.count(), 0
+        super().__init__(NoSelector())
+        self._ready: deque[SimHandle] = deque()
         TURNS.call_soon, TURNS.call_later = self.call_soon, self.call_later
         self.set_exception_handler(lambda _loop, context: self.failed.append(context))
 
     def time(self) -> float:
         """Return the virtual seconds."""
         return self._sim_clock.now
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> SimHandle:
+        """As asyncio's."""
+        handle = SimHandle(callback, args, copy_context() if context is None else context, self)
+        self._ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> SimHandle:
+        """As asyncio's: threads run one at a time."""
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> SimHandle:
+        """As asyncio's."""
+        return self.call_at(self._sim_clock.now + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> SimHandle:
+        """As asyncio's; those of one moment come in the order in which they were asked for."""
+        context = copy_context() if context is None else context
+        handle = SimHandle(callback, args, context, self, max(0.0, when))
+        heapq.heappush(self._timers, (when, next(self._order), handle))
+        return handle
+
+    @property
+    def steps(self) -> int:
+        """How many timers were asked for."""
+        return next(self._order)
+
+    def timer_was_cancelled(self) -> None:
+        """Drop cancelled timers when there are many; a few wait until they are due."""
+        self._cancelled += 1
+        if self._cancelled > CANCELLED_MAX:
+            self._timers = [timer for timer in self._timers if not timer[2].is_cancelled]
+            heapq.heapify(self._timers)
+            self._cancelled = 0
+
+    def _run_once(self) -> None:
+        """Let the next time come if nothing is to be done now; then do what is due."""
+        ready, clock = self._ready, self._sim_clock
+        if not ready and not self._stopping:  # type: ignore[attr-defined]  # asyncio's own
+            while self._timers and self._timers[0][2].is_cancelled:
+                heapq.heappop(self._timers)
+            if not self._timers:
+                raise RuntimeError("the simulation stands still: nothing waits for a time")
+            clock.now = max(clock.now, self._timers[0][0])
+        due = clock.now + RESOLUTION
+        while self._timers and self._timers[0][0] <= due:
+            ready.append(heapq.heappop(self._timers)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.is_cancelled:
+                self._do(handle)
+
+    def _do(self, handle: SimHandle) -> None:
+        life = handle.context.get(CURRENT)
+        if life is not None and life.dead:
+            # Kept, so that no coroutine is ended by the collector in the middle of a seed.
+            life.kept.append(handle)
+            return
+        handle.moment = -1.0
+        try:
+            handle.context.run(handle.callback, *handle.args)  # type: ignore[arg-type]
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001  # as asyncio's loop
+            self.call_exception_handler({"message": "callback", "exception": error})
 
     def _make_self_pipe(self) -> None:
         """Need none: nothing wakes this loop from outside."""
@@ -168,20 +278,3 @@ class SimLoop(asyncio.SelectorEventLoop):
     def remove_reader(self, fd: Any) -> bool:
         """Call no more."""
         return bool(self.net.unwatch(fd))
-
-
-def freeze_the_dead() -> None:
-    """Let no callback run whose life is over: a machine without power executes no line more."""
-    run = asyncio.events.Handle._run  # noqa: SLF001
-
-    def guarded(self: asyncio.events.Handle) -> None:
-        context = self._context  # type: ignore[attr-defined]
-        life = context.get(CURRENT) if context is not None else None
-        if life is not None and life.dead:
-            life.kept.append(
-                self
-            )  # so that no coroutine is ended by the collector in the middle of a seed
-            return
-        run(self)
-
-    asyncio.events.Handle._run = guarded  # type: ignore[method-assign]  # noqa: SLF001

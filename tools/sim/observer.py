@@ -38,13 +38,18 @@ class Observer:
         self.refused: dict[str, float] = {}
         self._unlike: dict[str, float] = {}
         self._counts: dict[str, float] = {}
-        self._old_memory: list[Any] = []
+        self._counted = (0, 0, 0, 0)
         WATCHED.observer = self
 
     @property
     def machine(self) -> Machine:
         """The machine."""
         return self.world.machine
+
+    @property
+    def doubts(self) -> bool:
+        """Whether something is not as it is told, and has still time to be."""
+        return bool(self._unlike)
 
     def count(self, name: str) -> None:
         """Count something for the totals."""
@@ -69,8 +74,7 @@ class Observer:
             self._see_sound(view, machine)
         view.quiet_since = self._since("quiet", unlike=await self._is_forbidden(view))
         view.link_unlike_since = self._since("link", unlike=self._link_is_unlike())
-        files = [entry.stat().st_size for entry in _files(machine.mount.root)]
-        view.files, view.bytes = len(files), sum(files)
+        view.files, view.bytes = self._see_files(machine)
         return view
 
     def _since(self, name: str, *, unlike: bool) -> float | None:
@@ -78,6 +82,14 @@ class Observer:
             self._unlike.pop(name, None)
             return None
         return self._unlike.setdefault(name, self.world.loop.time())
+
+    def _see_files(self, machine: Machine) -> tuple[int, int]:
+        """Return how many files there are, and their bytes; they are counted again after a call that changed something."""
+        mount = machine.mount
+        if self._counted[:2] != (id(mount), mount.steps):
+            sizes = [entry.stat().st_size for entry in _files(mount.root)]
+            self._counted = (id(mount), mount.steps, len(sizes), sum(sizes))
+        return self._counted[2:]
 
     def _see_sound(self, view: View, machine: Machine) -> None:
         point = _points(machine).get("play")

@@ -34,6 +34,9 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
     parser.add_argument(
         "--density", type=float, default=1.0, help="how many times as often all happens"
     )
+    parser.add_argument(
+        "--twice", type=int, default=0, help="run so many seeds again, which must be the same"
+    )
     options = parser.parse_args()
     logging.disable(logging.NOTSET if options.verbose else logging.CRITICAL)
     if options.verbose:
@@ -42,7 +45,8 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
     runner = Runner(env, stop=options.stop, settle=options.settle, density=options.density)
     if options.seed is not None:
         return runner.show(options.seed, options.hours)
-    return runner.run(range(options.first, options.first + options.seeds), options.hours)
+    failed = runner.run(range(options.first, options.first + options.seeds), options.hours)
+    return failed or runner.compare(options.twice, options.hours)
 
 
 class Runner:
@@ -52,6 +56,7 @@ class Runner:
         self, env: Env, *, stop: bool = False, settle: float = 2400.0, density: float = 1.0
     ) -> None:
         """Make what all seeds share; ``stop``: end with the first that fails."""
+        self._digests: dict[int, str] = {}
         self.env, self._stop, self._settle, self._density = env, stop, settle, density
         watch_promises()
         self.repository, self.template = prepare(env)
@@ -64,6 +69,7 @@ class Runner:
             events, hours
         )
         gc.collect()
+        self._digests.setdefault(seed, outcome.digest)
         return outcome
 
     def show(self, seed: int, hours: float) -> int:
@@ -72,10 +78,22 @@ class Runner:
         outcome = self.once(seed, scenario(seed, hours, self._density), hours)
         print("\n".join(outcome.trace))
         print(
-            f"seed {seed}: {outcome.fault or 'no fault'}; {time.process_time() - began:.2f} s of CPU"
+            f"seed {seed}: {outcome.fault or 'no fault'}; {outcome.digest}; {time.process_time() - began:.2f} s of CPU"
         )
         print(outcome.figures)
         return 1 if outcome.fault else 0
+
+    def compare(self, count: int, hours: float) -> int:
+        """Run the first seeds again; each must go as before, whatever ran between. Return the exit code."""
+        different = 0
+        for seed, before in list(self._digests.items())[:count]:
+            again = self.once(seed, scenario(seed, hours, self._density), hours).digest
+            if again != before:
+                different += 1
+                print(f"seed {seed} is another one the second time: {before}, then {again}")
+        if count:
+            print(f"{count} seeds again, {different} different")
+        return 1 if different else 0
 
     def run(self, seeds: Sequence[int], hours: float) -> int:
         """Run seeds; print how to repeat those that fail."""

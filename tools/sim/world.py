@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import hashlib
 import random
 import shutil
 import tempfile
@@ -23,11 +24,13 @@ from tools.sim.loop import SimLoop
 from tools.sim.machine import Machine, Platform, bind_drivers
 from tools.sim.net import Network
 from tools.sim.observer import Observer
+from tools.sim.paces import slow_down
 from tools.sim.repository import Repository, SimWeb
 from tools.sim.scenario import HOUR, Event
 
-# Seconds between two looks at the invariants.
-LOOK_SECONDS = 15.0
+# Seconds between two looks at the invariants: while something happens and for a while afterwards, and else.
+LOOK_SECONDS, QUIET_LOOK_SECONDS = 15.0, 60.0
+BUSY_SECONDS = 120.0
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Outcome:
     at: float = 0.0
     trace: list[str] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
+    digest: str = ""
+    """Of all that happened: the same for the same seed."""
 
 
 class World:
@@ -93,13 +98,15 @@ class World:
         finally:
             self._close()
         self.outcome.trace = self.trace
+        whole = [*self.trace, self.outcome.figures, self.loop.steps, self.net.rng.random()]
+        self.outcome.digest = hashlib.sha256(repr(whole).encode()).hexdigest()[:16]
         return self.outcome
 
     async def _run(self, events: Sequence[Event], seconds: float) -> None:
         self.cloud.start()
         self.machine.boot()
         waiting = list(events)
-        next_look = LOOK_SECONDS
+        next_look, busy_until = LOOK_SECONDS, BUSY_SECONDS
         while self.loop.time() < seconds and not self.outcome.fault:
             until = min([next_look, seconds, *(event.at for event in waiting[:1])])
             await asyncio.sleep(max(0.0, until - self.loop.time()))
@@ -107,9 +114,12 @@ class World:
                 event = waiting.pop(0)
                 self.note(f"-- {event.what} {event.chance}")
                 HAPPENINGS[event.what](self, event.chance)
+                busy_until = self.loop.time() + BUSY_SECONDS
+                next_look = min(next_look, self.loop.time() + LOOK_SECONDS)
             if self.loop.time() >= next_look:
-                next_look += LOOK_SECONDS
                 await self._look()
+                is_busy = self.loop.time() < busy_until or self.undo or self.observer.doubts
+                next_look = self.loop.time() + (LOOK_SECONDS if is_busy else QUIET_LOOK_SECONDS)
         if not self.outcome.fault:
             await self._settle()
 
@@ -157,5 +167,6 @@ def prepare(env: Env) -> tuple[Repository, Template]:
     """Make what all seeds have in common."""
     del env
     bind_drivers()
+    slow_down()
     repository = Repository()
     return repository, Template(repository)

@@ -27,10 +27,14 @@ def run(*words: str) -> str:
     return done.stdout
 
 
-def test_no_invariant_is_broken_in_short_days() -> None:
-    told = run("tools.sim", "--seeds", "8", "--hours", "0.02", "--density", "60", "--settle", "60")
-    assert "8 seeds" in told
+def test_no_invariant_is_broken_in_short_days_and_a_seed_is_the_same_again() -> None:
+    told = run(
+        "tools.sim", "--seeds", "14", "--hours", "0.02", "--density", "60", "--settle", "60",
+        "--twice", "2",
+    )  # fmt: skip
+    assert "14 seeds" in told
     assert " 0 failed" in told
+    assert "2 seeds again, 0 different" in told
 
 
 def test_nothing_acknowledged_is_lost_at_any_cut_of_one_operation() -> None:
