@@ -46,8 +46,9 @@ test-deb: setup deb
 	@$(BIN)/python -m tests.deb.proof --debs build/deb $(if $(ARM64),--arm64) $(if $(BEFORE),--before $(BEFORE)) --write build/deb/proof.md
 
 # The README's commands on a clean Debian 12, its set-up killed in each act (docs/setup-proof.md); a quarter of an hour. Needs root, mmdebstrap and a Debian mirror.
+# STEPS="fresh tests" runs these alone.
 test-setup: setup
-	@$(BIN)/python -m tests.deb.setup_proof --write build/setup-proof.md
+	@$(BIN)/python -m tests.deb.setup_proof $(if $(STEPS),--only $(STEPS)) --write build/setup-proof.md
 
 # The card image of a board (pi, pi-debian or qemu) and, with KEYS, the bundle for machines in the field, into build/image (docs/image.md). Needs root.
 # ROOT_JSON=FILE: the releases' root; KEYS=DIR: keyring.pem and rauc.key; MIRROR, RASPBERRY_MIRROR, RASPBERRY_KEYRING.

@@ -1,6 +1,6 @@
 """The README's commands on a clean Debian: ``make test-setup`` (docs/setup-proof.md).
 
-    python -m tests.deb.setup_proof [--suite bookworm] [--cache DIR] [--write FILE]
+    python -m tests.deb.setup_proof [--suite bookworm] [--cache DIR] [--only NAME...] [--write FILE]
 
 A minimal system with make gets this tree. The set-up is killed (kill -9 of all its processes) in each of its acts, and
 `make run` must then finish the tour; again without a network; then `make setup` with one more kill, and tests of a
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.deb.machine import ProofError, System, entered, lacking, make_root, unpack
@@ -36,6 +37,7 @@ CUTS = (
     ("installing them", 1),
     ("installing them", 3),
 )
+STEPS = ("cuts", "tour", "offline", "fresh", "poor", "wrong", "tests")
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -113,8 +115,8 @@ def _text(number: int) -> str:
     return os.pread(number, 1_000_000, 0).decode(errors="replace")
 
 
-def prove(checkout: Checkout, steps: Steps) -> None:
-    """All steps."""
+def prove(checkout: Checkout, steps: Steps, only: Sequence[str]) -> None:
+    """Carry out the steps that ``only`` names, of STEPS and in its order."""
     empty = checkout.megabytes()
 
     def cuts() -> str:
@@ -161,14 +163,19 @@ def prove(checkout: Checkout, steps: Steps) -> None:
         told = f"killed ({cut[:60]}); then {size} MB more: {_told(output)}"
         return f"{told}; tests/wire, ruff, and mypy of wire/ pass"
 
-    steps.do("make run, killed in each act", cuts)
-    steps.do("make run ONCE=1", tour)
-    steps.do("make run ONCE=1 without a network", offline)
-    steps.do("the first step alone, without .venv", fresh)
-    steps.do("make setup without root and sudo", poor)
     wrong = "make setup-run PYTHON=python3.9"
-    steps.do(wrong, lambda: checkout.run(wrong, code=2).splitlines()[0])
-    steps.do("make setup", tests)
+    all_of_it: dict[str, tuple[str, Callable[[], str]]] = {
+        "cuts": ("make run, killed in each act", cuts),
+        "tour": ("make run ONCE=1", tour),
+        "offline": ("make run ONCE=1 without a network", offline),
+        "fresh": ("the first step alone, without .venv", fresh),
+        "poor": ("make setup without root and sudo", poor),
+        "wrong": (wrong, lambda: checkout.run(wrong, code=2).splitlines()[0]),
+        "tests": ("make setup", tests),
+    }
+    for name in STEPS:
+        if name in only:
+            steps.do(*all_of_it[name])
 
 
 def _told(output: str) -> str:
@@ -183,6 +190,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Prove the set-up in a clean system.")
     parser.add_argument("--suite", default="bookworm")
     parser.add_argument("--cache", type=Path, default=ROOT / "build/roots", metavar="DIR")
+    parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS)
     parser.add_argument("--write", type=Path, metavar="FILE")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
@@ -194,7 +202,7 @@ def main() -> int:
         root = unpack(make_root(options.suite, "amd64", options.cache), Path(folder) / "root")
         with entered(root) as system:
             try:
-                prove(Checkout(system), steps)
+                prove(Checkout(system), steps, options.only)
             except (ProofError, subprocess.SubprocessError) as error:
                 steps.failed(error)
                 code = 1

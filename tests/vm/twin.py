@@ -102,7 +102,8 @@ class Proof:
             return None
 
     def wait(self, what: str, look: Callable[[], T | None], seconds: float) -> T:
-        """Wait for ``look``; raises ProofError with the console's end."""
+        """Wait for ``look``, the slower machine longer; raises ProofError with the console's end."""
+        seconds *= self.card.patience
         end = time.monotonic() + seconds
         while not (found := look()):
             if time.monotonic() > end:
