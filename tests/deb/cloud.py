@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tests import booted
 from tests.deb.machine import ProofError, System
 
 # Not the defaults: the container shares this machine's network.
@@ -55,7 +56,8 @@ def start(system: System) -> str:
         raise ProofError(f"{DATA}: got {found}, expected story-cloud:story-cloud 700")
     if open_to := system.run("find", DATA, "-mindepth", "1", "-perm", "/077", *PUBLIC):
         raise ProofError(f"others may read: {open_to}")
-    return f"its API answered after {seconds:.1f} s; a device added; {found}, no key or database in it is for others"
+    level = booted.exposure(system.ask, "story-cloud.service")
+    return f"its API answered after {seconds:.1f} s; a device added; {found}, no key or database in it is for others; exposed: {level}"
 
 
 def upgrade(system: System, newer: Path) -> str:

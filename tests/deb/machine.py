@@ -93,6 +93,10 @@ class System:
             raise ProofError(f"{' '.join(words)}: exit code {done.returncode}\n{output[-3000:]}")
         return output
 
+    def ask(self, words: str) -> str:
+        """Run a shell's words in it and return their output; raises ProofError."""
+        return self.run("sh", "-c", words)
+
     def wait(self, what: str, seconds: float, *words: str, holds: str = "") -> float:
         """Wait until a command succeeds and its output has ``holds``; return the seconds that it took."""
         begin, last = time.monotonic(), ""

@@ -1,6 +1,6 @@
 """The packages in clean systems: ``make test-deb`` (docs/packages.md).
 
-    python -m tests.deb.proof --debs DIR --cache DIR [--suites bookworm trixie] [--arm64] [--before FILE] [--write FILE]
+    python -m tests.deb.proof --debs DIR --cache DIR [--suites bookworm trixie] [--arm64] [--before FILE] [--no-lint] [--write FILE]
 
 Debian 12 and 13 boot with their own systemd. In each the agent is installed by the repository's install.sh,
 gets its profile, registers with a cloud on this machine, plays a story through an upgrade, is interrupted in
@@ -22,12 +22,14 @@ import tempfile
 import threading
 import time
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from tests import booted as asked
 from tests.deb import cloud as cloud_steps
+from tests.deb.lint import lint
 from tests.deb.machine import (
     ProofError,
     System,
@@ -50,8 +52,7 @@ SETTINGS = '# mine\n[ota]\nroot_file = "/etc/story-agent/root.json"\n[health]\ns
 ONLINE_SECONDS, UPDATE_SECONDS = 60, 180
 # A minimal system has no pgrep.
 OURS = "find /proc -maxdepth 1 -name '[0-9]*' -user story-agent -o -maxdepth 1 -user story-player 2>/dev/null; true"
-# The cloud's package has some thousand files.
-LINT_SECONDS = 900
+UNITS = ("story-agent.service", "story-player@1.service", "story-agent-import.service")
 # Longer than an upgrade takes on a busy machine.
 STORY_SECONDS = 900
 
@@ -214,6 +215,8 @@ def prove_system(site: Site, system: System, steps: Steps, deb: Path) -> None:
 
     steps.do("install.sh from the signed repository", install)
     steps.do("provision, register", register)
+    steps.do("how exposed the units are", lambda: asked.exposure(system.ask, *UNITS))
+    steps.do("the player's unit", lambda: player(system))
     steps.do("upgrade while a story plays", lambda: upgrade(site, system, newer))
     steps.do("an upgrade that fails, and is gone on with", lambda: interrupt(system, deb, newer))
     steps.do("an update by the slots' updater on top", lambda: update(site, system, device["uuid"]))
@@ -221,13 +224,32 @@ def prove_system(site: Site, system: System, steps: Steps, deb: Path) -> None:
     steps.do("purge", lambda: purge(system))
 
 
-def upgrade(site: Site, system: System, newer: Path) -> str:
-    """Upgrade by apt while a story plays: it goes on, and the new version starts at its end."""
+def play(system: System) -> None:
+    """Play a story that is longer than what follows."""
     tone = system.root / STATE.removeprefix("/") / "media" / "story.wav"
     with wave.open(str(tone), "wb") as file:
         file.setparams((1, 1, 8000, 0, "NONE", ""))
         file.writeframes(bytes([128]) * 8000 * STORY_SECONDS)
     system.run("story-agent", "set", "play", "story")
+
+
+def player(system: System) -> str:
+    """Look at the unit's player while it plays, kill it, and see another go on."""
+    play(system)
+    found, pid = asked.players_rights(system.ask), asked.player(system.ask)
+    system.run("kill", "-9", str(pid))
+    deadline = time.monotonic() + ONLINE_SECONDS
+    while asked.player(system.ask) in {0, pid}:
+        if time.monotonic() > deadline:
+            raise ProofError(f"no other player within {ONLINE_SECONDS} s: {status(system)['play']}")
+        time.sleep(0.5)
+    expect("what plays", status(system)["play"]["state"], "playing")
+    return f"{found}; killed, and another goes on"
+
+
+def upgrade(site: Site, system: System, newer: Path) -> str:
+    """Upgrade by apt while a story plays: it goes on, and the new version starts at its end."""
+    play(system)
     site.publish(newer)
     expect("what plays", status(system)["play"]["state"], "playing")
     before = system.run("systemctl", "show", "-P", "MainPID", "story-agent")
@@ -374,29 +396,6 @@ def prove_emulated(site: Site, system: System, steps: Steps, deb: Path) -> None:
         system.run("sh", "-c", f"kill $( ({OURS}) | cut -d/ -f3); true")
 
 
-def lint(debs: Sequence[Path], steps: Steps) -> None:
-    """Have lintian look at the packages: no error and no warning but what their overrides give reasons for."""
-
-    def look(deb: Path) -> str:
-        command = [
-            "lintian",
-            "--allow-root",
-            "--fail-on",
-            "error,warning",
-            "--tag-display-limit",
-            "0",
-        ]
-        done = subprocess.run(
-            [*command, str(deb)], check=False, capture_output=True, text=True, timeout=LINT_SECONDS
-        )
-        if done.returncode:
-            raise ProofError(f"lintian {deb.name}: {(done.stdout + done.stderr)[-3000:]}")
-        return "nothing but what its overrides give reasons for"
-
-    for deb in debs:
-        steps.do(f"lintian {deb.name}", functools.partial(look, deb))
-
-
 def main() -> int:
     """Run the proof; return the exit code."""
     options = _options()
@@ -418,7 +417,8 @@ def prove(options: argparse.Namespace) -> int:
     tables, good = [], True
     steps = Steps("lintian")
     try:
-        lint(sorted(options.debs.glob("*.deb")), steps)
+        for deb in sorted(options.debs.glob("*.deb")) if options.lint else ():
+            steps.do(f"lintian {deb.name}", functools.partial(lint, deb))
     except ProofError as error:
         good = False
         steps.failed(error)
@@ -449,7 +449,7 @@ def prove(options: argparse.Namespace) -> int:
                         clouds = options.debs.glob("story-cloud_*_amd64.deb")
                         for it in clouds if way is booted else ():
                             prove_cloud(system, steps, it, here)
-                except (ProofError, BenchError) as error:
+                except (ProofError, BenchError, asked.FoundError) as error:
                     good = False
                     steps.failed(error)
             tables.append(steps.table())
@@ -471,6 +471,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--before", type=Path, metavar="FILE", help="an earlier package, to upgrade from"
     )
+    parser.add_argument("--no-lint", dest="lint", action="store_false", help="without lintian")
     parser.add_argument("--write", type=Path, metavar="FILE")
     return parser.parse_args()
 

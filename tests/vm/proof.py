@@ -20,6 +20,7 @@ import json
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -302,26 +303,32 @@ def leave_dead_system(site: Site) -> tuple[str, bool]:
 
 
 def prove(
-    site: Site, runs: int, jobs: int, phases: Sequence[str]
-) -> tuple[list[Result], dict[str, float]]:
-    """Measure the phases, then cut ``runs`` times, with ``jobs`` machines at a time."""
+    site: Site, runs: int, jobs: int, phases: Sequence[str], keep: Callable[[str], None]
+) -> tuple[list[Result], str]:
+    """Measure the phases, then cut ``runs`` times, with ``jobs`` machines at a time; return the results and their table.
+
+    ``keep`` gets the table of what is done after each run, so that a proof that is broken off leaves its results.
+    """
     flashed = open_site(site, jobs)
     lengths = learn(site, *flashed[0])
     print("an update without a cut:", json.dumps(lengths), flush=True)
     aims = spread({name: lengths[name] for name in lengths if name in phases}, runs)
+    results: list[Result] = []
+    lock = threading.Lock()
 
-    def work(slot: int) -> list[Result]:
+    def work(slot: int) -> None:
         uuid, disk = flashed[slot]
-        results = []
         for number in range(slot, runs, jobs):
             result = cut(site, uuid, disk, number + 1, aims[number])
             print(json.dumps(asdict(result), ensure_ascii=False), flush=True)
-            results.append(result)
-        return results
+            with lock:
+                results.append(result)
+                results.sort(key=lambda it: it.run)
+                keep(table(results, lengths, site.installer))
 
     with ThreadPoolExecutor(jobs) as pool:
-        parts = list(pool.map(work, range(jobs)))
-    return sorted((result for part in parts for result in part), key=lambda r: r.run), lengths
+        list(pool.map(work, range(jobs)))
+    return results, table(results, lengths, site.installer)
 
 
 def main() -> int:
@@ -355,18 +362,21 @@ def main() -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     site = Site(folder, options.images.absolute(), installer, dead=options.dead)
+
+    def keep(text: str) -> None:
+        if options.write:
+            options.write.write_text(text, "utf-8")
+
     try:
         if options.dead:
             text, good = leave_dead_system(site)
+            keep(text)
         else:
-            results, lengths = prove(site, options.runs, options.jobs, options.phases)
-            text = table(results, lengths, installer)
+            results, text = prove(site, options.runs, options.jobs, options.phases, keep)
             good = not any(result.fault for result in results)
     finally:
         site.bench.stop()
     print(text)
-    if options.write:
-        options.write.write_text(text, "utf-8")
     return int(not good)
 
 

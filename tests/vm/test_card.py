@@ -48,3 +48,15 @@ def test_a_machine_that_goes_off_in_the_middle_of_a_command_is_told(tmp_path: Pa
         with pytest.raises(ConnectionError, match="went off at 'halt': begin"):
             Card(tmp_path, read_board("qemu")).ask("halt", 20)
         machine.join()
+
+
+def test_sound_after_a_moment_is_told_from_the_sound_before(tmp_path: Path) -> None:
+    card = Card(tmp_path, read_board("qemu"))
+    card.starts.append("A")
+    assert (card.heard_bytes, card.loudness()) == (0, 0)
+    samples = [9000, -9000, 0, 1]
+    head = bytes(44)
+    (tmp_path / "sound-1.wav").write_bytes(
+        head + b"".join(it.to_bytes(2, "little", signed=True) for it in samples)
+    )
+    assert (card.heard_bytes, card.loudness(), card.loudness(4)) == (8, 9000, 1)
