@@ -63,7 +63,9 @@ def players_rights(ask: Ask) -> str:
     groups = ",".join(ask(f"grep ^Groups: /proc/{pid}/status").split()[1:])
     enter = f"nsenter --mount --target {pid} setpriv --reuid=story-player --regid=story-player --groups={groups}"
     _expect("its story", ask(f"{enter} sh -c 'head -c 4 {MEDIA}/*.wav'"), "RIFF")
-    writable = ask(f"{enter} find {PLACES} ! -type l -writable 2>/dev/null; true").split()
+    # What everybody's programs listen at is not the agent's.
+    kinds = "-type f -o -type d -o -type s '(' -user story-agent -o -group story-agent ')'"
+    writable = ask(f"{enter} find {PLACES} '(' {kinds} ')' -writable 2>/dev/null; true").split()
     if wrong := strange(writable):
         raise FoundError(f"story-player could write {wrong[:20]}")
     return "story-player, without rights, reads the story, owns nothing and could write nothing but its own /tmp"
