@@ -57,7 +57,7 @@ from wire.reports import (
     Sboms,
 )
 from wire.support import SUPPORT_END
-from wire.utterance_times import KEY_UTTERANCE_TIMES, UtteranceTimes
+from wire.utterance_times import FAULT, KEY_UTTERANCE_TIMES, NO_UTTERANCE, UtteranceTimes
 
 if TYPE_CHECKING:
     from agent.diag.desk import DiagDesk
@@ -397,8 +397,9 @@ class Agent:
         """Count how an utterance went, and report it to a cloud that reads that."""
         self._vitals.counts.utterances[str(session.end)] += 1
         self._family.note_session(session)
-        if session.id is not None:
-            self._tell_times(UtteranceTimes(session.id, session.end, session.times, session.why))
+        if session.id is not None or session.end == FAULT:
+            number = NO_UTTERANCE if session.id is None else session.id
+            self._tell_times(UtteranceTimes(number, session.end, session.times, session.why))
 
     def _note_file(self, sent: Utterance) -> None:
         self._family.note_file(sent)

@@ -16,6 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StoreBusyError
 from staging.gateway.gateway import Gateway
+from staging.recognition.kinds import Kind
+from staging.recognition.outcomes import VOICE, Outcome, OutcomeLog
 from staging.store import Database, alarms, health
 from staging.store.effects import Effect, OtaEventSeen, OtaStateSeen, RunningVersion
 from staging.store.health import Counts
@@ -25,7 +27,7 @@ from wire.errors import WireError
 from wire.family import Why
 from wire.fields import parse_object
 from wire.ota import OtaEvent
-from wire.utterance_times import KEY_UTTERANCE_TIMES, parse_times
+from wire.utterance_times import FAULT, KEY_UTTERANCE_TIMES, LOST, UtteranceTimes, parse_times
 
 SAMPLE_SECONDS = 60.0
 FLUSH_SECONDS = 20.0
@@ -36,6 +38,8 @@ UPDATE_MS = 15 * 60_000
 DEVICES_LIMIT = 20_000
 # A sample that comes later than this counts for no more: the machine slept.
 LONGEST_MS = 3 * 60_000
+# Of `wire.utterance_times.STAGES`.
+FIRST_SEGMENT = "first_segment"
 
 _log = logging.getLogger(__name__)
 
@@ -119,10 +123,28 @@ class Counter:
         if point.key == "player":
             self._note_player(uuid, state_of(point.value))
         elif point.key == KEY_UTTERANCE_TIMES:
+            self._note_listening(uuid, point.value)
             seconds = press_of(point.value)
             if seconds is not None:
                 self._of(uuid).presses += 1
                 self._of(uuid).press_time += round(seconds * 1000)
+
+    def _note_listening(self, uuid: str, value: object) -> None:
+        """Count a time of listening; what a program sent without a microphone is none."""
+        times = times_of(value)
+        if times is None or times.why == Why.FILE:
+            return
+        counts = self._of(uuid)
+        counts.listened += 1
+        counts.mic_faults += times.end == FAULT
+        counts.unsent += times.end == LOST and FIRST_SEGMENT not in times.seconds
+
+    def note_outcome(self, outcome: Outcome) -> None:
+        """Count what became of a spoken sentence; typed ones say nothing of listening."""
+        if outcome.source == VOICE:
+            counts = self._of(outcome.uuid)
+            counts.sentences += 1
+            counts.not_understood += outcome.kind is Kind.NOT_UNDERSTOOD
 
     def _note_player(self, uuid: str, state: str) -> None:
         """Count a title that began to load: it sounded, or it did not."""
@@ -144,11 +166,18 @@ def state_of(value: object) -> str:
     return state if isinstance(state, str) else ""
 
 
+def times_of(value: object) -> UtteranceTimes | None:
+    """Return a report of ``utterance_times``; None for what is none."""
+    try:
+        return parse_times(value)
+    except WireError:
+        return None
+
+
 def press_of(value: object) -> float | None:
     """Return the seconds from a press of the button to the machine's answer; None: it was none, or has no answer."""
-    try:
-        times = parse_times(value)
-    except WireError:
+    times = times_of(value)
+    if times is None:
         return None
     return times.seconds.get("answered") if times.why == Why.BUTTON else None
 
@@ -182,6 +211,12 @@ class FleetWatch:
                     await self.sample()
             except Exception:  # noqa: BLE001  # figures of the fleet end no cloud that its devices need
                 _log.exception("a look at the fleet failed")
+
+    async def hear(self, outcomes: OutcomeLog) -> None:
+        """Count what becomes of sentences until cancelled."""
+        with outcomes.subscribe() as feed:
+            async for outcome in feed:
+                self.counter.note_outcome(outcome)
 
     async def store(self) -> None:
         """Store what was counted; what the store does not take now is kept."""

@@ -374,6 +374,7 @@ class _Cloud:
                 group.create_task(services.audit.keep_saving()),
                 group.create_task(keep_sessions(console.state.console)),
                 group.create_task(watch.run()),
+                group.create_task(watch.hear(self._recognition.outcomes)),
                 *([] if self._options.worker else [group.create_task(sender.run())]),
                 *(group.create_task(work) for work in works),
             ]

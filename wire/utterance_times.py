@@ -1,7 +1,8 @@
 """The report ``utterance_times``: how one utterance went on the device, for the console's stages (docs/adr/0031).
 
 ``{"id": utterance, "end": "sent" | "lost" | …, "why": "button" | …, "seconds": {stage: seconds}}``; the seconds count
-from the wish to listen, and ``why`` (`wire.family.Why`) is what opened the microphone; earlier agents do not say it. It is sent only to clouds that say that they read it (`wire.abilities.UTTERANCE_TIMES`).
+from the wish to listen, and ``why`` (`wire.family.Why`) is what opened the microphone; earlier agents do not say it. A microphone that failed before anybody spoke is told with the
+id `NO_UTTERANCE`, which earlier agents do not tell. It is sent only to clouds that say that they read it (`wire.abilities.UTTERANCE_TIMES`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ STAGES = ("opened", "began", "first_segment", "ended", "sent", "answered")
 # Listening has deadlines of 70 s together; a longer time is a broken clock.
 SECONDS_MAX = 600.0
 END_LIMIT = 32
+# The id of a time of listening that came to no utterance, since the microphone failed before: no utterance has it.
+NO_UTTERANCE = 0
+# Words of ``end`` that the cloud counts; `agent.voice.session.End` has all of ours.
+FAULT, LOST = "fault", "lost"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,9 @@ def _line(kind: str, each: dict[str, Any]) -> str:
     text = (
         f"{kind} {each['product']} {each['name']} devices={each['devices']} connected={up} "
         f"crashes={each['crashes']} crash-free={told('crashFreeHours', 'h')} "
-        f"plays={each['plays']} failed-plays={each['failedPlays']} press={told('pressSeconds', 's')}"
+        f"plays={each['plays']} failed-plays={each['failedPlays']} press={told('pressSeconds', 's')} "
+        f"listened={each['listened']} mic-faults={each['micFaults']} unsent={each['unsent']} "
+        f"sentences={each['sentences']} not-understood={each['notUnderstood']}"
     )
     if kind == "batch":
         return text

@@ -12,7 +12,8 @@ from staging.audit import Audit
 from staging.bulk_jobs import DEVICES_LIMIT, Job, Told
 from staging.console.call import Call, id_of, number_of, text_of, texts_of
 from staging.console.watchers import Hub
-from staging.store import bulk, device_query, found, tags
+from staging.errors import StagingError
+from staging.store import bulk, device_list, device_query, found, tags
 from staging.store.audit import Entry, Source
 from staging.store.bulk import AUDITED, Outcome, Step
 from staging.store.device_query import Wanted
@@ -40,14 +41,31 @@ async def preview(call: Call) -> Response:
     """
     body = await call.body()
     step, wanted = _step(body), _wanted(body)
-    ids: Sequence[int] = ()
-    if wanted is None:
-        uuids = [uuid.lower() for uuid in texts_of(body, "uuids")]
-        if not 0 < len(uuids) <= DEVICES_LIMIT:
-            raise FieldError("uuids", f"{len(uuids)} devices", f"1 to {DEVICES_LIMIT}, or a query")
-        ids = await call.services.database.read(found.numbers, uuids)
+    ids = await _named(call, body, DEVICES_LIMIT) if wanted is None else ()
     made = await call.console.jobs.preview(step, call.session.viewer, wanted, ids)
     return JSONResponse(made.to_json())
+
+
+async def chosen(call: Call, body: Mapping[str, Any], limit: int) -> list[int]:
+    """Return the numbers of the devices of ``query`` or ``uuids``; raises FieldError, StagingError: too many."""
+    wanted = _wanted(body)
+    if wanted is None:
+        return await _named(call, body, limit)
+    online = call.services.gateway.sessions.ids()
+    asked = (wanted, call.session.viewer, online)
+    every = await call.services.database.read(device_list.numbers, *asked, limit=limit + 1)
+    if len(every) > limit:
+        raise StagingError(
+            f"more than {limit} devices match, expected at most so many: narrow the filter"
+        )
+    return every
+
+
+async def _named(call: Call, body: Mapping[str, Any], limit: int) -> list[int]:
+    uuids = [uuid.lower() for uuid in texts_of(dict(body), "uuids")]
+    if not 0 < len(uuids) <= limit:
+        raise FieldError("uuids", f"{len(uuids)} devices", f"1 to {limit}, or a query")
+    return await call.services.database.read(found.numbers, uuids)
 
 
 async def begin(call: Call) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from wire.errors import FieldError
 HOURS = (1, 6, 24, 168)
 POINTS = 240
 ALARMS_SHOWN = 50
+LISTENING_SHOWN = 10
 
 
 async def show(call: Call) -> Response:
@@ -40,6 +42,7 @@ async def acknowledge(call: Call) -> Response:
 
 def _dashboard(session: Session, viewer: Viewer, now: int, hours: int) -> dict[str, Any]:
     since = now - hours * HOUR_MS
+    versions, batches = health.by_version(session, since), health.by_batch(session, since)
     found = alarms.listing(session, ended=True, limit=OPEN_LIMIT, viewer=viewer)
     opened = [alarm for alarm in found if alarm.end_time is None]
     recent = [alarm for alarm in found if alarm.end_time and alarm.end_time > now - DAY_MS]
@@ -52,9 +55,17 @@ def _dashboard(session: Session, viewer: Viewer, now: int, hours: int) -> dict[s
         ],
         "alarms": [alarms.to_json(alarm) for alarm in [*opened, *recent][:ALARMS_SHOWN]],
         "open": sum(alarms.counts(session).values()),
-        "versions": [to_json(each) for each in health.by_version(session, since)],
-        "batches": [to_json(each) for each in health.by_batch(session, since)],
+        "versions": [to_json(each) for each in versions],
+        "batches": [to_json(each) for each in batches],
+        "listening": _badly(versions, "version") + _badly(batches, "batch"),
     }
+
+
+def _badly(every: Sequence[Named], kind: str) -> list[dict[str, Any]]:
+    """Return those that listen badly, the worst first."""
+    bad = [each for each in every if each.health.listens_badly > 0]
+    bad.sort(key=lambda each: -each.health.listens_badly)
+    return [to_json(each) | {"kind": kind} for each in bad[:LISTENING_SHOWN]]
 
 
 def to_json(named: Named) -> dict[str, Any]:
@@ -77,6 +88,11 @@ def figures(found: Health) -> dict[str, Any]:
         "updatesSucceeded": found.succeeded,
         "updatesFailed": found.failed,
         "updateBytes": counts.update_bytes,
+        "listened": counts.listened,
+        "micFaults": counts.mic_faults,
+        "unsent": counts.unsent,
+        "sentences": counts.sentences,
+        "notUnderstood": counts.not_understood,
     }
 
 

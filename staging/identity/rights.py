@@ -150,6 +150,7 @@ CONSOLE: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/device-filters"): Rule(STAFF),
     ("POST", "/api/bulk/preview"): Rule(STAFF),
     ("POST", "/api/bulk"): Rule(STAFF, action="device.bulk"),
+    ("POST", "/api/bulk/labels"): _operate("device.labels"),
     ("GET", "/api/bulk/{job:id}"): Rule(STAFF),
     ("POST", f"{_DEVICE}/tags"): Rule(STAFF, Reach.SEE, "device.tag"),
     ("GET", "/api/live"): Rule(STAFF),

@@ -19,8 +19,9 @@ from base.files import write_atomically
 from staging.data_dir import SECRET_MODE, Endpoints, locked
 from staging.errors import StagingError
 from staging.identity.profiles import profile_of
-from staging.labels.sheet import Label, sheets
+from staging.labels.sheet import sheets
 from staging.store import Database, issue
+from staging.store.label_rows import Label
 from staging.store.models import Batch, Device, Product
 from staging.times import iso_or_none
 from wire.fields import get_int, parse_object

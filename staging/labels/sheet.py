@@ -6,11 +6,11 @@ A label has the QR code that binds the machine (`wire.pairing`), its uuid, and t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import segno
 
 from staging.labels.pdf import MILLIMETRE, Page, render
+from staging.store.label_rows import Label
 from wire.pairing import QR_ERROR, QR_MASK, QR_VERSION, pairing_text
 
 A4 = (210 * MILLIMETRE, 297 * MILLIMETRE)
@@ -19,17 +19,6 @@ WIDTH, HEIGHT = 70 * MILLIMETRE, 37 * MILLIMETRE
 # Millimetres: the code with its quiet zone of four modules, and its distance from the label's edge.
 CODE, EDGE = 29.0, 4.0
 QUIET = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One machine's label; ``number`` counts from 1 within its batch."""
-
-    uuid: str
-    bind_token: str = field(repr=False)
-    batch: str
-    product: str
-    number: int
 
 
 def code_of(label: Label) -> list[list[int]]:

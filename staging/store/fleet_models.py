@@ -48,6 +48,13 @@ class HealthPart(Base):
     presses: Mapped[int] = mapped_column(default=0)
     press_time: Mapped[int] = mapped_column(default=0)
     update_bytes: Mapped[int] = mapped_column(default=0)
+    # Times of listening, those with a fault of the microphone, and those of which nothing arrived.
+    listened: Mapped[int] = mapped_column(default=0, server_default="0")
+    mic_faults: Mapped[int] = mapped_column(default=0, server_default="0")
+    unsent: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Spoken sentences that were recognised here, and those without a command in them.
+    sentences: Mapped[int] = mapped_column(default=0, server_default="0")
+    not_understood: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class FleetSample(Base):

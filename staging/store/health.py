@@ -38,6 +38,14 @@ class Counts:
     presses: int = 0
     press_time: int = 0
     update_bytes: int = 0
+    listened: int = 0
+    """Times that a machine was spoken to, or failed before."""
+    mic_faults: int = 0
+    unsent: int = 0
+    """Of which nothing reached the cloud."""
+    sentences: int = 0
+    """What the cloud recognised, or did not."""
+    not_understood: int = 0
 
     def add(self, other: Counts) -> None:
         """Add another's counts to these."""
@@ -91,6 +99,13 @@ class Health:
         """The share of the plays that sounded."""
         tried = self.counts.plays + self.counts.failed_plays
         return self.counts.plays / tried if tried else None
+
+    @property
+    def listens_badly(self) -> float:
+        """The share of what went wrong with listening: at the microphone, on the way, and in understanding; 0 to 2."""
+        counts = self.counts
+        machine = (counts.mic_faults + counts.unsent) / max(1, counts.listened)
+        return machine + counts.not_understood / max(1, counts.sentences)
 
     @property
     def press_seconds(self) -> float | None:

@@ -10,6 +10,8 @@ import pytest
 
 from staging import fleet_watch
 from staging.fleet_watch import Counter, FleetWatch, press_of, state_of
+from staging.recognition.kinds import Kind
+from staging.recognition.outcomes import TYPED, VOICE, Outcome
 from staging.store.effects import OtaEventSeen, RunningVersion
 from staging.store.health import Counts
 from staging.store.history import HistoryPoint
@@ -80,7 +82,25 @@ def test_what_reports_say_is_read_with_care(counter: Counter) -> None:
         None
     ] * 3
     counter.note_reports(UUID, [HistoryPoint("utterance_times", told)])
-    assert taken(counter) == Counts(presses=1, press_time=1250)
+    assert taken(counter) == Counts(presses=1, press_time=1250, listened=1)
+
+
+def test_what_listens_badly_is_counted(counter: Counter) -> None:
+    for number, end, why, seconds in (
+        (0, "fault", "button", {}),
+        (10001, "lost", "word", {"began": 1.0}),
+        (10002, "lost", "word", {"began": 1.0, "first_segment": 1.5}),
+        (10003, "sent", "button", {"first_segment": 1.5}),
+        (10004, "lost", "file", {}),
+    ):
+        told = {"id": number, "end": end, "why": why, "seconds": seconds}
+        counter.note_reports(UUID, [HistoryPoint("utterance_times", told)])
+    counter.note_reports(UUID, [HistoryPoint("utterance_times", "no times")])
+    for kind, source in (("done", VOICE), ("not_understood", VOICE), ("not_understood", TYPED)):
+        counter.note_outcome(Outcome(UUID, 1, source, kind=Kind(kind)))
+    assert taken(counter) == Counts(
+        listened=4, mic_faults=1, unsent=1, sentences=2, not_understood=1
+    )
 
 
 def test_what_could_not_be_stored_is_counted_later_and_bounded(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from agent import cli as agent_cli
+from staging.commands import cli as cloud_cli
 from staging.store import Database
 from tests.staging.console.page import PASSWORD, USER, WIDE, Page, start_browser
 from tests.staging.console.speaker import STORIES, SpeakerThread
@@ -18,6 +22,15 @@ from tools.bench import Bench
 from tools.processes import command
 
 Ask = Callable[..., httpx.Response]
+
+
+def here(main: Callable[[list[str]], int], *words: str | Path) -> str:
+    """Run a command in this process and return what it prints."""
+    printed, complained = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
+        code = main([str(word) for word in words])
+    assert code == 0, f"{words}: {complained.getvalue() or printed.getvalue()}"
+    return printed.getvalue()
 
 
 class Stage:
@@ -35,11 +48,13 @@ class Stage:
     def bind_token(self) -> str:
         return self.bench.device["bindToken"]
 
+    # In this process: the commands have tests of their own, and a process for each costs more than what it does.
     def cloud(self, *words: str | Path) -> dict[str, Any]:
-        return self.bench.story_cloud(*words)
+        told = here(cloud_cli.main, *words, "--data", self.bench.cloud_data, "--json")
+        return dict(json.loads(told))
 
     def agent(self, *words: str | Path) -> str:
-        return command("story-agent", *words, "--state", self.bench.state).strip()
+        return here(agent_cli.main, *words, "--state", self.bench.state).strip()
 
     def account(self, name: str, role: str = "operator") -> None:
         secret = self.bench.folder / "password"
@@ -57,8 +72,8 @@ class Stage:
         return SpeakerThread(device, profile, port)
 
 
-# Its own picture.
-_BLANK = "/console/icon.svg"
+# Its own picture; every path that is no file is the console itself.
+_BLANK = "/console/static/icon.svg"
 
 
 @contextlib.contextmanager
@@ -108,7 +123,8 @@ def blank_page(stage: Stage, browser: Any) -> Iterator[Page]:
     """A page of the console's origin without a script, in a browser without cookies or storage, in English."""
     made = Page(browser, stage.bench.api)
     made.resize(WIDE)
-    made.open(_BLANK)
+    if browser.current_url != stage.bench.api + _BLANK:
+        made.open(_BLANK)
     browser.delete_all_cookies()
     made.js("localStorage.clear(); localStorage.setItem('story-console-language', 'en')")
     made.errors()

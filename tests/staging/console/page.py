@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import (
+    JavascriptException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -32,6 +36,17 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
     "--lang=en-GB",
+)
+
+# One question in place of several for each element: WebDriver's own answer whether it is displayed costs as much as a page.
+FIRST_SHOWN = """
+  const shown = (e) => e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && e.getClientRects().length;
+  const box = (e) => e.closest('select') ?? e;  // of an option, what one sees is its list
+  return [...document.querySelectorAll(arguments[0])].find((e) => shown(box(e))) ?? null"""
+FIRST_SHOWS = (
+    FIRST_SHOWN.replace("return", "const first =")
+    + """;
+  return first !== null && first.innerText.includes(arguments[1])"""
 )
 
 T = TypeVar("T")
@@ -77,7 +92,8 @@ class Page:
 
     def wait(self, look: Callable[[], T], what: str = "", seconds: float = DEADLINE) -> T:
         """Return the result of ``look`` as soon as it is true."""
-        stale = (StaleElementReferenceException, IndexError, AttributeError)
+        # A document that gives way to the next one answers with an error of its script.
+        stale = (StaleElementReferenceException, JavascriptException, IndexError, AttributeError)
         waiting = WebDriverWait(self.browser, seconds, 0.05, ignored_exceptions=stale)
         return waiting.until(lambda _: look(), what)
 
@@ -86,8 +102,8 @@ class Page:
 
     def get(self, css: str, seconds: float = DEADLINE) -> WebElement:
         """Return the element once it is shown."""
-        shown = self.wait(lambda: [e for e in self.all(css) if e.is_displayed()], css, seconds)
-        return shown[0]
+        shown: WebElement = self.wait(lambda: self.js(FIRST_SHOWN, css), css, seconds)
+        return shown
 
     def text(self, css: str) -> str:
         return self.get(css).text
@@ -95,7 +111,7 @@ class Page:
     def see(self, css: str, text: str, seconds: float = DEADLINE) -> None:
         """Wait until the element shows ``text``."""
         try:
-            self.wait(lambda: text in self.get(css).text, seconds=seconds)
+            self.wait(lambda: self.js(FIRST_SHOWS, css, text), seconds=seconds)
         except WebDriverException as error:
             shown = [element.text for element in self.all(css)]
             raise AssertionError(f"{css}: expected {text!r}, shows {shown}") from error

@@ -1,6 +1,6 @@
 """The list of devices over HTTP: addresses, CSV, tags, and steps for many (staging.console.bulk, .devices).
 
-Tests staging.device_csv and staging.spreadsheets too.
+Tests staging.device_csv, staging.spreadsheets, staging.console.labels and staging.store.label_rows too.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from staging.identity import rights
 from staging.identity.rights import Role
-from staging.store import Database, audit, devices, products
+from staging.store import Database, audit, devices, label_rows, products
 from staging.store.audit import Filter
 from staging.store.models import Account, Binding, Device
 from tests.staging.console.bare import Bare, bare_cloud
@@ -154,3 +155,40 @@ async def test_a_shown_page_is_told_what_changes_of_it(
         bare.console.hub.notify("c" * 14)
         bare.console.hub.notify("e" * 14)
         assert '"total":2' in await read(lines, "devices")
+
+
+async def test_labels_are_of_machines_that_nobody_else_has_had(
+    bare: Bare, client: httpx.AsyncClient, operator: Account
+) -> None:
+    def token(session: Any) -> None:
+        for device in session.query(Device):
+            device.bind_token = device.uuid[0] * 32
+            device.family_since = 7 if device.uuid.startswith("d") else 0
+            device.bind_token_differs = device.uuid.startswith("e")
+
+    add(bare, "a" * 14, "d" * 14, "e" * 14)
+    add(bare, "b" * 14, owner=operator)
+    add(bare, "c" * 14, owner=bare.account("mum", Role.PARENT))
+    bare.database.call(token)
+    answer = await client.post("/api/bulk/labels", json={"query": ""})
+    assert (answer.headers["content-type"], answer.headers["x-story-left-out"]) == (
+        "application/pdf", "3",
+    )  # fmt: skip
+    assert answer.content.startswith(b"%PDF-1.4")
+    labels = bare.database.call(
+        label_rows.of, list(range(99)), rights.Viewer(operator.id, Role.OPERATOR)
+    )
+    assert [(label.uuid[0], label.number) for label in labels] == [("a", 1), ("b", 4)]
+    await bare.services.audit.save()
+    entries = bare.database.call(audit.page, Filter(), 20)
+    assert sorted((e.action, e.device[:1], e.target) for e in entries) == [
+        ("device.label", "a", ""), ("device.label", "b", ""), ("device.labels", "", "2 devices"),
+    ]  # fmt: skip
+    for body, told in (
+        ({"uuids": ["c" * 14, "f" * 14]}, "none of 2 devices"),
+        ({"uuids": []}, "uuids"),
+    ):
+        refused = await client.post("/api/bulk/labels", json=body)
+        assert told in refused.json()["error"]["message"]
+    async with bare.client(bare.account("tom", Role.TESTER)) as tester:
+        assert (await tester.post("/api/bulk/labels", json={"query": ""})).status_code == 403

@@ -28,7 +28,13 @@ async def test_what_is_known_is_shown_and_an_alarm_acknowledged(bare: Bare) -> N
     now = now_ms()
     made = bare.database.call(devices.add, "a" * 14, now)
     bare.database.call(
-        health.note, {made.uuid: Counts(connected=3_600_000, expected=7_200_000, crashes=2)}, now
+        health.note,
+        {
+            made.uuid: Counts(
+                connected=3_600_000, expected=7_200_000, crashes=2, listened=4, mic_faults=1
+            )
+        },
+        now,
     )
     bare.database.call(health.sample, [], 0, now)
     bare.database.call(alarms.apply, [Seen(Kind.CLONE, made.uuid, device_id=made.id)], now)
@@ -39,6 +45,9 @@ async def test_what_is_known_is_shown_and_an_alarm_acknowledged(bare: Bare) -> N
         assert (version["crashFreeHours"], version["linkUp"], version["devices"]) == (0.5, 0.5, 1)
         assert version["pressSeconds"] is None
         assert shown["batches"][0]["name"] == "0000"
+        assert [(each["kind"], each["micFaults"]) for each in shown["listening"]] == [
+            ("version", 1), ("batch", 1),
+        ]  # fmt: skip
         assert shown["samples"] == [[now, 0, 1, 0]]
         assert (shown["open"], shown["alarms"][0]["state"]) == (1, "open")
         done = await client.post(f"/api/alarms/{shown['alarms'][0]['id']}/acknowledge", json={})
@@ -61,6 +70,7 @@ def test_an_operator_acknowledges_an_alarm(page: Page, stage: Stage) -> None:
     page.see(row, "40%")
     page.click(f"{row} button")
     page.see(row, "Seen by")
+    page.get("[data-part=listening]")
     page.get("[data-part=versions] tbody tr")
     page.click("[data-part=versions] tbody a")
     page.see("main h1", "Devices")

@@ -12,7 +12,8 @@ import pytest
 import segno
 
 from staging.labels.pdf import Page, render
-from staging.labels.sheet import ACROSS, DOWN, Label, code_of, sheets
+from staging.labels.sheet import ACROSS, DOWN, code_of, sheets
+from staging.store.label_rows import Label
 from wire.pairing import QR_VERSION, pairing_text
 
 TOKEN = "0123456789abcdef0123456789abcdef"

@@ -81,9 +81,10 @@ export function renewed(answer) {
   return entered(answer);
 }
 
-/** Fetch a file that must have no URL, by POST; returns its Blob. */
-export async function download(path) {
-  const response = await send("POST", path, {});
+/** Fetch a file that must have no URL, by POST; returns its Blob. `told` gets the answer's headers. */
+export async function download(path, body = {}, told = () => {}) {
+  const response = await send("POST", path, body);
+  if (response.ok) told(response.headers);
   return response.ok ? response.blob() : read(response.status, await textOf(response), path);
 }
 

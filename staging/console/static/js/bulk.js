@@ -1,12 +1,13 @@
 // The same step for many devices: selected, previewed, done, and what came of it.
 
-import { get, post } from "./api.js";
+import { download, get, post } from "./api.js";
 import { asked } from "./address.js";
 import { announce, field, h, put, set, uid } from "./dom.js";
 import { errorText, refusalText, t } from "./i18n.js";
+import { saveFile } from "./profile.js";
 
 const POLL_MS = 500;
-const ACTIONS = { operator: ["tag", "untag", "bind", "verify", "order", "cancel"], tester: ["tag", "untag", "verify", "order", "cancel"] };
+const ACTIONS = { operator: ["tag", "untag", "bind", "verify", "order", "cancel", "labels"], tester: ["tag", "untag", "verify", "order", "cancel"] };
 
 /**
  * The selection of the list and what can be done with it. `page()` returns the devices of the page, `total()` how many match,
@@ -65,6 +66,8 @@ export function bulkBar({ user, signal, page, total, redraw }) {
 
   async function options() {
     put(more);
+    go.textContent = t(what.value === "labels" ? "bulk.saveLabels" : "bulk.preview");
+    if (what.value === "labels") put(more, h("p", { class: "small soft" }, t("bulk.labelsHint")));
     if (what.value === "tag" || what.value === "untag") {
       const input = h("input", { name: "tags", maxlength: 255, autocomplete: "off" });
       put(more, field(t("bulk.tags"), (attributes) => set(input, attributes)));
@@ -80,19 +83,32 @@ export function bulkBar({ user, signal, page, total, redraw }) {
     }
   }
 
+  const chosen = () => (everything ? { query: asked().toString() } : { uuids: [...picked] });
+
   function step() {
     const tags = (more.querySelector("[name=tags]")?.value ?? "").split(/[,，;；]/).map((text) => text.trim()).filter(Boolean);
     const version = more.querySelector("[name=package]")?.value;
-    const who = everything ? { query: asked().toString() } : { uuids: [...picked] };
+    const who = chosen();
     if (what.value === "tag") return { action: "tag", add: tags, ...who };
     if (what.value === "untag") return { action: "tag", remove: tags, ...who };
     return { action: what.value, ...(version ? { packageId: Number(version) } : {}), ...who };
+  }
+
+  async function labels() {
+    let leftOut = 0;
+    const blob = await download("/bulk/labels", chosen(), (headers) => { leftOut = Number(headers.get("X-Story-Left-Out")); });
+    saveFile(blob, "labels.pdf");
+    announce(t(leftOut ? "bulk.labelsSome" : "bulk.labelsSaved", { n: leftOut }));
   }
 
   async function preview() {
     go.disabled = true;
     const name = t(`bulk.${what.value}`);
     try {
+      if (what.value === "labels") {
+        await labels();
+        return;
+      }
       const found = await post("/bulk/preview", step());
       if (!signal.aborted) dialog(name, found, signal);
     } catch (error) {

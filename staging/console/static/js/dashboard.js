@@ -19,13 +19,14 @@ export async function show(main, { signal }) {
   const facts = h("div", { class: "card bar", data: { part: "facts" } });
   const online = h("div", {});
   const alarms = h("div", { class: "stack tight", data: { part: "alarms" } });
+  const listens = h("div", {});
   const tables = h("div", { class: "stack wide" });
   put(main, pageHead(t("dashboard"), t("dashboardLead"), h("div", {}, field(t("dash.hours"), (attributes) => set(choose, attributes)))),
     h("div", { class: "grid" },
       h("div", { class: "c12" }, facts),
       h("section", { class: "card c7" }, h("h2", {}, t("dash.over")), online),
       h("section", { class: "card c5" }, h("div", { class: "card-head" }, h("h2", {}, t("dash.alarms")), h("a", { href: "/console/webhooks" }, t("dash.webhooks"))), alarms),
-      h("div", { class: "c12" }, tables)));
+      h("div", { class: "c12 stack wide" }, listens, tables)));
 
   async function load() {
     const found = await get(`/dashboard?hours=${hours}`);
@@ -35,6 +36,7 @@ export async function show(main, { signal }) {
     put(facts, fact("online", found.online), fact("devices", last ? last[2] : "–"), fact("updating", last ? last[3] : "–"), fact("alarms", found.open));
     drawOnline(found);
     put(alarms, found.alarms.length ? found.alarms.map(alarmLine) : empty(t("alarm.none"), t("alarm.noneHint")));
+    put(listens, listening(found.listening));
     put(tables, table("dash.versions", found.versions, true), table("dash.batches", found.batches, false));
   }
 
@@ -71,17 +73,41 @@ export async function show(main, { signal }) {
 function table(title, rows, isVersion) {
   const columns = ["name", "devices", "linkUp", "crashes", "crashFree", "plays", "press", ...(isVersion ? ["updates", "bytes"] : [])];
   return h("section", { class: "card", data: { part: isVersion ? "versions" : "batches" } }, h("h2", {}, t(title)),
-    h("table", { class: "list" },
-      h("caption", { class: "sr" }, t(title)),
-      h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, t(`dash.${name}`))))),
-      h("tbody", {}, rows.map((row) => line(row, columns, isVersion)))));
+    tableOf(title, columns, rows.map((row) => [row, figures(row, isVersion ? "version" : "batch")])));
 }
 
-function line(row, columns, isVersion) {
+/** Versions and batches whose machines do not hear, do not reach the cloud, or are not understood: the worst first. */
+function listening(rows) {
+  const columns = ["name", "listened", "micFaults", "unsent", "notUnderstood"];
+  const part = (count, of) => (of ? `${count} (${Math.round((count / of) * 100)}%)` : "–");
+  const cells = (row) => ({
+    name: nameLink(row, row.kind),
+    listened: row.listened,
+    micFaults: part(row.micFaults, row.listened),
+    unsent: part(row.unsent, row.listened),
+    notUnderstood: part(row.notUnderstood, row.sentences),
+  });
+  return h("section", { class: "card", data: { part: "listening" } }, h("h2", {}, t("dash.listening")),
+    rows.length === 0 ? h("p", { class: "soft" }, t("dash.listensWell")) : tableOf("dash.listening", columns, rows.map((row) => [row, cells(row)])));
+}
+
+function tableOf(title, columns, rows) {
+  return h("table", { class: "list" },
+    h("caption", { class: "sr" }, t(title)),
+    h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, t(`dash.${name}`))))),
+    h("tbody", {}, rows.map(([row, cells]) => h("tr", { data: { name: row.name } },
+      columns.map((name) => h("td", { data: { label: t(`dash.${name}`) } }, h("span", {}, cells[name])))))));
+}
+
+function nameLink(row, kind) {
+  const listed = new URLSearchParams({ product: row.product, [kind]: row.name });
+  return h("a", { href: `/console/devices?${listed}` }, row.product, " ", kind === "batch" ? t("dash.batchNamed", { name: row.name }) : row.name);
+}
+
+function figures(row, kind) {
   const none = "–";
-  const listed = new URLSearchParams({ product: row.product, [isVersion ? "version" : "batch"]: row.name });
-  const cells = {
-    name: h("a", { href: `/console/devices?${listed}` }, row.product, " ", row.name),
+  return {
+    name: nameLink(row, kind),
     devices: row.devices,
     linkUp: row.linkUp === null ? none : `${Math.round(row.linkUp * 100)}%`,
     crashes: row.crashes,
@@ -91,5 +117,4 @@ function line(row, columns, isVersion) {
     updates: `${row.updatesSucceeded} / ${row.updatesFailed}`,
     bytes: bytes(row.updateBytes),
   };
-  return h("tr", { data: { name: row.name } }, columns.map((name) => h("td", { data: { label: t(`dash.${name}`) } }, h("span", {}, cells[name]))));
 }

@@ -15,6 +15,7 @@ import { lifeCards } from "./life.js";
 import { follow, liveChip } from "./live.js";
 import { empty, title } from "./shell.js";
 import { speechCard } from "./speech.js";
+import { tagLine } from "./tags.js";
 import { updateCard } from "./update.js";
 import { wireCard } from "./wire.js";
 import "./words/device.js";
@@ -27,6 +28,7 @@ export async function show(main, { match, signal, render }) {
   const live = liveChip();
   const bench = faultBench(path, signal);
   const head = h("div", {});
+  const tags = tagLine(path);
   const body = h("div", {});
   let parts = null;
   let mine = null;
@@ -35,13 +37,14 @@ export async function show(main, { match, signal, render }) {
   put(main,
     h("a", { class: "crumb", href: "/console/devices" }, t("backToDevices")),
     h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, first.device.name || first.device.uuid), live.element),
-    h("div", { class: "stack wide" }, bench.banner, head, body, bench.element));
+    h("div", { class: "stack wide" }, bench.banner, h("div", { class: "card stack" }, head, tags.element), body, bench.element));
 
   function state(now) {
     const { device } = now;
     main.querySelector("h1").textContent = device.name || device.uuid;
     title(device.name || device.uuid, t("devices"));
     put(head, facts(device));
+    tags.update(now);
     if (device.mine !== mine) {
       mine = device.mine;
       parts = mine ? own(path, device, signal) : null;
@@ -73,7 +76,7 @@ export async function show(main, { match, signal, render }) {
 
 function facts(device) {
   const fact = (name, ...shown) => h("div", { class: "fact", data: { fact: name } }, h("span", {}, t(name)), h("span", {}, shown));
-  return h("div", { class: "card stack" },
+  return h("div", { class: "stack" },
     h("div", { class: "bar" },
       fact("presence", presence(device), " ", updateBadge(device)),
       fact("version", device.osVersion),

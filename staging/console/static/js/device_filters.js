@@ -28,6 +28,7 @@ export function tools({ open, redraw, signal }) {
   const input = h("input", { type: "search", id: "search", placeholder: t("search"), maxlength: 64, "aria-label": t("search"), autocomplete: "off", spellcheck: "false" });
   const chips = h("div", { class: "row", data: { part: "chips" } });
   const panel = h("div", { class: "fields filters" });
+  const quick = h("div", { class: "row quick-sort", data: { part: "quick-sort" } });
   const summary = h("summary", {}, t("filters"));
   let choices = { products: [], tags: [] };
   let typing = 0;
@@ -82,7 +83,7 @@ export function tools({ open, redraw, signal }) {
     const direction = h("select", { name: "order", on: { change: apply } }, option("up", t("sortUp"), !down), option("down", t("sortDown"), down));
     const shown = Number(asked().get("size") ?? 50);
     const size = h("select", { name: "size", on: { change: apply } }, SIZES.map((number) => option(number, number, number === shown)));
-    return [[t("sortBy"), by], [t("sortDown"), direction], [t("pageSize"), size]].map(([text, select]) => field(text, (attributes) => set(select, attributes)));
+    return [[t("sortBy"), by], [t("sortWay"), direction], [t("pageSize"), size]].map(([text, select]) => field(text, (attributes) => set(select, attributes)));
   }
 
   function columnBoxes() {
@@ -97,6 +98,21 @@ export function tools({ open, redraw, signal }) {
     return boxes;
   }
 
+  /** What the heads of the table do where a phone hides them: by which column, and which way. */
+  function quickSort() {
+    const { sort, down } = order();
+    const by = h("select", { name: "quick-sort", "aria-label": t("sortBy"), on: { change: () => open(sorted(by.value, DOWN.includes(by.value))) } },
+      COLUMNS.map((name) => h("option", { value: name, selected: name === sort }, t(`col.${name}`))));
+    const turn = h("button", { type: "button", data: { role: "turn" }, on: { click: () => open(sorted(sort, !down)) } }, t(down ? "sortDown" : "sortUp"), down ? " ↓" : " ↑");
+    put(quick, h("div", { class: "grow" }, by), turn);
+  }
+
+  function sorted(name, down) {
+    const wanted = changed("sort", name);
+    wanted.set("order", down ? "down" : "up");
+    return wanted;
+  }
+
   function draw() {
     const wanted = asked();
     if (document.activeElement !== input) input.value = wanted.get("q") ?? "";
@@ -105,6 +121,9 @@ export function tools({ open, redraw, signal }) {
     const clear = h("button", { type: "button", class: "quiet", on: { click: () => open(new URLSearchParams()) } }, t("clearFilters"));
     put(chips, taken.map(([name, value]) => chip(name, value)), taken.length > 1 ? clear : null);
     chips.hidden = taken.length === 0;
+    const at = quick.contains(document.activeElement) ? document.activeElement : null;
+    quickSort();
+    if (at) quick.querySelector(at.matches("select") ? "select" : "button").focus();
     const focused = panel.contains(document.activeElement) ? document.activeElement.name : null;
     put(panel, FILTERS.map(filterSelect), sortFields());
     if (focused) panel.querySelector(`[name="${focused}"]`)?.focus();
@@ -119,7 +138,7 @@ export function tools({ open, redraw, signal }) {
     } catch { /* the filters whose values are known remain */ }
   });
   draw();
-  return { element: h("div", { class: "stack tight" }, input, chips, details), draw };
+  return { element: h("div", { class: "stack tight" }, input, chips, details, quick), draw };
 }
 
 /** A filter's value in words. */

@@ -98,6 +98,7 @@ const WHOLE = [
   [/^(\d+) jobs run already; begin this one when one has ended$/, (high) => `已有 ${high} 项批量操作在进行，请等一项结束`],
   [/^job (\d+): there is none; the cloud may have been restarted since$/, () => "没有这项批量操作；云可能已重启"],
   [/^(\d+) devices were not reached: the cloud was stopped$/, (left) => `云已停止，还有 ${left} 台没有处理`],
+  [/^labels: none of (\d+) devices has one that is yours to print$/, (n) => `所选 ${n} 台都没有可打印的标签：已绑定给别人、属于过家庭，或没有令牌`],
   [/^the store failed$/, () => "云的数据库出错"],
   [/^device (\S+): no update is under way$/, () => "没有正在进行的升级"],
   [/^device (\S+): it is in use; versions are verified .+$/s, (uuid) => `设备 ${uuid} 正在使用；只能在研发中的设备（version 0）或你自己的设备上验证`],

@@ -27,5 +27,12 @@ words({
   "dash.press": ["按键到回答", "Press to answer"],
   "dash.updates": ["升级成功/失败", "Updates good/failed"],
   "dash.bytes": ["升级下载", "Downloaded"],
+  "dash.listening": ["哪些听得不好", "What listens badly"],
+  "dash.listensWell": ["这段时间里，麦克风、上传和理解都没有问题，或没有人对机器说话。", "In this time no microphone failed, all that was said arrived and was understood, or nobody spoke."],
+  "dash.listened": ["聆听次数", "Times of listening"],
+  "dash.micFaults": ["麦克风故障", "Microphone failed"],
+  "dash.unsent": ["没有任何片段到达", "No segment arrived"],
+  "dash.notUnderstood": ["没有听懂", "Not understood"],
+  "dash.batchNamed": ["批次 {name}", "batch {name}"],
   "dash.seconds": ["{n} 秒", "{n} s"],
 });
