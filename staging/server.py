@@ -397,6 +397,7 @@ class _Cloud:
             _log.info("stopping")
             console.state.console.hub.close()
             await console.state.console.jobs.close()
+            await console.state.console.desk.close()
             api.should_exit = True
             await self.beside.close()
             await services.diagnoses.close()

@@ -44,6 +44,8 @@ TESTED_IN: dict[str, str] = {
     "agent.bench_command": "tests/agent/test_commands.py",
     "staging.console.faults": "tests/staging/console/test_life.py",
     "staging.console.wires": "tests/staging/console/test_life.py",
+    "staging.advise.shelf": "tests/staging/console/test_advice.py",
+    "staging.advise.progress": "tests/staging/advise/test_catalogue.py",
     "staging.advise.bench": "tests/staging/advise/test_catalogue.py",
     "staging.advise.lab": "tests/staging/advise/test_catalogue.py",
     "staging.advise.runner": "tests/staging/advise/test_catalogue.py",

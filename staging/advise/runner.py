@@ -44,12 +44,12 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it is: the case that begins, its place among all, and what the one before gave."""
+    """A case that begins, or has ended: its place among all, and what its checks found; None: it begins."""
 
     case: Case
     number: int
     total: int
-    results: Sequence[Result]
+    results: Sequence[Result] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +91,15 @@ class Runner:
             case = self._next(pending)
             pending.remove(case)
             number = len(cases) - len(pending)
-            self._progress(Progress(case, number, len(cases), results[-1:]))
+            self._progress(Progress(case, number, len(cases)))
             begun = bench.now()
             if case.cuts:
                 await lab.calm()
             trace = await self._run_case(case, self._limit - (bench.now() - start))
             runs[case.name] = Ran(case, trace, begun - start, bench.now() - begun)
-            results += [
-                self._judge(check, trace) for check in self._checks if check.case == case.name
-            ]
+            found = [self._judge(check, trace) for check in self._checks if check.case == case.name]
+            results += found
+            self._progress(Progress(case, number, len(cases), found))
         await lab.drop()
         order = {check.id: place for place, check in enumerate(self._checks)}
         results.sort(key=lambda result: order[result.check.id])

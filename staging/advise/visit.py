@@ -22,6 +22,7 @@ from staging.advise.papers import Papers
 from staging.advise.record import Known
 from staging.advise.releases import Package, Releases
 from staging.advise.runner import Progress, Runner
+from staging.advise.shelf import FOLDER, JUNIT, PAGE, REPORT, Shelf
 from staging.advise.tuf import SEED_BYTES
 from staging.commands.asking import ask
 from staging.data_dir import PUBLIC_MODE, SECRET_MODE, DataDir, Endpoints
@@ -31,14 +32,12 @@ from staging.identity.profiles import DeviceRecord, profile_of
 from staging.times import now_ms
 from wire.profile import render_profile
 
-FOLDER = "advise"
 # The key of the bench's own releases.
 SEED = "releases.key"
 # Seconds between two renewals of the lease; it lasts for three of them.
 RENEW_SECONDS = 10.0
 SEED_MAX = 2**31 - 1
 LOOPBACK = "127.0.0.1"
-REPORT, JUNIT, PAGE = "report.json", "junit.xml", "report.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,9 @@ async def visit(
                 raise StagingError(f"device {device.uuid} did not come: {error}") from error
     made = report.build(outcome, known, suite=wish.suite, seed=wish.seed, started_ms=started)
     made["signature"] = sign.sign(made, certificates)
-    return made, write(made, wish.folder or folder_of(data, device.uuid, started), wish.language)
+    return made, write(
+        made, wish.folder or Shelf(data.root).folder(device.uuid, started), wish.language
+    )
 
 
 def _releases(data: DataDir, wish: Wish) -> Releases:
@@ -163,11 +164,6 @@ async def _open_web(bench: RealBench, endpoints: Endpoints, wish: Wish) -> None:
             where = f"{endpoints.device_host}, port {wish.web_port}"
             raise StagingError(f"--web-port: {where}: {error.strerror or error}") from error
         await bench.open_web(LOOPBACK)
-
-
-def folder_of(data: DataDir, uuid: str, started_ms: int) -> Path:
-    """Return where the report of a run is kept."""
-    return data.root / FOLDER / f"{uuid}-{started_ms}"
 
 
 def write(made: dict[str, Any], folder: Path, language: str) -> Path:

@@ -9,7 +9,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from base.locales import speaks_chinese
 from staging.commands import exits
@@ -27,10 +27,13 @@ from wire.errors import WireError
 from wire.ota import InstallerKind, version_key
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from staging.advise.releases import Package
     from staging.advise.runner import Progress
     from staging.advise.visit import Wish
 
+T = TypeVar("T")
 LIST, COMPARE, VERIFY = "list", "compare", "verify"
 PORT_MAX = 65535
 # Of a package, which is kept in memory: the largest image that a machine of ours takes.
@@ -202,9 +205,24 @@ def _verify(options: argparse.Namespace) -> Result:
     )
 
 
+async def _ended_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
+    """Let SIGTERM cancel ``work``, as Ctrl-C does: the device is given back before the process ends."""
+    import asyncio
+    import signal
+
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
 def _run(options: argparse.Namespace) -> Result:
     import asyncio
 
+    if options.progress:
+        options.server_did = True  # the console that began it has logged it
     from staging.advise import catalogue
     from staging.advise.report import worst
     from staging.advise.visit import visit
@@ -219,7 +237,9 @@ def _run(options: argparse.Namespace) -> Result:
     if view is not None:
         wish = replace(wish, firmware=view.os_version, product=view.product)
     tell = _tell_program if options.progress else _tell_person
-    report, folder = asyncio.run(visit(data_of(options), device, endpoints, wish, tell))
+    report, folder = asyncio.run(
+        _ended_by_sigterm(visit(data_of(options), device, endpoints, wish, tell))
+    )
     counts = report["counts"]
     told = ", ".join(f"{count} {grade}" for grade, count in counts.items())
     chosen = language()
@@ -287,14 +307,22 @@ def _package(options: argparse.Namespace) -> Package | None:
 
 
 def _tell_person(progress: Progress) -> None:
-    print(
-        f"[{progress.number:2}/{progress.total}] {progress.case.says}", file=sys.stderr, flush=True
-    )
+    """Name each case as it begins, and then what was found wrong."""
+    from staging.advise.progress import said
+
+    if progress.results is None:
+        place = f"[{progress.number:2}/{progress.total}]"
+        print(f"{place} {getattr(said(progress.case), language())}", file=sys.stderr, flush=True)
+        return
+    for found in progress.results:
+        grade = str(found.verdict.grade)
+        if grade in {"warn", "fail"}:
+            seen = getattr(found.verdict.seen, language())
+            print(f"        {_MARKS[grade]} {found.check.id}: {seen}", file=sys.stderr, flush=True)
 
 
 def _tell_program(progress: Progress) -> None:
-    told = {
-        "case": progress.case.name, "says": progress.case.says,
-        "number": progress.number, "total": progress.total,
-    }  # fmt: skip
-    print(json.dumps(told, ensure_ascii=False), file=sys.stderr, flush=True)
+    """Tell the same as a line of JSON each, to the console's desk (`staging.advise.desk`)."""
+    from staging.advise.progress import line_of
+
+    print(json.dumps(line_of(progress), ensure_ascii=False), file=sys.stderr, flush=True)

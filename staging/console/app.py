@@ -14,9 +14,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from staging.advise.desk import Desk
+from staging.advise.shelf import Shelf
 from staging.bulk_jobs import Jobs
 from staging.console import (
     accounts,
+    advice,
     apps,
     audit,
     bulk,
@@ -103,7 +106,10 @@ def create_console(services: Services, data: DataDir) -> Starlette:
     told = bulk.teller(services.audit, hub, services.clock)
     gateway = services.gateway
     jobs = Jobs(services.database, gateway, services.clock, told, gateway.sessions.ids)
-    app.state.console = Console(services, data, Sessions(time.monotonic), hub, Assets(), jobs)
+    desk = Desk(data.root, services.database.address, services.clock, hub.notify)
+    app.state.console = Console(
+        services, data, Sessions(time.monotonic), hub, Assets(), jobs, desk, Shelf(data.root)
+    )
     return app
 
 
@@ -139,6 +145,12 @@ def routes() -> list[Route]:
         _route("GET", f"{_DEVICE}/faults", faults.listing),
         _route("POST", f"{_DEVICE}/faults", faults.begin),
         _route("POST", f"{_DEVICE}/faults/clear", faults.clear),
+        _route("GET", f"{_DEVICE}/advice", advice.listing),
+        _route("POST", f"{_DEVICE}/advice", advice.begin),
+        _route("POST", f"{_DEVICE}/advice/cancel", advice.cancel),
+        _route("GET", f"{_DEVICE}/advice/compare", advice.compared),
+        _route("GET", f"{_DEVICE}/advice/{{report:id}}", advice.shown),
+        _route("GET", f"{_DEVICE}/advice/{{report:id}}/{{form}}", advice.download),
         _route("GET", f"{_DEVICE}/wire", wires.frames),
         _route("POST", f"{_DEVICE}/wire", wires.keep),
         _route("GET", f"{_DEVICE}/wire.jsonl", wires.download),

@@ -17,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from staging.advise.desk import Desk
+from staging.advise.shelf import Shelf
 from staging.api.failures import response_to
 from staging.bulk_jobs import Jobs
 from staging.console.assets import Assets
@@ -73,6 +75,8 @@ class Console:
     hub: Hub
     assets: Assets
     jobs: Jobs
+    desk: Desk
+    shelf: Shelf
     waveforms: Waveforms = field(default_factory=Waveforms)
 
 

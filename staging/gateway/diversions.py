@@ -51,13 +51,19 @@ class Diversions:
         """Lead a device's connections to a port of loopback; port 0 ends it. A repeat renews it.
 
         Raises:
-            StagingError: the device is offline, behind a broker, or not alone at its address.
+            StagingError: the device is offline, behind a broker, not alone at its address, or led to another port.
         """
         found = next((net for net, each in self._led.items() if each.uuid == uuid), None)
+        if found is not None and self._monotonic() > self._led[found].until:
+            self._end(found)
+            found = None
         if port == 0:
             if found is not None:
                 self._end(found)
             return {"address": found or ""}
+        if found is not None and self._led[found].port != port:
+            text = "another run of the advisor has it: wait for its end, or cancel it"
+            raise StagingError(f"device {uuid}: {text}; one that was killed loses it within 30 s")
         if found is None:
             found = self._address_of(uuid)
             _log.info("device %s: its connections are led to the advisor", uuid)
@@ -118,6 +124,10 @@ class Diversions:
         try:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        except ConnectionRefusedError:
+            # It was killed, and gave nothing back.
+            if (led := self._led.get(network)) is not None and led.port == port:
+                self._end(network)
         finally:
             del self._relays[task]
 
@@ -144,6 +154,8 @@ async def _relay(near: socket.socket, port: int) -> None:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
+    except ConnectionRefusedError:
+        raise
     except (OSError, TimeoutError) as error:
         _log.info("the advisor is not there: %s", error or "no answer")
     finally:

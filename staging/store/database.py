@@ -72,6 +72,8 @@ class Database:
         self._url = url = engine.locate(where)
         self.shown = engine.shown(url)
         """The database's name for messages: a path, or a URL without its password."""
+        self.address = url.render_as_string(hide_password=False)
+        """Its URL for a process of this cloud's own; it may have a password, so no message shows it."""
         self._outage = Outage(self.shown)
         self.journal: Journal | None = None
         """Takes what a transaction takes back, before its commit; None: nobody keeps that."""

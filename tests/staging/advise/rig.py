@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from staging.advise import catalogue
 from staging.advise.checks.model import Check
@@ -17,13 +17,20 @@ from tests.staging.advise.twin_points import ROOT_SEED, TOKEN, UUID
 from tests.staging.advise.twins import Twin
 from tests.staging.advise.virtual import VirtualBench
 
+Note = Callable[[Progress], object]
 
-def advise(fault: str = "", checks: Sequence[Check] = catalogue.CHECKS, seed: int = 1) -> Outcome:
+
+def advise(
+    fault: str = "",
+    checks: Sequence[Check] = catalogue.CHECKS,
+    seed: int = 1,
+    note: Note = lambda _progress: None,
+) -> Outcome:
     """Run ``checks`` on a twin with this fault."""
-    return virtual.run(_advise(fault, checks, seed))
+    return virtual.run(_advise(fault, checks, seed, note))
 
 
-async def _advise(fault: str, checks: Sequence[Check], seed: int) -> Outcome:
+async def _advise(fault: str, checks: Sequence[Check], seed: int, tell: Note) -> Outcome:
     bench = VirtualBench()
     releases = Releases(ROOT_SEED, Package("2.0.0.0", b"good" * 1000))
     lab = Lab(bench, Known(UUID, TOKEN), seed, releases)
@@ -31,6 +38,7 @@ async def _advise(fault: str, checks: Sequence[Check], seed: int) -> Outcome:
 
     def note(progress: Progress) -> None:
         bench.case = progress.case.name
+        tell(progress)
 
     try:
         return await Runner(lab, checks, limit=100_000.0, progress=note).run()

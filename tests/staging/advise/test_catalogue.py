@@ -1,7 +1,7 @@
 """Every check finds the one fault of its own twin, and no check of its suite finds another's.
 
 `make advise-proof` runs every check on every twin. Tests staging.advise.bench, staging.advise.lab, staging.advise.runner, staging.advise.record, staging.advise.peer,
-staging.advise.framed, staging.advise.orders, staging.advise.releases, staging.advise.tuf; the cases staging.advise.cases.control,
+staging.advise.framed, staging.advise.orders, staging.advise.progress, staging.advise.releases, staging.advise.tuf; the cases staging.advise.cases.control,
 staging.advise.cases.download, staging.advise.cases.framing, staging.advise.cases.link, staging.advise.cases.model,
 staging.advise.cases.ordering, staging.advise.cases.reports, staging.advise.cases.tls, staging.advise.cases.trust,
 staging.advise.cases.update; and the checks staging.advise.checks.common, staging.advise.checks.control,
@@ -11,14 +11,17 @@ staging.advise.checks.reports, staging.advise.checks.tls, staging.advise.checks.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from staging.advise import catalogue
 from staging.advise.cases.control import _is_point
+from staging.advise.progress import SAYS_ZH, line_of
 from staging.errors import StagingError
 from tests.staging.advise.rig import advise, grades
 from tests.staging.advise.twin_points import POINTS
@@ -60,6 +63,19 @@ def test_there_are_checks_enough_and_each_is_told_whole() -> None:
     for check in catalogue.CHECKS:
         assert all((check.asks, *check.title, *check.change)), check.id
         assert catalogue.case_named(check.case)
+
+
+def test_each_case_is_told_in_both_languages_and_each_end_with_what_was_found() -> None:
+    assert {case.name for case in catalogue.CASES} == set(SAYS_ZH)
+    told: list[dict[str, Any]] = []
+    advise(checks=catalogue.select("frames.split"), note=lambda each: told.append(line_of(each)))
+    assert [(each["case"], "results" in each) for each in told] == [
+        ("describe", False), ("describe", True), ("frames", False), ("frames", True),
+    ]  # fmt: skip
+    assert told[-1]["says"] == {"zh": "各种切法的帧", "en": "frames in every cut"}
+    (found,) = told[-1]["results"]
+    assert (found["id"], found["verdict"]) == ("frames.split", "pass")
+    assert json.loads(json.dumps(told)) == told
 
 
 def test_suites_end_in_time_with_a_device_that_does_as_it_should() -> None:

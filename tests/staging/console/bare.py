@@ -94,5 +94,6 @@ async def bare_cloud(
     finally:
         keeping.cancel()
         app.state.console.hub.close()
+        await app.state.console.desk.close()
         server.should_exit = True
         await serving

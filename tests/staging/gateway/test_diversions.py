@@ -108,11 +108,26 @@ async def test_a_connection_is_carried_both_ways_until_one_side_ends_it() -> Non
     server.close()
 
 
-async def test_an_advisor_that_is_gone_ends_the_connection() -> None:
+async def test_an_advisor_that_is_gone_ends_the_connection_and_loses_the_device() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     device, near = socket.socketpair()
     near.setblocking(False)
-    await Diversions(Sessions()).carry(near, "10.0.0.1", port)
+    made = Diversions(sessions(a="10.0.0.1"), Clock())
+    made.lead(ONE, port)
+    await made.carry(near, "10.0.0.1", port)
     assert near.fileno() == -1
+    assert made.port_for("10.0.0.1") == 0
     device.close()
+
+
+def test_a_device_has_one_advisor_at_a_time() -> None:
+    clock = Clock()
+    made = Diversions(sessions(a="10.0.0.1"), clock)
+    made.lead(ONE, 7000)
+    with pytest.raises(StagingError, match="another run of the advisor has it"):
+        made.lead(ONE, 7001)
+    assert made.port_for("10.0.0.1") == 7000
+    clock.now = LEASE_SECONDS + 1
+    made.lead(ONE, 7001)
+    assert made.port_for("10.0.0.1") == 7001

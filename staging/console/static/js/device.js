@@ -19,6 +19,7 @@ import { tagLine } from "./tags.js";
 import { updateCard } from "./update.js";
 import { wireCard } from "./wire.js";
 import "./words/device.js";
+import "./words/advisor.js";
 
 const REPORTS_SHOWN = 200;
 
@@ -27,6 +28,7 @@ export async function show(main, { match, signal, render }) {
   const first = await get(path);
   const live = liveChip();
   const bench = faultBench(path, signal);
+  const advisor = advisorLink(first.device.uuid);
   const head = h("div", {});
   const tags = tagLine(path);
   const body = h("div", {});
@@ -37,7 +39,7 @@ export async function show(main, { match, signal, render }) {
   put(main,
     h("a", { class: "crumb", href: "/console/devices" }, t("backToDevices")),
     h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, first.device.name || first.device.uuid), live.element),
-    h("div", { class: "stack wide" }, bench.banner, h("div", { class: "card stack" }, head, tags.element), body, bench.element));
+    h("div", { class: "stack wide" }, bench.banner, h("div", { class: "card stack" }, head, tags.element), body, bench.element, advisor.element));
 
   function state(now) {
     const { device } = now;
@@ -53,6 +55,7 @@ export async function show(main, { match, signal, render }) {
     if (shape !== shown) put(body, mine ? parts.root : bindCard(path, device));
     shown = shape;
     bench.update(now);
+    advisor.update(device);
     parts?.update(now);
   }
 
@@ -92,6 +95,12 @@ function facts(device) {
     device.bindTokenRenewal === "waiting" ? h("p", { class: "note" }, t("renewalWaiting")) : null,
     device.bindTokenRenewal === "cannot" ? h("p", { class: "note bad" }, t("renewalCannot")) : null,
     device.bindTokenDiffers ? h("p", { class: "note bad" }, t("tokenDiffers")) : null);
+}
+
+/** The way to the advisor, for whom the device may be checked. */
+function advisorLink(uuid) {
+  const element = h("p", { hidden: true }, h("a", { class: "button", href: `/console/devices/${uuid}/advisor`, data: { role: "advisor" } }, t("advisorOpen")));
+  return { element, update: ({ standing }) => { element.hidden = !["own", "development"].includes(standing); } };
 }
 
 /** Until when faults of what the device runs are mended; the day itself still counts, as UTC has it. */

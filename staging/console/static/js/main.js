@@ -9,6 +9,7 @@ import { empty, frame, title } from "./shell.js";
 const ROUTES = [
   [/^\/console\/(?:devices)?$/, "devices", () => import("./devices.js")],
   [/^\/console\/devices\/([0-9a-f]{14})$/i, "devices", () => import("./device.js")],
+  [/^\/console\/devices\/([0-9a-f]{14})\/advisor$/i, "devices", () => import("./advisor.js")],
   [/^\/console\/dashboard$/, "dashboard", () => import("./dashboard.js")],
   [/^\/console\/webhooks$/, "dashboard", () => import("./webhooks.js")],
   [/^\/console\/products$/, "products", () => import("./products.js")],

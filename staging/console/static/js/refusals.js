@@ -19,7 +19,7 @@ const NAMES = {
 const PHASE_FORMS = "，如 10%、batch:批次号 或 tag:标签";
 const STATES = { DRAFT: "草稿", PUBLISHED: "已发布", PAUSED: "已暂停", HALTED: "已自动停止", WITHDRAWN: "已撤回" };
 const ACTS = { start: "发布", pause: "暂停", resume: "继续", withdraw: "撤回", retry: "重试", open: "开放下一阶段" };
-const KINDS = { strategy: "策略", device: "设备", package: "版本", product: "产品", account: "账号", app: "APP", webhook: "Webhook", batch: "批次", alarm: "告警" };
+const KINDS = { strategy: "策略", device: "设备", package: "版本", product: "产品", account: "账号", app: "APP", webhook: "Webhook", batch: "批次", alarm: "告警", report: "报告" };
 
 const EXPECTED = [
   [/^(\d+) to (\d+) printable characters$/, (low, high) => `${low} 到 ${high} 个可显示的字符${low === "0" ? "" : "，不能全是空白"}`],
@@ -123,6 +123,14 @@ const WHOLE = [
   [/^package \S+: no device that verified it reports SUCCESS$/, () => "还没有设备验证成功"],
   [/^device (\S+): device is running to update: .*$/, (uuid) => `设备 ${uuid} 正在升级`],
   [/^device (\S+): device version is higher than package version: .*$/, (uuid) => `设备 ${uuid} 的版本不低于这个版本`],
+  [/^(?:lead: )?device (\S+) is offline: .*$/, (uuid) => `设备 ${uuid} 离线，请先开机`],
+  [/^(?:lead: )?device (\S+) is behind a broker: .*$/, (uuid) => `设备 ${uuid} 用 MQTT，云无法引导它；用命令 story-cloud advise ${uuid} --port N --link mqtt --profile FILE`],
+  [/^(?:lead: )?device (\S+) is not alone at its address: (.+) and it are at (\S+): .*$/, (uuid, others, address) => `设备 ${uuid} 与 ${others} 在同一地址 ${address}，云无法只引导它；断开别的设备，或用命令 story-cloud advise ${uuid} --port N --profile FILE`],
+  [/^(?:lead: )?device (\S+): another run of the advisor has it: .*$/, (uuid) => `设备 ${uuid} 正在被另一次检查使用，请等它结束或取消它`],
+  [/^device (\S+): a run is under way; cancel it first$/, (uuid) => `设备 ${uuid} 正在检查，请先取消`],
+  [/^(\d+) runs are under way; begin this one when one has ended$/, (count) => `已有 ${count} 台设备在检查，请等一台结束`],
+  [/^device (\S+) did not come: .*$/, (uuid) => `设备 ${uuid} 没有连过来：看它是否开机、能否连到这个云`],
+  [/^it ended without a report$/, () => "检查中断，没有报告；云的日志可能有原因"],
   [/^version (\S+): it is \S+, expected a verified one$/, (version) => `版本 ${version} 还没有通过验证`],
 ];
 
