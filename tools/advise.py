@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools.processes import BIN, Service, command, free_port, supervise
+from tools.pulse import MIC_SOURCE, MicServer
 
 ROOT = Path(__file__).resolve().parent.parent
 # A bench's machine comes back soon after a certificate that it must refuse, and takes its updates from the bench.
@@ -27,6 +32,16 @@ repository = "http://127.0.0.1:{port}/tuf"
 [health]
 sound = "off"
 """
+# With a sound server: what the machine listens to.
+VOICE = f"""\
+[voice]
+microphone = "{MIC_SOURCE}"
+capture = "parec"
+vad = "energy"
+"""
+SOUND_PROGRAMS = ("pulseaudio", "pactl", "pacat", "parec")
+HAND, SENTENCE = ROOT / "tools" / "advise_hand.py", ROOT / "tools" / "utterance.wav"
+CLOUD = ("--api-port", "0", "--device-port", "0")
 # What it is updated to: the same sources, under a number of their own.
 PACKAGE_VERSION = "98.0.0"
 START_SECONDS = 60.0
@@ -47,69 +62,101 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace, folder: Path) -> int:
-    data, machine, profile = folder / "cloud", folder / "machine", folder / "profile.json"
-    (machine / "media").mkdir(parents=True)
-    shutil.copy(ROOT / "tools" / "utterance.wav", machine / "media" / "小星星.wav")
-    settings = folder / "agent.toml"
-    web_port = free_port()
-    settings.write_text(SETTINGS.format(port=web_port), "utf-8")
-    package = folder / "package.tar.gz"
-    command("story-release", "build", "--version", PACKAGE_VERSION, "--output", package)
-    where = ("--data", data, "--api-port", "0", "--device-port", "0")
-    agent: Service | None = None
-    cloud = Service("story-cloud", ["serve", *where], folder / "cloud.log")
-    try:
-        cloud.wait_for_line("ready api=")
-        uuid = json.loads(
-            command("story-cloud", "device", "add", "--development", "--json", "--data", data)
-        )["uuid"]
-        words = [
-            "advise",
-            uuid,
-            "--suite",
-            options.suite,
-            "--seed",
-            options.seed,
-            "--report",
-            options.report,
-            "--root",
-            machine / "root.json",
-            "--web-port",
-            str(web_port),
-            "--package",
-            package,
-            "--package-version",
-            PACKAGE_VERSION,
-        ]
-        run: list[str | Path] = [
-            "run",
-            "--state",
-            machine,
-            "--profile",
-            profile,
-            "--config",
-            settings,
-        ]
-        if options.link == "mqtt":
-            words += ["--port", str(free_port()), "--link", "mqtt", "--profile", profile]
-        else:
-            profile.touch(mode=0o600)
-            profile.write_text(
-                command("story-cloud", "device", "profile", uuid, "--data", data), "utf-8"
-            )
-            agent = supervise("story-agent", run, folder / "agent.log")
-            agent.wait_for_line("registered with")
-        advisor = subprocess.Popen([BIN / "story-cloud", *words, "--data", data])
-        if agent is None:
-            cloud.wait_for("profile", lambda: profile.exists() or None, START_SECONDS)
-            agent = supervise("story-agent", run, folder / "agent.log")
-        advisor.wait(LONGEST_SECONDS)
-    finally:
-        for service in (agent, cloud):
-            if service is not None:
-                service.stop()
+    machine = Machine(folder, options.link)
+    with _room() as voice:
+        machine.prepare(voice)
+        cloud = Service(
+            "story-cloud", ["serve", *CLOUD, "--data", machine.cloud], folder / "cloud.log"
+        )
+        try:
+            cloud.wait_for_line("ready api=")
+            _advise(options, machine, cloud, voice)
+        finally:
+            machine.stop()
+            cloud.stop()
     counts = json.loads((options.report / "report.json").read_text("utf-8"))["counts"]
     return 1 if counts["fail"] or counts["warn"] else 0
+
+
+@contextmanager
+def _room() -> Iterator[Mapping[str, str]]:
+    """Run a sound server with a virtual microphone; return what its clients need in their environment, nothing without one."""
+    if any(shutil.which(program) is None for program in SOUND_PROGRAMS):
+        print("advise: no PulseAudio here, so nobody speaks", file=sys.stderr)
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="advise-mic-") as short:
+        server = MicServer(Path(short))
+        try:
+            server.start()
+            yield server.variables
+        finally:
+            server.kill()
+
+
+class Machine:
+    """Our own agent, with all its files below one folder."""
+
+    def __init__(self, folder: Path, link: str) -> None:
+        """Use ``folder``, which exists."""
+        self.link = link
+        self.cloud, self.state = folder / "cloud", folder / "machine"
+        self.profile, self.settings = folder / "profile.json", folder / "agent.toml"
+        self.package, self.log = folder / "package.tar.gz", folder / "agent.log"
+        self.web_port = free_port()
+        self.process: Service | None = None
+        self.variables: Mapping[str, str] = {}
+
+    def prepare(self, voice: Mapping[str, str]) -> None:
+        """Write what it needs, and a package to which it is updated."""
+        self.variables = voice
+        (self.state / "media").mkdir(parents=True)
+        shutil.copy(SENTENCE, self.state / "media" / "小星星.wav")
+        text = SETTINGS.format(port=self.web_port) + (VOICE if voice else "")
+        self.settings.write_text(text, "utf-8")
+        command("story-release", "build", "--version", PACKAGE_VERSION, "--output", self.package)
+
+    def start(self) -> Service:
+        """Start it, and again whenever it ends, as systemd does."""
+        where = ("--state", self.state, "--profile", self.profile, "--config", self.settings)
+        self.process = supervise("story-agent", ["run", *where], self.log, self.variables)
+        return self.process
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            self.process.stop()
+
+
+def _advise(
+    options: argparse.Namespace, machine: Machine, cloud: Service, voice: Mapping[str, str]
+) -> None:
+    added = command(
+        "story-cloud", "device", "add", "--development", "--json", "--data", machine.cloud
+    )
+    uuid = json.loads(added)["uuid"]
+    words: list[str | Path] = [
+        "advise", uuid, "--suite", options.suite, "--seed", options.seed, "--report", options.report,
+        "--root", machine.state / "root.json", "--web-port", str(machine.web_port),
+        "--package", machine.package, "--package-version", PACKAGE_VERSION, "--data", machine.cloud,
+    ]  # fmt: skip
+    if voice:
+        words += [
+            "--hand",
+            f"{shlex.quote(sys.executable)} -P {shlex.quote(str(HAND))} {shlex.quote(str(machine.state))}",
+        ]
+    if options.link == "mqtt":
+        words += ["--port", str(free_port()), "--link", "mqtt", "--profile", machine.profile]
+    else:
+        machine.profile.touch(mode=0o600)
+        flashed = command("story-cloud", "device", "profile", uuid, "--data", machine.cloud)
+        machine.profile.write_text(flashed, "utf-8")
+        machine.start().wait_for_line("registered with")
+    advisor = subprocess.Popen([BIN / "story-cloud", *words], env={**os.environ, **voice})
+    if options.link == "mqtt":
+        cloud.wait_for("profile", lambda: machine.profile.exists() or None, START_SECONDS)
+        machine.start()
+    advisor.wait(LONGEST_SECONDS)
 
 
 if __name__ == "__main__":

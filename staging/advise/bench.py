@@ -101,6 +101,9 @@ class Bench(Protocol):
     async def hand(self, verb: str) -> bool:
         """Have the helper at the machine do something; return whether it could."""
 
+    async def speak(self) -> bool:
+        """Have somebody speak to the device; return, when he has spoken, whether anybody could."""
+
     def serve(self, path: str, how: Serving) -> str:
         """Offer a file by HTTP; return its URL. What is fetched is in ``how``."""
 

@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Self
 
 from staging.advise.bench import AbsentError, Manner, Serving
@@ -101,8 +101,19 @@ class RealLine:
 class RealBench:
     """The bench of one device."""
 
-    def __init__(self, listener: socket.socket, papers: Papers, link: str, hand: str = "") -> None:
-        """Take connections of a listening socket; ``hand`` is the program that acts at the machine."""
+    def __init__(
+        self,
+        listener: socket.socket,
+        papers: Papers,
+        link: str,
+        hand: str = "",
+        ask_to_speak: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Take connections of a listening socket; ``hand`` is the program that acts at the machine.
+
+        ``ask_to_speak``: asks the tester to speak, and returns when he has; None: he is not there.
+        """
+        self._ask_to_speak = ask_to_speak
         self._listener, self._papers = listener, papers
         self.link = link
         self._hand = hand
@@ -234,6 +245,15 @@ class RealBench:
                 if process.returncode is None:
                     process.kill()
         return False
+
+    async def speak(self) -> bool:
+        """Have the program at the machine speak to it, else the tester; return whether anybody could."""
+        if await self.hand("speak"):
+            return True
+        if self._ask_to_speak is None:
+            return False
+        await self._ask_to_speak()
+        return True
 
     def serve(self, path: str, how: Serving) -> str:
         """Offer a file by HTTP; return its URL."""

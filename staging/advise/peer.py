@@ -121,14 +121,19 @@ class Peer(ABC):
             reads = info.get("reads")
             if isinstance(reads, list):
                 self.known.reads = frozenset(str(name) for name in reads)
-            self.known.version = str(info.get("firmwareVersion") or self.known.version)
+            self._learn_version(info.get("firmwareVersion"))
         package = data.get("package_info")
         if isinstance(package, dict) and isinstance(package.get("os"), dict):
-            self.known.version = str(package["os"].get("version") or self.known.version)
+            self._learn_version(package["os"].get("version"))
             self.known.product = str(package.get("product") or self.known.product)
-        if self.known.version and self.known.versions[-1:] != [self.known.version]:
-            self.known.versions.append(self.known.version)
         self._learn_update(arrival, data)
+
+    def _learn_version(self, told: object) -> None:
+        if not told:
+            return
+        self.known.version = str(told)
+        if self.known.versions[-1:] != [self.known.version]:
+            self.known.versions.append(self.known.version)
 
     def _learn_update(self, arrival: Arrival, data: Mapping[str, object]) -> None:
         found = {"ota_event": self.known.events, "ota_state": self.known.states}

@@ -60,11 +60,12 @@ class Releases:
         package: Package | None = None,
         product: str = "",
         installer: str = "slots",
+        size: int = SIZE,
     ) -> None:
-        """Sign by the key of ``seed``; None: the machine does not trust the bench's root."""
+        """Sign by the key of ``seed``; None: the machine does not trust the bench's root. ``size``: bytes of a package of nothing."""
         self._signer = None if seed is None else Signer(seed)
         self.package = package
-        self._product, self._installer = product, installer
+        self._product, self._installer, self._size = product, installer, size
         self._entry: Entry | None = None
         self._version = self._count = 0
         self._timestamps: list[tuple[int, Lie, Serving]] = []
@@ -99,7 +100,7 @@ class Releases:
             made = self._parcel(self.package.version, self.package.content)
             return replace(made, md5=MD5)
         return self._publish(
-            bench, f"99.0.0.{self._count}", b"!" + random.randbytes(SIZE - 1), product, custom
+            bench, f"99.0.0.{self._count}", b"!" + random.randbytes(self._size - 1), product, custom
         )
 
     def good(self, bench: Bench, product: str) -> Parcel:

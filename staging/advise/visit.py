@@ -8,7 +8,7 @@ import json
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Wish:
         web_port: where updates are fetched; 0: any.
         package: a package of the device's maker, which it may install; None: there is none.
         installer: what a package is for, as its release says it.
+        ask_to_speak: asks the tester to speak, and returns when he has; None: he is not there.
         firmware, product: what the cloud knows of the device, "" for nothing.
         language: the page's and the XML's, zh or en.
     """
@@ -73,6 +74,7 @@ class Wish:
     web_port: int = 0
     package: Package | None = None
     installer: str = "slots"
+    ask_to_speak: Callable[[], Awaitable[None]] | None = None
     firmware: str = ""
     product: str = ""
     language: str = "en"
@@ -102,11 +104,11 @@ async def visit(
     known = Known(
         device.uuid, device.token, wish.link, hidden=_hidden(device), version=wish.firmware, product=wish.product,
     )  # fmt: skip
-    releases = _releases(data, wish)
+    releases = releases_of(data, wish)
     with _listener(wish) as listener:
         port = int(listener.getsockname()[1])
         async with (
-            RealBench(listener, papers, wish.link, wish.hand) as bench,
+            RealBench(listener, papers, wish.link, wish.hand, wish.ask_to_speak) as bench,
             contextlib.AsyncExitStack() as led,
         ):
             await _open_web(bench, endpoints, wish)
@@ -128,7 +130,7 @@ async def visit(
     )
 
 
-def _releases(data: DataDir, wish: Wish) -> Releases:
+def releases_of(data: DataDir, wish: Wish) -> Releases:
     """Return what may be ordered; the bench's root is written where it is wanted."""
     if wish.root is None:
         return Releases(None, wish.package, installer=wish.installer)

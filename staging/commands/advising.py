@@ -38,6 +38,12 @@ LIST, COMPARE, VERIFY = "list", "compare", "verify"
 PORT_MAX = 65535
 # Of a package, which is kept in memory: the largest image that a machine of ours takes.
 PACKAGE_MAX = 512 * 2**20
+# Seconds of the countdown, and of a sentence.
+COUNT_DOWN, SENTENCE_SECONDS = 3, 5.0
+SPEAK = {
+    "zh": ("按一下说话键", "请说一句五秒长的话", "好了"),
+    "en": ("press its talk button in", "now speak for five seconds", "enough"),
+}
 _UUID = re.compile(r"[0-9a-fA-F]{14}")
 _MARKS = {"pass": "ok  ", "warn": "WARN", "fail": "FAIL", "not applicable": "n/a "}
 
@@ -83,6 +89,11 @@ def add_commands(
     )
     advise.add_argument(
         "--hand", default="", metavar="PROGRAM", help="what acts at the machine (docs/advisor.md)"
+    )
+    advise.add_argument(
+        "--speak",
+        action="store_true",
+        help="ask for somebody to speak to the device, on the terminal",
     )
     advise.add_argument(
         "--root", type=Path, metavar="FILE", help="write the TUF root of the bench's own releases, for the device",
@@ -227,6 +238,7 @@ def _run(options: argparse.Namespace) -> Result:
     from staging.advise.report import worst
     from staging.advise.visit import visit
     from staging.store import devices
+    from staging.store.products import FIRST_VERSION
 
     catalogue.select(options.suite)
     with store(options) as database:
@@ -235,7 +247,8 @@ def _run(options: argparse.Namespace) -> Result:
     endpoints = endpoints_of(options)
     wish = _wish(options)
     if view is not None:
-        wish = replace(wish, firmware=view.os_version, product=view.product)
+        told = "" if view.os_version == FIRST_VERSION else view.os_version
+        wish = replace(wish, firmware=told, product=view.product)
     tell = _tell_program if options.progress else _tell_person
     report, folder = asyncio.run(
         _ended_by_sigterm(visit(data_of(options), device, endpoints, wish, tell))
@@ -283,6 +296,7 @@ def _wish(options: argparse.Namespace) -> Wish:
         web_port=options.web_port,
         package=_package(options),
         installer=options.installer,
+        ask_to_speak=ask_to_speak if options.speak else None,
         language=language(),
     )
 
@@ -304,6 +318,20 @@ def _package(options: argparse.Namespace) -> Package | None:
         raise StagingError(str(error)) from error
     except OSError as error:
         raise StagingError(f"--package {options.package}: {error.strerror}") from error
+
+
+async def ask_to_speak() -> None:
+    """Count down on the terminal, and give the tester the time for a sentence."""
+    import asyncio
+
+    ready, now, done = SPEAK[language()]
+    print(ready, end=" ", file=sys.stderr, flush=True)
+    for left in range(COUNT_DOWN, 0, -1):
+        print(left, end=" ", file=sys.stderr, flush=True)
+        await asyncio.sleep(1)
+    print(now, end=" ", file=sys.stderr, flush=True)
+    await asyncio.sleep(SENTENCE_SECONDS)
+    print(done, file=sys.stderr, flush=True)
 
 
 def _tell_person(progress: Progress) -> None:

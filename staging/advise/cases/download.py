@@ -10,10 +10,10 @@ from staging.advise.orders import DOWNLOADING, MD5, Ordered
 from staging.advise.releases import Parcel
 from wire.ota import ORDER_PATH, cancel_query
 
-# Bytes a second of a download that is watched: of a package of 160 KiB it takes four seconds.
-PACE = 40 * 1024
-# Bytes after which a download is cut.
-CUT = 72 * 1024
+# Seconds that a download takes which is watched, and one that is cancelled.
+WATCHED_SECONDS, CANCELLED_SECONDS = 4, 16
+# The part of a package, in percent, after which its download is cut.
+CUT_PERCENT = 45
 # How often a web page comes in the package's place.
 PAGES = 2
 # Seconds for the first report of a download, and in which a cancelled one must have ended.
@@ -28,12 +28,24 @@ def _downloads(made: Ordered) -> bool:
     return bool(made.ends or (made.asked and DOWNLOADING in made.events))
 
 
+def _pace(parcel: Parcel, seconds: int) -> int:
+    """Return at how many bytes a second a package comes in so many seconds."""
+    return max(1, parcel.size // seconds)
+
+
+def _cut(parcel: Parcel) -> int:
+    """Return after how many bytes a package's download is cut."""
+    return max(1, parcel.size * CUT_PERCENT // 100)
+
+
 async def download(lab: Lab) -> None:
     """Order a package that comes slowly; meanwhile read, order the same again, and order another one."""
     if not await ready(lab):
         return
     parcel = spoiled(lab)
-    made = await place(lab, "download", parcel, Serving(parcel.content, pace=PACE))
+    made = await place(
+        lab, "download", parcel, Serving(parcel.content, pace=_pace(parcel, WATCHED_SECONDS))
+    )
     await until(lab, made, lambda: _downloads(made), BEGIN_SECONDS)
     made.seen["running"] = made.taken and not made.ends
     peer = await lab.peer()
@@ -51,7 +63,7 @@ async def download(lab: Lab) -> None:
 
 async def _order_again(lab: Lab, made: Ordered, parcel: Parcel) -> None:
     """Send an order again, word for word."""
-    how = Serving(parcel.content, pace=PACE)
+    how = Serving(parcel.content, pace=_pace(parcel, WATCHED_SECONDS))
     how.asked = made.asked
     await place(lab, "again", parcel, how, again=made.transaction)
 
@@ -62,7 +74,7 @@ async def cut(lab: Lab) -> None:
         return
     for name, ranges in (("cut", True), ("no ranges", False)):
         parcel = spoiled(lab)
-        how = Serving(parcel.content, cut=CUT, times=1, ranges=ranges)
+        how = Serving(parcel.content, cut=_cut(parcel), times=1, ranges=ranges)
         made = await tried(lab, name, parcel, how)
         made.seen["signed"] = lab.releases.signed
 
@@ -108,7 +120,7 @@ async def cancel(lab: Lab) -> None:
     if not await ready(lab):
         return
     parcel = spoiled(lab)
-    how = Serving(parcel.content, pace=PACE // 4)
+    how = Serving(parcel.content, pace=_pace(parcel, CANCELLED_SECONDS))
     made = await place(lab, "cancel", parcel, how)
     await until(lab, made, lambda: _downloads(made), BEGIN_SECONDS)
     made.seen["running"] = made.taken and not made.ends

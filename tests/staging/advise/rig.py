@@ -18,6 +18,9 @@ from tests.staging.advise.twins import Twin
 from tests.staging.advise.virtual import VirtualBench
 
 Note = Callable[[Progress], object]
+# Enough for three reports of a download.
+SIZE = 24 * 1024
+GOOD = Package("2.0.0.0", b"good" * 6000)
 
 
 def advise(
@@ -25,16 +28,29 @@ def advise(
     checks: Sequence[Check] = catalogue.CHECKS,
     seed: int = 1,
     note: Note = lambda _progress: None,
+    releases: Releases | None = None,
+    *,
+    trusts: bool = True,
 ) -> Outcome:
-    """Run ``checks`` on a twin with this fault."""
-    return virtual.run(_advise(fault, checks, seed, note))
+    """Run ``checks`` on a twin with this fault; ``trusts``: whether it reads the repository of its releases."""
+    releases = Releases(ROOT_SEED, GOOD, size=SIZE) if releases is None else releases
+    return virtual.run(_advise(fault, checks, seed, note, releases, trusts=trusts))
 
 
-async def _advise(fault: str, checks: Sequence[Check], seed: int, tell: Note) -> Outcome:
+async def _advise(
+    fault: str,
+    checks: Sequence[Check],
+    seed: int,
+    tell: Note,
+    releases: Releases,
+    *,
+    trusts: bool,
+) -> Outcome:
     bench = VirtualBench()
-    releases = Releases(ROOT_SEED, Package("2.0.0.0", b"good" * 1000))
     lab = Lab(bench, Known(UUID, TOKEN), seed, releases)
-    device = asyncio.create_task(Twin(bench, fault).run())
+    twin = Twin(bench, fault)
+    twin.update.trusts = trusts
+    device = asyncio.create_task(twin.run())
 
     def note(progress: Progress) -> None:
         bench.case = progress.case.name

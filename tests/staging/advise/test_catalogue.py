@@ -1,12 +1,13 @@
 """Every check finds the one fault of its own twin, and no check of its suite finds another's.
 
 `make advise-proof` runs every check on every twin. Tests staging.advise.bench, staging.advise.lab, staging.advise.runner, staging.advise.record, staging.advise.peer,
-staging.advise.framed, staging.advise.orders, staging.advise.progress, staging.advise.releases, staging.advise.tuf; the cases staging.advise.cases.control,
+staging.advise.framed, staging.advise.orders, staging.advise.progress; the cases staging.advise.cases.control,
 staging.advise.cases.download, staging.advise.cases.framing, staging.advise.cases.link, staging.advise.cases.model,
 staging.advise.cases.ordering, staging.advise.cases.reports, staging.advise.cases.tls, staging.advise.cases.trust,
-staging.advise.cases.update; and the checks staging.advise.checks.common, staging.advise.checks.control,
+staging.advise.cases.update, staging.advise.cases.voice; and the checks staging.advise.checks.common, staging.advise.checks.control,
 staging.advise.checks.download, staging.advise.checks.framing, staging.advise.checks.link, staging.advise.checks.model,
-staging.advise.checks.reports, staging.advise.checks.tls, staging.advise.checks.trust, staging.advise.checks.update.
+staging.advise.checks.reports, staging.advise.checks.tls, staging.advise.checks.trust, staging.advise.checks.update,
+staging.advise.checks.voice.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ POINTS: list[dict[str, Any]] = [
     {"name": "child_lock", "type": "bool", "method": ["GET", "PUT"]},
     {"name": "play", "type": "string", "pattern": {}, "method": ["GET", "PUT"]},
     {"name": "switch", "type": "bool", "method": ["GET", "PUT"]},
+    {"name": "microphone", "type": "bool", "method": ["GET", "PUT"]},
     {"name": "power", "type": "int", "pattern": {"min": 0, "max": 100, "step": 1}, "method": ["GET"]},
 ]  # fmt: skip
 for _point in POINTS:

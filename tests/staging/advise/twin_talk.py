@@ -318,6 +318,8 @@ class Session:
         await self.report(told, 0)
         self.twin.update.booted()
         self.tasks += [asyncio.create_task(self.keep_alive()), asyncio.create_task(self.look())]
+        if self.bad("voice.unasked"):
+            self.tasks.append(asyncio.create_task(self.overhear()))
         if self.bad("reports.rests"):
             self.tasks.append(asyncio.create_task(self.chatter()))
         await self.deliver()
@@ -337,6 +339,9 @@ class Session:
         """Report; return the answer's code, None without one."""
         answer = await self.ask(self.report_of(data, number))
         return None if answer is None else answer.code
+
+    async def tell(self, data: dict[str, object]) -> None:
+        await self.report(data, 0)
 
     async def deliver(self) -> None:
         twin = self.twin
@@ -395,6 +400,14 @@ class Session:
         while True:
             await asyncio.sleep(1.0)
             await self.report({"power": 80}, 0)
+
+    async def overhear(self) -> None:
+        """Send voice although nobody asked."""
+        while True:
+            await asyncio.sleep(1.5)
+            if self.bench.case == "speak":
+                await self.report({"voice_control": self.twin.voice.segment(7, b"")}, 0)
+                return
 
     async def look(self) -> None:
         """Ask a quiet cloud whether it is there."""

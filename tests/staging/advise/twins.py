@@ -15,6 +15,7 @@ from staging.advise.bench import Manner, Paper
 from tests.staging.advise.twin_points import POINTS, TOKEN, RefusedError
 from tests.staging.advise.twin_talk import Session
 from tests.staging.advise.twin_update import Update
+from tests.staging.advise.twin_voice import Voice
 from tests.staging.advise.virtual import VirtualBench, VirtualLine
 from wire.exchange import Answer
 
@@ -27,6 +28,7 @@ class Twin:
         self.random = random.Random(seed)
         self.values: dict[str, Any] = {
             "volume": 8, "tone": 10, "child_lock": False, "play": "小星星", "switch": False, "power": 80,
+            "microphone": True,
         }  # fmt: skip
         self.ids: OrderedDict[bytes, Answer] = OrderedDict()
         self.outbox: list[tuple[int, str, object]] = []
@@ -35,6 +37,8 @@ class Twin:
         self.dazed = False
         self.version = "1.0.0"
         self.update = Update(self)
+        self.voice = Voice(self)
+        bench.speaker = self.voice.speak
         self.session: Session | None = None
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -61,6 +65,14 @@ class Twin:
         if self.session is not None:
             self.session.news.set()
 
+    def tell_live(self, name: str, value: object) -> None:
+        """Report something now, or not at all."""
+        session = self.session
+        if session is not None and session.registered and not session.over:
+            task = asyncio.create_task(session.tell({name: value}))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
     def reboot(self) -> None:
         """End the connection, as a machine does that starts again."""
         if self.session is not None:
@@ -70,7 +82,7 @@ class Twin:
         self.failures = 0 if lived > 30 else self.failures + 1
         if self.bad_in("restarts", "link.no-storm"):
             return 0.1 + 0.02 * self.random.random()
-        base = 0.5 * 2.0 ** min(max(self.failures - 1, 0), 5)
+        base = 0.5 * 2.0 ** min(max(self.failures - 1, 0), 4)
         if self.bad("link.jitter"):
             return base
         return base * (0.55 + 0.4 * self.random.random())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from staging.advise.bench import AbsentError, Manner, Serving
@@ -107,6 +107,7 @@ class VirtualBench:
         self._offers: asyncio.Queue[VirtualLine] = asyncio.Queue()
         self.hands: list[str] = []
         self.hand_of: Callable[[str], bool] = lambda _verb: False
+        self.speaker: Callable[[], Awaitable[bool]] | None = None
         self.case = ""
         self.served: dict[str, Serving] = {}
 
@@ -140,6 +141,9 @@ class VirtualBench:
     async def hand(self, verb: str) -> bool:
         self.hands.append(verb)
         return self.hand_of(verb)
+
+    async def speak(self) -> bool:
+        return False if self.speaker is None else await self.speaker()
 
     def serve(self, path: str, how: Serving) -> str:
         self.served[path] = how

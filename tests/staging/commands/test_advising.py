@@ -5,7 +5,9 @@ Tests staging.advise.visit too.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,11 @@ import pytest
 from staging.advise import catalogue, report
 from staging.advise.record import Known
 from staging.advise.sign import sign
-from staging.advise.visit import write
+from staging.advise.visit import Wish, releases_of, write
 from staging.commands import cli
+from staging.commands.advising import SENTENCE_SECONDS, ask_to_speak
+from staging.data_dir import DataDir
+from staging.errors import StagingError
 from staging.identity import ca
 from staging.times import now_ms
 from tests.staging.advise.rig import advise
@@ -88,6 +93,53 @@ def test_a_report_is_verified_by_its_clouds_ca(
 )
 def test_what_cannot_be_done_is_told(mistake: Command, words: list[str], reason: str) -> None:
     assert reason in str(mistake(*words))
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--package", "x.tar.gz"], "--package: expected --package-version too"),
+        (["--package-version", "2.0"], "--package: expected --package-version too"),
+        (["--package", "/no/such", "--package-version", "2.0"], "--package /no/such: No such file"),
+        (["--package", "/no/such", "--package-version", "two"], "--package-version: got .two., expected a version"),
+    ],
+)  # fmt: skip
+def test_a_package_that_cannot_be_offered_is_named(
+    command: Command, mistake: Command, words: list[str], reason: str
+) -> None:
+    uuid = command("device", "add")["uuid"]
+    where = ("--host", "127.0.0.1", "--device-port", "1", "--api-port", "2")
+    assert re.search(reason, str(mistake("advise", uuid, *where, *words)))
+
+
+def test_the_benchs_root_is_the_same_each_time_and_its_key_is_kept_secret(tmp_path: Path) -> None:
+    data, root = DataDir(tmp_path / "data"), tmp_path / "root.json"
+    wish = Wish("update", 1, root=root)
+    assert releases_of(data, wish).root == root.read_bytes()
+    before = root.read_bytes()
+    releases_of(data, wish)
+    assert root.read_bytes() == before
+    assert (tmp_path / "data" / "advise" / "releases.key").stat().st_mode & 0o777 == 0o600
+    assert not releases_of(data, Wish("update", 1)).signed
+    with pytest.raises(StagingError, match="--root"):
+        releases_of(data, Wish("update", 1, root=tmp_path / "none" / "root.json"))
+
+
+async def test_the_tester_is_asked_to_speak(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+    monkeypatch.delenv("LANGUAGE", raising=False)
+    await ask_to_speak()
+    told = capsys.readouterr().err
+    assert told == "press its talk button in 3 2 1 now speak for five seconds enough\n"
+    assert waited == [1, 1, 1, SENTENCE_SECONDS]
 
 
 def test_a_device_that_nobody_can_lead_is_told_how(command: Command, mistake: Command) -> None:
