@@ -21,7 +21,8 @@ from staging.identity.oauth import (
     check_scopes,
     check_web_origin,
 )
-from staging.store import accounts
+from staging.store import accounts, many_rows
+from staging.store.many_rows import NUMBER, WORDS
 from staging.store.models import AccessToken, Account, App, AppProduct, UsedNonce
 from staging.store.products import default_product
 from wire.errors import FieldError
@@ -33,6 +34,7 @@ TOKEN_LIFETIME_S = 5_184_000
 NONCES_LIMIT = 1_000_000
 # Of one app's web pages.
 ORIGINS_LIMIT = 20
+_NONCES = (("app_id", NUMBER), ("nonce", WORDS), ("use_time", NUMBER))
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -210,14 +212,9 @@ def remember_nonces(session: Session, nonces: Iterable[Nonce]) -> None:
 
     A nonce that is stored already is not an error: an earlier commit may have lost only its reply.
     """
-    rows = [
-        {"app_id": nonce.app_id, "nonce": nonce.nonce, "use_time": nonce.use_time}
-        for nonce in nonces
-    ]
+    rows = [(nonce.app_id, nonce.nonce, nonce.use_time) for nonce in nonces]
     if rows:
-        connection = session.connection()
-        insert = _INSERT[connection.dialect.name]
-        connection.execute(insert(UsedNonce).on_conflict_do_nothing(), rows)
+        many_rows.insert(session.connection(), "used_nonces", _NONCES, rows, once=True)
 
 
 def claim_nonce(session: Session, nonce: Nonce) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
+from staging.store import many_rows
 from staging.store.history import AHEAD_MS, bring_back
-from staging.store.models import KIND_RESOURCE, Device, Report
+from staging.store.many_rows import JSON, NUMBER, WORDS
+from staging.store.models import KIND_RESOURCE, Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +25,14 @@ class Controlled:
     time: int
 
 
-_LAST = (
-    update(Device).where(Device.id == bindparam("device")).values(last_report_ms=bindparam("last"))
-)
+_REPORTS = (("device_id", NUMBER), ("ts", NUMBER), ("key", WORDS), ("kind", WORDS), ("value", JSON))
+_LAST = (("device", NUMBER), ("last", NUMBER))
 
 
 def append(session: Session, values: Sequence[Controlled]) -> None:
     """Add values to their devices' histories; skips devices that no longer exist, and families that have gone.
 
-    It holds up the event loop as long as it computes, so it makes no object of a row.
+    It holds up the event loop as long as it computes, so it makes no object of a row, and few statements.
     """
     connection = session.connection()
     wanted = {value.device_id for value in values}
@@ -47,11 +49,15 @@ def append(session: Session, values: Sequence[Controlled]) -> None:
     for value in values:
         if value.device_id in last and value.time > since[value.device_id]:
             ts = last[value.device_id] = max(value.time, last[value.device_id] + 1)
-            rows.append({
-                "device_id": value.device_id, "ts": ts, "key": value.name,
-                "kind": KIND_RESOURCE, "value": value.value,
-            })  # fmt: skip
+            told = json.dumps(value.value)
+            rows.append((value.device_id, ts, value.name, KIND_RESOURCE, told))
     if rows:
-        connection.execute(insert(Report), rows)
-        told = [{"device": device_id, "last": ts} for device_id, ts in last.items()]
-        connection.execute(_LAST, told)
+        many_rows.insert(connection, "reports", _REPORTS, rows)
+        _note_last(connection, last)
+
+
+def _note_last(connection: Connection, last: Mapping[int, int]) -> None:
+    """Note the time of each device's newest entry."""
+    newest = many_rows.selection(_LAST, connection.dialect.name)
+    statement = f"UPDATE devices SET last_report_ms = told.last FROM ({newest}) AS told WHERE devices.id = told.device"  # noqa: S608  # names of ours
+    connection.execute(text(statement), {many_rows.ROWS: json.dumps(list(last.items()))})

@@ -9,6 +9,7 @@ change: at another worker this is possible for `FLUSH_SECONDS`. A kill does not 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import deque
@@ -54,7 +55,8 @@ class Nonces:
         self._clock = clock
         self._monotonic = monotonic
         self._journal = journal
-        self._recent: dict[tuple[int, str], tuple[Nonce, float]] = {}
+        # No objects in it that Python's collector would go through, each time longer, while requests wait.
+        self._recent: dict[tuple[int, str], float] = {}
         self._unsaved: deque[Nonce] = deque()
         self._filled = asyncio.Event()
         self._is_late = self._is_full = False
@@ -102,7 +104,7 @@ class Nonces:
             _log.error("used nonces are kept in memory alone: %s", error)
             return
         for nonce in left:
-            self._recent[nonce.app_id, nonce.nonce] = (nonce, self._monotonic())
+            self._recent[nonce.app_id, nonce.nonce] = self._monotonic()
         self._unsaved += left
         await self.save()
 
@@ -115,15 +117,15 @@ class Nonces:
                 raise StoreBusyError("used nonces cannot be kept at the moment")
             self._forget_oldest()
         used = Nonce(app_id, nonce, self._clock())
-        self._recent[app_id, nonce] = (used, self._monotonic())
+        self._recent[app_id, nonce] = self._monotonic()
         self._filled.set()
         return used
 
     def _forget_oldest(self) -> None:
         """Forget a nonce that a full disk has not taken: otherwise nobody could ask anything any more."""
         oldest = next(iter(self._recent))
-        forgotten, _ = self._recent.pop(oldest)
-        if self._unsaved and self._unsaved[0] == forgotten:
+        del self._recent[oldest]
+        if self._unsaved and (self._unsaved[0].app_id, self._unsaved[0].nonce) == oldest:
             self._unsaved.popleft()
 
     async def save(self) -> None:
@@ -150,10 +152,12 @@ class Nonces:
     def _drop_old(self) -> None:
         """Drop stored nonces from memory, by a clock that nobody sets."""
         old = self._monotonic() - OVERLAP_SECONDS
+        # They are in order of use, and most are not old: what has to be looked at is little.
+        outdated = list(itertools.takewhile(lambda key: self._recent[key] < old, self._recent))
+        if not outdated:
+            return
         waiting = {(nonce.app_id, nonce.nonce) for nonce in self._unsaved}
-        for key, (_, used_at) in list(self._recent.items()):
-            if used_at >= old:
-                break  # they are in order of use
+        for key in outdated:
             if key not in waiting:
                 del self._recent[key]
 
