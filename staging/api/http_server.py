@@ -32,6 +32,9 @@ else:
 
 # How long a shutdown waits for API requests; the whole shutdown must take less than 5 s.
 GRACE_SECONDS = 2
+# Seconds for which a connection that asks nothing is kept: longer than the five after which many libraries of
+# clients drop one, or a request would meet its end.
+KEEP_SECONDS = 9
 HTTP_CONCURRENCY = 1000
 # Open ones, those that have sent nothing yet among them.
 HTTP_OPEN = 1500
@@ -79,6 +82,7 @@ class ApiServer(uvicorn.Server):
                 proxy_headers=False,  # `staging.proxies` reads them
                 ws="none",
                 limit_concurrency=HTTP_CONCURRENCY,
+                timeout_keep_alive=KEEP_SECONDS,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )

@@ -53,10 +53,17 @@ def _given(name: str) -> Any:
     return bindparam(name, type_=String())
 
 
+# Not a join: PostgreSQL may plan one while the table is empty, and then go through all nonces at each look-up.
+_USED = (
+    select(UsedNonce.nonce)
+    .where(UsedNonce.app_id == App.id, UsedNonce.nonce == _given("nonce"))
+    .correlate(App)
+    .scalar_subquery()
+)
 _WHO = (
     App.id,
     App.secret,
-    UsedNonce.nonce,
+    _USED,
     AccessToken.expire_time,
     AccessToken.scope,
     AccessToken.account_id,
@@ -71,7 +78,6 @@ _WHO = (
 _STATEMENT = (
     select(*_WHO)
     .select_from(App)
-    .outerjoin(UsedNonce, and_(UsedNonce.app_id == App.id, UsedNonce.nonce == _given("nonce")))
     .outerjoin(
         AccessToken,
         and_(AccessToken.digest == _given("digest"), AccessToken.app_id == App.id),

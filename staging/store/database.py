@@ -32,12 +32,12 @@ from staging.store.engine import SQLITE, Trouble
 from staging.store.lookups import (
     Lookup,
     NotHereError,
-    PostgresqlReader,
     Reader,
     Row,
     SqliteReader,
 )
 from staging.store.outage import Outage
+from staging.store.pipeline import PostgresqlReader
 
 READ_THREADS = 4
 # The maximum number of waiting reads: a second or two of look-ups.

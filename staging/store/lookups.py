@@ -3,14 +3,11 @@
 A thread costs such a look-up more than itself: two switches, and the interpreter's lock, for which it waits
 behind the thread that writes. On SQLite it is therefore done in the loop, by a connection that only the loop
 has; a bound on its steps ends one that is no short look-up, and a thread does that. On PostgreSQL it is one
-prepared statement without a transaction on an asynchronous connection: one round trip, where a transaction
-has three.
+prepared statement in a pipeline that all look-ups share (`pipeline`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import sqlite3
 from collections.abc import Mapping
 from functools import cached_property
@@ -22,7 +19,6 @@ from sqlalchemy.dialects import sqlite
 from staging.store import engine
 
 if TYPE_CHECKING:
-    import psycopg
     from sqlalchemy import URL
     from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -33,7 +29,6 @@ STEPS, STEPS_TIMES = 10_000, 10
 BUSY_MS = 2
 # Statements kept prepared: more than there are.
 STATEMENTS_KEPT = 64
-CONNECTIONS = 4
 
 Row = tuple[Any, ...]
 
@@ -49,6 +44,14 @@ class Lookup:
     def sqlite(self) -> str:
         """The text for SQLite, with ``:name``."""
         return str(self._of_sqlite)
+
+    @cached_property
+    def numbered(self) -> tuple[str, tuple[str, ...]]:
+        """The text for PostgreSQL itself, with ``$1``, and the names of the parameters in their order."""
+        from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg  # noqa: PLC0415  # its way to write them
+
+        made = self._statement.compile(dialect=PGDialect_asyncpg())  # type: ignore[no-untyped-call]
+        return str(made), tuple(made.positiontup or ())
 
     @cached_property
     def postgresql(self) -> str:
@@ -140,54 +143,3 @@ class SqliteReader:
     async def close(self) -> None:
         """Close the connection."""
         self.drop()
-
-
-class PostgresqlReader:
-    """Looks up on asynchronous connections, each without transactions."""
-
-    def __init__(self, url: URL) -> None:
-        """Read the database of ``url``; connections are made as they are needed."""
-        self._arguments = engine.postgresql_arguments(url)
-        self._free: list[psycopg.AsyncConnection[Row]] = []
-        self._slots = asyncio.Semaphore(CONNECTIONS)
-
-    async def find(self, lookup: Lookup, values: dict[str, object]) -> Row | None:
-        """Return the row of a look-up; see `Reader.find`."""
-        try:
-            async with asyncio.timeout(engine.POOL_TIMEOUT_S):
-                await self._slots.acquire()
-        except TimeoutError as error:
-            raise NotHereError from error
-        try:
-            connection = self._free.pop() if self._free else await self._connect()
-            try:
-                cursor = await connection.execute(lookup.postgresql, values, prepare=True)
-                row = await cursor.fetchone()
-            except BaseException:
-                # Also if the caller gave up: what is under way on it belongs to nobody.
-                connection.pgconn.finish()
-                raise
-            self._free.append(connection)
-            return row
-        finally:
-            self._slots.release()
-
-    async def _connect(self) -> psycopg.AsyncConnection[Row]:
-        import psycopg  # noqa: PLC0415  # of PostgreSQL alone
-
-        made = await psycopg.AsyncConnection.connect(**self._arguments, autocommit=True)
-        await made.execute("SET default_transaction_read_only = on")
-        return made
-
-    def drop(self) -> None:
-        """Forget the connections: they are from before a restart of the database."""
-        free, self._free = self._free, []
-        for connection in free:
-            connection.pgconn.finish()
-
-    async def close(self) -> None:
-        """Close the connections that nobody uses."""
-        with contextlib.suppress(Exception):
-            for connection in self._free:
-                await connection.close()
-        self._free = []

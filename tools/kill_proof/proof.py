@@ -22,7 +22,7 @@ from tools.processes import BenchError
 
 START_SECONDS, UPDATE_SECONDS = 60.0, 240.0
 # Time after the final report for a restart into the old version, its registration and the cleanup.
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 90.0
 # Time for a damaged release to be left, fetched again and confirmed.
 REPAIR_SECONDS = 120.0
 # Shares of the disturbances that fill the disk, and of the successes whose release is damaged.

@@ -15,7 +15,7 @@ from staging.store.models import Device, Report
 
 _COLUMNS = (("device_id", NUMBER), ("ts", NUMBER), ("key", WORDS), ("kind", WORDS), ("value", JSON))
 # What a value, a name or a number may be that is easily spoilt on its way through JSON in JSON.
-_ODD = (
+_ODD: tuple[object, ...] = (
     "8",
     8,
     2**63 - 1,
