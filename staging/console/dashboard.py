@@ -54,6 +54,8 @@ def _dashboard(session: Session, viewer: Viewer, now: int, hours: int) -> dict[s
             for each in health.samples(session, since, POINTS)
         ],
         "alarms": [alarms.to_json(alarm) for alarm in [*opened, *recent][:ALARMS_SHOWN]],
+        "devices": sum(each.health.devices for each in versions),
+        "updating": health.updating(session),
         "open": sum(alarms.counts(session).values()),
         "versions": [to_json(each) for each in versions],
         "batches": [to_json(each) for each in batches],

@@ -259,15 +259,20 @@ def sample(session: Session, online: Sequence[int], lasted: int, now: int) -> No
     for counts in parts.values():
         counts.expected = max(counts.expected, counts.connected)
     _add(session, parts, now)
-    active = OtaTask.status.in_([status.value for status in ACTIVE])
     session.merge(
         FleetSample(
             ts=now,
             devices=session.scalar(select(func.count()).select_from(Device)) or 0,
             online=sum(count for _, _, count in connected),
-            updating=session.scalar(select(func.count()).select_from(OtaTask).where(active)) or 0,
+            updating=updating(session),
         )
     )
+
+
+def updating(session: Session) -> int:
+    """Return how many devices are being updated."""
+    active = OtaTask.status.in_([status.value for status in ACTIVE])
+    return session.scalar(select(func.count()).select_from(OtaTask).where(active)) or 0
 
 
 def _places(session: Session, condition: object) -> list[tuple[int, int, int]]:

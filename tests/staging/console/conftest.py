@@ -77,11 +77,14 @@ _BLANK = "/console/static/icon.svg"
 
 
 @contextlib.contextmanager
-def offered(folder: Path, config: str) -> Iterator[Stage]:
-    """Run a separate cloud and agent in ``folder``, with these settings; version 1.1.0 is offered."""
+def offered(folder: Path, config: str, *, faults: bool = False) -> Iterator[Stage]:
+    """Run a separate cloud and agent in ``folder``, with these settings; version 1.1.0 is offered.
+
+    ``faults``: the cloud makes faults on purpose.
+    """
     bench = Bench(folder)
     try:
-        bench.start_cloud(0, 0)
+        bench.start_cloud(0, 0, faults=faults)
         made = Stage(bench)
         made.account(USER)
         bench.flash_device()

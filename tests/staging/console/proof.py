@@ -13,7 +13,10 @@ from pathlib import Path
 
 from selenium.webdriver.common.keys import Keys
 
+from staging.store import Database
+from staging.times import now_ms
 from tests.staging.console.conftest import Stage, offered
+from tests.staging.console.furnished import furnish
 from tests.staging.console.page import PASSWORD, USER, Page, start_browser
 from tests.staging.console.test_access import PAGES, violations, walk_to
 
@@ -25,15 +28,20 @@ CONFIG = "[ota]\nmax_bytes_per_second = 2048\n"
 
 
 def everywhere(page: Page, stage: Stage) -> list[str]:
-    """Look at every page in every form; returns what is wrong."""
+    """Look at every page in every form, with a fleet to show; returns what is wrong."""
+    database = Database(stage.bench.cloud_data / "cloud.sqlite")
+    halted = furnish(database, now_ms())
+    database.close()
     wrong: list[str] = []
     for language, theme in product(LANGUAGES, THEMES):
         page.js("localStorage.setItem('story-console-language', arguments[0])", language)
         page.js("localStorage.setItem('story-console-theme', arguments[0])", theme)
-        for path in (*PAGES, f"devices/{stage.uuid}"):
+        for path in (*PAGES, f"strategies/{halted}", f"devices/{stage.uuid}"):
             page.resize((1280, 900))
             page.open(f"/console/{path}")
             page.get("main .card")
+            for details in page.all("main details:not([open]) > summary"):
+                page.js("arguments[0].click()", details)
             for width in WIDTHS:
                 page.resize((width, 800))
                 where = f"{path} {language} {theme} {width}"
@@ -83,7 +91,7 @@ def main() -> int:
         (Path(folder) / "bench").mkdir()
         browser = start_browser(Path(folder) / "chromium")
         try:
-            with offered(Path(folder) / "bench", CONFIG) as stage:
+            with offered(Path(folder) / "bench", CONFIG, faults=True) as stage:
                 page = Page(browser, stage.bench.api)
                 by_keyboard(page, stage)
                 print("keyboard: log-in, device, control, order, cancel: done", flush=True)

@@ -11,12 +11,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from staging.store import Database, devices, health, history
 from staging.store.history import HistoryPoint
 from staging.times import now_ms
 from tests.staging.console.conftest import Stage
+from tests.staging.console.furnished import furnish
 from tests.staging.console.page import PASSWORD, PHONE, USER, WIDE, Page, start_browser
 from tools.bench import Bench
 from tools.processes import command
@@ -27,7 +29,7 @@ FOLDER = Path(__file__).parents[3] / "docs" / "console"
 DAY_MS = 86_400_000
 SIZES = {"wide": WIDE, "phone": PHONE}
 WEIGHED = (
-    "devices", "products", "products/1", "apps", "versions", "strategies", "accounts", "audit", "explorer", "me",
+    "dashboard", "webhooks", "devices", "products", "products/1", "apps", "versions", "strategies", "accounts", "audit", "explorer", "me",
 )  # fmt: skip
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
 # Documents, modules and answers; the streams have not ended.
@@ -57,8 +59,11 @@ def prepare(stage: Stage) -> None:
         write_tone(stage.bench.state / "media" / "儿歌" / f"{title}.wav", seconds=240)
     for level in (9, 12, 7, 10, 6, 8):
         stage.agent("set", "volume", str(level))
-    stage.agent("set", "night", "21:00-06:30 max=5")
-    stage.agent("set", "rules", "quiet 20:30-06:30; daily 90; then finish; tonight free")
+    # Far from now: what is quiet plays nothing, and gets no louder.
+    evening, morning = ((time.localtime().tm_hour + hours) % 24 for hours in (8, 17))
+    stage.agent("set", "night", f"{evening:02}:00-{morning:02}:30 max=5")
+    quiet = f"quiet {evening:02}:30-{morning:02}:30"
+    stage.agent("set", "rules", f"{quiet}; daily 90; then finish; tonight free")
     stage.agent("say", "tools/utterance.wav")
     stage.agent("say", "tools/utterance.wav")
     stage.cloud("device", "add")
@@ -75,7 +80,33 @@ def walk(page: Page, stage: Stage) -> None:
     page.get("input[name=user]")
     shoot(page, "login")
     page.log_in(USER, PASSWORD)
-    show_overview(page)
+    page.get(".tabs")
+    show_updates(page, stage)
+    page.open("/console/products")
+    page.click("tr[data-batch] button")
+    page.get("[data-part=batch] table")
+    shoot(page, "products")
+    set_up(page)
+    page.open("/console/accounts")
+    page.type("main form input[name=name]", "tom", enter=True)
+    page.get("[data-part=password] input")
+    page.open("/console/accounts")
+    page.get("tr[data-account=tom]")
+    shoot(page, "accounts")
+    page.open("/console/audit")
+    page.get("tr[data-action='device.bind']")
+    shoot(page, "audit")
+    explore(page)
+    show_fleet(page, stage)
+    page.open("/console/devices")
+    page.see(f"tr[data-uuid='{stage.uuid}']", "Bench speaker")
+    shoot(page, "devices")
+    show_device(page, stage)
+
+
+def show_updates(page: Page, stage: Stage) -> None:
+    """Bind the device, and bring a version to it."""
+    page.open("/console/devices")
     page.get(f"tr[data-uuid='{stage.uuid}'] .chip.good")
     page.open(f"/console/devices/{stage.uuid}")
     page.type("input[name=token]", stage.bind_token, enter=True)
@@ -99,32 +130,22 @@ def walk(page: Page, stage: Stage) -> None:
     page.click("dialog [data-role=confirm]")
     page.see("tr[data-strategy] .chip", "Published")
     shoot(page, "strategies")
-    page.open("/console/products")
-    page.click("tr[data-batch] button")
-    page.get("[data-part=batch] table")
-    shoot(page, "products")
-    set_up(page)
-    page.open("/console/accounts")
-    page.type("main form input[name=name]", "tom", enter=True)
-    page.get("[data-part=password] input")
-    page.open("/console/accounts")
-    page.get("tr[data-account=tom]")
-    shoot(page, "accounts")
-    page.open("/console/audit")
-    page.get("tr[data-action='device.bind']")
-    shoot(page, "audit")
-    explore(page)
-    page.open("/console/devices")
-    page.see(f"tr[data-uuid='{stage.uuid}']", "Bench speaker")
-    shoot(page, "devices")
-    show_device(page, stage)
 
 
-def show_overview(page: Page) -> None:
-    """Show what an operator sees first, and go on to the devices."""
-    page.get("[data-part=versions] tbody tr")
+def show_fleet(page: Page, stage: Stage) -> None:
+    """Show what an operator sees first, who is told of alarms, and a rollout that was halted."""
+    database = Database(stage.bench.cloud_data / "cloud.sqlite")
+    halted = furnish(database, now_ms())
+    database.close()
+    page.open("/console/dashboard")
+    page.get("[data-part=listening] tbody tr")
     shoot(page, "overview")
-    page.open("/console/devices")
+    page.open("/console/webhooks")
+    page.get("[data-webhook] [data-role=problem]")
+    shoot(page, "webhooks")
+    page.open(f"/console/strategies/{halted}")
+    page.get("[data-part=halted]")
+    shoot(page, "rollout")
 
 
 def show_device(page: Page, stage: Stage) -> None:

@@ -48,6 +48,7 @@ async def test_what_is_known_is_shown_and_an_alarm_acknowledged(bare: Bare) -> N
         assert [(each["kind"], each["micFaults"]) for each in shown["listening"]] == [
             ("version", 1), ("batch", 1),
         ]  # fmt: skip
+        assert (shown["devices"], shown["updating"]) == (1, 0)
         assert shown["samples"] == [[now, 0, 1, 0]]
         assert (shown["open"], shown["alarms"][0]["state"]) == (1, "open")
         done = await client.post(f"/api/alarms/{shown['alarms'][0]['id']}/acknowledge", json={})

@@ -31,9 +31,8 @@ export async function show(main, { signal }) {
   async function load() {
     const found = await get(`/dashboard?hours=${hours}`);
     if (signal.aborted) return;
-    const last = found.samples.at(-1);
     const fact = (name, value) => h("div", { class: "fact", data: { fact: name } }, h("span", {}, t(`dash.${name}`)), h("span", {}, value));
-    put(facts, fact("online", found.online), fact("devices", last ? last[2] : "–"), fact("updating", last ? last[3] : "–"), fact("alarms", found.open));
+    put(facts, fact("online", found.online), fact("devices", found.devices), fact("updating", found.updating), fact("alarms", h("span", { class: found.open ? "bad" : null }, found.open)));
     drawOnline(found);
     put(alarms, found.alarms.length ? found.alarms.map(alarmLine) : empty(t("alarm.none"), t("alarm.noneHint")));
     put(listens, listening(found.listening));

@@ -104,7 +104,7 @@ export function tools({ open, redraw, signal }) {
     const by = h("select", { name: "quick-sort", "aria-label": t("sortBy"), on: { change: () => open(sorted(by.value, DOWN.includes(by.value))) } },
       COLUMNS.map((name) => h("option", { value: name, selected: name === sort }, t(`col.${name}`))));
     const turn = h("button", { type: "button", data: { role: "turn" }, on: { click: () => open(sorted(sort, !down)) } }, t(down ? "sortDown" : "sortUp"), down ? " ↓" : " ↑");
-    put(quick, h("div", { class: "grow" }, by), turn);
+    put(quick, h("span", { class: "small soft" }, t("sortBy")), h("div", { class: "grow" }, by), turn);
   }
 
   function sorted(name, down) {

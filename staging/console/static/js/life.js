@@ -14,7 +14,7 @@ const LOOK_MS = 1000;
 /** The cards; they read nothing before they are opened. */
 export function lifeCards(path, signal) {
   const cards = [timeline(path, signal), pastUpdates(path, signal), diagnosis(path, signal)];
-  return { element: h("section", { class: "card stack", data: { part: "life" } }, h("h2", {}, t("life")), cards) };
+  return { element: h("section", { class: "card stack", data: { part: "life" } }, h("h2", {}, t("lifeTitle")), cards) };
 }
 
 /** A list that is read page by page, when it is opened. */

@@ -23,7 +23,7 @@ export async function show(main, { signal, match }) {
   const head = h("div", {});
   const body = h("div", { class: "stack" });
   const plan = h("div", {});
-  put(main, head, h("div", { class: "grid" }, h("div", { class: "c8" }, body), h("div", { class: "c4" }, plan)));
+  put(main, h("a", { class: "crumb", href: "/console/strategies" }, t("backToStrategies")), head, h("div", { class: "grid" }, h("div", { class: "c8" }, body), h("div", { class: "c4" }, plan)));
   let timer = 0;
   let drawn = "";
   draw();

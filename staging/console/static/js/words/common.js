@@ -66,7 +66,7 @@ words({
   older: ["更早的", "Older"],
   time: ["时间", "Time"],
   template: ["数据点模板", "Data point template"],
-  deviceCount: ["{n} 台设备", "{n} devices"],
+  deviceCount: ["{n} 台设备", "Devices: {n}"],
   dataPoints: ["数据点", "Data points"],
   boundApps: ["绑定的 APP", "Bound apps"],
   batches: ["批次", "Batches"],

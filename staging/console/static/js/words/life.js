@@ -3,7 +3,8 @@
 import { words } from "./book.js";
 
 words({
-  life: ["经历", "Life"],
+  lifeTitle: ["设备经历", "Life"],
+  life: ["发生过什么", "What happened"],
   lifeNothing: ["还没有发生什么", "Nothing has happened yet"],
   lifeSave: ["下载", "Download"],
   "life.online": ["上线", "On line"],

@@ -3,6 +3,7 @@
 import { words } from "./book.js";
 
 words({
+  backToStrategies: ["← 所有策略", "← All strategies"],
   strategyTitle: ["策略：升级到 {version}", "Strategy: update to {version}"],
   "strategy.PAUSED": ["已暂停", "Paused"],
   "strategy.HALTED": ["已自动停止", "Halted"],
@@ -78,7 +79,7 @@ words({
   healthNoSound: ["升级前一周没有设备放过", "no device played in the week before"],
   ofCount: ["{part} / {count}", "{part} of {count}"],
   failingTitle: ["失败的设备（{count}）", "Failing devices ({count})"],
-  ordersCount: ["{count} 次命令", "{count} orders"],
+  ordersCount: ["{count} 次命令", "orders: {count}"],
   logOfFamily: ["设备属于家庭，不显示日志。", "In a family's hands: its log is not shown."],
   noLog: ["设备没有报告日志。", "It has reported no log."],
   andMore: ["还有 {count} 台", "and {count} more"],
