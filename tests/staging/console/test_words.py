@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from staging.api import openapi
+from staging.api.app import ROUTERS
 from staging.console import assets
 from wire.ota import OtaEvent
 
@@ -81,3 +83,14 @@ def test_a_page_loads_the_texts_that_it_shows(page: str) -> None:
 def test_every_event_of_an_update_has_words() -> None:
     known = texts(JS / "words" / "events.js")
     assert [event for event in OtaEvent if f"event.{int(event)}" not in known] == []
+
+
+def test_every_signed_endpoint_has_words() -> None:
+    known = texts(JS / "words" / "endpoints.js")
+    signed = {
+        f"api.{method.lower()}{route.path.removeprefix('/v1').replace('/', '.')}"
+        for route in openapi.routes_of(ROUTERS)
+        if openapi.is_signed(route)
+        for method in route.methods
+    }
+    assert set(known) == signed

@@ -6,6 +6,7 @@ import { announce, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { pageHead } from "./shell.js";
 import { addressOf, asCurl, asJavaScript, asPython, newNonce, signatureBase, signedHeaders } from "./signing.js";
+import "./words/endpoints.js";
 import "./words/explorer.js";
 
 const DEADLINE_MS = 20000;
@@ -39,7 +40,7 @@ function operations({ paths, components }) {
     for (const [method, operation] of Object.entries(methods)) {
       if (!operation.security) continue;
       const query = (operation.parameters ?? []).map(({ name, required }) => [name, Boolean(required)]);
-      found.push({ method: method.toUpperCase(), path, text: operation.description ?? "", query, body: bodyOf(operation, components) });
+      found.push({ method: method.toUpperCase(), path, text: t(`api.${method}${path.replace("/v1", "").replaceAll("/", ".")}`), query, body: bodyOf(operation, components) });
     }
   }
   return found;
@@ -118,7 +119,7 @@ function requestFields(endpoints) {
 
   function draw(query = {}, given = null) {
     const { text: said, query: parameters, body: members } = chosen();
-    text.textContent = said.split("\n")[0];
+    text.textContent = said;
     put(place, parameters.map(([name, required]) => field(required ? name : t("optional", { name }),
       (attributes) => set(h("input", { name: `query-${name}`, class: "mono", autocomplete: "off", spellcheck: "false", value: query[name] ?? "" }), attributes))),
       members === null ? null : field(t("body"), (attributes) => set(body, attributes)));
