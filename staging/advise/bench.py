@@ -48,6 +48,10 @@ class Manner:
 GOOD = Manner()
 
 
+# Seconds of the countdown before a tester speaks.
+COUNT_DOWN = 3
+
+
 class AbsentError(Exception):
     """The device did not connect in time."""
 
@@ -100,6 +104,10 @@ class Bench(Protocol):
 
     async def hand(self, verb: str) -> bool:
         """Have the helper at the machine do something; return whether it could."""
+
+    @property
+    def lead(self) -> float:
+        """Seconds from asking who spoke last until he was to begin."""
 
     async def speak(self) -> bool:
         """Have somebody speak to the device; return, when he has spoken, whether anybody could."""

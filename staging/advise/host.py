@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Self
 
-from staging.advise.bench import AbsentError, Manner, Serving
+from staging.advise.bench import COUNT_DOWN, AbsentError, Manner, Serving
 from staging.advise.papers import Papers
 from staging.advise.record import LineSeen
 from staging.advise.web import Web
@@ -114,6 +114,7 @@ class RealBench:
         ``ask_to_speak``: asks the tester to speak, and returns when he has; None: he is not there.
         """
         self._ask_to_speak = ask_to_speak
+        self.lead = 0.0
         self._listener, self._papers = listener, papers
         self.link = link
         self._hand = hand
@@ -252,6 +253,7 @@ class RealBench:
             return True
         if self._ask_to_speak is None:
             return False
+        self.lead = float(COUNT_DOWN)
         await self._ask_to_speak()
         return True
 

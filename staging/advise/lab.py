@@ -31,6 +31,8 @@ class Lab:
         self.releases = Releases() if releases is None else releases
         self.orders: list[Ordered] = []
         """Each order to update that was placed, in all cases."""
+        self.heard = False
+        """Whether somebody who spoke was heard, in any case."""
         self.seed = seed
         self.random = random.Random(seed)  # noqa: S311  # a case's choices, no secret
         self.trace = Trace()

@@ -38,8 +38,8 @@ LIST, COMPARE, VERIFY = "list", "compare", "verify"
 PORT_MAX = 65535
 # Of a package, which is kept in memory: the largest image that a machine of ours takes.
 PACKAGE_MAX = 512 * 2**20
-# Seconds of the countdown, and of a sentence.
-COUNT_DOWN, SENTENCE_SECONDS = 3, 5.0
+# Seconds of a sentence.
+SENTENCE_SECONDS = 5.0
 SPEAK = {
     "zh": ("按一下说话键", "请说一句五秒长的话", "好了"),
     "en": ("press its talk button in", "now speak for five seconds", "enough"),
@@ -323,6 +323,8 @@ def _package(options: argparse.Namespace) -> Package | None:
 async def ask_to_speak() -> None:
     """Count down on the terminal, and give the tester the time for a sentence."""
     import asyncio
+
+    from staging.advise.bench import COUNT_DOWN
 
     ready, now, done = SPEAK[language()]
     print(ready, end=" ", file=sys.stderr, flush=True)

@@ -59,11 +59,13 @@ def of(name: str, judge: Judged) -> Judge:
             return inapplicable(
                 "没有可写的数据点 microphone", "no data point microphone that can be set"
             )
-        if name not in trace.seen or not trace.seen[name].spoken:
-            return inapplicable(
-                "没有人对它说话：用 --speak 或 --hand", "nobody spoke to it: give --speak or --hand"
-            )
-        return judge(trace.seen[name], trace)
+        if name in trace.seen and trace.seen[name].spoken:
+            return judge(trace.seen[name], trace)
+        if any(isinstance(each, Utterance) and each.spoken for each in trace.seen.values()):
+            return inapplicable("前一句话没有语音段", "of the utterance before it no segment came")
+        return inapplicable(
+            "没有人对它说话：用 --speak 或 --hand", "nobody spoke to it: give --speak or --hand"
+        )
 
     return judged
 
@@ -332,11 +334,13 @@ def unasked(utterance: Utterance, _trace: Trace) -> Verdict:
     return passed("没有", "none")
 
 
-def keeps_silent(utterance: Utterance, _trace: Trace) -> Verdict:
-    """Whether nothing is sent while the microphone is off."""
+def keeps_silent(utterance: Utterance, trace: Trace) -> Verdict:
+    """Whether nothing is sent while the microphone is off, by a machine that is heard while it is on."""
     if utterance.pieces:
         count = len(utterance.pieces)
         return failed(f"静音时发了 {count} 段", f"it sent {count} segments while muted")
+    if not trace.seen["heard"]:
+        return inapplicable("不静音时也听不到它", "it is not heard while it is not muted either")
     return passed("什么也没有发", "nothing was sent")
 
 

@@ -102,6 +102,14 @@ def test_what_a_device_does_not_come_back_for_is_not_held_against_it() -> None:
     assert refused == "not applicable"
 
 
+def test_a_machine_that_hears_nobody_proves_nothing_while_it_is_muted() -> None:
+    found = grades(advise("deaf", catalogue.select("voice")))
+    assert {name for name, grade in found.items() if grade != "not applicable"} == {
+        "voice.form", "voice.unasked",
+    }  # fmt: skip
+    assert found["voice.form"] == "fail"
+
+
 def test_the_page_has_each_check() -> None:
     page = (Path(__file__).parents[3] / "docs" / "advisor.md").read_text("utf-8")
     listed = re.findall(r"^\| `([a-z0-9.-]+)` \| (yes)? ?\|", page, re.MULTILINE)

@@ -118,6 +118,22 @@ async def test_a_hand_does_what_it_can(papers: Papers, hand: str, did: bool) -> 
         assert await made.hand("restart") is did
 
 
+async def test_who_speaks_is_the_hand_else_the_tester_else_nobody(papers: Papers) -> None:
+    asked: list[float] = []
+
+    async def ask() -> None:
+        asked.append(made.lead)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    for hand, asks, spoke, lead in (
+        ("true", ask, True, 0.0), ("false", ask, True, 3.0), ("", ask, True, 3.0), ("false", None, False, 0.0),
+    ):  # fmt: skip
+        made = RealBench(listener, papers, "coap", hand, asks)
+        assert (await made.speak(), made.lead) == (spoke, lead)
+    listener.close()
+    assert asked == [3.0, 3.0]
+
+
 async def fetch(url: str, headers: str = "") -> bytes:
     host, _, path = url.removeprefix("http://").partition("/")
     reader, writer = await asyncio.open_connection(*host.rsplit(":", 1))

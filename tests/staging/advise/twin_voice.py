@@ -57,7 +57,7 @@ class Voice:
     async def speak(self) -> bool:
         """Hear somebody who speaks for two seconds."""
         await asyncio.sleep(3.5 if self.bad("voice.first") else 0.5)
-        if not (self.twin.values["microphone"] or self.bad("voice.muted")):
+        if self.bad("deaf") or not (self.twin.values["microphone"] or self.bad("voice.muted")):
             await asyncio.sleep(2)
             return True
         self.id += 0 if self.bad_here("voice.next-id") and self.id > 20000 else 1

@@ -108,6 +108,7 @@ class VirtualBench:
         self.hands: list[str] = []
         self.hand_of: Callable[[str], bool] = lambda _verb: False
         self.speaker: Callable[[], Awaitable[bool]] | None = None
+        self.lead = 0.0
         self.case = ""
         self.served: dict[str, Serving] = {}
 
