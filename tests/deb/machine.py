@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tools.emulation import is_needed
 from tools.image.native import hooks
+from tools.processes import die_with_parent
 
 INCLUDE = "systemd,systemd-sysv,dbus,python3,ca-certificates,init-system-helpers"
 # Bootstrapping arm64 under an emulator; everything else is faster.
@@ -118,6 +119,7 @@ def booted(root: Path) -> Iterator[System]:
         nspawn = subprocess.Popen(
             [*command, "--boot", "-D", str(root)],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # no system runs on whose proof was killed
         )  # fmt: skip
     try:
         leader = _leader(nspawn)

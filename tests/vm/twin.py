@@ -168,9 +168,14 @@ class Proof:
         except ValueError as error:
             raise ProofError(f"status: {text[:500]}") from error
 
-    def send(self, method: str, name: str, content: str | None = None) -> dict[str, Any]:
-        """Read or set a data point by the open API, with patience."""
-        return self.wait(f"answer to {name}", lambda: self.call(lambda it: it.send(self.uuid, method, name, content)), STEP_SECONDS)  # fmt: skip
+    def read(self, name: str) -> str:
+        """Read a data point by the open API, again and again until the machine answers in time."""
+
+        def content() -> str | None:
+            answer = self.call(lambda client: client.send(self.uuid, "GET", name, None))
+            return str(answer["content"]) if answer is not None and answer.get("code") == "2.05" else None  # fmt: skip
+
+        return self.wait(f"answer to {name}", content, STEP_SECONDS)
 
     def order(self, name: str, content: str) -> str:
         """Set a data point by the open API until the machine takes it, and return its code.
