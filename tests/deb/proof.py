@@ -153,7 +153,7 @@ def reversioned(deb: Path, version: str, folder: Path) -> Path:
     info.rename(info.with_name(f"story_agent-{version}.dist-info"))
     target = folder / f"{deb.name.replace(old.removeprefix('Version: '), version)}"
     subprocess.run(
-        ["dpkg-deb", "-Zgzip", "-b", str(tree), str(target)], check=True, capture_output=True
+        ["dpkg-deb", "-Zgzip", "-z1", "-b", str(tree), str(target)], check=True, capture_output=True
     )
     return target
 
@@ -215,9 +215,9 @@ def prove_system(site: Site, system: System, steps: Steps, deb: Path) -> None:
 
     steps.do("install.sh from the signed repository", install)
     steps.do("provision, register", register)
+    steps.do("upgrade while a story plays", lambda: upgrade(site, system, newer))
     steps.do("how exposed the units are", lambda: asked.exposure(system.ask, *UNITS))
     steps.do("the player's unit", lambda: player(system))
-    steps.do("upgrade while a story plays", lambda: upgrade(site, system, newer))
     steps.do("an upgrade that fails, and is gone on with", lambda: interrupt(system, deb, newer))
     steps.do("an update by the slots' updater on top", lambda: update(site, system, device["uuid"]))
     steps.do("remove, install again", lambda: remove(system, newer))

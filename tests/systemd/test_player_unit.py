@@ -65,7 +65,7 @@ def test_it_sees_what_it_plays_and_none_of_the_agents_other_files() -> None:
         path.removeprefix("-") for path in " ".join(values(SERVICE, "InaccessiblePaths")).split()
     }
     # The player is of the agent's group, as is who may open the socket of an agent whose state folder cannot be written.
-    assert {"/etc/story-agent", str(RUN_FOLDER), str(UNIT_SOCKET.parent)} <= hidden
+    assert {"/etc/story-agent", str(RUN_FOLDER), str(UNIT_SOCKET.parent), "/run/lock"} <= hidden
 
 
 def test_it_reaches_no_other_machine_and_no_device_but_sound_cards() -> None:
