@@ -137,10 +137,13 @@ class Peer(ABC):
 
     def _learn_update(self, arrival: Arrival, data: Mapping[str, object]) -> None:
         found = {"ota_event": self.known.events, "ota_state": self.known.states}
-        if not found.keys() & data.keys() or arrival.number in self.known.counted:
+        if not found.keys() & data.keys():
             return
         if arrival.number is not None:
-            self.known.counted.add(arrival.number)
+            this = (arrival.number, arrival.payload)
+            if this in self.known.counted:
+                return
+            self.known.counted.add(this)
         for key, told in found.items():
             value = data.get(key)
             if isinstance(value, dict):

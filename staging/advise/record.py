@@ -185,7 +185,7 @@ class Known:
     """What it told of updates (``ota_event``), each with when it came; a report that came again is there once."""
     states: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     """The same of ``ota_state``."""
-    counted: set[tuple[str, int]] = field(default_factory=set, repr=False)
-    """The numbers of these reports."""
+    counted: set[tuple[tuple[str, int], bytes]] = field(default_factory=set, repr=False)
+    """The numbers of these reports, and what each says: one that comes again says the same."""
     hidden: tuple[bytes, ...] = field(default=(), repr=False)
     """What no report may show: its token and its bind token."""

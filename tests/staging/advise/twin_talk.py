@@ -66,6 +66,7 @@ class Session:
         try:
             await self.read()
         finally:
+            self.over = True
             for task in self.tasks:
                 task.cancel()
             if self.bad("reports.cut"):
