@@ -23,6 +23,13 @@ def register(subparsers: Any, asking: argparse.ArgumentParser) -> None:
         help=say(Words("口令文件；没有就生成", "the token's file; made if it is not there")),
     )  # fmt: skip
     parser.add_argument("--port", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--own-sound", action="store_true",
+        help=say(Words(
+            "代理的声音服务器（PULSE_SERVER）是台架自己的，可以杀掉",
+            "the agent's sound server (PULSE_SERVER) is the bench's own, and may be killed",
+        )),
+    )  # fmt: skip
     parser.set_defaults(run=_run)
 
 

@@ -2,7 +2,8 @@
 
 It listens on loopback alone, wants its token, and finds the agent by who listens on the socket of the state folder. It
 refuses the installed service: there is nobody beside a machine at a family's home. A lasting fault ends with its
-connection and after its seconds, whatever becomes of the cloud; what this process did ends with it.
+connection and after its seconds, whatever becomes of the cloud. `agent.bench_faults` has what is not the agent's
+process.
 """
 
 from __future__ import annotations
@@ -15,13 +16,22 @@ import random
 import secrets
 import signal
 import socket
-import struct
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.bench_faults import (
+    CREDENTIALS,
+    RefusedError,
+    check_own_sound,
+    full_disk,
+    kill_listener,
+    refused,
+    wrong_clock,
+)
 from agent.exits import EX_FAILED, EX_OK
-from agent.words import Words, say
 
 if TYPE_CHECKING:
     from wire.bench_helper import Told, Wanted
@@ -32,14 +42,12 @@ LINE_SECONDS = 5.0
 SECONDS_MAX = 3600
 INSTALLED = Path("/var/lib/story-agent")
 UNIT = "story-agent.service"
-_CREDENTIALS = struct.Struct("3i")
+# Seconds between two looks at whether the sound server came back: whoever watches over it starts it anew.
+SOUND_SECONDS = 0.5
+LASTING = ("freeze", "disk_full", "clock_wrong", "sound_dead")
 # What a card loses of a machine: never what is the identity, which a bench could not make again.
 _KEPT = {"root.json", "agent.sock", "profile.json"}
 FILE_MAX = 64 * 1024 * 1024
-
-
-class _RefusedError(Exception):
-    """The helper does not do it; the message says why."""
 
 
 def run_helper(options: argparse.Namespace) -> int:
@@ -47,8 +55,9 @@ def run_helper(options: argparse.Namespace) -> int:
     try:
         check_state(options.state)
         token = read_token(options.token_file)
-        asyncio.run(Helper(options.state, token).serve(options.port))
-    except _RefusedError as error:
+        helper = Helper(options.state, token, own_sound=options.own_sound)
+        asyncio.run(helper.serve(options.port))
+    except RefusedError as error:
         print(f"story-agent: {error}", file=sys.stderr)
         return EX_FAILED
     except OSError as error:
@@ -58,12 +67,12 @@ def run_helper(options: argparse.Namespace) -> int:
 
 
 def check_state(state: Path) -> None:
-    """Refuse the state folder of the installed service; raises _RefusedError."""
+    """Refuse the state folder of the installed service; raises RefusedError."""
     if state.resolve() == INSTALLED or INSTALLED in state.resolve().parents:
-        raise _RefusedError(say(Words(
+        raise refused(
             f"{state} 是安装的服务的状态文件夹；台架上用 --state 给出另一个",
             f"{state} is the installed service's state: on a bench give another one by --state",
-        )))  # fmt: skip
+        )
 
 
 def read_token(file: Path) -> str:
@@ -76,29 +85,35 @@ def read_token(file: Path) -> str:
 
 
 def agent_of(state: Path) -> int:
-    """Return the process that listens on the agent's socket of a state folder; raises _RefusedError."""
+    """Return the process that listens on the agent's socket of a state folder; raises RefusedError."""
     from agent.state import socket_to_ask  # noqa: PLC0415  # see `agent.cli`
 
     with socket.socket(socket.AF_UNIX) as asking:
         try:
             asking.connect(str(socket_to_ask(state)))
         except OSError as error:
-            raise _RefusedError(f"no agent runs on {state}: {error.strerror}") from error
-        told = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    process = int(_CREDENTIALS.unpack(told)[0])
+            raise refused(
+                f"{state} 上没有代理在运行：{error.strerror}",
+                f"no agent runs on {state}: {error.strerror}",
+            ) from error
+        told = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    process = int(CREDENTIALS.unpack(told)[0])
     with contextlib.suppress(OSError):
         if UNIT in Path(f"/proc/{process}/cgroup").read_text():
-            raise _RefusedError(f"the agent of {state} is the installed service")
+            raise refused(
+                f"{state} 的代理是安装的服务", f"the agent of {state} is the installed service"
+            )
     return process
 
 
 class Helper:
     """The faults of one machine."""
 
-    def __init__(self, state: Path, token: str) -> None:
-        """Make them to the agent of ``state``, for who has ``token``."""
+    def __init__(self, state: Path, token: str, *, own_sound: bool = False) -> None:
+        """Make them to the agent of ``state``, for who has ``token``; ``own_sound``: its sound server is the bench's."""
         self._state = state
         self._token = token
+        self._own_sound = own_sound
 
     async def serve(self, port: int) -> None:
         """Serve until cancelled; prints where."""
@@ -115,12 +130,12 @@ class Helper:
             async with asyncio.timeout(LINE_SECONDS):
                 line = await reader.readline()
             wanted = self._parse(line)
-            if wanted.name == "freeze":
-                await self._freeze(wanted, reader, writer)
+            if wanted.name in LASTING:
+                await self._last(wanted, reader, writer)
             else:
                 writer.write(encode_told(self._once(wanted)))
                 await writer.drain()
-        except (_RefusedError, ValueError) as error:
+        except (RefusedError, ValueError) as error:
             writer.write(encode_told(Told(done=False, text=str(error))))
         except (OSError, TimeoutError):
             pass  # the bench has gone
@@ -132,25 +147,46 @@ class Helper:
 
         wanted = parse_wanted(line)
         if not wanted.is_from(self._token):
-            raise _RefusedError("the token is not this helper's")
+            raise refused("口令不是这个 bench-helper 的", "the token is not this helper's")
         return wanted
 
-    async def _freeze(
+    async def _last(
         self, wanted: Wanted, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         from wire.bench_helper import Told, encode_told  # noqa: PLC0415  # see `agent.cli`
 
         seconds = min(wanted.number("seconds"), SECONDS_MAX)
-        process = agent_of(self._state)
-        os.kill(process, signal.SIGSTOP)
-        try:
-            writer.write(encode_told(Told(done=True, text=f"process {process} stands still")))
+        async with self._begun(wanted, seconds) as text:
+            writer.write(encode_told(Told(done=True, text=text)))
             with contextlib.suppress(TimeoutError, OSError):
                 async with asyncio.timeout(seconds):
                     await reader.read()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGCONT)
+
+    @asynccontextmanager
+    async def _begun(self, wanted: Wanted, seconds: int) -> AsyncIterator[str]:
+        """Make a lasting fault, give what to tell, and end it."""
+        process = agent_of(self._state)
+        if wanted.name == "freeze":
+            os.kill(process, signal.SIGSTOP)
+            try:
+                yield f"process {process} stands still"
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+        elif wanted.name == "disk_full":
+            with full_disk(self._state, wanted.number("left_kb")) as text:
+                yield text
+        elif wanted.name == "clock_wrong":
+            with wrong_clock(process, wanted.number("minutes"), seconds) as text:
+                yield text
+        else:
+            place = check_own_sound(process, own=self._own_sound)
+            killed = kill_listener(place)
+            killing = asyncio.create_task(_keep_dead(place))
+            try:
+                yield f"sound server {killed} was killed" if killed else "no sound server runs"
+            finally:
+                killing.cancel()
 
     def _once(self, wanted: Wanted) -> Told:
         from wire.bench_helper import Told  # noqa: PLC0415  # see `agent.cli`
@@ -160,7 +196,11 @@ class Helper:
             os.kill(process, signal.SIGKILL)
             return Told(done=True, text=f"process {process} was killed")
         if wanted.name != "card":
-            raise _RefusedError(f"{wanted.name}: this helper knows freeze, kill and card")
+            known = ", ".join((*LASTING, "kill", "card"))
+            raise refused(
+                f"{wanted.name}：这个 bench-helper 只会 {known}",
+                f"{wanted.name}: this helper knows {known}",
+            )
         file = choose(self._state, str(wanted.values.get("file", "any")), wanted.number("seed"))
         os.kill(process, signal.SIGKILL)  # what it holds in memory would be written over the damage
         count = flip(file, wanted.number("flips"), wanted.number("seed"))
@@ -170,8 +210,15 @@ class Helper:
         )
 
 
+async def _keep_dead(place: Path) -> None:
+    """Kill a sound server as often as it comes back, until cancelled."""
+    while True:
+        await asyncio.sleep(SOUND_SECONDS)
+        kill_listener(place)
+
+
 def choose(state: Path, which: str, seed: int) -> Path:
-    """Return a file of a state folder that a card could damage; raises _RefusedError if there is none."""
+    """Return a file of a state folder that a card could damage; raises RefusedError if there is none."""
     files = [path for path in sorted(state.rglob("*")) if _is_damageable(state, path)]
     of: dict[str, list[Path]] = {"state": [], "outbox": [], "slot": [], "any": files}
     for path in files:
@@ -181,7 +228,9 @@ def choose(state: Path, which: str, seed: int) -> Path:
         ].append(path)
     found = of.get(which, [])
     if not found:
-        raise _RefusedError(f"card: {state} has no file of the kind {which}")
+        raise refused(
+            f"card：{state} 没有 {which} 这类文件", f"card: {state} has no file of the kind {which}"
+        )
     return random.Random(seed).choice(found)  # noqa: S311  # no secret
 
 

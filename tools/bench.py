@@ -11,6 +11,7 @@ from typing import Any
 from agent.local import SOCKET_NAME
 from agent.local.client import AgentUnreachableError, LocalClient
 from staging.client import OpenApiClient
+from tools.bench_machine import BenchMachine
 from tools.processes import BenchError, Service, choose_port, command, free_port, supervise
 
 REGISTER_TIMEOUT = 30.0
@@ -36,16 +37,18 @@ class Bench:
     `stop` ends the processes.
     """
 
-    def __init__(self, folder: Path, *, supervised: bool = False) -> None:
+    def __init__(self, folder: Path, *, supervised: bool = False, breakable: bool = False) -> None:
         """Use ``folder``, which must exist; no process is started yet.
 
-        ``supervised``: the agent is started again when it ends, as by systemd.
+        ``supervised``: the agent is started again when it ends, as by systemd. ``breakable``: it has a disk, a clock and
+        a sound server of its own, for the fault bench.
         """
         self.folder = folder
         self._start = supervise if supervised else Service
         self.cloud_data = folder / "cloud"
         self.state = folder / "agent"
         self.profile_path = folder / "profile.json"
+        self.machine = BenchMachine(folder, self.state) if breakable else None
         self.cloud: Service | None = None
         self.agent: Service | None = None
         self.api = ""
@@ -99,6 +102,8 @@ class Bench:
         self.profile_path.write_text(json.dumps(profile))
         self.profile_path.chmod(0o600)
         self.state.mkdir(mode=0o750)
+        if self.machine is not None:
+            self.machine.begin()
         root = self.cloud_data / "tuf" / "metadata" / "1.root.json"
         (self.state / "root.json").write_bytes(root.read_bytes())
         (self.folder / "agent.toml").write_text(AGENT_CONFIG)
@@ -106,12 +111,13 @@ class Bench:
     def start_agent(self, environment: Mapping[str, str] | None = None) -> float:
         """Start the agent, with these variables too; return the seconds until it was registered."""
         started = time.monotonic()
+        own = {} if self.machine is None else self.machine.variables
         self.agent = self._start(
             "story-agent",
             ["run", "--profile", self.profile_path, "--state", self.state,
              "--config", self.folder / "agent.toml"],
             self.folder / "agent.log",
-            environment,
+            own | dict(environment or {}),
         )  # fmt: skip
         self.agent.wait_for(
             "registration",
@@ -119,6 +125,13 @@ class Bench:
             REGISTER_TIMEOUT,
         )
         return time.monotonic() - started
+
+    def start_helper(self) -> None:
+        """Start the machine's helper, and tell the cloud where it listens."""
+        if self.machine is not None:
+            token = self.folder / "bench-token"
+            address = f"127.0.0.1:{self.machine.start_helper(token)}"
+            self.story_cloud("fault", "helper", self.device["uuid"], address, "--token-file", token)
 
     def agent_again(self, environment: Mapping[str, str] | None = None, voice: str = "") -> None:
         """Start the agent anew, with these variables and these lines of its settings' table ``voice``."""
@@ -156,6 +169,8 @@ class Bench:
         for service in (self.agent, self.cloud):
             if service is not None:
                 service.stop()
+        if self.machine is not None:
+            self.machine.stop()
 
 
 def wait_online(is_online: Callable[[], bool], *, wanted: bool, seconds: float) -> float:

@@ -32,6 +32,7 @@ from staging.client import OpenApiClient, OpenApiError
 from staging.recognition.model import missing_packages
 from tools import spoken
 from tools.bench import OPERATOR, USER, Bench, wait_online
+from tools.bench_machine import unmount_disk
 from tools.processes import BenchError, command
 from tools.pulse import MicServer
 from wire.errors import WireError
@@ -90,6 +91,7 @@ class Tour:
     def _register(self) -> None:
         self.bench.flash_device()
         seconds = self.bench.start_agent()
+        self.bench.start_helper()
         status = self.bench.agent_status()
         _expect(status["uuid"], self.uuid)
         server = str(status["link"]["server"])
@@ -349,6 +351,7 @@ def how_to_go_on(bench: Bench) -> str:
   .venv/bin/story-cloud device list --data {cloud}
   .venv/bin/story-cloud say {uuid} 音量调到3 --data {cloud}
   .venv/bin/story-cloud fault set {uuid} cut seconds=20 --data {cloud}
+  .venv/bin/story-cloud fault set {uuid} disk_full seconds=60 --data {cloud}
   curl --unix-socket {state}/agent.sock http://agent/volume
 The open API with curl (每次请求都要新的 nonce, a new nonce each time):
   AK={bench.app["apikey"]} SK={bench.app["secret"]} TOKEN={bench.token}
@@ -368,6 +371,8 @@ Logs 日志: {bench.folder}/agent.log, {bench.folder}/cloud.log
 
 def prepare_folder(folder: Path) -> Path:
     """Return ``folder``, emptied of an earlier tour's files and locked; raises BenchError."""
+    if folder.exists() and not folder.is_dir():
+        raise BenchError(f"{folder} is no folder; choose another: make run DATA=DIR")
     if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
         raise BenchError(
             f"{folder} holds something that is not a tour's; choose another: make run DATA=DIR"
@@ -383,6 +388,7 @@ def prepare_folder(folder: Path) -> Path:
     for entry in folder.iterdir():
         if entry.name == MARKER:
             continue
+        unmount_disk(entry)  # a tour that was killed could not
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     globals()["_lock"] = lock  # held until the process ends
     return folder
@@ -390,7 +396,7 @@ def prepare_folder(folder: Path) -> Path:
 
 def run(options: argparse.Namespace) -> int:
     """Run the tour; return the exit code."""
-    bench = Bench(prepare_folder(options.data.absolute()), supervised=True)
+    bench = Bench(prepare_folder(options.data.absolute()), supervised=True, breakable=True)
     try:
         print("故事机之旅 The tour: a staging cloud and an agent, on this machine only", flush=True)
         recognise = not missing_packages()

@@ -146,6 +146,12 @@ _ALL = (
     Kind("package_no_range", Where.PACKAGE, "ranges are ignored: a download begins anew each time"),
     Kind("cloud_time", Where.CLOUD, "the cloud tells a wrong time", (_MINUTES,)),
     Kind("freeze", Where.MACHINE, "the agent's process stands still (SIGSTOP)"),
+    Kind(
+        "disk_full", Where.MACHINE, "the disk of the state is full",
+        (Value("left_kb", 0, "KiB", 0, 1_000_000),),
+    ),
+    Kind("clock_wrong", Where.MACHINE, "the agent's clock is wrong", (_MINUTES,)),
+    Kind("sound_dead", Where.MACHINE, "the sound server dies, as often as it comes back"),
     Kind("kill", Where.MACHINE, "the agent's process ends at once (kill -9)", is_lasting=False),
     Kind(
         "card", Where.MACHINE, "bits of a file on the card are flipped, and the agent starts anew",

@@ -10,21 +10,28 @@ from pathlib import Path
 
 import pytest
 
+from agent.bench_faults import RefusedError
 from agent.bench_helper import (
     INSTALLED,
     Helper,
-    _RefusedError,
     agent_of,
     check_state,
     choose,
     flip,
     read_token,
 )
+from agent.words import speaking
 from tests.waiting import until
 from wire.bench_helper import Told, Wanted, encode_wanted, parse_told
 
 TOKEN = "0123456789abcdef"  # no real one
 AGENT = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(9); print(1, flush=True); sys.stdin.read()"
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    with speaking(["--lang", "en"]):
+        yield
 
 
 @pytest.fixture
@@ -97,8 +104,17 @@ async def test_damage_to_the_card_is_done_to_a_dead_agent(
 async def test_what_it_does_not_do_is_refused(state: Path, agent: subprocess.Popen[bytes]) -> None:
     for wanted, told in (
         (Wanted("kill", {}, TOKEN + "x"), "the token is not this helper's"),
-        (Wanted("reboot", {}, TOKEN), "knows freeze, kill and card"),
+        (
+            Wanted("reboot", {}, TOKEN),
+            "knows freeze, disk_full, clock_wrong, sound_dead, kill, card",
+        ),
         (Wanted("freeze", {}, TOKEN), "seconds"),
+        (Wanted("disk_full", {"left_kb": 0, "seconds": 1}, TOKEN), "no file system of its own"),
+        (
+            Wanted("clock_wrong", {"minutes": 5, "seconds": 1}, TOKEN),
+            "not started with the bench's clock",
+        ),
+        (Wanted("sound_dead", {"seconds": 1}, TOKEN), "not the bench's own"),
         (
             Wanted("card", {"file": "slot", "flips": 1, "seed": 1}, TOKEN),
             "no file of the kind slot",
@@ -111,13 +127,13 @@ async def test_what_it_does_not_do_is_refused(state: Path, agent: subprocess.Pop
 
 
 def test_without_an_agent_it_says_so(state: Path) -> None:
-    with pytest.raises(_RefusedError, match="no agent runs on"):
+    with pytest.raises(RefusedError, match="no agent runs on"):
         agent_of(state)
 
 
 def test_the_installed_service_is_refused() -> None:
     for folder in (INSTALLED, INSTALLED / "x", Path("/var/lib/../lib/story-agent")):
-        with pytest.raises(_RefusedError):
+        with pytest.raises(RefusedError):
             check_state(folder)
     check_state(Path("/tmp/x"))  # not opened
 
