@@ -48,7 +48,16 @@ class BenchMachine:
 
     def _clock(self) -> dict[str, str]:
         library, file = self._folder / "bench-clock.so", self._folder / "clock"
-        words = ["cc", "-shared", "-fPIC", "-O2", "-o", library, CLOCK_SOURCE, "-ldl"]
+        words: list[str | Path] = [
+            "cc",
+            "-shared",
+            "-fPIC",
+            "-O2",
+            "-o",
+            library,
+            CLOCK_SOURCE,
+            "-ldl",
+        ]
         if shutil.which("cc") is None or not _succeeds(*words):
             return {}
         file.write_bytes(bytes(CLOCK_BYTES))
