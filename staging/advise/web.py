@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from staging.advise.bench import Serving
 
@@ -16,7 +16,7 @@ REQUEST_SECONDS = 10.0
 PIECE = 4096
 PAGE = b"<html><title>Log in</title>Please log in.</html>"
 REASONS = {200: "OK", 206: "Partial Content", 302: "Found", 404: "Not Found"}
-_RANGE = re.compile(rb"range: *bytes=([0-9]{1,12})-", re.IGNORECASE)
+_RANGE = re.compile(rb"\r\nrange: *bytes=([0-9]{1,12})-([0-9]{0,12})[ \r]", re.IGNORECASE)
 
 
 class Web:
@@ -49,7 +49,14 @@ class Web:
                 head = await reader.readuntil(b"\r\n\r\n")
             path = head.split(b" ", 2)[1].decode("ascii", "replace")
             found = _RANGE.search(head)
-            await _send(writer, self._files.get(path), path, int(found[1]) if found else 0)
+            first, last = (int(found[1]), int(found[2] or -1)) if found else (0, -1)
+            how = self._files.get(path)
+            if head.startswith(b"HEAD "):
+                how = None if how is None else replace(how, asked=[])
+                writer.write(reply(how, path, first, last).head)
+                await writer.drain()
+            else:
+                await _send(writer, reply(how, path, first, last), 0 if how is None else how.pace)
         writer.close()
 
 
@@ -69,8 +76,8 @@ class Reply:
         return ("\r\n".join([*lines, "Connection: close", "", ""])).encode()
 
 
-def reply(how: Serving | None, path: str, first: int) -> Reply:
-    """Return what a request gets that asks for the bytes from ``first`` on; it is noted in ``how``."""
+def reply(how: Serving | None, path: str, first: int, last: int = -1) -> Reply:
+    """Return what a request gets that asks for the bytes from ``first`` to ``last``, -1: the end; it is noted in ``how``."""
     if how is None:
         return Reply(404, {"Content-Length": "0"})
     how.asked.append(first)
@@ -82,26 +89,28 @@ def reply(how: Serving | None, path: str, first: int) -> Reply:
     if faulty and how.page:
         told = {"Content-Type": "text/html", "Content-Length": str(len(PAGE))}
         return Reply(200, told, PAGE)
-    return _whole(how, first if how.ranges else 0, how.cut if faulty else 0)
+    if not how.ranges:
+        first, last = 0, -1
+    return _part(how, first, last, how.cut if faulty else 0)
 
 
-def _whole(how: Serving, first: int, cut: int) -> Reply:
+def _part(how: Serving, first: int, last: int, cut: int) -> Reply:
     size = len(how.content)
     if first >= size:
         return Reply(416, {"Content-Range": f"bytes */{size}", "Content-Length": "0"})
-    body = how.content[first:]
+    end = min(last, size - 1) if last >= first else size - 1
+    body = how.content[first : end + 1]
     told = {"Content-Type": "application/octet-stream", "Content-Length": str(len(body))}
     if how.ranges:
         told["Accept-Ranges"] = "bytes"
-    if first:
-        told["Content-Range"] = f"bytes {first}-{size - 1}/{size}"
-    return Reply(206 if first else 200, told, body[:cut] if cut else body)
+    is_part = len(body) < size
+    if is_part:
+        told["Content-Range"] = f"bytes {first}-{end}/{size}"
+    return Reply(206 if is_part else 200, told, body[:cut] if cut else body)
 
 
-async def _send(writer: asyncio.StreamWriter, how: Serving | None, path: str, first: int) -> None:
-    made = reply(how, path, first)
+async def _send(writer: asyncio.StreamWriter, made: Reply, pace: int) -> None:
     writer.write(made.head)
-    pace = how.pace if how is not None else 0
     for at in range(0, len(made.body), PIECE):
         writer.write(made.body[at : at + PIECE])
         await writer.drain()

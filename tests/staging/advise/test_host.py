@@ -134,10 +134,10 @@ async def test_who_speaks_is_the_hand_else_the_tester_else_nobody(papers: Papers
     assert asked == [3.0, 3.0]
 
 
-async def fetch(url: str, headers: str = "") -> bytes:
+async def fetch(url: str, headers: str = "", method: str = "GET") -> bytes:
     host, _, path = url.removeprefix("http://").partition("/")
     reader, writer = await asyncio.open_connection(*host.rsplit(":", 1))
-    writer.write(f"GET /{path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+    writer.write(f"{method} /{path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
     data = await reader.read()
     writer.close()
     return data
@@ -153,6 +153,18 @@ async def test_files_are_cut_continued_hidden_and_redirected(papers: Papers) -> 
         assert b"206 Partial" in rest
         assert rest.endswith(b"4567")
         assert cut.asked == [0, 4]
+        pieces = Serving(b"0123456789")
+        part = await fetch(made.serve("/pieces", pieces), "Range: bytes=2-4\r\n")
+        assert (part[-7:], b"Content-Range: bytes 2-4/10" in part) == (b"\r\n\r\n234", True)
+        assert b"416" in await fetch(made.serve("/pieces", pieces), "Range: bytes=10-\r\n")
+        assert b" 200 OK" in await fetch(made.serve("/pieces", pieces), "Range: bytes=-3\r\n")
+        head = await fetch(made.serve("/pieces", pieces), method="HEAD")
+        assert head.endswith(
+            b"Content-Length: 10\r\nAccept-Ranges: bytes\r\nConnection: close\r\n\r\n"
+        )
+        assert pieces.asked == [2, 10, 0]
+        whole = Serving(b"0123456789", ranges=False)
+        assert b" 200 OK" in await fetch(made.serve("/whole", whole), "Range: bytes=4-\r\n")
         assert b"302" in await fetch(made.serve("/loop", Serving(b"", status=302)))
         assert b"Log in" in await fetch(made.serve("/page", Serving(b"x", page=True)))
         assert b"404" in await fetch(made.serve("/none", Serving(b"")) + "x")
