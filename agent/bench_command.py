@@ -12,7 +12,7 @@ from agent.words import Words, say
 def register(subparsers: Any, asking: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
-        "bench-helper", parents=[asking],
+        "bench-helper", aliases=["advise-helper"], parents=[asking],
         help=say(Words(
             "在台架上为测试云制造机器上的故障（不用于安装的服务）",
             "make faults on this machine for a test bench; never beside the installed service",

@@ -105,6 +105,7 @@ class Machine:
         self.package, self.log = folder / "package.tar.gz", folder / "agent.log"
         self.web_port = free_port()
         self.process: Service | None = None
+        self.helper: Service | None = None
         self.variables: Mapping[str, str] = {}
 
     def prepare(self, voice: Mapping[str, str]) -> None:
@@ -122,10 +123,19 @@ class Machine:
         self.process = supervise("story-agent", ["run", *where], self.log, self.variables)
         return self.process
 
+    def start_helper(self) -> list[str | Path]:
+        """Start the helper that makes faults at the machine; return the words that name it to the advisor."""
+        token = self.log.with_name("helper-token")
+        words: list[str | Path] = ["advise-helper", "--state", self.state, "--token-file", token]
+        self.helper = Service("story-agent", words, self.log.with_name("helper.log"))
+        port = self.helper.wait_for_line(r"ready (\d+)\n").group(1)
+        return ["--helper", f"127.0.0.1:{port}", "--token-file", token]
+
     def stop(self) -> None:
         """End it."""
-        if self.process is not None:
-            self.process.stop()
+        for process in (self.helper, self.process):
+            if process is not None:
+                process.stop()
 
 
 def _advise(
@@ -152,6 +162,7 @@ def _advise(
         flashed = command("story-cloud", "device", "profile", uuid, "--data", machine.cloud)
         machine.profile.write_text(flashed, "utf-8")
         machine.start().wait_for_line("registered with")
+    words += machine.start_helper()
     advisor = subprocess.Popen([BIN / "story-cloud", *words], env={**os.environ, **voice})
     if options.link == "mqtt":
         cloud.wait_for("profile", lambda: machine.profile.exists() or None, START_SECONDS)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -56,6 +57,10 @@ class AbsentError(Exception):
     """The device did not connect in time."""
 
 
+class HelplessError(Exception):
+    """Nobody makes this fault at the machine; the message says why."""
+
+
 class Line(Protocol):
     """One connection of the device."""
 
@@ -101,6 +106,15 @@ class Bench(Protocol):
     @property
     def waiting(self) -> int:
         """How many connections of the device nobody has taken yet."""
+
+    def needs_helper(self) -> None:
+        """Raise HelplessError if no helper stands beside the machine."""
+
+    async def strike(self, fault: str, values: Mapping[str, int | str]) -> str:
+        """Have the helper make a fault (`staging.bench.faults`); return what it says. Raises HelplessError."""
+
+    async def ease(self, fault: str) -> None:
+        """End a lasting fault."""
 
     async def hand(self, verb: str) -> bool:
         """Have the helper at the machine do something; return whether it could."""

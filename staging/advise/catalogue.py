@@ -9,6 +9,7 @@ from staging.advise.cases import (
     download,
     framing,
     link,
+    machine,
     reports,
     tls,
     trust,
@@ -20,6 +21,7 @@ from staging.advise.checks import control as control_checks
 from staging.advise.checks import download as download_checks
 from staging.advise.checks import framing as framing_checks
 from staging.advise.checks import link as link_checks
+from staging.advise.checks import machine as machine_checks
 from staging.advise.checks import reports as reports_checks
 from staging.advise.checks import tls as tls_checks
 from staging.advise.checks import trust as trust_checks
@@ -36,11 +38,11 @@ LIMITS = {QUICK: 60.0, FULL: 600.0}
 # makes it wait for minutes last. Updates, which cut nothing, are run while a device would only be left alone to forget its waits.
 CASES: tuple[Case, ...] = (
     *control.CASES[:-1], *reports.FIRST, *update.CASES, *framing.FIRST, control.CASES[-1], *link.CASES[:1], *reports.CASES,
-    *framing.CASES, *link.CASES[1:2], *voice.LAST, *link.CASES[2:], *tls.CASES, *trust.FIRST, *download.CASES, trust.LAST[0], *voice.CASES, *link.LAST, trust.LAST[1],
+    *framing.CASES, *link.CASES[1:2], *voice.LAST, *link.CASES[2:], *tls.CASES, *trust.FIRST, *download.CASES, trust.LAST[0], *voice.CASES, *machine.CASES, *link.LAST, trust.LAST[1],
 )  # fmt: skip
 CHECKS: tuple[Check, ...] = (
     *link_checks.CHECKS, *framing_checks.CHECKS, *control_checks.CHECKS, *reports_checks.CHECKS, *update_checks.CHECKS, *trust_checks.CHECKS[:5],
-    *download_checks.CHECKS, *trust_checks.CHECKS[5:], *voice_checks.CHECKS, *tls_checks.CHECKS,
+    *download_checks.CHECKS, *trust_checks.CHECKS[5:], *voice_checks.CHECKS, *tls_checks.CHECKS, *machine_checks.CHECKS,
 )  # fmt: skip
 SUITES: tuple[str, ...] = tuple(dict.fromkeys(check.suite for check in CHECKS))
 # Every suite begins with it: the others ask for data points.

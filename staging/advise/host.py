@@ -9,10 +9,11 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Self
 
-from staging.advise.bench import COUNT_DOWN, AbsentError, Manner, Serving
+from staging.advise.bench import COUNT_DOWN, AbsentError, HelplessError, Manner, Serving
+from staging.advise.helper import NONE, MachineHelper
 from staging.advise.papers import Papers
 from staging.advise.record import LineSeen
 from staging.advise.web import Web
@@ -108,11 +109,13 @@ class RealBench:
         link: str,
         hand: str = "",
         ask_to_speak: Callable[[], Awaitable[None]] | None = None,
+        helper: MachineHelper | None = None,
     ) -> None:
         """Take connections of a listening socket; ``hand`` is the program that acts at the machine.
 
-        ``ask_to_speak``: asks the tester to speak, and returns when he has; None: he is not there.
+        ``ask_to_speak``: asks the tester to speak, and returns when he has; None: he is not there. ``helper``: makes faults at the machine.
         """
+        self._helper = helper
         self._ask_to_speak = ask_to_speak
         self.lead = 0.0
         self._listener, self._papers = listener, papers
@@ -139,6 +142,8 @@ class RealBench:
             sock.close()
         self._listener.close()
         await self._web.close()
+        if self._helper is not None:
+            await self._helper.close()
 
     async def open_web(self, host: str, port: int = 0) -> None:
         """Begin to serve what updates fetch; raises OSError where this computer has no such address."""
@@ -230,6 +235,23 @@ class RealBench:
         self._spawn(_carry(sock, far, manner))
         self._spawn(_carry(far, sock, manner))
         return near
+
+    def needs_helper(self) -> None:
+        """Raise HelplessError if no helper stands beside the machine."""
+        if self._helper is None:
+            raise HelplessError(NONE)
+        self._helper.check()
+
+    async def strike(self, fault: str, values: Mapping[str, int | str]) -> str:
+        """Have the helper make a fault; return what it says."""
+        self.needs_helper()
+        assert self._helper is not None  # noqa: S101  # needs_helper
+        return await self._helper.strike(fault, values)
+
+    async def ease(self, fault: str) -> None:
+        """End a lasting fault."""
+        if self._helper is not None:
+            await self._helper.ease(fault)
 
     async def hand(self, verb: str) -> bool:
         """Have the program at the machine do something; return whether it could."""

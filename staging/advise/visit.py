@@ -9,13 +9,14 @@ import random
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from base.files import write_atomically
 from staging.advise import catalogue, html, junit, report, sign
 from staging.advise.bench import AbsentError
+from staging.advise.helper import MachineHelper
 from staging.advise.host import RealBench
 from staging.advise.lab import Lab
 from staging.advise.papers import Papers
@@ -24,12 +25,14 @@ from staging.advise.releases import Package, Releases
 from staging.advise.runner import Progress, Runner
 from staging.advise.shelf import FOLDER, JUNIT, PAGE, REPORT, Shelf
 from staging.advise.tuf import SEED_BYTES
+from staging.bench.machines import Helpers
 from staging.commands.asking import ask
 from staging.data_dir import PUBLIC_MODE, SECRET_MODE, DataDir, Endpoints
 from staging.errors import StagingError
 from staging.identity import ca
 from staging.identity.profiles import DeviceRecord, profile_of
 from staging.times import now_ms
+from wire.errors import FieldError
 from wire.profile import render_profile
 
 # The key of the bench's own releases.
@@ -56,6 +59,8 @@ class Wish:
         root: where the root of the bench's own releases is written, which the device must be flashed with; None: it trusts another.
         web_port: where updates are fetched; 0: any.
         package: a package of the device's maker, which it may install; None: there is none.
+        helper: where the helper beside the machine listens, IP:PORT of loopback, "" for the one that the cloud's bench knows.
+        helper_token: what proves this bench to it.
         installer: what a package is for, as its release says it.
         ask_to_speak: asks the tester to speak, and returns when he has; None: he is not there.
         firmware, product: what the cloud knows of the device, "" for nothing.
@@ -73,6 +78,8 @@ class Wish:
     root: Path | None = None
     web_port: int = 0
     package: Package | None = None
+    helper: str = ""
+    helper_token: str = field(default="", repr=False)
     installer: str = "slots"
     ask_to_speak: Callable[[], Awaitable[None]] | None = None
     firmware: str = ""
@@ -108,7 +115,14 @@ async def visit(
     with _listener(wish) as listener:
         port = int(listener.getsockname()[1])
         async with (
-            RealBench(listener, papers, wish.link, wish.hand, wish.ask_to_speak) as bench,
+            RealBench(
+                listener,
+                papers,
+                wish.link,
+                wish.hand,
+                wish.ask_to_speak,
+                _helper(data, device.uuid, wish),
+            ) as bench,
             contextlib.AsyncExitStack() as led,
         ):
             await _open_web(bench, endpoints, wish)
@@ -128,6 +142,17 @@ async def visit(
     return made, write(
         made, wish.folder or Shelf(data.root).folder(device.uuid, started), wish.language
     )
+
+
+def _helper(data: DataDir, uuid: str, wish: Wish) -> MachineHelper:
+    """Return who makes faults at the machine: the helper that was given, else the one that the cloud's bench knows."""
+    helpers = Helpers(data.root)
+    if wish.helper:
+        try:
+            helpers.set(uuid, wish.helper, wish.helper_token)
+        except FieldError as error:
+            raise StagingError(f"--helper: {error}") from error
+    return MachineHelper(helpers, uuid)
 
 
 def releases_of(data: DataDir, wish: Wish) -> Releases:

@@ -20,6 +20,7 @@ from staging.commands.common import (
     command,
     data_of,
     endpoints_of,
+    read_secret,
     store,
 )
 from staging.errors import StagingError
@@ -109,6 +110,12 @@ def add_commands(
         "--installer", choices=[str(kind) for kind in InstallerKind], default=str(InstallerKind.SLOTS),
         help="what installs it on the device",
     )  # fmt: skip
+    advise.add_argument(
+        "--helper", default="", metavar="IP:PORT", help="story-agent advise-helper beside the machine (default: the one of `fault helper`)"
+    )  # fmt: skip
+    advise.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="the helper's token, - for standard input"
+    )
     advise.add_argument(
         "--authority", type=Path, metavar="FILE", help="verify: another cloud's ca.crt"
     )
@@ -296,9 +303,18 @@ def _wish(options: argparse.Namespace) -> Wish:
         web_port=options.web_port,
         package=_package(options),
         installer=options.installer,
+        helper=options.helper,
+        helper_token=_helper_token(options),
         ask_to_speak=ask_to_speak if options.speak else None,
         language=language(),
     )
+
+
+def _helper_token(options: argparse.Namespace) -> str:
+    """Return the token of the helper that is given; raises StagingError."""
+    if bool(options.helper) != (options.token_file is not None):
+        raise StagingError("--helper: expected --token-file too, and the other way round")
+    return read_secret("--token-file", options.token_file) if options.helper else ""
 
 
 def _package(options: argparse.Namespace) -> Package | None:

@@ -2,10 +2,10 @@
 
 `make advise-proof` runs every check on every twin. Tests staging.advise.bench, staging.advise.lab, staging.advise.runner, staging.advise.record, staging.advise.peer,
 staging.advise.framed, staging.advise.orders, staging.advise.progress; the cases staging.advise.cases.control,
-staging.advise.cases.download, staging.advise.cases.framing, staging.advise.cases.link, staging.advise.cases.model,
+staging.advise.cases.download, staging.advise.cases.framing, staging.advise.cases.link, staging.advise.cases.machine, staging.advise.cases.model,
 staging.advise.cases.ordering, staging.advise.cases.reports, staging.advise.cases.tls, staging.advise.cases.trust,
 staging.advise.cases.update, staging.advise.cases.voice; and the checks staging.advise.checks.common, staging.advise.checks.control,
-staging.advise.checks.download, staging.advise.checks.framing, staging.advise.checks.link, staging.advise.checks.model,
+staging.advise.checks.download, staging.advise.checks.framing, staging.advise.checks.link, staging.advise.checks.machine, staging.advise.checks.model,
 staging.advise.checks.reports, staging.advise.checks.tls, staging.advise.checks.trust, staging.advise.checks.update,
 staging.advise.checks.voice.
 """

@@ -1,6 +1,6 @@
 """The bench on real sockets and real TLS: each certificate is what its name says, and a slow way is slow.
 
-Tests staging.advise.papers, staging.advise.web and staging.advise.mqtt_peer too.
+Tests staging.advise.papers, staging.advise.web, staging.advise.helper and staging.advise.mqtt_peer too.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from staging.advise import mqtt_packets as mqtt
-from staging.advise.bench import AbsentError, Manner, Paper, Serving
+from staging.advise.bench import AbsentError, HelplessError, Manner, Paper, Serving
+from staging.advise.helper import MachineHelper
 from staging.advise.host import RealBench
 from staging.advise.mqtt_peer import MqttPeer
 from staging.advise.papers import Papers
 from staging.advise.record import Known, LineSeen, Trace
+from staging.bench.machines import Helpers
 from staging.identity import ca
+from wire.bench_helper import Told, Wanted, encode_told, parse_wanted
 from wire.topics import Kind, State, Topic, parse_state, state_payload
 
 UUID, TOKEN = "0123456789abcd", "secret"
@@ -168,6 +172,41 @@ async def test_files_are_cut_continued_hidden_and_redirected(papers: Papers) -> 
         assert b"302" in await fetch(made.serve("/loop", Serving(b"", status=302)))
         assert b"Log in" in await fetch(made.serve("/page", Serving(b"x", page=True)))
         assert b"404" in await fetch(made.serve("/none", Serving(b"")) + "x")
+
+
+@asynccontextmanager
+async def helper(told: Told) -> AsyncIterator[tuple[int, list[Wanted]]]:
+    """Stand beside a machine; return the port, and what was asked for."""
+    asked: list[Wanted] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(parse_wanted(await reader.readline()))
+        writer.write(encode_told(told))
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], asked
+
+
+async def test_a_helper_makes_faults_and_says_why_it_does_not(tmp_path: Path) -> None:
+    helpers = Helpers(tmp_path)
+    hand = MachineHelper(helpers, UUID)
+    with pytest.raises(HelplessError, match="no helper stands beside the machine"):
+        hand.check()
+    async with helper(Told(done=True, text="it stands still")) as (port, asked):
+        helpers.set(UUID, f"127.0.0.1:{port}", TOKEN * 4)
+        hand.check()
+        assert await hand.strike("freeze", {"seconds": 5}) == "it stands still"
+        await hand.ease("freeze")
+        with pytest.raises(HelplessError, match="seconds: got 0"):
+            await hand.strike("freeze", {"seconds": 0})
+        assert [(each.name, dict(each.values)) for each in asked] == [("freeze", {"seconds": 5})]
+        await hand.close()
+    async with helper(Told(done=False, text="no agent runs")) as (port, _):
+        helpers.set(UUID, f"127.0.0.1:{port}", TOKEN * 4)
+        with pytest.raises(HelplessError, match="no agent runs"):
+            await hand.strike("kill", {})
 
 
 class Script:

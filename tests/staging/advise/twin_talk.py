@@ -82,6 +82,7 @@ class Session:
     async def read(self) -> None:
         decoder = FrameDecoder()
         while (data := await self.line.recv()) and not self.over:
+            await self.twin.awake.wait()
             self.heard = self.bench.now()
             if self.skips or self.starves(data, decoder.pending):
                 self.skips = False

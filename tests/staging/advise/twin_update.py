@@ -137,6 +137,14 @@ class Update:
             self.twin.dazed = True
         self.done[order.transaction] = "failed"
 
+    def killed(self) -> None:
+        """Be killed: what was under way is told to have failed when the machine is there again."""
+        if not self.runs or self.task is None or self.order is None:
+            return
+        self.task.cancel()
+        if not self.bad("machine.update"):
+            self.tell(9)
+
     # Trust.
 
     async def metadata(self, name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import random
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 from staging.advise.bench import Manner, Paper
@@ -41,6 +42,9 @@ class Twin:
         bench.speaker = self.voice.speak
         self.session: Session | None = None
         self.tasks: set[asyncio.Task[None]] = set()
+        self.awake = asyncio.Event()
+        self.awake.set()
+        bench.machine = self
 
     def bad(self, check: str) -> bool:
         """Whether the twin has this fault."""
@@ -72,6 +76,33 @@ class Twin:
             task = asyncio.create_task(session.tell({name: value}))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
+
+    # What the helper beside it does.
+
+    async def strike(self, fault: str, values: Mapping[str, int | str]) -> None:
+        """Be killed, stand still, or lose some bits of the card."""
+        if fault == "freeze":
+            self.awake.clear()
+            return
+        assert values or fault == "kill"
+        self.awake.set()  # its process is another one afterwards
+        if self.bad_in("killed", "machine.order"):
+            self.values["volume"] = 8
+        if self.bad_in("killed", "machine.report"):
+            self.outbox.clear()
+        self.update.killed()
+        if self.session is not None:
+            if self.bad_in("killed", "machine.back"):
+                self.session.sulks = 30.0
+            if self.bad_in("worn", "machine.card"):
+                self.session.sulks = 100.0
+            self.session.end()
+
+    async def ease(self, fault: str) -> None:
+        """Go on."""
+        assert fault == "freeze"
+        if not self.bad("machine.wakes"):
+            self.awake.set()
 
     def reboot(self) -> None:
         """End the connection, as a machine does that starts again."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Protocol, TypeVar
 
-from staging.advise.bench import AbsentError, Manner, Serving
+from staging.advise.bench import AbsentError, HelplessError, Manner, Serving
 from staging.advise.record import LineSeen
 from staging.advise.web import Reply, reply
 from tests.moved_clock import MovedLoop
@@ -99,6 +99,14 @@ class VirtualLine:
         self._up.put(b"")
 
 
+class Machine(Protocol):
+    """What the helper acts on."""
+
+    async def strike(self, fault: str, values: Mapping[str, int | str]) -> None: ...
+
+    async def ease(self, fault: str) -> None: ...
+
+
 class VirtualBench:
     """The bench; `connect` is the device's."""
 
@@ -110,6 +118,8 @@ class VirtualBench:
         self.speaker: Callable[[], Awaitable[bool]] | None = None
         self.lead = 0.0
         self.case = ""
+        self.helped = True
+        self.machine: Machine
         self.served: dict[str, Serving] = {}
 
     def now(self) -> float:
@@ -138,6 +148,17 @@ class VirtualBench:
             line.seen.fault = "alert"
             line.seen.closed = self.now()
         return line
+
+    def needs_helper(self) -> None:
+        if not self.helped:
+            raise HelplessError("no helper")
+
+    async def strike(self, fault: str, values: Mapping[str, int | str]) -> str:
+        await self.machine.strike(fault, values)
+        return fault
+
+    async def ease(self, fault: str) -> None:
+        await self.machine.ease(fault)
 
     async def hand(self, verb: str) -> bool:
         self.hands.append(verb)

@@ -1,0 +1,129 @@
+"""Cases of what goes wrong at the machine itself, by the bench's helper beside it: killed, frozen, a worn card.
+
+Each is left out, with the reason, where no helper stands beside the machine or the helper refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from staging.advise.bench import HelplessError, Serving
+from staging.advise.cases.control import steps
+from staging.advise.cases.link import back
+from staging.advise.cases.model import Case, Script
+from staging.advise.cases.ordering import ended, place, ready, spoiled, until
+from staging.advise.cases.reports import answer_as, of
+from staging.advise.lab import Lab
+from staging.advise.orders import DOWNLOADING
+
+# Seconds for a report of a change before the machine is killed, and for it to come again.
+REPORT_SECONDS, AGAIN_SECONDS = 8.0, 20.0
+# Seconds from an order to the kill: a machine that spares its card may store a volume some seconds after the answer.
+SETTLE_SECONDS = 7.0
+# Seconds for which a machine's process stands still: shorter than its cloud's patience.
+FREEZE_SECONDS = 12
+# Seconds in which a process that stands still must not answer.
+STILL_SECONDS = 3.0
+# Bits of a file that a worn card flips.
+FLIPS = 8
+# Bytes a second of the download in which a machine is killed, and seconds for it to begin.
+PACE, BEGIN_SECONDS = 24 * 1024, 20.0
+
+
+def helped(script: Callable[[Lab], Coroutine[Any, Any, None]]) -> Script:
+    """Leave a case out where nobody makes its fault."""
+
+    async def run(lab: Lab) -> None:
+        try:
+            await script(lab)
+        except HelplessError as error:
+            lab.trace.skipped = str(error)
+
+    return run
+
+
+async def killed(lab: Lab) -> None:
+    """Kill the process some seconds after it has answered an order, while its report of that has no answer."""
+    lab.bench.needs_helper()
+    peer = await lab.peer()
+    found = await steps(lab, peer)
+    if found is None:
+        return
+    path, values, before = found
+    name = str(lab.trace.seen["point"])
+    peer.policy = answer_as(peer, name, None)
+    start = len(peer.taken)
+    await peer.ask("order", "PUT", path, values[0].encode())
+    report = await peer.wait_for(of(name), REPORT_SECONDS, start)
+    lab.trace.seen |= {"expected": values[0], "reported": report is not None}
+    await peer.wait_ended(SETTLE_SECONDS)
+    await _strike(lab, "kill")
+    since = len(lab.trace.arrivals)
+    if await back(lab, "back") is None:
+        return
+    peer = await lab.peer()
+    if report is not None:
+        await peer.wait_for(lambda each: str(each.data.get(name)) == values[0], AGAIN_SECONDS, 0)
+    again = [each.data.get(name) for each in lab.trace.arrivals[since:] if name in each.data]
+    lab.trace.seen["again"] = [str(each) for each in again]
+    await peer.ask("value", "GET", path)
+    await peer.ask("put back", "PUT", path, before.encode())
+
+
+async def _strike(lab: Lab, fault: str, **values: int | str) -> None:
+    """Have the helper make a fault, and note what it says."""
+    lab.trace.seen["helper"] = await lab.bench.strike(fault, values)
+
+
+async def frozen(lab: Lab) -> None:
+    """Let the process stand still for some seconds."""
+    lab.bench.needs_helper()
+    peer = await lab.peer()
+    await _strike(lab, "freeze", seconds=FREEZE_SECONDS)
+    await peer.ask("while it stands still", "GET", lab.path, within=STILL_SECONDS)
+    await peer.wait_ended(FREEZE_SECONDS - STILL_SECONDS)
+    await lab.bench.ease("freeze")
+    since = lab.bench.now()
+    peer = await lab.peer()
+    await peer.ask("afterwards", "GET", lab.path)
+    lab.trace.seen["after"] = lab.bench.now() - since
+
+
+async def worn(lab: Lab) -> None:
+    """Flip bits of a file of the machine's state."""
+    lab.bench.needs_helper()
+    await lab.peer()
+    await _strike(lab, "card", file="state", flips=FLIPS, seed=lab.random.randrange(1000))
+    if await back(lab, "back") is None:
+        return
+    peer = await lab.peer()
+    await peer.ask("afterwards", "GET", lab.path)
+
+
+async def killed_update(lab: Lab) -> None:
+    """Kill the process in the middle of an update's download."""
+    lab.bench.needs_helper()
+    if not await ready(lab):
+        return
+    parcel = spoiled(lab)
+    made = await place(lab, "killed", parcel, Serving(parcel.content, pace=PACE))
+    await until(lab, made, lambda: made.asked and DOWNLOADING in made.events, BEGIN_SECONDS)
+    lab.trace.seen |= {"running": made.taken and not made.ends, "version": lab.known.version}
+    await _strike(lab, "kill")
+    if await back(lab, "back") is None:
+        return
+    await ended(lab, made)
+    # A second end would come soon after the first.
+    await lab.bench.sleep(STILL_SECONDS)
+    made.gather(lab.known)
+    lab.trace.seen["ends"] = list(made.ends)
+    lab.trace.seen["afterwards"] = lab.known.version
+
+
+CASES = (
+    Case("killed", helped(killed), "kill -9 between an order and the report of it", limit=150, seconds=15),
+    Case("killed update", helped(killed_update), "kill -9 in an update", limit=200, seconds=15),
+    Case("frozen", helped(frozen), "a process that stands still", limit=150, seconds=14),
+    Case("worn", helped(worn), "bits of the card that flip", limit=150, seconds=4),
+)  # fmt: skip
