@@ -14,7 +14,7 @@ _GRADES = {
 _SUITES = {
     "link": ("连接", "Link"), "frames": ("帧与消息", "Frames"), "control": ("控制", "Control"),
     "reports": ("上报", "Reports"), "tls": ("TLS", "TLS"), "voice": ("语音", "Voice"),
-    "update": ("升级", "Update"), "machine": ("机器本身", "The machine itself"),
+    "update": ("升级", "Update"), "faults": ("机器本身", "The machine itself"),
 }  # fmt: skip
 _STYLE = """
 :root{color-scheme:light dark}

@@ -110,27 +110,27 @@ def survives_card(trace: Trace, _known: Known) -> Verdict:
 
 CHECKS = (
     Check(
-        "machine.back", Text("被杀后回来", "Back after a kill -9"), f"{HELPED}; docs/link.md",
+        "faults.back", Text("被杀后回来", "Back after a kill -9"), f"{HELPED}; docs/link.md",
         Text("让系统重启进程，并马上连接", "Let the system start the process again, and connect at once"), "killed", back_after_kill,
     ),
     Check(
-        "machine.order", Text("答应了的命令不丢", "What was answered is so"), f"{HELPED}; device-protocol.md, Link: Control: 2.04 Changed",
+        "faults.order", Text("答应了的命令不丢", "What was answered is so"), f"{HELPED}; device-protocol.md, Link: Control: 2.04 Changed",
         Text("回答后几秒内存好", "Store it within seconds of the answer"), "killed", order_kept,
     ),
     Check(
-        "machine.report", Text("没有回答的上报不丢", "A report that was not answered is kept"), f"{HELPED}; docs/adr/0034",
+        "faults.report", Text("没有回答的上报不丢", "A report that was not answered is kept"), f"{HELPED}; docs/adr/0034",
         Text("上报先存好，答了再删", "Store a report, and forget it when it was answered"), "killed", report_kept,
     ),
     Check(
-        "machine.update", Text("升级中被杀", "A kill in an update"), f"{HELPED}; device-protocol.md, OTA order: Event numbers",
+        "faults.update", Text("升级中被杀", "A kill in an update"), f"{HELPED}; device-protocol.md, OTA order: Event numbers",
         Text("启动时为没做完的升级报一个终局", "Tell one end of an update that was under way, at the start"), "killed update", update_ends,
     ),
     Check(
-        "machine.wakes", Text("停住后醒来", "Of use after it stood still"), f"{HELPED}; docs/link.md, A silence",
+        "faults.wakes", Text("停住后醒来", "Of use after it stood still"), f"{HELPED}; docs/link.md, A silence",
         Text("醒来后回答或重连", "Answer or connect again when it goes on"), "frozen", wakes,
     ),
     Check(
-        "machine.card", Text("卡坏了几位", "Some bits of the card"), f"{HELPED}; docs/flash-safety.md",
+        "faults.card", Text("卡坏了几位", "Some bits of the card"), f"{HELPED}; docs/fault-bench.md, card",
         Text("读不懂的文件换成默认值，并上报", "Replace a file that cannot be read by its default, and report it"), "worn", survives_card,
     ),
 )  # fmt: skip

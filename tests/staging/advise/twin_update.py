@@ -142,7 +142,7 @@ class Update:
         if not self.runs or self.task is None or self.order is None:
             return
         self.task.cancel()
-        if not self.bad("machine.update"):
+        if not self.bad("faults.update"):
             self.tell(9)
 
     # Trust.

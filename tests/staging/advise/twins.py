@@ -86,22 +86,22 @@ class Twin:
             return
         assert values or fault == "kill"
         self.awake.set()  # its process is another one afterwards
-        if self.bad_in("killed", "machine.order"):
+        if self.bad_in("killed", "faults.order"):
             self.values["volume"] = 8
-        if self.bad_in("killed", "machine.report"):
+        if self.bad_in("killed", "faults.report"):
             self.outbox.clear()
         self.update.killed()
         if self.session is not None:
-            if self.bad_in("killed", "machine.back"):
+            if self.bad_in("killed", "faults.back"):
                 self.session.sulks = 30.0
-            if self.bad_in("worn", "machine.card"):
+            if self.bad_in("worn", "faults.card"):
                 self.session.sulks = 100.0
             self.session.end()
 
     async def ease(self, fault: str) -> None:
         """Go on."""
         assert fault == "freeze"
-        if not self.bad("machine.wakes"):
+        if not self.bad("faults.wakes"):
             self.awake.set()
 
     def reboot(self) -> None:

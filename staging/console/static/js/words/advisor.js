@@ -51,5 +51,5 @@ words({
   "suite.update": ["升级", "Update"],
   "suite.voice": ["语音", "Voice"],
   "suite.tls": ["TLS", "TLS"],
-  "suite.machine": ["机器本身", "The machine itself"],
+  "suite.faults": ["机器本身", "The machine itself"],
 });
