@@ -69,9 +69,9 @@ class FleetDevice(asyncio.Protocol):
     def __init__(self, credentials: Credentials) -> None:
         self._decoder = FrameDecoder()
         self._transport: asyncio.Transport | None = None
-        self._register = _post(REGISTER_PATH, registration_payload(credentials), ())
+        self._register = post(REGISTER_PATH, registration_payload(credentials), ())
         query = report_query(credentials)
-        self._alive = _post(REPORT_PATH, report_payload(KEEPALIVE), query)
+        self._alive = post(REPORT_PATH, report_payload(KEEPALIVE), query)
         self._mid = 0
         self.answered = 0
         self.registered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -126,7 +126,8 @@ class FleetDevice(asyncio.Protocol):
         self._transport.write(encode_frame(reply))
 
 
-def _post(path: Sequence[str], payload: bytes, query: Sequence[str]) -> bytes:
+def post(path: Sequence[str], payload: bytes, query: Sequence[str]) -> bytes:
+    """Return a confirmable POST; its message id is 0."""
     message = aiocoap.Message(code=aiocoap.POST, payload=payload, _mtype=aiocoap.CON, _mid=0)
     message.opt.uri_path, message.opt.uri_query = tuple(path), tuple(query)
     return bytes(message.encode())

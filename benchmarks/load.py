@@ -230,15 +230,16 @@ def cloud(url: str | None) -> Iterator[Caller]:
         bench = stack.enter_context(stage())
         where = url or bench.cloud_data / "cloud.sqlite"
         fleet_of = add_devices(where, max(CALLERS))
-        _bind(where, fleet_of)
+        bind(where, fleet_of)
         host, _, port = bench.device_address.rpartition(":")
         address = Address(host, int(port), str(bench.cloud_data / "ca" / "ca.crt"))
         stack.enter_context(fleet(address, fleet_of))
         os.environ.pop(DATABASE_VARIABLE, None)
-        yield _caller(bench, fleet_of)
+        yield caller_of(bench, fleet_of)
 
 
-def _caller(bench: Bench, fleet_of: Sequence[Credentials]) -> Caller:
+def caller_of(bench: Bench, fleet_of: Sequence[Credentials]) -> Caller:
+    """Return who asks the cloud of ``bench`` about these devices."""
     api = urlsplit(bench.api)
     assert api.hostname is not None
     assert api.port is not None
@@ -248,7 +249,8 @@ def _caller(bench: Bench, fleet_of: Sequence[Credentials]) -> Caller:
     )
 
 
-def _bind(where: Path | str, fleet_of: Sequence[Credentials]) -> None:
+def bind(where: Path | str, fleet_of: Sequence[Credentials]) -> None:
+    """Bind the devices to the app's account."""
     store = Database(where)
     owner = store.call(apps.account, USER, now_ms()).id
     for each in fleet_of:

@@ -48,6 +48,8 @@ from wire.exchange import Answer, Handler, Terms
 from wire.framing import MAX_LENGTH, FrameDecoder, FramingError
 
 READ_SIZE = 16 * 1024
+# Messages of one peer that are taken up before the others have their turn: one read may have hundreds.
+MESSAGES_A_TURN = 4
 # Seconds for an orderly close before the socket is aborted; TLS close_notify needs one way only.
 CLOSE_TIMEOUT = 2.0
 # Concurrent requests per peer; the next one is answered 5.03. Our devices have a handful, and
@@ -289,8 +291,10 @@ class _FramedInterface(interfaces.MessageInterface):
             if connection.tap is not None:
                 connection.tap.heard(data)
             try:
-                for message in decoder.feed(data):
+                for number, message in enumerate(decoder.feed(data), 1):
                     self._dispatch(connection, message)
+                    if number % MESSAGES_A_TURN == 0:
+                        await asyncio.sleep(0)
             except FramingError as error:
                 return str(error)
             # Reading buffered data does not yield; let handlers start before more requests arrive.

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from transport import framed
 from transport.connection import Connection
 from transport.errors import RequestTimeoutError, StreamClosedError
 from wire.codes import Code
 from wire.exchange import Answer, Handler, Request
-from wire.framing import FrameLengthError
+from wire.framing import FrameLengthError, encode_frame
 
 if TYPE_CHECKING:
     from tests.transport.conftest import Bench
@@ -237,3 +238,35 @@ async def test_a_closed_connection_is_not_kept_alive(bench: Bench) -> None:
         return ghost() is None
 
     await bench.until(is_gone)
+
+
+class _Pinging:
+    """A connection from which forty pings come in one read."""
+
+    close_reason = tap = None
+    heard_at = 0.0
+
+    def __init__(self) -> None:
+        self.reader = asyncio.StreamReader()
+        self.reader.feed_data(encode_frame(bytes((0x40, 0, 0, 1))) * 40)
+        self.reader.feed_eof()
+        self.sent: list[bytes] = []
+
+    def send(self, message: bytes) -> None:
+        self.sent.append(message)
+
+
+async def test_who_sends_much_at_once_does_not_take_the_others_turn() -> None:
+    connection = _Pinging()
+    seen: list[int] = []
+
+    async def other() -> None:
+        while len(connection.sent) < 40:
+            seen.append(len(connection.sent))
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(other())
+    interface = framed._FramedInterface(None)
+    await interface.read(connection, None, 1000)  # type: ignore[arg-type]
+    await watching
+    assert seen == list(range(framed.MESSAGES_A_TURN, 40, framed.MESSAGES_A_TURN))
