@@ -37,6 +37,7 @@ def main() -> int:
         with suppress(AgentUnreachableError):
             client.request("POST", "/listen", b"start")
 
+    print("asked", flush=True)  # the first segment's delay is counted from here
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     end = time.monotonic() + OPEN_SECONDS

@@ -259,18 +259,27 @@ class RealBench:
             return False
         with contextlib.suppress(OSError, TimeoutError):
             process = await asyncio.create_subprocess_exec(
-                *shlex.split(self._hand), *verb.split(), stdout=asyncio.subprocess.DEVNULL
+                *shlex.split(self._hand), *verb.split(), stdout=asyncio.subprocess.PIPE
             )
             try:
                 async with asyncio.timeout(HAND_SECONDS):
-                    return await process.wait() == 0
+                    await self._note_begin(process)
+                    return process.returncode == 0
             finally:
                 if process.returncode is None:
                     process.kill()
         return False
 
+    async def _note_begin(self, process: asyncio.subprocess.Process) -> None:
+        """Wait for a program's end; its first line, if it prints one, is when it begins."""
+        begun = self.now()
+        if process.stdout is not None and await process.stdout.read(1):
+            self.lead = self.now() - begun
+        await process.communicate()
+
     async def speak(self) -> bool:
         """Have the program at the machine speak to it, else the tester; return whether anybody could."""
+        self.lead = 0.0
         if await self.hand("speak"):
             return True
         if self._ask_to_speak is None:
