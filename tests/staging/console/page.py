@@ -126,11 +126,15 @@ class Page:
         self.wait(clicked, css)
 
     def type(self, css: str, text: str, *, enter: bool = False) -> None:
-        element = self.get(css)
-        element.clear()
-        element.send_keys(text)
-        if enter:
-            element.send_keys(Keys.ENTER)
+        def typed() -> bool:
+            element = self.get(css)
+            element.clear()
+            element.send_keys(text)
+            if enter:
+                element.send_keys(Keys.ENTER)
+            return True
+
+        self.wait(typed, css)
 
     def keys(self, *keys: str) -> None:
         """Send keys to the focused element."""
@@ -162,4 +166,6 @@ class Page:
     def errors(self) -> list[str]:
         """Return the page's console errors since the last call."""
         entries = self.browser.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
-        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+        told = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+        # Of the blank page, a picture, for which the browser asks by itself.
+        return [each for each in told if "/favicon.ico - " not in each]

@@ -58,9 +58,11 @@ def by_keyboard(page: Page, stage: Stage) -> None:
     page.js("localStorage.clear(); localStorage.setItem('story-console-language', 'en')")
     page.browser.delete_all_cookies()
     page.open("/console/")
-    page.get("input[name=user]:focus")
+    page.wait(lambda: page.focused()["name"] == "user", "the focus on the name")
     page.keys(USER, Keys.TAB, PASSWORD, Keys.ENTER)
-    page.get(".tabs")  # an operator begins with the overview
+    page.wait(
+        lambda: page.focused()["tag"] == "H1", "the page"
+    )  # an operator begins with the overview
     walk_to(page, lambda at: at["href"].endswith("/devices"))
     page.keys(Keys.ENTER)
     page.get(f"tr[data-uuid='{stage.uuid}'] a")

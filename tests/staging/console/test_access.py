@@ -83,9 +83,11 @@ def fits(page: Page, path: str) -> None:
 def test_everything_can_be_done_by_keyboard(device: Page, stage: Stage) -> None:
     page = device
     page.click("[data-role=logout]")
-    page.get("input[name=user]:focus")
+    page.wait(lambda: page.focused()["name"] == "user", "the focus on the name")
     page.keys(USER, Keys.TAB, PASSWORD, Keys.ENTER)
-    page.get(".tabs")  # an operator begins with the overview
+    page.wait(
+        lambda: page.focused()["tag"] == "H1", "the page"
+    )  # an operator begins with the overview
     walk_to(page, lambda at: at["href"].endswith("/devices"))
     page.keys(Keys.ENTER)
     page.get(f"tr[data-uuid='{stage.uuid}'] a")

@@ -38,7 +38,7 @@ WITHOUT_ROUTES = {
     "throttle",
 }
 # These send their requests through `controls`; the wire log through `wires`.
-WITHOUT_ROUTES |= {"control", "family", "player", "wire"}
+WITHOUT_ROUTES |= {"control", "advisor", "copyable", "family", "player", "tags", "wire"}
 # A page reads and changes the cloud through the store's functions and other rooms' use cases.
 NOT_ON_A_PAGE = {"sqlalchemy.select", "os", "pathlib", "shutil", "tempfile", "subprocess", "open"}
 NOT_ON_A_PAGE |= {"staging.releases.tool", "staging.identity.ca", "staging.data_dir.read_endpoints"}

@@ -41,9 +41,8 @@ def test_range_forms(header: str | None, expected: tuple[int, int] | None) -> No
 
 def test_an_utterance_arrives_and_plays_in_the_page(device: Page, stage: Stage) -> None:
     stage.agent("say", "tools/utterance.wav")
-    line = device.get("[data-utterance]")
     device.see("[data-utterance] .when", "3.5 s")
-    assert len(line.find_elements("css selector", "svg rect")) == 120
+    device.wait(lambda: len(device.all("[data-utterance]:first-child svg rect")) == 120)
     device.see(".log [data-key=voice_control]", "utterance")
     # Its samples, decoded by the browser, are loud; a range request gets a range.
     heard = device.browser.execute_async_script(

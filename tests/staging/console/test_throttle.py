@@ -75,6 +75,6 @@ def test_the_versions_follow_steady_news(inside: Page) -> None:
             "[data-version='9.9'] input[name=uuid]", "0000"
         )  # being typed into holds nothing up
         inside.see("[data-version='9.9'] li .chip", "Success")
-        assert inside.get("input[name=uuid]").get_attribute("value") == "0000"
+        assert inside.js("return document.querySelector('input[name=uuid]').value") == "0000"
     finally:
         inside.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
