@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from staging.errors import GatewayError, NotFoundError, StagingError, StoreBusyError
 from staging.identity.rights import Viewer
 from staging.store import Database, bulk, device_list
+from staging.store.audit import Source
 from staging.store.bulk import Action, Judged, Outcome, Step, Why
 from staging.store.device_query import Wanted
 from staging.store.models import OtaTask
@@ -108,9 +109,10 @@ class Job:
     Attributes:
         number: names it.
         viewer: whose it is.
-        who: the name of that account.
+        who: the name of that account, or the system's user who ran a command.
         step: what is done.
         total: devices of its preview that took the step then.
+        source: by what it was begun.
         appeared: devices that match the filter now and did not in the preview; they are not touched.
         done: how many have taken it.
         failed: those for which it failed, the first `FAILURES_LIMIT`, with the reason.
@@ -125,6 +127,7 @@ class Job:
     who: str
     step: Step
     total: int
+    source: Source = Source.CONSOLE
     appeared: int = 0
     done: int = 0
     failures: int = 0
@@ -218,7 +221,9 @@ class Jobs:
             device_list.numbers, wanted, viewer, self._online(), limit=DEVICES_LIMIT + 1
         )
 
-    async def begin(self, mark: str, viewer: Viewer, who: str) -> Job:
+    async def begin(
+        self, mark: str, viewer: Viewer, who: str, source: Source = Source.CONSOLE
+    ) -> Job:
         """Begin to act on a preview, which can be used once.
 
         Raises:
@@ -234,7 +239,7 @@ class Jobs:
             )
         del self._previews[mark]
         self._last += 1
-        job = Job(self._last, viewer, who, found.step, len(found.ready))
+        job = Job(self._last, viewer, who, found.step, len(found.ready), source)
         self._jobs[job.number] = job
         while len(self._jobs) > JOBS_LIMIT:
             self._forget_oldest()

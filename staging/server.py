@@ -29,6 +29,8 @@ from staging.broker.members import Members
 from staging.broker.settings import Listeners
 from staging.broker.worker import BrokerAddress, Worker
 from staging.broker.worker import check_extra as check_paho
+from staging.bulk_jobs import Jobs
+from staging.bulk_works import BulkWorks
 from staging.commands.command_socket import Work, open_command_socket
 from staging.console.app import PathSwitch, create_console
 from staging.console.gate import keep_sessions
@@ -366,7 +368,10 @@ class _Cloud:
         watch = FleetWatch(self._database, self._gateway, now_ms, samples=not self._options.worker)
         sender = Sender(self._database, now_ms)
         await self._nonces.restore()
-        async with self._commands(services), asyncio.TaskGroup() as group:
+        async with (
+            self._commands(services, console.state.console.jobs),
+            asyncio.TaskGroup() as group,
+        ):
             upkeep = [
                 group.create_task(self._recognition.run()),
                 group.create_task(self._nonces.keep_saving()),
@@ -418,7 +423,7 @@ class _Cloud:
                 "%s: %s: profiles may have old addresses", self._options.data.endpoints, error
             )
 
-    def _commands(self, services: Services) -> AbstractAsyncContextManager[object]:
+    def _commands(self, services: Services, jobs: Jobs) -> AbstractAsyncContextManager[object]:
         """Return the socket for the commands, which the server has, and no worker."""
         if self._options.worker:
             return contextlib.nullcontext()
@@ -445,6 +450,7 @@ class _Cloud:
             "lead": self._lead,
             **{name: logged(name, work) for name, work in changes.items()},
             **reads,
+            **BulkWorks(jobs, self._database).works,
         }
         return open_command_socket(self._options.data.root, works)
 

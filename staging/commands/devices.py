@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from staging.commands import device_lists
+from staging.commands import bulk, device_lists
 from staging.commands.common import (
     Commands,
     Result,
@@ -30,6 +30,7 @@ def add_commands(
         "--development", action="store_true", help="under development: testers may use it"
     )
     device_lists.add_list(device, common)
+    bulk.add_commands(device, common)
     profile = command(device, "profile", common, _profile, "print the profile to flash")
     profile.add_argument("uuid", metavar="U")
     add_address_options(profile)

@@ -14,7 +14,7 @@ from staging.console.call import Call, id_of, number_of, text_of, texts_of
 from staging.console.watchers import Hub
 from staging.errors import StagingError
 from staging.store import bulk, device_list, device_query, found, tags
-from staging.store.audit import Entry, Source
+from staging.store.audit import Entry
 from staging.store.bulk import AUDITED, Outcome, Step
 from staging.store.device_query import Wanted
 from staging.times import Clock
@@ -114,6 +114,6 @@ def teller(audit: Audit, hub: Hub, clock: Clock) -> Told:
 
 def _entry(job: Job, outcome: Outcome, now: int) -> Entry:
     return Entry(
-        now, Source.CONSOLE, job.who, AUDITED[job.step.action], actor_id=job.viewer.account_id,
+        now, job.source, job.who, AUDITED[job.step.action], actor_id=job.viewer.account_id,
         role=job.viewer.role.value, device=outcome.uuid, target=job.step.told,
     )  # fmt: skip
