@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
 from staging.bulk_jobs import Job, Jobs
 from staging.bulk_works import BulkWorks
@@ -54,26 +55,37 @@ class Serving:
         await jobs.close()
         database.close()
 
-    def _make(self, session: object) -> None:
-        made = [devices.add(session, uuid, 0) for uuid in (A, B, C, D)]  # type: ignore[arg-type]
+    def _make(self, session: Session) -> None:
+        made = [devices.add(session, uuid, 0) for uuid in (A, B, C, D)]
         for name, role in (("ada", Role.OPERATOR), ("tom", Role.TESTER), ("mum", Role.PARENT)):
-            accounts.add(session, name, "scrypt$", 0, role)  # type: ignore[arg-type]
-        mum = accounts.one(session, "mum")  # type: ignore[arg-type]
-        session.add(Binding(device_id=made[2].id, account_id=mum.id, create_time=1))  # type: ignore[attr-defined]
-        tags.change(session, made[0].id, ("lab",), ())  # type: ignore[arg-type]
-        tags.change(session, made[2].id, ("lab",), ())  # type: ignore[arg-type]
+            accounts.add(session, name, "scrypt$", 0, role)
+        mum = accounts.one(session, "mum")
+        session.add(Binding(device_id=made[2].id, account_id=mum.id, create_time=1))
+        tags.change(session, made[0].id, ("lab",), ())
+        tags.change(session, made[2].id, ("lab",), ())
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(60)
 
 
-@pytest.fixture
-def serving(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
-    monkeypatch.setattr(bulk, "LOOK_SECONDS", 0.01)
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bulk") / "cloud"
+
+
+@pytest.fixture(scope="module")
+def shared(data: Path) -> Iterator[Serving]:
     made = Serving(data)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def serving(shared: Serving, monkeypatch: pytest.MonkeyPatch) -> Serving:
+    monkeypatch.setattr(bulk, "LOOK_SECONDS", 0.01)
+    shared.told.clear()
+    return shared
 
 
 def run(data: Path, *words: str) -> int:
@@ -82,7 +94,7 @@ def run(data: Path, *words: str) -> int:
 
 def owners(data: Path) -> dict[str, str | None]:
     database = Database(DataDir(data).database)
-    views = database.call(lambda session: [devices.view(session, uuid) for uuid in (A, B, C, D)])
+    views = database.call(devices.views)
     found = {view.device.uuid: view.account_uuid for view in views}
     database.close()
     return found
@@ -110,12 +122,12 @@ def test_a_preview_does_nothing_and_yes_does_it(
 def test_named_devices_and_tags(
     serving: Serving, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change = ("--add", "x y", "--remove", "lab", "--yes", "--json")
-    assert run(data, "tag", A.upper(), C, A, *change, "--account", "tom") == 0
+    change = ("--add", "x y", "--remove", "other", "--yes", "--json")
+    assert run(data, "tag", B.upper(), C, B, *change, "--account", "tom") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["preview"]["total"], told["preview"]["leftOut"][0]["why"]) == (2, "gone")
     assert (told["job"]["total"], told["job"]["done"], told["job"]["failures"]) == (1, 1, 0)
-    assert [uuid for _, _, uuid in serving.told] == [A]
+    assert [uuid for _, _, uuid in serving.told] == [B]
 
 
 @pytest.mark.usefixtures("serving")
@@ -139,8 +151,8 @@ def test_what_is_wrong_is_named(
     assert told in capsys.readouterr().err
 
 
-def test_without_a_server_it_says_so(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(data, "cancel", "--all", "--account", "ada") == 1
+def test_without_a_server_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "cancel", "--all", "--account", "ada") == 1
     assert "no story-cloud serves" in capsys.readouterr().err
 
 
