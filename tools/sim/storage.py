@@ -12,8 +12,10 @@ Cuts in the operations before the last are the shorter sequences' business. Exit
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import gc
+import hashlib
 import itertools
 import logging
 import os
@@ -25,6 +27,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tools.sim.planted import plant_from_environment
 
@@ -44,12 +47,8 @@ from tools.sim.disk import (  # noqa: E402
     split,
     survivals,
 )
-from tools.sim.life import PowerCut  # noqa: E402
 from tools.sim.sqlite_disk import SqliteDisk  # noqa: E402
 from tools.sim.subjects import SUBJECTS, Subject  # noqa: E402
-
-# A sequence ends long before: more calls are a fault of this program.
-STEPS_MAX = 10_000
 
 
 @dataclass(slots=True)
@@ -59,6 +58,7 @@ class Total:
     sequences: int = 0
     cuts: int = 0
     states: int = 0
+    seen: set[bytes] = dataclasses.field(default_factory=set)
     faults: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -94,22 +94,53 @@ def _memory() -> str | None:
 NOTHING = Left({}, [], {}, {})
 
 
-def run_cut(bench: Bench, kind: str, names: Sequence[str], cut_at: int) -> tuple[Subject, bool]:
-    """Do operations until the power goes at a call of the last one; return what was promised, and whether it went."""
+@dataclass(slots=True)
+class Cut:
+    """One moment at which the power may go: the disk then, and what was promised until then."""
+
+    where: str
+    disk: Disk
+    subject: Subject
+
+
+def cuts_in(bench: Bench, kind: str, names: Sequence[str]) -> list[Cut]:
+    """Do operations once; return the moment of each call of the last one that changes the disk, and the end.
+
+    What the product does after a cut reaches no disk, so a copy of both at the call is all that a run that ends
+    there would leave.
+    """
+    bench.sqlite.rng = random.Random(1)  # noqa: S311  # a simulation
     subject = SUBJECTS[kind](bench.renew(NOTHING))
-    subject.alive = lambda: not bench.mount.dead
     steps = [subject.open, *(subject.operations[name] for name in names)]
     for step in steps[:-1]:
         step()
-    bench.mount.cut_at = bench.mount.steps + cut_at
-    try:
-        steps[-1]()
-    except PowerCut:
-        pass
-    except Exception:  # what a store says to a disk that has gone is not asked here
-        if not bench.mount.dead:
-            raise
-    return subject, bench.mount.dead
+    found: list[Cut] = []
+    mount = bench.mount
+    mount.watch = lambda _what, _path: found.append(
+        Cut(f"cut at call {len(found) + 1}", copy.deepcopy(mount.disk), _copied(subject))
+    )
+    steps[-1]()
+    mount.watch = None
+    return [*found, Cut("cut after the last call", copy.deepcopy(mount.disk), _copied(subject))]
+
+
+def _copied(subject: Subject) -> Subject:
+    """Return a subject that later operations do not change."""
+    made: Subject = copy.copy(subject)
+    for name, value in vars(subject).items():
+        if isinstance(value, dict | set | list):
+            setattr(made, name, value.copy())
+    return made
+
+
+def _promises(subject: Any) -> str:
+    """Return all that a check compares with."""
+    told = {
+        name: sorted(value, key=repr) if isinstance(value, set) else value
+        for name, value in vars(subject).items()
+        if not callable(value) and (not name.startswith("_") or name == "_turn")
+    }
+    return repr(told)
 
 
 def keepers(disk: Disk, limit: int) -> Iterator[dict[int, list[Write | Change]]]:
@@ -157,23 +188,32 @@ def _lost(disk: Disk, kept: dict[int, list[Write | Change]]) -> str:
 
 
 def try_sequence(bench: Bench, kind: str, names: Sequence[str], total: Total, limit: int) -> None:
-    """Try all cuts in the last operation of a sequence."""
+    """Try all cuts in the last operation of a sequence; what was tried before, with the same promises, is not again."""
     total.sequences += 1
-    for cut_at in range(1, STEPS_MAX):
-        subject, was_cut = run_cut(bench, kind, names, cut_at)
+    for cut in cuts_in(bench, kind, names):
         total.cuts += 1
-        disk = bench.mount.disk
-        for left, lost in list(lefts(disk, limit)):
+        promises = _promises(cut.subject)
+        for left, lost in lefts(cut.disk, limit):
             total.states += 1
+            key = _digest(left, promises)
+            if key in total.seen:
+                continue
+            total.seen.add(key)
             bench.renew(left)
-            found = _checked(dataclasses.replace(subject))  # type: ignore[type-var]
+            found = _checked(_copied(cut.subject))
             if found:
-                where = f"cut at call {cut_at}" if was_cut else "cut after the last call"
+                what = " + ".join(names) or "open"
                 total.faults.append(
-                    f"{kind}: {' + '.join(names) or 'open'}, {where}, lost: {lost}: {'; '.join(found)}"
+                    f"{kind}: {what}, {cut.where}, lost: {lost}: {'; '.join(found)}"
                 )
-        if not was_cut:
-            return
+
+
+def _digest(left: Left, promises: str) -> bytes:
+    made = hashlib.blake2b(promises.encode(), digest_size=16)
+    for path, data in sorted(left.files.items()):
+        made.update(f"\0{path}\0{len(data)}\0".encode() + data)
+    made.update(repr((sorted(left.folders), sorted(left.links.items()))).encode())
+    return made.digest()
 
 
 def _checked(subject: Subject) -> list[str]:
@@ -210,7 +250,7 @@ def main() -> int:
             try_sequence(bench, kind, names, total, options.limit)
             if total.sequences % 20 == 0:
                 gc.collect()
-        print(f"{kind}: {total.sequences} sequences, {total.cuts} cuts, {total.states} states,"
+        print(f"{kind}: {total.sequences} sequences, {total.cuts} cuts, {total.states} states ({len(total.seen)} unlike),"
               f" {len(total.faults)} faults, {time.process_time() - began:.0f} s of CPU", flush=True)  # fmt: skip
         for fault in total.faults[:20]:
             print(f"  {fault}")
