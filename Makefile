@@ -116,9 +116,9 @@ fuzz: setup
 
 # What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE;
 # STORE=postgresql, and with it WORKERS=2: at workers, the machine behind their broker.
-# The real agent and cloud on one virtual clock, all chance from a seed (docs/simulation.md). SEEDS=N, FIRST=N, HOURS=H; SEED=N runs one, with its trace.
+# The real agent and cloud on one virtual clock, all chance from a seed (docs/simulation.md). SEEDS=N, FIRST=N, HOURS=H; SEED=N runs one, with its trace; TWICE=N compares.
 sim: setup
-	@$(BIN)/python -m tools.sim --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1) --hours $(or $(HOURS),24) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tools.sim --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1) --hours $(or $(HOURS),24) $(if $(SEED),--seed $(SEED)) $(if $(TWICE),--twice $(TWICE))
 
 # All sequences of up to three of our own storage operations, each cut at every call, with each loss; half an hour of one core. LENGTH=2: two minutes.
 sim-storage: setup

@@ -12,6 +12,9 @@ from machine.errors import RefusedError, UnavailableError
 from machine.outputs import Outputs
 from machine.player import EndListener
 
+# Seconds in which a full battery is empty, and an empty one full.
+EMPTY_SECONDS, FULL_SECONDS = 4 * 3600.0, 2 * 3600.0
+
 
 class Sounds:
     """The sound devices and the tracks of one machine; they outlive its process.
@@ -210,14 +213,43 @@ class SimMixer:
 
 
 class SimBattery:
-    """A `machine.battery.Battery` that empties."""
+    """A `machine.battery.Battery` that empties while the machine runs, and fills on mains; it outlives processes.
+
+    Attributes:
+        level: percent.
+        powered: whether the charger is in.
+    """
 
     name = "simulated battery"
 
     def __init__(self) -> None:
         """Be full, on mains."""
-        self.charge = Charge(100, powered=True)
+        self.level, self.powered = 100.0, True
 
     def read(self) -> Charge:
         """See `machine.battery.Battery`."""
-        return self.charge
+        return Charge(round(self.level), powered=self.powered)
+
+    def pass_time(self, seconds: float, *, runs: bool) -> None:
+        """Fill, or empty if the machine ``runs``."""
+        if self.powered:
+            self.level = min(100.0, self.level + 100.0 * seconds / FULL_SECONDS)
+        elif runs:
+            self.level = max(0.0, self.level - 100.0 * seconds / EMPTY_SECONDS)
+
+
+class SimPowerOff:
+    """A `machine.logind.PowerOff` of a machine; ``off`` is called when its system has ended."""
+
+    name = "simulated power-off"
+
+    def __init__(self, off: Callable[[], None]) -> None:
+        """Call ``off`` for a power-off."""
+        self._off = off
+
+    async def check(self) -> None:
+        """See `machine.logind.PowerOff`."""
+
+    async def power_off(self) -> None:
+        """See `machine.logind.PowerOff`."""
+        self._off()

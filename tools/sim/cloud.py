@@ -170,6 +170,7 @@ class Cloud:
     def run(self, work: Any) -> asyncio.Task[Any] | None:
         """Begin work of the cloud's process; None while there is none."""
         if self.life is None or self.gateway is None:
+            work.close()
             return None
         return self.on.loop.create_task(work, context=self.context.copy())
 

@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from machine.battery import Charge
 from tools.sim.life import CURRENT
 from tools.sim.machine import CURRENT_MACHINE, TITLES, Faulty
 from tools.sim.repository import VERSIONS
@@ -361,6 +360,19 @@ def _repository(world: World, chance: float) -> None:
     _for_a_while(world, "repository", 120 + 1200 * chance, undo)
 
 
-@happening("battery")
-def _battery(world: World, chance: float) -> None:
-    world.machine.battery.charge = Charge(int(chance * 100), powered=chance > 0.5)
+@happening("on battery")
+def _on_battery(world: World, chance: float) -> None:
+    battery = world.machine.battery
+    battery.powered = False
+    if chance > 0.5:
+        battery.level = min(battery.level, 10 + 40 * chance)
+
+    def undo() -> None:
+        battery.powered = True
+
+    _for_a_while(world, "on battery", 600 + 20000 * chance**2, undo)
+
+
+@happening("power button")
+def _power_button(world: World, _chance: float) -> None:
+    _by_hand(world, "switch", "true")

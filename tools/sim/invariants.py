@@ -15,6 +15,8 @@ PRESENCE_SECONDS = 40.0
 # Orders, fades and a resume take so long to be heard.
 SOUND_SECONDS = 12.0
 RULES_SECONDS = 40.0
+# A machine that starts with a few percent takes so long to see it, to end its story and to switch off.
+HEED_SECONDS = 900.0
 # Of one process: what a queue, the state folder and the outbox's file may hold.
 FILES_MAX = 200
 STATE_BYTES = 12 * 1024 * 1024
@@ -35,6 +37,7 @@ class View:
         link: whether the link says that it is on line; ``session``: whether the cloud has one of it.
         link_unlike_since: since when those differ, on a network that is up.
         queue: reports that wait; ``queue_bytes``: the outbox's files.
+        ran_dry: after how many seconds of running an empty battery ended it.
         late: commands that were carried out after their deadline or their refusal.
     """
 
@@ -53,6 +56,7 @@ class View:
     bytes: int = 0
     tasks: int = 0
     late: Sequence[str] = ()
+    ran_dry: Sequence[float] = ()
     ended: Sequence[str] = ()
 
 
@@ -102,9 +106,15 @@ def nothing_crashes(view: View) -> str | None:
     return f"it ended: {view.ended[0]}" if view.ended else None
 
 
+def battery_is_heeded(view: View) -> str | None:
+    """Who has time to see that the battery empties ends in order before."""
+    late = [seconds for seconds in view.ran_dry if seconds > HEED_SECONDS]
+    return f"the battery ran dry after {late[0]:.0f} s of running" if late else None
+
+
 STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     what_sounds_is_told, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
-    nothing_is_late, nothing_crashes,
+    nothing_is_late, nothing_crashes, battery_is_heeded,
 )  # fmt: skip
 
 

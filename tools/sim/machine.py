@@ -19,13 +19,13 @@ import agent.app
 import agent.local.client
 import agent.points
 from agent.app import Agent
-from agent.settings import LinkSettings, OtaSettings, Settings
+from agent.settings import LinkSettings, OtaSettings, Settings, SwitchSettings
 from machine.level import KeptLevel
 from machine.network import NetworkInfo
 from ota.launch.launch import choose_release
 from ota.launch.starts import forget
 from resources.announce.settings import Kind, SoundsSettings
-from tools.sim.board import SimBattery, SimMixer, SimPlayer, Sounds
+from tools.sim.board import SimBattery, SimMixer, SimPlayer, SimPowerOff, Sounds
 from tools.sim.calls import Calls, Mount, bury, lay_out
 from tools.sim.disk import Change, File, Folder, Left, Write, after_cut, split
 from tools.sim.life import CURRENT, Life, PowerCut
@@ -36,6 +36,8 @@ from wire.profile import Profile
 BASE_VERSION = "1.0.0"
 # Seconds until the service manager starts what has ended, and a machine that lost its power.
 RESTART_SECONDS = 2.0
+# Seconds of a system's end, of a look at the battery's course, and the percent below which no board starts.
+OFF_SECONDS, BATTERY_SECONDS, BOOT_PERCENT = 3.0, 60.0, 6.0
 # The head of an MP3 frame, as the media folder looks for.
 SOUND = b"\xff\xfb\x90\x64" + bytes(413)
 TITLES = [f"story {number:02}" for number in range(8)]
@@ -91,12 +93,15 @@ class Machine:
         self.ended: list[str] = []
         """Why its processes ended by themselves, where that is a fault."""
         self.boots = self.starts = 0
+        self.ran_dry: list[float] = []
+        """After how many seconds of running an empty battery ended it."""
         self.buried: list[Any] = []
         self.on_start: Callable[[Machine], None] = lambda _machine: None
         self.settings = Settings(
             link=LinkSettings(),
             sounds=SoundsSettings(kinds=Kind.NONE),
             ota=OtaSettings(repository="http://repository.test"),
+            switch=SwitchSettings(armed=True, idle_minutes=0),
         )
         self.mount = Mount(str(folder))
         on.calls.mounts.append(self.mount)
@@ -113,8 +118,29 @@ class Machine:
 
     # Power.
 
+    def _use_battery(self) -> None:
+        """Let a minute of the battery pass; an empty one ends all."""
+        self.battery.pass_time(BATTERY_SECONDS, runs=self.life is not None)
+        if self.battery.level <= 0 and self.life is not None:
+            self.lose_power("the battery is empty")
+            self.ran_dry.append(self.on.loop.time() - self._booted_at)
+        self.on.loop.call_later(BATTERY_SECONDS, self._use_battery, context=contextvars.Context())
+
+    def switch_off(self) -> None:
+        """End the system in order, and the power with it; somebody switches it on again later."""
+        if self.life is not None:
+            self.on.note(f"{self.name}: switches itself off")
+            self.stop()
+            off = functools.partial(self.lose_power, "off")
+            self.on.loop.call_later(OFF_SECONDS, off, context=contextvars.Context())
+
     def boot(self) -> None:
         """Give it power."""
+        if not self.boots:
+            self._use_battery()
+        if self.battery.level < BOOT_PERCENT and not self.battery.powered:
+            self.on.loop.call_later(BATTERY_SECONDS, self.boot, context=contextvars.Context())
+            return
         self.boots += 1
         self._booted_at = self.on.loop.time()
         self._boot_id = f"boot-{self.name}-{self.boots}"
@@ -291,6 +317,7 @@ def bind_drivers() -> None:
     names: Any = agent.points
     names.find_player = lambda _level, folder: own().make_player(folder)
     names.KeptLevel = functools.partial(KeptLevel, _find_mixer, lambda: "simulated")
+    names.LogindPowerOff = lambda: SimPowerOff(own().switch_off)
     names.build_battery = lambda _settings: own().battery
     app: Any = agent.app
     app.read_network = lambda: NetworkInfo("WIFI", "02:00:00:00:00:01", "10.0.0.2")

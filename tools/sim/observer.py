@@ -74,6 +74,7 @@ class Observer:
             self._see_sound(view, machine)
         view.quiet_since = self._since("quiet", unlike=await self._is_forbidden(view))
         view.link_unlike_since = self._since("link", unlike=self._link_is_unlike())
+        view.ran_dry = machine.ran_dry
         view.files, view.bytes = self._see_files(machine)
         return view
 

@@ -31,7 +31,7 @@ FAULTS = {
     "network cut": 30, "network down": 12, "half open": 8, "slow network": 6, "name server": 6,
     "dead addresses": 4, "kill": 5, "power cut": 4, "cut at a call": 8, "full disk": 4,
     "read-only disk": 2, "no sound device": 6, "broken track": 3, "clock": 3, "cloud kill": 4,
-    "cloud power cut": 2, "repository": 4, "portal": 1,
+    "cloud power cut": 2, "repository": 4, "portal": 1, "on battery": 3, "power button": 2,
 }  # fmt: skip
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 

@@ -82,6 +82,7 @@ LOST = {("e", 4): "volume"}
         ({"files": 1000}, "all_is_bounded"),
         ({"late": ["PUT play"]}, "nothing_is_late"),
         ({"ended": ["KeyError"]}, "nothing_crashes"),
+        ({"ran_dry": [3600.0]}, "battery_is_heeded"),
     ],
     ids=str,
 )
