@@ -110,12 +110,17 @@ lint: setup
 types: setup
 	$(BIN)/mypy wire audio base transport machine resources ota release agent staging cloud tools benchmarks tests
 
-# A million broken inputs for the wire formats and, with CLOUD=N, so many for the open API, the console and the gateway (docs/security.md).
+# A million broken inputs for every reader of strangers' bytes and, with CLOUD=N, so many for the open API, the console and the gateway (docs/security.md).
+# HOURS=N: the readers alone, by atheris, which looks for new code; it goes into a folder of its own. ONLY=TEXT: readers whose name has it.
+ATHERIS := build/atheris
 fuzz: setup
+ifdef HOURS
+	@test -d $(ATHERIS) || $(BIN)/pip install -q --no-deps --target $(ATHERIS) "atheris>=3"
+	@PYTHONPATH=$(ATHERIS) $(BIN)/python -m tools.fuzz_guided --hours $(HOURS) --only "$(ONLY)"
+else
 	@$(BIN)/python -m tools.fuzz $(if $(INPUTS),--inputs $(INPUTS)) --cloud $(or $(CLOUD),100000)
+endif
 
-# What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE;
-# STORE=postgresql, and with it WORKERS=2: at workers, the machine behind their broker.
 # The real agent and cloud on one virtual clock, all chance from a seed (docs/simulation.md). SEEDS=N, FIRST=N, HOURS=H; SEED=N runs one, with its trace; TWICE=N compares.
 sim: setup
 	@$(BIN)/python -m tools.sim --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1) --hours $(or $(HOURS),24) $(if $(SEED),--seed $(SEED)) $(if $(TWICE),--twice $(TWICE))
@@ -128,7 +133,8 @@ sim-storage: setup
 sim-planted: setup
 	@$(BIN)/python -m tools.sim.planted --seeds $(or $(SEEDS),500) $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write $(WRITE))
 
-# What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE.
+# What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE;
+# STORE=postgresql, and with it WORKERS=2: at workers, the machine behind their broker.
 attack: setup
 	@$(BIN)/python -m tools.attack --only "$(ONLY)" $(if $(WRITE),--write $(WRITE)) $(if $(STORE),--store $(STORE)) $(if $(WORKERS),--workers $(WORKERS))
 

@@ -1,4 +1,4 @@
-"""Feeds both wire formats with broken input: ``make fuzz``, or ``python -m tools.fuzz [--inputs N]``.
+"""Feeds both wire formats, and every other reader of strangers' bytes, with broken input: ``make fuzz``, or ``python -m tools.fuzz [--inputs N]``.
 
 Each input is made from a good one by flips, cuts, insertions and repeats, or is random. A reader may
 refuse it with its own error; anything else is a bug, printed with the input that caused it. Exit code
@@ -14,12 +14,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from tools.fuzz_machine import machine_targets
 from tools.fuzz_oscore import oscore_targets
+from tools.fuzz_target import Target
 from tools.mutations import mutate
 from transport.coap import MessageFormatError, decode_message
-from wire.errors import WireError
 from wire.exchange import Request
 from wire.framing import FrameDecoder, FramingError, encode_frame
 from wire.numbered import (
@@ -60,16 +60,6 @@ _GOOD = (
 )
 
 Properties = list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One reader: what it is given, and the errors by which it may refuse."""
-
-    name: str
-    good: Sequence[bytes]
-    read: Callable[[bytes], object]
-    errors: tuple[type[Exception], ...] = (WireError,)
 
 
 def _frames(data: bytes) -> None:
@@ -122,6 +112,7 @@ TARGETS = (
         [_as_lines(answer_properties(0x45))],
         lambda data: parse_answer(_properties(data), data),
     ),
+    *machine_targets(),
 )
 
 

@@ -24,7 +24,7 @@ USER = "story"
 SECURED = "secured"
 """The role that needs a password; all others are trusted on the socket."""
 _PROGRAMS = Path("/usr/lib/postgresql")
-_START_TIMEOUT = 30.0
+_START_TIMEOUT = 120.0
 _STOP_TIMEOUT = 20.0
 _POLL_SECONDS = 0.02
 _ACCESS = f"local all {SECURED} scram-sha-256\nlocal all all trust\n"

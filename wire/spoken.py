@@ -40,10 +40,17 @@ def read_timer(sentence: str) -> Timer | None:
         return None
     for form, read in _FORMS:
         match = form.fullmatch(text)
-        timer = read(match, sentence) if match else None
+        try:
+            timer = read(match, sentence) if match else None
+        except _NoNumberError:
+            continue
         if timer is not None:
             return timer
     return None
+
+
+class _NoNumberError(ValueError):
+    """What stands in a number's place is none, as 二十十."""
 
 
 def _time(match: re.Match[str], sentence: str) -> Timer | None:
@@ -70,7 +77,7 @@ def _amount(match: re.Match[str], name: str, half: str = "") -> Fraction:
 
 
 def _number(said: str) -> Fraction:
-    """Read 20, 二十, 一点五 (1.5), twenty five, a."""
+    """Read 20, 二十, 一点五 (1.5), twenty five, a; raises _NoNumberError."""
     whole, *tenths = re.split(_POINTS, said)
     if tenths:
         digits = "".join(str(int(_number(digit))) for digit in tenths[0])
@@ -79,7 +86,10 @@ def _number(said: str) -> Fraction:
         return Fraction(int(said))
     value = numeral(said)
     if value is None:
-        value = sum(_WORDS[word] for word in said.split())
+        words = said.split()
+        if not _WORDS.keys() >= set(words):
+            raise _NoNumberError(said)
+        value = sum(_WORDS[word] for word in words)
     return Fraction(value)
 
 

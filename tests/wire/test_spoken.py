@@ -62,7 +62,8 @@ def test_a_sentence_sets_the_timer(sentence: str, value: str) -> None:
 @pytest.mark.parametrize(
     "sentence",
     ["", "停", "停止", "stop", "sleep", "off", "in", "after", "十二", "下一首", "播放小兔子乖乖", "讲三只小猪",
-     "一千零一夜", "半夜鸡叫", "再听两个", "再听一个", "再来一首", "八点半", "三点水停", "二十五点停", "八点六十分停", "第八点停", "stop at 25", "25:00停", "不停", "停不下来",
+     "一千零一夜", "半夜鸡叫", "再听两个", "再听一个", "再来一首", "八点半", "三点水停", "二十五点停", "八点六十分停", "第八点停",
+     "二十十分钟后停", "百十百小时后停", "十十点停", "再听廿卅个就停", "stop at 25", "25:00停", "不停", "停不下来",
      "十二生肖的故事", "两只老虎", "三分钟热度", "the last mohican", "20000 leagues under the sea", "After the rain"],
 )  # fmt: skip
 def test_titles_commands_and_times_that_are_none_are_no_timers(sentence: str) -> None:
