@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import re
 import shlex
@@ -31,7 +32,7 @@ MEMORY_MB = 1024
 # Seconds beyond its share, after which a process is killed: starting takes some on a busy machine.
 GRACE = 300.0
 # Packages whose branches count.
-ROOMS = ("wire", "transport", "audio", "base", "machine", "ota", "agent", "resources")
+ROOMS = ("wire", "transport", "audio", "base", "machine", "ota", "agent", "resources", "tuf")
 
 
 def slug(name: str) -> str:
@@ -111,7 +112,11 @@ def _feed(words: Sequence[str]) -> None:
 
     with atheris.instrument_imports(include=list(ROOMS)):
         from tools.fuzz import TARGETS  # noqa: PLC0415  # instrumented while they are imported
-    target = next(each for each in TARGETS if each.name == words[0])
+
+        target = next(each for each in TARGETS if each.name == words[0])
+        for data in target.good:  # what it imports when it is used
+            with contextlib.suppress(*target.errors):
+                target.read(data)
 
     def take(data: bytes) -> None:
         try:
