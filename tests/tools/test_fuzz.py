@@ -7,7 +7,8 @@ import random
 import pytest
 
 from tools import fuzz
-from tools.fuzz import TARGETS, Target
+from tools.fuzz import TARGETS
+from tools.fuzz_target import Target
 from tools.mutations import mutate
 
 
