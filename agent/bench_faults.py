@@ -1,8 +1,8 @@
 """What `agent.bench_helper` does to a machine beside its agent's process: its disk, its clock and its sound server.
 
 Each touches nothing that is not the bench's alone, and says otherwise why not and what to do. The disk's and the
-clock's end by themselves should the helper be killed: a file without a name goes with the process that has it open, and
-the clock's file says until when it counts.
+clock's end by themselves should the helper be killed: a file without a name goes with the process that has it open, a
+child makes the disk writable again when its pipe ends, and the clock's file says until when it counts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ CLOCK_FILE = struct.Struct("=qq")
 SOUND_VARIABLE = "PULSE_SERVER"
 SOUND_PROGRAMS = {"pulseaudio", "pipewire-pulse"}
 CREDENTIALS = struct.Struct("3i")
+# Seconds for a killed process to let go of its files, and for one call of mount.
+REMOUNT_SECONDS, MOUNT_SECONDS = 3.0, 10.0
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -52,6 +55,20 @@ def environment_of(process: int) -> dict[str, str]:
         ) from error
     pairs = (os.fsdecode(each).partition("=") for each in told.split(b"\0"))
     return {name: value for name, sign, value in pairs if sign}
+
+
+def _own_disk(state: Path) -> Path:
+    """Return the place of a state folder that is a small file system of its own; raises RefusedError."""
+    place = state.resolve()
+    check_own_disk(place, _MOUNTS.read_text(errors="surrogateescape"))
+    found = os.statvfs(place)
+    size = found.f_blocks * found.f_frsize
+    if size > DISK_MAX:
+        raise refused(
+            f"{place} 有 {size // 1024**2} MiB，台架的磁盘至多 {DISK_MAX // 1024**2} MiB",
+            f"{place} has {size // 1024**2} MiB: a bench's disk has at most {DISK_MAX // 1024**2}",
+        )
+    return place
 
 
 def check_own_disk(state: Path, mounts: str) -> None:
@@ -90,15 +107,9 @@ def full_disk(state: Path, left_kb: int) -> Iterator[str]:
     Raises:
         RefusedError: the folder is no file system of its own, or cannot be filled.
     """
-    place = state.resolve()
-    check_own_disk(place, _MOUNTS.read_text(errors="surrogateescape"))
+    place = _own_disk(state)
     found = os.statvfs(place)
     size = found.f_blocks * found.f_frsize
-    if size > DISK_MAX:
-        raise refused(
-            f"{place} 有 {size // 1024**2} MiB，台架的磁盘至多 {DISK_MAX // 1024**2} MiB",
-            f"{place} has {size // 1024**2} MiB: a bench's disk has at most {DISK_MAX // 1024**2}",
-        )
     try:
         # Without a name: it goes with this process, however that ends.
         descriptor = os.open(place, os.O_TMPFILE | os.O_RDWR, 0o600)
@@ -130,6 +141,52 @@ def fill(descriptor: int, most: int) -> int:
                 break
             step //= 2
     return taken
+
+
+@contextlib.contextmanager
+def read_only_disk(state: Path, process: int) -> Iterator[str]:
+    """Kill an agent, and let it start on a disk that can only be read while the context lasts; gives what to tell.
+
+    The kernel refuses it while a file is open for writing, so the agent must end first, as a machine does whose card fails.
+
+    Raises:
+        RefusedError: the folder is no file system of its own, or this process may not mount.
+    """
+    place = _own_disk(state)
+    _remount(place, "rw")  # whether it may at all
+    # Ends with this process, however that ends: its pipe is then at its end.
+    words: list[str | Path] = ["sh", "-c", 'read -r _; exec mount -o remount,rw "$0"', place]
+    guard = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  # the bench's own mount
+    try:
+        os.kill(process, signal.SIGKILL)
+        end = time.monotonic() + REMOUNT_SECONDS
+        while True:
+            try:
+                _remount(place, "ro")
+                break
+            except RefusedError:  # the process has not ended yet, or is there again
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.01)
+        yield f"process {process} was killed, and {place} can only be read"
+    finally:
+        guard.communicate(timeout=MOUNT_SECONDS)
+
+
+def _remount(place: Path, how: str) -> None:
+    words: list[str | Path] = ["mount", "-o", f"remount,{how}", place]
+    try:
+        done = subprocess.run(  # noqa: S603  # the bench's own mount
+            words, capture_output=True, text=True, timeout=MOUNT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise refused(f"mount：{error}", f"mount: {error}") from error
+    if done.returncode:
+        why = done.stderr.strip().splitlines()[:1]
+        raise refused(
+            f"{place} 不能重新挂载（bench-helper 要以 root 运行）：{why}",
+            f"{place} cannot be mounted anew (run bench-helper as root): {why}",
+        )
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from agent.bench_faults import (
     check_own_sound,
     full_disk,
     kill_listener,
+    read_only_disk,
     refused,
     wrong_clock,
 )
@@ -44,7 +45,7 @@ INSTALLED = Path("/var/lib/story-agent")
 UNIT = "story-agent.service"
 # Seconds between two looks at whether the sound server came back: whoever watches over it starts it anew.
 SOUND_SECONDS = 0.5
-LASTING = ("freeze", "disk_full", "clock_wrong", "sound_dead")
+LASTING = ("freeze", "disk_full", "disk_read_only", "clock_wrong", "sound_dead")
 # What a card loses of a machine: never what is the identity, which a bench could not make again.
 _KEPT = {"root.json", "agent.sock", "profile.json"}
 FILE_MAX = 64 * 1024 * 1024
@@ -175,6 +176,9 @@ class Helper:
                     os.kill(process, signal.SIGCONT)
         elif wanted.name == "disk_full":
             with full_disk(self._state, wanted.number("left_kb")) as text:
+                yield text
+        elif wanted.name == "disk_read_only":
+            with read_only_disk(self._state, process) as text:
                 yield text
         elif wanted.name == "clock_wrong":
             with wrong_clock(process, wanted.number("minutes"), seconds) as text:

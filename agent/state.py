@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import socket
 import stat
 import zlib
 from collections.abc import Iterator
@@ -103,15 +104,37 @@ def socket_to_bind(state: Path) -> Path:
 
 
 def socket_to_ask(state: Path) -> Path:
-    """Return the socket of the agent that runs on ``state``; in the state folder if none does."""
+    """Return the socket of the agent that runs on ``state``; in the state folder if none does.
+
+    One that a power cut left on a card that has become read-only cannot be removed, and nobody listens at it.
+    """
     usual = state / SOCKET_NAME
-    if not _is_socket(usual):
-        name = _name(state)
-        for folder in _memory_folders():
-            for path in (folder / f"{name}.sock", folder / name / SOCKET_NAME):
-                if _is_safe(folder) and _is_socket(path):
-                    return path
-    return usual
+    in_memory = _socket_in_memory(state)
+    if in_memory is None or (_is_socket(usual) and not _is_left(usual)):
+        return usual
+    return in_memory
+
+
+def _socket_in_memory(state: Path) -> Path | None:
+    name = _name(state)
+    for folder in _memory_folders():
+        for path in (folder / f"{name}.sock", folder / name / SOCKET_NAME):
+            if _is_safe(folder) and _is_socket(path):
+                return path
+    return None
+
+
+def _is_left(path: Path) -> bool:
+    """Return whether nobody listens at a socket."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(1.0)
+        try:
+            asking.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        except OSError:  # busy, or not ours: who asks is told so
+            return False
+    return False
 
 
 def _is_socket(path: Path) -> bool:

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tools.bench_machine import BenchMachine
 from tools.processes import BIN, Service, command, free_port, supervise
 from tools.pulse import MIC_SOURCE, MicServer
 
@@ -64,11 +65,11 @@ def main() -> int:
 def _run(options: argparse.Namespace, folder: Path) -> int:
     machine = Machine(folder, options.link)
     with _room() as voice:
-        machine.prepare(voice)
         cloud = Service(
             "story-cloud", ["serve", *CLOUD, "--data", machine.cloud], folder / "cloud.log"
         )
         try:
+            machine.prepare(voice)
             cloud.wait_for_line("ready api=")
             _advise(options, machine, cloud, voice)
         finally:
@@ -105,13 +106,13 @@ class Machine:
         self.package, self.log = folder / "package.tar.gz", folder / "agent.log"
         self.web_port = free_port()
         self.process: Service | None = None
-        self.helper: Service | None = None
-        self.variables: Mapping[str, str] = {}
+        self.bench = BenchMachine(folder, self.state)
 
     def prepare(self, voice: Mapping[str, str]) -> None:
         """Write what it needs, and a package to which it is updated."""
-        self.variables = voice
-        (self.state / "media").mkdir(parents=True)
+        self.state.mkdir(mode=0o700)
+        self.bench.begin(voice)
+        (self.state / "media").mkdir()
         shutil.copy(SENTENCE, self.state / "media" / "小星星.wav")
         text = SETTINGS.format(port=self.web_port) + (VOICE if voice else "")
         self.settings.write_text(text, "utf-8")
@@ -120,22 +121,19 @@ class Machine:
     def start(self) -> Service:
         """Start it, and again whenever it ends, as systemd does."""
         where = ("--state", self.state, "--profile", self.profile, "--config", self.settings)
-        self.process = supervise("story-agent", ["run", *where], self.log, self.variables)
+        self.process = supervise("story-agent", ["run", *where], self.log, self.bench.variables)
         return self.process
 
     def start_helper(self) -> list[str | Path]:
         """Start the helper that makes faults at the machine; return the words that name it to the advisor."""
         token = self.log.with_name("helper-token")
-        words: list[str | Path] = ["advise-helper", "--state", self.state, "--token-file", token]
-        self.helper = Service("story-agent", words, self.log.with_name("helper.log"))
-        port = self.helper.wait_for_line(r"ready (\d+)\n").group(1)
-        return ["--helper", f"127.0.0.1:{port}", "--token-file", token]
+        return ["--helper", f"127.0.0.1:{self.bench.start_helper(token)}", "--token-file", token]
 
     def stop(self) -> None:
-        """End it."""
-        for process in (self.helper, self.process):
-            if process is not None:
-                process.stop()
+        """End it, and give back what it had of its own."""
+        if self.process is not None:
+            self.process.stop()
+        self.bench.stop()
 
 
 def _advise(

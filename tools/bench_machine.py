@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tools.processes import Service, supervise
@@ -39,11 +40,16 @@ class BenchMachine:
         self._is_mounted = False
         self.variables: dict[str, str] = {}
 
-    def begin(self) -> None:
-        """Give the agent what this computer allows; its state folder is there, and empty."""
+    def begin(self, sound: Mapping[str, str] | None = None) -> None:
+        """Give the agent what this computer allows; its state folder is there, and empty.
+
+        ``sound``: the variables of a sound server that is the bench's, and runs already, {} if there is none; None: start one.
+        """
         self._is_mounted = mount_disk(self._state)
         self.variables |= self._clock()
-        if not has_sound() and shutil.which("pulseaudio"):
+        if sound is not None:
+            self.variables |= sound
+        elif not has_sound() and shutil.which("pulseaudio"):
             self._start_sound()
 
     def _clock(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import shlex
 import socket
 import ssl
@@ -58,6 +59,7 @@ class RealLine:
         except (OSError, ssl.SSLError) as error:
             self.seen.fault = reason_of(error, HANDSHAKE_SECONDS)
             self.seen.closed = asyncio.get_running_loop().time()
+            self._reader.feed_eof()  # who waits for what it says need wait no more
             sock.close()
             return
         agreed = self._transport.get_extra_info("ssl_object")
@@ -192,19 +194,16 @@ class RealBench:
 
     def _forget_dead(self) -> None:
         """Drop connections whose device has gone while nobody took them."""
-        alive = []
-        for opened, sock in self._offers:
-            try:
-                gone = sock.recv(1, socket.MSG_PEEK) == b""
-            except BlockingIOError:
-                gone = False
-            except OSError:
-                gone = True
-            if gone:
+        look = select.poll()
+        for _, sock in self._offers:
+            look.register(
+                sock, select.POLLRDHUP
+            )  # also where its first bytes still wait to be read
+        gone = {descriptor for descriptor, _ in look.poll(0)}
+        for _, sock in self._offers:
+            if sock.fileno() in gone:
                 sock.close()
-            else:
-                alive.append((opened, sock))
-        self._offers = alive
+        self._offers = [each for each in self._offers if each[1].fileno() >= 0]
 
     async def accept(self, manner: Manner, within: float) -> RealLine:
         """Return the device's next connection; raises AbsentError."""

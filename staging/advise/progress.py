@@ -26,6 +26,7 @@ SAYS_ZH = {
     "update redirect": "升级包在别处", "update disagreeing": "与升级包不符的命令", "update cancel": "取消升级", "update after": "所有命令之后",
     "update install": "升级到测试者的包", "speak": "有人对它说话", "muted": "静音时有人说话", "cut speech": "说话时断线",
     "killed": "在命令和上报之间 kill -9", "killed update": "在升级中 kill -9", "frozen": "进程停住", "worn": "卡上的几位翻转",
+    "full": "盘满", "full start": "盘满时 kill -9", "read only": "只读的盘", "wrong clock": "时钟慢一年", "no sound": "声音服务器死掉",
     **{f"tls {version}": f"只有 TLS {version}" for version in ("1.1", "1.2", "1.3")},
     **{f"tls {paper}": f"证书：{zh}" for paper, zh in _PAPERS_ZH.items()},
 }  # fmt: skip

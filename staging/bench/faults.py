@@ -150,6 +150,9 @@ _ALL = (
         "disk_full", Where.MACHINE, "the disk of the state is full",
         (Value("left_kb", 0, "KiB", 0, 1_000_000),),
     ),
+    Kind(
+        "disk_read_only", Where.MACHINE, "the agent is killed, and starts on a disk that can only be read",
+    ),
     Kind("clock_wrong", Where.MACHINE, "the agent's clock is wrong", (_MINUTES,)),
     Kind("sound_dead", Where.MACHINE, "the sound server dies, as often as it comes back"),
     Kind("kill", Where.MACHINE, "the agent's process ends at once (kill -9)", is_lasting=False),

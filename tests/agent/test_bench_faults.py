@@ -53,11 +53,11 @@ MOUNTS = {
         "refused",
     ),
 }
-# In namespaces of its own: a disk of 1 MiB, filled but for 16 KiB, and free again.
+# In namespaces of its own: a disk of 1 MiB, filled but for 16 KiB, and free again; then one that can only be read.
 FULL = """
-import errno, os, subprocess, sys
+import contextlib, errno, os, subprocess, sys
 from pathlib import Path
-from agent.bench_faults import full_disk
+from agent.bench_faults import full_disk, read_only_disk
 state = Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "bench", state], check=True)
 def write(kib):
@@ -67,10 +67,17 @@ def write(kib):
     except OSError as error:
         return error.errno
     finally:
-        (state / "x").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (state / "x").unlink(missing_ok=True)
 with full_disk(state, 16):
     print(write(8), write(64) == errno.ENOSPC, [each for each in os.listdir(state)])
 print(write(512))
+agent = subprocess.Popen(["sh", "-c", 'exec >"$0"; echo; exec sleep 100', state / "open"])
+while not (state / "open").exists() or not (state / "open").stat().st_size:
+    pass
+with read_only_disk(state, agent.pid):
+    print(agent.wait(), write(8) == errno.EROFS)
+print(write(8))
 """
 TIMES = """
 import sys, time
@@ -95,7 +102,7 @@ def test_only_a_disk_of_the_states_own_is_filled(lines: list[str], place: str, w
         check_own_disk(Path(place), told)
 
 
-def test_a_full_disk_is_full_and_is_free_again(tmp_path: Path) -> None:
+def test_a_disk_is_full_then_read_only_and_then_itself_again(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     words: list[str | Path] = [
         "unshare",
@@ -109,7 +116,7 @@ def test_a_full_disk_is_full_and_is_free_again(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"no mounts here: {done.stderr}")
-    assert done.stdout.splitlines() == ["0 True []", "0"], done.stderr
+    assert done.stdout.splitlines() == ["0 True []", "0", "-9 True", "0"], done.stderr
 
 
 def test_no_more_is_taken_than_there_is(tmp_path: Path) -> None:

@@ -106,10 +106,11 @@ async def test_what_it_does_not_do_is_refused(state: Path, agent: subprocess.Pop
         (Wanted("kill", {}, TOKEN + "x"), "the token is not this helper's"),
         (
             Wanted("reboot", {}, TOKEN),
-            "knows freeze, disk_full, clock_wrong, sound_dead, kill, card",
+            "knows freeze, disk_full, disk_read_only, clock_wrong, sound_dead, kill, card",
         ),
         (Wanted("freeze", {}, TOKEN), "seconds"),
         (Wanted("disk_full", {"left_kb": 0, "seconds": 1}, TOKEN), "no file system of its own"),
+        (Wanted("disk_read_only", {"seconds": 1}, TOKEN), "no file system of its own"),
         (
             Wanted("clock_wrong", {"minutes": 5, "seconds": 1}, TOKEN),
             "not started with the bench's clock",

@@ -71,6 +71,24 @@ def test_a_socket_of_somebody_else_is_not_asked(tmp_path: Path, memory: Path) ->
     assert socket_to_ask(state) == state / SOCKET_NAME
 
 
+def test_a_socket_that_a_power_cut_left_is_not_asked_where_another_one_is(
+    tmp_path: Path, memory: Path
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(state / SOCKET_NAME))
+    assert socket_to_ask(state) == state / SOCKET_NAME
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(f"{memory}/{memory_name(state)}.sock")
+        assert socket_to_ask(state).parent == memory
+    (state / SOCKET_NAME).unlink()
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(state / SOCKET_NAME))
+        agent.listen()
+        assert socket_to_ask(state) == state / SOCKET_NAME
+
+
 def memory_name(state: Path) -> str:
     from agent.state import _name  # what both sides agree on
 

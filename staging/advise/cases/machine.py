@@ -1,4 +1,4 @@
-"""Cases of what goes wrong at the machine itself, by the bench's helper beside it: killed, frozen, a worn card.
+"""Cases of what goes wrong at the machine itself, by the bench's helper beside it: killed, frozen, a worn card, a full or read-only disk, a wrong clock, no sound.
 
 Each is left out, with the reason, where no helper stands beside the machine or the helper refuses.
 """
@@ -14,7 +14,7 @@ from staging.advise.cases.link import back
 from staging.advise.cases.model import Case, Script
 from staging.advise.cases.ordering import ended, place, ready, spoiled, until
 from staging.advise.cases.reports import answer_as, of
-from staging.advise.lab import Lab
+from staging.advise.lab import Lab, path_of
 from staging.advise.orders import DOWNLOADING
 
 # Seconds for a report of a change before the machine is killed, and for it to come again.
@@ -29,6 +29,12 @@ STILL_SECONDS = 3.0
 FLIPS = 8
 # Bytes a second of the download in which a machine is killed, and seconds for it to begin.
 PACE, BEGIN_SECONDS = 24 * 1024, 20.0
+# Seconds for which a disk is full after an order, in which a machine tries to store it, and for which a sound server is dead.
+FULL_SECONDS, DEAD_SECONDS = 4.0, 2.0
+# Seconds after which a lasting fault ends by itself, whatever becomes of the advisor.
+LASTING_SECONDS = 120
+# Milliseconds until the deadline of an order: what a tester's app would give it.
+DEADLINE_MS = 60_000
 
 
 def helped(script: Callable[[Lab], Coroutine[Any, Any, None]]) -> Script:
@@ -121,9 +127,133 @@ async def killed_update(lab: Lab) -> None:
     lab.trace.seen["afterwards"] = lab.known.version
 
 
+async def full(lab: Lab) -> None:
+    """Give an order while the disk is full, and another one when there is room again."""
+    lab.bench.needs_helper()
+    peer = await lab.peer()
+    found = await steps(lab, peer)
+    if found is None:
+        return
+    path, values, before = found
+    await _strike(lab, "disk_full", seconds=LASTING_SECONDS)
+    try:
+        await peer.ask("order", "PUT", path, values[0].encode())
+        await peer.wait_ended(FULL_SECONDS)
+        peer = await lab.peer()
+        await peer.ask("while it is full", "GET", path)
+    finally:
+        await lab.bench.ease("disk_full")
+    start = len(peer.taken)
+    await peer.ask("with room", "PUT", path, values[1].encode())
+    name = str(lab.trace.seen["point"])
+    report = await peer.wait_for(
+        lambda each: str(each.data.get(name)) == values[1], AGAIN_SECONDS, start
+    )
+    lab.trace.seen["reported"] = report is not None
+    await peer.ask("put back", "PUT", path, before.encode())
+
+
+async def full_start(lab: Lab) -> None:
+    """Give an order while the disk is full, and let it be stored when there is room; then kill the process on a full disk."""
+    lab.bench.needs_helper()
+    peer = await lab.peer()
+    found = await steps(lab, peer)
+    if found is None:
+        return
+    path, values, before = found
+    try:
+        await _strike(lab, "disk_full", seconds=LASTING_SECONDS)
+        await peer.ask("order", "PUT", path, values[0].encode())
+        lab.trace.seen["expected"] = values[0]
+        await peer.wait_ended(FULL_SECONDS)
+        await lab.bench.ease("disk_full")
+        await lab.bench.sleep(SETTLE_SECONDS)
+        await _strike(lab, "disk_full", seconds=LASTING_SECONDS)
+        await lab.bench.strike("kill", {})
+        if await back(lab, "back") is None:
+            return
+        peer = await lab.peer()
+        await peer.ask("afterwards", "GET", path)
+    finally:
+        await lab.bench.ease("disk_full")
+    await peer.ask("put back", "PUT", path, before.encode())
+
+
+async def read_only(lab: Lab) -> None:
+    """Let the machine start on a disk that can only be read, and anew when it can be written."""
+    lab.bench.needs_helper()
+    peer = await lab.peer()
+    found = await steps(lab, peer)
+    if found is None:
+        return
+    path, values, before = found
+    await _strike(lab, "disk_read_only", seconds=LASTING_SECONDS)
+    try:
+        if await back(lab, "back") is None:
+            return
+        peer = await lab.peer()
+        await peer.ask("order", "PUT", path, values[0].encode())
+        await peer.ask("afterwards", "GET", path)
+        await peer.ask("put back", "PUT", path, before.encode())
+    finally:
+        await lab.bench.ease("disk_read_only")
+    await lab.bench.strike("kill", {})
+    await back(lab, "anew")
+
+
+async def wrong_clock(lab: Lab) -> None:
+    """Set the clock back by a year and kill the process: by that clock the certificate is not yet valid."""
+    lab.bench.needs_helper()
+    peer = await lab.peer()
+    found = await steps(lab, peer)
+    if found is None:
+        return
+    path, values, before = found
+    await _strike(lab, "clock_wrong", seconds=LASTING_SECONDS)
+    try:
+        await lab.bench.strike("kill", {})
+        if await back(lab, "back") is None:
+            return
+        peer = await lab.peer()
+        until = peer.time_ms() + DEADLINE_MS if "deadline" in lab.known.reads else None
+        await peer.ask("order", "PUT", path, values[0].encode(), until_ms=until)
+        await peer.ask("put back", "PUT", path, before.encode(), until_ms=until)
+    finally:
+        await lab.bench.ease("clock_wrong")
+
+
+async def silent(lab: Lab) -> None:
+    """Kill the sound server as often as it comes back, and give orders meanwhile: the volume, and to play."""
+    lab.bench.needs_helper()
+    peer = await lab.peer()
+    found = await steps(lab, peer)
+    if found is None:
+        return
+    path, values, before = found
+    play = lab.point("play")
+    await _strike(lab, "sound_dead", seconds=LASTING_SECONDS)
+    try:
+        await peer.ask("order", "PUT", path, values[0].encode())
+        if play is not None:
+            title = await peer.ask("title", "GET", path_of(play))
+            if title.ok and title.payload:
+                await peer.ask("play", "PUT", path_of(play), title.payload)
+        await peer.wait_ended(DEAD_SECONDS)
+        await peer.ask("afterwards", "GET", path)
+        await peer.ask("put back", "PUT", path, before.encode())
+    finally:
+        await lab.bench.ease("sound_dead")
+    lab.trace.seen["ended"] = peer.ended.is_set()
+
+
 CASES = (
     Case("killed", helped(killed), "kill -9 between an order and the report of it", limit=150, seconds=15),
     Case("killed update", helped(killed_update), "kill -9 in an update", limit=200, seconds=15),
     Case("frozen", helped(frozen), "a process that stands still", limit=150, seconds=14),
     Case("worn", helped(worn), "bits of the card that flip", limit=150, seconds=4),
+    Case("full", helped(full), "a full disk", limit=120, cuts=False, fills=True, seconds=6),
+    Case("full start", helped(full_start), "kill -9 while the disk is full", limit=200, seconds=14),
+    Case("read only", helped(read_only), "a disk that can only be read", limit=150, seconds=6),
+    Case("wrong clock", helped(wrong_clock), "a clock that is a year behind", limit=150, seconds=3),
+    Case("no sound", helped(silent), "a sound server that dies", limit=90, cuts=False, seconds=4),
 )  # fmt: skip

@@ -73,6 +73,28 @@ async def meet(
     return (await device)[0], heard
 
 
+async def test_who_came_and_has_gone_is_not_taken_though_it_said_something(
+    papers: Papers, certificates: ca.Certificates
+) -> None:
+    async with bench(papers) as (made, port):
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port)) as impatient:
+                impatient.sendall(b"\x16\x03\x01 the beginning of a handshake")
+        assert await meet(made, port, Manner(), trusting(certificates)) == ("", b"hello")
+
+
+async def test_a_device_without_a_handshake_has_ended(papers: Papers) -> None:
+    async with bench(papers) as (made, port):
+        device = asyncio.create_task(client(port, ssl.create_default_context()))
+        line = await made.accept(Manner(), 10)
+        peer = MqttPeer(made, line, Known(UUID, TOKEN), Trace())
+        peer.start()
+        assert await peer.wait_ended(20)
+        assert line.seen.fault
+        await peer.stop()
+        await device
+
+
 async def test_a_careful_device_takes_the_right_papers_and_no_others(
     papers: Papers, certificates: ca.Certificates
 ) -> None:

@@ -155,6 +155,8 @@ class Session:
             self.answer(replace(message, token=b"tok"), Answer(Code.CONTENT))
         elif self.twin.dazed and self.bench.case == "orders":
             self.later(0.0, message, Answer(Code.INTERNAL_SERVER_ERROR))
+        elif self.twin.is_stuck():
+            pass
         elif not (self.too_many(message) or (message.kind == NON and self.bad("frames.non"))):
             late = 1.5 if self.bad("control.swift") else 0.0
             if self.twin.bad_in("update download", "update.answers") and message.code == GET:
@@ -198,6 +200,8 @@ class Session:
         """Carry a request out in time, and once for each id."""
         options = dict(message.options)
         until = int.from_bytes(options.get(UNTIL, b""), "big")
+        if until and "clock_wrong" in self.twin.lacks and self.bad("faults.clock-order"):
+            return Answer(Code.SERVICE_UNAVAILABLE, b"too late")
         if until and until < self.bench.wall_ms() and not self.bad("control.late"):
             return Answer(Code.SERVICE_UNAVAILABLE, b"too late")
         key = options.get(REQUEST_ID, b"")

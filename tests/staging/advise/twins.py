@@ -36,6 +36,7 @@ class Twin:
         self.numbers = itertools.count(1)
         self.failures = 0
         self.dazed = False
+        self.lacks: set[str] = set()
         self.version = "1.0.0"
         self.update = Update(self)
         self.voice = Voice(self)
@@ -80,9 +81,12 @@ class Twin:
     # What the helper beside it does.
 
     async def strike(self, fault: str, values: Mapping[str, int | str]) -> None:
-        """Be killed, stand still, or lose some bits of the card."""
+        """Be killed, stand still, lose some bits of the card, or have no room, no sound or a wrong clock."""
         if fault == "freeze":
             self.awake.clear()
+        if fault not in {"kill", "card"}:
+            self.lacks.add(fault)
+        if fault in {"freeze", "disk_full", "clock_wrong", "sound_dead"}:
             return
         assert values or fault == "kill"
         self.awake.set()  # its process is another one afterwards
@@ -96,13 +100,24 @@ class Twin:
                 self.session.sulks = 30.0
             if self.bad_in("worn", "faults.card"):
                 self.session.sulks = 100.0
+            if self.bad_in("full start", "faults.full-start"):
+                self.session.sulks = 100.0
             self.session.end()
 
     async def ease(self, fault: str) -> None:
         """Go on."""
-        assert fault == "freeze"
-        if not self.bad("faults.wakes"):
+        self.lacks.discard(fault)
+        if fault == "disk_full" and self.bad_in("full start", "faults.full-order"):
+            self.values["volume"] = 8
+        if fault == "freeze" and not self.bad("faults.wakes"):
             self.awake.set()
+
+    def is_stuck(self) -> bool:
+        """Whether it answers nothing for what it lacks just now."""
+        stuck = {"disk_full": "faults.full", "sound_dead": "faults.sound"}
+        return self.bench.case in {"full", "no sound"} and any(
+            self.bad(check) for lack, check in stuck.items() if lack in self.lacks
+        )
 
     def reboot(self) -> None:
         """End the connection, as a machine does that starts again."""
@@ -131,6 +146,12 @@ class Twin:
                 await asyncio.sleep(400)
             return 0.0
         line.shaken.set_result("TLSv1.2" if manner.tls == "1.2" else "TLSv1.3")
+        for lack, check in (
+            ("clock_wrong", "faults.clock"),
+            ("disk_read_only", "faults.read-only"),
+        ):
+            if lack in self.lacks and self.bad(check):
+                await asyncio.sleep(30)
         session = self.session = Session(self, line)
         since = self.bench.now()
         await session.run()

@@ -34,6 +34,7 @@ words({
   "fault.cloud_time": ["云端报错误的时间（下次注册起）", "The cloud tells a wrong time, from the next registration on"],
   "fault.freeze": ["冻结：代理进程停住", "Freeze: the agent's process stands still"],
   "fault.disk_full": ["状态文件所在的磁盘满了", "The disk of the state is full"],
+  "fault.disk_read_only": ["状态文件所在的磁盘只读（代理被杀后在上面启动）", "The disk of the state can only be read: the agent is killed, and starts on it"],
   "fault.clock_wrong": ["设备的时钟错了", "The machine's clock is wrong"],
   "fault.sound_dead": ["声音服务器死了，回来又死", "The sound server dies, as often as it comes back"],
   "fault.kill": ["杀死代理进程（kill -9）", "Kill the agent (kill -9)"],
