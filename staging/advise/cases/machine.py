@@ -246,14 +246,15 @@ async def silent(lab: Lab) -> None:
     lab.trace.seen["ended"] = peer.ended.is_set()
 
 
+# A process that starts again knows nothing of its waits: these come where a device would only be left alone to forget them.
 CASES = (
-    Case("killed", helped(killed), "kill -9 between an order and the report of it", limit=150, seconds=15),
-    Case("killed update", helped(killed_update), "kill -9 in an update", limit=200, seconds=15),
-    Case("frozen", helped(frozen), "a process that stands still", limit=150, seconds=14),
-    Case("worn", helped(worn), "bits of the card that flip", limit=150, seconds=4),
+    Case("killed", helped(killed), "kill -9 between an order and the report of it", limit=150, cuts=False, fills=True, seconds=15),
+    Case("killed update", helped(killed_update), "kill -9 in an update", limit=200, cuts=False, fills=True, seconds=15),
+    Case("frozen", helped(frozen), "a process that stands still", limit=150, cuts=False, fills=True, seconds=14),
+    Case("worn", helped(worn), "bits of the card that flip", limit=150, cuts=False, fills=True, seconds=4),
     Case("full", helped(full), "a full disk", limit=120, cuts=False, fills=True, seconds=6),
-    Case("full start", helped(full_start), "kill -9 while the disk is full", limit=200, seconds=14),
-    Case("read only", helped(read_only), "a disk that can only be read", limit=150, seconds=6),
-    Case("wrong clock", helped(wrong_clock), "a clock that is a year behind", limit=150, seconds=3),
+    Case("full start", helped(full_start), "kill -9 while the disk is full", limit=200, cuts=False, fills=True, seconds=14),
+    Case("read only", helped(read_only), "a disk that can only be read", limit=150, cuts=False, fills=True, seconds=6),
+    Case("wrong clock", helped(wrong_clock), "a clock that is a year behind", limit=150, cuts=False, fills=True, seconds=3),
     Case("no sound", helped(silent), "a sound server that dies", limit=90, cuts=False, seconds=4),
 )  # fmt: skip

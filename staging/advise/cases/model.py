@@ -21,7 +21,7 @@ class Case:
         quick: whether the quick suite has it.
         links: the links on which it can be done.
         limit: seconds after which it is broken off.
-        cuts: whether it ends connections, after which a device waits longer each time.
+        cuts: whether it ends connections, after which a device waits longer each time; a machine that starts again does not.
         fills: whether it may be run earlier, while a device would only be left alone.
         seconds: how long it takes with a device that does as it should.
     """

@@ -89,7 +89,8 @@ class Twin:
         if fault in {"freeze", "disk_full", "clock_wrong", "sound_dead"}:
             return
         assert values or fault == "kill"
-        self.awake.set()  # its process is another one afterwards
+        self.awake.set()  # its process is another one afterwards, which knows nothing of its waits
+        self.failures = 0
         if self.bad_in("killed", "faults.order"):
             self.values["volume"] = 8
         if self.bad_in("killed", "faults.report"):
