@@ -139,9 +139,17 @@ async def visit(
                 raise StagingError(f"device {device.uuid} did not come: {error}") from error
     made = report.build(outcome, known, suite=wish.suite, seed=wish.seed, started_ms=started)
     made["signature"] = sign.sign(made, certificates)
-    return made, write(
-        made, wish.folder or Shelf(data.root).folder(device.uuid, started), wish.language
-    )
+    return made, _keep(data, made, wish)
+
+
+def _keep(data: DataDir, made: dict[str, Any], wish: Wish) -> Path:
+    """Write a report where it is wanted, else on the cloud's shelf, whose oldest ones of this device then go."""
+    if wish.folder is not None:
+        return write(made, wish.folder, wish.language)
+    shelf, uuid = Shelf(data.root), made["device"]["uuid"]
+    folder = write(made, shelf.folder(uuid, made["startedMs"]), wish.language)
+    shelf.clear_out(uuid)
+    return folder
 
 
 def _helper(data: DataDir, uuid: str, wish: Wish) -> MachineHelper:

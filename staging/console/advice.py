@@ -11,6 +11,9 @@ from starlette.responses import JSONResponse, Response
 from staging.advise.compare import compare
 from staging.advise.shelf import FORMS
 from staging.console.call import Call, number_of, text_of
+from staging.data_dir import DataDir
+from staging.errors import StagingError
+from staging.identity import ca
 from wire.errors import FieldError, MissingFieldError
 
 SEED_MAX = 2**31 - 1
@@ -61,9 +64,23 @@ async def cancel(call: Call) -> Response:
 
 
 async def shown(call: Call) -> Response:
-    """Return a report without the records of its cases, which the file has."""
+    """Return a report without the records of its cases, which the file has, and whether this cloud signed it so."""
     made = await _read(call, number_of(call, "report"))
-    return JSONResponse({name: made[name] for name in made if name not in {"cases", "signature"}})
+    signed = await asyncio.to_thread(_verified, call.console.data, made)
+    told = {name: made[name] for name in made if name not in {"cases", "signature"}}
+    return JSONResponse(told | signed)
+
+
+def _verified(data: DataDir, made: dict[str, Any]) -> dict[str, str]:
+    """Return ``signedBy``, or ``unsigned`` with the reason."""
+    from staging.advise import sign  # noqa: PLC0415  # see above
+
+    try:
+        return {"signedBy": sign.verify(made, ca.locate(data.ca).ca.read_bytes()), "unsigned": ""}
+    except StagingError as error:
+        return {"signedBy": "", "unsigned": str(error)}
+    except OSError as error:
+        return {"signedBy": "", "unsigned": f"signature: cannot be read: ca.crt: {error.strerror}"}
 
 
 async def _read(call: Call, number: int) -> dict[str, Any]:

@@ -23,9 +23,11 @@ import pytest
 from staging.advise import catalogue
 from staging.advise.cases.control import _is_point
 from staging.advise.progress import SAYS_ZH, line_of
+from staging.advise.releases import Releases
 from staging.errors import StagingError
-from tests.staging.advise.rig import advise, grades
+from tests.staging.advise.rig import GOOD, advise, grades
 from tests.staging.advise.twin_points import POINTS
+from tests.staging.advise.twins import OLD
 
 BAD = {"fail", "warn"}
 EVERY = os.environ.get("ADVISE_PROOF") == "1"
@@ -108,6 +110,21 @@ def test_a_machine_that_hears_nobody_proves_nothing_while_it_is_muted() -> None:
         "voice.form", "voice.unasked",
     }  # fmt: skip
     assert found["voice.form"] == "fail"
+
+
+@pytest.mark.parametrize("releases", [Releases(), Releases(None, GOOD)])
+def test_a_box_of_2017_is_asked_nothing_that_it_cannot(releases: Releases) -> None:
+    """It describes itself not, reads no deadlines, numbers no reports, has no TUF, no helper and nobody who speaks to it."""
+    found = grades(advise(OLD, releases=releases, trusts=False))
+    assert {name: grade for name, grade in found.items() if grade in BAD} == {
+        "link.jitter": "warn"
+    }
+    cannot = {name for name, grade in found.items() if grade == "not applicable"}
+    assert {
+        "control.described", "control.late", "control.once", "reports.numbers", "reports.same-number", "update.forged",
+        "voice.form", "faults.back", "faults.clock",
+    } <= cannot  # fmt: skip
+    assert not {name for name in cannot if name.startswith(("link", "tls", "frames"))}
 
 
 def test_the_page_has_each_check() -> None:

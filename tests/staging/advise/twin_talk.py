@@ -214,7 +214,7 @@ class Session:
 
     def handle(self, message: Message) -> Answer:
         path = message.path
-        if path == ("resource",) and message.code == GET:
+        if path == ("resource",) and message.code == GET and not self.twin.is_old:
             code = Code.INTERNAL_SERVER_ERROR if self.bad("control.described") else Code.CONTENT
             return Answer(code, dump_object({"resources": POINTS, "report": []}))
         if path == ("newfirmware",):
@@ -318,7 +318,8 @@ class Session:
         self.registered = True
         version = self.twin.version
         told: dict[str, object] = {
-            "device_info": {"uuid": UUID, "firmwareVersion": version, "reads": ["deadline"]},
+            "device_info": {"uuid": UUID, "firmwareVersion": version}
+            | ({} if self.twin.is_old else {"reads": ["deadline"]}),
             "package_info": {"product": "story", "os": {"version": version}},
         }
         await self.report(told, 0)
@@ -336,7 +337,7 @@ class Session:
     def report_of(self, data: dict[str, object], number: int = 0) -> Message:
         uuid = "f" * 14 if self.bad("reports.query") and number else UUID
         body: dict[str, object] = {"data": data}
-        if number:
+        if number and not self.twin.is_old:
             body |= {"epoch": "0" * 16, "number": number}
         query = (f"deviceUuid={uuid}", f"token={TOKEN}")
         return request("POST", ("v1", "device", "data"), dump_object(body), query)

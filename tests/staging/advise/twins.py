@@ -20,6 +20,8 @@ from tests.staging.advise.twin_voice import Voice
 from tests.staging.advise.virtual import VirtualBench, VirtualLine
 from wire.exchange import Answer
 
+OLD = "a box of 2017"
+
 
 class Twin:
     """One machine."""
@@ -41,11 +43,18 @@ class Twin:
         self.update = Update(self)
         self.voice = Voice(self)
         bench.speaker = self.voice.speak
+        if self.is_old:
+            bench.speaker, bench.helped = None, False
         self.session: Session | None = None
         self.tasks: set[asyncio.Task[None]] = set()
         self.awake = asyncio.Event()
         self.awake.set()
         bench.machine = self
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is as the boxes of 2017: it describes nothing, reads nothing of ours, numbers no reports, and waits without jitter."""
+        return self.fault == OLD
 
     def bad(self, check: str) -> bool:
         """Whether the twin has this fault."""
@@ -130,7 +139,7 @@ class Twin:
         if self.bad_in("restarts", "link.no-storm"):
             return 0.1 + 0.02 * self.random.random()
         base = 0.5 * 2.0 ** min(max(self.failures - 1, 0), 4)
-        if self.bad("link.jitter"):
+        if self.bad("link.jitter") or self.is_old:
             return base
         return base * (0.55 + 0.4 * self.random.random())
 

@@ -17,6 +17,7 @@ from staging.store import Database
 from staging.times import now_ms
 from tests.staging.console.conftest import Stage, offered
 from tests.staging.console.furnished import furnish
+from tests.staging.console.kept_reports import keep_reports
 from tests.staging.console.page import PASSWORD, USER, Page, start_browser
 from tests.staging.console.test_access import PAGES, violations, walk_to
 
@@ -32,14 +33,19 @@ def everywhere(page: Page, stage: Stage) -> list[str]:
     database = Database(stage.bench.cloud_data / "cloud.sqlite")
     halted = furnish(database, now_ms())
     database.close()
+    shown = keep_reports(stage.bench.cloud_data, stage.uuid, now_ms())
+    advisor = f"devices/{stage.uuid}/advisor"
     wrong: list[str] = []
     for language, theme in product(LANGUAGES, THEMES):
         page.js("localStorage.setItem('story-console-language', arguments[0])", language)
         page.js("localStorage.setItem('story-console-theme', arguments[0])", theme)
-        for path in (*PAGES, f"strategies/{halted}", f"devices/{stage.uuid}"):
+        for path in (*PAGES, f"strategies/{halted}", f"devices/{stage.uuid}", advisor):
             page.resize((1280, 900))
             page.open(f"/console/{path}")
             page.get("main .card")
+            if path == advisor:
+                page.click(f"[data-report='{shown}']")
+                page.get("[data-part=report] [data-check='control.range']")
             for details in page.all("main details:not([open]) > summary"):
                 page.js("arguments[0].click()", details)
             for width in WIDTHS:

@@ -19,6 +19,7 @@ from staging.store.history import HistoryPoint
 from staging.times import now_ms
 from tests.staging.console.conftest import Stage
 from tests.staging.console.furnished import furnish
+from tests.staging.console.kept_reports import keep_reports
 from tests.staging.console.page import PASSWORD, PHONE, USER, WIDE, Page, start_browser
 from tools.bench import Bench
 from tools.processes import command
@@ -102,6 +103,20 @@ def walk(page: Page, stage: Stage) -> None:
     page.see(f"tr[data-uuid='{stage.uuid}']", "Bench speaker")
     shoot(page, "devices")
     show_device(page, stage)
+    show_advisor(page, stage)
+
+
+def show_advisor(page: Page, stage: Stage) -> None:
+    """Show the advisor's page with two reports of the device, one of them open."""
+    shown = keep_reports(stage.bench.cloud_data, stage.uuid, now_ms())
+    page.js("localStorage.setItem('story-console-language', 'en')")
+    page.cdp("Emulation.setEmulatedMedia", features=[])
+    page.open(f"/console/devices/{stage.uuid}/advisor")
+    page.click(f"[data-report='{shown}']")
+    page.see("[data-role=signature]", "Signed by")
+    page.click("[data-role=compare]")
+    page.get("[data-change='control.range']")
+    shoot(page, "advisor")
 
 
 def show_updates(page: Page, stage: Stage) -> None:

@@ -6,6 +6,7 @@ Tests staging.advise.shelf too.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,31 +15,24 @@ from typing import Any
 import httpx
 import pytest
 
-from staging.advise import catalogue, report
+from staging.advise import catalogue, report, sign
 from staging.advise.record import Known
-from staging.advise.shelf import FORMS, Shelf
+from staging.advise.shelf import FORMS, JUNIT, KEPT, Shelf
 from staging.advise.visit import write
+from staging.identity import ca
 from staging.identity.rights import Role
 from staging.store import Database, devices
 from staging.store.models import Binding
+from staging.times import now_ms
 from tests.staging.advise.rig import advise
 from tests.staging.advise.twin_points import TOKEN
 from tests.staging.console.bare import bare_cloud
 from tests.staging.console.conftest import Stage
+from tests.staging.console.kept_reports import AFTER, BEFORE, keep_reports
 from tests.staging.console.page import Page
 from tests.staging.console.test_access import violations
 
 UUID = "0083000000000a"
-BEFORE, AFTER = 1790000000000, 1790000001000
-
-
-def keep_reports(root: Path, uuid: str) -> None:
-    """Put two reports on a cloud's shelf; in the later one integers out of range are taken."""
-    for at, fault in ((BEFORE, ""), (AFTER, "control.range")):
-        known = Known(uuid, TOKEN, version="1.0")
-        outcome = advise(fault, catalogue.select("control"))
-        made = report.build(outcome, known, suite="control", seed=7, started_ms=at)
-        write(made, Shelf(root).folder(uuid, at), "en")
 
 
 @pytest.fixture
@@ -85,6 +79,7 @@ async def test_reports_are_listed_shown_downloaded_and_compared(tester: Asker) -
     assert found[0]["firmware"] == "1.0"
     shown = await tester.get(f"/{AFTER}")
     assert "cases" not in shown
+    assert shown["signedBy"] == ""
     assert {each["id"]: each["verdict"] for each in shown["checks"]}["control.range"] == "fail"
     for form in FORMS:
         file = await tester.client.get(f"/api/devices/{UUID}/advice/{AFTER}/{form}")
@@ -94,6 +89,39 @@ async def test_reports_are_listed_shown_downloaded_and_compared(tester: Asker) -
         assert b"control.range" in file.content
     (change,) = (await tester.get(f"/compare?before={BEFORE}&after={AFTER}"))["changes"]
     assert (change["id"], change["kind"]) == ("control.range", "broke")
+
+
+@pytest.fixture
+def signed(tmp_path: Path, certificates: ca.Certificates) -> None:
+    outcome = advise(checks=catalogue.select("frames.ping"))
+    made = report.build(
+        outcome, Known(UUID, TOKEN), suite="frames.ping", seed=7, started_ms=now_ms()
+    )
+    made["signature"] = sign.sign(made, certificates)
+    write(made, Shelf(tmp_path).folder(UUID, BEFORE), "en")
+
+
+@pytest.mark.usefixtures("signed")
+async def test_a_report_is_shown_with_who_signed_it(
+    tester: Asker, tmp_path: Path, certificates: ca.Certificates
+) -> None:
+    assert "cannot be read: ca.crt" in (await tester.get(f"/{BEFORE}"))["unsigned"]
+    (tmp_path / "ca").mkdir(exist_ok=True)
+    shutil.copy(certificates.ca, tmp_path / "ca" / "ca.crt")
+    shown = await tester.get(f"/{BEFORE}")
+    assert (shown["signedBy"][:3], shown["unsigned"]) == ("CN=", "")
+
+
+def test_of_each_device_the_newest_reports_are_kept(tmp_path: Path) -> None:
+    shelf, other = Shelf(tmp_path), "0083000000000b"
+    for uuid, number in [(UUID, KEPT + 3), (other, 2)]:
+        for at in range(number):
+            folder = shelf.folder(uuid, at)
+            folder.mkdir(parents=True)
+            (folder / JUNIT).write_bytes(b"x")
+    shelf.clear_out(UUID)
+    kept = {path.name for path in (tmp_path / "advise").iterdir()}
+    assert kept == {f"{UUID}-{at}" for at in range(3, KEPT + 3)} | {f"{other}-0", f"{other}-1"}
 
 
 @pytest.mark.parametrize(
@@ -142,9 +170,11 @@ def test_the_page(logged_in: Page, reports: str) -> None:
     logged_in.click(f"[data-report='{AFTER}']")
     logged_in.see("[data-part=report] [data-check='control.range']", "fail")
     logged_in.see("[data-part=report] [data-check='control.range']", "To change")
+    logged_in.see("[data-part=report] [data-role=signature]", "The signature does not hold")
     logged_in.click("[data-role=compare]")
     logged_in.see("[data-change='control.range']", "pass → fail")
     logged_in.js("document.querySelector('select[name=suite]').value = 'control'")
+    logged_in.js("document.querySelector('input[name=seed]').value = '7'")
     logged_in.click("[data-role=advise]")
     logged_in.see("[data-part=run] [role=status]", "is offline: switch it on first")
     logged_in.js("localStorage.setItem('story-console-language', 'zh')")

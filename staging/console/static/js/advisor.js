@@ -57,17 +57,19 @@ export async function show(main, { match, signal }) {
 
 function beginForm(path, suites, take) {
   const suite = h("select", { name: "suite" }, suites.map((name) => h("option", { value: name }, suiteName(name))));
+  const seed = h("input", { name: "seed", type: "number", min: "1", max: "2147483647", step: "1", inputmode: "numeric" });
   const button = h("button", { class: "primary", type: "submit", data: { role: "advise" } }, t("adviseBegin"));
   const problem = h("p", { class: "bad", role: "alert" });
   const element = h("form", { class: "card stack", on: { submit } }, h("h2", {}, t("adviseNew")),
-    field(t("adviseSuite"), (attributes) => set(suite, attributes), t("adviseHint")), problem, h("div", {}, button));
+    field(t("adviseSuite"), (attributes) => set(suite, attributes), t("adviseHint")),
+    field(t("adviseSeed"), (attributes) => set(seed, attributes), t("adviseSeedHint")), problem, h("div", {}, button));
 
   async function submit(event) {
     event.preventDefault();
     problem.textContent = "";
     button.disabled = true;
     try {
-      take(await post(path, { suite: suite.value }));
+      take(await post(path, { suite: suite.value, seed: seed.value === "" ? null : Number(seed.value) }));
     } catch (error) {
       problem.textContent = errorText(error);
       button.disabled = false;
@@ -229,6 +231,7 @@ function reportCard(made) {
   return h("section", { class: "card stack", data: { part: "report" } },
     h("h2", { tabindex: "-1" }, t("reportOf", { at: dateTime(made.startedMs) })),
     h("p", { class: "soft" }, facts.join(" · ")), h("p", {}, tally(made.counts)),
+    h("p", { class: made.signedBy ? "" : "bad", data: { role: "signature" } }, made.signedBy ? t("reportSigned", { who: made.signedBy }) : t("reportUnsigned", { why: refusalText(made.unsigned) })),
     grouped(made.checks).map(([suite, checks]) => [h("h3", {}, suiteName(suite)), h("ol", { class: "plain stack tight" }, checks.map(resultLine))]));
 }
 
