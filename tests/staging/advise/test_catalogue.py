@@ -116,9 +116,7 @@ def test_a_machine_that_hears_nobody_proves_nothing_while_it_is_muted() -> None:
 def test_a_box_of_2017_is_asked_nothing_that_it_cannot(releases: Releases) -> None:
     """It describes itself not, reads no deadlines, numbers no reports, has no TUF, no helper and nobody who speaks to it."""
     found = grades(advise(OLD, releases=releases, trusts=False))
-    assert {name: grade for name, grade in found.items() if grade in BAD} == {
-        "link.jitter": "warn"
-    }
+    assert {name: grade for name, grade in found.items() if grade in BAD} == {"link.jitter": "warn"}
     cannot = {name for name, grade in found.items() if grade == "not applicable"}
     assert {
         "control.described", "control.late", "control.once", "reports.numbers", "reports.same-number", "update.forged",
