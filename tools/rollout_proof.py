@@ -174,6 +174,17 @@ def _minute(session: Session, run: Run, before: int) -> tuple[int, str]:
     return opened, rollouts.strategy_of(session, run.number).status
 
 
+def _one(version: Version, seed: int, count: int) -> Result:
+    """Roll one out and print what came of it: a proof that is stopped has told the seeds that it did."""
+    found = roll_out(version, seed, count)
+    print(
+        f"{version.name.partition(' ')[0]} seed {seed}: {found.state}, "
+        f"phases {found.phases}, ordered {found.ordered}",
+        flush=True,
+    )
+    return found
+
+
 def main() -> int:
     """Run the proof and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -185,7 +196,7 @@ def main() -> int:
     lines, kept = [], []
     for version in VERSIONS.values() if options.only is None else [VERSIONS[options.only]]:
         began = time.process_time()
-        found = [roll_out(version, seed, options.devices) for seed in range(options.seeds)]
+        found = [_one(version, seed, options.devices) for seed in range(options.seeds)]
         early = sum(each.halted and each.phases <= PHASES.index("5%") + 1 for each in found)
         halted = sum(each.halted for each in found)
         orders = sorted(each.ordered for each in found)[len(found) // 2]

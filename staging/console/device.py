@@ -23,6 +23,7 @@ async def state(call: Call, row: DeviceRow) -> dict[str, Any]:
     shown = shapes.device(
         row, online=gateway.is_online(row.device.uuid), viewer=call.session.viewer,
         twin=gateway.has_twin(row.device.uuid), now=call.services.clock(),
+        unasked=gateway.sessions.unasked_since(row.device.uuid),
     )  # fmt: skip
     shown |= {"bench": faults_of(call, row)}
     if not shown["mine"]:

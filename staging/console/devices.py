@@ -90,6 +90,7 @@ def shape(call: Call, row: DeviceRow) -> dict[str, Any]:
         viewer=call.session.viewer,
         twin=gateway.has_twin(uuid),
         now=call.services.clock(),
+        unasked=gateway.sessions.unasked_since(uuid),
     )
 
 

@@ -27,13 +27,19 @@ TEXT_LIMIT = 2000
 
 
 def device(
-    row: DeviceRow, *, online: bool, viewer: Viewer, twin: bool = False, now: int = 0
+    row: DeviceRow,
+    *,
+    online: bool,
+    viewer: Viewer,
+    twin: bool = False,
+    now: int = 0,
+    unasked: int | None = None,
 ) -> dict[str, Any]:
     """Return a device for the list and the head of its page; times in ms.
 
     Of a device that is bound to somebody else ``viewer`` sees its state and version, and neither its
     name and values nor whose it is. ``twin``: whether two machines use the device's identity. ``now``: ms, which says
-    whether an update is stuck.
+    whether an update is stuck. ``unasked``: since when it is connected, of a device whose silence says nothing yet.
     """
     device = row.device
     stands = rights.standing(device.version, row.account_id, viewer.account_id)
@@ -52,6 +58,7 @@ def device(
         "bound": row.account_id is not None,
         "mine": stands is Standing.OWN,
         "lastHeartbeat": device.last_heartbeat_time,
+        "unasked": unasked,
         "battery": _value(values.get(BATTERY)),
         "volume": _value(values.get(VOLUME)),
         "update": _update(row, now),

@@ -239,6 +239,14 @@ class Sessions:
         """Return a device's session, None while it is offline."""
         return self.by_uuid.get(uuid)
 
+    def unasked_since(self, uuid: str) -> int | None:
+        """Return since when a device is connected that answers no question of ours, in ms; None: it is asked, or not here.
+
+        That its process stands still shows in its missing reports alone: its system answers the probes.
+        """
+        session = self.by_uuid.get(uuid)
+        return None if session is None or PING in session.abilities else session.registered_ms
+
     def get(self, uuid: str) -> Session:
         """Return a device's session; raises DeviceOfflineError."""
         session = self.by_uuid.get(uuid)

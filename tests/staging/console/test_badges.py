@@ -44,6 +44,24 @@ def test_presence_and_update_are_two_badges(page: Page) -> None:
     assert found[0][2] == "Update to 1.1 queued: starts when it is online"
 
 
+def test_silence_is_said_of_a_device_that_is_not_asked(page: Page) -> None:
+    """Since when it is connected and was heard of, in s before the cloud's now; None: it answers questions."""
+    rows = ((None, 600, "online"), (600, 600, "quiet"), (600, 20, "online"), (20, 90_000, "online"))
+    script = """
+      const [rows, done] = arguments;
+      Promise.all([import('/console/static/js/badges.js'), import('/console/static/js/api.js')]).then(([badges, api]) => {
+        const ago = (seconds) => seconds === null ? null : api.serverNow() - seconds * 1000;
+        done(rows.map(([since, heard]) => {
+          const chip = badges.presence({ online: true, unasked: ago(since), lastHeartbeat: ago(heard) });
+          return [chip.dataset.presence, chip.textContent];
+        }));
+      })"""
+    found = page.browser.execute_async_script(script, rows)
+    assert [each[0] for each in found] == [row[2] for row in rows]
+    assert found[0][1] == "Online"
+    assert found[1][1].startswith("Online, not heard of for 60")
+
+
 def test_a_slider_whose_order_failed_shows_the_devices_value_again(
     device: Page, stage: Stage
 ) -> None:

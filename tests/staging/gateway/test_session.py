@@ -93,3 +93,17 @@ async def test_what_a_device_refuses_as_too_late_is_a_device_that_did_not_answer
     with pytest.raises(DeviceSilentError, match="too late"):
         await put(cloud)
     assert cloud.gateway.is_online(UUID)
+
+
+async def test_since_when_a_device_is_not_asked_is_told_of_one_that_answers_no_questions(
+    cloud: Any,
+) -> None:
+    assert cloud.gateway.sessions.unasked_since(UUID) is None  # it is not here
+    device = await cloud.register()
+    registered = cloud.clock.now
+    assert cloud.gateway.sessions.unasked_since(UUID) == registered
+    cloud.clock.now += 60_000
+    await device.report({"device_info": {"uuid": UUID, "reads": ["deadline"]}})
+    assert cloud.gateway.sessions.unasked_since(UUID) == registered
+    await device.report({"device_info": {"uuid": UUID, "reads": ["deadline", "ping"]}})
+    assert cloud.gateway.sessions.unasked_since(UUID) is None

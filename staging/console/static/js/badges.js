@@ -1,15 +1,40 @@
 // What a device is, in one word each: its presence, the update that is under way, whose it is, a value.
 
+import { serverNow } from "./api.js";
 import { h } from "./dom.js";
 import { percent } from "./format.js";
 import { t } from "./i18n.js";
 import "./words/badges.js";
 
-/** Whether a device is online; an update changes nothing about that. */
+// A device says each minute that it lives, by the document. One that is asked is known to be gone within half a minute; of
+// another one that froze nothing more can be said than that it was not heard of, until the cloud gives it up.
+const QUIET_MS = 75000;
+const TICK_MS = 5000;
+
+/** Whether a device is online; an update changes nothing about that. The badge follows the time while it is shown. */
 export function presence(device) {
-  if (device.online) return h("span", { class: "chip good", data: { presence: "online" } }, t("online"));
+  if (device.online) return connected(device);
   const name = device.status === "UNACTIVATED" ? "unactivated" : "offline";
   return h("span", { class: "chip", data: { presence: name } }, t(name));
+}
+
+function connected({ unasked, lastHeartbeat }) {
+  const chip = h("span");
+  const show = () => {
+    const silent = typeof unasked === "number" ? serverNow() - Math.max(unasked, lastHeartbeat ?? 0) : 0;
+    const isQuiet = silent >= QUIET_MS;
+    chip.className = `chip ${isQuiet ? "warn" : "good"}`;
+    chip.dataset.presence = isQuiet ? "quiet" : "online";
+    chip.textContent = isQuiet ? t("quiet", { seconds: Math.floor(silent / 1000) }) : t("online");
+  };
+  const tick = () => {
+    if (!chip.isConnected) return;
+    show();
+    setTimeout(tick, TICK_MS);
+  };
+  show();
+  if (typeof unasked === "number") setTimeout(tick, TICK_MS);
+  return chip;
 }
 
 /** The update that is under way, null without one. */

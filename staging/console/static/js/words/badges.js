@@ -11,6 +11,7 @@ words({
   heartbeat: ["最近心跳", "Last heartbeat"],
   owner: ["绑定用户", "Bound to"],
   online: ["在线", "Online"],
+  quiet: ["在线，{seconds} 秒没有消息", "Online, not heard of for {seconds} s"],
   offline: ["离线", "Offline"],
   unactivated: ["未激活", "Never seen"],
   mine: ["我", "me"],
