@@ -40,6 +40,13 @@ microphone = "{MIC_SOURCE}"
 capture = "parec"
 vad = "energy"
 """
+# A virtual microphone with faint noise, and the ear of whoever plays (`tools.pulse`).
+SERVER = (
+    "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes", "--log-level=error",
+    "-L", "module-null-sink sink_name=bench", "-L", "module-null-sink sink_name=mic",
+)  # fmt: skip
+NATIVE = "module-native-protocol-unix socket={} auth-anonymous=1"
+NOISE = ("--latency-msec=20", "--device=mic", "--volume=6554", "/dev/urandom")
 SOUND_PROGRAMS = ("pulseaudio", "pactl", "pacat", "parec")
 HAND, SENTENCE = ROOT / "tools" / "advise_hand.py", ROOT / "tools" / "utterance.wav"
 CLOUD = ("--api-port", "0", "--device-port", "0")
@@ -87,12 +94,20 @@ def _room() -> Iterator[Mapping[str, str]]:
         yield {}
         return
     with tempfile.TemporaryDirectory(prefix="advise-mic-") as short:
-        server = MicServer(Path(short))
+        folder = Path(short)
+        variables, place = MicServer(folder).variables, folder / "native"
+        log = folder / "sound.log"
+        # Again whenever it ends: the advisor kills it.
+        server = supervise(
+            "/usr/bin/pulseaudio", [*SERVER, "-L", NATIVE.format(place)], log, variables
+        )
+        noise = supervise("/usr/bin/pacat", NOISE, log, variables)
         try:
-            server.start()
-            yield server.variables
+            server.wait_for("sound server", lambda: place.exists() or None, START_SECONDS)
+            yield variables
         finally:
-            server.kill()
+            noise.stop()
+            server.stop()
 
 
 class Machine:

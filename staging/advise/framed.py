@@ -53,6 +53,8 @@ class FramedPeer(Peer):
         self._tokens: dict[int, bytes] = {}
         self.responses: list[tuple[float, Message]] = []
         self.resets: list[int] = []
+        self.acknowledged: list[int] = []
+        """The ids of messages that were acknowledged without an answer, which comes in a message of its own."""
         self._following: int | None = None
         self._bodies: dict[tuple[str, ...], bytes] = {}
 
@@ -79,6 +81,8 @@ class FramedPeer(Peer):
             self._finish(self._tokens.get(message.mid, b"?"), message)
         elif message.kind == CON:
             self.send(Message(RST, 0, message.mid))
+        elif message.kind == ACK:
+            self.acknowledged.append(message.mid)
 
     def _request(self, message: Message) -> None:
         block = _block(message, BLOCK1)

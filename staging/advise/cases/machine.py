@@ -31,6 +31,8 @@ FLIPS = 8
 PACE, BEGIN_SECONDS = 24 * 1024, 20.0
 # Seconds for which a disk is full after an order, in which a machine tries to store it, and for which a sound server is dead.
 FULL_SECONDS, DEAD_SECONDS = 4.0, 2.0
+# Seconds for a sound server to be there again.
+SOUND_SECONDS = 10.0
 # Seconds after which a lasting fault ends by itself, whatever becomes of the advisor.
 LASTING_SECONDS = 120
 # Milliseconds until the deadline of an order: what a tester's app would give it.
@@ -240,10 +242,15 @@ async def silent(lab: Lab) -> None:
                 await peer.ask("play", "PUT", path_of(play), title.payload)
         await peer.wait_ended(DEAD_SECONDS)
         await peer.ask("afterwards", "GET", path)
-        await peer.ask("put back", "PUT", path, before.encode())
     finally:
         await lab.bench.ease("sound_dead")
     lab.trace.seen["ended"] = peer.ended.is_set()
+    # Whoever watches over the server starts it again, and what comes next may need it.
+    end = lab.bench.now() + SOUND_SECONDS
+    while not (await peer.ask("put back", "PUT", path, before.encode())).ok:
+        if lab.bench.now() > end:
+            break
+        await lab.bench.sleep(1.0)
 
 
 # A process that starts again knows nothing of its waits: these come where a device would only be left alone to forget them.

@@ -140,6 +140,9 @@ def once(trace: Trace, _known: Known) -> Verdict:
         return failed("重复的消息又执行了一遍", "the repeated message was carried out again")
     if again.outcome == ANSWERED and again.code != first.code:
         return failed(f"先答 {first}，重复时答 {again}", f"first {first}, repeated {again}")
+    if trace.seen["acknowledged"]:
+        told = "carried out once; its answer came separately, and its acknowledgement twice"
+        return passed("执行一次；回答是分开来的，确认了两次", told)
     if again.outcome != ANSWERED:
         return warned(
             f"重复的消息：{in_zh(again)}", f"the repeated message was not answered again: {again}"

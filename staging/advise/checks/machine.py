@@ -181,7 +181,9 @@ def works_silent(trace: Trace, _known: Known) -> Verdict:
     if trace.seen["ended"]:
         return failed("断开了连接", "it ended its connection")
     told = ", ".join(
-        f"{name} {trace.probes[name]}" for name in ("order", "play") if name in trace.probes
+        f"{name} {trace.probes[name]}"
+        for name in ("order", "play", "put back")
+        if name in trace.probes
     )
     return passed(f"都有回答：{told}", f"all was answered: {told}")
 

@@ -125,6 +125,12 @@ def test_a_box_of_2017_is_asked_nothing_that_it_cannot(releases: Releases) -> No
     assert not {name for name in cannot if name.startswith(("link", "tls", "frames"))}
 
 
+def test_an_answer_that_came_separately_need_not_come_again() -> None:
+    found = advise("answers separately", catalogue.select("frames.once"))
+    assert grades(found) == {"frames.once": "pass"}
+    assert found.runs["repeats"].trace.seen["acknowledged"]
+
+
 def test_the_page_has_each_check() -> None:
     page = (Path(__file__).parents[3] / "docs" / "advisor.md").read_text("utf-8")
     listed = re.findall(r"^\| `([a-z0-9.-]+)` \| (yes)? ?\|", page, re.MULTILINE)

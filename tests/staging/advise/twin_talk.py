@@ -38,6 +38,11 @@ BAD_OPTION = 0x82
 KNOWN_OPTIONS = frozenset({11, 15, UNTIL, REQUEST_ID})
 
 
+def framed_of(message: Message) -> bytes:
+    data = encode(message)
+    return HEADER.pack(MAGIC, len(data)) + data
+
+
 class Session:
     """One connection of a twin."""
 
@@ -191,6 +196,13 @@ class Session:
         token = to.token
         if self.bad("frames.match"):
             mid ^= 1
+        if self.bad("answers separately") and kind == ACK:
+            self.recent[to.mid] = framed_of(Message(ACK, 0, mid))
+            self.line.send(self.recent[to.mid])
+            self.line.send(
+                framed_of(Message(CON, answer.code, next(self.mids), token, payload=answer.payload))
+            )
+            return
         data = encode(Message(kind, answer.code, mid, token, payload=answer.payload))
         framed = HEADER.pack(MAGIC, len(data)) + data
         self.recent[to.mid] = framed
