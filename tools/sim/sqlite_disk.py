@@ -145,7 +145,6 @@ class SqliteDisk:
         wanted = os.O_RDWR if flags & t.OPEN_READWRITE else os.O_RDONLY
         wanted |= os.O_CREAT if flags & t.OPEN_CREATE else 0
         wanted |= os.O_EXCL if flags & t.OPEN_EXCLUSIVE else 0
-        is_new = not os.path.lexists(path)
         try:
             descriptor = self._calls.open(path, wanted | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -160,9 +159,11 @@ class SqliteDisk:
         key: object = opened.node if opened else os.fstat(descriptor).st_ino
         shared = self._shared.setdefault(key, Shared())
         mount = opened.mount if opened else None
-        is_log = bool(flags & (t.OPEN_MAIN_JOURNAL | t.OPEN_WAL))
+        # As SQLite's own VFS: the folder is synced with a log's first sync after each opening, also of a log that a
+        # process left which was killed before it synced anything.
+        names_log = bool(flags & t.OPEN_CREATE and flags & (t.OPEN_MAIN_JOURNAL | t.OPEN_WAL))
         handle = Handle(
-            descriptor, path, shared, mount, is_new and is_log, bool(flags & t.OPEN_DELETEONCLOSE)
+            descriptor, path, shared, mount, names_log, bool(flags & t.OPEN_DELETEONCLOSE)
         )
         return handle, flags
 

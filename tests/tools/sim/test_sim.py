@@ -37,6 +37,12 @@ def test_no_invariant_is_broken_in_short_days_and_a_seed_is_the_same_again() -> 
     assert "2 seeds again, 0 different" in told
 
 
+def test_the_log_of_a_cloud_that_was_killed_before_is_found_again_after_a_power_cut() -> None:
+    # SQLite syncs the folder with a log's first sync after each opening, also of a log that was there.
+    told = run("tools.sim", "--seed", "90", "--hours", "0.1", "--density", "40", "--settle", "600")
+    assert "cloud: power cut" in told
+
+
 def test_nothing_acknowledged_is_lost_at_any_cut_of_one_operation() -> None:
     told = run("tools.sim.storage", "--length", "1", "--limit", "24", "--each", "3")
     assert told.count(" 0 faults") == 5
