@@ -244,6 +244,7 @@ def player(system: System) -> str:
             raise ProofError(f"no other player within {ONLINE_SECONDS} s: {status(system)['play']}")
         time.sleep(0.5)
     expect("what plays", status(system)["play"]["state"], "playing")
+    system.run("story-agent", "set", "play", "停止")  # an update waits for a story's end
     return f"{found}; killed, and another goes on"
 
 
