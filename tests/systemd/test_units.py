@@ -80,6 +80,16 @@ def test_the_cards_units_may_write_what_their_programs_write_and_no_more() -> No
     assert not any(values(given[name], "PrivateTmp") for name in ("grow", "start"))
 
 
+def test_the_file_system_grows_before_any_other_mount_of_it() -> None:
+    """On an emulated Pi resize2fs took /var/lib/story-agent, which the unit may not write, and a card's stories kept 256 MiB."""
+    table = (SYSTEMD / "image/files/etc/fstab").read_text("utf-8")
+    binds = re.findall(r"^/data/\S+\s+/(\S+)\s+none\s+bind", table, re.MULTILINE)
+    names = {path.replace("-", r"\x2d").replace("/", "-") + ".mount" for path in binds}
+    (unit,) = [unit for unit in IMAGES if unit.stem == "story-machine-start"]
+    assert len(names) == 3
+    assert names <= set(" ".join(values(unit, "Before")).split())
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze: units' lines")
 @pytest.mark.parametrize("unit", IMAGES, ids=lambda unit: unit.stem)
 def test_systemd_understands_every_line_of_the_cards_units(unit: Path, tmp_path: Path) -> None:

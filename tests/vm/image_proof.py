@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import signal
 import sys
@@ -209,6 +210,8 @@ def analysis(proof: Proof) -> str:
 def pi_first_start(proof: Proof) -> str:
     """Flash, plug in, wait: a Pi 3's own kernel, device tree and root; the profile comes from the first partition."""
     seconds = proof.register()
+    if said := re.findall(r"story-machine-\S+: .*could not.*", proof.card.serial()):
+        raise ProofError(f"the card's own units: {said[:4]}")
     return f"boot to registered {seconds:.0f} s"
 
 
