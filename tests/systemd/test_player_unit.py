@@ -68,6 +68,14 @@ def test_it_sees_what_it_plays_and_none_of_the_agents_other_files() -> None:
     assert {"/etc/story-agent", str(RUN_FOLDER), str(UNIT_SOCKET.parent), "/run/lock"} <= hidden
 
 
+def test_on_a_card_it_does_not_see_the_partition_whose_folders_are_the_agents() -> None:
+    """Where /var/lib is hidden, the socket lay in /data/story-agent, seen on the twin: the player's group may open it."""
+    table = (SYSTEMD / "image/files/etc/fstab").read_text("utf-8")
+    assert re.search(rf"^/data/\S+\s+{AGENTS}\s+none\s+bind", table, re.MULTILINE)
+    dropin = SYSTEMD / "image/files/etc/systemd/system/story-player@.service.d/story-machine.conf"
+    assert values(dropin, "InaccessiblePaths") == ["/data"]
+
+
 def test_it_reaches_no_other_machine_and_no_device_but_sound_cards() -> None:
     assert values(SERVICE, "IPAddressDeny") == ["any"]
     assert values(SERVICE, "IPAddressAllow") == ["localhost"]
