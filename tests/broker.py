@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from staging.broker.process import BrokerError, Mosquitto, find_program
 from staging.broker.settings import CLOUD_USER, Listeners, TlsFiles
 from tests.authority import LOOPBACK, Authority
 from tests.extras import require
+from tests.ports import free_port
 from wire.codes import Code
 from wire.exchange import Answer, Request
 from wire.reports import REGISTER_PATH, REPORT_PATH, parse_report
@@ -58,11 +58,8 @@ def tls_files(folder: Path, authority: Authority, leaf: LeafCert | None = None) 
 
 
 def free_ports() -> tuple[int, int]:
-    """Return two ports that are free now; another process may be faster."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((LOOPBACK, 0))
-        two.bind((LOOPBACK, 0))
-        return one.getsockname()[1], two.getsockname()[1]
+    """Return two ports that are free now."""
+    return free_port(), free_port()
 
 
 @asynccontextmanager

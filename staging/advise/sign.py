@@ -11,6 +11,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from staging.errors import StagingError
-from staging.identity.ca import Certificates
+from staging.identity.ca import Certificates, locate
 
 RSA, ECDSA = "RSASSA-PSS-SHA256", "ECDSA-SHA256"
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
@@ -94,3 +95,13 @@ def _matches(shown: x509.Certificate, kind: str, value: bytes, data: bytes) -> b
     except InvalidSignature:
         return False
     return True
+
+
+def judged(report: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Return ``signedBy`` for a cloud whose certificates are in ``folder``, or ``unsigned`` with the reason."""
+    try:
+        return {"signedBy": verify(report, locate(folder).ca.read_bytes()), "unsigned": ""}
+    except StagingError as error:
+        return {"signedBy": "", "unsigned": str(error)}
+    except OSError as error:
+        return {"signedBy": "", "unsigned": f"signature: cannot be read: ca.crt: {error.strerror}"}

@@ -12,8 +12,6 @@ from staging.advise.compare import compare
 from staging.advise.shelf import FORMS
 from staging.console.call import Call, number_of, text_of
 from staging.data_dir import DataDir
-from staging.errors import StagingError
-from staging.identity import ca
 from wire.errors import FieldError, MissingFieldError
 
 SEED_MAX = 2**31 - 1
@@ -72,15 +70,9 @@ async def shown(call: Call) -> Response:
 
 
 def _verified(data: DataDir, made: dict[str, Any]) -> dict[str, str]:
-    """Return ``signedBy``, or ``unsigned`` with the reason."""
     from staging.advise import sign  # noqa: PLC0415  # see above
 
-    try:
-        return {"signedBy": sign.verify(made, ca.locate(data.ca).ca.read_bytes()), "unsigned": ""}
-    except StagingError as error:
-        return {"signedBy": "", "unsigned": str(error)}
-    except OSError as error:
-        return {"signedBy": "", "unsigned": f"signature: cannot be read: ca.crt: {error.strerror}"}
+    return sign.judged(made, data.ca)
 
 
 async def _read(call: Call, number: int) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from agent.routes import cloud_handler
 from agent.settings import LinkKind, LinkSettings
 from base.clock import TrustedTime
 from resources.dispatch import Dispatch
-from tests.agent.local.rig import Kept, cancel, free_port, serving
+from tests.agent.local.rig import Kept, cancel, serving
 from tests.agent.parts import Cloud, make_profile, until
 from tests.authority import Authority
 from tests.broker import MqttCloud, broker
+from tests.ports import free_port
 from tests.proxy import DOWN, UP, Proxy, proxy
 from transport.errors import TransportError
 from wire.codes import Code, dotted

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from agent.cli import main
-from tests.agent.local.rig import free_port
 from tests.conftest import write_tone
+from tests.ports import free_port
 
 BIN = Path(sys.executable).parent
 START_TIMEOUT = 40.0

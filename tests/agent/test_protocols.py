@@ -18,10 +18,11 @@ from agent.routes import cloud_handler
 from agent.settings import LinkKind, LinkSettings
 from base.clock import TrustedTime
 from tests.agent.local.lan_parts import client_of, serving_oscore
-from tests.agent.local.rig import SECRET, Bench, Kept, cancel, free_port, serving
+from tests.agent.local.rig import SECRET, Bench, Kept, cancel, serving
 from tests.agent.parts import Cloud, make_profile
 from tests.authority import Authority
 from tests.broker import MqttCloud, broker
+from tests.ports import free_port
 from wire.codes import Code, dotted
 from wire.datapoints import (
     STRING_LIMIT,

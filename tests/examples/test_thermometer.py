@@ -17,9 +17,9 @@ from agent.local.client import LocalClient
 from agent.product_points import GROUP
 from machine.errors import UnavailableError
 from tests.agent.first.parts import profile_bytes
-from tests.agent.local.rig import free_port
 from tests.agent.parts import DEADLINE
 from tests.agent.test_cli import Agent
+from tests.ports import free_port
 from wire.datapoints import parse_value
 
 SOURCE = Path(__file__).parents[2] / "examples/story-thermometer"

@@ -9,18 +9,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.ports import free_port
 from transport.datagram import DatagramServer
 from transport.errors import TransportError
 from wire.exchange import BODY_LIMIT, Answer, Request
 
 DEADLINE = 60.0
 _MID = iter(range(1, 65536))
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def echo(request: Request) -> Answer:

@@ -14,8 +14,9 @@ import aiocoap
 from agent.local.changes import Changes, link_format
 from agent.local.clients import Clients
 from agent.settings import LocalSettings
-from tests.agent.local.rig import Bench, free_port
+from tests.agent.local.rig import Bench
 from tests.agent.parts import DEADLINE
+from tests.ports import free_port
 from wire.exchange import Answer
 from wire.lan_keys import Keys
 

@@ -10,8 +10,9 @@ import aiocoap
 
 from agent.local.changes import OWNER_LIMIT, WATCHERS_LIMIT, Changes, Watcher, link_format
 from agent.local.coap import local_coap
-from tests.agent.local.rig import Bench, free_port
+from tests.agent.local.rig import Bench
 from tests.agent.parts import DEADLINE
+from tests.ports import free_port
 from wire.exchange import Request
 
 

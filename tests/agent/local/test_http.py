@@ -19,9 +19,10 @@ from agent.local.http import (
     WAV_LIMIT,
 )
 from audio.errors import SpeexUnavailableError
-from tests.agent.local.rig import LOCAL_TOKEN, STATUS, Bench, free_port, serving
+from tests.agent.local.rig import LOCAL_TOKEN, STATUS, Bench, serving
 from tests.agent.parts import DEADLINE
 from tests.conftest import write_tone
+from tests.ports import free_port
 from wire.exchange import BODY_LIMIT
 
 pytestmark = pytest.mark.usefixtures("no_blocking")

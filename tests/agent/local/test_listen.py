@@ -16,10 +16,11 @@ from agent.local.sockets import loopback_socket, unix_socket
 from agent.settings import VoiceSettings
 from agent.voice.ears import Ears
 from agent.voice.sender import VoiceSender
-from tests.agent.local.rig import LOCAL_TOKEN, Bench, cancel, free_port, no_status
+from tests.agent.local.rig import LOCAL_TOKEN, Bench, cancel, no_status
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import DEADLINE
 from tests.agent.voice.test_ears import make
+from tests.ports import free_port
 
 
 @asynccontextmanager

@@ -17,9 +17,10 @@ from agent.voice.sender import VoiceSender
 from machine.errors import RefusedError
 from resources.datapoint import DataPoint
 from resources.dispatch import Dispatch
-from tests.agent.local.rig import cancel, free_port
+from tests.agent.local.rig import cancel
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import make_profile
+from tests.ports import free_port
 from wire.datapoints import DataPointDescription, Value
 from wire.story_points import (
     CHARGING,
