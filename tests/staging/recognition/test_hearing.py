@@ -19,6 +19,12 @@ from staging.recognition.worker import WAV_LIMIT, main, serve
 SOUND = Pcm(16000, bytes(32000))
 
 
+@pytest.fixture(autouse=True)
+def priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the priority of the tests' process as it is: it could not be raised again."""
+    monkeypatch.setattr("staging.recognition.worker.os.nice", lambda _by: 0)
+
+
 class Stub:
     """Hears one text, and scores phrases by their length."""
 
