@@ -85,6 +85,7 @@ class _Pinned(http.client.HTTPSConnection):
         super().__init__(host, port, timeout=DEADLINE, context=context)
         self._address, self._tls = address, context
         self._plain: socket.socket | None = None
+        self.was_cut = False
 
     def connect(self) -> None:
         """Connect to the address, and have the certificate be the host's."""
@@ -101,6 +102,7 @@ class _Pinned(http.client.HTTPSConnection):
 
     def cut(self) -> None:
         """End what waits for the other side, in another thread: a byte now and then would keep it for ever."""
+        self.was_cut = True
         if self._plain is not None:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self._plain, socket.SHUT_RDWR)
@@ -118,16 +120,19 @@ def post(message: Due, seconds: int, *, allow_private: bool, context: ssl.SSLCon
         "X-Story-Signature": sign(message.secret, body, seconds),
     }
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    connection: _Pinned | None = None
     try:
         address = addresses(host, port, allow_private=allow_private)[0]
         with (
-            contextlib.closing(_Pinned(host, port, address, context)) as connection,
+            contextlib.closing(connection := _Pinned(host, port, address, context)),
             _cut_after(EXCHANGE_DEADLINE, connection),
         ):
             connection.request("POST", path, body, headers)
             answer = connection.getresponse()
             answer.read(ANSWER_LIMIT)
     except (RefusedAddressError, OSError, http.client.HTTPException, ValueError) as error:
+        if connection is not None and connection.was_cut:
+            return f"no whole answer within {EXCHANGE_DEADLINE:g} s"
         return _problem(f"{host}:{port}", error)
     if answer.status in _GOOD:
         return None

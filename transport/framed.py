@@ -295,6 +295,8 @@ class _FramedInterface(interfaces.MessageInterface):
                     self._dispatch(connection, message)
                     if number % MESSAGES_A_TURN == 0:
                         await asyncio.sleep(0)
+                        if connection.close_reason:  # meanwhile: nobody waits for the others
+                            return connection.close_reason
             except FramingError as error:
                 return str(error)
             # Reading buffered data does not yield; let handlers start before more requests arrive.

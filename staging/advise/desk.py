@@ -28,8 +28,10 @@ RUNNING_LIMIT = 4
 ENDED_LIMIT = 100
 # Bytes of a line of progress.
 LINE_LIMIT = 1024 * 1024
-# Seconds in which a cancelled run must have given its device back.
-CANCEL_SECONDS = 10.0
+# Seconds after which a run is ended: six times the longest suite.
+RUN_SECONDS = 3600.0
+# Seconds in which a cancelled run must have given its device back; and at the cloud's end, which gives it back itself.
+CANCEL_SECONDS, CLOSE_SECONDS = 10.0, 2.0
 # Characters of an error of the command that are kept.
 PROBLEM_LIMIT = 500
 COMMAND = (sys.executable, "-P", "-m", "staging.commands.cli")
@@ -120,7 +122,9 @@ class Desk:
         self._runs.move_to_end(uuid)
         try:
             run.process = await self._start(run)
-        except OSError:
+        except (
+            BaseException
+        ):  # who asked may have gone, too: the device would be taken for busy for ever
             run.ended, run.problem = True, "the command does not start"
             raise
         task = asyncio.create_task(self._follow(run, run.process))
@@ -142,19 +146,17 @@ class Desk:
         assert process.stderr  # noqa: S101  # made with pipes
         assert process.stdout  # noqa: S101
         try:
-            printed = asyncio.ensure_future(process.stdout.read())
-            with contextlib.suppress(
-                ValueError
-            ):  # a line of over a megabyte, which the command has none of
-                while line := await process.stderr.readline():
-                    run.note(line)
-            self._close(run, await printed)
-            await process.wait()
-        except asyncio.CancelledError:
+            async with asyncio.timeout(RUN_SECONDS):
+                printed, _ = await asyncio.gather(
+                    process.stdout.read(), _note_all(run, process.stderr)
+                )
+                await process.wait()
+            self._close(run, printed)
+        except TimeoutError:
+            run.problem = f"not ended after {RUN_SECONDS:g} s"
+        finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            raise
-        finally:
             run.ended = True
             _log.info(
                 "device %s: the advisor has ended: %s", run.uuid, run.problem or "with a report"
@@ -170,13 +172,13 @@ class Desk:
         if not run.cancelled:
             run.problem = run.problem or "it ended without a report"
 
-    async def cancel(self, uuid: str) -> Run | None:
-        """End a device's run, if there is one, within `CANCEL_SECONDS`; return it."""
+    async def cancel(self, uuid: str, seconds: float = CANCEL_SECONDS) -> Run | None:
+        """End a device's run, if there is one, within so many seconds; return it."""
         run = self._runs.get(uuid)
         if run is None or run.ended or run.process is None:
             return run
         run.cancelled = True
-        await _end(run.process)
+        await _end(run.process, seconds)
         return run
 
     def _forget(self) -> None:
@@ -185,18 +187,30 @@ class Desk:
             del self._runs[uuid]
 
     async def close(self) -> None:
-        """End all runs."""
-        await asyncio.gather(*(self.cancel(uuid) for uuid in list(self._runs)))
+        """End all runs within `CLOSE_SECONDS`."""
+        await asyncio.gather(*(self.cancel(uuid, CLOSE_SECONDS) for uuid in list(self._runs)))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _end(process: Process) -> None:
+async def _note_all(run: Run, told: asyncio.StreamReader) -> None:
+    """Take the lines of the command until it closes them."""
+    while True:
+        try:
+            line = await told.readline()
+        except ValueError:
+            continue  # longer than LINE_LIMIT: it was dropped
+        if not line:
+            return
+        run.note(line)
+
+
+async def _end(process: Process, seconds: float) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
-        async with asyncio.timeout(CANCEL_SECONDS):
+        async with asyncio.timeout(seconds):
             await process.wait()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):

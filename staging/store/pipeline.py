@@ -48,7 +48,11 @@ class PostgresqlReader:
     async def _open(self) -> _Line:
         async with self._opening:
             if self._line is None or self._line.is_over:
-                self._line = await _connect(self._arguments)
+                try:
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        self._line = await _connect(self._arguments)
+                except TimeoutError as error:
+                    raise NotHereError from error
             return self._line
 
     def drop(self) -> None:
@@ -164,9 +168,15 @@ class _Line:
             found, self._found = self._found, None
             _, answer = self.waiting.popleft()
             if not answer.done():  # whoever asked may have gone
-                answer.set_result(self._row(found))
+                self._answer(answer, found)
         elif result.status != pq.ExecStatus.COMMAND_OK:
             raise errors.error_from_result(result)
+
+    def _answer(self, answer: asyncio.Future[Row | None], found: PGresult | None) -> None:
+        try:
+            answer.set_result(self._row(found))
+        except Exception as error:  # noqa: BLE001  # a row that cannot be read: nobody else would answer who asked for it
+            answer.set_exception(_not_here(error))
 
     def _row(self, found: PGresult | None) -> Row | None:
         if found is None or not found.ntuples:
@@ -199,7 +209,11 @@ class _Line:
         self._pg.finish()
         for _, answer in self.waiting:
             if not answer.done():
-                error = NotHereError()
-                error.__cause__ = why
-                answer.set_exception(error)
+                answer.set_exception(_not_here(why))
         self.waiting.clear()
+
+
+def _not_here(why: Exception | None) -> NotHereError:
+    error = NotHereError()
+    error.__cause__ = why
+    return error

@@ -122,6 +122,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database_kind" in metafunc.fixturenames:
         one = metafunc.definition.get_closest_marker("one_database") or _is_of_form(metafunc)
         kinds = [SQLITE] if one else [SQLITE, POSTGRESQL]
+        if isinstance(one, pytest.Mark) and one.args:
+            kinds = list(one.args)
         metafunc.parametrize("database_kind", kinds, scope="function")
 
 

@@ -243,7 +243,8 @@ async def test_a_closed_connection_is_not_kept_alive(bench: Bench) -> None:
 class _Pinging:
     """A connection from which forty pings come in one read."""
 
-    close_reason = tap = None
+    tap = None
+    close_reason: str | None = None
     heard_at = 0.0
 
     def __init__(self) -> None:
@@ -270,3 +271,19 @@ async def test_who_sends_much_at_once_does_not_take_the_others_turn() -> None:
     await interface.read(connection, None, 1000)  # type: ignore[arg-type]
     await watching
     assert seen == list(range(framed.MESSAGES_A_TURN, 40, framed.MESSAGES_A_TURN))
+
+
+async def test_what_came_before_a_connection_was_closed_is_left_when_it_is_closed_meanwhile() -> (
+    None
+):
+    connection = _Pinging()
+
+    async def close() -> None:
+        connection.close_reason = "another machine uses this identity"
+
+    closing = asyncio.create_task(close())
+    interface = framed._FramedInterface(None)
+    reason = await interface.read(connection, None, 1000)  # type: ignore[arg-type]
+    await closing
+    assert reason == "another machine uses this identity"
+    assert len(connection.sent) == framed.MESSAGES_A_TURN

@@ -16,6 +16,7 @@ from staging.advise.cases.ordering import ended, place, ready, spoiled, until
 from staging.advise.cases.reports import answer_as, of
 from staging.advise.lab import Lab, path_of
 from staging.advise.orders import DOWNLOADING
+from staging.advise.peer import Peer
 
 # Seconds for a report of a change before the machine is killed, and for it to come again.
 REPORT_SECONDS, AGAIN_SECONDS = 8.0, 20.0
@@ -51,14 +52,24 @@ def helped(script: Callable[[Lab], Coroutine[Any, Any, None]]) -> Script:
     return run
 
 
-async def killed(lab: Lab) -> None:
-    """Kill the process some seconds after it has answered an order, while its report of that has no answer."""
+async def _begun(lab: Lab) -> tuple[Peer, tuple[str, ...], list[str], str] | None:
+    """Return the device's connection, and a data point that can be moved by a step; None, and why, if there is none.
+
+    Raises:
+        HelplessError: nobody makes the fault.
+    """
     lab.bench.needs_helper()
     peer = await lab.peer()
     found = await steps(lab, peer)
+    return None if found is None else (peer, *found)
+
+
+async def killed(lab: Lab) -> None:
+    """Kill the process some seconds after it has answered an order, while its report of that has no answer."""
+    found = await _begun(lab)
     if found is None:
         return
-    path, values, before = found
+    peer, path, values, before = found
     name = str(lab.trace.seen["point"])
     peer.policy = answer_as(peer, name, None)
     start = len(peer.taken)
@@ -131,12 +142,10 @@ async def killed_update(lab: Lab) -> None:
 
 async def full(lab: Lab) -> None:
     """Give an order while the disk is full, and another one when there is room again."""
-    lab.bench.needs_helper()
-    peer = await lab.peer()
-    found = await steps(lab, peer)
+    found = await _begun(lab)
     if found is None:
         return
-    path, values, before = found
+    peer, path, values, before = found
     await _strike(lab, "disk_full", seconds=LASTING_SECONDS)
     try:
         await peer.ask("order", "PUT", path, values[0].encode())
@@ -157,12 +166,10 @@ async def full(lab: Lab) -> None:
 
 async def full_start(lab: Lab) -> None:
     """Give an order while the disk is full, and let it be stored when there is room; then kill the process on a full disk."""
-    lab.bench.needs_helper()
-    peer = await lab.peer()
-    found = await steps(lab, peer)
+    found = await _begun(lab)
     if found is None:
         return
-    path, values, before = found
+    peer, path, values, before = found
     try:
         await _strike(lab, "disk_full", seconds=LASTING_SECONDS)
         await peer.ask("order", "PUT", path, values[0].encode())
@@ -183,12 +190,10 @@ async def full_start(lab: Lab) -> None:
 
 async def read_only(lab: Lab) -> None:
     """Let the machine start on a disk that can only be read, and anew when it can be written."""
-    lab.bench.needs_helper()
-    peer = await lab.peer()
-    found = await steps(lab, peer)
+    found = await _begun(lab)
     if found is None:
         return
-    path, values, before = found
+    peer, path, values, before = found
     await _strike(lab, "disk_read_only", seconds=LASTING_SECONDS)
     try:
         if await back(lab, "back") is None:
@@ -205,12 +210,10 @@ async def read_only(lab: Lab) -> None:
 
 async def wrong_clock(lab: Lab) -> None:
     """Set the clock back by a year and kill the process: by that clock the certificate is not yet valid."""
-    lab.bench.needs_helper()
-    peer = await lab.peer()
-    found = await steps(lab, peer)
+    found = await _begun(lab)
     if found is None:
         return
-    path, values, before = found
+    peer, path, values, before = found
     await _strike(lab, "clock_wrong", seconds=LASTING_SECONDS)
     try:
         await lab.bench.strike("kill", {})
@@ -226,12 +229,10 @@ async def wrong_clock(lab: Lab) -> None:
 
 async def silent(lab: Lab) -> None:
     """Kill the sound server as often as it comes back, and give orders meanwhile: the volume, and to play."""
-    lab.bench.needs_helper()
-    peer = await lab.peer()
-    found = await steps(lab, peer)
+    found = await _begun(lab)
     if found is None:
         return
-    path, values, before = found
+    peer, path, values, before = found
     play = lab.point("play")
     await _strike(lab, "sound_dead", seconds=LASTING_SECONDS)
     try:

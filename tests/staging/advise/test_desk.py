@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from staging.advise import desk as desk_module
 from staging.advise.desk import RUNNING_LIMIT, Desk, Run
 from staging.errors import StagingError
 from tests.waiting import until
@@ -122,3 +123,37 @@ async def test_who_waits_is_told_of_the_end(tmp_path: Path) -> None:
         await done.wait()
     assert told == [ONE]
     await desk.close()
+
+
+async def test_a_line_that_is_too_long_is_passed_over_and_the_next_one_taken(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "LINE_LIMIT", 1000)
+    desk = make(program(["x" * 9000, BEGINS, ENDS], {}))
+    run = await ended(await desk.begin(ONE, "quick", None, "ada"))
+    assert run.results == [RESULT]
+
+
+async def test_a_run_that_does_not_end_is_ended(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "RUN_SECONDS", 0.2)
+    run = await ended(await make(STAYS).begin(ONE, "quick", None, "ada"))
+    assert run.problem == "not ended after 0.2 s"
+    assert run.process is not None
+    assert await run.process.wait() != 0
+
+
+async def test_a_start_that_was_given_up_leaves_the_device_free(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, started = make(STAYS), desk_module.Desk._start
+
+    async def never(_self: Desk, _run: Run) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(desk_module.Desk, "_start", never)
+    with pytest.raises(asyncio.CancelledError):
+        await desk.begin(ONE, "quick", None, "ada")
+    monkeypatch.setattr(desk_module.Desk, "_start", started)
+    assert not (await desk.begin(ONE, "quick", None, "ada")).ended

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Integer, bindparam, func, select
 
-from staging.store import Database, devices
+from staging.store import Database, devices, pipeline
 from staging.store.devices import IDENTITY
 from staging.store.lookups import Lookup, NotHereError
 from staging.store.models import Device
 from staging.store.pipeline import PostgresqlReader
 
+pytestmark = pytest.mark.one_database("postgresql")
+
 NUMBERED = Lookup(select(Device.uuid).where(Device.id == bindparam("number", type_=Integer())))
 
 
 @pytest.fixture
-def reader(database: Database, where: Path | str) -> PostgresqlReader:
-    if isinstance(where, Path):
-        pytest.skip("of PostgreSQL alone")
+def reader(database: Database) -> PostgresqlReader:
     return PostgresqlReader(database._url)
 
 
@@ -48,11 +47,7 @@ async def test_one_who_gave_up_does_not_shift_the_others(
     await reader.close()
 
 
-async def test_a_connection_that_ended_is_made_anew_by_a_thread(
-    database: Database, where: Path | str
-) -> None:
-    if isinstance(where, Path):
-        pytest.skip("of PostgreSQL alone")
+async def test_a_connection_that_ended_is_made_anew_by_a_thread(database: Database) -> None:
     device = database.call(devices.add, None, 0)
     await database.find(IDENTITY, uuid=device.uuid)
     end = select(func.pg_terminate_backend(bindparam("pid", type_=Integer())))
@@ -82,3 +77,32 @@ async def test_a_text_is_not_cut_off(database: Database, reader: PostgresqlReade
     with pytest.raises(NotHereError):
         await reader.find(IDENTITY, IDENTITY.parameters({"uuid": f"{device.uuid}\0"}))
     await reader.close()
+
+
+async def test_a_row_that_cannot_be_read_is_left_to_a_thread(
+    database: Database, reader: PostgresqlReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = database.call(devices.add, None, 0)
+    await reader.find(NUMBERED, {"number": 0})
+    assert reader._line is not None
+
+    def unreadable(_found: object) -> None:
+        raise ValueError("no text")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(reader._line), "_row", staticmethod(unreadable))
+        with pytest.raises(NotHereError):
+            await asyncio.wait_for(reader.find(NUMBERED, {"number": device.id}), 60)
+    assert await reader.find(NUMBERED, {"number": device.id}) == (device.uuid,)
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for(
+    reader: PostgresqlReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(_arguments: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(pipeline, "ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(pipeline, "_connect", silent)
+    with pytest.raises(NotHereError):
+        await asyncio.wait_for(reader.find(NUMBERED, {"number": 0}), 60)
