@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: test-kills setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof console-proof rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage
+.PHONY: test-kills setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof console-proof rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage replay
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -132,6 +132,10 @@ sim-storage: setup
 # Bugs are put into the product one after another, and looked for; ONLY=TEXT, SEEDS=N at most for each, WRITE=FILE.
 sim-planted: setup
 	@$(BIN)/python -m tools.sim.planted --seeds $(or $(SEEDS),500) $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write $(WRITE))
+
+# What a machine's diagnosis says of its days, again in the simulation: BUNDLE=story-agent-diag-….tar.gz. HOURS=N: the last of them.
+replay: setup
+	@$(BIN)/python -m tools.sim.replay $(BUNDLE) $(if $(HOURS),--hours $(HOURS))
 
 # What docs/security.md says is tried on a cloud and an agent on loopback, held or broken, a few minutes. ONLY="log-in brake,live pages"; WRITE=FILE;
 # STORE=postgresql, and with it WORKERS=2: at workers, the machine behind their broker.

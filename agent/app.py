@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.contain import Containment
+from agent.event_journal import EventJournal
 from agent.family import FamilyRoom
 from agent.link.build import build_link
 from agent.link.delivery import deliver
@@ -36,7 +37,7 @@ from agent.voice.ears import Ears, build_ears
 from agent.voice.hands import build_buttons
 from agent.voice.sender import VoiceSender
 from agent.watch import Watcher
-from base.clock import TrustedTime
+from base.clock import TrustedTime, boot_id
 from machine.network import read_network
 from ota.launch.running import running_release, sbom_digests
 from resources.dispatch import Dispatch
@@ -114,6 +115,7 @@ class Agent:
         self._page_lock = threading.Lock()
         self._left_out: dict[str, str] = {}
         self._telling: set[asyncio.Task[Any]] = set()
+        self._journal = EventJournal(state, self._clock.now)
         self._service = ServiceManager()
         self.diag_words: Sequence[str] = ()
         """The options by which ``story-agent diag`` finds this machine's files."""
@@ -132,9 +134,12 @@ class Agent:
         """
         with state_lock(self._state) as fault, self._signals():
             await self._open_outbox(fault)
+            self._journal.note("start", version=self._version, boot=boot_id()[:8])
             try:
                 await self._start()
             finally:
+                self._journal.note("end", restart=self.restart_wanted)
+                await self._journal.close()
                 await self._outbox.close()
 
     async def _open_outbox(self, fault: str | None) -> None:
@@ -154,6 +159,7 @@ class Agent:
         added = product_points([point.description.name for point in points])
         self._left_out = {f"{LEFT_OUT}{name}": why for name, why in added.faults.items()}
         self._dispatch = Dispatch([*points, *added.points], self._report_put)
+        self._dispatch.on_order = self._journal.note_order
         self._updates = Updates(
             self._profile, self._settings, self._state, self._version,
             clock=self._clock, outbox=self._outbox, play=self._dispatch.points["play"],
@@ -164,8 +170,12 @@ class Agent:
         others: dict[tuple[str, ...], Handler] = {
             FAMILY_PATH: self._family.handle, DIAG_PATH: self._diagnose,
         }  # fmt: skip
+        noted = functools.partial(self._journal.noting, self._updater.status)
         handler = cloud_handler(
-            self._dispatch, self._updater.take_order, self._updater.cancel, others
+            self._dispatch,
+            noted("update", self._updater.take_order),
+            noted("cancel", self._updater.cancel),
+            others,
         )
         remote = self._settings.voice.remote_listen
         self._reads = DEVICE_READS | ({LISTEN} if remote else frozenset())
@@ -173,6 +183,7 @@ class Agent:
             self._profile, self._settings.link, handler, self._clock, self._reads,
             lambda: self._updater.on_trial,
         )  # fmt: skip
+        self._link.on_change = self._journal.note_link
         self._voice = VoiceSender(self._link, self._settings.voice)
         self._voice.on_sent = self._note_file
         self._family.forget = self._forget_heard
@@ -184,6 +195,8 @@ class Agent:
             self._settings.buttons, self._ears, self._dispatch, self._link.registered,
             self._reset,
         )  # fmt: skip
+        if self._buttons is not None:
+            self._buttons.on_press = lambda key: self._journal.note("button", key=str(key))
         if self._ears is not None:
             self._ears.on_ended = self._note_listening
             others.update(cloud_routes(self._ears, remote=remote))
@@ -254,6 +267,7 @@ class Agent:
             "link": self._link.run,
             "reports": functools.partial(deliver, self._outbox, self._link),
             "outbox": self._outbox.tend,
+            "journal": self._journal.run,
             "family": functools.partial(self._family.run, self._link),
             "vitals": self._vitals.run,
             **{name: point.run for name, point in self._dispatch.points.items()},
@@ -396,6 +410,7 @@ class Agent:
     def _note_listening(self, session: Session) -> None:
         """Count how an utterance went, and report it to a cloud that reads that."""
         self._vitals.counts.utterances[str(session.end)] += 1
+        self._journal.note("listened", end=str(session.end), why=str(session.why))
         self._family.note_session(session)
         if session.id is not None or session.end == FAULT:
             number = NO_UTTERANCE if session.id is None else session.id
@@ -434,6 +449,7 @@ class Agent:
     async def _report_value(self, name: str, value: Value | Mapping[str, object]) -> None:
         """Queue a report; on a disk that takes nothing it waits in memory."""
         self._changes.note(name)
+        self._journal.note("report", key=name)
         with contextlib.suppress(OutboxError):  # the agent ends
             await self._outbox.put(name, value)
 

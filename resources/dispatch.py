@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
 
 from machine.errors import RefusedError, UnavailableError
 from resources.datapoint import DataPoint
@@ -29,6 +30,17 @@ _log = logging.getLogger(__name__)
 ChangeListener = Callable[[str, Value], Awaitable[None]]
 
 
+class OrderListener(Protocol):
+    """Is told of each order, and of how it was answered."""
+
+    def __call__(self, name: str, text: str, answer: Answer, *, local: bool) -> None:
+        """Take an order for the data point ``name``."""
+
+
+def _ignore(name: str, text: str, answer: Answer, *, local: bool) -> None:
+    del name, text, answer, local
+
+
 class Dispatch:
     """Finds the data point, checks the value, runs the handler and maps errors to codes."""
 
@@ -36,6 +48,8 @@ class Dispatch:
         """Serve ``points`` in their order; ``on_change`` is called after each successful PUT."""
         self.points = {point.description.name: point for point in points}
         self._on_change = on_change
+        self.on_order: OrderListener = _ignore
+        """Called after each request that is no GET."""
 
     def describe(self) -> dict[str, object]:
         """Return the self-description (open API 3.1), generated from the data points."""
@@ -66,6 +80,12 @@ class Dispatch:
         self, method: str, name: str, text: str = "", *, local: bool = False
     ) -> Answer:
         """Read or set the data point ``name``; every error is returned as an answer."""
+        answer = await self._answer(method, name, text, local=local)
+        if method != Method.GET:
+            self.on_order(name, text, answer, local=local)
+        return answer
+
+    async def _answer(self, method: str, name: str, text: str, *, local: bool) -> Answer:
         point = self.points.get(name)
         if point is None:
             known = ", ".join(self.points)

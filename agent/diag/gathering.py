@@ -21,6 +21,7 @@ from agent.diag.cleaning import Cleaner, secret_words, titles_of, without_family
 from agent.doctor.command import CHECKS, examine
 from agent.doctor.findings import Level
 from agent.doctor.patient import Patient
+from agent.event_journal import FILE_NAME, OLD_NAME
 from agent.first.bind_token import FILE_NAME as BIND_TOKEN
 from agent.local.keyring import FOLDER_NAME
 from agent.local.lan import KEY_NAME, TOKEN_NAME
@@ -49,8 +50,8 @@ README = """Diagnosis of a story machine, made by `story-agent diag`. 这是故�
 
 Without: tokens, keys, passwords, Wi-Fi names, what a child hears or says, recordings.
 不含：令牌、密钥、密码、Wi-Fi 名称、孩子听和说的内容、录音。
-With: the machine's uuid, its addresses at home, versions, the agent's log, the doctor's findings.
-包含：机器的 uuid、家中的网络地址、版本、代理的日志、体检结果。
+With: the machine's uuid, its addresses at home, versions, the agent's log, the doctor's findings, what happened when.
+包含：机器的 uuid、家中的网络地址、版本、代理的日志、体检结果、何时发生了什么。
 """
 
 
@@ -115,6 +116,7 @@ async def gather(patient: Patient, log: Path | None) -> dict[str, str]:
         "facts.txt": _facts,
         "state-files.txt": lambda: _listing(patient.state),
         "update.txt": lambda: _update(patient.state),
+        "events.jsonl": lambda: _events(patient.state),
         "unit.txt": lambda: _run("systemctl", "show", UNIT, "--no-pager"),
         "kernel.txt": lambda: _run(
             "journalctl", "-k", f"--lines={KERNEL_LINES}", "--no-pager", "--output=short-iso"
@@ -216,6 +218,12 @@ def _update(state: Path) -> str:
         for file in files if file.is_file()
     ]  # fmt: skip
     return "\n".join(told) or "[no update was ever ordered]\n"
+
+
+def _events(state: Path) -> str:
+    """Return the event journal, the older file first."""
+    files = [_read_bytes(state / name).decode("utf-8", "replace") for name in (OLD_NAME, FILE_NAME)]
+    return "".join(files) or "[nothing has happened yet]\n"
 
 
 def _log(log: Path | None) -> str:

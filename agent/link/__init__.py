@@ -190,8 +190,23 @@ class LinkStatus:
         }
 
 
+class LinkListener(Protocol):
+    """Is told when the link is up, and why it is down."""
+
+    def __call__(self, *, is_up: bool, phase: str) -> None:
+        """Take a change; ``phase`` is what failed, "" while it is up."""
+
+
+def tell_nobody(*, is_up: bool, phase: str) -> None:
+    """Be a `LinkListener` of which nobody hears."""
+    del is_up, phase
+
+
 class Link(Protocol):
     """Keeps this device registered with its cloud."""
+
+    on_change: LinkListener
+    """Called when it is up, and after each failure."""
 
     @property
     def registered(self) -> asyncio.Event:

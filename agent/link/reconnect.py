@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from agent.link import LinkError, LinkState, LinkStatus, LostError, OutOfDateError
+from agent.link import (
+    LinkError,
+    LinkListener,
+    LinkState,
+    LinkStatus,
+    LostError,
+    OutOfDateError,
+    tell_nobody,
+)
 from agent.link.outage import OutageLog
 from agent.link.pace import Pace, clock_was_set
 from agent.logs import Redactor
@@ -84,6 +92,7 @@ class ReconnectingLink:
         self._pace = Pace(settings, on_trial)
         self._session: Session | None = None
         self.registered = asyncio.Event()
+        self.on_change: LinkListener = tell_nobody
         self._status = LinkStatus(connector.server)
 
     @property
@@ -135,6 +144,7 @@ class ReconnectingLink:
         self.status.last_error = self.status.phase = self.status.remedy = ""
         self._outage.over()
         self.registered.set()
+        self.on_change(is_up=True, phase="")
         _log.info("link: registered with %s", self.status.server, extra={"event": "online"})
         try:
             return LostError(await session.run())
@@ -163,6 +173,7 @@ class ReconnectingLink:
         )  # fmt: skip
         self.status.last_error = text
         self.status.phase, self.status.remedy = error.phase, error.remedy
+        self.on_change(is_up=False, phase=error.phase)
 
     def _enter(self, state: LinkState) -> None:
         self.status.state = state

@@ -165,6 +165,7 @@ class Buttons:
             clock: monotonic seconds, as the event loop has.
             at_start: hears of the levels at the start, and of releases.
         """
+        self.on_press: Callable[[Key], None] = lambda _key: None
         self._at_start = at_start
         self._sources = sources
         self._ears = ears
@@ -271,6 +272,7 @@ class Buttons:
         for sign in signs:
             if sign is Sign.PRESS:
                 self._note_hand()
+                self.on_press(key)
                 self._counts[key] = self._counts.get(key, 0) + 1
             if sign is Sign.FAULT:
                 _log.warning("buttons: %s is faulty, and is ignored until it is left alone", key)

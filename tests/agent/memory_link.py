@@ -6,7 +6,15 @@ import asyncio
 import json
 from collections.abc import Mapping
 
-from agent.link import LinkError, LinkState, LinkStatus, LostError, ReportRejectedError
+from agent.link import (
+    LinkError,
+    LinkListener,
+    LinkState,
+    LinkStatus,
+    LostError,
+    ReportRejectedError,
+    tell_nobody,
+)
 from wire.exchange import Answer, Handler, Request
 from wire.numbered import parse_reports
 from wire.reports import report_payload
@@ -26,6 +34,7 @@ class MemoryLink:
         self.reports: list[dict[str, object]] = []
         self.payloads: list[dict[str, object]] = []
         self.registered = asyncio.Event()
+        self.on_change: LinkListener = tell_nobody
         self.status = LinkStatus("memory")
         self.cloud_abilities: frozenset[str] = frozenset()
         self._handler = handler

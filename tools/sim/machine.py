@@ -181,11 +181,16 @@ class Machine:
         if life.dead:
             return
         self.on.note(f"{self.name}: {self.running} ended{': ' + why if why else ''}")
-        if why and not self.versions.get(self.running, Faulty()).crashes:
+        if why and not self.versions.get(self.running, Faulty()).crashes and not self._has_no_card:
             self.ended.append(why)
         self._gone(life, power=False)
         later = 0.3 if wants_restart else RESTART_SECONDS
         self.on.loop.call_later(later, self.start, context=contextvars.Context())
+
+    @property
+    def _has_no_card(self) -> bool:
+        """Whether the start of `agent.daemon`, which is not simulated, would have taken a folder in memory."""
+        return self.mount.read_only
 
     async def _run_service(self) -> bool:
         decision = choose_release(self.state, find_base=lambda: BASE_VERSION)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.link.outbox_rows import LATEST_ONLY
 from agent.link.outbox_store import Store
 from resources.dispatch import Dispatch
 from resources.playing.events import State
@@ -54,6 +55,12 @@ class Observer:
     def count(self, name: str) -> None:
         """Count something for the totals."""
         self._counts[name] = self._counts.get(name, 0) + 1
+
+    def excuse(self, key: str) -> None:
+        """Let earlier reports of ``key`` be missing: a newer one has taken their place in the outbox."""
+        self.excused.update(
+            {name: "replaced" for name, known in self.accepted.items() if known == key}
+        )
 
     def figures(self) -> dict[str, float]:
         """Return the totals."""
@@ -197,9 +204,10 @@ def watch_promises() -> None:
         observer, machine = WATCHED.observer, CURRENT_MACHINE.get()
         if observer is None or machine is None or machine.life is None or machine.mount.dead:
             return stored
-        name = (row.epoch, row.number)
+        if row.key in LATEST_ONLY:
+            observer.excuse(row.key)
         if stored and not machine.mount.dead:
-            observer.accepted[name] = row.key
+            observer.accepted[row.epoch, row.number] = row.key
         return stored
 
     Store._put = noted_put  # type: ignore[method-assign]  # noqa: SLF001

@@ -118,9 +118,11 @@ def _command(plant: Plant, seeds: int) -> list[str]:
             "--seeds",
             str(seeds),
             "--hours",
-            "0.5",
+            "0.1",
             "--density",
-            "20",
+            "40",
+            "--settle",
+            "600",
             "--stop",
         ]
     subject, _, length = rest.rpartition(" ")

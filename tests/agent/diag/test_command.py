@@ -95,7 +95,8 @@ def test_nothing_secret_and_nothing_of_the_family_is_in_it(
         members = {Path(info.name).name: info for info in tar.getmembers()}
         texts = {name: tar.extractfile(info).read().decode() for name, info in members.items()}  # type: ignore[union-attr]
     assert {"README.txt", "status.json", "doctor.json", "settings.json", "versions.json", "log.txt",
-            "update.txt", "unit.txt", "kernel.txt", "facts.txt", "state-files.txt"} == set(texts)  # fmt: skip
+            "update.txt", "unit.txt", "kernel.txt", "facts.txt", "state-files.txt",
+            "events.jsonl"} == set(texts)  # fmt: skip
     for name, text in texts.items():
         for secret in secrets:
             assert secret not in text, f"{name}: {secret}"

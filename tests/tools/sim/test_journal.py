@@ -1,0 +1,80 @@
+"""A machine's journal as steps of a simulated one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.diag.archive import pack
+from agent.event_journal import EventJournal
+from tools.sim.journal import NAME, Step, make_plan, read_bundle, title_number
+from wire.codes import Code
+from wire.exchange import Answer
+
+
+def line(at: float, what: str, **members: Any) -> str:
+    return json.dumps({"at": at, "what": what, **members})
+
+
+async def test_what_the_agent_writes_is_what_is_done_again(tmp_path: Path) -> None:
+    now = [5000.0]
+    book = EventJournal(tmp_path, lambda: now[0])
+    book.note("start", version="1.0.0", boot="aa")
+    now[0] += 3
+    book.note_link(is_up=True)
+    book.note_order("play", "Snow White", Answer(Code.CHANGED), local=True)
+    book.note_order("volume", "99", Answer(Code.BAD_REQUEST), local=False)
+    book.note("report", key="play")
+    now[0] += 7
+    book.note("end", restart=False)
+    await book.close()
+    text = (tmp_path / NAME).read_bytes()
+    (tmp_path / "bundle").write_bytes(pack("diag", {"log.txt": b"", NAME: text}, 5010.0))
+    assert read_bundle(tmp_path / "bundle") == read_bundle(tmp_path / NAME)
+    plan = make_plan(read_bundle(tmp_path / "bundle"))
+    assert plan.steps == [
+        Step(3.0, "network", ("up",)), Step(3.0, "order", ("hand", "play", "title 1")),
+        Step(10.0, "stop"),
+    ]  # fmt: skip
+    assert plan.seconds == 10.0
+    assert dict(plan.left_out) == {"order volume": 1}
+    assert dict(plan.reports) == {"play": 1}
+
+
+def test_a_start_without_an_end_was_a_kill_or_a_cut_and_an_update_restarts_by_itself() -> None:
+    starts = [
+        line(100, "start", boot="a"), line(200, "start", boot="a"), line(300, "start", boot="b"),
+        line(400, "end", restart=True), line(401, "start", boot="b"),
+    ]  # fmt: skip
+    assert make_plan(starts).steps == [Step(98.0, "kill"), Step(198.0, "power")]
+
+
+def test_a_clock_that_is_set_is_no_time_that_passes() -> None:
+    ticks = [line(1.0, "start"), line(1.7e9, "x"), line(1.7e9 + 5, "x"), line(1.6e9, "x")]
+    assert make_plan(ticks).seconds == 5.0
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "{", "[]", "7", '{"at": true}', '{"at": NaN}', '{"at": "x"}', "[" * 9999, '{"at":-1}']
+)  # fmt: skip
+def test_a_line_that_is_none_is_left_out(bad: str) -> None:
+    plan = make_plan([bad])
+    assert not plan.steps
+    assert sum(plan.left_out.values()) == bool(bad)
+
+
+def test_a_bundle_without_a_journal_says_so(tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(pack("diag", {"log.txt": b"x"}, 1.0))
+    with pytest.raises(ValueError, match="before the event journal"):
+        read_bundle(tmp_path / "old")
+    (tmp_path / "torn").write_bytes(pack("diag", {NAME: b"x" * 900}, 1.0)[:60])
+    with pytest.raises(ValueError, match="no archive"):
+        read_bundle(tmp_path / "torn")
+
+
+def test_a_title_is_a_number() -> None:
+    assert title_number("title 12") == 12
+    assert title_number("stop") is None
