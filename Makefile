@@ -180,9 +180,11 @@ listen-proof: setup
 presence-proof: setup
 	@$(BIN)/python -m tools.presence_proof --link $(or $(LINK),coap) --times $(or $(TIMES),2)
 
-# The source is changed in one place at a time, and a test has to fail (docs/mutation.md). EACH=mutants of each subject; ONLY="framing files".
+# The source is changed in one place at a time, and a test has to fail (docs/mutation.md). EACH=mutants of each subject; ONLY="framing files"; SEED=N.
+# KIND=sync or numbers: each removed sync, or each number a thousand times as large, in the whole product; UNDER="agent/link ota": there alone.
 mutation: setup
-	@$(BIN)/python -m tools.mutation $(if $(EACH),--each $(EACH)) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write $(WRITE))
+	@$(BIN)/python -m tools.mutation $(if $(EACH),--each $(EACH)) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(KIND),--kind $(KIND)) $(if $(UNDER),--under $(UNDER)) $(if $(WRITE),--write $(WRITE))
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

@@ -2,22 +2,27 @@
 
 A suite that passes with a removed fsync, a deadline a thousand times too long or a turned condition proves nothing about
 them. Each mutant is run by the tests of its own module, in a copy of the tree; docs/mutation.md has what survived.
+`--only` chooses rooms, of which a sample is tried; `--kind` is every removed sync, or every number a thousand times as
+large, in the whole product or in the files below `--under`.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
+import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.test_house import TESTED_IN
+from tools.mutants import KINDS, Mutant, mutants
 
 ROOT = Path(__file__).resolve().parent.parent
 # What is mutated, and the tests that should notice.
@@ -25,107 +30,55 @@ SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "framing": (("wire/framing.py",), ("tests/wire/test_framing.py",)),
     "files": (("base/files.py",), ("tests/base/test_files.py",)),
     "dispatch": (("resources/dispatch.py",), ("tests/resources/test_dispatch.py", "tests/agent/test_deadlines.py")),
-    "outbox": (("agent/link/outbox_file.py", "agent/link/outbox.py"), (
+    "outbox": (("agent/link/outbox_file.py", "agent/link/outbox.py", "agent/link/outbox_store.py"), (
         "tests/agent/link/test_outbox.py", "tests/agent/link/test_outbox_lanes.py",
         "tests/agent/link/test_outbox_damage.py", "tests/agent/link/test_outbox_disk.py",
     )),
-    "task": (("ota/order/task.py", "wire/ota.py"), ("tests/ota/order", "tests/wire/test_ota.py")),
-    "trust": (("ota/trust/terms.py", "ota/trust/client.py"), ("tests/ota/trust",)),
-    "launch": (("ota/launch/boot.py", "ota/launch/launch.py"), ("tests/ota/launch",)),
-    "gateway": (("staging/gateway/gateway.py", "staging/gateway/session.py"), (
-        "tests/staging/gateway/test_gateway.py", "tests/staging/gateway/test_session.py",
-        "tests/staging/gateway/test_deadlines.py", "tests/staging/gateway/test_control.py",
+    "task": (("ota/order/task.py", "ota/order/record.py", "ota/order/recovery.py", "wire/ota.py"), (
+        "tests/ota/order", "tests/wire/test_ota.py", "tests/ota/test_restart.py",
     )),
+    "trust": (("ota/trust/terms.py", "ota/trust/client.py", "ota/trust/target.py"), (
+        "tests/ota/trust", "tests/ota/test_durable.py",
+    )),
+    "launch": (("ota/launch/boot.py", "ota/launch/launch.py", "ota/launch/starts.py"), ("tests/ota/launch",)),
+    "gateway": (("staging/gateway/gateway.py", "staging/gateway/session.py"), ("tests/staging/gateway",)),
 }  # fmt: skip
+# The rooms of which every sync and every number is tried.
+PRODUCT = (
+    "wire",
+    "audio",
+    "base",
+    "transport",
+    "machine",
+    "resources",
+    "ota",
+    "release",
+    "agent",
+    "staging",
+)
+# Tests of a whole room, which notice more than the module's own: an update's system calls are seen in one of them.
+TESTS_OF_ROOMS: Mapping[str, tuple[str, ...]] = {
+    "ota/": (
+        "tests/ota/test_durable.py",
+        "tests/ota/test_space.py",
+        "tests/ota/test_updater_left.py",
+    ),
+    "agent/": ("tests/agent/test_deadlines.py",),
+    "agent/link/": ("tests/agent/link/test_outage.py",),
+    "transport/": ("tests/transport/test_deadlines.py",),
+    "staging/gateway/": (
+        "tests/staging/gateway/test_deadlines.py",
+        "tests/staging/gateway/test_bounds.py",
+    ),
+}
 COPIED = (
     "wire", "audio", "base", "transport", "machine", "resources", "ota", "release", "agent", "staging", "cloud", "tools",
     "tests", "docs", "examples", "systemd", "pyproject.toml", "README.md", "README.zh-CN.md", "Makefile",
 )  # fmt: skip
 # Seconds of one run of tests; a mutant that hangs is noticed too.
 PATIENCE = 300.0
-
-_TURNED: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
-# Times and sizes are tried a thousand times as large: a limit that nobody meets.
-_FACTOR = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One changed place: file, line, what was done there, and the changed source."""
-
-    file: str
-    line: int
-    change: str
-    source: str
-
-
-def mutants(file: str, source: str) -> Iterator[Mutant]:
-    """Yield every mutant of a module."""
-    tree = ast.parse(source)
-    for index, node in enumerate(ast.walk(tree)):
-        for change in _changes(node):
-            changed = copy.deepcopy(tree)
-            target = next(one for at, one in enumerate(ast.walk(changed)) if at == index)
-            _apply(changed, target, change)
-            yield Mutant(
-                file,
-                getattr(node, "lineno", 0),
-                change,
-                ast.unparse(ast.fix_missing_locations(changed)),
-            )
-
-
-def _changes(node: ast.AST) -> list[str]:
-    """Return what can be done to a node, in words."""
-    found: list[str] = []
-    match node:
-        case ast.Compare(ops=[operator]) if type(operator) in _TURNED:
-            found = [f"{type(operator).__name__} becomes {_TURNED[type(operator)].__name__}"]
-        case ast.If() | ast.While():
-            found = ["the condition is turned"]
-        case ast.BoolOp(op=operator):
-            found = ["and becomes or" if isinstance(operator, ast.And) else "or becomes and"]
-        case ast.Raise():
-            found = ["nothing is raised"]
-        case ast.Expr(value=ast.Call() | ast.Await()):
-            found = ["the call is left out"]
-        case ast.With() | ast.AsyncWith() if all(item.optional_vars is None for item in node.items):
-            found = ["the block has no context"]
-        case ast.Assign(
-            targets=[ast.Name(id=name)], value=ast.Constant(value=int() | float() as value)
-        ) if name.isupper() and not isinstance(value, bool):
-            found = [f"{name} is {_FACTOR} times as large"]
-    return found
-
-
-def _apply(tree: ast.Module, node: ast.AST, change: str) -> None:
-    match node:
-        case ast.Compare():
-            node.ops = [_TURNED[type(node.ops[0])]()]
-        case ast.If() | ast.While():
-            node.test = ast.UnaryOp(ast.Not(), node.test)
-        case ast.BoolOp():
-            node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        case ast.Raise() | ast.Expr():
-            _replace(tree, node, [ast.Pass()])
-        case ast.With() | ast.AsyncWith():
-            _replace(tree, node, node.body)
-        case ast.Assign(value=ast.Constant(value=value)) if isinstance(value, int | float):
-            node.value = ast.Constant(value * _FACTOR)
-        case _:
-            raise ValueError(change)
-
-
-def _replace(tree: ast.Module, old: ast.AST, new: list[ast.stmt]) -> None:
-    for parent in ast.walk(tree):
-        for _name, children in ast.iter_fields(parent):
-            if isinstance(children, list) and old in children:
-                at = children.index(old)
-                children[at : at + 1] = new
-                return
+# Memory, where there is some: a run waits for the disk longer than it computes.
+_FAST = Path("/dev/shm")  # noqa: S108  # a folder of a name of its own is made in it
 
 
 class Copy:
@@ -134,6 +87,8 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         """Copy what the tests need."""
         self._folder = folder
+        self._scratch = folder.with_name(f"{folder.name}-scratch")
+        self._scratch.mkdir()
         ignored = shutil.ignore_patterns("__pycache__", ".git")
         for name in COPIED:
             source = ROOT / name
@@ -142,69 +97,45 @@ class Copy:
             else:
                 shutil.copy(source, folder / name)
 
-    def passes(self, tests: tuple[str, ...]) -> bool:
-        """Return whether the tests pass within their time."""
+    def passes(self, tests: Sequence[str], *, compiled: bool = True) -> bool:
+        """Return whether the tests pass within their time; ``compiled``: the tree keeps no new bytecode."""
         words = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-p",
-            "no:xdist",
-            "-p",
-            "no:cacheprovider",
-            *tests,
-        ]
+            sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *tests,
+        ]  # fmt: skip
         environment = {
-            **os.environ,
-            "PYTHONPATH": str(self._folder),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+            **os.environ, "PYTHONPATH": str(self._folder), "TMPDIR": str(self._scratch),
+            "PYTHONDONTWRITEBYTECODE": "1" if compiled else "",
+        }  # fmt: skip
+        process = subprocess.Popen(
+            words, cwd=self._folder, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         try:
-            done = subprocess.run(
-                words,
-                cwd=self._folder,
-                env=environment,
-                capture_output=True,
-                timeout=PATIENCE,
-                check=False,
-            )
+            return process.wait(PATIENCE) == 0
         except subprocess.TimeoutExpired:
             return False
-        return done.returncode == 0
+        finally:
+            _end(process)
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch.mkdir(exist_ok=True)
 
-    def passes_with(self, mutant: Mutant, tests: tuple[str, ...]) -> bool:
+    def passes_with(self, mutant: Mutant, tests: Sequence[str]) -> bool:
         """Return whether the tests pass though the source was changed."""
         path = self._folder / mutant.file
-        before = path.read_bytes()
+        before, times = path.read_bytes(), path.stat()
         path.write_text(mutant.source, encoding="utf-8")
         try:
             return self.passes(tests)
         finally:
             path.write_bytes(before)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def main() -> int:
-    """Run the sample; return 0 where nine of ten mutants were noticed, in each subject."""
-    parser = argparse.ArgumentParser(
-        prog="make mutation", description=__doc__.partition("\n")[0] if __doc__ else ""
-    )
-    parser.add_argument("--only", nargs="*", choices=SUBJECTS, default=list(SUBJECTS))
-    parser.add_argument("--each", type=int, default=20, help="mutants of each subject; 0: all")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--write", type=Path, help="a file for the table")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [
-            _row(Copy(Path(folder) / name), name, options.each, options.seed)
-            for name in options.only
-        ]
-    table = _table(rows)
-    if options.write is not None:
-        options.write.write_text(table, encoding="utf-8")
-    sys.stdout.write(table)
-    return 0 if all(10 * len(row.survived) <= row.tried for row in rows) else 1
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the tests and what they started and left, as a mutant does."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,16 +148,91 @@ class Row:
     survived: list[Mutant]
 
 
-def _row(tree: Copy, name: str, each: int, seed: int) -> Row:
-    files, tests = SUBJECTS[name]
-    if not tree.passes(tests):
-        raise SystemExit(f"{name}: its tests fail without a mutant: {' '.join(tests)}")
-    every = [
-        mutant
-        for file in files
-        for mutant in mutants(file, (ROOT / file).read_text(encoding="utf-8"))
+def main() -> int:
+    """Run the sample; return 0 where nine of ten mutants were noticed, in each subject."""
+    options = _options()
+    scratch = str(_FAST) if _FAST.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="mutation-", dir=scratch) as folder:
+        tree = Copy(Path(folder) / "tree")
+        if options.kind is None:
+            rows = [_sampled(tree, name, options.each, options.seed) for name in options.only]
+        else:
+            rows = [
+                _every(tree, options.kind, file) for file in _files(options.kind, options.under)
+            ]
+    table = _table(rows)
+    if options.write is not None:
+        options.write.write_text(table, encoding="utf-8")
+    sys.stdout.write(table)
+    return 0 if all(10 * len(row.survived) <= row.tried for row in rows) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make mutation", description=__doc__.partition("\n")[0] if __doc__ else ""
+    )
+    parser.add_argument("--only", nargs="*", choices=SUBJECTS, default=list(SUBJECTS))
+    parser.add_argument("--each", type=int, default=20, help="mutants of each subject; 0: all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--kind", choices=KINDS, help="every place of this kind, in the whole product"
+    )
+    parser.add_argument(
+        "--under", nargs="*", default=list(PRODUCT), help="files or folders, with --kind"
+    )
+    parser.add_argument("--write", type=Path, help="a file for the table")
+    return parser.parse_args()
+
+
+def _read(file: str, pattern: str = "") -> list[Mutant]:
+    return list(mutants(file, (ROOT / file).read_text(encoding="utf-8"), pattern))
+
+
+def _files(kind: str, under: Sequence[str]) -> list[str]:
+    """Return the product's files that have a place of a kind."""
+    places = [ROOT / name for name in under]
+    files = sorted(
+        str(file.relative_to(ROOT))
+        for place in places
+        for file in ([place] if place.is_file() else place.rglob("*.py"))
+        if "migrations/versions" not in str(file)
+    )
+    return [file for file in files if _read(file, KINDS[kind])]
+
+
+def own_tests(file: str) -> list[str]:
+    """Return the tests of a module: those of its name, where the house's table says, and those of its room."""
+    folder, name = ROOT / "tests" / Path(file).parent, Path(file).stem
+    own = [f"test_{name}.py", f"test_{name}_*.py"]
+    found = [
+        str(test.relative_to(ROOT)) for pattern in own for test in sorted(folder.glob(pattern))
     ]
+    listed = TESTED_IN.get(file.removesuffix(".py").replace("/", "."))
+    found += [listed] if listed is not None else []
+    found += [
+        test for room, tests in TESTS_OF_ROOMS.items() if file.startswith(room) for test in tests
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _sampled(tree: Copy, name: str, each: int, seed: int) -> Row:
+    files, tests = SUBJECTS[name]
+    every = [mutant for file in files for mutant in _read(file)]
     chosen = random.Random(seed).sample(every, min(each or len(every), len(every)))  # noqa: S311  # a sample
+    return Row(name, len(every), len(chosen), _survivors(tree, name, chosen, tests))
+
+
+def _every(tree: Copy, kind: str, file: str) -> Row:
+    found = _read(file, KINDS[kind])
+    return Row(file, len(found), len(found), _survivors(tree, kind, found, own_tests(file)))
+
+
+def _survivors(
+    tree: Copy, name: str, chosen: Sequence[Mutant], tests: Sequence[str]
+) -> list[Mutant]:
+    if not tests or not tree.passes(tests, compiled=False):
+        sys.stderr.write(f"{name}: its tests fail without a mutant: {' '.join(tests)}\n")
+        return list(chosen)
     survived = []
     for number, mutant in enumerate(chosen, 1):
         lives = tree.passes_with(mutant, tests)
@@ -236,7 +242,7 @@ def _row(tree: Copy, name: str, each: int, seed: int) -> Row:
         sys.stderr.write(
             f"{name} {number}/{len(chosen)} {mutant.file}:{mutant.line} {mutant.change}: {what}\n"
         )
-    return Row(name, len(every), len(chosen), survived)
+    return survived
 
 
 def _table(rows: list[Row]) -> str:

@@ -1,0 +1,135 @@
+"""The changed copies of a module's source that `tools.mutation` runs: one place each, found in its syntax tree."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_TURNED: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+# Times and sizes are tried a thousand times as large: a limit that nobody meets.
+FACTOR = 1000
+_LARGER = f"is {FACTOR} times as large"
+# Kinds of which every place in the product is tried, each with a pattern of its changes; "asyncio" is no sync.
+KINDS: Mapping[str, str] = {"sync": "left out: .*(?<!a)sync", "numbers": _LARGER}
+# A default that means none, one, or "the other way" is no limit.
+_PLAIN = {0, 1, -1}
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One changed place: file, line, what was done there, and the changed source."""
+
+    file: str
+    line: int
+    change: str
+    source: str
+
+
+def mutants(file: str, source: str, pattern: str = "") -> Iterator[Mutant]:
+    """Yield the mutants of a module whose change has ``pattern``, a regular expression, in it."""
+    tree = ast.parse(source)
+    for index, node in enumerate(ast.walk(tree)):
+        for change in _changes(node):
+            if re.search(pattern, change) is None:
+                continue
+            changed = copy.deepcopy(tree)
+            target = next(one for at, one in enumerate(ast.walk(changed)) if at == index)
+            _apply(changed, target, change)
+            yield Mutant(
+                file,
+                getattr(node, "lineno", 0),
+                change,
+                ast.unparse(ast.fix_missing_locations(changed)),
+            )
+
+
+def _changes(node: ast.AST) -> list[str]:
+    """Return what can be done to a node, in words."""
+    found: list[str] = []
+    match node:
+        case ast.Compare(ops=[operator]) if type(operator) in _TURNED:
+            found = [f"{type(operator).__name__} becomes {_TURNED[type(operator)].__name__}"]
+        case ast.If() | ast.While():
+            found = ["the condition is turned"]
+        case ast.BoolOp(op=operator):
+            found = ["and becomes or" if isinstance(operator, ast.And) else "or becomes and"]
+        case ast.Raise():
+            found = ["nothing is raised"]
+        case ast.Expr(value=ast.Call() | ast.Await() as value):
+            found = [f"the call is left out: {ast.unparse(value).splitlines()[0][:60]}"]
+        case ast.With() | ast.AsyncWith() if all(item.optional_vars is None for item in node.items):
+            found = ["the block has no context"]
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
+            found = [f"{name} {_LARGER}"] if _is_number(value) else []
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            found = [f"{name} {_LARGER}"] if _is_number(value) else []
+        case ast.arguments():
+            found = [f"{name} {_LARGER}" for name in _defaults(node)]
+    return found
+
+
+def _is_number(node: ast.expr) -> bool:
+    """Return whether an expression is made of numbers alone, and is a limit."""
+    if isinstance(node, ast.UnaryOp):
+        return _is_number(node.operand)
+    if isinstance(node, ast.BinOp):
+        return all(
+            isinstance(one, ast.Constant | ast.BinOp | ast.operator) for one in ast.walk(node)
+        )
+    if not isinstance(node, ast.Constant):
+        return False
+    return type(node.value) in {int, float} and node.value not in _PLAIN
+
+
+def _defaults(node: ast.arguments) -> dict[str, ast.expr]:
+    """Return the parameters that have a number as their default."""
+    places = [*node.posonlyargs, *node.args]
+    pairs = [
+        *zip(places[len(places) - len(node.defaults) :], node.defaults, strict=True),
+        *zip(node.kwonlyargs, node.kw_defaults, strict=True),
+    ]
+    return {name.arg: value for name, value in pairs if value is not None and _is_number(value)}
+
+
+def _times(value: ast.expr) -> ast.expr:
+    return ast.BinOp(value, ast.Mult(), ast.Constant(FACTOR))
+
+
+def _apply(tree: ast.Module, node: ast.AST, change: str) -> None:
+    match node:
+        case ast.Compare():
+            node.ops = [_TURNED[type(node.ops[0])]()]
+        case ast.If() | ast.While():
+            node.test = ast.UnaryOp(ast.Not(), node.test)
+        case ast.BoolOp():
+            node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        case ast.Raise() | ast.Expr():
+            _replace(tree, node, [ast.Pass()])
+        case ast.With() | ast.AsyncWith():
+            _replace(tree, node, node.body)
+        case ast.Assign(value=ast.expr() as value) | ast.AnnAssign(value=ast.expr() as value):
+            node.value = _times(value)
+        case ast.arguments():
+            default = _defaults(node)[change.partition(" ")[0]]
+            node.defaults = [_times(one) if one is default else one for one in node.defaults]
+            node.kw_defaults = [
+                _times(one) if one is not None and one is default else one
+                for one in node.kw_defaults
+            ]
+        case _:
+            raise ValueError(change)
+
+
+def _replace(tree: ast.Module, old: ast.AST, new: list[ast.stmt]) -> None:
+    for parent in ast.walk(tree):
+        for _name, children in ast.iter_fields(parent):
+            if isinstance(children, list) and old in children:
+                at = children.index(old)
+                children[at : at + 1] = new
+                return
