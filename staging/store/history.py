@@ -138,6 +138,8 @@ class Places:
         """
         if when is not None and when.late:
             ts = self._late(point, min(when.time, self._now))
+            # Nothing after it gets its time, neither in this millisecond nor as what waited since then.
+            self._device.last_report_ms = max(self._device.last_report_ms, ts)
         else:
             self._device.last_report_ms = ts = self._next(when)
             self._newest[point.key, point.kind] = ts

@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -117,6 +117,21 @@ def test_many_late_values_of_one_moment_find_a_place(database: Database) -> None
     for number in range(1, 9):
         report(database, number, number, when=When(80_000, late=True))
     assert [ts for ts, _value in shown(database)] == list(range(80_000, 79_991, -1))
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(95, 105), st.booleans()), max_size=6))
+def test_no_two_values_have_one_time_whatever_came_late(
+    database: Database, told: list[tuple[str, int, bool]]
+) -> None:
+    """A late value with the time of one that is not late yet was refused, and so was sent for ever."""
+    device = database.call(devices.add, None, 0)
+    for key, time, late in told:
+        # In one millisecond, of which the clocks of device and cloud have different views.
+        wanted = [Wanted([HistoryPoint(key, time)], 0, When(time, late=late))]
+        database.call(effects.apply_all, device.id, None, wanted * 2, 100)
+    page = database.call(history.page, device.id, Query(limit=100))
+    assert len(page.entries) == 2 * len(told)
 
 
 def test_late_values_are_history_only(database: Database) -> None:
