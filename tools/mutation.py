@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,12 +72,15 @@ TESTS_OF_ROOMS: Mapping[str, tuple[str, ...]] = {
         "tests/staging/gateway/test_bounds.py",
     ),
 }
+# What every removed sync is run by first.
+_SYNCS = "tests/test_syncs.py"
 COPIED = (
     "wire", "audio", "base", "transport", "machine", "resources", "ota", "release", "agent", "staging", "cloud", "tools",
     "tests", "docs", "examples", "systemd", "pyproject.toml", "README.md", "README.zh-CN.md", "Makefile",
 )  # fmt: skip
-# Seconds of one run of tests; a mutant that hangs is noticed too.
-PATIENCE = 300.0
+# Seconds of one run of tests: so many times what it takes without a mutant, within these; what hangs is noticed too.
+PATIENCE = 5.0
+PATIENCE_MIN, PATIENCE_MAX = 40.0, 600.0
 # Memory, where there is some: a run waits for the disk longer than it computes.
 _FAST = Path("/dev/shm")  # noqa: S108  # a folder of a name of its own is made in it
 
@@ -89,6 +93,7 @@ class Copy:
         self._folder = folder
         self._scratch = folder.with_name(f"{folder.name}-scratch")
         self._scratch.mkdir()
+        self._patience = PATIENCE_MAX
         ignored = shutil.ignore_patterns("__pycache__", ".git")
         for name in COPIED:
             source = ROOT / name
@@ -97,8 +102,18 @@ class Copy:
             else:
                 shutil.copy(source, folder / name)
 
-    def passes(self, tests: Sequence[str], *, compiled: bool = True) -> bool:
-        """Return whether the tests pass within their time; ``compiled``: the tree keeps no new bytecode."""
+    def passes_unchanged(self, tests: Sequence[str]) -> bool:
+        """Return whether the tests pass without a mutant; keeps the bytecode, and notes how long it takes."""
+        self._patience = PATIENCE_MAX
+        if not self._passes(tests, compiled=False):
+            return False
+        began = time.monotonic()
+        passed = self._passes(tests)
+        took = time.monotonic() - began
+        self._patience = min(PATIENCE_MAX, max(PATIENCE_MIN, PATIENCE * took))
+        return passed
+
+    def _passes(self, tests: Sequence[str], *, compiled: bool = True) -> bool:
         words = [
             sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *tests,
         ]  # fmt: skip
@@ -111,7 +126,7 @@ class Copy:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            return process.wait(PATIENCE) == 0
+            return process.wait(self._patience) == 0
         except subprocess.TimeoutExpired:
             return False
         finally:
@@ -125,7 +140,7 @@ class Copy:
         before, times = path.read_bytes(), path.stat()
         path.write_text(mutant.source, encoding="utf-8")
         try:
-            return self.passes(tests)
+            return self._passes(tests)
         finally:
             path.write_bytes(before)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -224,13 +239,14 @@ def _sampled(tree: Copy, name: str, each: int, seed: int) -> Row:
 
 def _every(tree: Copy, kind: str, file: str) -> Row:
     found = _read(file, KINDS[kind])
-    return Row(file, len(found), len(found), _survivors(tree, kind, found, own_tests(file)))
+    tests = [*([_SYNCS] if kind == "sync" else []), *own_tests(file)]
+    return Row(file, len(found), len(found), _survivors(tree, kind, found, tests))
 
 
 def _survivors(
     tree: Copy, name: str, chosen: Sequence[Mutant], tests: Sequence[str]
 ) -> list[Mutant]:
-    if not tests or not tree.passes(tests, compiled=False):
+    if not tests or not tree.passes_unchanged(tests):
         sys.stderr.write(f"{name}: its tests fail without a mutant: {' '.join(tests)}\n")
         return list(chosen)
     survived = []

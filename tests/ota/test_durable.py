@@ -72,6 +72,9 @@ async def test_a_release_is_on_the_disk_before_the_boot_record_names_it(recorded
     assert named
     assert release
     assert any(release[0] < at < named[-1] for at in folder), recorded.calls
+    unpacked = str(recorded.calls[release[0]][1])
+    files = [at for at in places(recorded, SYNC, f"{unpacked}/") if at < release[0]]
+    assert len(files) > 1, recorded.calls
 
 
 def test_what_was_learnt_of_the_repository_is_on_the_disk_before_it_is_trusted(

@@ -15,6 +15,7 @@ from ota.errors import (
     StoppedError,
 )
 from ota.fetch.bundle_map import CHUNK
+from tests.base.recorded import SYNC, Recorder
 from tests.ota.bundle import (
     make_image,
     needs_squashfs,
@@ -64,6 +65,12 @@ def test_what_the_disk_lost_is_fetched_again(site: Site) -> None:
     site.install(site.fetch())
     assert site.rauc.other.read_bytes() == NEW
     assert site.package_requests == [f"bytes={CHUNK}-{2 * CHUNK - 1}"]
+
+
+def test_what_counts_as_fetched_is_on_the_disk(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(site.settings.download_dir, monkeypatch)
+    package = site.fetch()
+    assert (SYNC, package.path.name, package.path.stat().st_size) in recorder.calls
 
 
 def test_a_stop_is_heard_within_a_body(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,6 +169,19 @@ def test_another_batch_does_not_mix_with_what_was_broken_off(
     with pytest.raises(StagingError, match="an export of another batch was broken off there"):
         bench.run()
     assert bench.run("elsewhere").issued == len(other)
+
+
+def test_what_was_handed_out_is_on_the_disk_before_it_counts_as_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = bench.root / "out" / exporting.JOURNAL
+    seen: list[tuple[bool, bool]] = []
+    monkeypatch.setattr(
+        os, "sync", lambda: seen.append((journal.exists(), (bench.root / "out/all.csv").exists()))
+    )  # fmt: skip
+    bench.run()
+    assert seen == [(True, True)]
+    assert not journal.exists()
 
 
 def test_a_batch_that_is_none(bench: Bench) -> None:
