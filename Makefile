@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: test-kills setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof console-proof rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage replay
+.PHONY: test-kills setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof kill-proof black-box coverage console-proof rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage replay
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -99,9 +99,19 @@ test-cuts: setup
 	@$(BIN)/python -m tests.vm.player --images $(VM)/player --write $(VM)/player.md
 
 # Every report arrives once, through connections cut at random bytes and kill -9 of device and cloud; a few
-# minutes. REPORTS=N; LINK=coap or mqtt (docs/adr/0034).
+# minutes. REPORTS=N; LINK=coap or mqtt (docs/adr/0034); TOGETHER=N: so many are put at once.
 report-proof: setup
-	@$(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),2500) --link $(or $(LINK),coap)
+	@$(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),2500) --link $(or $(LINK),coap) --together $(or $(TOGETHER),1)
+
+# Updates of real processes, killed at random moments, on disks that fill (docs/black-box.md). KILLS=N; BEFORE=1: from the version that was released before.
+kill-proof: setup
+	@$(BIN)/python -m tools.kill_proof --kills $(or $(KILLS),100) $(if $(BEFORE),--before)
+
+# All proofs with real processes under faults, one after the other: a night (docs/black-box.md). KILLS=N and REPORTS=N of each.
+black-box: setup
+	@for link in coap mqtt; do $(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),100000) --together 50 --link $$link && \
+	  $(BIN)/python -m tools.report_proof --link $$link && $(BIN)/python -m tools.command_proof --link $$link || exit 1; done
+	@for base in "" --before; do $(BIN)/python -m tools.kill_proof --kills $(or $(KILLS),500) $$base || exit 1; done
 
 lint: setup
 	$(BIN)/ruff format --check --quiet . || { echo "make test: some files are not formatted; run .venv/bin/ruff format ." >&2; exit 1; }
@@ -185,6 +195,19 @@ presence-proof: setup
 mutation: setup
 	@$(BIN)/python -m tools.mutation $(if $(EACH),--each $(EACH)) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(KIND),--kind $(KIND)) $(if $(UNDER),--under $(UNDER)) $(if $(WRITE),--write $(WRITE))
+
+# Which branches of wire, transport, outbox, updater, trust and launcher no test runs (docs/coverage.md); ten minutes. Coverage goes into a folder of its own.
+COVERAGE := build/coverage
+COVERED := tests/wire tests/transport tests/ota tests/agent/link/test_outbox.py tests/agent/link/test_outbox_lanes.py \
+  tests/agent/link/test_outbox_damage.py tests/agent/link/test_outbox_disk.py
+coverage: export COVERAGE_PROCESS_START = $(CURDIR)/pyproject.toml
+coverage: export PYTHONPATH = $(CURDIR)/$(COVERAGE)/lib:$(CURDIR)/$(COVERAGE)/site
+coverage: setup
+	@test -d $(COVERAGE)/lib || PYTHONPATH= $(BIN)/pip install -q --no-deps --target $(COVERAGE)/lib "coverage>=7.6"
+	@rm -rf $(COVERAGE)/data && mkdir -p $(COVERAGE)/data $(COVERAGE)/site
+	@printf 'import coverage\ncoverage.process_startup()\n' > $(COVERAGE)/site/sitecustomize.py
+	@$(BIN)/python -m coverage run -m pytest -q -n 0 -m "not long" $(or $(ARGS),$(COVERED))
+	@$(BIN)/python -m coverage combine -q && $(BIN)/python -m coverage report
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agent.bench_helper import flip
-from agent.first import places
+from agent.first import places, reset
 from agent.link import outbox_file, outbox_salvage
 from agent.local.keyring import Keyring
 from machine.microphone_switch import MicrophoneSwitch
@@ -85,6 +85,13 @@ def test_a_salvaged_outbox_is_on_the_disk_before_it_takes_the_old_ones_place(
     check(
         recorder, (SYNC, new.name, size), (RENAME, new.name, path.name), FOLDER
     )  # fmt: skip
+
+
+def test_a_profile_that_a_reset_removes_is_gone_after_a_cut(tmp_path: Path, record: Record) -> None:
+    (tmp_path / "profile.json").touch()
+    recorder = record()
+    reset._remove_profile(tmp_path / "profile.json")
+    assert recorder.calls == [(REMOVE, "profile.json"), FOLDER]
 
 
 def test_a_client_that_is_forgotten_has_no_keys_after_a_cut(tmp_path: Path, record: Record) -> None:

@@ -93,7 +93,10 @@ class Copy:
         self._folder = folder
         self._scratch = folder.with_name(f"{folder.name}-scratch")
         self._scratch.mkdir()
+        self._said = folder.with_name(f"{folder.name}-said")
         self._patience = PATIENCE_MAX
+        # Tests that pass without a mutant, and the seconds that they are given.
+        self._sound: dict[tuple[str, ...], float] = {}
         ignored = shutil.ignore_patterns("__pycache__", ".git")
         for name in COPIED:
             source = ROOT / name
@@ -102,16 +105,23 @@ class Copy:
             else:
                 shutil.copy(source, folder / name)
 
+    @property
+    def said(self) -> str:
+        """What the last run of tests said."""
+        return self._said.read_text(errors="replace")
+
     def passes_unchanged(self, tests: Sequence[str]) -> bool:
         """Return whether the tests pass without a mutant; keeps the bytecode, and notes how long it takes."""
-        self._patience = PATIENCE_MAX
-        if not self._passes(tests, compiled=False):
-            return False
-        began = time.monotonic()
-        passed = self._passes(tests)
-        took = time.monotonic() - began
-        self._patience = min(PATIENCE_MAX, max(PATIENCE_MIN, PATIENCE * took))
-        return passed
+        key = tuple(tests)
+        if key not in self._sound:
+            self._patience = PATIENCE_MAX
+            began = time.monotonic()
+            if not self._passes(tests, compiled=False):
+                return False
+            took = time.monotonic() - began
+            self._sound[key] = min(PATIENCE_MAX, max(PATIENCE_MIN, PATIENCE * took))
+        self._patience = self._sound[key]
+        return True
 
     def _passes(self, tests: Sequence[str], *, compiled: bool = True) -> bool:
         words = [
@@ -121,10 +131,11 @@ class Copy:
             **os.environ, "PYTHONPATH": str(self._folder), "TMPDIR": str(self._scratch),
             "PYTHONDONTWRITEBYTECODE": "1" if compiled else "",
         }  # fmt: skip
-        process = subprocess.Popen(
-            words, cwd=self._folder, env=environment, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        with self._said.open("wb") as said:
+            process = subprocess.Popen(
+                words, cwd=self._folder, env=environment, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
+            )  # fmt: skip
         try:
             return process.wait(self._patience) == 0
         except subprocess.TimeoutExpired:
@@ -239,15 +250,19 @@ def _sampled(tree: Copy, name: str, each: int, seed: int) -> Row:
 
 def _every(tree: Copy, kind: str, file: str) -> Row:
     found = _read(file, KINDS[kind])
-    tests = [*([_SYNCS] if kind == "sync" else []), *own_tests(file)]
-    return Row(file, len(found), len(found), _survivors(tree, kind, found, tests))
+    left = _survivors(tree, kind, found, [_SYNCS]) if kind == "sync" else found
+    return Row(file, len(found), len(found), _survivors(tree, kind, left, own_tests(file)))
 
 
 def _survivors(
     tree: Copy, name: str, chosen: Sequence[Mutant], tests: Sequence[str]
 ) -> list[Mutant]:
+    if not chosen:
+        return []
     if not tests or not tree.passes_unchanged(tests):
-        sys.stderr.write(f"{name}: its tests fail without a mutant: {' '.join(tests)}\n")
+        sys.stderr.write(
+            f"{name}: its tests fail without a mutant: {' '.join(tests)}\n{tree.said}\n"
+        )
         return list(chosen)
     survived = []
     for number, mutant in enumerate(chosen, 1):

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from wire.framing import (
     HEADER,
     MAGIC,
-    MAX_LENGTH,
     BadMagicError,
     FrameDecoder,
     FrameLengthError,
@@ -74,7 +73,7 @@ def test_a_wrong_magic_is_refused_at_its_first_wrong_byte(place: int, *, one_by_
         list(decoder.feed(bytes(head)))
 
 
-@pytest.mark.parametrize("length", [0, 1, 2, 3, 2049, MAX_LENGTH + 1, 0xFFFFFFFF])
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 2049, 16_385, 0xFFFFFFFF])
 def test_a_length_out_of_bounds_is_refused_before_the_body_comes(length: int) -> None:
     decoder = FrameDecoder(max_length=2048)
     with pytest.raises(FrameLengthError, match=f"got {length} bytes, expected 4 to 2048"):
@@ -87,7 +86,14 @@ def test_the_limits_themselves_are_taken(length: int) -> None:
     assert list(FrameDecoder(max_length=2048).feed(encode_frame(message))) == [message]
 
 
-@pytest.mark.parametrize("length", [0, 3, MAX_LENGTH + 1])
+def test_the_largest_message_has_16_kib() -> None:
+    message = bytes(16_384)
+    assert list(FrameDecoder().feed(encode_frame(message))) == [message]
+    with pytest.raises(FrameLengthError, match="got 16385 bytes, expected 4 to 16384"):
+        list(FrameDecoder().feed(HEADER.pack(MAGIC, 16_385)))
+
+
+@pytest.mark.parametrize("length", [0, 3, 16_385])
 def test_nothing_is_sent_that_the_other_side_would_refuse(length: int) -> None:
     with pytest.raises(FrameLengthError):
         encode_frame(bytes(length))

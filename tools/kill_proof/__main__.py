@@ -1,6 +1,6 @@
 """Kills real processes at random moments of complete updates, and checks how each update ends.
 
-    python -m tools.kill_proof [--installer slots|rauc] [--kills N] [--jobs N] [--seed N]
+    python -m tools.kill_proof [--installer slots|rauc] [--before] [--kills N] [--jobs N] [--seed N]
 
 The staging cloud runs throughout. Each update begins with a fresh copy of one device's state and is
 ordered through the open API. Its agent is killed with kill -9 at random moments, some of them
@@ -11,7 +11,8 @@ on a bus of the device's own, the proof simulates the machine around both, and s
 power cuts.
 
 An update passes if it ends in SUCCESS on the new version, or in FAILED on the old one after a kill
-that permits it (in the last start of a trial; a full disk; rauc: a power cut in a trial). The cloud must also
+that permits it (in the last start of a trial; a full disk; rauc: a power cut in a trial). With ``--before``, the machine's base is the version
+that was released before this tree, and its updater carries the update out. The cloud must also
 have exactly one final event, which agrees, and no partial files may be left. Exit code 0 only if
 all updates pass.
 """
@@ -35,7 +36,7 @@ from tools.processes import command
 from wire.ota import InstallerKind
 
 
-def open_site(bench: Bench, installer: str, jobs: int) -> list[Device]:
+def open_site(bench: Bench, installer: str, jobs: int, *, before: bool) -> list[Device]:
     """Start the cloud, release the new version, and make ``jobs`` devices."""
     bench.start_cloud(0, 0)
     if installer == "rauc":
@@ -45,6 +46,10 @@ def open_site(bench: Bench, installer: str, jobs: int) -> list[Device]:
     package = bench.folder / f"{NEW}.tar.gz"
     command("story-release", "build", "--version", NEW, "--output", package)
     release(bench, package, installer)
+    if before:
+        from tools.kill_proof.before import BeforeDevice  # noqa: PLC0415  # it needs the tests' fixtures
+
+        return [BeforeDevice(bench, number) for number in range(jobs)]
     return [SlotsDevice(bench, number) for number in range(jobs)]
 
 
@@ -79,17 +84,20 @@ def main() -> int:
         choices=[kind.value for kind in InstallerKind],
         default=InstallerKind.SLOTS.value,
     )
+    parser.add_argument("--before", action="store_true", help="update from the version before")
     parser.add_argument("--kills", type=int, default=300, help="at least so many (default: 300)")
     parser.add_argument("--jobs", type=int, default=2, help="updates at a time (default: 2)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
     options = parser.parse_args()
     enter_namespace()
+    if options.before and options.installer == "rauc":
+        parser.error("--before: the version before is there for --installer slots alone")
     if options.installer == "rauc" and (missing := missing_programs()):
         parser.error(f"--installer rauc needs {missing}")
     with tempfile.TemporaryDirectory(prefix="story-kills-") as folder:
         bench, devices = Bench(Path(folder)), []
         try:
-            devices = open_site(bench, options.installer, options.jobs)
+            devices = open_site(bench, options.installer, options.jobs, before=options.before)
             tally = prove(Proof(bench), devices, options.kills, options.seed)
         finally:
             for device in devices:

@@ -1,12 +1,13 @@
 """Proves that no report is lost, invented or stored twice, through cuts and kills (docs/adr/0034).
 
-    python -m tools.report_proof [--link coap|mqtt] [--reports N] [--seed N] [--write FILE]
+    python -m tools.report_proof [--link coap|mqtt] [--reports N] [--together N] [--seed N] [--write FILE]
 
 A real staging cloud runs behind a proxy that cuts each connection after a random number of bytes. The
 device is a process with the agent's outbox, delivery and link; it says each number on its standard
 output once the outbox has it. Device and cloud are killed with kill -9 at random moments. In the end
 the cuts stop, the outbox empties, and the cloud's history is compared with what was said.
-Exit code 0 only if nothing was lost or invented, and no report is stored twice.
+With ``--together`` above one, so many reports are put at once, and a
+connection lives for LONG_CUT_BYTES, since a batch of reports has up to 16 KiB. Exit code 0 only if nothing was lost or invented, and no report is stored twice.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from pathlib import Path
 
 from tools.bench import Bench
 from tools.processes import Service, die_with_parent
-from tools.report_proof.proxy import CuttingProxy
+from tools.report_proof.proxy import CUT_BYTES, CuttingProxy
 
 KEY = "proof"
 # Seconds between kills, at random: long enough for some reports to arrive in between.
 KILL_SECONDS = (0.5, 4.0)
 DRAIN_SECONDS = 300.0
+# Bytes until a cut where many reports are put at once: some batches are cut, and some arrive.
+LONG_CUT_BYTES = (500, 40_000)
 
 
 @dataclass(slots=True)
@@ -80,8 +83,9 @@ class Tally:
 class Device:
     """The device's process, and the numbers that it said."""
 
-    def __init__(self, folder: Path, profile: Path, link: str, tally: Tally) -> None:
-        """Use ``folder`` for the outbox."""
+    def __init__(self, folder: Path, profile: Path, link: str, tally: Tally, together: int) -> None:
+        """Use ``folder`` for the outbox; ``together`` reports are put at once."""
+        self._together = together
         module = "tools.report_proof.sender"
         self._words = [sys.executable, "-m", module, str(folder), str(profile), link]
         self._tally = tally
@@ -92,7 +96,7 @@ class Device:
     def start(self, count: int) -> None:
         """Start it; it puts ``count`` more reports."""
         self.process = subprocess.Popen(
-            [*self._words, str(self._next), str(count)],
+            [*self._words, str(self._next), str(count), str(self._together)],
             stdout=subprocess.PIPE,
             text=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509  # its threads only read
@@ -108,7 +112,7 @@ class Device:
                 self._tally.said.add(int(line))
 
     def kill(self) -> None:
-        """Kill it with kill -9; the number after the last may be in the outbox."""
+        """Kill it with kill -9; the numbers after the last may be in the outbox."""
         if self.process is None or self._reader is None:
             return
         self.process.kill()
@@ -117,8 +121,8 @@ class Device:
         if self.process.stdout is not None:
             self.process.stdout.close()
         last = max(self._tally.said, default=0)
-        self._tally.may_be.add(last + 1)
-        self._next = last + 2
+        self._next = last + 1 + self._together
+        self._tally.may_be.update(range(last + 1, self._next))
 
     @property
     def is_done(self) -> bool:
@@ -129,7 +133,7 @@ class Device:
 class Proof:
     """One run."""
 
-    def __init__(self, folder: Path, link: str, seed: int) -> None:
+    def __init__(self, folder: Path, link: str, seed: int, together: int) -> None:
         """Start the cloud and the proxy, and make the device."""
         self._chance = random.Random(seed)  # noqa: S311  # for moments, not secrets
         self.tally = Tally()
@@ -141,11 +145,14 @@ class Proof:
         configures = json.loads(profile["configures"])
         # The broker's port, which the broker has again after each kill; 0: there is none.
         self._mqtt_port = int(configures.get("mqttPort", 0))
-        self.proxy = CuttingProxy(host, self._mqtt_port or int(port), self._chance)
+        self.proxy = CuttingProxy(
+            host, self._mqtt_port or int(port), self._chance,
+            CUT_BYTES if together == 1 else LONG_CUT_BYTES,
+        )  # fmt: skip
         profile["coapPort"] = configures["mqttPort"] = self.proxy.port
         profile["configures"] = json.dumps(configures)
         self.bench.profile_path.write_text(json.dumps(profile))
-        self.device = Device(self.bench.state, self.bench.profile_path, link, self.tally)
+        self.device = Device(self.bench.state, self.bench.profile_path, link, self.tally, together)
 
     def run(self, count: int) -> None:
         """Put ``count`` reports through kills, then let the rest arrive."""
@@ -206,11 +213,12 @@ def main() -> int:
         "--link", choices=["coap", "mqtt"], default="coap", help="the link to prove"
     )
     parser.add_argument("--reports", type=int, default=2500, help="how many (default: 2500)")
+    parser.add_argument("--together", type=int, default=1, help="reports put at once (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
     parser.add_argument("--write", type=Path, help="a file for the result")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="story-reports-") as folder:
-        proof = Proof(Path(folder), options.link, options.seed)
+        proof = Proof(Path(folder), options.link, options.seed, options.together)
         try:
             proof.run(options.reports)
         finally:
