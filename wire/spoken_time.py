@@ -49,10 +49,7 @@ def read_time(match: re.Match[str], number: Callable[[str], object]) -> tuple[in
         number: reads a number as it is said.
     """
     parts = {name: said for name, said in match.groupdict().items() if said is not None}
-    found = _hour_and_minute(parts, lambda said: int(str(number(said))))
-    if found is None:
-        return None
-    hour, minute, exact = found
+    hour, minute, exact = _hour_and_minute(parts, lambda said: int(str(number(said))))
     if minute > 59 or hour > DAY or (hour == DAY and minute):
         return None
     hours = _hours(hour, parts, exact=exact)
@@ -61,7 +58,7 @@ def read_time(match: re.Match[str], number: Callable[[str], object]) -> tuple[in
 
 def _hour_and_minute(
     parts: Mapping[str, str], number: Callable[[str], int]
-) -> tuple[int, int, bool] | None:
+) -> tuple[int, int, bool]:
     """Return hour, minute, and whether it can only be meant by the clock of 24 hours."""
     if "clock" in parts:
         said, _, minutes = parts["clock"].partition(COLON)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wire import playlist
 from wire.entries import ENTRIES_LIMIT, TITLE_CHARACTERS, URL_BYTES, Entry, PlaylistError
 from wire.media import HEAD_SIZE
 from wire.playlist import LIST_BYTES, Listing, ListKind, find_kind, parse_list
@@ -191,3 +192,13 @@ def test_lines_of_lists_in_any_order(lines: list[str], encoding: str) -> None:
 @given(st.binary(max_size=300), st.text(max_size=30))
 def test_any_bytes_are_of_some_kind(head: bytes, content_type: str) -> None:
     assert find_kind(head, content_type) in {None, *ListKind}
+
+
+def test_of_a_pls_without_an_end_so_many_entries_are_kept_and_the_others_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(playlist, "_PLS_LIMIT", 2)
+    lines = ["File2=b", "File1=a", "File3=c", "Title3=t", "Title1=u", "Title2=v", "File4=d"]
+    assert list(playlist.parse_pls(lines)) == [
+        ("a", "u", None), ("b", "", None), ("", "", None), ("", "", None)
+    ]  # fmt: skip

@@ -12,12 +12,15 @@ from wire.errors import MissingFieldError, WireError
 from wire.reports import (
     KEEPALIVE,
     KEYS_SYSTEM,
+    Alive,
     Credentials,
     DeviceInfo,
     PackageInfo,
     Registered,
     Sboms,
     abilities_report,
+    alive_answer,
+    parse_alive_answer,
     parse_package_sboms,
     parse_package_support,
     parse_package_version,
@@ -225,3 +228,17 @@ def test_system_keys_are_those_of_the_document() -> None:
     assert {"alive", "voice_control", "duer_voice", "ota_event", "ota_state"} < KEYS_SYSTEM
     assert {"package_info", "device_info"} < KEYS_SYSTEM
     assert "volume" not in KEYS_SYSTEM
+
+
+@pytest.mark.parametrize("twin", [True, False])
+def test_an_answer_to_alive_tells_the_time_and_of_a_second_machine(*, twin: bool) -> None:
+    payload = alive_answer(1_790_000_000_123, twin=twin)
+    assert parse_alive_answer(payload) == Alive(1_790_000_000_123, twin)
+    assert (b"twin" in payload) is twin
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"ok", b"[]", b"{}", b'{"time_ms":"1"}', b'{"time_ms":true}']
+)
+def test_an_answer_to_alive_of_another_cloud_tells_nothing(payload: bytes) -> None:
+    assert parse_alive_answer(payload) is None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.errors import FieldError
-from wire.rules import AtLimit, Period, Rules, Tonight, parse_rules
+from wire.rules import AtLimit, Period, Rules, Tonight, parse_listening, parse_rules
 
 MINUTES = st.integers(0, 1439)
 PERIODS = (
@@ -104,3 +104,12 @@ def test_a_period_over_midnight(minute: int, *, inside: bool) -> None:
 def test_only_bonus_and_tonight_are_for_today() -> None:
     assert parse_rules("bonus 15; tonight last").only_today
     assert not parse_rules("bonus 15; then fade").only_today
+
+
+def test_listening_has_three_of_the_clauses() -> None:
+    text = "quiet 20:30-06:30; daily 20; bonus 5"
+    assert parse_listening(text) == parse_rules(text)
+    assert parse_listening("off") == Rules()
+    for text in ("quiet 20:30-06:30; then finish", "then stop"):
+        with pytest.raises(FieldError, match=r"^listening: .*expected off, or clauses such as"):
+            parse_listening(text)

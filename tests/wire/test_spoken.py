@@ -109,3 +109,8 @@ def test_no_sentence_takes_long_to_read(text: str) -> None:
     """Many parts of a form are optional; tried in all ways, this would last until the run's time limit."""
     with contextlib.suppress(FieldError):
         read_timer(text)
+
+
+def test_a_sentence_that_nobody_says_is_no_timer() -> None:
+    for letters in (SENTENCE_LIMIT, SENTENCE_LIMIT + 1, 100_000):
+        assert read_timer("停" * letters) is None

@@ -22,9 +22,11 @@ from wire.topics import (
     every,
     parse_answer,
     parse_request,
+    parse_run,
     parse_state,
     parse_topic,
     request_properties,
+    run_properties,
     shard_of,
     state_payload,
     voice_topic,
@@ -220,3 +222,17 @@ def test_no_input_raises_anything_else(
     ):
         with contextlib.suppress(WireError):
             parse()
+
+
+def test_the_voice_of_a_device_goes_to_the_topic_of_its_shard() -> None:
+    topic = parse_topic(voice_topic(UUID))
+    assert topic == Topic(UUID, Kind.VOICE, str(shard_of(UUID)))
+
+
+def test_a_registration_names_its_run_or_none() -> None:
+    assert parse_run(run_properties("a_B-1")) == "a_B-1"
+    assert parse_run(run_properties("")) == ""
+    assert parse_run([]) == ""
+    for text in ("a b", "x" * 33, "é"):
+        with pytest.raises(WireError, match="expected 1 to 32 letters"):
+            parse_run([("run", text)])
