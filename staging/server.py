@@ -31,7 +31,9 @@ from staging.broker.worker import BrokerAddress, Worker
 from staging.broker.worker import check_extra as check_paho
 from staging.bulk_jobs import Jobs
 from staging.bulk_works import BulkWorks
+from staging.commands import at_server
 from staging.commands.command_socket import Work, open_command_socket
+from staging.commands.runs import Runs
 from staging.console.app import PathSwitch, create_console
 from staging.console.gate import keep_sessions
 from staging.data_dir import DataDir, Endpoints, locked, read_endpoints, write_endpoints
@@ -443,6 +445,8 @@ class _Cloud:
             return run
 
         changes, reads = self.beside.works(services.diagnoses)
+        options, sessions = self._options, self._gateway.sessions
+        runs = Runs(self._database, options.data, options.database, sessions.ids)
         works = {
             "say": logged("say", self._say),
             "cancel": logged("update.cancel", self._cancel),
@@ -451,8 +455,9 @@ class _Cloud:
             **{name: logged(name, work) for name, work in changes.items()},
             **reads,
             **BulkWorks(jobs, self._database).works,
+            at_server.WORK: runs.run,
         }
-        return open_command_socket(self._options.data.root, works)
+        return open_command_socket(options.data.root, works)
 
     async def _say(self, wanted: Mapping[str, object]) -> Mapping[str, object]:
         uuid, text = get_string(wanted, "uuid"), get_string(wanted, "text")

@@ -199,6 +199,7 @@ TESTED_IN: dict[str, str] = {
     "staging.store.issue": "tests/staging/labels/test_export.py",
     "staging.migrations.versions.0005_issued": "tests/staging/store/test_migrations.py",
     "staging.migrations.versions.0006_sboms": "tests/staging/store/test_migrations.py",
+    "staging.commands.runs": "tests/staging/commands/test_at_server.py",
     "staging.commands.asking": "tests/staging/commands/test_command_socket.py",
     "staging.migrations.versions.0008_roles": "tests/staging/store/test_migrations.py",
     "staging.store.verifying": "tests/staging/gateway/test_silent.py",

@@ -11,6 +11,7 @@ seeds, and the good one is halted in at most 2.
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import sys
 import tempfile
@@ -21,7 +22,9 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from staging.rollouts import phases
 from staging.rollouts.decision import State
+from staging.rollouts.phases import Machine
 from staging.rollouts.settings import FIELDS
 from staging.store import (
     Database,
@@ -94,6 +97,16 @@ class Run:
         rollouts.set_plan(session, plan.id, PHASES, SETTINGS)
         rollout_acts.start(session, plan.id, START)
 
+    def admitted(self, cuts: Sequence[int]) -> list[int]:
+        """Return the devices of the open phases that were not ordered yet."""
+        planned = phases.parse(PHASES)
+        found = [
+            number
+            for number, uuid in self.uuids.items()
+            if phases.admits(planned, cuts, Machine(phases.place_of(self.number, uuid), "fleet"))
+        ]
+        return [number for number in found if number not in self.ordered]
+
     def minute(self, session: Session, fresh: Sequence[int]) -> None:
         """Let a minute pass: updates end, devices are heard, new orders begin."""
         self.now += MINUTE
@@ -139,11 +152,22 @@ class Result:
         return self.state == State.HALTED
 
 
+@functools.cache
+def _empty() -> bytes:
+    """Return the file of an empty store: each seed begins with a copy of it."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "cloud.sqlite"
+        Database(path).close()
+        return path.read_bytes()
+
+
 def roll_out(version: Version, seed: int, count: int) -> Result:
     """Roll one version out until it is halted, or everybody was ordered and has ended."""
     run = Run(version, random.Random(f"{version.name}{seed}"))  # noqa: S311  # repeatable
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # nothing must survive
-        database = Database(Path(folder) / "cloud.sqlite")
+        path = Path(folder) / "cloud.sqlite"
+        path.write_bytes(_empty())
+        database = Database(path)
         try:
             database.call(run.prepare, count)
             return _run(database, run, count)
@@ -164,8 +188,8 @@ def _run(database: Database, run: Run, count: int) -> Result:
 def _minute(session: Session, run: Run, before: int) -> tuple[int, str]:
     row = rollouts.row_of(session, run.number)
     opened = 0 if row is None else len(row.cuts)
-    # Devices are looked at when a phase opens, as the server does.
-    fresh = [each for each in run.uuids if each not in run.ordered] if opened > before else []
+    # Devices are looked at when a phase opens, as the server does; of the others `order` would find nothing due.
+    fresh = run.admitted(row.cuts) if row is not None and opened > before else []
     run.minute(session, fresh)
     session.flush()
     found = rollout_acts.look(session, run.number, run.now)

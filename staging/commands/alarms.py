@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
 from typing import Any
 
-from staging.commands.audited import system_user
+from staging.commands.audited import who_ran
 from staging.commands.common import Commands, Result, command, group, store
 from staging.store import alarms, webhooks
 from staging.times import now_ms
@@ -59,7 +58,7 @@ def _line(row: dict[str, Any]) -> str:
 
 def _ack(options: argparse.Namespace) -> Result:
     with store(options) as database:
-        who = system_user(os.environ)
+        who = who_ran(options)
         alarm = database.call(alarms.acknowledge, options.number, who, now_ms())
     row = alarms.to_json(alarm)
     return Result(row, [_line(row)])

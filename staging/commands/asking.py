@@ -22,11 +22,16 @@ ANSWER_LIMIT = 2 * 1024 * 1024
 CLIENT_DEADLINE = 40.0
 
 
+class UnknownWorkError(StagingError):
+    """The running server is of another version, and does not know the command: nothing was done."""
+
+
 def ask(root: Path, name: str, arguments: Mapping[str, object]) -> dict[str, Any]:
     """Send the command ``name`` to the running server; returns its outcome as JSON.
 
     Raises:
-        NoServerError: no server runs on ``root``.
+        NoServerError: no server runs on ``root``, or it serves as many commands as it can: nothing was done.
+        UnknownWorkError: it does not know the command.
         StagingError: the server did not answer, or refused; then the message is the server's.
     """
     request = dump_object({name: dict(arguments)}) + b"\n"
@@ -42,7 +47,11 @@ def ask(root: Path, name: str, arguments: Mapping[str, object]) -> dict[str, Any
         raise StagingError(f"{name}: no answer within {CLIENT_DEADLINE:g} s") from error
     except (OSError, ValueError) as error:
         raise StagingError(f"{name}: the server on {path} does not answer: {error}") from error
+    if answer.get("busy"):
+        raise NoServerError(f"{name}: the server on {path} serves too many commands; try again")
     if "outcome" not in answer:
+        if str(answer.get("error")).startswith(f'request: got "{name}"'):
+            raise UnknownWorkError(f"{name}: {answer['error']}")
         raise StagingError(f"{name}: {answer.get('error')}")
     return dict(answer["outcome"])
 

@@ -137,7 +137,7 @@ def _add(session: Session, words: str, options: argparse.Namespace, made: str) -
     target = " ".join(part for part in (named, word(TARGET), told) if part)
     subject = _account_id(session, named) if named else None
     entry = Entry(
-        now_ms(), Source.COMMAND, system_user(os.environ), _action(words),
+        now_ms(), Source.COMMAND, who_ran(options), _action(words),
         subject_id=subject, target=target,
     )  # fmt: skip
     audit.add(session, [replace(entry, device=device.lower()) for device in dict.fromkeys(devices)])
@@ -156,6 +156,11 @@ def _account_id(session: Session, name: str) -> int | None:
         return accounts.one(session, name).id
     except NotFoundError:
         return None
+
+
+def who_ran(options: argparse.Namespace) -> str:
+    """Return who typed the command, also where the running server carries it out."""
+    return str(getattr(options, "ran_by", "")) or system_user(os.environ)
 
 
 def system_user(environment: Mapping[str, str]) -> str:

@@ -75,6 +75,7 @@ class _CommandServer:
         if task is None:  # asyncio runs this callback as a task
             raise RuntimeError("a connection is served outside a task")
         if len(self._tasks) >= CONNECTION_LIMIT:
+            writer.write(dump_object({"busy": True}) + b"\n")
             writer.close()
             return
         self._tasks.add(task)

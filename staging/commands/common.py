@@ -45,6 +45,10 @@ class Result:
 Run = Callable[[argparse.Namespace], Result]
 
 
+class TooMuchError(Exception):
+    """The running server does not carry a command out, for it would be busy with it too long: the command does it."""
+
+
 def data_of(options: argparse.Namespace) -> DataDir:
     """Return the folder that the command works on."""
     return DataDir(options.data.absolute())
@@ -58,7 +62,13 @@ def database_of(options: argparse.Namespace) -> Path | str:
 
 @contextmanager
 def store(options: argparse.Namespace) -> Iterator[Database]:
-    """Open the store for one command."""
+    """Open the store for one command, or take the running server's, which carries the command out (`runs`).
+
+    Of that a command of `at_server.ASKED` uses ``call`` alone.
+    """
+    if is_served(options):
+        yield options.opened
+        return
     from staging.opening import open_store
 
     data_of(options).create()
@@ -67,6 +77,11 @@ def store(options: argparse.Namespace) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def is_served(options: argparse.Namespace) -> bool:
+    """Return whether the running server carries the command out."""
+    return getattr(options, "opened", None) is not None
 
 
 def add_product_option(parser: argparse.ArgumentParser) -> None:

@@ -12,22 +12,32 @@ from typing import TYPE_CHECKING, Any
 from base.files import write_atomically
 from staging import device_csv
 from staging.commands.asking import ask
-from staging.commands.common import Commands, Result, command, data_of, store
+from staging.commands.common import (
+    Commands,
+    Result,
+    TooMuchError,
+    command,
+    data_of,
+    is_served,
+    store,
+)
 from staging.errors import NoServerError, NotFoundError
-from staging.store import Database, device_list, device_query, devices, found, overview, tags
+from staging.store import Database, device_list, device_query, devices, found, tags
 from staging.store.bind_tokens import Renewal, renewal_of
-from staging.store.bulk import Step, parse_step
 from staging.store.device_query import FILTERS, Presence, Sort, Updating, Wanted
 from staging.times import iso_or_none, now_ms
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from staging.store.bulk import Step
     from staging.store.devices import DeviceView
 
 # Devices of one look into the store.
 PIECE = 500
 EVERY = 10_000_000
+# Devices that the running server lists for a command: of more it would be busy for the command too long.
+SERVED = 2000
 
 _RENEWALS: dict[str, str] = {
     Renewal.DONE: "",
@@ -77,7 +87,10 @@ def wanted_of(options: argparse.Namespace) -> Wanted:
 def _list(options: argparse.Namespace) -> Result:
     wanted, online = wanted_of(options), _online(options)
     with store(options) as database:
-        numbers = database.call(device_list.numbers, wanted, None, online, limit=EVERY)
+        limit = SERVED + 1 if is_served(options) else EVERY
+        numbers = database.call(device_list.numbers, wanted, None, online, limit=limit)
+        if len(numbers) == limit:
+            raise TooMuchError
         if options.csv is not None:
             return _write_csv(options, database, numbers, set(online))
         rows = [
@@ -91,6 +104,8 @@ def _list(options: argparse.Namespace) -> Result:
 
 
 def _online(options: argparse.Namespace) -> list[int]:
+    if is_served(options):
+        return list(options.online)
     try:
         return [int(number) for number in ask(data_of(options).root, "online", {})["ids"]]
     except NoServerError:
@@ -136,6 +151,7 @@ def _write_csv(
 
     from staging.console.shapes import device as shape
     from staging.identity.rights import Role, Viewer
+    from staging.store import overview
 
     nobody, now = Viewer(0, Role.OPERATOR), now_ms()
     pieces = [device_csv.HEAD]
@@ -153,6 +169,8 @@ def _write_csv(
 
 
 def _tag(options: argparse.Namespace) -> Result:
+    from staging.store.bulk import parse_step  # not of the list, whose start it would slow down
+
     uuids = list(dict.fromkeys(uuid.lower() for uuid in options.uuids))
     step = parse_step("tag", None, options.add, options.remove)
     options.told = step.told

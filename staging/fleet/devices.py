@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from staging.data_dir import Endpoints
@@ -63,6 +64,9 @@ class FleetDevice(Protocol):
         """End the connection."""
 
 
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
 async def answer_request(request: Request) -> Answer:
     """Answer as a machine that has a volume of 8, whatever it is set to."""
     if request.path == ("resource",):
@@ -76,9 +80,15 @@ class CoapDevice:
     """A device on the framed link."""
 
     def __init__(
-        self, who: Credentials, where: Endpoints, context: ssl.SSLContext, endpoint: FramedEndpoint
+        self,
+        who: Credentials,
+        where: Endpoints,
+        context: ssl.SSLContext,
+        endpoint: FramedEndpoint,
+        handler: Handler = answer_request,
     ) -> None:
-        """Connect to ``where``; all devices of a process share one ``endpoint``."""
+        """Connect to ``where``; all devices of a process share one ``endpoint``; ``handler`` answers the cloud."""
+        self._handler = handler
         self._who = who
         self._where = where
         self._context = context
@@ -93,7 +103,7 @@ class CoapDevice:
             self._where.device_host, self._where.device_port, ssl=self._context
         )
         connection = self._connection = Connection(reader, writer)
-        serving = self._endpoint.serve(connection, answer_request)
+        serving = self._endpoint.serve(connection, self._handler)
         self._serving = asyncio.create_task(serving)
         await asyncio.sleep(0)  # the endpoint has the connection once serve has begun
         answer = await self._endpoint.request(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from staging.errors import (
@@ -302,10 +302,16 @@ def latest(session: Session, device_id: int) -> TaskView | None:
     return TaskView(task, target.id, target.version, lines_of(session, task.id, since))
 
 
+_LATEST = (  # made once: it is asked for each report of an update
+    select(OtaTask)
+    .where(OtaTask.device_id == bindparam("device"))
+    .order_by(OtaTask.id.desc())
+    .limit(1)
+)
+
+
 def _latest(session: Session, device_id: int) -> OtaTask | None:
-    return session.scalar(
-        select(OtaTask).where(OtaTask.device_id == device_id).order_by(OtaTask.id.desc()).limit(1)
-    )
+    return session.scalar(_LATEST, {"device": device_id})
 
 
 def _check_orderable(session: Session, device: Device, package: Package) -> None:

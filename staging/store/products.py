@@ -6,7 +6,7 @@ self-description of a device that has sent none.
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from staging.store.models import Batch, OsVersion, Product
@@ -46,11 +46,14 @@ def batch(session: Session, product: Product, name: str) -> Batch:
     return found
 
 
+_OS_VERSION = select(OsVersion).where(  # made once: devices report their versions
+    OsVersion.product_id == bindparam("product"), OsVersion.version == bindparam("version")
+)
+
+
 def os_version(session: Session, product_id: int, version: str) -> OsVersion:
     """Return a product's version, created if needed."""
-    found = session.scalar(
-        select(OsVersion).where(OsVersion.product_id == product_id, OsVersion.version == version)
-    )
+    found = session.scalar(_OS_VERSION, {"product": product_id, "version": version})
     if found is None:
         found = OsVersion(product_id=product_id, version=version)
         session.add(found)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from staging.errors import NotFoundError, StagingError, UnfitVersionError
@@ -228,22 +228,24 @@ def strategies(session: Session) -> list[tuple[Strategy, str]]:
     return [(strategy, version) for strategy, version in session.execute(statement)]
 
 
+_PUBLISHED = (  # made once: it is asked for each device that registers
+    select(Package, Strategy, OsVersion.version)
+    .join(Strategy, Strategy.package_id == Package.id)
+    .join(OsVersion, OsVersion.id == Package.os_version_id)
+    .where(
+        Package.product_id == bindparam("product"),
+        Package.status == RELEASED,
+        Strategy.status == PUBLISHED,
+    )
+)
+
+
 def offers(session: Session, product_id: int, version: str, batch: str) -> list[Offer]:
     """Return the offers of published strategies to a device, best first.
 
     The best is the highest version; among strategies for the same version, the latest.
     """
-    statement = (
-        select(Package, Strategy, OsVersion.version)
-        .join(Strategy, Strategy.package_id == Package.id)
-        .join(OsVersion, OsVersion.id == Package.os_version_id)
-        .where(
-            Package.product_id == product_id,
-            Package.status == RELEASED,
-            Strategy.status == PUBLISHED,
-        )
-    )
-    found = [Offer(*row) for row in session.execute(statement)]
+    found = [Offer(*row) for row in session.execute(_PUBLISHED, {"product": product_id})]
     applicable = [offer for offer in found if applies(offer, version, batch)]
     return sorted(applicable, key=lambda o: (version_key(o.version), o.strategy.id), reverse=True)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from staging.errors import ErrorCode, NotFoundError, RefusedError, StagingError
@@ -166,6 +166,19 @@ def tags_of(
     return found
 
 
+# Made once: they are asked for each order of a phase.
+_BEGUN = select(func.count(), func.min(OtaTask.create_time)).where(
+    OtaTask.strategy_id == bindparam("strategy"),
+    OtaTask.create_time > bindparam("after"),
+    OtaTask.create_time <= bindparam("now"),
+)
+_UNDER_WAY = select(func.count()).where(
+    OtaTask.strategy_id == bindparam("strategy"),
+    OtaTask.status.in_([status.value for status in ACTIVE]),
+    OtaTask.update_time.between(bindparam("after"), bindparam("before")),
+)
+
+
 def pace_wait(session: Session, strategy_id: int, now: int) -> int:
     """Return after how many ms another order may begin; 0: now."""
     row = row_of(session, strategy_id)
@@ -174,12 +187,8 @@ def pace_wait(session: Session, strategy_id: int, now: int) -> int:
     limits = settings.settings_of(row.settings)
     if under_way(session, strategy_id, now) >= limits.open:
         return TURN_MS
-    recent = (OtaTask.create_time > now - MINUTE_MS, OtaTask.create_time <= now)
-    begun, first = session.execute(
-        select(func.count(), func.min(OtaTask.create_time)).where(
-            OtaTask.strategy_id == strategy_id, *recent
-        )
-    ).one()
+    wanted = {"strategy": strategy_id, "after": now - MINUTE_MS, "now": now}
+    begun, first = session.execute(_BEGUN, wanted).one()
     if begun < limits.per_minute:
         return 0
     return max(1, int(first) + MINUTE_MS - now)
@@ -187,16 +196,8 @@ def pace_wait(session: Session, strategy_id: int, now: int) -> int:
 
 def under_way(session: Session, strategy_id: int, now: int) -> int:
     """Count a strategy's orders under way that were heard of lately."""
-    return (
-        session.scalar(
-            select(func.count()).where(
-                OtaTask.strategy_id == strategy_id,
-                OtaTask.status.in_([status.value for status in ACTIVE]),
-                OtaTask.update_time.between(now - STALLED_MS, now + STALLED_MS),
-            )
-        )
-        or 0
-    )
+    heard = {"after": now - STALLED_MS, "before": now + STALLED_MS}
+    return session.scalar(_UNDER_WAY, {"strategy": strategy_id, **heard}) or 0
 
 
 def check_pace(session: Session, strategy: Strategy, now: int) -> None:

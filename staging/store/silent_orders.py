@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from staging.store import ota, rollouts
@@ -18,6 +18,11 @@ from staging.store.rollout_models import Rollout
 SILENT_TRIES = 3
 PHASED_TRIES = 2
 SILENT_PAUSE_MS = 3_600_000
+# Made once: making a statement takes longer than asking it, and every device is asked for.
+_DEVICE = select(Device).where(Device.uuid == bindparam("uuid"))
+_TRIES = select(func.count(), func.max(OtaTask.update_time), func.max(OtaTask.id)).where(
+    OtaTask.device_id == bindparam("device"), OtaTask.strategy_id == bindparam("strategy")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ def due(session: Session, uuid: str, now: int) -> Due:
     A device with an update in progress is skipped. After a failure a strategy is tried again after
     `SILENT_PAUSE_MS`, and a limited number of times in all.
     """
-    device = session.scalar(select(Device).where(Device.uuid == uuid))
+    device = session.scalar(_DEVICE, {"uuid": uuid})
     if device is None or ota.active(session, device.id) is not None:
         return Due()
     silent = StrategyType.SILENT.value
@@ -54,17 +59,14 @@ def order(session: Session, uuid: str, now: int) -> OtaTask | None:
     best = due(session, uuid, now).offer
     if best is None:
         return None
-    device = session.scalars(select(Device).where(Device.uuid == uuid)).one()
+    device = session.scalars(_DEVICE, {"uuid": uuid}).one()
     return ota.add_task(session, device, best.package.id, best.strategy.id, now)
 
 
 def _pause(session: Session, device_id: int, strategy_id: int, now: int) -> int | None:
     """Return how long a device waits after its last try, ms; None: it had all of its tries."""
-    tries, last, latest = session.execute(
-        select(func.count(), func.max(OtaTask.update_time), func.max(OtaTask.id)).where(
-            OtaTask.device_id == device_id, OtaTask.strategy_id == strategy_id
-        )
-    ).one()
+    wanted = {"device": device_id, "strategy": strategy_id}
+    tries, last, latest = session.execute(_TRIES, wanted).one()
     row = rollouts.row_of(session, strategy_id)
     if row is not None and row.retry_time is not None and _failed_before(session, latest, row):
         return 0 if tries <= tries_of(row) else None

@@ -84,13 +84,13 @@ async def test_work_past_its_deadline_is_cancelled(
     assert ended == ["wait"]
 
 
-async def test_connections_beyond_the_limit_are_closed_unread(tmp_path: Path) -> None:
+async def test_connections_beyond_the_limit_are_told_so_unread(tmp_path: Path) -> None:
     async with open_command_socket(tmp_path, {"echo": echo}):
         held = [
             await asyncio.open_unix_connection(tmp_path / SOCKET_NAME)
             for _ in range(CONNECTION_LIMIT)
         ]
-        with pytest.raises(StagingError, match="does not answer"):
+        with pytest.raises(NoServerError, match="too many commands; try again"):
             await asyncio.to_thread(ask, tmp_path, "echo", {})
         reader, writer = held[0]
         writer.write(json.dumps({"echo": {}}).encode() + b"\n")
