@@ -178,9 +178,9 @@ console-proof: setup
 wake-proof: setup
 	$(BIN)/python -m tools.wake_proof
 
-# Marked voice is erased by API, machine and unbinding, and looked for in every file of cloud and machine (docs/family.md); a minute. LINK=coap or mqtt.
+# Marked voice is erased by API, machine and unbinding, and looked for in every file of cloud and machine (docs/family.md); a minute. LINK=coap or mqtt; STORE=postgresql.
 voice-proof: setup
-	$(BIN)/python -m tools.voice_proof --link $(or $(LINK),coap) $(if $(WRITE),--write $(WRITE))
+	$(BIN)/python -m tools.voice_proof --link $(or $(LINK),coap) --store $(or $(STORE),sqlite) $(if $(WRITE),--write $(WRITE))
 
 # The sound server, the recorder, the player, the link and the cloud die in every state of listening (docs/listening.md); eight minutes.
 listen-proof: setup

@@ -28,6 +28,7 @@ from staging import taken_back
 from staging.data_dir import SECRET_MODE, DataDir, locked
 from staging.errors import StagingError
 from staging.store import Database, copies, engine, taken_again
+from staging.store.voice_keys import FILE_NAME, VoiceKeys
 from staging.taken_back import TakenBack
 from staging.times import iso, now_ms
 
@@ -79,7 +80,8 @@ def make(data: DataDir, where: Path | str, file: Path, now: int) -> Summary:
     TakenBack(data).mark(name)
     with tempfile.TemporaryDirectory(prefix=".backup.", dir=file.absolute().parent) as folder:
         copy = Path(folder) / STORE
-        copies.copy_out(where, copy)
+        with closing(_keys(data)) as keys:
+            copies.copy_out(where, copy, keys)
         kept = tuple(name for name in KEPT if (data.root / name).exists())
         made = Summary(iso(now), copies.check(copy), copy.stat().st_size, kept)
         about = {
@@ -111,6 +113,10 @@ def _check_target(data: DataDir, where: Path | str, file: Path) -> None:
                 _about(archive, file)
         except StagingError as error:
             raise StagingError(f"{error}; it is not replaced: remove it or name another") from error
+
+
+def _keys(data: DataDir) -> VoiceKeys:
+    return VoiceKeys(data.root / FILE_NAME)
 
 
 def _log(store: Path, end: str) -> Path:
@@ -210,15 +216,20 @@ def restore(
         made = replace(made, taken_back=_take_back_again(data, file, work / STORE, wanted))
         path = engine.file_of(where)
         if path is None:
-            copies.copy_in(work / STORE, where, replace=wanted.replace)
+            _put_in(data, work, where, wanted)
         aside = _put_aside(data, path, made.files, wanted.label)
         for name in made.files:
             (work / PREFIX / name).rename(data.root / name)
         if path is not None:
-            copies.copy_in(work / STORE, where, replace=wanted.replace)
+            _put_in(data, work, where, wanted)
         shutil.rmtree(work)
         fsync_path(data.root)
     return made, aside
+
+
+def _put_in(data: DataDir, work: Path, where: Path | str, wanted: Wanted) -> None:
+    with closing(_keys(data)) as keys:
+        copies.copy_in(work / STORE, where, keys, replace=wanted.replace)
 
 
 def _take_back_again(data: DataDir, file: Path, copy: Path, wanted: Wanted) -> int:

@@ -9,6 +9,7 @@ from base.files import write_atomically
 from staging.data_dir import SECRET_MODE, DataDir
 from staging.errors import StagingError
 from staging.store import Database, engine, soundness
+from staging.store.voice_keys import FILE_NAME, VoiceKeys
 from staging.taken_back import TakenBack
 
 REMEDY = (
@@ -35,6 +36,8 @@ def open_store(data: DataDir, where: Path | str, *, looks: bool = False) -> Data
             raise StagingError(f"{path}: is damaged: {found[0]}; {DAMAGED}")
     database = Database(where)
     database.journal = TakenBack(data).append
+    if path is None:
+        database.voice_keys = VoiceKeys(data.root / FILE_NAME)
     _mark(data, path)
     return database
 

@@ -1,18 +1,21 @@
 """Proves that erased voice is erased, and that a machine's next family gets nothing of the first one.
 
-    python -m tools.voice_proof [--link coap|mqtt] [--write FILE]
+    python -m tools.voice_proof [--link coap|mqtt] [--store sqlite|postgresql] [--write FILE]
 
 Real parts: an agent and a cloud, each a process, the codec, TLS, the open API, the commands. A marked sound (a tone, and
 the bytes that it becomes on the way) is sent by ``story-agent say``, and then looked for in every file of the cloud and
-of the machine: as segments, as Base64, as frames, and as samples in which the tone sounds. Exit code 0 only if every row holds.
+of the machine: as segments, as Base64, as frames, and as samples in which the tone sounds; with PostgreSQL in all of its files
+too. Exit code 0 only if every row holds.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import json
 import math
+import os
 import sys
 import tempfile
 import time
@@ -24,7 +27,9 @@ from typing import Any
 from audio.pcm import Pcm
 from audio.wav import render_wav
 from staging.client import OpenApiClient, OpenApiError
+from staging.commands.common import DATABASE_VARIABLE
 from tools.bench import Bench
+from tools.postgresql import postgresql
 from tools.processes import BenchError, command
 from wire.voice import parse_history_text, unpack_frames
 
@@ -43,9 +48,9 @@ NEXT_USER = "next-family"
 class Proof:
     """One run, with its rows."""
 
-    def __init__(self, bench: Bench, client: OpenApiClient) -> None:
-        """Use a bench whose device is bound by ``client``."""
-        self.bench, self.client = bench, client
+    def __init__(self, bench: Bench, client: OpenApiClient, server: Path | None = None) -> None:
+        """Use a bench whose device is bound by ``client``; ``server``: the folder of its PostgreSQL."""
+        self.bench, self.client, self.server = bench, client, server
         self.uuid = bench.device["uuid"]
         self.rows: list[tuple[str, bool, str]] = []
 
@@ -77,16 +82,32 @@ class Proof:
     def _voice(self) -> list[dict[str, Any]]:
         return list(self.client.whole_history(self.uuid, key="voice_control"))
 
-    def traces(self, marks: Sequence[bytes], hertz: int) -> list[str]:
-        """Return the files of cloud and machine that have a mark, or in which the tone sounds."""
+    def traces(self, marks: Sequence[bytes], hertz: int, words: Sequence[bytes] = ()) -> list[str]:
+        """Return the files of cloud and machine that have a mark, or in which the tone sounds.
+
+        ``words``: what PostgreSQL's own files may have, and no other.
+        """
         folder = self.bench.folder
         found = []
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink():
                 data = path.read_bytes()
-                if any(mark in data for mark in marks) or sounds(data, hertz):
+                if any(mark in data for mark in (*marks, *words)) or sounds(data, hertz):
                     found.append(str(path.relative_to(folder)))
-        return found
+        return found + self._in_the_server(marks)
+
+    def _in_the_server(self, marks: Sequence[bytes]) -> list[str]:
+        """Return the files of PostgreSQL, its log among them, that have a mark."""
+        files = [] if self.server is None else sorted(self.server.rglob("*"))
+        there = [path for path in files if path.is_file() and not path.is_symlink()]
+        return [path.name for path in there if any(mark in path.read_bytes() for mark in marks)]
+
+    def is_stored(self, marks: Sequence[bytes], hertz: int) -> bool:
+        """Return whether a sound is stored: in a file or, where files have it sealed, for the API."""
+        if self.server is None:
+            return bool(self.traces(marks, hertz))
+        told = [parse_history_text(entry["value"]).voice_data for entry in self._voice()]
+        return any(data in marks for data in told if data)
 
     def ledger(self) -> list[dict[str, Any]]:
         """Return the machine's ledger, newest first."""
@@ -123,8 +144,8 @@ class Proof:
         there = self.traces(gone, ERASED_HERTZ)
         self.row(
             "the marked voice is found where it is stored",
-            holds=bool(there),
-            detail=", ".join(there),
+            holds=self.is_stored(gone, ERASED_HERTZ) and bool(there) == (self.server is None),
+            detail=", ".join(there) or "sealed",
         )
         entry = self.client.voice_ledger(self.uuid, limit=1).entries[0]
         self.row("the ledger says why, how long and until when",
@@ -139,7 +160,7 @@ class Proof:
         self.row(
             "no file of cloud or machine has a trace of it", holds=not left, detail=", ".join(left)
         )
-        self.row("what was not erased is still there", holds=bool(self.traces(kept, KEPT_HERTZ)))
+        self.row("what was not erased is still there", holds=self.is_stored(kept, KEPT_HERTZ))
 
     def _is_told(self) -> bool:
         return bool(self.client.voice_ledger(self.uuid, limit=1).entries[0]["why"] == "file")
@@ -197,8 +218,8 @@ class Proof:
         self.row(
             "the next family sees no name, no voice, no ledger", holds=seen == ("",) and not ledger
         )
-        marks += [NAME.encode(), SENTENCE.encode()]
-        took = self.wait(lambda: not self.traces(marks, ERASED_HERTZ))
+        words = [NAME.encode(), SENTENCE.encode()]
+        took = self.wait(lambda: not self.traces(marks, ERASED_HERTZ, words))
         self.row("nothing of the first family is in any file", holds=took is not None,
                  detail="" if took is None else f"{took:.1f} s")  # fmt: skip
         self.row("nor in the machine's ledger", holds=self.ledger() == [])
@@ -245,7 +266,22 @@ def share(block: Sequence[int], hertz: int, rate: int) -> float:
     return 2 * power / (len(block) * whole) if whole else 0.0
 
 
-def _benches(*, mqtt: bool) -> Iterator[tuple[Bench, OpenApiClient]]:
+@contextlib.contextmanager
+def _store(kind: str) -> Iterator[Path | None]:
+    """Let the cloud use a PostgreSQL of its own, or its file; yields the server's folder."""
+    if kind == "sqlite":
+        yield None
+        return
+    with postgresql(durable=True) as server:
+        os.environ[DATABASE_VARIABLE] = server.url()
+        try:
+            yield server.folder
+        finally:
+            del os.environ[DATABASE_VARIABLE]
+
+
+@contextlib.contextmanager
+def _bench(*, mqtt: bool) -> Iterator[tuple[Bench, OpenApiClient]]:
     with tempfile.TemporaryDirectory(prefix="story-voice-") as folder:
         bench = Bench(Path(folder))
         try:
@@ -264,12 +300,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--write", type=Path, metavar="FILE", help="the rows as a table")
     parser.add_argument("--link", choices=["coap", "mqtt"], default="coap")
+    parser.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
     options = parser.parse_args()
     is_mqtt = options.link == "mqtt"
     rows: list[tuple[str, bool, str]] = []
     try:
-        for bench, client in _benches(mqtt=is_mqtt):
-            proof = Proof(bench, client)
+        with _store(options.store) as server, _bench(mqtt=is_mqtt) as (bench, client):
+            proof = Proof(bench, client, server)
             rows = proof.rows
             proof.run(restarts=not is_mqtt)
     except (BenchError, OpenApiError) as error:

@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from sqlalchemy.orm import Session
 from base.files import fsync_path
 from staging.errors import StagingError
 from staging.store import Database, engine, schema, soundness
-from staging.store.models import Base
+from staging.store.models import Base, Report
+from staging.store.voice_keys import VoiceKeys, mark_of
+from wire.reports import KEYS_VOICE
 
 ROWS = 1000
 # How long the server may take to end connections that were closed.
@@ -35,8 +37,8 @@ OTHERS = (
 )
 
 
-def copy_out(where: Path | str, target: Path) -> None:
-    """Write a store's copy to ``target``, a file that is not there yet.
+def copy_out(where: Path | str, target: Path, keys: VoiceKeys) -> None:
+    """Write a store's copy to ``target``, a file that is not there yet; voice is not sealed there.
 
     Raises:
         StagingError: the store is damaged, or cannot be used.
@@ -46,7 +48,7 @@ def copy_out(where: Path | str, target: Path) -> None:
         if path is not None:
             _copy_file(path, target)
         else:
-            _copy_rows_out(where, target)
+            _copy_rows_out(where, target, keys)
     except (sqlite3.Error, SQLAlchemyError) as error:
         reason = engine.reason(error) if isinstance(error, SQLAlchemyError) else str(error)
         raise StagingError(f"the store cannot be copied: {reason}") from error
@@ -84,7 +86,7 @@ def _copy_file(path: Path, target: Path) -> None:
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
 
 
-def _copy_rows_out(where: Path | str, target: Path) -> None:
+def _copy_rows_out(where: Path | str, target: Path, keys: VoiceKeys) -> None:
     Database(target).close()  # makes the tables
     url = engine.locate(where)
     with _engine(engine.reading_engine(url, 1)) as source, _engine(_file(target)) as copy:
@@ -93,19 +95,35 @@ def _copy_rows_out(where: Path | str, target: Path) -> None:
                 raise StagingError(
                     f"{engine.shown(url)}: its schema is not this program's: start it once"
                 )
-            _copy_rows(reading, writing)
+            _copy_rows(reading, writing, lambda row: keys.opened(row["value"]))
         with copy.connect() as last:
             last.execute(text("PRAGMA journal_mode=DELETE"))
 
 
-def _copy_rows(source: Connection, target: Connection) -> None:
+def _copy_rows(
+    source: Connection, target: Connection, value_of: Callable[[Mapping[str, Any]], Any]
+) -> None:
+    """Copy every table; ``value_of`` returns what a row of a device's history has as its value there."""
     for table in Base.metadata.sorted_tables:
         found = source.execution_options(yield_per=ROWS).execute(select(table))
         for part in found.mappings().partitions(ROWS):
-            target.execute(insert(table), [dict(row) for row in part])
+            rows = [dict(row) for row in part]
+            if table is Report.__table__:
+                rows = [row | {"value": value_of(row)} for row in rows]
+            target.execute(insert(table), rows)
 
 
-def copy_in(copy: Path, where: Path | str, *, replace: bool) -> None:
+def _sealed(row: Mapping[str, Any], keys: VoiceKeys, used: set[bytes]) -> Any:
+    if row["key"] not in KEYS_VOICE or not isinstance(row["value"], dict):
+        return row["value"]
+    value = keys.seal(row["device_id"], row["value"])
+    mark = mark_of(value)
+    if mark is not None:
+        used.add(mark)
+    return value
+
+
+def copy_in(copy: Path, where: Path | str, keys: VoiceKeys, *, replace: bool) -> None:
     """Make a store of a copy, which may be of an older schema; the caller has put a file's old one aside.
 
     ``replace``: whether rows that are in a PostgreSQL may be deleted.
@@ -119,7 +137,7 @@ def copy_in(copy: Path, where: Path | str, *, replace: bool) -> None:
         return
     Database(copy).close()  # upgrades it
     Database(where).close()
-    url = engine.locate(where)
+    url, used = engine.locate(where), set[bytes]()
     try:
         with (
             _engine(_file(copy)) as source,
@@ -129,10 +147,11 @@ def copy_in(copy: Path, where: Path | str, *, replace: bool) -> None:
         ):
             _check_unused(writing, engine.shown(url))
             _empty(writing, engine.shown(url), replace=replace)
-            _copy_rows(reading, writing)
+            _copy_rows(reading, writing, lambda row: _sealed(row, keys, used))
             _set_counters(writing)
     except SQLAlchemyError as error:
         raise StagingError(f"{engine.shown(url)}: {engine.reason(error)}") from error
+    keys.keep(used)  # none is left of what was there before
 
 
 def _put_file(copy: Path, path: Path) -> None:

@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from staging.errors import StagingError, StoreBusyError, StoreFullError
-from staging.store import engine, schema, taken_back
+from staging.store import engine, schema, taken_back, voice_keys
 from staging.store.engine import SQLITE, Trouble
 from staging.store.lookups import (
     Lookup,
@@ -77,6 +77,8 @@ class Database:
         self._outage = Outage(self.shown)
         self.journal: Journal | None = None
         """Takes what a transaction takes back, before its commit; None: nobody keeps that."""
+        self.voice_keys: voice_keys.VoiceKeys | None = None
+        """What voice is sealed with; None: a file, which overwrites what it deletes."""
         self._frozen = False
         self._reader = engine.reading_engine(url, READ_THREADS)
         self._writer = engine.writing_engine(url)
@@ -91,6 +93,13 @@ class Database:
         self._reading = 0
         self._jobs: queue.Queue[_Job | None] = queue.Queue(WRITE_QUEUE_LIMIT)
         self._thread: threading.Thread | None = None
+
+    def _session(self) -> Session:
+        return voice_keys.give(Session(self._reader, expire_on_commit=False), self.voice_keys)
+
+    def _writing(self) -> Session:
+        made = taken_back.Writing(self._writer, expire_on_commit=False)
+        return voice_keys.give(made, self.voice_keys)
 
     def _open(self) -> None:
         try:
@@ -121,7 +130,7 @@ class Database:
         """
         if self._frozen:
             return self._read(lambda: self._work_frozen(work, *args, **kw))
-        with self._outage.watch(writes=True), _writing(self._writer) as session, session.begin():
+        with self._outage.watch(writes=True), self._writing() as session, session.begin():
             found = work(session, *args, **kw)
             self._keep_taken_back(session)
             return found
@@ -148,7 +157,7 @@ class Database:
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kw: P.kwargs
     ) -> T:
         try:
-            with _session(self._reader) as session:
+            with self._session() as session:
                 found = work(session, *args, **kw)
                 session.flush()
                 return found
@@ -195,7 +204,7 @@ class Database:
             raise self._outage.note(Trouble.BUSY, f"{READ_QUEUE_LIMIT} reads wait already")
 
         def job() -> T:
-            with _session(self._reader) as session:
+            with self._session() as session:
                 return work(session, *args, **kw)
 
         self._reading += 1
@@ -256,6 +265,8 @@ class Database:
             self._quick.drop()
         self._reader.dispose()
         self._writer.dispose()
+        if self.voice_keys is not None:
+            self.voice_keys.close()
 
     def _write_jobs(self) -> None:
         while (first := self._jobs.get()) is not None:
@@ -279,7 +290,7 @@ class Database:
                 self._thaw()
             with (
                 self._outage.watch(writes=True),
-                _writing(self._writer) as session,
+                self._writing() as session,
                 session.begin(),
             ):
                 done = [
@@ -328,11 +339,3 @@ def _find_here(session: Session, lookup: Lookup, values: dict[str, object]) -> R
     text = lookup.sqlite if is_file else lookup.postgresql
     row = connection.exec_driver_sql(text, lookup.parameters(values)).first()
     return None if row is None else tuple(row)
-
-
-def _session(bind: Engine) -> Session:
-    return Session(bind, expire_on_commit=False)
-
-
-def _writing(bind: Engine) -> Session:
-    return taken_back.Writing(bind, expire_on_commit=False)

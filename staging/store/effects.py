@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from staging.store import bind_tokens, family, history, ota, products, voice_ledger
+from staging.store import bind_tokens, family, history, ota, products, voice_keys, voice_ledger
 from staging.store.history import HistoryPoint, Marks, Places, When
 from staging.store.models import Device
 from staging.store.overview import BATTERY, VOLUME
@@ -275,7 +275,9 @@ def _store_voice(
 ) -> None:
     if not voice_ledger.takes(session, device, seen.segment, now):
         return
-    places.add(HistoryPoint(seen.key, seen.segment.to_json()), None)
+    keys, value = voice_keys.of(session), seen.segment.to_json()
+    value = value if keys is None else keys.seal(device.id, value)
+    places.add(HistoryPoint(seen.key, value), None)
     voice_ledger.note_segment(session, device, seen.segment, device.last_report_ms)
 
 

@@ -161,7 +161,7 @@ def scrub(url: URL) -> bool:
 
     SQLite's log holds pages of before until it is emptied; the main file is overwritten at each deletion
     (``secure_delete``). PostgreSQL gives the room of deleted rows free, and keeps their bytes in its own files and its
-    log until it uses them again: no client can reach those (docs/adr/0051).
+    log until it uses them again: no client can reach those, and so voice is sealed (docs/adr/0072).
     """
     if url.get_backend_name() == SQLITE:
         with closing(sqlite3.connect(str(url.database), timeout=SCRUB_TIMEOUT_S)) as connection:

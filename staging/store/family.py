@@ -195,6 +195,7 @@ def step(session: Session, receipt: str) -> int:
 
 def _delete(session: Session, device_id: int, times: Sequence[int]) -> int:
     if times:
+        voice_ledger.forget_keys(session, device_id, times)
         session.execute(delete(Report).where(Report.device_id == device_id, Report.ts.in_(times)))
     return len(times)
 

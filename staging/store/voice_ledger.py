@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
+from staging.store import voice_keys
 from staging.store.models import Device, Report, VoiceEntry
 from staging.store.utterances import SEGMENTS_LIMIT
 from wire.errors import WireError
@@ -193,11 +194,20 @@ def expire(session: Session, device_id: int, before: int, limit: int, now: int) 
     old = select(Report.ts).where(Report.device_id == device_id, _VOICE, Report.ts < before)
     found = list(session.scalars(old.limit(limit)))
     if found:
+        forget_keys(session, device_id, found)
         of_these = (Report.device_id == device_id, Report.ts.in_(found))
         session.execute(delete(Report).where(*of_these))
     else:
         mark_until(session, device_id, before - 1, BY_DAYS, now)
     return len(found)
+
+
+def forget_keys(session: Session, device_id: int, times: Sequence[int]) -> None:
+    """Delete the keys of the voice of these times (ms), before its rows go; a store that is a file has none."""
+    keys = voice_keys.of(session)
+    if keys is not None:
+        of_these = (Report.device_id == device_id, Report.ts.in_(times), Report.key.in_(KEYS_VOICE))
+        keys.forget(session.scalars(select(Report.value).where(*of_these)))
 
 
 def forget_old(session: Session, now: int) -> None:

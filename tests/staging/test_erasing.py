@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.pool import Pool
 
 from audio.speex import SpeexEncoder
@@ -39,6 +39,7 @@ from staging.store import (
     voice_ledger,
 )
 from staging.store.effects import Wanted
+from staging.store.voice_keys import FILE_NAME, VoiceKeys
 from wire.family import Spoken
 from wire.voice import FRAME_SECONDS, HeaderStyle, Segmenter, VoiceSegment
 
@@ -124,7 +125,21 @@ def careless() -> Iterator[None]:
 
 @pytest.fixture
 def cloud(database: Database, tmp_path: Path) -> Cloud:
+    if not database.shown.endswith(".sqlite"):
+        database.voice_keys = VoiceKeys(tmp_path / FILE_NAME)
     return Cloud(database, tmp_path)
+
+
+def in_postgresql(cloud: Cloud, mark: bytes) -> bool:
+    """Return whether the server's own files, its log among them, have a mark."""
+
+    def folder(session: Any) -> Path:
+        return Path(
+            session.scalar(text("SELECT setting FROM pg_settings WHERE name = 'data_directory'"))
+        )
+
+    files = cloud.database.call(folder).rglob("*")
+    return any(mark in path.read_bytes() for path in files if path.is_file())
 
 
 def marks_of(segments: list[VoiceSegment]) -> list[bytes]:
@@ -162,6 +177,14 @@ async def test_no_file_has_a_trace_of_what_a_parent_has_erased(cloud: Cloud) -> 
     if is_file:
         assert cloud.traces(*marks_of(kept))
         assert cloud.traces(*marks_of(other))
+    else:
+        # PostgreSQL keeps what is deleted, so it was never given any: neither as text nor as bytes.
+        first = next(each for each in gone if each.voice_data)
+        assert not in_postgresql(cloud, base64.b64encode(first.voice_data)[:120])
+        assert in_postgresql(cloud, b"n" * 400)  # the other one's reports, which are not sealed
+        keys = sqlite3.connect(cloud.root / FILE_NAME)
+        assert keys.execute("SELECT count(*) FROM keys").fetchone() == (2,)
+        keys.close()
 
 
 async def test_a_family_that_has_gone_leaves_nothing_in_any_file(cloud: Cloud) -> None:

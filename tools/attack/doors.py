@@ -34,7 +34,7 @@ def silent_devices(site: Site) -> Outcome:
         for sock in opened:
             sock.close()
     return Outcome(
-        more < MEMORY_LIMIT and took < max(ANSWER_SECONDS, SLOWER * usual) and online
+        more < MEMORY_LIMIT and _is_quick(took, usual) and online
         and logged < LINES_LIMIT,
         f"{more / MEGABYTE:.0f} MB more, {logged} lines of log, the API answered in {took:.2f} s ({usual:.2f} before), "
         f"the story machine is {'online' if online else 'OFFLINE'}",
@@ -43,7 +43,7 @@ def silent_devices(site: Site) -> Outcome:
 
 def half_hellos(site: Site) -> Outcome:
     """Open 2,000 connections to the port for devices, and begin TLS on each without going on."""
-    before = resident(site.cloud.process.pid)
+    before, usual = resident(site.cloud.process.pid), _answer_seconds(site)
     opened = open_silent(2000, ("127.0.0.1", site.device_port))
     try:
         for sock in opened:
@@ -58,14 +58,14 @@ def half_hellos(site: Site) -> Outcome:
         for sock in opened:
             sock.close()
     return Outcome(
-        more < MEMORY_LIMIT and took < ANSWER_SECONDS,
-        f"{more / MEGABYTE:.0f} MB more, the API answered in {took:.2f} s",
+        more < MEMORY_LIMIT and _is_quick(took, usual),
+        f"{more / MEGABYTE:.0f} MB more, the API answered in {took:.2f} s ({usual:.2f} before)",
     )
 
 
 def idle_http(site: Site) -> Outcome:
     """Open 1,005 connections to the API and ask nothing."""
-    before = resident(site.api.process.pid)
+    before, usual = resident(site.api.process.pid), _answer_seconds(site)
     opened = open_silent(IDLE_HTTP, ("127.0.0.1", site.api_port))
     try:
         status, took = _status(site), _answer_seconds(site)
@@ -74,8 +74,8 @@ def idle_http(site: Site) -> Outcome:
         for sock in opened:
             sock.close()
     return Outcome(
-        status == 200 and more < MEMORY_LIMIT and took < ANSWER_SECONDS,
-        f"others get {status} in {took:.2f} s, {more / MEGABYTE:.0f} MB more",
+        status == 200 and more < MEMORY_LIMIT and _is_quick(took, usual),
+        f"others get {status} in {took:.2f} s ({usual:.2f} before), {more / MEGABYTE:.0f} MB more",
     )
 
 
@@ -174,7 +174,16 @@ def _status(site: Site) -> int:
         return 0
 
 
+def _is_quick(took: float, usual: float) -> bool:
+    return took < max(ANSWER_SECONDS, SLOWER * usual)
+
+
 def _answer_seconds(site: Site) -> float:
+    """Return how long an answer takes, the middle one of three: what a flood does lasts, other programs' work comes and goes."""
+    return sorted(_one_answer_seconds(site) for _ in range(3))[1]
+
+
+def _one_answer_seconds(site: Site) -> float:
     began = time.monotonic()
     status = _status(site)
     return time.monotonic() - began if status == 200 else 60.0

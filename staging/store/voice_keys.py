@@ -1,0 +1,217 @@
+"""Keys of the voice that lies in a PostgreSQL, in a file of the data folder (docs/adr/0072).
+
+PostgreSQL keeps the bytes of deleted rows in its tables' files and in its log until it uses their room again, and no client can
+change that. So what it is given of a voice segment is encrypted, with a key for each utterance; the key lies here, in a
+SQLite file that overwrites what it deletes. Erasing the rows deletes their keys first: what is left cannot be read.
+
+In a row the member ``sealed`` has the place of ``voice_data``: the key's id, a dot, and Base64 of nonce and cipher text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
+
+from staging.errors import StoreBusyError
+from staging.store.models import Report
+from wire.errors import WireError
+from wire.voice import parse_segment
+
+FILE_NAME = "voice-keys.sqlite"
+FILE_MODE = 0o600
+SEALED, PLAIN = "sealed", "voice_data"
+ID_BYTES, KEY_BYTES, NONCE_BYTES = 8, 16, 12
+BUSY_TIMEOUT_S = 5.0
+# Utterances that are spoken at one time, of one process: one that is forgotten here gets a second key.
+OPEN_LIMIT = 1024
+_INFO = "voice keys"
+_SCHEMA = "CREATE TABLE IF NOT EXISTS keys (id BLOB PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID"
+
+_Key = tuple[bytes, bytes]
+
+
+class VoiceKeys:
+    """The keys of one cloud; its processes share the file, and any thread may use it."""
+
+    def __init__(self, path: Path) -> None:
+        """Use the file ``path``, which the first voice makes."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._open: OrderedDict[tuple[int, int], tuple[_Key, int]] = OrderedDict()
+
+    def seal(self, device_id: int, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a segment's value (`VoiceSegment.to_json`) with its sound encrypted; raises StoreBusyError."""
+        try:
+            sound = parse_segment(value).voice_data
+        except WireError:
+            return dict(value)  # of a store of before: it is no sound
+        if not sound:
+            return dict(value)
+        mark, key = self._key_of(device_id, value)
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        hidden = base64.b64encode(nonce + _cipher(key).encrypt(nonce, sound, mark)).decode()
+        rest = {name: member for name, member in value.items() if name != PLAIN}
+        return rest | {SEALED: f"{mark.hex()}.{hidden}"}
+
+    def opened(self, value: Any) -> Any:
+        """Return a value of a row with its sound; without any if its key is gone; as it is if it is not sealed.
+
+        Raises:
+            StoreBusyError: the file cannot be read.
+        """
+        mark = mark_of(value)
+        if mark is None:
+            return value
+        sound = self._decrypt(mark, value[SEALED])
+        rest = {name: member for name, member in value.items() if name != SEALED}
+        return rest | {PLAIN: "" if sound is None else base64.b64encode(sound).decode()}
+
+    def forget(self, values: Iterable[Any]) -> None:
+        """Delete the keys of rows' values, in the file too; raises StoreBusyError."""
+        marks = {mark for mark in map(mark_of, values) if mark is not None}
+        if not marks or (self._connection is None and not self._path.exists()):
+            return
+        with self._lock:
+            self._open = OrderedDict(
+                (name, used) for name, used in self._open.items() if used[0][0] not in marks
+            )
+            self._change("DELETE FROM keys WHERE id = ?", [(mark,) for mark in marks])
+
+    def keep(self, marks: Collection[bytes]) -> None:
+        """Delete every key but these: a store was put in the place of another; raises StoreBusyError."""
+        if self._connection is None and not self._path.exists():
+            return
+        with self._lock:
+            try:
+                found = [
+                    row
+                    for row in self._file().execute("SELECT id FROM keys")
+                    if row[0] not in marks
+                ]
+            except sqlite3.Error as error:
+                raise self._failed(error) from error
+            self._change("DELETE FROM keys WHERE id = ?", found)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _key_of(self, device_id: int, value: Mapping[str, Any]) -> _Key:
+        """Return the key of an utterance; a segment that does not go on with it has a new one: numbers come again."""
+        name, segment = (device_id, int(value["id"])), int(value["segment"])
+        with self._lock:
+            key, last = self._open.pop(name, (None, 0))
+            if key is None or segment <= last:
+                key = (secrets.token_bytes(ID_BYTES), secrets.token_bytes(KEY_BYTES))
+                self._change("INSERT INTO keys (id, key) VALUES (?, ?)", [key])
+            self._open[name] = key, segment
+            while len(self._open) > OPEN_LIMIT:
+                self._open.popitem(last=False)
+            return key
+
+    def _decrypt(self, mark: bytes, sealed: str) -> bytes | None:
+        try:
+            hidden = base64.b64decode(sealed.partition(".")[2], validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        with self._lock:
+            try:
+                found = (
+                    self._file().execute("SELECT key FROM keys WHERE id = ?", (mark,)).fetchone()
+                )
+            except sqlite3.Error as error:
+                raise self._failed(error) from error
+        if found is None:
+            return None
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # see _cipher
+
+        try:
+            return bytes(
+                _cipher(found[0]).decrypt(hidden[:NONCE_BYTES], hidden[NONCE_BYTES:], mark)
+            )
+        except (InvalidTag, ValueError):
+            return None  # damaged
+
+    def _change(self, statement: str, rows: list[tuple[bytes, ...]]) -> None:
+        try:
+            with self._file() as connection:
+                connection.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _file(self) -> sqlite3.Connection:
+        if self._connection is None:
+            is_new = not self._path.exists()
+            made = sqlite3.connect(self._path, BUSY_TIMEOUT_S, check_same_thread=False)
+            if is_new:
+                self._path.chmod(FILE_MODE)
+            # A log would keep keys that are deleted; each change is on disk before the row that needs it.
+            made.execute("PRAGMA journal_mode=DELETE")
+            made.execute("PRAGMA synchronous=FULL")
+            made.execute("PRAGMA secure_delete=ON")
+            made.execute(_SCHEMA)
+            self._connection = made
+        return self._connection
+
+    def _failed(self, error: sqlite3.Error) -> StoreBusyError:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        return StoreBusyError(f"{self._path}: {error}")
+
+
+def _cipher(key: bytes) -> Any:
+    # Two tenths of a second, for clouds with PostgreSQL alone.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    return AESGCM(key)
+
+
+def mark_of(value: Any) -> bytes | None:
+    """Return the id of the key that a row's value is sealed with; None: it is not sealed."""
+    sealed = value.get(SEALED) if isinstance(value, dict) else None
+    if not isinstance(sealed, str):
+        return None
+    try:
+        mark = bytes.fromhex(sealed.partition(".")[0])
+    except ValueError:
+        return None
+    return mark if len(mark) == ID_BYTES else None
+
+
+def give(session: Session, keys: VoiceKeys | None) -> Session:
+    """Let a session's statements use ``keys``; None: nothing is sealed."""
+    if keys is not None:
+        session.info[_INFO] = keys
+    return session
+
+
+def of(session: Session) -> VoiceKeys | None:
+    """Return the keys of a session's store."""
+    found: VoiceKeys | None = session.info.get(_INFO)
+    return found
+
+
+@event.listens_for(Report, "load")
+def _open_loaded(report: Report, context: Any) -> None:
+    """Open what is sealed as it is read, for whoever reads it."""
+    value = report.value
+    if isinstance(value, dict) and SEALED in value:
+        keys = of(context.session)
+        if keys is not None:
+            set_committed_value(report, "value", keys.opened(value))
