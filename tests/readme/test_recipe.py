@@ -110,10 +110,15 @@ def test_the_shell_understands_the_blocks(subject: str) -> None:
 
 
 def test_files_of_this_tree_that_are_named_exist() -> None:
-    for document, _ in DOCUMENTS.values():
-        for block in blocks(document):
-            for name in re.findall(r"(?<![\w/.])(?:tools|examples)/[\w./-]+", block.text):
-                assert Path(ROOT, name).exists(), name
+    named = [
+        name
+        for document, _ in DOCUMENTS.values()
+        for block in blocks(document)
+        for name in re.findall(r"(?<![\w/.])(?:tools|examples)/[\w./-]+", block.text)
+    ]
+    assert named
+    for name in named:
+        assert Path(ROOT, name).exists(), name
 
 
 def test_what_the_proof_replaces_is_there() -> None:

@@ -34,6 +34,7 @@ def read(text: str) -> dict[str, dict[str, float]]:
         assert family.type in {"gauge", "counter"}
         for sample in family.samples:
             told.setdefault(sample.name, {})[",".join(sample.labels.values())] = sample.value
+    assert told
     return told
 
 

@@ -43,6 +43,7 @@ def texts(file: Path) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_each_text_is_there_in_both_languages_with_the_same_values(file: Path) -> None:
+    assert texts(file)
     for key, (chinese, english) in texts(file).items():
         assert chinese.strip(), key
         assert english.strip(), key
