@@ -103,11 +103,11 @@ test-cuts: setup
 report-proof: setup
 	@$(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),2500) --link $(or $(LINK),coap) --together $(or $(TOGETHER),1)
 
-# Updates of real processes, killed at random moments, on disks that fill (docs/black-box.md). KILLS=N; BEFORE=1: from the version that was released before.
+# Updates of real processes, killed at random moments, on disks that fill (docs/mutation.md). KILLS=N; BEFORE=1: from the version that was released before.
 kill-proof: setup
 	@$(BIN)/python -m tools.kill_proof --kills $(or $(KILLS),100) $(if $(BEFORE),--before)
 
-# All proofs with real processes under faults, one after the other: a night (docs/black-box.md). KILLS=N and REPORTS=N of each.
+# All proofs with real processes under faults, one after the other: a night (docs/mutation.md). KILLS=N and REPORTS=N of each.
 black-box: setup
 	@for link in coap mqtt; do $(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),100000) --together 50 --link $$link && \
 	  $(BIN)/python -m tools.report_proof --link $$link && $(BIN)/python -m tools.command_proof --link $$link || exit 1; done
@@ -196,7 +196,7 @@ mutation: setup
 	@$(BIN)/python -m tools.mutation $(if $(EACH),--each $(EACH)) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(KIND),--kind $(KIND)) $(if $(UNDER),--under $(UNDER)) $(if $(WRITE),--write $(WRITE))
 
-# Which branches of wire, transport, outbox, updater, trust and launcher no test runs (docs/coverage.md); ten minutes. Coverage goes into a folder of its own.
+# Which branches of wire, transport, outbox, updater, trust and launcher no test runs (docs/mutation.md); ten minutes. Coverage goes into a folder of its own.
 COVERAGE := build/coverage
 COVERED := tests/wire tests/transport tests/ota tests/agent/link/test_outbox.py tests/agent/link/test_outbox_lanes.py \
   tests/agent/link/test_outbox_damage.py tests/agent/link/test_outbox_disk.py
