@@ -63,8 +63,8 @@ from wire.utterance_times import FAULT, KEY_UTTERANCE_TIMES, NO_UTTERANCE, Utter
 if TYPE_CHECKING:
     from agent.diag.desk import DiagDesk
     from agent.local.clients import Clients
-    from agent.local.http import LocalServer
     from agent.local.page.routes import DevicePage
+    from agent.local.server import LocalServer
     from agent.voice.sender import Utterance
     from agent.voice.session import Session
 
@@ -283,11 +283,12 @@ class Agent:
     def _make_local_server(
         self, token: str = "", tls: tuple[Path, Path] | None = None
     ) -> LocalServer:
-        from agent.local.http import LocalServer, build_app  # noqa: PLC0415  # see agent.local.sockets
+        from agent.local.http import build_app  # noqa: PLC0415  # see agent.local.sockets
         from agent.local.lan_routes import lan_routes  # noqa: PLC0415
         from agent.local.ledger import ledger_routes  # noqa: PLC0415
         from agent.local.listen import listen_routes  # noqa: PLC0415
         from agent.local.metrics import metrics_routes  # noqa: PLC0415
+        from agent.local.server import LocalServer  # noqa: PLC0415
         from agent.local.wake import wake_routes  # noqa: PLC0415
 
         ears = self._ears

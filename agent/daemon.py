@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import logging
@@ -19,6 +18,7 @@ from agent.last_words import keep
 from agent.local.sockets import LocalAccessError
 from agent.logs import Redactor, set_up_logging
 from agent.loop import AgentLoop
+from agent.run_words import RunOptions
 from agent.settings import Settings, SettingsError, doubts_of, load_settings
 from agent.settings_files import watched_files
 from agent.state import AgentBusyError, usable_state
@@ -37,7 +37,7 @@ _OF_ANY_VERSION = (AgentBusyError, LocalAccessError)
 _log = logging.getLogger(__name__)
 
 
-def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
+def run_daemon(options: RunOptions) -> tuple[int, bool]:
     """Run until stopped; return the exit code and whether to restart for an update."""
     share_arenas()
     try:
@@ -75,7 +75,7 @@ def run_daemon(options: argparse.Namespace) -> tuple[int, bool]:
     return EX_OK, agent is not None and agent.restart_wanted
 
 
-def _diag_words(options: argparse.Namespace) -> list[str]:
+def _diag_words(options: RunOptions) -> list[str]:
     config = ["--config", str(options.config)] if options.config else []
     return ["--state", str(options.state), "--profile", str(options.profile), *config]
 
@@ -102,7 +102,7 @@ def _print_error(state: Path, text: str) -> None:
     keep(state, line)
 
 
-def _read_configuration(options: argparse.Namespace) -> tuple[FoundProfile, Settings]:
+def _read_configuration(options: RunOptions) -> tuple[FoundProfile, Settings]:
     """Read the files, after the end of a factory reset that was broken off; raises SettingsError."""
     if is_reset_wished(options.state):
         from agent.first.reset import finish  # noqa: PLC0415  # after a reset only
@@ -111,7 +111,7 @@ def _read_configuration(options: argparse.Namespace) -> tuple[FoundProfile, Sett
     return read_profile(options.profile), load_settings(options.config)
 
 
-def _answer_fault(options: argparse.Namespace, fault: SettingsError) -> tuple[int, bool]:
+def _answer_fault(options: RunOptions, fault: SettingsError) -> tuple[int, bool]:
     """Wait for files that can be used, or end with the code for bad configuration."""
     from agent.first.setup import SetupMode, waits  # noqa: PLC0415  # only without a profile
 

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from agent.run_words import has_settings
 from agent.words import Words, say
 
 
@@ -25,14 +26,6 @@ def register(subparsers: Any, asking: argparse.ArgumentParser, profile: Path, co
     )  # fmt: skip
     _add_config(subparsers, files)
     _add_diag(subparsers, files)
-
-
-def has_settings(config: Path) -> bool:
-    """Return whether there is a settings file, or the folder of its drop-ins (`agent.settings_files`)."""
-    try:
-        return config.exists() or config.with_name(f"{config.name}.d").is_dir()
-    except OSError:  # a folder that we may not look into; reading it says why
-        return True
 
 
 def _text(zh: str, en: str) -> str:

@@ -90,4 +90,3 @@ def set_up_logging(secrets: Iterable[str] = (), *, verbose: bool = False) -> Non
         logging.getLogger(ours).setLevel(logging.DEBUG if verbose else logging.INFO)
     # aiocoap logs every message at INFO or DEBUG.
     logging.getLogger("coap").setLevel(logging.ERROR)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)

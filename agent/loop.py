@@ -12,6 +12,8 @@ import socket
 import threading
 from typing import Any
 
+from transport.dial import plain_name
+
 
 class AgentLoop(asyncio.SelectorEventLoop):
     """Looks up names in daemon threads; the link's back-off limits their number."""
@@ -30,7 +32,8 @@ class AgentLoop(asyncio.SelectorEventLoop):
 
         def look_up() -> None:
             try:
-                result: list[Any] | OSError = socket.getaddrinfo(host, port, **hints)
+                name = plain_name(host) if isinstance(host, str) else host
+                result: list[Any] | OSError = socket.getaddrinfo(name, port, **hints)
             except OSError as error:
                 result = error
             except UnicodeError:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Protocol
 
 from machine.errors import UnavailableError
 from machine.outputs import Outputs, decibels
-from machine.programs import run_program
+from machine.programs import find_on_path, run_program
 from machine.pulse import NoSuchSinkError, PulseConnection, addresses, is_there
 from machine.pulse_wire import (
     FULL,
@@ -276,7 +275,7 @@ class AlsaMixer:
         Raises:
             UnavailableError: there is a card, and none of its controls is known.
         """
-        program = shutil.which("amixer")
+        program = find_on_path("amixer")
         for control in ALSA_CONTROLS if program else ():
             mixer = cls(str(program), control)
             try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
+
+from machine.programs import find_on_path
 
 PROGRAM = "mpv"
 LIBMPV_CHILD = str(Path(__file__).with_name("libmpv_child.py"))
@@ -16,7 +17,7 @@ def find_program() -> list[str]:
     Machines that were set up for an earlier version have libmpv alone, and an update of the agent
     cannot install mpv.
     """
-    if found := shutil.which(PROGRAM):
+    if found := find_on_path(PROGRAM):
         return [found]
     import ctypes.util  # noqa: PLC0415  # most machines have the program
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,15 @@ from machine.errors import UnavailableError
 
 # A pipe's rest is there at once; a child of the process may hold the pipe open.
 DRAIN_SECONDS, DRAIN_BYTES = 1.0, 64 * 1024
+
+
+def find_on_path(name: str) -> str | None:
+    """Return where PATH has a program, None if nowhere; shutil.which does the same, and loads archives' formats."""
+    for folder in os.get_exec_path():
+        found = os.path.join(folder, name)  # noqa: PTH118  # an empty entry is this folder
+        if os.path.isfile(found) and os.access(found, os.X_OK):  # noqa: PTH113
+            return found
+    return None
 
 
 async def run_program(

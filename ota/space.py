@@ -12,6 +12,12 @@ from ota.errors import NoSpaceError
 INODES_LEAST = 16
 
 
+def free_bytes(folder: Path) -> int:
+    """Return the bytes that the agent's user may still write on a folder's disk; raises OSError."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
 def no_space(folder: Path, needs: int, has: int, cause: OSError | None = None) -> NoSpaceError:
     """Return the error for a disk that does not take an update.
 

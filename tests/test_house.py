@@ -42,6 +42,7 @@ OTHER_TESTS = {
 # Modules without a test file of their own, and the files that test them.
 TESTED_IN: dict[str, str] = {
     "agent.bench_command": "tests/agent/test_commands.py",
+    "agent.parser": "tests/agent/test_commands.py",
     "staging.bulk_works": "tests/staging/commands/test_bulk.py",
     "staging.console.faults": "tests/staging/console/test_life.py",
     "staging.console.wires": "tests/staging/console/test_life.py",

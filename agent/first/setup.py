@@ -25,7 +25,7 @@ from ota.launch import boot
 from ota.launch.running import running_release
 
 if TYPE_CHECKING:
-    from agent.local.http import LocalServer
+    from agent.local.server import LocalServer
 
 # Seconds between two looks at the files: one system call each.
 POLL_SECONDS = 1.0

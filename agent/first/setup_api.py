@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
 from agent.local.gate import Gate
-from agent.local.http import LocalServer, respond
+from agent.local.http import respond
+from agent.local.server import LocalServer
+from agent.local.web import JSONResponse, Request, Response, Route, Site
 from wire.codes import Code
 from wire.exchange import Answer
 
@@ -32,4 +28,4 @@ def setup_server(status: Callable[[], Mapping[str, object]]) -> LocalServer:
         Route("/status", show_status, methods=["GET"]),
         Route("/{path:path}", refuse, methods=["GET", "PUT", "POST", "DELETE", "PATCH"]),
     ]
-    return LocalServer(Starlette(routes=routes, middleware=[Middleware(Gate, token="")]))
+    return LocalServer(Gate(Site(routes), token=""))

@@ -23,8 +23,8 @@ from agent.link import (
 )
 from base.clock import TrustedTime
 from base.tls_dates import CertificateDateError, check_dates, leave_dates
-from transport.dial import Address, connect, name_for_tls, resolve
-from transport.tls_socket import shake_hands
+from transport.dial import Address, connect, name_for_tls, plain_name, resolve
+from transport.tls_socket import limit_buffers, shake_hands
 
 # Seconds to wait for TLS close_notify; asyncio's 30 s would delay the end of a half-open link.
 GOODBYE_TIMEOUT = 2.0
@@ -106,7 +106,8 @@ class Opener:
                 reader, writer = await asyncio.open_connection(
                     sock=sock,
                     ssl=self.tls,
-                    server_hostname=name_for_tls(self._host),
+                    # asyncio hands it to the context, which takes bytes.
+                    server_hostname=plain_name(name_for_tls(self._host)),
                     ssl_shutdown_timeout=GOODBYE_TIMEOUT,
                 )
         except BaseException as error:
@@ -159,6 +160,7 @@ def tls_context(ca_pem: str) -> ssl.SSLContext:
 
     It does not check the certificates' dates; `base.tls_dates.check_dates` does.
     """
+    limit_buffers()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(cadata=ca_pem)

@@ -25,8 +25,8 @@ from wire.exchange import Handler
 
 if TYPE_CHECKING:
     from agent.local.clients import Clients
-    from agent.local.http import LocalServer
     from agent.local.lan import Identity
+    from agent.local.server import LocalServer
 
 MakeServer = Callable[[str, tuple[Path, Path] | None], "LocalServer"]
 """Makes a server for a token ("": nobody has it) and the files of a certificate and its key."""
@@ -144,7 +144,8 @@ class Doors:
         await self._serve("local.http_port", bound, token)
 
     async def _https(self) -> None:
-        from agent.local.lan import lan_socket, limit_buffers, load_identity  # noqa: PLC0415  # off by default
+        from agent.local.lan import lan_socket, load_identity  # noqa: PLC0415  # off by default
+        from transport.tls_socket import limit_buffers  # noqa: PLC0415
 
         local = self._local
         token = await self._token()

@@ -19,12 +19,9 @@ import socket
 from collections.abc import Mapping
 from enum import Enum
 
-from starlette.datastructures import Headers
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from agent.local.names import host_label
 from agent.local.page import PREFIX
+from agent.local.web import App, Receive, Response, Scope, Send, headers_of
 from wire.codes import Code
 
 # "agent" is for curl --unix-socket, which needs some name.
@@ -144,9 +141,9 @@ def has_token(headers: Mapping[str, str], token: str) -> bool:
 
 
 class Gate:
-    """The ASGI application behind it is asked only what `find_refusal` lets through."""
+    """The application behind it is asked only what `find_refusal` lets through."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: App, token: str) -> None:
         """Pass to ``app``; with an empty ``token`` nobody has it."""
         self._app = app
         self._token = token
@@ -154,7 +151,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         way, method, path = way_of(scope), scope["method"], scope["path"]
         if path == "/" or path.startswith(PREFIX):
             refusal = find_page_refusal(way, method, headers, scope["scheme"], self._name)

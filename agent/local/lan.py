@@ -29,9 +29,6 @@ VALID_FROM = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 # Connections to HTTPS, with those whose TLS is not done.
 CROWD_LIMIT = 48
-# A little over the longest TLS record (RFC 8446 section 5.1). asyncio's own 256 KiB for each connection stay until the
-# next collection of garbage: strangers who sent no TLS took 290 MB in ten seconds.
-BUFFER_BYTES = 20 * 1024
 # Connections after which garbage is collected: each that ends before its TLS is done leaves 46 KiB in a circle, which the
 # interpreter looks for when a quarter of its objects is new.
 COLLECT_AFTER = 256
@@ -107,13 +104,6 @@ class CrowdSocket(socket.socket):
                 self._open.pop(0).shutdown(socket.SHUT_RDWR)  # whoever has it reads its end
         self._open.append(accepted)
         return accepted, address
-
-
-def limit_buffers() -> None:
-    """Make asyncio allocate small buffers for TLS connections."""
-    from asyncio import sslproto  # noqa: PLC0415  # only a machine with HTTPS needs it
-
-    sslproto.SSLProtocol.max_size = BUFFER_BYTES
 
 
 def lan_socket(address: str, port: int) -> socket.socket:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
 from agent.local.clients import Clients
 from agent.local.http import respond
 from agent.local.keyring import KeyringError, UnknownClientError
 from agent.local.sockets import LocalAccessError
+from agent.local.web import JSONResponse, Request, Response, Route
 from agent.settings import LocalSettings
 from machine.network import read_network
 from transport.dial import show_server

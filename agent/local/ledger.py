@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
 from agent.local.http import respond
+from agent.local.web import JSONResponse, Request, Response, Route
 from wire.codes import Code
 from wire.errors import FieldError, WireError
 from wire.exchange import Answer

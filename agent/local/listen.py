@@ -5,11 +5,8 @@ A port on 127.0.0.1 is open to every program and to web pages, and none of them 
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
 from agent.local.http import read_body, respond
+from agent.local.web import JSONResponse, Request, Response, Route
 from agent.voice.ears import Ears
 from wire.codes import Code
 from wire.errors import show

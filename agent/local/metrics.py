@@ -13,11 +13,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
 from agent.local.http import respond
+from agent.local.web import Request, Response, Route
 from agent.vitals import Counts, member
 from wire.codes import Code
 from wire.exchange import Answer

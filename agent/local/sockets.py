@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.local.http import LocalServer
+    from agent.local.server import LocalServer
 
 # sun_path in unix(7).
 SOCKET_PATH_LIMIT = 107
@@ -100,18 +100,22 @@ class ServerOnDemand:
                 ) from error
         listening()
         await self._wait_for_connection(sockets)
-        if self._stopping:
+        if self._ended():
             return
-        self._server = await asyncio.to_thread(self._make)
-        self._server.should_exit = self._stopping
-        await self._server.serve(list(sockets))
+        self._server = server = await asyncio.to_thread(self._make)
+        if self._ended():  # meanwhile
+            server.stop()
+        await server.serve(list(sockets))
 
     def stop(self) -> None:
         """End `serve`: requests that are being answered have a short time left."""
         self._stopping = True
         self._woken.set()
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.stop()
+
+    def _ended(self) -> bool:
+        return self._stopping
 
     async def _wait_for_connection(self, sockets: Sequence[socket.socket]) -> None:
         loop = asyncio.get_running_loop()

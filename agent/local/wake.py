@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
 from agent.local.http import read_body, respond
+from agent.local.web import JSONResponse, Request, Response, Route
 from agent.voice.ears import Ears
 from wire.codes import Code
 from wire.errors import show

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 
@@ -15,4 +14,8 @@ def clear(folder: Path, *keep: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Remove a complete or partial download."""
+    if not folder.exists():
+        return
+    import shutil  # noqa: PLC0415  # it loads archives' formats, which no idle agent needs
+
     shutil.rmtree(folder, ignore_errors=True)  # the next download removes what is left

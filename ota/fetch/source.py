@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from base.clock import TrustedTime
 from ota.fetch.retry import RetryPolicy
+from ota.space import free_bytes
 
 # An attempt that received this many bytes counts as progress and restarts the count of failures.
 PROGRESS_BYTES = 64 * 1024
@@ -71,4 +71,4 @@ class DownloadSettings:
     redirects: int = REDIRECTS
     budget_factor: float = 4.0
     budget_attempts: int = 500
-    free_space: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+    free_space: Callable[[Path], int] = free_bytes

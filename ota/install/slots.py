@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from ota.install.installer import DEFAULT_LIMITS, Progress, Standing, UnpackLimi
 from ota.launch import boot
 from ota.launch.boot import BootRecord, BootRecordError
 from ota.launch.signed import HASH_NAME, find_difference, has_proof, keep_proof
-from ota.space import no_space
+from ota.space import free_bytes, no_space
 from ota.trust.target import Target
 
 # Bytes that an installation leaves free: boot.json, task.json and the outbox must still fit.
@@ -39,7 +38,7 @@ class SlotInstaller:
         self,
         state_dir: Path,
         limits: UnpackLimits = DEFAULT_LIMITS,
-        free_space: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+        free_space: Callable[[Path], int] = free_bytes,
     ) -> None:
         """Use ``state_dir`` and ``limits``; ``free_space`` returns a folder's free disk bytes."""
         self._state_dir = state_dir
@@ -196,6 +195,8 @@ class SlotInstaller:
 
     @staticmethod
     def _remove(path: Path) -> None:
+        import shutil  # noqa: PLC0415  # it loads archives' formats, which no start needs
+
         if path.is_symlink() or path.is_file():
             path.unlink()
         elif path.is_dir():

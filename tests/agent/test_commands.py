@@ -157,8 +157,8 @@ def test_a_refusal_a_missing_file_and_a_missing_agent_are_one_line_each(
 
 
 def test_registering_the_commands_loads_no_client() -> None:
-    """``story-agent run`` registers them too, before it enters the active release."""
-    code = "import sys; from agent.cli import build_parser; build_parser(); print(*sys.modules)"
+    """A mistyped ``story-agent run`` registers them too, before it enters the active release."""
+    code = "import agent.cli, sys; from agent.parser import build_parser; build_parser(print); print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-S", "-c", code], cwd=Path(__file__).parents[2], capture_output=True,
         text=True, check=True,
@@ -167,7 +167,8 @@ def test_registering_the_commands_loads_no_client() -> None:
     ours = {name for name in loaded if name.partition(".")[0] in {"agent", "ota", "wire", "base"}}
     assert ours == {
         "agent", "agent.bench_command", "agent.cli", "agent.commands", "agent.exits", "agent.first", "agent.first.commands",
-        "agent.inspection", "agent.lan_command", "agent.last_words", "agent.restarting",
+        "agent.inspection", "agent.lan_command", "agent.last_words", "agent.parser", "agent.restarting",
+        "agent.run_words",
         "agent.words", "agent.words.usage", "base", "base.files", "base.locales", "base.printing", "ota", "ota.launch", "ota.launch.boot", "ota.launch.launch",
         "agent.voice_command", "ota.launch.starts",
     }  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import agent.link.mqtt_requests
-import agent.local.http
+import agent.local.server
 import resources.dispatch
 import transport.datagram
 import transport.framed
@@ -89,7 +89,7 @@ async def many(driver: Driver, _gate: Gate, _patch: pytest.MonkeyPatch) -> str:
 async def busy(driver: Driver, gate: Gate, patch: pytest.MonkeyPatch) -> str:
     for module in (transport.framed, transport.datagram, agent.link.mqtt_requests):
         patch.setattr(module, "MAX_SERVING", 2)
-    patch.setattr(agent.local.http, "REQUEST_LIMIT", 2)
+    patch.setattr(agent.local.server, "REQUEST_LIMIT", 2)
     gate.go.clear()
     first = [asyncio.create_task(driver.put(str(number))) for number in range(2)]
     await until(lambda: gate.waiting == 2)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
 
 from agent.cli import main
 from agent.family import FamilyRoom
 from agent.local import SOCKET_NAME
-from agent.local.http import LocalServer
 from agent.local.ledger import ledger_routes
+from agent.local.server import LocalServer
 from agent.local.sockets import unix_socket
+from agent.local.web import Site
 from agent.voice.ledger_book import Entry
 from tests.agent.parts import make_profile
 
@@ -40,14 +40,14 @@ class Agent:
         await ledger.note_days(30)
         await ledger.add(Entry(0, AT, "button", open=4.2, end="nothing"))
         await ledger.add(Entry(0, AT, "word", open=6.0, seconds=1.5, bytes=945, utterance=10_001, end="sent", to="cloud:9001"))  # fmt: skip
-        self._server = LocalServer(Starlette(routes=ledger_routes(room)))
+        self._server = LocalServer(Site(ledger_routes(room)))
         with unix_socket(self.state / SOCKET_NAME) as bound:
             bound.listen()
             self._opened.set()
             await self._server.serve([bound])
 
     def stop(self) -> None:
-        self._server.should_exit = True
+        self._server.stop()
         self._thread.join(20)
 
 

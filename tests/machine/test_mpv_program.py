@@ -11,7 +11,7 @@ from machine.player import MpvPlayer, find_player
 def test_libmpv_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that was set up for an earlier version has no program mpv."""
     assert find_program()[0].endswith("/mpv")
-    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setattr("machine.mpv_program.find_on_path", lambda _name: None)
     assert find_program()[-1] == LIBMPV_CHILD
     assert isinstance(find_player(), MpvPlayer)
     monkeypatch.setattr("ctypes.util.find_library", lambda _name: None)

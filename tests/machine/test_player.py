@@ -109,7 +109,7 @@ async def test_a_new_order_while_the_old_track_ends_is_not_taken_for_a_failure(
 
 
 async def test_without_mpv_the_stand_in_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setattr("machine.mpv_program.find_on_path", lambda _name: None)
     monkeypatch.setattr("ctypes.util.find_library", lambda _name: None)
     player = find_player()
     assert isinstance(player, StandInPlayer)

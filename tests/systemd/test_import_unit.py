@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from agent.cli import DEFAULT_STATE
+from agent.run_words import DEFAULT_STATE
 from agent.first import WISH_NAME
 from agent.first.places import BOOT_FOLDERS, NAME
 

@@ -6,9 +6,7 @@ import hashlib
 from importlib import resources
 from typing import NamedTuple
 
-from starlette.requests import Request
-from starlette.responses import Response
-
+from agent.local.web import Request, Response
 from agent.words import EN, ZH
 from wire.codes import Code
 

@@ -18,10 +18,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
-
 from agent.local.gate import Way, has_token, way_of
 from agent.local.http import read_body
 from agent.local.ledger import read_numbers
@@ -31,6 +27,7 @@ from agent.local.page.keys import find_key
 from agent.local.page.ledger_view import build_ledger
 from agent.local.page.sessions import SESSION_SECONDS, Sessions, Tries
 from agent.local.page.view import READ, SETTABLE, Points, Read, build, explain_answer
+from agent.local.web import JSONResponse, Request, Response, Route
 from agent.words import EN, ZH, Words
 from wire import exchange
 from wire.codes import Code
@@ -141,18 +138,14 @@ class DevicePage:
         name = await self._sessions.open(self._of_family(key))
         done = _tell(request, 201, texts.DONE)
         done.set_cookie(
-            _cookie(request), name, max_age=int(SESSION_SECONDS), path="/",
-            secure=_is_private(request), httponly=True, samesite="strict",
-        )  # fmt: skip
+            _cookie(request), name, max_age=int(SESSION_SECONDS), secure=_is_private(request)
+        )
         return done
 
     async def _log_out(self, request: Request) -> Response:
         await self._sessions.close(request.cookies.get(_cookie(request), ""))
         done = _tell(request, 200, texts.DONE)
-        done.delete_cookie(
-            _cookie(request), path="/", secure=_is_private(request), httponly=True,
-            samesite="strict",
-        )  # fmt: skip
+        done.set_cookie(_cookie(request), "", max_age=0, secure=_is_private(request))
         return done
 
     # What it shows and sets.
@@ -244,7 +237,7 @@ class DevicePage:
 
 
 async def _to_page(_request: Request) -> Response:
-    return RedirectResponse(PREFIX, headers=HEADERS)
+    return Response(status_code=307, headers={"Location": PREFIX, **HEADERS})
 
 
 def _is_private(request: Request) -> bool:

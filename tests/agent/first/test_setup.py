@@ -90,7 +90,7 @@ async def wait_for_status(state: Path) -> tuple[dict[str, object], int]:
 async def test_it_answers_what_it_waits_for_and_ends_when_the_profile_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.local.http.SHUTDOWN_SECONDS", 0)
+    monkeypatch.setattr("agent.local.server.SHUTDOWN_SECONDS", 0)
     path = tmp_path / "profile.json"
     mode = SetupMode(
         tmp_path, {"profile": path}, lambda: read_profile(path), "1.0.0", poll_seconds=0.01

@@ -11,10 +11,8 @@ from typing import ClassVar
 
 import httpx
 
-from agent.local.http import (
-    LocalServer,
-    build_app,
-)
+from agent.local.http import build_app
+from agent.local.server import LocalServer
 from agent.local.sockets import loopback_socket, unix_socket
 from agent.settings import VoiceSettings
 from agent.voice.sender import VoiceSender
@@ -130,7 +128,7 @@ async def serving(
             transport=transport, base_url="http://agent", timeout=DEADLINE
         ) as client:
             yield client
-        server.should_exit = True
+        server.stop()
         await task
         for extra in sockets[1:]:
             extra.close()

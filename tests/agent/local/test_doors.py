@@ -27,11 +27,13 @@ class Server:
     """Stands in for the HTTP server: it holds the sockets until it is told to end."""
 
     def __init__(self) -> None:
-        self.should_exit = False
+        self._ended = asyncio.Event()
+
+    def stop(self) -> None:
+        self._ended.set()
 
     async def serve(self, _sockets: list[socket.socket]) -> None:
-        while not self.should_exit:
-            await asyncio.sleep(0.01)
+        await self._ended.wait()
 
 
 class Gap:

@@ -12,12 +12,10 @@ import httpx
 import pytest
 
 import agent.local.http
+import agent.local.server
 import agent.voice.sender
-from agent.local.http import (
-    CONNECTION_LIMIT,
-    REQUEST_LIMIT,
-    WAV_LIMIT,
-)
+from agent.local.http import WAV_LIMIT
+from agent.local.server import CONNECTION_LIMIT, REQUEST_LIMIT
 from audio.errors import SpeexUnavailableError
 from tests.agent.local.rig import LOCAL_TOKEN, STATUS, Bench, serving
 from tests.agent.parts import DEADLINE
@@ -140,7 +138,7 @@ async def test_idle_connections_keep_nobody_from_asking(tmp_path: Path) -> None:
 async def test_a_connection_that_never_asks_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent.local.http, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(agent.local.server, "IDLE_SECONDS", 0.01)
     async with serving(Bench().dispatch, tmp_path / "agent.sock") as client:
         assert (await client.get("/even")).text == "0"
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "agent.sock"))

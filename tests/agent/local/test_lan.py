@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from agent.local import lan
-from agent.local.http import LocalServer, build_app
+from agent.local.http import build_app
 from agent.local.lan import lan_socket, load_identity, load_token
+from agent.local.server import LocalServer
 from agent.local.sockets import LocalAccessError
 from agent.settings import VoiceSettings
 from agent.voice.sender import VoiceSender
@@ -102,5 +103,5 @@ async def test_a_stranger_reads_and_sets_nothing_and_the_owner_pins_the_certific
             owner = {"Authorization": f"Bearer {token}"}
             assert (await client.put("/even", content=b"2", headers=owner)).status_code == 200
             assert (await client.get("/even", headers=owner)).text == "2"
-        server.should_exit = True
+        server.stop()
         await task

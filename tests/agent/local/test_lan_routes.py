@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
 from agent.local.clients import Clients
 from agent.local.lan_routes import OFF, lan_routes
+from agent.local.web import Site
 from agent.settings import LocalSettings
 from tests.extras import module_needs
 from wire.lan_keys import parse_keys
@@ -24,7 +24,7 @@ class Asker:
 
     def __init__(self, state: Path, client: Any = None, port: int = 5683) -> None:
         local = LocalSettings(oscore_port=port, oscore_address="192.0.2.7")
-        self._app = Starlette(routes=lan_routes(Clients(state) if port else None, local))
+        self._app = Site(lan_routes(Clients(state) if port else None, local))
         self._client = client
 
     async def __call__(self, method: str, path: str) -> tuple[int, str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
 from agent.family import FamilyRoom
 from agent.local.ledger import NUMBERS_MAX, PATH, ledger_routes, read_numbers
+from agent.local.web import Site
 from tests.agent.parts import make_profile
 from wire.errors import WireError
 
@@ -32,7 +32,7 @@ def test_what_is_no_number_is_refused(text: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_only_the_socket_may_ask(tmp_path: Path, method: str) -> None:
     room = FamilyRoom(make_profile(1, ""), tmp_path, lambda: 0.0)
-    app = Starlette(routes=ledger_routes(room))
+    app = Site(ledger_routes(room))
     transport = httpx.ASGITransport(app)  # has an address, as a port has
     async with httpx.AsyncClient(transport=transport, base_url="http://agent") as client:
         response = await client.request(method, PATH)

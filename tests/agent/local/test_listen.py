@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.local.http import LocalServer, build_app
+from agent.local.http import build_app
 from agent.local.listen import listen_routes
+from agent.local.server import LocalServer
 from agent.local.sockets import loopback_socket, unix_socket
 from agent.settings import VoiceSettings
 from agent.voice.ears import Ears
@@ -36,7 +37,7 @@ async def serving(ears: Ears, folder: Path, port: int = 0) -> AsyncIterator[http
             transport=transport, base_url="http://agent", timeout=DEADLINE
         ) as client:
             yield client
-        server.should_exit = True
+        server.stop()
         await task
         for extra in sockets[1:]:
             extra.close()

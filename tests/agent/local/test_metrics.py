@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.applications import Starlette
 
 from agent.local.metrics import Metric, metrics_routes, of_process, of_status, render
+from agent.local.web import Site
 from agent.vitals import Counts
 
 STATUS: dict[str, Any] = {
@@ -86,7 +86,7 @@ async def _read(name: str) -> str | None:
 
 @pytest.mark.parametrize(("client", "status"), [(None, 200), (("127.0.0.1", 1), 403)])
 async def test_the_socket_alone_has_them(client: Any, status: int) -> None:
-    app = Starlette(routes=metrics_routes(_status, counts(), _read))
+    app = Site(metrics_routes(_status, counts(), _read))
     transport = httpx.ASGITransport(app=app, client=client)
     async with httpx.AsyncClient(transport=transport, base_url="http://agent") as http:
         answer = await http.get("/metrics")

@@ -12,13 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
-from agent.local.http import LocalServer
+from agent.local.server import LocalServer
 from agent.local.sockets import LocalAccessError, ServerOnDemand, loopback_socket, unix_socket
+from agent.local.web import Request, Response, Route, Site
 
 DEADLINE = 20.0
 
@@ -78,9 +75,9 @@ class Rig:
         self.made += 1
 
         async def hello(_request: Request) -> Response:
-            return PlainTextResponse("hello")
+            return Response("hello")
 
-        return LocalServer(Starlette(routes=[Route("/", hello)]))
+        return LocalServer(Site([Route("/", hello, ["GET"])]))
 
     async def ask(self) -> str:
         transport = httpx.AsyncHTTPTransport(uds=str(self.path))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from starlette.requests import Request
-from starlette.types import Message
 
 from agent.local.wake import wake_routes
+from agent.local.web import Message, Request
 
 
 class Lent:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.family import FamilyRoom
-from agent.local.http import LocalServer, build_app
+from agent.local.http import build_app
 from agent.local.lan import lan_socket, load_identity, load_token
 from agent.local.page.routes import DevicePage
+from agent.local.server import LocalServer
 from agent.settings import VoiceSettings
 from agent.voice.sender import VoiceSender
 from machine.errors import RefusedError
@@ -111,7 +112,7 @@ class Machine:
 
     def stop(self) -> None:
         """End, as a machine that is switched off."""
-        self._server.should_exit = True
+        self._server.stop()
         assert self._thread is not None
         self._thread.join(20)
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
 from agent.local.http import build_app
 from agent.local.page.sessions import TRIES
+from agent.local.web import App
 from agent.settings import VoiceSettings
 from agent.voice.sender import VoiceSender
 from tests.agent.local.page.machine import REFUSED, Machine
@@ -34,7 +34,7 @@ class Site:
         self.page = machine.page(dispatch)
         self._dispatch = dispatch
 
-    def _build(self, token: str) -> Starlette:
+    def _build(self, token: str) -> App:
         voice = VoiceSender(MemoryLink(is_up=False), VoiceSettings())
         routes = self.page.routes(token)
         return build_app(self._dispatch, voice, no_status, cancel, routes, token)
