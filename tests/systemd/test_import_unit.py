@@ -6,9 +6,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from agent.run_words import DEFAULT_STATE
 from agent.first import WISH_NAME
 from agent.first.places import BOOT_FOLDERS, NAME
+from agent.run_words import DEFAULT_STATE
 
 UNIT = Path(__file__).parents[2] / "systemd" / "story-agent-import.service"
 # 10 times systemd's exposure level.
