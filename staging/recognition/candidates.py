@@ -35,8 +35,8 @@ LEADS = ("播放", "我想听", "我要听", "讲一个", "放一首", "来一�
 ALONE = ""
 NOT_WANTED = ("不要", "别")
 """What a child says before a command that must not be carried out: compared with the nearest commands."""
-# How many are compared with the sound: each costs about 10 ms. Titles beyond the nearest have one lead only.
-SENTENCES_MAX, TITLES_MAX, TITLES_LED, NEGATED_MAX = 14, 12, 6, 3
+# How many are compared with the sound: each costs about 4 ms for each look. Titles beyond the nearest have one lead only.
+SENTENCES_MAX, TITLES_MAX, TITLES_LED, NEGATED_MAX = 26, 14, 8, 3
 # Of these a child says that they are not wanted; 不要停 and 不要太吵 are orders themselves.
 _NEGATED = (
     Action.NEXT,

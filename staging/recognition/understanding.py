@@ -24,6 +24,8 @@ SILENCE_MAX = 0.8
 # Nats by which the best candidate explains any speech better than silence does, and the same a syllable:
 # of digital silence and of noise a long title explains up to 4.3 in all, and 0.6 a syllable.
 SPEECH_MIN, SPEECH_SYLLABLE_MIN = 2.0, 0.7
+# Of the best candidate's distance from the texts: so near it is what one of them says.
+SAID = 0.1
 # Mean log probability of a text that is believed without a comparison: by a model that cannot compare,
 # and by one that can, for a sentence that is no candidate (再听三个就停).
 BELIEVED_MIN, SURE_MIN = -0.95, -0.3
@@ -96,10 +98,13 @@ async def understand(
 
 
 def is_speech(candidates: Sequence[Candidate], scores: Sequence[float]) -> bool:
-    """Return whether the candidate that explains the sound best explains any of it."""
-    pairs = zip(scores, (each.syllables for each in candidates), strict=True)
-    score, syllables = max(pairs, default=(0.0, 1))
-    return score >= max(SPEECH_MIN, SPEECH_SYLLABLE_MIN * syllables)
+    """Return whether the candidate that explains the sound best explains any of it, or is what a text says."""
+    pairs = zip(scores, candidates, strict=True)
+    score, best = max(pairs, key=lambda pair: (pair[0], pair[1].syllables), default=(0.0, None))
+    if best is None:
+        return False
+    said = best.distance <= SAID and score > 0
+    return said or score >= max(SPEECH_MIN, SPEECH_SYLLABLE_MIN * best.syllables)
 
 
 def believed(hearing: Hearing, at_least: float, index: TitleIndex | None) -> Understood:

@@ -4,26 +4,31 @@ Whisper pads every sound to 30 s; here it is shown the sound and a second of sil
 ten times as fast and hears short words better (measured in docs/recognition.md). A phrase's score is
 its probability for this sound compared with that for silence: what the language model would say
 anyway counts nothing, and a short word is not drowned by a long one that Whisper likes to write.
-The best are compared with the sound without its noise too (`staging.recognition.clean`).
+
+It looks at each sound in three ways: as it is, without its steady noise (`staging.recognition.clean`), and with the
+voice brought down from a child's to an adult's (`staging.recognition.spectrum`).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from audio.pcm import Pcm
 from audio.resample import resample
 from staging.recognition.clean import cleaned
+from staging.recognition.decoder import Decoder, Memory, Tree, read_weights
 from staging.recognition.hearing import HYPOTHESES_MAX, Hearing, Hypothesis
 from staging.recognition.model import join_model
+from staging.recognition.spectrum import FRAMES_PER_SECOND, RATE, log_mel, powers, warped
+from staging.recognition.token_bytes import chinese
 from wire.sentence import normalise
 
-RATE = 16000
-# Of Whisper's input: 100 frames a second, at most the 30 s that it was trained on.
-FRAMES_PER_SECOND, FRAMES_MAX = 100, 3000
+# Of Whisper's input: at most the 30 s that it was trained on.
+FRAMES_MAX = 3000
 EXTRA_SECONDS = 1.0
 # The server typically has two cores; more threads gain little for a model this small.
 THREADS_MAX = 4
@@ -34,11 +39,10 @@ TOKENS_MAX = 30
 # second lets it write commands. Neither has a title, and what only repeats it is dropped.
 PROMPTS = ("", "播放故事，继续。")
 SILENCE_SECONDS = 1.0
-# Phrases that are scored at once: more are padded to the longest, and leave the processor's cache.
-BATCH = 8
-# Phrases that are also compared with the cleaned sound: more change nothing but the time.
-LOOKED_AT_TWICE = 12
-PROBABILITY_MIN = 1e-10
+# By how much a child's voice is brought down: between the voices of three and of twelve years.
+CHILD_OVER_ADULT = 1.25
+# Looks that are compared at a time, each by a core.
+LOOKS_AT_ONCE = 2
 # Phrases whose probability for silence is remembered: those of some catalogues.
 PRIORS_MAX = 50_000
 
@@ -49,6 +53,25 @@ def is_echo(text: str, prompt: str) -> bool:
     return bool(first) and first in normalise(text)
 
 
+class Views(NamedTuple):
+    """One sound as the encoder gives it, looked at in each way."""
+
+    plain: Any
+    cleaned: Any
+    lowered: Any
+
+
+def together(
+    plain: Sequence[float], clean: Sequence[float], lowered: Sequence[float]
+) -> list[float]:
+    """Return the scores of phrases by all looks: of an adult's voice, or of a child's.
+
+    An adult's are the mean of the sound with and without its noise; who it was is told by what explains it best.
+    """
+    adult = [(one + other) / 2 for one, other in zip(plain, clean, strict=True)]
+    return max(adult, list(lowered), key=lambda scores: max(scores, default=0.0))
+
+
 class Whisper:
     """Whisper in CTranslate2; it keeps the sound heard last for `score`."""
 
@@ -56,6 +79,8 @@ class Whisper:
         """Load the model of ``folder``; raises ImportError, OSError, RuntimeError, ValueError."""
         # Never download: a missing model is an error.
         os.environ["HF_HUB_OFFLINE"] = "1"
+        # Two threads of ours look at a time: more that wait for each other by spinning cost most of two cores.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Imported here, because it takes most of a second and may be missing.
         import ctranslate2  # noqa: PLC0415
         import numpy  # noqa: PLC0415, ICN001
@@ -71,20 +96,24 @@ class Whisper:
         )
         reader = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokens: Any = Tokenizer(reader, multilingual=True, task="transcribe", language="zh")
-        self._features: Any = FeatureExtractor()
+        self._filters: Any = FeatureExtractor().mel_filters
         self._starts = [self._start(prompt) for prompt in PROMPTS]
+        names = (reader.id_to_token(token) or "" for token in range(self._tokens.eot))
+        weights = read_weights(folder / "model.bin", "decoder/")
+        self._decoder = Decoder(weights, chinese(names))
+        self._pool = ThreadPoolExecutor(min(threads, LOOKS_AT_ONCE), "look")
         self._priors: dict[str, float] = {}
-        self._silence = self._encoded(numpy.zeros(round(RATE * SILENCE_SECONDS)))
-        self._heard = self._cleaned = self._silence
+        nothing = powers(numpy.zeros(round(RATE * SILENCE_SECONDS)))
+        self._silence = self._decoder.memory(self._encoded(nothing)[0])
+        self._views: list[Memory] = [self._silence] * len(Views._fields)
 
     def hear(self, sound: Pcm) -> Hearing:
         """Return the texts that the sound may be, by mean log probability, and whether it is none."""
-        numbers = self._numbers(sound)
-        self._heard = self._encoded(numbers)
-        self._cleaned = self._encoded(cleaned(numbers))
+        views = self._looked_at(self._numbers(sound))
+        self._views = [self._decoder.memory(encoded[0]) for encoded in views]
         texts: dict[str, float] = {}
         silence = 0.0
-        looks = [(self._heard, prompt) for prompt in PROMPTS] + [(self._cleaned, PROMPTS[0])]
+        looks = [(views.plain, prompt) for prompt in PROMPTS] + [(each, PROMPTS[0]) for each in views[1:]]  # fmt: skip
         for encoded, prompt in looks:
             found = self._generate(encoded, self._starts[PROMPTS.index(prompt)])
             silence = max(silence, float(found.no_speech_prob))
@@ -96,25 +125,29 @@ class Whisper:
         return Hearing(tuple(Hypothesis(text, round(score, 3)) for text, score in best), silence)
 
     def score(self, phrases: Sequence[str]) -> list[float]:
-        """Return how much better each phrase explains the sound heard last than silence does.
+        """Return how much better each phrase explains the sound heard last than silence does."""
+        tree = self._tree(phrases)
+        priors = self._priors_of(phrases)
+        looks = self._pool.map(
+            lambda view: self._decoder.log_probabilities(view, tree), self._views
+        )
+        better = ([p - prior for p, prior in zip(look, priors, strict=True)] for look in looks)
+        return [round(each, 2) for each in together(*better)]
 
-        The best of them are scored by the mean of the sound and the cleaned sound, the others as if cleaning
-        had changed them as much on average.
-        """
-        first = self._better_than_silence(self._heard, phrases)
-        order = sorted(range(len(phrases)), key=lambda place: -first[place])[:LOOKED_AT_TWICE]
-        again = self._better_than_silence(self._cleaned, [phrases[place] for place in order])
-        gains = {place: (p - first[place]) / 2 for place, p in zip(order, again, strict=True)}
-        usual = sum(gains.values()) / max(len(gains), 1)
-        return [round(p + gains.get(place, usual), 2) for place, p in enumerate(first)]
-
-    def _better_than_silence(self, encoded: Any, phrases: Sequence[str]) -> list[float]:
-        heard = self._log_probabilities(encoded, phrases)
+    def _priors_of(self, phrases: Sequence[str]) -> list[float]:
+        """Return the log probability of each phrase for silence, computed once."""
         if len(self._priors) > PRIORS_MAX:
             self._priors.clear()
-        new = [phrase for phrase in phrases if phrase not in self._priors]
-        self._priors.update(zip(new, self._log_probabilities(self._silence, new), strict=True))
-        return [p - self._priors[x] for p, x in zip(heard, phrases, strict=True)]
+        new = [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._priors]
+        if new:
+            found = self._decoder.log_probabilities(self._silence, self._tree(new))
+            self._priors.update(zip(new, found, strict=True))
+        return [self._priors[phrase] for phrase in phrases]
+
+    def _tree(self, phrases: Sequence[str]) -> Tree:
+        # Without a prompt: it would make the words likelier that it has.
+        start = [*self._starts[0], self._tokens.no_timestamps]
+        return Tree(start, [self._tokens.encode(phrase) for phrase in phrases])
 
     def _start(self, prompt: str) -> list[int]:
         before = [self._tokens.sot_prev, *self._tokens.encode(" " + prompt)] if prompt else []
@@ -126,13 +159,16 @@ class Whisper:
             samples = resample(samples, sound.rate, RATE)
         return self._numpy.frombuffer(samples, "<i2").astype("float32") / 32768
 
-    def _encoded(self, numbers: Any) -> Any:
+    def _looked_at(self, numbers: Any) -> Views:
+        plain = powers(numbers)
+        lowered = warped(plain, CHILD_OVER_ADULT)
+        return Views(*map(self._encoded, (plain, powers(cleaned(numbers)), lowered)))
+
+    def _encoded(self, power: Any) -> Any:
         """Return the encoder's output: an array of one, half the frames, the model's width."""
-        wanted = round((len(numbers) / RATE + EXTRA_SECONDS) * FRAMES_PER_SECOND)
+        wanted = power.shape[1] + round(EXTRA_SECONDS * FRAMES_PER_SECOND)
         frames = min(FRAMES_MAX, wanted + wanted % 2)
-        features = self._features(numbers.astype("float32"))[:, :frames]
-        features = self._numpy.pad(features, ((0, 0), (0, frames - features.shape[1])))
-        ready = self._numpy.ascontiguousarray(features[None], "float32")
+        ready = log_mel(power, self._filters, frames)[None]
         encoded = self._model.encode(self._storage.from_array(ready), to_cpu=True)
         return self._numpy.array(encoded)
 
@@ -143,25 +179,6 @@ class Whisper:
             return_scores=True, return_no_speech_prob=True, max_length=len(prompt) + TOKENS_MAX,
         )  # fmt: skip
         return found
-
-    def _log_probabilities(self, encoded: Any, phrases: Sequence[str]) -> list[float]:
-        """Return the log probability of each phrase; those of about one length are done together."""
-        tokens = [self._tokens.encode(phrase) for phrase in phrases]
-        order = sorted(range(len(phrases)), key=lambda place: len(tokens[place]))
-        logs = [0.0] * len(phrases)
-        for first in range(0, len(order), BATCH):
-            places = order[first : first + BATCH]
-            found = self._aligned(encoded, [tokens[place] for place in places])
-            for place, value in zip(places, found, strict=True):
-                logs[place] = value
-        return logs
-
-    def _aligned(self, encoded: Any, tokens: list[list[int]]) -> list[float]:
-        repeated = self._storage.from_array(self._numpy.repeat(encoded, len(tokens), 0))
-        # Without a prompt: it would be computed with each phrase, and make the words likelier that it has.
-        found = self._model.align(repeated, self._starts[0], tokens, encoded.shape[1])
-        floored = (self._numpy.maximum(each.text_token_probs, PROBABILITY_MIN) for each in found)
-        return [float(self._numpy.log(values).sum()) for values in floored]
 
 
 def load(cache: Path) -> Whisper:

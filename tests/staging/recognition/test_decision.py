@@ -54,7 +54,7 @@ def test_what_is_left_over_speaks_against_a_command_and_a_question_for_its_answe
 
 def test_the_nearest_titles_are_named_if_a_title_was_asked_for() -> None:
     assert decide(ALL, (0, 0, 0, 10, 9, 14.5)) == Decision(None, ("数鸭子", "丑小鸭"))
-    assert decide(ALL, (0, 0, 0, 2.4, 2, 2.5)) == Decision(None)
+    assert decide(ALL, (0, 0, 0, 1.4, 1, 1.5)) == Decision(None)
     assert decide((), ()) == Decision(None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from staging.recognition.text import parse_numeral
-from staging.recognition.whisper import PROMPTS, is_echo
+from staging.recognition.whisper import PROMPTS, is_echo, together
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,10 @@ def test_an_echo_of_the_prompt_is_no_hypothesis(text: str, *, echo: bool) -> Non
 def test_prompts_name_no_number() -> None:
     # Whisper recognises every other number as the one in its prompt.
     assert not any(parse_numeral(character) for prompt in PROMPTS for character in prompt)
+
+
+def test_a_child_is_scored_by_the_looks_that_explain_it_best() -> None:
+    adult = together([8.0, 2.0], [6.0, 4.0], [5.0, 1.0])
+    assert adult == [7.0, 3.0]
+    assert together([1.0, 2.0], [0.0, 2.0], [9.0, 1.0]) == [9.0, 1.0]
+    assert together([], [], []) == []
