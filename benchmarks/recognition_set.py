@@ -11,13 +11,14 @@ from __future__ import annotations
 import array
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio.pcm import Pcm
 from audio.resample import resample
 from audio.speex import SpeexEncoder, frame_samples
 from audio.wav import read_wav, render_wav
+from benchmarks.natural_voice import natural_voice
 from staging.recognition.reassembly import Utterance
 from staging.recognition.sound import decode
 from tools import speech
@@ -30,6 +31,13 @@ LEAD, TAIL = 0.3, 0.5
 CHILD_RATIOS = (1.12, 1.22, 1.32)
 NOISES = ("", "", "", "white 20", "white 10", "music 20", "music 10")
 SPEEDS = (95, 108, 120)
+# A natural voice made several: pitch and formants moved by the first, and melody as wide as the second.
+READERS = {
+    "low": (0.84, 1.0), "middle": (0.92, 1.2), "lively": (1.02, 1.4), "still": (1.0, 0.7), "clear": (0.97, 1.1),
+    "deep": (0.8, 1.1), "calm": (0.89, 0.8), "bright": (0.98, 1.0), "plain": (1.02, 0.9), "eager": (0.99, 1.3),
+}  # fmt: skip
+# Words a minute at which the natural voice is as fast as espeak-ng's.
+NATURAL_SPEED = 108
 
 COMMANDS = {
     "下一首": "next", "上一首": "previous", "暂停": "pause", "暂停播放": "pause", "继续": "resume",
@@ -74,6 +82,8 @@ class Split:
     """Sentences to somebody else that contain a command's words or a verb of the machine's."""
     negated: tuple[str, ...]
     """Commands that are not wanted."""
+    natural: bool = False
+    """Whether `benchmarks.natural_voice` reads it; voices are then names of `READERS`."""
 
 
 DEVELOPMENT = Split(
@@ -120,7 +130,20 @@ HELD_OUT = Split(
     ("他唱完上一首就走了", "爸爸说先停一下车", "老师让我们继续写字", "把火关小一点", "我们班换了一个老师", "妹妹小声地哭了"),
     ("不要换一首", "别上一首", "不想调高音量", "不用下一个"),
 )  # fmt: skip
-SPLITS = {split.name: split for split in (DEVELOPMENT, SECOND, THIRD, HELD_OUT)}
+NATURAL_TUNING = replace(
+    SECOND, name="natural-tuning", seed=83, adults=("low", "middle", "lively"), children=("still", "clear"), natural=True
+)  # fmt: skip
+NATURAL = replace(
+    HELD_OUT,
+    name="natural",
+    seed=97,
+    adults=("deep", "calm", "bright"),
+    children=("plain", "eager"),
+    natural=True,
+)
+SPLITS = {
+    split.name: split for split in (DEVELOPMENT, SECOND, THIRD, HELD_OUT, NATURAL_TUNING, NATURAL)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +227,8 @@ def sound_of(clip: Clip, rate: int, cache: Path) -> Pcm:
 
 
 def _recorded(clip: Clip, rate: int) -> Pcm:
-    said = array.array("h", _voice(clip, rate) if clip.text else b"")
+    voice = _natural if clip.voice in READERS else _voice
+    said = array.array("h", voice(clip, rate) if clip.text else b"")
     level = 2500.0
     quiet = array.array("h", bytes(round(LEAD * rate) * 2))
     tail = array.array("h", bytes(round((TAIL if said else 2.0) * rate) * 2))
@@ -226,6 +250,15 @@ def _voice(clip: Clip, rate: int) -> bytes:
     speed = round(clip.speed / clip.ratio)
     read = read_wav(speech.speak(clip.text, "-s", str(speed), "-v", f"cmn-latn-pinyin{clip.voice}"))
     return resample(read.samples, round(read.rate * clip.ratio), rate)
+
+
+def _natural(clip: Clip, rate: int) -> bytes:
+    """Return the same of the natural voice."""
+    moved, lively = READERS[clip.voice]
+    ratio = clip.ratio * moved
+    slower = ratio * NATURAL_SPEED / clip.speed
+    read = natural_voice().say(clip.text, slower=slower, lively=lively)
+    return resample(read.samples, round(read.rate * ratio), rate)
 
 
 def through_speex(sound: Pcm) -> Pcm:

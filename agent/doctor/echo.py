@@ -6,8 +6,8 @@ recipes/story-echo-cancel.conf count.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 SOURCE, SINK = "story_mic", "story_out"
@@ -21,7 +21,8 @@ LOAD = (
     MODULE, f"source_name={SOURCE}", f"sink_name={SINK}", METHOD,
     f'aec_args="{" ".join((*ARGUMENTS, NO_ZEROS))}"',
 )  # fmt: skip
-_NAME = re.compile(r"\b(source_name|sink_name)=(\S+)")
+# How PulseAudio's settings say no, in any case of letters (pa_parse_boolean).
+_NO = frozenset({"0", "n", "f", "no", "false", "off"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Echo:
     makes_zeros: bool = False
     """Whether a quiet room may come out of it as exact zeros."""
 
+    @property
+    def turns_down(self) -> bool:
+        """Whether its gain control turns the microphone down: the argument against it is missing."""
+        return any(word in ARGUMENTS for word in self.missing)
+
     def unused(self, source: str, sink: str) -> list[str]:
         """Return which of what is used, a source that listens and a sink that plays, go past it."""
         wrong = [] if source == self.source else [f"{source or 'no source'} ≠ {self.source}"]
@@ -60,13 +66,26 @@ def find_echo(modules: str, sources: str) -> Echo:
 
 
 def _of_module(words: str) -> Echo:
-    wanted = (METHOD, *ARGUMENTS)
-    missing = tuple(word for word in wanted if word not in words)
-    names = dict(_NAME.findall(words))
+    outer = _options(words)
+    inner = _options(outer.get("aec_args", ""))
+    missing = [] if outer.get("aec_method") == METHOD.partition("=")[2] else [METHOD]
     return Echo(
         True,
-        missing,
-        names.get("source_name", SOURCE),
-        names.get("sink_name", SINK),
-        NO_ZEROS not in words,
+        (*missing, *(each for each in ARGUMENTS if not _is_off(inner, each))),
+        outer.get("source_name", SOURCE),
+        outer.get("sink_name", SINK),
+        not _is_off(inner, NO_ZEROS),
     )
+
+
+def _options(words: str) -> dict[str, str]:
+    """Return a module's arguments by name; of what is quoted wrongly, what blanks part."""
+    try:
+        parts = shlex.split(words)
+    except ValueError:
+        parts = words.replace('"', " ").split()
+    return dict(each.split("=", 1) for each in parts if "=" in each)
+
+
+def _is_off(options: Mapping[str, str], wanted: str) -> bool:
+    return options.get(wanted.partition("=")[0], "").lower() in _NO

@@ -215,10 +215,16 @@ async def check_echo(patient: Patient) -> Finding:
         )  # fmt: skip
     if echo.missing:
         named = " ".join(echo.missing)
+        zh, en = (
+            ("它会把麦克风调低 29 dB", "it turns the microphone down by 29 dB")
+            if echo.turns_down
+            else ("它几乎消不掉回声", "it takes out little of the echo")
+        )
         return bad(
-            "echo", Words(f"回声消除缺少 {named}：它会把麦克风调低 29 dB", f"echo cancellation lacks {named}: it turns the microphone down by 29 dB"),
+            "echo",
+            Words(f"回声消除缺少 {named}：{zh}", f"echo cancellation lacks {named}: {en}"),
             fix,
-        )  # fmt: skip
+        )
     unused = echo.unused(patient.settings.voice.microphone or source, sink)
     if unused:
         named = ", ".join(unused)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.doctor import mending, sound
-from agent.doctor.echo import LOAD, MODULE, Echo
+from agent.doctor.echo import ARGUMENTS, LOAD, METHOD, MODULE, SINK, SOURCE, Echo
 from agent.doctor.findings import Finding, Level
 from agent.doctor.mending import PULSE_FILE, mend
 from machine import mpv_program
@@ -160,6 +160,25 @@ async def test_a_canceller_that_makes_zeros_of_a_quiet_room_is_told(
         Level.HINT, "echo cancellation lacks noise_suppression=0: of a quiet room it makes zeros, as if muted",
     )  # fmt: skip
     assert is_complete(found)
+
+
+async def test_what_a_canceller_lacks_is_told_with_what_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = make_patient(tmp_path)
+    for lacking, harm in (
+        ((METHOD,), "takes out little of the echo"),
+        ((METHOD, *ARGUMENTS), "turns the microphone down by 29 dB"),
+    ):
+
+        async def look(_: object, lacking: tuple[str, ...] = lacking) -> tuple[Echo, str, str]:
+            return Echo(True, lacking), SOURCE, SINK
+
+        monkeypatch.setattr(sound, "look_for_echo", look)
+        found = await sound.check_echo(patient)
+        assert found.level is Level.BAD
+        assert harm in found.cause.en
+        assert is_complete(found)
 
 
 def test_the_recipe_loads_what_the_check_wants() -> None:
