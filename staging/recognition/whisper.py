@@ -33,16 +33,17 @@ EXTRA_SECONDS = 1.0
 # The server typically has two cores; more threads gain little for a model this small.
 THREADS_MAX = 4
 BEAM = 5
-# Tokens of one text: a sentence to a story machine has under fifteen, a run-away repetition has all.
-TOKENS_MAX = 30
+# Tokens of one text: a run-away repetition has all that it may. So fast nobody speaks: six syllables a second, of which
+# some are two tokens.
+TOKENS_MAX, TOKENS_LEAST, TOKENS_PER_SECOND = 30, 8, 7
 # Whisper writes the script of its prompt. Without one it hears what is spoken, in any script; the
 # second lets it write commands. Neither has a title, and what only repeats it is dropped.
 PROMPTS = ("", "播放故事，继续。")
 SILENCE_SECONDS = 1.0
 # By how much a child's voice is brought down: between the voices of three and of twelve years.
 CHILD_OVER_ADULT = 1.25
-# Looks that are compared at a time, each by a core.
-LOOKS_AT_ONCE = 2
+# Jobs of comparing at a time, each by a core.
+JOBS_AT_ONCE = 2
 # Phrases whose probability for silence is remembered: those of some catalogues.
 PRIORS_MAX = 50_000
 
@@ -51,6 +52,18 @@ def is_echo(text: str, prompt: str) -> bool:
     """Return whether a text repeats the prompt: its first phrase, which nobody says, is in it."""
     first = normalise(prompt.partition("，")[0])
     return bool(first) and first in normalise(text)
+
+
+def tokens_of(seconds: float) -> int:
+    """Return how many tokens a text of a sound may have, by its length."""
+    return min(TOKENS_MAX, TOKENS_LEAST + round(TOKENS_PER_SECOND * seconds))
+
+
+def halves(phrases: Sequence[str]) -> list[list[str]]:
+    """Return the phrases in two parts, each a job: those that begin alike are together, for they are computed once."""
+    ordered = sorted(set(phrases))
+    middle = len(ordered) // 2
+    return [part for part in (ordered[:middle], ordered[middle:]) if part]
 
 
 class Views(NamedTuple):
@@ -101,7 +114,7 @@ class Whisper:
         names = (reader.id_to_token(token) or "" for token in range(self._tokens.eot))
         weights = read_weights(folder / "model.bin", "decoder/")
         self._decoder = Decoder(weights, chinese(names))
-        self._pool = ThreadPoolExecutor(min(threads, LOOKS_AT_ONCE), "look")
+        self._pool = ThreadPoolExecutor(min(threads, JOBS_AT_ONCE), "comparing")
         self._priors: dict[str, float] = {}
         nothing = powers(numpy.zeros(round(RATE * SILENCE_SECONDS)))
         self._silence = self._decoder.memory(self._encoded(nothing)[0])
@@ -113,25 +126,35 @@ class Whisper:
         self._views = [self._decoder.memory(encoded[0]) for encoded in views]
         texts: dict[str, float] = {}
         silence = 0.0
-        looks = [(views.plain, prompt) for prompt in PROMPTS] + [(each, PROMPTS[0]) for each in views[1:]]  # fmt: skip
-        for encoded, prompt in looks:
-            found = self._generate(encoded, self._starts[PROMPTS.index(prompt)])
-            silence = max(silence, float(found.no_speech_prob))
-            for ids, score in zip(found.sequences_ids, found.scores, strict=True):
-                text = self._tokens.decode(ids).strip()
-                if normalise(text) and not is_echo(text, prompt):
-                    texts[text] = max(texts.get(text, score), score)
+        most = tokens_of(sound.seconds)
+        # The looks in one go: the model's weights are read once for all of them.
+        looks = [(0, views), *((place, views[:1]) for place in range(1, len(PROMPTS)))]
+        for place, encoded in looks:
+            for found in self._generate(self._numpy.concatenate(encoded), place, most):
+                silence = max(silence, float(found.no_speech_prob))
+                for ids, score in zip(found.sequences_ids, found.scores, strict=True):
+                    text = self._tokens.decode(ids).strip()
+                    if normalise(text) and not is_echo(text, PROMPTS[place]):
+                        texts[text] = max(texts.get(text, score), score)
         best = sorted(texts.items(), key=lambda pair: -pair[1])[:HYPOTHESES_MAX]
         return Hearing(tuple(Hypothesis(text, round(score, 3)) for text, score in best), silence)
 
     def score(self, phrases: Sequence[str]) -> list[float]:
         """Return how much better each phrase explains the sound heard last than silence does."""
-        tree = self._tree(phrases)
-        priors = self._priors_of(phrases)
-        looks = self._pool.map(
-            lambda view: self._decoder.log_probabilities(view, tree), self._views
-        )
-        better = ([p - prior for p, prior in zip(look, priors, strict=True)] for look in looks)
+        priors = self._pool.submit(self._priors_of, phrases)
+        parts = halves(phrases)
+        trees = [self._tree(part) for part in parts]
+        looks = [
+            [self._pool.submit(self._decoder.log_probabilities, view, tree) for tree in trees]
+            for view in self._views
+        ]
+        better = []
+        for look in looks:
+            found = (job.result() for job in look)
+            said = {phrase: p for part, ps in zip(parts, found, strict=True) for phrase, p in zip(part, ps, strict=True)}  # fmt: skip
+            better.append(
+                [said[phrase] - p for phrase, p in zip(phrases, priors.result(), strict=True)]
+            )
         return [round(each, 2) for each in together(*better)]
 
     def _priors_of(self, phrases: Sequence[str]) -> list[float]:
@@ -172,13 +195,13 @@ class Whisper:
         encoded = self._model.encode(self._storage.from_array(ready), to_cpu=True)
         return self._numpy.array(encoded)
 
-    def _generate(self, encoded: Any, start: list[int]) -> Any:
-        prompt = [*start, self._tokens.no_timestamps]
-        (found,) = self._model.generate(
-            self._storage.from_array(encoded), [prompt], beam_size=BEAM, num_hypotheses=BEAM,
-            return_scores=True, return_no_speech_prob=True, max_length=len(prompt) + TOKENS_MAX,
+    def _generate(self, encoded: Any, place: int, most: int) -> Any:
+        """Return the texts of each of some looks, with a prompt, of at most so many tokens."""
+        prompt = [*self._starts[place], self._tokens.no_timestamps]
+        return self._model.generate(
+            self._storage.from_array(encoded), [prompt] * len(encoded), beam_size=BEAM, num_hypotheses=BEAM,
+            return_scores=True, return_no_speech_prob=True, max_length=len(prompt) + most,
         )  # fmt: skip
-        return found
 
 
 def load(cache: Path) -> Whisper:

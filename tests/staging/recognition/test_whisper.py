@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from staging.recognition.text import parse_numeral
-from staging.recognition.whisper import PROMPTS, is_echo, together
+from staging.recognition.whisper import PROMPTS, TOKENS_MAX, halves, is_echo, together, tokens_of
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,15 @@ def test_a_child_is_scored_by_the_looks_that_explain_it_best() -> None:
     assert adult == [7.0, 3.0]
     assert together([1.0, 2.0], [0.0, 2.0], [9.0, 1.0]) == [9.0, 1.0]
     assert together([], [], []) == []
+
+
+def test_a_short_sound_has_a_short_text_and_no_text_is_longer_than_a_sentence() -> None:
+    assert [tokens_of(seconds) for seconds in (0.0, 1.0, 2.0, 15.0)] == [8, 15, 22, TOKENS_MAX]
+
+
+def test_phrases_are_two_jobs_whose_phrases_begin_alike() -> None:
+    assert halves(["播放小星星", "停止", "播放两只老虎", "停一下", "停止"]) == [
+        ["停一下", "停止"], ["播放两只老虎", "播放小星星"],
+    ]  # fmt: skip
+    assert halves(["停止"]) == [["停止"]]
+    assert halves([]) == []
