@@ -23,6 +23,7 @@ class Sounds:
         device: whether there is a sound device.
         broken: sources that no player can decode.
         level: the mixer's level, which a knob may turn.
+        mixer_tells: whether the mixer says so; of half of the machines it must be asked.
     """
 
     def __init__(self, rng: random.Random) -> None:
@@ -32,6 +33,7 @@ class Sounds:
         self.slow = 0.0
         self.broken: set[str] = set()
         self.level = 0.4
+        self.mixer_tells = True
         self.lengths: dict[str, float] = {}
         self.listeners: list[Callable[[], None]] = []
 
@@ -189,12 +191,13 @@ class SimPlayer:
 class SimMixer:
     """A `machine.mixers.Mixer` of one output."""
 
-    name, rank, alive, tells = "simulated mixer", 2, True, True
+    name, rank, alive = "simulated mixer", 2, True
 
     def __init__(self, sounds: Sounds, on_change: Callable[[], None]) -> None:
-        """Set the level of ``sounds``; ``on_change`` is called when something else does."""
-        self._sounds = sounds
-        sounds.listeners.append(on_change)
+        """Set the level of ``sounds``; ``on_change`` is called when something else does, if this board's mixer tells."""
+        self._sounds, self.tells = sounds, sounds.mixer_tells
+        if self.tells:
+            sounds.listeners.append(on_change)
 
     async def read(self) -> Outputs:
         """See `machine.mixers.Mixer`."""

@@ -94,6 +94,7 @@ class Cloud:
         self.gateway: Gateway | None = None
         self.ended: list[str] = []
         self.buried: list[Any] = []
+        self._away: asyncio.TimerHandle | None = None
         self.on_start: Any = lambda: None
 
     def start(self) -> None:
@@ -127,8 +128,8 @@ class Cloud:
                 self._gone(life, power=False)
                 self._later(RESTART_SECONDS, self.start)
 
-    def _later(self, seconds: float, work: Any) -> None:
-        self.on.loop.call_later(seconds, work, context=contextvars.Context())
+    def _later(self, seconds: float, work: Any) -> asyncio.TimerHandle:
+        return self.on.loop.call_later(seconds, work, context=contextvars.Context())
 
     def kill(self) -> None:
         """Kill its process, and start it again."""
@@ -143,7 +144,13 @@ class Cloud:
             self.on.note(f"cloud: {why}")
             self.mount.dead = True
             self._gone(self.life, power=True)
-            self._later(self.rng.uniform(5.0, 90.0), self._come_back)
+            self._away = self._later(self.rng.uniform(5.0, 90.0), self._come_back)
+
+    def come_back(self) -> None:
+        """Give it its power back now, if that is away."""
+        if self._away is not None:
+            self._away.cancel()
+            self._come_back()
 
     def _gone(self, life: Life, *, power: bool) -> None:
         life.dead = True
@@ -157,6 +164,7 @@ class Cloud:
         self.life = self.database = self.gateway = None
 
     def _come_back(self) -> None:
+        self._away = None
         left = after_cut(self.mount.disk, lambda _path, node: self._survives(node))
         self.mount = lay_out(self.on.calls, self.mount, left)
         self.start()

@@ -200,6 +200,28 @@ def after_cut(disk: Disk, keep: Callable[[str, File | Folder], Sequence[Write | 
     return left
 
 
+def flip_bit(left: Left, chance: float) -> str:
+    """Change one bit of one of the machine's own files, chosen by ``chance`` (0 to 1); return its path, "" without files.
+
+    Stories and the root of trust are not its own: they come with its image.
+    """
+    own = [
+        path
+        for path in sorted(left.files)
+        if left.files[path] and not path.startswith("/media/") and path != "/root.json"
+    ]
+    if not own:
+        return ""
+    rest = chance * len(own)
+    path = own[int(rest) % len(own)]
+    bits = 8 * len(left.files[path])
+    bit = int((rest % 1) * bits) % bits
+    data = bytearray(left.files[path])
+    data[bit // 8] ^= 1 << bit % 8
+    left.files[path] = bytes(data)
+    return path
+
+
 def _content(
     path: str, file: File, keep: Callable[[str, File | Folder], Sequence[Write | Change]]
 ) -> bytes:

@@ -208,6 +208,8 @@ def heal(world: World) -> None:
         undo()
     world.undo.clear()
     world.machine.mount.cut_at = world.cloud.mount.cut_at = 0
+    world.machine.come_back()
+    world.cloud.come_back()
 
 
 def _path(world: World) -> Any:
@@ -224,6 +226,13 @@ def _network_cut(world: World, _chance: float) -> None:
 def _network_down(world: World, chance: float) -> None:
     _path(world).set_up(up=False)
     _for_a_while(world, "network down", 5 + 1800 * chance**3, lambda: _path(world).set_up(up=True))
+
+
+@happening("short outage")
+def _short_outage(world: World, chance: float) -> None:
+    """Hold all for so long that no end notices: what was sent meanwhile comes late."""
+    _path(world).set_up(up=False)
+    _for_a_while(world, "network down", 4 + 21 * chance, lambda: _path(world).set_up(up=True))
 
 
 @happening("half open")
@@ -285,6 +294,13 @@ def _kill(world: World, _chance: float) -> None:
 def _power_cut(world: World, _chance: float) -> None:
     world.observer.count("faults")
     world.machine.lose_power()
+
+
+@happening("bit flip")
+def _bit_flip(world: World, chance: float) -> None:
+    world.observer.count("faults")
+    world.machine.flip = chance
+    world.machine.lose_power("power cut, and a bit of its card is another one")
 
 
 @happening("cut at a call")

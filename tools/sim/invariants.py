@@ -5,7 +5,9 @@ A check returns what is wrong, in words; nothing means that all is well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import errno
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +114,19 @@ def battery_is_heeded(view: View) -> str | None:
     return f"the battery ran dry after {late[0]:.0f} s of running" if late else None
 
 
+def is_of_read_only_card(error: BaseException | None) -> bool:
+    """Return whether an error, or what it came from, is what the system or SQLite says of a read-only card."""
+    if error is None:
+        return False
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_of_read_only_card(each) for each in error.exceptions)
+    is_told = isinstance(error, OSError) and error.errno == errno.EROFS
+    is_sqlite = isinstance(error, sqlite3.OperationalError) and (
+        error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+    )
+    return is_told or is_sqlite or is_of_read_only_card(error.__cause__ or error.__context__)
+
+
 STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     what_sounds_is_told, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
     nothing_is_late, nothing_crashes, battery_is_heeded,
@@ -133,6 +148,7 @@ class Ending:
         online: whether link and cloud agree that it is there.
         waiting: reports that still wait.
         newest: the cloud's newest values, ``values``: the machine's.
+        damaged: files of the machine that had a bit flipped: what only they held may be gone, and no more.
     """
 
     view: View
@@ -146,10 +162,17 @@ class Ending:
     waiting: int = 0
     newest: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    damaged: Collection[str] = ()
+
+    def has_damaged(self, *names: str) -> bool:
+        """Return whether a file was damaged whose path has one of these names in it."""
+        return any(name in path for path in self.damaged for name in names)
 
 
 def nothing_is_lost(ending: Ending) -> str | None:
-    """What the outbox has taken for good reaches the cloud."""
+    """What the outbox has taken for good reaches the cloud; a damaged one may have lost some."""
+    if ending.has_damaged("outbox"):
+        return None
     lost = [
         f"report {number} of {epoch} ({key})"
         for (epoch, number), key in ending.accepted.items()
@@ -187,10 +210,12 @@ def updates_have_one_true_end(ending: Ending) -> str | None:
         finals = [
             event for event, _ in task["lines"] if event is not None and event not in {0, 4, 5, 7}
         ]
-        if len(finals) > 1:
+        if len(finals) > 1 and not ending.has_damaged("outbox"):  # it holds what was told
             return f"update {task['id']} ended {len(finals)} times: {finals}"
         if task["status"] == "SUCCESS":
             succeeded = version
+    if ending.has_damaged("boot.json", "releases"):  # what was chosen may be gone: the base runs
+        return None
     if succeeded is not None and ending.view.running != succeeded:
         return f"the last update that succeeded is {succeeded}, and {ending.view.running} runs"
     if succeeded is None and ending.view.running != ending.versions[0]:
@@ -200,6 +225,8 @@ def updates_have_one_true_end(ending: Ending) -> str | None:
 
 def cloud_shows_the_machine(ending: Ending) -> str | None:
     """The cloud's newest values are the machine's."""
+    if ending.has_damaged("outbox"):
+        return None
     for name, value in ending.values.items():
         if name in ending.newest and ending.newest[name] != value:
             return f"{name} is {value!r}, and the cloud shows {ending.newest[name]!r}"

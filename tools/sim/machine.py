@@ -27,7 +27,8 @@ from ota.launch.starts import forget
 from resources.announce.settings import Kind, SoundsSettings
 from tools.sim.board import SimBattery, SimMixer, SimPlayer, SimPowerOff, Sounds
 from tools.sim.calls import Calls, Mount, bury, lay_out
-from tools.sim.disk import Change, File, Folder, Left, Write, after_cut, split
+from tools.sim.disk import Change, File, Folder, Left, Write, after_cut, flip_bit, split
+from tools.sim.invariants import is_of_read_only_card
 from tools.sim.life import CURRENT, Life, PowerCut
 from tools.sim.net import Network
 from tools.sim.sqlite_disk import SqliteDisk
@@ -96,6 +97,11 @@ class Machine:
         self.ran_dry: list[float] = []
         """After how many seconds of running an empty battery ended it."""
         self.buried: list[Any] = []
+        self.flip: float | None = None
+        """Which bit is another one when the power comes back, from 0 to 1; None: all are as they were."""
+        self.damaged: set[str] = set()
+        """Files that had a bit flipped."""
+        self._away: asyncio.TimerHandle | None = None
         self.on_start: Callable[[Machine], None] = lambda _machine: None
         self.settings = Settings(
             link=LinkSettings(),
@@ -165,7 +171,7 @@ class Machine:
             self.life.wall_offset = offset
 
     async def _live(self, life: Life) -> None:
-        wants_restart, why = False, ""
+        wants_restart, why, of_card = False, "", False
         try:
             wants_restart = await self._run_service()
         except PowerCut:
@@ -173,7 +179,7 @@ class Machine:
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001  # whatever ends it is judged by the invariants
-            why = f"{type(error).__name__}: {error}"
+            why, of_card = f"{type(error).__name__}: {error}", is_of_read_only_card(error)
             if isinstance(error, BaseExceptionGroup):
                 why = f"{error.exceptions[0]!r}"
                 if error.subgroup(PowerCut) is not None:
@@ -181,16 +187,13 @@ class Machine:
         if life.dead:
             return
         self.on.note(f"{self.name}: {self.running} ended{': ' + why if why else ''}")
-        if why and not self.versions.get(self.running, Faulty()).crashes and not self._has_no_card:
+        # On a card that is read-only `agent.daemon`, which is not simulated, would have taken a folder in memory.
+        is_excused = of_card and self.mount.read_only
+        if why and not self.versions.get(self.running, Faulty()).crashes and not is_excused:
             self.ended.append(why)
         self._gone(life, power=False)
         later = 0.3 if wants_restart else RESTART_SECONDS
         self.on.loop.call_later(later, self.start, context=contextvars.Context())
-
-    @property
-    def _has_no_card(self) -> bool:
-        """Whether the start of `agent.daemon`, which is not simulated, would have taken a folder in memory."""
-        return self.mount.read_only
 
     async def _run_service(self) -> bool:
         decision = choose_release(self.state, find_base=lambda: BASE_VERSION)
@@ -234,7 +237,13 @@ class Machine:
         self.mount.dead = True
         self._gone(self.life, power=True)
         away = self.rng.uniform(1.0, 120.0)
-        self.on.loop.call_later(away, self._come_back, context=contextvars.Context())
+        self._away = self.on.loop.call_later(away, self._come_back, context=contextvars.Context())
+
+    def come_back(self) -> None:
+        """Give it its power back now, if that is away."""
+        if self._away is not None:
+            self._away.cancel()
+            self._come_back()
 
     def _gone(self, life: Life, *, power: bool) -> None:
         life.dead = True
@@ -250,7 +259,12 @@ class Machine:
         del life
 
     def _come_back(self) -> None:
+        self._away = None
         left = after_cut(self.mount.disk, self._survives)
+        if self.flip is not None and (found := flip_bit(left, self.flip)):
+            self.damaged.add(found)
+            self.on.note(f"{self.name}: a bit of {found} is another one")
+        self.flip = None
         self.mount = lay_out(self.on.calls, self.mount, left)
         self.boot()
 

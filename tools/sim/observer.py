@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # The machine learns the cloud's time to the length of a round trip.
 LATE_SECONDS = 1.0
+# After so many calls that change something on the disk its files are counted again.
+COUNT_STEPS = 25
 NAMES = ("volume", "play_mode", "child_lock", "rules", "volume_limits")
 
 
@@ -92,9 +94,10 @@ class Observer:
         return self._unlike.setdefault(name, self.world.loop.time())
 
     def _see_files(self, machine: Machine) -> tuple[int, int]:
-        """Return how many files there are, and their bytes; they are counted again after a call that changed something."""
+        """Return how many files there are, and their bytes; they are counted again after so many calls that changed something."""
         mount = machine.mount
-        if self._counted[:2] != (id(mount), mount.steps):
+        known, steps = self._counted[:2]
+        if known != id(mount) or mount.steps - steps >= COUNT_STEPS:
             sizes = [entry.stat().st_size for entry in _files(mount.root)]
             self._counted = (id(mount), mount.steps, len(sizes), sum(sizes))
         return self._counted[2:]
@@ -157,6 +160,7 @@ class Observer:
             waiting=0 if outbox is None else int(outbox.status()["waiting"]),
             newest=found.get("newest", {}),
             values=await self._values(),
+            damaged=machine.damaged,
         )
 
     async def _values(self) -> dict[str, Any]:

@@ -5,11 +5,14 @@ What the product waits for, and how long (deadlines, patience, pauses between re
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
 import agent.link.outbox
+import agent.product_points
 import agent.vitals
+import ota.launch.running
 import resources.energy.guard
 import resources.playing.deck
 import resources.times.keeper
@@ -28,18 +31,23 @@ GATEWAY = Pace(scan=3600.0, look=3600.0)
 def slow_down() -> None:
     """Set them, for the rest of the process."""
     # What other processes of the cloud have done to the store: there are none.
-    staging.gateway.renewals.LOOK_SECONDS = staging.gateway.family.LOOK_SECONDS = 600.0
+    staging.gateway.renewals.LOOK_SECONDS = staging.gateway.family.LOOK_SECONDS = 3600.0
     # How late the store is with what the gateway knows.
     staging.gateway.control_history.FLUSH_SECONDS = 30.0
-    staging.gateway.presence.FLUSH_SECONDS = 300.0
+    staging.gateway.presence.FLUSH_SECONDS = 600.0
     staging.doorman.SWEEP_SECONDS = 120.0
     # The line for systemd, the card that nobody writes to, what is delivered and not yet deleted.
-    agent.vitals.POLL_SECONDS = 60.0
+    agent.vitals.POLL_SECONDS = 120.0
     resources.titles.library.AGAIN_SECONDS = 600.0
-    agent.link.outbox.TEND_SECONDS = 30.0
+    agent.link.outbox.TEND_SECONDS = 60.0
     # How far a story is, its voltage, and what others pause without an order: its limits are waited for to the second.
-    resources.playing.deck.BEAT_SECONDS = 15.0
+    resources.playing.deck.BEAT_SECONDS = 20.0
     resources.energy.guard.WATCH_SECONDS = 60.0
-    resources.times.keeper.LOOK_SECONDS = 10.0
+    resources.times.keeper.LOOK_SECONDS = 20.0
+    # Which version this tree has, and which packages add data points, is read once and not at each start.
+    tree: Any = ota.launch.running
+    tree._project_version = functools.cache(tree._project_version)  # noqa: SLF001
+    packages: Any = agent.product_points
+    packages._mentions = functools.cache(packages._mentions)  # noqa: SLF001
     names: Any = time
     names.tzset = lambda: None  # the zone stays

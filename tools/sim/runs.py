@@ -37,6 +37,7 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
     parser.add_argument(
         "--twice", type=int, default=0, help="run so many seeds again, which must be the same"
     )
+    parser.add_argument("--also", default="", help="one more: SEED:HOURS:DENSITY:SETTLE")
     options = parser.parse_args()
     logging.disable(logging.NOTSET if options.verbose else logging.CRITICAL)
     if options.verbose:
@@ -46,7 +47,8 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
     if options.seed is not None:
         return runner.show(options.seed, options.hours)
     failed = runner.run(range(options.first, options.first + options.seeds), options.hours)
-    return failed or runner.compare(options.twice, options.hours)
+    failed = failed or runner.compare(options.twice, options.hours)
+    return failed or (runner.also(options.also) if options.also else 0)
 
 
 class Runner:
@@ -64,7 +66,11 @@ class Runner:
         gc.freeze()
 
     def once(self, seed: int, events: Sequence[Event], hours: float) -> Outcome:
-        """Run one seed with these events."""
+        """Run one seed with these events.
+
+        What it made is collected afterwards, at once: the collector would look at it again and again, and most of it lives long.
+        """
+        gc.disable()
         outcome = World(self.env, seed, self.repository, self.template, self._settle).run(
             events, hours
         )
@@ -82,6 +88,11 @@ class Runner:
         )
         print(outcome.figures)
         return 1 if outcome.fault else 0
+
+    def also(self, told: str) -> int:
+        """Run one seed of another kind, told as "SEED:HOURS:DENSITY:SETTLE"; return the exit code."""
+        seed, hours, self._density, self._settle = (float(word) for word in told.split(":"))
+        return self.show(int(seed), hours)
 
     def compare(self, count: int, hours: float) -> int:
         """Run the first seeds again; each must go as before, whatever ran between. Return the exit code."""

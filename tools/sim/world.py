@@ -74,6 +74,7 @@ class World:
         self.repository = repository
         self.cloud = Cloud(on, template, self.folder / "c")
         self.machine = Machine(on, template.profile(0), self.folder / "m", repository)
+        self.machine.sounds.mixer_tells = seed % 2 == 0
         self.observer = Observer(self)
         self.outcome = Outcome()
         self.undo: dict[str, Callable[[], None]] = {}
