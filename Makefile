@@ -152,11 +152,9 @@ replay: setup
 attack: setup
 	@$(BIN)/python -m tools.attack --only "$(ONLY)" $(if $(WRITE),--write $(WRITE)) $(if $(STORE),--store $(STORE)) $(if $(WORKERS),--workers $(WORKERS))
 
-# The versions of tools/constraints.txt against the advisories of PyPI: needs the network, and puts pip-audit into a folder of its own.
-AUDIT := build/audit
+# The versions of tools/constraints.txt against the known advisories (osv.dev, which has PyPI's): needs the network, or ADVISORIES=FILE, OSV's all.zip of PyPI.
 audit: setup
-	@test -x $(AUDIT)/bin/pip-audit || { $(BIN)/python -m venv $(AUDIT) && $(AUDIT)/bin/pip install -q pip-audit; }
-	@$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r tools/constraints.txt
+	@$(BIN)/python -m tools.audit $(if $(ADVISORIES),--advisories "$(ADVISORIES)")
 
 # Workers of the cloud are killed while 200 devices report over MQTT (docs/scale.md).
 worker-proof: setup
