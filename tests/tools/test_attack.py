@@ -14,8 +14,8 @@ from tools.attack.site import Attack, Outcome, Site, odd_lines
 def test_attacks_are_chosen_by_name() -> None:
     assert runner.choose("") == list(runner.ATTACKS)
     assert [each.name for each in runner.choose("live pages, log-in brake")] == [
-        "live pages",
         "log-in brake",
+        "live pages",
     ]
     with pytest.raises(SystemExit, match="got 'all'"):
         runner.choose("all")
