@@ -15,8 +15,8 @@ _TURNED: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
 # Times and sizes are tried a thousand times as large: a limit that nobody meets.
 FACTOR = 1000
 _LARGER = f"is {FACTOR} times as large"
-# Kinds of which every place in the product is tried, each with a pattern of its changes; "asyncio" is no sync.
-KINDS: Mapping[str, str] = {"sync": "left out: .*(?<!a)sync", "numbers": _LARGER}
+# Kinds of which every place in the product is tried, each with a pattern of its changes; "asyncio" and PostgreSQL's pipeline sync no disk.
+KINDS: Mapping[str, str] = {"sync": "left out: .*(?<!a)(?<!pipeline_)sync", "numbers": _LARGER}
 # A default that means none, one, or "the other way" is no limit.
 _PLAIN = {0, 1, -1}
 

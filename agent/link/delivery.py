@@ -37,30 +37,36 @@ _log = logging.getLogger(__name__)
 
 
 async def deliver(outbox: Outbox, link: Link) -> None:
-    """Deliver until cancelled; a report is removed only after the cloud has answered it."""
-    backoff = Backoff(RETRY_MAX_SECONDS)
+    """Deliver until cancelled; a report is removed only after the cloud has answered it.
+
+    A batch that did not arrive goes again as half of it: a network that cuts every connection after some kilobytes
+    would else take none, ever.
+    """
+    backoff, most = Backoff(RETRY_MAX_SECONDS), BATCH_MAX
     while True:
         await link.registered.wait()
         await outbox.filled.wait()
         try:
-            await _deliver_next(outbox, link)
+            await _deliver_next(outbox, link, most)
         except LinkError:
+            most = max(1, most // 2)
             # The link paces its own retries: `registered` stays cleared until it is up again.
             await asyncio.sleep(backoff.next())
         except OutboxError as error:
             _log.debug("%s", error)  # the outbox has logged it already
             await asyncio.sleep(backoff.next())
         else:
+            most = min(BATCH_MAX, most * 2)
             backoff.reset()
 
 
-async def _deliver_next(outbox: Outbox, link: Link) -> None:
+async def _deliver_next(outbox: Outbox, link: Link, most: int) -> None:
     reads = link.cloud_abilities
     numbered = NUMBER in reads
     if not (numbered and BATCH in reads):
         await _deliver_singly(outbox, link, numbered=numbered)
         return
-    batch = fit(await outbox.take(BATCH_MAX, in_order=False))
+    batch = fit(await outbox.take(BATCH_MAX, in_order=False))[:most]
     if batch:
         await _send(link, batch)
         await outbox.finish(batch, at_once=False)

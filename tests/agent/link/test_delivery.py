@@ -17,7 +17,7 @@ from agent.link.outbox_rows import Row
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import until
 from wire.abilities import BATCH, NUMBER
-from wire.numbered import refusals_payload
+from wire.numbered import parse_reports, refusals_payload
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
@@ -216,14 +216,14 @@ async def test_a_kill_on_the_way_brings_no_older_value_back(
     outbox = Outbox(path, 10**6)
     await outbox.open()
     await put_levels(outbox, 9)
-    await delivery._deliver_next(outbox, link)  # the newest value
+    await delivery._deliver_next(outbox, link, 4)  # the newest value
     for suffix in ("", "-wal"):
         shutil.copy(f"{path}{suffix}", f"{path}.kill{suffix}")
     await outbox.close()
     again = Outbox(Path(f"{path}.kill"), 10**6)
     await again.open()
     while await again.depth():
-        await delivery._deliver_next(again, link)
+        await delivery._deliver_next(again, link, 4)
     assert link.reports == [{"volume": 8}]
     await again.close()
 
@@ -239,6 +239,34 @@ async def test_a_batch_that_is_rejected_is_sent_one_by_one(
     await until(outbox.emptied.is_set)
     assert link.reports == [{"volume": 1}, {"power": 1}]
     assert "a report of play, dropped: 4.00 play" in caplog.text
+
+
+class NarrowLink(MemoryLink):
+    """A network that cuts each connection before so many reports are through."""
+
+    most = 3
+
+    async def send(self, payload: bytes) -> bytes:
+        if len(parse_reports(payload).reports) > self.most:
+            self.script.insert(0, LostError("cut"))
+        return await super().send(payload)
+
+
+async def test_a_network_that_cuts_large_batches_takes_smaller_ones(
+    outbox: Outbox, delivering: Delivering
+) -> None:
+    await put_levels(outbox, 40)
+    link = NarrowLink()
+    link.cloud_abilities = frozenset({NUMBER, BATCH})
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert sorted(report["volume"] for report in link.reports) == list(range(40))  # type: ignore[type-var]
+    sent, link.most = len(link.payloads), 40
+    link.registered.clear()
+    await put_levels(outbox, 40)
+    link.registered.set()
+    await until(outbox.emptied.is_set)
+    assert len(link.payloads) - sent <= 8  # each twice as large as the one before
 
 
 async def test_what_a_cloud_refuses_of_a_batch_is_said(
