@@ -213,6 +213,10 @@ class Link(Protocol):
         """Set while the cloud accepts this device's reports."""
 
     @property
+    def ended(self) -> asyncio.Event:
+        """Set while it does not: the other of `registered`, for whoever waits for the end."""
+
+    @property
     def status(self) -> LinkStatus:
         """What the link does now, for people."""
 

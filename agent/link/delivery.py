@@ -50,14 +50,27 @@ async def deliver(outbox: Outbox, link: Link) -> None:
             await _deliver_next(outbox, link, most)
         except LinkError:
             most = max(1, most // 2)
-            # The link paces its own retries: `registered` stays cleared until it is up again.
-            await asyncio.sleep(backoff.next())
+            if await _ends_within(link, backoff.next()):
+                backoff.reset()  # the link paces its own retries, and what waits goes with the next one
         except OutboxError as error:
             _log.debug("%s", error)  # the outbox has logged it already
             await asyncio.sleep(backoff.next())
         else:
             most = min(BATCH_MAX, most * 2)
             backoff.reset()
+
+
+async def _ends_within(link: Link, seconds: float) -> bool:
+    """Wait, but no longer than until the link ends; return whether it did.
+
+    Without that a cloud that could not take a report for a minute got it up to a minute after its restart.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await link.ended.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _deliver_next(outbox: Outbox, link: Link, most: int) -> None:

@@ -91,7 +91,8 @@ class ReconnectingLink:
         self._redactor = Redactor(secrets)
         self._pace = Pace(settings, on_trial)
         self._session: Session | None = None
-        self.registered = asyncio.Event()
+        self.registered, self.ended = asyncio.Event(), asyncio.Event()
+        self.ended.set()
         self.on_change: LinkListener = tell_nobody
         self._status = LinkStatus(connector.server)
 
@@ -144,12 +145,14 @@ class ReconnectingLink:
         self.status.last_error = self.status.phase = self.status.remedy = ""
         self._outage.over()
         self.registered.set()
+        self.ended.clear()
         self.on_change(is_up=True, phase="")
         _log.info("link: registered with %s", self.status.server, extra={"event": "online"})
         try:
             return LostError(await session.run())
         finally:
             self.registered.clear()
+            self.ended.set()
             self._session = None
 
     async def _wait(self, error: LinkError) -> None:

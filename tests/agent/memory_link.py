@@ -33,7 +33,7 @@ class MemoryLink:
         self.tried: list[dict[str, object]] = []
         self.reports: list[dict[str, object]] = []
         self.payloads: list[dict[str, object]] = []
-        self.registered = asyncio.Event()
+        self.registered, self.ended = asyncio.Event(), asyncio.Event()
         self.on_change: LinkListener = tell_nobody
         self.status = LinkStatus("memory")
         self.cloud_abilities: frozenset[str] = frozenset()
@@ -49,6 +49,7 @@ class MemoryLink:
             await asyncio.Event().wait()
         finally:
             self.registered.clear()
+            self.ended.set()
             self.status.state = LinkState.STOPPED
 
     async def report(self, data: Mapping[str, object]) -> None:

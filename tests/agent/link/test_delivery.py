@@ -91,6 +91,36 @@ async def test_a_broken_link_repeats_the_report_and_keeps_the_order(
     assert levels(link) == [0, 1, 1, 1, 2]
 
 
+async def test_what_waits_goes_with_the_next_link_however_long_the_wait_was(
+    outbox: Outbox, delivering: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cloud that could not take reports for minutes is restarted: its devices' reports are there at once."""
+    monkeypatch.setattr(agent.link.delivery, "Backoff", lambda _maximum: Hours())
+    await put_levels(outbox, 2)
+    link = MemoryLink(CloudBusyError("5.03 busy"), None)
+    delivering(link)
+    await until(lambda: levels(link) == [0])
+    link.registered.clear()
+    link.ended.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert levels(link) == [0]
+    link.ended.clear()
+    link.registered.set()
+    await until(outbox.emptied.is_set)
+    assert levels(link) == [0, 0, 1]
+
+
+class Hours:
+    """A back-off whose wait no test sees the end of."""
+
+    def next(self) -> float:
+        return 7200.0
+
+    def reset(self) -> None:
+        """Forget nothing."""
+
+
 async def test_a_rejected_report_is_dropped_said_so_and_blocks_nothing(
     outbox: Outbox, delivering: Delivering, caplog: pytest.LogCaptureFixture
 ) -> None:
