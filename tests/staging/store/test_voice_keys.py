@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from staging.errors import StoreBusyError
+from staging.gateway.reports import decide
+from staging.store import Database, copies, devices, effects
+from staging.store.effects import Wanted
+from staging.store.models import Report
 from staging.store.voice_keys import FILE_NAME, PLAIN, SEALED, VoiceKeys, mark_of
+from tests.staging.conftest import Databases
 from wire.voice import VoiceSegment
 
-SOUND = bytes(range(200))
+SOUND = (b"\x14\0\0\0" + bytes(range(20))) * 8  # frames with their lengths
 
 
 def segment(number: int, utterance: int = 10_001, sound: bytes = SOUND) -> dict[str, object]:
@@ -92,3 +100,39 @@ def test_a_file_that_cannot_be_used_is_a_busy_store(tmp_path: Path) -> None:
     keys = VoiceKeys(tmp_path / FILE_NAME)
     with pytest.raises(StoreBusyError, match=FILE_NAME):
         keys.seal(1, segment(0))
+
+
+def test_a_copy_has_the_voice_open_and_a_postgresql_made_of_it_has_it_sealed(
+    databases: Databases, tmp_path: Path
+) -> None:
+    where, copy = databases.shared(), tmp_path / "store.sqlite"
+    keys = VoiceKeys(tmp_path / FILE_NAME)
+
+    def raw(session: Session) -> list[Any]:
+        return [value for (value,) in session.connection().execute(select(Report.value))]
+
+    def read(session: Session) -> list[Any]:
+        return [report.value for report in session.scalars(select(Report))]
+
+    database = Database(where)
+    database.voice_keys = keys
+    device = database.call(devices.add, None, 0)
+    wanted = [Wanted(decide(device.uuid, {"duer_voice": segment(0)}))]
+    database.call(effects.apply_all, device.id, None, wanted, 1000)
+    before = database.call(raw)
+    assert mark_of(before[0]) is not None
+    assert database.call(read) == [segment(0)]
+    database.close()
+
+    copies.copy_out(where, copy, keys)
+    opened = Database(copy)
+    assert opened.call(raw) == opened.call(read) == [segment(0)]
+    opened.close()
+
+    copies.copy_in(copy, where, keys, replace=True)
+    again = Database(where)
+    again.voice_keys = keys
+    assert mark_of(again.call(raw)[0]) not in {None, mark_of(before[0])}
+    assert again.call(read) == [segment(0)]
+    assert keys.opened(before[0])[PLAIN] == ""
+    again.close()
