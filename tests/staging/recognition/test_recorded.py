@@ -102,6 +102,20 @@ def test_wrong_actions_are_rare_and_what_is_no_command_is_refused() -> None:
     assert other.count(WRONG) / len(other) < 0.05
 
 
+@pytest.mark.parametrize(
+    ("asked", "child", "aim"), [(True, False, 0.95), (True, True, 0.9), (False, None, 0.95)]
+)
+def test_of_what_a_natural_voice_says_the_aims_hold(
+    *, asked: bool, child: bool | None, aim: float
+) -> None:
+    rows = [
+        row for row in ROWS
+        if row["split"] == "natural" and (row["wanted"] != REFUSE) is asked and child in (None, row["child"])
+    ]  # fmt: skip
+    assert len(rows) > 30
+    assert sum(done(row) == row["wanted"] for row in rows) / len(rows) >= aim
+
+
 def test_the_splits_share_nothing_but_the_common_titles() -> None:
     for natural in (False, True):
         for name in (*SAID, *VOICES):
