@@ -24,7 +24,11 @@ _CHILD_EXITS: Mapping[int, FaultKind] = {
     capture_child.EXIT_BEHIND: FaultKind.BEHIND,
 }
 # Of libpulse and ALSA, in English, which the child's environment asks for.
-_PAREC_SAYS: Mapping[str, FaultKind] = {"No such entity": FaultKind.NO_DEVICE}
+# (No source has a name that libpulse does not take, one in Chinese for instance.)
+_PAREC_SAYS: Mapping[str, FaultKind] = {
+    "No such entity": FaultKind.NO_DEVICE,
+    "Stream error: Invalid argument": FaultKind.NO_DEVICE,
+}
 _ARECORD_SAYS: Mapping[str, FaultKind] = {
     "No such file or directory": FaultKind.NO_DEVICE,
     "No such device": FaultKind.NO_DEVICE,

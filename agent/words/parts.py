@@ -81,8 +81,6 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r"port (\d+) is not one of web servers", "端口 {0} 不是网站的", ""),
     (r"it has no control, expected (.+)", "没有音量控制，应有 {0}", ""),
     (r"(.+) does not take the level", "{0} 不接受音量", ""),
-    (r"(.+) gave nothing for ([\d.]+) s", "{0} 在 {1} 秒里没有声音", ""),
-    (r"(.+) gave exact zeros for ([\d.]+) s: (.+)", "{0} 在 {1} 秒里只有零：{2!}", ""),
     (r"(\S+) cannot be started: (.+)", "{0} 启动不了：{1!}", ""),
     (r"(PortAudio is not installed .+\)|no such device, or .+|the sound server or .+|it was not read .+) \((.+)\)",
      "{0!}（{1}）", ""),
@@ -96,5 +94,9 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r"(.+): no such wake word; there are: none", "没有叫“{0}”的唤醒词；还没有录过", ""),
     (r"(.+): no such wake word; there are: (.+)", "没有叫“{0}”的唤醒词；有：{1}", ""),
     (r"microphone: (.+)", "麦克风：{0!}", "microphone: {0!}"),
-    (r"(mpv|amixer|pactl|parec|arecord|espeak-ng|PortAudio): (.+)", "{0}：{1!}", "{0}: {1!}"),
+    (r"(mpv|amixer|pactl|parec|arecord|sounddevice|espeak-ng|PortAudio): (.+)", "{0}：{1!}", "{0}: {1!}"),
+    # Behind the parts' names, for a device's name may have a colon itself (hw:1,0).
+    (r"(.+) gave nothing for ([\d.]+) s", "{0} 在 {1} 秒里没有声音", ""),
+    (r"(.+) gave exact zeros for ([\d.]+) s: (.+)", "{0} 在 {1} 秒里只有零：{2!}", ""),
+    (r"(.+?): (no such device, or .+|the sound server or .+|it was not read .+)", "{0}：{1!}", ""),
 )  # fmt: skip
