@@ -226,13 +226,17 @@ def _files(kind: str, under: Sequence[str]) -> list[str]:
     return [file for file in files if _read(file, KINDS[kind])]
 
 
+def _of_its_name(file: str) -> list[str]:
+    folder, name = ROOT / "tests" / Path(file).parent, Path(file).stem
+    patterns = [f"test_{name}.py", f"test_{name}_*.py"]
+    return [
+        str(test.relative_to(ROOT)) for pattern in patterns for test in sorted(folder.glob(pattern))
+    ]
+
+
 def own_tests(file: str) -> list[str]:
     """Return the tests of a module: those of its name, where the house's table says, and those of its room."""
-    folder, name = ROOT / "tests" / Path(file).parent, Path(file).stem
-    own = [f"test_{name}.py", f"test_{name}_*.py"]
-    found = [
-        str(test.relative_to(ROOT)) for pattern in own for test in sorted(folder.glob(pattern))
-    ]
+    found = _of_its_name(file)
     listed = TESTED_IN.get(file.removesuffix(".py").replace("/", "."))
     found += [listed] if listed is not None else []
     found += [
@@ -245,7 +249,12 @@ def _sampled(tree: Copy, name: str, each: int, seed: int) -> Row:
     files, tests = SUBJECTS[name]
     every = [mutant for file in files for mutant in _read(file)]
     chosen = random.Random(seed).sample(every, min(each or len(every), len(every)))  # noqa: S311  # a sample
-    return Row(name, len(every), len(chosen), _survivors(tree, name, chosen, tests))
+    left = []
+    for file in files:  # the module's own tests are the quickest
+        of_file = [mutant for mutant in chosen if mutant.file == file]
+        own = _of_its_name(file)
+        left += _survivors(tree, name, of_file, own) if own else of_file
+    return Row(name, len(every), len(chosen), _survivors(tree, name, left, tests))
 
 
 def _every(tree: Copy, kind: str, file: str) -> Row:

@@ -32,9 +32,10 @@ from tools.report_proof.proxy import CUT_BYTES, CuttingProxy
 KEY = "proof"
 # Seconds between kills, at random: long enough for some reports to arrive in between.
 KILL_SECONDS = (0.5, 4.0)
-DRAIN_SECONDS = 300.0
-# Bytes until a cut where many reports are put at once: some batches are cut, and some arrive.
-LONG_CUT_BYTES = (500, 40_000)
+START_SECONDS = 60.0
+DRAIN_SECONDS, DRAIN_SECONDS_EACH = 300.0, 0.02
+# Bytes until a cut where many reports are put at once: a hundred arrive in one connection, more or less.
+LONG_CUT_BYTES = (500, 16_000)
 
 
 @dataclass(slots=True)
@@ -120,9 +121,10 @@ class Device:
         self._reader.join()
         if self.process.stdout is not None:
             self.process.stdout.close()
-        last = max(self._tally.said, default=0)
-        self._next = last + 1 + self._together
-        self._tally.may_be.update(range(last + 1, self._next))
+        # One that was killed before it said anything had begun with the numbers that it was started with.
+        first = max(self._next, max(self._tally.said, default=0) + 1)
+        self._next = first + self._together
+        self._tally.may_be.update(range(first, self._next))
 
     @property
     def is_done(self) -> bool:
@@ -136,6 +138,7 @@ class Proof:
     def __init__(self, folder: Path, link: str, seed: int, together: int) -> None:
         """Start the cloud and the proxy, and make the device."""
         self._chance = random.Random(seed)  # noqa: S311  # for moments, not secrets
+        self._together = together
         self.tally = Tally()
         self.bench = Bench(folder)
         self.bench.start_cloud(0, 0, mqtt=link == "mqtt")
@@ -159,6 +162,7 @@ class Proof:
         began = time.monotonic()
         self.device.start(count)
         while len(self.tally.said) < count:
+            self._wait_for_more(len(self.tally.said))
             time.sleep(self._chance.uniform(*KILL_SECONDS))
             left = count - len(self.tally.said)
             if self._chance.random() < 0.3:
@@ -167,12 +171,19 @@ class Proof:
                 self.device.kill()
                 self.tally.device_kills += 1
                 self.device.start(left)
-        self.proxy.cuts_on = False
-        end = time.monotonic() + DRAIN_SECONDS
+        # Many that wait come through the cuts too; few would be through before one.
+        self.proxy.cuts_on = self._together > 1
+        end = time.monotonic() + DRAIN_SECONDS + count * DRAIN_SECONDS_EACH
         while not self.device.is_done and time.monotonic() < end:
             time.sleep(0.1)
         self.tally.seconds = time.monotonic() - began
         self.tally.cuts = self.proxy.cuts
+
+    def _wait_for_more(self, said: int) -> None:
+        """Wait until the device has put something: on a busy machine it may start for longer than it lives."""
+        end = time.monotonic() + START_SECONDS
+        while len(self.tally.said) <= said and time.monotonic() < end:
+            time.sleep(0.05)
 
     def _kill_cloud(self) -> None:
         """Kill the cloud with kill -9, and start it on the same ports and data."""

@@ -24,7 +24,7 @@ KEY = "proof"
 # Seconds between puts: about as fast as a report is put on a card, so that some always wait.
 PUT_SECONDS = 0.01
 # After so many reports all are waited for, so that they arrive while cuts and kills go on.
-WAITING_MAX = 5000
+WAITING_MAX = 2000
 
 
 async def refuse(_request: Request) -> Answer:

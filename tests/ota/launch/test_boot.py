@@ -63,3 +63,11 @@ def test_a_trial_that_is_not_of_the_active_version_is_damage() -> None:
     assert parse_boot(text.replace("TRIAL", trial)).trial == Trial("1.1", 0, "7")
     with pytest.raises(BootRecordError, match="not the active one"):
         parse_boot(text.replace("TRIAL", trial.replace("1.1", "1.2")))
+
+
+@pytest.mark.parametrize("attempts", ["-1", "true", '"1"', "1.5", "null"])
+def test_attempts_that_are_no_count_are_damage(attempts: str) -> None:
+    trial = f'{{"version": "1.1", "attempts": {attempts}, "transaction": "7"}}'
+    text = f'{{"active": "1.1", "previous": null, "trial": {trial}, "last_rollback": null}}'
+    with pytest.raises(BootRecordError, match="not a count of attempts"):
+        parse_boot(text)

@@ -278,3 +278,9 @@ def test_a_damaged_count_leaves_no_good_release(
     decision = choose_release(state)
     assert (decision.version, decision.note) == ("1.1.0", None)
     assert start_now(state, "1.1.0").early == 1  # that start was counted
+
+
+def test_a_start_that_cannot_be_forgotten_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "slots").touch()  # damage: a file in the folder's place
+    starts.forget(tmp_path)
+    assert (tmp_path / "slots").is_file()
