@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: test-kills setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof kill-proof black-box coverage console-proof rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage replay
+.PHONY: test-kills setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof kill-proof black-box coverage console-proof tester-day rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage replay
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -171,6 +171,10 @@ rollout-proof: setup
 # Every page of the console in each width, language and theme by axe-core, and a tester's way by keyboard alone (docs/console.md); ten minutes.
 console-proof: setup
 	@$(BIN)/python -m tests.staging.console.proof
+
+# A tester's day on the console, in Chromium, with 300 simulated machines on a real cloud (docs/console.md). MACHINES=N: a small one.
+tester-day: setup
+	@$(BIN)/python -m tests.staging.console.day $(MACHINES)
 
 # A family records a wake word by the command, and is heard, on a real sound server (docs/wake.md); three minutes.
 wake-proof: setup

@@ -1,6 +1,6 @@
 """Rolls versions out to 1,000 simulated devices, in a real store and on a clock that is moved, and counts what is halted.
 
-    python -m tools.rollout_proof [--seeds 100] [--devices 1000] [--only bad|good] [--write FILE]
+    python -m tools.rollout_proof [--seeds 100] [--first 0] [--devices 1000] [--only bad|good] [--write FILE]
 
 For each seed and each version a store is filled with devices of random uuids. The phases are 1 %, 5 %, 20 % and 100 %;
 orders, answers, ends, the cloud's looks each minute, and their decisions go through the functions that the server uses.
@@ -213,6 +213,7 @@ def main() -> int:
     """Run the proof and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="the first seed (0)")
     parser.add_argument("--devices", type=int, default=1000)
     parser.add_argument("--only", choices=VERSIONS)
     parser.add_argument("--write", type=Path, metavar="FILE")
@@ -220,7 +221,8 @@ def main() -> int:
     lines, kept = [], []
     for version in VERSIONS.values() if options.only is None else [VERSIONS[options.only]]:
         began = time.process_time()
-        found = [_one(version, seed, options.devices) for seed in range(options.seeds)]
+        seeds = range(options.first, options.first + options.seeds)
+        found = [_one(version, seed, options.devices) for seed in seeds]
         early = sum(each.halted and each.phases <= PHASES.index("5%") + 1 for each in found)
         halted = sum(each.halted for each in found)
         orders = sorted(each.ordered for each in found)[len(found) // 2]

@@ -22,6 +22,7 @@ from release.commands.common import (
 from release.commands.packages import inspect_file
 from release.commands.sboms import read_sbom, read_sbom_beside
 from release.errors import ReleaseToolError
+from wire.errors import FieldError
 from wire.ota import InstallerKind
 
 
@@ -61,9 +62,7 @@ def _add(options: argparse.Namespace) -> Result:
         asked = {"product": options.product, "version": options.version}
         for name, value in asked.items():
             if info[name] != value:
-                raise ReleaseToolError(
-                    f"{options.file}: its {name} is {info[name]!r}, --{name} says {value!r}"
-                )
+                raise ReleaseToolError(f"wrong release: {FieldError(name, info[name], value)}")
         sbom = read_sbom(options.file) if options.sbom_to else None
     else:
         _check_bundle(options.file)

@@ -71,10 +71,13 @@ def page(
     """
     asked = _Asked(session, wanted, viewer, online)
     first = (wanted.page - 1) * wanted.size
-    found = session.scalars(asked.ids().limit(wanted.size).offset(first)).all()
+    if first == 0 and wanted.sort is Sort.PRESENCE:
+        found = asked.first_by_presence()
+    else:
+        found = list(session.scalars(asked.ids().limit(wanted.size).offset(first)))
     # A page that is not full says itself how many there are.
     known = first + len(found) if 0 < len(found) < wanted.size else None
-    return Found(list(found), asked.total() if known is None else known)
+    return Found(found, asked.total() if known is None else known)
 
 
 def total(
@@ -151,6 +154,23 @@ class _Asked:
         return statement.order_by(
             key.desc() if down else key.asc(), last.desc() if down else last.asc()
         )
+
+    def first_by_presence(self) -> list[int]:
+        """Return the first page of what `ids` gives in the order of presence, and sort no more than that page.
+
+        It is what the list opens with. The devices of each presence are in the order of their numbers, which an index
+        has; PostgreSQL reads and sorts all devices otherwise.
+        """
+        found: list[int] = []
+        ranks = [Presence.NEVER, Presence.OFFLINE, Presence.ONLINE]
+        down = self.wanted.descending
+        last = Device.id.desc() if down else Device.id.asc()
+        for presence in reversed(ranks) if down else ranks:
+            left = self.wanted.size - len(found)
+            if left and (presence is not Presence.ONLINE or self.online):
+                statement = select(Device.id).where(*self._conditions, self._presence(presence))
+                found += self.session.scalars(statement.order_by(last).limit(left))
+        return found
 
     def total(self) -> int:
         """Return how many devices fit."""

@@ -75,11 +75,11 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "no such folder for the output": ((*BUILD, "none/o"), "No such file"),
     "another product": (
         ("add", "p", *FOLDERS, "--product", "toaster", "--version", "1.1.0"),
-        "its product is 'story-machine'",
+        'wrong release: product: got "story-machine", expected',
     ),
     "another version": (
         ("add", "p", *FOLDERS, "--product", "story-machine", "--version", "1.2"),
-        "its version is '1.1.0'",
+        'wrong release: version: got "1.1.0", expected',
     ),
     "no keys": (
         (

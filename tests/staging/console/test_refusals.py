@@ -13,8 +13,9 @@ from tests.staging.console.page import Page
 from wire.datapoints import parse_description
 from wire.errors import FieldError, MissingFieldError, WireError
 from wire.names import check_product
-from wire.ota import version_key
+from wire.ota import OtaEvent, OtaEventReport, version_key
 from wire.text import parse_text
+from wire.utterance_times import NO_UTTERANCE, UtteranceTimes
 
 POINT = {"name": "x", "resourceType": "", "type": "int", "label": "", "description": "", "uri": "/x",
          "protocol": ["COAP"], "method": ["GET"]}  # fmt: skip
@@ -65,6 +66,30 @@ def refusal(check: object, *arguments: object) -> str:
     with pytest.raises(WireError) as caught:
         check(*arguments)  # type: ignore[operator]
     return str(caught.value)
+
+
+def test_reports_that_are_objects_are_in_words(page: Page) -> None:
+    script = """
+      const [reports, done] = arguments;
+      import('/console/static/js/events.js').then(({ reportedText }) => done(reports.map((report) => reportedText(...report))))"""
+    reports = (
+        ("utterance_times", UtteranceTimes(3, "sent", {"began": 0.5, "sent": 2, "answered": 3.25}).to_json()),
+        ("utterance_times", UtteranceTimes(4, "lost", {"opened": 0.1}).to_json()),
+        ("utterance_times", UtteranceTimes(NO_UTTERANCE, "fault", {}).to_json()),
+        ("ota_event", OtaEventReport("1", OtaEvent.DOWNLOADING, percent=0.5).to_json()),
+        ("ota_event", OtaEventReport("1", OtaEvent.REJECT, "no link").to_json()),
+        ("ota_event", "odd"),
+        ("power", 4),
+    )  # fmt: skip
+    assert page.browser.execute_async_script(script, reports) == [
+        "how utterance 3 went · Speech begins 0.5 s · Device answered 3.3 s",
+        "utterance 4 did not reach the cloud · Microphone open 0.1 s",
+        "the microphone failed; nothing was recorded",
+        "Downloading · 50%",
+        "The device refused it · no link",
+        None,
+        None,
+    ]
 
 
 def test_refusals_are_in_chinese(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -212,6 +213,20 @@ def test_each_column_sorts_both_ways_and_every_device_is_on_one_page(fleet: Flee
         assert found == expected.split(), sort
         down = fleet.page(fleet.operator, ("own",), sort=sort, order="down")
         assert sorted(down) == sorted(NAMES)
+
+
+def test_the_page_that_the_list_opens_with_is_the_beginning_of_all_pages(fleet: Fleet) -> None:
+    fleet.database.call(devices.note_registration, fleet.ids["family"], 1)
+    fleet.database.call(devices.note_registration, fleet.ids["free"], 1)
+    for online, size, order, words in itertools.product(
+        ((), ("free",), ("own", "other")), (2, 3, 50), ("up", "down"), ("", "bear", "lamp")
+    ):
+        down = order == "down"
+        wanted = device_query.Wanted(search=words, size=size, descending=down)
+        ids = [fleet.ids[name] for name in online]
+        every = fleet.database.call(device_list.numbers, wanted, None, ids, limit=50)
+        found = fleet.database.call(device_list.page, wanted, None, ids)
+        assert (found.ids, found.total) == (every[:size], len(every)), (online, size, order, words)
 
 
 def test_pages_share_no_device_and_leave_none_out(fleet: Fleet) -> None:

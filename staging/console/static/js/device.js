@@ -7,6 +7,7 @@ import { controls } from "./controls.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
 import { ago, clock, value } from "./format.js";
 import { readPlayer } from "./grammar.js";
+import { reportedText } from "./events.js";
 import { heardCard } from "./heard.js";
 import { faultBench } from "./faults.js";
 import { historyCard } from "./history.js";
@@ -192,6 +193,8 @@ function reportStream() {
 
 function reportText({ key, voice, value: reported }) {
   if (voice) return t(voice.eof ? "voiceEnd" : "voiceSegment", voice);
+  const told = reportedText(key, reported);
+  if (told !== null) return told;
   // The card shows all of it; 1,000 characters of JSON would hide the other reports.
   const playing = key === "player" ? readPlayer(reported) : null;
   return playing ? [t(`state.${playing.state}`), playing.title].filter(Boolean).join(" · ") : value(reported);

@@ -1,9 +1,10 @@
-// What a device reports of an update, in words: the events of its log, and why it failed.
+// What a device reports of an update and of an utterance, in words: the events of its log, why it failed, and the stages.
 
 import { percent } from "./format.js";
 import { language, t } from "./i18n.js";
 import { WORDS } from "./words/book.js";
 import "./words/events.js";
+import "./words/speech.js";
 
 const TAKEN = "[Success] ";
 const REFUSED = "[Failed] ";
@@ -35,4 +36,18 @@ export function failureText(failure, event) {
     : failure.startsWith("the device refused the order: ") ? t("failed.refused")
       : event === undefined || event === null ? null : eventName(event);
   return meaning ? `${meaning}（${failure}）` : failure;
+}
+
+/** A report that is an object, in words; null for what has none. */
+export function reportedText(key, value) {
+  if (key === "utterance_times" && value?.seconds) return timesText(value);
+  if (key !== "ota_event" || !Number.isInteger(value?.event)) return null;
+  return eventText({ event: value.event, percent: value.percent ?? null, text: value.description ?? "" });
+}
+
+/** How one utterance went: its stages with their times, which the page of its recording shows as a bar. */
+function timesText({ id, end, seconds }) {
+  const stages = Object.entries(seconds).filter(([name]) => `stage.${name}` in WORDS).sort(([, one], [, other]) => one - other).map(([name, after]) => `${t(`stage.${name}`)} ${after.toFixed(1)} s`);
+  const what = id === 0 ? t("voiceFault") : t(end === "lost" ? "voiceLost" : "voiceTimes", { id });
+  return [what, ...stages].join(" · ");
 }

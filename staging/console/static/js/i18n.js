@@ -38,7 +38,8 @@ export function t(key, values = {}) {
 /** Return an error's text: that of its code if it has one, otherwise the cloud's or the device's message. */
 export function errorText(error) {
   const key = `error.${error.code}`;
-  if (key in WORDS) return t(key, error.values);
+  // A package's detail is in the words of the release tool, which are the cloud's.
+  if (key in WORDS) return t(key, error.values?.detail ? { ...error.values, detail: refusalText(error.values.detail) } : error.values);
   return refusalText(error.message);
 }
 

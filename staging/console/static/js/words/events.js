@@ -30,4 +30,7 @@ words({
   orderRefused: ["设备拒绝了升级命令：{text}", "The device refused the order: {text}"],
   "failed.cancelled": ["已取消", "Cancelled"],
   "failed.refused": ["设备拒绝了升级命令", "The device refused the order"],
+  voiceTimes: ["语音 {id} 的经过", "how utterance {id} went"],
+  voiceLost: ["语音 {id} 没有送到云端", "utterance {id} did not reach the cloud"],
+  voiceFault: ["麦克风出错，没有录到", "the microphone failed; nothing was recorded"],
 });
