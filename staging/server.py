@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -72,6 +73,9 @@ SERVER_NAME = "server"
 TARGET_LIMIT = 255
 # File descriptors for the store, the log and served files.
 SPARE_FILES = 200
+# Seconds for which the writing thread keeps the interpreter's lock when the event loop wants it, where Python's own are five
+# milliseconds: 16 callers' p99 was 3.2 times their p50 so, and 2.6 times with one; with a third of one 3.4 (docs/benchmarks.md).
+SWITCH_SECONDS = 0.001
 
 _log = logging.getLogger(__name__)
 
@@ -135,8 +139,9 @@ def _recogniser(options: ServeOptions) -> Recogniser:
 
 
 def _prepare_process() -> None:
-    """Set buffer size and file limit for as many connections as the limits allow."""
+    """Set buffer size and file limit for as many connections as the limits allow, and the threads' turns."""
     tls.limit_buffers()
+    sys.setswitchinterval(SWITCH_SECONDS)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTION_LIMIT + HTTP_OPEN + SPARE_FILES
     if soft < wanted:

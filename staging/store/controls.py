@@ -45,14 +45,15 @@ def append(session: Session, values: Sequence[Controlled]) -> None:
     for device_id, newest, gone in connection.execute(known):
         found = bring_back(session, device_id, now) if newest > now + AHEAD_MS else (newest, gone)
         last[device_id], since[device_id] = found
-    rows = []
-    for value in values:
-        if value.device_id in last and value.time > since[value.device_id]:
-            ts = last[value.device_id] = max(value.time, last[value.device_id] + 1)
-            told = json.dumps(value.value)
-            rows.append((value.device_id, ts, value.name, KIND_RESOURCE, told))
-    if rows:
+    for part in many_rows.parts_of(values):
+        rows = []
+        for value in part:
+            if value.device_id in last and value.time > since[value.device_id]:
+                ts = last[value.device_id] = max(value.time, last[value.device_id] + 1)
+                told = json.dumps(value.value)
+                rows.append((value.device_id, ts, value.name, KIND_RESOURCE, told))
         many_rows.insert(connection, "reports", _REPORTS, rows)
+    if last:
         _note_last(connection, last)
 
 

@@ -8,16 +8,29 @@ requests that come while some hundred rows are written do not wait for them (doc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from sqlalchemy import Connection, TextClause, text
 
 from staging.store.engine import SQLITE
 
+_Row = TypeVar("_Row")
+
+# Rows of one statement. Their JSON is made in one piece, in which the event loop cannot have the interpreter's lock, and all
+# requests that are under way wait for it (docs/benchmarks.md).
+AT_ONCE = 100
+
 ROWS = "rows"
 """The parameter's name."""
 NUMBER, WORDS, JSON = "bigint", "text", "json"
 """The types of columns."""
+
+
+def parts_of(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
+    """Yield ``rows`` in parts for a statement each: between two of them the event loop has its turn."""
+    for start in range(0, len(rows), AT_ONCE):
+        yield rows[start : start + AT_ONCE]
 
 
 def selection(columns: Sequence[tuple[str, str]], dialect: str) -> str:
@@ -61,4 +74,5 @@ def insert(
 ) -> None:
     """Insert ``rows``; a column of `JSON` gets its text."""
     statement = insertion(table, columns, connection.dialect.name, once=once)
-    connection.execute(statement, {ROWS: json.dumps(list(rows))})
+    for part in parts_of(list(rows)):
+        connection.execute(statement, {ROWS: json.dumps(part)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -75,3 +76,20 @@ def test_only_the_devices_that_were_asked_get_a_newer_time(database: Database) -
     )
     found = database.call(lambda session: {d.id: d.last_report_ms for d in session.query(Device)})
     assert found == {first: 1001, second: 0}
+
+
+def test_rows_of_several_statements_keep_their_order(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many_rows, "AT_ONCE", 3)
+    device = database.call(lambda session: devices.add(session, None, 0).id)
+    gone = device + 7
+    values = [Controlled(device if n % 4 else gone, "volume", n, 1000) for n in range(11)]
+    database.call(append, values)
+    found = database.call(
+        lambda session: [(r.ts, r.value) for r in session.query(Report).order_by(Report.ts)]
+    )
+    kept = [n for n in range(11) if n % 4]
+    assert found == [(1000 + place, n) for place, n in enumerate(kept)]
+    last = database.call(lambda session: session.query(Device).one().last_report_ms)
+    assert last == 1000 + len(kept) - 1
