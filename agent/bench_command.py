@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.words import Words, say
+from agent.words.numbers import port
 
 
 def register(subparsers: Any, asking: argparse.ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def register(subparsers: Any, asking: argparse.ArgumentParser) -> None:
         "--token-file", type=Path, required=True, metavar="FILE",
         help=say(Words("口令文件；没有就生成", "the token's file; made if it is not there")),
     )  # fmt: skip
-    parser.add_argument("--port", type=int, default=0, metavar="N")
+    parser.add_argument("--port", type=port, default=0, metavar="N")
     parser.add_argument(
         "--own-sound", action="store_true",
         help=say(Words(

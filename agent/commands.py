@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 from agent.exits import EX_FAILED, EX_OK
 from agent.words import Words, say
+from agent.words.numbers import SECONDS, number
 
 if TYPE_CHECKING:
     from agent.local.client import LocalAnswer, LocalClient
@@ -88,19 +89,10 @@ def _add_status(subparsers: Any, state: argparse.ArgumentParser) -> None:
         help=say(Words("一直显示，按 Ctrl-C 结束", "show it again and again, until Ctrl-C")),
     )  # fmt: skip
     status.add_argument(
-        "--interval", type=_interval, default=2.0, metavar="S",
+        "--interval", type=number(0.1, 3600, SECONDS), default=2.0, metavar="S",
         help=say(Words("--watch 的间隔秒数（2）", "seconds between two looks of --watch (2)")),
     )  # fmt: skip
     status.set_defaults(run=_status)
-
-
-def _interval(text: str) -> float:
-    seconds = float(text)
-    if not 0.1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(
-            say(Words(f"得到 {text}，应为 0.1 到 3600", f"got {text}, expected 0.1 to 3600"))
-        )
-    return seconds
 
 
 def _status(options: argparse.Namespace) -> int:

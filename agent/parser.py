@@ -14,10 +14,11 @@ from typing import Any
 from agent.exits import EX_INTERRUPTED
 from agent.run_words import DEFAULT_CONFIG, DEFAULT_PROFILE, DEFAULT_STATE, ENV_STATE, find_config
 from agent.words import EN, ZH, Words, say
+from agent.words.numbers import HOURS, number
 from agent.words.usage import translate_usage
 
 # Of stories that are played to a wake word: a week without an end is a mistake.
-HOURS_MAX = 168
+HOURS_MIN, HOURS_MAX = 0.001, 168
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -158,17 +159,6 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_doctor)
 
 
-def _hours(text: str) -> float:
-    """Return hours; raises ValueError, which argparse tells."""
-    hours = float(text)
-    if not 0 < hours <= HOURS_MAX:
-        raise argparse.ArgumentTypeError(say(Words(
-            f"得到 {text}，应大于 0、不超过 {HOURS_MAX}",
-            f"got {text}, expected more than 0 and at most {HOURS_MAX}",
-        )))  # fmt: skip
-    return hours
-
-
 def _add_wake(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["enrol", "list", "card", "test", "forget"])
     parser.add_argument(
@@ -185,7 +175,7 @@ def _add_wake(parser: argparse.ArgumentParser) -> None:
         help=say(Words("录几遍（4）", "to record (4)")),
     )  # fmt: skip
     parser.add_argument(
-        "--hours", type=_hours, default=0.5,
+        "--hours", type=number(HOURS_MIN, HOURS_MAX, HOURS), default=0.5,
         help=say(Words(
             "对着它播放几小时故事（0.5）", "of stories to play to it (0.5)"
         )),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.words import Words, say
+from agent.words.numbers import SECONDS, number
 
 # The longest that a start, a slow Wi-Fi and the link's first tries take together.
 WAIT_SECONDS = 60.0
@@ -40,16 +41,6 @@ def _text(zh: str, en: str) -> str:
     return say(Words(zh, en))
 
 
-def _seconds(text: str) -> float:
-    """Return seconds; raises ArgumentTypeError."""
-    seconds = float(text)
-    if not 0 <= seconds <= SECONDS_MAX:
-        raise argparse.ArgumentTypeError(
-            _text(f"得到 {text}，应为 0 到 {SECONDS_MAX} 秒", f"got {text}, expected 0 to {SECONDS_MAX} seconds")
-        )  # fmt: skip
-    return seconds
-
-
 def _add_provision(subparsers: Any, all_files: argparse.ArgumentParser) -> None:
     parser = subparsers.add_parser(
         "provision", parents=[all_files],
@@ -75,7 +66,7 @@ def _add_provision(subparsers: Any, all_files: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(option, action="store_true", help=_text(zh, en))
     parser.add_argument(
-        "--wait", type=_seconds, default=WAIT_SECONDS, metavar="SECONDS",
+        "--wait", type=number(0, SECONDS_MAX, SECONDS), default=WAIT_SECONDS, metavar="SECONDS",
         help=_text(f"等待登记的秒数（默认 {WAIT_SECONDS:g}）", f"until it is registered (default {WAIT_SECONDS:g})"),
     )  # fmt: skip
     parser.set_defaults(run=_provision)
@@ -166,7 +157,7 @@ def _add_selftest(subparsers: Any, all_files: argparse.ArgumentParser) -> None:
     )
     test.add_argument("--no-sound", action="store_true", help=_text("不出声", "make no sound"))
     test.add_argument(
-        "--button-seconds", type=_seconds, default=BUTTON_SECONDS, metavar="SECONDS",
+        "--button-seconds", type=number(0, SECONDS_MAX, SECONDS), default=BUTTON_SECONDS, metavar="SECONDS",
         help=_text(f"等每个按键的秒数（默认 {BUTTON_SECONDS:g}）", f"for each button (default {BUTTON_SECONDS:g})"),
     )  # fmt: skip
     test.add_argument(

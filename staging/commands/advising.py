@@ -20,6 +20,7 @@ from staging.commands.common import (
     command,
     data_of,
     endpoints_of,
+    port,
     read_secret,
     store,
 )
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LIST, COMPARE, VERIFY = "list", "compare", "verify"
-PORT_MAX = 65535
 # Of a package, which is kept in memory: the largest image that a machine of ours takes.
 PACKAGE_MAX = 512 * 2**20
 # Seconds of a sentence.
@@ -76,7 +76,7 @@ def add_commands(
         help="where the report goes (default: in the data folder)",
     )
     advise.add_argument(
-        "--port", type=_port, default=0, metavar="N",
+        "--port", type=port, default=0, metavar="N",
         help="listen there for the device, which a profile leads here; without it the running cloud leads it",
     )  # fmt: skip
     advise.add_argument(
@@ -100,7 +100,7 @@ def add_commands(
         "--root", type=Path, metavar="FILE", help="write the TUF root of the bench's own releases, for the device",
     )  # fmt: skip
     advise.add_argument(
-        "--web-port", type=_port, default=0, metavar="N", help="where updates are fetched (default: any port)"
+        "--web-port", type=port, default=0, metavar="N", help="where updates are fetched (default: any port)"
     )  # fmt: skip
     advise.add_argument(
         "--package", type=Path, metavar="FILE", help="a package that the device may install"
@@ -126,12 +126,6 @@ def add_commands(
 def _seed(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of at most ten digits")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= PORT_MAX):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a port from 1 to {PORT_MAX}")
     return int(text)
 
 

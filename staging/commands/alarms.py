@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from staging.commands.audited import who_ran
-from staging.commands.common import Commands, Result, command, group, store
+from staging.commands.common import Commands, Result, command, group, row_id, store
 from staging.store import alarms, webhooks
 from staging.times import now_ms
 from wire.errors import FieldError
@@ -23,7 +23,7 @@ def add_commands(
     listing = command(alarm, "list", common, _list, "list the open alarms")
     listing.add_argument("--all", action="store_true", help="also those that have ended")
     command(alarm, "ack", common, _ack, "note that an alarm was seen").add_argument(
-        "number", type=int, metavar="ID"
+        "number", type=row_id, metavar="ID"
     )
     setting = command(alarm, "settings", common, _settings, "show or change when alarms begin")
     setting.add_argument("--set", action="append", default=[], metavar="NAME=NUMBER")
@@ -38,7 +38,7 @@ def add_commands(
         ("on", _on, "tell an address again"),
         ("off", _off, "tell an address nothing; what waits for it is given up"),
     ):
-        command(hook, name, common, run, text).add_argument("number", type=int, metavar="ID")
+        command(hook, name, common, run, text).add_argument("number", type=row_id, metavar="ID")
 
 
 def _list(options: argparse.Namespace) -> Result:

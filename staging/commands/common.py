@@ -28,6 +28,7 @@ DATABASE_VARIABLE = "STORY_CLOUD_DATABASE"
 
 # Of the number of a row: every database takes so many.
 ID_DIGITS = 18
+PORT_MAX = 65535
 # Bytes of a file that a secret is given in.
 SECRET_LIMIT = 4096
 
@@ -113,6 +114,15 @@ def row_id(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """Return a port that somebody connects to, for argparse."""
+    if not (
+        text.isascii() and text.isdigit() and len(text) <= ID_DIGITS and 0 < int(text) <= PORT_MAX
+    ):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a port from 1 to {PORT_MAX}")
+    return int(text)
+
+
 def group(
     commands: Commands[argparse.ArgumentParser],
     name: str,
@@ -143,8 +153,8 @@ def add_address_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", "--public-host", metavar="ADDR", help="the cloud's host as the device sees it"
     )
-    parser.add_argument("--device-port", type=int, metavar="N")
-    parser.add_argument("--api-port", type=int, metavar="N")
+    parser.add_argument("--device-port", type=port, metavar="N")
+    parser.add_argument("--api-port", type=port, metavar="N")
 
 
 def endpoints_of(options: argparse.Namespace) -> Endpoints:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from staging.commands.common import Commands, Result, command, group, store
+from staging.commands.common import Commands, Result, command, group, row_id, store
 from staging.errors import StagingError
 from staging.rollouts.settings import FIELDS, parse_duration
 from staging.store import rollout_acts, rollout_view, rollouts
@@ -37,9 +37,9 @@ def add_commands(
         ("retry", _retry, "give each device that failed one more order, once"),
         ("open", _open, "open the next phase now, whatever it waits for"),
     ):
-        command(rollout, name, common, run, text).add_argument("id", type=int, metavar="ID")
+        command(rollout, name, common, run, text).add_argument("id", type=row_id, metavar="ID")
     withdraw = command(rollout, "withdraw", common, _withdraw, "end a strategy")
-    withdraw.add_argument("id", type=int, metavar="ID")
+    withdraw.add_argument("id", type=row_id, metavar="ID")
     busy = withdraw.add_mutually_exclusive_group()
     busy.add_argument(
         "--finish", action="store_true", help="let devices that are busy with it finish"
@@ -54,7 +54,7 @@ def _add_phases(
     rollout: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     phases = command(rollout, "phases", common, _phases, "show or set a strategy's phases")
-    phases.add_argument("id", type=int, metavar="ID")
+    phases.add_argument("id", type=row_id, metavar="ID")
     phases.add_argument(
         "--phase",
         dest="phases",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from staging import logs
-from staging.commands.common import Commands, data_of, database_of
+from staging.commands.common import PORT_MAX, Commands, data_of, database_of
 from staging.data_dir import Endpoints
 from staging.errors import StagingError
 from staging.gateway.bounds import DAY_BYTES
@@ -25,7 +25,6 @@ from wire.topics import answer_topic
 if TYPE_CHECKING:
     from staging.web_tls import WebTls
 
-PORT_MAX = 65535
 # A hundred years of days, and some GB a day.
 NUMBER_MAX = 36_500
 API_PORT, DEVICE_PORT = 8080, 9001

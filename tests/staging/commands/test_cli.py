@@ -44,6 +44,22 @@ def test_mistakes_are_one_line(
     assert printed.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("rollout", "show", "9" * 25), "expected a number as `list` shows it"),
+        (("alarm", "ack", "9" * 25), "expected a number as `list` shows it"),
+        (("device", "profile", "f" * 14, "--device-port", "70000"), "expected a port from 1 to 65535"),
+    ],
+)  # fmt: skip
+def test_numbers_that_nothing_has(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(list(words))
+    assert said in capsys.readouterr().err
+
+
 SERVERS_LIBRARIES = {"fastapi", "uvicorn", "httpx", "paho", "psycopg", "starlette", "pydantic"}
 A_SUBJECTS_LIBRARIES = SERVERS_LIBRARIES | {"sqlalchemy", "cryptography", "asyncio", "tuf"}
 
