@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from base.files import read_record
 from wire.errors import WireError
 
 ENDING = ".toml"
@@ -144,11 +145,7 @@ def _drop_ins(folder: Path, faults: list[FileFaultError]) -> list[Path]:
 
 def _read(file: Path, faults: list[FileFaultError]) -> Layer | None:
     try:
-        with file.open("rb") as opened:
-            content = opened.read(FILE_MAX + 1)
-        if len(content) > FILE_MAX:
-            raise FileFaultError(file, f"expected at most {FILE_MAX} bytes")
-        return _parse(file, content.decode("utf-8-sig"))
+        return _parse(file, read_record(file, FILE_MAX).decode("utf-8-sig"))
     except FileFaultError as fault:
         faults.append(fault)
     except OSError as error:

@@ -14,6 +14,7 @@ from agent.settings import STATE, doubts_of, judge
 from agent.settings_files import Layers, drop_in_folder, read_layers
 from agent.words import Words, say
 from agent.words.causes import explain
+from base.files import read_record
 from wire.errors import FieldError
 from wire.profile import Profile, ProfileError, parse_profile
 
@@ -108,6 +109,6 @@ def _show(layers: Layers, options: argparse.Namespace) -> int:
 def _read_profile(path: Path) -> Profile | None:
     """Return the profile, None if it cannot be read, which is the doctor's affair."""
     try:
-        return parse_profile(path.read_bytes())
+        return parse_profile(read_record(path))
     except (OSError, ProfileError):
         return None

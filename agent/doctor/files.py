@@ -183,9 +183,11 @@ def check_agent(patient: Patient) -> Finding:
         )  # fmt: skip
     link = patient.says("link", "state")
     shown = VALUES.get(str(link), link)
-    return good(
-        "agent", f"版本 {patient.says('version')}，链接{shown}", f"version {patient.says('version')}, link {link}"
-    )  # fmt: skip
+    told = Words(f"版本 {patient.says('version')}，链接{shown}", f"version {patient.says('version')}, link {link}")  # fmt: skip
+    if link == "online":
+        return good("agent", *told)
+    remedy = Words("原因见 identity、network 到 cloud 各项", "the checks identity, and network to cloud, say why")  # fmt: skip
+    return hint("agent", told, remedy)
 
 
 def check_identity(patient: Patient) -> Finding:
@@ -245,8 +247,9 @@ def check_updates(patient: Patient) -> Finding:
             Words("放入产品的 root.json（docs/ota.md）", "put the product's root.json there (docs/ota.md)"),
         )  # fmt: skip
     except (ValueError, BootRecordError) as error:
+        told = explain(str(error))
         return bad(
-            "updates", Words(f"升级的记录损坏：{error}", f"a record of updates is damaged: {error}"),
+            "updates", Words(f"升级的记录损坏：{told.zh}", f"a record of updates is damaged: {told.en}"),
             Words("换上产品的 root.json；其余由启动器修复", "put the product's root.json there again; the launcher mends the rest"),
         )  # fmt: skip
     if settings.installer is InstallerKind.RAUC and shutil.which("rauc") is None:

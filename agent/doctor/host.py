@@ -8,9 +8,11 @@ from pathlib import Path
 
 from agent.doctor.findings import Finding, bad, good, hint, skipped
 from agent.doctor.patient import Patient
+from agent.status_text import VALUES
 from agent.unit import Run, Unit, ask_systemd, judge, last_line, reason, run_program
 from agent.unreachable import UNIT_STATE
 from agent.words import Words
+from agent.words.causes import explain
 from wire.ota import InstallerKind
 
 BLOCK, EXT4 = Path("/sys/block"), Path("/sys/fs/ext4")
@@ -44,7 +46,11 @@ def check_unit(patient: Patient, run: Run = run_program) -> Finding:
 
 
 def _judge_running(unit: Unit) -> Finding:
-    told = f"：{unit.text}" if unit.text else "", f": {unit.text}" if unit.text else ""
+    text = explain(unit.text)
+    told = (
+        f"：{VALUES.get(text.zh, text.zh)}" if unit.text else "",
+        f": {text.en}" if unit.text else "",
+    )
     if not unit.restarts:
         return good("unit", f"服务在运行{told[0]}", f"the service runs{told[1]}")
     why = reason(unit) or Words("原因见日志", "the log has the reason")

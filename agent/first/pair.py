@@ -39,20 +39,27 @@ def run_pair(options: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
     teller = Teller()
     try:
-        profile = parse(read_record(options.profile, PROFILE_MAX), options.profile)
-        return _show(options, teller, shown_profile(profile, options.state))
+        return _show(options, teller, shown_profile(_profile(options.profile), options.state))
     except ProfileFault as error:
         return teller.fail(error.cause, error.remedy)
-    except FileNotFoundError:
-        return teller.fail(
-            Words(f"没有身份文件 {options.profile}：这台机器还没有身份", f"there is no profile {options.profile}: the machine has no identity yet"),
-            Words("sudo story-agent provision 文件", "sudo story-agent provision FILE"),
-        )  # fmt: skip
     except BrokenPipeError:
         raise  # nobody reads what is printed: `base.printing`
     except OSError as error:
         needs_root = isinstance(error, PermissionError)
         return teller.fail(explain_error(error), Words("用 sudo 运行", "run it with sudo") if needs_root else None)  # fmt: skip
+
+
+def _profile(path: Path) -> Profile:
+    """Return the machine's profile; raises ProfileFault, or OSError where it is there and cannot be read."""
+    try:
+        return parse(read_record(path, PROFILE_MAX), path)
+    except FileNotFoundError as error:
+        cause = Words(
+            f"没有身份文件 {path}：这台机器还没有身份",
+            f"there is no profile {path}: the machine has no identity yet",
+        )
+        remedy = Words("sudo story-agent provision 文件", "sudo story-agent provision FILE")
+        raise ProfileFault(cause.en, cause, remedy) from error
 
 
 def _show(options: argparse.Namespace, teller: Teller, profile: Profile) -> int:

@@ -155,8 +155,10 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"no answer within ([\d.]+) s", "{0} 秒没有回答", ""),
     (r"(\d\.\d\d) [\"'](.+)[\"']", "{0} {1!}", "{0} {1!}"),
     (r"profile file: (.+)", "身份文件：{0!}", "profile file: {0!}"),
-    (r"not JSON \((.+)\)", "不是 JSON（{0}）", ""),
-    (r"not JSON: (.+)", "不是 JSON：{0}", ""),
+    (r"not JSON \((.+)\)", "不是 JSON（{0!}）", ""),
+    (r"not JSON: (.+)", "不是 JSON：{0!}", ""),
+    (r"waits for profile: .+", "在等身份文件", "it waits for a profile"),
+    (r"waits for settings: .+", "在等设置改正", "it waits until the settings are mended"),
     (r"(\d+) hexadecimal digits", " {0} 位十六进制数字", ""),
     (r"more than (\d+) bytes", "超过 {0} 字节", ""),
     (r"at most (\d+) bytes", "最多 {0} 字节", ""),
@@ -177,7 +179,7 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"today's (\d+) minutes are over", "今天的 {0} 分钟已经听完", ""),
     (r"a folder for stories alone, such as media: the agent keeps files of its own in (\w+)",
      "只放故事的文件夹，例如 media：代理自己的文件在 {0} 里", ""),
-    (r"not TOML: (.+)", "不是 TOML 格式：{0}", ""),
+    (r"not TOML: (.+)", "不是 TOML 格式：{0!}", "not TOML: {0!}"),
     (r"settings (\S+): (.+)", "设置 {0}：{1!}", "settings {0}: {1!}"),
     (r"([^\s:]+): missing, expected (.+)", "缺少 {0}，应为{1!}", ""),
     (r"([^\s:]+): got (.+?), expected (.+)", "{0}：得到 {1}，应为{2!}", ""),
@@ -205,6 +207,12 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"\[Errno \d+\] (.+)", "{0!}", "{0!}"),
     (r"(\S*/\S+|~\S+): (.+)", "{0}：{1!}", "{0}: {1!}"),
     (r"([a-z_.]+): (.+)", "{0}：{1!}", "{0}: {1!}"),
+    # What Python's readers of JSON and TOML say: the place first, their own words for a maker.
+    (r"(.+) at line (\d+), column (\d+)", "第 {1} 行第 {2} 列：{0}", ""),
+    (r"(.+): line (\d+) column (\d+) \(char \d+\)", "第 {1} 行第 {2} 列不是 JSON：{0}",
+     "no JSON at line {1}, column {2}: {0}"),
+    (r"(.+) \(at line (\d+), column (\d+)\)", "第 {1} 行第 {2} 列写错了：{0}", "line {1}, column {2}: {0}"),
+    (r"(.+) \(at end of document\)", "最后一行没有写完：{0}", "the last line is not finished: {0}"),
 )  # fmt: skip
 
 _STRERROR = {os.strerror(number): words for number, words in _SYSTEM.items()}

@@ -324,7 +324,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     path = tmp_path / "agent.toml"
     with pytest.raises(SettingsError, match=f"settings {path}: No such file or directory"):
         load_settings(path)
-    with pytest.raises(SettingsError, match=f"settings {tmp_path}: Is a directory"):
+    with pytest.raises(SettingsError, match=f"settings {tmp_path}: no regular file"):
         load_settings(tmp_path)
     path.write_bytes(b'[ota]\nproduct = "\xb9\xca"')
     with pytest.raises(SettingsError, match=f"settings {path}: not UTF-8 text"):

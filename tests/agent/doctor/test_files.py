@@ -118,6 +118,9 @@ def test_the_agent(tmp_path: Path) -> None:
     status = {"version": "1.2.3", "link": {"state": "online"}}
     found = files.check_agent(make_patient(tmp_path, status=status))
     assert told(found) == (Level.GOOD, "version 1.2.3, link online")
+    tries = files.check_agent(make_patient(tmp_path, status={"link": {"state": "waiting"}}))
+    assert tries.level is Level.HINT
+    assert is_complete(tries)
     hangs = files.check_agent(make_patient(tmp_path, hangs=True))
     assert told(hangs) == (Level.BAD, "an agent runs, and does not answer")
     assert is_complete(hangs)

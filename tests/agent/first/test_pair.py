@@ -90,5 +90,14 @@ def test_a_machine_without_an_identity(path: Path, capsys: pytest.CaptureFixture
     assert "the machine has no identity yet" in err
 
 
+def test_a_picture_that_cannot_be_written_is_no_missing_identity(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    require("segno")
+    picture = tmp_path / "none" / "code.png"
+    code, _, err = run(path, capsys, "--png", str(picture))
+    assert (code, err) == (1, f"story-agent: {picture}: No such file or directory\n")
+
+
 def test_the_page_has_what_an_app_sends() -> None:
     assert pair.to_json(profile()) == json.loads(pairing_text(UUID, BIND_TOKEN))
