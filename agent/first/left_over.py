@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.first.places import BOOT_FOLDERS, PlaceError, find_on_boot, names_in
-from agent.first.profile_file import PROFILE_MAX, ProfileFault, parse
+from agent.first.profile_file import EXPORT_AGAIN, NO_PROFILE, PROFILE_MAX, ProfileFault, parse
 from agent.words import Words
 from agent.words.causes import explain_error
 from base.files import read_record
@@ -37,7 +37,7 @@ def left_over(
     except (PlaceError, ProfileFault) as fault:
         return _told(fault.cause), fault.remedy
     except OSError as error:
-        return _told(explain_error(error)), _AGAIN
+        return _told(explain_error(error)), EXPORT_AGAIN if error.errno in NO_PROFILE else _AGAIN
     if uuid is None:
         return _told(Words(str(path), str(path))), _AGAIN
     if profile.uuid.lower() != uuid.lower():

@@ -6,6 +6,7 @@ can be done, else refused; either is told.
 
 from __future__ import annotations
 
+import errno
 import grp
 import logging
 import os
@@ -32,6 +33,12 @@ PUT_ONE = Words(
     "run sudo story-agent provision FILE (or --usb), or put it onto the boot partition as story-agent.profile and start",
 )
 
+EXPORT_AGAIN = Words(
+    "从云端重新导出这台设备的文件，再运行 sudo story-agent provision 文件",
+    "export this machine's file from the cloud again, then sudo story-agent provision FILE",
+)
+# Of a file that is no profile at all: larger than any, a folder, a pipe.
+NO_PROFILE = frozenset({errno.EFBIG, errno.EINVAL, errno.EISDIR})
 
 _log = logging.getLogger(__name__)
 
@@ -95,10 +102,7 @@ def parse(data: bytes, path: Path | str) -> Profile:
         raise ProfileFault(
             text,
             Words(f"{path} 不是可用的身份文件：{zh}", f"{path} is no profile that can be used: {en}"),
-            Words(
-                "从云端重新导出这台设备的文件，再运行 sudo story-agent provision 文件",
-                "export this machine's file from the cloud again, then sudo story-agent provision FILE",
-            ),
+            EXPORT_AGAIN,
         ) from error  # fmt: skip
 
 

@@ -21,6 +21,8 @@ from agent.first.import_note import forget_note
 from agent.first.page_place import page_line
 from agent.first.places import PlaceError, erase, find_on_boot, find_on_usb
 from agent.first.profile_file import (
+    EXPORT_AGAIN,
+    NO_PROFILE,
     PROFILE_MAX,
     Owner,
     ProfileFault,
@@ -136,7 +138,7 @@ def _remedy(error: OSError) -> Words | None:
         return Words("腾出空间；什么都没有改变", "make room; nothing was changed")
     if error.errno == errno.EROFS:
         return Words("把它挂载为可写", "mount it writable")
-    return None
+    return EXPORT_AGAIN if error.errno in NO_PROFILE else None
 
 
 def _bring(options: argparse.Namespace, stack: contextlib.ExitStack) -> Source:

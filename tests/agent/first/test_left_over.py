@@ -26,7 +26,7 @@ def test_an_empty_partition_and_none_say_nothing(tmp_path: Path) -> None:
         ({f"{NAME}.TXT": b"\xef\xbb\xbf" + profile_bytes()}, UUID, "里面有密钥", "holds the token", "rm "),
         ({NAME: b"{}"}, None, "缺少 uuid", "uuid: missing", "provision"),
         ({NAME: b""}, UUID, "没有被采用", "was not taken", "provision"),
-        ({NAME: b" " * 70_000}, None, "超过 65536 字节", "more than 65536 bytes", "--boot"),
+        ({NAME: b" " * 70_000}, None, "超过 65536 字节", "more than 65536 bytes", "export"),
         ({NAME: profile_bytes(), f"{NAME}.json": profile_bytes()}, None, "2 个身份文件", "2 profiles", "only the one"),
     ],
 )  # fmt: skip
