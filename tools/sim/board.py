@@ -23,6 +23,7 @@ class Sounds:
         device: whether there is a sound device.
         broken: sources that no player can decode.
         level: the mixer's level, which a knob may turn.
+        said: when somebody speaks near the microphone, from and to, in seconds of the loop.
         mixer_tells: whether the mixer says so; of half of the machines it must be asked.
     """
 
@@ -34,6 +35,7 @@ class Sounds:
         self.broken: set[str] = set()
         self.level = 0.4
         self.mixer_tells = True
+        self.said = (0.0, 0.0)
         self.lengths: dict[str, float] = {}
         self.listeners: list[Callable[[], None]] = []
 

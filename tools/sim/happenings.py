@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tools.sim.ears import speak
 from tools.sim.life import CURRENT
 from tools.sim.machine import CURRENT_MACHINE, TITLES, Faulty
 from tools.sim.repository import VERSIONS
@@ -88,6 +89,9 @@ def _knob(world: World, chance: float) -> None:
     world.machine.sounds.turn(chance)
 
 
+happening("speak")(speak)
+
+
 # The parents, by the open API's way.
 
 
@@ -137,12 +141,12 @@ def _rules(world: World, chance: float) -> None:
 
 @happening("mute")
 def _mute(world: World, chance: float) -> None:
-    _by_app(world, "microphone", pick(chance, "0", "1"))
+    _by_app(world, "microphone", pick(chance, "false", "true"))
 
 
 @happening("lock")
 def _lock(world: World, chance: float) -> None:
-    _by_app(world, "child_lock", pick(chance, "0", "0", "1"))
+    _by_app(world, "child_lock", pick(chance, "false", "false", "true"))
 
 
 @happening("limits")

@@ -17,6 +17,8 @@ PRESENCE_SECONDS = 40.0
 # Orders, fades and a resume take so long to be heard.
 SOUND_SECONDS = 12.0
 RULES_SECONDS = 40.0
+# What a child says ends after 15 s, and may be asked for again once.
+LISTEN_SECONDS = 90.0
 # A machine that starts with a few percent takes so long to see it, to end its story and to switch off.
 HEED_SECONDS = 900.0
 # Of one process: what a queue, the state folder and the outbox's file may hold.
@@ -34,7 +36,8 @@ class View:
         sounding: what is heard, None for silence.
         told: what ``play`` says: state and source.
         unlike_since: since when the two differ.
-        muted, recording: of the microphone.
+        open_since: since when the microphone is open.
+        heard: what was wrong with it: it was told to be off, and was open.
         quiet_since: since when the rules want silence and something sounds.
         link: whether the link says that it is on line; ``session``: whether the cloud has one of it.
         link_unlike_since: since when those differ, on a network that is up.
@@ -50,8 +53,8 @@ class View:
     sounding: str | None = None
     told: tuple[str, str] = ("idle", "")
     unlike_since: float | None = None
-    muted: bool = False
-    recording: bool = False
+    open_since: float | None = None
+    heard: Sequence[str] = ()
     quiet_since: float | None = None
     link_unlike_since: float | None = None
     files: int = 0
@@ -70,8 +73,12 @@ def what_sounds_is_told(view: View) -> str | None:
 
 
 def mute_is_mute(view: View) -> str | None:
-    """The microphone is closed while it is mute."""
-    return "the microphone is open, and mute" if view.muted and view.recording else None
+    """The microphone is closed when it is told to be mute, and nobody is listened to for ever."""
+    if view.heard:
+        return view.heard[0]
+    if view.open_since is None or view.now - view.open_since < LISTEN_SECONDS:
+        return None
+    return f"the microphone is open for {view.now - view.open_since:.0f} s"
 
 
 def rules_are_kept(view: View) -> str | None:

@@ -19,7 +19,8 @@ import agent.app
 import agent.local.client
 import agent.points
 from agent.app import Agent
-from agent.settings import LinkSettings, OtaSettings, Settings, SwitchSettings
+from agent.settings import LinkSettings, OtaSettings, Settings, SwitchSettings, VoiceSettings
+from audio.vad import VadKind
 from machine.level import KeptLevel
 from machine.network import NetworkInfo
 from ota.launch.launch import choose_release
@@ -97,6 +98,8 @@ class Machine:
         self.ran_dry: list[float] = []
         """After how many seconds of running an empty battery ended it."""
         self.buried: list[Any] = []
+        self.recordings: set[Any] = set()
+        """Microphones that are open."""
         self.flip: float | None = None
         """Which bit is another one when the power comes back, from 0 to 1; None: all are as they were."""
         self.damaged: set[str] = set()
@@ -108,6 +111,7 @@ class Machine:
             sounds=SoundsSettings(kinds=Kind.NONE),
             ota=OtaSettings(repository="http://repository.test"),
             switch=SwitchSettings(armed=True, idle_minutes=0),
+            voice=VoiceSettings(vad=VadKind.ENERGY),
         )
         self.mount = Mount(str(folder))
         on.calls.mounts.append(self.mount)
@@ -253,6 +257,7 @@ class Machine:
         self.buried += [self.agent, life, self._task]
         self.life = self.agent = self.player = None
         self.sounds.listeners.clear()
+        self.recordings.clear()
 
     def _bury(self, mount: Mount, life: Life) -> None:
         bury(self.on.calls, mount)

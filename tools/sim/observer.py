@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.link.outbox_rows import LATEST_ONLY
 from agent.link.outbox_store import Store
+from agent.voice.stream import LiveSender
 from resources.dispatch import Dispatch
 from resources.playing.events import State
 from resources.points.play import PlayPoint
@@ -38,6 +39,10 @@ class Observer:
         self.accepted: dict[tuple[str, int], str] = {}
         self.excused: dict[tuple[str, int], str] = {}
         self.late: list[str] = []
+        self.heard_mute: list[str] = []
+        """When the microphone was open although it was told to be off, and had said so."""
+        self.heard = 0
+        """The number of the last utterance that the machine began."""
         self.refused: dict[str, float] = {}
         self._unlike: dict[str, float] = {}
         self._counts: dict[str, float] = {}
@@ -64,6 +69,11 @@ class Observer:
             {name: "replaced" for name, known in self.accepted.items() if known == key}
         )
 
+    def hear_mute(self, machine: Machine) -> None:
+        """Hear that the microphone was told to be off, and says that it is."""
+        if machine.recordings:
+            self.heard_mute.append("the microphone is open after it was told to be off")
+
     def figures(self) -> dict[str, float]:
         """Return the totals."""
         machine = self.machine
@@ -83,6 +93,8 @@ class Observer:
             self._see_sound(view, machine)
         view.quiet_since = self._since("quiet", unlike=await self._is_forbidden(view))
         view.link_unlike_since = self._since("link", unlike=self._link_is_unlike())
+        view.open_since = self._since("microphone", unlike=bool(machine.recordings))
+        view.heard = self.heard_mute
         view.ran_dry = machine.ran_dry
         view.files, view.bytes = self._see_files(machine)
         return view
@@ -112,6 +124,10 @@ class Observer:
         view.told = (state.value, point.teller.title)
         sounds = player.sounding is not None
         says = state is State.PLAYING
+        ears = getattr(machine.agent, "_ears", None)
+        if ears is not None and ears.listens:  # the story holds still meanwhile
+            view.unlike_since = self._since("sound", unlike=False)
+            return
         same = sounds == says and (not sounds or view.sounding == point.teller.title)
         waiting = says and player.waiting
         view.unlike_since = self._since("sound", unlike=not same and not waiting)
@@ -224,9 +240,27 @@ def watch_promises() -> None:
             late = START + observer.world.loop.time() - request.until_ms / 1000
             if late > LATE_SECONDS:
                 observer.late.append(f"PUT {request.path} was done {late:.1f} s after its deadline")
+        is_mute = request.path == ("microphone",) and request.payload in {b"0", b"false"}
+        machine = CURRENT_MACHINE.get()
+        if observer is not None and machine is not None and is_mute and answer.code == Code.CHANGED:
+            observer.hear_mute(machine)
         return answer
 
     Dispatch.handle = noted_handle  # type: ignore[method-assign]
+    _watch_utterances()
+
+
+def _watch_utterances() -> None:
+    begin = LiveSender.begin
+
+    def noted_begin(self: LiveSender, *words: Any, **named: Any) -> Any:
+        made = begin(self, *words, **named)
+        if WATCHED.observer is not None and made is not None:
+            WATCHED.observer.heard = made.id
+            WATCHED.observer.count("utterances heard")
+        return made
+
+    LiveSender.begin = noted_begin  # type: ignore[method-assign]
 
 
 def context_of(machine: Machine) -> contextvars.Context:

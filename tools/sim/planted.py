@@ -59,6 +59,7 @@ PLANTS = (
     Plant("the outbox is not delivered after a busy cloud", "agent.link.delivery", "            await asyncio.sleep(backoff.next())\n        except OutboxError", "            return\n        except OutboxError", "seeds"),
     Plant("a knob is looked at 1000 times as rarely", "agent.watch", "WATCH_SECONDS = 60.0", "WATCH_SECONDS = 60000.0", "seeds"),
     Plant("a crashing version is tried 1000 times as often", "ota.launch.launch", "TRIAL_ATTEMPTS = 3", "TRIAL_ATTEMPTS = 3000", "seeds"),
+    Plant("the microphone stays open when it is told to be off", "machine.microphone_switch", "            if self.close_first is not None:\n                await self.close_first(on=on)\n            if not on:", "            if not on:", "seeds"),
     Plant("a command has no deadline", "agent.link.guard", "        if remaining is None:", "        if remaining != 0.5:", "seeds"),
     Plant("the rules forbid nothing", "wire.rules", "        if self.begin < self.end:", "        if self.begin >= 0:\n            return False\n        if self.begin < self.end:", "seeds"),
 )  # fmt: skip

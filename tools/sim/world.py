@@ -17,6 +17,7 @@ from tools.sim import threads
 from tools.sim.calls import bury
 from tools.sim.clock import START
 from tools.sim.cloud import ADDRESS, HOST, Cloud, Template
+from tools.sim.ears import bind_microphone
 from tools.sim.env import Env
 from tools.sim.happenings import HAPPENINGS, heal
 from tools.sim.invariants import end_faults, step_faults
@@ -168,6 +169,7 @@ def prepare(env: Env) -> tuple[Repository, Template]:
     """Make what all seeds have in common."""
     del env
     bind_drivers()
+    bind_microphone()
     slow_down()
     repository = Repository()
     return repository, Template(repository)

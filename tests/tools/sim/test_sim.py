@@ -120,7 +120,8 @@ LOST = {("e", 4): "volume"}
     ("changes", "name"),
     [
         ({"unlike_since": 900.0, "sounding": "a"}, "what_sounds_is_told"),
-        ({"muted": True, "recording": True}, "mute_is_mute"),
+        ({"heard": ["it is open"]}, "mute_is_mute"),
+        ({"open_since": 900.0}, "mute_is_mute"),
         ({"quiet_since": 900.0, "sounding": "a"}, "rules_are_kept"),
         ({"link_unlike_since": 900.0}, "status_is_true"),
         ({"files": 1000}, "all_is_bounded"),
