@@ -49,6 +49,7 @@ class Machine:
     online: bool = False
     link: CoapDevice | None = None
     work: asyncio.Task[None] | None = None
+    order: OtaOrder | None = None
     waiting: list[dict[str, object]] = field(default_factory=list)
 
     async def answer(self, request: Request) -> Answer:
@@ -57,6 +58,7 @@ class Machine:
         if path == "newfirmware" and request.method == "PUT":
             order = parse_order(request.payload)
             self.seen.append(order.transaction)
+            self.order = order
             if self.seen.count(order.transaction) == 1:
                 self.work = asyncio.get_running_loop().create_task(self._update(order))
             return Answer(Code.CHANGED)
@@ -74,6 +76,8 @@ class Machine:
         if self.work is None or self.work.done():
             return Answer(Code.CONFLICT, b"nothing is under way")
         self.work.cancel()
+        if self.order is not None:  # whoever gives an update up reports its end
+            self.waiting.append(_event(self.order, OtaEvent.REJECT, None, "cancelled: by an order"))
         return Answer(Code.CHANGED)
 
     async def _update(self, order: OtaOrder) -> None:
