@@ -35,10 +35,10 @@ def run_command(words: Sequence[str], run_agent: Run) -> int:
         return EX_INTERRUPTED
 
 
-def build_parser(run_agent: Run, *, daemon_only: bool = False) -> argparse.ArgumentParser:
+def build_parser(run_agent: Run = id, *, daemon_only: bool = False) -> argparse.ArgumentParser:
     """Return the command line's parser, in the language of this process.
 
-    ``daemon_only`` leaves out all commands but ``run``: they are a twentieth of the daemon's start.
+    ``run_agent`` is what ``run`` does; who only looks at the parser need not give it. ``daemon_only`` leaves out all commands but ``run``: they are a twentieth of the daemon's start.
     """
     state = argparse.ArgumentParser(add_help=False)
     state.add_argument(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.cli import build_parser as build_agent
+from agent.parser import build_parser as build_agent
 from agent.words import EN, ZH, Words, say, speaking
 from release.cli import build_parser as build_release
 from staging.commands.cli import build_parser as build_cloud

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import build_parser as agent_parser
+from agent.parser import build_parser as agent_parser
 from release.cli import build_parser as release_parser
 from staging.commands.cli import build_parser as cloud_parser
 from tests.readme.proof import SUBSTITUTES
