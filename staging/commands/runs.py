@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +30,8 @@ from wire.fields import dump_object, get_string
 THREADS = 2
 # Of one transaction; shorter than what the command waits for its answer.
 STORE_DEADLINE = 20.0
+# Of one that has begun by then, of which nobody can say that it will not be done.
+END_DEADLINE = 8.0
 OWN: Mapping[str, object] = {"own": True}
 """The answer that the command must do it itself."""
 
@@ -130,12 +134,46 @@ class _Opened:
         self._begin = cast("Callable[..., Any]", database.read if reads else database.write)
 
     def call(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """Run ``work(session, …)`` as the server runs its own; raises StoreBusyError after `STORE_DEADLINE`."""
-        begun: Future[T] = asyncio.run_coroutine_threadsafe(
-            self._begin(work, *args, **kw), self._loop
-        )
+        """Run ``work(session, …)`` as the server runs its own.
+
+        Raises:
+            StoreBusyError: it did not begin within `STORE_DEADLINE`, and does not begin any more.
+            StagingError: it began, and did not end within as long again.
+        """
+        turn = _Turn()
+
+        def take_turn(session: Session) -> T:
+            if not turn.take():
+                raise StoreBusyError("nobody waits for it any more")
+            return work(session, *args, **kw)
+
+        done: Future[T] = asyncio.run_coroutine_threadsafe(self._begin(take_turn), self._loop)
+        with contextlib.suppress(TimeoutError):
+            return done.result(STORE_DEADLINE)
+        if turn.give_up():
+            done.cancel()
+            raise StoreBusyError(f"the store did not answer within {STORE_DEADLINE:g} s")
         try:
-            return begun.result(STORE_DEADLINE)
+            return done.result(END_DEADLINE)
         except TimeoutError:
-            begun.cancel()  # what has not begun does not begin any more
-            raise StoreBusyError(f"the store did not answer within {STORE_DEADLINE:g} s") from None
+            raise StagingError("the store did not end it; look whether it was done") from None
+
+
+class _Turn:
+    """Whether a transaction may begin: it does not once its command has given up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_taken = self._is_given_up = False
+
+    def take(self) -> bool:
+        """Begin, or begin again; returns whether it may."""
+        with self._lock:
+            self._is_taken = not self._is_given_up
+            return self._is_taken
+
+    def give_up(self) -> bool:
+        """Give up what has not begun; returns whether it had not."""
+        with self._lock:
+            self._is_given_up = not self._is_taken
+            return self._is_given_up

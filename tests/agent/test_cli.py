@@ -290,7 +290,7 @@ DEAD_RESOLVER = """
 import socket, sys, threading
 real = socket.getaddrinfo
 def hang(host, *rest, **more):
-    if host == "cloud.example":
+    if host in ("cloud.example", b"cloud.example"):
         threading.Event().wait()
     return real(host, *rest, **more)
 socket.getaddrinfo = hang

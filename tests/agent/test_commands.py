@@ -169,7 +169,7 @@ def test_registering_the_commands_loads_no_client() -> None:
         "agent", "agent.bench_command", "agent.cli", "agent.commands", "agent.exits", "agent.first", "agent.first.commands",
         "agent.inspection", "agent.lan_command", "agent.last_words", "agent.parser", "agent.restarting",
         "agent.run_words",
-        "agent.words", "agent.words.usage", "base", "base.files", "base.locales", "base.printing", "ota", "ota.launch", "ota.launch.boot", "ota.launch.launch",
+        "agent.words", "agent.words.numbers", "agent.words.usage", "base", "base.files", "base.locales", "base.printing", "ota", "ota.launch", "ota.launch.boot", "ota.launch.launch",
         "agent.voice_command", "ota.launch.starts",
     }  # fmt: skip
     assert not set(loaded) & {"asyncio", "http.client", "logging", "socket", "ssl"}

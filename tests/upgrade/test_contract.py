@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import gzip
 import importlib
 import importlib.metadata
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.upgrade.conftest import NOW
 from tests.upgrade.house import (
@@ -322,12 +324,23 @@ def test_no_package_of_ours_hides_one_of_python_or_of_a_dependency(package: Path
 def test_a_machine_of_before_has_what_the_package_of_now_requires(package_of_now: Path) -> None:
     before, now = info_of(RELEASE_FILE), info_of(package_of_now)
     assert (now["format"], now["requires_python"]) == (before["format"], before["requires_python"])
-    assert set(map(distribution, now["requires"])) <= set(map(distribution, before["requires"]))
+    needed = {requirement.partition("==")[0] for requirement in now["requires"]}
+    assert needed <= brought_by(before["requires"])
     assert all(requirement.count("==") == 1 for requirement in now["requires"])
 
 
-def distribution(requirement: str) -> str:
-    return requirement.partition("==")[0]
+def brought_by(requirements: Iterable[str]) -> set[str]:
+    """Return the distributions that are installed with ``requirements``, those that they require themselves too."""
+    found: set[str] = set()
+    waiting = {requirement.partition("==")[0] for requirement in requirements}
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        # What is not required any more may not be installed here.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            needs = map(Requirement, importlib.metadata.requires(name) or ())
+            waiting |= {each.name for each in needs if each.marker is None} - found
+    return found
 
 
 def with_packages(package: Path, output: Path, names: Iterable[str]) -> Path:

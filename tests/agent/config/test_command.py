@@ -39,7 +39,7 @@ def test_check_tells_every_fault_with_its_place(
     folder = file.parent / "agent.toml.d"
     begun = [line.split(" (")[0] for line in told.splitlines()]
     assert begun == [
-        f"{folder}/20.toml: not TOML: Expected ']' at the end of a table declaration",
+        f"{folder}/20.toml: not TOML: line 1, column 5: Expected ']' at the end of a table declaration",
         f"{file}:5: playy: got {{}}, expected play",
         f"{file}:2: voice.qualty: got 4, expected quality",
         f"{file}:3: voice.quality: got 99, expected an integer from 0 to 10",

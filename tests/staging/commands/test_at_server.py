@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from sqlalchemy.orm import Session
 
 from staging.commands import at_server, audited, cli, command_socket, device_lists, runs
 from staging.commands.command_socket import Work, open_command_socket
@@ -193,11 +194,12 @@ def test_nobody_does_twice_what_the_server_may_have_done(
 def test_a_store_that_is_too_slow_does_not_do_later_what_was_told_to_have_failed(
     served: Run, only_there: list[str], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = threading.Event()
+    held, free = threading.Event(), threading.Event()
     monkeypatch.setattr(runs, "STORE_DEADLINE", 0.01)
-    holding = threading.Thread(target=lambda: asyncio.run(_hold(database, free)))
+    holding = threading.Thread(target=lambda: asyncio.run(_hold(database, held, free)))
     holding.start()
     try:
+        assert held.wait(30)
         code, _, told = served("device", "add", "--uuid", UUID)
         assert (code, "the store did not answer" in told, only_there) == (1, True, [])
     finally:
@@ -207,9 +209,51 @@ def test_a_store_that_is_too_slow_does_not_do_later_what_was_told_to_have_failed
     assert served("device", "list")[1] == "no devices\n"
 
 
-async def _hold(database: Database, free: threading.Event) -> None:
+async def _hold(database: Database, held: threading.Event, free: threading.Event) -> None:
     """Keep the store's writer busy."""
-    await database.write(lambda _: free.wait(30))
+
+    def hold(_: Session) -> None:
+        held.set()
+        free.wait(30)
+
+    await database.write(hold)
+
+
+class _Late:
+    """What a transaction brings: it begins at once, and ends after ``late`` looks."""
+
+    def __init__(self, work: Callable[[None], str], late: int) -> None:
+        self._work, self._late = work, late
+        self._told: list[str] = []
+
+    def result(self, _seconds: float) -> str:
+        self._told = self._told or [self._work(None)]
+        if self._late:
+            self._late -= 1
+            raise TimeoutError
+        return self._told[0]
+
+
+def opened_late(monkeypatch: pytest.MonkeyPatch, late: int) -> runs._Opened:
+    monkeypatch.setattr(
+        "staging.commands.runs.asyncio.run_coroutine_threadsafe", lambda work, _: _Late(work, late)
+    )
+    opened = object.__new__(runs._Opened)
+    vars(opened).update(_loop=None, _begin=lambda work: work)
+    return opened
+
+
+def test_a_transaction_that_began_in_time_and_ends_late_is_told_as_it_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert opened_late(monkeypatch, 1).call(lambda _: "done") == "done"
+
+
+def test_nobody_says_that_a_transaction_failed_which_has_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(StagingError, match="look whether it was done"):
+        opened_late(monkeypatch, 2).call(lambda _: "done")
 
 
 async def test_a_request_that_is_none_is_refused_and_a_command_that_is_not_the_servers_is_not_run(
