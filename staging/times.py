@@ -17,7 +17,7 @@ Monotonic = Callable[[], float]
 _ISO_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _ISO = re.compile(
     r"(?P<second>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?"
-    r"(?:[Zz]|(?P<sign>[-+ ])(?P<hours>[0-9]{2}):?(?P<minutes>[0-5][0-9]))"
+    r"(?:[Zz]|(?P<sign>[-+ ])(?P<hours>[0-9]{2})(?::?(?P<minutes>[0-5][0-9]))?)"
 )
 
 
@@ -68,7 +68,7 @@ def _offset(found: re.Match[str]) -> str:
     if found["sign"] is None:
         return "+00:00"
     sign = "-" if found["sign"] == "-" else "+"
-    return f"{sign}{found['hours']}:{found['minutes']}"
+    return f"{sign}{found['hours']}:{found['minutes'] or '00'}"
 
 
 def _utc(ms: int) -> datetime:

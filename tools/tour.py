@@ -364,6 +364,7 @@ The open API with curl (每次请求都要新的 nonce, a new nonce each time):
        -H "X-IOT-Signature: $N:$(printf %s "$N$AK$SK$TOKEN" | sha1sum | cut -c1-40)" \\
        -d '{{"deviceUuid": "{uuid}", "method": "PUT", "name": "volume", "content": "6"}}' \\
        {bench.api}/v1/device/control/send
+  .venv/bin/python examples/app.py {bench.api} $AK $SK $TOKEN {uuid} {bench.device["bindToken"]}
   或在控制台 or on the console: {bench.api}/console/explorer  (管理员 operator)
 Logs 日志: {bench.folder}/agent.log, {bench.folder}/cloud.log
 """

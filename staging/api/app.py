@@ -66,7 +66,11 @@ class _Serving:
             await self._files(scope, receive, send)
             return
         state = {**scope.get("state", {}), "services": self._services}
-        await self._endpoints({**scope, "state": state}, receive, send)
+        scope = {**scope, "state": state}
+        # FastAPI's routes have no HEAD; uvicorn, which keeps its own scope, leaves the body out.
+        if scope.get("method") == "HEAD":
+            scope["method"] = "GET"
+        await self._endpoints(scope, receive, send)
 
     async def _is_damaged(self, path: str) -> bool:
         """Return whether a package is not the signed one; devices would fetch it in vain."""

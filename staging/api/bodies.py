@@ -2,13 +2,15 @@
 
 The document lists the parameters of such a request and shows a JSON body beside it. Programs send JSON as
 ``application/x-www-form-urlencoded`` (curl's ``-d``), as ``text/plain`` (a browser's fetch) or without a type, forms
-(requests' ``data=``), and parameters in the URL. The routes read JSON; `AnyForm` makes JSON of the others. A request
-that is JSON by its type and has no query is passed on unread.
+(requests' ``data=``, and in parts: curl's ``-F``, a page's FormData), and parameters in the URL. The routes read JSON;
+`AnyForm` makes JSON of the others. A request that is JSON by its type and has no query is passed on unread.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,18 +25,27 @@ LISTS = frozenset({"deviceUuids"})
 FIELDS_LIMIT = 64
 # What is sent once is what is meant: parameters that must not be repeated in an error.
 _SECRETS = frozenset({"token"})
+_PARTS = "multipart/form-data"
+# RFC 2046, 5.1.1: a boundary has at most 70 characters.
+_BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s";,]{1,70}))', re.IGNORECASE)
+_DISPOSITION = re.compile(
+    rb"^content-disposition:[ \t]*form-data(;[^\r\n]*)", re.IGNORECASE | re.MULTILINE
+)
+_NAME = re.compile(rb';[ \t]*name=(?:"([^"]*)"|([^\s";]+))', re.IGNORECASE)
+_IS_FILE = re.compile(rb";[ \t]*filename\*?=", re.IGNORECASE)
 
 
-def merged(body: bytes, query: bytes) -> bytes:
+def merged(body: bytes, query: bytes, kind: str = "") -> bytes:
     """Return one JSON object with the parameters of a body and of a query.
 
-    ``body`` is a JSON object, a form, or empty. A body that is none of these is returned as it is: the error
-    about it is the route's.
+    ``body`` is a JSON object, a form, or empty; ``kind`` is its Content-Type, which only a form in parts needs. A body
+    that is none of these is returned as it is: the error about it is the route's.
 
     Raises:
-        FieldError: a parameter has one value in the query and another in the body, or there are too many.
+        FieldError: a parameter has one value in the query and another in the body, there are too many, or a form in
+            parts has a file or no end.
     """
-    found = _read_body(body)
+    found = _read_parts(body, kind) if _essence(kind) == _PARTS else _read_body(body)
     if found is None:
         return body
     for name, value in _fields(query, "the query").items():
@@ -58,6 +69,43 @@ def _read_body(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def _essence(kind: str) -> str:
+    return kind.partition(";")[0].strip().lower()
+
+
+def _read_parts(body: bytes, kind: str) -> dict[str, Any]:
+    """Return the fields of a form in parts (RFC 7578); raises FieldError."""
+    found = _BOUNDARY.search(kind)
+    pieces = [] if found is None else _pieces(body, (found[1] or found[2]).encode("latin-1"))
+    if not pieces:
+        raise FieldError("Content-Type", kind, "the boundary of the body's parts, and their end")
+    if len(pieces) > FIELDS_LIMIT:
+        raise FieldError("the form", len(pieces), f"at most {FIELDS_LIMIT} fields")
+    return _once_each(_pairs(pieces), "the form")
+
+
+def _pieces(body: bytes, boundary: bytes) -> list[bytes]:
+    """Return what stands between the boundaries; nothing if the last one is missing."""
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary)[1:]
+    return pieces[:-1] if pieces and pieces[-1].startswith(b"--") else []
+
+
+def _pairs(pieces: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    for piece in pieces:
+        head, _, value = piece.partition(b"\r\n\r\n")
+        told = _DISPOSITION.search(head)
+        name = None if told is None else _NAME.search(told[1])
+        if told is None or name is None:
+            raise FieldError("the form", head.decode("utf-8", "replace"), "a name of each part")
+        field = (name[1] or name[2] or b"").decode("utf-8", "replace")
+        if _IS_FILE.search(told[1]):
+            raise FieldError(field, "a file", "a value")
+        try:
+            yield field, value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise FieldError(field, value, "UTF-8", secret=True) from error
+
+
 def _fields(text: bytes, what: str) -> dict[str, Any]:
     """Return the fields of a form or query; raises FieldError."""
     try:
@@ -72,10 +120,16 @@ def _fields(text: bytes, what: str) -> dict[str, Any]:
         raise FieldError(
             what, text[:80].decode("utf-8", "replace"), expected, secret=True
         ) from error
+    return _once_each(pairs, what)
+
+
+def _once_each(pairs: Iterable[tuple[str, str]], what: str) -> dict[str, Any]:
+    """Return the fields, each with its one value, or as a list; raises FieldError for a second one."""
     fields: dict[str, Any] = {}
     for name, value in pairs:
-        if name in LISTS:
-            fields.setdefault(name, []).extend(_list(value))
+        # PHP and jQuery write the name of a list with brackets.
+        if (several := name.removesuffix("[]")) in LISTS:
+            fields.setdefault(several, []).extend(_list(value))
         elif fields.setdefault(name, value) != value:
             raise FieldError(name, value, f"one value in {what}", secret=name in _SECRETS)
     return fields
@@ -119,7 +173,7 @@ class AnyForm:
         if body is None:
             return
         try:
-            body = merged(body, scope["query_string"])
+            body = merged(body, scope["query_string"], Headers(scope=scope).get("content-type", ""))
         except FieldError as error:
             await self._refuse(error, scope["path"])(scope, receive, send)
             return
@@ -134,8 +188,8 @@ class AnyForm:
             return False
         if not scope["path"].startswith(self._prefix) or scope["path"] in self._forms:
             return False
-        kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
-        return bool(scope["query_string"]) or kind != "application/json"
+        kind = Headers(scope=scope).get("content-type", "")
+        return bool(scope["query_string"]) or _essence(kind) != "application/json"
 
 
 async def _whole(receive: Receive) -> bytes | None:

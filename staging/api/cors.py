@@ -26,6 +26,8 @@ from staging.times import Monotonic
 
 METHODS = "GET, POST, PUT, DELETE"
 HEADERS = "X-IOT-APP, X-IOT-Signature, X-IOT-Token, Content-Type"
+# Headers of an answer that a page may read besides its body.
+EXPOSED = "X-Story-Receipt, Retry-After"
 # Seconds for which a browser need not ask again.
 MAX_AGE = "600"
 # Seconds until an origin that was registered or removed meanwhile counts.
@@ -115,6 +117,7 @@ def _with_origin(send: Send, origin: str) -> Send:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = EXPOSED
             headers.add_vary_header("Origin")
         await send(message)
 

@@ -81,7 +81,10 @@ def answer_to(error: Exception, path: str) -> JSONResponse:
 
 def _handler(convert: Any) -> Any:
     async def handle(request: Request, error: Exception) -> JSONResponse:
-        return failure(convert(error), request.url.path)
+        response = failure(convert(error), request.url.path)
+        if isinstance(error, HTTPException):  # what is allowed, with 405
+            response.headers.update(error.headers or {})
+        return response
 
     return handle
 
@@ -103,6 +106,9 @@ def refuse_field(error: FieldError, path: str) -> JSONResponse:
 
 
 def _from_http(error: HTTPException) -> ApiError:
+    # FastAPI's, of a body in another encoding or with thousands of brackets.
+    if isinstance(error.__cause__, (UnicodeDecodeError, RecursionError)):
+        return ApiError("400", 400, "body: not JSON in UTF-8 (a JSON object expected)")
     return ApiError(str(error.status_code), error.status_code, str(error.detail))
 
 

@@ -60,7 +60,9 @@ _FIELDS: Mapping[str, _Field] = {
 }
 # Endpoints where the same name has another meaning.
 _FIELDS_OF: Mapping[tuple[str, str], _Field] = {
-    ("/device/name/update", "name"): _Field(None, f"0 to {NAME_LIMIT} printable characters"),
+    ("/device/name/update", "name"): _Field(
+        None, f"1 to {NAME_LIMIT} printable characters, not all of them blank"
+    ),
     ("/device/bind/list", "limit"): _Field(
         ErrorCode.QUERY_PARAMS_INVALID,
         f"an integer from 1 to {LIST_LIMIT}",
@@ -75,6 +77,13 @@ _FIELDS_OF: Mapping[tuple[str, str], _Field] = {
 def _empty_is_none(value: object) -> object:
     # The document's URLs name every parameter; apps leave unused ones empty, or send null.
     return None if value in ("", "null") else value
+
+
+def _no_truth_value(value: object) -> object:
+    # pydantic takes true for 1, and with it another version's id.
+    if isinstance(value, bool):
+        raise ValueError("a truth value")  # noqa: TRY004  # what pydantic reads
+    return value
 
 
 def _or_default(default: int) -> BeforeValidator:
@@ -109,7 +118,7 @@ def _name(value: str) -> str:
 
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{14}$"), AfterValidator(str.lower)]
 BindToken = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{32}$")]
-Id = Annotated[int, Field(ge=0, le=INT64_MAX)]
+Id = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0, le=INT64_MAX)]
 OptionalId = Annotated[Id | None, BeforeValidator(_empty_is_none)]
 
 UuidQuery = Annotated[Uuid, Query(alias="deviceUuid")]
@@ -129,7 +138,7 @@ KindQuery = Annotated[
 _TIME = WithJsonSchema(
     {
         "type": "string",
-        "pattern": r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[-+ ]\d\d:?[0-5]\d))?$",
+        "pattern": r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[-+ ]\d\d(:?[0-5]\d)?))?$",
         "description": "UTC, or with an offset",
     }
 )

@@ -181,12 +181,23 @@ async def test_unknown_path(cloud: Any, path: str) -> None:
 
 
 async def test_wrong_method(cloud: Any) -> None:
-    assert error(await cloud.http.delete("/v1/device/bind")) == (405, "405")
+    refused = await cloud.http.delete("/v1/device/bind")
+    assert error(refused) == (405, "405")
+    assert refused.headers["allow"] == "POST"
 
 
-async def test_body_that_is_not_json(cloud: Any) -> None:
+async def test_a_get_answers_head(cloud: Any) -> None:
+    assert (
+        await cloud.http.head("/v1/account/validate", headers=cloud.headers())
+    ).status_code == 200
+    assert (await cloud.http.head("/v1/account/validate")).status_code == 401
+    assert (await cloud.http.head("/v1/device/bind")).headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"name": "\xff"}', b"[" * 10_000])
+async def test_body_that_is_not_json(cloud: Any, body: bytes) -> None:
     headers = cloud.headers() | {"content-type": "application/json"}
-    response = await cloud.http.post("/v1/device/bind", content=b"{", headers=headers)
+    response = await cloud.http.post("/v1/device/bind", content=body, headers=headers)
     assert error(response) == (400, "400")
     assert response.json()["message"].startswith("body: not JSON")
 

@@ -30,6 +30,8 @@ TOKEN = "6dd5790b2163a0132e6c65c6dd6f9ef2"
         ("method=PUT&content=9", f"deviceUuid={UUID}&name=volume", ORDER),
         ('{"deviceUuid": "a", "packageId": 480}', "packageId=480", {"deviceUuid": "a", "packageId": 480}),
         ("deviceUuids=a,b", "", {"deviceUuids": ["a", "b"]}),
+        ("deviceUuids[]=a&deviceUuids%5B%5D=b", "", {"deviceUuids": ["a", "b"]}),
+        ("name[]=a", "", {"name[]": "a"}),
         ("deviceUuids=a&deviceUuids=b", "", {"deviceUuids": ["a", "b"]}),
         ("", "deviceUuids=%5B%22a%22%2C%22b%22%5D", {"deviceUuids": ["a", "b"]}),
         ("", "deviceUuids=", {"deviceUuids": []}),
@@ -73,6 +75,61 @@ def test_a_token_is_not_repeated_in_an_error() -> None:
     assert TOKEN not in str(caught.value)
 
 
+PARTS = "multipart/form-data; boundary=x1"
+
+
+def in_parts(*fields: tuple[str, str], end: str = "--x1--\r\n", more: str = "") -> bytes:
+    """Return a form as curl's -F and a page's FormData write it."""
+    parts = "".join(
+        f'--x1\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value}\r\n'
+        for name, value in fields
+    )
+    return (parts + end).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "query", "expected"),
+    [
+        (in_parts(*ORDER.items()), PARTS, "", ORDER),
+        (in_parts(*ORDER.items()), 'Multipart/Form-Data; charset=utf-8; Boundary="x1"', "", ORDER),
+        (in_parts(("deviceUuids", "a"), ("deviceUuids", "b")), PARTS, "", {"deviceUuids": ["a", "b"]}),
+        (in_parts(("name", "小兔 --x1 \r\n\r\n=")), PARTS, "limit=5", {"name": "小兔 --x1 \r\n\r\n=", "limit": "5"}),
+        (in_parts(("name", "")).replace(b'"name"', b"name").lower(), PARTS, "", {"name": ""}),
+    ],
+)  # fmt: skip
+def test_a_form_in_parts_is_one_object(
+    body: bytes, kind: str, query: str, expected: dict[str, Any]
+) -> None:
+    assert json.loads(merged(body, query.encode(), kind)) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (in_parts(("name", "a"), more='; filename="a.txt"'), PARTS, "name: got "),
+        (in_parts(("name", "a"), ("name", "b")), PARTS, "name: got "),
+        (in_parts(("name", "a"), end=""), PARTS, "Content-Type: got "),
+        (in_parts(("name", "a")), "multipart/form-data", "Content-Type: got "),
+        (in_parts(("name", "a")), "multipart/form-data; boundary=y", "Content-Type: got "),
+        (in_parts(("name", "a")).replace(b"form-data", b"attachment"), PARTS, "the form: got "),
+        (in_parts(("name", "a")).replace(b"\r\na", b"\r\n\xff"), PARTS, "name: "),
+        (in_parts(*((f"a{n}", "1") for n in range(FIELDS_LIMIT + 1))), PARTS, "the form: got "),
+    ],
+)
+def test_a_form_in_parts_that_is_none_is_refused(body: bytes, kind: str, words: str) -> None:
+    with pytest.raises(FieldError, match=f"^{words}"):
+        merged(body, b"", kind)
+
+
+@given(st.binary(max_size=60))
+def test_any_parts_are_read_or_refused(piece: bytes) -> None:
+    body = in_parts(("a", "1"), end="--x1\r\n") + piece + b"\r\n--x1--"
+    try:
+        assert isinstance(json.loads(merged(body, b"", PARTS)), dict)
+    except FieldError:
+        return
+
+
 @given(st.binary(max_size=60), st.binary(max_size=30))
 def test_any_bytes_are_read_or_refused(body: bytes, query: bytes) -> None:
     try:
@@ -90,6 +147,7 @@ def test_any_bytes_are_read_or_refused(body: bytes, query: bytes) -> None:
         ("text/plain;charset=UTF-8", json.dumps(ORDER), ""),
         ("", json.dumps(ORDER), ""),
         ("application/x-www-form-urlencoded", FORM, ""),
+        (PARTS, in_parts(*ORDER.items()).decode(), ""),
         ("", "", FORM),
         ("application/json", '{"content": "9"}', f"deviceUuid={UUID}&method=PUT&name=volume"),
     ],

@@ -55,6 +55,7 @@ async def test_other_pages_are_not_told(pages: Any, origin: str) -> None:
 async def test_a_request_is_for_pages_of_its_own_app(pages: Any) -> None:
     mine = await pages.http.get("/v1/account/validate", headers=pages.headers() | {"Origin": PAGE})
     assert (mine.status_code, mine.headers["access-control-allow-origin"]) == (200, PAGE)
+    assert "X-Story-Receipt" in mine.headers["access-control-expose-headers"]
     for origin, shown in ((OTHER, OTHER), ("https://evil.example", None)):
         answer = await pages.http.get(
             "/v1/account/validate", headers=pages.headers() | {"Origin": origin}

@@ -219,7 +219,7 @@ async def test_1905_strategy_for_another_batch(bound: Any) -> None:
     refused(await order(bound, package, strategy), "1905", 403)
 
 
-@pytest.mark.parametrize("package", ["x", None, -1, 1.5, [1], {}])
+@pytest.mark.parametrize("package", ["x", None, -1, 1.5, [1], {}, True])
 async def test_2001_ids_that_are_none(bound: Any, package: object) -> None:
     refused(await order(bound, package), "2001", 400)
     refused(await order(bound, 1, "x"), "2001", 400)

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from selenium.webdriver.common.keys import Keys
 from sqlalchemy import select
 
 from staging.data_dir import DataDir, Endpoints, read_endpoints
@@ -250,12 +251,21 @@ class Day:
         page, machine = self.page, self.fleet.machines[TESTED]
         uuid = machine.who.uuid
         page.open(f"/console/devices/{uuid}")
-        page.see("[data-part=life]", GOOD, LONG)
         page.see("[data-fact=version]", GOOD)
+        page.click("details[data-part=life] summary")
+        page.see("details[data-part=life] ol", GOOD, LONG)
+        page.click("[data-role=wire-watch]")
+        wanted = machine.volume + 1
+        page.get("[data-point=volume] input").send_keys(Keys.ARROW_RIGHT)
+        page.wait(lambda: machine.volume == wanted, "the machine's volume")
+        page.see("[data-part=wire] ol", "volume", LONG)
         self.cloud("fault", "set", uuid, "cut", "seconds=600")
-        page.see("[data-part=presence], main h1 ~ *, main", "Offline", LONG)
+        page.see("main", "Offline", LONG)
         self.cloud("fault", "clear", uuid)
         page.see("main", "Online", LONG)
+        # What the page asked of a machine that was away.
+        refused = [each for each in page.errors() if " 503 " not in each]
+        assert refused == [], refused
         return f"{uuid} was cut, and came back"
 
     def export(self) -> str:

@@ -78,7 +78,11 @@ def test_reports_that_are_objects_are_in_words(page: Page) -> None:
         ("utterance_times", UtteranceTimes(NO_UTTERANCE, "fault", {}).to_json()),
         ("ota_event", OtaEventReport("1", OtaEvent.DOWNLOADING, percent=0.5).to_json()),
         ("ota_event", OtaEventReport("1", OtaEvent.REJECT, "no link").to_json()),
+        ("device_trouble", {"part": "outbox", "text": "outbox full"}),
+        ("ota_log", {"transaction": "1", "version": "1.1.0", "lines": ["starts", "no player"]}),
+        ("ota_log", {"transaction": "1", "version": "1.1.0", "lines": []}),
         ("ota_event", "odd"),
+        ("device_trouble", None),
         ("power", 4),
     )  # fmt: skip
     assert page.browser.execute_async_script(script, reports) == [
@@ -87,8 +91,37 @@ def test_reports_that_are_objects_are_in_words(page: Page) -> None:
         "the microphone failed; nothing was recorded",
         "Downloading · 50%",
         "The device refused it · no link",
+        "Something is wrong with the machine: outbox full",
+        "the log of version 1.1.0 (2 lines), which ends: no player",
+        "the log of version 1.1.0 (0 lines), which ends: ",
         None,
         None,
+        None,
+    ]
+
+
+def test_other_objects_are_shown_by_their_members(page: Page) -> None:
+    script = """
+      const [values, done] = arguments;
+      import('/console/static/js/events.js').then(({ membersText }) => done(values.map(membersText)))"""
+    values = (
+        {"room": "nursery", "level": 3, "on": [1, {"a": None}]},
+        {},
+        [1, 2],
+        None,
+        4,
+        "text",
+        True,
+    )
+    shown = page.browser.execute_async_script(script, values)
+    assert shown == [
+        'room: nursery · level: 3 · on: [1,{"a":null}]',
+        "",
+        "[1,2]",
+        "null",
+        "4",
+        "text",
+        "true",
     ]
 
 

@@ -5,9 +5,9 @@ import { owner, presence, reported, updateBadge } from "./badges.js";
 import { columns } from "./columns.js";
 import { controls } from "./controls.js";
 import { announce, confirm, field, h, put, set } from "./dom.js";
-import { ago, clock, value } from "./format.js";
+import { ago, clock } from "./format.js";
 import { readPlayer } from "./grammar.js";
-import { reportedText } from "./events.js";
+import { membersText, reportedText } from "./events.js";
 import { heardCard } from "./heard.js";
 import { faultBench } from "./faults.js";
 import { historyCard } from "./history.js";
@@ -23,6 +23,8 @@ import "./words/device.js";
 import "./words/advisor.js";
 
 const REPORTS_SHOWN = 200;
+// Characters of one of them; the history has all of it.
+const REPORT_LENGTH = 300;
 
 export async function show(main, { match, signal, render }) {
   const path = `/devices/${match[1].toLowerCase()}`;
@@ -194,10 +196,14 @@ function reportStream() {
 function reportText({ key, voice, value: reported }) {
   if (voice) return t(voice.eof ? "voiceEnd" : "voiceSegment", voice);
   const told = reportedText(key, reported);
-  if (told !== null) return told;
-  // The card shows all of it; 1,000 characters of JSON would hide the other reports.
+  if (told !== null) return shortened(told);
+  // The player's card shows all of it; 1,000 characters would hide the other reports.
   const playing = key === "player" ? readPlayer(reported) : null;
-  return playing ? [t(`state.${playing.state}`), playing.title].filter(Boolean).join(" · ") : value(reported);
+  return playing ? [t(`state.${playing.state}`), playing.title].filter(Boolean).join(" · ") : shortened(membersText(reported));
+}
+
+function shortened(text) {
+  return text.length > REPORT_LENGTH ? `${text.slice(0, REPORT_LENGTH)}…` : text;
 }
 
 function settings(path, device) {

@@ -1,6 +1,6 @@
 // What a device reports of an update and of an utterance, in words: the events of its log, why it failed, and the stages.
 
-import { percent } from "./format.js";
+import { percent, value } from "./format.js";
 import { language, t } from "./i18n.js";
 import { WORDS } from "./words/book.js";
 import "./words/events.js";
@@ -39,10 +39,18 @@ export function failureText(failure, event) {
 }
 
 /** A report that is an object, in words; null for what has none. */
-export function reportedText(key, value) {
-  if (key === "utterance_times" && value?.seconds) return timesText(value);
-  if (key !== "ota_event" || !Number.isInteger(value?.event)) return null;
-  return eventText({ event: value.event, percent: value.percent ?? null, text: value.description ?? "" });
+export function reportedText(key, told) {
+  if (key === "utterance_times" && told?.seconds) return timesText(told);
+  if (key === "device_trouble" && told?.text) return t("trouble", { text: told.text });
+  if (key === "ota_log" && Array.isArray(told?.lines)) return t("trialSaid", { version: told.version ?? "", n: told.lines.length, last: told.lines.at(-1) ?? "" });
+  if (key !== "ota_event" || !Number.isInteger(told?.event)) return null;
+  return eventText({ event: told.event, percent: told.percent ?? null, text: told.description ?? "" });
+}
+
+/** Any value as one line: of an object its members, without the signs of JSON. */
+export function membersText(anything) {
+  const members = anything !== null && typeof anything === "object" && !Array.isArray(anything);
+  return members ? Object.entries(anything).map(([name, one]) => `${name}: ${value(one)}`).join(" · ") : value(anything);
 }
 
 /** How one utterance went: its stages with their times, which the page of its recording shows as a bar. */

@@ -69,7 +69,7 @@ export function momentText(moment) {
   switch (moment.kind) {
     case "event": return eventText(moment);
     case "voice": return moment.erased ? t("life.voiceErased") : t("life.voice", moment);
-    case "trouble": return t("life.trouble", { text: moment.value?.text ?? JSON.stringify(moment.value) });
+    case "trouble": return t("trouble", { text: moment.value?.text ?? JSON.stringify(moment.value) });
     case "did": return t("life.did", { who: who(moment), what: what(moment) });
     default: return t(`life.${moment.kind}`, moment);
   }

@@ -32,5 +32,7 @@ words({
   "failed.refused": ["设备拒绝了升级命令", "The device refused the order"],
   voiceTimes: ["语音 {id} 的经过", "how utterance {id} went"],
   voiceLost: ["语音 {id} 没有送到云端", "utterance {id} did not reach the cloud"],
+  trouble: ["机器有问题：{text}", "Something is wrong with the machine: {text}"],
+  trialSaid: ["版本 {version} 留下的日志（{n} 行），最后一行：{last}", "the log of version {version} ({n} lines), which ends: {last}"],
   voiceFault: ["麦克风出错，没有录到", "the microphone failed; nothing was recorded"],
 });

@@ -12,7 +12,6 @@ words({
   "life.order": ["要求升级到 {version}", "Ordered to update to {version}"],
   "life.voice": ["说了一句话（{segments} 段）", "Something was said ({segments} segments)"],
   "life.voiceErased": ["说了一句话，已删除", "Something was said; it is erased"],
-  "life.trouble": ["机器有问题：{text}", "Something is wrong with the machine: {text}"],
   "life.did": ["{who}：{what}", "{who}: {what}"],
   "life.refused": ["（被拒绝：{outcome}）", " (refused: {outcome})"],
   "life.byApp": ["{who}（应用 {app}）", "{who} by the app {app}"],
