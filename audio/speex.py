@@ -12,6 +12,7 @@ from typing import Self
 
 from audio.errors import SpeexDecodeError, SpeexUnavailableError
 from audio.pcm import SAMPLE_BYTES, SPEEX_RATES
+from audio.speex_layers import is_odd
 
 # 20 ms at either rate; `wire.voice` has the same fact for the wire, and a test compares the two.
 FRAME_SECONDS = 0.020
@@ -137,9 +138,13 @@ class SpeexDecoder(_Codec):
         """Decode at ``rate`` samples/s: 8000 (narrowband) or 16000 (wideband)."""
         super().__init__(rate, "decoder")
         self._set(_SET_ENH, 1)
+        self._is_wide = _MODE_IDS[rate] > 0
 
     def decode(self, frame: bytes) -> bytes:
         """Return the frame's 20 ms of samples; raises SpeexDecodeError if it is corrupt."""
+        if is_odd(frame, wideband=self._is_wide):
+            # The library would print that, for as many frames as somebody sends.
+            raise SpeexDecodeError(f"a frame of {len(frame)} bytes has layers that there are not")
         bits = ctypes.byref(self._bits)
         self._lib.speex_bits_read_from(bits, frame, len(frame))
         out = ctypes.create_string_buffer(self.frame_bytes)
