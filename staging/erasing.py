@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -83,9 +84,12 @@ class Eraser:
         """
         failed: StagingError | SQLAlchemyError | OSError | None = None
         async with self._one:
-            for receipt in await self._database.read(family.waiting):
+            waiting = await self._database.read(family.waiting)
+            works: list[Callable[[], Awaitable[None]]] = [self._database.settle_keys]
+            works += [partial(self._finish, receipt) for receipt in waiting]
+            for work in works:
                 try:
-                    await self._finish(receipt)
+                    await work()
                 except (StagingError, SQLAlchemyError, OSError) as error:
                     failed = failed or error
         if failed is not None:
@@ -108,6 +112,7 @@ class Eraser:
         texts = await self._database.read(family.texts_of, receipt, self._clock())
         await asyncio.to_thread(self._outcomes.erase, texts)
         await asyncio.to_thread(self._database.scrub)
+        await self._database.settle_keys()
         await self._database.write(family.finish, receipt, self._clock())
         _log.info("device %s: erased as ordered, receipt %s", texts.uuid, receipt)
 

@@ -18,6 +18,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -130,20 +131,28 @@ class Database:
         """
         if self._frozen:
             return self._read(lambda: self._work_frozen(work, *args, **kw))
-        with self._outage.watch(writes=True), self._writing() as session, session.begin():
-            found = work(session, *args, **kw)
-            self._keep_taken_back(session)
+        with self._outage.watch(writes=True), self._writing() as session:
+            with session.begin():
+                found = work(session, *args, **kw)
+                self._keep_taken_back(session)
+            self._forget_keys(session)
             return found
 
     def _keep_taken_back(self, session: Session) -> None:
         """Have the journal keep what the transaction takes back, of which it is then sure that it outlives a backup.
 
+        The keys that go with it are noted as well.
+
         A commit that fails afterwards leaves lines of what was ordered and not done: after a restoring it is done.
 
         Raises:
             StoreFullError: the journal's disk does not take it; nothing is taken back.
+            StoreBusyError: nor is it where the keys' file cannot be written.
         """
         session.flush()
+        going = voice_keys.going(session)
+        if going and self.voice_keys is not None:
+            self.voice_keys.note_going(going)
         found = taken_back.lines(session)
         if not found or self.journal is None:
             return
@@ -152,6 +161,13 @@ class Database:
         except OSError as error:
             text = f"what was taken back cannot be noted: {error.strerror}"
             raise StoreFullError(f"{self.shown}: {text}") from error
+
+    def _forget_keys(self, session: Session) -> None:
+        """Delete the keys of what a commit has deleted; where that fails, `settle_keys` does it."""
+        going = voice_keys.going(session)
+        if going and self.voice_keys is not None:
+            with suppress(StoreBusyError):
+                self.voice_keys.forget({mark for mark, _ in going})
 
     def _work_frozen(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kw: P.kwargs
@@ -244,6 +260,15 @@ class Database:
             raise self._outage.note(Trouble.BUSY, text) from error
         return await asyncio.wrap_future(future)
 
+    async def settle_keys(self) -> None:
+        """End the erasing of keys that a crash or a disk has broken off; raises StoreBusyError."""
+        keys = self.voice_keys
+        if keys is None:
+            return
+        noted = await asyncio.to_thread(keys.going)
+        if noted:
+            await asyncio.to_thread(keys.forget, await self.write(voice_keys.settle))
+
     def scrub(self) -> None:
         """Take from the database's files what was deleted before, as far as it can be reached; it blocks.
 
@@ -288,17 +313,15 @@ class Database:
         try:
             if self._frozen:
                 self._thaw()
-            with (
-                self._outage.watch(writes=True),
-                self._writing() as session,
-                session.begin(),
-            ):
-                done = [
-                    (job, result)
-                    for job in batch
-                    if (result := self._run(session, job)) is not _FAILED
-                ]
-                self._keep_taken_back(session)
+            with self._outage.watch(writes=True), self._writing() as session:
+                with session.begin():
+                    done = [
+                        (job, result)
+                        for job in batch
+                        if (result := self._run(session, job)) is not _FAILED
+                    ]
+                    self._keep_taken_back(session)
+                self._forget_keys(session)
         except BaseException as error:  # noqa: BLE001  # each caller gets it; none may hang
             for job in batch:
                 if not job.future.done():
@@ -313,7 +336,7 @@ class Database:
         Trouble of the database's ends the whole batch: SQLite may have undone all of it already, and what
         would follow then would be committed though its callers are told that it failed.
         """
-        noted = len(taken_back.lines(session))
+        noted, going = len(taken_back.lines(session)), len(voice_keys.going(session))
         try:
             with session.begin_nested(), self._outage.watch(writes=True):
                 result = job.work(session)
@@ -324,6 +347,7 @@ class Database:
             if isinstance(error.__context__, StoreBusyError):
                 raise error.__context__ from error  # the savepoint went with the transaction
             taken_back.keep(session, noted)
+            voice_keys.keep_going(session, going)
             job.future.set_exception(error)
             return _FAILED
         return result

@@ -2,7 +2,8 @@
 
 PostgreSQL keeps the bytes of deleted rows in its tables' files and in its log until it uses their room again, and no client can
 change that. So what it is given of a voice segment is encrypted, with a key for each utterance; the key lies here, in a
-SQLite file that overwrites what it deletes. Erasing the rows deletes their keys first: what is left cannot be read.
+SQLite file that overwrites what it deletes. Keys go after the commit that has deleted their rows: one that fails leaves
+what was there. That they are to go is noted in the file before it, and `settle` ends what a crash between has left.
 
 In a row the member ``sealed`` has the place of ``voice_data``: the key's id, a dot, and Base64 of nonce and cipher text.
 """
@@ -15,17 +16,19 @@ import secrets
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import JSON, event, select, type_coerce
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from staging.errors import StoreBusyError
 from staging.store.models import Report
 from wire.errors import WireError
+from wire.reports import KEYS_VOICE
 from wire.voice import parse_segment
 
 FILE_NAME = "voice-keys.sqlite"
@@ -35,10 +38,15 @@ ID_BYTES, KEY_BYTES, NONCE_BYTES = 8, 16, 12
 BUSY_TIMEOUT_S = 5.0
 # Utterances that are spoken at one time, of one process: one that is forgotten here gets a second key.
 OPEN_LIMIT = 1024
-_INFO = "voice keys"
-_SCHEMA = "CREATE TABLE IF NOT EXISTS keys (id BLOB PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID"
+_INFO, _GOING = "voice keys", "keys that go"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS keys (id BLOB PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS going (id BLOB, device_id INTEGER, PRIMARY KEY (id, device_id)) WITHOUT ROWID;
+"""
 
 _Key = tuple[bytes, bytes]
+Going = tuple[bytes, int]
+"""A key's id, and the device whose rows it is for."""
 
 
 class VoiceKeys:
@@ -78,31 +86,46 @@ class VoiceKeys:
         rest = {name: member for name, member in value.items() if name != SEALED}
         return rest | {PLAIN: "" if sound is None else base64.b64encode(sound).decode()}
 
-    def forget(self, values: Iterable[Any]) -> None:
-        """Delete the keys of rows' values, in the file too; raises StoreBusyError."""
-        marks = {mark for mark in map(mark_of, values) if mark is not None}
-        if not marks or (self._connection is None and not self._path.exists()):
-            return
+    def leave(self, marks: Collection[bytes]) -> None:
+        """Seal nothing more with these keys, which are to go."""
         with self._lock:
-            self._open = OrderedDict(
-                (name, used) for name, used in self._open.items() if used[0][0] not in marks
-            )
-            self._change("DELETE FROM keys WHERE id = ?", [(mark,) for mark in marks])
+            self._leave(marks)
+
+    def _leave(self, marks: Collection[bytes]) -> None:
+        kept = ((name, used) for name, used in self._open.items() if used[0][0] not in marks)
+        self._open = OrderedDict(kept)
+
+    def note_going(self, going: Sequence[Going]) -> None:
+        """Note keys that go once their rows are gone; raises StoreBusyError."""
+        with self._lock:
+            if self._is_there():
+                self._change(going, "INSERT OR IGNORE INTO going (id, device_id) VALUES (?, ?)")
+
+    def going(self) -> list[Going]:
+        """Return the keys of which it was noted that they go, and that are there; raises StoreBusyError."""
+        with self._lock:
+            return self._found("SELECT id, device_id FROM going") if self._is_there() else []
+
+    def spare(self, going: Sequence[Going]) -> None:
+        """Let keys stay, since their rows have; raises StoreBusyError."""
+        with self._lock:
+            self._change(going, "DELETE FROM going WHERE id = ? AND device_id = ?")
+
+    def forget(self, marks: Collection[bytes]) -> None:
+        """Delete keys, in the file too; raises StoreBusyError."""
+        with self._lock:
+            if marks and self._is_there():
+                self._leave(marks)
+                rows = [(mark,) for mark in marks]
+                self._change(
+                    rows, "DELETE FROM keys WHERE id = ?", "DELETE FROM going WHERE id = ?"
+                )
 
     def keep(self, marks: Collection[bytes]) -> None:
         """Delete every key but these: a store was put in the place of another; raises StoreBusyError."""
-        if self._connection is None and not self._path.exists():
-            return
         with self._lock:
-            try:
-                found = [
-                    row
-                    for row in self._file().execute("SELECT id FROM keys")
-                    if row[0] not in marks
-                ]
-            except sqlite3.Error as error:
-                raise self._failed(error) from error
-            self._change("DELETE FROM keys WHERE id = ?", found)
+            found = self._found("SELECT id FROM keys") if self._is_there() else []
+        self.forget({mark for (mark,) in found if mark not in marks})
 
     def close(self) -> None:
         """Close the file."""
@@ -118,7 +141,7 @@ class VoiceKeys:
             key, last = self._open.pop(name, (None, 0))
             if key is None or segment <= last:
                 key = (secrets.token_bytes(ID_BYTES), secrets.token_bytes(KEY_BYTES))
-                self._change("INSERT INTO keys (id, key) VALUES (?, ?)", [key])
+                self._change([key], "INSERT INTO keys (id, key) VALUES (?, ?)")
             self._open[name] = key, segment
             while len(self._open) > OPEN_LIMIT:
                 self._open.popitem(last=False)
@@ -130,27 +153,31 @@ class VoiceKeys:
         except (binascii.Error, ValueError):
             return None
         with self._lock:
-            try:
-                found = (
-                    self._file().execute("SELECT key FROM keys WHERE id = ?", (mark,)).fetchone()
-                )
-            except sqlite3.Error as error:
-                raise self._failed(error) from error
-        if found is None:
+            found = self._found("SELECT key FROM keys WHERE id = ?", mark)
+        if not found:
             return None
+        key = found[0][0]
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # see _cipher
 
         try:
-            return bytes(
-                _cipher(found[0]).decrypt(hidden[:NONCE_BYTES], hidden[NONCE_BYTES:], mark)
-            )
+            return bytes(_cipher(key).decrypt(hidden[:NONCE_BYTES], hidden[NONCE_BYTES:], mark))
         except (InvalidTag, ValueError):
             return None  # damaged
 
-    def _change(self, statement: str, rows: list[tuple[bytes, ...]]) -> None:
+    def _is_there(self) -> bool:
+        return self._connection is not None or self._path.exists()
+
+    def _found(self, statement: str, *values: object) -> list[Any]:
+        try:
+            return self._file().execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _change(self, rows: Sequence[tuple[bytes | int, ...]], *statements: str) -> None:
         try:
             with self._file() as connection:
-                connection.executemany(statement, rows)
+                for statement in statements:
+                    connection.executemany(statement, rows)
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
@@ -164,7 +191,7 @@ class VoiceKeys:
             made.execute("PRAGMA journal_mode=DELETE")
             made.execute("PRAGMA synchronous=FULL")
             made.execute("PRAGMA secure_delete=ON")
-            made.execute(_SCHEMA)
+            made.executescript(_SCHEMA)
             self._connection = made
         return self._connection
 
@@ -205,6 +232,52 @@ def of(session: Session) -> VoiceKeys | None:
     """Return the keys of a session's store."""
     found: VoiceKeys | None = session.info.get(_INFO)
     return found
+
+
+def note_going(session: Session, device_id: int, values: Iterable[Any]) -> None:
+    """Note the keys of rows' values that the session deletes."""
+    keys = of(session)
+    if keys is not None:
+        marks = {mark for mark in map(mark_of, values) if mark is not None}
+        keys.leave(marks)
+        session.info.setdefault(_GOING, []).extend((mark, device_id) for mark in marks)
+
+
+def going(session: Session) -> Sequence[Going]:
+    """Return the keys that go when the session commits."""
+    found: list[Going] = session.info.get(_GOING, [])
+    return found
+
+
+def keep_going(session: Session, count: int) -> None:
+    """Let the first ``count`` of them go alone: the work that noted the others has failed."""
+    del session.info.get(_GOING, [])[count:]
+
+
+def settle(session: Session) -> set[bytes]:
+    """Return the keys that were to go and whose rows are gone; the others stay, for what was to delete their rows has failed.
+
+    A transaction that writes: so none is under way that has noted something and may still fail.
+
+    Raises:
+        StoreBusyError: the file cannot be read.
+    """
+    keys = of(session)
+    if keys is None:
+        return set()
+    own = set(going(session))  # of other work in this transaction
+    noted = [each for each in keys.going() if each not in own]
+    stay = [each for each in noted if _has_rows(session, *each)]
+    with suppress(StoreBusyError):  # the next time, then
+        keys.spare(stay)
+    return {mark for mark, _ in noted} - {mark for mark, _ in stay}
+
+
+def _has_rows(session: Session, mark: bytes, device_id: int) -> bool:
+    sealed = type_coerce(Report.value, JSON)[SEALED].as_string()
+    is_sealed = sealed.startswith(f"{mark.hex()}.")
+    of_device = (Report.device_id == device_id, Report.key.in_(KEYS_VOICE))
+    return session.scalar(select(Report.ts).where(*of_device, is_sealed).limit(1)) is not None
 
 
 @event.listens_for(Report, "load")

@@ -203,11 +203,11 @@ def expire(session: Session, device_id: int, before: int, limit: int, now: int) 
 
 
 def forget_keys(session: Session, device_id: int, times: Sequence[int]) -> None:
-    """Delete the keys of the voice of these times (ms), before its rows go; a store that is a file has none."""
-    keys = voice_keys.of(session)
-    if keys is not None:
+    """Let the keys of the voice of these times (ms) go with its rows; a store that is a file has none."""
+    if voice_keys.of(session) is not None:
         of_these = (Report.device_id == device_id, Report.ts.in_(times), Report.key.in_(KEYS_VOICE))
-        keys.forget(session.scalars(select(Report.value).where(*of_these)))
+        found = session.scalars(select(Report.value).where(*of_these))
+        voice_keys.note_going(session, device_id, found)
 
 
 def forget_old(session: Session, now: int) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
+from staging.erasing import Eraser
 from staging.errors import StoreBusyError
 from staging.gateway.reports import decide
-from staging.store import Database, copies, devices, effects
+from staging.recognition.outcomes import OutcomeLog
+from staging.store import Database, copies, devices, effects, family, voice_keys
 from staging.store.effects import Wanted
 from staging.store.models import Report
 from staging.store.voice_keys import FILE_NAME, PLAIN, SEALED, VoiceKeys, mark_of
 from tests.staging.conftest import Databases
+from wire.family import Spoken
 from wire.voice import VoiceSegment
 
 SOUND = (b"\x14\0\0\0" + bytes(range(20))) * 8  # frames with their lengths
@@ -54,7 +59,9 @@ def test_a_forgotten_key_is_in_no_file_and_opens_nothing(keys: VoiceKeys, tmp_pa
         found = dict(file.execute("SELECT id, key FROM keys"))
     key = found[mark_of(gone)]
     assert key in (tmp_path / FILE_NAME).read_bytes()
-    keys.forget([gone, "no voice", None, {SEALED: 5}, {SEALED: "zz.zz"}])
+    mark = mark_of(gone)
+    assert mark is not None
+    keys.forget({mark})
     assert [path.name for path in tmp_path.iterdir() if key in path.read_bytes()] == []
     assert keys.opened(gone) == segment(0) | {PLAIN: ""}
     assert keys.opened(kept) == segment(0, 10_002)
@@ -69,6 +76,11 @@ def test_keys_of_a_store_that_was_replaced_go(keys: VoiceKeys) -> None:
     keys.keep({mark})
     assert keys.opened(old)[PLAIN] == ""
     assert keys.opened(new) == segment(0, 10_002)
+
+
+@pytest.mark.parametrize("value", ["no voice", None, 5, {SEALED: 5}, {SEALED: "zz.zz"}, {}])
+def test_what_is_not_sealed_has_no_key(value: object) -> None:
+    assert mark_of(value) is None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +102,9 @@ def test_what_is_no_sound_is_not_sealed(keys: VoiceKeys, tmp_path: Path) -> None
     for value in (segment(3, sound=b""), {"id": "x"}, {PLAIN: "not Base64"}):
         assert keys.seal(1, value) == value
         assert keys.opened(value) == value
-    keys.forget([])
+    keys.forget(set())
+    keys.note_going([(b"8 bytes.", 1)])
+    assert keys.going() == []
     keys.keep(set())
     assert not (tmp_path / FILE_NAME).exists()
 
@@ -136,3 +150,109 @@ def test_a_copy_has_the_voice_open_and_a_postgresql_made_of_it_has_it_sealed(
     assert again.call(read) == [segment(0)]
     assert keys.opened(before[0])[PLAIN] == ""
     again.close()
+
+
+class Erased:
+    """A store with one utterance, which is about to be erased, and the file of its key."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database, self.path = database, folder / FILE_NAME
+        self.outcomes = OutcomeLog(folder)
+        self.keys = database.voice_keys = VoiceKeys(self.path)
+        self.device = database.call(devices.add, None, 0).id
+        wanted = [Wanted(decide("", {"duer_voice": segment(0)}))]
+        database.call(effects.apply_all, self.device, None, wanted, 1000)
+
+    def erase(self, session: Session) -> None:
+        family.erase_spoken(session, self.device, [Spoken(10_001, 1000)], 2000)
+
+    def values(self) -> list[Any]:
+        """Return what is read of the history."""
+        with_rows = self.database.call(lambda session: list(session.scalars(select(Report))))
+        return [report.value for report in with_rows]
+
+    def count(self, table: str = "keys") -> int:
+        with contextlib.closing(sqlite3.connect(self.path)) as file:
+            return int(file.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    async def start(self) -> None:
+        """Do what a cloud does at its start."""
+        await Eraser(self.database, self.outcomes, lambda: 3000).rest()
+
+
+@pytest.fixture
+def erased(database: Database, tmp_path: Path) -> Erased:
+    return Erased(database, tmp_path)
+
+
+def refuse(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def break_commit(database: Database) -> None:
+    def on_commit(_connection: object) -> None:
+        event.remove(database._writer, "commit", on_commit)
+        raise sqlite3.OperationalError("the connection is gone")
+
+    event.listen(database._writer, "commit", on_commit)
+
+
+async def test_a_commit_that_fails_leaves_the_voice_that_it_was_to_erase(erased: Erased) -> None:
+    break_commit(erased.database)
+    with pytest.raises(sqlite3.OperationalError):
+        await erased.database.write(erased.erase)
+    assert erased.count("going") == 1
+    assert erased.values() == [segment(0)]
+    await erased.start()
+    assert (erased.count("going"), erased.values()) == (0, [segment(0)])
+    await erased.database.write(erased.erase)
+    assert (erased.count(), erased.count("going"), erased.values()) == (0, 0, [])
+
+
+async def test_a_journal_that_is_full_leaves_it_as_well(erased: Erased) -> None:
+    erased.database.journal = refuse
+    with pytest.raises(StoreBusyError):
+        erased.database.call(erased.erase)
+    await erased.start()
+    assert (erased.count(), erased.values()) == (1, [segment(0)])
+
+
+async def test_a_crash_after_the_commit_is_ended_at_the_next_start(
+    erased: Erased, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(_marks: object) -> None:
+        raise StoreBusyError("as far as a killed process came")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(erased.keys, "forget", crash)
+        await erased.database.write(erased.erase)
+        assert (erased.count(), erased.values()) == (1, [])
+        with pytest.raises(StoreBusyError):
+            await erased.start()
+        assert erased.database.call(family.waiting) != []
+    await erased.start()
+    assert (erased.count(), erased.count("going")) == (0, 0)
+    assert erased.database.call(family.waiting) == []
+
+
+async def test_work_that_fails_beside_other_work_takes_no_key(erased: Erased) -> None:
+    def fails(session: Session) -> None:
+        erased.erase(session)
+        raise ValueError("something else")
+
+    done = await asyncio.gather(
+        erased.database.write(fails), erased.database.write(devices.add, None, 0),
+        return_exceptions=True,
+    )  # fmt: skip
+    assert isinstance(done[0], ValueError)
+    assert (erased.count(), erased.count("going"), erased.values()) == (1, 0, [segment(0)])
+
+
+def test_what_the_same_transaction_erases_is_not_decided_before_its_end(erased: Erased) -> None:
+    def erase_and_settle(session: Session) -> set[bytes]:
+        erased.erase(session)
+        erased.keys.note_going(voice_keys.going(session))  # of a try that failed before
+        return voice_keys.settle(session)
+
+    assert erased.database.call(erase_and_settle) == set()
+    assert erased.count() == 0
