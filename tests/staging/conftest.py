@@ -83,6 +83,20 @@ def statements_compiled_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def patient_stores() -> Iterator[None]:
+    """Let no statement, lock or connection be given up because this machine is busy; who tests that sets it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (
+            "BUSY_TIMEOUT_MS",
+            "STATEMENT_TIMEOUT_MS",
+            "CONNECT_TIMEOUT_S",
+            "POOL_TIMEOUT_S",
+        ):
+            patch.setattr(engine, name, getattr(engine, name) * 12)
+        yield
+
+
 class FakeClock:
     """A wall clock in ms that the test sets."""
 
