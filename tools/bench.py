@@ -58,6 +58,10 @@ class Bench:
         self.token = ""
         self.recognises = False
         """Whether the cloud recognises what is said."""
+        self.agent_words: list[str | Path] = ["story-agent"]
+        """The program that is the agent, and its first arguments."""
+        self.cloud_words: list[str] = []
+        """What every start of the cloud is told too."""
         self.mqtt_port = 0
         """The broker's port, the same at each start; 0: there was none yet."""
 
@@ -84,7 +88,7 @@ class Bench:
              "--device-port", str(choose_port(device_port, "DEVICE_PORT") if device_port else 0),
              *(["--recognise"] if recognise else []),
              *(["--mqtt-port", str(self.mqtt_port)] if mqtt else []),
-             *(["--bench-faults"] if faults else [])],
+             *(["--bench-faults"] if faults else []), *self.cloud_words],
             self.folder / "cloud.log",
         )  # fmt: skip
         ready = self.cloud.wait_for_line(r"ready api=(\S+) device=(\S+)")
@@ -112,9 +116,10 @@ class Bench:
         """Start the agent, with these variables too; return the seconds until it was registered."""
         started = time.monotonic()
         own = {} if self.machine is None else self.machine.variables
+        program, *first = self.agent_words
         self.agent = self._start(
-            "story-agent",
-            ["run", "--profile", self.profile_path, "--state", self.state,
+            str(program),
+            [*first, "run", "--profile", self.profile_path, "--state", self.state,
              "--config", self.folder / "agent.toml"],
             self.folder / "agent.log",
             own | dict(environment or {}),

@@ -3,9 +3,9 @@
     python -m tools.voice_proof [--link coap|mqtt] [--store sqlite|postgresql] [--write FILE]
 
 Real parts: an agent and a cloud, each a process, the codec, TLS, the open API, the commands. A marked sound (a tone, and
-the bytes that it becomes on the way) is sent by ``story-agent say``, and then looked for in every file of the cloud and
-of the machine: as segments, as Base64, as frames, and as samples in which the tone sounds; with PostgreSQL in all of its files
-too. Exit code 0 only if every row holds.
+the bytes that it becomes on the way) is sent by ``story-agent say`` and said into a microphone (`tools.voice_heard`), and then
+looked for in every file of the cloud and of the machine: as segments, as Base64, as frames, and as samples in which the tone
+sounds; with PostgreSQL in all of its files too. Exit code 0 only if every row holds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import functools
 import json
 import math
 import os
@@ -28,13 +29,16 @@ from audio.pcm import Pcm
 from audio.wav import render_wav
 from staging.client import OpenApiClient, OpenApiError
 from staging.commands.common import DATABASE_VARIABLE
+from tools import voice_heard
 from tools.bench import Bench
 from tools.postgresql import postgresql
 from tools.processes import BenchError, command
+from wire.family import Why
 from wire.voice import parse_history_text, unpack_frames
 
 RATE = 8000
 KEPT_HERTZ, ERASED_HERTZ, OFFLINE_HERTZ = 600, 950, 1350
+HEARD_HERTZ = {Why.COMMAND: 1050, Why.BUTTON: 1150, Why.WORD: 1250}
 SECONDS = 2.0
 # What the receipt promises.
 ERASE_SECONDS = 60.0
@@ -64,12 +68,19 @@ class Proof:
     # What is sent, and where it is.
 
     def say(self, hertz: int) -> list[bytes]:
-        """Send a tone as an utterance; return the marks by which it is found: its segments, in parts, and frames."""
-        before = {entry["timeStamp"] for entry in self._voice()}
+        """Send a tone as an utterance; return the marks by which it is found."""
+        return self.marks_of(lambda: self._send(hertz))
+
+    def _send(self, hertz: int) -> None:
         path = self.bench.folder / f"{hertz}.wav"
         path.write_bytes(render_wav(tone(hertz)))
         command("story-agent", "say", path, "--state", self.bench.state)
         path.unlink()
+
+    def marks_of(self, say: Callable[[], object]) -> list[bytes]:
+        """Return the marks of what is said meanwhile: its segments, in parts, and frames."""
+        before = {entry["timeStamp"] for entry in self._voice()}
+        say()
         new = [entry for entry in self._voice() if entry["timeStamp"] not in before]
         segments = [parse_history_text(entry["value"]).voice_data for entry in new]
         marks: list[bytes] = []
@@ -133,6 +144,11 @@ class Proof:
     def run(self, *, restarts: bool) -> None:
         """Take all steps; ``restarts``: the cloud is where it was when it starts again, unlike a bench's broker."""
         self.erase_by_the_api()
+        if lacking := voice_heard.lacking():
+            print(f"left out: the microphone; this machine has no {', '.join(lacking)}", flush=True)
+        else:
+            with voice_heard.room(self.bench) as room:
+                self.erase_what_was_heard(room)
         if restarts:
             self.erase_without_the_cloud()
         self.give_away()
@@ -164,6 +180,43 @@ class Proof:
 
     def _is_told(self) -> bool:
         return bool(self.client.voice_ledger(self.uuid, limit=1).entries[0]["why"] == "file")
+
+    def erase_what_was_heard(self, room: voice_heard.Room) -> None:
+        """Say a mark into the microphone, however it is opened; erase it by the page or the open API, and look for it."""
+        for why, reason in voice_heard.ways().items():
+            if reason:
+                print(f"left out: a microphone opened by {why}: {reason}", flush=True)
+                continue
+            if why is Why.WORD:
+                room.enrol()
+            hertz = HEARD_HERTZ[why]
+            marks = self.marks_of(functools.partial(room.say, why, tone(hertz, voice_heard.RATE)))
+            there = bool(marks) and self.is_stored(marks, hertz)
+            self.row(f"said into the microphone, opened by {why}: it is stored, and both ledgers say why",
+                     holds=there and self.wait(functools.partial(self._says, why), 10) is not None,
+                     detail=f"machine: {self.ledger()[0]['why']}")  # fmt: skip
+            by_page = why is not Why.BUTTON
+            self._erase_newest(room, by_page=by_page)
+            took = self.wait(functools.partial(self._is_nowhere, marks, hertz, by_page=by_page))
+            way = "the device page, whose ledger says so too," if by_page else "the open API"
+            self.row(f"erased by {way} no file of cloud or machine has a trace of it", holds=took is not None,
+                     detail="" if took is None else f"after {took:.1f} s")  # fmt: skip
+
+    def _says(self, why: Why) -> bool:
+        told = self.client.voice_ledger(self.uuid, limit=1).entries[0]["why"]
+        return bool(told == self.ledger()[0]["why"] == why)
+
+    def _erase_newest(self, room: voice_heard.Room, *, by_page: bool) -> None:
+        if by_page:
+            room.erase_by_page(int(self.ledger()[0]["number"]))
+        else:
+            entry = self.client.voice_ledger(self.uuid, limit=1).entries[0]
+            self.client.erase_voice(self.uuid, entry["id"])
+
+    def _is_nowhere(self, marks: Sequence[bytes], hertz: int, *, by_page: bool) -> bool:
+        told = self.client.voice_ledger(self.uuid, limit=1).entries[0]
+        is_told = bool(told["eraseTime"]) and (not by_page or self.ledger()[0]["erased"] == "done")
+        return is_told and not self.traces(marks, hertz)
 
     def erase_without_the_cloud(self) -> None:
         """Order it on the machine while the cloud is dead; it is done when it is back."""
@@ -238,11 +291,11 @@ class Proof:
         return OpenApiClient(self.bench.api, app["apikey"], app["secret"], token)
 
 
-def tone(hertz: int) -> Pcm:
+def tone(hertz: int, rate: int = RATE) -> Pcm:
     """Return a tone of `SECONDS`."""
-    count = round(RATE * SECONDS)
-    wave = (round(9000 * math.sin(2 * math.pi * hertz * n / RATE)) for n in range(count))
-    return Pcm(RATE, array("h", wave).tobytes())
+    count = round(rate * SECONDS)
+    wave = (round(9000 * math.sin(2 * math.pi * hertz * n / rate)) for n in range(count))
+    return Pcm(rate, array("h", wave).tobytes())
 
 
 def sounds(data: bytes, hertz: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -24,6 +25,26 @@ FREE_TRIES = 5
 REPLAYS = 20
 SECONDS = 8.0
 WRONG = "a wrong password, "
+PROXY, OTHER_PROXY, NO_PROXY = "127.0.7.1", "127.0.7.2", "127.0.1.5"
+# One client's address, as different proxies write it.
+SPELLINGS = (
+    "203.0.113.7", "203.0.113.7:4711", "::ffff:203.0.113.7", "[::ffff:203.0.113.7]:80", "::FFFF:cb00:7107",
+    "0:0:0:0:0:ffff:203.0.113.7", "x,\t203.0.113.7", "[::ffff:cb00:7107]",
+)  # fmt: skip
+SPELLINGS_6 = (
+    "2001:db8::1", "2001:DB8:0:0:0:0:0:1", "[2001:db8::1]:443", "2001:0db8:0000::0001", "[2001:db8::1]",
+    "2001:db8::1%eth0",
+)  # fmt: skip
+HEADERS: Mapping[str, tuple[str, Callable[[int], str]]] = {
+    "hosts of one IPv6 network, by two proxies": (PROXY, lambda n: f"2001:db8:1::{n:x}, fd00:7::{n + 1:x}"),
+    "made-up hops before the client": (PROXY, lambda n: f"198.51.100.{n}, 203.0.113.8, {OTHER_PROXY}"),
+    "what is no address": (PROXY, lambda n: ("", ",", "unknown", f"x{n}", "203.0.113", "::g", "1" * 5000, "_hidden", "10.0.0.1/8")[n % 9]),
+    "what is no address before a proxy": (PROXY, lambda n: f"garbage {n}, {OTHER_PROXY}"),
+    "a proxy of nobody's": (NO_PROXY, lambda n: f"203.0.113.{n}, {PROXY}"),
+    "spellings of an IPv4 address": (PROXY, lambda n: SPELLINGS[n % len(SPELLINGS)]),
+    "spellings of an IPv6 address": (PROXY, lambda n: SPELLINGS_6[n % len(SPELLINGS_6)]),
+}  # fmt: skip
+"""The peer, and what its header says at each guess."""
 
 
 def brake(site: Site) -> Outcome:
@@ -70,6 +91,24 @@ def forwarded(site: Site) -> Outcome:
         with site.browser("127.0.1.3", **{"X-Forwarded-For": f"203.0.113.{number}"}) as client:
             checked += site.try_console(user, f"{WRONG}{number}", client) == 401
     return Outcome(checked <= FREE_TRIES, f"{checked} of 20 guesses were checked")
+
+
+def proxied(site: Site) -> Outcome:
+    """Write into ``X-Forwarded-For`` what a proxy passes on or adds to; each kind for an account of its own."""
+    counts = {}
+    for kind, (peer, header) in HEADERS.items():
+        user, counts[kind] = site.account(), 0
+        for number in range(20):
+            with site.browser(peer, **{"X-Forwarded-For": header(number)}) as client:
+                counts[kind] += site.try_console(user, f"{WRONG}{number}", client) == 401
+    # Where a proxy says nothing, and for another client behind it, there is a log-in.
+    with site.browser(PROXY, **{"X-Forwarded-For": "203.0.113.200"}) as client:
+        status = site.try_console(site.account(), PASSWORD, client)
+    told = ", ".join(f"{kind}: {count}" for kind, count in counts.items())
+    return Outcome(
+        all(0 < count <= FREE_TRIES for count in counts.values()) and status == 200,
+        f"of 20 guesses each were checked: {told}; another client behind the proxy: {status}",
+    )
 
 
 def replay_change(site: Site) -> Outcome:
@@ -162,6 +201,7 @@ ATTACKS = (
     Attack("log-in brake", "have many passwords checked by asking for all at once", brake),
     Attack("lock-out", "keep a family out of its account by wrong passwords", lock_out),
     Attack("forwarded address", "seem to come from elsewhere each time", forwarded),
+    Attack("behind a proxy", "seem to come from elsewhere by what a proxy passes on", proxied),
     Attack("which devices there are", "find out uuids by trying them", which_uuids),
     Attack("replay of a change", "have a change made again after a crash", replay_change),
     Attack("replay of a read", "have a request answered again after a crash", replay_read),

@@ -21,6 +21,8 @@ from tools.processes import Service, command
 PASSWORD = "a long enough password"  # noqa: S105  # of accounts that live for a minute
 TIMEOUT = 30.0
 MEGABYTE = 2**20
+# Where the operator's proxies are.
+PROXIES = ("127.0.7.0/29", "fd00:7::/64")
 # A line of the cloud's log as `staging.logs` writes it, and of a traceback below one.
 LOG_LINE = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) [\w.]+: .*|    \| .*|ready api=.*"
@@ -50,6 +52,7 @@ class Site:
     def __init__(self, folder: Path, workers: int = 0) -> None:
         """Use ``folder``, which must exist; `start` starts the processes. ``workers`` need a PostgreSQL."""
         self.bench = Bench(folder)
+        self.bench.cloud_words = [word for each in PROXIES for word in ("--trusted-proxy", each)]
         self.folder = folder
         self.clients: dict[str, OpenApiClient] = {}
         self.workers: list[Service] = []
@@ -69,7 +72,7 @@ class Site:
         self.bench.start_cloud(api, device, mqtt=bool(self.urls))
         for number, url in enumerate(self.urls):
             words: list[str | Path] = ["worker", "--name", f"w{number}"]
-            words += ["--data", self.bench.cloud_data]
+            words += ["--data", self.bench.cloud_data, *self.bench.cloud_words]
             worker = Service(
                 "story-cloud", [*words, "--api-port", url.rpartition(":")[2] or "0"],
                 self.folder / f"worker-{number}.log",
