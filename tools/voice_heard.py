@@ -29,7 +29,8 @@ from tools.bench import Bench
 from tools.button_agent import TALK
 from tools.processes import BIN, BenchError, command, free_port
 from tools.pulse import MicServer
-from tools.speech import sound_of
+from tools.speech import sound_of, speak
+from tools.wake_proof import COOLDOWN_SECONDS, TAKES, TALE, WORD
 from wire.family import Why
 
 RATE = 16000
@@ -42,11 +43,6 @@ TRIES = 3
 MONITOR_SECONDS = 1.5
 # A press that is shorter than a hold: listening then goes on until it is silent.
 PRESS_SECONDS = 0.1
-WORD = "故事故事"
-# Of one voice, and never twice the same way.
-TAKES = (("-p", "45"), ("-p", "55"), ("-p", "62", "-s", "130"), ("-p", "50", "-s", "112"))
-# Of two words, after which the next counts (`audio.wake_match`).
-COOLDOWN_SECONDS = 2.2
 HEARD_SECONDS = 6.0
 BUTTON_AGENT = Path(__file__).with_name("button_agent.py")
 SETTINGS = """\
@@ -95,7 +91,10 @@ class Room:
         self._bench.agent_again()
 
     def enrol(self) -> None:
-        """Teach the machine the word, from recordings."""
+        """Teach the machine the word, from recordings, and what it is not, from a story."""
+        tale = self._bench.state / "media" / "tale.wav"
+        tale.parent.mkdir(exist_ok=True)
+        tale.write_bytes(speak(TALE))
         files = []
         for number, manner in enumerate(TAKES):
             files.append(self._bench.folder / f"take-{number}.wav")

@@ -101,17 +101,16 @@ class Proof:
         folder = self.bench.folder
         found = []
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink():
-                data = path.read_bytes()
-                if any(mark in data for mark in (*marks, *words)) or sounds(data, hertz):
-                    found.append(str(path.relative_to(folder)))
+            data = content(path)
+            if any(mark in data for mark in (*marks, *words)) or sounds(data, hertz):
+                found.append(str(path.relative_to(folder)))
         return found + self._in_the_server(marks)
 
     def _in_the_server(self, marks: Sequence[bytes]) -> list[str]:
         """Return the files of PostgreSQL, its log among them, that have a mark."""
         files = [] if self.server is None else sorted(self.server.rglob("*"))
-        there = [path for path in files if path.is_file() and not path.is_symlink()]
-        return [path.name for path in there if any(mark in path.read_bytes() for mark in marks)]
+        found = ((path, content(path)) for path in files)
+        return [path.name for path, data in found if any(mark in data for mark in marks)]
 
     def is_stored(self, marks: Sequence[bytes], hertz: int) -> bool:
         """Return whether a sound is stored: in a file or, where files have it sealed, for the API."""
@@ -198,8 +197,8 @@ class Proof:
             by_page = why is not Why.BUTTON
             self._erase_newest(room, by_page=by_page)
             took = self.wait(functools.partial(self._is_nowhere, marks, hertz, by_page=by_page))
-            way = "the device page, whose ledger says so too," if by_page else "the open API"
-            self.row(f"erased by {way} no file of cloud or machine has a trace of it", holds=took is not None,
+            way = "the device page, and its ledger says so" if by_page else "the open API"
+            self.row(f"erased by {way}: no file of cloud or machine has a trace of it", holds=took is not None,
                      detail="" if took is None else f"after {took:.1f} s")  # fmt: skip
 
     def _says(self, why: Why) -> bool:
@@ -289,6 +288,14 @@ class Proof:
         words = ("token", "--app", str(app["appId"]), "--user", NEXT_USER)
         token = str(self.bench.story_cloud(*words)["access_token"])
         return OpenApiClient(self.bench.api, app["apikey"], app["secret"], token)
+
+
+def content(path: Path) -> bytes:
+    """Return what a file has; nothing of what is none, or has just gone."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_file() and not path.is_symlink():
+            return path.read_bytes()
+    return b""
 
 
 def tone(hertz: int, rate: int = RATE) -> Pcm:
