@@ -20,7 +20,7 @@ from agent.last_words import last_words
 from agent.run_words import DEFAULT_CONFIG, find_config, read_run
 from agent.words import speaking
 from base.printing import run_printing
-from ota.launch.launch import enter_active_release, restart
+from ota.launch.launch import ENV_SLOT, enter_active_release, restart
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,6 +51,7 @@ def _run(options: Any) -> int:
     # `agent.app` switches the collector on again.
     gc.disable()
     with last_words(options.state):
+        _leave_dying_image(options.state)
         from agent.daemon import run_daemon  # noqa: PLC0415
 
         find_config(options)
@@ -58,6 +59,16 @@ def _run(options: Any) -> int:
     if wants_restart:
         restart(options.words)
     return code
+
+
+def _leave_dying_image(state: Path) -> None:
+    """On a machine with images, do what the launcher does for releases."""
+    if (state / "ota" / "rauc.json").exists():
+        from agent.updates.leaving import leave_dying_image  # noqa: PLC0415  # not where releases are
+        from ota.launch.running import running_version  # noqa: PLC0415
+
+        if not os.environ.get(ENV_SLOT):
+            leave_dying_image(state, running_version())
 
 
 if __name__ == "__main__":

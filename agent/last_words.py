@@ -33,7 +33,8 @@ def keep(state: Path, text: str) -> None:
 def _is_watched(state: Path) -> bool:
     """Return whether an update is unfinished, or the release died soon after its last start."""
     is_updating = _member(state / "ota" / "task.json", "state") not in {None, *_FINAL}
-    return is_updating or bool(_member(state / "slots" / "starts.json", "early"))
+    died = (_member(state / place / "starts.json", "early") for place in ("slots", "ota"))
+    return is_updating or any(died)
 
 
 def _member(path: Path, name: str) -> object:

@@ -36,9 +36,9 @@ def stage() -> Iterator[Bench]:
 
 
 @contextmanager
-def agent(bench: Bench) -> Iterator[int]:
-    """Run an agent that is registered; yields its process id."""
-    bench.start_agent()
+def agent(bench: Bench, *, is_asked: bool = True) -> Iterator[int]:
+    """Run an agent that is registered; yields its process id. ``is_asked``: by its local API, which it loads then."""
+    bench.start_agent(is_asked=is_asked)
     assert bench.agent is not None
     try:
         yield bench.agent.process.pid

@@ -23,7 +23,7 @@ from ota.errors import (
 )
 from ota.fetch.folder import discard
 from ota.fetch.retry import Attempts
-from ota.install.installer import Installer, Progress
+from ota.install.installer import LEFT, Installer, Progress
 from ota.order.percent import Percent
 from ota.order.record import TaskRecord, show_transaction
 from ota.order.recovery import Action, Verdict, recover, show_left
@@ -91,6 +91,7 @@ class Updater:
         self._rng = rng
         standing = installer.standing()
         on_trial = standing.trial.transaction if standing.trial else None
+        self._is_older = on_trial == LEFT  # the version after it kept dying
         self._left = show_left(standing.last_rollback, running_version)
         self._record = TaskRecord(settings.state_dir, settings.download_dir, report, on_trial)
         self._verdict = recover(self._record.task, standing, running_version)
@@ -462,6 +463,8 @@ class Updater:
             if not self._trial.is_on:
                 return
             await self._trial.confirm()
+            if self._is_older and self._left is not None:
+                await self._trial.report_left(self._left, counts=True)
         await self._tidy()
 
     async def fail_trial(self, reason: str, *, in_doubt: bool = False) -> None:
@@ -487,7 +490,10 @@ class Updater:
 
     async def _await_confirmation(self) -> None:
         timeout = self._settings.confirm_timeout
-        if not await self._trial.wait_until_over(timeout):
+        is_over = await self._trial.wait_until_over(timeout)
+        if not is_over and self._is_older:  # it runs, and the one that it would go back to does not
+            await self.confirm()
+        elif not is_over:
             await self.fail_trial(
                 f"not proven within {timeout:g} s: {self._hooks.missing_checks()}",
                 in_doubt=self._hooks.lacks_cloud_only(),

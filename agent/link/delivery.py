@@ -28,6 +28,8 @@ from wire.numbered import (
 from wire.reports import report_payload
 
 RETRY_MAX_SECONDS = 60.0
+# The longest wait for a disk of our own: it costs nobody anything to look whether it gives reports again.
+DISK_RETRY_MAX_SECONDS = 10.0
 # Reports that are sent one by one before the outbox is asked again what goes first.
 SINGLY_MAX = 16
 # Bytes of JSON in one batch: the cloud takes 64 KiB, and a cut repeats the whole batch.
@@ -42,7 +44,7 @@ async def deliver(outbox: Outbox, link: Link) -> None:
     A batch that did not arrive goes again as half of it: a network that cuts every connection after some kilobytes
     would else take none, ever.
     """
-    backoff, most = Backoff(RETRY_MAX_SECONDS), BATCH_MAX
+    backoff, disk, most = Backoff(RETRY_MAX_SECONDS), Backoff(DISK_RETRY_MAX_SECONDS), BATCH_MAX
     while True:
         await link.registered.wait()
         await outbox.filled.wait()
@@ -54,10 +56,12 @@ async def deliver(outbox: Outbox, link: Link) -> None:
                 backoff.reset()  # the link paces its own retries, and what waits goes with the next one
         except OutboxError as error:
             _log.debug("%s", error)  # the outbox has logged it already
-            await asyncio.sleep(backoff.next())
+            if await _ends_within(link, disk.next()):
+                disk.reset()
         else:
             most = min(BATCH_MAX, most * 2)
             backoff.reset()
+            disk.reset()
 
 
 async def _ends_within(link: Link, seconds: float) -> bool:

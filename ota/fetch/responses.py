@@ -13,7 +13,16 @@ from wire.ota import OtaEvent
 
 # Temporary errors (RFC 9110): request timeout, too early, too many requests, 5xx.
 PASSING_STATUS = frozenset({408, 425, 429}) | frozenset(range(500, 600))
-_PAGE_TYPES = ("text/html", "application/xhtml")
+# What networks answer before their log-in, and no server of packages: a success without a file.
+_NO_FILE = frozenset({204, 205})
+# Types of what is for people or for their browsers; of a package only where somebody has set up a server badly.
+_PAGE_TYPES = (
+    "text/",
+    "application/xhtml",
+    "application/xml",
+    "application/json",
+    "application/javascript",
+)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
@@ -41,16 +50,24 @@ def looks_like_page(first: bytes) -> bool:
     return first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
 
 
+def looks_like_metadata(first: bytes) -> bool:
+    """Return whether a body that begins with ``first`` may be JSON, as TUF metadata is: else a network has answered."""
+    return first.lstrip()[:1] in {b"{", b"[", b""}
+
+
 def check_page(body: Body, first: bytes, length: int) -> None:
     """Refuse a web page in place of a file of ``length`` bytes: a hotel's log-in page passes by itself.
 
     Raises:
-        FetchError: the body begins as a page does, or says to be one and has another length.
+        FetchError: the body is empty, begins as a page does, or says to be a text and has another length.
     """
     if body.status != 200:
         return
+    size = body.header("Content-Length")
+    if size == "0":
+        raise FetchError(f"{show_url(body.url)}: an empty answer")
     is_page_type = (body.header("Content-Type") or "").lower().startswith(_PAGE_TYPES)
-    if looks_like_page(first) or (is_page_type and body.header("Content-Length") != str(length)):
+    if looks_like_page(first) or (is_page_type and size != str(length)):
         raise page_error(body.url)
 
 
@@ -77,7 +94,7 @@ def interpret(
         return BodyUse.WHOLE
     if status == 416 and here:
         return BodyUse.ASK_AGAIN
-    if status in PASSING_STATUS or status == 206:
+    if status in PASSING_STATUS | _NO_FILE or status == 206:
         raise FetchError(f"the server answered HTTP {status}")
     raise ContentError("refused by the server", f"HTTP {status}", OtaEvent.DOWNLOAD_FAIL)
 
@@ -112,7 +129,7 @@ def check_range(status: int, content_range: str | None, first: int, last: int, l
             raise NoDeltaError(f"the server does not keep to ranges: {detail}")
     elif status in {200, 416}:
         raise NoDeltaError(f"the server does not give ranges (HTTP {status})")
-    elif status in PASSING_STATUS:
+    elif status in PASSING_STATUS | _NO_FILE:
         raise FetchError(f"the server answered HTTP {status}")
     else:
         raise ContentError("refused by the server", f"HTTP {status}", OtaEvent.DOWNLOAD_FAIL)

@@ -13,6 +13,10 @@ from ota.launch.boot import Rollback, Trial
 from ota.trust.target import Target
 from wire.ota import OtaEvent
 
+# The transaction of the trial of an older version, to which a machine goes back from a confirmed one that keeps dying:
+# no cloud gives such a one.
+LEFT = "left"
+
 # Called with (bytes done, total bytes), from the thread that does the work.
 Progress = Callable[[int, int], None]
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from base.files import make_folder, write_atomically
 from ota.errors import ContentError, IncompletePackageError, MachineError, StoppedError
-from ota.install.installer import Progress, Standing
+from ota.install.installer import LEFT, Progress, Standing
 from ota.install.rauc_bus import (
     RaucBundleError,
     RaucBus,
@@ -123,6 +123,15 @@ def interpret(record: RaucRecord, running: str, boot_id: str) -> Standing:
         reason = f"the machine started slot {trial.old_slot} again, not {trial.slot}"
         rollback = Rollback(trial.version, reason, trial.transaction)
     return Standing(begun, rollback, restarts, given_up=record.given_up_in == boot_id)
+
+
+def may_start(booted: Slot, other: Slot) -> bool:
+    """Return whether the other slot holds a version that has run on this machine, and was not given up.
+
+    RAUC knows nothing of a slot that the factory wrote; it holds a system if the one that runs was installed from it.
+    """
+    is_factorys = not other.status and booted.status == "ok"
+    return other.boot_status == "good" and (other.status == "ok" or is_factorys)
 
 
 def read_boot_id() -> str:
@@ -230,12 +239,53 @@ class RaucInstaller:
         if record is not None and trial is None:
             return
 
+        went_back = trial is not None and trial.transaction == LEFT
+
         async def work(rauc: RaucBus) -> None:
             booted = trial.slot if trial else find_pair(await rauc.slots())[0].name
             await rauc.mark("good", booted)
+            if trial and went_back:
+                await rauc.mark("bad", trial.old_slot)
 
         self._with_bus(work)
-        self._store(RaucRecord())
+        self._store(
+            RaucRecord(None, record.last_rollback) if record and went_back else RaucRecord()
+        )
+
+    def is_confirmed(self) -> bool:
+        """Return whether the running version is on no trial, and no restart out of it is pending."""
+        record = self._read()
+        if record is None:
+            return False
+        standing = interpret(record, self._running, self._boot_id())
+        return standing.trial is None and not standing.restarts and not standing.given_up
+
+    def leave(self, reason: str, older: str) -> str:
+        """Have the other slot start next, on trial, in place of the confirmed version that runs; return its version.
+
+        The version there ends the trial as any does, also one that knows nothing of this: it marks its slot good.
+
+        Args:
+            reason: why the running version is left.
+            older: the version of the other slot, if RAUC does not know it; "": unknown.
+
+        Raises:
+            MachineError: the other slot holds nothing that may start.
+            OSError: RAUC or the disk fails.
+        """
+
+        async def work(rauc: RaucBus) -> str:
+            booted, other = find_pair(await rauc.slots())
+            version = other.version or older
+            if not version or not may_start(booted, other):
+                found = f"{version or 'no known version'}, {other.boot_status or 'not marked'}"
+                raise MachineError(f"RAUC: slot {other.name} holds nothing to go back to ({found})")
+            trial = SlotTrial(version, LEFT, other.name, booted.name, self._boot_id())
+            self._store(RaucRecord(trial, Rollback(self._running, reason)))
+            await rauc.mark("active", other.name)
+            return version
+
+        return self._with_bus(work)
 
     def roll_back(self, reason: str) -> None:
         """Make the old slot start next, then mark the new one bad; raises OSError."""

@@ -169,7 +169,7 @@ def _stored(
             note = f"boot.json cannot be written ({error}); the base install runs"
             return LaunchDecision(None, None, before, note)
     if decision.version is None:
-        starts.forget(state_dir)
+        starts.forget(state_dir, starts.starts_path)
     elif start is not None and start.version == decision.version and _counts(decision.lib):
         starts.note(state_dir, start)
     elif _counts(decision.lib):

@@ -1,5 +1,7 @@
 """STATE/slots/starts.json: how often the active release has died soon after its start, in this boot.
 
+STATE/ota/starts.json is the same of an image, which has no launcher (`agent.updates.leaving`).
+
 A confirmed release may be damaged later: a worn card, a dependency of another version, a day from which it
 crashes. Its starts are counted after the trial too, so that the launcher can leave it for the one before. A
 death counts if it came within `EARLY_SECONDS` of the start, in the same boot of the machine: a child that
@@ -13,6 +15,7 @@ import contextlib
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,18 +60,27 @@ def starts_path(state_dir: Path) -> Path:
     return state_dir / "slots" / "starts.json"
 
 
-def start_now(state_dir: Path, version: str) -> Starts:
+def image_starts_path(state_dir: Path) -> Path:
+    """Return the path of the count of an image's starts."""
+    return state_dir / "ota" / "starts.json"
+
+
+Place = Callable[[Path], Path]
+"""Returns the path of a count below the agent's STATE folder."""
+
+
+def start_now(state_dir: Path, version: str, place: Place = starts_path) -> Starts:
     """Return a start of ``version`` now, with the early deaths before it; nothing is stored."""
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return Starts(version, _read_boot_id(), now).again(_read(state_dir))
+    return Starts(version, _read_boot_id(), now).again(_read(place(state_dir)))
 
 
-def note(state_dir: Path, starts: Starts) -> None:
+def note(state_dir: Path, starts: Starts, place: Place = starts_path) -> None:
     """Store a start; a disk that does not take it is no reason not to start.
 
     Not synced: what counts is the same boot, and each start would wait for the card.
     """
-    path = starts_path(state_dir)
+    path = place(state_dir)
     temp = path.with_name(f".{path.name}.tmp")
     for _again in range(2):
         try:
@@ -81,12 +93,16 @@ def note(state_dir: Path, starts: Starts) -> None:
             return
 
 
-def forget(state_dir: Path) -> None:
-    """Forget the start: this process ends on purpose, or by a fault that another version has too."""
-    path = starts_path(state_dir)
-    with contextlib.suppress(OSError):
-        _remove_odd(path)
-        path.unlink(missing_ok=True)
+def forget(state_dir: Path, *places: Place) -> None:
+    """Forget the start: this process ends on purpose, or by a fault that another version has too.
+
+    ``places``: of these counts; none given: of both.
+    """
+    for place in places or (starts_path, image_starts_path):
+        path = place(state_dir)
+        with contextlib.suppress(OSError):
+            _remove_odd(path)
+            path.unlink(missing_ok=True)
 
 
 def _remove_odd(path: Path) -> None:
@@ -99,13 +115,13 @@ def _remove_odd(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _read(state_dir: Path) -> Starts | None:
+def _read(path: Path) -> Starts | None:
     """Return the last start; None if there is none that can be read, or one that no launcher has written.
 
     A damaged number must not leave a good release: more early deaths than leave one are none.
     """
     try:
-        source = json.loads(read_record(starts_path(state_dir), _SIZE_MAX))
+        source = json.loads(read_record(path, _SIZE_MAX))
         found = Starts(
             str(source["version"]),
             str(source["boot"]),

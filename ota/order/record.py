@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ota.errors import OtaError
 from ota.fetch.folder import discard
+from ota.install.installer import LEFT
 from ota.order.reports import Reporter, UpdateReports
 from ota.order.states import State, Step
 from ota.order.task import Task, read_task, save_task
@@ -40,7 +41,7 @@ class TaskRecord:
         self._state_dir = state_dir
         self._download_dir = download_dir
         self._report = report
-        self._on_trial = on_trial
+        self._on_trial = None if on_trial == LEFT else on_trial  # nobody has ordered that one
         self.task = read_task(state_dir)
         self._is_stored = True
         self._fault = ""

@@ -29,7 +29,7 @@ from ota.errors import (
     MisuseError,
     StoppedError,
 )
-from ota.fetch.responses import looks_like_page, page_error
+from ota.fetch.responses import looks_like_metadata, page_error
 from ota.fetch.source import REDIRECTS, WebSettings
 from ota.fetch.web import Body, Web, show_url
 from ota.order.worker import run_blocking
@@ -301,12 +301,12 @@ def _metadata(body: Body, check: Callable[[], None]) -> Iterator[bytes]:
     """Yield a body in pieces, after each of which ``check`` may raise; a web page passes by itself.
 
     Raises:
-        FetchError: it is empty or a page for people, as a hotel's network answers before the log-in.
+        FetchError: it is empty, a page for people or no JSON at all, as a hotel's network answers before the log-in.
     """
     chunk = body.read(READ_SIZE)
     if not chunk:
         raise FetchError(f"{show_url(body.url)}: an empty answer")
-    if looks_like_page(chunk):
+    if not looks_like_metadata(chunk):
         raise page_error(body.url)
     while chunk:
         yield chunk

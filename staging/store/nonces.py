@@ -32,6 +32,8 @@ RETRY_SECONDS = 0.5
 OVERLAP_SECONDS = 60.0
 # Two minutes at 1,000 requests a second; a store that fails for longer stops the API.
 MEMORY_LIMIT = 120_000
+# Old nonces that one save drops from memory: a millisecond of the loop, and ten times what can come between two saves.
+DROPPED_AT_ONCE = 2000
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +57,9 @@ class Nonces:
         self._clock = clock
         self._monotonic = monotonic
         self._journal = journal
-        # No objects in it that Python's collector would go through, each time longer, while requests wait.
-        self._recent: dict[tuple[int, str], float] = {}
+        # Texts and numbers alone: Python's collector does not look at such a dict at all. With a tuple for a key a full
+        # collection goes through each of them, twice, while requests wait.
+        self._recent: dict[str, float] = {}
         self._unsaved: deque[Nonce] = deque()
         self._filled = asyncio.Event()
         self._is_late = self._is_full = False
@@ -104,20 +107,21 @@ class Nonces:
             _log.error("used nonces are kept in memory alone: %s", error)
             return
         for nonce in left:
-            self._recent[nonce.app_id, nonce.nonce] = self._monotonic()
+            self._recent[_key(nonce)] = self._monotonic()
         self._unsaved += left
         await self.save()
 
     def _note(self, app_id: int, nonce: str) -> Nonce | None:
         """Note a nonce in memory, without an await in between; None: it is there already."""
-        if (app_id, nonce) in self._recent:
+        used = Nonce(app_id, nonce, self._clock())
+        key = _key(used)
+        if key in self._recent:
             return None
         if len(self._recent) >= MEMORY_LIMIT:
             if not self._is_full:
                 raise StoreBusyError("used nonces cannot be kept at the moment")
             self._forget_oldest()
-        used = Nonce(app_id, nonce, self._clock())
-        self._recent[app_id, nonce] = self._monotonic()
+        self._recent[key] = self._monotonic()
         self._filled.set()
         return used
 
@@ -125,7 +129,7 @@ class Nonces:
         """Forget a nonce that a full disk has not taken: otherwise nobody could ask anything any more."""
         oldest = next(iter(self._recent))
         del self._recent[oldest]
-        if self._unsaved and (self._unsaved[0].app_id, self._unsaved[0].nonce) == oldest:
+        if self._unsaved and _key(self._unsaved[0]) == oldest:
             self._unsaved.popleft()
 
     async def save(self) -> None:
@@ -152,11 +156,13 @@ class Nonces:
     def _drop_old(self) -> None:
         """Drop stored nonces from memory, by a clock that nobody sets."""
         old = self._monotonic() - OVERLAP_SECONDS
-        # They are in order of use, and most are not old: what has to be looked at is little.
-        outdated = list(itertools.takewhile(lambda key: self._recent[key] < old, self._recent))
+        # They are in order of use, and most are not old: what has to be looked at is little. After a pause it may be
+        # all of a busy minute: the saves that follow drop the rest.
+        some = itertools.islice(self._recent, DROPPED_AT_ONCE)
+        outdated = list(itertools.takewhile(lambda key: self._recent[key] < old, some))
         if not outdated:
             return
-        waiting = {(nonce.app_id, nonce.nonce) for nonce in self._unsaved}
+        waiting = {_key(nonce) for nonce in self._unsaved}
         for key in outdated:
             if key not in waiting:
                 del self._recent[key]
@@ -168,3 +174,7 @@ class Nonces:
             await asyncio.sleep(RETRY_SECONDS if self._is_late else FLUSH_SECONDS)
             self._filled.clear()
             await self.save()
+
+
+def _key(nonce: Nonce) -> str:
+    return f"{nonce.app_id} {nonce.nonce}"

@@ -121,7 +121,12 @@ class _Line:
         self.waiting.append((self._loop.time(), answer))
         if not self._is_sending:
             self._is_sending = True
-            self._loop.call_soon(self._send)
+            if (
+                len(self.waiting) == 1
+            ):  # nobody to send it with: a turn of the loop would be a tenth of its time
+                self._send()
+            else:
+                self._loop.call_soon(self._send)
         if self._late is None:
             self._late = self._loop.call_later(ANSWER_SECONDS, self._end_late)
         return answer

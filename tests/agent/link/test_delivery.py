@@ -12,7 +12,7 @@ import pytest
 import agent.link.delivery
 from agent.link import CloudBusyError, LostError, ReportRejectedError, delivery
 from agent.link.delivery import deliver, fit
-from agent.link.outbox import Outbox, Report
+from agent.link.outbox import Outbox, OutboxError, Report
 from agent.link.outbox_rows import Row
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import until
@@ -109,6 +109,32 @@ async def test_what_waits_goes_with_the_next_link_however_long_the_wait_was(
     link.registered.set()
     await until(outbox.emptied.is_set)
     assert levels(link) == [0, 0, 1]
+
+
+async def test_what_a_full_disk_did_not_give_goes_with_the_next_link(
+    outbox: Outbox, delivering: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's own disk: what it gives again is not held up by the wait from before."""
+    monkeypatch.setattr(agent.link.delivery, "Backoff", lambda _maximum: Hours())
+    await put_levels(outbox, 1)
+    take, refused = outbox.take, asyncio.Event()
+
+    async def refuse(_limit: int = 1, *, in_order: bool = True) -> list[Report]:
+        assert not in_order
+        refused.set()
+        raise OutboxError("disk I/O error")
+
+    monkeypatch.setattr(outbox, "take", refuse)
+    link = MemoryLink()
+    delivering(link)
+    await until(refused.is_set)
+    monkeypatch.setattr(outbox, "take", take)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert levels(link) == []
+    link.ended.set()
+    await until(outbox.emptied.is_set)
+    assert levels(link) == [0]
 
 
 class Hours:

@@ -100,6 +100,11 @@ def page(
         page(b""),
         page(PAGE.ljust(len(DATA))),
         page(PAGE.ljust(len(DATA) + 5)),
+        page(b"Please log in", "text/plain"),
+        page(b'{"login": "http://gate/"}', "Application/JSON"),
+        page(b"location = '/login'", "application/javascript"),
+        page(b"", "application/gzip"),
+        lambda handler, _data, _start: handler.answer(204, b"", []),
     ],
 )
 def test_a_page_in_place_of_the_package_passes(

@@ -18,6 +18,7 @@ from ota.install.rauc import (
     SlotTrial,
     find_pair,
     interpret,
+    may_start,
     parse_record,
 )
 from ota.install.rauc_bus import (
@@ -328,3 +329,22 @@ def test_a_fall_back_is_reported_as_failed_with_its_reason(tmp_path: Path) -> No
     verdict = recover(task, installer.standing(), "1.0.0")
     assert verdict.action is Action.FAIL
     assert "started slot rootfs.0 again" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("booted", "boot_status", "status", "starts"),
+    [
+        ("ok", "good", "ok", True),
+        ("ok", "good", "", True),  # the factory's, from which the booted one was installed
+        ("", "good", "ok", True),
+        ("", "good", "", False),  # a card with one system
+        ("ok", "good", "pending", False),
+        ("ok", "bad", "ok", False),
+        ("ok", "", "ok", False),
+    ],
+)
+def test_a_slot_to_go_back_to_has_run_here(
+    booted: str, boot_status: str, status: str, *, starts: bool
+) -> None:
+    one = Slot("rootfs.1", "B", "booted", "good", booted, "1.1.0")
+    assert may_start(one, Slot("rootfs.0", "A", "inactive", boot_status, status, "")) is starts

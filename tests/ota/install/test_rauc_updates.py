@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from base.files import write_atomically
+from ota.errors import MachineError
 from ota.install.installer import Installer
 from ota.install.rauc import (
     RaucRecord,
@@ -111,6 +112,45 @@ async def test_a_machine_that_does_not_restart_is_given_up_for_that_reason(
     assert rauc_rig.boot("state.B") == "bad"
 
 
+@needs_rauc
+async def test_a_confirmed_image_that_keeps_dying_is_left_and_the_older_one_says_so(
+    rauc_rig: RaucRig,
+) -> None:
+    agent = await Agent.that_dies(rauc_rig)
+    rauc_rig.reboot("B")  # a power cut: the boot loader tried the older one once, or not at all
+    assert rauc_rig.installer("1.1.0").is_confirmed()
+    assert not agent.updater("1.1.0").busy
+    await asyncio.to_thread(rauc_rig.installer("1.1.0").leave, "it keeps dying", "1.0.0")
+    rauc_rig.reboot()
+    old = agent.updater("1.0.0")
+    assert old.on_trial
+    assert not rauc_rig.installer().is_confirmed()
+    await old.confirm()
+    assert (rauc_rig.boot("primary"), rauc_rig.boot("state.A")) == ("A", "good")
+    assert rauc_rig.boot("state.B") == "bad"
+    assert old.status()["left"] == "version 1.1.0 was left: it keeps dying"
+    for _start in range(2):
+        again = agent.updater("1.0.0")
+        assert (again.on_trial, again.status()["left"]) == (False, old.status()["left"])
+        await run_until(again, agent.looked)
+    assert agent.finals == ["77"]  # the order's own end, once
+    assert [entry.times for entry in load_given_up(rauc_rig.state).packages] == [1]
+    with pytest.raises(MachineError, match=r"rootfs.1 holds nothing to go back to .*1.1.0, bad"):
+        await asyncio.to_thread(rauc_rig.installer().leave, "it dies too", "")
+
+
+@needs_rauc
+async def test_the_older_one_is_kept_though_it_lacks_the_cloud(rauc_rig: RaucRig) -> None:
+    """The other one does not even live: a router that is off must not bring it back."""
+    agent = await Agent.that_dies(rauc_rig)
+    rauc_rig.reboot()
+    old = agent.updater("1.0.0", confirm_timeout=0.0)
+    await run_until(old, agent.looked)
+    assert not old.on_trial
+    assert (rauc_rig.boot("primary"), rauc_rig.boot("state.B")) == ("A", "bad")
+    assert agent.finals == ["77"]
+
+
 class Agent:
     """Updaters on one rauc_rig, one after the other, and what they reported last."""
 
@@ -119,6 +159,19 @@ class Agent:
         self.finals: list[str] = []
         self.ended = asyncio.Event()
         self.restarting = asyncio.Event()
+        self.looked = asyncio.Event()
+
+    @classmethod
+    async def that_dies(cls, rauc_rig: RaucRig) -> Agent:
+        """Update to a version that is confirmed, and left."""
+        agent = await cls.at_switch(rauc_rig)
+        await agent.run_to_restart()
+        rauc_rig.reboot()
+        await agent.updater("1.1.0").confirm()
+        leave = rauc_rig.installer("1.1.0").leave
+        assert await asyncio.to_thread(leave, "it keeps dying", "1.0.0") == "1.0.0"
+        assert rauc_rig.boot("primary") == "A"
+        return agent
 
     @classmethod
     async def at_switch(cls, rauc_rig: RaucRig) -> Agent:
@@ -130,9 +183,11 @@ class Agent:
         await asyncio.to_thread(install, rauc_rig, path)
         return cls(rauc_rig)
 
-    def updater(self, running: str) -> Updater:
+    def updater(self, running: str, *, confirm_timeout: float = 120.0) -> Updater:
         root = self.rauc_rig.root / "root.json"
-        settings = UpdaterSettings("p", "http://h", root, self.rauc_rig.state)
+        settings = UpdaterSettings(
+            "p", "http://h", root, self.rauc_rig.state, confirm_timeout=confirm_timeout
+        )
         installer: Installer = self.rauc_rig.installer(running)
         restarter = NotedRestarts(Surroundings(), self.restarting)
         return Updater(settings, installer, self._report, restarter, running)
@@ -149,6 +204,8 @@ class Agent:
         if once and once.endswith(":final"):
             self.finals.append(once.removesuffix(":final").partition(".")[0])
             self.ended.set()
+        if once and once.endswith(":left"):
+            self.looked.set()
 
 
 async def run_until(updater: Updater, done: asyncio.Event) -> None:

@@ -166,6 +166,7 @@ def test_metadata_is_followed_by_the_rules_of_packages(find: Any, server: Any, p
     [
         (b"<!DOCTYPE html><html>log in</html>", "a web page came instead"),
         (b"\xef\xbb\xbf\n <html>", "a web page came instead"),
+        (b"Please log in", "a web page came instead"),
         (b"", "an empty answer"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,23 @@ async def test_used_nonces_leave_memory_whether_of_reads_or_of_changes(cloud: An
     cloud.clock.now += 120_000
     await cloud.nonces.save()
     assert not cloud.nonces._recent
+
+
+@pytest.mark.one_database
+async def test_after_a_pause_old_nonces_leave_memory_a_few_at_a_time(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of a busy minute at once would hold up the first requests after it; nor does the collector look at them."""
+    monkeypatch.setattr("staging.store.nonces.DROPPED_AT_ONCE", 2)
+    for _ in range(3):
+        await cloud.get("/account/validate")
+    assert not gc.is_tracked(cloud.nonces._recent)
+    cloud.clock.now += 120_000
+    left = []
+    for _ in range(2):
+        await cloud.nonces.save()
+        left.append(len(cloud.nonces._recent))
+    assert left == [1, 0]
 
 
 @pytest.mark.one_database
